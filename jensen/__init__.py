@@ -1,0 +1,98 @@
+"""jensen trains latent-variable models through the evidence lower bound, and says how tight the bound is.
+
+The door is cheap: torch is imported when something is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .version import __version__
+
+if TYPE_CHECKING:
+    from .batch import Batch, Rows
+    from .conditionals import Conditional, Given, Linear, Table, Unconditional
+    from .draw import Draw
+    from .errors import JensenError
+    from .estimators import Enumerate, Pathwise, Quadrature
+    from .evaluate import Estimate, Importance
+    from .families import Bernoulli, Categorical, DiscretizedLogistic, Gaussian, Mixture
+    from .guides import Amortized, Deterministic, Exact, Shared
+    from .model import LatentVariableModel
+    from .objectives import Distortion, Elbo, ImportanceWeighted, Of, Rate
+    from .posteriors import register_posterior
+    from .runs import Run, load
+    from .training import Budget, Player, Trainer
+    from .workflow import train
+
+_WHERE = {
+    "batch": ("Batch", "Rows"),
+    "conditionals": ("Conditional", "Given", "Linear", "Table", "Unconditional"),
+    "draw": ("Draw",),
+    "errors": ("JensenError",),
+    "estimators": ("Enumerate", "Pathwise", "Quadrature"),
+    "evaluate": ("Estimate", "Importance"),
+    "families": ("Bernoulli", "Categorical", "DiscretizedLogistic", "Gaussian", "Mixture"),
+    "guides": ("Amortized", "Deterministic", "Exact", "Shared"),
+    "model": ("LatentVariableModel",),
+    "objectives": ("Distortion", "Elbo", "ImportanceWeighted", "Of", "Rate"),
+    "posteriors": ("register_posterior",),
+    "runs": ("Run", "load"),
+    "training": ("Budget", "Player", "Trainer"),
+    "workflow": ("train",),
+}
+_ROOM = {name: room for room, names in _WHERE.items() for name in names}
+
+__all__ = [
+    "Amortized",
+    "Batch",
+    "Bernoulli",
+    "Budget",
+    "Categorical",
+    "Conditional",
+    "Deterministic",
+    "DiscretizedLogistic",
+    "Distortion",
+    "Draw",
+    "Elbo",
+    "Enumerate",
+    "Estimate",
+    "Exact",
+    "Gaussian",
+    "Given",
+    "Importance",
+    "ImportanceWeighted",
+    "JensenError",
+    "LatentVariableModel",
+    "Linear",
+    "Mixture",
+    "Of",
+    "Pathwise",
+    "Player",
+    "Quadrature",
+    "Rate",
+    "Rows",
+    "Run",
+    "Shared",
+    "Table",
+    "Trainer",
+    "Unconditional",
+    "__version__",
+    "load",
+    "register_posterior",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # `jensen.train` is the function; the room of that name is reached as `from jensen.training import ...`
+    if name not in _ROOM:
+        raise AttributeError(f"module 'jensen' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_ROOM[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,97 @@
+"""What flows through the algebra: a `Batch` of data, and `Rows`, the data set seen as a source of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+__all__ = ["Batch", "Rows"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Data that are looked at together.
+
+    Attributes:
+        x: [B, D] the data, flat; an image is in the order height, width, channel.
+        mask: [B, D], True where observed; None when everything is.
+        context: [B, C] what model and guide are conditioned on.
+        index: [B] which rows of the data set these are.
+        n_data: N, for terms that need it.
+    """
+
+    x: Tensor
+    mask: Tensor | None = None
+    context: Tensor | None = None
+    index: Tensor | None = None
+    n_data: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A data set in memory, from which batches are taken by index, and prepared as they are taken.
+
+    The stored array keeps its compact type (bytes for 8-bit images) and lives on the device; `prepare` turns rows of it
+    into what the model sees (a dynamic binarisation draws its bits here).
+
+    Attributes:
+        stored: [N, D] the data as stored.
+        prepare: rows and a generator -> [B, D] floating point; None leaves floating-point rows as they are.
+        context: [N, C].
+        mask: [N, D].
+
+    Example:
+        >>> rows = Rows(torch.arange(6.0).reshape(3, 2))
+        >>> rows.take(torch.tensor([2, 0])).x
+        tensor([[4., 5.],
+                [0., 1.]])
+    """
+
+    stored: Tensor
+    prepare: Callable[[Tensor, torch.Generator | None], Tensor] | None = None
+    context: Tensor | None = None
+    mask: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    @property
+    def device(self) -> torch.device:
+        return self.stored.device
+
+    def take(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
+        """The rows [B] of `index` as a batch, prepared with the generator's randomness."""
+        x = self.stored.index_select(0, index)
+        return Batch(
+            x if self.prepare is None else self.prepare(x, generator),
+            None if self.mask is None else self.mask.index_select(0, index),
+            None if self.context is None else self.context.index_select(0, index),
+            index,
+            len(self),
+        )
+
+    def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+        """All rows in order, `size` at a time; the last batch may be smaller."""
+        for index in torch.arange(len(self), device=self.device).split(size):
+            yield self.take(index, generator)
+
+    def fixed(self, generator: torch.Generator | None = None, size: int = 4096) -> Rows:
+        """The same rows with the preparation done once and for all (a dynamic binarisation is drawn once)."""
+        if self.prepare is None:
+            return self
+        return replace(self, stored=torch.cat([b.x for b in self.batches(size, generator)]), prepare=None)
+
+    def subset(self, index: Tensor) -> Rows:
+        """The rows [M] of `index` as a data set of their own."""
+        return replace(
+            self,
+            stored=self.stored.index_select(0, index),
+            context=None if self.context is None else self.context.index_select(0, index),
+            mask=None if self.mask is None else self.mask.index_select(0, index),
+        )

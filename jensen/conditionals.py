@@ -1,0 +1,163 @@
+"""Conditionals: one noun in three roles (prior, likelihood, guide), each a net followed by a family."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from .errors import CompositionError
+from .families import BOUND, FLOOR, Family, Gaussian, positive
+from .nets import Net
+from .parts import part
+
+__all__ = ["Conditional", "Given", "Linear", "Table", "Unconditional"]
+
+
+class Conditional(nn.Module, ABC):
+    """p(y | c): parameters from a context, then a family.
+
+    Attributes:
+        family: what the parameters mean.
+    """
+
+    family: Family
+
+    @abstractmethod
+    def params(self, c: Tensor | None = None) -> Tensor:
+        """The family's parameters [..., P] at the context c [..., C]."""
+
+    @property
+    @abstractmethod
+    def phrase(self) -> str:
+        """A few words for the sentence that describes a model."""
+
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        return self.family(self.params(c))
+
+    def log_prob(self, y: Tensor, c: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """log p(y | c) [...] in nats, without building the distribution."""
+        return self.family.log_prob(self.params(c), y, mask)
+
+
+@part
+class Given(Conditional):
+    """p(y | c) = family(net(c)); parameters that the family shares across contexts are learned beside the net.
+
+    Args:
+        net: [..., C] -> [..., P - shared].
+        family: P parameters.
+
+    Example:
+        >>> Given(nn.Linear(3, 4), Gaussian(2))(torch.zeros(5, 3)).batch_shape
+        torch.Size([5])
+    """
+
+    def __init__(self, net: nn.Module, family: Family) -> None:
+        super().__init__()
+        self.net, self.family = net, family
+        self.free = nn.Parameter(torch.zeros(family.shared)) if family.shared else None
+
+    def params(self, c: Tensor | None = None) -> Tensor:
+        out = self.net(c)
+        return out if self.free is None else torch.cat([out, self.free.expand(*out.shape[:-1], -1)], -1)
+
+    @property
+    def phrase(self) -> str:
+        return f"{self.family.phrase} by {self.net.phrase if isinstance(self.net, Net) else type(self.net).__name__}"
+
+
+@part
+class Unconditional(Conditional):
+    """p(y) = family(params), whatever the context; zero parameters are the standard member.
+
+    Args:
+        family: P parameters.
+        learn: whether the parameters are trained.
+    """
+
+    def __init__(self, family: Family, learn: bool = False) -> None:
+        super().__init__()
+        self.family = family
+        self.value = nn.Parameter(torch.zeros(family.size), requires_grad=learn)
+
+    def params(self, c: Tensor | None = None) -> Tensor:
+        return self.value
+
+    @property
+    def phrase(self) -> str:
+        return f"{'learned ' if self.value.requires_grad else ''}{self.family.phrase}"
+
+
+@part
+class Table(Conditional):
+    """p(y | z) = family(z @ table): one row of parameters for each class of a one-hot z.
+
+    Args:
+        family: P parameters.
+        classes: rows.
+    """
+
+    def __init__(self, family: Family, classes: int) -> None:
+        super().__init__()
+        self.family = family
+        self.table = nn.Parameter(torch.randn(classes, family.size - family.shared))
+        self.free = nn.Parameter(torch.zeros(family.shared)) if family.shared else None
+
+    def params(self, c: Tensor | None = None) -> Tensor:
+        if c is None:
+            raise CompositionError("a Table has one row per class, and was given no class", "Pass a one-hot z.")
+        out = c @ self.table
+        return out if self.free is None else torch.cat([out, self.free.expand(*out.shape[:-1], -1)], -1)
+
+    @property
+    def phrase(self) -> str:
+        return f"{self.family.phrase} from a table of {len(self.table)} rows"
+
+
+@part
+class Linear(Conditional):
+    r"""p(x | z) = N(W z + b, Psi), with Psi = s^2 I (probabilistic PCA) or diagonal (factor analysis).
+
+    Args:
+        latent: Z.
+        dim: D.
+        noise: "shared" for one learned scale, "feature" for one per data feature.
+        floor: what the learned scale stays above.
+
+    Source: Tipping & Bishop, "Probabilistic principal component analysis", 1999.
+    """
+
+    family: Gaussian  # pyright: ignore[reportIncompatibleUnannotatedOverride]
+
+    def __init__(
+        self, latent: int, dim: int, noise: Literal["shared", "feature"] = "shared", floor: float = FLOOR
+    ) -> None:
+        super().__init__()
+        self.family = Gaussian(dim, noise, floor)
+        self.W = nn.Parameter(torch.randn(dim, latent) / max(latent, 1) ** 0.5)
+        self.b = nn.Parameter(torch.zeros(dim))
+        self.raw_scale = nn.Parameter(torch.zeros(self.family.shared))
+
+    @property
+    def noise_variance(self) -> Tensor:
+        """The diagonal of Psi, [1] or [D]."""
+        return positive(self.raw_scale, self.family.floor).square()
+
+    def assign(self, W: Tensor, b: Tensor, noise_variance: Tensor) -> None:
+        """Set the parameters in place: W [D, Z], b [D], noise_variance [1] or [D]."""
+        with torch.no_grad():
+            self.W.copy_(W)
+            self.b.copy_(b.clamp(-BOUND, BOUND))
+            self.raw_scale.copy_(self.family.raw(noise_variance.sqrt()).expand_as(self.raw_scale))
+
+    def params(self, c: Tensor | None = None) -> Tensor:
+        loc = nn.functional.linear(c if c is not None else self.b.new_zeros(self.W.shape[1]), self.W, self.b)
+        return torch.cat([loc, self.raw_scale.expand(*loc.shape[:-1], -1)], -1)
+
+    @property
+    def phrase(self) -> str:
+        return f"{self.family.phrase} about a linear map"

@@ -1,0 +1,37 @@
+"""Data: sources, schema, splits, and preparation with its log-Jacobian."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .schema import Schema
+from .sources import Dataset, Source, conform, describe, from_array, read
+from .splits import Split, duplicates, parse_fractions, split
+
+if TYPE_CHECKING:
+    from .preparation import Preparation, constant_columns
+
+__all__ = [
+    "Dataset",
+    "Preparation",
+    "Schema",
+    "Source",
+    "Split",
+    "conform",
+    "constant_columns",
+    "describe",
+    "duplicates",
+    "from_array",
+    "parse_fractions",
+    "read",
+    "split",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # reading data needs no torch, and importing torch takes a second: the commands that only look do without
+    if name in ("Preparation", "constant_columns"):
+        from . import preparation
+
+        return getattr(preparation, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

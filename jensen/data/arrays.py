@@ -1,0 +1,197 @@
+"""Arrays from NumPy, IDX and MATLAB files; a header is believed only where the size of the file agrees."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ..errors import DataError
+from .dataset import Raw, check_dtype, check_size
+from .formats import IDX_TYPES
+
+__all__ = ["read_idx", "read_mat", "read_npy", "read_npz"]
+
+Stream = io.BufferedIOBase | IO[bytes]
+
+DATA_KEYS = ("x", "X", "data", "images")
+LABEL_KEYS = ("y", "Y", "labels", "target")
+
+
+def _damaged(where: object, why: object) -> DataError:
+    return DataError(f"{where} is damaged ({why})", "Write or download it again.")
+
+
+def _npy_bytes(stream: Stream, where: str) -> tuple[np.dtype, tuple[int, ...], int]:
+    """Type, shape and total size in bytes that a .npy header declares."""
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(stream)
+    except (ValueError, OSError, EOFError, zlib.error) as error:
+        raise _damaged(where, error) from error
+    if dtype.hasobject:
+        check_dtype(dtype, where)
+    if min(shape, default=0) < 0:
+        raise _damaged(where, f"shape {shape}")
+    size = math.prod(shape) * dtype.itemsize
+    check_size(size, where)
+    return dtype, shape, size + stream.tell()
+
+
+def read_npy(path: Path) -> Raw:
+    """A .npy file; object arrays are refused and never unpickled."""
+    with path.open("rb") as stream:
+        _, shape, size = _npy_bytes(stream, str(path))
+    if path.stat().st_size < size:
+        raise _damaged(path, f"truncated: shape {shape} needs {size:,} bytes, and there are {path.stat().st_size:,}")
+    return Raw(np.load(path, allow_pickle=False))
+
+
+def _choose(names: list[str], key: str | None, wanted: str | None, where: str) -> tuple[str, str | None]:
+    """Which array of several is x, and which the labels."""
+    if key is not None and key not in names:
+        raise DataError(f"{where} has no array {key!r}", f"It has {', '.join(names)}.")
+    labels = wanted if wanted is not None else next((n for n in LABEL_KEYS if n in names and n != key), None)
+    if labels not in names:
+        labels = None
+    if key is None:
+        others = [n for n in names if n != labels]
+        key = others[0] if len(others) == 1 else next((n for n in DATA_KEYS if n in others), None)
+    if key is None:
+        raise DataError(
+            f"{where} holds {len(names)} arrays ({', '.join(names[:8])}), and which is the data is not clear",
+            f"Name it: {where}:{names[0]}" if names else "Save one array of numbers.",
+        )
+    return key, labels
+
+
+def _paired(x: np.ndarray, labels: np.ndarray | None, label: str | None, wanted: str | None, names: list[str]) -> Raw:
+    """x with its labels; an array that happens to be called y, but does not hold one entry a row, is left alone."""
+    raw = Raw(x, labels, choices=tuple(names))
+    if labels is not None and wanted is None:
+        if x.ndim and labels.size == len(x):
+            raw.notes.append(f"labels taken from the array {label!r}")
+        else:
+            raw.labels = None
+            raw.notes.append(f"the array {label!r} of shape {labels.shape} was not taken as labels")
+    return raw
+
+
+def read_npz(path: Path, key: str | None, wanted: str | None) -> Raw:
+    """An .npz archive: the array `key`, or the only one, or the one called x, X, data or images."""
+
+    def load(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+        where, member = f"{path}:{name}", f"{name}.npy"
+        with archive.open(member) as stream:
+            _, shape, size = _npy_bytes(stream, where)
+        if size != archive.getinfo(member).file_size:
+            raise _damaged(where, f"shape {shape} does not fit its {archive.getinfo(member).file_size:,} bytes")
+        with archive.open(member) as stream:
+            return np.lib.format.read_array(stream, allow_pickle=False)
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+            if not names:
+                raise DataError(f"{path} is a zip archive without arrays", "Save it with np.savez(FILE, x=x).")
+            key, label = _choose(names, key, wanted, str(path))
+            x = load(archive, key)
+            labels = None if label is None else load(archive, label)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise _damaged(path, error) from error
+    return _paired(x, labels, label, wanted, names)
+
+
+def _read_idx(stream: Stream, where: str) -> np.ndarray:
+    magic = stream.read(4)
+    if len(magic) < 4 or magic[:2] != b"\x00\x00" or magic[2] not in IDX_TYPES or not 1 <= magic[3] <= 4:
+        raise DataError(
+            f"{where} is not IDX data: it begins with {magic.hex(' ')}",
+            "An IDX file begins with 00 00, a type and a number of axes; unpack other formats first.",
+        )
+    axes = stream.read(4 * magic[3])
+    if len(axes) < 4 * magic[3]:
+        raise _damaged(where, "truncated in its header")
+    dtype, shape = np.dtype(IDX_TYPES[magic[2]]), struct.unpack(f">{magic[3]}I", axes)
+    size = math.prod(shape) * dtype.itemsize
+    check_size(size, where)
+    held = stream.read(size)
+    if len(held) < size or stream.read(1):
+        found = "fewer" if len(held) < size else "more"
+        raise _damaged(where, f"shape {shape} needs {size:,} bytes, and there are {found}")
+    # a bytearray, because torch wants memory that may be written
+    return np.frombuffer(bytearray(held), dtype=dtype).reshape(shape)
+
+
+def _labels_of(path: Path) -> Path | None:
+    """The label file that belongs to an IDX image file, where the same folder has it."""
+    name = path.name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
+    if name == path.name or "images" not in path.name:
+        return None
+    other = name.removesuffix(".gz") if name.endswith(".gz") else f"{name}.gz"
+    return next((path.with_name(n) for n in (name, other) if path.with_name(n).is_file()), None)
+
+
+def _open_idx(path: Path) -> np.ndarray:
+    try:
+        with path.open("rb") as plain:
+            zipped = plain.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if zipped else path.open("rb") as stream:
+            return _read_idx(stream, str(path))
+    except EOFError as error:
+        raise _damaged(path, "truncated: the compressed data end early") from error
+    except (gzip.BadGzipFile, zlib.error, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def read_idx(path: Path, pair: bool = True) -> Raw:
+    """IDX data, plain or gzip-compressed (LeCun, Cortes and Burges, 1998), with the labels that lie beside them."""
+    raw = Raw(_open_idx(path))
+    labels = _labels_of(path) if pair else None
+    if labels is not None:
+        raw.labels = _open_idx(labels)
+        raw.notes.append(f"labels paired with {labels.name}")
+        raw.files.append(str(labels.resolve()))
+        if len(raw.labels) != len(raw.x):
+            raise DataError(
+                f"{path} has {len(raw.x):,} rows, and {labels.name} beside it {len(raw.labels):,} labels",
+                "Name the right labels with --labels, or move these away.",
+            )
+    return raw
+
+
+_MATLAB_REAL = ("double", "single")
+_MATLAB_WHOLE = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "logical")
+
+
+def read_mat(path: Path, key: str | None, wanted: str | None) -> Raw:
+    """A MATLAB v5 file: numeric arrays only, chosen like those of an .npz archive."""
+    import scipy.io
+
+    def attempt(call: Any, **options: Any) -> Any:
+        try:
+            return call(path, appendmat=False, **options)
+        except DataError:
+            raise
+        except Exception as error:  # scipy raises almost anything on a damaged file
+            raise _damaged(path, error or type(error).__name__) from error
+
+    kinds = {n: (s, c) for n, s, c in attempt(scipy.io.whosmat) if c in (*_MATLAB_REAL, *_MATLAB_WHOLE)}
+    if not kinds:
+        raise DataError(f"{path} holds no array of numbers", "Save a full numeric matrix: save(FILE, 'x', '-v7').")
+    key, label = _choose(list(kinds), key, wanted, str(path))
+    check_size(math.prod(kinds[key][0]), str(path))
+    held = attempt(scipy.io.loadmat, variable_names=[n for n in (key, label) if n is not None])
+    raw = _paired(held[key], None if label is None else held[label], label, wanted, list(kinds))
+    raw.loose = kinds[key][1] in _MATLAB_REAL
+    return raw

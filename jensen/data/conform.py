@@ -1,0 +1,138 @@
+"""Checks of a data set against another's schema, and what there is to say about one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+from .dataset import Dataset, chunks
+from .schema import Schema
+
+__all__ = ["conform", "constant_columns", "describe", "duplicates"]
+
+
+def constant_columns(x: np.ndarray) -> np.ndarray:
+    """The indices of the columns of x [N, D] that hold one value only."""
+    return np.flatnonzero(x.min(axis=0) == x.max(axis=0))
+
+
+def _keys(x: np.ndarray) -> list[bytes]:
+    # a cryptographic digest stands for the row, at 16 bytes a row instead of a second copy of the data;
+    # adding zero makes the two zeros of floating point one
+    rows = (np.ascontiguousarray(row + row.dtype.type(0)) for row in x)
+    return [blake2b(row.data, digest_size=16).digest() for row in rows]
+
+
+def duplicates(x_a: np.ndarray, x_b: np.ndarray) -> np.ndarray:
+    """Which rows of x_b [M, D] occur exactly in x_a [N, D], as a boolean mask [M].
+
+    Example:
+        >>> duplicates(np.array([[1, 2], [3, 4]]), np.array([[3, 4], [4, 3]]))
+        array([ True, False])
+    """
+    common = np.result_type(x_a, x_b)
+    known = set(_keys(x_a.astype(common, copy=False)))
+    return np.array([key in known for key in _keys(x_b.astype(common, copy=False))], dtype=bool)
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """What there is to say about a data set before any model: plain data, fit for JSON."""
+    schema, labels = dataset.schema, None
+    if dataset.labels is not None:
+        values, counts = np.unique(dataset.labels, return_counts=True)
+        named = schema.classes
+        labels = {
+            named[v] if named and 0 <= v < len(named) else str(v): int(c) for v, c in zip(values, counts, strict=True)
+        }
+    return {
+        "name": dataset.source.name,
+        "files": list(dataset.source.files),
+        "sha256": dataset.source.sha256,
+        "n": len(dataset),
+        "size": schema.size,
+        "shape": list(schema.shape),
+        "kind": schema.kind,
+        "levels": schema.levels,
+        "range": [dataset.x.min().item(), dataset.x.max().item()],
+        "names": None if schema.names is None else list(schema.names),
+        "labels": labels,
+        "constant_columns": constant_columns(dataset.x).tolist(),
+        "duplicates": len(dataset) - len(set(_keys(dataset.x))),
+        "notes": list(dataset.notes),
+    }
+
+
+def _refuse_entries(x: np.ndarray, bad: Any, what: str, trouble: str, remedy: str) -> None:
+    """Raise on the first entry for which `bad` is true."""
+    for start, part in chunks(x):
+        found = bad(part)
+        if found.any():
+            row, column = np.argwhere(found)[0]
+            raise DataError(
+                f"{what} hold {part[row, column]} in row {start + row}, column {column} (from 0), and {trouble}", remedy
+            )
+
+
+def _as_integers(dataset: Dataset, schema: Schema, what: str) -> np.ndarray:
+    x, levels = dataset.x, schema.levels or 0
+    if dataset.schema.kind == "real":
+        remedy = "Prepare both in the same way, or train on real values."
+        _refuse_entries(x, lambda part: part != np.floor(part), what, "the training data are integers", remedy)
+    trouble = f"the training data are integers from 0 to {levels - 1}"
+    remedy = "Train on data that hold the whole range, or drop these rows."
+    _refuse_entries(x, lambda part: (part < 0) | (part >= levels), what, trouble, remedy)
+    return x.astype(np.uint8 if levels <= 256 else np.int32, copy=False)
+
+
+def _conform_labels(dataset: Dataset, schema: Schema) -> tuple[np.ndarray | None, list[str]]:
+    """Labels numbered as in the training data, where both name their classes."""
+    ours, theirs, labels = dataset.schema.classes, schema.classes, dataset.labels
+    if labels is None or ours == theirs or ours is None:
+        return labels, []
+    if theirs is None or not set(ours) <= set(theirs):
+        return None, ["labels left out: their classes are not those of the training data"]
+    return np.array([theirs.index(name) for name in ours], dtype=np.int64)[labels], []
+
+
+def conform(dataset: Dataset, schema: Schema, what: str = "evaluation data") -> Dataset:
+    """The data set seen through another's schema: that of the training data.
+
+    Binary data may stand for integers or reals, integers for reals, and whole reals for integers.
+
+    Args:
+        dataset: what was read.
+        schema: what the model was trained on.
+        what: what the data set is called in errors.
+
+    Raises:
+        DataError: shape, columns or kind differ, or values lie outside the levels of the training data.
+    """
+    ours = dataset.schema
+    if ours.shape != schema.shape:
+        raise DataError(
+            f"{what} have the shape {ours.shape}, and the training data {schema.shape}",
+            "Give data of the shape that the model was trained on.",
+        )
+    if ours.names and schema.names and ours.names != schema.names:
+        i = next(i for i, (a, b) in enumerate(zip(ours.names, schema.names, strict=True)) if a != b)
+        raise DataError(
+            f"column {i + 1} of the {what} is {ours.names[i]!r}, and {schema.names[i]!r} in the training data",
+            "Give the same columns in the same order.",
+        )
+    x, notes = dataset.x, []
+    if schema.kind == "binary" and ours.kind != "binary":
+        raise DataError(
+            f"{what} hold values from {x.min()} to {x.max()}, and the training data only 0 and 1",
+            "Binarise them as the training data were.",
+        )
+    if schema.kind == "integers":
+        x = _as_integers(dataset, schema, what)
+    if schema.kind == "real" and ours.kind != "real":
+        x = x.astype(np.float32 if x.dtype == np.uint8 or int(x.max()) <= 2**24 else np.float64)
+        notes.append(f"{what}: {ours.kind} values read as real, like the training data")
+    labels, told = _conform_labels(dataset, schema)
+    return replace(dataset, x=x, labels=labels, schema=schema, notes=(*dataset.notes, *notes, *told))

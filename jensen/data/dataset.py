@@ -1,0 +1,245 @@
+"""A data set in memory, and the judgement of what an array holds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import DataError
+from .schema import Kind, Schema
+
+__all__ = ["LIMIT", "Dataset", "Raw", "Source", "assemble", "check_dtype", "check_size", "chunks", "encode_labels"]
+
+LIMIT = 16 * 2**30  # bytes: a larger array is refused before it is allocated
+MOST_LEVELS = 65536  # more integer values than this are a measurement, not levels
+CHUNK = 2**22  # entries looked at together, so that a check never needs a second copy of the data
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where data came from.
+
+    Attributes:
+        name: what the user typed.
+        files: absolute paths of what was read.
+        sha256: of the shape, the type and the bytes of x as read.
+        n: N, the number of data.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    sha256: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Data in memory, compactly.
+
+    Attributes:
+        x: [N, D], C-contiguous: uint8 for binary data and integers of at most 256 levels, int32 for more levels,
+            float32 for reals (float64 where the file had it). An image is flat, in the order height, width, channel.
+        labels: [N] int64, or None.
+        schema: the kind of the values and the shape of a datum.
+        source: where the data came from.
+        notes: what the user should be told about how the file was read.
+    """
+
+    x: np.ndarray
+    labels: np.ndarray | None
+    schema: Schema
+    source: Source
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass
+class Raw:
+    """What a reader found in a file, before it is judged.
+
+    Attributes:
+        x: [N, ...] as in the file.
+        labels: [N] of any type.
+        names: column names.
+        classes: names of the labels, where these are numbered already.
+        notes: for the user.
+        files: that were read.
+        levels: how many values there are, where the file's format says so.
+        loose: the file knows no integer type (text, MATLAB doubles): whole numbers up to 255 count as integers.
+        choices: what else in the file could be named as labels.
+    """
+
+    x: np.ndarray
+    labels: np.ndarray | None = None
+    names: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
+    notes: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    levels: int | None = None
+    loose: bool = False
+    choices: tuple[str, ...] = ()
+
+
+def chunks(x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Runs of rows of x, each with the number of its first row."""
+    step = max(1, CHUNK // max(1, x[0].size))
+    for start in range(0, len(x), step):
+        yield start, x[start : start + step]
+
+
+def check_size(bytes_declared: int, where: str) -> None:
+    """Refuse an array by the size that its header declares, before it is allocated."""
+    if bytes_declared > LIMIT:
+        raise DataError(
+            f"{where} declares {bytes_declared / 2**30:,.1f} GiB of data, and at most {LIMIT // 2**30} GiB are read",
+            "Give fewer rows or a smaller type.",
+        )
+
+
+_REFUSED = {
+    "O": "Python objects, which are never unpickled",
+    "c": "complex numbers",
+    "U": "text",
+    "S": "text",
+    "M": "dates",
+    "m": "time differences",
+    "V": "a structured array",
+}
+
+
+def check_dtype(dtype: np.dtype, where: str) -> None:
+    """Refuse an array that does not hold real numbers."""
+    if dtype.hasobject or dtype.kind not in "biuf":
+        held = _REFUSED["O" if dtype.hasobject else dtype.kind]
+        raise DataError(f"{where} holds {held}", "Save it as one array of numbers: np.save(FILE, x.astype(float)).")
+
+
+def _layout(x: np.ndarray, where: str) -> tuple[np.ndarray, tuple[int, ...], list[str]]:
+    """One datum's shape, with channels last."""
+    if x.ndim == 2:
+        return x, x.shape[1:], []
+    if x.ndim == 3:
+        return x[..., None], (*x.shape[1:], 1), []
+    if x.ndim == 4 and x.shape[1] in (1, 3) and x.shape[3] not in (1, 3, 4):
+        moved = x.transpose(0, 2, 3, 1)
+        return moved, moved.shape[1:], [f"shape {x.shape} read as [N, C, H, W]; channels moved last"]
+    if x.ndim == 4 and x.shape[3] in (1, 2, 3, 4):
+        return x, x.shape[1:], []
+    raise DataError(
+        f"{where} has the shape {x.shape}, which is neither a table nor images",
+        "Give [N, D], [N, H, W] or [N, H, W, C] with 1 to 4 channels.",
+    )
+
+
+def _check_finite(x: np.ndarray, low: float, high: float, names: tuple[str, ...] | None, where: str) -> None:
+    if np.isfinite(low) and np.isfinite(high):
+        return
+    count, first = 0, None
+    for start, part in chunks(x):
+        bad = ~np.isfinite(part.reshape(len(part), -1))
+        count += int(bad.sum())
+        if first is None and bad.any():
+            row, column = np.argwhere(bad)[0]
+            first = (start + int(row), int(column))
+    row, column = first or (0, 0)
+    place = f"row {row}, column {names[column]!r}" if names else f"row {row}, column {column}"
+    raise DataError(
+        f"{where} holds {count:,} NaN or infinite {'entry' if count == 1 else 'entries'}, first in {place} (from 0)",
+        "Clean it or drop these rows; missing entries are not supported yet.",
+    )
+
+
+def _whole(x: np.ndarray) -> bool:
+    return all(bool((part == np.floor(part)).all()) for _, part in chunks(x))
+
+
+def _only(x: np.ndarray, a: int, b: int) -> bool:
+    return all(bool(((part == a) | (part == b)).all()) for _, part in chunks(x))
+
+
+def _judge(x: np.ndarray, low: float, high: float, raw: Raw) -> tuple[Kind, int | None, type]:
+    """Kind, levels and compact type of numbers between `low` and `high`; see `read` for the rules."""
+    floating = x.dtype.kind == "f"
+    if low >= 0 and high <= 1 and (not floating or _only(x, 0, 1)):
+        return "binary", None, np.uint8
+    if floating or raw.loose:
+        if raw.loose and low >= 0 and high <= 255 and _whole(x):
+            return "integers", int(high) + 1, np.uint8
+        wide = x.dtype.itemsize >= 8 if floating else max(-low, high) > 2**24
+        return "real", None, np.float64 if wide else np.float32
+    levels = raw.levels or (256 if x.dtype.itemsize == 1 and x.dtype.kind == "u" and raw.x.ndim >= 3 else int(high) + 1)
+    if low < 0 or levels > MOST_LEVELS:
+        # float32 holds whole numbers exactly up to 2^24
+        return "real", None, np.float64 if max(-low, high) > 2**24 else np.float32
+    return "integers", levels, np.uint8 if levels <= 256 else np.int32
+
+
+def encode_labels(labels: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """Labels as int64 [N]; text that is not whole numbers is numbered in sorted order, and its names returned."""
+    labels = labels.reshape(-1)
+    if labels.dtype.kind in "US":
+        text = np.char.strip(labels.astype(str))
+        try:
+            labels = text.astype(np.float64)
+        except ValueError:
+            names, numbers = np.unique(text, return_inverse=True)
+            return numbers.reshape(-1).astype(np.int64), tuple(str(n) for n in names)
+    if labels.dtype.kind == "f":
+        bad = ~np.isfinite(labels)
+        bad[~bad] = labels[~bad] != np.floor(labels[~bad])
+        if bad.any():
+            raise DataError(
+                f"label {labels[bad][0]} in {where} is not a whole number",
+                "Labels are whole numbers or class names.",
+            )
+    elif labels.dtype.kind not in "biu":
+        raise DataError(f"the labels in {where} have the type {labels.dtype}", "Labels are whole numbers or names.")
+    return labels.astype(np.int64), None
+
+
+def _digest(x: np.ndarray) -> str:
+    digest = hashlib.sha256(f"{x.dtype.newbyteorder('<').str}{x.shape}".encode())
+    digest.update(x.data.cast("B"))
+    return digest.hexdigest()
+
+
+def _checked(raw: Raw, where: str) -> tuple[np.ndarray, tuple[int, ...], list[str]]:
+    check_dtype(raw.x.dtype, where)
+    if raw.x.ndim == 1:
+        raise DataError(f"{where} has one axis only ({len(raw.x)} numbers)", "Give one row per datum, [N, D].")
+    if raw.x.size == 0:
+        raise DataError(f"{where} is empty: its shape is {raw.x.shape}", "Give at least 2 rows and 1 column.")
+    x, shape, notes = _layout(raw.x, where)
+    if len(x) < 2:
+        raise DataError(f"{where} holds one datum only, of shape {shape}", "Give at least 2 rows: one row per datum.")
+    return x, shape, notes
+
+
+def assemble(raw: Raw, name: str) -> Dataset:
+    """Judge what a reader found, and store it compactly.
+
+    Raises:
+        DataError: values are not finite real numbers, the shape is no data set's, or labels do not fit.
+    """
+    x, shape, notes = _checked(raw, name)
+    low, high = x.min().item(), x.max().item()
+    _check_finite(x, low, high, raw.names, name)
+    kind, levels, dtype = _judge(x, low, high, raw)
+    if kind == "integers" and len(shape) == 3 and high == 255 and _only(x, 0, 255):
+        notes.append("only the values 0 and 255 occur: --binarize threshold makes these images binary without loss")
+    labels, classes = None, raw.classes
+    if raw.labels is not None:
+        labels, found = encode_labels(raw.labels, name)
+        classes = classes or found
+        if len(labels) != len(x):
+            raise DataError(
+                f"{name} has {len(x):,} rows and {len(labels):,} labels", "Name the labels of these rows with --labels."
+            )
+    x = np.ascontiguousarray(x, dtype=dtype).reshape(len(x), -1)
+    source = Source(name, tuple(raw.files), _digest(x), len(x))
+    return Dataset(x, labels, Schema(kind, shape, levels, raw.names, classes), source, (*raw.notes, *notes))

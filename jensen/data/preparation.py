@@ -1,0 +1,328 @@
+"""What is done to data between the file and the model, and what it does to their density.
+
+A density of x' = (x - center) / scale becomes one of x by log p(x) = log p'(x') - sum_d log scale_d.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..batch import Rows
+from ..errors import CorruptRunError, DataError, UsageError
+from .conform import constant_columns
+from .dataset import chunks
+from .schema import Schema
+
+__all__ = ["Binarize", "Preparation", "Standardize", "constant_columns"]
+
+Binarize = Literal["static", "dynamic", "threshold"]
+Standardize = Literal["none", "global", "feature"]
+
+
+@dataclass(frozen=True)
+class _Cast:
+    """Stored rows as floating point."""
+
+    dtype: torch.dtype
+
+    def __call__(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        return x.to(self.dtype)
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Stored rows [B, D] of values from 0 to `top` as bits, P(1) = x / top, exact to 2^-24."""
+
+    top: int
+    dtype: torch.dtype
+
+    def __call__(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        if x.dtype == torch.uint8 and self.top == 255 and x.device.type == "cpu":
+            return self._by_digits(x, generator)
+        return self._uniform(x, generator).to(self.dtype)
+
+    def _uniform(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        u = torch.rand(x.shape, generator=generator, device=x.device, dtype=torch.float32)
+        return u < x.to(torch.float32).div_(self.top)
+
+    def _by_digits(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        """One random byte a pixel, which is half the time of `_uniform`.
+
+        x / 255 is 0.xxx... to the base 256, so a uniform number whose first digit is not x is below or above it by this
+        digit alone; where the digits tie (one pixel in 256), what remains of the question is the same question again.
+        """
+        words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None, generator=generator)
+        digit = words.view(torch.uint8)[: x.numel()].view(x.shape)
+        bits = (digit < x).to(self.dtype)
+        tie = (digit == x).view(-1).nonzero().squeeze(1)
+        bits.view(-1)[tie] = self._uniform(x.reshape(-1)[tie], generator).to(self.dtype)
+        return bits
+
+
+def _check_fit(schema: Schema, binarize: str | None, dequantize: bool, standardize: str) -> None:
+    """Refuse combinations that mean nothing, before any work."""
+    if binarize is not None and binarize not in get_args(Binarize):
+        raise UsageError(f"there is no binarisation {binarize!r}", f"Choose from {', '.join(get_args(Binarize))}.")
+    if standardize not in get_args(Standardize):
+        raise UsageError(
+            f"there is no standardisation {standardize!r}", f"Choose from {', '.join(get_args(Standardize))}."
+        )
+    if binarize and schema.kind == "binary":
+        raise UsageError("the data are already binary", "Leave --binarize out.")
+    if binarize and (dequantize or standardize != "none"):
+        raise UsageError("binarised data are neither dequantised nor standardised", "Choose one of them.")
+    if dequantize and schema.kind != "integers":
+        raise UsageError(f"{schema.kind} data are not dequantised: only integers are", "Leave dequantisation out.")
+    if standardize != "none" and schema.kind != "real" and not dequantize:
+        remedy = "Dequantise integers first." if schema.kind == "integers" else "Leave standardisation out."
+        raise UsageError(f"{schema.kind} data have no density, so they are not standardised", remedy)
+
+
+def _check_unit(x: np.ndarray) -> None:
+    if x.min() < 0 or x.max() > 1:
+        raise DataError(
+            f"real values from {x.min():g} to {x.max():g} are not grey levels that could be binarised",
+            "Scale them to 0..1, or leave --binarize out.",
+        )
+
+
+def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of each column in float64, in two passes over rows."""
+    total, square = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for _, part in chunks(x):
+        total += part.sum(axis=0, dtype=np.float64)
+    mean = total / len(x)
+    for _, part in chunks(x):
+        square += ((part - mean) ** 2).sum(axis=0)
+    return mean, square / len(x)
+
+
+def _statistics(
+    x: np.ndarray, dequantize: bool, standardize: str, floor: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    center, variance = _moments(x)
+    constant = constant_columns(x)
+    # a sum of equal numbers need not be a multiple of them: a constant column is centred on its value itself
+    center[constant], variance[constant] = x[0, constant], 0
+    if dequantize:
+        center, variance = center + 1 / 2, variance + 1 / 12
+    if standardize == "global":
+        scale = np.sqrt(variance.mean())
+        scale = np.asarray(1.0 if scale == 0 else max(scale, floor or 0.0))
+    else:
+        scale = np.sqrt(variance)
+        scale = np.where(scale == 0, 1.0, np.maximum(scale, floor or 0.0))
+    if not (np.isfinite(scale).all() and np.isfinite(center).all()):
+        raise DataError("the data are too large: their variance overflows", "Divide them by a constant first.")
+    return center, scale
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """The steps from stored data to what the model sees: binarised, or dequantised and standardised.
+
+    Attributes:
+        binarize: "static" (drawn once), "dynamic" (drawn anew whenever a row is taken), "threshold" (above half the
+            range), each with P(1) = x / (levels - 1); None leaves values as they are.
+        dequantize: x + u with u ~ U[0, 1), drawn once (Theis, van den Oord and Bethge, 2016).
+        center: [D] float64, subtracted.
+        scale: [] or [D] float64, divided by.
+        seed: of all draws that are made once.
+
+    Example:
+        >>> schema = Schema("real", (2,))
+        >>> x = np.array([[0.0, 1.0], [2.0, 5.0]])
+        >>> preparation = Preparation.fit(x, schema, standardize="feature")
+        >>> preparation.rows(x, schema).stored
+        tensor([[-1., -1.],
+                [ 1.,  1.]])
+        >>> round(preparation.log_jacobian(2), 4)
+        -0.6931
+    """
+
+    binarize: Binarize | None = None
+    dequantize: bool = False
+    center: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    seed: int = 0
+
+    @staticmethod
+    def fit(
+        x: np.ndarray,
+        schema: Schema,
+        *,
+        binarize: Binarize | None = None,
+        dequantize: bool = False,
+        standardize: Standardize = "none",
+        seed: int = 0,
+        floor: float | None = None,
+    ) -> Preparation:
+        """Choose the steps, with statistics from these rows [N, D] (the training rows) in float64.
+
+        Args:
+            x: the training rows, as stored.
+            schema: of the data.
+            binarize: see the class.
+            dequantize: see the class; the statistics are then those expected over the noise.
+            standardize: "global" centres each column and divides all by one number, the root mean square of what is
+                left; "feature" divides each column by its standard deviation, and a constant one by 1.
+            seed: of all draws that are made once.
+            floor: the smallest scale to divide by, in the data's units.
+
+        Raises:
+            UsageError: the steps do not go with the kind of data, or with each other.
+            DataError: reals outside [0, 1] cannot be binarised.
+        """
+        _check_fit(schema, binarize, dequantize, standardize)
+        if binarize and schema.kind == "real":
+            _check_unit(x)
+        if standardize == "none":
+            return Preparation(binarize, dequantize, seed=seed)
+        center, scale = _statistics(x, dequantize, standardize, floor)
+        return Preparation(None, dequantize, center, scale, seed)
+
+    def rows(
+        self,
+        x: np.ndarray,
+        schema: Schema,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        stream: int = 0,
+    ) -> Rows:
+        """Rows [N, D] of the stored data as a source of batches; what is done once is done here.
+
+        Bytes stay bytes on the device until a batch is taken. Reals are computed in float64, and stored as float32
+        (float64 where `dtype` is).
+
+        Args:
+            x: rows of `Dataset.x`.
+            schema: of the data.
+            device: where the rows live.
+            dtype: of the batches.
+            stream: tells draws for training, validation and test apart; the same rows, seed and stream give the same
+                bits.
+
+        Raises:
+            DataError: the rows do not have the schema's size, or values that can be binarised.
+        """
+        if x.ndim != 2 or x.shape[1] != schema.size:
+            raise DataError(
+                f"rows have the shape {x.shape}, and the schema {schema.size} features", "Give [N, D] rows."
+            )
+        if self.binarize and schema.kind == "real":
+            _check_unit(x)
+        rng = np.random.default_rng([self.seed, stream])
+        top = 1 if schema.levels is None else schema.levels - 1
+        prepare: _Cast | _Draw = _Cast(dtype)
+        if self.binarize == "dynamic":
+            prepare = _Draw(top, dtype)
+            stored = x.astype(np.float32, copy=False) if schema.kind == "real" else x
+        elif self.binarize is not None:
+            stored = self._binarized(x, schema, top, rng)
+        elif schema.kind == "real" or self.dequantize or self.scale is not None:
+            stored = self._real(x, np.float64 if dtype == torch.float64 else np.float32, rng)
+        else:
+            stored = x
+        tensor = torch.from_numpy(stored if stored.flags.writeable else stored.copy()).to(device)
+        return Rows(tensor, None if isinstance(prepare, _Cast) and tensor.dtype == dtype else prepare)
+
+    def _binarized(self, x: np.ndarray, schema: Schema, top: int, rng: np.random.Generator) -> np.ndarray:
+        if self.binarize == "threshold":
+            return (x > top / 2).astype(np.uint8)
+        if schema.kind == "integers":
+            return (rng.integers(0, top, size=x.shape, dtype=x.dtype) < x).astype(np.uint8)
+        bits = np.empty(x.shape, dtype=np.uint8)
+        for start, part in chunks(x):
+            bits[start : start + len(part)] = rng.random(part.shape) < part
+        return bits
+
+    def _real(self, x: np.ndarray, dtype: type, rng: np.random.Generator) -> np.ndarray:
+        if not self.dequantize and self.scale is None:
+            return np.ascontiguousarray(x, dtype=dtype)
+        result = np.empty(x.shape, dtype=dtype)
+        for start, part in chunks(x):
+            values = part + rng.random(part.shape) if self.dequantize else part.astype(np.float64)
+            if self.center is not None:
+                values -= self.center
+            if self.scale is not None:
+                values /= self.scale
+            result[start : start + len(part)] = values
+        return result
+
+    def outcome(self, schema: Schema) -> Schema:
+        """The schema that the model sees."""
+        if self.binarize is not None:
+            return replace(schema, kind="binary", levels=None)
+        if self.dequantize or self.scale is not None:
+            return replace(schema, kind="real", levels=None)
+        return schema
+
+    def log_jacobian(self, size: int) -> float:
+        """Nats to add to the model's log-density of D = `size` features for that in the data's own units.
+
+        -sum_d log scale_d, which is 0 where nothing is scaled.
+        """
+        if self.scale is None:
+            return 0.0
+        return -math.fsum(np.log(np.broadcast_to(self.scale, (size,))))
+
+    def invert(self, x: Tensor | np.ndarray) -> np.ndarray:
+        """From the model's space [..., D] to the data's units: x * scale + center, in float64 if there is a scale."""
+        values = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+        if self.scale is not None:
+            values = values.astype(np.float64) * self.scale
+        return values if self.center is None else values + self.center
+
+    def describe(self, schema: Schema) -> str:
+        """One line for headers.
+
+        Example:
+            >>> Preparation().describe(Schema("integers", (8, 8, 1), levels=17))
+            '17 levels, no binarisation'
+        """
+        if self.binarize is not None:
+            how = {"static": f"once (seed {self.seed})", "dynamic": "dynamically", "threshold": "at half the range"}
+            return f"binarised {how[self.binarize]}"
+        if schema.kind == "binary":
+            return "binary values"
+        values = {None: "real values", 256: "8-bit values"}.get(schema.levels, f"{schema.levels} levels")
+        if self.dequantize:
+            values += f" dequantised by uniform noise (seed {self.seed})"
+        if self.scale is not None:
+            return f"{values}, standardised {'per feature' if self.scale.ndim else 'by one scale'}"
+        return f"{values}, no binarisation" if schema.kind == "integers" and not self.dequantize else values
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, from which `from_dict` makes the same preparation to the last bit."""
+        return {
+            "binarize": self.binarize,
+            "dequantize": self.dequantize,
+            "center": None if self.center is None else self.center.tolist(),
+            "scale": None if self.scale is None else self.scale.tolist(),
+            "seed": self.seed,
+        }
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> Preparation:
+        """The inverse of `to_dict`.
+
+        Raises:
+            CorruptRunError: an entry is missing or of the wrong type.
+        """
+        try:
+            center, scale = (
+                None if plain[k] is None else np.asarray(plain[k], dtype=np.float64) for k in ("center", "scale")
+            )
+            return Preparation(plain["binarize"], bool(plain["dequantize"]), center, scale, int(plain["seed"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptRunError(
+                f"the record of the data's preparation cannot be read ({error!r})", "The specification is damaged."
+            ) from error

@@ -1,0 +1,126 @@
+"""From a name or a path to a data set in memory."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError, UsageError
+from .arrays import read_idx, read_mat, read_npy, read_npz
+from .conform import conform, describe
+from .dataset import Dataset, Raw, Source, assemble
+from .formats import file_format
+from .tables import read_column, read_table
+
+__all__ = ["Dataset", "Source", "conform", "describe", "from_array", "read"]
+
+
+def _digits() -> Raw:
+    """The 8x8 digits of Alpaydin and Kaynak (1998), as scikit-learn holds them."""
+    from sklearn.datasets import load_digits
+
+    bunch: Any = load_digits()
+    x = bunch.images.astype(np.uint8)[..., None]
+    return Raw(x, bunch.target, classes=tuple(str(n) for n in bunch.target_names), levels=17)
+
+
+def _split_key(source: str) -> tuple[Path, str | None]:
+    """FILE.npz:KEY into its two parts."""
+    found = re.fullmatch(r"(.+\.(?:npz|mat)):([^/\\]+)", source, flags=re.IGNORECASE)
+    return (Path(found[1]), found[2]) if found and not Path(source).exists() else (Path(source), None)
+
+
+def _read_file(path: Path, key: str | None, labels: str | None) -> Raw:
+    kind = file_format(path)
+    if key is not None and kind not in ("npz", "mat"):
+        raise DataError(f"{path} holds one array, and no {key!r}", f"Leave the key out: {path}")
+    if kind == "npy":
+        raw = read_npy(path)
+    elif kind == "npz":
+        raw = read_npz(path, key, labels)
+    elif kind == "mat":
+        raw = read_mat(path, key, labels)
+    elif kind == "text":
+        raw = read_table(path, labels)
+    else:
+        raw = read_idx(path, pair=labels is None)
+    raw.files.insert(0, str(path.resolve()))
+    return raw
+
+
+def _read_raw(source: str, labels: str | None, size: tuple[int, int] | None) -> Raw:
+    if source == "digits":
+        return _digits()
+    path, key = _split_key(source)
+    if path.is_dir():
+        from .images import read_folder  # Pillow is imported for images only
+
+        return read_folder(path, size)
+    if size is not None:
+        raise UsageError(f"{source} is not a folder of images, so there is no size to choose", "Leave --size out.")
+    return _read_file(path, key, labels)
+
+
+def _read_labels(labels: str, raw: Raw, source: str) -> tuple[np.ndarray, str]:
+    """Labels from a file of their own, and the path of it."""
+    path, key = _split_key(labels)
+    if not path.is_file():
+        choices = f" It has {', '.join(raw.choices[:12])}." if raw.choices else ""
+        raise DataError(f"labels {labels!r} are neither a part of {source} nor a file", f"Check the name.{choices}")
+    if file_format(path) == "text":
+        return read_column(path, len(raw.x)), str(path.resolve())
+    held = _read_file(path, key, "").x  # an empty name: no labels of labels
+    if held.ndim == 0 or held.size != max(held.shape):
+        raise DataError(f"the labels in {labels} have the shape {held.shape}", "Labels are one number per row, [N].")
+    return held, str(path.resolve())
+
+
+def read(source: str | Path, *, labels: str | Path | None = None, size: tuple[int, int] | None = None) -> Dataset:
+    """Read a data set, and judge what it holds.
+
+    Values of 0 and 1 alone are binary. Whole numbers from 0 of an integer type are integers of max + 1 levels (of 256,
+    if 8-bit images), and so are those up to 255 in a CSV or a MATLAB matrix, which know no types. All else is real.
+
+    Args:
+        source: `digits` (the 8x8 digits of scikit-learn; ./digits is a path), or the path of a .npy, .npz (also
+            FILE.npz:KEY), IDX (plain or .gz), MATLAB v5 .mat or CSV file, or of a folder of images.
+        labels: a column or an array of the source, or a file of labels; found without being named where possible.
+        size: height and width that images in a folder are resized to.
+
+    Raises:
+        DataError: the file is missing, damaged or not what its name says, or does not hold finite numbers in at least
+            two rows.
+        UsageError: `size` with a source that is no folder.
+
+    Example:
+        >>> digits = read("digits")
+        >>> digits.x.shape, digits.schema.kind, digits.schema.levels
+        ((1797, 64), 'integers', 17)
+    """
+    name, wanted = str(source), None if labels is None else str(labels)
+    if size is not None and min(size) < 1:
+        raise UsageError(f"images cannot have the size {size[0]}x{size[1]}", "Give height,width: --size 32,32")
+    if not name:
+        raise DataError("no data are named", "Give a path, or `digits`.")
+    raw = _read_raw(name, wanted, size)
+    if wanted is not None and (raw.labels is None or name == "digits" or Path(name).is_dir()):
+        raw.labels, file = _read_labels(wanted, raw, name)
+        raw.files.append(file)
+        raw.classes = None
+    return assemble(raw, name)
+
+
+def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "array") -> Dataset:
+    """A data set from an array in memory, [N, D], [N, H, W] or [N, H, W, C], judged as `read` judges files.
+
+    Raises:
+        DataError: as for `read`.
+
+    Example:
+        >>> from_array(np.array([[0.5, 1.5], [2.5, 0.0]])).schema
+        Schema(kind='real', shape=(2,), levels=None, names=None, classes=None)
+    """
+    return assemble(Raw(np.asarray(x), None if labels is None else np.asarray(labels)), name)

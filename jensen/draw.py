@@ -1,0 +1,161 @@
+r"""The draw: K weighted latent points per datum, with all their log-densities. Every objective reads this and no more.
+
+With a log-measure :math:`l` for which :math:`\sum_k e^{l_k} = 1`, and
+:math:`\log w_k = \log p(x|z_k) + \log p(z_k) - \log q(z_k|x)`, every quantity of the field is one of two reductions:
+
+    E_q[f]    ~  sum_k exp(l_k) f_k              ELBO, rate, distortion, ...
+    log p(x)  ~  logsumexp_k(l_k + log w_k)      importance-weighted bounds, evaluation, exact sums
+
+| placement                              | l_k                       | log p(x) is                   |
+|----------------------------------------|---------------------------|-------------------------------|
+| Monte Carlo                            | -log K                    | the IWAE-K bound              |
+| enumeration of a finite z              | log q(z_k | x)            | exact                         |
+| Gauss-Hermite about the guide          | log of the rule's weights | exact to the rule's order     |
+| any, if the guide is the posterior     | any                       | exact: log w_k is constant    |
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal, kl_divergence
+
+from .batch import Batch
+from .model import LatentVariableModel
+from .randomness import drawing_from
+from .shapes import Groups, Latents, PerDatum, Points
+
+__all__ = ["Draw", "closed_rate", "place", "weigh"]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """K weighted points for each of B data.
+
+    Attributes:
+        batch: the data.
+        z: [K, B, Z] the points.
+        noise: what the points were made from, [K, B, Z] standard normal, where they were made so.
+        guide: q(z | x), as a distribution.
+        model: the model at whose parameters the densities were taken.
+        likelihood_params: [K, B, P] parameters of p(x | z).
+        log_lik: [K, B] log p(x | z).
+        log_prior: [K, B, G] log p(z), by group.
+        log_guide: [K, B, G] log q(z | x), by group.
+        log_measure: [K, B], the l above.
+        log_offset: [K, B], l - log q(z | x); exactly zero for an enumeration, also where q is zero.
+    """
+
+    batch: Batch
+    z: Latents
+    noise: Latents | None
+    guide: Distribution
+    model: LatentVariableModel
+    likelihood_params: Tensor
+    log_lik: Points
+    log_prior: Groups
+    log_guide: Groups
+    log_measure: Points
+    log_offset: Points
+
+    @cached_property
+    def likelihood(self) -> Distribution:
+        """p(x | z) at the points, built when asked for."""
+        return self.model.likelihood.family(self.likelihood_params)
+
+    @cached_property
+    def prior(self) -> Distribution:
+        """p(z), built when asked for."""
+        return self.model.prior(self.batch.context)
+
+    @property
+    def log_weight(self) -> Points:
+        """log w [K, B]."""
+        return self.log_lik + (self.log_prior - self.log_guide).sum(-1)
+
+    @cached_property
+    def distortion(self) -> PerDatum:
+        """-E_q[log p(x | z)] [B]."""
+        return -self.mean(self.log_lik)
+
+    @cached_property
+    def rate(self) -> PerDatum:
+        """KL(q(z | x) || p(z)) [B]: in closed form where torch knows the pair, else by the draw's points."""
+        exact = closed_rate(self.guide, self.prior, len(self.batch))
+        return self.mean((self.log_guide - self.log_prior).sum(-1)) if exact is None else exact
+
+    def mean(self, f: Points) -> PerDatum:
+        """E_q[f] [B] of values [K, B]; points of measure zero do not count, whatever their value."""
+        if self.noise is not None:  # Monte Carlo: equal weights, none of them zero
+            return f.mean(0)
+        counts = self.log_measure > -torch.inf
+        kept = torch.where(counts, f, torch.zeros_like(f))
+        return (torch.where(counts, self.log_measure, 0.0).exp() * counts * kept).sum(0)
+
+    @property
+    def log_evidence(self) -> PerDatum:
+        """log sum_k exp(l_k) w_k [B]; the guide cancels before it is exponentiated."""
+        return torch.logsumexp(self.log_lik + self.log_prior.sum(-1) + self.log_offset, 0)
+
+
+_NO_CLOSED_FORM: set[tuple[type, ...]] = set()
+
+
+def closed_rate(guide: Distribution, prior: Distribution, b: int) -> Tensor | None:
+    """KL(guide || prior) [B] by torch's registry of closed forms; None where it has none."""
+    pair = tuple(type(d) for p in (guide, prior) for d in (p, getattr(p, "base_dist", p)))
+    if pair in _NO_CLOSED_FORM:
+        return None
+    try:
+        return kl_divergence(guide, prior).expand(b)
+    except NotImplementedError:
+        _NO_CLOSED_FORM.add(pair)
+        return None
+
+
+def place(guide: Distribution, k: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor | None]:
+    """K reparameterised samples [K, B, Z] of a guide, and the standard normal noise behind them where there is one."""
+    if isinstance(guide, Independent) and isinstance(guide.base_dist, Normal):
+        loc, scale = guide.base_dist.loc, guide.base_dist.scale
+        noise = torch.randn((k, *loc.shape), dtype=loc.dtype, device=loc.device, generator=generator)
+        return torch.addcmul(loc, scale, noise), noise
+    with drawing_from(generator):
+        return (guide.rsample if guide.has_rsample else guide.sample)((k,)), None
+
+
+def weigh(
+    model: LatentVariableModel,
+    guide: Distribution,
+    z: Tensor,
+    batch: Batch,
+    log_measure: Tensor | None = None,
+    noise: Tensor | None = None,
+    *,
+    enumerated: bool = False,
+    mass: bool = False,
+) -> Draw:
+    """The draw of these points: every density is evaluated here, and nowhere else.
+
+    Args:
+        guide: q(z | x), batch shape [B].
+        z: [K, B, Z].
+        log_measure: [K, B]; None means Monte Carlo, -log K.
+        enumerated: z runs over all states, and the measure is the guide itself.
+        mass: q is a point mass, whose log-density is not formed (it is recorded as 0).
+    """
+    k, b = z.shape[:2]
+    params = model.likelihood.params(z)
+    log_lik = model.likelihood.family.log_prob(params, batch.x, batch.mask).expand(k, b)
+    log_prior = model.prior.log_prob(z, batch.context).expand(k, b)
+    log_guide = torch.zeros_like(log_prior) if mass else guide.log_prob(z)
+    if enumerated:
+        log_measure, log_offset = log_guide, torch.zeros_like(log_guide)
+    else:
+        log_measure = log_lik.new_full((), -math.log(k)).expand(k, b) if log_measure is None else log_measure
+        log_offset = log_measure - log_guide
+    groups = log_prior[..., None], log_guide[..., None]
+    return Draw(batch, z, noise, guide, model, params, log_lik, *groups, log_measure, log_offset)

@@ -1,0 +1,92 @@
+"""One tree of errors: each says what happened, and names the remedy.
+
+Every error that a user can cause is a `JensenError`. It carries an exit code for the command line, and doubles as the
+built-in exception a Python caller would expect (`ValueError`, `TypeError`, ...), so that `except ValueError` works.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CompositionError",
+    "CorruptRunError",
+    "DataError",
+    "InterruptedRun",
+    "JensenError",
+    "NoExactPosterior",
+    "NotEnumerable",
+    "NotNormalised",
+    "NotReparameterizable",
+    "NumericalError",
+    "RunExistsError",
+    "UsageError",
+]
+
+
+class JensenError(Exception):
+    """What happened, and what to do about it.
+
+    Args:
+        what: what happened and where, in one sentence without a full stop.
+        remedy: what to type or change next.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(f"{what}. {remedy}" if remedy else what)
+        self.what = what
+        self.remedy = remedy
+
+
+class UsageError(JensenError, ValueError):
+    """An option has a value that cannot work (exit code 2)."""
+
+    exit_code = 2
+
+
+class RunExistsError(UsageError, FileExistsError):
+    """The output exists and would be overwritten (exit code 2)."""
+
+
+class DataError(JensenError, ValueError):
+    """The data cannot be read, or do not fit what is asked of them (exit code 3)."""
+
+    exit_code = 3
+
+
+class CorruptRunError(JensenError, ValueError):
+    """A run folder, its specification or its weights are damaged or do not belong together (exit code 4)."""
+
+    exit_code = 4
+
+
+class NumericalError(JensenError, ArithmeticError):
+    """A number that must be finite is not (exit code 5)."""
+
+    exit_code = 5
+
+
+class InterruptedRun(JensenError):
+    """Training was stopped by a signal; the run is readable (exit code 75)."""
+
+    exit_code = 75
+
+
+class CompositionError(UsageError, TypeError):
+    """These parts do not go together; raised before the training loop starts (exit code 2)."""
+
+
+class NoExactPosterior(CompositionError):
+    """No closed form of p(z | x) is registered for this prior and likelihood."""
+
+
+class NotReparameterizable(CompositionError):
+    """The guide's samples carry no pathwise gradient."""
+
+
+class NotEnumerable(CompositionError):
+    """The latent space is not finite."""
+
+
+class NotNormalised(CompositionError):
+    """A log-density was asked of something that has none (a point mass over a continuous space, say)."""

@@ -1,0 +1,172 @@
+"""Gradient estimators: how the points are placed, and how gradients pass through them."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal, OneHotCategorical
+
+from .batch import Batch
+from .draw import Draw, place, weigh
+from .errors import CompositionError, NotEnumerable, NotReparameterizable, UsageError
+from .guides import Guide
+from .model import LatentVariableModel
+from .objectives import Objective, TermKind
+from .parts import part
+
+__all__ = ["Enumerate", "GradientEstimator", "Pathwise", "Quadrature"]
+
+MOST_NODES = 300  # beyond some 370 the weights of the outermost nodes underflow, and with them the whole rule
+
+
+class GradientEstimator(ABC):
+    """A way to place points and to differentiate objectives of them."""
+
+    @abstractmethod
+    def draw(
+        self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
+    ) -> Draw:
+        """Place the points of a batch and weigh them."""
+
+    @abstractmethod
+    def suits(self, term: Objective) -> bool:
+        """Whether gradients of this term are right under this estimator."""
+
+    @property
+    @abstractmethod
+    def remedy(self) -> str:
+        """What to use for a term that does not suit."""
+
+    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
+        """[B] whose gradient is the estimator's; its value is the term's."""
+        return term(draw)
+
+    def check(self, objective: Objective) -> None:
+        """Refuse, before the loop, an objective with a term that this estimator is wrong for.
+
+        Raises:
+            CompositionError: naming the term and the remedy.
+        """
+        for _, term in objective.terms:
+            if not self.suits(term):
+                raise CompositionError(f"{self} gives wrong gradients for {term}", self.remedy)
+
+
+@part
+@dataclass(frozen=True)
+class Pathwise(GradientEstimator):
+    """K reparameterised points; the gradient passes through them (Kingma & Welling, 2014; Rezende et al., 2014).
+
+    Args:
+        k: points per datum.
+    """
+
+    k: int = 1
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise UsageError(f"a draw needs at least one point per datum, not k={self.k}", "Give k >= 1.")
+
+    def draw(
+        self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
+    ) -> Draw:
+        q = guide(batch)
+        if torch.is_grad_enabled() and not q.has_rsample:
+            raise NotReparameterizable(f"{type(q).__name__} has no pathwise gradient", "Use Enumerate().")
+        z, noise = place(q, self.k, generator)
+        return weigh(model, q, z, batch, noise=noise, mass=not guide.has_density)
+
+    def suits(self, term: Objective) -> bool:
+        return True
+
+    @property
+    def remedy(self) -> str:
+        return ""
+
+
+@part
+@dataclass(frozen=True)
+class Enumerate(GradientEstimator):
+    """Every state of a finite latent, weighted by the guide: no noise at all."""
+
+    def draw(
+        self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
+    ) -> Draw:
+        q = guide(batch)
+        if not isinstance(q, OneHotCategorical):
+            raise NotEnumerable(f"{type(q).__name__} has infinitely many states", "Use Pathwise(k).")
+        return weigh(model, q, q.enumerate_support(), batch, enumerated=True)
+
+    def suits(self, term: Objective) -> bool:
+        return term.kind is not TermKind.COUPLED
+
+    @property
+    def remedy(self) -> str:
+        return "A term that couples the batch needs sampled points: use Pathwise(k)."
+
+
+@part
+@dataclass(frozen=True)
+class Quadrature(GradientEstimator):
+    r"""Gauss-Hermite nodes about a Gaussian guide of one or two features.
+
+    .. math:: z_k = \mu + \sqrt{2}\,\sigma\,t_k, \qquad e^{l_k} = \omega_k / \sqrt\pi
+
+    Exact for integrands (relative to the guide) that are polynomials of degree below 2n; for two features it is the
+    product rule, with n^2 nodes.
+
+    Args:
+        n: nodes per feature.
+    """
+
+    n: int = 32
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n <= MOST_NODES:
+            raise UsageError(f"a quadrature rule has 1 to {MOST_NODES} nodes per feature, not n={self.n}", "Try n=64.")
+
+    def draw(
+        self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
+    ) -> Draw:
+        q = guide(batch)
+        loc, factor = _location_and_factor(q)
+        nodes, log_measure = _rule(self.n, loc.shape[-1], loc)
+        z = loc + torch.einsum("...ij,k...j->k...i", factor, nodes[:, None].expand(-1, *loc.shape))
+        return weigh(model, q, z, batch, log_measure[:, None].expand(-1, len(batch)))
+
+    def suits(self, term: Objective) -> bool:
+        return term.kind is not TermKind.COUPLED
+
+    @property
+    def remedy(self) -> str:
+        return "A term that couples the batch needs sampled points: use Pathwise(k)."
+
+
+def _location_and_factor(q: Distribution) -> tuple[Tensor, Tensor]:
+    """The mean [B, Z] of a Gaussian guide and a factor [B, Z, Z] of its covariance."""
+    if isinstance(q, Independent) and isinstance(q.base_dist, Normal):
+        loc, factor = q.base_dist.loc, torch.diag_embed(q.base_dist.scale)
+    elif isinstance(q, torch.distributions.MultivariateNormal):
+        loc, factor = q.loc, q.scale_tril.expand(*q.loc.shape, -1)
+    else:
+        raise CompositionError(f"quadrature needs a Gaussian guide, not {type(q).__name__}", "Use Pathwise(k).")
+    if loc.shape[-1] not in (1, 2):
+        raise CompositionError(
+            f"quadrature is for one or two latent features, not {loc.shape[-1]}", "Use Pathwise(k), or --latent 2."
+        )
+    return loc, factor
+
+
+def _rule(n: int, dim: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Nodes [n^dim, dim] of a standard normal and log-weights [n^dim] of the product Gauss-Hermite rule."""
+    t, w = np.polynomial.hermite.hermgauss(n)
+    node = torch.as_tensor(t * math.sqrt(2.0), dtype=like.dtype, device=like.device)
+    log_w = torch.as_tensor(np.log(w) - 0.5 * math.log(math.pi), dtype=like.dtype, device=like.device)
+    if dim == 1:
+        return node[:, None], log_w
+    return torch.cartesian_prod(node, node), (log_w[:, None] + log_w).flatten()

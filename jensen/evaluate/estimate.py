@@ -1,0 +1,154 @@
+"""An estimate: a number about the evidence that says what kind of number it is."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..batch import Rows
+from ..guides import Guide
+from ..model import LatentVariableModel
+
+__all__ = ["Estimate", "Evaluator", "Kind", "Watch", "format_nats"]
+
+Watch = Callable[[float], None]  # told the fraction that is done
+
+
+class Kind(StrEnum):
+    """What an estimate is."""
+
+    EXACT = "exact"
+    QUADRATURE = "quadrature"
+    LOWER = "lower bound"
+    STOCHASTIC_LOWER = "stochastic lower bound"
+    STOCHASTIC_UPPER = "stochastic upper bound"
+    UNNORMALISED = "unnormalised"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """log p(x) or a bound on it, per datum, in nats with all constants.
+
+    Attributes:
+        kind: exact, a bound, or unnormalised (then `nats` is None).
+        nats: [N].
+        elbo, rate, distortion: [N] each, the parts of the bound at K = 1 (None where they mean nothing).
+        k: points per datum; None where it means nothing.
+        ess: [N] effective sample size, 1 / sum of squared normalised weights, of the K points.
+        variance_mc: [N] Monte Carlo variance of each datum's estimate (delta method); zero for exact kinds.
+        error: largest difference to a rule of half as many nodes, for quadrature.
+        seconds: time taken.
+    """
+
+    kind: Kind
+    nats: Tensor | None
+    distortion: Tensor | None = None
+    rate: Tensor | None = None
+    k: int | None = None
+    ess: Tensor | None = None
+    variance_mc: Tensor | None = None
+    error: float | None = None
+    seconds: float = 0.0
+
+    @property
+    def mean(self) -> float | None:
+        """The average over data."""
+        return None if self.nats is None else float(self.nats.double().mean())
+
+    @property
+    def elbo(self) -> Tensor | None:
+        """[N], -distortion - rate."""
+        return None if self.rate is None or self.distortion is None else -self.distortion - self.rate
+
+    @property
+    def stderr(self) -> float | None:
+        """Standard error of the mean over data: what another test set of this size would change."""
+        if self.nats is None or len(self.nats) < 2:
+            return None
+        return float(self.nats.double().std() / math.sqrt(len(self.nats)))
+
+    @property
+    def stderr_mc(self) -> float | None:
+        """Standard error of the mean over the Monte Carlo: what another seed would change."""
+        if self.nats is None:
+            return None
+        return 0.0 if self.variance_mc is None else float(self.variance_mc.double().sum().sqrt() / len(self.nats))
+
+    @property
+    def ess_median(self) -> float | None:
+        """The median over data of the effective sample size."""
+        return None if self.ess is None else float(self.ess.double().median())
+
+    def shifted(self, nats: float) -> Estimate:
+        """The same estimate in other units: a constant (a log-Jacobian) added to every log-density."""
+        moved = None if self.nats is None else self.nats + nats
+        return replace(self, nats=moved, distortion=None if self.distortion is None else self.distortion - nats)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers for a record, as JSON takes them."""
+
+        def average(values: Tensor | None) -> float | None:
+            return None if values is None else float(values.double().mean())
+
+        return {
+            "log_px": self.mean,
+            "kind": str(self.kind),
+            "k": self.k,
+            "stderr": self.stderr,
+            "stderr_mc": self.stderr_mc,
+            "ess": self.ess_median,
+            "elbo": average(self.elbo),
+            "rate": average(self.rate),
+            "distortion": average(self.distortion),
+            "quadrature_error": self.error,
+            "n": None if self.nats is None and self.distortion is None else len(_first(self.nats, self.distortion)),
+            "seconds": self.seconds,
+        }
+
+    def __str__(self) -> str:
+        if self.nats is None:
+            return "log p(x) is not defined (unnormalised)"
+        sign = {Kind.STOCHASTIC_LOWER: ">=", Kind.LOWER: ">=", Kind.STOCHASTIC_UPPER: "<="}.get(self.kind, "=")
+        detail = f", K = {self.k}" if self.k is not None else ""
+        return f"log p(x) {sign} {format_nats(self.mean, self.stderr)} nats per datum ({self.kind}{detail})"
+
+
+def _first(*tensors: Tensor | None) -> Tensor:
+    return next(t for t in tensors if t is not None)
+
+
+def format_nats(mean: float | None, stderr: float | None) -> str:
+    """A number with the digits that its standard error supports.
+
+    Example:
+        >>> format_nats(-88.1234, 0.42)
+        '-88.1 ± 0.4'
+    """
+    if mean is None:
+        return "-"
+    if not stderr or not math.isfinite(stderr):
+        return f"{mean:.2f}"
+    digits = min(max(0, -math.floor(math.log10(stderr) + 1e-9)), 6)
+    return f"{mean:.{digits}f} ± {stderr:.{digits}f}"
+
+
+class Evaluator(ABC):
+    """A way to estimate the evidence."""
+
+    @abstractmethod
+    def __call__(
+        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: Watch | None = None
+    ) -> Estimate:
+        """Estimate log p(x) of every row, without gradients, in bounded memory."""
+
+
+def joined(parts: list[Tensor]) -> Tensor:
+    """Per-datum values of consecutive batches, as one [N] on the processor."""
+    return torch.cat([p.detach().cpu() for p in parts])

@@ -1,0 +1,65 @@
+"""Which evaluator a model calls for."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from ..batch import Rows
+from ..errors import UsageError
+from ..estimators import Pathwise
+from ..families import Categorical
+from ..guides import Guide
+from ..model import LatentVariableModel
+from ..posteriors import has_posterior
+from ..randomness import stream
+from .estimate import Estimate, Evaluator, Kind, Watch, joined
+from .exact import Enumerated, Exact, Quadrature
+from .importance import Importance
+
+__all__ = ["METHODS", "Evaluator", "Unnormalised", "choose"]
+
+METHODS = ("auto", "exact", "importance", "quadrature")
+CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Unnormalised(Evaluator):
+    """For a guide without a density: the distortion alone, and no number for log p(x)."""
+
+    @torch.no_grad()
+    def __call__(
+        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: Watch | None = None
+    ) -> Estimate:
+        started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
+        draws = (Pathwise(1).draw(model, guide, batch, noise) for batch in data.batches(CHUNK, noise))
+        distortion = joined([draw.distortion for draw in draws])
+        return Estimate(Kind.UNNORMALISED, None, distortion, seconds=time.monotonic() - started)
+
+
+def choose(model: LatentVariableModel, guide: Guide, method: str = "auto", k: int = 5000) -> Evaluator:
+    """The evaluator for this model: exact where possible, else importance weighting with K points.
+
+    Args:
+        method: "auto", "exact", "importance" or "quadrature".
+        k: points per datum, for importance; nodes per feature are 64 for quadrature.
+
+    Raises:
+        UsageError: there is no such method, or k < 1.
+    """
+    importance = Importance(k)  # refuses a bad k whatever the method
+    if method == "importance":
+        return importance
+    if method == "quadrature":
+        return Quadrature()
+    if method not in METHODS:
+        raise UsageError(f"there is no method {method!r}", f"Choose from {', '.join(METHODS)}.")
+    if guide.is_exact or has_posterior(model.prior, model.likelihood):
+        return Exact()
+    if isinstance(model.prior.family, Categorical):
+        return Enumerated()
+    if method == "exact":
+        return Exact()
+    return importance if guide.has_density else Unnormalised()

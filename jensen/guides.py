@@ -1,0 +1,136 @@
+"""Guides q(z | x): from a batch to a distribution over z."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import nn
+from torch.distributions import Distribution
+
+from .batch import Batch
+from .conditionals import Conditional, Unconditional
+from .distributions import Point
+from .model import LatentVariableModel
+from .nets import Net
+from .parts import part
+from .posteriors import has_posterior, posterior
+
+__all__ = ["Amortized", "Deterministic", "Exact", "Guide", "Shared"]
+
+
+class Guide(nn.Module, ABC):
+    """The approximate posterior."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Distribution:
+        """q(z | x), batch shape [B], event shape [Z]."""
+
+    @property
+    @abstractmethod
+    def phrase(self) -> str:
+        """A few words for the sentence that describes a model."""
+
+    @property
+    def has_density(self) -> bool:
+        """Whether q(z | x) has a density (or a mass over a finite space), so that bounds can be formed from it."""
+        return True
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether q(z | x) is p(z | x), so that every log-weight is the evidence itself."""
+        return False
+
+
+@part
+class Amortized(Guide):
+    """q(z | x) = conditional(x): one network for all data (Kingma & Welling, 2014).
+
+    Args:
+        conditional: from x [B, D] to a distribution over z.
+    """
+
+    def __init__(self, conditional: Conditional) -> None:
+        super().__init__()
+        self.conditional = conditional
+
+    def forward(self, batch: Batch) -> Distribution:
+        return self.conditional(batch.x)
+
+    @property
+    def phrase(self) -> str:
+        return self.conditional.phrase
+
+
+@part
+class Exact(Guide):
+    """q(z | x) = p(z | x) in closed form: every objective becomes the exact evidence.
+
+    Args:
+        model: one whose prior and likelihood have a registered posterior.
+
+    Raises:
+        NoExactPosterior: at once, if they have none.
+    """
+
+    def __init__(self, model: LatentVariableModel) -> None:
+        super().__init__()
+        if not has_posterior(model.prior, model.likelihood):
+            posterior(model.prior, model.likelihood, Batch(torch.zeros(0, 0)))  # raises with the remedy
+        self.model = model
+
+    def forward(self, batch: Batch) -> Distribution:
+        return self.model.posterior(batch)
+
+    @property
+    def phrase(self) -> str:
+        return "the exact posterior"
+
+    @property
+    def is_exact(self) -> bool:
+        return True
+
+
+@part
+class Shared(Guide):
+    """q(z), one for all data: it shows why q needs x.
+
+    Args:
+        conditional: its parameters do not depend on x.
+    """
+
+    def __init__(self, conditional: Unconditional) -> None:
+        super().__init__()
+        self.conditional = conditional
+
+    def forward(self, batch: Batch) -> Distribution:
+        params = self.conditional.params()
+        return self.conditional.family(params.expand(len(batch), *params.shape))
+
+    @property
+    def phrase(self) -> str:
+        return f"one {self.conditional.family.phrase} for all data"
+
+
+@part
+class Deterministic(Guide):
+    """z = net(x): the encoder of a plain autoencoder. It has no density, so it forms no bound.
+
+    Args:
+        net: [B, D] -> [B, Z].
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, batch: Batch) -> Distribution:
+        return Point(self.net(batch.x))
+
+    @property
+    def phrase(self) -> str:
+        return f"a point from {self.net.phrase if isinstance(self.net, Net) else type(self.net).__name__}"
+
+    @property
+    def has_density(self) -> bool:
+        return False

@@ -1,0 +1,134 @@
+"""What training is made from: data that are read, checked, split and prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .batch import Rows
+from .data import Dataset, Preparation, Split, conform, duplicates, from_array, parse_fractions, read, split
+from .errors import UsageError
+from .randomness import stream
+from .recipes import Recipe
+
+__all__ = ["DataOptions", "Materials", "gather"]
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How data are read, split and prepared.
+
+    Attributes:
+        test: a second file, as test rows.
+        labels: a file, or a column or key of the data.
+        split: fractions of train, validation and test; by default 0.8,0.1,0.1, or 0.9,0.1,0 with a test file.
+        size: (H, W) to which images of a folder are resized.
+        binarize: how grey values become 0 and 1; never unless named.
+        dequantize: spread integers by uniform noise; by default where the recipe models a density.
+        standardize: how reals are scaled; by default as the recipe needs.
+        floor: accept constant columns under a learned scale, which stays above this.
+        seed: of split, draws, initial weights, order and noise.
+        device: "auto", "cpu", "cuda", ...
+    """
+
+    test: str | Path | None = None
+    labels: str | Path | None = None
+    split: str | Sequence[float] | None = None
+    size: tuple[int, int] | None = None
+    binarize: Literal["static", "dynamic", "threshold"] | None = None
+    dequantize: bool | None = None
+    standardize: Literal["auto", "none", "global", "feature"] = "auto"
+    floor: float | None = None
+    seed: int = 0
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Materials:
+    """The data as read and prepared, before training starts."""
+
+    data: Dataset
+    test: Dataset | None
+    split: Split
+    preparation: Preparation
+    train: Rows
+    valid: Rows | None
+    repeated: dict[str, int]
+
+    @property
+    def notices(self) -> list[str]:
+        """What the user should be told: how files were read, and rows that occur in two parts."""
+        told = [*self.data.notes, *(self.test.notes if self.test else ())]
+        names = {"valid": "validation", "test": "test"}
+        for part, n in self.repeated.items():
+            if n:
+                told.append(
+                    f"{n} {names[part]} rows are exact duplicates of training rows: their score flatters the model"
+                )
+        return told
+
+    @property
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation [D] of what the model sees, in expectation where bits are drawn anew."""
+        dynamic = self.preparation.binarize == "dynamic" and self.data.schema.kind == "integers"
+        top = (self.data.schema.levels or 2) - 1 if dynamic else 1
+        n, chunks = len(self.train), self.train.stored.cpu().split(4096)
+        mean = torch.as_tensor(sum(c.double().sum(0) for c in chunks)) / n / top
+        second = torch.as_tensor(sum(c.double().div(top).sub(mean).square().sum(0) for c in chunks)) / n
+        return mean, second.sqrt()
+
+
+def gather(
+    data: str | Path | np.ndarray, recipe: Recipe, options: DataOptions, device: torch.device, dtype: torch.dtype
+) -> Materials:
+    """Read, split and prepare."""
+    parts = _fractions(options.split, options.test is not None)
+    found = _read(data, options)
+    schema, seed = found.schema, options.seed
+    second = None if options.test is None else conform(read(options.test, size=options.size), schema, "test data")
+    where = split(len(found), parts, seed)
+    x = found.x[where.train]
+    spread, scaling = _spreading(found, recipe, options)
+    preparation = Preparation.fit(
+        x, schema, binarize=options.binarize, dequantize=spread, standardize=scaling, seed=seed
+    )
+    rows = preparation.rows(x, schema, device=device, dtype=dtype, stream=0)
+    valid = None
+    if len(where.valid):
+        valid = preparation.rows(found.x[where.valid], schema, device=device, dtype=dtype, stream=1)
+        if options.binarize == "dynamic":
+            valid = valid.fixed(stream(seed, "validation", device))
+    others = {"valid": found.x[where.valid], "test": found.x[where.test] if second is None else second.x}
+    repeated = {part: int(duplicates(x, other).sum()) if len(other) else 0 for part, other in others.items()}
+    return Materials(found, second, where, preparation, rows, valid, repeated)
+
+
+def _read(data: str | Path | np.ndarray, options: DataOptions) -> Dataset:
+    if isinstance(data, np.ndarray):
+        return from_array(data)
+    return read(data, labels=options.labels, size=options.size)
+
+
+def _spreading(found: Dataset, recipe: Recipe, options: DataOptions) -> tuple[bool, Any]:
+    """Whether to dequantise, and how to scale, where the user left it open."""
+    integers = found.schema.kind == "integers" and options.binarize is None
+    spread = (recipe.density and integers) if options.dequantize is None else options.dequantize
+    if options.standardize != "auto":
+        return spread, options.standardize
+    real = options.binarize is None and (spread or found.schema.kind == "real")
+    return spread, recipe.standardize if real else "none"
+
+
+def _fractions(given: str | Sequence[float] | None, has_test: bool) -> tuple[float, float, float]:
+    if given is None:
+        return (0.9, 0.1, 0.0) if has_test else (0.8, 0.1, 0.1)
+    parts = parse_fractions(given if isinstance(given, str) else ",".join(map(str, given)))
+    if has_test and parts[2] > 0:
+        raise UsageError("--test and a test part of --split exclude each other", "Give --split 0.9,0.1,0 with --test.")
+    return parts

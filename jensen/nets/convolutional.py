@@ -1,0 +1,110 @@
+"""Convolutional encoder and decoder for images of any size and number of channels.
+
+Images are flat, [..., H * W * C] in the order height, width, channel: that is how files store them, and seen as
+[B, C, H, W] it is the channels-last layout, on which convolutions run fastest, without a copy.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from ..parts import part
+from .dense import Net, activated
+
+__all__ = ["ConvDecoder", "ConvEncoder"]
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def _pyramid(height: int, width: int) -> list[tuple[int, int]]:
+    """Sizes from the image down to at most 4 pixels a side, each half of the one before, rounded up."""
+    sizes = [(height, width)]
+    while max(sizes[-1]) > 4:
+        sizes.append((math.ceil(sizes[-1][0] / 2), math.ceil(sizes[-1][1] / 2)))
+    return sizes
+
+
+def _channels(width: int, levels: int) -> list[int]:
+    return [min(width * 2**i, 8 * width) for i in range(levels)]
+
+
+def _channels_last(module: M) -> M:
+    return module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+@part
+class ConvEncoder(Net):
+    """Flat images [..., H * W * C] -> [..., outputs]: strided 3x3 convolutions, then one dense layer.
+
+    Args:
+        shape: (H, W, C).
+        outputs: size of the result.
+        width: channels at the finest level; they double with each halving, up to eightfold.
+        activation: by name.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], outputs: int, width: int = 32, activation: str = "silu") -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        sizes = _pyramid(*self.shape[:2])
+        channels = [self.shape[2], *_channels(width, len(sizes))]
+        layers: list[nn.Module] = [nn.Conv2d(channels[0], channels[1], 3, padding=1), activated(activation)]
+        for a, b in pairwise(channels[1:]):
+            layers += [nn.Conv2d(a, b, 3, stride=2, padding=1), activated(activation)]
+        self.layers = _channels_last(nn.Sequential(*layers))
+        self.head = nn.Linear(channels[-1] * sizes[-1][0] * sizes[-1][1], outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        images = x.reshape(x.shape[:-1].numel(), *self.shape).permute(0, 3, 1, 2)
+        return self.head(self.layers(images).flatten(1)).reshape(*x.shape[:-1], self.head.out_features)
+
+    @property
+    def phrase(self) -> str:
+        return f"convolutions over {'x'.join(map(str, self.shape))}"
+
+
+@part
+class ConvDecoder(Net):
+    """[..., inputs] -> parameters [..., P * H * W * C]: one dense layer, then upsampling and 3x3 convolutions.
+
+    Args:
+        inputs: size of the latent.
+        shape: (H, W, C).
+        planes: P, parameters per data feature (1 for Bernoulli, 2 for a location and a scale).
+        width: channels at the finest level.
+        activation: by name.
+    """
+
+    def __init__(
+        self, inputs: int, shape: tuple[int, int, int], planes: int = 1, width: int = 32, activation: str = "silu"
+    ) -> None:
+        super().__init__()
+        self.shape, self.planes = tuple(shape), planes
+        self.sizes = _pyramid(*self.shape[:2])[::-1]
+        channels = _channels(width, len(self.sizes))[::-1]
+        self.start = (channels[0], *self.sizes[0])
+        self.stem = nn.Linear(inputs, math.prod(self.start))
+        self.activation = activated(activation)
+        pairs = zip([channels[0], *channels[:-1]], channels, strict=True)
+        self.layers = _channels_last(nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairs))
+        self.head = _channels_last(nn.Conv2d(channels[-1], planes * self.shape[2], 3, padding=1))
+
+    def forward(self, z: Tensor) -> Tensor:
+        h = self.activation(self.stem(z.reshape(z.shape[:-1].numel(), z.shape[-1]))).unflatten(1, self.start)
+        h = h.contiguous(memory_format=torch.channels_last)
+        for size, layer in zip(self.sizes, self.layers, strict=True):
+            h = h if h.shape[2:] == size else interpolate(h, size=size, mode="nearest")
+            h = self.activation(layer(h))
+        # [B, P*C, H, W] -> [B, P, H, W, C] -> flat
+        out = self.head(h).unflatten(1, (self.planes, self.shape[2])).permute(0, 1, 3, 4, 2)
+        return out.reshape(*z.shape[:-1], self.planes * math.prod(self.shape))
+
+    @property
+    def phrase(self) -> str:
+        return f"upsampling convolutions to {'x'.join(map(str, self.shape))}"

@@ -1,0 +1,128 @@
+"""Fully connected networks, and the layer that centres their inputs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from ..parts import part
+
+__all__ = ["ACTIVATIONS", "MLP", "Chain", "Net", "Standardize", "activated"]
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "leaky_relu": nn.LeakyReLU,
+    "relu": nn.ReLU,
+    "sigmoid": nn.Sigmoid,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+}
+
+LARGEST = 1e12  # inputs are kept within +-this, so that no finite input overflows
+
+
+def activated(name: str) -> nn.Module:
+    """The activation of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in ACTIVATIONS:
+        raise UsageError(f"there is no activation {name!r}", f"Choose from {', '.join(ACTIVATIONS)}.")
+    return ACTIVATIONS[name]()
+
+
+class Net(nn.Module, ABC):
+    """A network that can say what it is in a few words."""
+
+    @property
+    @abstractmethod
+    def phrase(self) -> str: ...
+
+
+@part
+class MLP(Net):
+    """A multilayer perceptron [..., inputs] -> [..., outputs].
+
+    Args:
+        inputs, outputs: sizes.
+        hidden: sizes of the hidden layers; none makes the map affine.
+        activation: one of `ACTIVATIONS`.
+
+    Example:
+        >>> MLP(3, 2, hidden=(8, 8))(torch.zeros(5, 3)).shape
+        torch.Size([5, 2])
+    """
+
+    def __init__(self, inputs: int, outputs: int, hidden: Sequence[int] = (200, 200), activation: str = "silu") -> None:
+        super().__init__()
+        self.sizes, self.activation = (inputs, *hidden, outputs), activation
+        layers: list[nn.Module] = []
+        for a, b in zip(self.sizes[:-2], self.sizes[1:-1], strict=True):
+            layers += [nn.Linear(a, b), activated(activation)]
+        self.layers = nn.Sequential(*layers, nn.Linear(self.sizes[-2], self.sizes[-1]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+    @property
+    def phrase(self) -> str:
+        return f"MLP {'-'.join(map(str, self.sizes))}"
+
+
+@part
+class Standardize(Net):
+    """x -> (x - mean) / scale, with statistics of the training data kept as buffers; at first it changes nothing.
+
+    Centred inputs train faster (LeCun et al., "Efficient BackProp", 1998).
+
+    Args:
+        dim: features.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(dim))
+
+    def set(self, mean: Tensor, scale: Tensor) -> Standardize:
+        """Take over the statistics [D]; a scale of zero (a constant feature) becomes one."""
+        self.mean.copy_(mean)
+        self.scale.copy_(torch.where(scale > 0, scale, torch.ones_like(scale)))
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x - self.mean) / self.scale).clamp(-LARGEST, LARGEST)
+
+    @property
+    def phrase(self) -> str:
+        return "standardised"
+
+
+@part
+class Chain(Net):
+    """One net after another.
+
+    Args:
+        nets: applied from the first to the last.
+    """
+
+    def __init__(self, nets: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.nets = nn.Sequential(*nets)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.nets(x)
+
+    @property
+    def phrase(self) -> str:
+        return " after ".join(n.phrase if isinstance(n, Net) else type(n).__name__ for n in reversed(self.nets))

@@ -1,0 +1,95 @@
+"""Exact posteriors: a registry of closed forms, in the manner of torch's `register_kl`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, MultivariateNormal, OneHotCategorical
+
+from .batch import Batch
+from .conditionals import Conditional, Linear, Table, Unconditional
+from .errors import NoExactPosterior
+from .families import Categorical, Family, Gaussian
+
+__all__ = ["has_posterior", "posterior", "register_posterior"]
+
+_FORMS: dict[tuple[type, type], Callable[..., Distribution]] = {}
+
+
+def register_posterior(prior: type[Family], likelihood: type[Conditional]) -> Callable[[Any], Any]:
+    """Register a closed form of p(z | x): (prior, likelihood, batch) -> distribution over z, batch shape [B].
+
+    Args:
+        prior: the family of the prior.
+        likelihood: the kind of conditional that the likelihood is.
+    """
+
+    def register(form: Callable[..., Distribution]) -> Callable[..., Distribution]:
+        _FORMS[prior, likelihood] = form
+        return form
+
+    return register
+
+
+def has_posterior(prior: Conditional, likelihood: Conditional) -> bool:
+    """Whether a closed form is registered for this pair."""
+    if (type(prior.family), type(likelihood)) not in _FORMS:
+        return False
+    return not isinstance(likelihood, Linear | Table) or isinstance(prior, Unconditional)
+
+
+def posterior(prior: Conditional, likelihood: Conditional, batch: Batch) -> Distribution:
+    """p(z | x) by the registered closed form; batch shape [B].
+
+    Raises:
+        NoExactPosterior: there is none for this pair, or the batch has a mask.
+    """
+    if not has_posterior(prior, likelihood):
+        pair = f"a {type(prior.family).__name__} prior with a {type(likelihood).__name__} likelihood"
+        raise NoExactPosterior(f"no closed form of p(z|x) is known for {pair}", "Use Amortized(...) as the guide.")
+    return _FORMS[type(prior.family), type(likelihood)](prior, likelihood, batch)
+
+
+@register_posterior(Gaussian, Linear)
+def _linear_gaussian(prior: Conditional, likelihood: Linear, batch: Batch) -> Distribution:
+    """N(m, S) with S^-1 = V^-1 + W' Psi^-1 W and m = S (W' Psi^-1 (x - b) + V^-1 mu), V and mu the prior's."""
+    if batch.mask is not None:
+        raise NoExactPosterior(
+            "the closed form needs every entry of x", "Evaluate by importance: Amortized(...) as the guide."
+        )
+    family = prior.family
+    mu, sd = family.loc_scale(prior.params(batch.context))  # pyright: ignore[reportAttributeAccessIssue]
+    precise = sd.square().reciprocal().expand(mu.shape)
+    weighted = likelihood.W / likelihood.noise_variance[:, None]  # Psi^-1 W, [D, Z]
+    precision = torch.diag_embed(precise) + likelihood.W.mT @ weighted
+    chol = torch.linalg.cholesky(precision)
+    pull = (batch.x - likelihood.b) @ weighted + precise * mu
+    mean = torch.cholesky_solve(pull[..., None], chol)[..., 0]
+    # precision = L L', so covariance = L^-T L^-1; its lower Cholesky factor comes from the flipped problem
+    return MultivariateNormal(mean, scale_tril=_lower_of_inverse(precision), validate_args=False)
+
+
+def _lower_of_inverse(precision: Tensor) -> Tensor:
+    """The lower Cholesky factor of the inverse of a positive definite matrix, without forming the inverse."""
+    flipped = torch.linalg.cholesky(precision.flip(-2, -1)).flip(-2, -1).mT
+    eye = torch.eye(precision.shape[-1], dtype=precision.dtype, device=precision.device)
+    return torch.linalg.solve_triangular(flipped, eye, upper=False)
+
+
+@register_posterior(Categorical, Table)
+def _finite(prior: Conditional, likelihood: Table, batch: Batch) -> Distribution:
+    """p(z = j | x), proportional to p(z = j) p(x | z = j): the responsibilities of a mixture."""
+    n = prior.family.dim
+    states = torch.eye(n, dtype=likelihood.table.dtype, device=batch.x.device)
+    mask = None if batch.mask is None else batch.mask[:, None]
+    log_lik = likelihood.log_prob(batch.x[:, None], states, mask)  # [B, n]
+    return OneHotCategorical(logits=log_lik + torch.log_softmax(prior.params(batch.context), -1), validate_args=False)
+
+
+@register_posterior(Gaussian, Unconditional)
+def _unused(prior: Conditional, likelihood: Unconditional, batch: Batch) -> Distribution:
+    """p(z | x) = p(z): the likelihood does not look at z (a model without latents has Z = 0)."""
+    return prior.family(prior.params(batch.context).expand(len(batch), -1))

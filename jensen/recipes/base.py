@@ -1,0 +1,208 @@
+"""What a recipe is given, what it makes, and the list of all of them."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ..batch import Rows
+from ..data import Schema
+from ..errors import DataError, UsageError
+from ..families import FLOOR, Bernoulli, DiscretizedLogistic, Family, Gaussian
+from ..guides import Guide
+from ..model import LatentVariableModel
+from ..training import Optimizer, Player
+
+__all__ = ["LIKELIHOODS", "RECIPES", "Made", "Recipe", "Setting", "find", "option_names"]
+
+LIKELIHOODS = ("auto", "bernoulli", "discretized-logistic", "gaussian", "gaussian-shared", "gaussian-unit")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a recipe may know of the data and of the training that is to come.
+
+    Attributes:
+        schema: of the data as the model sees them.
+        mean, scale: [D] of the training rows as the model sees them (expected over a dynamic binarisation).
+        rows: the training rows.
+        steps_per_epoch: optimiser steps per pass.
+        optimizer: for the players.
+        constant: how many columns are constant.
+        floor: the user's floor for learned scales; None where none was given.
+        seed: for starts that need one (k-means).
+    """
+
+    schema: Schema
+    mean: Tensor
+    scale: Tensor
+    rows: Rows
+    steps_per_epoch: int
+    optimizer: Optimizer
+    constant: int = 0
+    floor: float | None = None
+    seed: int = 0
+
+    @property
+    def dim(self) -> int:
+        return self.schema.size
+
+    def learned_floor(self) -> float:
+        """The floor of a learned scale.
+
+        Raises:
+            DataError: a column is constant, so that its density has no bound, and no floor was given.
+        """
+        if self.constant and self.floor is None:
+            raise DataError(
+                f"{self.constant} columns are constant, and under a learned scale their density has no bound",
+                "Drop them, or accept a smallest scale: --floor 0.01.",
+            )
+        return FLOOR if self.floor is None else self.floor
+
+    def likelihood(self, name: str) -> Family:
+        """The family of p(x | z) by name; "auto": Bernoulli for {0, 1}, logistic bins for integers, else Gaussian.
+
+        Raises:
+            DataError: the data are not in the family's support.
+            UsageError: there is no such family.
+        """
+        kind, dim = self.schema.kind, self.dim
+        if name == "auto":
+            name = {"binary": "bernoulli", "integers": "discretized-logistic", "real": "gaussian"}[kind]
+        if name == "bernoulli":
+            if kind != "binary":
+                low, high = float(self.rows.stored.min()), float(self.rows.stored.max())
+                raise DataError(
+                    f"a Bernoulli likelihood needs values 0 and 1, and these run from {low:g} to {high:g}",
+                    "Name a binarisation: --binarize dynamic (or static, threshold).",
+                )
+            return Bernoulli(dim)
+        if name == "discretized-logistic":
+            if kind != "integers":
+                raise DataError(
+                    f"a discretised likelihood needs integers 0..L-1, and these are {kind}", "Use --likelihood auto."
+                )
+            return DiscretizedLogistic(dim, self.schema.levels or 256)
+        if name not in LIKELIHOODS:
+            raise UsageError(f"there is no likelihood {name!r}", f"Choose from {', '.join(LIKELIHOODS)}.")
+        if kind != "real":
+            raise DataError(
+                f"a Gaussian density over {kind} values has no upper bound",
+                "Use --likelihood auto, or spread the values with --dequantize.",
+            )
+        if name == "gaussian-unit":
+            return Gaussian(dim, 1.0)
+        return Gaussian(dim, "each" if name == "gaussian" else "shared", self.learned_floor())
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a recipe makes."""
+
+    model: LatentVariableModel
+    guide: Guide
+    players: Sequence[Player]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model of the literature: a function from a setting and options to parts.
+
+    Attributes:
+        name: on the command line.
+        make: (setting, **options) -> Made.
+        paper: authors and year.
+        density: whether it models a density over reals, so that integers are dequantised first.
+        standardize: how reals are scaled: "feature", or "global" where the model is equivariant to that alone.
+        keep: which weights are kept, the "best" by the validation bound, or the "last".
+        epochs: passes over the data unless told otherwise; None: about 20,000 steps.
+    """
+
+    name: str
+    make: Callable[..., Made]
+    paper: str
+    density: bool = False
+    standardize: Literal["global", "feature"] = "feature"
+    keep: Literal["best", "last"] = "best"
+    epochs: int | None = None
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring."""
+        return (inspect.getdoc(self.make) or "").split("\n")[0]
+
+    @property
+    def options(self) -> dict[str, inspect.Parameter]:
+        """The options and their defaults: all parameters but the setting."""
+        return dict(list(inspect.signature(self.make, eval_str=False).parameters.items())[1:])
+
+    def __call__(self, setting: Setting, **options: Any) -> Made:
+        return self.make(setting, **self.checked(options))
+
+    def checked(self, options: dict[str, Any]) -> dict[str, Any]:
+        """All options with the defaults filled in.
+
+        Raises:
+            UsageError: the recipe has no option of that name, or a size is not positive.
+        """
+        for name in options:
+            if name not in self.options:
+                near = difflib.get_close_matches(name, self.options, 1)
+                hint = f"Did you mean --{near[0]}?" if near else f"It has {', '.join('--' + o for o in self.options)}."
+                raise UsageError(f"recipe {self.name} has no option --{name}", hint.replace("_", "-"))
+        for name in {"latent", "components", "points", "width"} & set(options):
+            if options[name] < 1:
+                raise UsageError(f"--{name} {options[name]} cannot work", f"Give --{name} a number of at least 1.")
+        if any(h < 1 for h in options.get("hidden", ())):
+            raise UsageError(
+                f"--hidden {','.join(map(str, options['hidden']))} cannot work", "Give sizes such as --hidden 200,200."
+            )
+        return {k: options.get(k, p.default) for k, p in self.options.items()}
+
+
+RECIPES: dict[str, Recipe] = {}
+
+
+def recipe(name: str, paper: str, **facts: Any) -> Callable[[Callable[..., Made]], Callable[..., Made]]:
+    """Register a function as a recipe."""
+
+    def register(make: Callable[..., Made]) -> Callable[..., Made]:
+        RECIPES[name] = Recipe(name, make, paper, **facts)
+        return make
+
+    return register
+
+
+def find(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, 1)
+        raise UsageError(f"there is no recipe {name!r}", f"Did you mean {near[0]}?" if near else "See jensen recipes.")
+    return RECIPES[name]
+
+
+def option_names() -> set[str]:
+    """Every option of any recipe."""
+    return {name for r in RECIPES.values() for name in r.options}
+
+
+def start_from_mean(bias: Tensor, family: Family, mean: Tensor) -> None:
+    """Let a decoder's last bias say the data's average, so that training starts from the best constant."""
+    with torch.no_grad():
+        if isinstance(family, Bernoulli):
+            bias.copy_(torch.logit(mean.clamp(0.01, 0.99)))
+        elif isinstance(family, DiscretizedLogistic):
+            bias[: family.dim].copy_(mean * (2 / (family.levels - 1)) - 1)
+        elif isinstance(family, Gaussian):
+            bias[: family.dim].copy_(mean)

@@ -1,0 +1,106 @@
+"""Classical models with exact evidence, through the same code as the deep ones."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from ..conditionals import Linear, Table, Unconditional
+from ..errors import UsageError
+from ..estimators import Enumerate, Pathwise
+from ..families import Categorical, Gaussian
+from ..guides import Exact
+from ..model import LatentVariableModel
+from ..objectives import Elbo, ImportanceWeighted
+from ..training import ClosedStep, FactorAlternation, FactorEM, GaussianMaximum, MixtureEM, Player, PrincipalComponents
+from .base import Made, Setting, recipe
+
+__all__ = ["factor_analysis", "gaussian", "gmm", "ppca"]
+
+Fit = Literal["closed", "em", "gradient"]
+
+
+def _step(fit: str, **steps: ClosedStep) -> ClosedStep | None:
+    """The closed-form step of that name; None for gradients.
+
+    Raises:
+        UsageError: the model cannot be fitted so.
+    """
+    if fit != "gradient" and fit not in steps:
+        raise UsageError(f"this model has no --fit {fit}", f"Choose from {', '.join([*steps, 'gradient'])}.")
+    return steps.get(fit)
+
+
+@recipe("gaussian", "Gauss 1809", density=True, standardize="global", keep="last", epochs=300)
+def gaussian(setting: Setting, *, fit: Literal["closed", "gradient"] = "closed") -> Made:
+    """One Gaussian with a variance per feature and no latents: maximum likelihood in closed form."""
+    p = Unconditional(Gaussian(setting.dim, floor=setting.learned_floor()), learn=True)
+    model = LatentVariableModel(Unconditional(Gaussian(0)), p)
+    closed = _step(fit, closed=GaussianMaximum())
+    return Made(model, Exact(model), [Player(Elbo(), [p.value], Pathwise(1), setting.optimizer, closed=closed)])
+
+
+@recipe("gmm", "Dempster, Laird & Rubin 1977", density=True, standardize="global", keep="last", epochs=300)
+def gmm(setting: Setting, *, components: int = 10, fit: Literal["em", "gradient"] = "em") -> Made:
+    """A mixture of diagonal Gaussians, started from k-means: exact evidence by enumeration."""
+    prior = Unconditional(Categorical(components), learn=True)
+    p = Table(Gaussian(setting.dim, floor=setting.learned_floor()), components)
+    model = LatentVariableModel(prior, p)
+    _start_from_kmeans(p, setting)
+    player = Player(
+        ImportanceWeighted(), [prior.value, p.table], Enumerate(), setting.optimizer, closed=_step(fit, em=MixtureEM())
+    )
+    return Made(model, Exact(model), [player])
+
+
+@recipe("ppca", "Tipping & Bishop 1999", density=True, standardize="global", keep="last", epochs=300)
+def ppca(setting: Setting, *, latent: int = 16, fit: Fit = "closed") -> Made:
+    """Probabilistic principal component analysis: linear decoder, one noise variance, exact evidence."""
+    return _linear(setting, latent, "shared", _step(fit, closed=PrincipalComponents(), em=FactorEM()))
+
+
+@recipe(
+    "factor-analysis",
+    "Joreskog 1967; Rubin & Thayer 1982",
+    density=True,
+    standardize="global",
+    keep="last",
+    epochs=1000,
+)
+def factor_analysis(setting: Setting, *, latent: int = 16, fit: Fit = "closed") -> Made:
+    """Factor analysis: linear decoder, a noise variance per feature; `closed` alternates two exact steps."""
+    return _linear(setting, latent, "feature", _step(fit, closed=FactorAlternation(), em=FactorEM()))
+
+
+def _linear(setting: Setting, latent: int, noise: Literal["shared", "feature"], closed: ClosedStep | None) -> Made:
+    if latent >= setting.dim:
+        raise UsageError(
+            f"--latent {latent} is not below the data's {setting.dim} features",
+            f"Give --latent {setting.dim - 1} or less.",
+        )
+    floor = setting.learned_floor() if noise == "feature" else 1e-4
+    p = Linear(latent, setting.dim, noise, floor)
+    p.assign(p.W.detach(), setting.mean, p.noise_variance.detach())
+    model = LatentVariableModel(Unconditional(Gaussian(latent)), p)
+    return Made(
+        model, Exact(model), [Player(Elbo(), list(p.parameters()), Pathwise(1), setting.optimizer, closed=closed)]
+    )
+
+
+def _start_from_kmeans(table: Table, setting: Setting) -> None:
+    """Each component begins as one cluster of a subsample, with the spread of all the data within clusters."""
+    from sklearn.cluster import KMeans  # a second of import time that only this recipe needs
+
+    n, k = len(setting.rows), len(table.table)
+    if k > n:
+        raise UsageError(f"--components {k} is more than the {n} training rows", f"Give --components {n} or less.")
+    index = torch.linspace(0, n - 1, min(n, 20_000)).long().to(setting.rows.device)
+    x = setting.rows.take(index).x.double().cpu()
+    found = KMeans(k, n_init=3, random_state=setting.seed).fit(x.numpy())  # pyright: ignore[reportArgumentType]
+    centre = torch.as_tensor(found.cluster_centers_)
+    within = (x - centre[torch.as_tensor(found.labels_, dtype=torch.long)]).square().mean(0).sqrt()
+    dim = setting.dim
+    with torch.no_grad():
+        table.table[:, :dim] = centre.to(table.table)
+        table.table[:, dim:] = table.family.raw(within).to(table.table)  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,0 +1,89 @@
+"""What listens to training and writes the run folder; nothing else does."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from torch import Tensor, nn
+
+from .errors import UsageError
+from .runfiles import write_weights
+from .training import EpochEnded, Event, Started, Stopped
+
+__all__ = ["Recorder", "TensorBoard"]
+
+SECONDS_BETWEEN_WRITES = 20.0
+
+
+class Recorder:
+    """Appends a line to metrics.jsonl for every epoch, and keeps model.safetensors fresh, so that a run that is stopped
+    at any moment can be read.
+
+    Args:
+        folder: the run's.
+        module: model and guide.
+        nodes: the specification of the model, which the weights are tied to.
+    """
+
+    def __init__(self, folder: Path, module: nn.Module, nodes: Any) -> None:
+        self.folder, self.module, self.nodes = folder, module, nodes
+        self.written = 0.0
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Started():
+                self.write(None)
+            case EpochEnded():
+                self._line({"event": "epoch", **_plain(event)})
+                if time.monotonic() - self.written > SECONDS_BETWEEN_WRITES:
+                    self.write(None)
+            case Stopped():
+                self._line({"event": "stopped", **_plain(event)})
+            case _:
+                pass
+
+    def write(self, averaged: Mapping[str, Tensor] | None) -> None:
+        """Write the present weights."""
+        write_weights(self.folder, self.module, self.nodes, averaged)
+        self.written = time.monotonic()
+
+    def _line(self, content: dict[str, Any]) -> None:
+        with open(self.folder / "metrics.jsonl", "ab") as file:
+            file.write(msgspec.json.encode(content) + b"\n")
+
+
+def _plain(event: EpochEnded | Stopped) -> dict[str, Any]:
+    return {k: v for k, v in dataclasses.asdict(event).items() if k != "seconds_left"}
+
+
+class TensorBoard:
+    """Writes the measures of every epoch for TensorBoard.
+
+    Args:
+        folder: where its event files go.
+
+    Raises:
+        UsageError: tensorboard is not installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter  # an extra: most people do without
+        except ImportError as error:
+            raise UsageError("tensorboard is not installed", "pip install 'jensen[tensorboard]'") from error
+        self.writer = SummaryWriter(str(folder))
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, EpochEnded):
+            for part, measures in (("train", event.train), ("valid", event.valid)):
+                for name, value in (dataclasses.asdict(measures) if measures else {}).items():
+                    if value is not None:
+                        self.writer.add_scalar(f"{name}/{part}", value, event.step)
+            self.writer.add_scalar("learning_rate", event.learning_rate, event.step)
+        if isinstance(event, Stopped):
+            self.writer.close()

@@ -1,0 +1,183 @@
+"""The run folder: written while training, read by everything else.
+
+spec.json            the whole model as a tree of nodes, data, split, preparation, seeds, versions, choices
+model.safetensors    raw and averaged weights, each shared module once
+metrics.jsonl        one line per epoch, and a last one that says how training ended
+evaluation.json      the last evaluation of the run's own test rows
+report.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from .errors import CorruptRunError, RunExistsError, UsageError
+from .parts import build
+
+__all__ = ["FORMAT", "claim", "read_spec", "read_weights", "rebuild", "write_atomic", "write_weights"]
+
+FORMAT = 1
+
+
+def claim(folder: Path, force: bool) -> None:
+    """Make sure that a run can be written here, before any work; nothing is overwritten without `force`.
+
+    Raises:
+        RunExistsError: there is something already.
+        UsageError: the folder cannot be made or written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunExistsError(f"{folder} is a file", "Give --out the name of a folder.")
+    if folder.is_dir() and any(folder.iterdir()):
+        if not (folder / "spec.json").exists():
+            raise RunExistsError(f"{folder} holds files that are not a run's", "Give --out another name.")
+        if not force:
+            raise RunExistsError(
+                f"{folder} holds a run already", "Give --out another name, or replace it with --force."
+            )
+    place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UsageError(f"{place} cannot be written to", "Give --out a folder of your own.")
+
+
+def start(folder: Path) -> None:
+    """Make the folder, or empty it of what an earlier run left (and of nothing else)."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("model.safetensors", "metrics.jsonl", "evaluation.json", "report.html", "spec.json"):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder} cannot be written ({error.strerror})", "Give --out a folder of your own."
+        ) from error
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that a reader finds the old one or the new one, whole: temporary name, fsync, rename."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UsageError(
+            f"{path} cannot be written ({error.strerror})", "Free space, or give --out another folder."
+        ) from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Readable JSON, atomically."""
+    write_atomic(path, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+
+
+def modules(model: nn.Module, guide: nn.Module) -> nn.ModuleDict:
+    """Model and guide under one roof: a module that both hold appears once, under the model."""
+    return nn.ModuleDict({"model": model, "guide": guide})
+
+
+def named_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, each once."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def fingerprint(nodes: Any) -> str:
+    """What ties weights to the specification that they belong to."""
+    return hashlib.sha256(json.dumps(nodes, sort_keys=True).encode()).hexdigest()
+
+
+def write_weights(folder: Path, module: nn.Module, nodes: Any, averaged: Mapping[str, Tensor] | None) -> None:
+    """Write raw and, where there are any, averaged weights."""
+    tensors = {f"raw/{k}": v.detach().cpu().contiguous() for k, v in named_tensors(module).items()}
+    tensors |= {f"averaged/{k}": v.detach().cpu().contiguous() for k, v in (averaged or {}).items()}
+    metadata = {"format": str(FORMAT), "model": fingerprint(nodes)}
+    write_atomic(folder / "model.safetensors", save(tensors, metadata))
+
+
+def read_weights(folder: Path, module: nn.Module, nodes: Any) -> str:
+    """Put the weights into the module: averaged ones where there are any, else raw. Says which.
+
+    Raises:
+        CorruptRunError: the file is missing or damaged, or its weights are not this model's.
+    """
+    path = folder / "model.safetensors"
+    if not path.exists():
+        raise CorruptRunError(
+            f"{path} is missing", "The run was stopped before its first weights were written: train again."
+        )
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy, or train again.") from error
+    mine = named_tensors(module)
+    raw = {name.removeprefix("raw/"): t for name, t in stored.items() if name.startswith("raw/")}
+    averaged = {name.removeprefix("averaged/"): t for name, t in stored.items() if name.startswith("averaged/")}
+    fits = raw.keys() == mine.keys() and averaged.keys() <= raw.keys()
+    fits = fits and all(raw[n].shape == t.shape and raw[n].dtype == t.dtype for n, t in mine.items())
+    fits = fits and all(t.shape == raw[n].shape for n, t in averaged.items())
+    if not fits or metadata.get("model") != fingerprint(nodes):
+        raise CorruptRunError(
+            f"the weights in {path} do not belong to the model in spec.json", "Restore both files from the same run."
+        )
+    with torch.no_grad():
+        for name, tensor in mine.items():
+            tensor.copy_(averaged.get(name, raw[name]))
+    return "averaged" if averaged else "raw"
+
+
+REQUIRED = {"format", "jensen", "command", "model", "players", "data", "split", "preparation", "choices", "sentence"}
+
+
+def read_spec(folder: Path) -> dict[str, Any]:
+    """The specification of a run.
+
+    Raises:
+        UsageError: this is no run folder.
+        CorruptRunError: the specification is damaged, or of a newer format.
+    """
+    path = folder / "spec.json"
+    if not folder.is_dir():
+        raise UsageError(f"there is no run at {folder}", "Train one: jensen train DATA --out RUN.")
+    if not path.exists():
+        raise UsageError(f"{folder} is no run: it has no spec.json", "Give the folder that jensen train wrote.")
+    try:
+        spec = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except (msgspec.DecodeError, msgspec.ValidationError, OSError) as error:
+        raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy, or train again.") from error
+    if spec.get("format") != FORMAT:
+        raise CorruptRunError(
+            f"{path} has format {spec.get('format')!r}, and this jensen reads format {FORMAT}",
+            f"It was written by jensen {spec.get('jensen', '?')}.",
+        )
+    missing = REQUIRED - spec.keys()
+    if missing:
+        raise CorruptRunError(f"{path} lacks {', '.join(sorted(missing))}", "Restore it from a copy, or train again.")
+    return spec
+
+
+def rebuild(
+    folder: Path, spec: dict[str, Any], parts: Mapping[str, Callable[[], nn.Module]] | None = None
+) -> tuple[Any, Any, str]:
+    """Model, guide, and which weights they have: from the folder alone, and the user's own parts."""
+    model, guide = build(spec["model"], parts)
+    dtype = getattr(torch, spec["choices"]["dtype"])
+    model.to(dtype)
+    guide.to(dtype)
+    which = read_weights(folder, modules(model, guide), spec["model"])
+    return model.eval(), guide.eval(), which

@@ -1,0 +1,300 @@
+"""A run: a trained model with everything needed to use it on data in the data's own units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from torch import nn
+
+from . import tasks
+from .batch import Rows
+from .data import Dataset, Preparation, Schema, Split, conform, duplicates, from_array, read, split
+from .errors import CorruptRunError, DataError, JensenError, UsageError
+from .evaluate import Estimate, choose
+from .evaluate.estimate import Watch
+from .randomness import stream
+from .runfiles import read_spec, rebuild, write_json
+
+__all__ = ["Evaluation", "Part", "Run", "load"]
+
+Source = str | Path | np.ndarray
+
+
+@dataclass(frozen=True)
+class Part:
+    """Data as the model sees them, and as the user knows them.
+
+    Attributes:
+        rows: prepared; a dynamic binarisation has been drawn once.
+        x: [N, D] in the data's own units.
+        labels: [N], or None.
+        name: what to call them ("test rows of digits").
+        notes: what the user should be told.
+    """
+
+    rows: Rows
+    x: np.ndarray
+    labels: np.ndarray | None
+    name: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An estimate with the circumstances under which it holds.
+
+    Attributes:
+        estimate: in the data's own units.
+        data: which rows.
+        prepared: binarisation or dequantisation, in words.
+        weights: "raw" or "averaged".
+        seed: of all Monte Carlo.
+        bits_per_dim: for integer data; a mass, or a density of dequantised values.
+    """
+
+    estimate: Estimate
+    run: str
+    data: str
+    prepared: str
+    weights: str
+    seed: int
+    bits_per_dim: float | None
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, as JSON takes it."""
+        about = {
+            "run": self.run,
+            "data": self.data,
+            "prepared": self.prepared,
+            "weights": self.weights,
+            "seed": self.seed,
+        }
+        record = {**self.estimate.to_dict(), "bits_per_dim": self.bits_per_dim, "units": "nats per datum"}
+        return {**record, **about, "notes": list(self.notes)}
+
+    def __str__(self) -> str:
+        return f"{self.estimate} on {self.data} ({self.prepared})"
+
+
+def load(folder: str | Path, parts: Mapping[str, Callable[[], nn.Module]] | None = None, device: str = "cpu") -> Run:
+    """Open a run folder; no code is executed from it, and nothing is unpickled.
+
+    Args:
+        folder: what `jensen train` wrote.
+        parts: for a model with modules of your own: by class name, a function that makes one.
+        device: where the model goes.
+
+    Raises:
+        UsageError: there is no run here, or a part of your own is missing.
+        CorruptRunError: files are damaged or do not belong together.
+    """
+    folder = Path(folder)
+    spec = read_spec(folder)
+    try:
+        return Run(folder, spec, parts, device)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CorruptRunError(
+            f"{folder / 'spec.json'} is damaged ({type(error).__name__}: {error})",
+            "Restore it from a copy, or train again.",
+        ) from error
+
+
+class Run:
+    """A run folder, opened. See `load`.
+
+    Attributes:
+        path: the folder.
+        spec: the specification, as read.
+        model, guide: with their weights, ready to use.
+        weights: which those are, "raw" or "averaged".
+        schema: of the data, as the user knows them.
+        seen: of the data, as the model sees them.
+        preparation: from the one to the other.
+    """
+
+    def __init__(
+        self, folder: Path, spec: dict[str, Any], parts: Mapping[str, Callable[[], nn.Module]] | None, device: str
+    ) -> None:
+        self.path, self.spec, self.device = folder, spec, device
+        self.model, self.guide, self.weights = rebuild(folder, spec, parts)
+        self.model.to(device)
+        self.guide.to(device)
+        self.schema = Schema.from_dict(spec["data"]["schema"])
+        self.preparation = Preparation.from_dict(spec["preparation"])
+        self.seen = self.preparation.outcome(self.schema)
+        self.sentence: str = spec["sentence"]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.model.parameters()).dtype
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; a last line cut short by a crash is left out."""
+        path = self.path / "metrics.jsonl"
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        found = []
+        for i, line in enumerate(lines):
+            try:
+                found.append(msgspec.json.decode(line))
+            except msgspec.DecodeError as error:
+                if i + 1 < len(lines):
+                    raise CorruptRunError(
+                        f"line {i + 1} of {path} is damaged", "Restore it, or delete the file."
+                    ) from error
+        return found
+
+    # ---------------------------------------------------------------- data
+
+    def dataset(self) -> Dataset:
+        """The data that the run was trained on, read again and checked.
+
+        Raises:
+            DataError: they are gone, or have changed.
+        """
+        data = self.spec["data"]
+        if not data["readable"]:
+            raise DataError(
+                "this run was trained on an array in memory, which is not kept", "Give the data: DATA or data=."
+            )
+        found = read(data["location"], labels=data["labels_from"], size=data["resize"])
+        if found.source.sha256 != data["sha256"]:
+            raise DataError(f"{data['location']} has changed since the run was trained", "Give the data to use: DATA.")
+        return found
+
+    def split(self) -> Split:
+        """The rows that were trained on, and those that were not."""
+        s = self.spec["split"]
+        return split(self.spec["data"]["n"], tuple(s["fractions"]), s["seed"])
+
+    def part(self, which: str = "test", seed: int = 0) -> Part:
+        """The run's own "train", "valid" or "test" rows; without a test part, validation stands in and says so."""
+        s, data = self.spec["split"], self.spec["data"]
+        rows, notes = self.split(), ()
+        if which == "test" and s["test"] is not None:
+            found = read(s["test"]["location"], labels=s["test"]["labels_from"], size=data["resize"])
+            if found.source.sha256 != s["test"]["sha256"]:
+                raise DataError(
+                    f"{s['test']['location']} has changed since the run was trained", "Give the data: DATA."
+                )
+            return self._part(conform(found, self.schema, "test data"), f"test file {found.source.name}", seed, 2)
+        if which == "test" and not len(rows.test):
+            which, notes = "valid", ("there is no test part: these are validation rows",)
+        index = getattr(rows, which)
+        if not len(index):
+            raise DataError("this run kept no rows aside", "Give data to use: DATA.")
+        found = self.dataset()
+        names = {"train": "training", "valid": "validation", "test": "test"}
+        name = f"{len(index)} {names[which]} rows of {found.source.name}"
+        kept = Dataset(
+            found.x[index], None if found.labels is None else found.labels[index], found.schema, found.source
+        )
+        return self._part(kept, name, seed, {"train": 0, "valid": 1, "test": 2}[which], notes)
+
+    def other(self, data: Source, labels: str | Path | None = None, seed: int = 0) -> Part:
+        """Data of the user's, checked against those of the run and prepared in the same way.
+
+        Raises:
+            DataError: they have another shape, kind or binarisation.
+        """
+        resize = self.spec["data"]["resize"]
+        found = from_array(data) if isinstance(data, np.ndarray) else read(data, labels=labels, size=resize)
+        if self.preparation.binarize and found.schema.kind == "binary" and self.schema.kind != "binary":
+            raise DataError(
+                f"{found.source.name} is binary already, and the run binarises grey values",
+                "Give grey values, or train on binary data.",
+            )
+        found = conform(found, self.schema)
+        return self._part(found, f"{len(found)} rows of {found.source.name}", seed, 3)
+
+    def _part(self, found: Dataset, name: str, seed: int, number: int, notes: tuple[str, ...] = ()) -> Part:
+        rows = self.preparation.rows(found.x, self.schema, device=self.device, dtype=self.dtype, stream=number)
+        if self.preparation.binarize == "dynamic":
+            rows = rows.fixed(stream(seed, "binarize", self.device))
+        return Part(rows, found.x, found.labels, name, (*found.notes, *notes))
+
+    def _chosen(self, data: Source | None, seed: int) -> Part:
+        return self.part("test", seed) if data is None else self.other(data, seed=seed)
+
+    # ---------------------------------------------------------------- verbs
+
+    def evaluate(
+        self,
+        data: Source | None = None,
+        *,
+        k: int = 5000,
+        method: str = "auto",
+        seed: int = 0,
+        watch: Watch | None = None,
+    ) -> Evaluation:
+        """Estimate log p(x) in the data's own units; of the run's test rows unless told otherwise.
+
+        Args:
+            data: other rows.
+            k: points per datum where the evidence is not exact.
+            method: "auto", "exact", "importance" or "quadrature".
+            seed: of all Monte Carlo, and of a dynamic binarisation.
+            watch: told the fraction that is done.
+        """
+        evaluator = choose(self.model, self.guide, method, k)
+        part = self._chosen(data, seed)
+        notes = (*part.notes, *self._overlap(part, data))
+        found = evaluator(self.model, self.guide, part.rows, seed, watch)
+        found = found.shifted(self.preparation.log_jacobian(self.schema.size))
+        bits = None
+        if found.mean is not None and self.schema.kind == "integers" and self.preparation.binarize is None:
+            bits = -found.mean / (self.schema.size * math.log(2))
+        prepared = self.preparation.describe(self.schema)
+        return Evaluation(found, str(self.path), part.name, prepared, self.weights, seed, bits, notes)
+
+    def keep(self, evaluation: Evaluation) -> None:
+        """Write evaluation.json."""
+        write_json(self.path / "evaluation.json", evaluation.to_dict())
+
+    def _overlap(self, part: Part, data: Source | None) -> tuple[str, ...]:
+        """What to say about rows that the model was trained on."""
+        if data is None:
+            return ()
+        try:
+            trained = self.dataset().x[self.split().train]
+        except JensenError:
+            return ("the training data cannot be read, so rows that were trained on would not be noticed",)
+        seen = int(duplicates(trained, part.x).sum())
+        return (f"{seen} of these {len(part.x)} rows were trained on: the number flatters the model",) if seen else ()
+
+    def sample(self, n: int, *, seed: int = 0, mean: bool = False) -> np.ndarray:
+        """New data [n, ...] from the model, in the data's own units; with `mean`, the mean of p(x | z) at z ~ p(z).
+
+        Raises:
+            UsageError: n < 1.
+        """
+        if n < 1:
+            raise UsageError(f"-n {n} cannot work", "Ask for at least one sample.")
+        generator = stream(seed, "sample", self.device)
+        z, batch = self.model.simulate(n, generator)
+        return self.shaped(tasks.decode(self.model, z) if mean else batch.x)
+
+    def encode(self, data: Source | None = None, *, seed: int = 0) -> np.ndarray:
+        """The mean of q(z | x) [N, Z]."""
+        return tasks.encode(self.model, self.guide, self._chosen(data, seed).rows).cpu().numpy()
+
+    def reconstruct(self, data: Source | None = None, *, seed: int = 0, sample: bool = False) -> np.ndarray:
+        """What the model makes of each datum [N, ...], in the data's own units: a mean, or a sample."""
+        generator = stream(seed, "reconstruct", self.device)
+        rows = self._chosen(data, seed).rows
+        return self.shaped(tasks.reconstruct(self.model, self.guide, rows, sample=sample, generator=generator))
+
+    def shaped(self, x: torch.Tensor) -> np.ndarray:
+        """From the model's space [N, D] to the data's units and shape [N, H, W, C] or [N, D]."""
+        return self.preparation.invert(x).reshape(len(x), *self.schema.shape)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}: {self.sentence})"

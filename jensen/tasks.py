@@ -1,0 +1,110 @@
+"""What people do with a trained model: encode, reconstruct, interpolate, look at what each latent feature carries."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Independent, Normal, kl_divergence
+
+from .batch import Rows
+from .draw import place
+from .errors import CompositionError
+from .guides import Guide
+from .model import LatentVariableModel
+from .randomness import drawing_from
+
+__all__ = ["decode", "encode", "interpolate", "prior_grid", "rate_per_feature", "reconstruct"]
+
+CHUNK = 512
+ACTIVE = 0.01  # variance over data of a feature's posterior mean above which it is active (Burda et al., 2016)
+
+
+@torch.no_grad()
+def encode(model: LatentVariableModel, guide: Guide, data: Rows, generator: torch.Generator | None = None) -> Tensor:
+    """The mean of q(z | x) [N, Z] (class probabilities, for a categorical latent)."""
+    return torch.cat([guide(batch).mean.expand(len(batch), -1) for batch in data.batches(CHUNK, generator)])
+
+
+@torch.no_grad()
+def decode(
+    model: LatentVariableModel, z: Tensor, *, sample: bool = False, generator: torch.Generator | None = None
+) -> Tensor:
+    """The mean of p(x | z), or a sample from it, [N, D] at z [N, Z]."""
+    parts = []
+    for chunk in z.split(CHUNK):
+        likelihood = model.likelihood(chunk)
+        with drawing_from(generator):
+            x = likelihood.sample() if sample else likelihood.mean
+        parts.append(x.expand(len(chunk), -1))
+    return torch.cat(parts) if parts else z.new_zeros(0, model.likelihood.family.dim)
+
+
+@torch.no_grad()
+def reconstruct(
+    model: LatentVariableModel,
+    guide: Guide,
+    data: Rows,
+    *,
+    sample: bool = False,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """What the model makes of each datum [N, D]: the mean of p(x | z) at the posterior mean, or x ~ p(x | z), z ~ q."""
+    if not sample:
+        return decode(model, encode(model, guide, data, generator))
+    parts = []
+    for batch in data.batches(CHUNK, generator):
+        z, _ = place(guide(batch), 1, generator)
+        parts.append(decode(model, z[0], sample=True, generator=generator))
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def interpolate(model: LatentVariableModel, a: Tensor, b: Tensor, steps: int = 9) -> Tensor:
+    """Means of p(x | z) [steps, M, D] along straight lines from latents a [M, Z] to b [M, Z]."""
+    t = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device)[:, None, None]
+    return decode(model, (a + t * (b - a)).flatten(0, 1)).unflatten(0, (steps, len(a)))
+
+
+@torch.no_grad()
+def prior_grid(model: LatentVariableModel, n: int = 15) -> Tensor:
+    """Means of p(x | z) [n, n, D] at the prior's quantiles, for two latent features; the first runs to the right.
+
+    Source: Kingma & Welling, "Auto-encoding variational Bayes", 2014, figure 4.
+
+    Raises:
+        CompositionError: the prior is not a Gaussian of two features.
+    """
+    prior = model.prior()
+    if not (isinstance(prior, Independent) and isinstance(prior.base_dist, Normal) and model.latent == 2):
+        raise CompositionError(
+            "the grid of prior quantiles is for a Gaussian prior of two features", "Train with --latent 2."
+        )
+    levels = (torch.arange(n, dtype=prior.mean.dtype, device=prior.mean.device) + 0.5) / n
+    quantiles = prior.base_dist.icdf(levels[:, None])  # [n, 2]
+    right = quantiles[:, 0].expand(n, n)
+    up = quantiles[:, 1].flip(0)[:, None].expand(n, n)
+    return decode(model, torch.stack([right, up], -1).flatten(0, 1)).unflatten(0, (n, n))
+
+
+@torch.no_grad()
+def rate_per_feature(
+    model: LatentVariableModel, guide: Guide, data: Rows, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """The rate carried by each latent feature, averaged over data [Z], and which features are active [Z].
+
+    A feature is active when the variance over data of its posterior mean is above 0.01 (Burda et al., 2016).
+
+    Raises:
+        CompositionError: guide or prior do not factorise over features.
+    """
+    prior = model.prior()
+    total, means = 0.0, []
+    for batch in data.batches(CHUNK, generator):
+        q = guide(batch)
+        if not all(isinstance(d, Independent) and isinstance(d.base_dist, Normal) for d in (q, prior)):
+            raise CompositionError(
+                "the rate per feature needs a guide and a prior that factorise", "Look at the whole rate."
+            )
+        total = total + kl_divergence(q.base_dist, prior.base_dist).sum(0)
+        means.append(q.mean)
+    return torch.as_tensor(total) / len(data), torch.cat(means).var(0) > ACTIVE

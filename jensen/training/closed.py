@@ -1,0 +1,247 @@
+"""Closed-form steps: maximum likelihood of the exact models, each a step that looks at all data at once.
+
+A `ClosedStep` stands in a `Player` where an optimiser would. One that `settles` reaches its optimum in one call; the
+others are iterations (EM, alternation), each of which never lowers the likelihood.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from ..batch import Batch, Rows
+from ..conditionals import Linear, Table, Unconditional
+from ..errors import CompositionError, NumericalError
+from ..families import Categorical, Gaussian
+from ..model import LatentVariableModel
+
+__all__ = [
+    "ClosedStep",
+    "FactorAlternation",
+    "FactorEM",
+    "GaussianMaximum",
+    "MixtureEM",
+    "PrincipalComponents",
+]
+
+CHUNK = 4096
+
+
+class ClosedStep(ABC):
+    """An update of the whole model from the whole data set.
+
+    Attributes:
+        settles: whether one call reaches the optimum.
+    """
+
+    settles: bool = False
+
+    @abstractmethod
+    def __call__(self, model: LatentVariableModel, rows: Rows) -> None:
+        """Set the model's parameters from all the data."""
+
+    @abstractmethod
+    def suits(self, model: LatentVariableModel) -> bool:
+        """Whether the model is of the kind that this step maximises."""
+
+    def check(self, model: LatentVariableModel) -> None:
+        """Refuse a model of another kind, before the loop.
+
+        Raises:
+            CompositionError: it is.
+        """
+        if not self.suits(model):
+            raise CompositionError(f"{type(self).__name__} does not fit this model", "Use --fit gradient.")
+
+
+@dataclass(frozen=True)
+class Moments:
+    """n, mean [D] and the (1/N) covariance [D, D] of a data set, in double precision where the device has it."""
+
+    n: int
+    mean: Tensor
+    covariance: Tensor
+
+
+def _double(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def moments(rows: Rows) -> Moments:
+    """Mean and covariance in two passes, so that a large mean costs no digits."""
+    dtype = _double(rows.device)
+    n = len(rows)
+    mean = sum(b.x.to(dtype).sum(0) for b in rows.batches(CHUNK)) / n
+    centred = ((b.x.to(dtype) - mean) for b in rows.batches(CHUNK))
+    covariance = sum(c.mT @ c for c in centred) / n
+    return Moments(n, torch.as_tensor(mean), torch.as_tensor(covariance))
+
+
+def _gaussian(model: LatentVariableModel) -> Gaussian:
+    family = model.likelihood.family
+    if not isinstance(family, Gaussian):
+        raise CompositionError(f"a closed-form step needs a Gaussian likelihood, not {family}", "Use --fit gradient.")
+    return family
+
+
+def _scale(model: LatentVariableModel) -> object:
+    """How the scale of a Gaussian likelihood is given; None for other families."""
+    family = model.likelihood.family
+    return family.scale if isinstance(family, Gaussian) else None
+
+
+def _is_linear(model: LatentVariableModel, noise: str) -> bool:
+    lik, prior = model.likelihood, model.prior
+    fixed = isinstance(prior, Unconditional) and not prior.value.requires_grad and not prior.value.any()
+    standard = (
+        fixed
+        and isinstance(prior.family, Gaussian)
+        and (isinstance(prior.family.scale, str) or prior.family.scale == 1)
+    )
+    return isinstance(lik, Linear) and lik.family.scale == noise and standard
+
+
+@dataclass(frozen=True)
+class GaussianMaximum(ClosedStep):
+    """Mean and (1/N) variance of the sample: the maximum-likelihood Gaussian."""
+
+    settles = True
+
+    def suits(self, model: LatentVariableModel) -> bool:
+        lik = model.likelihood
+        return isinstance(lik, Unconditional) and _scale(model) == "each"
+
+    def __call__(self, model: LatentVariableModel, rows: Rows) -> None:
+        m = moments(rows)
+        raw = _gaussian(model).raw(m.covariance.diagonal().clamp_min(0).sqrt())
+        with torch.no_grad():
+            cast(Unconditional, model.likelihood).value.copy_(torch.cat([m.mean, raw]))
+
+
+@dataclass(frozen=True)
+class PrincipalComponents(ClosedStep):
+    r"""The global maximum of probabilistic PCA, from the eigenvectors of the covariance.
+
+    .. math:: \sigma^2 = \frac1{D-Z}\sum_{j>Z}\lambda_j, \qquad W = U_Z(\Lambda_Z - \sigma^2 I)^{1/2}
+
+    Source: Tipping & Bishop, "Probabilistic principal component analysis", 1999.
+    """
+
+    settles = True
+
+    def suits(self, model: LatentVariableModel) -> bool:
+        return _is_linear(model, "shared") and model.latent < model.likelihood.family.dim
+
+    def __call__(self, model: LatentVariableModel, rows: Rows) -> None:
+        m, z = moments(rows), model.latent
+        values, vectors = torch.linalg.eigh(m.covariance)
+        rest = len(values) - z
+        noise = values[:rest].mean().clamp_min(_gaussian(model).smallest ** 2)
+        W = vectors[:, rest:] * (values[rest:] - noise).clamp_min(0).sqrt()
+        cast(Linear, model.likelihood).assign(W.flip(-1), m.mean, noise[None])
+
+
+@dataclass(frozen=True)
+class FactorAlternation(ClosedStep):
+    r"""One exact alternation of factor analysis: W given Psi by eigenvectors, then Psi given W.
+
+    .. math:: W = \Psi^{1/2} U_Z(\Lambda_Z - I)_+^{1/2}, \qquad \Psi = \mathrm{diag}(S - W W^\top)
+
+    where U, Lambda are the eigenvectors and values of Psi^-1/2 S Psi^-1/2. Factor analysis has no closed form; each
+    half is one. The update of Psi is a fixed-point step (Joreskog, 1967; Barber, "Bayesian Reasoning and
+    Machine Learning", 2012, 21.2).
+    """
+
+    def suits(self, model: LatentVariableModel) -> bool:
+        return _is_linear(model, "feature") and model.latent < model.likelihood.family.dim
+
+    def __call__(self, model: LatentVariableModel, rows: Rows) -> None:
+        m, z = moments(rows), model.latent
+        variance = m.covariance.diagonal()
+        smallest = torch.as_tensor(_gaussian(model).smallest ** 2, dtype=variance.dtype, device=variance.device)
+        psi = cast(Linear, model.likelihood).noise_variance.detach().to(variance).minimum(variance).maximum(smallest)
+        root = psi.sqrt()
+        values, vectors = torch.linalg.eigh(m.covariance / root / root[:, None])
+        rest = len(values) - z
+        W = root[:, None] * vectors[:, rest:] * (values[rest:] - 1).clamp_min(0).sqrt()
+        cast(Linear, model.likelihood).assign(W.flip(-1), m.mean, (variance - W.square().sum(1)).maximum(smallest))
+
+
+@dataclass(frozen=True)
+class FactorEM(ClosedStep):
+    r"""One EM iteration of probabilistic PCA or factor analysis: the E-step is the exact posterior.
+
+    With :math:`M = I + W^\top\Psi^{-1}W` and :math:`\beta = M^{-1}W^\top\Psi^{-1}`, the expected statistics are
+    :math:`S\beta^\top` and :math:`M^{-1} + \beta S\beta^\top`; their quotient is the new W.
+
+    Source: Rubin & Thayer, "EM algorithms for ML factor analysis", 1982.
+    """
+
+    def suits(self, model: LatentVariableModel) -> bool:
+        return (
+            _is_linear(model, "shared") or _is_linear(model, "feature")
+        ) and model.latent < model.likelihood.family.dim
+
+    def __call__(self, model: LatentVariableModel, rows: Rows) -> None:
+        m, lik = moments(rows), cast(Linear, model.likelihood)
+        W = lik.W.detach().to(m.covariance)
+        psi = lik.noise_variance.detach().to(W).expand(len(W))
+        weighted = W / psi[:, None]
+        inverse = torch.linalg.inv(torch.eye(W.shape[1], dtype=W.dtype, device=W.device) + W.mT @ weighted)
+        beta = inverse @ weighted.mT
+        cross = m.covariance @ beta.mT
+        W = torch.linalg.solve(inverse + beta @ cross, cross, left=False)
+        noise = (m.covariance.diagonal() - (W * cross).sum(1)).clamp_min(_gaussian(model).smallest ** 2)
+        lik.assign(W, m.mean, noise if len(lik.raw_scale) > 1 else noise.mean()[None])
+
+
+@dataclass(frozen=True)
+class MixtureEM(ClosedStep):
+    """One EM iteration of a Gaussian mixture: responsibilities, then weights, means and variances per component.
+
+    Variances below the family's floor are held there, so that no component collapses onto a datum; a component without
+    data keeps its mean and variance.
+
+    Source: Dempster, Laird & Rubin, 1977.
+    """
+
+    def suits(self, model: LatentVariableModel) -> bool:
+        lik, prior = model.likelihood, model.prior
+        family = lik.family
+        learned = (
+            isinstance(prior, Unconditional) and isinstance(prior.family, Categorical) and prior.value.requires_grad
+        )
+        return isinstance(lik, Table) and isinstance(family, Gaussian) and family.scale == "each" and learned
+
+    @torch.no_grad()
+    def __call__(self, model: LatentVariableModel, rows: Rows) -> None:
+        table = cast(Table, model.likelihood).table
+        dim, dtype = model.likelihood.family.dim, _double(rows.device)
+        # second moments about the present means, so that far-away data cost no digits
+        centre = table[:, :dim].to(dtype)
+        count = torch.zeros(len(table), dtype=dtype, device=rows.device)
+        first, second = torch.zeros_like(centre), torch.zeros_like(centre)
+        for batch in rows.batches(CHUNK):
+            r = _responsibilities(model, batch).to(dtype)  # [B, n]
+            x = batch.x.to(dtype)
+            count += r.sum(0)
+            for j in range(len(table)):
+                away = x - centre[j]
+                first[j] += r[:, j] @ away
+                second[j] += r[:, j] @ away.square()
+        if not torch.isfinite(second).all():
+            raise NumericalError("EM met a number that is not finite", "Look at the data for extreme values.")
+        used = (count > 1e-8)[:, None]
+        shift = first / count.clamp_min(1e-8)[:, None]
+        variance = (second / count.clamp_min(1e-8)[:, None] - shift.square()).clamp_min(_gaussian(model).smallest ** 2)
+        fresh = torch.cat([centre + shift, _gaussian(model).raw(variance.sqrt())], -1)
+        table.copy_(torch.where(used, fresh, table.to(dtype)))
+        cast(Unconditional, model.prior).value.copy_(count.clamp_min(1e-8).log() - count.sum().log())
+
+
+def _responsibilities(model: LatentVariableModel, batch: Batch) -> Tensor:
+    return model.posterior(batch).probs  # pyright: ignore[reportAttributeAccessIssue]

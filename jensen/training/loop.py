@@ -1,0 +1,357 @@
+"""The training loop: permutation and index_select on the device, no DataLoader, no wrapper between step and step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..batch import Batch, Rows
+from ..draw import Draw
+from ..errors import NumericalError, UsageError
+from ..guides import Guide
+from ..model import LatentVariableModel
+from ..objectives import Objective, Ramp, TermKind, rate_weight
+from ..precision import matmul_precision
+from ..randomness import stream
+from .averages import Average
+from .events import EpochEnded, Listener, Measures, Progressed, Started, Stopped
+from .optimizers import schedule_factor
+from .players import Player, check_players
+
+__all__ = ["Budget", "History", "Trainer"]
+
+VALIDATION_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train.
+
+    Args:
+        epochs: passes over the data, at most.
+        batch: data per step; more than there are means all of them.
+        patience: stop when the validation bound has not risen for this many epochs, and keep the best weights.
+        tolerance: a closed-form iteration stops when the objective rises by less than this, in nats per datum.
+
+    Raises:
+        UsageError: a number that cannot work.
+    """
+
+    epochs: int = 100
+    batch: int = 128
+    patience: int | None = None
+    tolerance: float = 1e-8
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch"):
+            if getattr(self, name) < 1:
+                raise UsageError(
+                    f"--{name} {getattr(self, name)} cannot work", f"Give --{name} a number of at least 1."
+                )
+        if self.patience is not None and self.patience < 1:
+            raise UsageError(f"--patience {self.patience} cannot work", "Give --patience a number of at least 1.")
+
+
+@dataclass
+class History:
+    """What happened: the events of all epochs, how training ended, and the averaged weights if any were kept."""
+
+    epochs: list[EpochEnded] = field(default_factory=list)
+    stopped: Stopped | None = None
+    average: Average | None = None
+
+
+@dataclass
+class _Tally:
+    """Sums over the data of an epoch, on the device: nothing waits for them until somebody looks."""
+
+    sums: Tensor
+    n: int = 0
+    has_rate: bool = True
+
+    def add(self, value: Tensor, bound: Tensor | None, draw: Draw) -> None:
+        rate = draw.rate if bound is not None else draw.distortion
+        parts = (value, rate if bound is None else bound, rate, draw.distortion)
+        self.sums += torch.stack([p.detach().sum() for p in parts])
+        self.n += len(value)
+        self.has_rate = bound is not None
+
+    def measures(self) -> Measures:
+        objective, bound, rate, distortion = (self.sums / max(self.n, 1)).tolist()
+        return Measures(objective, bound if self.has_rate else None, rate if self.has_rate else None, distortion)
+
+
+@dataclass
+class Trainer:
+    """Has players climb their objectives.
+
+    Args:
+        seed: of the order of data and of all noise.
+        schedule: of every learning rate, "constant", "cosine" or "linear".
+        clip: largest norm of a player's gradient; None leaves it.
+        average: decay of averaged weights; None keeps none.
+        keep_best: leave the model with the weights of the best validation bound, where there are validation rows.
+        precision: of float32 matrix products.
+        listeners: called with every event.
+        should_stop: asked between steps; True ends training with reason "interrupted".
+    """
+
+    seed: int = 0
+    schedule: str = "cosine"
+    clip: float | None = None
+    average: float | None = None
+    keep_best: bool = False
+    precision: Literal["float32", "fast"] = "float32"
+    listeners: Sequence[Listener] = ()
+    should_stop: Callable[[], bool] = lambda: False
+
+    def fit(
+        self,
+        model: LatentVariableModel,
+        guide: Guide,
+        players: Sequence[Player],
+        data: Rows,
+        budget: Budget = Budget(),
+        valid: Rows | None = None,
+    ) -> History:
+        """Train in place.
+
+        Args:
+            data: training rows.
+            valid: rows on which the bound is followed, and by which training may stop early.
+
+        Raises:
+            CompositionError: parts that do not go together, before anything is trained.
+            NumericalError: the objective is no longer finite.
+        """
+        check_players(model, guide, players)
+        self.check()
+        if budget.patience is not None and not valid:
+            raise UsageError("--patience needs validation rows", "Give --split a middle part, such as 0.8,0.1,0.1.")
+        with matmul_precision(self.precision):
+            return _Fit(self, model, guide, list(players), data, budget, valid).run()
+
+    def check(self) -> None:
+        """Refuse settings that cannot work.
+
+        Raises:
+            UsageError: an unknown schedule, or a clip or decay out of range.
+        """
+        schedule_factor(self.schedule, 0.0)
+        if self.clip is not None and not self.clip > 0:
+            raise UsageError(f"--clip {self.clip:g} cannot work", "Give --clip a positive number, such as 10.")
+        if self.average is not None:
+            Average([], self.average)
+
+    def bound_of(self, guide: Guide, objective: Objective, draw: Draw) -> Tensor | None:
+        """The bound [B] that this objective climbs, in its proper scale; None without a density."""
+        if not guide.has_density:
+            return None
+        if any(term.kind is TermKind.IMPORTANCE_WEIGHTED for _, term in objective.terms):
+            return draw.log_evidence
+        return -draw.distortion - draw.rate
+
+
+class _Fit:
+    """The state of one call of `Trainer.fit`."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        model: LatentVariableModel,
+        guide: Guide,
+        players: list[Player],
+        data: Rows,
+        budget: Budget,
+        valid: Rows | None,
+    ) -> None:
+        self.trainer, self.model, self.guide, self.players = trainer, model, guide, players
+        self.data, self.budget, self.valid = data, budget, valid
+        self.batch = min(budget.batch, len(data))
+        self.steps_per_epoch = math.ceil(len(data) / self.batch)
+        self.optimizers = [None if p.closed else p.optimizer(p.trained) for p in players]
+        self.rates = [p.optimizer.lr for p in players]
+        everything = list(dict.fromkeys(p for player in players for p in player.trained))
+        self.average = None if trainer.average is None else Average(everything, trainer.average)
+        self.module = nn.ModuleDict({"model": model, "guide": guide})
+        self.ramps = [w for p in players for w, _ in p.objective.terms if isinstance(w, Ramp)]
+        self.step, self.began, self.glanced = 0, time.monotonic(), time.monotonic()
+        self.best, self.best_epoch, self.kept = -math.inf, 0, None
+        self.history = History()
+
+    def run(self) -> History:
+        self._emit(Started(self.budget.epochs, self.steps_per_epoch, len(self.data)))
+        reason, epoch, closed = "finished", 0, all(p.closed for p in self.players)
+        previous = -math.inf
+        for epoch in range(1, self.budget.epochs + 1):
+            tally, rate = self._epoch(epoch)
+            if tally is None:
+                reason = "interrupted"
+                break
+            ended = self._end_epoch(epoch, tally, rate)
+            if closed and self._has_converged(ended.train.objective, previous):
+                reason = "converged"
+                break
+            previous = ended.train.objective
+            if self.budget.patience is not None and epoch - self.best_epoch >= self.budget.patience:
+                reason = "early stopping"
+                break
+        return self._finish(reason, epoch)
+
+    def _has_converged(self, objective: float, previous: float) -> bool:
+        settled = all(p.closed.settles for p in self.players if p.closed)
+        return settled or objective - previous < self.budget.tolerance
+
+    def _epoch(self, epoch: int) -> tuple[_Tally | None, float]:
+        """One pass over the data in a fresh order; None if it was interrupted."""
+        device, seed = self.data.device, self.trainer.seed
+        tally = _Tally(torch.zeros(4, device=device, dtype=next(self.module.parameters()).dtype))
+        noise = stream(seed, f"noise:{epoch}", device)
+        started, rate = time.monotonic(), 0.0
+        for player in self.players:
+            if player.closed:
+                player.closed(self.model, self.data)
+        if all(p.closed for p in self.players):
+            for batch in self.data.batches(VALIDATION_CHUNK, noise):
+                self._measure(batch, noise, tally)
+            return (None if self.trainer.should_stop() else tally), len(self.data) / (time.monotonic() - started)
+        order = torch.randperm(len(self.data), generator=stream(seed, f"order:{epoch}")).to(device)
+        for index in order.split(self.batch):
+            self._step(self.data.take(index, noise), noise, tally)
+            if self.trainer.should_stop():
+                return None, 0.0
+            rate = tally.n / (time.monotonic() - started)
+            self._glance(epoch, tally, rate)
+        return tally, rate
+
+    def _step(self, batch: Batch, noise: torch.Generator, tally: _Tally) -> None:
+        for ramp in self.ramps:
+            ramp.advance(self.step)
+        factor = schedule_factor(self.trainer.schedule, self.step / (self.steps_per_epoch * self.budget.epochs))
+        for player, optimizer, lr in zip(self.players, self.optimizers, self.rates, strict=True):
+            if optimizer is None:
+                continue
+            for group in optimizer.param_groups:
+                group["lr"] = lr * factor
+            for turn in range(player.steps):
+                self._climb(player, optimizer, batch, noise, tally if player is self.players[0] and turn == 0 else None)
+        self.step += 1
+        if self.average is not None:
+            self.average.update()
+
+    def _climb(
+        self,
+        player: Player,
+        optimizer: torch.optim.Optimizer,
+        batch: Batch,
+        noise: torch.Generator,
+        tally: _Tally | None,
+    ) -> None:
+        """One optimiser step. The closure serves optimisers that look more than once (LBFGS); the first is tallied."""
+        pending = [tally]
+
+        def closure() -> Tensor:
+            optimizer.zero_grad(set_to_none=True)
+            draw = player.estimator.draw(self.model, self.guide, batch, noise)
+            value = player.estimator.surrogate(player.objective, draw)
+            loss = -value.mean()
+            loss.backward(inputs=None if len(self.players) == 1 else player.trained)
+            if self.trainer.clip is not None:
+                nn.utils.clip_grad_norm_(player.trained, self.trainer.clip)
+            first = pending.pop() if pending else None
+            if first is not None:
+                with torch.no_grad():
+                    first.add(value, self.trainer.bound_of(self.guide, player.objective, draw), draw)
+            return loss
+
+        optimizer.step(closure)  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+    @torch.no_grad()
+    def _measure(self, batch: Batch, noise: torch.Generator, tally: _Tally) -> None:
+        player = self.players[0]
+        draw = player.estimator.draw(self.model, self.guide, batch, noise)
+        tally.add(player.objective(draw), self.trainer.bound_of(self.guide, player.objective, draw), draw)
+
+    def _validate(self) -> Measures | None:
+        if not self.valid:
+            return None
+        noise = stream(self.trainer.seed, "validation", self.valid.device)
+        tally = _Tally(torch.zeros(4, device=self.valid.device, dtype=next(self.module.parameters()).dtype))
+        self.module.eval()
+        for batch in self.valid.batches(VALIDATION_CHUNK, noise):
+            self._measure(batch, noise, tally)
+        self.module.train()
+        return tally.measures()
+
+    def _end_epoch(self, epoch: int, tally: _Tally, rate: float) -> EpochEnded:
+        train = tally.measures()
+        self._check_finite(train)
+        if self.average is None:
+            valid = self._validate()
+        else:
+            with self.average.in_place():
+                valid = self._validate()
+        followed = None if valid is None else (valid.objective if valid.bound is None else valid.bound)
+        is_best = followed is not None and followed > self.best
+        if followed is not None and is_best:
+            self.best, self.best_epoch = followed, epoch
+            if self.trainer.keep_best:
+                self.kept = self._copy()
+        factor = schedule_factor(self.trainer.schedule, self.step / (self.steps_per_epoch * self.budget.epochs))
+        seconds = time.monotonic() - self.began
+        left = seconds / epoch * (self.budget.epochs - epoch)
+        beta = rate_weight(self.players[0].objective)
+        ended = EpochEnded(epoch, self.step, train, valid, self.rates[0] * factor, beta, rate, seconds, left, is_best)
+        self.history.epochs.append(ended)
+        self._emit(ended)
+        return ended
+
+    def _glance(self, epoch: int, tally: _Tally, rate: float) -> None:
+        now = time.monotonic()
+        if now - self.glanced < 0.25:
+            return
+        self.glanced = now
+        train = tally.measures()
+        self._check_finite(train)
+        seconds, done = now - self.began, self.step / (self.steps_per_epoch * self.budget.epochs)
+        beta = rate_weight(self.players[0].objective)
+        self._emit(Progressed(epoch, self.step, train, rate, seconds, seconds * (1 / done - 1), beta))
+
+    def _check_finite(self, train: Measures) -> None:
+        if math.isfinite(train.objective) and math.isfinite(train.distortion):
+            return
+        bad = [name for name, p in self.module.named_parameters() if not torch.isfinite(p).all()]
+        where = f"the first bad parameter is {bad[0]}" if bad else "the parameters are still finite"
+        raise NumericalError(
+            f"the objective is {train.objective} at step {self.step}; {where}",
+            "Lower --lr, set --clip 10, or look at the data for extreme values.",
+        )
+
+    def _copy(self) -> dict[str, Tensor]:
+        state = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
+        if self.average is not None:
+            self.kept_average = [v.clone() for v in self.average.values]
+        return state
+
+    def _finish(self, reason: str, epoch: int) -> History:
+        kept = epoch
+        if self.kept is not None:
+            self.module.load_state_dict(self.kept)
+            kept = self.best_epoch
+            if self.average is not None:
+                self.average.values = self.kept_average
+        self.module.eval()
+        stopped = Stopped(reason, epoch, kept, time.monotonic() - self.began)
+        self.history.stopped, self.history.average = stopped, self.average
+        self._emit(stopped)
+        return self.history
+
+    def _emit(self, event: Started | Progressed | EpochEnded | Stopped) -> None:
+        for listener in self.trainer.listeners:
+            listener(event)

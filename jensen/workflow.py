@@ -1,0 +1,313 @@
+"""From a file to a trained run: the one path that the command line, Python and scikit-learn share."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from .data import constant_columns
+from .errors import InterruptedRun, UsageError
+from .materials import DataOptions, Materials, gather
+from .parts import spec_of
+from .precision import resolve_precision
+from .randomness import drawing_from, stream
+from .recipes import Made, Recipe, Setting, find
+from .recorder import Recorder, TensorBoard
+from .runfiles import FORMAT, claim, modules, named_tensors, read_spec, rebuild, start, write_json
+from .runs import Run, load
+from .training import Budget, Event, Optimizer, Trainer
+from .training.players import check_players
+from .version import __version__
+
+__all__ = ["TrainingOptions", "train"]
+
+STEPS = 20_000  # where a recipe does not say how many epochs, about this many steps
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a model is trained.
+
+    Attributes:
+        epochs: passes over the data; by default the recipe's, or about 20,000 steps.
+        batch: data per step.
+        lr: learning rate.
+        optimizer: a class of torch.optim, by name.
+        schedule: of the learning rate.
+        clip: largest norm of the gradient.
+        average: decay of averaged weights, such as 0.999.
+        patience: stop when the validation bound has not risen for this many epochs.
+        keep: the weights that are kept, of the best validation bound or of the last step.
+        precision: of float32 products in training; "fast" may mean bfloat16.
+        init_from: a run whose weights to start from, where names and shapes agree.
+        tensorboard: also write event files into the run folder.
+    """
+
+    epochs: int | None = None
+    batch: int = 128
+    lr: float = 1e-3
+    optimizer: str = "Adam"
+    schedule: Literal["cosine", "constant", "linear"] = "cosine"
+    clip: float | None = None
+    average: float | None = None
+    patience: int | None = None
+    keep: Literal["auto", "best", "last"] = "auto"
+    precision: Literal["auto", "float32", "fast"] = "auto"
+    init_from: str | Path | None = None
+    tensorboard: bool = False
+
+
+def train(
+    data: str | Path | np.ndarray,
+    *,
+    recipe: str = "vae",
+    out: str | Path | None = None,
+    force: bool = False,
+    listeners: Sequence[Callable[[Event], None]] = (),
+    should_stop: Callable[[], bool] = lambda: False,
+    notice: Callable[[str], None] = lambda text: None,
+    **options: Any,
+) -> Run:
+    """Train a recipe on data and write a run folder.
+
+    Args:
+        data: `digits`, a path, or an array [N, ...].
+        recipe: a name from `jensen recipes`.
+        out: the run folder; by default the first free of runs/DATA-RECIPE, runs/DATA-RECIPE-2, ...
+        force: replace an existing run.
+        listeners: called with every event.
+        should_stop: asked between steps.
+        notice: told what the user should know.
+        **options: of `DataOptions`, of `TrainingOptions`, and of the recipe.
+
+    Returns:
+        The run, opened.
+
+    Raises:
+        JensenError: of a kind that says what is wrong, before anything is written where that can be known.
+        InterruptedRun: `should_stop` said so; the run is readable.
+    """
+    chosen = find(recipe)
+    reading, training, rest = _sorted_options(options)
+    job = _Job(data, chosen, reading, training, chosen.checked(rest), _folder(data, recipe, out))
+    claim(job.folder, force)
+    job.prepare(notice)
+    return job.run(listeners, should_stop)
+
+
+def _sorted_options(options: dict[str, Any]) -> tuple[DataOptions, TrainingOptions, dict[str, Any]]:
+    """Options by whom they belong to; what is left is the recipe's."""
+    groups: list[Any] = []
+    rest = dict(options)
+    for kind in (DataOptions, TrainingOptions):
+        names = {f.name for f in fields(kind)}
+        groups.append(kind(**{k: rest.pop(k) for k in list(rest) if k in names}))
+    return groups[0], groups[1], rest
+
+
+class _Job:
+    """One call of `train`: everything is checked in `prepare`; `run` writes."""
+
+    def __init__(
+        self,
+        data: str | Path | np.ndarray,
+        recipe: Recipe,
+        reading: DataOptions,
+        training: TrainingOptions,
+        options: dict[str, Any],
+        folder: Path,
+    ) -> None:
+        self.data, self.recipe, self.options, self.folder = data, recipe, options, folder
+        self.reading, self.training = reading, training
+        self.device = _device(reading.device)
+        # exact models are cheap and proven to many digits; deep ones train in single precision
+        double = recipe.density and self.device.type in ("cpu", "cuda")
+        self.dtype = torch.float64 if double else torch.float32
+        self.optimizer = Optimizer(training.optimizer, training.lr)
+        self.budget = Budget(training.epochs or recipe.epochs or 1, training.batch, training.patience)
+        if training.epochs is not None and training.epochs < 1:
+            raise UsageError(f"--epochs {training.epochs} cannot work", "Give --epochs a number of at least 1.")
+
+    def prepare(self, notice: Callable[[str], None]) -> None:
+        """Read the data and make the parts: all that can go wrong goes wrong here."""
+        training = self.training
+        self.found = found = gather(self.data, self.recipe, self.reading, self.device, self.dtype)
+        for text in found.notices:
+            notice(text)
+        if training.patience is not None and found.valid is None:
+            raise UsageError("--patience needs validation rows", "Give --split a middle part, such as 0.8,0.1,0.1.")
+        steps = -(-len(found.train) // min(training.batch, len(found.train)))
+        if training.epochs is None and self.recipe.epochs is None:
+            self.budget = replace(self.budget, epochs=min(max(-(-STEPS // steps), 20), 300))
+        kept = self.recipe.keep if training.keep == "auto" else training.keep
+        self.choices = {
+            "device": str(self.device),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "precision": resolve_precision(training.precision, self.device),
+            "threads": torch.get_num_threads(),
+            "epochs": self.budget.epochs,
+            "steps_per_epoch": steps,
+            "keep": kept,
+        }
+        self.trainer = Trainer(
+            seed=self.reading.seed,
+            schedule=training.schedule,
+            clip=training.clip,
+            average=training.average,
+            precision=self.choices["precision"],
+            keep_best=kept == "best",
+        )
+        self.trainer.check()
+        self.made = _make(
+            self.recipe, found, steps, self.optimizer, self.reading, self.device, self.dtype, self.options
+        )
+        self.module = modules(self.made.model, self.made.guide)
+        if training.init_from is not None:
+            notice(_take_over(self.module, Path(training.init_from)))
+        self.writers: list[Any] = [TensorBoard(self.folder / "tensorboard")] if training.tensorboard else []
+
+    def run(self, listeners: Sequence[Callable[[Event], None]], should_stop: Callable[[], bool]) -> Run:
+        """Write the specification, train, write the weights, and open the run."""
+        spec = _spec(self._command(), self.found, self.made, self.choices)
+        start(self.folder)
+        write_json(self.folder / "spec.json", spec)
+        recorder = Recorder(self.folder, self.module, spec["model"])
+        trainer = replace(self.trainer, listeners=(recorder, *self.writers, *listeners), should_stop=should_stop)
+        made = self.made
+        history = trainer.fit(made.model, made.guide, made.players, self.found.train, self.budget, self.found.valid)
+        averaged = None
+        if history.average is not None:
+            names = {id(p): n for n, p in self.module.named_parameters()}
+            pairs = zip(history.average.parameters, history.average.values, strict=True)
+            averaged = {names[id(p)]: v for p, v in pairs}
+        recorder.write(averaged)
+        if history.stopped is not None and history.stopped.reason == "interrupted":
+            raise InterruptedRun(
+                f"training stopped in epoch {history.stopped.epoch} of {self.budget.epochs}; {self.folder} is readable",
+                f"Look at it with jensen evaluate {self.folder}.",
+            )
+        return load(self.folder, device=str(self.device))
+
+    def _command(self) -> dict[str, Any]:
+        """The arguments of `train` that repeat this run."""
+        name = "array" if isinstance(self.data, np.ndarray) else str(self.data)
+        settings = {**asdict(self.reading), **asdict(self.training), **self.options}
+        plain = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
+        return {"data": name, "recipe": self.recipe.name, **plain}
+
+
+def _folder(data: str | Path | np.ndarray, recipe: str, out: str | Path | None) -> Path:
+    if out is not None:
+        return Path(out)
+    name = "array" if isinstance(data, np.ndarray) else Path(data).name.split(".")[0]
+    stem = Path("runs") / f"{name or 'data'}-{recipe}"
+    numbered = (stem.with_name(f"{stem.name}-{i}") for i in range(2, 100_000))
+    return next(p for p in (stem, *numbered) if not p.exists())
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"the device {name!r} cannot be used here", "Use --device cpu.") from error
+    return device
+
+
+def _make(
+    recipe: Recipe,
+    found: Materials,
+    steps: int,
+    optimizer: Optimizer,
+    options: DataOptions,
+    device: torch.device,
+    dtype: torch.dtype,
+    chosen: dict[str, Any],
+) -> Made:
+    """The recipe's parts, with initial weights from the seed; combinations that cannot work are refused."""
+    schema = found.preparation.outcome(found.data.schema)
+    mean, scale = found.moments
+    constant = 0
+    if schema.kind == "real" and not found.preparation.dequantize:
+        constant = len(constant_columns(found.data.x[found.split.train]))
+    with drawing_from(stream(options.seed, "init")):
+        setting = Setting(schema, mean, scale, found.train, steps, optimizer, constant, options.floor, options.seed)
+        made = recipe(setting, **chosen)
+    made.model.to(device, dtype)
+    made.guide.to(device, dtype)
+    check_players(made.model, made.guide, made.players)
+    return made
+
+
+def _take_over(module: torch.nn.Module, folder: Path) -> str:
+    """Start from another run's weights, where names and shapes agree."""
+    spec = read_spec(folder)
+    model, guide, _ = rebuild(folder, spec)
+    theirs, mine = named_tensors(modules(model, guide)), named_tensors(module)
+    common = [n for n, t in mine.items() if n in theirs and theirs[n].shape == t.shape]
+    if not common:
+        raise UsageError(f"no weights of {folder} fit this model", "Give --init-from a run of the same shape.")
+    with torch.no_grad():
+        for name in common:
+            mine[name].copy_(theirs[name])
+    return f"{len(common)} of {len(mine)} tensors start from {folder}"
+
+
+def _sentence(made: Made) -> str:
+    """The model in one sentence of parts."""
+    player = made.players[0]
+    how = f"{type(player.closed).__name__}" if player.closed else f"{player.estimator}, {player.optimizer.name}"
+    latent = made.model.latent
+    prior = f"z ~ {made.model.prior.phrase}, x | z ~ " if latent else "x ~ "
+    return f"{prior}{made.model.likelihood.phrase}; q(z|x): {made.guide.phrase}; maximise {player.objective} by {how}"
+
+
+def _spec(command: dict[str, Any], found: Materials, made: Made, choices: dict[str, Any]) -> dict[str, Any]:
+    data, where = found.data, found.split
+    nodes = spec_of(made.model, made.guide)
+    players = [{"objective": str(p.objective), "estimator": str(p.estimator)} for p in made.players]
+    readable = bool(data.source.files) or data.source.name == "digits"
+    absolute = str(Path(data.source.name).resolve()) if data.source.files else data.source.name
+    tested = None
+    if found.test is not None:
+        source = found.test.source
+        tested = {
+            "location": str(Path(source.name).resolve()),
+            "labels_from": None,
+            "sha256": source.sha256,
+            "n": source.n,
+        }
+    return {
+        "format": FORMAT,
+        "jensen": __version__,
+        "sentence": _sentence(made),
+        "command": command,
+        "model": nodes,
+        "players": players,
+        "data": {
+            "name": data.source.name,
+            "location": absolute,
+            "readable": readable,
+            "labels_from": command["labels"],
+            "resize": command["size"],
+            "sha256": data.source.sha256,
+            "n": data.source.n,
+            "schema": data.schema.to_dict(),
+        },
+        "split": {
+            "fractions": list(where.fractions),
+            "seed": where.seed,
+            "sizes": {"train": len(where.train), "valid": len(where.valid), "test": len(where.test)},
+            "test": tested,
+            "duplicates_of_training_rows": found.repeated,
+        },
+        "preparation": found.preparation.to_dict(),
+        "choices": choices,
+        "versions": {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__},
+    }

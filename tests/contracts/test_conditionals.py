@@ -1,0 +1,199 @@
+"""Families and conditionals: the fused density is the distribution's, zeros are the standard member, masks marginalise."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.contracts.members import ALL_CONDITIONALS, ALL_FAMILIES
+from torch.distributions import constraints
+
+from jensen.errors import CompositionError
+from jensen.families import Bernoulli, Categorical, DiscretizedLogistic, Family, Gaussian, Mixture
+from jensen.parts import build, spec_of
+from jensen.randomness import drawing_from, stream
+
+EACH = pytest.mark.parametrize("family", ALL_FAMILIES, ids=str)
+MASKABLE = [f for f in ALL_FAMILIES if not isinstance(f, Categorical)]
+
+
+def params_and_data(family: Family, *shape: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Parameters [*shape, P] and a datum from each distribution."""
+    params = torch.randn(*shape, family.size, dtype=torch.float64, generator=stream(0, "params"))
+    with drawing_from(stream(0, "x")):
+        return params, family(params).sample()
+
+
+def innermost(family: Family) -> Family:
+    return innermost(family.part) if isinstance(family, Mixture) else family
+
+
+@EACH
+def test_fused_density_is_the_distributions(family):
+    params, x = params_and_data(family, 4, 5)
+    d = family(params)
+    assert d.batch_shape == (4, 5)
+    assert d.event_shape == (family.dim,)
+    assert x.shape == (4, 5, family.dim)
+    torch.testing.assert_close(family.log_prob(params, x), d.log_prob(x), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(family.log_prob(params[0, 0], x), family(params[0, 0]).log_prob(x), rtol=1e-9, atol=1e-9)
+    each = torch.stack([family.log_prob(p, x[0, 0]) for p in params.flatten(0, 1)]).unflatten(0, (4, 5))
+    torch.testing.assert_close(family.log_prob(params, x[0, 0]), each, rtol=1e-9, atol=1e-9)
+
+
+@EACH
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_zeros_are_the_standard_member_exactly(family, dtype):
+    params = torch.zeros(family.size, dtype=dtype)
+    d = family(params)
+    kind = innermost(family)
+    while d.__class__.__name__ == "MixtureSameFamily":
+        assert (d.mixture_distribution.probs == 1 / 2).all()
+        d = d.component_distribution
+    if isinstance(kind, Gaussian | DiscretizedLogistic):
+        fixed = kind.scale if isinstance(kind, Gaussian) and not isinstance(kind.scale, str) else 1.0
+        assert (d.base_dist.loc == 0).all()
+        assert (d.base_dist.scale == fixed).all()
+    elif isinstance(kind, Bernoulli):
+        assert (d.base_dist.probs == 0.5).all()
+    else:
+        torch.testing.assert_close(d.probs, torch.full((3,), 1 / 3, dtype=dtype))
+    x = torch.tensor([1, 0, 0], dtype=dtype)
+    standard = kind.log_prob(torch.zeros(kind.size, dtype=dtype), x)
+    torch.testing.assert_close(family.log_prob(params, x), standard)
+
+
+LARGEST = {torch.float32: 1e38, torch.float64: 1e300}
+SIZES = st.sampled_from([0.0, 1e-300, -1e-38, 1e-7, 1.0, -1.0, 30.0, -1e4, 1e6, -1e13, math.inf, -math.inf])
+
+
+@EACH
+@pytest.mark.parametrize("dtype", LARGEST, ids=str)
+@given(data=st.data())
+def test_every_finite_parameter_is_valid(family, dtype, data):
+    """Neither densities nor gradients nor samples are NaN, at parameters up to 1e38 (float32) and 1e300 (float64)."""
+    sizes = data.draw(st.lists(SIZES, min_size=family.size, max_size=family.size))
+    params = torch.tensor(sizes, dtype=dtype).clamp(-LARGEST[dtype], LARGEST[dtype]).requires_grad_()
+    x = torch.tensor(data.draw(st.sampled_from([[1.0, 0, 0], [0, 0, 1], [0, 1, 0]])), dtype=dtype)
+    value = family.log_prob(params, x)
+    assert not value.isnan()
+    assert not torch.autograd.grad(value, params)[0].isnan().any()
+    with drawing_from(stream(0, "x")), torch.no_grad():
+        sample = family(params).sample((3,))
+    assert torch.isfinite(sample).all()
+    assert not family(params).log_prob(x).isnan()
+
+
+@EACH
+def test_the_same_value_in_both_precisions(family):
+    params, x = params_and_data(family, 20)
+    single = family.log_prob(params.float(), x.float())
+    torch.testing.assert_close(single.double(), family.log_prob(params, x), rtol=1e-4, atol=1e-4)
+
+
+def completions(family: Family, x: torch.Tensor, feature: int) -> tuple[torch.Tensor, float]:
+    """The datum with every value of one feature [V, D], and the width of a step between values."""
+    kind = innermost(family)
+    if isinstance(kind, Gaussian):
+        values, step = torch.linspace(-60, 60, 24001, dtype=x.dtype), 120 / 24000
+    else:
+        values, step = torch.arange(kind.levels if isinstance(kind, DiscretizedLogistic) else 2).to(x), 1.0
+    full = x.expand(len(values), -1).clone()
+    full[:, feature] = values
+    return full, step
+
+
+@pytest.mark.parametrize("family", MASKABLE, ids=str)
+@pytest.mark.parametrize("feature", [0, 2])
+def test_a_mask_marginalises(family, feature):
+    """log p(x_observed) is the log of the sum, or integral, of p over what is not observed."""
+    params, x = params_and_data(family, 1)
+    full, step = completions(family, x, feature)
+    mask = torch.ones(1, 3, dtype=torch.bool)
+    mask[0, feature] = False
+    known = torch.logsumexp(family.log_prob(params, full), 0) + math.log(step)
+    torch.testing.assert_close(family.log_prob(params, x, mask)[0], known, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("family", MASKABLE, ids=str)
+@pytest.mark.parametrize("hole", [math.nan, math.inf, -math.inf])
+def test_what_is_masked_does_not_matter(family, hole):
+    params, x = params_and_data(family, 6)
+    params.requires_grad_()
+    mask = torch.rand(6, 3, generator=stream(0, "mask")) < 0.5
+    mask[0], mask[1] = False, True
+
+    def value_and_gradient(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        value = family.log_prob(params, x, mask)
+        return value, torch.autograd.grad(value.sum(), params)[0]
+
+    holes = torch.where(mask, x, torch.full_like(x, hole))
+    for a, b in zip(value_and_gradient(holes), value_and_gradient(x), strict=True):
+        assert torch.isfinite(a).all()
+        assert torch.equal(a, b)
+    value, _ = value_and_gradient(x)
+    torch.testing.assert_close(value[0], torch.zeros_like(value[0]), rtol=0, atol=1e-12)
+    torch.testing.assert_close(value[1], family.log_prob(params[1], x[1]), rtol=1e-9, atol=1e-9)
+
+
+def test_a_categorical_refuses_a_mask():
+    with pytest.raises(CompositionError, match="Mask all of its features or none"):
+        Categorical(3).log_prob(torch.zeros(3), torch.eye(3), torch.eye(3) > 0)
+
+
+def test_a_mixture_refuses_shared_parameters():
+    with pytest.raises(CompositionError, match='scale="each"'):
+        Mixture(Gaussian(2, "shared"), 3)
+
+
+@EACH
+def test_a_family_is_rebuilt_from_its_specification(family):
+    assert build(spec_of(family))[0] == family
+
+
+def test_samples_are_in_the_support():
+    params, x = params_and_data(DiscretizedLogistic(3, 5), 200)
+    support = DiscretizedLogistic(3, 5)(params).support
+    assert isinstance(support, constraints.Constraint)
+    assert support.check(x).all()
+    assert x.unique().tolist() == [0, 1, 2, 3, 4]
+
+
+NAMES = [f"{type(c).__name__}-{c.family}" for c in ALL_CONDITIONALS]
+
+
+@pytest.mark.parametrize("conditional", ALL_CONDITIONALS, ids=NAMES)
+def test_a_conditional_is_its_family_at_its_parameters(conditional):
+    c = torch.eye(2, dtype=torch.float64)[torch.randint(2, (4, 5), generator=stream(0, "c"))]
+    family = conditional.family
+    params, d = conditional.params(c), conditional(c)
+    assert params.shape[-1] == family.size
+    with drawing_from(stream(0, "x")):
+        x = d.sample() if d.batch_shape else d.sample((4, 5))
+    assert x.shape == (4, 5, family.dim)
+    torch.testing.assert_close(conditional.log_prob(x, c), d.log_prob(x), rtol=1e-9, atol=1e-9)
+    one = conditional.log_prob(x[1, 2], c[1, 2])
+    torch.testing.assert_close(conditional.log_prob(x, c)[1, 2], one, rtol=1e-9, atol=1e-9)
+    assert conditional.phrase
+
+
+@pytest.mark.parametrize("conditional", ALL_CONDITIONALS, ids=NAMES)
+def test_a_conditional_is_rebuilt_from_its_specification(conditional):
+    again = build(spec_of(conditional))[0].double()
+    assert type(again) is type(conditional)
+    again.load_state_dict(conditional.state_dict())
+    c = torch.eye(2, dtype=torch.float64)
+    assert torch.equal(again.params(c), conditional.params(c))
+
+
+@pytest.mark.parametrize("conditional", ALL_CONDITIONALS, ids=NAMES)
+def test_every_learned_number_has_a_gradient(conditional):
+    c = torch.eye(2, dtype=torch.float64)
+    x = torch.tensor([[1, 0, 0], [0, 0, 1]], dtype=torch.float64)
+    learned = [p for p in conditional.parameters() if p.requires_grad]
+    if learned:
+        for gradient in torch.autograd.grad(conditional.log_prob(x, c).sum(), learned):
+            assert gradient.any()

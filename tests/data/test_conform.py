@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from jensen.data import Schema, conform, describe, from_array
+from jensen.data.dataset import Raw, assemble
+from jensen.errors import DataError
+
+BITS = from_array(np.array([[0, 1], [1, 0]]))
+WHOLE = from_array(np.array([[0, 3], [2, 0]]))
+REAL = from_array(np.array([[0.5, 3.0], [2.0, -1.0]]))
+LEVELS = Schema("integers", (2,), 4)
+
+
+@pytest.mark.parametrize(
+    ("data", "schema", "dtype"),
+    [
+        (BITS, Schema("binary", (2,)), np.uint8),
+        (BITS, LEVELS, np.uint8),
+        (BITS, Schema("integers", (2,), 1000), np.int32),
+        (BITS, Schema("real", (2,)), np.float32),
+        (WHOLE, LEVELS, np.uint8),
+        (WHOLE, Schema("real", (2,)), np.float32),
+        (REAL, Schema("real", (2,)), np.float64),
+        (from_array(np.array([[0.0, 3.0], [2.0, 0.0]])), LEVELS, np.uint8),
+    ],
+)
+def test_data_that_conform(data, schema, dtype):
+    held = conform(data, schema)
+    assert held.schema == schema
+    assert held.x.dtype == dtype
+    np.testing.assert_array_equal(held.x, data.x)
+
+
+@pytest.mark.parametrize(
+    ("data", "schema", "message"),
+    [
+        (BITS, Schema("binary", (3,)), r"shape \(2,\), and the training data \(3,\)"),
+        (WHOLE, Schema("binary", (2,)), "values from 0 to 3"),
+        (REAL, Schema("binary", (2,)), "only 0 and 1"),
+        (WHOLE, Schema("integers", (2,), 3), r"hold 3 in row 0, column 1 .* from 0 to 2"),
+        (REAL, LEVELS, r"hold 0.5 in row 0, column 0"),
+        (from_array(np.array([[0.0, 3.0], [2.0, -1.0]])), LEVELS, r"hold -1.0 in row 1, column 1"),
+    ],
+)
+def test_data_that_do_not_conform(data, schema, message):
+    with pytest.raises(DataError, match=message) as caught:
+        conform(data, schema, "test data")
+    assert "test data" in caught.value.what
+    assert caught.value.remedy
+
+
+def test_columns_have_to_agree():
+    data = assemble(Raw(np.array([[0.5, 1], [2, 3]]), names=("a", "b")), "x")
+    assert conform(data, Schema("real", (2,), names=("a", "b"))).x is data.x
+    assert conform(data, Schema("real", (2,))).x is data.x
+    with pytest.raises(DataError, match="column 1 of the evaluation data is 'a', and 'b'"):
+        conform(data, Schema("real", (2,), names=("b", "a")))
+
+
+def test_labels_are_renumbered_by_name():
+    data = assemble(Raw(np.array([[0.5], [2.0]]), np.array(["cat", "bee"])), "x")
+    assert data.labels.tolist() == [1, 0]
+    known = conform(data, Schema("real", (1,), classes=("ant", "bee", "cat")))
+    assert known.labels.tolist() == [2, 1]
+    unknown = conform(data, Schema("real", (1,), classes=("ant", "bee")))
+    assert unknown.labels is None
+    assert "left out" in unknown.notes[-1]
+
+
+def test_describe_is_plain_and_true():
+    x = np.array([[0, 1, 7], [2, 1, 7], [0, 1, 7]], dtype=np.uint8)
+    told = describe(assemble(Raw(x, np.array(["b", "a", "b"])), "mine"))
+    assert json.loads(json.dumps(told)) == told
+    assert told["name"] == "mine"
+    assert (told["n"], told["size"], told["shape"], told["kind"], told["levels"]) == (3, 3, [3], "integers", 8)
+    assert told["range"] == [0, 7]
+    assert told["labels"] == {"a": 1, "b": 2}
+    assert told["constant_columns"] == [1, 2]
+    assert told["duplicates"] == 1

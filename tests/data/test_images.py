@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jensen.data import images, read
+from jensen.errors import DataError
+
+GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+COLOUR = np.arange(36, dtype=np.uint8).reshape(3, 4, 3) * 7
+
+
+def put(path, image, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(path, **options)
+
+
+def pair(folder, image, **options):
+    """The least folder: the same image twice."""
+    for name in ("a.png", "b.png"):
+        put(folder / name, image, **options)
+    return read(folder)
+
+
+def refuse(folder, *words, **options):
+    with pytest.raises(DataError) as caught:
+        read(folder, **options)
+    for word in words:
+        assert word in str(caught.value)
+    assert caught.value.remedy
+
+
+def test_grey_and_colour(tmp_path):
+    grey = pair(tmp_path / "grey", GREY)
+    assert grey.schema.shape == (3, 4, 1)
+    assert grey.schema.levels == 256
+    assert grey.x[1].tolist() == GREY.reshape(-1).tolist()
+    assert grey.notes == ()
+    colour = pair(tmp_path / "colour", COLOUR)
+    assert colour.schema.shape == (3, 4, 3)
+    assert colour.x[0].tolist() == COLOUR.reshape(-1).tolist()
+    assert colour.source.files == (str(tmp_path / "colour"),)
+
+
+def test_order_and_classes(tmp_path):
+    put(tmp_path / "cat" / "10.png", GREY + 1)
+    put(tmp_path / "cat" / "deep" / "x.png", GREY + 2)
+    put(tmp_path / "ant" / "2.png", GREY)
+    (tmp_path / "cat" / "notes.txt").write_text("hello")
+    (tmp_path / ".hidden.png").write_text("hello")
+    held = read(tmp_path)
+    assert held.x[:, 0].tolist() == [0, 1, 2]
+    assert held.labels.tolist() == [0, 1, 1]
+    assert held.schema.classes == ("ant", "cat")
+    assert any(note.startswith("2 files that are hidden or not images") for note in held.notes)
+    put(tmp_path / "top.png", GREY)
+    outside = read(tmp_path)
+    assert outside.labels is None
+    assert any("outside the folders" in note for note in outside.notes)
+
+
+def test_labels_of_a_folder_from_a_file(tmp_path):
+    for name in ("a/1.png", "b/1.png"):
+        put(tmp_path / "images" / name, GREY)
+    (tmp_path / "y.csv").write_text("7\n9\n")
+    held = read(tmp_path / "images", labels=tmp_path / "y.csv")
+    assert held.labels.tolist() == [7, 9]
+    assert held.schema.classes is None
+
+
+def test_one_bit_images_are_binary(tmp_path):
+    held = pair(tmp_path, Image.fromarray(GREY > 100))
+    assert held.schema.kind == "binary"
+    assert held.x[0].tolist() == (GREY > 100).reshape(-1).tolist()
+
+
+def test_mixed_modes_become_rgb(tmp_path):
+    put(tmp_path / "a.png", GREY)
+    put(tmp_path / "b.png", COLOUR)
+    held = read(tmp_path)
+    assert held.schema.shape == (3, 4, 3)
+    assert held.x[0].tolist() == np.repeat(GREY.reshape(-1), 3).tolist()
+    assert "1 of 2 images converted to RGB" in held.notes[0]
+
+
+def test_bits_among_grey(tmp_path):
+    put(tmp_path / "a.png", GREY)
+    put(tmp_path / "b.png", Image.fromarray(GREY > 100))
+    held = read(tmp_path)
+    assert held.x[1].tolist() == ((GREY > 100) * 255).reshape(-1).tolist()
+    assert "8-bit grey" in held.notes[0]
+
+
+def test_palette_and_cmyk(tmp_path):
+    palette = pair(tmp_path / "p", Image.fromarray(COLOUR).convert("P", palette=Image.Palette.ADAPTIVE, colors=12))
+    assert palette.schema.shape == (3, 4, 3)
+    assert "palette" in palette.notes[0]
+    for name in ("a.tif", "b.tif"):
+        put(tmp_path / "c" / name, Image.fromarray(COLOUR).convert("CMYK"))
+    cmyk = read(tmp_path / "c")
+    assert cmyk.schema.shape == (3, 4, 3)
+    assert "CMYK" in cmyk.notes[0]
+    assert abs(cmyk.x[0].astype(int) - COLOUR.reshape(-1)).max() <= 1
+
+
+def test_alpha(tmp_path):
+    opaque = np.dstack([COLOUR, np.full((3, 4), 255, dtype=np.uint8)])
+    held = pair(tmp_path / "opaque", opaque)
+    assert held.x[0].tolist() == COLOUR.reshape(-1).tolist()
+    assert "2 images with an opaque alpha channel" in held.notes[0]
+    opaque[0, 1, 3] = 0
+    held = pair(tmp_path / "clear", opaque)
+    shown = held.x[0].reshape(3, 4, 3)
+    assert shown[0, 1].tolist() == [0, 0, 0]
+    assert shown[1].tolist() == COLOUR[1].tolist()
+    assert "composed over black" in held.notes[0]
+    grey = pair(tmp_path / "grey", np.dstack([GREY, np.full((3, 4), 255, dtype=np.uint8)]))
+    assert grey.schema.shape == (3, 4, 1)
+    assert grey.x[0].tolist() == GREY.reshape(-1).tolist()
+
+
+def test_sixteen_bits_are_kept(tmp_path):
+    deep = GREY.astype(np.uint16) * 257 + 3
+    held = pair(tmp_path / "deep", deep)
+    assert held.schema.levels == 65536
+    assert held.x.dtype == np.int32
+    assert held.x[0].tolist() == deep.reshape(-1).tolist()
+    assert "65,536 levels" in held.notes[0]
+    put(tmp_path / "deep" / "c.png", GREY)
+    assert read(tmp_path / "deep").x[2].tolist() == (GREY.astype(int) * 257).reshape(-1).tolist()
+    put(tmp_path / "deep" / "d.png", COLOUR)
+    refuse(tmp_path / "deep", "16-bit grey", "in colour")
+
+
+def test_rotation_and_animation(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    held = pair(tmp_path / "turned", GREY, exif=exif)
+    assert held.schema.shape == (4, 3, 1)
+    assert held.x[0].tolist() == np.rot90(GREY, -1).reshape(-1).tolist()
+    assert "rotated" in held.notes[0]
+    frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
+    for name in ("a.gif", "b.gif"):
+        put(tmp_path / "moving" / name, frames[0], save_all=True, append_images=frames[1:])
+    held = read(tmp_path / "moving")
+    assert any("first frame" in note for note in held.notes)
+    assert held.x[0].reshape(3, 4, -1)[..., 0].tolist() == GREY.tolist()
+
+
+def test_sizes_differ(tmp_path):
+    put(tmp_path / "a.png", GREY)
+    put(tmp_path / "b.png", np.zeros((6, 8), dtype=np.uint8))
+    put(tmp_path / "c.png", np.kron(GREY, np.ones((2, 2), dtype=np.uint8)))
+    refuse(tmp_path, "a.png is 3x4", "b.png is 6x8", "--size 3,4")
+    held = read(tmp_path, size=(3, 4))
+    assert held.x[2].tolist() == GREY.reshape(-1).tolist()
+    assert "2 images resized to 3x4" in held.notes[0]
+
+
+def test_resizing_averages_areas(tmp_path):
+    for name in ("a.png", "b.png"):
+        put(tmp_path / name, np.array([[0, 100], [50, 250]], dtype=np.uint8))
+    assert read(tmp_path, size=(1, 1)).x.tolist() == [[100], [100]]
+
+
+def test_resizing_bits_and_deep_images(tmp_path):
+    for name in ("a.png", "b.png"):
+        put(tmp_path / "bits" / name, Image.fromarray(np.array([[True, False]])))
+        put(tmp_path / "deep" / name, np.array([[1000, 3000]], dtype=np.uint16))
+    assert read(tmp_path / "bits", size=(1, 1)).x[0, 0] in (127, 128)
+    assert read(tmp_path / "deep", size=(1, 1)).x.tolist() == [[2000], [2000]]
+
+
+def test_refused_folders(tmp_path, monkeypatch):
+    refuse(tmp_path, "holds no images")
+    put(tmp_path / "a.png", GREY)
+    refuse(tmp_path, "one datum")
+    (tmp_path / "b.png").write_bytes(b"not an image")
+    refuse(tmp_path, "b.png", "not an image")
+    put(tmp_path / "b.png", np.random.default_rng(0).integers(0, 256, (3, 4), dtype=np.uint8))
+    (tmp_path / "b.png").write_bytes((tmp_path / "b.png").read_bytes()[:48])
+    refuse(tmp_path, "b.png", "not an image that can be read")
+    put(tmp_path / "b.png", GREY)
+    monkeypatch.setattr(images, "MOST_PIXELS", 11)
+    refuse(tmp_path, "a.png", "million pixels")
+
+
+def test_declared_bombs_are_refused_before_decoding(tmp_path):
+    put(tmp_path / "a.png", GREY)
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[16:24] = (20000).to_bytes(4, "big") * 2
+    import zlib
+
+    content[29:33] = zlib.crc32(bytes(content[12:29])).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(content)
+    refuse(tmp_path, "64 million pixels")
+
+
+def test_floating_point_images(tmp_path):
+    for name in ("a.tif", "b.tif"):
+        put(tmp_path / name, GREY.astype(np.float32))
+    refuse(tmp_path, "floating-point")

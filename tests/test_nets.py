@@ -1,0 +1,122 @@
+"""Networks: shapes for any batch and image, the layout of flat images, and one datum at a time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.contracts.members import ALL_NETS
+from torch import nn
+
+from jensen.errors import UsageError
+from jensen.nets import MLP, Chain, ConvDecoder, ConvEncoder, Standardize
+from jensen.parts import build, spec_of
+from jensen.randomness import stream
+
+NAMED = pytest.mark.parametrize("net", ALL_NETS, ids=lambda n: type(n).__name__)
+SHAPES = [(1, 1, 1), (1, 1, 3), (5, 7, 2), (28, 28, 1), (33, 17, 4), (1, 9, 1), (4, 4, 3)]
+
+
+@NAMED
+@pytest.mark.parametrize("batch", [(), (1,), (0,), (5,), (3, 4), (2, 3, 4), (0, 3)], ids=str)
+def test_any_batch_shape(net, batch):
+    x = torch.randn(*batch, 12, dtype=torch.float64, generator=stream(0, "x"))
+    assert net(x).shape[:-1] == batch
+
+
+@NAMED
+def test_one_datum_at_a_time(net):
+    x = torch.randn(3, 4, 12, dtype=torch.float64, generator=stream(0, "x"))
+    one = torch.stack([net(row[None])[0] for row in x.flatten(0, 1)]).unflatten(0, (3, 4))
+    torch.testing.assert_close(net(x), one, rtol=1e-9, atol=1e-9)
+
+
+@NAMED
+def test_a_net_is_rebuilt_and_names_itself(net):
+    again = build(spec_of(net))[0].double()
+    again.load_state_dict(net.state_dict())
+    x = torch.randn(3, 12, dtype=torch.float64, generator=stream(0, "x"))
+    assert torch.equal(again(x), net(x))
+    assert again.phrase == net.phrase != ""
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_images_of_any_size(shape):
+    """Odd sizes and any number of channels, with [K, B] in front."""
+    features = shape[0] * shape[1] * shape[2]
+    x = torch.randn(2, 3, features, generator=stream(0, "x"))
+    code = ConvEncoder(shape, 6, width=4)(x)
+    assert code.shape == (2, 3, 6)
+    for planes in (1, 2):
+        assert ConvDecoder(6, shape, planes, width=4)(code).shape == (2, 3, planes * features)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_an_encoder_reads_height_width_channel(shape):
+    """Entry (h W + w) C + c of a flat image is channel c at (h, w)."""
+    height, width, channels = shape
+    net, seen = ConvEncoder(shape, 2, width=4), []
+    net.layers.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    net(torch.arange(2.0 * height * width * channels).reshape(2, -1))
+    for h, w, c in ((0, 0, channels - 1), (height - 1, 0, 0), (0, width - 1, 0), (height // 2, width // 2, channels // 2)):
+        flat = (h * width + w) * channels + c
+        assert seen[0][:, c, h, w].tolist() == [flat, flat + height * width * channels]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_decoder_writes_height_width_channel(shape):
+    """Parameter p of channel c at (h, w) is entry p H W C + (h W + w) C + c."""
+    height, width, channels = shape
+    net, seen = ConvDecoder(3, shape, planes=2, width=4), []
+    net.head.register_forward_hook(lambda _, inputs, output: seen.append(output))
+    with torch.no_grad():
+        out = net(torch.randn(2, 3, generator=stream(0, "z")))
+    image = seen[0].contiguous()
+    for p in (0, 1):
+        for c in range(channels):
+            plane = out[:, p * height * width * channels :][:, c : height * width * channels : channels]
+            assert torch.equal(plane, image[:, p * channels + c].flatten(1))
+
+
+def test_a_decoders_planes_are_apart():
+    """With a head that only has a bias, each plane of parameters is the bias of its channels."""
+    net = ConvDecoder(3, (5, 7, 3), planes=2, width=4)
+    with torch.no_grad():
+        net.head.weight.zero_()
+        net.head.bias.copy_(torch.arange(6.0))
+        out = net(torch.zeros(1, 3))[0]
+    assert torch.equal(out, torch.cat([torch.arange(3.0).repeat(35), torch.arange(3.0, 6.0).repeat(35)]))
+
+
+def test_every_pixel_reaches_the_code_and_back():
+    encoder, decoder = ConvEncoder((33, 17, 2), 3, width=4), ConvDecoder(3, (33, 17, 2), width=4)
+    x = torch.zeros(1, 33 * 17 * 2, requires_grad=True)
+    assert torch.autograd.grad(encoder(x).sum(), x)[0].all()
+    z = torch.randn(1, 3, generator=stream(0, "z"))
+    assert decoder(z).std() > 0
+
+
+def test_no_hidden_layer_is_an_affine_map():
+    net = MLP(3, 2, ())
+    x = torch.randn(4, 3, generator=stream(0, "x"))
+    torch.testing.assert_close(net(2 * x) - net(x), net(x) - net(torch.zeros(4, 3)))
+
+
+def test_an_unknown_activation_is_refused_by_name():
+    with pytest.raises(UsageError, match="Choose from elu, gelu"):
+        MLP(3, 2, activation="swish")
+
+
+def test_standardising():
+    x = torch.tensor([[1.0, 7.0, 0.0], [3.0, 7.0, 1e-20]])
+    net = Standardize(3)
+    assert torch.equal(net(x), x)
+    net.set(x.mean(0), x.std(0, unbiased=False))
+    torch.testing.assert_close(net(x)[:, :2], torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
+    assert torch.isfinite(net(torch.full((1, 3), 3e38))).all()
+    assert not list(net.parameters())
+
+
+def test_a_chain_runs_from_first_to_last():
+    first, second = nn.Linear(2, 3), nn.Linear(3, 1)
+    x = torch.randn(4, 2, generator=stream(0, "x"))
+    assert torch.equal(Chain([first, second])(x), second(first(x)))

@@ -1,0 +1,131 @@
+"""A model is written down and rebuilt: sharing survives, damage is named, and no file supplies code."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from torch import nn
+
+from jensen.conditionals import Given, Linear, Unconditional
+from jensen.errors import CorruptRunError, UsageError
+from jensen.families import Gaussian, Mixture
+from jensen.guides import Amortized, Exact
+from jensen.model import LatentVariableModel
+from jensen.nets import MLP
+from jensen.objectives import Distortion, Of, Ramp, Rate
+from jensen.parts import build, spec_of
+
+
+class Mine(nn.Module):
+    """A user's own network."""
+
+    def forward(self, x):
+        return x
+
+
+def written(*roots) -> list:
+    """A specification as it comes back from a file."""
+    return json.loads(json.dumps(spec_of(*roots)))
+
+
+def test_sharing_is_kept():
+    model = LatentVariableModel(Unconditional(Gaussian(2)), Linear(2, 5, "feature"))
+    again, guide = build(written(model, Exact(model)))
+    assert guide.model is again
+    assert again.likelihood.family == model.likelihood.family
+
+
+def test_shared_inside_one_root():
+    net = MLP(3, 3, (4,))
+    again = build(written(nn_pair(net, net)))[0]
+    assert again.nets[0] is again.nets[1]
+
+
+def nn_pair(*nets):
+    from jensen.nets import Chain
+
+    return Chain(nets)
+
+
+def test_arguments_survive():
+    model = LatentVariableModel(
+        Unconditional(Mixture(Gaussian(2), 3), learn=True), Given(MLP(2, 4, hidden=(7, 5), activation="tanh"), Gaussian(4, 0.1))
+    )
+    again = build(written(model))[0]
+    assert again.prior.family == model.prior.family
+    assert again.prior.value.requires_grad
+    assert again.likelihood.net.sizes == (2, 7, 5, 4)
+    assert again.likelihood.net.activation == "tanh"
+    assert [p.shape for p in again.parameters()] == [p.shape for p in model.parameters()]
+    assert spec_of(again) == spec_of(model)
+
+
+def test_an_objective_with_a_ramp_survives():
+    objective = -Distortion() - Ramp(2.0, 100, 0.5) * Rate()
+    assert build(written(objective))[0] == objective
+
+
+def test_a_part_of_ones_own_is_given_back():
+    spec = written(Amortized(Given(Mine(), Gaussian(2))))
+    with pytest.raises(UsageError, match=r"parts=\{'Mine': Mine\}"):
+        build(spec)
+    again = build(spec, {"Mine": Mine})[0]
+    assert isinstance(again.conditional.net, Mine)
+
+
+def test_a_function_cannot_be_replayed():
+    with pytest.raises(UsageError, match="a part of your own"):
+        build(written(Distortion() + Of(lambda draw: draw.log_lik[0], "mine")))
+
+
+def test_what_is_no_part_is_refused():
+    with pytest.raises(UsageError, match="Pass plain data or a part"):
+        spec_of(Unconditional(object.__new__(type("Thing", (Gaussian,), {"__call__": None}))))
+
+
+SPEC = written(Given(MLP(3, 4, (5,)), Gaussian(2)))
+
+
+def damaged(**changes) -> list:
+    """The specification with arguments of its net changed."""
+    spec = copy.deepcopy(SPEC)
+    spec[0]["args"]["net"]["args"].update(changes)
+    return spec
+
+
+def without(key: str) -> list:
+    spec = copy.deepcopy(SPEC)
+    del spec[0]["args"]["net"][key]
+    return spec
+
+
+DAMAGE = {
+    "unknown part": [{"id": 0, "part": "Nothing", "args": {}}],
+    "code": [{"id": 0, "part": "os.system", "args": {"command": "true"}}],
+    "unknown reference": [{"ref": 7}],
+    "odd reference": [{"ref": [1]}],
+    "nothing": None,
+    "a number": 3,
+    "no id": without("id"),
+    "no part": without("part"),
+    "no arguments": without("args"),
+    "unknown argument": damaged(colour="red"),
+    "negative size": damaged(inputs=-3),
+    "text for a size": damaged(outputs="many"),
+    "text for sizes": damaged(hidden="many"),
+    "unknown activation": damaged(activation="none"),
+    "a part for a number": damaged(inputs={"id": 9, "part": "Gaussian", "args": {"dim": 2}}),
+    "arguments in a list": [{"id": 0, "part": "Gaussian", "args": [2]}],
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damage_is_named(name):
+    with pytest.raises(CorruptRunError, match="damaged"):
+        build(DAMAGE[name])
+
+
+def test_the_undamaged_specification_is_whole():
+    assert isinstance(build(SPEC)[0], Given)

@@ -1,0 +1,107 @@
+"""What surrounds the package agrees with it: versions, dependencies, targets, the folder map, the licence."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+from beartype import beartype
+from jaxtyping import TypeCheckError, jaxtyped
+
+from jensen.batch import Rows
+from jensen.shapes import Groups, Points
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+DISTRIBUTION = {"sklearn": "scikit-learn", "PIL": "pillow"}
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def declared() -> set[str]:
+    """Names of all distributions in the dependencies and the extras."""
+    extras = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
+    return {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in [*PROJECT["dependencies"], *extras]}
+
+
+def third_party(source: str) -> set[str]:
+    """Top-level packages that a source imports by absolute name, the standard library and jensen left out."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module or "")
+    return {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"jensen"}
+
+
+def rooms() -> set[str]:
+    paths = [p for p in (ROOT / "jensen").iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()]
+    return {p.name if p.suffix else f"{p.name}/" for p in paths if not p.name.startswith("__")}
+
+
+def test_every_import_is_declared():
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "jensen").rglob("*.py")]
+    wanted = {DISTRIBUTION.get(name, name) for source in sources for name in third_party(source)}
+    assert wanted - declared() == set()
+
+
+def test_third_party_imports_are_seen():
+    assert third_party("import os, torch.nn\nfrom sklearn.datasets import x\nfrom . import y") == {"torch", "sklearn"}
+
+
+def test_changelog_knows_the_version():
+    newest = re.search(r"^## (\S+)", text("CHANGELOG.md"), flags=re.MULTILINE)
+    assert newest
+    assert newest[1] == PROJECT["version"]
+
+
+def test_licence_is_apache():
+    licence = text("LICENSE")
+    assert PROJECT["license"] == "Apache-2.0"
+    assert "Apache License" in licence
+    assert "END OF TERMS AND CONDITIONS" in licence
+    assert "Copyright The jensen authors" in licence
+
+
+def test_named_targets_exist():
+    targets = set(re.findall(r"^([a-z][a-z-]*):", text("Makefile"), flags=re.MULTILINE))
+    pages = "\n".join(map(text, ("README.md", "CONTRIBUTING.md", ".ci/run")))
+    named = set(re.findall(r"^\s*`?make ([a-z-]+)", pages, flags=re.MULTILINE))
+    assert {"demo", "test", "lint"} <= named
+    assert named - targets == set()
+
+
+def test_ci_stops_at_the_first_failure():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert "set -euo pipefail" in script.read_text(encoding="utf-8")
+
+
+def test_every_room_is_on_the_maps():
+    for page in ("README.md", "docs/design.md"):
+        missing = {room for room in rooms() if room not in text(page)}
+        assert missing == set(), f"{page} does not name them"
+
+
+def test_calls_are_checked_while_testing():
+    rows = Rows(torch.zeros(3, 2))
+    with pytest.raises(TypeCheckError):
+        rows.take("all of them")
+
+
+def test_shapes_are_checked_while_testing():
+    @jaxtyped(typechecker=beartype)
+    def pair(log_lik: Points, log_prior: Groups) -> None: ...
+
+    pair(torch.zeros(4, 3), torch.zeros(4, 3, 1))
+    with pytest.raises(TypeCheckError):
+        pair(torch.zeros(4, 3), torch.zeros(3, 4, 1))
