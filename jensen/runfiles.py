@@ -5,6 +5,7 @@ model.safetensors    raw and averaged weights, each shared module once
 metrics.jsonl        one line per epoch, and a last one that says how training ended
 evaluation.json      the last evaluation of the run's own test rows
 report.html
+samples.*, codes.csv, reconstructions.*   what the command line writes unless told where
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
 import torch
@@ -29,6 +30,18 @@ from .parts import build
 __all__ = ["FORMAT", "claim", "read_spec", "read_weights", "rebuild", "write_atomic", "write_weights"]
 
 FORMAT = 1
+WRITTEN = (
+    "model.safetensors",
+    "metrics.jsonl",
+    "evaluation.json",
+    "report.html",
+    "samples.png",
+    "samples.csv",
+    "codes.csv",
+    "reconstructions.png",
+    "reconstructions.csv",
+    "spec.json",
+)
 
 
 def claim(folder: Path, force: bool) -> None:
@@ -56,7 +69,7 @@ def start(folder: Path) -> None:
     """Make the folder, or empty it of what an earlier run left (and of nothing else)."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("model.safetensors", "metrics.jsonl", "evaluation.json", "report.html", "spec.json"):
+        for name in WRITTEN:
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(
@@ -104,7 +117,7 @@ def write_weights(folder: Path, module: nn.Module, nodes: Any, averaged: Mapping
     """Write raw and, where there are any, averaged weights."""
     tensors = {f"raw/{k}": v.detach().cpu().contiguous() for k, v in named_tensors(module).items()}
     tensors |= {f"averaged/{k}": v.detach().cpu().contiguous() for k, v in (averaged or {}).items()}
-    metadata = {"format": str(FORMAT), "model": fingerprint(nodes)}
+    metadata = {"model": fingerprint(nodes)}  # one entry: safetensors writes several in a random order
     write_atomic(folder / "model.safetensors", save(tensors, metadata))
 
 
@@ -141,7 +154,56 @@ def read_weights(folder: Path, module: nn.Module, nodes: Any) -> str:
     return "averaged" if averaged else "raw"
 
 
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Numbers = float | list[float] | None
 REQUIRED = {"format", "jensen", "command", "model", "players", "data", "split", "preparation", "choices", "sentence"}
+
+
+class _Data(TypedDict):
+    name: str
+    location: str
+    readable: bool
+    labels_from: str | None
+    resize: tuple[Count, Count] | None
+    sha256: str
+    n: Count
+    schema: dict[str, Any]
+
+
+class _Tested(TypedDict):
+    location: str
+    labels_from: str | None
+    sha256: str
+    n: Count
+
+
+class _Split(TypedDict):
+    fractions: tuple[float, float, float]
+    seed: Count
+    sizes: dict[str, Count]
+    test: _Tested | None
+    duplicates_of_training_rows: dict[str, Count]
+
+
+class _Preparation(TypedDict):
+    binarize: Literal["static", "dynamic", "threshold"] | None
+    dequantize: bool
+    center: Numbers
+    scale: Numbers
+    seed: Count
+
+
+class _Spec(TypedDict):
+    """What is read of a specification beside the model's nodes, so that damage is found when a run is opened."""
+
+    model: Annotated[list[Any], msgspec.Meta(min_length=2, max_length=2)]
+    players: list[dict[str, Any]]
+    command: dict[str, Any]
+    data: _Data
+    split: _Split
+    preparation: _Preparation
+    choices: dict[str, Any]
+    sentence: str
 
 
 def read_spec(folder: Path) -> dict[str, Any]:
@@ -168,6 +230,15 @@ def read_spec(folder: Path) -> dict[str, Any]:
     missing = REQUIRED - spec.keys()
     if missing:
         raise CorruptRunError(f"{path} lacks {', '.join(sorted(missing))}", "Restore it from a copy, or train again.")
+    try:
+        checked = msgspec.convert(spec, _Spec)
+    except msgspec.ValidationError as error:
+        raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy, or train again.") from error
+    if sum(checked["split"]["sizes"].values()) != checked["data"]["n"]:
+        raise CorruptRunError(
+            f"the parts of the split in {path} are not as many rows as the data",
+            "Restore it from a copy, or train again.",
+        )
     return spec
 
 

@@ -22,7 +22,7 @@ from .evaluate.estimate import Watch
 from .randomness import stream
 from .runfiles import read_spec, rebuild, write_json
 
-__all__ = ["Evaluation", "Part", "Run", "load"]
+__all__ = ["Evaluation", "Part", "Run", "load", "resolve_device"]
 
 Source = str | Path | np.ndarray
 
@@ -44,6 +44,12 @@ class Part:
     labels: np.ndarray | None
     name: str
     notes: tuple[str, ...] = ()
+
+    def first(self, n: int) -> Part:
+        """The first n rows."""
+        rows = self.rows.subset(torch.arange(min(n, len(self.rows)), device=self.rows.device))
+        labels = None if self.labels is None else self.labels[:n]
+        return Part(rows, self.x[:n], labels, f"the first {len(rows)} of {self.name}", self.notes)
 
 
 @dataclass(frozen=True)
@@ -84,22 +90,36 @@ class Evaluation:
         return f"{self.estimate} on {self.data} ({self.prepared})"
 
 
+def resolve_device(name: str) -> torch.device:
+    """The device of that name; "auto" is the accelerator where there is one.
+
+    Raises:
+        UsageError: it cannot be used here.
+    """
+    try:
+        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+        torch.empty(1, device=device).cpu()  # a device without memory, such as meta, fails here
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"the device {name!r} cannot be used here", "Use --device cpu.") from error
+    return device
+
+
 def load(folder: str | Path, parts: Mapping[str, Callable[[], nn.Module]] | None = None, device: str = "cpu") -> Run:
     """Open a run folder; no code is executed from it, and nothing is unpickled.
 
     Args:
         folder: what `jensen train` wrote.
         parts: for a model with modules of your own: by class name, a function that makes one.
-        device: where the model goes.
+        device: where the model goes; "auto" is the accelerator where there is one.
 
     Raises:
-        UsageError: there is no run here, or a part of your own is missing.
+        UsageError: there is no run here, the device cannot be used, or a part of your own is missing.
         CorruptRunError: files are damaged or do not belong together.
     """
-    folder = Path(folder)
+    folder, where = Path(folder), resolve_device(device)
     spec = read_spec(folder)
     try:
-        return Run(folder, spec, parts, device)
+        return Run(folder, spec, parts, str(where))
     except (KeyError, TypeError, AttributeError) as error:
         raise CorruptRunError(
             f"{folder / 'spec.json'} is damaged ({type(error).__name__}: {error})",
@@ -131,6 +151,20 @@ class Run:
         self.preparation = Preparation.from_dict(spec["preparation"])
         self.seen = self.preparation.outcome(self.schema)
         self.sentence: str = spec["sentence"]
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        """Model, schema and preparation are of the same data."""
+        size = self.schema.size
+        fits = self.model.likelihood.family.dim == size
+        for values in (self.preparation.center, self.preparation.scale):
+            fits = fits and (values is None or values.shape in ((), (size,)))
+        scale = self.preparation.scale
+        if not fits or (scale is not None and not (scale > 0).all()):
+            raise CorruptRunError(
+                f"model, data schema and preparation in {self.path / 'spec.json'} are not of the same data",
+                "Restore it from a copy, or train again.",
+            )
 
     @property
     def dtype(self) -> torch.dtype:
@@ -221,7 +255,10 @@ class Run:
             rows = rows.fixed(stream(seed, "binarize", self.device))
         return Part(rows, found.x, found.labels, name, (*found.notes, *notes))
 
-    def _chosen(self, data: Source | None, seed: int) -> Part:
+    def chosen(self, data: Source | Part | None = None, seed: int = 0) -> Part:
+        """The rows that a verb is about: the run's test rows, or data of the user's; a `Part` is returned as it is."""
+        if isinstance(data, Part):
+            return data
         return self.part("test", seed) if data is None else self.other(data, seed=seed)
 
     # ---------------------------------------------------------------- verbs
@@ -245,7 +282,7 @@ class Run:
             watch: told the fraction that is done.
         """
         evaluator = choose(self.model, self.guide, method, k)
-        part = self._chosen(data, seed)
+        part = self.chosen(data, seed)
         notes = (*part.notes, *self._overlap(part, data))
         found = evaluator(self.model, self.guide, part.rows, seed, watch)
         found = found.shifted(self.preparation.log_jacobian(self.schema.size))
@@ -282,14 +319,14 @@ class Run:
         z, batch = self.model.simulate(n, generator)
         return self.shaped(tasks.decode(self.model, z) if mean else batch.x)
 
-    def encode(self, data: Source | None = None, *, seed: int = 0) -> np.ndarray:
+    def encode(self, data: Source | Part | None = None, *, seed: int = 0) -> np.ndarray:
         """The mean of q(z | x) [N, Z]."""
-        return tasks.encode(self.model, self.guide, self._chosen(data, seed).rows).cpu().numpy()
+        return tasks.encode(self.model, self.guide, self.chosen(data, seed).rows).cpu().numpy()
 
-    def reconstruct(self, data: Source | None = None, *, seed: int = 0, sample: bool = False) -> np.ndarray:
+    def reconstruct(self, data: Source | Part | None = None, *, seed: int = 0, sample: bool = False) -> np.ndarray:
         """What the model makes of each datum [N, ...], in the data's own units: a mean, or a sample."""
         generator = stream(seed, "reconstruct", self.device)
-        rows = self._chosen(data, seed).rows
+        rows = self.chosen(data, seed).rows
         return self.shaped(tasks.reconstruct(self.model, self.guide, rows, sample=sample, generator=generator))
 
     def shaped(self, x: torch.Tensor) -> np.ndarray:

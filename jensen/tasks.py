@@ -107,4 +107,4 @@ def rate_per_feature(
             )
         total = total + kl_divergence(q.base_dist, prior.base_dist).sum(0)
         means.append(q.mean)
-    return torch.as_tensor(total) / len(data), torch.cat(means).var(0) > ACTIVE
+    return torch.as_tensor(total) / len(data), torch.cat(means).var(0, correction=0) > ACTIVE

@@ -19,8 +19,8 @@ from .precision import resolve_precision
 from .randomness import drawing_from, stream
 from .recipes import Made, Recipe, Setting, find
 from .recorder import Recorder, TensorBoard
-from .runfiles import FORMAT, claim, modules, named_tensors, read_spec, rebuild, start, write_json
-from .runs import Run, load
+from .runfiles import FORMAT, claim, modules, named_tensors, start, write_json
+from .runs import Run, load, resolve_device
 from .training import Budget, Event, Optimizer, Trainer
 from .training.players import check_players
 from .version import __version__
@@ -125,7 +125,7 @@ class _Job:
     ) -> None:
         self.data, self.recipe, self.options, self.folder = data, recipe, options, folder
         self.reading, self.training = reading, training
-        self.device = _device(reading.device)
+        self.device = resolve_device(reading.device)
         # exact models are cheap and proven to many digits; deep ones train in single precision
         double = recipe.density and self.device.type in ("cpu", "cuda")
         self.dtype = torch.float64 if double else torch.float32
@@ -163,10 +163,10 @@ class _Job:
             precision=self.choices["precision"],
             keep_best=kept == "best",
         )
-        self.trainer.check()
         self.made = _make(
             self.recipe, found, steps, self.optimizer, self.reading, self.device, self.dtype, self.options
         )
+        self.trainer.check(self.made.players)
         self.module = modules(self.made.model, self.made.guide)
         if training.init_from is not None:
             notice(_take_over(self.module, Path(training.init_from)))
@@ -211,15 +211,6 @@ def _folder(data: str | Path | np.ndarray, recipe: str, out: str | Path | None) 
     return next(p for p in (stem, *numbered) if not p.exists())
 
 
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"the device {name!r} cannot be used here", "Use --device cpu.") from error
-    return device
-
-
 def _make(
     recipe: Recipe,
     found: Materials,
@@ -242,14 +233,16 @@ def _make(
     made.model.to(device, dtype)
     made.guide.to(device, dtype)
     check_players(made.model, made.guide, made.players)
+    for player in made.players:
+        if player.closed is None:
+            player.optimizer(player.trained)  # refuses parameters that it is not for
     return made
 
 
 def _take_over(module: torch.nn.Module, folder: Path) -> str:
     """Start from another run's weights, where names and shapes agree."""
-    spec = read_spec(folder)
-    model, guide, _ = rebuild(folder, spec)
-    theirs, mine = named_tensors(modules(model, guide)), named_tensors(module)
+    other = load(folder)
+    theirs, mine = named_tensors(modules(other.model, other.guide)), named_tensors(module)
     common = [n for n, t in mine.items() if n in theirs and theirs[n].shape == t.shape]
     if not common:
         raise UsageError(f"no weights of {folder} fit this model", "Give --init-from a run of the same shape.")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import torch
-from tests.identities.models import amortized, close, linear_model, mixture_model, normal_guide, simulated
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from jensen.draw import closed_rate, place, weigh
 from jensen.estimators import Pathwise
 from jensen.families import Categorical, Gaussian
 from jensen.randomness import stream
+from tests.identities.models import amortized, close, linear_model, mixture_model, normal_guide, simulated
 
 
 def test_points_are_made_from_their_noise():

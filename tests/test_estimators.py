@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.identities.models import amortized, curved_model, linear_model, mixture_model, simulated
 
 from jensen.errors import CompositionError, NotEnumerable, NotReparameterizable, UsageError
 from jensen.estimators import Enumerate, Pathwise, Quadrature
 from jensen.families import Categorical, Gaussian, Mixture
 from jensen.objectives import Elbo, ImportanceWeighted, Of, Rate
 from jensen.randomness import stream
+from tests.identities.models import amortized, curved_model, linear_model, mixture_model, simulated
 
 COUPLED = Of(lambda draw: draw.z.mean((1, 2)), "spread", coupled=True)
 
@@ -54,7 +54,9 @@ def test_sampled_points_serve_every_term():
     Pathwise(3).check(Elbo() + COUPLED - Rate())
 
 
-@pytest.mark.parametrize("make", [lambda: Pathwise(0), lambda: Pathwise(-1), lambda: Quadrature(0), lambda: Quadrature(1000)])
+@pytest.mark.parametrize(
+    "make", [lambda: Pathwise(0), lambda: Pathwise(-1), lambda: Quadrature(0), lambda: Quadrature(1000)]
+)
 def test_a_number_of_points_that_cannot_work(make):
     with pytest.raises(UsageError) as caught:
         make()

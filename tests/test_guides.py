@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from tests.identities.models import linear_model
 
 from jensen.batch import Batch
 from jensen.conditionals import Given, Unconditional
@@ -12,6 +11,7 @@ from jensen.families import Gaussian
 from jensen.guides import Amortized, Deterministic, Exact, Shared
 from jensen.nets import MLP
 from jensen.randomness import stream
+from tests.identities.models import linear_model
 
 X = torch.randn(4, 5, dtype=torch.float64, generator=stream(0, "x"))
 

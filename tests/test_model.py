@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from tests.identities.models import close, linear_model, mixture_model
 
 from jensen.conditionals import Given, Linear, Unconditional
 from jensen.families import Gaussian
 from jensen.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.randomness import stream
+from tests.identities.models import close, linear_model, mixture_model
 
 
 def test_simulated_moments_are_the_models():

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.contracts.members import ALL_NETS
 from torch import nn
 
 from jensen.errors import UsageError
 from jensen.nets import MLP, Chain, ConvDecoder, ConvEncoder, Standardize
 from jensen.parts import build, spec_of
 from jensen.randomness import stream
+from tests.contracts.members import ALL_NETS
 
 NAMED = pytest.mark.parametrize("net", ALL_NETS, ids=lambda n: type(n).__name__)
 SHAPES = [(1, 1, 1), (1, 1, 3), (5, 7, 2), (28, 28, 1), (33, 17, 4), (1, 9, 1), (4, 4, 3)]
@@ -57,7 +57,12 @@ def test_an_encoder_reads_height_width_channel(shape):
     net, seen = ConvEncoder(shape, 2, width=4), []
     net.layers.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     net(torch.arange(2.0 * height * width * channels).reshape(2, -1))
-    for h, w, c in ((0, 0, channels - 1), (height - 1, 0, 0), (0, width - 1, 0), (height // 2, width // 2, channels // 2)):
+    for h, w, c in (
+        (0, 0, channels - 1),
+        (height - 1, 0, 0),
+        (0, width - 1, 0),
+        (height // 2, width // 2, channels // 2),
+    ):
         flat = (h * width + w) * channels + c
         assert seen[0][:, c, h, w].tolist() == [flat, flat + height * width * channels]
 

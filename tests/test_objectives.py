@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.identities.models import amortized, close, linear_model, simulated
 
 from jensen.errors import UsageError
 from jensen.estimators import Pathwise
 from jensen.families import Gaussian
 from jensen.objectives import Distortion, Elbo, ImportanceWeighted, Of, Ramp, Rate, Sum, TermKind, rate_weight
 from jensen.randomness import stream
+from tests.identities.models import amortized, close, linear_model, simulated
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_an_objective_is_its_own_record():
     assert str(Elbo(4.0)) == "Elbo(beta=4)"
     assert str(-Distortion() - 4 * Rate()) == "-Distortion - 4 Rate"
     assert str(Elbo() + 0.5 * ImportanceWeighted()) == "Elbo + 0.5 ImportanceWeighted"
-    assert str(-Distortion() + Ramp(-1.0, 100) * Rate()) == "-Distortion + (0..-1 over 100 steps) Rate"
+    assert str(-Distortion() + Ramp(-1.0, 100) * Rate()) == "-Distortion - (0 to 1 in 100 steps) Rate"
     assert str(-2 * Of(lambda d: d.log_lik[0], "mine")) == "-2 mine"
 
 

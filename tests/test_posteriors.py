@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.identities.models import close, linear_model, mixture_model, scrambled, simulated
 
 from jensen import posteriors
 from jensen.batch import Batch
@@ -14,6 +13,7 @@ from jensen.families import Bernoulli, Gaussian
 from jensen.guides import Exact
 from jensen.model import LatentVariableModel
 from jensen.nets import MLP
+from tests.identities.models import close, linear_model, mixture_model, scrambled, simulated
 
 
 @pytest.mark.parametrize("prior", [Gaussian(3), Gaussian(3, "shared"), Gaussian(3, 0.5)], ids=str)

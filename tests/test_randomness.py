@@ -35,9 +35,14 @@ def test_the_lent_generator_moves_on():
 
 def test_an_error_inside_restores_both():
     before, generator = torch.get_rng_state(), stream(0, "noise")
-    with pytest.raises(KeyError), drawing_from(generator):
-        torch.randn(3)
-        raise KeyError
+
+    def failing():
+        with drawing_from(generator):
+            torch.randn(3)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        failing()
     assert torch.equal(torch.get_rng_state(), before)
     assert not torch.equal(generator.get_state(), stream(0, "noise").get_state())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -42,8 +42,12 @@ class Estimate:
         elbo, rate, distortion: [N] each, the parts of the bound at K = 1 (None where they mean nothing).
         k: points per datum; None where it means nothing.
         ess: [N] effective sample size, 1 / sum of squared normalised weights, of the K points.
-        variance_mc: [N] Monte Carlo variance of each datum's estimate (delta method); zero for exact kinds.
+        variance_mc: [N] Monte Carlo variance of each datum's estimate (delta method); None for exact kinds, and of a
+            single point.
         error: largest difference to a rule of half as many nodes, for quadrature.
+        acceptance: mean acceptance of the moves, for annealing.
+        spread: [N] standard deviation over chains of the log-weight, for annealing.
+        settings: of the evaluator, for the record.
         seconds: time taken.
     """
 
@@ -55,6 +59,9 @@ class Estimate:
     ess: Tensor | None = None
     variance_mc: Tensor | None = None
     error: float | None = None
+    acceptance: float | None = None
+    spread: Tensor | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -79,7 +86,9 @@ class Estimate:
         """Standard error of the mean over the Monte Carlo: what another seed would change."""
         if self.nats is None:
             return None
-        return 0.0 if self.variance_mc is None else float(self.variance_mc.double().sum().sqrt() / len(self.nats))
+        if self.variance_mc is None:  # one point tells nothing of its own error
+            return None if self.kind in (Kind.STOCHASTIC_LOWER, Kind.STOCHASTIC_UPPER) else 0.0
+        return float(self.variance_mc.double().sum().sqrt() / len(self.nats))
 
     @property
     def ess_median(self) -> float | None:

@@ -62,7 +62,8 @@ class Exact(Evaluator):
             exact = guide if guide.is_exact else ExactGuide(model)
         except NoExactPosterior as error:
             raise NoExactPosterior(error.what, "Use --method importance.") from None
-        return _estimate(Kind.EXACT, Pathwise(1), model, exact, data, 1, seed, watch)
+        # the posterior itself looks at every state (or at a covariance), so memory is for as many
+        return _estimate(Kind.EXACT, Pathwise(1), model, exact, data, model.latent, seed, watch)
 
 
 @dataclass(frozen=True)

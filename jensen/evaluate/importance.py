@@ -57,7 +57,7 @@ class Importance(Evaluator):
                 "Train a recipe with a density, such as vae.",
             )
         started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
-        widest = max(model.likelihood.family.size, 1)
+        widest = _widest(model)
         points = max(NUMBERS // widest, 1)
         rows = max(min(64, points, len(data)), 1)
         sums: list[_Sums] = []
@@ -76,7 +76,7 @@ class Importance(Evaluator):
             rate=joined([s.rate for s in sums]),
             k=None if exact else self.k,
             ess=None if exact else 1.0 / second,
-            variance_mc=None if exact else (second - 1.0 / self.k).clamp_min(0.0),
+            variance_mc=None if exact or self.k == 1 else (second - 1.0 / self.k).clamp_min(0.0),
             seconds=time.monotonic() - started,
         )
 
@@ -91,6 +91,12 @@ class Importance(Evaluator):
             sums.add(weigh(model, q, z, batch, noise=eps))
             left -= len(z)
         return sums
+
+
+def _widest(model: LatentVariableModel) -> int:
+    """The most numbers that one point needs at once, as far as parameters tell: a layer may be wider than the data."""
+    layers = (n for p in model.parameters() for n in p.shape)
+    return max(model.likelihood.family.size, model.latent, *layers, 1)
 
 
 @dataclass

@@ -78,9 +78,9 @@ class Setting:
             name = {"binary": "bernoulli", "integers": "discretized-logistic", "real": "gaussian"}[kind]
         if name == "bernoulli":
             if kind != "binary":
-                low, high = float(self.rows.stored.min()), float(self.rows.stored.max())
+                held = f"integers of {self.schema.levels} levels" if kind == "integers" else "real values"
                 raise DataError(
-                    f"a Bernoulli likelihood needs values 0 and 1, and these run from {low:g} to {high:g}",
+                    f"a Bernoulli likelihood needs values 0 and 1, and these are {held}",
                     "Name a binarisation: --binarize dynamic (or static, threshold).",
                 )
             return Bernoulli(dim)
@@ -160,6 +160,9 @@ class Recipe:
         for name in {"latent", "components", "points", "width"} & set(options):
             if options[name] < 1:
                 raise UsageError(f"--{name} {options[name]} cannot work", f"Give --{name} a number of at least 1.")
+        for name in {"warmup", "beta"} & set(options):
+            if not 0 <= options[name] < float("inf"):
+                raise UsageError(f"--{name} {options[name]} cannot work", f"Give --{name} a number of at least 0.")
         if any(h < 1 for h in options.get("hidden", ())):
             raise UsageError(
                 f"--hidden {','.join(map(str, options['hidden']))} cannot work", "Give sizes such as --hidden 200,200."

@@ -91,13 +91,17 @@ def _linear(setting: Setting, latent: int, noise: Literal["shared", "feature"], 
 def _start_from_kmeans(table: Table, setting: Setting) -> None:
     """Each component begins as one cluster of a subsample, with the spread of all the data within clusters."""
     from sklearn.cluster import KMeans  # a second of import time that only this recipe needs
+    from threadpoolctl import threadpool_limits  # comes with it
 
     n, k = len(setting.rows), len(table.table)
     if k > n:
         raise UsageError(f"--components {k} is more than the {n} training rows", f"Give --components {n} or less.")
     index = torch.linspace(0, n - 1, min(n, 20_000)).long().to(setting.rows.device)
     x = setting.rows.take(index).x.double().cpu()
-    found = KMeans(k, n_init=3, random_state=setting.seed).fit(x.numpy())  # pyright: ignore[reportArgumentType]
+    # one thread: sums by several are added in whatever order they end, and the same seed must give the same bytes
+    with threadpool_limits(1, "openmp"):
+        start = KMeans(k, n_init=3, random_state=setting.seed % 2**32)
+        found = start.fit(x.numpy())  # pyright: ignore[reportArgumentType]
     centre = torch.as_tensor(found.cluster_centers_)
     within = (x - centre[torch.as_tensor(found.labels_, dtype=torch.long)]).square().mean(0).sqrt()
     dim = setting.dim

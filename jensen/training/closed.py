@@ -244,4 +244,6 @@ class MixtureEM(ClosedStep):
 
 
 def _responsibilities(model: LatentVariableModel, batch: Batch) -> Tensor:
-    return model.posterior(batch).probs  # pyright: ignore[reportAttributeAccessIssue]
+    """p(z = j | x) [B, n]; NaN where data are too extreme to score, which a distribution would not hold."""
+    states = torch.eye(model.latent, dtype=cast(Table, model.likelihood).table.dtype, device=batch.x.device)
+    return model.log_joint(batch, states[:, None]).softmax(0).mT

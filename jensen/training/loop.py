@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..batch import Batch, Rows
 from ..draw import Draw
-from ..errors import NumericalError, UsageError
+from ..errors import CompositionError, DataError, NumericalError, UsageError
 from ..guides import Guide
 from ..model import LatentVariableModel
 from ..objectives import Objective, Ramp, TermKind, rate_weight
@@ -56,6 +56,11 @@ class Budget:
                 )
         if self.patience is not None and self.patience < 1:
             raise UsageError(f"--patience {self.patience} cannot work", "Give --patience a number of at least 1.")
+
+
+def _since(began: float) -> float:
+    """Seconds; never zero, also where the clock is coarse."""
+    return max(time.monotonic() - began, 1e-9)
 
 
 @dataclass
@@ -128,26 +133,35 @@ class Trainer:
 
         Raises:
             CompositionError: parts that do not go together, before anything is trained.
-            NumericalError: the objective is no longer finite.
+            DataError: there are no rows.
+            NumericalError: the objective, or a parameter, is no longer finite.
         """
         check_players(model, guide, players)
-        self.check()
+        self.check(players)
+        if not len(data):
+            raise DataError("there are no rows to train on", "Give at least one.")
         if budget.patience is not None and not valid:
             raise UsageError("--patience needs validation rows", "Give --split a middle part, such as 0.8,0.1,0.1.")
         with matmul_precision(self.precision):
             return _Fit(self, model, guide, list(players), data, budget, valid).run()
 
-    def check(self) -> None:
+    def check(self, players: Sequence[Player] = ()) -> None:
         """Refuse settings that cannot work.
 
         Raises:
             UsageError: an unknown schedule, or a clip or decay out of range.
+            CompositionError: weights are to be averaged along steps that none of these players takes.
         """
         schedule_factor(self.schedule, 0.0)
         if self.clip is not None and not self.clip > 0:
             raise UsageError(f"--clip {self.clip:g} cannot work", "Give --clip a positive number, such as 10.")
         if self.average is not None:
             Average([], self.average)
+            if players and all(p.closed for p in players):
+                raise CompositionError(
+                    "a closed-form fit takes no steps along which weights could be averaged",
+                    "Leave --average out, or use --fit gradient.",
+                )
 
     def bound_of(self, guide: Guide, objective: Objective, draw: Draw) -> Tensor | None:
         """The bound [B] that this objective climbs, in its proper scale; None without a density."""
@@ -175,6 +189,8 @@ class _Fit:
         self.data, self.budget, self.valid = data, budget, valid
         self.batch = min(budget.batch, len(data))
         self.steps_per_epoch = math.ceil(len(data) / self.batch)
+        # whose objective is reported: the first that climbs by steps
+        self.lead = next((p for p in players if p.closed is None), players[0])
         self.optimizers = [None if p.closed else p.optimizer(p.trained) for p in players]
         self.rates = [p.optimizer.lr for p in players]
         everything = list(dict.fromkeys(p for player in players for p in player.trained))
@@ -186,6 +202,7 @@ class _Fit:
         self.history = History()
 
     def run(self) -> History:
+        self.module.train()
         self._emit(Started(self.budget.epochs, self.steps_per_epoch, len(self.data)))
         reason, epoch, closed = "finished", 0, all(p.closed for p in self.players)
         previous = -math.inf
@@ -220,13 +237,13 @@ class _Fit:
         if all(p.closed for p in self.players):
             for batch in self.data.batches(VALIDATION_CHUNK, noise):
                 self._measure(batch, noise, tally)
-            return (None if self.trainer.should_stop() else tally), len(self.data) / (time.monotonic() - started)
+            return (None if self.trainer.should_stop() else tally), len(self.data) / _since(started)
         order = torch.randperm(len(self.data), generator=stream(seed, f"order:{epoch}")).to(device)
         for index in order.split(self.batch):
             self._step(self.data.take(index, noise), noise, tally)
             if self.trainer.should_stop():
                 return None, 0.0
-            rate = tally.n / (time.monotonic() - started)
+            rate = tally.n / _since(started)
             self._glance(epoch, tally, rate)
         return tally, rate
 
@@ -240,7 +257,7 @@ class _Fit:
             for group in optimizer.param_groups:
                 group["lr"] = lr * factor
             for turn in range(player.steps):
-                self._climb(player, optimizer, batch, noise, tally if player is self.players[0] and turn == 0 else None)
+                self._climb(player, optimizer, batch, noise, tally if player is self.lead and turn == 0 else None)
         self.step += 1
         if self.average is not None:
             self.average.update()
@@ -274,7 +291,7 @@ class _Fit:
 
     @torch.no_grad()
     def _measure(self, batch: Batch, noise: torch.Generator, tally: _Tally) -> None:
-        player = self.players[0]
+        player = self.lead
         draw = player.estimator.draw(self.model, self.guide, batch, noise)
         tally.add(player.objective(draw), self.trainer.bound_of(self.guide, player.objective, draw), draw)
 
@@ -306,7 +323,7 @@ class _Fit:
         factor = schedule_factor(self.trainer.schedule, self.step / (self.steps_per_epoch * self.budget.epochs))
         seconds = time.monotonic() - self.began
         left = seconds / epoch * (self.budget.epochs - epoch)
-        beta = rate_weight(self.players[0].objective)
+        beta = rate_weight(self.lead.objective)
         ended = EpochEnded(epoch, self.step, train, valid, self.rates[0] * factor, beta, rate, seconds, left, is_best)
         self.history.epochs.append(ended)
         self._emit(ended)
@@ -320,13 +337,14 @@ class _Fit:
         train = tally.measures()
         self._check_finite(train)
         seconds, done = now - self.began, self.step / (self.steps_per_epoch * self.budget.epochs)
-        beta = rate_weight(self.players[0].objective)
+        beta = rate_weight(self.lead.objective)
         self._emit(Progressed(epoch, self.step, train, rate, seconds, seconds * (1 / done - 1), beta))
 
     def _check_finite(self, train: Measures) -> None:
-        if math.isfinite(train.objective) and math.isfinite(train.distortion):
-            return
+        """The parameters are looked at too: the objective of a step tells nothing of what the step did."""
         bad = [name for name, p in self.module.named_parameters() if not torch.isfinite(p).all()]
+        if not bad and math.isfinite(train.objective) and math.isfinite(train.distortion):
+            return
         where = f"the first bad parameter is {bad[0]}" if bad else "the parameters are still finite"
         raise NumericalError(
             f"the objective is {train.objective} at step {self.step}; {where}",

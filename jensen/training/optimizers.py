@@ -17,6 +17,8 @@ __all__ = ["SCHEDULES", "Optimizer", "optimizer_names", "schedule_factor"]
 
 SCHEDULES = ("cosine", "constant", "linear")
 
+_UNUSABLE = ("Optimizer", "SparseAdam")  # the base class; and one that takes only sparse gradients, which none is here
+
 
 def schedule_factor(name: str, progress: float) -> float:
     """The factor of the learning rate at this fraction of training: "constant", "cosine" or "linear" decay to zero.
@@ -39,7 +41,7 @@ def optimizer_names() -> list[str]:
     return sorted(
         name
         for name, kind in vars(torch.optim).items()
-        if inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer) and kind is not torch.optim.Optimizer
+        if inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer) and name not in _UNUSABLE
     )
 
 
@@ -53,7 +55,8 @@ class Optimizer:
         options: further keyword arguments of that class.
 
     Raises:
-        UsageError: there is no such optimiser, or the rate is not positive.
+        UsageError: there is no such optimiser, or the rate is not positive; when called, an optimiser that does not
+            take such parameters (Muon is for matrices alone).
 
     Example:
         >>> Optimizer("adamw", lr=1e-3)([nn.Parameter(torch.zeros(1))]).defaults["lr"]
@@ -83,4 +86,7 @@ class Optimizer:
             and parameters[0].device.type in ("cpu", "cuda")
         ):
             options.setdefault("fused", True)
-        return kind(list(parameters), lr=self.lr, **options)
+        try:
+            return kind(list(parameters), lr=self.lr, **options)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UsageError(f"{self.name} cannot train these parameters ({error})", "Use --optimizer Adam.") from error

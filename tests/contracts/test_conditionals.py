@@ -1,4 +1,4 @@
-"""Families and conditionals: the fused density is the distribution's, zeros are the standard member, masks marginalise."""
+"""Families and conditionals: fused and plain densities agree, zeros are the standard member, masks marginalise."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.contracts.members import ALL_CONDITIONALS, ALL_FAMILIES
 from torch.distributions import constraints
 
 from jensen.errors import CompositionError
 from jensen.families import Bernoulli, Categorical, DiscretizedLogistic, Family, Gaussian, Mixture
 from jensen.parts import build, spec_of
 from jensen.randomness import drawing_from, stream
+from tests.contracts.members import ALL_CONDITIONALS, ALL_FAMILIES
 
 EACH = pytest.mark.parametrize("family", ALL_FAMILIES, ids=str)
 MASKABLE = [f for f in ALL_FAMILIES if not isinstance(f, Categorical)]

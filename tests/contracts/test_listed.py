@@ -5,6 +5,13 @@ from __future__ import annotations
 import inspect
 
 import pytest
+
+from jensen.conditionals import Conditional
+from jensen.estimators import GradientEstimator
+from jensen.families import Family
+from jensen.guides import Guide
+from jensen.nets import Net
+from jensen.objectives import Objective
 from tests.contracts.members import (
     ALL_CONDITIONALS,
     ALL_ESTIMATORS,
@@ -13,13 +20,6 @@ from tests.contracts.members import (
     ALL_NETS,
     ALL_OBJECTIVES,
 )
-
-from jensen.conditionals import Conditional
-from jensen.estimators import GradientEstimator
-from jensen.families import Family
-from jensen.guides import Guide
-from jensen.nets import Net
-from jensen.objectives import Objective
 
 AXES = {
     Family: ALL_FAMILIES,

@@ -107,7 +107,9 @@ class One(Quadrature):
         return weigh(model, q, q.mean[None], batch)
 
 
-def climbed(model: LatentVariableModel, guide: Guide, batch: Batch, estimator: GradientEstimator, objective=None) -> None:
+def climbed(
+    model: LatentVariableModel, guide: Guide, batch: Batch, estimator: GradientEstimator, objective=None
+) -> None:
     """Climb the mean objective with L-BFGS from where the model is."""
     objective = objective or ImportanceWeighted()
     parameters = [p for p in model.parameters() if p.requires_grad]

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
-from tests.identities.models import (
-    Fixed,
-    amortized,
-    close,
-    evidence,
-    linear_model,
-    mixture_model,
-    normal_guide,
-    rows,
-    simulated,
-)
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from jensen.batch import Batch
@@ -26,6 +17,17 @@ from jensen.model import LatentVariableModel
 from jensen.objectives import Distortion, Elbo, ImportanceWeighted, Rate
 from jensen.randomness import stream
 from jensen.training.closed import PrincipalComponents
+from tests.identities.models import (
+    Fixed,
+    amortized,
+    close,
+    evidence,
+    linear_model,
+    mixture_model,
+    normal_guide,
+    rows,
+    simulated,
+)
 
 
 def test_three_forms_of_the_bound():
@@ -71,7 +73,10 @@ def test_the_gap_closes_at_the_posterior():
     model = linear_model(1, 4)
     batch = simulated(model, 20)
     p = model.posterior(batch)
-    close(Elbo()(Quadrature(2).draw(model, normal_guide(p.mean.detach(), p.stddev.detach()), batch)), evidence(model, batch))
+    close(
+        Elbo()(Quadrature(2).draw(model, normal_guide(p.mean.detach(), p.stddev.detach()), batch)),
+        evidence(model, batch),
+    )
     wider = Elbo()(Quadrature(2).draw(model, normal_guide(p.mean.detach(), 2 * p.stddev.detach()), batch))
     close(evidence(model, batch) - wider, 0.5 * (4 - 1) - torch.tensor(2.0).double().log())
 
@@ -113,7 +118,7 @@ def test_more_points_tighten_the_bound():
         means.append(float(bound.mean() - known))
         errors.append(float(bound.std() / 4000**0.5))
     assert all(mean < 3 * error for mean, error in zip(means, errors, strict=True))
-    assert all(b > a for a, b in zip(means, means[1:], strict=False))
+    assert all(b > a for a, b in itertools.pairwise(means))
     assert means[-1] > 0.05 * means[0]  # both negative: the gap is a twentieth of what it was
     with torch.no_grad():
         draw = Quadrature(64).draw(model, guide, one)

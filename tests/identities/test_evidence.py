@@ -1,4 +1,4 @@
-"""The evidence of exact models: against independent formulas, for every log-weight, and as an expectation under any r."""
+"""The evidence of exact models: by independent formulas, by every log-weight, and as an expectation under any r."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ import torch
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 from sklearn.mixture import GaussianMixture
+from torch.distributions import kl_divergence
+
+from jensen.batch import Batch
+from jensen.estimators import Enumerate, Pathwise, Quadrature
+from jensen.families import Categorical, Gaussian
+from jensen.guides import Exact
+from jensen.objectives import Elbo, ImportanceWeighted
+from jensen.randomness import stream
 from tests.identities.models import (
     amortized,
     close,
@@ -18,14 +26,6 @@ from tests.identities.models import (
     normal_guide,
     simulated,
 )
-from torch.distributions import kl_divergence
-
-from jensen.batch import Batch
-from jensen.estimators import Enumerate, Pathwise, Quadrature
-from jensen.families import Categorical, Gaussian
-from jensen.guides import Exact
-from jensen.objectives import Elbo, ImportanceWeighted
-from jensen.randomness import stream
 
 
 @pytest.mark.parametrize("noise", ["shared", "feature"])
@@ -62,7 +62,7 @@ def test_mixture_evidence_is_a_log_sum():
 
 
 def test_weights_and_divergence_make_the_evidence():
-    """8: log w(z) + log q(z|x) - log p(z|x) = log p(x) at every z, and ELBO + KL(q || posterior) = log p(x) for any q."""
+    """8: log w(z) + log q(z|x) - log p(z|x) = log p(x) at every z; ELBO + KL(q || posterior) = log p(x)."""
     model = linear_model(2)
     batch, guide = simulated(model, 20), amortized(5, Gaussian(2))
     draw = Pathwise(5).draw(model, guide, batch, stream(0, "noise"))

@@ -7,13 +7,13 @@ import pytest
 import torch
 from scipy.integrate import quad
 from scipy.stats import logistic
-from tests.identities.models import Fixed, close, evidence, mixture_model, simulated
 
 from jensen.distributions import DiscretizedLogistic
 from jensen.estimators import Enumerate
 from jensen.families import Categorical
 from jensen.guides import Amortized
 from jensen.objectives import Elbo, ImportanceWeighted
+from tests.identities.models import Fixed, close, evidence, mixture_model, simulated
 
 LOCATIONS = (-1e6, -3.0, -1.0, -0.2, 0.0, 0.5, 1.0, 40.0)
 SCALES = (1e-4, 1e-2, 0.3, 1.0, 20.0, 1e8)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from tests.identities.models import amortized, close, curved_model, normal_guide, simulated
 
 from jensen.batch import Batch
 from jensen.conditionals import Given, Unconditional
@@ -15,6 +14,7 @@ from jensen.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import Elbo, ImportanceWeighted, Rate
 from jensen.randomness import stream
+from tests.identities.models import amortized, close, curved_model, normal_guide, simulated
 
 REPEATS = 20000
 
@@ -36,7 +36,7 @@ def repeated(model, n: int) -> tuple[Batch, torch.Tensor, torch.Tensor]:
 
 
 def test_pathwise_is_unbiased_and_quieter_than_the_score():
-    """13: both estimate grad_phi ELBO without bias (4 standard errors); the pathwise variance is more than 5 times less."""
+    """13: both estimate grad_phi ELBO without bias (4 standard errors); the path has 5 times less variance."""
     model = curved_model()
     batch, loc, scale = repeated(model, REPEATS)
     guide = normal_guide(loc, scale)

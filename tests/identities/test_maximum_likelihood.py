@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-from tests.identities.models import close, evidence, rows
 
 from jensen.batch import Batch
 from jensen.conditionals import Unconditional
@@ -13,6 +12,7 @@ from jensen.families import Categorical, Gaussian
 from jensen.model import LatentVariableModel
 from jensen.randomness import stream
 from jensen.training.closed import GaussianMaximum
+from tests.identities.models import close, evidence, rows
 
 
 def gaussian_model(dim: int) -> LatentVariableModel:

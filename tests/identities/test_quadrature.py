@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
 import torch
 from scipy.integrate import quad
-from tests.identities.models import amortized, close, curved_model, evidence, linear_model, normal_guide, simulated
 from torch.distributions import MultivariateNormal
 
 from jensen.batch import Batch
@@ -16,6 +16,7 @@ from jensen.estimators import Quadrature
 from jensen.families import Gaussian
 from jensen.guides import Exact
 from jensen.objectives import ImportanceWeighted
+from tests.identities.models import amortized, close, curved_model, evidence, linear_model, normal_guide, simulated
 
 
 def test_moments_of_the_guide_are_exact():
@@ -46,7 +47,7 @@ def test_nodes_follow_a_full_covariance():
 
 @pytest.mark.parametrize(("latent", "needed"), [(1, 64), (2, 48)])
 def test_error_falls_with_nodes(latent, needed):
-    """About a guide that is off by a standard deviation, the evidence's error falls to 1e-9 nats at the stated nodes."""
+    """About a guide off by a standard deviation, the evidence's error falls to 1e-9 nats at the stated nodes."""
     model = linear_model(latent, 4)
     batch = simulated(model, 10)
     p = model.posterior(batch)
@@ -55,7 +56,7 @@ def test_error_falls_with_nodes(latent, needed):
     for n in (2, 4, 8, 16, needed):
         value = ImportanceWeighted()(Quadrature(n).draw(model, guide, batch))
         errors.append(float((value - evidence(model, batch)).abs().max().detach()))
-    assert all(b < a / 2 for a, b in zip(errors, errors[1:], strict=False))
+    assert all(b < a / 2 for a, b in itertools.pairwise(errors))
     assert errors[0] > 1e-2
     assert errors[-1] < 1e-9
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
-from tests.identities.models import Fixed, amortized, close, curved_model, linear_model, rows, simulated
 from torch import nn
 
 from jensen.batch import Batch
@@ -18,6 +18,7 @@ from jensen.nets import MLP
 from jensen.objectives import Distortion, Elbo
 from jensen.randomness import stream
 from jensen.training.closed import PrincipalComponents
+from tests.identities.models import Fixed, amortized, close, curved_model, linear_model, rows, simulated
 
 
 def test_unit_scale_is_half_the_squared_error():
@@ -54,7 +55,7 @@ def test_shared_scale_of_principal_components():
 
 
 def test_perfect_reconstruction_runs_to_the_floor():
-    """15: with a learned sigma and no error, distortion falls with sigma, to D (log floor + log(2 pi)/2) at the floor."""
+    """15: with a learned sigma and no error, distortion falls to D (log floor + log(2 pi)/2) at the floor."""
     x = torch.randn(10, 3, dtype=torch.float64, generator=stream(0, "x"))
     likelihood = Given(nn.Identity(), Gaussian(3, "shared")).double()
     model = LatentVariableModel(Fixed(Gaussian(3), torch.zeros(6).double()), likelihood)
@@ -63,6 +64,6 @@ def test_perfect_reconstruction_runs_to_the_floor():
         with torch.no_grad():
             likelihood.free.fill_(raw)
         levels.append(Distortion()(Pathwise(1).draw(model, guide, Batch(x))).mean())
-    assert all(b < a - 0.001 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b < a - 0.001 for a, b in itertools.pairwise(levels))
     close(levels[0], 1.5 * math.log(2 * math.pi))
     close(levels[-1], 3 * (math.log(FLOOR) + 0.5 * math.log(2 * math.pi)))

@@ -6,8 +6,6 @@ import copy
 
 import pytest
 import torch
-from tests.contracts.members import MODELS
-from tests.identities.models import close, evidence, linear_model, mixture_model, simulated
 
 from jensen.batch import Batch, Rows
 from jensen.conditionals import Linear, Unconditional
@@ -23,6 +21,8 @@ from jensen.training.closed import (
     MixtureEM,
     PrincipalComponents,
 )
+from tests.contracts.members import MODELS
+from tests.identities.models import close, evidence, linear_model, mixture_model, simulated
 
 STEPS = [GaussianMaximum(), PrincipalComponents(), FactorAlternation(), FactorEM(), MixtureEM()]
 SUITED = {
@@ -82,7 +82,10 @@ CASES = pytest.mark.parametrize(("step", "model"), models(), ids=lambda v: type(
 @CASES
 def test_data_are_read_in_chunks(step, model):
     """More data than one chunk: each datum twice is the same fit as once."""
-    x = torch.randn(CHUNK - 100, 4, dtype=torch.float64, generator=stream(0, "x")) @ torch.diag(torch.arange(1.0, 5.0)).double()
+    x = (
+        torch.randn(CHUNK - 100, 4, dtype=torch.float64, generator=stream(0, "x"))
+        @ torch.diag(torch.arange(1.0, 5.0)).double()
+    )
     once, twice = copy.deepcopy(model), copy.deepcopy(model)
     step(once, Rows(x))
     step(twice, Rows(torch.cat([x, x])))
@@ -136,13 +139,14 @@ def test_a_component_without_data_stays():
     batch = simulated(mixture_model(2, 2), 50)
     MixtureEM()(model, Rows(batch.x))
     assert torch.equal(model.likelihood.table[2], lost)
-    assert float(model.prior.params().softmax(-1)[2]) < 1e-8
+    assert model.prior.params().softmax(-1)[2] < 1e-8
     assert torch.isfinite(evidence(model, batch)).all()
 
 
-def test_data_that_are_not_finite_are_named():
+@pytest.mark.parametrize("value", [torch.inf, torch.nan, 1e300])
+def test_data_that_are_not_finite_are_named(value):
     with pytest.raises(NumericalError, match="extreme values"):
-        MixtureEM()(mixture_model(3, 2), Rows(torch.tensor([[0.0, torch.inf], [0.0, 1.0]]).double()))
+        MixtureEM()(mixture_model(3, 2), Rows(torch.tensor([[0.0, value], [0.0, 1.0]], dtype=torch.float64)))
 
 
 def test_the_floor_is_the_models_own():

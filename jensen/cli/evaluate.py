@@ -1,0 +1,74 @@
+"""`jensen evaluate`: how good is it, and how sure are we."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..evaluate.estimate import format_nats
+from ..runs import Evaluation, load
+from .flags import Data, Device, Json, Quiet, Run, Seed
+from .output import emit, notices, show
+from .progress import Line
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    run: Run,
+    data: Data = None,
+    /,
+    *,
+    k: Annotated[int, Parameter(name="-k", help="latent points per datum, where the evidence is not exact")] = 5000,
+    method: Annotated[str, Parameter(help="auto, exact, importance or quadrature")] = "auto",
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Estimate log p(x), and say what kind of number it is.
+
+    Without DATA it is that of the run's own test rows, and is kept in RUN/evaluation.json.
+    """
+    opened = load(run, device=device)
+    with Line(quiet) as line:
+        found = opened.evaluate(data, k=k, method=method, seed=seed, watch=lambda done: line.fraction("evaluating", done))
+    tell = notices(quiet)
+    for note in found.notes:
+        tell(note)
+    if json:
+        emit(found.to_dict())
+    else:
+        show(_lines(found))
+    if data is None:
+        opened.keep(found)
+
+
+def _lines(found: Evaluation) -> list[str]:
+    numbers = found.estimate.to_dict()
+    lines = [str(found.estimate), f"{found.data}; {found.prepared}; {found.weights} weights; seed {found.seed}"]
+    if found.estimate.nats is not None:
+        lines.append(_errors(found))
+    if numbers["elbo"] is not None:
+        elbo = format_nats(numbers["elbo"], numbers["stderr"]).split(" ")[0]
+        lines.append(f"ELBO {elbo}: rate {numbers['rate']:.2f}, distortion {numbers['distortion']:.2f}")
+    elif numbers["distortion"] is not None:
+        lines.append(f"distortion {numbers['distortion']:.2f} nats per datum")
+    if found.bits_per_dim is not None:
+        lines.append(f"{found.bits_per_dim:.4f} bits per dimension")
+    return [*lines, f"next: jensen report {found.run}"]
+
+
+def _errors(found: Evaluation) -> str:
+    estimate = found.estimate
+    words = [f"standard error {_small(estimate.stderr)} over data, {_small(estimate.stderr_mc)} over Monte Carlo"]
+    if estimate.ess_median is not None:
+        words.append(f"median effective sample size {estimate.ess_median:.0f} of {estimate.k}")
+    if estimate.error is not None:
+        words.append(f"quadrature error {_small(estimate.error)}")
+    return "; ".join(words)
+
+
+def _small(x: float | None) -> str:
+    return "-" if x is None else f"{x:.2g}"

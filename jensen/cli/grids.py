@@ -1,0 +1,82 @@
+"""Grids of images as PNG: no smoothing, gaps of two pixels, one map of values to grey for all images."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+
+from ..data import Schema
+from ..runs import Run
+
+__all__ = ["data_range", "grid", "model_range", "pairs", "png", "scaled"]
+
+GAP = 2
+SIDE = 48  # smaller images are enlarged to about this many pixels
+GROUND = 255
+
+
+def data_range(schema: Schema, x: np.ndarray) -> tuple[float, float]:
+    """The values that are black and white: of the kind of data, or the extremes of x for reals outside 0..1."""
+    if schema.kind == "integers":
+        return 0.0, (schema.levels or 2) - 1.0
+    low, high = float(x.min()), float(x.max())
+    return (0.0, 1.0) if schema.kind == "binary" or (low >= 0 and high <= 1) else (low, high)
+
+
+def model_range(run: Run, x: np.ndarray) -> tuple[float, float]:
+    """The values of what a model makes that are black and white; x stands for the data where they are real."""
+    if run.preparation.binarize:
+        return 0.0, 1.0
+    low, high = data_range(run.schema, x)
+    spread = 0.5 if run.preparation.dequantize else 0.0  # the middle of the noise
+    return low + spread, high + spread
+
+
+def scaled(x: np.ndarray, between: tuple[float, float]) -> np.ndarray:
+    """Values as 0..1, by one map for all images."""
+    low, high = between
+    return np.clip((x - low) / max(high - low, 1e-12), 0.0, 1.0)
+
+
+def _tile(x: np.ndarray) -> np.ndarray:
+    """One row of cells [M, H, W, C] side by side, enlarged, with gaps between them."""
+    factor = max(1, round(SIDE / max(x.shape[1:3])))
+    large = x.repeat(factor, axis=1).repeat(factor, axis=2)
+    padded = np.pad(large, ((0, 0), (0, GAP), (0, GAP), (0, 0)), constant_values=GROUND)
+    return np.concatenate(list(padded), axis=1)
+
+
+def _bytes(x: np.ndarray) -> np.ndarray:
+    colours = x if x.shape[-1] in (1, 3) else x[..., :3] if x.shape[-1] > 3 else x.mean(-1, keepdims=True)
+    return np.rint(colours * 255).astype(np.uint8)
+
+
+def _stack(rows: list[np.ndarray]) -> np.ndarray:
+    """Rows of cells [M, H, W, C], the last filled up, as one picture."""
+    width = len(rows[0])
+    filled = [np.concatenate([r, np.full((width - len(r), *r.shape[1:]), GROUND, np.uint8)]) for r in rows]
+    return np.concatenate([_tile(r) for r in filled], axis=0)[:-GAP, :-GAP]
+
+
+def grid(x: np.ndarray) -> np.ndarray:
+    """Images [N, H, W, C] of 0..1 as one picture, about as wide as high."""
+    cells, across = _bytes(x), math.ceil(math.sqrt(len(x)))
+    return _stack([cells[i : i + across] for i in range(0, len(cells), across)])
+
+
+def pairs(above: np.ndarray, below: np.ndarray, across: int = 16) -> np.ndarray:
+    """Images of 0..1, each of the first kind directly above its partner."""
+    first, second = _bytes(above), _bytes(below)
+    starts = range(0, len(first), min(across, len(first)))
+    return _stack([row[i : i + across] for i in starts for row in (first, second)])
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A picture [H, W, 1 or 3] of bytes as a PNG file."""
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(content, format="PNG")
+    return content.getvalue()

@@ -1,0 +1,54 @@
+"""`jensen reconstruct`: data, through the latent space and back."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from ..runs import load
+from .flags import Data, Device, Force, Out, Quiet, Run, Seed, switch
+from .grids import data_range, model_range, pairs, png, scaled
+from .output import notices, show
+from .writing import Target, columns, whole
+
+__all__ = ["reconstruct"]
+
+PICTURED = 64
+
+
+def reconstruct(
+    run: Run,
+    data: Data = None,
+    /,
+    *,
+    out: Out = None,
+    sample: Annotated[bool, switch("a draw from p(x | z) at a draw from q(z | x), not the mean at the mean")] = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """What the model makes of each datum. Without --out: RUN/reconstructions.png (originals above), or .csv."""
+    opened = load(run, device=device)
+    images = opened.schema.is_image
+    default = opened.path / ("reconstructions.png" if images else "reconstructions.csv")
+    target = Target.choose(out, default, force, images)
+    part = opened.chosen(data, seed)
+    tell = notices(quiet)
+    for note in part.notes:
+        tell(note)
+    if target.is_picture and len(part.x) > PICTURED:
+        tell(f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all")
+        part = part.first(PICTURED)
+    x = opened.reconstruct(part, seed=seed, sample=sample)
+    if sample and opened.seen.kind != "real":
+        x = whole(x, opened.seen.levels)
+    original = part.x.reshape(x.shape)
+    labels = None if part.labels is None else (part.labels, opened.schema.classes)
+
+    def picture() -> bytes:
+        above = scaled(original, data_range(opened.schema, original))
+        return png(pairs(above, scaled(x, model_range(opened, original))))
+
+    target.write(x, columns(opened.schema), picture, labels, original=original)
+    if target.path is not None:
+        show([f"reconstructions of {part.name} in {target.path}"])

@@ -1,0 +1,35 @@
+"""`jensen report`: one page about a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..errors import RunExistsError, UsageError
+from ..runs import load
+from .flags import Force, Run
+from .output import show
+
+__all__ = ["report"]
+
+
+def report(
+    run: Run,
+    /,
+    *,
+    out: Annotated[str | None, Parameter(help="the page to write [RUN/report.html]")] = None,
+    examples: Annotated[bool, Parameter(help="show examples of the data", show_default=False)] = True,
+    force: Force = False,
+) -> None:
+    """Write one page with numbers, pictures and findings."""
+    opened = load(run)
+    path = opened.path / "report.html" if out is None else Path(out)
+    if path.is_dir() or (out is not None and path.exists() and not force):
+        raise RunExistsError(f"{path} exists", "Give --out another name, or replace it with --force.")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}", "Make it first, or give --out another name.")
+    from ..report import write  # matplotlib takes a second to import, which a mistyped path need not wait for
+
+    show([f"report: {write(opened, path, examples=examples)}"])

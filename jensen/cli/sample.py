@@ -1,0 +1,38 @@
+"""`jensen sample`: new data from a run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from ..runs import load
+from .flags import Device, Force, Number, Out, Run, Seed, switch
+from .grids import grid, model_range, png, scaled
+from .output import plural, show
+from .writing import Target, columns, whole
+
+__all__ = ["sample"]
+
+
+def sample(
+    run: Run,
+    /,
+    *,
+    n: Number = 64,
+    out: Out = None,
+    mean: Annotated[bool, switch("the mean of p(x | z) at z from the prior, not a draw")] = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    force: Force = False,
+) -> None:
+    """Draw new data from a run, in the data's own units. Without --out: RUN/samples.png, or RUN/samples.csv."""
+    opened = load(run, device=device)
+    images = opened.schema.is_image
+    default = opened.path / ("samples.png" if images else "samples.csv")
+    target = Target.choose(out, default, force, images)
+    x = opened.sample(n, seed=seed, mean=mean)
+    if not mean and opened.seen.kind != "real":
+        x = whole(x, opened.seen.levels)
+    target.write(x, columns(opened.schema), lambda: png(grid(scaled(x, model_range(opened, x)))))
+    if target.path is not None:
+        what = "mean" if mean else "sample"
+        show([f"{plural(n, what)} in {target.path} (seed {seed})"])

@@ -1,0 +1,144 @@
+"""`jensen train`: from a file to a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from ..data import read
+from ..errors import CorruptRunError, DataError, UsageError
+from ..recipes import find
+from ..runfiles import read_spec
+from ..runs import Run
+from ..workflow import train as train_recipe
+from .flags import Force, Json, Quiet
+from .options import check_recorded, parse_options
+from .output import emit, notices, plural, show
+from .progress import Line, Training, clock
+from .settings import Settings
+from .signals import stopping
+
+__all__ = ["train"]
+
+
+def train(
+    data: Annotated[str | None, Parameter(help="digits, or a path")] = None,
+    /,
+    *,
+    recipe: Annotated[str | None, Parameter(help="a name from jensen recipes [vae]")] = None,
+    out: Annotated[str | None, Parameter(help="the run folder [the first free of runs/DATA-RECIPE, -2, ...]")] = None,
+    spec: Annotated[str | None, Parameter(help="RUN/spec.json: replay its command; other flags override it")] = None,
+    settings: Settings | None = None,
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    **options: Annotated[str, Parameter(show=False)],
+) -> None:
+    """Train a recipe on data, and write a run. Ctrl-C stops early and keeps a readable run."""
+    command = _replayed(spec, data) if spec is not None else {}
+    if data is not None:
+        command["data"] = data
+    if "data" not in command:
+        raise UsageError("no data are named", "Give a path, or digits: jensen train digits")
+    if recipe is not None:
+        command["recipe"] = recipe
+    command |= settings.given() if settings else {}
+    command |= parse_options(find(command.get("recipe", "vae")), options)
+    source = command.pop("data")
+    with stopping() as should_stop, Line(quiet) as line:
+        run = train_recipe(
+            source,
+            out=out,
+            force=force,
+            listeners=[Training(line)],
+            should_stop=should_stop,
+            notice=notices(quiet),
+            **command,
+        )
+    found = outcome(run)
+    if json:
+        emit(found)
+    else:
+        show(_lines(found))
+
+
+def _replayed(spec: str, data: str | None) -> dict[str, Any]:
+    """The command that a run recorded, with the choices that were made for it, so that it gives the same weights."""
+    path = Path(spec)
+    if path.is_file() and path.name != "spec.json":
+        raise UsageError(f"{spec} is not the spec.json of a run", "Give RUN/spec.json.")
+    recorded = read_spec(path.parent if path.name == "spec.json" else path)
+    try:
+        where, tested, choices = recorded["data"], recorded["split"]["test"], recorded["choices"]
+        command = {k: v for k, v in recorded["command"].items() if v is not None and k != "out"}
+        command |= {"data": where["location"], "test": None if tested is None else tested["location"]}
+        command |= {k: choices[k] for k in ("device", "precision", "epochs", "keep")}
+        readable, digest = where["readable"], where["sha256"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CorruptRunError(f"{path} is damaged ({type(error).__name__}: {error})", "Restore it from a copy.") from error
+    check_recorded(command)
+    if data is not None:
+        return command
+    if not readable:
+        raise DataError("this run was trained on an array in memory, which is not kept", "Give it: jensen train DATA --spec")
+    if read(command["data"], labels=command.get("labels"), size=command.get("size")).source.sha256 != digest:
+        raise DataError(f"{command['data']} has changed since the run was trained", "Name it to train on it as it is: DATA.")
+    return command
+
+
+def outcome(run: Run) -> dict[str, Any]:
+    """What training reached, in the data's own units, as JSON takes it."""
+    epochs = [line for line in run.metrics if line["event"] == "epoch"]
+    stopped = run.metrics[-1]
+    kept = next(line for line in epochs if line["epoch"] == stopped["kept_epoch"])
+    part = "train" if kept["valid"] is None else "valid"
+    measures, nats = kept[part], run.preparation.log_jacobian(run.schema.size)
+    bound = measures["bound"]
+    return {
+        "run": str(run.path),
+        "sentence": run.sentence,
+        "bound": None if bound is None else bound + nats,
+        "kind": _kind(run, bound),
+        "objective": measures["objective"],
+        "rate": measures["rate"],
+        "distortion": measures["distortion"] - nats,
+        "units": "nats per datum",
+        "part": {"train": "training", "valid": "validation"}[part],
+        "n": run.spec["split"]["sizes"][part],
+        "weights": run.weights,
+        "kept_epoch": stopped["kept_epoch"],
+        "epoch": stopped["epoch"],
+        "epochs": run.spec["choices"]["epochs"],
+        "reason": stopped["reason"],
+        "seconds": stopped["seconds"],
+    }
+
+
+def _kind(run: Run, bound: float | None) -> str:
+    if bound is None:
+        return "no bound"
+    if run.guide.is_exact:
+        return "exact"
+    if "ImportanceWeighted" in run.spec["players"][0]["objective"]:
+        return "importance-weighted bound"
+    return "ELBO"
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    rows = f"{plural(found['n'], found['part'] + ' row')}"
+    if found["bound"] is None:
+        number = f"objective {found['objective']:.2f} nats per datum (no bound on log p(x)), {rows}"
+    else:
+        sign = "=" if found["kind"] == "exact" else ">="
+        number = f"log p(x) {sign} {found['bound']:.2f} nats per datum ({found['kind']}), {rows}"
+    rate = "" if found["rate"] is None else f"rate {found['rate']:.2f}, "
+    return [
+        number,
+        f"{rate}distortion {found['distortion']:.2f}; {found['weights']} weights of epoch {found['kept_epoch']},"
+        f" {found['reason']} in epoch {found['epoch']} of {found['epochs']} after {clock(found['seconds'])}",
+        found["sentence"],
+        f"run:  {found['run']}",
+        f"next: jensen evaluate {found['run']}",
+    ]

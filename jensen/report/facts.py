@@ -1,0 +1,213 @@
+"""What a report is made of: all that is read off a run, once; nothing is trained and nothing written."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+
+from .. import tasks
+from ..batch import Rows
+from ..errors import CompositionError, CorruptRunError, DataError
+from ..evaluate import choose
+from ..families import Categorical
+from ..randomness import stream
+from ..runs import Evaluation, Part, Run
+
+__all__ = ["Facts", "gather", "spread"]
+
+POINTS = 1000  # importance points per datum, where the report has to evaluate by itself
+MOST_EVALUATED = 1000
+MOST_ENCODED = 2000
+
+
+def spread(n: int, most: int) -> np.ndarray:
+    """At most `most` of n row numbers, evenly spaced, so that a file sorted by class shows every class."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64)) if n else np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run, and what can be said about it.
+
+    Attributes:
+        run: the run.
+        examples: whether data may be shown.
+        part: rows that were not trained on; None where they cannot be read.
+        missing: why they cannot be read.
+        evaluation: what evaluation.json holds, or the like of it; None without data.
+        stored: whether it comes from evaluation.json.
+        notes: what to say about the evaluation.
+        epochs: the epochs' measures, in the data's own units.
+        stopped: how training ended; None where it never said so.
+    """
+
+    run: Run
+    examples: bool
+    part: Part | None
+    missing: str | None
+    evaluation: dict[str, Any] | None
+    stored: bool
+    notes: tuple[str, ...]
+    epochs: list[dict[str, Any]]
+    stopped: dict[str, Any] | None
+
+    @property
+    def latent(self) -> str:
+        """ "none", "classes" or "features"."""
+        if self.run.model.latent == 0:
+            return "none"
+        return "classes" if isinstance(self.run.model.prior.family, Categorical) else "features"
+
+    @property
+    def normalised(self) -> bool:
+        """Whether the guide has a density, so that there is a bound."""
+        return self.run.guide.has_density
+
+    @property
+    def kept(self) -> dict[str, Any] | None:
+        """The measures of the epoch whose weights the model has."""
+        number = self.stopped["kept_epoch"] if self.stopped else None
+        return next((e for e in reversed(self.epochs) if number in (None, e["epoch"])), None)
+
+    @cached_property
+    def shown(self) -> Rows | None:
+        """At most 2,000 rows that were not trained on, evenly spaced."""
+        return None if self.part is None else self.part.rows.subset(self.index(MOST_ENCODED))
+
+    @cached_property
+    def codes(self) -> np.ndarray | None:
+        """[M, Z] the means of q(z | x) of the rows `shown`."""
+        if self.shown is None or self.latent == "none":
+            return None
+        return tasks.encode(self.run.model, self.run.guide, self.shown).double().cpu().numpy()
+
+    @cached_property
+    def labels(self) -> np.ndarray | None:
+        """[M] names of the classes of the rows `shown`."""
+        if self.part is None or self.part.labels is None:
+            return None
+        names = self.run.schema.classes
+        found = self.part.labels[spread(len(self.part.rows), MOST_ENCODED)]
+        known = names is not None and found.min() >= 0 and found.max() < len(names)
+        return np.array([names[i] if known and names else str(i) for i in found])
+
+    @cached_property
+    def rates(self) -> np.ndarray | None:
+        """[Z] nats that each latent feature carries; None where q or p does not factorise over features."""
+        if self.shown is None or self.latent != "features":
+            return None
+        try:
+            return tasks.rate_per_feature(self.run.model, self.run.guide, self.shown)[0].double().cpu().numpy()
+        except CompositionError:
+            return None
+
+    @cached_property
+    def active(self) -> np.ndarray | None:
+        """[Z] whether the mean of q(z | x) moves with x: a variance above 0.01 (Burda et al., 2016)."""
+        if self.codes is None or self.latent != "features" or len(self.codes) < 2:
+            return None
+        return self.codes.var(0, ddof=1) > tasks.ACTIVE
+
+    @cached_property
+    def weights(self) -> np.ndarray | None:
+        """[Z] probabilities of the components of a mixture."""
+        if self.latent != "classes":
+            return None
+        return self.run.model.prior().mean.detach().double().cpu().numpy().reshape(-1)
+
+    @property
+    def components(self) -> float | None:
+        """exp of the entropy of the mixture's weights: how many components it has in effect."""
+        if self.weights is None:
+            return None
+        w = self.weights[self.weights > 0]
+        return float(np.exp(-(w * np.log(w)).sum()))
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that are trained, those that model and guide share counted once."""
+        modules = torch.nn.ModuleDict({"model": self.run.model, "guide": self.run.guide})
+        return sum(p.numel() for p in modules.parameters() if p.requires_grad)
+
+    def index(self, most: int) -> torch.Tensor:
+        """Row numbers of at most `most` rows of `part`, evenly spaced."""
+        n = 0 if self.part is None else len(self.part.rows)
+        return torch.as_tensor(spread(n, most)).to(self.run.device)
+
+    def stream(self, name: str) -> torch.Generator:
+        """The randomness of one figure: the same for every report of the run."""
+        return stream(0, f"report:{name}", self.run.device)
+
+
+def gather(run: Run, examples: bool) -> Facts:
+    """Read everything that a report needs, and evaluate the run if nobody has."""
+    try:
+        part, missing = run.part("test"), None
+    except DataError as error:
+        part, missing = None, error.what
+    stored = _stored(run)
+    evaluation, notes = (stored, tuple(stored.get("notes") or ())) if stored else (None, ())
+    if evaluation is None and part is not None:
+        evaluation = _evaluate(run, part).to_dict()
+        notes = tuple(evaluation["notes"])
+    epochs, stopped = _history(run)
+    return Facts(run, examples, part, missing, evaluation, stored is not None, notes, epochs, stopped)
+
+
+def _stored(run: Run) -> dict[str, Any] | None:
+    path = run.path / "evaluation.json"
+    if not path.exists():
+        return None
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except (msgspec.DecodeError, msgspec.ValidationError, OSError) as error:
+        raise CorruptRunError(f"{path} is damaged ({error})", "Delete it, or run jensen evaluate again.") from error
+    if not {"log_px", "kind", "k", "stderr", "n"} <= found.keys():
+        raise CorruptRunError(f"{path} holds no evaluation", "Delete it, or run jensen evaluate again.")
+    return found
+
+
+def _evaluate(run: Run, part: Part) -> Evaluation:
+    """A quick evaluation of at most 1,000 rows with K = 1000, which the report shows and does not keep."""
+    if len(part.rows) <= MOST_EVALUATED:
+        return run.evaluate(k=POINTS)
+    rows = part.rows.subset(torch.arange(MOST_EVALUATED, device=part.rows.device))
+    found = choose(run.model, run.guide, "auto", POINTS)(run.model, run.guide, rows)
+    found = found.shifted(run.preparation.log_jacobian(run.schema.size))
+    bits = None
+    if found.mean is not None and run.schema.kind == "integers" and run.preparation.binarize is None:
+        bits = -found.mean / (run.schema.size * math.log(2))
+    note = f"these are the first {MOST_EVALUATED:,} of {part.name}: jensen evaluate looks at all of them"
+    about = (str(run.path), f"the first {MOST_EVALUATED:,} of {part.name}", run.preparation.describe(run.schema))
+    return Evaluation(found, *about, run.weights, 0, bits, (*part.notes, note))
+
+
+def _history(run: Run) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """Epochs with bound and distortion in the data's own units, and the line that says how training ended."""
+    shift = run.preparation.log_jacobian(run.schema.size)
+    lines = run.metrics
+    try:
+        epochs = [_shifted(line, shift) for line in lines if line["event"] == "epoch"]
+        stopped = [line for line in lines if line["event"] == "stopped"]
+    except (KeyError, TypeError) as error:
+        raise CorruptRunError(
+            f"{run.path / 'metrics.jsonl'} is damaged ({type(error).__name__}: {error})",
+            "Restore it, or delete the file.",
+        ) from error
+    return epochs, stopped[-1] if stopped else None
+
+
+def _shifted(line: dict[str, Any], shift: float) -> dict[str, Any]:
+    def moved(m: dict[str, Any] | None) -> dict[str, Any] | None:
+        if m is None:
+            return None
+        bound = None if m["bound"] is None else m["bound"] + shift
+        return {"bound": bound, "rate": m["rate"], "distortion": m["distortion"] - shift}
+
+    return {"epoch": line["epoch"], "train": moved(line["train"]), "valid": moved(line["valid"]), "beta": line["beta"]}

@@ -1,0 +1,190 @@
+"""Drawings as inline SVG that takes its colours from the page, so that it is legible in light and dark."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = [
+    "COLOURS",
+    "DASHES",
+    "GRID",
+    "INK",
+    "MARKERS",
+    "PAGE",
+    "SOFT",
+    "TEXTS",
+    "bars",
+    "clean",
+    "draw",
+    "end_labels",
+    "lines",
+]
+
+# Okabe and Ito (2008); the page has a lighter tone of each for dark mode
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+TEXTS = ("#0072b3", "#b85100", "#007d5b", "#b0518a", "#8f6500", "#2b7fb0")  # dark enough for text on white
+INK, SOFT, GRID, PAGE = "#111213", "#515253", "#d1d2d3", "#fafbfc"
+VARIABLES = {c: f"var(--c{i})" for i, c in enumerate(COLOURS)} | {t: f"var(--t{i})" for i, t in enumerate(TEXTS)}
+VARIABLES |= {
+    INK: "currentColor",
+    SOFT: "var(--soft)",
+    GRID: "var(--rule)",
+    PAGE: "var(--page)",
+}
+MARKERS = "os^DvPX*<>ph"
+DASHES = ("-", (0, (5, 2)))
+RC: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": SOFT,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 13,
+    "figure.dpi": 72,
+    "figure.facecolor": "none",
+    "font.size": 13,
+    "grid.color": GRID,
+    "lines.linewidth": 2,
+    "savefig.facecolor": "none",
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+}
+
+
+def clean(text: str, most: int = 28) -> str:
+    """A name from a file as a drawing can show it: printable, and not too long."""
+    text = "".join(c if c.isprintable() else "�" for c in text)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def draw(name: str, alt: str, paint: Callable[[Axes], None], width: int = 480, height: int = 300) -> Markup:
+    """A drawing as <svg>.
+
+    Args:
+        name: distinguishes its ids from those of other drawings on the page.
+        alt: its message, for those who do not see it.
+        paint: draws into the axes it is given.
+        width, height: in CSS pixels.
+    """
+    with style.context(["default", RC | {"svg.hashsalt": name}]), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a glyph that this font lacks: the reader's font draws the text
+        figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
+        paint(figure.add_subplot())
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return _inline(buffer.getvalue(), name, alt, width)
+
+
+def _inline(text: str, name: str, alt: str, width: int) -> Markup:
+    """What matplotlib wrote, fit for the page: own ids, the page's font and colours, nothing that names an address."""
+    body = text[text.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.DOTALL)
+    view = re.search(r'viewBox="[^"]*"', body)
+    body = body[body.index(">") + 1 :]
+    body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
+    body = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", body)
+    body = re.sub(r'\bxlink:href="#([^"]+)"', rf'href="#{name}-\1"', body)
+    body = re.sub(r"(?<=[\s\"';])font-family:[^;\"]*;?", "", body)
+    body = re.sub(r"(?<=[\s\"';])font: ([^;\"]*?)([\d.]+px)[^;\"]*;", _font, body)
+    for colour, variable in VARIABLES.items():
+        body = body.replace(colour, variable)
+    body = re.sub(r"\n\s*", "\n", body)
+    opening = Markup('<svg role="img" aria-label="{}" {} style="width: {}px">').format(
+        alt, Markup(view[0] if view else ""), width
+    )
+    return opening + Markup(body)  # noqa: S704 (matplotlib has escaped every text in it)
+
+
+def _font(found: re.Match[str]) -> str:
+    weight = "font-weight: bold; " if "bold" in found[1] or "700" in found[1] else ""
+    return f"{weight}font-size: {found[2]};"
+
+
+def end_labels(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
+    """Names at the right end of lines, moved apart where they would touch."""
+    low, high = axes.get_ylim()
+    gap, below, above = 0.1 * (high - low), low - np.inf, high
+    ordered = sorted(ends, key=lambda end: end[1])
+    places = [below := max(min(max(y, low), high), below + gap) for _, y, _ in ordered]
+    for i in reversed(range(len(places))):
+        places[i] = min(places[i], above)
+        above = places[i] - gap
+    for (x, _, text), y in zip(ordered, places, strict=True):
+        axes.annotate(text, (x, y), (6, 0), textcoords="offset points", va="center", annotation_clip=False)
+
+
+def lines(axes: Axes, curves: dict[str, tuple[Sequence[float], Sequence[float]]], *, kept: int | None = None) -> None:
+    """Curves over epochs, named at their ends; the first tenth of the epochs does not set the range.
+
+    Args:
+        curves: by name, epochs and values.
+        kept: an epoch to mark.
+    """
+    late = []
+    for i, (x, y) in enumerate(curves.values()):
+        axes.plot(x, y, color=COLOURS[i], linestyle=DASHES[i % 2], marker="o" if len(x) < 4 else None)
+        first = min(len(y) // 10 + (len(y) > 4), len(y) - 1)
+        late += [v for v in y[first:] if np.isfinite(v)]
+    if late:
+        low, high = min(late), max(late)
+        pad = 0.06 * (high - low) or 1.0
+        axes.set_ylim(low - pad, high + pad)
+    if kept is not None:
+        _mark(axes, curves, kept)
+    end_labels(axes, [(x[-1], y[-1], name) for name, (x, y) in curves.items()])
+    axes.set_xlabel("epoch")
+    axes.locator_params(axis="x", integer=True, nbins=6)
+
+
+def _mark(axes: Axes, curves: dict[str, tuple[Sequence[float], Sequence[float]]], kept: int) -> None:
+    """A line at the epoch whose weights were kept, named where no curve is near."""
+    axes.axvline(kept, color=SOFT, linewidth=1, linestyle=":")
+    last = max(max(x) for x, _ in curves.values())
+    side = "right" if kept > last / 2 else "left"
+    beside = [
+        (
+            np.array(y)[(np.array(x) <= kept) & (np.array(x) >= kept - last / 2)]
+            if side == "right"
+            else np.array(y)[kept - 1 :]
+        )
+        for x, y in curves.values()
+    ]
+    low, high = axes.get_ylim()
+    heights = (np.concatenate(beside) - low) / (high - low)
+    height = max((0.03, 0.5, 0.97), key=lambda h: np.abs(heights - h).min(initial=1.0))
+    axes.annotate(
+        f"kept: epoch {kept}",
+        (kept, height),
+        (-4 if side == "right" else 4, 0),
+        ("data", "axes fraction"),
+        "offset points",
+        ha=side,
+        va={0.03: "bottom", 0.5: "center", 0.97: "top"}[height],
+        color=SOFT,
+    )
+
+
+def bars(axes: Axes, values: np.ndarray, names: Sequence[str], strong: np.ndarray, label: str) -> None:
+    """Bars from the left to the right, the strong ones filled and the others hollow."""
+    place = np.arange(len(values))
+    axes.bar(place[strong], values[strong], color=COLOURS[0], width=0.8)
+    axes.bar(place[~strong], values[~strong], facecolor="none", edgecolor=COLOURS[0], width=0.8, linewidth=1.2)
+    step = -(-len(values) // 16)
+    axes.set_xticks(place[::step], list(names)[::step])
+    axes.grid(visible=False, axis="x")
+    axes.set_ylabel(label)

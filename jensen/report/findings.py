@@ -1,0 +1,197 @@
+"""What there is to say about a run, in words: simple checks, each supported by numbers that the report holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from .facts import Facts
+from .words import count
+
+__all__ = ["Finding", "findings"]
+
+LOW_ESS = 10.0
+ERRORS = 3.0  # standard errors, beyond which a gap between training and validation is more than chance
+LARGE_GAP = 0.1  # of the bound: such a gap is alarming, not only visible
+MANY_DUPLICATES = 0.01
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know.
+
+    Attributes:
+        level: "alarm", if a number or picture of the report should not be taken at face value, or "note".
+        short: a few words for the headline.
+        text: one or two sentences, with what to do.
+    """
+
+    level: Literal["alarm", "note"]
+    short: str
+    text: str
+
+
+def findings(facts: Facts) -> list[Finding]:
+    """Everything to know about the run, alarms first."""
+    checks = (_ending, _numbers, _data, _overfitting, _features, _objective, _notes)
+    found = [finding for check in checks for finding in check(facts)]
+    return sorted(found, key=lambda f: f.level != "alarm")
+
+
+def _ending(facts: Facts) -> Iterator[Finding]:
+    if facts.stopped is None:
+        last = facts.epochs[-1]["epoch"] if facts.epochs else 0
+        text = (
+            f"Training never said that it ended; the last full epoch is {last}. Train again, or take it as unfinished."
+        )
+        yield Finding("alarm", "unfinished training", text)
+    elif facts.stopped["reason"] in ("interrupted", "out of time"):
+        planned = facts.run.spec["choices"].get("epochs")
+        text = f"Training was stopped ({facts.stopped['reason']}) in epoch {facts.stopped['epoch']} of {planned}."
+        yield Finding("alarm", "interrupted training", text)
+    elif facts.stopped["reason"] == "finished":
+        yield from _still_rising(facts)
+
+
+def _still_rising(facts: Facts) -> Iterator[Finding]:
+    curve, error = _curve(facts), _validation_error(facts)
+    if len(curve) < 10 or error is None:
+        return
+    last, earlier = curve[-1], curve[-1 - len(curve) // 10]
+    if last[1] - earlier[1] > error and last[1] >= max(v for _, v in curve) - error:
+        text = (
+            f"In the last {last[0] - earlier[0]} epochs the validation bound still rose by "
+            f"{last[1] - earlier[1]:.2f} nats: more --epochs would help."
+        )
+        yield Finding("note", "still rising", text)
+
+
+def _numbers(facts: Facts) -> Iterator[Finding]:
+    e = facts.evaluation
+    if e is None:
+        return
+    if e["log_px"] is None:
+        text = "The encoder is a point without a density, so nothing here is a log-likelihood, and samples from the prior may mean little."
+        yield Finding("note", "no density", text)
+    k, ess, error, mc = e.get("k"), e.get("ess"), e["stderr"], e.get("stderr_mc")
+    if e["kind"] == "stochastic lower bound" and ess is not None and ess < LOW_ESS:
+        text = (
+            f"Of K = {k:,} points per datum only {ess:.1f} count (effective sample size, median), so the bound may be "
+            f"loose by an unknown amount. Try a larger K: jensen evaluate -k {10 * k}."
+        )
+        yield Finding("alarm", "a bound that may be loose", text)
+    if error and mc and mc > error:
+        text = f"The Monte Carlo error ({mc:.2g}) exceeds that over data ({error:.2g}): a larger K would sharpen the number."
+        yield Finding("note", "Monte Carlo error", text)
+    rule = e.get("quadrature_error")
+    if rule is not None and rule > (error or 0.01):
+        yield Finding(
+            "alarm", "inexact quadrature", f"The quadrature is off by up to {rule:.2g} nats: use --method importance."
+        )
+
+
+def _data(facts: Facts) -> Iterator[Finding]:
+    if facts.missing is not None:
+        yield Finding(
+            "note", "no data", f"The data are not at hand, so all that needs them is left out: {facts.missing}."
+        )
+    split = facts.run.spec["split"]
+    tested = split["test"]["n"] if split["test"] else split["sizes"]["test"]
+    sizes = {"valid": ("validation", split["sizes"]["valid"]), "test": ("test", tested)}
+    copies = {k: n for k, n in split["duplicates_of_training_rows"].items() if n}
+    if copies:
+        level = "alarm" if any(n > MANY_DUPLICATES * sizes[k][1] for k, n in copies.items()) else "note"
+        told = " and ".join(f"{n:,} of {count(sizes[k][1], f'{sizes[k][0]} row')}" for k, n in copies.items())
+        text = f"{told} are exact copies of training rows, so that their score flatters the model: drop repeated rows."
+        yield Finding(level, "duplicates across the split", text)
+
+
+def _curve(facts: Facts, part: str = "valid") -> list[tuple[int, float]]:
+    """(epoch, what is to rise): the bound, or minus the distortion where there is no density."""
+    return [
+        (e["epoch"], -e[part]["distortion"] if e[part]["bound"] is None else e[part]["bound"])
+        for e in facts.epochs
+        if e[part] is not None
+    ]
+
+
+def _validation_error(facts: Facts) -> float | None:
+    """Standard error of the validation bound, from the spread over the evaluated rows."""
+    e, n = facts.evaluation, facts.run.spec["split"]["sizes"]["valid"]
+    if e is None or not e["stderr"] or not e["n"] or not n:
+        return None
+    return e["stderr"] * math.sqrt(e["n"] / n)
+
+
+def _overfitting(facts: Facts) -> Iterator[Finding]:
+    valid, train = dict(_curve(facts)), dict(_curve(facts, "train"))
+    if not valid or facts.kept is None or facts.kept["epoch"] not in valid:
+        return
+    kept, best = facts.kept["epoch"], max(valid, key=valid.__getitem__)
+    error, last = _validation_error(facts), max(valid)
+    what = "bound" if facts.normalised else "score (minus the distortion)"
+    if error is not None and valid[best] - valid[kept] > error:
+        text = (
+            f"The weights are those of epoch {kept}, whose validation {what} ({valid[kept]:.2f}) is "
+            f"{valid[best] - valid[kept]:.2f} nats below that of epoch {best}: train with --keep best."
+        )
+        yield Finding("alarm", "over-fitting", text)
+    elif error is not None and valid[best] - valid[last] > error:
+        text = (
+            f"After epoch {best} the validation {what} fell by {valid[best] - valid[last]:.2f} nats; the weights of "
+            f"epoch {kept} were kept. Fewer epochs, or --patience, save time."
+        )
+        yield Finding("note", "over-fitting later", text)
+    gap = train[kept] - valid[kept]
+    if error is not None and gap > ERRORS * error:
+        level = "alarm" if gap > LARGE_GAP * abs(valid[kept]) and gap > 1.0 else "note"
+        text = (
+            f"At epoch {kept}, training rows score {gap:.2f} nats higher than validation rows ({train[kept]:.2f} against "
+            f"{valid[kept]:.2f}), {gap / error:.1f} standard errors: the model knows its training rows too well. A "
+            "smaller net or more data would help."
+        )
+        yield Finding(level, "a gap between training and validation", text)
+
+
+def _features(facts: Facts) -> Iterator[Finding]:
+    if facts.active is not None and facts.normalised:
+        unused = int((~facts.active).sum())
+        if unused == len(facts.active):
+            text = (
+                "No latent feature moves with the data: the model ignores its code. Try --warmup, or a smaller decoder."
+            )
+            yield Finding("alarm", "a collapsed posterior", text)
+        elif unused:
+            carry = "carries" if unused == 1 else "carry"
+            text = (
+                f"{unused} of {len(facts.active)} latent features {carry} nothing (the mean of q(z|x) varies by less "
+                "than 0.01): harmless, and a smaller --latent would do."
+            )
+            yield Finding("note", "unused features", text)
+    if facts.components is not None and facts.weights is not None:
+        few = int((facts.weights < 0.1 / len(facts.weights)).sum())
+        if few:
+            text = f"{count(few, 'component')} of {len(facts.weights)} weigh less than a tenth of an equal share: fewer would do."
+            yield Finding("note", "nearly empty components", text)
+
+
+def _objective(facts: Facts) -> Iterator[Finding]:
+    beta = facts.kept["beta"] if facts.kept else None
+    if beta is not None and facts.normalised and abs(beta - 1) > 1e-6:
+        direction = "pays for simple codes with likelihood" if beta > 1 else "climbs no bound on log p(x)"
+        text = f"The rate weighed {beta:g} at the kept epoch, so training {direction}. The numbers here weigh it 1."
+        yield Finding("note", f"beta = {beta:g}", text)
+
+
+def _notes(facts: Facts) -> Iterator[Finding]:
+    for note in dict.fromkeys((*facts.notes, *_standing_in(facts))):
+        text = note[:1].upper() + note[1:] + ("" if note.endswith(".") else ".")
+        if "validation rows" in note:
+            text = text[:-1] + ". These rows chose the weights, so the number is a little too good."
+        yield Finding("note", "about the rows", text)
+
+
+def _standing_in(facts: Facts) -> tuple[str, ...]:
+    return () if facts.part is None else tuple(n for n in facts.part.notes if "there is no test part" in n)

@@ -1,0 +1,86 @@
+"""Grids of images as PNG in the page: no smoothing, one scale for all images."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+from PIL import Image
+
+from .facts import Facts
+
+__all__ = ["Shades", "columns", "sheet"]
+
+CELL, GAP, WIDTH = 56, 2, 1000
+LARGEST = 128
+
+
+@dataclass(frozen=True)
+class Shades:
+    """How values become shades, the same for every image of a report.
+
+    Attributes:
+        low, high: the values shown black and white.
+        shape: height, width and channels.
+    """
+
+    low: float
+    high: float
+    shape: tuple[int, int, int]
+
+    @staticmethod
+    def of(facts: Facts) -> Shades:
+        """The full range of the data's kind; for reals, that of the rows at hand."""
+        schema, seen = facts.run.schema, facts.run.preparation
+        height, width, channels = schema.shape
+        low, high = 0.0, 1.0
+        if schema.kind == "integers" and seen.binarize is None:
+            # a dequantised value lies in [v, v + 1)
+            middle = 0.5 if seen.dequantize else 0.0
+            low, high = middle, (schema.levels or 256) - 1 + middle
+        elif schema.kind == "real" and seen.binarize is None and facts.part is not None:
+            low, high = float(facts.part.x.min()), float(facts.part.x.max())
+        return Shades(low, high if high > low else low + 1.0, (height, width, channels))
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Values [N, ...] as bytes [N, H, W, 1 or 3]: two channels show the first, four the first three."""
+        unit = np.clip((x.astype(np.float64) - self.low) / (self.high - self.low), 0, 1)
+        shades = np.rint(unit.reshape(-1, *self.shape) * 255).astype(np.uint8)
+        return shades[..., :3] if self.shape[2] >= 3 else shades[..., :1]
+
+
+def _cell(shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Height and width of one image on the page: whole multiples of its pixels, if it is not large."""
+    largest = max(shape[:2])
+    factor = max(CELL // largest, 1) if largest <= LARGEST else LARGEST / largest
+    return max(round(shape[0] * factor), 1), max(round(shape[1] * factor), 1)
+
+
+def columns(shape: tuple[int, int, int], most: int = 16) -> int:
+    """How many images stand side by side."""
+    return max(min(WIDTH // (_cell(shape)[1] + GAP), most), 3)
+
+
+def sheet(rows: list[np.ndarray], alt: str) -> Markup:
+    """Rows of images, each bytes [n, H, W, C], as one <img>; the gaps of 2 pixels are transparent."""
+    height, width = _cell((rows[0].shape[1], rows[0].shape[2], 1))
+    n = max(map(len, rows))
+    size = (n * (width + GAP) - GAP, len(rows) * (height + GAP) - GAP)
+    colour = rows[0].shape[-1] == 3
+    canvas = Image.new("RGBA" if colour else "LA", size)
+    for i, row in enumerate(rows):
+        for j, image in enumerate(row):
+            tile = Image.fromarray(image if colour else image[..., 0])
+            large = max(image.shape[:2]) > LARGEST
+            tile = tile.resize((width, height), Image.Resampling.BOX if large else Image.Resampling.NEAREST)
+            tile.putalpha(255)
+            canvas.paste(tile, (j * (width + GAP), i * (height + GAP)))
+    buffer = io.BytesIO()
+    canvas.save(buffer, "png", optimize=True)
+    code = base64.b64encode(buffer.getvalue()).decode()
+    return Markup('<img class="grid" src="data:image/png;base64,{}" width="{}" height="{}" alt="{}">').format(
+        code, *size, alt
+    )

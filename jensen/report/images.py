@@ -1,0 +1,204 @@
+"""Pictures of models of images: what goes in and comes out, what the prior makes, what lies between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import tasks
+from ..errors import JensenError
+from .facts import Facts, spread
+from .grids import Shades, columns, sheet
+from .panels import Panel
+
+__all__ = ["between", "component_means", "nearest", "prior_grid", "reconstructions", "samples", "traversals"]
+
+STEPS, PAIRS, FEATURES = 9, 6, 6
+BLOCKS = 2
+
+
+def _originals(facts: Facts, index: np.ndarray, shades: Shades) -> np.ndarray:
+    """Rows of the part as the model sees them: bits where it sees bits, else the data themselves."""
+    if facts.part is None:
+        return np.zeros((0, *shades.shape), np.uint8)
+    if facts.run.preparation.binarize is None:
+        return shades(facts.part.x[index])
+    batch = facts.part.rows.take(torch.as_tensor(index).to(facts.run.device))
+    return shades(facts.run.shaped(batch.x))
+
+
+def _seen(facts: Facts) -> str:
+    how = {"static": "once", "dynamic": "at random", "threshold": "at half the range"}.get(
+        facts.run.preparation.binarize or ""
+    )
+    return f" (binarised {how}, as the model sees them)" if how else ""
+
+
+def reconstructions(facts: Facts, shades: Shades) -> Panel | None:
+    """Data above what the model makes of them: a mean, and a sample."""
+    if facts.part is None or not facts.examples or facts.latent == "none":
+        return None
+    index = spread(len(facts.part.rows), columns(shades.shape))
+    rows = facts.part.rows.subset(torch.as_tensor(index).to(facts.run.device))
+    run, noise = facts.run, facts.stream("reconstructions")
+    mean = tasks.reconstruct(run.model, run.guide, rows)
+    drawn = tasks.reconstruct(run.model, run.guide, rows, sample=True, generator=noise)
+    content = [_originals(facts, index, shades), shades(run.shaped(mean)), shades(run.shaped(drawn))]
+    alt = f"{len(index)} held-out images in the top row, their mean reconstructions below, sampled ones at the bottom."
+    return Panel(
+        (sheet(content, alt),),
+        f"Top: rows that were not trained on{_seen(facts)}. Middle: the mean of p(x|z) at the mean of q(z|x). Bottom: "
+        "a sample of x with a sample of z, noise included. Means that all look alike would show a code that is ignored; "
+        "another class below than above, a code that is misread.",
+    )
+
+
+def nearest(facts: Facts, x: np.ndarray, shades: Shades, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For images [M, H, W, C] in shades, the row of `train` that is nearest and how far it is, in units of one pixel's range."""
+    flat = x.reshape(len(x), -1).astype(np.float32) / 255
+    best, where = np.full(len(x), np.inf, np.float32), np.zeros(len(x), np.int64)
+    for start in range(0, len(train), 4096):
+        other = shades(train[start : start + 4096]).reshape(-1, flat.shape[1]).astype(np.float32) / 255
+        square = (flat**2).sum(1)[:, None] - 2 * flat @ other.T + (other**2).sum(1)
+        found = square.argmin(1)
+        value = square[np.arange(len(x)), found]
+        better = value < best
+        best[better], where[better] = value[better], start + found[better]
+    return where, np.sqrt(np.maximum(best, 0))
+
+
+def _training(facts: Facts) -> np.ndarray | None:
+    if not facts.examples:
+        return None
+    try:
+        return facts.run.dataset().x[facts.run.split().train]
+    except JensenError:
+        return None
+
+
+def samples(facts: Facts, shades: Shades, numbers: dict[str, Any]) -> Panel | None:
+    """New images: means and samples of the same z, above the training datum that is nearest to the mean."""
+    if not facts.normalised:
+        return None
+    run, n = facts.run, columns(shades.shape)
+    only_noise = facts.latent == "none"
+    z, batch = run.model.simulate(BLOCKS * n, facts.stream("samples"))
+    drawn = shades(run.shaped(batch.x))
+    mean = drawn if only_noise else shades(run.shaped(tasks.decode(run.model, z)))
+    content, told = ([drawn] if only_noise else [mean, drawn]), []
+    told.append(
+        "Samples from the model."
+        if only_noise
+        else "Top: the mean of p(x|z) at z drawn from the prior. Below it: a sample of x at the same z."
+    )
+    train = _training(facts)
+    if train is not None:
+        where, distance = nearest(facts, mean, shades, train)
+        content.append(shades(train[where]))
+        numbers["nearest_training_row"] = _distances(facts, shades, train, distance)
+        told.append(f"Bottom: the training row that is nearest to {'it' if only_noise else 'the mean'}.")
+        told.append(_told(numbers["nearest_training_row"]))
+    told.append(
+        "Good samples look like data and differ from one another; pairs that are identical would mean memory, not learning."
+    )
+    blocks = [[row[i : i + n] for row in content] for i in range(0, BLOCKS * n, n)]
+    alt = f"{n} samples from the prior{', each above its nearest training row' if train is not None else ''}."
+    return Panel(tuple(sheet(block, alt) for block in blocks), " ".join(told))
+
+
+def _distances(facts: Facts, shades: Shades, train: np.ndarray, distance: np.ndarray) -> dict[str, float]:
+    found = {"samples": float(np.median(distance))}
+    if facts.part is not None:
+        some = shades(facts.part.x[spread(len(facts.part.x), 200)])
+        found["held_out_rows"] = float(np.median(nearest(facts, some, shades, train)[1]))
+    return found
+
+
+def _told(distance: dict[str, float]) -> str:
+    """Both medians, where both are known."""
+    if "held_out_rows" not in distance:
+        return ""
+    return (
+        f"Median distance to the nearest training row (Euclidean, pixels from 0 to 1): {distance['samples']:.2f} for these, "
+        f"{distance['held_out_rows']:.2f} for rows that were not trained on."
+    )
+
+
+def between(facts: Facts, shades: Shades) -> Panel | None:
+    """Straight lines in latent space between pairs of data."""
+    if facts.codes is None or facts.latent != "features" or not facts.examples or len(facts.codes) < 2:
+        return None
+    order = spread(len(facts.codes), 4 * PAIRS)
+    a, b = order[: len(order) // 2], order[len(order) // 2 :][: len(order) // 2]
+    if facts.labels is not None:
+        labels = facts.labels
+        keep = [i for i in range(len(a)) if labels[a[i]] != labels[b[i]]] or list(range(len(a)))
+        a, b = a[keep], b[keep]
+    a, b = a[:PAIRS], b[:PAIRS]
+    codes = torch.as_tensor(facts.codes, dtype=facts.run.dtype, device=facts.run.device)
+    x = tasks.interpolate(facts.run.model, codes[a], codes[b], STEPS)
+    steps = shades(facts.run.shaped(x.flatten(0, 1))).reshape(STEPS, len(a), *_pixels(shades))
+    index = facts.index(len(codes)).cpu().numpy()
+    left, right = _originals(facts, index[a], shades), _originals(facts, index[b], shades)
+    rows = [np.concatenate([left[i : i + 1], steps[:, i], right[i : i + 1]]) for i in range(len(a))]
+    return Panel(
+        (sheet(rows, f"{len(a)} rows of images that change step by step from one held-out image to another."),),
+        "Far left and far right: held-out images. Between them: the mean of p(x|z) along the straight line from one code "
+        "to the other. Every step should look like data; a blur of both ends in the middle shows a hole between them.",
+    )
+
+
+def _pixels(shades: Shades) -> tuple[int, int, int]:
+    height, width, channels = shades.shape
+    return height, width, 3 if channels >= 3 else 1
+
+
+def traversals(facts: Facts, shades: Shades) -> Panel | None:
+    """What each of the strongest features changes."""
+    if facts.rates is None or len(facts.rates) < 3:
+        return None
+    model, top = facts.run.model, np.argsort(-facts.rates)[:FEATURES]
+    centre = model.prior().mean
+    z = centre.expand(len(top), STEPS, -1).clone()
+    for i, feature in enumerate(top):
+        z[i, :, feature] += torch.linspace(-2.5, 2.5, STEPS, dtype=z.dtype, device=z.device)
+    x = shades(facts.run.shaped(tasks.decode(model, z.flatten(0, 1)))).reshape(len(top), STEPS, *_pixels(shades))
+    names = ", ".join(str(int(i) + 1) for i in top)
+    return Panel(
+        (sheet(list(x), f"One row for each of the features {names}: the decoded image as that feature alone moves."),),
+        f"Features {names}, from the top, strongest first: each moves alone from -2.5 to 2.5 about the prior's mean, the "
+        "others stay there. A row without change belongs to a feature that the decoder ignores there.",
+    )
+
+
+def prior_grid(facts: Facts, shades: Shades) -> Panel | None:
+    """For two features, the plane itself."""
+    if facts.latent != "features" or facts.run.model.latent != 2 or not facts.normalised:
+        return None
+    try:
+        x = tasks.prior_grid(facts.run.model, 15)
+    except JensenError:
+        return None
+    images = shades(facts.run.shaped(x.flatten(0, 1))).reshape(15, 15, *_pixels(shades))
+    return Panel(
+        (sheet(list(images), "A grid of 15 by 15 decoded images over the two latent features."),),
+        "The mean of p(x|z) over the plane: feature 1 grows to the right and feature 2 upwards, in steps of equal "
+        "probability under the prior. Neighbours should differ little, and every place should look like data.",
+    )
+
+
+def component_means(facts: Facts, shades: Shades) -> Panel | None:
+    """The mean image of each component of a mixture, heaviest first."""
+    if facts.weights is None:
+        return None
+    order, n = np.argsort(-facts.weights)[: 4 * columns(shades.shape)], columns(shades.shape)
+    eye = torch.eye(len(facts.weights), dtype=facts.run.dtype, device=facts.run.device)[order.copy()]
+    means = shades(facts.run.shaped(tasks.decode(facts.run.model, eye)))
+    rows = [means[i : i + n] for i in range(0, len(means), n)]
+    return Panel(
+        (sheet(rows, f"The mean images of {len(means)} components, heaviest first."),),
+        "The mean of each component, heaviest first. Components that look alike share one cluster; one that looks like "
+        "noise, or like a single training image, has too few data.",
+    )

@@ -1,0 +1,226 @@
+"""Pictures of the latent space, of components, and of training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Circle
+from torch.distributions import Independent, Normal
+
+from .facts import Facts
+from .figures import COLOURS, GRID, INK, MARKERS, PAGE, SOFT, TEXTS, bars, clean, draw, lines
+from .panels import Panel
+
+__all__ = ["component_weights", "curves", "latent_map", "rates"]
+
+GLYPHS = 600  # points that are drawn as the name of their class
+POINTS = 1500
+SPREAD = "Circles: one and two standard deviations of the prior; the cloud should fill them. "
+
+
+def curves(facts: Facts) -> Panel | None:
+    """The bound, and its two parts, over epochs."""
+    if len(facts.epochs) < 2:
+        return None
+    kept = facts.kept["epoch"] if facts.stopped and facts.kept else None
+    titles = {
+        "bound": "bound on log p(x), nats per datum",
+        "distortion": "distortion, nats per datum",
+        "rate": "rate, nats per datum",
+    }
+    exact = facts.run.guide.is_exact
+    bodies = []
+    for key in titles:
+        found = _series(facts, key)
+        if not found or (key == "rate" and facts.latent == "none"):
+            continue
+        title = "log p(x), nats per datum" if key == "bound" and exact else titles[key]
+
+        def paint(axes: Axes, found: Any = found, title: str = title) -> None:
+            lines(axes, found, kept=kept)
+            axes.set_title(title, loc="left")
+
+        ends = ", ".join(f"{name} ends at {y[-1]:.2f}" for name, (_, y) in found.items())
+        bodies.append(
+            draw(f"curve-{key}", f"{title.split(',')[0]} over epochs: {ends} nats per datum.", paint, 335, 260)
+        )
+    caption = (
+        "Averages over each epoch, in the data's own units; the first epochs may lie outside the range. The validation "
+        "curve should follow the training curve; one that turns back while the other goes on shows over-fitting. The "
+        "bound is minus the sum of distortion and rate: a rate near 0 would show a code that is ignored."
+    )
+    if not facts.normalised:
+        caption = (
+            "Averages over each epoch. A validation curve that turns up while training goes down shows over-fitting."
+        )
+    return Panel(tuple(bodies), caption)
+
+
+def _series(facts: Facts, key: str) -> dict[str, tuple[list[float], list[float]]]:
+    found = {}
+    for part, name in (("train", "training"), ("valid", "validation")):
+        pairs = [(e["epoch"], e[part][key]) for e in facts.epochs if e[part] is not None and e[part][key] is not None]
+        if pairs:
+            found[name] = ([p[0] for p in pairs], [p[1] for p in pairs])
+    return found
+
+
+def rates(facts: Facts) -> Panel | None:
+    """How many nats each feature carries, most first."""
+    if facts.rates is None or facts.active is None or len(facts.rates) < 2:
+        return None
+    order = np.argsort(-facts.rates)
+    values, strong = facts.rates[order], facts.active[order]
+
+    def paint(axes: Axes) -> None:
+        bars(axes, values, [str(i + 1) for i in order], strong, "rate, nats per datum")
+        axes.set_xlabel("latent feature, strongest first")
+
+    inactive = int((~strong).sum())
+    alt = (
+        f"Rate per latent feature, from {values[0]:.2f} down to {values[-1]:.2f} nats; {int(strong.sum())} are active."
+    )
+    hollow = f"; the hollow ones ({inactive}) are not" if inactive else ""
+    return Panel(
+        (draw("rates", alt, paint, 500, 260),),
+        f"{int(strong.sum())} of {len(strong)} features are active: the mean of q(z|x) varies over data by more than "
+        f"0.01{hollow}. One feature that carries nearly all, or none that carries anything, would be bad.",
+    )
+
+
+def component_weights(facts: Facts) -> Panel | None:
+    """How the mixture shares the data out, most first."""
+    if facts.weights is None or len(facts.weights) < 2:
+        return None
+    order = np.argsort(-facts.weights)
+    values = facts.weights[order]
+
+    def paint(axes: Axes) -> None:
+        bars(axes, values, [str(i + 1) for i in order], np.ones(len(values), bool), "weight")
+        axes.axhline(1 / len(values), color=SOFT, linewidth=1, linestyle=":")
+        axes.set_xlabel("component, heaviest first")
+
+    alt = f"Weights of {len(values)} components, from {values[0]:.3f} down to {values[-1]:.3f}."
+    return Panel(
+        (draw("weights", alt, paint, 500, 260),),
+        f"In effect {facts.components:.1f} components (the exponential of the weights' entropy). Dotted: an equal share. "
+        "Weights near 0 are components that hold next to nothing.",
+    )
+
+
+def latent_map(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
+    """Where held-out data lie in latent space."""
+    codes = facts.codes
+    if codes is None or facts.latent != "features" or len(codes) < 3:
+        return None
+    if codes.shape[1] == 1:
+        return _line(facts, codes[:, 0])
+    points, names, how, circles = _plane(facts, codes, numbers)
+    style, key = _styles(facts)
+
+    def paint(axes: Axes) -> None:
+        _scatter(axes, facts, points, style)
+        if circles is not None:
+            for r in (1, 2):
+                axes.add_patch(Circle((0, 0), r, fill=False, edgecolor=SOFT, linewidth=1.2))
+                box = {"facecolor": PAGE, "edgecolor": "none", "pad": 1, "alpha": 0.8}
+                axes.annotate(f"{r} s.d.", (0, r), ha="center", va="center", color=SOFT, bbox=box)
+        low, high = _limits(points, circles is not None)
+        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel=names[0], ylabel=names[1])
+        axes.set_aspect("equal", adjustable="box")
+
+    told = (
+        SPREAD + "Points far outside, or empty places inside, are codes that samples and data do not share. "
+        if circles is not None
+        else ""
+    )
+    classes = f"{key} Classes that lie apart were told apart without labels. " if key else ""
+    alt = f"Map of {len(points)} held-out data in latent space{', by class' if key else ''}."
+    return Panel(
+        (draw("map", alt, paint, 500, 480),),
+        f"Means of q(z|x) of {len(points):,} held-out rows: {how} {classes}{told}".strip(),
+    )
+
+
+def _limits(points: np.ndarray, circles: bool) -> tuple[np.ndarray, np.ndarray]:
+    """What the map shows: nearly all points, and the prior's circles; neither side is much the longer."""
+    middle = np.median(points, 0)
+    low, high = np.quantile(points, 0.002, axis=0), np.quantile(points, 0.998, axis=0)
+    low, high = (np.minimum(low, -2.3), np.maximum(high, 2.3)) if circles else (low, high)
+    pad = 0.05 * (high - low)
+    short = 0.3 * (high - low).max()
+    return np.minimum(low - pad, middle - short), np.maximum(high + pad, middle + short)
+
+
+def _plane(
+    facts: Facts, codes: np.ndarray, numbers: dict[str, Any]
+) -> tuple[np.ndarray, tuple[str, str], str, np.ndarray | None]:
+    """Two coordinates of the codes, their names, what they are, and the prior's scales if circles mean something."""
+    prior = facts.run.model.prior()
+    gaussian = isinstance(prior, Independent) and isinstance(prior.base_dist, Normal)
+    standard = gaussian and not prior.mean.any() and bool((prior.stddev == 1).all())
+    circles = np.ones(2) if standard and facts.normalised else None
+    z = codes.shape[1]
+    if z == 2:
+        return codes, ("latent feature 1", "latent feature 2"), "both latent features.", circles
+    if facts.rates is not None:
+        i, j = (int(k) for k in np.argsort(-facts.rates)[:2])
+        numbers["mapped_features"] = [i + 1, j + 1]
+        how = f"the two of {z} features with the highest rates, {i + 1} and {j + 1}."
+        return codes[:, [i, j]], (f"latent feature {i + 1}", f"latent feature {j + 1}"), how, circles
+    centred = codes - codes.mean(0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    share = float((s[:2] ** 2).sum() / max((s**2).sum(), 1e-300))
+    numbers["map_share_of_variance"] = share
+    how = f"their first two principal components, with {share:.0%} of the variance of the {z} features."
+    return u[:, :2] * s[:2], ("principal component 1", "principal component 2"), how, None
+
+
+def _styles(facts: Facts) -> tuple[dict[str, tuple[str, str]], str]:
+    """Colour and marker of each class, and how to read them; nothing where there are no labels or too many."""
+    if facts.labels is None:
+        return {}, ""
+    classes = sorted(set(facts.labels.tolist()), key=lambda c: (len(c), c))
+    short = max(map(len, classes)) <= 2 and len(classes) <= 36
+    if not short and len(classes) > len(MARKERS):
+        return {}, ""
+    styles = {c: ((TEXTS if short else COLOURS)[i % 6], "" if short else MARKERS[i]) for i, c in enumerate(classes)}
+    return styles, "Each point is its class." if short else "Each class has its marker, and its name at its middle."
+
+
+def _scatter(axes: Axes, facts: Facts, points: np.ndarray, style: dict[str, tuple[str, str]]) -> None:
+    if facts.labels is None or not style:
+        shown = points[:POINTS]
+        axes.plot(shown[:, 0], shown[:, 1], "o", color=COLOURS[0], markersize=4, alpha=0.6, markeredgewidth=0)
+        return
+    for name, (colour, marker) in style.items():
+        mine = points[facts.labels == name]
+        if not marker:
+            for x, y in mine[: max(GLYPHS // len(style), 20)]:
+                axes.text(
+                    x, y, name, color=colour, ha="center", va="center", weight="bold", clip_on=True, fontsize=11.5
+                )
+            continue
+        axes.plot(mine[:, 0], mine[:, 1], marker, color=colour, markersize=5, alpha=0.7, markeredgewidth=0)
+        box = {"facecolor": PAGE, "edgecolor": GRID, "boxstyle": "round,pad=0.2", "alpha": 0.9}
+        axes.annotate(clean(name), np.median(mine, 0), ha="center", va="center", color=INK, weight="bold", bbox=box)
+
+
+def _line(facts: Facts, codes: np.ndarray) -> Panel:
+    """One feature: a histogram of the codes, beside the density of the prior."""
+
+    def paint(axes: Axes) -> None:
+        axes.hist(codes, bins=40, density=True, color=COLOURS[0], alpha=0.6)
+        if facts.normalised:
+            grid = np.linspace(-3.5, 3.5, 141)
+            axes.plot(grid, np.exp(-0.5 * grid**2) / np.sqrt(2 * np.pi), color=INK, linewidth=1.5)
+            axes.annotate("standard normal", (0.8, 0.29), (6, 0), textcoords="offset points")
+        axes.set(xlabel="latent feature 1", ylabel="density")
+
+    return Panel(
+        (draw("map", f"Histogram of the codes of {len(codes)} held-out rows.", paint, 520, 300),),
+        f"Means of q(z|x) of {len(codes):,} held-out rows{', beside the prior' if facts.normalised else ''}. Codes far "
+        "outside the prior, or in one heap, would be bad.",
+    )

@@ -1,0 +1,149 @@
+"""The page as a whole: sections in the order in which they are asked for, and every number once more as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ..runfiles import write_atomic
+from ..runs import Run
+from . import images, latents, tables
+from .facts import Facts, gather
+from .findings import Finding, findings
+from .grids import Shades
+from .panels import Panel, Section
+from .settings import estimates, model_parts, settings
+from .words import data_name, headline, model_name, model_sentence
+
+__all__ = ["write"]
+
+HERE = Path(__file__).parent
+
+
+def write(run: Run, path: Path | None = None, *, examples: bool = True) -> Path:
+    """Write the report of a run: one HTML file that needs nothing else, and asks no network for anything.
+
+    Numbers come from evaluation.json; where there is none, the report evaluates at most 1,000 rows with K = 1000 and
+    says so. Nothing is trained, and nothing else is written.
+
+    Args:
+        run: see `jensen.load`.
+        path: where to; by default report.html in the run's folder.
+        examples: whether the page may show data; without, originals, reconstructions and neighbours are left out.
+
+    Returns:
+        Where it was written.
+
+    Raises:
+        CorruptRunError: evaluation.json or metrics.jsonl is damaged.
+        UsageError: the file cannot be written.
+    """
+    path = run.path / "report.html" if path is None else Path(path)
+    write_atomic(path, _render(gather(run, examples)).encode())
+    return path
+
+
+def _render(facts: Facts) -> str:
+    found = findings(facts)
+    numbers: dict[str, Any] = {}
+    sections = [s for s in _sections(facts, numbers) if not s.is_empty]
+    sentence = headline(facts, [f.short for f in found if f.level == "alarm"])
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("template.html").render(
+        title=f"{model_name(facts)[:1].upper()}{model_name(facts)[1:]} on {data_name(facts)}",
+        headline=sentence,
+        findings=found,
+        model=model_sentence(facts),
+        sentence=facts.run.sentence,
+        parts=model_parts(facts),
+        estimates=estimates(facts),
+        reading=_reading(facts),
+        examples=facts.examples,
+        sections=sections,
+        settings=settings(facts),
+        numbers=_json(_numbers(facts, sentence, found) | numbers),
+    )
+
+
+def _sections(facts: Facts, numbers: dict[str, Any]) -> list[Section]:
+    pictures = _of_images if facts.run.schema.is_image else _of_tables
+    return [Section("Training", _some(latents.curves(facts))), *pictures(facts, numbers)]
+
+
+def _of_images(facts: Facts, numbers: dict[str, Any]) -> list[Section]:
+    shades = Shades.of(facts)
+    space = (latents.latent_map(facts, numbers), latents.rates(facts), images.prior_grid(facts, shades))
+    return [
+        Section("Reconstructions", _some(images.reconstructions(facts, shades))),
+        Section("Samples", _some(images.samples(facts, shades, numbers))),
+        Section("Components", _some(images.component_means(facts, shades), latents.component_weights(facts))),
+        Section("Latent space", _some(*space, images.traversals(facts, shades), images.between(facts, shades))),
+    ]
+
+
+def _of_tables(facts: Facts, numbers: dict[str, Any]) -> list[Section]:
+    drawn = tables.drawn_rows(facts)
+    columns = (tables.distributions(facts, drawn), tables.correlations(facts, drawn, numbers))
+    means = tables.component_table(facts)
+    return [
+        Section("Columns, in data and in samples", _some(*columns)),
+        Section("Reconstructions", _some(tables.returns(facts, numbers))),
+        Section("Components", _some(latents.component_weights(facts)), (means,) if means else ()),
+        Section("Latent space", _some(latents.latent_map(facts, numbers), latents.rates(facts))),
+    ]
+
+
+def _some(*panels: Panel | None) -> tuple[Panel, ...]:
+    return tuple(p for p in panels if p is not None)
+
+
+def _reading(facts: Facts) -> str:
+    """How to read the table of estimates."""
+    e = facts.evaluation
+    if e is None:
+        return "There is no evaluation.json, and the data are not at hand: jensen evaluate RUN DATA gives the number."
+    told = (
+        "From evaluation.json."
+        if facts.stored
+        else "There was no evaluation.json, so the report evaluated by itself and kept nothing."
+    )
+    if e["kind"] == "exact":
+        return f"{told} This is log p(x) itself, not a bound."
+    if e["kind"] == "stochastic lower bound":
+        return (
+            f"{told} The truth is higher, in expectation: the bound rises to log p(x) with K. An effective sample size (ESS, "
+            "median over data) of tens or more says that it is tight; one near 1 says that little is known."
+        )
+    return told
+
+
+def _numbers(facts: Facts, sentence: str, found: list[Finding]) -> dict[str, Any]:
+    def plain(values: Any) -> Any:
+        return None if values is None else values.tolist()
+
+    return {
+        "headline": sentence,
+        "findings": [{"level": f.level, "short": f.short, "text": f.text} for f in found],
+        "evaluation": facts.evaluation,
+        "training": {"epochs": facts.epochs, "stopped": facts.stopped, "units": "nats per datum"},
+        "latent": {
+            "rate_per_feature": plain(facts.rates),
+            "active": plain(facts.active),
+            "weights": plain(facts.weights),
+            "effective_components": facts.components,
+        },
+        "parameters": facts.parameters,
+        "split": facts.run.spec["split"]["sizes"],
+    }
+
+
+def _json(content: dict[str, Any]) -> Markup:
+    """JSON that cannot end the element that it stands in."""
+    text = msgspec.json.encode(content).decode()
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))  # noqa: S704 (escaped here)

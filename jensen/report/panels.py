@@ -1,0 +1,53 @@
+"""What the page is made of: sections of tables and of pictures with captions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+__all__ = ["Panel", "Section", "Table"]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Pictures with one caption.
+
+    Attributes:
+        bodies: <svg> or <img>, each with its own alternative text.
+        caption: what is seen, what to look for, and what would be bad.
+    """
+
+    bodies: tuple[Markup, ...]
+    caption: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text in cells; all columns but the first, and those named in `words`, are numbers.
+
+    Attributes:
+        head: names of the columns.
+        rows: as many cells each.
+        words: indices of the columns that hold text.
+        caption: what the table says.
+    """
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: tuple[int, ...] = ()
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what is under it."""
+
+    title: str
+    panels: tuple[Panel, ...] = ()
+    tables: tuple[Table, ...] = ()
+    text: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.panels or self.tables or self.text)

@@ -1,0 +1,113 @@
+"""The tables of a report: the estimates with their kinds, the model's parts, data and settings."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .facts import Facts
+from .panels import Table
+from .words import data_name, digits, sign
+
+__all__ = ["estimates", "model_parts", "settings"]
+
+
+def _told(value: float | None, places: int) -> str:
+    return "" if value is None else f"{value:,.{places}f}"
+
+
+def estimates(facts: Facts) -> Table | None:
+    """Each number with what kind of number it is and how sure it is."""
+    e = facts.evaluation
+    if e is None:
+        return None
+    if e["log_px"] is None:
+        return _table(facts, [_row("distortion", _told(e.get("distortion"), 2))])
+    places = min(digits(e["stderr"]) + 1, 6)
+    k = "" if e["k"] is None else f"{e['k']:,}"
+    ess = "" if e.get("ess") is None else f"{e['ess']:,.0f}" if e["ess"] >= 100 else f"{e['ess']:.1f}"
+    mc = f"{e['stderr_mc']:.2g}" if e.get("stderr_mc") else ""
+    mark = sign(e["kind"])
+    name = "log p(x)" if mark == "=" else f"log p(x) {mark}"
+    rows = [(name, _told(e["log_px"], places), _told(e["stderr"], places), mc, k, ess, e["kind"])]
+    rows += _parts(facts, e, places)
+    if e.get("bits_per_dim") is not None:
+        bound = {"≥": "stochastic upper bound" if "stochastic" in e["kind"] else "upper bound"}.get(mark, e["kind"])
+        error = None if not e["stderr"] else e["stderr"] / (facts.run.schema.size * math.log(2))
+        places = max(digits(error), 2)
+        rows.append(_row("bits per dimension", _told(e["bits_per_dim"], places), _told(error, places), bound))
+    if e.get("quadrature_error") is not None:
+        rows.append(_row("largest error of quadrature", f"{e['quadrature_error']:.2g}"))
+    return _table(facts, rows)
+
+
+def _row(name: str, value: str, error: str = "", kind: str = "") -> tuple[str, ...]:
+    return (name, value, error, "", "", "", kind)
+
+
+def _table(facts: Facts, rows: list[tuple[str, ...]]) -> Table:
+    e = facts.evaluation or {}
+    weights = " Averaged weights." if e.get("weights") == "averaged" else ""
+    data = str(e.get("data", "")).replace(facts.run.spec["data"]["name"], data_name(facts)) or "rows"
+    about = f"{data[:1].upper()}{data[1:]}; {e.get('prepared', '')}; seed {e.get('seed', 0)}.{weights}"
+    head = ("nats per datum", "value", "± over data", "± Monte Carlo", "K", "ESS", "kind")
+    return Table(head, tuple(rows), (6,), about)
+
+
+def _parts(facts: Facts, e: dict[str, Any], places: int) -> list[tuple[str, ...]]:
+    """The ELBO and what it is made of, where there is a latent."""
+    if e.get("elbo") is None or facts.latent == "none":
+        return []
+    exact = e["kind"] == "exact"
+    rows = [_row("ELBO", _told(e["elbo"], places), kind="exact" if exact else "stochastic lower bound")]
+    if not exact:
+        rows.append(
+            _row("log p(x) - ELBO", _told(e["log_px"] - e["elbo"], places), kind="the gap, as far as it was measured")
+        )
+    return [*rows, _row("distortion", _told(e["distortion"], places)), _row("rate", _told(e["rate"], places))]
+
+
+def model_parts(facts: Facts) -> Table:
+    """Prior, likelihood, guide and objective, each with what it is."""
+    run = facts.run
+    player = run.spec["players"][0]
+    named = {"x": run.model.likelihood.phrase, "q": run.guide.phrase}
+    rows = [("prior p(z)", run.model.prior.phrase), ("likelihood p(x|z)", named["x"]), ("guide q(z|x)", named["q"])]
+    rows = rows if facts.latent != "none" else [("density p(x)", named["x"])]
+    how = run.sentence.rpartition(" by ")[2]
+    rows += [("maximised", f"{player['objective']}, by {how}"), ("trained numbers", f"{facts.parameters:,}")]
+    return Table(("part", "what it is"), tuple(rows), (1,))
+
+
+def settings(facts: Facts) -> list[Table]:
+    """Everything that a colleague would ask for."""
+    spec, run = facts.run.spec, facts.run
+    data, split = spec["data"], spec["split"]
+    shape = " x ".join(map(str, run.schema.shape))
+    levels = f", {run.schema.levels} levels" if run.schema.levels else ""
+    about = {
+        "name": data["name"],
+        "rows": f"{data['n']:,}",
+        "one datum": f"{shape} {run.schema.kind}{levels}",
+        "preparation": run.preparation.describe(run.schema),
+        "SHA-256": data["sha256"],
+        **{f"{part} rows": f"{n:,}" for part, n in split["sizes"].items() if n},
+        **({"test file": f"{split['test']['n']:,} rows, SHA-256 {split['test']['sha256']}"} if split["test"] else {}),
+        "split seed": split["seed"],
+        **{f"{part} rows that repeat a training row": n for part, n in split["duplicates_of_training_rows"].items()},
+    }
+    command = {k: v for k, v in spec["command"].items() if v is not None}
+    made = {**spec["choices"], **(facts.stopped or {}), "weights": run.weights}
+    made.pop("event", None)
+    tables = [_plain("data", about), _plain("option", command), _plain("engine", made)]
+    return [*tables, _plain("version", {"jensen": spec["jensen"], **spec["versions"]})]
+
+
+def _plain(name: str, content: dict[str, Any]) -> Table:
+    return Table((name, "value"), tuple((str(k), _value(v)) for k, v in content.items()), (1,))
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_value, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,172 @@
+"""Pictures of models of tables: columns of data beside columns of samples, and what comes back through the code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+
+from .. import tasks
+from .facts import Facts, spread
+from .figures import COLOURS, INK, SOFT, clean, draw
+from .panels import Panel, Table
+
+__all__ = ["component_table", "correlations", "distributions", "drawn_rows", "returns"]
+
+COLUMNS, PAIRED = 6, 40
+ROWS = 2000
+DOTS = 400
+
+
+def column_names(facts: Facts) -> list[str]:
+    """As in the file, or numbered from 1."""
+    names = facts.run.schema.names
+    return [clean(n) for n in names] if names else [f"column {i + 1}" for i in range(facts.run.schema.size)]
+
+
+def drawn_rows(facts: Facts) -> np.ndarray | None:
+    """Samples [M, D] in the data's own units; None where the prior plays no part. A dequantised value is in the middle."""
+    if not facts.normalised:
+        return None
+    found = facts.run.sample(ROWS, seed=0).reshape(ROWS, -1).astype(np.float64)
+    return found - 0.5 if facts.run.preparation.dequantize else found
+
+
+def _data(facts: Facts) -> np.ndarray | None:
+    if facts.part is None:
+        return None
+    index = spread(len(facts.part.x), ROWS)
+    if facts.run.preparation.binarize is not None:
+        return facts.part.rows.take(torch.as_tensor(index).to(facts.run.device)).x.double().cpu().numpy()
+    return facts.part.x[index].astype(np.float64)
+
+
+def _bins(facts: Facts, values: np.ndarray, other: np.ndarray | None) -> np.ndarray:
+    levels = 2 if facts.run.seen.kind == "binary" else facts.run.schema.levels
+    if levels is not None and levels <= 40:
+        return np.arange(levels + 1) - 0.5
+    both = values if other is None else np.concatenate([values, other])
+    low, high = np.quantile(both, [0.002, 0.998])
+    return np.linspace(low, high if high > low else low + 1, 31)
+
+
+def distributions(facts: Facts, drawn: np.ndarray | None) -> Panel | None:
+    """A histogram per column: data, and samples."""
+    data = _data(facts)
+    if data is None or drawn is None:
+        return None
+    names, bodies = column_names(facts), []
+    for j in range(min(COLUMNS, data.shape[1])):
+
+        def paint(axes: Axes, j: int = j) -> None:
+            bins = _bins(facts, data[:, j], drawn[:, j])
+            axes.hist(np.clip(data[:, j], bins[0], bins[-1]), bins=bins, density=True, color=SOFT, alpha=0.45)
+            axes.hist(
+                np.clip(drawn[:, j], bins[0], bins[-1]),
+                bins=bins,
+                density=True,
+                histtype="step",
+                color=COLOURS[0],
+                linewidth=2,
+            )
+            axes.set_title(names[j], loc="left")
+            axes.set_yticks([])
+            axes.locator_params(axis="x", nbins=5)
+            axes.grid(visible=False)
+
+        alt = f"{names[j]}: data have mean {data[:, j].mean():.3g} and s.d. {data[:, j].std():.3g}, samples {drawn[:, j].mean():.3g} and {drawn[:, j].std():.3g}."
+        bodies.append(draw(f"column-{j}", alt, paint, 300, 210))
+    return Panel(
+        tuple(bodies),
+        f"{_which(facts)} Filled grey: {len(data):,} held-out rows. Blue outline: {len(drawn):,} samples from the model. They "
+        "should agree; an outline that is too wide, or that misses a peak or a spike, is what the model has not learned.",
+    )
+
+
+def _which(facts: Facts) -> str:
+    d = facts.run.schema.size
+    return f"The first {COLUMNS} of {d} columns." if d > COLUMNS else ("Each column." if d > 1 else "The column.")
+
+
+def correlations(facts: Facts, drawn: np.ndarray | None, numbers: dict[str, Any]) -> Panel | None:
+    """Correlation of each pair of columns, in data and in samples."""
+    data = _data(facts)
+    if data is None or drawn is None or len(data) < 3:
+        return None
+    varied = [j for j in range(min(data.shape[1], PAIRED)) if data[:, j].std() > 0 and drawn[:, j].std() > 0]
+    if len(varied) < 2:
+        return None
+    upper = np.triu_indices(len(varied), 1)
+    a, b = (np.corrcoef(x[:, varied].T)[upper] for x in (data, drawn))
+    off = float(np.abs(a - b).mean())
+    numbers["correlation_error"] = off
+
+    def paint(axes: Axes) -> None:
+        axes.plot([-1, 1], [-1, 1], color=SOFT, linewidth=1)
+        axes.plot(a, b, "o", color=COLOURS[0], markersize=5, alpha=0.7, markeredgewidth=0)
+        axes.set(xlim=(-1.04, 1.04), ylim=(-1.04, 1.04), xlabel="correlation in held-out rows", ylabel="in samples")
+        axes.set_aspect("equal")
+
+    return Panel(
+        (
+            draw(
+                "correlations",
+                f"Correlations of {len(a)} pairs of columns; samples are off by {off:.3f} on average.",
+                paint,
+                400,
+                380,
+            ),
+        ),
+        f"Each of {len(a):,} pairs of columns once. On the line, samples are as correlated as data are; they are off by "
+        f"{off:.3f} on average. Points along the horizontal at 0 would be relations that the model has missed.",
+    )
+
+
+def returns(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
+    """Each column against what comes back through the code."""
+    data = _data(facts)
+    if data is None or not facts.examples or facts.latent == "none" or facts.part is None:
+        return None
+    index = spread(len(data), DOTS)
+    rows = facts.part.rows.subset(facts.index(ROWS)[torch.as_tensor(index).to(facts.run.device)])
+    back = facts.run.shaped(tasks.reconstruct(facts.run.model, facts.run.guide, rows)).reshape(len(index), -1)
+    x = data[index]
+    names, bodies, explained = column_names(facts), [], {}
+    for j in range(min(COLUMNS, x.shape[1])):
+        share = 1 - float(((x[:, j] - back[:, j]) ** 2).mean() / max(float(x[:, j].var()), 1e-300))
+        share = share if x[:, j].std() > 0 else float("nan")
+        explained[str(j + 1)] = share
+
+        def paint(axes: Axes, j: int = j, share: float = share) -> None:
+            low, high = np.quantile(np.concatenate([x[:, j], back[:, j]]), [0.002, 0.998])
+            axes.plot([low, high], [low, high], color=INK, linewidth=1)
+            axes.plot(x[:, j], back[:, j], "o", color=COLOURS[0], markersize=3.5, alpha=0.5, markeredgewidth=0)
+            axes.set_title(f"{names[j]}: R² = {share:.2f}", loc="left")
+            axes.locator_params(nbins=4)
+
+        bodies.append(
+            draw(f"return-{j}", f"{names[j]}: reconstruction against data, R squared {share:.2f}.", paint, 300, 260)
+        )
+    numbers["explained_by_column"] = explained
+    return Panel(
+        tuple(bodies),
+        f"{_which(facts)} Across: held-out data. Up: the mean of p(x|z) at the mean of q(z|x). On the line, the code holds the "
+        "column; a flat cloud (R² near 0) is a column that is left to noise.",
+    )
+
+
+def component_table(facts: Facts) -> Table | None:
+    """The means of the heaviest components."""
+    if facts.weights is None:
+        return None
+    order = np.argsort(-facts.weights)[:12]
+    eye = torch.eye(len(facts.weights), dtype=facts.run.dtype, device=facts.run.device)[order.copy()]
+    means = facts.run.shaped(tasks.decode(facts.run.model, eye)).reshape(len(order), -1)
+    head = ("component", "weight", *column_names(facts)[:12])
+    rows = tuple(
+        (str(i + 1), f"{facts.weights[i]:.3f}", *(f"{v:.4g}" for v in m[:12]))
+        for i, m in zip(order, means, strict=True)
+    )
+    return Table(head, rows, caption="Means of the components, heaviest first, in the data's own units.")

@@ -1,0 +1,127 @@
+"""Numbers and names in words: the headline, the model, and how to write a count."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from ..evaluate.estimate import format_nats
+from .facts import Facts
+
+__all__ = [
+    "article",
+    "count",
+    "data_name",
+    "digits",
+    "headline",
+    "model_name",
+    "model_sentence",
+    "result",
+    "rows",
+    "sign",
+]
+
+NAMES = {
+    "vae": "VAE",
+    "beta-vae": "beta-VAE",
+    "iwae": "importance-weighted autoencoder",
+    "autoencoder": "plain autoencoder",
+    "ppca": "probabilistic PCA model",
+    "factor-analysis": "factor analysis model",
+    "gaussian": "diagonal Gaussian",
+    "gmm": "Gaussian mixture",
+}
+SIGNS = {"stochastic lower bound": "≥", "lower bound": "≥", "stochastic upper bound": "≤", "quadrature": "≈"}
+
+
+def count(n: int, noun: str) -> str:
+    """A number and its noun.
+
+    Example:
+        >>> count(1, "row"), count(1797, "row")
+        ('1 row', '1,797 rows')
+    """
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def article(words: str) -> str:
+    """The words with "A" or "An" before them.
+
+    Example:
+        >>> article("8-feature VAE"), article("16-feature VAE")
+        ('An 8-feature VAE', 'A 16-feature VAE')
+    """
+    vowel = words[:1].lower() in "aei" or words.startswith("8") or words.split("-")[0] in ("11", "18")
+    return f"{'An' if vowel else 'A'} {words}"
+
+
+def digits(stderr: float | None) -> int:
+    """Digits after the point that a standard error supports."""
+    if not stderr or not math.isfinite(stderr):
+        return 2
+    return min(max(0, -math.floor(math.log10(stderr) + 1e-9)), 6)
+
+
+def sign(kind: str) -> str:
+    """What stands between log p(x) and a number of this kind."""
+    return SIGNS.get(kind, "=")
+
+
+def data_name(facts: Facts) -> str:
+    """The name of the data, without the folder that they are in."""
+    name = facts.run.spec["data"]["name"]
+    return Path(name).name or name
+
+
+def rows(facts: Facts) -> str:
+    """How many data of what."""
+    name, n = data_name(facts), facts.run.spec["data"]["n"]
+    if name == "digits":
+        return f"{n:,} digits"
+    noun = "image" if facts.run.schema.is_image else "row"
+    return f"{count(n, noun)} of {'an array in memory' if name == 'array' else name}"
+
+
+def model_name(facts: Facts) -> str:
+    """The model in two or three words: "16-feature VAE"."""
+    recipe = str(facts.run.spec["command"].get("recipe", "model"))
+    name, z = NAMES.get(recipe, recipe), facts.run.model.latent
+    if facts.latent == "none":
+        return name
+    return f"{z}-{'component' if facts.latent == 'classes' else 'feature'} {name}"
+
+
+def result(evaluation: dict[str, Any] | None) -> str:
+    """The number with its kind, in a clause."""
+    if evaluation is None:
+        return "no number, as its data cannot be read"
+    if evaluation["log_px"] is None:
+        distortion = evaluation.get("distortion")
+        told = "" if distortion is None else f"; distortion {distortion:.2f} nats per datum"
+        return f"it has no density, so no log p(x){told}"
+    number = format_nats(evaluation["log_px"], evaluation["stderr"])
+    return f"log p(x) {sign(evaluation['kind'])} {number} nats per datum"
+
+
+def headline(facts: Facts, alarms: list[str]) -> str:
+    """The report in one sentence."""
+    parts = [f"{article(model_name(facts))} on {rows(facts)}: {result(facts.evaluation)}"]
+    if facts.active is not None:
+        parts.append(f"{int(facts.active.sum())} of {len(facts.active)} features in use")
+    if facts.components is not None and facts.weights is not None:
+        parts.append(f"in effect {facts.components:.1f} of {len(facts.weights)} components")
+    parts.append(f"to look at: {', '.join(alarms)}" if alarms else "nothing alarming")
+    return "; ".join(parts) + "."
+
+
+def model_sentence(facts: Facts) -> str:
+    """How the model makes a datum, and how z is found for one."""
+    run, z = facts.run, facts.run.model.latent
+    d = count(run.schema.size, "pixel value" if run.schema.is_image else "column")
+    if facts.latent == "none":
+        return f"There is no latent variable: one distribution over {d} is fitted to all data."
+    made = f"one of {z} components" if facts.latent == "classes" else count(z, "latent feature")
+    found = "is the exact posterior of z" if run.guide.is_exact else "guesses z from x"
+    found = found if facts.normalised else "computes a single z from x"
+    return f"The prior draws z, {made}; the likelihood turns z into a distribution over {d}; the guide {found}."

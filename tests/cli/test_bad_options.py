@@ -1,0 +1,143 @@
+"""Options that cannot work: each is refused with exit code 2 and a remedy, and nothing is written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+FEW = ["--hidden", "8"]
+
+# options -> what is said
+BAD = {
+    "--latent 0": ("--latent 0 cannot work", "at least 1"),
+    "--latent x": ("--latent x is not a whole number", "such as --latent 16"),
+    "--latent 1.5": ("--latent 1.5 is not a whole number",),
+    "--width 0": ("--width 0 cannot work", "at least 1"),
+    "--points 0": ("--points 0 cannot work", "at least 1"),
+    "--warmup -1": ("--warmup -1 cannot work", "at least 0"),
+    "--net conv": ("--net conv needs images", "--net mlp"),
+    "--net foo": ("--net foo is not a choice", "mlp, conv"),
+    "--activation foo": ("no activation 'foo'", "silu"),
+    "--likelihood foo": ("no likelihood 'foo'", "bernoulli"),
+    "--recipe foo": ("no recipe 'foo'", "jensen recipes"),
+    "--recipe iwa": ("no recipe 'iwa'", "Did you mean iwae?"),
+    "--recipe ppca --latent 4": ("--latent 4 is not below the data's 4 features", "--latent 3"),
+    "--recipe factor-analysis --latent 5": ("--latent 5 is not below", "--latent 3 or less"),
+    "--recipe gmm --components 100": ("more than the 48 training rows", "--components 48"),
+    "--recipe gmm --components 0": ("--components 0 cannot work", "at least 1"),
+    "--recipe gmm --fit closed": ("--fit closed is not a choice", "em, gradient"),
+    "--recipe gaussian --latent 3": ("recipe gaussian has no option --latent", "Recipes that have it: vae,"),
+    "--recipe beta-vae --beta nan": ("--beta nan cannot work", "at least 0"),
+    "--recipe beta-vae --beta -1": ("--beta -1.0 cannot work", "at least 0"),
+    "--latents 3": ("no option --latents", "Did you mean --latent?"),
+    "--bogus 3": ("no option --bogus",),
+    "--jsn": ("no option --jsn", "Did you mean --json?"),
+    "--lr": ("--lr needs a value", "--help"),
+    "--latent": ("--latent needs a value", "--help"),
+    "extra": ("extra: more arguments than jensen train takes", "--help"),
+    "--optimizer Adamm": ("no optimiser 'Adamm'", "Adam,"),
+    "--schedule foo": ("--schedule", '"cosine", "constant", "linear"'),
+    "--device foo": ("device 'foo' cannot be used here", "--device cpu"),
+    "--device meta": ("device 'meta' cannot be used here", "--device cpu"),
+    "--epochs 0": ("--epochs 0 cannot work", "at least 1"),
+    "--epochs x": ("--epochs", "into int", "--help"),
+    "--batch 0": ("--batch 0 cannot work", "at least 1"),
+    "--lr 0": ("learning rate of 0 cannot work", "positive"),
+    "--lr nan": ("learning rate of nan cannot work", "positive"),
+    "--lr -1": ("learning rate of -1 cannot work", "positive"),
+    "--clip 0": ("--clip 0 cannot work", "positive"),
+    "--average 2": ("decay of 2 cannot work", "0.999"),
+    "--floor -1": ("floor of -1 cannot work", "--floor"),
+    "--patience 0": ("--patience 0 cannot work", "at least 1"),
+    "--patience 2 --split 1,0,0": ("--patience needs validation rows", "--split"),
+    "--split 0.5,0.5": ("is not three fractions", "--split 0.8,0.1,0.1"),
+    "--split a,b,c": ("is not three fractions", "--split 0.8,0.1,0.1"),
+    "--split 0.5,0.2,0.2": ("sum to 0.9", "--split 0.8,0.1,0.1"),
+    "--split 0,1,0": ("nothing to train on", "--split 0.8,0.1,0.1"),
+    "--split 2,-1,0": ("are not fractions", "--split 0.8,0.1,0.1"),
+    "--split 0.8,0.1,0.1 --test real.npy": ("exclude each other", "--split 0.9,0.1,0"),
+    "--seed -1": ("seed -1", "from 0"),
+    "--size 3": ("not a folder of images", "Leave --size out"),
+    "--size a": ("--size a is not a height and a width", "--size 28,28"),
+    "--binarize foo": ("--binarize", '"static", "dynamic", "threshold"'),
+    "--binarize static --standardize global": ("neither dequantised nor standardised", "Choose one"),
+    "--dequantize": ("real data are not dequantised", "Leave"),
+    "--init-from absent": ("there is no run at absent", "jensen train"),
+}
+
+
+@pytest.mark.parametrize("options", BAD)
+def test_bad_option_is_refused(options, data, refused):
+    words = options.split()
+    hidden = [] if any(f"--recipe {name}" in options for name in ("ppca", "factor", "gmm", "gaussian")) else FEW
+    epochs = [] if "--epochs" in words else ["--epochs", "1"]
+    refused(["train", "real.npy", "--out", "out", "--quiet", *epochs, *hidden, *words], 2, *BAD[options])
+
+
+def test_hidden_of_zero(data, refused):
+    refused(["train", "real.npy", "--out", "out", "--hidden", "8,0"], 2, "--hidden 8,0 cannot work", "--hidden 200,200")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["trian"], "Did you mean"),
+        (["train"], "no data are named"),
+        (["--foo"], "comes before any command"),
+        (["train", "--spec", "absent"], "no run at absent"),
+        (["train", "--spec", "real.npy"], "is not the spec.json of a run"),
+        (["evaluate"], "jensen evaluate needs RUN"),
+        (["evaluate", "absent"], "no run at absent"),
+        (["evaluate", "."], "it has no spec.json"),
+        (["sample", "run", "--foo"], "Unknown option"),
+        (["data"], "jensen data needs SOURCE"),
+        (["recipes", "x"], "more arguments than jensen recipes takes"),
+    ],
+)
+def test_bad_command_is_refused(words, said, data, refused):
+    refused(words, 2, said)
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [("real.npy", "is a file"), (".", "holds files that are not a run's"), ("real.npy/out", "cannot be written")],
+)
+def test_out_that_cannot_be_a_run(out, said, data, refused):
+    refused(["train", "real.npy", "--epochs", "1", *FEW, "--out", out], 2, said, "--out")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_out_without_permission(data, refused):
+    (data / "locked").mkdir(mode=0o500)
+    refused(["train", "real.npy", "--out", "locked/out"], 2, "cannot be written to", "--out")
+
+
+def test_an_existing_run_is_not_replaced(run, data, refused):
+    refused(["train", "real.npy", "--epochs", "1", *FEW, "--out", "run"], 2, "holds a run already", "--force")
+
+
+def test_an_existing_run_survives_a_failure_in_spite_of_force(run, data, refused):
+    refused(["train", "real.npy", "--epochs", "0", "--out", "run", "--force"], 2, "--epochs 0")
+    refused(["train", "absent.npy", "--out", "run", "--force"], 3, "absent.npy")
+
+
+def test_force_replaces_a_run_and_what_was_made_of_it(run, data, jensen):
+    assert jensen("sample", "run", "-n", "3").code == 0
+    assert (run / "samples.csv").exists()
+    assert jensen("train", "real.npy", "--epochs", "1", "--latent", "1", *FEW, "--out", "run", "--force").code == 0
+    assert not (run / "samples.csv").exists()
+    assert jensen("encode", "run", "--out", "-").out.splitlines()[0] == "z1"
+
+
+def test_init_from_another_shape(run, data, refused):
+    words = ["--recipe", "gmm", "--components", "3", "--init-from", "run", "--out", "out"]
+    refused(["train", "real.npy", *words], 2, "no weights of run fit", "same shape")
+
+
+def test_free_names_are_numbered(data, jensen):
+    for expected in ("real-vae", "real-vae-2"):
+        assert jensen("train", "real.npy", "--epochs", "1", *FEW).code == 0
+        assert (data / "runs" / expected / "spec.json").exists()
+    shutil.rmtree(data / "runs")
