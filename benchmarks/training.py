@@ -67,9 +67,12 @@ def ran(command: Sequence[str | Path], **options: Any) -> str:
     """Standard output of a command.
 
     Raises:
-        Failed: it did not exit with 0.
+        Failed: it cannot be started, or did not exit with 0.
     """
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False, **options)
+    try:
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False, **options)
+    except OSError as error:
+        raise Failed(str(error)) from error
     if done.returncode:
         told = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
         raise Failed(told[-1] if told else f"exit code {done.returncode}")

@@ -12,7 +12,18 @@ import torch
 from torch import Tensor
 
 from .batch import Rows
-from .data import Dataset, Preparation, Split, conform, duplicates, from_array, parse_fractions, read, split
+from .data import (
+    Dataset,
+    Preparation,
+    Split,
+    conform,
+    duplicates,
+    from_array,
+    parse_fractions,
+    read,
+    read_beside,
+    split,
+)
 from .errors import UsageError
 from .randomness import stream
 from .recipes import Recipe
@@ -91,7 +102,9 @@ def gather(
     parts = _fractions(options.split, options.test is not None)
     found = _read(data, options)
     schema, seed = found.schema, options.seed
-    second = None if options.test is None else conform(read(options.test, size=options.size), schema, "test data")
+    second = None
+    if options.test is not None:
+        second = conform(read_beside(options.test, options.labels, options.size), schema, "test data")
     where = split(len(found), parts, seed)
     x = found.x[where.train]
     spread, scaling = _spreading(found, recipe, options)

@@ -15,7 +15,7 @@ from torch import nn
 
 from . import tasks
 from .batch import Rows
-from .data import Dataset, Preparation, Schema, Split, conform, duplicates, from_array, read, split
+from .data import Dataset, Preparation, Schema, Split, conform, duplicates, from_array, read, read_beside, split
 from .errors import CorruptRunError, DataError, JensenError, UsageError
 from .evaluate import Estimate, choose
 from .evaluate.estimate import Watch
@@ -214,7 +214,7 @@ class Run:
         s, data = self.spec["split"], self.spec["data"]
         rows, notes = self.split(), ()
         if which == "test" and s["test"] is not None:
-            found = read(s["test"]["location"], labels=s["test"]["labels_from"], size=data["resize"])
+            found = read_beside(s["test"]["location"], s["test"]["labels_from"], data["resize"])
             if found.source.sha256 != s["test"]["sha256"]:
                 raise DataError(
                     f"{s['test']['location']} has changed since the run was trained", "Give the data: DATA."
@@ -239,8 +239,7 @@ class Run:
         Raises:
             DataError: they have another shape, kind or binarisation.
         """
-        resize = self.spec["data"]["resize"]
-        found = from_array(data) if isinstance(data, np.ndarray) else read(data, labels=labels, size=resize)
+        found = from_array(data) if isinstance(data, np.ndarray) else self._read(data, labels)
         if self.preparation.binarize and found.schema.kind == "binary" and self.schema.kind != "binary":
             raise DataError(
                 f"{found.source.name} is binary already, and the run binarises grey values",
@@ -248,6 +247,12 @@ class Run:
             )
         found = conform(found, self.schema)
         return self._part(found, f"{len(found)} rows of {found.source.name}", seed, 3)
+
+    def _read(self, data: str | Path, labels: str | Path | None) -> Dataset:
+        about = self.spec["data"]
+        if labels is not None:
+            return read(data, labels=labels, size=about["resize"] if Path(data).is_dir() else None)
+        return read_beside(data, about["labels_from"], about["resize"])
 
     def _part(self, found: Dataset, name: str, seed: int, number: int, notes: tuple[str, ...] = ()) -> Part:
         rows = self.preparation.rows(found.x, self.schema, device=self.device, dtype=self.dtype, stream=number)

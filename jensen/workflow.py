@@ -267,12 +267,15 @@ def _spec(command: dict[str, Any], found: Materials, made: Made, choices: dict[s
     players = [{"objective": str(p.objective), "estimator": str(p.estimator)} for p in made.players]
     readable = bool(data.source.files) or data.source.name == "digits"
     absolute = str(Path(data.source.name).resolve()) if data.source.files else data.source.name
+    labels = command["labels"]
+    if labels is not None and Path(labels).is_file():
+        labels = str(Path(labels).resolve())
     tested = None
     if found.test is not None:
         source = found.test.source
         tested = {
             "location": str(Path(source.name).resolve()),
-            "labels_from": None,
+            "labels_from": labels,
             "sha256": source.sha256,
             "n": source.n,
         }
@@ -287,7 +290,7 @@ def _spec(command: dict[str, Any], found: Materials, made: Made, choices: dict[s
             "name": data.source.name,
             "location": absolute,
             "readable": readable,
-            "labels_from": command["labels"],
+            "labels_from": labels,
             "resize": command["size"],
             "sha256": data.source.sha256,
             "n": data.source.n,

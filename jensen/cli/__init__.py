@@ -68,7 +68,9 @@ def _dispatch(words: list[str]) -> None:
     elif words[0] == "--version":
         print(__version__)
     elif words[0].startswith("-"):
-        raise UsageError(f"{words[0]} comes before any command", "Begin with a command: jensen train DATA; see jensen --help.")
+        raise UsageError(
+            f"{words[0]} comes before any command", "Begin with a command: jensen train DATA; see jensen --help."
+        )
     else:
         from .app import run  # the parser, and then the verb's own imports
 
@@ -83,7 +85,9 @@ def _explain(error: Exception) -> int:
     if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or "can't allocate memory" in str(error):
         complain("there is not enough memory", "Give a smaller --batch, fewer rows, or another --device.")
     elif isinstance(error, OSError) and error.strerror:
-        complain(f"{error.filename or 'a file'}: {error.strerror}", "Check the path, its permissions and the space left.")
+        complain(
+            f"{error.filename or 'a file'}: {error.strerror}", "Check the path, its permissions and the space left."
+        )
     else:
         complain(
             f"internal error ({type(error).__name__}: {' '.join(str(error).split())[:200]})",

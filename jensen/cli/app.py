@@ -46,7 +46,7 @@ def run(words: list[str]) -> None:
 def _in_our_words(error: CycloptsError, verb: str) -> UsageError:
     see = f"See jensen {verb} --help." if verb in VERBS else "See jensen --help."
     if isinstance(error, UnusedCliTokensError):
-        return UsageError(f"{' '.join(error.unused_tokens)}: more arguments than jensen {verb} takes", see)
+        return UsageError(f"{' '.join(error.unused_tokens or ())}: more arguments than jensen {verb} takes", see)
     text = " ".join(str(error).split())
     missing = re.search(r"parameter (\S+) requires", text)
     if isinstance(error, MissingArgumentError) and missing:

@@ -38,7 +38,11 @@ def data(
 def _lines(found: dict[str, Any]) -> list[str]:
     shape, (low, high) = found["shape"], found["range"]
     what = f"images of {shape[0]}x{shape[1]}x{shape[2]} (height x width x channels)" if len(shape) == 3 else ""
-    kinds = {"binary": "binary values, 0 and 1", "integers": f"integers of {found['levels']} levels", "real": "real values"}
+    kinds = {
+        "binary": "binary values, 0 and 1",
+        "integers": f"integers of {found['levels']} levels",
+        "real": "real values",
+    }
     lines = [
         f"{found['name']}: {found['n']:,} {what or 'rows of ' + plural(shape[0], 'column')}",
         f"{kinds[found['kind']]}, from {low:g} to {high:g}",
@@ -48,7 +52,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
     if found["labels"]:
         lines.append(f"labels: {_few([f'{name} ({n:,})' for name, n in found['labels'].items()])}")
     if found["constant_columns"]:
-        lines.append(f"{plural(len(found['constant_columns']), 'constant column')}, such as {found['constant_columns'][0]}")
+        lines.append(
+            f"{plural(len(found['constant_columns']), 'constant column')}, such as {found['constant_columns'][0]}"
+        )
     if found["duplicates"]:
         lines.append(f"{plural(found['duplicates'], 'row')} occurred before")
     return [*lines, *found["advice"]]

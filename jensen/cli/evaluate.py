@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..evaluate.estimate import format_nats
+from ..evaluate.policy import METHODS
 from ..runs import Evaluation, load
 from .flags import Data, Device, Json, Quiet, Run, Seed
 from .output import emit, notices, show
@@ -21,7 +22,7 @@ def evaluate(
     /,
     *,
     k: Annotated[int, Parameter(name="-k", help="latent points per datum, where the evidence is not exact")] = 5000,
-    method: Annotated[str, Parameter(help="auto, exact, importance or quadrature")] = "auto",
+    method: Annotated[str, Parameter(help=f"one of {', '.join(METHODS)}")] = "auto",
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
@@ -33,7 +34,9 @@ def evaluate(
     """
     opened = load(run, device=device)
     with Line(quiet) as line:
-        found = opened.evaluate(data, k=k, method=method, seed=seed, watch=lambda done: line.fraction("evaluating", done))
+        found = opened.evaluate(
+            data, k=k, method=method, seed=seed, watch=lambda done: line.fraction("evaluating", done)
+        )
     tell = notices(quiet)
     for note in found.notes:
         tell(note)

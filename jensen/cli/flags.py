@@ -18,7 +18,14 @@ def switch(text: str) -> Parameter:
 
 Run = Annotated[str, Parameter(help="the folder that jensen train wrote")]
 Data = Annotated[str | None, Parameter(help="other data than the run's own test rows: a path, or digits")]
-Out = Annotated[str | None, Parameter(name="--out", help="the file to write; the suffix chooses the format, - is CSV on stdout")]
+Out = Annotated[
+    str | None,
+    Parameter(
+        name="--out",
+        help="the file to write: .npy, .npz, .csv or .png, as its suffix says; - is CSV on stdout",
+        allow_leading_hyphen=True,  # for the hyphen itself
+    ),
+]
 Number = Annotated[int, Parameter(name="-n", help="how many")]
 Seed = Annotated[int, Parameter(name="--seed", help="of all randomness")]
 Device = Annotated[str, Parameter(name="--device", help="auto, cpu, cuda, ...")]

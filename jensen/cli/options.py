@@ -48,7 +48,9 @@ def refuse_unknown_flags(words: list[str]) -> None:
     for word in words:
         name = word.removeprefix("--").partition("=")[0].replace("_", "-")
         if word.startswith("--") and name.removeprefix("no-") not in known:
-            raise UsageError(f"jensen train has no option --{name}", _nearest(name, known) or "See jensen train --help.")
+            raise UsageError(
+                f"jensen train has no option --{name}", _nearest(name, known) or "See jensen train --help."
+            )
 
 
 def parse_options(recipe: Recipe, given: dict[str, str]) -> dict[str, Any]:
@@ -118,8 +120,11 @@ def check_recorded(command: dict[str, Any]) -> None:
     known = {f.name for f in fields(Settings)} | {"data", "recipe", "out"}
     unknown = command.keys() - known - set(RECIPES[recipe].options if recipe in RECIPES else ())
     if recipe not in RECIPES or unknown:
-        what = f"the recorded command names {f'an unknown {min(unknown)}' if recipe in RECIPES else f'no known recipe ({recipe})'}"
-        raise CorruptRunError(what, "The specification is damaged, or was written by another version of jensen.")
+        named = f"an unknown {min(unknown)}" if recipe in RECIPES else f"no known recipe ({recipe})"
+        raise CorruptRunError(
+            f"the recorded command names {named}",
+            "The specification is damaged, or was written by another version of jensen.",
+        )
 
 
 def recipe_help() -> str:

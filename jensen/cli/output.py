@@ -62,4 +62,3 @@ def plural(n: int, noun: str) -> str:
         ('1 row', '1,797 rows')
     """
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
-

@@ -30,7 +30,9 @@ class Settings:
 
     test: Annotated[str | None, _data("a second file, as test rows")] = None
     labels: Annotated[str | None, _data("a file of labels, or a column or key of DATA")] = None
-    split: Annotated[str | None, _data("fractions of train, validation and test [0.8,0.1,0.1; with --test 0.9,0.1,0]")] = None
+    split: Annotated[
+        str | None, _data("fractions of train, validation and test [0.8,0.1,0.1; with --test 0.9,0.1,0]")
+    ] = None
     size: Annotated[str | None, _data("H,W: resize the images of a folder")] = None
     binarize: Annotated[
         Literal["static", "dynamic", "threshold"] | None, _data("how grey values become 0 and 1; never unless named")
@@ -41,19 +43,23 @@ class Settings:
     standardize: Annotated[
         Literal["auto", "none", "global", "feature"] | None, _data("how reals are scaled [auto: as the recipe needs]")
     ] = None
-    floor: Annotated[float | None, _data("accept constant columns under a learned scale, which stays above this")] = None
+    floor: Annotated[float | None, _data("accept constant columns under a learned scale, which stays above this")] = (
+        None
+    )
 
     epochs: Annotated[int | None, _training("passes over the data [the recipe's, or about 20,000 steps]")] = None
     batch: Annotated[int | None, _training("data per step [128]")] = None
     lr: Annotated[float | None, _training("learning rate [0.001]")] = None
     optimizer: Annotated[str | None, _training("an optimiser of torch.optim [Adam]")] = None
-    schedule: Annotated[
-        Literal["cosine", "constant", "linear"] | None, _training("of the learning rate [cosine]")
-    ] = None
+    schedule: Annotated[Literal["cosine", "constant", "linear"] | None, _training("of the learning rate [cosine]")] = (
+        None
+    )
     clip: Annotated[float | None, _training("largest norm of the gradient")] = None
     average: Annotated[float | None, _training("also keep averaged weights, with this decay, such as 0.999")] = None
     patience: Annotated[int | None, _training("stop when validation has not improved for this many epochs")] = None
-    keep: Annotated[Literal["auto", "best", "last"] | None, _training("which weights [auto: as the recipe needs]")] = None
+    keep: Annotated[Literal["auto", "best", "last"] | None, _training("which weights [auto: as the recipe needs]")] = (
+        None
+    )
     precision: Annotated[
         Literal["auto", "float32", "fast"] | None, _training("of float32 products [auto: fast where accurate]")
     ] = None

@@ -74,17 +74,24 @@ def _replayed(spec: str, data: str | None) -> dict[str, Any]:
         where, tested, choices = recorded["data"], recorded["split"]["test"], recorded["choices"]
         command = {k: v for k, v in recorded["command"].items() if v is not None and k != "out"}
         command |= {"data": where["location"], "test": None if tested is None else tested["location"]}
+        command |= {"labels": where["labels_from"]}
         command |= {k: choices[k] for k in ("device", "precision", "epochs", "keep")}
         readable, digest = where["readable"], where["sha256"]
     except (KeyError, TypeError, AttributeError) as error:
-        raise CorruptRunError(f"{path} is damaged ({type(error).__name__}: {error})", "Restore it from a copy.") from error
+        raise CorruptRunError(
+            f"{path} is damaged ({type(error).__name__}: {error})", "Restore it from a copy."
+        ) from error
     check_recorded(command)
     if data is not None:
         return command
     if not readable:
-        raise DataError("this run was trained on an array in memory, which is not kept", "Give it: jensen train DATA --spec")
+        raise DataError(
+            "this run was trained on an array in memory, which is not kept", "Give it: jensen train DATA --spec"
+        )
     if read(command["data"], labels=command.get("labels"), size=command.get("size")).source.sha256 != digest:
-        raise DataError(f"{command['data']} has changed since the run was trained", "Name it to train on it as it is: DATA.")
+        raise DataError(
+            f"{command['data']} has changed since the run was trained", "Name it to train on it as it is: DATA."
+        )
     return command
 
 

@@ -57,7 +57,9 @@ class Target:
         if path.suffix.lower() == ".png" and not pictures:
             raise UsageError(f"{path} would be a picture, and these are no images", f"Choose from {', '.join(known)}.")
         if path.suffix.lower() not in known:
-            raise UsageError(f"--out {path} has no suffix that can be written", f"Choose from {', '.join(known)}, or -.")
+            raise UsageError(
+                f"--out {path} has no suffix that can be written", f"Choose from {', '.join(known)}, or -."
+            )
         if path.is_dir() or (out is not None and path.exists() and not force):
             raise RunExistsError(f"{path} exists", "Give --out another name, or replace it with --force.")
         if not path.parent.is_dir():
@@ -92,8 +94,8 @@ class Target:
         if suffix == ".npy":
             np.save(content, x, allow_pickle=False)
         elif suffix == ".npz":
-            kept = {} if labels is None else {"labels": labels[0]}
-            np.savez(content, x=x, **others, **kept)
+            kept = {"x": x, **others} | ({} if labels is None else {"labels": labels[0]})
+            np.savez(content, allow_pickle=False, **kept)
         elif suffix == ".csv":
             text = io.StringIO()
             _write_table(text, x, names, labels)

@@ -15,7 +15,7 @@ from .dataset import Dataset, Raw, Source, assemble
 from .formats import file_format
 from .tables import read_column, read_table
 
-__all__ = ["Dataset", "Source", "conform", "describe", "from_array", "read"]
+__all__ = ["Dataset", "Source", "conform", "describe", "from_array", "read", "read_beside"]
 
 
 def _digits() -> Raw:
@@ -111,6 +111,28 @@ def read(source: str | Path, *, labels: str | Path | None = None, size: tuple[in
         raw.files.append(file)
         raw.classes = None
     return assemble(raw, name)
+
+
+def read_beside(
+    source: str | Path, labels: str | Path | None = None, size: tuple[int, int] | None = None
+) -> Dataset:
+    """Read a second data set, with labels from the column or array that the first had them in, if it has one like it.
+
+    Args:
+        source: as for `read`.
+        labels: what was given for the first data set; a file of labels belongs to that one alone.
+        size: to which the images of a folder are resized; an array is taken as it is.
+
+    Raises:
+        DataError, UsageError: as for `read`.
+    """
+    size = size if Path(source).is_dir() else None
+    if labels is not None and not Path(labels).is_file():
+        try:
+            return read(source, labels=labels, size=size)
+        except DataError:
+            pass  # without such a column it may still be read, or fails again for another reason
+    return read(source, size=size)
 
 
 def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "array") -> Dataset:

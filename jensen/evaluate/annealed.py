@@ -33,7 +33,7 @@ def temperatures(n: int) -> list[float]:
 
     Example:
         >>> [round(b, 2) for b in temperatures(4)]
-        [0.0, 0.11, 0.5, 0.89, 1.0]
+        [0.0, 0.1, 0.5, 0.9, 1.0]
     """
     raw = torch.sigmoid(torch.linspace(-4.0, 4.0, n + 1, dtype=torch.float64))
     scaled = (raw - raw[0]) / (raw[-1] - raw[0])
@@ -93,7 +93,9 @@ class Annealed(Evaluator):
             NotNormalised: the guide is a point mass.
         """
         if not isinstance(model.prior.family, Gaussian) and not model.prior().has_rsample:
-            raise NotReparameterizable("a discrete latent has no gradient to follow", "Use --method exact (enumeration).")
+            raise NotReparameterizable(
+                "a discrete latent has no gradient to follow", "Use --method exact (enumeration)."
+            )
         if model.latent == 0:
             raise NotReparameterizable("this model has no latent to anneal", "Use --method exact.")
         if self.start == "guide" and not guide.has_density:
@@ -122,17 +124,28 @@ class Annealed(Evaluator):
             summary(log_w, Kind.STOCHASTIC_LOWER, self.chains),
             acceptance=float(torch.stack(rates).mean()),
             spread=joined([log_w.std(0)]) if self.chains > 1 else None,
-            settings={"temperatures": self.temperatures, "leaps": self.leaps, "chains": self.chains, "start": self.start},
+            settings={
+                "temperatures": self.temperatures,
+                "leaps": self.leaps,
+                "chains": self.chains,
+                "start": self.start,
+            },
             seconds=time.monotonic() - started,
         )
 
-    def ends(self, model: LatentVariableModel, guide: Guide, batch: Batch) -> tuple[Ends, torch.distributions.Distribution, Tensor]:
+    def ends(
+        self, model: LatentVariableModel, guide: Guide, batch: Batch
+    ) -> tuple[Ends, torch.distributions.Distribution, Tensor]:
         """The path for a batch, the distribution that it starts from, and the scale of a step per feature."""
         with torch.no_grad():
             first = guide(batch) if self.start == "guide" else model.prior(batch.context)
             if first.batch_shape == ():
                 first = first.expand((len(batch),))
-            scale = first.base_dist.scale if isinstance(first, Independent) and isinstance(first.base_dist, Normal) else None
+            scale = (
+                first.base_dist.scale
+                if isinstance(first, Independent) and isinstance(first.base_dist, Normal)
+                else None
+            )
             if scale is None:
                 scale = first.variance.sqrt()
         # "goal" is p(x, z) whatever the start

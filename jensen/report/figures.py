@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 import warnings
@@ -9,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -72,7 +72,7 @@ def clean(text: str, most: int = 28) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def draw(name: str, alt: str, paint: Callable[[Axes], None], width: int = 480, height: int = 300) -> Markup:
+def draw(name: str, alt: str, paint: Callable[[Axes], None], width: int = 480, height: int = 300) -> str:
     """A drawing as <svg>.
 
     Args:
@@ -90,7 +90,7 @@ def draw(name: str, alt: str, paint: Callable[[Axes], None], width: int = 480, h
     return _inline(buffer.getvalue(), name, alt, width)
 
 
-def _inline(text: str, name: str, alt: str, width: int) -> Markup:
+def _inline(text: str, name: str, alt: str, width: int) -> str:
     """What matplotlib wrote, fit for the page: own ids, the page's font and colours, nothing that names an address."""
     body = text[text.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.DOTALL)
@@ -104,10 +104,8 @@ def _inline(text: str, name: str, alt: str, width: int) -> Markup:
     for colour, variable in VARIABLES.items():
         body = body.replace(colour, variable)
     body = re.sub(r"\n\s*", "\n", body)
-    opening = Markup('<svg role="img" aria-label="{}" {} style="width: {}px">').format(
-        alt, Markup(view[0] if view else ""), width
-    )
-    return opening + Markup(body)  # noqa: S704 (matplotlib has escaped every text in it)
+    opening = f'<svg role="img" aria-label="{html.escape(alt)}" {view[0] if view else ""} style="width: {width}px">'
+    return opening + body  # matplotlib has escaped every text in it
 
 
 def _font(found: re.Match[str]) -> str:

@@ -73,17 +73,17 @@ def _numbers(facts: Facts) -> Iterator[Finding]:
     if e is None:
         return
     if e["log_px"] is None:
-        text = "The encoder is a point without a density, so nothing here is a log-likelihood, and samples from the prior may mean little."
+        text = "The encoder gives a point and no density, so nothing here is a log-likelihood, and no prior is used."
         yield Finding("note", "no density", text)
     k, ess, error, mc = e.get("k"), e.get("ess"), e["stderr"], e.get("stderr_mc")
-    if e["kind"] == "stochastic lower bound" and ess is not None and ess < LOW_ESS:
+    if e["kind"] == "stochastic lower bound" and k is not None and ess is not None and ess < LOW_ESS:
         text = (
             f"Of K = {k:,} points per datum only {ess:.1f} count (effective sample size, median), so the bound may be "
             f"loose by an unknown amount. Try a larger K: jensen evaluate -k {10 * k}."
         )
         yield Finding("alarm", "a bound that may be loose", text)
     if error and mc and mc > error:
-        text = f"The Monte Carlo error ({mc:.2g}) exceeds that over data ({error:.2g}): a larger K would sharpen the number."
+        text = f"The Monte Carlo error ({mc:.2g}) exceeds that over data ({error:.2g}): a larger K would help."
         yield Finding("note", "Monte Carlo error", text)
     rule = e.get("quadrature_error")
     if rule is not None and rule > (error or 0.01):
@@ -148,9 +148,9 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
     if error is not None and gap > ERRORS * error:
         level = "alarm" if gap > LARGE_GAP * abs(valid[kept]) and gap > 1.0 else "note"
         text = (
-            f"At epoch {kept}, training rows score {gap:.2f} nats higher than validation rows ({train[kept]:.2f} against "
-            f"{valid[kept]:.2f}), {gap / error:.1f} standard errors: the model knows its training rows too well. A "
-            "smaller net or more data would help."
+            f"At epoch {kept}, training rows score {gap:.2f} nats higher than validation rows ({train[kept]:.2f} "
+            f"against {valid[kept]:.2f}), {gap / error:.1f} standard errors: it knows its training rows too well. "
+            "A smaller net or more data would help."
         )
         yield Finding(level, "a gap between training and validation", text)
 
@@ -173,7 +173,8 @@ def _features(facts: Facts) -> Iterator[Finding]:
     if facts.components is not None and facts.weights is not None:
         few = int((facts.weights < 0.1 / len(facts.weights)).sum())
         if few:
-            text = f"{count(few, 'component')} of {len(facts.weights)} weigh less than a tenth of an equal share: fewer would do."
+            told = f"{count(few, 'component')} of {len(facts.weights)}"
+            text = f"{told} with less than a tenth of an equal share: fewer would do."
             yield Finding("note", "nearly empty components", text)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 from dataclasses import dataclass
 
 import numpy as np
-from markupsafe import Markup
 from PIL import Image
 
 from .facts import Facts
@@ -64,7 +64,7 @@ def columns(shape: tuple[int, int, int], most: int = 16) -> int:
     return max(min(WIDTH // (_cell(shape)[1] + GAP), most), 3)
 
 
-def sheet(rows: list[np.ndarray], alt: str) -> Markup:
+def sheet(rows: list[np.ndarray], alt: str) -> str:
     """Rows of images, each bytes [n, H, W, C], as one <img>; the gaps of 2 pixels are transparent."""
     height, width = _cell((rows[0].shape[1], rows[0].shape[2], 1))
     n = max(map(len, rows))
@@ -81,6 +81,5 @@ def sheet(rows: list[np.ndarray], alt: str) -> Markup:
     buffer = io.BytesIO()
     canvas.save(buffer, "png", optimize=True)
     code = base64.b64encode(buffer.getvalue()).decode()
-    return Markup('<img class="grid" src="data:image/png;base64,{}" width="{}" height="{}" alt="{}">').format(
-        code, *size, alt
-    )
+    about = f'width="{size[0]}" height="{size[1]}" alt="{html.escape(alt)}"'
+    return f'<img class="grid" src="data:image/png;base64,{code}" {about}>'

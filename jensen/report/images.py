@@ -50,13 +50,13 @@ def reconstructions(facts: Facts, shades: Shades) -> Panel | None:
     return Panel(
         (sheet(content, alt),),
         f"Top: rows that were not trained on{_seen(facts)}. Middle: the mean of p(x|z) at the mean of q(z|x). Bottom: "
-        "a sample of x with a sample of z, noise included. Means that all look alike would show a code that is ignored; "
-        "another class below than above, a code that is misread.",
+        "a sample of x with a sample of z, noise included. Means that all look alike would show a code that is "
+        "ignored; another class below than above, a code that is misread.",
     )
 
 
 def nearest(facts: Facts, x: np.ndarray, shades: Shades, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For images [M, H, W, C] in shades, the row of `train` that is nearest and how far it is, in units of one pixel's range."""
+    """The rows of `train` nearest to images [M, H, W, C] in shades, and how far they are, pixels from 0 to 1."""
     flat = x.reshape(len(x), -1).astype(np.float32) / 255
     best, where = np.full(len(x), np.inf, np.float32), np.zeros(len(x), np.int64)
     for start in range(0, len(train), 4096):
@@ -101,7 +101,7 @@ def samples(facts: Facts, shades: Shades, numbers: dict[str, Any]) -> Panel | No
         told.append(f"Bottom: the training row that is nearest to {'it' if only_noise else 'the mean'}.")
         told.append(_told(numbers["nearest_training_row"]))
     told.append(
-        "Good samples look like data and differ from one another; pairs that are identical would mean memory, not learning."
+        "Good samples look like data and differ from one another; identical pairs would mean memory, not learning."
     )
     blocks = [[row[i : i + n] for row in content] for i in range(0, BLOCKS * n, n)]
     alt = f"{n} samples from the prior{', each above its nearest training row' if train is not None else ''}."
@@ -121,8 +121,8 @@ def _told(distance: dict[str, float]) -> str:
     if "held_out_rows" not in distance:
         return ""
     return (
-        f"Median distance to the nearest training row (Euclidean, pixels from 0 to 1): {distance['samples']:.2f} for these, "
-        f"{distance['held_out_rows']:.2f} for rows that were not trained on."
+        f"Median distance to the nearest training row (Euclidean, pixels from 0 to 1): {distance['samples']:.2f} for "
+        f"these, {distance['held_out_rows']:.2f} for rows that were not trained on."
     )
 
 
@@ -145,8 +145,8 @@ def between(facts: Facts, shades: Shades) -> Panel | None:
     rows = [np.concatenate([left[i : i + 1], steps[:, i], right[i : i + 1]]) for i in range(len(a))]
     return Panel(
         (sheet(rows, f"{len(a)} rows of images that change step by step from one held-out image to another."),),
-        "Far left and far right: held-out images. Between them: the mean of p(x|z) along the straight line from one code "
-        "to the other. Every step should look like data; a blur of both ends in the middle shows a hole between them.",
+        "Far left and far right: held-out images. Between them: the mean of p(x|z) along the straight line from one "
+        "code to the other. Every step should look like data; a blur of both ends in the middle shows a hole.",
     )
 
 
@@ -168,8 +168,8 @@ def traversals(facts: Facts, shades: Shades) -> Panel | None:
     names = ", ".join(str(int(i) + 1) for i in top)
     return Panel(
         (sheet(list(x), f"One row for each of the features {names}: the decoded image as that feature alone moves."),),
-        f"Features {names}, from the top, strongest first: each moves alone from -2.5 to 2.5 about the prior's mean, the "
-        "others stay there. A row without change belongs to a feature that the decoder ignores there.",
+        f"Features {names}, from the top, strongest first: each moves alone from -2.5 to 2.5 about the prior's mean, "
+        "the others stay there. A row without change belongs to a feature that the decoder ignores there.",
     )
 
 

@@ -105,8 +105,8 @@ def component_weights(facts: Facts) -> Panel | None:
     alt = f"Weights of {len(values)} components, from {values[0]:.3f} down to {values[-1]:.3f}."
     return Panel(
         (draw("weights", alt, paint, 500, 260),),
-        f"In effect {facts.components:.1f} components (the exponential of the weights' entropy). Dotted: an equal share. "
-        "Weights near 0 are components that hold next to nothing.",
+        f"In effect {facts.components:.1f} components (the exponential of the weights' entropy). Dotted: an equal "
+        "share. Weights near 0 are components that hold next to nothing.",
     )
 
 
@@ -120,14 +120,16 @@ def latent_map(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
     points, names, how, circles = _plane(facts, codes, numbers)
     style, key = _styles(facts)
 
+    low, high = _limits(points, circles is not None)
+    height = 70 + 420 * (high - low)[1] / (high - low)[0]
+
     def paint(axes: Axes) -> None:
         _scatter(axes, facts, points, style)
         if circles is not None:
             for r in (1, 2):
                 axes.add_patch(Circle((0, 0), r, fill=False, edgecolor=SOFT, linewidth=1.2))
-                box = {"facecolor": PAGE, "edgecolor": "none", "pad": 1, "alpha": 0.8}
-                axes.annotate(f"{r} s.d.", (0, r), ha="center", va="center", color=SOFT, bbox=box)
-        low, high = _limits(points, circles is not None)
+                box = {"facecolor": PAGE, "edgecolor": "none", "pad": 1, "alpha": 0.9}
+                axes.annotate(f"{r} s.d.", (0, r), ha="center", va="center", color=SOFT, bbox=box, zorder=5)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel=names[0], ylabel=names[1])
         axes.set_aspect("equal", adjustable="box")
 
@@ -139,7 +141,7 @@ def latent_map(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
     classes = f"{key} Classes that lie apart were told apart without labels. " if key else ""
     alt = f"Map of {len(points)} held-out data in latent space{', by class' if key else ''}."
     return Panel(
-        (draw("map", alt, paint, 500, 480),),
+        (draw("map", alt, paint, 500, round(min(max(height, 240), 560))),),
         f"Means of q(z|x) of {len(points):,} held-out rows: {how} {classes}{told}".strip(),
     )
 
@@ -205,7 +207,9 @@ def _scatter(axes: Axes, facts: Facts, points: np.ndarray, style: dict[str, tupl
             continue
         axes.plot(mine[:, 0], mine[:, 1], marker, color=colour, markersize=5, alpha=0.7, markeredgewidth=0)
         box = {"facecolor": PAGE, "edgecolor": GRID, "boxstyle": "round,pad=0.2", "alpha": 0.9}
-        axes.annotate(clean(name), np.median(mine, 0), ha="center", va="center", color=INK, weight="bold", bbox=box)
+        axes.annotate(
+            clean(name), tuple(np.median(mine, 0)), ha="center", va="center", color=INK, weight="bold", bbox=box
+        )
 
 
 def _line(facts: Facts, codes: np.ndarray) -> Panel:

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from ..runfiles import write_atomic
 from ..runs import Run
@@ -117,8 +116,8 @@ def _reading(facts: Facts) -> str:
         return f"{told} This is log p(x) itself, not a bound."
     if e["kind"] == "stochastic lower bound":
         return (
-            f"{told} The truth is higher, in expectation: the bound rises to log p(x) with K. An effective sample size (ESS, "
-            "median over data) of tens or more says that it is tight; one near 1 says that little is known."
+            f"{told} The truth is higher, in expectation: the bound rises to log p(x) with K. An effective sample size "
+            "(ESS, median over data) of tens or more says that it is tight; one near 1 says that little is known."
         )
     return told
 
@@ -143,7 +142,7 @@ def _numbers(facts: Facts, sentence: str, found: list[Finding]) -> dict[str, Any
     }
 
 
-def _json(content: dict[str, Any]) -> Markup:
+def _json(content: dict[str, Any]) -> str:
     """JSON that cannot end the element that it stands in."""
     text = msgspec.json.encode(content).decode()
-    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))  # noqa: S704 (escaped here)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

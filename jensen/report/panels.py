@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 __all__ = ["Panel", "Section", "Table"]
 
 
@@ -14,11 +12,11 @@ class Panel:
     """Pictures with one caption.
 
     Attributes:
-        bodies: <svg> or <img>, each with its own alternative text.
+        bodies: <svg> or <img>, each with its own alternative text; markup, in which every text is escaped.
         caption: what is seen, what to look for, and what would be bad.
     """
 
-    bodies: tuple[Markup, ...]
+    bodies: tuple[str, ...]
     caption: str
 
 

@@ -32,7 +32,9 @@ def estimates(facts: Facts) -> Table | None:
     rows = [(name, _told(e["log_px"], places), _told(e["stderr"], places), mc, k, ess, e["kind"])]
     rows += _parts(facts, e, places)
     if e.get("bits_per_dim") is not None:
-        bound = {"≥": "stochastic upper bound" if "stochastic" in e["kind"] else "upper bound"}.get(mark, e["kind"])
+        bound = {"≥": "stochastic upper bound" if "stochastic" in e["kind"] else "upper bound"}.get(
+            mark, str(e["kind"])
+        )
         error = None if not e["stderr"] else e["stderr"] / (facts.run.schema.size * math.log(2))
         places = max(digits(error), 2)
         rows.append(_row("bits per dimension", _told(e["bits_per_dim"], places), _told(error, places), bound))
@@ -61,9 +63,7 @@ def _parts(facts: Facts, e: dict[str, Any], places: int) -> list[tuple[str, ...]
     exact = e["kind"] == "exact"
     rows = [_row("ELBO", _told(e["elbo"], places), kind="exact" if exact else "stochastic lower bound")]
     if not exact:
-        rows.append(
-            _row("log p(x) - ELBO", _told(e["log_px"] - e["elbo"], places), kind="the gap, as far as it was measured")
-        )
+        rows.append(_row("log p(x) - ELBO", _told(e["log_px"] - e["elbo"], places), kind="measured gap"))
     return [*rows, _row("distortion", _told(e["distortion"], places)), _row("rate", _told(e["rate"], places))]
 
 

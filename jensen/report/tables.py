@@ -27,7 +27,7 @@ def column_names(facts: Facts) -> list[str]:
 
 
 def drawn_rows(facts: Facts) -> np.ndarray | None:
-    """Samples [M, D] in the data's own units; None where the prior plays no part. A dequantised value is in the middle."""
+    """Samples [M, D] in the data's own units, whole numbers at their middle; None where the prior plays no part."""
     if not facts.normalised:
         return None
     found = facts.run.sample(ROWS, seed=0).reshape(ROWS, -1).astype(np.float64)
@@ -61,7 +61,7 @@ def distributions(facts: Facts, drawn: np.ndarray | None) -> Panel | None:
     for j in range(min(COLUMNS, data.shape[1])):
 
         def paint(axes: Axes, j: int = j) -> None:
-            bins = _bins(facts, data[:, j], drawn[:, j])
+            bins = _bins(facts, data[:, j], drawn[:, j]).tolist()
             axes.hist(np.clip(data[:, j], bins[0], bins[-1]), bins=bins, density=True, color=SOFT, alpha=0.45)
             axes.hist(
                 np.clip(drawn[:, j], bins[0], bins[-1]),
@@ -76,12 +76,13 @@ def distributions(facts: Facts, drawn: np.ndarray | None) -> Panel | None:
             axes.locator_params(axis="x", nbins=5)
             axes.grid(visible=False)
 
-        alt = f"{names[j]}: data have mean {data[:, j].mean():.3g} and s.d. {data[:, j].std():.3g}, samples {drawn[:, j].mean():.3g} and {drawn[:, j].std():.3g}."
+        moments = [f"mean {x[:, j].mean():.3g} and s.d. {x[:, j].std():.3g}" for x in (data, drawn)]
+        alt = f"{names[j]}: data have {moments[0]}, samples {moments[1]}."
         bodies.append(draw(f"column-{j}", alt, paint, 300, 210))
     return Panel(
         tuple(bodies),
-        f"{_which(facts)} Filled grey: {len(data):,} held-out rows. Blue outline: {len(drawn):,} samples from the model. They "
-        "should agree; an outline that is too wide, or that misses a peak or a spike, is what the model has not learned.",
+        f"{_which(facts)} Filled grey: {len(data):,} held-out rows. Blue outline: {len(drawn):,} samples of the model. "
+        "They should agree; where the outline is too wide, or misses a spike, the model has not learned the column.",
     )
 
 
@@ -119,8 +120,8 @@ def correlations(facts: Facts, drawn: np.ndarray | None, numbers: dict[str, Any]
                 380,
             ),
         ),
-        f"Each of {len(a):,} pairs of columns once. On the line, samples are as correlated as data are; they are off by "
-        f"{off:.3f} on average. Points along the horizontal at 0 would be relations that the model has missed.",
+        f"Each of {len(a):,} pairs of columns once. On the line, samples are as correlated as data are; they are off "
+        f"by {off:.3f} on average. Points along the horizontal at 0 would be relations that the model has missed.",
     )
 
 
@@ -152,8 +153,8 @@ def returns(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
     numbers["explained_by_column"] = explained
     return Panel(
         tuple(bodies),
-        f"{_which(facts)} Across: held-out data. Up: the mean of p(x|z) at the mean of q(z|x). On the line, the code holds the "
-        "column; a flat cloud (R² near 0) is a column that is left to noise.",
+        f"{_which(facts)} Across: held-out data. Up: the mean of p(x|z) at the mean of q(z|x). On the line, the code "
+        "holds the column; a flat cloud (R² near 0) is a column that is left to noise.",
     )
 
 

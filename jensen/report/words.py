@@ -122,6 +122,7 @@ def model_sentence(facts: Facts) -> str:
     if facts.latent == "none":
         return f"There is no latent variable: one distribution over {d} is fitted to all data."
     made = f"one of {z} components" if facts.latent == "classes" else count(z, "latent feature")
+    if not facts.normalised:
+        return f"The guide computes one z for x, {made}; the likelihood turns z into a distribution over {d}."
     found = "is the exact posterior of z" if run.guide.is_exact else "guesses z from x"
-    found = found if facts.normalised else "computes a single z from x"
     return f"The prior draws z, {made}; the likelihood turns z into a distribution over {d}; the guide {found}."

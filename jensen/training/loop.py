@@ -272,9 +272,13 @@ class _Fit:
     ) -> None:
         """One optimiser step. The closure serves optimisers that look more than once (LBFGS); the first is tallied."""
         pending = [tally]
+        # a line search compares looks at one and the same noise
+        state = noise.get_state() if isinstance(optimizer, torch.optim.LBFGS) else None
 
         def closure() -> Tensor:
             optimizer.zero_grad(set_to_none=True)
+            if state is not None:
+                noise.set_state(state)
             draw = player.estimator.draw(self.model, self.guide, batch, noise)
             value = player.estimator.surrogate(player.objective, draw)
             loss = -value.mean()

@@ -86,6 +86,8 @@ class Optimizer:
             and parameters[0].device.type in ("cpu", "cuda")
         ):
             options.setdefault("fused", True)
+        if kind is torch.optim.LBFGS:  # without a line search it diverges on a plain factor analysis
+            options.setdefault("line_search_fn", "strong_wolfe")
         try:
             return kind(list(parameters), lr=self.lr, **options)
         except (TypeError, ValueError, RuntimeError) as error:

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,15 +61,20 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def start(here) -> Callable[..., subprocess.Popen[str]]:
-    """Start `jensen` in a process of its own."""
+def start(here) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start `jensen` in a process of its own, which does not outlive the test."""
+    started: list[subprocess.Popen[str]] = []
 
     def start(*words: object, **options: object) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "jensen", *map(str, words)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-        return subprocess.Popen(command, cwd=here, env=environment(), text=True, **pipes)
+        started.append(subprocess.Popen(command, cwd=here, env=environment(), text=True, **pipes))
+        return started[-1]
 
-    return start
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def arrays() -> dict[str, np.ndarray]:

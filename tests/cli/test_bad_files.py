@@ -56,7 +56,7 @@ BAD = {
     "truncated gzip": (cut_gzip, "truncated", "download it again"),
     "empty file": (lambda: _touched("x.npy"), "is an empty file", "again"),
     "empty array": (lambda: saved("x.npy", np.zeros((0, 3))), "is empty: its shape is (0, 3)", "at least 2 rows"),
-    "NaN": (lambda: saved("x.npy", with_value(np.nan)), "1 NaN or infinite entry, first in row 3, column 1", "drop these"),
+    "NaN": (lambda: saved("x.npy", with_value(np.nan)), "1 NaN or infinite entry, first in row 3, column 1", "drop"),
     "infinity": (lambda: saved("x.npy", with_value(-np.inf)), "row 3, column 1", "drop these rows"),
     "one axis": (lambda: saved("x.npy", REAL[0]), "one axis only", "[N, D]"),
     "five axes": (lambda: saved("x.npy", np.zeros((3, 2, 2, 2, 2))), "neither a table nor images", "[N, H, W, C]"),

@@ -11,10 +11,11 @@ from jensen.errors import CompositionError
 from jensen.estimators import Enumerate, Pathwise, Quadrature
 from jensen.families import Gaussian
 from jensen.guides import Deterministic, Exact
+from jensen.nets import MLP
 from jensen.objectives import Distortion, Elbo, ImportanceWeighted, Of, Rate
 from jensen.training import Budget, MixtureEM, Optimizer, Player, PrincipalComponents, Trainer
 from jensen.training.players import check_players
-from tests.identities.models import amortized, close, curved_model, linear_model, mixture_model, scrambled, simulated
+from tests.identities.models import amortized, close, curved_model, linear_model, mixture_model, simulated
 from tests.training.test_loop import same, values
 
 SLOW = Optimizer("SGD", 0.02)
@@ -108,7 +109,7 @@ def test_trained_parameters_are_those_that_need_a_gradient_once_each():
 
 
 def point() -> Deterministic:
-    return scrambled(Deterministic(nn.Linear(4, 1)), "point")
+    return Deterministic(MLP(4, 1, ()).double())
 
 
 @pytest.mark.parametrize("objective", [Elbo(), Rate(), -Distortion() - 0.1 * Rate(), ImportanceWeighted()], ids=str)

@@ -1,0 +1,249 @@
+"""`jensen train`: odd data that work, the same bytes from the same command, and what is said."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jensen.cli.options import parse_options, recipe_help
+from jensen.cli.settings import Settings
+from jensen.materials import DataOptions
+from jensen.recipes import RECIPES
+from jensen.runs import load
+from jensen.workflow import TrainingOptions, train
+
+TINY = ["--epochs", "1", "--latent", "2", "--hidden", "8", "--out", "run"]
+REAL = np.random.default_rng(0).normal(size=(60, 4))
+
+
+# --- odd data ---
+
+
+@pytest.mark.parametrize(
+    ("x", "kind"),
+    [
+        (REAL.astype(">f8"), "real"),
+        (np.asfortranarray(REAL.astype(np.float32)), "real"),
+        (np.random.default_rng(0).integers(0, 999, (60, 4)).astype(np.uint16), "integers"),
+        (np.random.default_rng(0).integers(0, 999, (60, 4)).astype(">i4"), "integers"),
+    ],
+    ids=["big-endian", "Fortran order", "uint16", "big-endian integers"],
+)
+def test_layouts_of_memory_do_not_matter(x, kind, jensen):
+    np.save("x.npy", x)
+    answer = jensen("train", "x.npy", *TINY)
+    assert answer.code == 0, answer.err
+    run = load("run")
+    assert run.schema.kind == kind
+    assert np.array_equal(run.dataset().x, x)
+
+
+def test_layout_does_not_change_the_weights(jensen, here):
+    for name, x in {"little": REAL, "big": np.asfortranarray(REAL.astype(">f8"))}.items():
+        np.save("x.npy", x)
+        assert jensen("train", "x.npy", *TINY[:-1], name).code == 0
+    assert (here / "little" / "model.safetensors").read_bytes() == (here / "big" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("n", [20, 129 + 32])  # fewer than a batch; training rows that leave a last batch of one
+def test_any_number_of_rows(n, jensen):
+    np.save("x.npy", np.random.default_rng(0).normal(size=(n, 3)))
+    answer = jensen("train", "x.npy", *TINY, "--batch", "128", "--split", "0.8,0.1,0.1", "--json")
+    assert answer.code == 0, answer.err
+    sizes = load("run").spec["split"]["sizes"]
+    assert sizes["train"] < 128 or sizes["train"] % 128 == 1
+    assert np.isfinite(json.loads(answer.out)["bound"])
+
+
+def test_constant_columns_with_a_floor(jensen):
+    x = REAL.copy()
+    x[:, 2] = 5
+    np.save("x.npy", x)
+    answer = jensen("train", "x.npy", *TINY, "--floor", "0.01")
+    assert answer.code == 0, answer.err
+    assert np.isfinite(load("run").sample(5)).all()
+
+
+def pictures(folder, **saved):
+    """A folder with twelve pictures of one mode."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        name, image, options = saved["make"](i, rng)
+        image.save(folder / name, **options)
+
+
+def deep(i, rng):
+    return f"{i}.png", Image.fromarray(rng.integers(0, 65536, (4, 6), dtype=np.uint16)), {}
+
+
+def alpha(i, rng):
+    return f"{i}.png", Image.fromarray(rng.integers(0, 256, (4, 6, 4), dtype=np.uint8)), {}
+
+
+def cmyk(i, rng):
+    return f"{i}.tif", Image.fromarray(rng.integers(0, 256, (4, 6, 4), dtype=np.uint8), "CMYK"), {}
+
+
+def rotated(i, rng):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return f"{i}.png", Image.fromarray(rng.integers(0, 256, (4, 6), dtype=np.uint8)), {"exif": exif}
+
+
+@pytest.mark.filterwarnings("ignore:'mode' parameter is deprecated")
+@pytest.mark.parametrize(
+    ("make", "shape", "levels", "note"),
+    [
+        (deep, (4, 6, 1), 65536, "16-bit grey images kept"),
+        (alpha, (4, 6, 3), 256, "transparency composed over black"),
+        (cmyk, (4, 6, 3), 256, "CMYK converted to RGB"),
+        (rotated, (6, 4, 1), 256, "rotated as EXIF says"),
+    ],
+)
+def test_odd_images(make, shape, levels, note, jensen, here):
+    pictures(here / "pictures", make=make)
+    answer = jensen("train", "pictures", *TINY)
+    assert answer.code == 0, answer.err
+    assert note in answer.err
+    schema = load("run").schema
+    assert (schema.shape, schema.levels) == (shape, levels)
+
+
+# --- repetition ---
+
+
+def weights(folder):
+    return (folder / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("options", [["--recipe", "vae", "--hidden", "8"], ["--recipe", "gmm", "--components", "3"]])
+def test_same_seed_same_bytes(options, data, jensen):
+    for out, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert jensen("train", "real.npy", "--epochs", "2", *options, "--seed", seed, "--out", out).code == 0
+    assert weights(data / "a") == weights(data / "b")
+    assert weights(data / "a") != weights(data / "c")
+
+
+def test_replay_gives_the_same_bytes(data, jensen):
+    words = ["--latent", "3", "--hidden", "8,4", "--batch", "16", "--seed", "5", "--average", "0.9", "--warmup", "1"]
+    words += ["--binarize", "dynamic", "--test", "images.npy", "--epochs", "2", "--quiet", "--out", "run"]
+    assert jensen("train", "images.npy", *words).code == 0
+    (data / "elsewhere").mkdir()
+    answer = jensen("train", "--spec", "run/spec.json", "--out", "elsewhere/again")
+    assert answer.code == 0, answer.err
+    assert weights(data / "run") == weights(data / "elsewhere" / "again")
+
+
+def test_replay_with_other_flags(data, jensen):
+    assert jensen("train", "real.npy", *TINY).code == 0
+    assert jensen("train", "--spec", "run", "--out", "again", "--epochs", "2", "--latent", "3").code == 0
+    command = load("again").spec["command"]
+    assert (command["epochs"], command["latent"], command["hidden"]) == (2, 3, [8])
+    assert len(load("again").metrics) == 3
+
+
+def test_init_from(data, jensen):
+    assert jensen("train", "real.npy", *TINY).code == 0
+    answer = jensen("train", "real.npy", *TINY[:-1], "more", "--init-from", "run")
+    assert answer.code == 0
+    assert "start from run" in answer.err
+
+
+# --- what is said ---
+
+
+def test_result_lines(data, jensen):
+    answer = jensen("train", "real.npy", *TINY)
+    number, parts, sentence, where, following = answer.out.splitlines()
+    assert re.fullmatch(r"log p\(x\) >= -\d+\.\d\d nats per datum \(ELBO\), 6 validation rows", number)
+    assert "raw weights of epoch 1" in parts
+    assert sentence == load("run").sentence
+    assert where == "run:  run"
+    assert following == "next: jensen evaluate run"
+    assert answer.err == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        (["--recipe", "vae", "--hidden", "8"], "ELBO"),
+        (["--recipe", "iwae", "--hidden", "8", "--points", "3"], "importance-weighted bound"),
+        (["--recipe", "autoencoder", "--hidden", "8"], "no bound"),
+        (["--recipe", "ppca", "--latent", "2"], "exact"),
+        (["--recipe", "gmm", "--components", "3"], "exact"),
+        (["--recipe", "gaussian"], "exact"),
+    ],
+)
+def test_json_is_one_object_with_the_kind_of_the_number(options, kind, data, jensen):
+    answer = jensen("train", "real.npy", "--epochs", "1", *options, "--out", "run", "--json")
+    assert answer.code == 0, answer.err
+    found = json.loads(answer.out)
+    assert len(answer.out.splitlines()) == 1
+    assert (found["kind"], found["part"], found["n"]) == (kind, "validation", 6)
+    assert (found["bound"] is None) == (kind == "no bound")
+
+
+def test_result_is_in_the_units_of_the_data(jensen):
+    found = {}
+    for factor in (1, 10):
+        np.save("x.npy", REAL * factor)
+        words = ["--recipe", "ppca", "--latent", "2", "--out", f"run{factor}", "--json"]
+        found[factor] = json.loads(jensen("train", "x.npy", *words).out)["bound"]
+    assert found[1] - found[10] == pytest.approx(4 * np.log(10), abs=1e-4)
+
+
+def test_result_is_what_evaluate_says(jensen):
+    np.save("x.npy", REAL)
+    words = ["--recipe", "ppca", "--latent", "2", "--split", "0.8,0.2,0", "--out", "run", "--json"]
+    trained = json.loads(jensen("train", "x.npy", *words).out)
+    evaluated = json.loads(jensen("evaluate", "run", "--json").out)
+    assert trained["bound"] == pytest.approx(evaluated["log_px"], abs=1e-4)
+
+
+def test_notes_are_kept_quiet(jensen):
+    np.save("x.npy", np.concatenate([REAL, REAL]))
+    assert "exact duplicates of training rows" in jensen("train", "x.npy", *TINY).err
+    assert jensen("train", "x.npy", *TINY, "--force", "--quiet").err == ""
+
+
+# --- flags ---
+
+
+def test_flags_are_those_of_the_function():
+    ours = {f.name for f in fields(Settings)}
+    theirs = {f.name: f.default for kind in (DataOptions, TrainingOptions) for f in fields(kind)}
+    assert ours == theirs.keys()
+    assert {"recipe", "out", "force"} < inspect.signature(train).parameters.keys()
+    assert all(f.default is None for f in fields(Settings))
+
+
+def test_help_tells_the_defaults(jensen):
+    told = " ".join(jensen("train", "--help").out.split())
+    for f in [*fields(DataOptions), *fields(TrainingOptions)]:
+        name = f"--{f.name.replace('_', '-')}"
+        about = told[told.index(f"{name}") :].split(" --")[0]
+        if f.default not in (None, False):
+            assert f"[{f.default}" in about, name
+
+
+def test_help_lists_the_options_of_every_recipe(jensen):
+    told = jensen("train", "--help").out
+    assert recipe_help() in told
+    for recipe in RECIPES.values():
+        section = told[told.index(f"--recipe {recipe.name}:") :].split("\n\n")[0]
+        assert {o for o in recipe.options if f"--{o}" not in section} == set()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_defaults_survive_being_typed(name):
+    recipe = RECIPES[name]
+    defaults = {k: p.default for k, p in recipe.options.items()}
+    typed = {k: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for k, v in defaults.items()}
+    assert parse_options(recipe, typed) == defaults

@@ -1,0 +1,315 @@
+"""What is done with a run: evaluation, samples, codes, reconstructions, and where they go."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jensen.cli.grids import data_range, grid, model_range, pairs, scaled
+from jensen.runs import load
+
+
+def table(text):
+    header, *rows = csv.reader(text.splitlines())
+    return header, rows
+
+
+def picture(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+# --- evaluate ---
+
+
+def test_evaluation_lines(run, jensen):
+    answer = jensen("evaluate", "run", "-k", "50")
+    number, about, errors, elbo, following = answer.out.splitlines()
+    pattern = r"log p\(x\) >= -[\d.]+ ± [\d.]+ nats per datum \(stochastic lower bound, K = 50\)"
+    assert re.fullmatch(pattern, number)
+    assert about.startswith("6 test rows of ")
+    assert "standardised per feature; raw weights; seed 0" in about
+    assert "over Monte Carlo; median effective sample size" in errors
+    assert elbo.startswith("ELBO -")
+    assert following == "next: jensen report run"
+    kept = json.loads((run / "evaluation.json").read_bytes())
+    assert (kept["k"], kept["kind"], kept["n"]) == (50, "stochastic lower bound", 6)
+
+
+def test_evaluation_as_json(run, jensen):
+    answer = jensen("evaluate", "run", "-k", "5", "--json")
+    assert len(answer.out.splitlines()) == 1
+    assert json.loads(answer.out) == json.loads((run / "evaluation.json").read_bytes())
+
+
+def test_evaluation_repeats_itself(run, jensen):
+    def numbers(seed):
+        found = json.loads(jensen("evaluate", "run", "-k", "5", "--json", "--seed", seed).out)
+        return {k: v for k, v in found.items() if k != "seconds"}
+
+    assert numbers(3) == numbers(3)
+    assert numbers(3)["log_px"] != numbers(4)["log_px"]
+
+
+def test_evaluation_of_other_data_is_not_kept(run, data, jensen):
+    np.save("new.npy", np.random.default_rng(1).normal(size=(20, 4)))
+    answer = jensen("evaluate", "run", "new.npy", "-k", "5")
+    assert answer.code == 0
+    assert answer.err == ""
+    assert not (run / "evaluation.json").exists()
+
+
+def test_evaluation_on_training_rows_warns(run, data, jensen):
+    answer = jensen("evaluate", "run", "real.npy", "-k", "5")
+    assert answer.code == 0
+    assert "48 of these 60 rows were trained on: the number flatters the model" in answer.err
+    assert jensen("evaluate", "run", "real.npy", "-k", "5", "--quiet").err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["-k", "0"], 2, ["-k"]),
+        (["-k", "x"], 2, ["-k", "into int"]),
+        (["--method", "foo"], 2, ["no method 'foo'", "importance"]),
+        (["--device", "foo"], 2, ["device 'foo'", "--device cpu"]),
+        (["absent.npy"], 3, ["there is no file absent.npy"]),
+        (["bits.npy"], 3, ["have the shape (6,), and the training data (4,)"]),
+        (["images.npy"], 3, ["have the shape (4, 4, 1)"]),
+    ],
+)
+def test_evaluation_is_refused(words, code, said, run, data, refused):
+    refused(["evaluate", "run", *words], code, *said)
+
+
+def test_evaluation_of_another_binarisation(image_run, refused):
+    np.save("bits.npy", np.random.default_rng(0).integers(0, 2, (20, 4, 4), dtype=np.uint8))
+    refused(["evaluate", "run", "bits.npy"], 3, "is binary already", "binarises grey values", "Give grey values")
+
+
+def test_validation_rows_stand_in_for_test_rows(data, jensen):
+    words = ["--recipe", "ppca", "--latent", "1", "--split", "0.9,0.1,0", "--out", "run"]
+    assert jensen("train", "real.npy", *words).code == 0
+    answer = jensen("evaluate", "run")
+    assert "there is no test part: these are validation rows" in answer.err
+    assert "validation rows" in answer.out
+
+
+def test_no_rows_kept_aside(data, jensen):
+    assert jensen("train", "real.npy", "--recipe", "gaussian", "--split", "1,0,0", "--out", "run").code == 0
+    answer = jensen("evaluate", "run")
+    assert answer.code == 3
+    assert "kept no rows aside" in answer.err
+
+
+# --- sample ---
+
+
+def test_samples_of_a_table(run, jensen):
+    answer = jensen("sample", "run", "-n", "7")
+    assert answer.out == "7 samples in run/samples.csv (seed 0)\n"
+    header, rows = table((run / "samples.csv").read_text())
+    assert header == ["x1", "x2", "x3", "x4"]
+    assert np.allclose(np.array(rows, float), load("run").sample(7), rtol=1e-12)
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "csv"])
+def test_samples_in_every_format(suffix, image_run, jensen):
+    assert jensen("sample", "run", "-n", "5", "--out", f"x.{suffix}").code == 0
+    if suffix == "csv":
+        found = np.array(table(Path("x.csv").read_text())[1], float).reshape(5, 4, 4, 1)
+    else:
+        found = np.load(f"x.{suffix}", allow_pickle=False)
+        found = found["x"] if suffix == "npz" else found
+        assert found.dtype == np.uint8
+    assert set(np.unique(found)) == {0, 1}
+    assert found.shape == (5, 4, 4, 1)
+
+
+def test_samples_repeat_themselves(run, jensen):
+    def drawn(*words):
+        return jensen("sample", "run", "-n", "3", "--out", "-", *words).out
+
+    assert drawn("--seed", "1") == drawn("--seed", "1")
+    assert len({drawn("--seed", "1"), drawn("--seed", "2"), drawn("--seed", "1", "--mean")}) == 3
+
+
+def test_samples_as_a_picture(image_run, jensen):
+    assert jensen("sample", "run", "-n", "10").code == 0
+    found = picture(image_run / "samples.png")
+    assert found.shape == (3 * 48 + 2 * 2, 4 * 48 + 3 * 2)  # 3 down, 4 across, gaps of 2
+    assert set(np.unique(found[:48, :48])) <= {0, 255}  # bits, not smoothed
+
+
+def test_samples_of_integers_read_as_the_same_kind(data, jensen):
+    np.save("counts.npy", np.random.default_rng(0).integers(0, 9, (60, 3), dtype=np.uint8))
+    assert jensen("train", "counts.npy", "--epochs", "1", "--hidden", "8", "--out", "run").code == 0
+    assert jensen("sample", "run", "--out", "new.npy").code == 0
+    assert jensen("evaluate", "run", "new.npy", "-k", "2").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-n", "0"], "-n 0 cannot work"),
+        (["--out", "x.png"], "these are no images"),
+        (["--out", "x.jpg"], ".npy, .npz, .csv"),
+        (["--out", "x"], "no suffix that can be written"),
+        (["--out", "absent/x.csv"], "there is no folder absent"),
+        (["--out", "real.npy"], "real.npy exists"),
+        (["--out", "folder.csv", "--force"], "folder.csv exists"),
+    ],
+)
+def test_sample_is_refused(words, said, run, data, refused):
+    (data / "folder.csv").mkdir()
+    refused(["sample", "run", *words], 2, said)
+
+
+def test_force_overwrites_a_file(run, data, jensen):
+    assert jensen("sample", "run", "-n", "3", "--out", "real.npy", "--force").code == 0
+    assert np.load("real.npy").shape == (3, 4)
+
+
+# --- encode ---
+
+
+def test_codes_with_labels(jensen, here):
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    kinds = ["cat" if row[0] > 0 else "dog" for row in x]
+    lines = ["size,weight,label", *(f"{a},{b},{kind}" for (a, b), kind in zip(x, kinds, strict=True))]
+    (here / "pets.csv").write_text("\n".join(lines))
+    words = ["--labels", "label", "--recipe", "ppca", "--latent", "1", "--out", "run"]
+    assert jensen("train", "pets.csv", *words).code == 0
+    assert jensen("encode", "run", "pets.csv").code == 0
+    header, rows = table((here / "run" / "codes.csv").read_text())
+    assert header == ["z1", "label"]
+    assert [row[1] for row in rows] == kinds
+    assert jensen("encode", "run", "pets.csv", "--out", "codes.npz").code == 0
+    with np.load("codes.npz", allow_pickle=False) as codes:
+        assert codes["labels"].tolist() == [kind == "dog" for kind in kinds]
+        assert np.allclose(codes["x"], np.array([row[0] for row in rows], float)[:, None])
+    assert table(jensen("sample", "run", "-n", "2", "--out", "-").out)[0] == ["size", "weight"]
+
+
+def test_a_test_file_has_its_labels_where_the_training_data_had_them(jensen, here):
+    for name in ("a", "b", "plain"):
+        x = np.random.default_rng(ord(name[0])).normal(size=(40, 2))
+        ends = ["", ""] if name == "plain" else [",kind", ",cat"]
+        (here / f"{name}.csv").write_text("\n".join([f"u,v{ends[0]}", *(f"{u},{v}{ends[1]}" for u, v in x)]))
+    words = ["--labels", "kind", "--recipe", "ppca", "--latent", "1", "--out", "run"]
+    assert jensen("train", "a.csv", "--test", "b.csv", *words).code == 0
+    assert table(jensen("encode", "run", "--out", "-").out)[0] == ["z1", "label"]
+    assert table(jensen("encode", "run", "plain.csv", "--out", "-").out)[0] == ["z1"]
+
+
+def test_codes_are_those_of_the_test_rows(run, jensen):
+    answer = jensen("encode", "run", "--out", "codes.npy")
+    assert answer.out.startswith("2 latent features of 6 test rows of ")
+    assert np.array_equal(np.load("codes.npy"), load("run").encode())
+
+
+def test_codes_need_latent_features(data, jensen, refused):
+    assert jensen("train", "real.npy", "--recipe", "gaussian", "--out", "run").code == 0
+    refused(["encode", "run"], 2, "no latent features", "--recipe vae")
+
+
+def test_codes_are_no_picture(image_run, refused):
+    refused(["encode", "run", "--out", "codes.png"], 2, "no images", ".csv")
+
+
+# --- reconstruct ---
+
+
+def test_reconstructions_of_a_table(run, jensen):
+    assert jensen("reconstruct", "run").code == 0
+    _, rows = table((run / "reconstructions.csv").read_text())
+    assert np.allclose(np.array(rows, float), load("run").reconstruct(), rtol=1e-12)
+
+
+def test_originals_stand_above_their_reconstructions(image_run, data, jensen):
+    answer = jensen("reconstruct", "run", "images.npy")
+    assert "shows the first 64" not in answer.err
+    found = picture(image_run / "reconstructions.png")
+    original = np.load("images.npy")[1]
+    assert np.array_equal(found[:48:12, 50:98:12], original)  # the second of the first row
+    mean = load("run").reconstruct("images.npy")[1, :, :, 0]
+    assert np.allclose(found[50:98:12, 50:98:12], 255 * mean, atol=0.6)
+
+
+def test_long_pictures_are_cut(image_run, data, jensen):
+    np.save("many.npy", np.random.default_rng(1).integers(0, 256, (70, 4, 4), dtype=np.uint8))
+    answer = jensen("reconstruct", "run", "many.npy")
+    assert "shows the first 64 of 70" in answer.err
+    assert picture(image_run / "reconstructions.png").shape == (8 * 50 - 2, 16 * 50 - 2)
+    assert jensen("reconstruct", "run", "many.npy", "--out", "x.npz").code == 0
+    with np.load("x.npz", allow_pickle=False) as found:
+        assert found["x"].shape == found["original"].shape == (70, 4, 4, 1)
+
+
+def test_sampled_reconstructions(image_run, data, jensen):
+    assert jensen("reconstruct", "run", "images.npy", "--sample", "--out", "x.npy").code == 0
+    found = np.load("x.npy")
+    assert found.dtype == np.uint8
+    assert set(np.unique(found)) == {0, 1}
+
+
+# --- pictures ---
+
+
+def test_one_map_for_all_images(image_run):
+    run = load("run")
+    x = np.array([0.0, 255.0]).reshape(2, 1, 1, 1)
+    assert scaled(x, data_range(run.schema, x)).ravel().tolist() == [0, 1]
+    assert model_range(run, x) == (0.0, 1.0)
+
+
+def test_grids():
+    x = np.linspace(0, 1, 5).reshape(5, 1, 1, 1) * np.ones((5, 2, 3, 3))
+    assert grid(x).shape == (2 * 32 + 2, 3 * 48 + 2 * 2, 3)
+    both = pairs(x, 1 - x, across=3)
+    assert both.shape == (4 * 32 + 3 * 2, 3 * 48 + 2 * 2, 3)
+    assert both[0, 0, 0] == 0
+    assert both[34, 0, 0] == 255
+    assert both[68, 0, 0] == round(255 * 0.75)
+
+
+# --- the others ---
+
+
+def test_recipes(jensen):
+    told = jensen("recipes").out
+    found = json.loads(jensen("recipes", "--json").out)["recipes"]
+    assert {"vae", "gmm", "ppca"} <= {r["name"] for r in found}
+    assert all(r["name"] in told and r["paper"] in told for r in found)
+    assert next(r for r in found if r["name"] == "vae")["options"]["--latent"] == 16
+
+
+def test_data(jensen, data):
+    told = jensen("data", "digits").out
+    assert told.startswith("digits: 1,797 images of 8x8x1")
+    assert "integers of 17 levels" in told
+    found = json.loads(jensen("data", "bits.npy", "--json").out)
+    assert (found["kind"], found["shape"], found["n"]) == ("binary", [6], 60)
+    assert "Bernoulli" in found["advice"][0]
+
+
+def test_data_of_a_folder_is_resized(jensen, here):
+    (here / "pictures").mkdir()
+    for i in range(3):
+        Image.new("L", (4 + i, 4), i).save(here / "pictures" / f"{i}.png")
+    assert jensen("data", "pictures").code == 3
+    assert "3 images of 5x5x1" in jensen("data", "pictures", "--size", "5").out
+
+
+def test_report(run, jensen):
+    answer = jensen("report", "run")
+    assert answer.code == 0, answer.err
+    assert answer.out == "report: run/report.html\n"
+    assert jensen("report", "run", "--no-examples").code == 0
+    assert jensen("report", "run", "--out", "run/report.html").code == 2

@@ -1,0 +1,138 @@
+"""Evaluators without Monte Carlo, against closed forms written here once more."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import MultivariateNormal, Normal
+
+from jensen.batch import Rows
+from jensen.conditionals import Unconditional
+from jensen.errors import CompositionError, NoExactPosterior, NotEnumerable, UsageError
+from jensen.evaluate import Enumerated, Exact, Kind, Quadrature, exact
+from jensen.families import Categorical, Gaussian
+from jensen.guides import Exact as ExactGuide
+from jensen.guides import Shared
+from jensen.model import LatentVariableModel
+from tests.identities.models import (
+    amortized,
+    close,
+    curved_model,
+    linear_model,
+    mixture_model,
+    normal_guide,
+    rows,
+    scrambled,
+    simulated,
+)
+
+
+@pytest.mark.parametrize("noise", ["shared", "feature"])
+@pytest.mark.parametrize("own", [True, False], ids=["exact guide", "another guide"])
+def test_a_linear_model_is_a_normal_with_that_covariance(noise, own):
+    model = linear_model(2, 4, noise)
+    batch = simulated(model, 6)
+    found = Exact()(model, ExactGuide(model) if own else amortized(4, Gaussian(2)), rows(batch))
+    lik = model.likelihood
+    covariance = lik.W @ lik.W.mT + torch.diag(lik.noise_variance.expand(4))
+    close(found.nats, MultivariateNormal(lik.b, covariance).log_prob(batch.x).detach())
+    assert (found.kind, found.k, found.stderr_mc) == (Kind.EXACT, None, 0.0)
+    assert (found.rate > 0).all()
+
+
+def test_a_gaussian_without_latents():
+    model = LatentVariableModel(Unconditional(Gaussian(0)), scrambled(Unconditional(Gaussian(3), learn=True), "p"))
+    batch = simulated(model, 6)
+    found = Exact()(model, ExactGuide(model), rows(batch))
+    q = model.likelihood().base_dist
+    close(found.nats, Normal(q.loc, q.scale).log_prob(batch.x).sum(-1).detach())
+    close(found.rate, 0.0)
+    close(found.distortion, -found.nats)
+
+
+def by_hand(model: LatentVariableModel, x: torch.Tensor) -> torch.Tensor:
+    table, n = model.likelihood.table, model.latent
+    states = [model.likelihood.family(table[j]).log_prob(x) for j in range(n)]
+    return torch.logsumexp(torch.stack(states, -1) + model.prior.params().log_softmax(-1), -1).detach()
+
+
+def test_a_mixture_is_the_sum_over_its_components():
+    model = mixture_model(3, 2)
+    batch = simulated(model, 6)
+    found = Exact()(model, ExactGuide(model), rows(batch))
+    close(found.nats, by_hand(model, batch.x))
+    assert found.kind is Kind.EXACT
+
+
+def test_enumeration_needs_no_good_guide():
+    """Also where the guide gives a state no mass at all."""
+    model = mixture_model(3, 2)
+    batch = simulated(model, 6)
+    guide = Shared(Unconditional(Categorical(3), learn=True)).double()
+    with torch.no_grad():
+        guide.conditional.value.copy_(torch.tensor([0.0, 3.0, -torch.inf]))
+    found = Enumerated()(model, guide, rows(batch))
+    close(found.nats, by_hand(model, batch.x))
+    assert (found.kind, found.k) == (Kind.EXACT, None)
+    assert torch.isfinite(found.rate).all()
+    assert (found.elbo < found.nats).all()
+
+
+def test_quadrature_is_the_integral_and_tells_its_error():
+    model, guide = curved_model(), normal_guide(torch.zeros(1).double(), torch.ones(1).double())
+    batch = simulated(model, 5)
+    z = torch.linspace(-12, 12, 20_001, dtype=torch.float64)
+    grid = model.log_joint(batch, z[:, None, None].expand(-1, 5, 1))
+    truth = torch.logsumexp(grid, 0) + (z[1] - z[0]).log()
+    truth = truth.detach()
+    fine, poor = (Quadrature(n)(model, guide, rows(batch)) for n in (128, 8))
+    close(fine.nats, truth, 1e-6)
+    assert (fine.kind, fine.k, fine.stderr_mc) == (Kind.QUADRATURE, 128, 0.0)
+    assert fine.error < 1e-4 < poor.error
+    assert float((poor.nats - truth).abs().max()) > fine.error
+
+
+def test_quadrature_over_two_features():
+    model = linear_model(2, 4)
+    batch = simulated(model, 5)
+    exact_q = ExactGuide(model)(batch)
+    guide = normal_guide(exact_q.mean.detach() + 0.1, 1.2 * exact_q.variance.detach().sqrt())
+    found = Quadrature(48)(model, guide, rows(batch))
+    close(found.nats, Exact()(model, guide, rows(batch)).nats, 1e-6)
+    assert found.k == 48**2
+
+
+def test_remedies():
+    batch = Rows(torch.zeros(2, 3, dtype=torch.float64))
+    with pytest.raises(NoExactPosterior, match="Use --method importance"):
+        Exact()(curved_model(), amortized(3, Gaussian(1)), batch)
+    with pytest.raises(NotEnumerable):
+        Enumerated()(curved_model(), amortized(3, Gaussian(1)), batch)
+    with pytest.raises(CompositionError, match="one or two latent features, not 3"):
+        Quadrature()(linear_model(3, 4), amortized(4, Gaussian(3)), Rows(torch.zeros(2, 4, dtype=torch.float64)))
+    with pytest.raises(UsageError, match="3 quadrature nodes"):
+        Quadrature(3)
+
+
+@pytest.mark.parametrize("evaluator", [Exact(), Enumerated()], ids=["exact", "enumerated"])
+def test_states_count_towards_memory(monkeypatch, evaluator):
+    """A batch of a mixture holds every component's view of its data: 10 states of 4 parameters."""
+    model = mixture_model(10, 2)
+    batch = simulated(model, 25)
+    whole = evaluator(model, ExactGuide(model), rows(batch)).nats
+    sizes = []
+    guide = ExactGuide(model)
+    guide.register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))
+    monkeypatch.setattr(exact, "NUMBERS", 10 * 4 * 10)
+    told = []
+    found = evaluator(model, guide, rows(batch), watch=told.append)
+    assert sizes == [10, 10, 5]
+    assert told == [10 / 25, 20 / 25, 1.0]
+    close(found.nats, whole)
+
+
+def test_no_gradient_is_kept():
+    model = linear_model(2, 4)
+    assert any(p.requires_grad for p in nn.Module.parameters(model))
+    assert not Exact()(model, ExactGuide(model), rows(simulated(model, 3))).nats.requires_grad

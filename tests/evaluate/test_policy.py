@@ -1,0 +1,81 @@
+"""Which evaluator a model calls for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from jensen.conditionals import Unconditional
+from jensen.errors import UsageError
+from jensen.estimators import Pathwise
+from jensen.evaluate import Enumerated, Exact, Importance, Kind, Quadrature, Unnormalised, choose
+from jensen.families import Categorical, Gaussian
+from jensen.guides import Deterministic, Shared
+from jensen.guides import Exact as ExactGuide
+from jensen.model import LatentVariableModel
+from jensen.randomness import drawing_from, stream
+from tests.identities.models import (
+    amortized,
+    close,
+    curved_model,
+    linear_model,
+    mixture_model,
+    rows,
+    scrambled,
+    simulated,
+)
+
+with drawing_from(stream(0, "point")):
+    POINT = Deterministic(nn.Linear(3, 1).double())
+LINEAR, MIXTURE, CURVED = linear_model(2, 3), mixture_model(), curved_model()
+NONE = LatentVariableModel(Unconditional(Gaussian(0)), Unconditional(Gaussian(3), learn=True))
+CASES = {
+    "closed form": (LINEAR, ExactGuide(LINEAR), Exact()),
+    "closed form, whatever the guide": (LINEAR, amortized(3, Gaussian(2)), Exact()),
+    "mixture": (MIXTURE, Shared(Unconditional(Categorical(3), learn=True)), Exact()),
+    "no latent": (NONE, ExactGuide(NONE), Exact()),
+    "network": (CURVED, amortized(3, Gaussian(1)), Importance(77)),
+    "point": (CURVED, POINT, Unnormalised()),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_best_that_a_model_allows_is_chosen(case):
+    model, guide, expected = CASES[case]
+    assert choose(model, guide, "auto", 77) == expected
+
+
+def test_finite_latents_without_a_closed_form_are_enumerated():
+    likelihood = scrambled(Unconditional(Gaussian(3), learn=True), "p")
+    model = LatentVariableModel(Unconditional(Categorical(4)), likelihood)
+    guide = Shared(Unconditional(Categorical(4), learn=True))
+    assert choose(model, guide) == choose(model, guide, "exact") == Enumerated()
+
+
+def test_a_method_can_be_named():
+    model, guide = CURVED, amortized(3, Gaussian(1))
+    assert choose(model, guide, "importance", 5) == Importance(5)
+    assert choose(model, guide, "quadrature") == Quadrature()
+    assert choose(model, guide, "exact") == Exact()
+    assert choose(LINEAR, ExactGuide(LINEAR), "importance", 5) == Importance(5)
+
+
+@pytest.mark.parametrize("method", ["auto", "exact", "quadrature", "importance"])
+def test_a_bad_number_of_points_is_refused_whatever_the_method(method):
+    with pytest.raises(UsageError, match="-k 0"):
+        choose(LINEAR, ExactGuide(LINEAR), method, 0)
+
+
+def test_unknown_methods_are_refused():
+    with pytest.raises(UsageError, match="Choose from auto, exact, importance"):
+        choose(LINEAR, ExactGuide(LINEAR), "exactly")
+
+
+def test_without_a_density_only_the_distortion_is_told():
+    batch = simulated(CURVED, 6)
+    found = Unnormalised()(CURVED, POINT, rows(batch))
+    assert (found.kind, found.nats, found.rate, found.elbo, found.mean) == (Kind.UNNORMALISED, None, None, None, None)
+    draw = Pathwise(1).draw(CURVED, POINT, batch, stream(0, "evaluation"))
+    close(found.distortion, draw.distortion.detach())
+    assert torch.isfinite(found.distortion).all()

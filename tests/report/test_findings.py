@@ -1,0 +1,125 @@
+"""Each finding appears when its numbers call for it, and not otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jensen
+from jensen.report.facts import Facts, gather
+from jensen.report.findings import findings
+from jensen.report.words import headline
+from tests.report.pages import SMALL
+
+
+def epoch(number: int, train: float, valid: float, beta: float = 1.0) -> dict[str, Any]:
+    def measures(bound: float) -> dict[str, float]:
+        return {"bound": bound, "rate": 5.0, "distortion": -bound - 5.0}
+
+    return {"epoch": number, "train": measures(train), "valid": measures(valid), "beta": beta}
+
+
+@pytest.fixture(scope="module")
+def healthy(run) -> Facts:
+    """A run that went well: flat at the end, a small gap, many effective points, every feature in use."""
+    found = gather(run, examples=True)
+    evaluation = dict(found.evaluation, log_px=-90.0, stderr=0.8, stderr_mc=0.01, k=1000, ess=60.0, n=24)
+    epochs = [epoch(i, -90.0 - 20 / i, -90.5 - 20 / i) for i in range(1, 101)]
+    stopped = {"event": "stopped", "reason": "finished", "epoch": 100, "kept_epoch": 100, "seconds": 1.0}
+    facts = replace(found, evaluation=evaluation, epochs=epochs, stopped=stopped, notes=())
+    vars(facts)["codes"] = np.random.default_rng(0).normal(size=(24, 3))
+    return facts
+
+
+def changed(facts: Facts, **changes: Any) -> Facts:
+    """A copy with other numbers, and the same codes unless told otherwise."""
+    codes = changes.pop("codes", facts.codes)
+    found = replace(facts, **changes)
+    vars(found)["codes"] = codes
+    return found
+
+
+def shorts(facts: Facts) -> dict[str, str]:
+    return {f.short: f.level for f in findings(facts)}
+
+
+def test_a_healthy_run_has_none(healthy):
+    assert findings(healthy) == []
+    assert headline(healthy, []).endswith("-90.0 ± 0.8 nats per datum; 3 of 3 features in use; nothing alarming.")
+
+
+def test_alarms_come_first_and_reach_the_headline(healthy):
+    facts = changed(healthy, notes=("something to know",), stopped=None)
+    found = findings(facts)
+    assert [f.level for f in found] == ["alarm", "note"]
+    assert headline(facts, [found[0].short]).endswith("to look at: unfinished training.")
+
+
+@pytest.mark.parametrize("reason", ["interrupted", "out of time"])
+def test_interrupted(healthy, reason):
+    assert shorts(changed(healthy, stopped=dict(healthy.stopped, reason=reason))) == {"interrupted training": "alarm"}
+
+
+@pytest.mark.parametrize(("ess", "expected"), [(9.9, {"a bound that may be loose": "alarm"}), (10.0, {})])
+def test_few_effective_points(healthy, ess, expected):
+    assert shorts(changed(healthy, evaluation=dict(healthy.evaluation, ess=ess))) == expected
+
+
+def test_few_effective_points_of_an_exact_number_mean_nothing(healthy):
+    assert shorts(changed(healthy, evaluation=dict(healthy.evaluation, kind="exact", ess=1.0, k=None))) == {}
+
+
+def test_monte_carlo_error(healthy):
+    assert shorts(changed(healthy, evaluation=dict(healthy.evaluation, stderr_mc=1.0))) == {"Monte Carlo error": "note"}
+
+
+def test_weights_of_a_bad_epoch(healthy):
+    falling = [epoch(i, -90.0, -90.5 - 0.1 * i) for i in range(1, 101)]
+    assert shorts(changed(healthy, epochs=falling))["over-fitting"] == "alarm"
+    best = dict(healthy.stopped, kept_epoch=1)
+    assert shorts(changed(healthy, epochs=falling, stopped=best)) == {"over-fitting later": "note"}
+
+
+@pytest.mark.parametrize(("gap", "level"), [(2.0, None), (4.0, "note"), (15.0, "alarm")])
+def test_gap_between_training_and_validation(healthy, gap, level):
+    curve = [epoch(i, -90.0, -90.0 - gap) for i in range(1, 101)]
+    assert shorts(changed(healthy, epochs=curve)).get("a gap between training and validation") == level
+
+
+def test_still_rising(healthy):
+    rising = [epoch(i, -200.0 + i, -200.5 + i) for i in range(1, 101)]
+    assert shorts(changed(healthy, epochs=rising)) == {"still rising": "note"}
+
+
+def test_unused_features(healthy):
+    some = healthy.codes * np.array([1.0, 0.0, 1.0])
+    assert shorts(changed(healthy, codes=some)) == {"unused features": "note"}
+    assert shorts(changed(healthy, codes=0 * some)) == {"a collapsed posterior": "alarm"}
+
+
+def test_beta(healthy):
+    assert shorts(changed(healthy, epochs=[epoch(100, -90.0, -90.5, beta=4.0)])) == {"beta = 4": "note"}
+
+
+@pytest.mark.parametrize(("n", "level"), [(0, None), (1, "alarm")])
+def test_duplicates(healthy, n, level, monkeypatch):
+    split = dict(healthy.run.spec["split"], duplicates_of_training_rows={"valid": 0, "test": n})
+    monkeypatch.setitem(healthy.run.spec, "split", split)
+    assert shorts(healthy).get("duplicates across the split") == level
+
+
+def test_validation_stands_in(images, tmp_path):
+    run = jensen.train(images, latent=2, split="0.8,0.2,0", out=tmp_path / "run", **SMALL)
+    texts = [f.text for f in findings(gather(run, examples=True))]
+    assert sum("there is no test part" in t.lower() for t in texts) == 1
+    assert any("These rows chose the weights" in t for t in texts)
+
+
+def test_no_density(images, tmp_path):
+    run = jensen.train(images, recipe="autoencoder", latent=2, out=tmp_path / "run", **SMALL)
+    found = gather(run, examples=True)
+    assert shorts(found).get("no density") == "note"
+    assert "no log p(x)" in headline(found, [])
