@@ -54,10 +54,11 @@ def refined_params(
     for step in range(schedule.steps):
         optimizer.param_groups[0]["lr"] = schedule.lr * 0.5 * (1 + math.cos(math.pi * step / schedule.steps))
         with torch.enable_grad():
-            q = family(free)
-            z, noise = place(q, schedule.points, generator)
-            draw = weigh(model, q, z, batch, noise=noise)
-            (free.grad,) = torch.autograd.grad((draw.distortion + draw.rate).sum(), [free])
+            z, noise = place(family(free), schedule.points, generator)
+            # the density at frozen parameters: the same gradient in expectation, without the score's noise
+            # (Roeder, Wu & Duvenaud, 2017), so that it dies out where q meets the posterior
+            draw = weigh(model, family(free.detach()), z, batch, noise=noise)
+            (free.grad,) = torch.autograd.grad(-draw.log_weight.mean(0).sum(), [free])
         optimizer.step()
         if step >= schedule.steps * 3 // 4:
             total += free.detach()

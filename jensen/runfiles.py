@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from .errors import CorruptRunError, RunExistsError, UsageError
 from .parts import build
+from .randomness import drawing_from, stream
 
 __all__ = ["FORMAT", "claim", "read_spec", "read_weights", "rebuild", "write_atomic", "write_weights"]
 
@@ -246,7 +247,9 @@ def rebuild(
     folder: Path, spec: dict[str, Any], parts: Mapping[str, Callable[[], nn.Module]] | None = None
 ) -> tuple[Any, Any, str]:
     """Model, guide, and which weights they have: from the folder alone, and the user's own parts."""
-    model, guide = build(spec["model"], parts)
+    # fresh modules draw weights: these are replaced below, and must not use up the user's random numbers
+    with drawing_from(stream(0, "rebuilt")):
+        model, guide = build(spec["model"], parts)
     dtype = getattr(torch, spec["choices"]["dtype"])
     model.to(dtype)
     guide.to(dtype)

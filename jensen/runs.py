@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from . import tasks
 from .batch import Rows
 from .data import Dataset, Preparation, Schema, Split, conform, duplicates, from_array, read, read_beside, split
 from .errors import CorruptRunError, DataError, JensenError, UsageError
-from .evaluate import Estimate, choose
+from .evaluate import Assessment, Estimate, Importance, Settings, assess, assess_within, choose
+from .evaluate.doctor import Diagnosis, examine
 from .evaluate.estimate import Watch
 from .randomness import stream
 from .runfiles import read_spec, rebuild, write_json
@@ -63,6 +64,8 @@ class Evaluation:
         weights: "raw" or "averaged".
         seed: of all Monte Carlo.
         bits_per_dim: for integer data; a mass, or a density of dequantised values.
+        size: D.
+        assessment: how tight a bound is, where that was measured.
     """
 
     estimate: Estimate
@@ -72,7 +75,14 @@ class Evaluation:
     weights: str
     seed: int
     bits_per_dim: float | None
+    size: int
     notes: tuple[str, ...] = ()
+    assessment: Assessment | None = None
+
+    @property
+    def bits_scale(self) -> float:
+        """Nats per datum in one bit per dimension."""
+        return self.size * math.log(2)
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, as JSON takes it."""
@@ -84,7 +94,8 @@ class Evaluation:
             "seed": self.seed,
         }
         record = {**self.estimate.to_dict(), "bits_per_dim": self.bits_per_dim, "units": "nats per datum"}
-        return {**record, **about, "notes": list(self.notes)}
+        told = None if self.assessment is None else self.assessment.to_dict()
+        return {**record, **about, "assessment": told, "notes": list(self.notes)}
 
     def __str__(self) -> str:
         return f"{self.estimate} on {self.data} ({self.prepared})"
@@ -272,8 +283,10 @@ class Run:
         self,
         data: Source | None = None,
         *,
-        k: int = 5000,
+        k: int | None = None,
         method: str = "auto",
+        budget: float = 120.0,
+        settings: Settings | None = None,
         seed: int = 0,
         watch: Watch | None = None,
     ) -> Evaluation:
@@ -281,8 +294,11 @@ class Run:
 
         Args:
             data: other rows.
-            k: points per datum where the evidence is not exact.
-            method: "auto", "exact", "importance" or "quadrature".
+            k: points per datum of importance weighting: with it, that bound alone. Without, 5000, and annealing of a
+                part of the rows says how tight the bound is.
+            method: "auto", "exact", "importance", "annealed" or "quadrature".
+            budget: seconds for annealing, where the method is "auto"; 0 leaves it out.
+            settings: of annealing, instead of a budget: those of an earlier evaluation repeat it.
             seed: of all Monte Carlo, and of a dynamic binarisation.
             watch: told the fraction that is done.
         """
@@ -290,12 +306,40 @@ class Run:
         part = self.chosen(data, seed)
         notes = (*part.notes, *self._overlap(part, data))
         found = evaluator(self.model, self.guide, part.rows, seed, watch)
-        found = found.shifted(self.preparation.log_jacobian(self.schema.size))
+        assessed = None
+        if method == "auto" and k is None and isinstance(evaluator, Importance):
+            job = (self.model, self.guide, part.rows, found)
+            if settings is not None:
+                assessed = assess(*job, settings, seed, watch)
+            elif budget > 0:
+                assessed = assess_within(*job, budget, seed, watch)
+        shift = self.preparation.log_jacobian(self.schema.size)
+        found = found.shifted(shift)
+        assessed = None if assessed is None else assessed.shifted(shift)
         bits = None
         if found.mean is not None and self.schema.kind == "integers" and self.preparation.binarize is None:
             bits = -found.mean / (self.schema.size * math.log(2))
         prepared = self.preparation.describe(self.schema)
-        return Evaluation(found, str(self.path), part.name, prepared, self.weights, seed, bits, notes)
+        return Evaluation(
+            found, str(self.path), part.name, prepared, self.weights, seed, bits, self.schema.size, notes, assessed
+        )
+
+    def doctor(self, *, seed: int = 0, watch: Watch | None = None) -> Diagnosis:
+        """Look for whatever can be wrong with the run, on its own rows; see `jensen.evaluate.doctor.examine`.
+
+        Raises:
+            DataError: the rows that it was trained on cannot be read.
+        """
+        where = self.spec["split"]
+        if not self.spec["data"]["readable"]:
+            remedy = "Write the array to a file, and train from that."
+            raise DataError("this run was trained on an array in memory, which the doctor would have to see", remedy)
+        train, test = self.part("train", seed), None
+        if where["test"] is not None or where["sizes"]["test"] or where["sizes"]["valid"]:
+            test = self.part("test", seed)
+        rows = (train.rows, None if test is None else test.rows)
+        found = examine(self.model, self.guide, *rows, seed=seed, history=self.metrics, watch=watch)
+        return replace(found, notes=() if test is None else test.notes)
 
     def keep(self, evaluation: Evaluation) -> None:
         """Write evaluation.json."""

@@ -1,7 +1,7 @@
 """The command line: one file per verb; this one starts quickly, and turns every failure into a line and an exit code.
 
 Results go to stdout and everything else to stderr. Exit codes: 0 done, 1 failure, 2 usage, 3 bad data, 4 a damaged run,
-5 a number that is not finite, 75 interrupted with a readable run, 130 interrupted at once, 141 a closed pipe.
+5 a number that is not finite, 6 the doctor found a problem, 75 interrupted with a readable run, 130 interrupted at once, 141 a closed pipe.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("JENSEN_DEBUG") == "1"
     try:
-        _dispatch([word for word in words if word != "--debug"])
+        code = _dispatch([word for word in words if word != "--debug"])
         sys.stdout.flush()
-        return 0
+        return code
     except BrokenPipeError:
         # the reader has gone; what is still buffered must not fail again when the interpreter exits
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
@@ -62,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _explain(error)
 
 
-def _dispatch(words: list[str]) -> None:
+def _dispatch(words: list[str]) -> int:
+    """Run the words; the exit code of a verb that gives one, else 0."""
     if not words or words[0] in ("-h", "--help", "help"):
         print(_overview())  # by hand, because importing the parser takes longer than all of this
     elif words[0] == "--version":
@@ -74,7 +75,9 @@ def _dispatch(words: list[str]) -> None:
     else:
         from .app import run  # the parser, and then the verb's own imports
 
-        run(words)
+        code = run(words)
+        return code if isinstance(code, int) else 0
+    return 0
 
 
 def _explain(error: Exception) -> int:

@@ -7,9 +7,11 @@ __all__ = ["VERBS"]
 VERBS = {
     "train": "train a recipe on data, and write a run",
     "evaluate": "estimate log p(x), and say what kind of number it is",
+    "calibrate": "whether q(z | x) is as sure as it should be, on data the model makes",
     "sample": "draw new data from a run",
     "encode": "latent features of data",
     "reconstruct": "data, through the latent space and back",
+    "doctor": "what is wrong with a run, why, and what to do",
     "report": "one page with numbers, pictures and findings",
     "recipes": "the models that come ready, and where each was published",
     "data": "what a file is taken for: shape, kind, range, oddities",

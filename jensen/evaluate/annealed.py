@@ -20,6 +20,7 @@ from ..precision import matmul_precision, resolve_precision
 from ..randomness import drawing_from, stream
 from .estimate import Estimate, Evaluator, Kind, Watch, joined
 from .hamiltonian import Ends, State, move
+from .importance import summary
 
 __all__ = ["Annealed", "Sandwich", "Steps", "temperatures"]
 
@@ -121,7 +122,7 @@ class Annealed(Evaluator):
                     watch(min(len(parts) * rows / len(data), 1.0))
         log_w = torch.cat(parts, 1)
         return replace(
-            summary(log_w, Kind.STOCHASTIC_LOWER, self.chains),
+            _summary(log_w, Kind.STOCHASTIC_LOWER, self.chains),
             acceptance=float(torch.stack(rates).mean()),
             spread=joined([log_w.std(0)]) if self.chains > 1 else None,
             settings={
@@ -214,19 +215,11 @@ def sample(dist: torch.distributions.Distribution, n: int, generator: torch.Gene
         return dist.sample((n,))
 
 
-def summary(log_w: Tensor, kind: Kind, k: int) -> Estimate:
-    """The estimate from log-weights [K, B]: log of their mean, ESS, and Monte Carlo variance by the delta method."""
-    w = log_w.double()
-    share = torch.softmax(w, 0)
-    second = share.square().sum(0)
-    correction = k / (k - 1) if k > 1 else math.nan
-    return Estimate(
-        kind,
-        (torch.logsumexp(w, 0) - math.log(k)).cpu(),
-        k=k,
-        ess=(1 / second).cpu(),
-        variance_mc=((second - 1 / k).clamp_min(0) * correction).cpu(),
-    )
+def _summary(log_w: Tensor, kind: Kind, k: int) -> Estimate:
+    """The estimate from the log-weights [K, N] of all chains."""
+    w = log_w.double().cpu()
+    found = summary(torch.logsumexp(w, 0) - math.log(k), torch.softmax(w, 0).square().sum(0), k)
+    return replace(found, kind=kind)
 
 
 @dataclass(frozen=True)
@@ -264,7 +257,7 @@ class Sandwich:
                 below.append(chain.weights(model, guide, batch, steps, noise)[0])
                 above.append(chain.reverse_weights(model, guide, batch, z[index], steps, noise))
         took = time.monotonic() - started
-        lower = summary(torch.cat(below, 1), Kind.STOCHASTIC_LOWER, chain.chains)
-        harmonic = summary(-torch.cat(above, 1), Kind.STOCHASTIC_UPPER, chain.chains)
+        lower = _summary(torch.cat(below, 1), Kind.STOCHASTIC_LOWER, chain.chains)
+        harmonic = _summary(-torch.cat(above, 1), Kind.STOCHASTIC_UPPER, chain.chains)
         upper = replace(harmonic, nats=None if harmonic.nats is None else -harmonic.nats)
         return replace(lower, seconds=took), replace(upper, seconds=took)

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..batch import Rows
 from ..guides import Guide
 from ..model import LatentVariableModel
+from .psis import reliable_below
 
 __all__ = ["Estimate", "Evaluator", "Kind", "Watch", "format_nats"]
 
@@ -44,6 +45,8 @@ class Estimate:
         ess: [N] effective sample size, 1 / sum of squared normalised weights, of the K points.
         variance_mc: [N] Monte Carlo variance of each datum's estimate (delta method); None for exact kinds, and of a
             single point.
+        k_hat: [N] the Pareto shape of the weights' tail.
+        curve: (k, mean, Monte Carlo standard error or None) of the bounds with fewer points, from the same weights.
         error: largest difference to a rule of half as many nodes, for quadrature.
         acceptance: mean acceptance of the moves, for annealing.
         spread: [N] standard deviation over chains of the log-weight, for annealing.
@@ -58,6 +61,8 @@ class Estimate:
     k: int | None = None
     ess: Tensor | None = None
     variance_mc: Tensor | None = None
+    k_hat: Tensor | None = None
+    curve: tuple[tuple[int, float, float | None], ...] = ()
     error: float | None = None
     acceptance: float | None = None
     spread: Tensor | None = None
@@ -95,10 +100,23 @@ class Estimate:
         """The median over data of the effective sample size."""
         return None if self.ess is None else float(self.ess.double().median())
 
+    @property
+    def reliable(self) -> bool | None:
+        """Whether `stderr_mc` can be trusted: k-hat below its limit for 95 % of the data, and a median ESS of 10."""
+        if self.k is None or self.ess_median is None:
+            return None
+        heavy = 0.0
+        if self.k_hat is not None:
+            heavy = float((self.k_hat > reliable_below(self.k)).double().mean())
+        return heavy <= 0.05 and self.ess_median >= min(10, self.k)
+
     def shifted(self, nats: float) -> Estimate:
         """The same estimate in other units: a constant (a log-Jacobian) added to every log-density."""
         moved = None if self.nats is None else self.nats + nats
-        return replace(self, nats=moved, distortion=None if self.distortion is None else self.distortion - nats)
+        curve = tuple((k, mean + nats, error) for k, mean, error in self.curve)
+        return replace(
+            self, nats=moved, curve=curve, distortion=None if self.distortion is None else self.distortion - nats
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers for a record, as JSON takes them."""
@@ -113,6 +131,9 @@ class Estimate:
             "stderr": self.stderr,
             "stderr_mc": self.stderr_mc,
             "ess": self.ess_median,
+            "stderr_mc_reliable": self.reliable,
+            "k_hat": None if self.k_hat is None else _quantiles(self.k_hat),
+            "curve": [{"k": k, "log_px": mean, "stderr_mc": error} for k, mean, error in self.curve],
             "elbo": average(self.elbo),
             "rate": average(self.rate),
             "distortion": average(self.distortion),
@@ -127,6 +148,13 @@ class Estimate:
         sign = {Kind.STOCHASTIC_LOWER: ">=", Kind.LOWER: ">=", Kind.STOCHASTIC_UPPER: "<="}.get(self.kind, "=")
         detail = f", K = {self.k}" if self.k is not None else ""
         return f"log p(x) {sign} {format_nats(self.mean, self.stderr)} nats per datum ({self.kind}{detail})"
+
+
+def _quantiles(values: Tensor) -> dict[str, float]:
+    """Median, 95 % quantile and maximum, as JSON takes them."""
+    known = values.double().nan_to_num(posinf=1e6, neginf=-1e6)
+    found = torch.quantile(known, torch.tensor([0.5, 0.95, 1.0], dtype=torch.float64))
+    return dict(zip(("median", "q95", "max"), found.tolist(), strict=True))
 
 
 def _first(*tensors: Tensor | None) -> Tensor:

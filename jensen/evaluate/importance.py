@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..batch import Batch, Rows
-from ..draw import Draw, place, weigh
+from ..draw import place, weigh
 from ..errors import NotNormalised, UsageError
 from ..guides import Guide
 from ..model import LatentVariableModel
 from ..precision import matmul_precision, resolve_precision
 from ..randomness import stream
 from .estimate import Estimate, Evaluator, Kind, Watch, joined
+from .psis import pareto_k
 
-__all__ = ["Importance"]
+__all__ = ["Importance", "summary"]
 
-# points whose parameters are in memory at once: 2^22 numbers of the widest kind (16 MiB), about what caches like
-NUMBERS = 1 << 22
+# numbers of the widest kind that are in memory at once, about what caches like
+NUMBERS = 1 << 20
+WEIGHTS = 1 << 24  # log-weights that are kept at once: 64 MiB
+MOST = 10**8
+LADDER = (1, 10, 100, 1000, 5000, 10_000, 50_000, 100_000)
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,14 @@ class Importance(Evaluator):
     r"""log (1/K) sum_k w_k with z_k ~ q(z | x): a stochastic lower bound that rises to log p(x) with K.
 
     The effective sample size of a datum is :math:`1/\sum_k \tilde w_k^2`; the Monte Carlo variance of its estimate is
-    :math:`\sum_k \tilde w_k^2 - 1/K` by the delta method, :math:`\tilde w` being the normalised weights.
+    :math:`(\sum_k \tilde w_k^2 - 1/K)\,K/(K-1)` by the delta method, :math:`\tilde w` being the normalised weights.
+    Whether that can be trusted is told by the shape of the weights' tail, k-hat (see `pareto_k`).
 
     Args:
         k: points per datum.
 
     Raises:
-        UsageError: k < 1.
+        UsageError: k < 1, or k > 10^8.
         NotNormalised: the guide is a point mass.
 
     Source: Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders", 2016.
@@ -44,8 +49,10 @@ class Importance(Evaluator):
     k: int = 5000
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise UsageError(f"-k {self.k} cannot work", "Give at least one point per datum, such as -k 5000.")
+        if not 1 <= self.k <= MOST:
+            raise UsageError(
+                f"-k {self.k} cannot work", "Give between 1 and 100,000,000 points per datum, such as -k 5000."
+            )
 
     @torch.no_grad()
     def __call__(
@@ -57,40 +64,40 @@ class Importance(Evaluator):
                 "Train a recipe with a density, such as vae.",
             )
         started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
-        widest = _widest(model)
-        points = max(NUMBERS // widest, 1)
-        rows = max(min(64, points, len(data)), 1)
-        sums: list[_Sums] = []
+        points = max(NUMBERS // _widest(model), 1)
+        rows = max(min(64, points, WEIGHTS // self.k, len(data)), 1)
+        parts: list[_Weights] = []
         with matmul_precision(resolve_precision("auto", data.device)):
             for batch in data.batches(rows, noise):
-                sums.append(self._batch(model, guide, batch, noise, max(points // rows, 1)))
+                parts.append(self._batch(model, guide, batch, noise, max(points // rows, 1)))
                 if watch is not None:
-                    watch(min(len(sums) * rows / len(data), 1.0))
-        log_px = joined([s.log_mean for s in sums])
-        second = joined([s.squared_share for s in sums])
-        exact = guide.is_exact
-        return Estimate(
-            kind=Kind.EXACT if exact else Kind.STOCHASTIC_LOWER,
-            nats=log_px,
-            distortion=joined([s.distortion for s in sums]),
-            rate=joined([s.rate for s in sums]),
-            k=None if exact else self.k,
-            ess=None if exact else 1.0 / second,
-            variance_mc=None if exact or self.k == 1 else (second - 1.0 / self.k).clamp_min(0.0),
+                    watch(min(len(parts) * rows / len(data), 1.0))
+        if guide.is_exact:
+            nats = joined([p.log_mean for p in parts])
+            return Estimate(Kind.EXACT, nats, seconds=time.monotonic() - started)
+        found = summary(joined([p.log_mean for p in parts]), joined([p.squared_share for p in parts]), self.k)
+        return replace(
+            found,
+            distortion=joined([p.distortion for p in parts]),
+            rate=joined([p.rate for p in parts]),
+            k_hat=joined([p.k_hat for p in parts]),
+            curve=_curve(parts),
             seconds=time.monotonic() - started,
         )
 
     def _batch(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, noise: torch.Generator, at_once: int
-    ) -> _Sums:
-        q = guide(batch)
-        sums = _Sums.empty(len(batch), batch.x)
-        left = self.k
-        while left > 0:
-            z, eps = place(q, min(at_once, left), noise)
-            sums.add(weigh(model, q, z, batch, noise=eps))
-            left -= len(z)
-        return sums
+    ) -> _Weights:
+        q, b = guide(batch), len(batch)
+        log_w = torch.empty(self.k, b, dtype=batch.x.dtype, device=batch.x.device)
+        log_lik, rate = torch.zeros_like(log_w[0]), torch.zeros_like(log_w[0])
+        for start in range(0, self.k, at_once):
+            z, eps = place(q, min(at_once, self.k - start), noise)
+            draw = weigh(model, q, z, batch, noise=eps)
+            log_w[start : start + len(z)] = draw.log_weight
+            log_lik += draw.log_lik.sum(0)
+            rate += draw.rate * len(z)
+        return _Weights.of(log_w.double(), -log_lik / self.k, rate / self.k)
 
 
 def _widest(model: LatentVariableModel) -> int:
@@ -99,48 +106,46 @@ def _widest(model: LatentVariableModel) -> int:
     return max(model.likelihood.family.size, model.latent, *layers, 1)
 
 
-@dataclass
-class _Sums:
-    """Running sums over the points of a batch: enough for the mean weight, its second moment, and the bound's parts."""
+@dataclass(frozen=True)
+class _Weights:
+    """What is kept of the log-weights [K, B] of a batch: [B] each, and [B] per rung of the curve."""
 
-    n: int
-    peak: Tensor  # [B] the largest log-weight so far
-    first: Tensor  # [B] sum of exp(log w - peak)
-    second: Tensor  # [B] sum of exp(2 (log w - peak))
-    log_lik: Tensor  # [B] sum of log p(x | z)
-    rates: Tensor  # [B] closed form times n, or sum of log q - log p
+    log_mean: Tensor
+    squared_share: Tensor
+    k_hat: Tensor
+    curve: dict[int, tuple[Tensor, Tensor]]
+    distortion: Tensor
+    rate: Tensor
 
     @staticmethod
-    def empty(b: int, like: Tensor) -> _Sums:
-        zero = like.new_zeros(b)
-        return _Sums(0, torch.full_like(zero, -math.inf), zero, zero, zero, zero)
+    def of(log_w: Tensor, distortion: Tensor, rate: Tensor) -> _Weights:
+        k = len(log_w)
+        log_mean = torch.logsumexp(log_w, 0) - math.log(k)
+        # a datum whose every weight is zero: one point is as good as all
+        squared = torch.softmax(log_w, 0).square().sum(0).nan_to_num(1.0)
+        rungs = {n: _rung(log_w, n) for n in (*(n for n in LADDER if n < k), k)}
+        return _Weights(log_mean, squared, pareto_k(log_w), rungs, distortion, rate)
 
-    def add(self, draw: Draw) -> None:
-        log_w = draw.log_weight
-        peak = torch.maximum(self.peak, log_w.amax(0))
-        # a datum whose every weight is zero has no finite peak: measure it from zero
-        anchor = torch.where(torch.isfinite(peak), peak, torch.zeros_like(peak))
-        scale = torch.exp(self.peak - anchor)
-        share = torch.exp(log_w - anchor)
-        self.first = self.first * scale + share.sum(0)
-        self.second = self.second * scale.square() + share.square().sum(0)
-        self.peak, self.n = peak, self.n + len(log_w)
-        self.log_lik = self.log_lik + draw.log_lik.sum(0)
-        self.rates = self.rates + draw.rate * len(log_w)
 
-    @property
-    def log_mean(self) -> Tensor:
-        anchor = torch.where(torch.isfinite(self.peak), self.peak, torch.zeros_like(self.peak))
-        return anchor + self.first.log() - math.log(self.n)
+def _rung(log_w: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """The IWAE-n bound [B], averaged over disjoint groups of n points, and the variance of that mean (NaN for one)."""
+    groups = len(log_w) // n
+    each = torch.logsumexp(log_w[: groups * n].unflatten(0, (groups, n)), 1) - math.log(n)
+    variance = each.var(0) / groups if groups > 1 else torch.full_like(each[0], math.nan)
+    return each.mean(0), variance
 
-    @property
-    def squared_share(self) -> Tensor:
-        return (self.second / self.first.square()).nan_to_num(1.0)
 
-    @property
-    def distortion(self) -> Tensor:
-        return -self.log_lik / self.n
+def _curve(parts: list[_Weights]) -> tuple[tuple[int, float, float | None], ...]:
+    """(n, mean over data, Monte Carlo standard error) for every rung; the last one's error is the estimate's own."""
+    found = []
+    for n in parts[0].curve:
+        value, variance = joined([p.curve[n][0] for p in parts]), joined([p.curve[n][1] for p in parts])
+        error = float(variance.sum().sqrt() / len(variance))
+        found.append((n, float(value.mean()), None if math.isnan(error) else error))
+    return tuple(found)
 
-    @property
-    def rate(self) -> Tensor:
-        return self.rates / self.n
+
+def summary(log_mean: Tensor, squared_share: Tensor, k: int) -> Estimate:
+    """The estimate of K weights per datum from the log of their mean [N] and the sum of their squared shares [N]."""
+    variance = None if k == 1 else (squared_share - 1.0 / k).clamp_min(0.0) * (k / (k - 1))
+    return Estimate(Kind.STOCHASTIC_LOWER, log_mean, k=k, ess=1.0 / squared_share, variance_mc=variance)

@@ -15,13 +15,14 @@ from ..guides import Guide
 from ..model import LatentVariableModel
 from ..posteriors import has_posterior
 from ..randomness import stream
+from .annealed import Annealed
 from .estimate import Estimate, Evaluator, Kind, Watch, joined
 from .exact import Enumerated, Exact, Quadrature
 from .importance import Importance
 
 __all__ = ["METHODS", "Evaluator", "Unnormalised", "choose"]
 
-METHODS = ("auto", "exact", "importance", "quadrature")
+METHODS = ("auto", "exact", "importance", "annealed", "quadrature")
 CHUNK = 1024
 
 
@@ -39,19 +40,21 @@ class Unnormalised(Evaluator):
         return Estimate(Kind.UNNORMALISED, None, distortion, seconds=time.monotonic() - started)
 
 
-def choose(model: LatentVariableModel, guide: Guide, method: str = "auto", k: int = 5000) -> Evaluator:
+def choose(model: LatentVariableModel, guide: Guide, method: str = "auto", k: int | None = None) -> Evaluator:
     """The evaluator for this model: exact where possible, else importance weighting with K points.
 
     Args:
-        method: "auto", "exact", "importance" or "quadrature".
-        k: points per datum, for importance; nodes per feature are 64 for quadrature.
+        method: "auto", "exact", "importance", "annealed" or "quadrature".
+        k: points per datum, for importance; 5000 unless given.
 
     Raises:
         UsageError: there is no such method, or k < 1.
     """
-    importance = Importance(k)  # refuses a bad k whatever the method
+    importance = Importance(5000 if k is None else k)  # refuses a bad k whatever the method
     if method == "importance":
         return importance
+    if method == "annealed":
+        return Annealed()
     if method == "quadrature":
         return Quadrature()
     if method not in METHODS:

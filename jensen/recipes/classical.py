@@ -100,7 +100,7 @@ def _start_from_kmeans(table: Table, setting: Setting) -> None:
     x = setting.rows.take(index).x.double().cpu()
     # one thread: sums by several are added in whatever order they end, and the same seed must give the same bytes
     with threadpool_limits(1, "openmp"):
-        start = KMeans(k, n_init=3, random_state=setting.seed % 2**32)
+        start = KMeans(k, n_init=3, random_state=setting.seed % 2**32)  # pyright: ignore[reportArgumentType]
         found = start.fit(x.numpy())  # pyright: ignore[reportArgumentType]
     centre = torch.as_tensor(found.cluster_centers_)
     within = (x - centre[torch.as_tensor(found.labels_, dtype=torch.long)]).square().mean(0).sqrt()

@@ -67,21 +67,33 @@ def test_streaming_is_one_computation(monkeypatch, numbers, k):
     close(found.distortion, -draw.log_lik.mean(0), 1e-10)
     close(found.rate, draw.rate, 1e-10)
     close(found.ess, 1 / share.square().sum(0), 1e-10)
-    close(found.variance_mc, share.square().sum(0) - 1 / k, 1e-10)
+    close(found.variance_mc, (share.square().sum(0) - 1 / k) * k / (k - 1), 1e-10)
     close(found.elbo, draw.log_lik.mean(0) - draw.rate, 1e-10)
     assert (found.kind, found.k) == (Kind.STOCHASTIC_LOWER, k)
 
 
-def test_the_order_of_chunks_does_not_matter():
-    """The sums hold whichever chunk has the largest weight, and however far apart the chunks are."""
+def test_weights_far_apart_lose_no_digits():
+    """The sum of weights holds however far apart they are, and in whichever order they come."""
     model, guide = curved_model(), amortized(3, Gaussian(1))
     z = torch.linspace(-60, 60, 12, dtype=torch.float64)[:, None, None].expand(-1, len(BATCH), 1)
-    expected = torch.logsumexp(weigh(model, guide(BATCH), z, BATCH).log_weight, 0) - math.log(12)
-    for order in (z, z.flip(0)):
-        sums = importance._Sums.empty(len(BATCH), BATCH.x)
-        for chunk in order.split(5):
-            sums.add(weigh(model, guide(BATCH), chunk, BATCH))
-        close(sums.log_mean, expected, 1e-10)
+    log_w = weigh(model, guide(BATCH), z, BATCH).log_weight.detach()
+    zero = torch.zeros(len(BATCH), dtype=torch.float64)
+    for order in (log_w, log_w.flip(0)):
+        kept = importance._Weights.of(order, zero, zero)
+        close(kept.log_mean, torch.logsumexp(log_w, 0) - math.log(12), 1e-10)
+
+
+def test_the_curve_is_made_of_disjoint_groups():
+    """Its first rung is the mean log-weight, its last the estimate itself; on average it rises."""
+    log_w = torch.randn(1000, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    zero = torch.zeros(7, dtype=torch.float64)
+    kept = importance._Weights.of(log_w, zero, zero)
+    assert list(kept.curve) == [1, 10, 100, 1000]
+    close(kept.curve[1][0], log_w.mean(0), 1e-12)
+    close(kept.curve[1][1], log_w.var(0) / 1000, 1e-12)
+    close(kept.curve[1000][0], kept.log_mean, 1e-12)
+    means = [float(value.mean()) for value, _ in kept.curve.values()]
+    assert means == sorted(means)
 
 
 def test_few_numbers_are_in_memory_at_once(monkeypatch):

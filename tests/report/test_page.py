@@ -152,6 +152,7 @@ def test_hostile_names_stay_text(run, tmp_path):
     assert found.tags["script"] == 1
     assert found.tags["b"] == 0
     assert found.numbers["evaluation"] == evaluation
+    assert "<" not in found.text.partition('id="numbers">')[2].partition("</script>")[0]
     assert not any("onerror" in attributes for _, attributes in found.attributes)
 
 

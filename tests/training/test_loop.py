@@ -60,6 +60,37 @@ def test_a_seed_decides_everything(seed, agrees):
     assert same(*found) == agrees
 
 
+def looked_at(seed: int = 0, n: int = N, **settings) -> list:
+    """The draws of two epochs."""
+    draws = []
+    model, guide = pair()
+    look = Of(lambda draw: draws.append(draw) or draw.log_lik[0], "look")
+    players = everyone(model, guide, look, **{"optimizer": STILL, **settings})
+    Trainer(seed=seed).fit(model, guide, players, data(n), Budget(2, 4))
+    return draws
+
+
+def test_every_epoch_is_all_rows_in_a_fresh_order():
+    orders = [torch.cat([d.batch.index for d in part]).tolist() for part in (looked_at()[:3], looked_at()[3:])]
+    other = torch.cat([d.batch.index for d in looked_at(seed=1)[:3]]).tolist()
+    assert [sorted(o) for o in (*orders, other)] == [list(range(N))] * 3
+    assert len({*map(tuple, orders), tuple(other)}) == 3
+
+
+def test_noise_is_fresh_in_every_epoch_and_for_every_seed():
+    """Of one datum, whose order tells nothing."""
+    first, second = (d.noise for d in looked_at(n=1))
+    assert not torch.equal(first, second)
+    assert torch.equal(looked_at(n=1)[0].noise, first)
+    assert not torch.equal(looked_at(seed=1, n=1)[0].noise, first)
+
+
+def test_a_line_search_compares_looks_at_the_same_noise():
+    noise = [d.noise for d in looked_at(n=1, optimizer=Optimizer("LBFGS", 0.1))]
+    assert len(noise) > 3
+    assert len({tuple(n.flatten().tolist()) for n in noise}) == 2  # one for each step
+
+
 class Probe(nn.Module):
     """A net that notes in which mode, and on how many data, it is asked."""
 

@@ -1,0 +1,397 @@
+"""Is the guide the posterior of its own model? Ranks of the truth among the guide's draws, on simulated data."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import bdtr, gammaln
+from torch import Tensor
+
+from ..draw import place, weigh
+from ..errors import CompositionError, NotNormalised, NumericalError, UsageError
+from ..guides import Guide
+from ..model import LatentVariableModel
+from ..precision import matmul_precision, resolve_precision
+from ..randomness import stream
+from .estimate import Watch
+
+__all__ = ["Calibration", "Coverage", "Finding", "Shape", "calibrate", "uniform_band", "uniform_p"]
+
+LEVEL = 0.05  # how often a perfect guide is found fault with, over all quantities together
+JOINT, LIKELIHOOD, GUIDE = DENSITIES = ("log p(x, z)", "log p(x|z)", "log q(z|x)")
+FEWEST = 20  # simulations
+NUMBERS = 1 << 20  # of the widest kind, in memory at once
+NAMED = 5  # features in a sentence
+SLIGHT = 2.0  # standard errors below which a slope or a bend explains nothing
+
+
+class Shape(StrEnum):
+    """What ails the guide, told from the shape of a rank histogram."""
+
+    NARROW = "over-confident"  # the truth is too often at either end: U
+    WIDE = "under-confident"  # too often in the middle: an arch
+    LOW = "biased low"  # the truth is too often above the draws
+    HIGH = "biased high"
+    PROBABLE = "draws too probable"  # of a log-density: the guide keeps to the peak
+    IMPROBABLE = "draws too improbable"  # it is too wide, misplaced, or blind to x or to a correlation
+    OTHER = "wrong in another way"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A quantity whose ranks are not uniform, by its p-value (Holm's, over all quantities)."""
+
+    name: str
+    shape: Shape
+    p: float
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How often the truth is inside the guide's region of highest density.
+
+    Attributes:
+        levels: [M] nominal, 0.05 .. 0.95.
+        fractions: [M] of the simulations.
+        stderr: [M] binomial, of a calibrated guide.
+    """
+
+    levels: Tensor
+    fractions: Tensor
+    stderr: Tensor
+
+    def at(self, level: float) -> tuple[float, float]:
+        """Fraction and standard error at one of the levels."""
+        i = int((self.levels - level).abs().argmin())
+        return float(self.fractions[i]), float(self.stderr[i])
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Ranks 0..l of the truth among l draws of the guide, per simulation and quantity; uniform if the guide is exact.
+
+    Attributes:
+        ranks: [n, Q].
+        names: of the Q quantities: z1 .. zZ (none where z is discrete), then three log-densities.
+        l: draws per simulation.
+        p_values: [Q], each exact for n uniform ranks (see `uniform_p`).
+        seconds: time taken.
+    """
+
+    ranks: Tensor
+    names: tuple[str, ...]
+    l: int  # noqa: E741 (the letter of the literature)
+    p_values: Tensor
+    seconds: float = 0.0
+
+    @property
+    def n(self) -> int:
+        """Simulations."""
+        return len(self.ranks)
+
+    @property
+    def histograms(self) -> Tensor:
+        """[Q, bins] counts, in bins that hold equally many ranks."""
+        bins = _bins(self.l)
+        counts = _counts(self.ranks, self.l)
+        return counts.reshape(len(counts), bins, -1).sum(-1)
+
+    @property
+    def ecdf_difference(self) -> Tensor:
+        """[Q, l] fraction of ranks up to r, less (r + 1) / (l + 1), for r = 0..l-1."""
+        fraction = _counts(self.ranks, self.l).cumsum(-1)[:, :-1].double() / self.n
+        return fraction - _grid(self.l)
+
+    @property
+    def band(self) -> tuple[Tensor, Tensor]:
+        """Lower and upper [l], which hold all of one calibrated quantity's `ecdf_difference` with probability 95 %."""
+        lower, upper = (torch.as_tensor(counts / self.n) for counts in uniform_band(self.n, self.l, LEVEL))
+        return lower - _grid(self.l), upper - _grid(self.l)
+
+    @property
+    def adjusted(self) -> Tensor:
+        """[Q] p-values adjusted for their number (Holm, 1979)."""
+        order = self.p_values.argsort()
+        left = torch.arange(len(order), 0, -1, dtype=torch.float64)
+        found = (self.p_values[order] * left).cummax(0).values.clamp(max=1.0)
+        return torch.empty_like(found).scatter_(0, order, found)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The quantities that are not uniform, at 5 % over all of them."""
+        return [
+            Finding(name, _shape(self.ranks[:, i], self.l, name in DENSITIES), float(p))
+            for i, (name, p) in enumerate(zip(self.names, self.adjusted, strict=True))
+            if p <= LEVEL
+        ]
+
+    @property
+    def coverage(self) -> Coverage:
+        """Of the regions of highest density; where a level falls between two ranks, the rank counts in proportion."""
+        levels = torch.arange(1, 20, dtype=torch.float64) / 20
+        denser = self.l - self.ranks[:, self.names.index(GUIDE)]  # draws of higher density than the truth
+        inside = (levels * (self.l + 1) - denser[:, None]).clamp(0, 1)
+        return Coverage(levels, inside.mean(0), (levels * (1 - levels) / self.n).sqrt())
+
+    @property
+    def verdict(self) -> str:
+        """A sentence without its full stop."""
+        findings = self.findings
+        if not findings:
+            return f"calibrated at this resolution ({self.n:,} simulations, {self.l} draws each)"
+        words = [
+            f"{shape} in {_listed([f.name for f in findings if f.shape is shape])}"
+            for shape in Shape
+            if any(f.shape is shape for f in findings)
+        ]
+        alone = len(self.names) > len(DENSITIES) and all(f.name in DENSITIES for f in findings)
+        return ("right feature by feature, not together: " if alone else "") + "; ".join(words)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, as JSON takes it (the ECDF at all ranks says what the ranks themselves would)."""
+        shapes = {f.name: str(f.shape) for f in self.findings}
+        keys = ("name", "finding", "p", "p_adjusted", "histogram", "ecdf_difference")
+        numbers = (self.p_values, self.adjusted, self.histograms, self.ecdf_difference)
+        columns = zip(self.names, map(shapes.get, self.names), *(x.tolist() for x in numbers), strict=True)
+        lower, upper = self.band
+        return {
+            "verdict": self.verdict,
+            "calibrated": not shapes,
+            "level": LEVEL,
+            "n": self.n,
+            "l": self.l,
+            "quantities": [dict(zip(keys, column, strict=True)) for column in columns],
+            "band": {"lower": lower.tolist(), "upper": upper.tolist()},
+            "coverage": {name: values.tolist() for name, values in vars(self.coverage).items()},
+            "seconds": self.seconds,
+        }
+
+
+@torch.no_grad()
+def calibrate(
+    model: LatentVariableModel,
+    guide: Guide,
+    *,
+    n: int = 1000,
+    l: int = 127,  # noqa: E741
+    seed: int = 0,
+    watch: Watch | None = None,
+) -> Calibration:
+    r"""Simulation-based calibration: z* ~ p(z), x ~ p(x|z*), z_1 .. z_l ~ q(z|x), and the rank of z* among them.
+
+    .. math:: r_f = \#\{k : f(z_k, x) < f(z^*, x)\} \sim \mathrm{Uniform}\{0..l\} \quad\text{for every } f
+              \text{, if } q(z|x) = p(z|x)
+
+    taken for each latent feature, and for log p(x, z), log p(x|z) and log q(z|x), which see what features one by one
+    do not: correlations, and a guide that does not look at x. Ties are broken at random. The draws are independent, so
+    they need no thinning. This judges the guide on the model's own data, and says nothing of how well the model fits
+    any other.
+
+    Args:
+        n: simulations.
+        l: draws for each; 4 to 20 equal bins must divide l + 1.
+        seed: of all randomness.
+        watch: told the fraction that is done.
+
+    Raises:
+        NotNormalised: the guide is a point mass.
+        CompositionError: the model has no latents.
+        UsageError: n or l cannot work.
+        NumericalError: a density is not a number.
+
+    Example:
+        >>> from jensen.conditionals import Linear, Unconditional
+        >>> from jensen.families import Gaussian
+        >>> from jensen.guides import Exact
+        >>> likelihood = Linear(1, 3)
+        >>> likelihood.assign(torch.ones(3, 1), torch.zeros(3), torch.ones(1))
+        >>> model = LatentVariableModel(Unconditional(Gaussian(1)), likelihood)
+        >>> calibrate(model, Exact(model), n=200).verdict
+        'calibrated at this resolution (200 simulations, 127 draws each)'
+
+    Source: Talts, Betancourt, Simpson, Vehtari & Gelman, "Validating Bayesian inference algorithms with
+    simulation-based calibration", 2018; Modrak et al., "Simulation-based calibration checking for Bayesian
+    computation: the choice of test quantities shapes sensitivity", 2023.
+    """
+    _check(model, guide, n, l)
+    started = time.monotonic()
+    ranks = _simulated_ranks(model, guide, n, l, seed, watch)
+    discrete = ranks.shape[1] == len(DENSITIES)
+    names = (*(() if discrete else (f"z{i + 1}" for i in range(model.latent))), *DENSITIES)
+    p = torch.tensor([uniform_p(column, l) for column in ranks.T], dtype=torch.float64)
+    return Calibration(ranks, names, l, p, time.monotonic() - started)
+
+
+def _simulated_ranks(
+    model: LatentVariableModel, guide: Guide, n: int, draws: int, seed: int, watch: Watch | None
+) -> Tensor:
+    """Ranks [n, Q], in bounded memory."""
+    device = next(model.parameters()).device
+    noise = stream(seed, "calibration", device)
+    widest = max(model.likelihood.family.size, *(size for p in model.parameters() for size in p.shape))
+    rows = max(NUMBERS // (widest * (draws + 1)), 1)
+    ranks: list[Tensor] = []
+    with matmul_precision(resolve_precision("auto", device)):
+        for start in range(0, n, rows):
+            values, where = _values(model, guide, min(rows, n - start), draws, noise)
+            ranks.append(_ranks(values, where, noise).cpu())
+            if watch is not None:
+                watch(min(start + rows, n) / n)
+    return torch.cat(ranks)
+
+
+def _check(model: LatentVariableModel, guide: Guide, n: int, draws: int) -> None:
+    """Refuse what has nothing to calibrate, and sizes that cannot work."""
+    if model.latent == 0:
+        raise CompositionError("this model has no latents, so its guide has nothing to say", "Use jensen evaluate.")
+    if not guide.has_density:
+        raise NotNormalised(
+            "a deterministic encoder has no density q(z|x), so it states no uncertainty to calibrate",
+            "Train a recipe with a density, such as vae.",
+        )
+    if n < FEWEST:
+        raise UsageError(f"{n} simulations are too few to tell a shape", f"Give -n at least {FEWEST}, such as -n 1000.")
+    if draws < 3 or _bins(draws) < 4:
+        raise UsageError(f"l={draws} gives ranks that no 4 to 20 equal bins divide", "Give l=127, 99 or 63.")
+
+
+def _bins(draws: int) -> int:
+    """The most bins, up to 20, that hold equally many of the l + 1 ranks."""
+    return max(b for b in range(1, 21) if (draws + 1) % b == 0)
+
+
+def _values(
+    model: LatentVariableModel, guide: Guide, n: int, draws: int, noise: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Every quantity [Q, l + 1, n] of the truth and the draws, and the place [n] at which the truth stands.
+
+    The place is random: rounding may depend on the place in a batch, and must not tell the truth from the draws.
+    """
+    truth, batch = model.simulate(n, noise)
+    q = guide(batch)
+    drawn, _ = place(q, draws, noise)
+    where = torch.randint(draws + 1, (n,), generator=noise, device=truth.device)
+    z = torch.cat([drawn, drawn[:1]])
+    column = torch.arange(n, device=truth.device)
+    z[-1] = z[where, column]  # who stood there goes last (no one, where the truth itself does)
+    z[where, column] = truth
+    draw = weigh(model, q, z, batch)
+    log_prior, log_guide = draw.log_prior.sum(-1), draw.log_guide.sum(-1)
+    densities = torch.stack([draw.log_lik + log_prior, draw.log_lik, log_guide])
+    discrete = model.prior().support.is_discrete  # pyright: ignore[reportOptionalMemberAccess]
+    values = densities if discrete else torch.cat([z.movedim(-1, 0).to(densities), densities])
+    if (bad := values.isnan().any(0).any(0)).any():
+        raise NumericalError(
+            f"a density is not a number in {int(bad.sum())} of {n} simulations", "Look at the run: jensen report RUN."
+        )
+    return values, where
+
+
+def _ranks(values: Tensor, where: Tensor, noise: torch.Generator) -> Tensor:
+    """Ranks [n, Q] of the values [Q, K, n] at the places [n] among the others; ties are broken at random."""
+    truth = values.gather(1, where.expand(len(values), 1, -1))
+    below, level = (values < truth).sum(1), (values == truth).sum(1)  # the truth is level with itself
+    u = torch.rand(below.shape, generator=noise, device=values.device, dtype=torch.float64)
+    return (below + (u * level).long()).T
+
+
+def _counts(ranks: Tensor, draws: int) -> Tensor:
+    """How often each rank occurs, [Q, l + 1]."""
+    return torch.stack([torch.bincount(column, minlength=draws + 1) for column in ranks.T])
+
+
+def _grid(draws: int) -> Tensor:
+    """Chance [l] that a uniform rank is at most r = 0..l-1."""
+    return torch.arange(1, draws + 1, dtype=torch.float64) / (draws + 1)
+
+
+def _listed(names: list[str]) -> str:
+    rest = len(names) - NAMED
+    return ", ".join(names) if rest < 2 else f"{', '.join(names[:NAMED])} and {rest} more"
+
+
+def _shape(ranks: Tensor, draws: int, is_density: bool) -> Shape:
+    """By the larger of slope and bend: the first two moments of centred ranks, in standard errors of uniform ones."""
+    u = (ranks.double() + 0.5) / (draws + 1) - 0.5
+    slope = float(u.mean()) * math.sqrt(12 * len(u))
+    bend = (float(u.square().mean()) - (1 - (draws + 1) ** -2) / 12) * math.sqrt(180 * len(u))
+    if max(abs(slope), abs(bend)) < SLIGHT:
+        return Shape.OTHER
+    if abs(slope) < abs(bend):
+        return Shape.OTHER if is_density else Shape.NARROW if bend > 0 else Shape.WIDE
+    if is_density:
+        return Shape.IMPROBABLE if slope > 0 else Shape.PROBABLE
+    return Shape.LOW if slope > 0 else Shape.HIGH
+
+
+# ---------------------------------------------------------------- uniform ranks, exactly
+
+
+def uniform_p(ranks: Tensor, l: int) -> float:  # noqa: E741
+    r"""The p-value of n independent ranks [n] under uniformity on 0..l, by their empirical distribution function.
+
+    The number of ranks up to r is Binomial(n, (r + 1) / (l + 1)); the statistic is the smallest two-sided tail
+    probability over r, and the p-value is the chance of one as small, exactly: no simulation, no asymptotics. (Below
+    1e-10, where the exact number drowns in rounding, it is the union bound.)
+
+    Source: Säilynoja, Bürkner & Vehtari, "Graphical test for discrete uniformity and its applications in
+    goodness-of-fit evaluation and multiple sample comparison", 2022.
+    """
+    n = len(ranks)
+    counts = _counts(ranks[:, None], l)[0].cumsum(0)[:-1].cpu().numpy()
+    grid = _grid(l).numpy()
+    tail = float(2 * np.minimum(bdtr(counts, n, grid), bdtr(n - counts, n, grid[::-1])).min())
+    p = 1.0 - _chance_inside(n, *_accepted(n, l, tail))
+    return p if p > 1e-10 else min(l * tail, 1e-10)
+
+
+@functools.cache
+def uniform_band(n: int, l: int, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:  # noqa: E741
+    """Lower and upper numbers [l] of ranks up to r = 0..l-1, all of which hold with probability at least 1 - level.
+
+    The same tail probability at every r, as large as the level allows; `uniform_p` is at most the level if and only if
+    the ranks leave the band.
+    """
+    small, large = math.log(level / l), math.log(2 * level)  # the union bound; no single r can be beyond the level
+    for _ in range(40):
+        middle = (small + large) / 2
+        inside = _chance_inside(n, *_accepted(n, l, math.exp(middle)))
+        small, large = (middle, large) if inside >= 1 - level else (small, middle)
+    return _accepted(n, l, math.exp(small))
+
+
+def _accepted(n: int, draws: int, tail: float) -> tuple[np.ndarray, np.ndarray]:
+    """The counts [l], from and to, whose two-sided tail probability is above `tail`, at each r."""
+    grid = _grid(draws).numpy()
+    low, high = np.zeros(draws, dtype=np.int64), np.full(draws, n, dtype=np.int64)
+    while (low < high).any():  # bisection, at all r at once
+        middle = (low + high) // 2
+        enough = 2 * bdtr(middle, n, grid) > tail
+        low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
+    return low, n - low[::-1]  # n minus a count is a count from the other end
+
+
+def _chance_inside(n: int, lower: np.ndarray, upper: np.ndarray) -> float:
+    """The chance that n uniform ranks have, for all r, from lower to upper of them up to r.
+
+    The numbers at each rank are independent Poisson variables given their sum, so that the paths inside the band are
+    summed by one convolution per rank (Khmaladze & Shinjikashvili, 2001; Moscovich & Nadler, 2017).
+    """
+    k, rate = np.arange(n + 1), n / (len(lower) + 1)
+    step = np.exp(k * math.log(rate) - rate - gammaln(k + 1))
+    paths, start = np.ones(1), 0  # weights of the counts start, start + 1, ...
+    for low, high in zip(lower.tolist(), upper.tolist(), strict=True):
+        first = max(low, start)
+        if high < first:
+            return 0.0
+        paths = np.convolve(paths, step[: high - start + 1])[first - start : high - start + 1]
+        start = first
+    total = float(paths @ step[n - start - np.arange(len(paths))])
+    return min(total / math.exp(n * math.log(n) - n - math.lgamma(n + 1)), 1.0)

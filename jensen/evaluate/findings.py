@@ -1,0 +1,72 @@
+"""What the doctor says: findings, each with its cause and a remedy, and the diagnosis that holds them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+__all__ = ["Diagnosis", "Finding", "Outcome"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, or worth knowing.
+
+    Attributes:
+        name: of the illness, in kebab case.
+        severity: "problem", if numbers or samples of the run should not be taken at face value, or "note".
+        what: one sentence with the numbers.
+        cause: why it happens.
+        remedy: what to type or change.
+    """
+
+    name: str
+    severity: Literal["problem", "note"]
+    what: str
+    cause: str
+    remedy: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, as JSON takes it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one check found, and the numbers that it looked at."""
+
+    findings: tuple[Finding, ...] = ()
+    measures: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `examine` found.
+
+    Attributes:
+        findings: problems first.
+        measures: every number that was used, by name; nats per datum where they are nats.
+        skipped: checks that do not apply to this model, with the reason.
+        notes: what to say about the rows.
+    """
+
+    findings: tuple[Finding, ...]
+    measures: dict[str, Any]
+    skipped: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def problems(self) -> tuple[Finding, ...]:
+        """The findings that should not be ignored."""
+        return tuple(f for f in self.findings if f.severity == "problem")
+
+    @property
+    def healthy(self) -> bool:
+        """Whether there is no problem; notes do not count."""
+        return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        """Findings, measures and skipped checks, as JSON takes them."""
+        found = [f.to_dict() for f in self.findings]
+        about = {"skipped": dict(self.skipped), "notes": list(self.notes)}
+        return {"healthy": self.healthy, "findings": found, "measures": dict(self.measures), **about}

@@ -1,0 +1,185 @@
+"""What comes out of the nets: scales at their floor, impossible certainty, weights that ran away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ..batch import Batch
+from ..conditionals import Table
+from ..families import Bernoulli, DiscretizedLogistic, Gaussian
+from .findings import Finding, Outcome
+from .patient import WRONG, Patient
+
+__all__ = ["decoder_scale", "saturated", "weights"]
+
+NEAR = 3.0  # times the floor: a scale that would fall further if it could
+OFTEN = 0.1  # of the rows: what a feature's scale does for fewer of them is not the rule
+FINE = 0.003  # of the data's spread: finer than an 8-bit reading (1/256 of the range, itself some 4 deviations)
+COSTLY = 1.0  # nats per datum lost to values that were held all but impossible; and at least
+COSTLY_SHARE = 0.01  # of all that is lost per datum, since among many features some value is always odd
+HUGE_WEIGHT = 1e3  # initial weights are below 1, and Adam at 1e-3 takes a million steps in one direction to get here
+HUGE_OUTPUT = 1e4
+
+
+def decoder_scale(patient: Patient) -> Outcome | str:
+    """Whether a learned scale of p(x | z) has run to zero: at its floor, or finer than the data can be read.
+
+    With a perfect reconstruction the likelihood grows without bound as the scale falls, so that log p(x) says where the
+    floor is and nothing about the data. A feature counts if its scale is within three times the floor on a tenth of the
+    rows (in any component, of a mixture). Columns that are constant cannot do otherwise, and are a note.
+    """
+    family = patient.model.likelihood.family
+    if not isinstance(family, Gaussian) or not isinstance(family.scale, str):
+        return "the likelihood has no learned scale"
+    scale, often = _scales(patient, family)
+    data = torch.cat([b.x for b in patient.batches(patient.train, "train")]).double()
+    spread = data.std(0, correction=0)
+    low = ((scale < NEAR * family.floor).double().mean(0) >= often).expand(family.dim)
+    constant = low & (spread < NEAR * family.floor)
+    fine = (scale.median(0).values / spread.clamp_min(1e-300)).expand(family.dim)
+    measures = {
+        "scale_least": float(scale.min()),
+        "scale_floor": family.floor,
+        "features_at_floor": int(low.sum()),
+        "scale_to_spread": float(fine.median()),
+    }
+    if bool((low & ~constant).any()):
+        n = int((low & ~constant).sum())
+        where = " in some component" if isinstance(patient.model.likelihood, Table) else ""
+        what = f"{n} of {family.dim} data features have a learned scale at its floor of {family.floor:g}{where}"
+        return Outcome((_scale(what),), measures)
+    if float(fine.median()) < FINE:
+        what = f"the learned scale is {float(fine.median()):.1g} of the data's spread, finer than an 8-bit reading"
+        return Outcome((_scale(what),), measures)
+    if bool(constant.any()):
+        return Outcome((_constant(int(constant.sum()), family),), measures)
+    return Outcome(measures=measures)
+
+
+def _scales(patient: Patient, family: Gaussian) -> tuple[Tensor, float]:
+    """Scales [M, D] or [M, 1], and in which share of the M rows one that is low counts."""
+    likelihood = patient.model.likelihood
+    if isinstance(likelihood, Table):
+        states = torch.eye(len(likelihood.table), dtype=likelihood.table.dtype, device=likelihood.table.device)
+        return family.loc_scale(likelihood.params(states).detach())[1].double(), 1e-9
+    found = patient.trained.scale
+    return torch.as_tensor(found).double(), OFTEN
+
+
+def _scale(what: str) -> Finding:
+    return Finding(
+        "decoder-scale-collapse",
+        "problem",
+        what,
+        "where the data are reproduced exactly the density has no upper bound, so log p(x) measures the floor",
+        "Give a larger --floor, such as 0.05, or --likelihood gaussian-shared; --dequantize values that are rounded.",
+    )
+
+
+def _constant(n: int, family: Gaussian) -> Finding:
+    each = "column is constant, and its" if n == 1 else "columns are constant, and their"
+    return Finding(
+        "constant-columns",
+        "note",
+        f"{n} {each} density is that of the floor, {family.floor:g}",
+        "a feature without spread has no density of its own",
+        "Drop constant columns before comparing log p(x) with other models.",
+    )
+
+
+def saturated(patient: Patient) -> Outcome | str:
+    """Whether the model is certain and wrong: values whose mass was below e^-15, in nats lost per datum.
+
+    Saturation itself is harmless where it is right, as on the border of images.
+    """
+    family = patient.model.likelihood.family
+    if not isinstance(family, Bernoulli | DiscretizedLogistic):
+        return "the likelihood is a density"
+    sight = patient.unseen or patient.trained
+    wrong = torch.as_tensor(sight.wrong).double()
+    lost, share = float(wrong.mean()), float((wrong > 0).double().mean())
+    measures: dict[str, float | None] = {"nats_lost_to_certainty": lost, "rows_with_certain_errors": share}
+    if sight.saturated is not None:
+        measures["saturated_logits"] = sight.saturated
+    if lost < max(COSTLY, COSTLY_SHARE * abs(float(sight.score.mean()))):
+        return Outcome(measures=measures)
+    finding = Finding(
+        "saturated-outputs",
+        "problem",
+        f"{100 * share:.2g} % of the rows have a value that was held all but impossible (below e^-{WRONG:.0f}), "
+        f"at a cost of {lost:.2g} nats per datum",
+        "the decoder's outputs have grown until its probabilities are 0 and 1 in all but name",
+        "Train fewer epochs with --keep best, lower --lr, set --clip 1, or look for odd rows: jensen data FILE.",
+    )
+    return Outcome((finding,), measures)
+
+
+def weights(patient: Patient) -> Outcome | str:
+    """Whether every weight is finite, and no layer's weights or outputs have run away (above 1,000 and 10,000)."""
+    both = nn.ModuleDict({"model": patient.model, "guide": patient.guide})
+    broken = [n for n, p in both.named_parameters() if not bool(torch.isfinite(p).all())]
+    if broken:
+        finding = Finding(
+            "non-finite-weights",
+            "problem",
+            f"{len(broken)} of {len(list(both.parameters()))} tensors hold a number that is not finite ({broken[0]})",
+            "training diverged, or the weights are damaged",
+            "Train again with a lower --lr, or --clip 1.",
+        )
+        return Outcome((finding,), {"tensors_not_finite": len(broken)})
+    layers = {n: m for n, m in both.named_modules() if isinstance(m, _LAYERS)}
+    if not layers:
+        return Outcome(measures={"tensors_not_finite": 0})
+    largest = {n: float(m.weight.detach().abs().max()) for n, m in layers.items()}
+    spreads = _outputs(patient, layers)
+    worst, loudest = max(largest, key=largest.__getitem__), max(spreads, key=spreads.__getitem__, default=None)
+    loud = 0.0 if loudest is None else spreads[loudest]
+    measures = {"tensors_not_finite": 0, "weight_largest": largest[worst], "layer_output_sd": loud}
+    if largest[worst] <= HUGE_WEIGHT and loud <= HUGE_OUTPUT:
+        return Outcome(measures=measures)
+    where = worst if largest[worst] > HUGE_WEIGHT else loudest
+    finding = Finding(
+        "exploding-weights",
+        "problem",
+        f"the largest weight is {largest[worst]:.2g} and the widest layer output spreads by {loud:.2g} ({where})",
+        "gradients too large for the learning rate, or inputs that are not scaled",
+        "Train with a lower --lr or --clip 1, and standardise the data (--standardize feature).",
+    )
+    return Outcome((finding,), measures)
+
+
+_LAYERS = nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d
+
+
+@torch.no_grad()
+def _outputs(patient: Patient, layers: dict[str, nn.Module]) -> dict[str, float]:
+    """Standard deviation of each layer's outputs, on some training rows and on draws from the prior."""
+    with _listening(layers) as heard:
+        batch: Batch = patient.batches(patient.train, "train")[0]
+        z = patient.guide(batch).sample()
+        patient.model.likelihood.params(z)
+        patient.model.simulate(len(batch), patient.stream("layers"))
+    return heard
+
+
+@contextmanager
+def _listening(layers: dict[str, nn.Module]) -> Iterator[dict[str, float]]:
+    """Within the scope, every call of a layer leaves the standard deviation of what it said; the largest is kept."""
+    heard: dict[str, float] = {}
+
+    def ear(name: str) -> object:
+        def hear(module: nn.Module, given: object, out: Tensor) -> None:
+            heard[name] = max(heard.get(name, 0.0), float(out.double().std(correction=0)))
+
+        return hear
+
+    hooks = [m.register_forward_hook(ear(n)) for n, m in layers.items()]  # pyright: ignore[reportArgumentType]
+    try:
+        yield heard
+    finally:
+        for hook in hooks:
+            hook.remove()
