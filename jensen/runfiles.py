@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -96,7 +97,14 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Readable JSON, atomically."""
-    write_atomic(path, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+    write_atomic(path, msgspec.json.format(msgspec.json.encode(content, enc_hook=_number), indent=2) + b"\n")
+
+
+def _number(value: Any) -> Any:
+    """A NumPy number, such as a seed out of a loop over an array, as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
 
 
 def modules(model: nn.Module, guide: nn.Module) -> nn.ModuleDict:

@@ -338,7 +338,9 @@ class Run:
         if where["test"] is not None or where["sizes"]["test"] or where["sizes"]["valid"]:
             test = self.part("test", seed)
         rows = (train.rows, None if test is None else test.rows)
-        found = examine(self.model, self.guide, *rows, seed=seed, history=self.metrics, watch=watch)
+        shift = self.preparation.log_jacobian(self.schema.size)
+        told = {"seed": seed, "history": self.metrics, "log_jacobian": shift, "watch": watch}
+        found = examine(self.model, self.guide, *rows, **told)
         return replace(found, notes=() if test is None else test.notes)
 
     def keep(self, evaluation: Evaluation) -> None:

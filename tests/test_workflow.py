@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 import jensen
 from jensen.errors import CompositionError, CorruptRunError, DataError, InterruptedRun, NumericalError, UsageError
+from jensen.runfiles import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = {"recipe": "vae", "latent": 2, "hidden": (8,), "epochs": 3, "batch": 16}
@@ -256,6 +257,15 @@ def test_an_array_needs_no_file(tmp_path):
     assert "cannot be read" in found.notes[0]
     with pytest.raises(DataError, match="array in memory"):
         run.evaluate()
+
+
+def test_numbers_of_numpy_are_recorded_as_numbers(tmp_path):
+    """A seed out of a loop over an array, say."""
+    write_json(tmp_path / "x.json", {"seed": np.int64(3), "lr": np.float32(0.5), "seen": np.bool_(True)})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"seed": 3, "lr": 0.5, "seen": True}
+    with pytest.raises(TypeError, match="a Thing cannot be"):
+        write_json(tmp_path / "y.json", {"a": type("Thing", (), {})()})
+    assert not (tmp_path / "y.json").exists()
 
 
 def test_duplicates_across_the_split_are_told(tmp_path):

@@ -270,18 +270,11 @@ def _bins(draws: int) -> int:
 def _values(
     model: LatentVariableModel, guide: Guide, n: int, draws: int, noise: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Every quantity [Q, l + 1, n] of the truth and the draws, and the place [n] at which the truth stands.
-
-    The place is random: rounding may depend on the place in a batch, and must not tell the truth from the draws.
-    """
+    """Every quantity [Q, l + 1, n] of the truth and the draws, and the place [n] at which the truth stands."""
     truth, batch = model.simulate(n, noise)
     q = guide(batch)
-    drawn, _ = place(q, draws, noise)
     where = torch.randint(draws + 1, (n,), generator=noise, device=truth.device)
-    z = torch.cat([drawn, drawn[:1]])
-    column = torch.arange(n, device=truth.device)
-    z[-1] = z[where, column]  # who stood there goes last (no one, where the truth itself does)
-    z[where, column] = truth
+    z = _among(truth, place(q, draws, noise)[0], where)
     draw = weigh(model, q, z, batch)
     log_prior, log_guide = draw.log_prior.sum(-1), draw.log_guide.sum(-1)
     densities = torch.stack([draw.log_lik + log_prior, draw.log_lik, log_guide])
@@ -292,6 +285,17 @@ def _values(
             f"a density is not a number in {int(bad.sum())} of {n} simulations", "Look at the run: jensen report RUN."
         )
     return values, where
+
+
+def _among(truth: Tensor, drawn: Tensor, where: Tensor) -> Tensor:
+    """Points [l + 1, n, Z]: the draws [l, n, Z], and the truth [n, Z] at the places [n].
+
+    The places are random: rounding may depend on the place in a batch, and must not tell the truth from the draws.
+    """
+    z, column = torch.cat([drawn, drawn[:1]]), torch.arange(len(truth), device=truth.device)
+    z[-1] = z[where, column]  # the draw that stood there goes last (where the truth does not)
+    z[where, column] = truth
+    return z
 
 
 def _ranks(values: Tensor, where: Tensor, noise: torch.Generator) -> Tensor:

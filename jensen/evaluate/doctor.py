@@ -132,6 +132,7 @@ def examine(
     beta: float | None = None,
     history: Sequence[Mapping[str, Any]] = (),
     rows_at_most: int = 2000,
+    log_jacobian: float = 0.0,
     watch: Watch | None = None,
 ) -> Diagnosis:
     """Look for every illness that a trained model can have; nothing is changed, and nothing is trained.
@@ -143,6 +144,7 @@ def examine(
         beta: effective weight of the rate in training; by default that of the kept epoch in `history`.
         history: the lines of metrics.jsonl, as dictionaries.
         rows_at_most: rows of each part that are looked at, evenly spaced.
+        log_jacobian: nats to add to each log-density, so that scores are in the data's own units.
         watch: told the fraction that is done.
 
     Raises:
@@ -163,7 +165,7 @@ def examine(
         raise DataError("the doctor was given no training rows", "Give the rows that the model was trained on.")
     unseen = test if test is not None and len(test) else None
     weight = _weight(history) if beta is None else beta
-    patient = Patient(model, guide, train, unseen, weight, tuple(history), seed, rows_at_most)
+    patient = Patient(model, guide, train, unseen, weight, tuple(history), seed, rows_at_most, log_jacobian)
     findings: list[Finding] = []
     measures: dict[str, Any] = {"rows_train": min(len(train), rows_at_most)}
     skipped: dict[str, str] = {}

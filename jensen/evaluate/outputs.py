@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..batch import Batch
 from ..conditionals import Table
+from ..draw import place
 from ..families import Bernoulli, DiscretizedLogistic, Gaussian
 from .findings import Finding, Outcome
 from .patient import WRONG, Patient
@@ -160,9 +161,10 @@ def _outputs(patient: Patient, layers: dict[str, nn.Module]) -> dict[str, float]
     """Standard deviation of each layer's outputs, on some training rows and on draws from the prior."""
     with _listening(layers) as heard:
         batch: Batch = patient.batches(patient.train, "train")[0]
-        z = patient.guide(batch).sample()
+        noise = patient.stream("layers")
+        z, _ = place(patient.guide(batch), 1, noise)
         patient.model.likelihood.params(z)
-        patient.model.simulate(len(batch), patient.stream("layers"))
+        patient.model.simulate(len(batch), noise)
     return heard
 
 

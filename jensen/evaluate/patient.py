@@ -73,6 +73,7 @@ class Patient:
         history: lines of metrics.jsonl.
         seed: of all Monte Carlo.
         most: rows of each part that are looked at.
+        log_jacobian: nats to add to a log-density of what the model sees, for that of the data in their own units.
     """
 
     model: LatentVariableModel
@@ -83,6 +84,7 @@ class Patient:
     history: tuple[Mapping[str, Any], ...] = ()
     seed: int = 0
     most: int = 2000
+    log_jacobian: float = 0.0
 
     @cached_property
     def trained(self) -> Sight:
@@ -123,13 +125,14 @@ class Patient:
             rate = draw.rate
             # with the exact posterior every log-weight is log p(x): no noise from its two halves
             score = draw.log_weight.mean(0) if self.guide.is_exact else score - rate
+        score = score.double() + self.log_jacobian
         mean, sd = _moments(draw.guide, draw.z)
         params = draw.likelihood_params.expand(*draw.z.shape[:2], -1)[0]  # [B, P], at the first point
         wrong, saturated = _wrong(draw, params)
         family = draw.model.likelihood.family
         scale = family.loc_scale(params)[1] if isinstance(family, Gaussian) else None
         return Sight(
-            score.double().cpu(),
+            score.cpu(),
             rate.double().cpu(),
             (draw.guide,),
             draw.z[0],

@@ -74,20 +74,25 @@ class History:
 
 @dataclass
 class _Tally:
-    """Sums over the data of an epoch, on the device: nothing waits for them until somebody looks."""
+    """Values of an epoch's data, kept on the device as they come: nothing waits for them until somebody looks."""
 
-    sums: Tensor
     n: int = 0
     has_rate: bool = True
+    sums: Tensor = field(default_factory=lambda: torch.zeros(4, dtype=torch.float64))
+    waiting: list[tuple[Tensor, ...]] = field(default_factory=list)
 
     def add(self, value: Tensor, bound: Tensor | None, draw: Draw) -> None:
-        rate = draw.rate if bound is not None else draw.distortion
-        parts = (value, rate if bound is None else bound, rate, draw.distortion)
-        self.sums += torch.stack([p.detach().sum() for p in parts])
+        distortion = draw.distortion
+        parts = (value, distortion, distortion, distortion) if bound is None else (value, bound, draw.rate, distortion)
+        self.waiting.append(tuple(p.detach() for p in parts))
         self.n += len(value)
         self.has_rate = bound is not None
 
     def measures(self) -> Measures:
+        if self.waiting:
+            columns = torch.stack([torch.cat(column) for column in zip(*self.waiting, strict=True)])
+            self.sums += columns.cpu().double().sum(1)
+            self.waiting.clear()
         objective, bound, rate, distortion = (self.sums / max(self.n, 1)).tolist()
         return Measures(objective, bound if self.has_rate else None, rate if self.has_rate else None, distortion)
 
@@ -228,7 +233,7 @@ class _Fit:
     def _epoch(self, epoch: int) -> tuple[_Tally | None, float]:
         """One pass over the data in a fresh order; None if it was interrupted."""
         device, seed = self.data.device, self.trainer.seed
-        tally = _Tally(torch.zeros(4, device=device, dtype=next(self.module.parameters()).dtype))
+        tally = _Tally()
         noise = stream(seed, f"noise:{epoch}", device)
         started, rate = time.monotonic(), 0.0
         for player in self.players:
@@ -303,7 +308,7 @@ class _Fit:
         if not self.valid:
             return None
         noise = stream(self.trainer.seed, "validation", self.valid.device)
-        tally = _Tally(torch.zeros(4, device=self.valid.device, dtype=next(self.module.parameters()).dtype))
+        tally = _Tally()
         self.module.eval()
         for batch in self.valid.batches(VALIDATION_CHUNK, noise):
             self._measure(batch, noise, tally)
@@ -339,7 +344,8 @@ class _Fit:
             return
         self.glanced = now
         train = tally.measures()
-        self._check_finite(train)
+        if not math.isfinite(train.objective + train.distortion):
+            self._check_finite(train)
         seconds, done = now - self.began, self.step / (self.steps_per_epoch * self.budget.epochs)
         beta = rate_weight(self.lead.objective)
         self._emit(Progressed(epoch, self.step, train, rate, seconds, seconds * (1 / done - 1), beta))

@@ -98,6 +98,10 @@ def test_the_verdict_on_an_exact_guide():
     assert (found.n, found.findings) == (300, [])
     assert (found.ranks >= 0).all()
     assert (found.ranks <= 127).all()
+    # log p(x, z) = log q(z|x) + log p(x) orders points alike, but where rounding tells them apart; log p(x|z) does not
+    joint, likelihood, guide = found.ranks[:, 3:].T
+    assert (joint == guide).double().mean() > 0.98
+    assert (joint == likelihood).double().mean() < 0.5
 
 
 # --- planted bugs ---
@@ -195,6 +199,15 @@ def test_ties_are_broken_at_random():
     half = torch.tensor([1.0, 1, 1, 1, 0, 0, 0, 0])[None, :, None].expand(1, 8, 4000)
     ranks = calibration._ranks(half, where, noise)[:, 0]
     assert uniform_p(ranks - 4, 3) > 0.01
+
+
+def test_the_truth_stands_where_it_is_put_and_no_draw_is_lost():
+    drawn = torch.arange(12.0).reshape(3, 4, 1)
+    truth = torch.full((4, 1), -1.0)
+    where = torch.tensor([0, 1, 2, 3])
+    z = calibration._among(truth, drawn, where)[..., 0]
+    assert (z[where, torch.arange(4)] == -1).all()
+    assert torch.equal(z.sort(0).values, torch.cat([truth[None], drawn])[..., 0])
 
 
 def test_the_place_of_the_truth_does_not_show(monkeypatch):

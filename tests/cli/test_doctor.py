@@ -1,0 +1,76 @@
+"""`jensen doctor`: what it says, and its exit code."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def healthy(data, jensen):
+    assert jensen("train", "real.npy", "--recipe", "ppca", "--latent", "2", "--out", "run").code == 0
+    return data / "run"
+
+
+@pytest.fixture
+def sick(data, jensen):
+    words = ["--beta", "0.01", "--epochs", "1", "--latent", "2", "--hidden", "8"]
+    assert jensen("train", "real.npy", "--recipe", "beta-vae", *words, "--out", "run").code == 0
+    return data / "run"
+
+
+def test_healthy_run(healthy, jensen):
+    answer = jensen("doctor", "run", "--quiet")
+    first, *others, last = answer.out.splitlines()
+    assert answer.code == 0
+    assert first.startswith("nothing alarming")
+    assert any("a gap of" in line for line in others)
+    assert last == "next: jensen report run"
+    assert answer.err == ""
+
+
+def test_sick_run(sick, jensen):
+    answer = jensen("doctor", "run")
+    lines = answer.out.splitlines()
+    assert answer.code == 6
+    at = next(i for i, line in enumerate(lines) if line.startswith("problem: beta-not-one: the rate weighed 0.01"))
+    assert lines[at + 1].startswith("  why: ")
+    assert lines[at + 2].startswith("  try: ")
+    assert lines[0].split(" ")[1].startswith("problem")
+
+
+def test_as_json(sick, jensen):
+    answer = jensen("doctor", "run", "--json", "--seed", "3")
+    assert len(answer.out.splitlines()) == 1
+    found = json.loads(answer.out)
+    assert answer.code == 6
+    assert (found["seed"], found["healthy"], found["run"]) == (3, False, "run")
+    assert "beta-not-one" in {f["name"] for f in found["findings"] if f["severity"] == "problem"}
+    assert found["measures"]["beta"] == 0.01
+    assert "unused-components" in found["skipped"]
+    assert jensen("doctor", "run", "--json", "--seed", "3").out == answer.out
+
+
+def test_notes_do_not_change_the_exit_code(data, jensen):
+    words = ["--beta", "1.5", "--epochs", "60", "--latent", "2", "--hidden", "8", "--floor", "0.2", "--batch", "16"]
+    assert jensen("train", "real.npy", "--recipe", "beta-vae", *words, "--out", "run").code == 0
+    found = json.loads(jensen("doctor", "run", "--json").out)
+    severities = {f["name"]: f["severity"] for f in found["findings"]}
+    assert severities["beta-not-one"] == "note"
+    assert jensen("doctor", "run").code == (6 if "problem" in severities.values() else 0)
+
+
+def test_writes_nothing(healthy, jensen):
+    before = sorted(p.name for p in healthy.iterdir())
+    jensen("doctor", "run")
+    assert sorted(p.name for p in healthy.iterdir()) == before
+
+
+def test_lost_data(healthy, refused):
+    (healthy.parent / "real.npy").unlink()
+    refused(["doctor", "run"], 3, "real.npy")
+
+
+def test_no_run(refused):
+    refused(["doctor", "nowhere"], 2, "nowhere")
