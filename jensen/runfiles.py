@@ -107,6 +107,11 @@ def _number(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
 
 
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes; of nothing where there is no file."""
+    return hashlib.sha256(path.read_bytes() if path.exists() else b"").hexdigest()
+
+
 def modules(model: nn.Module, guide: nn.Module) -> nn.ModuleDict:
     """Model and guide under one roof: a module that both hold appears once, under the model."""
     return nn.ModuleDict({"model": model, "guide": guide})
@@ -115,6 +120,13 @@ def modules(model: nn.Module, guide: nn.Module) -> nn.ModuleDict:
 def named_tensors(module: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers by name, each once."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def tie(spec: Mapping[str, Any]) -> Any:
+    """What weights belong to: the model, and the data, split, preparation and seed that it was trained with."""
+    data = {k: spec["data"][k] for k in ("sha256", "n", "schema")}
+    parts = {k: spec[k] for k in ("model", "split", "preparation", "choices")}
+    return {**parts, "data": data, "seed": spec["command"]["seed"]}
 
 
 def fingerprint(nodes: Any) -> str:
@@ -261,5 +273,5 @@ def rebuild(
     dtype = getattr(torch, spec["choices"]["dtype"])
     model.to(dtype)
     guide.to(dtype)
-    which = read_weights(folder, modules(model, guide), spec["model"])
+    which = read_weights(folder, modules(model, guide), tie(spec))
     return model.eval(), guide.eval(), which

@@ -17,13 +17,14 @@ from . import tasks
 from .batch import Rows
 from .data import Dataset, Preparation, Schema, Split, conform, duplicates, from_array, read, read_beside, split
 from .errors import CorruptRunError, DataError, JensenError, UsageError
-from .evaluate import Assessment, Estimate, Importance, Settings, assess, assess_within, choose
+from .evaluate import Importance, Settings, assess, assess_within, choose
 from .evaluate.doctor import Diagnosis, examine
 from .evaluate.estimate import Watch
+from .evaluation import Evaluation, circumstances
 from .randomness import stream
 from .runfiles import read_spec, rebuild, write_json
 
-__all__ = ["Evaluation", "Part", "Run", "load", "resolve_device"]
+__all__ = ["Evaluation", "Part", "Run", "Source", "load", "resolve_device"]
 
 Source = str | Path | np.ndarray
 
@@ -51,54 +52,6 @@ class Part:
         rows = self.rows.subset(torch.arange(min(n, len(self.rows)), device=self.rows.device))
         labels = None if self.labels is None else self.labels[:n]
         return Part(rows, self.x[:n], labels, f"the first {len(rows)} of {self.name}", self.notes)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """An estimate with the circumstances under which it holds.
-
-    Attributes:
-        estimate: in the data's own units.
-        data: which rows.
-        prepared: binarisation or dequantisation, in words.
-        weights: "raw" or "averaged".
-        seed: of all Monte Carlo.
-        bits_per_dim: for integer data; a mass, or a density of dequantised values.
-        size: D.
-        assessment: how tight a bound is, where that was measured.
-    """
-
-    estimate: Estimate
-    run: str
-    data: str
-    prepared: str
-    weights: str
-    seed: int
-    bits_per_dim: float | None
-    size: int
-    notes: tuple[str, ...] = ()
-    assessment: Assessment | None = None
-
-    @property
-    def bits_scale(self) -> float:
-        """Nats per datum in one bit per dimension."""
-        return self.size * math.log(2)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every number, as JSON takes it."""
-        about = {
-            "run": self.run,
-            "data": self.data,
-            "prepared": self.prepared,
-            "weights": self.weights,
-            "seed": self.seed,
-        }
-        record = {**self.estimate.to_dict(), "bits_per_dim": self.bits_per_dim, "units": "nats per datum"}
-        told = None if self.assessment is None else self.assessment.to_dict()
-        return {**record, **about, "assessment": told, "notes": list(self.notes)}
-
-    def __str__(self) -> str:
-        return f"{self.estimate} on {self.data} ({self.prepared})"
 
 
 def resolve_device(name: str) -> torch.device:
@@ -304,7 +257,7 @@ class Run:
         """
         evaluator = choose(self.model, self.guide, method, k)
         part = self.chosen(data, seed)
-        notes = (*part.notes, *self._overlap(part, data))
+        notes = (*part.notes, *self.overlap(part, data))
         found = evaluator(self.model, self.guide, part.rows, seed, watch)
         assessed = None
         if method == "auto" and k is None and isinstance(evaluator, Importance):
@@ -320,9 +273,8 @@ class Run:
         if found.mean is not None and self.schema.kind == "integers" and self.preparation.binarize is None:
             bits = -found.mean / (self.schema.size * math.log(2))
         prepared = self.preparation.describe(self.schema)
-        return Evaluation(
-            found, str(self.path), part.name, prepared, self.weights, seed, bits, self.schema.size, notes, assessed
-        )
+        about = (str(self.path), part.name, prepared, self.weights, seed, bits, self.schema.size, notes)
+        return Evaluation(found, *about, assessed, circumstances(self.path, method, k, assessed, self.device))
 
     def doctor(self, *, seed: int = 0, watch: Watch | None = None) -> Diagnosis:
         """Look for whatever can be wrong with the run, on its own rows; see `jensen.evaluate.doctor.examine`.
@@ -347,7 +299,7 @@ class Run:
         """Write evaluation.json."""
         write_json(self.path / "evaluation.json", evaluation.to_dict())
 
-    def _overlap(self, part: Part, data: Source | None) -> tuple[str, ...]:
+    def overlap(self, part: Part, data: Source | Part | None) -> tuple[str, ...]:
         """What to say about rows that the model was trained on."""
         if data is None:
             return ()

@@ -19,7 +19,7 @@ from .precision import resolve_precision
 from .randomness import drawing_from, stream
 from .recipes import Made, Recipe, Setting, find
 from .recorder import Recorder, TensorBoard
-from .runfiles import FORMAT, claim, modules, named_tensors, start, write_json
+from .runfiles import FORMAT, claim, modules, named_tensors, start, tie, write_json
 from .runs import Run, load, resolve_device
 from .training import Budget, Event, Optimizer, Trainer
 from .training.players import check_players
@@ -177,7 +177,7 @@ class _Job:
         spec = _spec(self._command(), self.found, self.made, self.choices)
         start(self.folder)
         write_json(self.folder / "spec.json", spec)
-        recorder = Recorder(self.folder, self.module, spec["model"])
+        recorder = Recorder(self.folder, self.module, tie(spec))
         trainer = replace(self.trainer, listeners=(recorder, *self.writers, *listeners), should_stop=should_stop)
         made = self.made
         history = trainer.fit(made.model, made.guide, made.players, self.found.train, self.budget, self.found.valid)

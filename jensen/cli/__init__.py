@@ -1,8 +1,8 @@
 """The command line: one file per verb; this one starts quickly, and turns every failure into a line and an exit code.
 
 Results go to stdout and everything else to stderr. Exit codes: 0 done, 1 failure, 2 usage, 3 bad data, 4 a damaged run,
-5 a number that is not finite, 6 the doctor found a problem, 75 interrupted with a readable run, 130 interrupted at once,
-141 a closed pipe.
+5 a number that is not finite, 6 the doctor found a problem, 75 interrupted with a readable run, 130 interrupted at
+once, 141 a closed pipe.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ VERBS = {
     "encode": "latent features of data",
     "reconstruct": "data, through the latent space and back",
     "doctor": "what is wrong with a run, why, and what to do",
+    "compare": "which of two models is better on the same rows, and how surely",
+    "verify": "whether the recorded evaluation comes out again",
     "report": "one page with numbers, pictures and findings",
     "recipes": "the models that come ready, and where each was published",
     "data": "what a file is taken for: shape, kind, range, oddities",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,7 +66,11 @@ def collapsed(patient: Patient) -> Outcome | str:
         return why
     sight = patient.trained
     rate, information = float(sight.rate.mean()), mutual_information(sight)
-    measures = {"rate": rate, "mutual_information": information, "mutual_information_most": math.log(len(sight.z))}
+    measures: dict[str, Any] = {
+        "rate": rate,
+        "mutual_information": information,
+        "mutual_information_most": math.log(len(sight.z)),
+    }
     findings: list[Finding] = []
     active = None
     if not _finite(patient):
@@ -108,9 +113,9 @@ def _unused(active: Tensor, rates: Tensor | None) -> Finding:
 def holes(patient: Patient) -> Outcome | str:
     """Whether z ~ p(z) falls where no code lies: the aggregate posterior q(z) against the prior.
 
-    A VAE in the best of health has some mismatch, which a test with enough rows will see; a problem is one of at least 2
-    nats, because KL(q(z) || p(z)) is what a perfectly fitting prior would add to the bound. The classifier estimates it
-    from below, and the rate less the mutual information from above.
+    A VAE in the best of health has some mismatch, which a test with enough rows will see; a problem is one of at least
+    2 nats, because KL(q(z) || p(z)) is what a perfectly fitting prior would add to the bound. The classifier estimates
+    it from below, and the rate less the mutual information from above.
 
     Source: Hoffman & Johnson, "ELBO surgery", 2016; Rosca, Lakshminarayanan & Mohamed, 2018.
     """

@@ -39,9 +39,9 @@ def bound(patient: Patient) -> Outcome | str:
     if abs(beta - 1) <= 1e-6:
         return Outcome(measures=measures)
     if beta > 1:
-        what = f"the rate weighed {beta:g} when the weights were kept: still a lower bound, but not the best for log p(x)"
+        what = f"the rate weighed {beta:g} when the weights were kept: still a lower bound, but a looser one"
         cause = "a rate above its price trades likelihood for simpler codes"
-        finding = Finding("beta-not-one", "note", what, cause, "Train with --beta 1, or recipe vae, where log p(x) matters.")
+        finding = Finding("beta-not-one", "note", what, cause, "Train with --beta 1 where log p(x) matters.")
     else:
         what = f"the rate weighed {beta:g} when the weights were kept: what was maximised is no bound on log p(x)"
         cause = "a rate below its price lets codes leave the prior"

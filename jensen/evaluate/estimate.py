@@ -139,6 +139,7 @@ class Estimate:
             "distortion": average(self.distortion),
             "quadrature_error": self.error,
             "n": None if self.nats is None and self.distortion is None else len(_first(self.nats, self.distortion)),
+            "settings": self.settings,
             "seconds": self.seconds,
         }
 

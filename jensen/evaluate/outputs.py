@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -157,7 +157,7 @@ _LAYERS = nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d
 
 
 @torch.no_grad()
-def _outputs(patient: Patient, layers: dict[str, nn.Module]) -> dict[str, float]:
+def _outputs(patient: Patient, layers: Mapping[str, nn.Module]) -> dict[str, float]:
     """Standard deviation of each layer's outputs, on some training rows and on draws from the prior."""
     with _listening(layers) as heard:
         batch: Batch = patient.batches(patient.train, "train")[0]
@@ -169,7 +169,7 @@ def _outputs(patient: Patient, layers: dict[str, nn.Module]) -> dict[str, float]
 
 
 @contextmanager
-def _listening(layers: dict[str, nn.Module]) -> Iterator[dict[str, float]]:
+def _listening(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, float]]:
     """Within the scope, every call of a layer leaves the standard deviation of what it said; the largest is kept."""
     heard: dict[str, float] = {}
 

@@ -101,8 +101,8 @@ def _features(fit: Tensor, held: Tensor, generator: torch.Generator | None) -> t
 
 def _logistic(phi: Tensor, label: Tensor) -> Tensor:
     """Weights [F] of a logistic regression with a normal prior on all but the first, by Newton's method."""
-    n, size = phi.shape
-    # a prior as strong as one point per feature keeps the fit from separating halves by chance
+    size = phi.shape[1]
+    # a prior that grows with the number of features keeps the fit from separating halves by chance
     ridge = torch.full((size,), max(size / 10.0, 1.0), dtype=phi.dtype, device=phi.device)
     ridge[0] = 1e-6
     weights = torch.zeros(size, dtype=phi.dtype, device=phi.device)

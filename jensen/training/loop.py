@@ -329,7 +329,8 @@ class _Fit:
             self.best, self.best_epoch = followed, epoch
             if self.trainer.keep_best:
                 self.kept = self._copy()
-        factor = schedule_factor(self.trainer.schedule, self.step / (self.steps_per_epoch * self.budget.epochs))
+        done = max(self.step - 1, 0) / (self.steps_per_epoch * self.budget.epochs)
+        factor = schedule_factor(self.trainer.schedule, done)  # of the last step that was made
         seconds = time.monotonic() - self.began
         left = seconds / epoch * (self.budget.epochs - epoch)
         beta = rate_weight(self.lead.objective)

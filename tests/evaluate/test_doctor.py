@@ -1,4 +1,4 @@
-"""The doctor: a planted illness is found and named, healthy models have no problem, and its statistics keep their level.
+"""The doctor: planted illnesses are found and named, healthy models have no problem, and statistics keep their level.
 
 The level of a test is checked under its null: of 200 p-values no more are below 0.05 than a binomial law allows at
 0.001, and they are uniform by a Kolmogorov-Smirnov test at 0.001. Seeds are fixed.
@@ -393,12 +393,14 @@ def test_run_with_a_heavy_rate(tmp_path):
 
 
 def test_run_with_a_light_rate(tmp_path):
-    found = ill(tmp_path, recipe="beta-vae", beta=1e-5, epochs=40, batch=32, lr=3e-3, latent=8, keep="last")
+    found = ill(
+        tmp_path, recipe="beta-vae", beta=1e-5, epochs=40, batch=64, lr=3e-3, latent=4, hidden=(64,), keep="last"
+    )
     assert {"prior-mismatch", "beta-not-one", "encoder-scale-collapse"} <= found
 
 
 def test_run_on_few_rows(tmp_path):
-    found = ill(tmp_path, split="0.05,0.05,0.9", epochs=150, batch=16, keep="last", latent=8)
+    found = ill(tmp_path, split="0.05,0.05,0.9", epochs=120, batch=16, keep="last", latent=8, lr=3e-3)
     assert {"over-fitting", "saturated-outputs"} <= found
 
 

@@ -1,0 +1,82 @@
+"""`jensen compare`: which of two models is better on the same rows, and how surely."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..comparison import Comparison, Group
+from ..comparison import compare as compare_runs
+from ..errors import UsageError
+from ..evaluate.estimate import format_nats
+from ..evaluate.policy import METHODS
+from ..runs import Run, load
+from .flags import Data, Device, Json, Quiet, Seed, switch
+from .output import emit, notices, plural, show
+from .progress import Line
+
+__all__ = ["compare"]
+
+WORSE = 6  # the exit code of a gate that is not passed
+
+Side = Annotated[str, Parameter(help="a run folder, or several (seeds of one model) separated by commas")]
+
+
+def compare(
+    a: Side,
+    b: Side,
+    data: Data = None,
+    /,
+    *,
+    k: Annotated[int | None, Parameter(name="-k", help="latent points per datum (default 5000)")] = None,
+    method: Annotated[str, Parameter(help=f"one of {', '.join(METHODS)}")] = "auto",
+    fail_worse: Annotated[bool, switch("exit with 6 if A is worse by more than two standard errors")] = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Which of two models is better on the same rows, and how surely: paired differences of log p(x)."""
+    groups = [_opened(side, device) for side in (a, b)]
+    with Line(quiet) as line:
+        found = compare_runs(
+            *groups, data, k=k, method=method, seed=seed, watch=lambda done: line.fraction("comparing", done)
+        )
+    tell = notices(quiet)
+    for note in found.notes:
+        tell(note)
+    if json:
+        emit(found.to_dict())
+    else:
+        show(_lines(found))
+    return WORSE if fail_worse and found.better == "B" else 0
+
+
+def _opened(side: str, device: str) -> list[Run]:
+    """The runs of one side; a folder whose name holds a comma is a run all the same."""
+    names = [side] if Path(side).is_dir() else [name.strip() for name in side.split(",")]
+    if not all(names):
+        raise UsageError(f"{side!r} names an empty run", "Separate run folders by single commas.")
+    return [load(name, device=device) for name in names]
+
+
+def _lines(found: Comparison) -> list[str]:
+    error = "-" if found.stderr_data is None else f"{found.stderr_data:.2g}"
+    words = [f"standard error {error} over {plural(len(found.differences), 'paired datum')}".replace("datums", "data")]
+    if found.stderr_seeds is not None:
+        words.append(f"{found.stderr_seeds:.2g} over seeds")
+    share = float((found.differences > 0).double().mean())
+    words.append(f"A is higher on {share:.0%} of them")
+    sides = [_side(name, group) for name, group in (("A", found.a), ("B", found.b))]
+    about = f"{found.data}; {found.prepared}; log p(x) is a {found.measure}; seed {found.seed}"
+    return [found.verdict, "; ".join(words), *sides, about]
+
+
+def _side(name: str, group: Group) -> str:
+    numbers, first = group.to_dict(), group.scores[0]
+    k = "" if first.estimate.k is None else f", K = {first.estimate.k:,}"
+    spread = "" if group.spread is None else f", {len(group.scores)} seeds with s.d. {group.spread:.2g}"
+    who = ", ".join(score.run for score in group.scores)
+    return f"{name}: {format_nats(numbers['log_px'], numbers['stderr'])} ({' and '.join(group.kinds)}{k}{spread}): {who}"
