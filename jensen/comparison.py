@@ -237,7 +237,9 @@ def _check(runs: Sequence[Run], method: str, k: int | None) -> None:
         pair = f"{first.path} and {run.path}"
         mine, theirs = ((r.schema.kind, r.schema.levels, r.schema.shape) for r in (first, run))
         if mine != theirs:
-            raise DataError(f"{pair} are of different data: {_words(first)} and {_words(run)}", "Compare like with like.")
+            raise DataError(
+                f"{pair} are of different data: {_words(first)} and {_words(run)}", "Compare like with like."
+            )
         if measure_of(run) != measure_of(first):
             raise DataError(
                 f"{pair} do not have the same base measure: a {measure_of(first)} and a {measure_of(run)}",
@@ -255,7 +257,7 @@ def _words(run: Run) -> str:
 
 
 def _aligned(run: Run, seed: int) -> Run:
-    """The run with another's draws of a static binarisation or a dequantisation, so that rows are the same to the bit."""
+    """The run with another's draws of a static binarisation or a dequantisation: the same rows to the bit."""
     same = copy.copy(run)
     same.preparation = replace(run.preparation, seed=seed)
     return same
@@ -299,9 +301,9 @@ def _kind_notes(a: Group, b: Group) -> list[str]:
         kinds = [" and ".join(g.kinds) for g in (a, b)]
         below = f": log p(x) of {' and '.join(sorted(loose))} may be higher" if loose else ""
         notes.append(f"A is {kinds[0]}, B is {kinds[1]}{below}")
-    for name, group in (("A", a), ("B", b)):
-        if any(s.estimate.reliable is False for s in group.scores):
-            notes.append(f"the bound of {name} may be loose (heavy-tailed weights): raise -k, or run jensen evaluate")
+    heavy = [n for n, g in (("A", a), ("B", b)) if any(s.estimate.reliable is False for s in g.scores)]
+    if heavy:
+        notes.append(f"weights of {' and '.join(heavy)} are heavy-tailed, so the bound may be loose: raise -k")
     if a.spread is None and b.spread is None:
         notes.append("one run each: how much another seed would change is not in the standard error")
     return notes

@@ -79,4 +79,5 @@ def _side(name: str, group: Group) -> str:
     k = "" if first.estimate.k is None else f", K = {first.estimate.k:,}"
     spread = "" if group.spread is None else f", {len(group.scores)} seeds with s.d. {group.spread:.2g}"
     who = ", ".join(score.run for score in group.scores)
-    return f"{name}: {format_nats(numbers['log_px'], numbers['stderr'])} ({' and '.join(group.kinds)}{k}{spread}): {who}"
+    value = format_nats(numbers["log_px"], numbers["stderr"])
+    return f"{name}: {value} ({' and '.join(group.kinds)}{k}{spread}): {who}"

@@ -93,12 +93,12 @@ class Annealed(Evaluator):
             NotReparameterizable: the latent is discrete.
             NotNormalised: the guide is a point mass.
         """
-        if not isinstance(model.prior.family, Gaussian) and not model.prior().has_rsample:
+        if model.latent == 0:
+            raise NotReparameterizable("this model has no latent to anneal", "Use --method exact.")
+        if not isinstance(model.prior.family, Gaussian) and model.prior().support.is_discrete:  # pyright: ignore[reportOptionalMemberAccess]
             raise NotReparameterizable(
                 "a discrete latent has no gradient to follow", "Use --method exact (enumeration)."
             )
-        if model.latent == 0:
-            raise NotReparameterizable("this model has no latent to anneal", "Use --method exact.")
         if self.start == "guide" and not guide.has_density:
             raise NotNormalised(
                 "a deterministic encoder has no density q(z|x) to start from", "Start from the prior: --start prior."

@@ -15,7 +15,7 @@ from ..errors import JensenError, NotNormalised, NotReparameterizable
 from ..guides import Amortized, Guide
 from ..model import LatentVariableModel
 from ..randomness import stream
-from .annealed import Annealed, Sandwich
+from .annealed import Annealed, Sandwich, sample
 from .estimate import Estimate, Kind, Watch
 from .gaps import Gaps, gaps
 
@@ -155,6 +155,8 @@ class Assessment:
 def stratified(difficulty: Tensor, rows: int, seed: int) -> tuple[Tensor, Tensor]:
     """Row numbers [M], as many from each quarter of difficulty, and the share [M] of each in the mean over all rows.
 
+    The rows of a quarter stand together, in the order of difficulty of the quarters.
+
     Args:
         difficulty: [N], such as minus the effective sample size.
     """
@@ -169,13 +171,18 @@ def stratified(difficulty: Tensor, rows: int, seed: int) -> tuple[Tensor, Tensor
     return torch.cat(index), torch.cat(share)
 
 
-def _stderr(values: Tensor, share: Tensor, variance: Tensor) -> float:
-    """Of a stratified mean: the spread within strata of equal share, and the Monte Carlo variance of each value."""
-    total = float((share.square() * variance).sum())
-    for weight in share.unique():
-        inside = values[share == weight]
-        if len(inside) > 1:
-            total += float(weight) ** 2 * len(inside) * float(inside.var())
+def _stderr(values: Tensor, share: Tensor, variance: Tensor, n: int) -> float:
+    """Standard error of a stratified mean that stands for n rows.
+
+    The spread within a stratum holds the Monte Carlo noise of its values already; what a stratum that was looked at
+    in part needs of it is the part that was not (Cochran, "Sampling techniques", 1977), and of the noise the rest.
+    """
+    total = 0.0
+    parts = min(STRATA, n)
+    for inside, weight, noise in zip(*(t.tensor_split(parts) for t in (values, share, variance)), strict=True):
+        seen = 1.0 / (float(weight[0]) * n)  # the part of this stratum's rows that were annealed
+        spread = float(inside.var()) if len(inside) > 1 else 0.0
+        total += float(weight[0]) ** 2 * ((1 - seen) * len(inside) * spread + seen * float(noise.sum()))
     return math.sqrt(total)
 
 
@@ -185,9 +192,10 @@ def plan(model: LatentVariableModel, guide: Guide, data: Rows, seconds: float, s
     trial.check(model, guide)
     rows = min(MOST_ROWS, len(data))
     few = data.subset(torch.arange(min(rows, 64), device=data.device))
-    batch = next(few.batches(len(few), stream(seed, "plan", data.device)))
+    noise = stream(seed, "plan", data.device)
+    batch = next(few.batches(len(few), noise))
     ends, first, _ = trial.ends(model, guide, batch)
-    z = first.sample((trial.chains,))
+    z = sample(first, trial.chains, noise)
     ends.at(z)
     started = time.monotonic()
     for _ in range(5):
@@ -246,7 +254,7 @@ def assess(
         fine,
         coarse,
         correction=float((share * gain).sum()),
-        correction_stderr=_stderr(gain, share, noise),
+        correction_stderr=_stderr(gain, share, noise, len(data)),
         unfinished=float((share * (fine.nats - coarse.nats)).sum()),
         sandwich=sandwich,
         gaps=split,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
 import torch
-from scipy.special import bdtr, gammaln
 from torch import Tensor
 
 from ..draw import place, weigh
@@ -21,10 +18,10 @@ from ..model import LatentVariableModel
 from ..precision import matmul_precision, resolve_precision
 from ..randomness import stream
 from .estimate import Watch
+from .uniformity import LEVEL, rank_counts, rank_grid, uniform_band, uniform_p
 
-__all__ = ["Calibration", "Coverage", "Finding", "Shape", "calibrate", "uniform_band", "uniform_p"]
+__all__ = ["Calibration", "Coverage", "Finding", "Shape", "calibrate"]
 
-LEVEL = 0.05  # how often a perfect guide is found fault with, over all quantities together
 JOINT, LIKELIHOOD, GUIDE = DENSITIES = ("log p(x, z)", "log p(x|z)", "log q(z|x)")
 FEWEST = 20  # simulations
 NUMBERS = 1 << 20  # of the widest kind, in memory at once
@@ -100,27 +97,26 @@ class Calibration:
     def histograms(self) -> Tensor:
         """[Q, bins] counts, in bins that hold equally many ranks."""
         bins = _bins(self.l)
-        counts = _counts(self.ranks, self.l)
+        counts = rank_counts(self.ranks, self.l)
         return counts.reshape(len(counts), bins, -1).sum(-1)
 
     @property
     def ecdf_difference(self) -> Tensor:
         """[Q, l] fraction of ranks up to r, less (r + 1) / (l + 1), for r = 0..l-1."""
-        fraction = _counts(self.ranks, self.l).cumsum(-1)[:, :-1].double() / self.n
-        return fraction - _grid(self.l)
+        fraction = rank_counts(self.ranks, self.l).cumsum(-1)[:, :-1].double() / self.n
+        return fraction - rank_grid(self.l)
 
     @property
     def band(self) -> tuple[Tensor, Tensor]:
         """Lower and upper [l], which hold all of one calibrated quantity's `ecdf_difference` with probability 95 %."""
         lower, upper = (torch.as_tensor(counts / self.n) for counts in uniform_band(self.n, self.l, LEVEL))
-        return lower - _grid(self.l), upper - _grid(self.l)
+        return lower - rank_grid(self.l), upper - rank_grid(self.l)
 
     @property
     def adjusted(self) -> Tensor:
         """[Q] p-values adjusted for their number (Holm, 1979)."""
         order = self.p_values.argsort()
-        left = torch.arange(len(order), 0, -1, dtype=torch.float64)
-        found = (self.p_values[order] * left).cummax(0).values.clamp(max=1.0)
+        found = (self.p_values[order] * torch.arange(len(order), 0, -1)).cummax(0).values.clamp(max=1.0)
         return torch.empty_like(found).scatter_(0, order, found)
 
     @property
@@ -234,10 +230,9 @@ def _simulated_ranks(
 ) -> Tensor:
     """Ranks [n, Q], in bounded memory."""
     device = next(model.parameters()).device
-    noise = stream(seed, "calibration", device)
+    noise, ranks = stream(seed, "calibration", device), []
     widest = max(model.likelihood.family.size, *(size for p in model.parameters() for size in p.shape))
     rows = max(NUMBERS // (widest * (draws + 1)), 1)
-    ranks: list[Tensor] = []
     with matmul_precision(resolve_precision("auto", device)):
         for start in range(0, n, rows):
             values, where = _values(model, guide, min(rows, n - start), draws, noise)
@@ -306,19 +301,9 @@ def _ranks(values: Tensor, where: Tensor, noise: torch.Generator) -> Tensor:
     return (below + (u * level).long()).T
 
 
-def _counts(ranks: Tensor, draws: int) -> Tensor:
-    """How often each rank occurs, [Q, l + 1]."""
-    return torch.stack([torch.bincount(column, minlength=draws + 1) for column in ranks.T])
-
-
-def _grid(draws: int) -> Tensor:
-    """Chance [l] that a uniform rank is at most r = 0..l-1."""
-    return torch.arange(1, draws + 1, dtype=torch.float64) / (draws + 1)
-
-
 def _listed(names: list[str]) -> str:
-    rest = len(names) - NAMED
-    return ", ".join(names) if rest < 2 else f"{', '.join(names[:NAMED])} and {rest} more"
+    more = len(names) - NAMED
+    return ", ".join(names) if more < 2 else f"{', '.join(names[:NAMED])} and {more} more"
 
 
 def _shape(ranks: Tensor, draws: int, is_density: bool) -> Shape:
@@ -333,69 +318,3 @@ def _shape(ranks: Tensor, draws: int, is_density: bool) -> Shape:
     if is_density:
         return Shape.IMPROBABLE if slope > 0 else Shape.PROBABLE
     return Shape.LOW if slope > 0 else Shape.HIGH
-
-
-# ---------------------------------------------------------------- uniform ranks, exactly
-
-
-def uniform_p(ranks: Tensor, l: int) -> float:  # noqa: E741
-    r"""The p-value of n independent ranks [n] under uniformity on 0..l, by their empirical distribution function.
-
-    The number of ranks up to r is Binomial(n, (r + 1) / (l + 1)); the statistic is the smallest two-sided tail
-    probability over r, and the p-value is the chance of one as small, exactly: no simulation, no asymptotics. (Below
-    1e-10, where the exact number drowns in rounding, it is the union bound.)
-
-    Source: Säilynoja, Bürkner & Vehtari, "Graphical test for discrete uniformity and its applications in
-    goodness-of-fit evaluation and multiple sample comparison", 2022.
-    """
-    n = len(ranks)
-    counts = _counts(ranks[:, None], l)[0].cumsum(0)[:-1].cpu().numpy()
-    grid = _grid(l).numpy()
-    tail = float(2 * np.minimum(bdtr(counts, n, grid), bdtr(n - counts, n, grid[::-1])).min())
-    p = 1.0 - _chance_inside(n, *_accepted(n, l, tail))
-    return p if p > 1e-10 else min(l * tail, 1e-10)
-
-
-@functools.cache
-def uniform_band(n: int, l: int, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:  # noqa: E741
-    """Lower and upper numbers [l] of ranks up to r = 0..l-1, all of which hold with probability at least 1 - level.
-
-    The same tail probability at every r, as large as the level allows; `uniform_p` is at most the level if and only if
-    the ranks leave the band.
-    """
-    small, large = math.log(level / l), math.log(2 * level)  # the union bound; no single r can be beyond the level
-    for _ in range(40):
-        middle = (small + large) / 2
-        inside = _chance_inside(n, *_accepted(n, l, math.exp(middle)))
-        small, large = (middle, large) if inside >= 1 - level else (small, middle)
-    return _accepted(n, l, math.exp(small))
-
-
-def _accepted(n: int, draws: int, tail: float) -> tuple[np.ndarray, np.ndarray]:
-    """The counts [l], from and to, whose two-sided tail probability is above `tail`, at each r."""
-    grid = _grid(draws).numpy()
-    low, high = np.zeros(draws, dtype=np.int64), np.full(draws, n, dtype=np.int64)
-    while (low < high).any():  # bisection, at all r at once
-        middle = (low + high) // 2
-        enough = 2 * bdtr(middle, n, grid) > tail
-        low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
-    return low, n - low[::-1]  # n minus a count is a count from the other end
-
-
-def _chance_inside(n: int, lower: np.ndarray, upper: np.ndarray) -> float:
-    """The chance that n uniform ranks have, for all r, from lower to upper of them up to r.
-
-    The numbers at each rank are independent Poisson variables given their sum, so that the paths inside the band are
-    summed by one convolution per rank (Khmaladze & Shinjikashvili, 2001; Moscovich & Nadler, 2017).
-    """
-    k, rate = np.arange(n + 1), n / (len(lower) + 1)
-    step = np.exp(k * math.log(rate) - rate - gammaln(k + 1))
-    paths, start = np.ones(1), 0  # weights of the counts start, start + 1, ...
-    for low, high in zip(lower.tolist(), upper.tolist(), strict=True):
-        first = max(low, start)
-        if high < first:
-            return 0.0
-        paths = np.convolve(paths, step[: high - start + 1])[first - start : high - start + 1]
-        start = first
-    total = float(paths @ step[n - start - np.arange(len(paths))])
-    return min(total / math.exp(n * math.log(n) - n - math.lgamma(n + 1)), 1.0)

@@ -132,7 +132,8 @@ class Estimate:
             "stderr_mc": self.stderr_mc,
             "ess": self.ess_median,
             "stderr_mc_reliable": self.reliable,
-            "k_hat": None if self.k_hat is None else _quantiles(self.k_hat),
+            "ess_quantiles": None if self.ess is None else _quantiles(self.ess),
+            "k_hat": self._tails(),
             "curve": [{"k": k, "log_px": mean, "stderr_mc": error} for k, mean, error in self.curve],
             "elbo": average(self.elbo),
             "rate": average(self.rate),
@@ -143,6 +144,14 @@ class Estimate:
             "seconds": self.seconds,
         }
 
+    def _tails(self) -> dict[str, float] | None:
+        """k-hat over data, its limit for this K, and the share of data beyond it."""
+        if self.k_hat is None or self.k is None:
+            return None
+        limit = reliable_below(self.k)
+        above = float((self.k_hat > limit).double().mean())
+        return {**_quantiles(self.k_hat), "limit": limit, "share_above": above}
+
     def __str__(self) -> str:
         if self.nats is None:
             return "log p(x) is not defined (unnormalised)"
@@ -152,10 +161,10 @@ class Estimate:
 
 
 def _quantiles(values: Tensor) -> dict[str, float]:
-    """Median, 95 % quantile and maximum, as JSON takes them."""
+    """Quantiles over data and the maximum, as JSON takes them."""
     known = values.double().nan_to_num(posinf=1e6, neginf=-1e6)
-    found = torch.quantile(known, torch.tensor([0.5, 0.95, 1.0], dtype=torch.float64))
-    return dict(zip(("median", "q95", "max"), found.tolist(), strict=True))
+    found = torch.quantile(known, torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95, 1.0], dtype=torch.float64))
+    return dict(zip(("q05", "q25", "median", "q75", "q95", "max"), found.tolist(), strict=True))
 
 
 def _first(*tensors: Tensor | None) -> Tensor:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 __all__ = ["pareto_k", "reliable_below"]
 
+WIDEST = 700.0  # nats from the largest weight to the tail's smallest, beyond which the smallest underflows
+
 
 def reliable_below(k: int) -> float:
     """The k-hat below which K weights can be trusted: min(1 - 1/log10 K, 0.7) (Vehtari et al., 2024).
@@ -36,7 +38,8 @@ def pareto_k(log_w: Tensor) -> Tensor:
         log_w: [K, N].
 
     Returns:
-        [N]; infinity where the tail has fewer than 5 points.
+        [N]; infinity where the tail has fewer than 5 points, or where its largest weight exceeds its smallest by more
+        than e^700 (all others are nothing beside it, and no shape can be fitted).
 
     Source: Vehtari, Simpson, Gelman, Yao & Gabry, "Pareto smoothed importance sampling", 2024.
     """
@@ -48,7 +51,8 @@ def pareto_k(log_w: Tensor) -> Tensor:
     top = w.topk(m + 1, 0).values  # descending, [m + 1, N]
     cutoff = top[-1].exp().clamp_min(torch.finfo(torch.float64).tiny)
     exceedances = (top[:-1].exp() - cutoff).flip(0)  # ascending, [m, N]
-    return _fit(exceedances)
+    fitted = top[-1] >= -WIDEST  # false for NaN: every weight is zero
+    return torch.where(fitted, _fit(torch.where(fitted, exceedances, torch.zeros_like(exceedances))), math.inf)
 
 
 def _fit(x: Tensor) -> Tensor:

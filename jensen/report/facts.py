@@ -15,6 +15,7 @@ from .. import tasks
 from ..batch import Rows
 from ..errors import CompositionError, CorruptRunError, DataError
 from ..evaluate import choose
+from ..evaluate.doctor import Diagnosis
 from ..families import Categorical
 from ..randomness import stream
 from ..runs import Evaluation, Part, Run
@@ -45,6 +46,7 @@ class Facts:
         notes: what to say about the evaluation.
         epochs: the epochs' measures, in the data's own units.
         stopped: how training ended; None where it never said so.
+        diagnosis: what the doctor found; None where the data cannot be read.
     """
 
     run: Run
@@ -56,6 +58,12 @@ class Facts:
     notes: tuple[str, ...]
     epochs: list[dict[str, Any]]
     stopped: dict[str, Any] | None
+    diagnosis: Diagnosis | None = None
+
+    @property
+    def measures(self) -> dict[str, Any]:
+        """The numbers that the doctor looked at, by name."""
+        return {} if self.diagnosis is None else self.diagnosis.measures
 
     @property
     def latent(self) -> str:
@@ -157,7 +165,15 @@ def gather(run: Run, examples: bool) -> Facts:
         evaluation = _evaluate(run, part).to_dict()
         notes = tuple(evaluation["notes"])
     epochs, stopped = _history(run)
-    return Facts(run, examples, part, missing, evaluation, stored is not None, notes, epochs, stopped)
+    found = None if part is None else _diagnosis(run)
+    return Facts(run, examples, part, missing, evaluation, stored is not None, notes, epochs, stopped, found)
+
+
+def _diagnosis(run: Run) -> Diagnosis | None:
+    try:
+        return run.doctor()
+    except DataError:
+        return None
 
 
 def _stored(run: Run) -> dict[str, Any] | None:

@@ -13,8 +13,6 @@ from .words import count
 __all__ = ["Finding", "findings"]
 
 LOW_ESS = 10.0
-ERRORS = 3.0  # standard errors, beyond which a gap between training and validation is more than chance
-LARGE_GAP = 0.1  # of the bound: such a gap is alarming, not only visible
 MANY_DUPLICATES = 0.01
 
 
@@ -35,7 +33,7 @@ class Finding:
 
 def findings(facts: Facts) -> list[Finding]:
     """Everything to know about the run, alarms first."""
-    checks = (_ending, _numbers, _data, _overfitting, _features, _objective, _notes)
+    checks = (_ending, _numbers, _data, _overfitting, _doctor, _notes)
     found = [finding for check in checks for finding in check(facts)]
     return sorted(found, key=lambda f: f.level != "alarm")
 
@@ -108,12 +106,12 @@ def _data(facts: Facts) -> Iterator[Finding]:
         yield Finding(level, "duplicates across the split", text)
 
 
-def _curve(facts: Facts, part: str = "valid") -> list[tuple[int, float]]:
+def _curve(facts: Facts) -> list[tuple[int, float]]:
     """(epoch, what is to rise): the bound, or minus the distortion where there is no density."""
     return [
-        (e["epoch"], -e[part]["distortion"] if e[part]["bound"] is None else e[part]["bound"])
+        (e["epoch"], -e["valid"]["distortion"] if e["valid"]["bound"] is None else e["valid"]["bound"])
         for e in facts.epochs
-        if e[part] is not None
+        if e["valid"] is not None
     ]
 
 
@@ -126,8 +124,9 @@ def _validation_error(facts: Facts) -> float | None:
 
 
 def _overfitting(facts: Facts) -> Iterator[Finding]:
-    valid, train = dict(_curve(facts)), dict(_curve(facts, "train"))
-    if not valid or facts.kept is None or facts.kept["epoch"] not in valid:
+    valid = dict(_curve(facts))
+    told = facts.diagnosis is not None and any(f.name == "over-fitting" for f in facts.diagnosis.findings)
+    if told or not valid or facts.kept is None or facts.kept["epoch"] not in valid:
         return
     kept, best = facts.kept["epoch"], max(valid, key=valid.__getitem__)
     error, last = _validation_error(facts), max(valid)
@@ -144,46 +143,15 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
             f"epoch {kept} were kept. Fewer epochs, or --patience, save time."
         )
         yield Finding("note", "over-fitting later", text)
-    gap = train[kept] - valid[kept]
-    if error is not None and gap > ERRORS * error:
-        level = "alarm" if gap > LARGE_GAP * abs(valid[kept]) and gap > 1.0 else "note"
-        text = (
-            f"At epoch {kept}, training rows score {gap:.2f} nats higher than validation rows ({train[kept]:.2f} "
-            f"against {valid[kept]:.2f}), {gap / error:.1f} standard errors: it knows its training rows too well. "
-            "A smaller net or more data would help."
-        )
-        yield Finding(level, "a gap between training and validation", text)
 
 
-def _features(facts: Facts) -> Iterator[Finding]:
-    if facts.active is not None and facts.normalised:
-        unused = int((~facts.active).sum())
-        if unused == len(facts.active):
-            text = (
-                "No latent feature moves with the data: the model ignores its code. Try --warmup, or a smaller decoder."
-            )
-            yield Finding("alarm", "a collapsed posterior", text)
-        elif unused:
-            carry = "carries" if unused == 1 else "carry"
-            text = (
-                f"{unused} of {len(facts.active)} latent features {carry} nothing (the mean of q(z|x) varies by less "
-                "than 0.01): harmless, and a smaller --latent would do."
-            )
-            yield Finding("note", "unused features", text)
-    if facts.components is not None and facts.weights is not None:
-        few = int((facts.weights < 0.1 / len(facts.weights)).sum())
-        if few:
-            told = f"{count(few, 'component')} of {len(facts.weights)}"
-            text = f"{told} with less than a tenth of an equal share: fewer would do."
-            yield Finding("note", "nearly empty components", text)
-
-
-def _objective(facts: Facts) -> Iterator[Finding]:
-    beta = facts.kept["beta"] if facts.kept else None
-    if beta is not None and facts.normalised and abs(beta - 1) > 1e-6:
-        direction = "pays for simple codes with likelihood" if beta > 1 else "climbs no bound on log p(x)"
-        text = f"The rate weighed {beta:g} at the kept epoch, so training {direction}. The numbers here weigh it 1."
-        yield Finding("note", f"beta = {beta:g}", text)
+def _doctor(facts: Facts) -> Iterator[Finding]:
+    """What the doctor found: illnesses of the model have their thresholds there."""
+    if facts.diagnosis is None:
+        return
+    for found in facts.diagnosis.findings:
+        text = f"{found.what[:1].upper()}{found.what[1:]}: {found.cause}. {found.remedy}"
+        yield Finding("alarm" if found.severity == "problem" else "note", found.name.replace("-", " "), text)
 
 
 def _notes(facts: Facts) -> Iterator[Finding]:

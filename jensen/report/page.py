@@ -11,11 +11,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ..runfiles import write_atomic
 from ..runs import Run
 from . import images, latents, tables
+from .evidence import evidence
 from .facts import Facts, gather
 from .findings import Finding, findings
 from .grids import Shades
 from .panels import Panel, Section
-from .settings import estimates, model_parts, settings
+from .settings import model_parts, settings
 from .words import data_name, headline, model_name, model_sentence
 
 __all__ = ["write"]
@@ -61,8 +62,7 @@ def _render(facts: Facts) -> str:
         model=model_sentence(facts),
         sentence=facts.run.sentence,
         parts=model_parts(facts),
-        estimates=estimates(facts),
-        reading=_reading(facts),
+        evidence=evidence(facts),
         examples=facts.examples,
         sections=sections,
         settings=settings(facts),
@@ -102,26 +102,6 @@ def _some(*panels: Panel | None) -> tuple[Panel, ...]:
     return tuple(p for p in panels if p is not None)
 
 
-def _reading(facts: Facts) -> str:
-    """How to read the table of estimates."""
-    e = facts.evaluation
-    if e is None:
-        return "There is no evaluation.json, and the data are not at hand: jensen evaluate RUN DATA gives the number."
-    told = (
-        "From evaluation.json."
-        if facts.stored
-        else "There was no evaluation.json, so the report evaluated by itself and kept nothing."
-    )
-    if e["kind"] == "exact":
-        return f"{told} This is log p(x) itself, not a bound."
-    if e["kind"] == "stochastic lower bound":
-        return (
-            f"{told} The truth is higher, in expectation: the bound rises to log p(x) with K. An effective sample size "
-            "(ESS, median over data) of tens or more says that it is tight; one near 1 says that little is known."
-        )
-    return told
-
-
 def _numbers(facts: Facts, sentence: str, found: list[Finding]) -> dict[str, Any]:
     def plain(values: Any) -> Any:
         return None if values is None else values.tolist()
@@ -130,6 +110,7 @@ def _numbers(facts: Facts, sentence: str, found: list[Finding]) -> dict[str, Any
         "headline": sentence,
         "findings": [{"level": f.level, "short": f.short, "text": f.text} for f in found],
         "evaluation": facts.evaluation,
+        "doctor": None if facts.diagnosis is None else facts.diagnosis.to_dict(),
         "training": {"epochs": facts.epochs, "stopped": facts.stopped, "units": "nats per datum"},
         "latent": {
             "rate_per_feature": plain(facts.rates),

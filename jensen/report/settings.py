@@ -30,7 +30,7 @@ def estimates(facts: Facts) -> Table | None:
     mark = sign(e["kind"])
     name = "log p(x)" if mark == "=" else f"log p(x) {mark}"
     rows = [(name, _told(e["log_px"], places), _told(e["stderr"], places), mc, k, ess, e["kind"])]
-    rows += _parts(facts, e, places)
+    rows += [*_annealed(e), *_parts(facts, e, places)]
     if e.get("bits_per_dim") is not None:
         bound = {"≥": "stochastic upper bound" if "stochastic" in e["kind"] else "upper bound"}.get(
             mark, str(e["kind"])
@@ -41,6 +41,18 @@ def estimates(facts: Facts) -> Table | None:
     if e.get("quadrature_error") is not None:
         rows.append(_row("largest error of quadrature", f"{e['quadrature_error']:.2g}"))
     return _table(facts, rows)
+
+
+def _annealed(e: dict[str, Any]) -> list[tuple[str, ...]]:
+    """What annealing of some rows makes of the number of all."""
+    chain = (e.get("assessment") or {}).get("annealed")
+    if not chain:
+        return []
+    places = digits(chain["stderr_mc"])
+    kind = f"{chain['kind']}, {chain['rows']} rows weighed to all, {chain['temperatures']} temperatures"
+    values = (_told(chain["log_px"], places), "", _told(chain["stderr_mc"], places), str(chain["chains"]))
+    ess = "" if chain["ess"] is None else f"{chain['ess']:.1f}"
+    return [("log p(x) ≥, annealed", *values, ess, kind)]
 
 
 def _row(name: str, value: str, error: str = "", kind: str = "") -> tuple[str, ...]:

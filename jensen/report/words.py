@@ -101,7 +101,8 @@ def result(evaluation: dict[str, Any] | None) -> str:
         told = "" if distortion is None else f"; distortion {distortion:.2f} nats per datum"
         return f"it has no density, so no log p(x){told}"
     number = format_nats(evaluation["log_px"], evaluation["stderr"])
-    return f"log p(x) {sign(evaluation['kind'])} {number} nats per datum"
+    told = ((evaluation.get("assessment") or {}).get("verdict") or "").split(":")[0]
+    return f"log p(x) {sign(evaluation['kind'])} {number} nats per datum{f', {told}' if told else ''}"
 
 
 def headline(facts: Facts, alarms: list[str]) -> str:

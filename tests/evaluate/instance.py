@@ -40,15 +40,26 @@ class Instance:
 
 
 def instance(
-    n: int = 256, dim: int = 196, latent: int = 16, off: float = 0.1, wide: float = 0.95, dtype=torch.float64
+    n: int = 256,
+    dim: int = 196,
+    latent: int = 16,
+    *,
+    common: float = 0.75,
+    off: float = 0.1,
+    wide: float = 0.95,
+    dtype: torch.dtype = torch.float64,
 ) -> Instance:
-    """Latent features that the data do not tell apart, a mean that is `off` standard deviations too high in each, and
-    scales `wide` times those of the best diagonal Gaussian: together about 3 nats."""
+    """Probabilistic PCA and a guide whose ELBO loses about 3 nats.
+
+    Args:
+        common: how much all columns of W have in common: the posterior's features are correlated by it.
+        off: how many standard deviations the guide's mean is too high, in each feature.
+        wide: the guide's scales, in those of the best diagonal Gaussian.
+    """
     noise = stream(0, "instance")
     with drawing_from(noise):
         model = LatentVariableModel(Unconditional(Gaussian(latent)), Linear(latent, dim)).double()
-        # a common part in all columns makes the posterior correlated, which no diagonal guide can follow
-        columns = torch.randn(dim, latent).double() + 0.75 * torch.randn(dim, 1).double()
+        columns = torch.randn(dim, latent).double() + common * torch.randn(dim, 1).double()
         model.likelihood.assign(0.15 * columns, torch.randn(dim).double(), torch.tensor([0.25]).double())
         x = model.sample(n)
     lik = model.likelihood

@@ -18,8 +18,9 @@ from jensen.cli import main
 from jensen.conditionals import Linear, Table, Unconditional
 from jensen.draw import weigh
 from jensen.errors import CompositionError, NotNormalised, NumericalError, UsageError
-from jensen.evaluate import calibration
-from jensen.evaluate.calibration import Calibration, Shape, calibrate, uniform_band, uniform_p
+from jensen.evaluate import calibration, uniformity
+from jensen.evaluate.calibration import Calibration, Shape, calibrate
+from jensen.evaluate.uniformity import uniform_band, uniform_p
 from jensen.families import Categorical, Gaussian
 from jensen.guides import Deterministic, Exact, Guide, Shared
 from jensen.model import LatentVariableModel
@@ -241,13 +242,13 @@ def test_the_band_holds_all_of_a_uniform_curve_as_often_as_it_says(n, draws):
     counts = counted(uniform_ranks(4000, n, draws), draws)
     lower, upper = uniform_band(n, draws)
     inside = ((lower <= counts) & (counts <= upper)).all(1).mean()
-    exact = calibration._chance_inside(n, lower, upper)
+    exact = uniformity._chance_inside(n, lower, upper)
     assert 0.95 <= exact < 0.96
     assert abs(inside - exact) < 3 * (0.05 * 0.95 / 4000) ** 0.5
-    lower, upper = calibration._accepted(n, draws, 0.05)
+    lower, upper = uniformity._accepted(n, draws, 0.05)
     alone = ((lower <= counts) & (counts <= upper)).all(1).mean()
     assert alone < 0.8
-    assert abs(alone - calibration._chance_inside(n, lower, upper)) < 3 * (0.25 / 4000) ** 0.5
+    assert abs(alone - uniformity._chance_inside(n, lower, upper)) < 3 * (0.25 / 4000) ** 0.5
 
 
 def test_p_values_and_band_agree():

@@ -1,0 +1,261 @@
+"""How good is it: the numbers with their kinds, how tight the bound is, where it is lost, and what tells so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from ..evaluate.estimate import format_nats
+from .facts import Facts
+from .figures import COLOURS, INK, SOFT, TEXTS, draw, end_labels
+from .panels import Panel, Section, Table
+from .settings import estimates
+
+__all__ = ["evidence", "verdict"]
+
+BAND = 2.0  # standard errors of a band
+LOWER = "stochastic lower bound"
+
+
+def evidence(facts: Facts) -> Section:
+    """The section: a verdict and how to read it, tables, and a figure for whatever was measured."""
+    tables = (estimates(facts), _sandwich_table(facts), _halves(facts))
+    panels = (_curve(facts), _gaps(facts), _weights(facts), _sandwich(facts))
+    text = (verdict(facts), *_reading(facts))
+    return Section(
+        "How good is it?",
+        tuple(p for p in panels if p is not None),
+        tuple(t for t in tables if t is not None),
+        tuple(t for t in text if t),
+    )
+
+
+def _assessed(facts: Facts) -> dict[str, Any]:
+    """What annealing, sandwich and gaps told; empty where they were not measured."""
+    return (facts.evaluation or {}).get("assessment") or {}
+
+
+def verdict(facts: Facts) -> str:
+    """How tight the number is, in one sentence."""
+    e, told = facts.evaluation, _assessed(facts).get("verdict")
+    if e is None:
+        return "There is no evaluation.json, and the data are not at hand: jensen evaluate RUN DATA gives the number."
+    if e["log_px"] is None:
+        return "The guide has no density, so this model forms no bound on log p(x)."
+    if told:
+        return f"Verdict: {told}."
+    if e["kind"] == "exact":
+        return "Verdict: this is log p(x) itself, not a bound."
+    if e["kind"] == LOWER:
+        return "Verdict: how tight the bound is was not measured. jensen evaluate RUN, without -k, measures it."
+    return f"Verdict: the number is a {e['kind']}."
+
+
+def _reading(facts: Facts) -> list[str]:
+    """Where the numbers come from, where the bound is lost, and how training rows compare."""
+    e, found = facts.evaluation, []
+    if e is None:
+        return found
+    split = _assessed(facts).get("gaps")
+    if split:
+        found.append(split["advice"])
+    measures = facts.measures
+    if "gap" in measures:
+        gap = format_nats(measures["gap"], measures["gap_stderr"])
+        found.append(f"Training rows score {gap} nats higher than rows that were not trained on.")
+    found.append(
+        "From evaluation.json; jensen verify RUN repeats it."
+        if facts.stored
+        else "There was no evaluation.json, so the report evaluated by itself and kept nothing."
+    )
+    if e["kind"] == LOWER:
+        found[-1] += " The truth is higher, in expectation: the bound rises to log p(x) with K."
+    return found
+
+
+def _number(value: float | None, error: float | None) -> tuple[str, str]:
+    """A value and its error, in cells of their own."""
+    if value is None:
+        return "", ""
+    shown, _, plus = format_nats(value, error).partition(" ± ")
+    return shown, plus
+
+
+def _sandwich_table(facts: Facts) -> Table | None:
+    pair = _assessed(facts).get("sandwich")
+    if not pair:
+        return None
+    errors = pair["stderr_mc"]
+    rows = (
+        ("upper", *_number(pair["upper"], errors[1]), "stochastic upper bound"),
+        ("lower", *_number(pair["lower"], errors[0]), LOWER),
+        ("gap", *_number(pair["gap"], float(np.hypot(*[x or 0.0 for x in errors]))), "log p(x) is inside it"),
+    )
+    head = ("on data that the model made", "nats per datum", "± Monte Carlo", "kind")
+    about = f"{pair['simulated_rows']} simulated rows. It certifies {pair['certifies']}."
+    return Table(head, rows, (3,), about)
+
+
+def _halves(facts: Facts) -> Table | None:
+    """Training rows against others."""
+    m = facts.measures
+    if "gap" not in m:
+        return None
+    train, test = (format_nats(m[key], m["gap_stderr"]).split(" ")[0] for key in ("score_train", "score_test"))
+    gap = _number(m["gap"], m["gap_stderr"])
+    rows = (("training rows", train, ""), ("other rows", test, ""), ("gap", *gap))
+    name = "ELBO" if facts.normalised and not facts.run.guide.is_exact else "score"
+    name = "log p(x)" if facts.run.guide.is_exact else name
+    about = "The score is minus the distortion." if name == "score" else f"{name}, as the doctor measured it."
+    return Table((f"{name}, nats per datum", "value", "±"), rows, (), about)
+
+
+def _rungs(e: dict[str, Any]) -> list[tuple[int, float, float]]:
+    """(K, bound, Monte Carlo standard error) along the curve; the last one's error is the estimate's own."""
+    curve = [(r["k"], r["log_px"], r["stderr_mc"] or 0.0) for r in e.get("curve") or []]
+    if curve and e.get("stderr_mc_reliable"):
+        curve[-1] = (*curve[-1][:2], e.get("stderr_mc") or 0.0)
+    return curve
+
+
+def _curve(facts: Facts) -> Panel | None:
+    """The importance-weighted bound over K, with the annealed one."""
+    e = facts.evaluation
+    curve = [] if e is None else _rungs(e)
+    if e is None or len(curve) < 2:
+        return None
+    k, value, error = (np.array(column, dtype=float) for column in zip(*curve, strict=True))
+    chain = _assessed(facts).get("annealed")
+
+    def paint(axes: Axes) -> None:
+        axes.set_xscale("log")
+        axes.fill_between(k, value - BAND * error, value + BAND * error, color=COLOURS[0], alpha=0.25, linewidth=0)
+        axes.plot(k, value, color=COLOURS[0], marker="o", markersize=4)
+        ends = [(k[-1], value[-1], "importance")]
+        if chain:
+            half = BAND * (chain["stderr_mc"] or 0.0)
+            axes.axhspan(chain["log_px"] - half, chain["log_px"] + half, color=COLOURS[1], alpha=0.18, linewidth=0)
+            axes.axhline(chain["log_px"], color=COLOURS[1], linestyle="--")
+            ends.append((k[-1], chain["log_px"], "annealed"))
+        end_labels(axes, ends)
+        axes.set_xlabel("K, latent points per datum")
+        axes.set_ylabel("log p(x) ≥, nats per datum")
+
+    alt = f"The bound rises from {value[0]:.2f} at K = {k[0]:,.0f} to {value[-1]:.2f} nats at K = {k[-1]:,.0f}"
+    caption = (
+        "The bound on the same rows with K points per datum; K = 1 is the ELBO. Band: two Monte Carlo standard errors, "
+        "where there are any; the error over data is common to all and is left out. It should be flat at its right end."
+    )
+    if chain:
+        alt += f"; annealing gives {chain['log_px']:.2f}"
+        caption += (
+            f" Dashed: annealing, another lower bound, from {chain['rows']} rows weighed back to all. Above the end of "
+            "the curve it shows how much the curve still misses."
+        )
+    return Panel((draw("evidence-curve", f"{alt}.", paint, 620, 300),), caption)
+
+
+def _gaps(facts: Facts) -> Panel | None:
+    """log p(x) - ELBO as a bar of two parts."""
+    split = _assessed(facts).get("gaps")
+    if not split:
+        return None
+    parts = {"encoder (amortisation)": split["amortisation"], "family (approximation)": split["approximation"]}
+
+    def paint(axes: Axes) -> None:
+        left = 0.0
+        whole = max(sum(max(p["mean"], 0.0) for p in parts.values()), 1e-9)
+        for i, (name, part) in enumerate(parts.items()):
+            width = max(part["mean"], 0.0)
+            axes.barh(0, width, left=left, height=0.5, color=COLOURS[i], hatch=("", "//")[i], edgecolor="white")
+            axes.errorbar(left + width, 0, xerr=part["stderr"], color=INK, capsize=4, linewidth=1.4)
+            told = f"{name}: {format_nats(part['mean'], part['stderr'])}"
+            axes.annotate(told, (0, (0.62, -0.62)[i]), color=TEXTS[i], va="center", ha="left", annotation_clip=False)
+            left += width
+        axes.set(ylim=(-0.95, 0.95), xlim=(0, 1.12 * whole), yticks=[], xlabel="log p(x) - ELBO, nats per datum")
+        axes.grid(visible=False, axis="y")
+        axes.spines["left"].set_visible(False)
+
+    told = ", ".join(f"{name} {format_nats(p['mean'], p['stderr'])}" for name, p in parts.items())
+    return Panel(
+        (draw("evidence-gaps", f"What the ELBO loses: {told} nats per datum.", paint, 620, 190),),
+        f"{split['advice']} On {split['n']} rows, against a {split['against']}. Amortisation: what the best guide of the "
+        "same family for each datum by itself would win. Approximation: what that family cannot reach. Bars of error: "
+        "one standard error over data.",
+    )
+
+
+def _weights(facts: Facts) -> Panel | None:
+    """Whether the weights behind the bound can be trusted: k-hat and effective sample size over data."""
+    e = facts.evaluation or {}
+    shape, size, k = e.get("k_hat") or {}, e.get("ess_quantiles") or {}, e.get("k")
+    if not {"q05", "q25", "limit"} <= shape.keys() or not size or k is None:
+        return None
+
+    def strip(axes: Axes, q: dict[str, float], limit: float, name: str, words: str) -> None:
+        axes.plot([q["q05"], q["q95"]], [0, 0], color=COLOURS[0], linewidth=2)
+        axes.plot([q["q25"], q["q75"]], [0, 0], color=COLOURS[0], linewidth=10, solid_capstyle="butt")
+        axes.plot([q["median"]], [0], "o", color=INK, markersize=7)
+        axes.axvline(limit, color=COLOURS[1], linestyle="--")
+        axes.annotate(words, (limit, 0.75), (5, 0), textcoords="offset points", color=TEXTS[1], va="center")
+        axes.set(ylim=(-1, 1), yticks=[], xlabel=name)
+        axes.grid(visible=False, axis="y")
+        axes.spines["left"].set_visible(False)
+
+    def hat(axes: Axes) -> None:
+        strip(axes, shape, shape["limit"], "Pareto k-hat of a datum", f"{shape['limit']:.2f}: too heavy beyond")
+        low, high = axes.get_xlim()
+        axes.set_xlim(low, max(high, shape["limit"] + 0.4 * (high - low)))
+
+    def count(axes: Axes) -> None:
+        axes.set_xscale("log")
+        strip(axes, size, 10.0, f"effective points of K = {k:,}", "10: too few below")
+        axes.set_xlim(min(0.7, axes.get_xlim()[0]), 1.5 * k)
+
+    share = f"{shape['share_above']:.0%} of rows lie beyond"
+    bodies = (
+        draw("evidence-k-hat", f"k-hat: median {shape['median']:.2f}; {share} {shape['limit']:.2f}.", hat, 400, 150),
+        draw("evidence-ess", f"Effective sample size: median {size['median']:.0f} of {k:,}.", count, 400, 150),
+    )
+    caption = (
+        f"Over data: median (dot), half of the rows (thick), nine tenths (thin). {share} k-hat {shape['limit']:.2f}, "
+        "where neither the bound nor its Monte Carlo error can be trusted; they should be few, and effective points many."
+    )
+    return Panel(bodies, caption)
+
+
+def _sandwich(facts: Facts) -> Panel | None:
+    """Lower and upper bound on data that the model made."""
+    pair = _assessed(facts).get("sandwich")
+    if not pair or pair["gap"] is None:
+        return None
+    low, high = pair["stderr_mc"]
+
+    def paint(axes: Axes) -> None:
+        axes.plot([pair["lower"], pair["upper"]], [0, 0], color=SOFT, linewidth=6, alpha=0.35)
+        for value, error, marker, name, side in (
+            (pair["lower"], low, ">", "lower", "right"),
+            (pair["upper"], high, "<", "upper", "left"),
+        ):
+            axes.errorbar(
+                value, 0, xerr=BAND * (error or 0.0), color=COLOURS[2], marker=marker, markersize=9, capsize=4
+            )
+            axes.annotate(name, (value, 0.55), color=TEXTS[2], ha=side)
+        middle, half = (pair["lower"] + pair["upper"]) / 2, abs(pair["gap"]) / 2 + BAND * max(low or 0.0, high or 0.0)
+        axes.set(ylim=(-1, 1.2), yticks=[], xlim=(middle - 2 * max(half, 0.02), middle + 2 * max(half, 0.02)))
+        axes.set_xlabel("log p(x) of simulated data, nats per datum")
+        axes.grid(visible=False, axis="y")
+        axes.spines["left"].set_visible(False)
+
+    return Panel(
+        (
+            draw(
+                "evidence-sandwich", f"On simulated data the bounds are {pair['gap']:.3f} nats apart.", paint, 620, 160
+            ),
+        ),
+        f"Apart from the test rows: on {pair['simulated_rows']} rows that the model made itself, where an upper bound "
+        f"is possible too, annealing is {pair['gap']:.3f} nats wide (two Monte Carlo standard errors as bars). A wide "
+        "sandwich means that annealing cannot be trusted here, and so not on the test rows either.",
+    )

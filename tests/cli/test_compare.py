@@ -1,0 +1,90 @@
+"""`jensen compare`: the verdict first, its kinds, and a gate."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import jensen as package
+
+
+@pytest.fixture
+def better(run):
+    """A run that is better on the same rows than `run`, which was hardly trained."""
+    package.train(run.parent / "real.npy", recipe="gaussian", out="good")
+    return "good"
+
+
+@pytest.fixture
+def sides(data, better):
+    """On the file where `run` was trained: the same bytes as in the current folder."""
+    return better, "run"
+
+
+@pytest.fixture(autouse=True)
+def beside(here):
+    from tests.cli.conftest import arrays
+
+    np.save(here / "real.npy", arrays()["real"])
+
+
+def test_the_verdict_comes_first(sides, jensen):
+    answer = jensen("compare", *sides, "-k", "20")
+    verdict, errors, a, b, about = answer.out.splitlines()
+    assert answer.code == 0
+    assert verdict.startswith(("A is better by ", "B is better by ", "no difference at this size"))
+    assert verdict.endswith("nats per datum")
+    assert "over 6 paired data" in errors
+    assert a.startswith("A: ")
+    assert a.endswith("(exact): good")
+    assert b.endswith("(stochastic lower bound, K = 20): run")
+    assert "log p(x) is a density; seed 0" in about
+    assert "A is exact, B is stochastic lower bound" in answer.err
+    assert jensen("compare", *sides, "-k", "20", "--quiet").err == ""
+
+
+def test_as_json(sides, jensen):
+    found = json.loads(jensen("compare", *sides, "-k", "20", "--json").out)
+    assert found["difference"] == pytest.approx(found["a"]["log_px"] - found["b"]["log_px"])
+    assert found["n"] == 6
+    assert found["a"]["kinds"] == ["exact"]
+    assert found["b"]["runs"][0]["k"] == 20
+
+
+def test_the_gate(sides, jensen):
+    good, run = sides
+    numbers = json.loads(jensen("compare", good, run, "real.npy", "-k", "20", "--json").out)
+    assert numbers["better"] in ("A", "B")
+    worse = [run, good] if numbers["better"] == "A" else [good, run]
+    assert jensen("compare", *worse, "real.npy", "-k", "20", "--fail-worse").code == 6
+    assert jensen("compare", *worse, "real.npy", "-k", "20").code == 0
+    assert jensen("compare", *reversed(worse), "real.npy", "-k", "20", "--fail-worse").code == 0
+
+
+def test_groups_are_separated_by_commas(sides, jensen):
+    shutil.copytree("run", "again")
+    answer = jensen("compare", "run,again", "good", "-k", "5")
+    assert answer.code == 0
+    assert "2 seeds with s.d. 0): run, again" in answer.out
+    assert "over seeds" in answer.out
+    shutil.copytree("run", "with,comma")
+    assert jensen("compare", "with,comma", "good", "-k", "5").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["run"], 2, ["compare needs"]),
+        (["run", "absent"], 2, ["there is no run at absent"]),
+        (["run,", "run"], 2, ["names an empty run"]),
+        (["run", "run", "-k", "0"], 2, ["-k"]),
+        (["run", "run", "bits.npy"], 3, ["have the shape (6,)"]),
+        (["run", "image_run"], 3, ["of different data"]),
+    ],
+)
+def test_refusals(words, code, said, run, trained_images, data, refused):
+    shutil.copytree(trained_images, data / "image_run")
+    refused(["compare", *words], code, *said)
