@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from torch import Tensor, nn
 
+from .checkpoints import file_name, moments
 from .errors import UsageError
 from .runfiles import write_weights
 from .training import EpochEnded, Event, Started, Stopped
@@ -27,19 +28,24 @@ class Recorder:
     Args:
         folder: the run's.
         module: model and guide.
-        nodes: the specification of the model, which the weights are tied to.
+        nodes: what the weights are tied to.
+        checkpoints: how many weights along training to keep beside the last.
     """
 
-    def __init__(self, folder: Path, module: nn.Module, nodes: Any) -> None:
+    def __init__(self, folder: Path, module: nn.Module, nodes: Any, checkpoints: int = 0) -> None:
         self.folder, self.module, self.nodes = folder, module, nodes
+        self.checkpoints, self.moments = checkpoints, ()
         self.written = 0.0
 
     def __call__(self, event: Event) -> None:
         match event:
-            case Started():
+            case Started(epochs=epochs):
+                self.moments = moments(epochs, self.checkpoints)
                 self.write(None)
             case EpochEnded():
                 self._line({"event": "epoch", **_plain(event)})
+                if event.epoch in self.moments:
+                    write_weights(self.folder, self.module, self.nodes, None, file_name(event.epoch))
                 if time.monotonic() - self.written > SECONDS_BETWEEN_WRITES:
                     self.write(None)
             case Stopped():

@@ -2,6 +2,7 @@
 
 spec.json            the whole model as a tree of nodes, data, split, preparation, seeds, versions, choices
 model.safetensors    raw and averaged weights, each shared module once
+checkpoints/         weights after some of the epochs, epoch-000012.safetensors
 metrics.jsonl        one line per epoch, and a last one that says how training ended
 evaluation.json      the last evaluation of the run's own test rows
 report.html
@@ -29,9 +30,10 @@ from .errors import CorruptRunError, RunExistsError, UsageError
 from .parts import build
 from .randomness import drawing_from, stream
 
-__all__ = ["FORMAT", "claim", "read_spec", "read_weights", "rebuild", "write_atomic", "write_weights"]
+__all__ = ["CHECKPOINTS", "FORMAT", "claim", "read_spec", "read_weights", "rebuild", "write_atomic", "write_weights"]
 
 FORMAT = 1
+CHECKPOINTS = "checkpoints"
 WRITTEN = (
     "model.safetensors",
     "metrics.jsonl",
@@ -73,6 +75,8 @@ def start(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name in WRITTEN:
             (folder / name).unlink(missing_ok=True)
+        for path in (folder / CHECKPOINTS).glob("epoch-*.safetensors"):
+            path.unlink()
     except OSError as error:
         raise UsageError(
             f"{folder} cannot be written ({error.strerror})", "Give --out a folder of your own."
@@ -134,21 +138,28 @@ def fingerprint(nodes: Any) -> str:
     return hashlib.sha256(json.dumps(nodes, sort_keys=True).encode()).hexdigest()
 
 
-def write_weights(folder: Path, module: nn.Module, nodes: Any, averaged: Mapping[str, Tensor] | None) -> None:
-    """Write raw and, where there are any, averaged weights."""
+def write_weights(
+    folder: Path, module: nn.Module, nodes: Any, averaged: Mapping[str, Tensor] | None, name: str = "model.safetensors"
+) -> None:
+    """Write raw and, where there are any, averaged weights; the folder of `name` is made if need be."""
     tensors = {f"raw/{k}": v.detach().cpu().contiguous() for k, v in named_tensors(module).items()}
     tensors |= {f"averaged/{k}": v.detach().cpu().contiguous() for k, v in (averaged or {}).items()}
     metadata = {"model": fingerprint(nodes)}  # one entry: safetensors writes several in a random order
-    write_atomic(folder / "model.safetensors", save(tensors, metadata))
+    path = folder / name
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path.parent} cannot be made ({error.strerror})", "Give --checkpoints 0.") from error
+    write_atomic(path, save(tensors, metadata))
 
 
-def read_weights(folder: Path, module: nn.Module, nodes: Any) -> str:
+def read_weights(folder: Path, module: nn.Module, nodes: Any, name: str = "model.safetensors") -> str:
     """Put the weights into the module: averaged ones where there are any, else raw. Says which.
 
     Raises:
         CorruptRunError: the file is missing or damaged, or its weights are not this model's.
     """
-    path = folder / "model.safetensors"
+    path = folder / name
     if not path.exists():
         raise CorruptRunError(
             f"{path} is missing", "The run was stopped before its first weights were written: train again."

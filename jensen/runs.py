@@ -15,6 +15,7 @@ from torch import nn
 
 from . import tasks
 from .batch import Rows
+from .checkpoints import Along, follow
 from .data import Dataset, Preparation, Schema, Split, conform, duplicates, from_array, read, read_beside, split
 from .errors import CorruptRunError, DataError, JensenError, UsageError
 from .evaluate import Importance, Settings, assess, assess_within, choose
@@ -22,7 +23,7 @@ from .evaluate.doctor import Diagnosis, examine
 from .evaluate.estimate import Watch
 from .evaluation import Evaluation, circumstances
 from .randomness import stream
-from .runfiles import read_spec, rebuild, write_json
+from .runfiles import read_spec, rebuild, tie, write_json
 
 __all__ = ["Evaluation", "Part", "Run", "Source", "load", "resolve_device"]
 
@@ -275,6 +276,39 @@ class Run:
         prepared = self.preparation.describe(self.schema)
         about = (str(self.path), part.name, prepared, self.weights, seed, bits, self.schema.size, notes)
         return Evaluation(found, *about, assessed, circumstances(self.path, method, k, assessed, self.device))
+
+    def along(
+        self,
+        data: Source | Part | None = None,
+        *,
+        rows_at_most: int = 200,
+        k: int = 500,
+        seed: int = 0,
+        watch: Watch | None = None,
+    ) -> Along:
+        """ELBO, log p(x) and their gap at every checkpoint that training kept, and with the run's own weights.
+
+        Args:
+            data: other rows than the run's own test rows.
+            rows_at_most: rows to look at, evenly spaced.
+            k: points per datum, where log p(x) is not exact.
+            seed: of all Monte Carlo.
+            watch: told the fraction that is done.
+
+        Raises:
+            NotNormalised: the guide has no density.
+            CorruptRunError: a checkpoint is damaged, or belongs to another run.
+        """
+        part = self.chosen(data, seed)
+        few = torch.linspace(0, len(part.rows) - 1, min(rows_at_most, len(part.rows)), dtype=torch.float64).round()
+        rows = part.rows.subset(few.long().to(self.device))
+        last = [line for line in self.metrics if line["event"] == "stopped"]
+        own = (int(last[-1]["kept_epoch"]), self.weights) if last else None
+        shift = self.preparation.log_jacobian(self.schema.size)
+        told = {"k": k, "seed": seed, "shift": shift, "watch": watch}
+        stages = tuple(follow(self.model, self.guide, self.path, tie(self.spec), rows, own, **told))
+        points = k if any(stage.ess is not None for stage in stages) else None
+        return Along(stages, f"{len(rows)} of {part.name}", len(rows), points, seed)
 
     def doctor(self, *, seed: int = 0, watch: Watch | None = None) -> Diagnosis:
         """Look for whatever can be wrong with the run, on its own rows; see `jensen.evaluate.doctor.examine`.

@@ -46,6 +46,8 @@ class TrainingOptions:
         keep: the weights that are kept, of the best validation bound or of the last step.
         precision: of float32 products in training; "fast" may mean bfloat16.
         init_from: a run whose weights to start from, where names and shapes agree.
+        checkpoints: weights to keep along training, at most: after the first epoch, the last, and evenly in the
+            logarithm between; 0 keeps none.
         tensorboard: also write event files into the run folder.
     """
 
@@ -60,6 +62,7 @@ class TrainingOptions:
     keep: Literal["auto", "best", "last"] = "auto"
     precision: Literal["auto", "float32", "fast"] = "auto"
     init_from: str | Path | None = None
+    checkpoints: int = 8
     tensorboard: bool = False
 
 
@@ -133,6 +136,8 @@ class _Job:
         self.budget = Budget(training.epochs or recipe.epochs or 1, training.batch, training.patience)
         if training.epochs is not None and training.epochs < 1:
             raise UsageError(f"--epochs {training.epochs} cannot work", "Give --epochs a number of at least 1.")
+        if training.checkpoints < 0:
+            raise UsageError(f"--checkpoints {training.checkpoints} cannot work", "Give --checkpoints 0 or more.")
 
     def prepare(self, notice: Callable[[str], None]) -> None:
         """Read the data and make the parts: all that can go wrong goes wrong here."""
@@ -177,7 +182,7 @@ class _Job:
         spec = _spec(self._command(), self.found, self.made, self.choices)
         start(self.folder)
         write_json(self.folder / "spec.json", spec)
-        recorder = Recorder(self.folder, self.module, tie(spec))
+        recorder = Recorder(self.folder, self.module, tie(spec), self.training.checkpoints)
         trainer = replace(self.trainer, listeners=(recorder, *self.writers, *listeners), should_stop=should_stop)
         made = self.made
         history = trainer.fit(made.model, made.guide, made.players, self.found.train, self.budget, self.found.valid)

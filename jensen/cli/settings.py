@@ -64,6 +64,7 @@ class Settings:
         Literal["auto", "float32", "fast"] | None, _training("of float32 products [auto: fast where accurate]")
     ] = None
     init_from: Annotated[str | None, _training("a run whose weights to start from")] = None
+    checkpoints: Annotated[int | None, _training("weights to keep along training, at most; 0: none [8]")] = None
     tensorboard: Annotated[bool | None, switch("also write TensorBoard's event files")] = None
     seed: Annotated[int | None, _training("of split, initial weights, order and noise [0]")] = None
     device: Annotated[str | None, _training("auto, cpu, cuda, ... [auto]")] = None

@@ -89,7 +89,7 @@ def vae(
     return play(setting, model, guide, -Distortion() - weight * Rate(), points)
 
 
-@recipe("beta-vae", "Higgins et al. 2017")
+@recipe("beta-vae", "Higgins et al. 2017", keep="last")
 def beta_vae(
     setting: Setting,
     *,

@@ -121,7 +121,8 @@ class Recipe:
         paper: authors and year.
         density: whether it models a density over reals, so that integers are dequantised first.
         standardize: how reals are scaled: "feature", or "global" where the model is equivariant to that alone.
-        keep: which weights are kept, the "best" by the validation bound, or the "last".
+        keep: which weights are kept, the "best" by the validation bound, or the "last" (where the bound is not what is
+            climbed, or the optimum is exact).
         epochs: passes over the data unless told otherwise; None: about 20,000 steps.
     """
 

@@ -6,23 +6,25 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ..evaluate.estimate import format_nats
 from .facts import Facts
-from .figures import COLOURS, INK, SOFT, TEXTS, draw, end_labels
+from .figures import COLOURS, DASHES, INK, SOFT, TEXTS, draw, end_labels
 from .panels import Panel, Section, Table
 from .settings import estimates
 
 __all__ = ["evidence", "verdict"]
 
 BAND = 2.0  # standard errors of a band
+WIDE = 20.0  # nats: such a sandwich is a failure, which the table says without a drawing
 LOWER = "stochastic lower bound"
 
 
 def evidence(facts: Facts) -> Section:
     """The section: a verdict and how to read it, tables, and a figure for whatever was measured."""
     tables = (estimates(facts), _sandwich_table(facts), _halves(facts))
-    panels = (_curve(facts), _gaps(facts), _weights(facts), _sandwich(facts))
+    panels = (_curve(facts), _gaps(facts), _along(facts), _weights(facts), _sandwich(facts))
     text = (verdict(facts), *_reading(facts))
     return Section(
         "How good is it?",
@@ -63,8 +65,11 @@ def _reading(facts: Facts) -> list[str]:
         found.append(split["advice"])
     measures = facts.measures
     if "gap" in measures:
-        gap = format_nats(measures["gap"], measures["gap_stderr"])
-        found.append(f"Training rows score {gap} nats higher than rows that were not trained on.")
+        gap, error = measures["gap"], measures["gap_stderr"]
+        chance = ", which may be chance" if abs(gap) <= BAND * error else ""
+        than = "higher" if gap >= 0 else "lower"
+        told = format_nats(abs(gap), error)
+        found.append(f"Training rows score {told} nats {than} than rows that were not trained on{chance}.")
     found.append(
         "From evaluation.json; jensen verify RUN repeats it."
         if facts.stored
@@ -130,7 +135,7 @@ def _curve(facts: Facts) -> Panel | None:
     chain = _assessed(facts).get("annealed")
 
     def paint(axes: Axes) -> None:
-        axes.set_xscale("log")
+        _logarithmic(axes)
         axes.fill_between(k, value - BAND * error, value + BAND * error, color=COLOURS[0], alpha=0.25, linewidth=0)
         axes.plot(k, value, color=COLOURS[0], marker="o", markersize=4)
         ends = [(k[-1], value[-1], "importance")]
@@ -157,6 +162,13 @@ def _curve(facts: Facts) -> Panel | None:
     return Panel((draw("evidence-curve", f"{alt}.", paint, 620, 300),), caption)
 
 
+def _logarithmic(axes: Axes) -> None:
+    """Powers of ten along the axis, in plain figures."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def _gaps(facts: Facts) -> Panel | None:
     """log p(x) - ELBO as a bar of two parts."""
     split = _assessed(facts).get("gaps")
@@ -181,10 +193,61 @@ def _gaps(facts: Facts) -> Panel | None:
     told = ", ".join(f"{name} {format_nats(p['mean'], p['stderr'])}" for name, p in parts.items())
     return Panel(
         (draw("evidence-gaps", f"What the ELBO loses: {told} nats per datum.", paint, 620, 190),),
-        f"{split['advice']} On {split['n']} rows, against a {split['against']}. Amortisation: what the best guide of the "
-        "same family for each datum by itself would win. Approximation: what that family cannot reach. Bars of error: "
-        "one standard error over data.",
+        f"{split['advice']} On {split['n']} rows, against a {split['against']}. Amortisation: what the best guide of "
+        "the same family for each datum by itself would win. Approximation: what that family cannot reach. Bars of "
+        "error: one standard error over data.",
     )
+
+
+def _along(facts: Facts) -> Panel | None:
+    """ELBO, log p(x) and their gap over epochs."""
+    if facts.along is None or facts.run.guide.is_exact:
+        return None
+    stages = facts.along.stages
+    epoch, elbo, nats, gap, error = (
+        np.array(column, dtype=float)
+        for column in zip(*((s.epoch, s.elbo, s.log_px, s.gap, s.gap_stderr or 0.0) for s in stages), strict=True)
+    )
+
+    def bounds(axes: Axes) -> None:
+        _logarithmic(axes)
+        for i, values in enumerate((nats, elbo)):
+            axes.plot(epoch, values, color=COLOURS[i], linestyle=DASHES[i], marker="os"[i], markersize=4)
+        end_labels(
+            axes,
+            [
+                (epoch[-1], nats[-1], "log p(x) ≥" if facts.along and facts.along.k else "log p(x)"),
+                (epoch[-1], elbo[-1], "ELBO"),
+            ],
+        )
+        axes.set(xlabel="epoch", ylabel="nats per datum")
+
+    def gaps(axes: Axes) -> None:
+        _logarithmic(axes)
+        axes.fill_between(epoch, gap - BAND * error, gap + BAND * error, color=COLOURS[2], alpha=0.25, linewidth=0)
+        axes.plot(epoch, gap, color=COLOURS[2], marker="o", markersize=4)
+        axes.set_ylim(bottom=min(0.0, float((gap - BAND * error).min())))
+        axes.set(xlabel="epoch", ylabel="log p(x) - ELBO, nats per datum")
+
+    first, last = stages[0], stages[-1]
+    bodies = (
+        draw(
+            "evidence-along",
+            f"The ELBO goes from {first.elbo:.2f} to {last.elbo:.2f}, the estimate of log p(x) from "
+            f"{first.log_px:.2f} to {last.log_px:.2f} nats.",
+            bounds,
+            480,
+            280,
+        ),
+        draw("evidence-along-gap", f"The gap goes from {first.gap:.2f} to {last.gap:.2f} nats.", gaps, 400, 280),
+    )
+    how = f"estimated with K = {facts.along.k}" if facts.along.k else "exact"
+    caption = (
+        f"Along training, at {len(stages)} checkpoints, on {facts.along.data}; log p(x) {how}. The ELBO rises because "
+        "log p(x) rises or because the gap closes: a gap that grows late says that the model has outrun its guide. "
+        "Band: two standard errors over data."
+    )
+    return Panel(bodies, caption)
 
 
 def _weights(facts: Facts) -> Panel | None:
@@ -210,7 +273,7 @@ def _weights(facts: Facts) -> Panel | None:
         axes.set_xlim(low, max(high, shape["limit"] + 0.4 * (high - low)))
 
     def count(axes: Axes) -> None:
-        axes.set_xscale("log")
+        _logarithmic(axes)
         strip(axes, size, 10.0, f"effective points of K = {k:,}", "10: too few below")
         axes.set_xlim(min(0.7, axes.get_xlim()[0]), 1.5 * k)
 
@@ -221,7 +284,7 @@ def _weights(facts: Facts) -> Panel | None:
     )
     caption = (
         f"Over data: median (dot), half of the rows (thick), nine tenths (thin). {share} k-hat {shape['limit']:.2f}, "
-        "where neither the bound nor its Monte Carlo error can be trusted; they should be few, and effective points many."
+        "where neither the bound nor its Monte Carlo error can be trusted; few should, and effective points be many."
     )
     return Panel(bodies, caption)
 
@@ -229,7 +292,7 @@ def _weights(facts: Facts) -> Panel | None:
 def _sandwich(facts: Facts) -> Panel | None:
     """Lower and upper bound on data that the model made."""
     pair = _assessed(facts).get("sandwich")
-    if not pair or pair["gap"] is None:
+    if not pair or pair["gap"] is None or pair["gap"] > WIDE:
         return None
     low, high = pair["stderr_mc"]
 

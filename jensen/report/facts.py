@@ -13,6 +13,7 @@ import torch
 
 from .. import tasks
 from ..batch import Rows
+from ..checkpoints import Along, kept_epochs
 from ..errors import CompositionError, CorruptRunError, DataError
 from ..evaluate import choose
 from ..evaluate.doctor import Diagnosis
@@ -25,6 +26,7 @@ __all__ = ["Facts", "gather", "spread"]
 POINTS = 1000  # importance points per datum, where the report has to evaluate by itself
 MOST_EVALUATED = 1000
 MOST_ENCODED = 2000
+MOST_FOLLOWED, FOLLOWED_POINTS = 100, 200  # rows, and points per datum, at every checkpoint
 
 
 def spread(n: int, most: int) -> np.ndarray:
@@ -136,6 +138,14 @@ class Facts:
             return None
         w = self.weights[self.weights > 0]
         return float(np.exp(-(w * np.log(w)).sum()))
+
+    @cached_property
+    def along(self) -> Along | None:
+        """The bound and its gap at every checkpoint, on a few rows; None without at least two of them."""
+        if self.part is None or not self.normalised or not kept_epochs(self.run.path):
+            return None
+        found = self.run.along(self.part, rows_at_most=MOST_FOLLOWED, k=FOLLOWED_POINTS)
+        return found if len(found.stages) > 1 else None
 
     @property
     def parameters(self) -> int:

@@ -112,6 +112,7 @@ def _numbers(facts: Facts, sentence: str, found: list[Finding]) -> dict[str, Any
         "evaluation": facts.evaluation,
         "doctor": None if facts.diagnosis is None else facts.diagnosis.to_dict(),
         "training": {"epochs": facts.epochs, "stopped": facts.stopped, "units": "nats per datum"},
+        "along": None if facts.along is None else facts.along.to_dict(),
         "latent": {
             "rate_per_feature": plain(facts.rates),
             "active": plain(facts.active),

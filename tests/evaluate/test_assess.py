@@ -1,0 +1,199 @@
+"""The policy: rows chosen by difficulty stand for all, what was done can be repeated, and the verdict is a sentence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from jensen.conditionals import Given, Unconditional
+from jensen.errors import JensenError
+from jensen.evaluate import Assessment, Estimate, Exact, Importance, Kind, Settings, Unnormalised, assess, assess_within
+from jensen.evaluate.assess import _stderr, plan, stratified
+from jensen.families import Gaussian, Mixture
+from jensen.guides import Amortized, Deterministic
+from jensen.randomness import drawing_from, stream
+from tests.evaluate.instance import instance
+from tests.identities.models import close, mixture_model, rows, simulated
+
+N = 103  # no multiple of four: strata of 26 and 25 rows
+QUICK = Settings(rows=12, temperatures=8, leaps=3, chains=8, simulated=6, refine=0)
+
+
+def planted() -> tuple[torch.Tensor, torch.Tensor]:
+    """What would be gained on each row, and how difficult it is: the hard rows gain most."""
+    noise = stream(0, "planted")
+    difficulty = torch.randn(N, dtype=torch.float64, generator=noise)
+    return difficulty.exp() + 0.3 * torch.randn(N, dtype=torch.float64, generator=noise), difficulty
+
+
+def test_shares_add_up_to_the_whole():
+    _, difficulty = planted()
+    for count in (4, 10, 40, 103, 1000):
+        index, share = stratified(difficulty, count, 0)
+        assert len(index) == len(index.unique()) <= max(count, 8)
+        assert float(share.sum()) == pytest.approx(1.0, abs=1e-12)
+        assert len(index) == N or count < N
+    for n in (1, 2, 3, 5):
+        index, share = stratified(difficulty[:n], 8, 0)
+        assert sorted(index.tolist()) == list(range(n))
+        assert float(share.sum()) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_the_correction_is_unbiased_and_its_error_that_of_repeats():
+    """Over 2,000 choices of 20 of 103 rows, with Monte Carlo noise of each value; spread within ten per cent."""
+    gain, difficulty = planted()
+    found, errors, noise = [], [], stream(0, "noise")
+    for seed in range(2000):
+        index, share = stratified(difficulty, 20, seed)
+        values = gain[index] + 0.2 * torch.randn(len(index), dtype=torch.float64, generator=noise)
+        found.append(float((share * values).sum()))
+        errors.append(_stderr(values, share, torch.full_like(values, 0.04), N) ** 2)
+    mean, spread = torch.tensor(found).double().mean(), torch.tensor(found).double().std()
+    assert abs(float(mean - gain.mean())) < 4 * float(spread) / math.sqrt(2000)
+    assert math.sqrt(sum(errors) / 2000) == pytest.approx(float(spread), rel=0.1)
+    assert float(spread) < 0.8 * float(gain.std()) * math.sqrt((1 - 20 / N) / 20)  # strata are worth it
+
+
+def test_of_all_rows_only_the_noise_is_left():
+    gain, difficulty = planted()
+    index, share = stratified(difficulty, 200, 0)
+    assert len(index) == N
+    close(_stderr(gain[index], share, torch.full((N,), 0.04).double(), N), 0.2 / math.sqrt(N), 1e-9)
+
+
+def test_the_annealed_mean_is_the_exact_one():
+    """End to end: a poor bound on 40 rows, 16 of them annealed, weighted back to the whole."""
+    given = instance(n=40, dim=24, latent=4, common=1.5, off=0.5, wide=0.7)
+    bound = Importance(10)(given.model, given.guide, given.rows)
+    settings = Settings(rows=16, temperatures=40, leaps=4, simulated=0, refine=0)
+    found = assess(given.model, given.guide, given.rows, bound, settings)
+    record = found.to_dict()["annealed"]
+    assert given.mean - bound.mean > 0.3
+    assert abs(record["log_px"] - given.mean) < 0.05 + 4 * record["stderr_mc"]
+    assert abs(found.correction - (given.mean - bound.mean)) < 0.05 + 4 * record["stderr_mc"]
+    assert record["rows"] == 16
+    assert (found.sandwich, found.gaps, found.sandwich_gap) == (None, None, None)
+    assert found.converged
+
+
+@pytest.fixture(scope="module")
+def small():
+    given = instance(n=30, dim=12, latent=3)
+    return given, Importance(30)(given.model, given.guide, given.rows)
+
+
+def same(a: Assessment, b: Assessment) -> bool:
+    return {**a.to_dict(), "seconds": 0} == {**b.to_dict(), "seconds": 0}
+
+
+def test_recorded_settings_give_the_same_numbers(small):
+    given, bound = small
+    job = (given.model, given.guide, given.rows, bound)
+    first, again = (assess(*job, replace(QUICK, refine=8), 5) for _ in range(2))
+    assert same(first, again)
+    assert torch.equal(first.annealed.nats, again.annealed.nats)
+    assert not same(first, assess(*job, replace(QUICK, refine=8), 6))
+    record = first.to_dict()
+    assert record["sandwich"]["simulated_rows"] == 6
+    assert "not on the test set" in record["sandwich"]["certifies"]
+    assert record["gaps"]["n"] == 12
+
+
+def test_time_chooses_settings_and_nothing_else(small):
+    """Within a budget, and again by the settings that it chose; the global random state is left alone."""
+    given, bound = small
+    job = (given.model, given.guide, given.rows, bound)
+    before = torch.get_rng_state()
+    found = assess_within(*job, 2.0, 5)
+    assert torch.equal(before, torch.get_rng_state())
+    assert found is not None
+    assert found.settings.rows in (16, 30, 15)
+    again = assess(*job, replace(found.settings), 5)
+    assert same(found, again)
+
+
+def test_no_budget_no_answer(small):
+    given, bound = small
+    assert assess_within(given.model, given.guide, given.rows, bound, 1e-6) is None
+
+
+def test_what_cannot_be_annealed_is_left_alone(small):
+    _, bound = small
+    mixture = mixture_model()
+    with drawing_from(stream(0, "guide")):
+        guide = Amortized(Given(nn.Linear(2, 3), mixture.prior.family)).double()
+    assert assess_within(mixture, guide, rows(simulated(mixture, 5)), bound, 5.0) is None
+
+
+def test_a_point_has_no_bound_to_assess(small):
+    given, _ = small
+    point = Deterministic(nn.Linear(12, 3).double())
+    nothing = Unnormalised()(given.model, point, given.rows)
+    with pytest.raises(JensenError, match="no importance-weighted bound"):
+        assess(given.model, point, given.rows, nothing, QUICK)
+
+
+def test_a_guide_that_cannot_be_refined_is_annealed_all_the_same(small):
+    """A mixture has no pathwise gradient: its gaps are left out, and the rest is as ever."""
+    given, bound = small
+    with drawing_from(stream(0, "guide")):
+        guide = Amortized(Given(nn.Linear(12, 14), Mixture(Gaussian(3), 2))).double()
+    settings = plan(given.model, guide, given.rows, 60.0)
+    assert settings.refine == 0
+    found = assess(given.model, guide, given.rows, bound, replace(QUICK, refine=settings.refine))
+    assert found.gaps is None
+    assert plan(given.model, given.guide, given.rows, 60.0).refine == 300
+    assert plan(given.model, Amortized(Unconditional(Gaussian(3, "shared"))), given.rows, 60.0).refine == 0
+
+
+def verdict(correction: float, error: float, unfinished: float, ends: tuple[float, float] | None = None) -> Assessment:
+    one = Estimate(Kind.STOCHASTIC_LOWER, torch.zeros(1).double(), k=2, variance_mc=torch.zeros(1))
+    pair = None if ends is None else tuple(replace(one, nats=torch.tensor([e]).double()) for e in ends)
+    index = torch.zeros(1, dtype=torch.long)
+    return Assessment(QUICK, index, torch.ones(1), one, one, one, correction, error, unfinished, pair, None, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ((0.1, 0.02, 0.01), "tight to 0.15 nats"),
+        ((-0.1, 0.02, -0.01), "tight to 0.04 nats"),
+        ((2.0, 0.1, 0.05), "tight to 2.2 nats: raise -k, or report the annealed bound"),
+        ((2.0, 0.1, 0.7), "not converged: annealing still moved by 0.7 nats; raise --budget"),
+        ((0.1, 0.02, 0.01, (-3.0, -2.5)), "tight to 0.15 nats"),
+    ],
+)
+def test_the_verdict(numbers, words):
+    found = verdict(*numbers)
+    assert found.verdict == words
+    assert found.to_dict()["verdict"] == words
+    assert found.converged == words.startswith("tight")
+
+
+def test_a_sandwich_that_does_not_meet_is_not_converged():
+    found = verdict(0.1, 0.02, 0.01, (-5.0, -3.0))
+    assert found.sandwich_gap == 2.0
+    assert not found.converged
+    assert found.verdict.startswith("not converged")
+
+
+def test_other_units_move_every_log_density_and_no_difference(small):
+    """A log-Jacobian: bounds, sandwich and ELBOs move; correction, gaps and verdict do not."""
+    given, bound = small
+    found = assess(given.model, given.guide, given.rows, bound, replace(QUICK, refine=8))
+    before, after = found.to_dict(), found.shifted(-10.0).to_dict()
+    assert after["annealed"]["log_px"] == pytest.approx(before["annealed"]["log_px"] - 10)
+    assert after["sandwich"]["lower"] == pytest.approx(before["sandwich"]["lower"] - 10)
+    assert after["sandwich"]["gap"] == pytest.approx(before["sandwich"]["gap"])
+    assert after["gaps"]["elbo"]["mean"] == pytest.approx(before["gaps"]["elbo"]["mean"] - 10)
+    for key in ("approximation", "amortisation"):
+        assert after["gaps"][key]["mean"] == pytest.approx(before["gaps"][key]["mean"])
+    for key in ("correction", "correction_stderr", "unfinished", "stderr_mc"):
+        assert after["annealed"][key] == before["annealed"][key]
+    assert after["verdict"] == before["verdict"]
+    close(found.shifted(-10.0).importance.nats, bound.nats - 10)
+    assert Exact()(given.model, given.guide, given.rows).mean < 0

@@ -1,0 +1,111 @@
+"""The two gaps of a bound against their closed forms on probabilistic PCA, and the advice that follows from them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from jensen.batch import Batch
+from jensen.evaluate import Estimate, Exact, Gaps, Kind, gaps
+from jensen.evaluate.gaps import elbo_per_datum
+from jensen.guides import Exact as ExactGuide
+from jensen.randomness import stream
+from tests.evaluate.instance import instance
+from tests.identities.models import close, normal_guide
+
+SMALL = {"n": 12, "dim": 20, "latent": 4, "common": 1.5, "off": 0.6, "wide": 0.6}
+
+
+@pytest.fixture(scope="module")
+def measured():
+    given = instance(**SMALL)
+    truth = Exact()(given.model, given.guide, given.rows)
+    return given, gaps(given.model, given.guide, given.rows, truth, steps=200)
+
+
+def noise_of(given, guide) -> float:
+    """Standard error of the mean over data of an ELBO by 256 points for each."""
+    batch = Batch(given.rows.stored)
+    q = guide(batch)
+    z = q.sample((256,))
+    log_w = given.model.log_joint(batch, z) - q.log_prob(z)
+    return float((log_w.var(0) / 256).sum().sqrt() / len(batch))
+
+
+def test_each_gap_is_its_closed_form(measured):
+    """The family's is that of the best diagonal Gaussian, 0.5 (sum log diag P - log det P) with P the precision."""
+    given, found = measured
+    lik = given.model.likelihood
+    precision = torch.eye(4).double() + lik.W.mT @ lik.W / lik.noise_variance
+    family = 0.5 * float(precision.diagonal().log().sum() - torch.logdet(precision))
+    assert given.family == pytest.approx(family, rel=1e-9)
+    error = 4 * noise_of(given, given.guide)
+    assert float(found.approximation.mean()) == pytest.approx(family, abs=0.02 + error / 2)
+    assert float(found.amortisation.mean()) == pytest.approx(given.lost - family, abs=0.02 + 1.2 * error)
+    assert family > 0.3
+    assert given.lost - family > 0.3
+    assert error < 0.3
+
+
+def test_the_parts_add_up(measured):
+    given, found = measured
+    close(found.approximation + found.amortisation, given.truth - found.amortised)
+    record = found.to_dict()
+    assert record["approximation"]["mean"] + record["amortisation"]["mean"] == pytest.approx(
+        given.mean - record["elbo"]["mean"]
+    )
+    assert record["against"] == "exact"
+    assert record["n"] == 12
+    assert record["elbo_refined"]["stderr"] > 0
+
+
+def test_an_exact_guide_loses_nothing():
+    given = instance(**SMALL)
+    close(elbo_per_datum(given.model, ExactGuide(given.model), given.rows, points=32), given.truth, 1e-8)
+
+
+def test_the_elbo_of_many_points_is_the_elbo():
+    """Its expectation is log p(x) - KL(q || p), in closed form here; within four standard errors."""
+    given = instance(**SMALL)
+    found = elbo_per_datum(given.model, given.guide, given.rows, points=2048)
+    error = noise_of(given, given.guide) / math.sqrt(8)
+    assert abs(float((given.truth - found).mean()) - given.lost) < 4 * error
+
+
+def test_other_units_leave_the_gaps(measured):
+    _, found = measured
+    moved = found.shifted(-7.0)
+    close(moved.approximation, found.approximation)
+    close(moved.amortisation, found.amortisation)
+    close(moved.amortised, found.amortised - 7)
+
+
+def split(family: float, encoder: float) -> Gaps:
+    truth = torch.zeros(5).double()
+    return Gaps(Estimate(Kind.EXACT, truth), truth - family - encoder, truth - family)
+
+
+@pytest.mark.parametrize(
+    ("family", "encoder", "words"),
+    [
+        (0.04, 0.05, "The bound is tight"),
+        (0.2, 3.0, "enlarge the encoder"),
+        (3.0, 0.2, "use a richer guide"),
+    ],
+)
+def test_the_advice_names_the_larger_part(family, encoder, words):
+    assert words in split(family, encoder).advice
+    assert split(family, encoder).to_dict()["advice"] == split(family, encoder).advice
+
+
+def test_a_guide_that_fits_already_needs_no_advice():
+    """The best diagonal guide of a posterior that is diagonal."""
+    given = instance(n=6, dim=20, latent=1, off=0.0, wide=1.0)
+    truth = Exact()(given.model, given.guide, given.rows)
+    exact = ExactGuide(given.model)(Batch(given.rows.stored))
+    guide = normal_guide(exact.mean, exact.variance.sqrt())
+    found = elbo_per_datum(given.model, guide, given.rows, points=32)
+    close(found, truth.nats, 1e-6)
+    assert stream(0, "x").initial_seed() != stream(1, "x").initial_seed()
