@@ -21,10 +21,10 @@ from .data import (
     from_array,
     parse_fractions,
     read,
-    read_beside,
+    read_test,
     split,
 )
-from .errors import UsageError
+from .errors import DataError, UsageError
 from .randomness import stream
 from .recipes import Recipe
 
@@ -38,6 +38,7 @@ class DataOptions:
     Attributes:
         test: a second file, as test rows.
         labels: a file, or a column or key of the data.
+        test_labels: a file of labels of the test rows, or a column or key of theirs.
         split: fractions of train, validation and test; by default 0.8,0.1,0.1, or 0.9,0.1,0 with a test file.
         size: (H, W) to which images of a folder are resized.
         binarize: how grey values become 0 and 1; never unless named.
@@ -50,6 +51,7 @@ class DataOptions:
 
     test: str | Path | None = None
     labels: str | Path | None = None
+    test_labels: str | Path | None = None
     split: str | Sequence[float] | None = None
     size: tuple[int, int] | None = None
     binarize: Literal["static", "dynamic", "threshold"] | None = None
@@ -76,6 +78,8 @@ class Materials:
     def notices(self) -> list[str]:
         """What the user should be told: how files were read, and rows that occur in two parts."""
         told = [*self.data.notes, *(self.test.notes if self.test else ())]
+        if self.test is not None and self.data.labels is not None and self.test.labels is None:
+            told.append("the test rows have no labels; name theirs with --test-labels")
         names = {"valid": "validation", "test": "test"}
         for part, n in self.repeated.items():
             if n:
@@ -104,8 +108,13 @@ def gather(
     schema, seed = found.schema, options.seed
     second = None
     if options.test is not None:
-        second = conform(read_beside(options.test, options.labels, options.size), schema, "test data")
+        second = read_test(options.test, options.labels, options.test_labels, options.size)
+        second = conform(second, schema, "test data")
     where = split(len(found), parts, seed)
+    if len(where.train) < 2:
+        raise DataError(
+            f"of {len(found)} rows the split leaves {len(where.train)} to train on", "Give more rows, or --split 1,0,0."
+        )
     x = found.x[where.train]
     spread, scaling = _spreading(found, recipe, options)
     preparation = Preparation.fit(

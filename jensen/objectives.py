@@ -25,6 +25,7 @@ __all__ = [
     "Rate",
     "Sum",
     "TermKind",
+    "likelihood_weight",
     "rate_weight",
 ]
 
@@ -244,6 +245,17 @@ class Of(Objective):
 
 def rate_weight(objective: Objective) -> float | None:
     """The present weight of the rate relative to the distortion (the effective beta); None where it means nothing."""
+    rate, distortion = _weights(objective)
+    return rate / distortion if distortion else None
+
+
+def likelihood_weight(objective: Objective) -> float:
+    """What a constant added to log p(x | z) adds to the objective, in multiples of it: 1 for every bound."""
+    return _weights(objective)[1]
+
+
+def _weights(objective: Objective) -> tuple[float, float]:
+    """Present weights of minus the rate and minus the distortion."""
     found = {"rate": 0.0, "distortion": 0.0}
     for weight, term in objective.terms:
         value = float(weight.value) if isinstance(weight, Ramp) else float(weight)
@@ -257,4 +269,4 @@ def rate_weight(objective: Objective) -> float | None:
             found["rate"] -= value
         elif isinstance(term, Distortion):
             found["distortion"] -= value
-    return found["rate"] / found["distortion"] if found["distortion"] else None
+    return found["rate"], found["distortion"]

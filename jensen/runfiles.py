@@ -26,11 +26,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from .errors import CorruptRunError, RunExistsError, UsageError
+from .errors import CorruptRunError, UsageError
 from .parts import build
 from .randomness import drawing_from, stream
 
-__all__ = ["CHECKPOINTS", "FORMAT", "claim", "read_spec", "read_weights", "rebuild", "write_atomic", "write_weights"]
+__all__ = ["CHECKPOINTS", "FORMAT", "WRITTEN", "read_spec", "read_weights", "rebuild", "write_atomic", "write_weights"]
 
 FORMAT = 1
 CHECKPOINTS = "checkpoints"
@@ -46,41 +46,6 @@ WRITTEN = (
     "reconstructions.csv",
     "spec.json",
 )
-
-
-def claim(folder: Path, force: bool) -> None:
-    """Make sure that a run can be written here, before any work; nothing is overwritten without `force`.
-
-    Raises:
-        RunExistsError: there is something already.
-        UsageError: the folder cannot be made or written.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise RunExistsError(f"{folder} is a file", "Give --out the name of a folder.")
-    if folder.is_dir() and any(folder.iterdir()):
-        if not (folder / "spec.json").exists():
-            raise RunExistsError(f"{folder} holds files that are not a run's", "Give --out another name.")
-        if not force:
-            raise RunExistsError(
-                f"{folder} holds a run already", "Give --out another name, or replace it with --force."
-            )
-    place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise UsageError(f"{place} cannot be written to", "Give --out a folder of your own.")
-
-
-def start(folder: Path) -> None:
-    """Make the folder, or empty it of what an earlier run left (and of nothing else)."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in WRITTEN:
-            (folder / name).unlink(missing_ok=True)
-        for path in (folder / CHECKPOINTS).glob("epoch-*.safetensors"):
-            path.unlink()
-    except OSError as error:
-        raise UsageError(
-            f"{folder} cannot be written ({error.strerror})", "Give --out a folder of your own."
-        ) from error
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -16,8 +16,20 @@ from torch import nn
 from . import tasks
 from .batch import Rows
 from .checkpoints import Along, follow
-from .data import Dataset, Preparation, Schema, Split, conform, duplicates, from_array, read, read_beside, split
-from .errors import CorruptRunError, DataError, JensenError, UsageError
+from .data import (
+    Dataset,
+    Preparation,
+    Schema,
+    Split,
+    conform,
+    duplicates,
+    from_array,
+    read,
+    read_beside,
+    read_test,
+    split,
+)
+from .errors import CorruptRunError, DataError, JensenError, NumericalError, UsageError
 from .evaluate import Importance, Settings, assess, assess_within, choose
 from .evaluate.doctor import Diagnosis, examine
 from .evaluate.estimate import Watch
@@ -179,7 +191,9 @@ class Run:
         s, data = self.spec["split"], self.spec["data"]
         rows, notes = self.split(), ()
         if which == "test" and s["test"] is not None:
-            found = read_beside(s["test"]["location"], s["test"]["labels_from"], data["resize"])
+            found = read_test(
+                s["test"]["location"], s["test"]["labels_from"], s["test"].get("own_labels"), data["resize"]
+            )
             if found.source.sha256 != s["test"]["sha256"]:
                 raise DataError(
                     f"{s['test']['location']} has changed since the run was trained", "Give the data: DATA."
@@ -258,7 +272,7 @@ class Run:
         """
         evaluator = choose(self.model, self.guide, method, k)
         part = self.chosen(data, seed)
-        notes = (*part.notes, *self.overlap(part, data))
+        notes = (*self.unfinished, *part.notes, *self.overlap(part, data))
         found = evaluator(self.model, self.guide, part.rows, seed, watch)
         assessed = None
         if method == "auto" and k is None and isinstance(evaluator, Importance):
@@ -267,6 +281,9 @@ class Run:
                 assessed = assess(*job, settings, seed, watch)
             elif budget > 0:
                 assessed = assess_within(*job, budget, seed, watch)
+        if found.nats is not None and torch.isnan(found.nats).any():
+            bad = int(torch.isnan(found.nats).nonzero()[0])
+            raise NumericalError(f"log p(x) of row {bad} is not a number", "Look at that row, and at jensen doctor.")
         shift = self.preparation.log_jacobian(self.schema.size)
         found = found.shifted(shift)
         assessed = None if assessed is None else assessed.shifted(shift)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from .claims import claim, writing
 from .data import constant_columns
 from .errors import InterruptedRun, UsageError
 from .materials import DataOptions, Materials, gather
@@ -19,13 +20,13 @@ from .precision import resolve_precision
 from .randomness import drawing_from, stream
 from .recipes import Made, Recipe, Setting, find
 from .recorder import Recorder, TensorBoard
-from .runfiles import FORMAT, claim, modules, named_tensors, start, tie, write_json
+from .runfiles import FORMAT, modules, named_tensors, tie, write_json
 from .runs import Run, load, resolve_device
 from .training import Budget, Event, Optimizer, Trainer
 from .training.players import check_players
 from .version import __version__
 
-__all__ = ["TrainingOptions", "train"]
+__all__ = ["TrainingOptions", "command_of", "train"]
 
 STEPS = 20_000  # where a recipe does not say how many epochs, about this many steps
 
@@ -101,7 +102,20 @@ def train(
     job = _Job(data, chosen, reading, training, chosen.checked(rest), _folder(data, recipe, out))
     claim(job.folder, force)
     job.prepare(notice)
-    return job.run(listeners, should_stop)
+    with writing(job.folder, force):
+        job.run(listeners, should_stop)
+    return load(job.folder, device=str(job.device))
+
+
+def command_of(data: str | Path | np.ndarray, recipe: str = "vae", **options: Any) -> dict[str, Any]:
+    """What `train` would record as its command; nothing is read or written.
+
+    Raises:
+        UsageError: an option that cannot work.
+    """
+    chosen = find(recipe)
+    reading, training, rest = _sorted_options(options)
+    return _Job(data, chosen, reading, training, chosen.checked(rest), Path()).command()
 
 
 def _sorted_options(options: dict[str, Any]) -> tuple[DataOptions, TrainingOptions, dict[str, Any]]:
@@ -166,6 +180,7 @@ class _Job:
             clip=training.clip,
             average=training.average,
             precision=self.choices["precision"],
+            log_jacobian=found.preparation.log_jacobian(found.data.schema.size),
             keep_best=kept == "best",
         )
         self.made = _make(
@@ -175,15 +190,16 @@ class _Job:
         self.module = modules(self.made.model, self.made.guide)
         if training.init_from is not None:
             notice(_take_over(self.module, Path(training.init_from)))
-        self.writers: list[Any] = [TensorBoard(self.folder / "tensorboard")] if training.tensorboard else []
+        if training.tensorboard:
+            TensorBoard.check()
 
-    def run(self, listeners: Sequence[Callable[[Event], None]], should_stop: Callable[[], bool]) -> Run:
-        """Write the specification, train, write the weights, and open the run."""
-        spec = _spec(self._command(), self.found, self.made, self.choices)
-        start(self.folder)
+    def run(self, listeners: Sequence[Callable[[Event], None]], should_stop: Callable[[], bool]) -> None:
+        """Write the specification, train, and write the weights."""
+        spec = _spec(self.command(), self.found, self.made, self.choices)
+        writers: list[Any] = [TensorBoard(self.folder / "tensorboard")] if self.training.tensorboard else []
         write_json(self.folder / "spec.json", spec)
         recorder = Recorder(self.folder, self.module, tie(spec), self.training.checkpoints)
-        trainer = replace(self.trainer, listeners=(recorder, *self.writers, *listeners), should_stop=should_stop)
+        trainer = replace(self.trainer, listeners=(recorder, *writers, *listeners), should_stop=should_stop)
         made = self.made
         history = trainer.fit(made.model, made.guide, made.players, self.found.train, self.budget, self.found.valid)
         averaged = None
@@ -197,9 +213,8 @@ class _Job:
                 f"training stopped in epoch {history.stopped.epoch} of {self.budget.epochs}; {self.folder} is readable",
                 f"Look at it with jensen evaluate {self.folder}.",
             )
-        return load(self.folder, device=str(self.device))
 
-    def _command(self) -> dict[str, Any]:
+    def command(self) -> dict[str, Any]:
         """The arguments of `train` that repeat this run."""
         name = "array" if isinstance(self.data, np.ndarray) else str(self.data)
         settings = {**asdict(self.reading), **asdict(self.training), **self.options}
@@ -249,7 +264,8 @@ def _take_over(module: torch.nn.Module, folder: Path) -> str:
     other = load(folder)
     theirs, mine = named_tensors(modules(other.model, other.guide)), named_tensors(module)
     common = [n for n, t in mine.items() if n in theirs and theirs[n].shape == t.shape]
-    if not common:
+    trained = {name for name, p in module.named_parameters() if p.requires_grad}
+    if not trained & set(common):
         raise UsageError(f"no weights of {folder} fit this model", "Give --init-from a run of the same shape.")
     with torch.no_grad():
         for name in common:
@@ -266,21 +282,25 @@ def _sentence(made: Made) -> str:
     return f"{prior}{made.model.likelihood.phrase}; q(z|x): {made.guide.phrase}; maximise {player.objective} by {how}"
 
 
+def _absolute(labels: str | None) -> str | None:
+    """A file by its absolute path; a column or key as it is."""
+    return str(Path(labels).resolve()) if labels is not None and Path(labels).is_file() else labels
+
+
 def _spec(command: dict[str, Any], found: Materials, made: Made, choices: dict[str, Any]) -> dict[str, Any]:
     data, where = found.data, found.split
     nodes = spec_of(made.model, made.guide)
     players = [{"objective": str(p.objective), "estimator": str(p.estimator)} for p in made.players]
     readable = bool(data.source.files) or data.source.name == "digits"
     absolute = str(Path(data.source.name).resolve()) if data.source.files else data.source.name
-    labels = command["labels"]
-    if labels is not None and Path(labels).is_file():
-        labels = str(Path(labels).resolve())
+    labels = _absolute(command["labels"])
     tested = None
     if found.test is not None:
         source = found.test.source
         tested = {
             "location": str(Path(source.name).resolve()),
             "labels_from": labels,
+            "own_labels": _absolute(command["test_labels"]),
             "sha256": source.sha256,
             "n": source.n,
         }

@@ -14,8 +14,8 @@ from jensen.families import Categorical, Gaussian, Mixture
 from jensen.guides import Amortized
 from jensen.guides import Exact as ExactGuide
 from jensen.parts import build, spec_of
-from jensen.refine import Refined, Schedule, refined_params
 from jensen.randomness import drawing_from, stream
+from jensen.refine import Refined, Schedule, refined_params
 from tests.evaluate.instance import instance
 from tests.identities.models import amortized, close, curved_model, rows, simulated
 

@@ -23,7 +23,7 @@ INTERRUPTED, CLOSED_PIPE = 130, 141  # what a shell reports for SIGINT and SIGPI
 
 
 def _overview() -> str:
-    verbs = "\n".join(f"  {name:<12} {what}" for name, what in VERBS.items())
+    verbs = "\n".join(f"  {name:<15} {what}" for name, what in VERBS.items())
     return f"""jensen {__version__}: latent-variable models by maximum likelihood, and how tight the bound is.
 
 Usage: jensen COMMAND [OPTIONS]

@@ -17,7 +17,8 @@ __all__ = ["run"]
 def _app() -> App:
     app = App(name="jensen", version=__version__, help_flags=("-h", "--help"), help_formatter="plain")
     for verb, what in VERBS.items():
-        app.command(f"jensen.cli.{verb}:{verb}", name=verb, help=f"{what[0].upper()}{what[1:]}.")
+        module = verb.replace("-", "_")
+        app.command(f"jensen.cli.{module}:{module}", name=verb, help=f"{what[0].upper()}{what[1:]}.")
     return app
 
 

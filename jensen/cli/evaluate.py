@@ -47,12 +47,12 @@ def evaluate(
     tell = notices(quiet)
     for note in found.notes:
         tell(note)
+    if data is None:
+        opened.keep(found)  # before anything is printed: the reader of a pipe may leave
     if json:
         emit(found.to_dict())
     else:
         show(_lines(found))
-    if data is None:
-        opened.keep(found)
 
 
 def _lines(found: Evaluation) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from ..runs import load
-from .flags import Data, Device, Force, Out, Quiet, Run, Seed, switch
+from .flags import Data, Device, Force, Json, Out, Quiet, Run, Seed, switch
 from .grids import data_range, model_range, pairs, png, scaled
-from .output import notices, show
-from .writing import Target, columns, whole
+from .output import notices
+from .writing import Target, columns, tell, whole
 
 __all__ = ["reconstruct"]
 
@@ -25,19 +25,20 @@ def reconstruct(
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """What the model makes of each datum. Without --out: RUN/reconstructions.png (originals above), or .csv."""
     opened = load(run, device=device)
     images = opened.schema.is_image
     default = opened.path / ("reconstructions.png" if images else "reconstructions.csv")
-    target = Target.choose(out, default, force, images)
+    target = Target.choose(out, default, force, images, json)
     part = opened.chosen(data, seed)
-    tell = notices(quiet)
-    for note in part.notes:
-        tell(note)
+    note = notices(quiet)
+    for text in part.notes:
+        note(text)
     if target.is_picture and len(part.x) > PICTURED:
-        tell(f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all")
+        note(f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all")
         part = part.first(PICTURED)
     x = opened.reconstruct(part, seed=seed, sample=sample)
     if sample and opened.seen.kind != "real":
@@ -50,5 +51,5 @@ def reconstruct(
         return png(pairs(above, scaled(x, model_range(opened, original))))
 
     target.write(x, columns(opened.schema), picture, labels, original=original)
-    if target.path is not None:
-        show([f"reconstructions of {part.name} in {target.path}"])
+    record = {"n": len(x), "data": part.name, "sample": sample, "seed": seed, "notes": list(part.notes)}
+    tell(target, json, f"reconstructions of {part.name} in {target.path}", record)

@@ -9,8 +9,8 @@ from cyclopts import Parameter
 
 from ..errors import RunExistsError, UsageError
 from ..runs import load
-from .flags import Force, Run
-from .output import show
+from .flags import Force, Json, Run
+from .output import emit, show
 
 __all__ = ["report"]
 
@@ -22,6 +22,7 @@ def report(
     out: Annotated[str | None, Parameter(help="the page to write [RUN/report.html]")] = None,
     examples: Annotated[bool, Parameter(help="show examples of the data", show_default=False)] = True,
     force: Force = False,
+    json: Json = False,
 ) -> None:
     """Write one page with numbers, pictures and findings."""
     opened = load(run)
@@ -32,4 +33,8 @@ def report(
         raise UsageError(f"there is no folder {path.parent}", "Make it first, or give --out another name.")
     from ..report import write  # matplotlib takes a second to import, which a mistyped path need not wait for
 
-    show([f"report: {write(opened, path, examples=examples)}"])
+    written = write(opened, path, examples=examples)
+    if json:
+        emit({"report": written, "run": run, "examples": examples})
+    else:
+        show([f"report: {written}"])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from ..runs import load
-from .flags import Device, Force, Number, Out, Run, Seed, switch
+from .flags import Device, Force, Json, Number, Out, Run, Seed, switch
 from .grids import grid, model_range, png, scaled
-from .output import plural, show
-from .writing import Target, columns, whole
+from .output import plural
+from .writing import Target, columns, tell, whole
 
 __all__ = ["sample"]
 
@@ -23,16 +23,16 @@ def sample(
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
+    json: Json = False,
 ) -> None:
     """Draw new data from a run, in the data's own units. Without --out: RUN/samples.png, or RUN/samples.csv."""
     opened = load(run, device=device)
     images = opened.schema.is_image
     default = opened.path / ("samples.png" if images else "samples.csv")
-    target = Target.choose(out, default, force, images)
+    target = Target.choose(out, default, force, images, json)
     x = opened.sample(n, seed=seed, mean=mean)
     if not mean and opened.seen.kind != "real":
         x = whole(x, opened.seen.levels)
     target.write(x, columns(opened.schema), lambda: png(grid(scaled(x, model_range(opened, x)))))
-    if target.path is not None:
-        what = "mean" if mean else "sample"
-        show([f"{plural(n, what)} in {target.path} (seed {seed})"])
+    words = f"{plural(n, 'mean' if mean else 'sample')} in {target.path} (seed {seed})"
+    tell(target, json, words, {"n": n, "seed": seed, "mean": mean, "shape": list(opened.schema.shape)})

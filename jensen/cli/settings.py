@@ -30,6 +30,7 @@ class Settings:
 
     test: Annotated[str | None, _data("a second file, as test rows")] = None
     labels: Annotated[str | None, _data("a file of labels, or a column or key of DATA")] = None
+    test_labels: Annotated[str | None, _data("labels of the test rows, likewise")] = None
     split: Annotated[
         str | None, _data("fractions of train, validation and test [0.8,0.1,0.1; with --test 0.9,0.1,0]")
     ] = None

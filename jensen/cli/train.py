@@ -101,16 +101,16 @@ def outcome(run: Run) -> dict[str, Any]:
     stopped = run.metrics[-1]
     kept = next(line for line in epochs if line["epoch"] == stopped["kept_epoch"])
     part = "train" if kept["valid"] is None else "valid"
-    measures, nats = kept[part], run.preparation.log_jacobian(run.schema.size)
+    measures = kept[part]
     bound = measures["bound"]
     return {
         "run": str(run.path),
         "sentence": run.sentence,
-        "bound": None if bound is None else bound + nats,
+        "bound": bound,
         "kind": _kind(run, bound),
         "objective": measures["objective"],
         "rate": measures["rate"],
-        "distortion": measures["distortion"] - nats,
+        "distortion": measures["distortion"],
         "units": "nats per datum",
         "part": {"train": "training", "valid": "validation"}[part],
         "n": run.spec["split"]["sizes"][part],

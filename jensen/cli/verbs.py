@@ -14,6 +14,7 @@ VERBS = {
     "doctor": "what is wrong with a run, why, and what to do",
     "compare": "which of two models is better on the same rows, and how surely",
     "verify": "whether the recorded evaluation comes out again",
+    "rate-distortion": "what a nat of code buys: one training per weight of the rate",
     "report": "one page with numbers, pictures and findings",
     "recipes": "the models that come ready, and where each was published",
     "data": "what a file is taken for: shape, kind, range, oddities",

@@ -8,15 +8,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
 from ..data import Schema
 from ..errors import RunExistsError, UsageError
 from ..runfiles import write_atomic
+from .output import emit, show
 
-__all__ = ["Target", "columns", "whole"]
+__all__ = ["Target", "columns", "tell", "whole"]
 
 SUFFIXES = (".npy", ".npz", ".csv", ".png")
 ROWS = 1000  # of text at a time
@@ -25,6 +26,14 @@ ROWS = 1000  # of text at a time
 def columns(schema: Schema) -> list[str]:
     """Names of the features, as a table's header."""
     return list(schema.names or (f"x{i + 1}" for i in range(schema.size)))
+
+
+def tell(target: Target, json: bool, words: str, record: dict[str, Any]) -> None:
+    """Say where the result is: a line, or one JSON object; nothing where the result itself went to stdout."""
+    if json:
+        emit({**record, "out": target.path})
+    elif target.path is not None:
+        show([words])
 
 
 def whole(x: np.ndarray, levels: int | None) -> np.ndarray:
@@ -43,13 +52,15 @@ class Target:
     path: Path | None
 
     @staticmethod
-    def choose(out: str | None, default: Path, force: bool, pictures: bool) -> Target:
+    def choose(out: str | None, default: Path, force: bool, pictures: bool, json: bool = False) -> Target:
         """The file that was asked for, or the default one inside the run, which is replaced freely.
 
         Raises:
             UsageError: the suffix is none of those that can be written, or the folder does not exist.
             RunExistsError: the file exists, and `force` was not given.
         """
+        if out == "-" and json:
+            raise UsageError("--out - and --json both want stdout", "Give --out a file.")
         if out == "-":
             return Target(None)
         path = default if out is None else Path(out)

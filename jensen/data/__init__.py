@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .schema import Schema
-from .sources import Dataset, Source, conform, describe, from_array, read, read_beside
+from .sources import Dataset, Source, conform, describe, from_array, read, read_beside, read_test
 from .splits import Split, duplicates, parse_fractions, split
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ __all__ = [
     "parse_fractions",
     "read",
     "read_beside",
+    "read_test",
     "split",
 ]
 

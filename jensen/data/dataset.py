@@ -232,6 +232,8 @@ def assemble(raw: Raw, name: str) -> Dataset:
     kind, levels, dtype = _judge(x, low, high, raw)
     if kind == "integers" and len(shape) == 3 and high == 255 and _only(x, 0, 255):
         notes.append("only the values 0 and 255 occur: --binarize threshold makes these images binary without loss")
+    if kind == "real" and _whole(x):
+        notes.append("whole numbers read as reals, so that log p(x) is a density: an integer type from 0 gives a mass")
     labels, classes = None, raw.classes
     if raw.labels is not None:
         labels, found = encode_labels(raw.labels, name)

@@ -246,6 +246,12 @@ class Preparation:
 
     def _real(self, x: np.ndarray, dtype: type, rng: np.random.Generator) -> np.ndarray:
         if not self.dequantize and self.scale is None:
+            largest = float(np.abs(x).max(initial=0.0))
+            if largest > np.finfo(dtype).max:
+                raise DataError(
+                    f"the data reach {largest:.3g}, beyond what single precision holds",
+                    "Leave --standardize to its default.",
+                )
             return np.ascontiguousarray(x, dtype=dtype)
         result = np.empty(x.shape, dtype=dtype)
         for start, part in chunks(x):

@@ -15,7 +15,7 @@ from .dataset import Dataset, Raw, Source, assemble
 from .formats import file_format
 from .tables import read_column, read_table
 
-__all__ = ["Dataset", "Source", "conform", "describe", "from_array", "read", "read_beside"]
+__all__ = ["Dataset", "Source", "conform", "describe", "from_array", "read", "read_beside", "read_test"]
 
 
 def _digits() -> Raw:
@@ -113,9 +113,7 @@ def read(source: str | Path, *, labels: str | Path | None = None, size: tuple[in
     return assemble(raw, name)
 
 
-def read_beside(
-    source: str | Path, labels: str | Path | None = None, size: tuple[int, int] | None = None
-) -> Dataset:
+def read_beside(source: str | Path, labels: str | Path | None = None, size: tuple[int, int] | None = None) -> Dataset:
     """Read a second data set, with labels from the column or array that the first had them in, if it has one like it.
 
     Args:
@@ -133,6 +131,22 @@ def read_beside(
         except DataError:
             pass  # without such a column it may still be read, or fails again for another reason
     return read(source, size=size)
+
+
+def read_test(
+    source: str | Path,
+    labels: str | Path | None = None,
+    own: str | Path | None = None,
+    size: tuple[int, int] | None = None,
+) -> Dataset:
+    """Read test rows, with labels of their `own` where these are named, else as `read_beside` does.
+
+    Raises:
+        DataError, UsageError: as for `read`.
+    """
+    if own is None:
+        return read_beside(source, labels, size)
+    return read(source, labels=own, size=size if Path(source).is_dir() else None)
 
 
 def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "array") -> Dataset:

@@ -3,10 +3,11 @@
 from .annealed import Annealed, Sandwich
 from .assess import Assessment, Settings, assess, assess_within
 from .estimate import Estimate, Kind
-from .exact import Enumerated, Exact, Quadrature
+from .exact import Enumerated, Exact
 from .gaps import Gaps, gaps
 from .importance import Importance
 from .policy import Evaluator, Unnormalised, choose
+from .quadrature import Quadrature
 
 __all__ = [
     "Annealed",

@@ -108,6 +108,9 @@ class Assessment:
     @property
     def verdict(self) -> str:
         """A sentence: how tight, or what to do."""
+        gap = self.sandwich_gap
+        if gap is not None and gap > 1.0:
+            return f"not converged: on simulated data annealing leaves {gap:.2g} nats open; raise --budget"
         if not self.converged:
             return f"not converged: annealing still moved by {self.unfinished:.2g} nats; raise --budget"
         return f"tight to {self.loss:.2g} nats" + (
@@ -120,6 +123,7 @@ class Assessment:
         noise = self.importance.stderr_mc or 0.0
         return {
             "verdict": self.verdict,
+            "converged": self.converged,
             "loss": self.loss,
             "annealed": {
                 "log_px": best,

@@ -47,7 +47,7 @@ class Estimate:
             single point.
         k_hat: [N] the Pareto shape of the weights' tail.
         curve: (k, mean, Monte Carlo standard error or None) of the bounds with fewer points, from the same weights.
-        error: largest difference to a rule of half as many nodes, for quadrature.
+        error: the largest change by the last doubling of nodes, for quadrature.
         acceptance: mean acceptance of the moves, for annealing.
         spread: [N] standard deviation over chains of the log-weight, for annealing.
         settings: of the evaluator, for the record.

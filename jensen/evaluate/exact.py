@@ -1,23 +1,22 @@
-"""Evaluators without Monte Carlo: exact posteriors, enumeration, quadrature."""
+"""Evaluators that are exact: closed forms of the posterior, and enumeration."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
 from ..batch import Rows
-from ..errors import NoExactPosterior, UsageError
+from ..errors import NoExactPosterior
 from ..estimators import Enumerate, GradientEstimator, Pathwise
-from ..estimators import Quadrature as Rule
 from ..guides import Exact as ExactGuide
 from ..guides import Guide
 from ..model import LatentVariableModel
 from ..randomness import stream
 from .estimate import Estimate, Evaluator, Kind, Watch, joined
 
-__all__ = ["Enumerated", "Exact", "Quadrature"]
+__all__ = ["Enumerated", "Exact"]
 
 NUMBERS = 1 << 24
 
@@ -79,33 +78,3 @@ class Enumerated(Evaluator):
         self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: Watch | None = None
     ) -> Estimate:
         return _estimate(Kind.EXACT, Enumerate(), model, guide, data, model.latent, seed, watch)
-
-
-@dataclass(frozen=True)
-class Quadrature(Evaluator):
-    """Gauss-Hermite about the guide, for one or two latent features; the error is the change from half as many nodes.
-
-    Args:
-        n: nodes per feature.
-
-    Raises:
-        UsageError: n < 4.
-        CompositionError: the guide is not Gaussian, or has more than two features.
-    """
-
-    n: int = 64
-
-    def __post_init__(self) -> None:
-        if self.n < 4:
-            raise UsageError(f"{self.n} quadrature nodes cannot tell their error", "Give at least 4.")
-
-    @torch.no_grad()
-    def __call__(
-        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: Watch | None = None
-    ) -> Estimate:
-        points = self.n**model.latent
-        fine = _estimate(Kind.QUADRATURE, Rule(self.n), model, guide, data, points, seed, watch)
-        coarse = _estimate(Kind.QUADRATURE, Rule(self.n // 2), model, guide, data, points, seed, None)
-        if fine.nats is None or coarse.nats is None:
-            return fine
-        return replace(fine, k=points, error=float((fine.nats - coarse.nats).abs().max()))

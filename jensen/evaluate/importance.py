@@ -64,7 +64,7 @@ class Importance(Evaluator):
                 "Train a recipe with a density, such as vae.",
             )
         started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
-        points = max(NUMBERS // _widest(model), 1)
+        points = max(NUMBERS // widest(model), 1)
         rows = max(min(64, points, WEIGHTS // self.k, len(data)), 1)
         parts: list[_Weights] = []
         with matmul_precision(resolve_precision("auto", data.device)):
@@ -100,7 +100,7 @@ class Importance(Evaluator):
         return _Weights.of(log_w.double(), -log_lik / self.k, rate / self.k)
 
 
-def _widest(model: LatentVariableModel) -> int:
+def widest(model: LatentVariableModel) -> int:
     """The most numbers that one point needs at once, as far as parameters tell: a layer may be wider than the data."""
     layers = (n for p in model.parameters() for n in p.shape)
     return max(model.likelihood.family.size, model.latent, *layers, 1)

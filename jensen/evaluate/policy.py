@@ -17,8 +17,9 @@ from ..posteriors import has_posterior
 from ..randomness import stream
 from .annealed import Annealed
 from .estimate import Estimate, Evaluator, Kind, Watch, joined
-from .exact import Enumerated, Exact, Quadrature
+from .exact import Enumerated, Exact
 from .importance import Importance
+from .quadrature import Quadrature, integrable
 
 __all__ = ["METHODS", "Evaluator", "Unnormalised", "choose"]
 
@@ -41,7 +42,9 @@ class Unnormalised(Evaluator):
 
 
 def choose(model: LatentVariableModel, guide: Guide, method: str = "auto", k: int | None = None) -> Evaluator:
-    """The evaluator for this model: exact where possible, else importance weighting with K points.
+    """The evaluator for this model: exact where possible, quadrature of one or two features, else importance weighting.
+
+    With a k, importance weighting is what is asked for, wherever the evidence has no closed form.
 
     Args:
         method: "auto", "exact", "importance", "annealed" or "quadrature".
@@ -65,4 +68,6 @@ def choose(model: LatentVariableModel, guide: Guide, method: str = "auto", k: in
         return Enumerated()
     if method == "exact":
         return Exact()
+    if k is None and integrable(model):
+        return Quadrature()
     return importance if guide.has_density else Unnormalised()

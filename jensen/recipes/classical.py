@@ -32,7 +32,7 @@ def _step(fit: str, **steps: ClosedStep) -> ClosedStep | None:
     return steps.get(fit)
 
 
-@recipe("gaussian", "Gauss 1809", density=True, standardize="global", keep="last", epochs=300)
+@recipe("gaussian", "Gauss 1809", density=True, keep="last", epochs=300)
 def gaussian(setting: Setting, *, fit: Literal["closed", "gradient"] = "closed") -> Made:
     """One Gaussian with a variance per feature and no latents: maximum likelihood in closed form."""
     p = Unconditional(Gaussian(setting.dim, floor=setting.learned_floor()), learn=True)
@@ -41,7 +41,7 @@ def gaussian(setting: Setting, *, fit: Literal["closed", "gradient"] = "closed")
     return Made(model, Exact(model), [Player(Elbo(), [p.value], Pathwise(1), setting.optimizer, closed=closed)])
 
 
-@recipe("gmm", "Dempster, Laird & Rubin 1977", density=True, standardize="global", keep="last", epochs=300)
+@recipe("gmm", "Dempster, Laird & Rubin 1977", density=True, keep="last", epochs=300)
 def gmm(setting: Setting, *, components: int = 10, fit: Literal["em", "gradient"] = "em") -> Made:
     """A mixture of diagonal Gaussians, started from k-means: exact evidence by enumeration."""
     prior = Unconditional(Categorical(components), learn=True)
@@ -64,7 +64,6 @@ def ppca(setting: Setting, *, latent: int = 16, fit: Fit = "closed") -> Made:
     "factor-analysis",
     "Joreskog 1967; Rubin & Thayer 1982",
     density=True,
-    standardize="global",
     keep="last",
     epochs=1000,
 )

@@ -94,13 +94,13 @@ def _sandwich_table(facts: Facts) -> Table | None:
         return None
     errors = pair["stderr_mc"]
     rows = (
-        ("upper", *_number(pair["upper"], errors[1]), "stochastic upper bound"),
-        ("lower", *_number(pair["lower"], errors[0]), LOWER),
-        ("gap", *_number(pair["gap"], float(np.hypot(*[x or 0.0 for x in errors]))), "log p(x) is inside it"),
+        ("stochastic upper bound", *_number(pair["upper"], errors[1])),
+        (LOWER, *_number(pair["lower"], errors[0])),
+        ("gap", *_number(pair["gap"], float(np.hypot(*[x or 0.0 for x in errors])))),
     )
-    head = ("on data that the model made", "nats per datum", "± Monte Carlo", "kind")
+    head = ("on simulated data", "nats per datum", "± Monte Carlo")
     about = f"{pair['simulated_rows']} simulated rows. It certifies {pair['certifies']}."
-    return Table(head, rows, (3,), about)
+    return Table(head, rows, (), about)
 
 
 def _halves(facts: Facts) -> Table | None:
@@ -159,7 +159,7 @@ def _curve(facts: Facts) -> Panel | None:
             f" Dashed: annealing, another lower bound, from {chain['rows']} rows weighed back to all. Above the end of "
             "the curve it shows how much the curve still misses."
         )
-    return Panel((draw("evidence-curve", f"{alt}.", paint, 620, 300),), caption)
+    return Panel((draw("evidence-curve", f"{alt}.", paint, 470, 290),), caption)
 
 
 def _logarithmic(axes: Axes) -> None:
@@ -192,7 +192,7 @@ def _gaps(facts: Facts) -> Panel | None:
 
     told = ", ".join(f"{name} {format_nats(p['mean'], p['stderr'])}" for name, p in parts.items())
     return Panel(
-        (draw("evidence-gaps", f"What the ELBO loses: {told} nats per datum.", paint, 620, 190),),
+        (draw("evidence-gaps", f"What the ELBO loses: {told} nats per datum.", paint, 470, 190),),
         f"{split['advice']} On {split['n']} rows, against a {split['against']}. Amortisation: what the best guide of "
         "the same family for each datum by itself would win. Approximation: what that family cannot reach. Bars of "
         "error: one standard error over data.",
@@ -236,10 +236,10 @@ def _along(facts: Facts) -> Panel | None:
             f"The ELBO goes from {first.elbo:.2f} to {last.elbo:.2f}, the estimate of log p(x) from "
             f"{first.log_px:.2f} to {last.log_px:.2f} nats.",
             bounds,
-            480,
+            470,
             280,
         ),
-        draw("evidence-along-gap", f"The gap goes from {first.gap:.2f} to {last.gap:.2f} nats.", gaps, 400, 280),
+        draw("evidence-along-gap", f"The gap goes from {first.gap:.2f} to {last.gap:.2f} nats.", gaps, 440, 240),
     )
     how = f"estimated with K = {facts.along.k}" if facts.along.k else "exact"
     caption = (
@@ -279,8 +279,8 @@ def _weights(facts: Facts) -> Panel | None:
 
     share = f"{shape['share_above']:.0%} of rows lie beyond"
     bodies = (
-        draw("evidence-k-hat", f"k-hat: median {shape['median']:.2f}; {share} {shape['limit']:.2f}.", hat, 400, 150),
-        draw("evidence-ess", f"Effective sample size: median {size['median']:.0f} of {k:,}.", count, 400, 150),
+        draw("evidence-k-hat", f"k-hat: median {shape['median']:.2f}; {share} {shape['limit']:.2f}.", hat, 440, 150),
+        draw("evidence-ess", f"Effective sample size: median {size['median']:.0f} of {k:,}.", count, 440, 150),
     )
     caption = (
         f"Over data: median (dot), half of the rows (thick), nine tenths (thin). {share} k-hat {shape['limit']:.2f}, "

@@ -211,15 +211,14 @@ def _evaluate(run: Run, part: Part) -> Evaluation:
         bits = -found.mean / (run.schema.size * math.log(2))
     note = f"these are the first {MOST_EVALUATED:,} of {part.name}: jensen evaluate looks at all of them"
     about = (str(run.path), f"the first {MOST_EVALUATED:,} of {part.name}", run.preparation.describe(run.schema))
-    return Evaluation(found, *about, run.weights, 0, bits, (*part.notes, note))
+    return Evaluation(found, *about, run.weights, 0, bits, run.schema.size, (*part.notes, note))
 
 
 def _history(run: Run) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """Epochs with bound and distortion in the data's own units, and the line that says how training ended."""
-    shift = run.preparation.log_jacobian(run.schema.size)
+    """Epochs, and the line that says how training ended."""
     lines = run.metrics
     try:
-        epochs = [_shifted(line, shift) for line in lines if line["event"] == "epoch"]
+        epochs = [_epoch(line) for line in lines if line["event"] == "epoch"]
         stopped = [line for line in lines if line["event"] == "stopped"]
     except (KeyError, TypeError) as error:
         raise CorruptRunError(
@@ -229,11 +228,8 @@ def _history(run: Run) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     return epochs, stopped[-1] if stopped else None
 
 
-def _shifted(line: dict[str, Any], shift: float) -> dict[str, Any]:
-    def moved(m: dict[str, Any] | None) -> dict[str, Any] | None:
-        if m is None:
-            return None
-        bound = None if m["bound"] is None else m["bound"] + shift
-        return {"bound": bound, "rate": m["rate"], "distortion": m["distortion"] - shift}
+def _epoch(line: dict[str, Any]) -> dict[str, Any]:
+    def part(m: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if m is None else {"bound": m["bound"], "rate": m["rate"], "distortion": m["distortion"]}
 
-    return {"epoch": line["epoch"], "train": moved(line["train"]), "valid": moved(line["valid"]), "beta": line["beta"]}
+    return {"epoch": line["epoch"], "train": part(line["train"]), "valid": part(line["valid"]), "beta": line["beta"]}

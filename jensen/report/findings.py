@@ -83,6 +83,10 @@ def _numbers(facts: Facts) -> Iterator[Finding]:
     if error and mc and mc > error:
         text = f"The Monte Carlo error ({mc:.2g}) exceeds that over data ({error:.2g}): a larger K would help."
         yield Finding("note", "Monte Carlo error", text)
+    assessed = e.get("assessment")
+    if assessed and assessed.get("converged") is False:
+        verdict = f"{assessed['verdict'][:1].upper()}{assessed['verdict'][1:]}."
+        yield Finding("alarm", "a bound of unknown tightness", verdict)
     rule = e.get("quadrature_error")
     if rule is not None and rule > (error or 0.01):
         yield Finding(
@@ -151,7 +155,11 @@ def _doctor(facts: Facts) -> Iterator[Finding]:
         return
     for found in facts.diagnosis.findings:
         text = f"{found.what[:1].upper()}{found.what[1:]}: {found.cause}. {found.remedy}"
-        yield Finding("alarm" if found.severity == "problem" else "note", found.name.replace("-", " "), text)
+        yield Finding(
+            "alarm" if found.severity == "problem" else "note",
+            found.name.replace("-", " ").replace("over fitting", "over-fitting"),
+            text,
+        )
 
 
 def _notes(facts: Facts) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ __all__ = ["EpochEnded", "Event", "Listener", "Measures", "Progressed", "Started
 
 @dataclass(frozen=True)
 class Measures:
-    """Averages over data, in nats per datum.
+    """Averages over data, in nats per datum, in the data's own units.
 
     Attributes:
         objective: what is climbed.
@@ -73,7 +73,7 @@ class Stopped:
     """Training is over.
 
     Attributes:
-        reason: "finished", "early stopping", "converged", "interrupted" or "out of time".
+        reason: "finished", "early stopping", "converged", "interrupted" or "failed".
         epoch: the last one.
         kept_epoch: the epoch whose weights the model now has.
     """

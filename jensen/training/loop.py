@@ -16,7 +16,7 @@ from ..draw import Draw
 from ..errors import CompositionError, DataError, NumericalError, UsageError
 from ..guides import Guide
 from ..model import LatentVariableModel
-from ..objectives import Objective, Ramp, TermKind, rate_weight
+from ..objectives import Objective, Ramp, TermKind, likelihood_weight, rate_weight
 from ..precision import matmul_precision
 from ..randomness import stream
 from .averages import Average
@@ -88,12 +88,14 @@ class _Tally:
         self.n += len(value)
         self.has_rate = bound is not None
 
-    def measures(self) -> Measures:
+    def measures(self, shift: float, weight: float) -> Measures:
+        """Averages so far, in the data's own units: `shift` nats more of log p(x | z), `weight` times in the objective."""
         if self.waiting:
             columns = torch.stack([torch.cat(column) for column in zip(*self.waiting, strict=True)])
             self.sums += columns.cpu().double().sum(1)
             self.waiting.clear()
         objective, bound, rate, distortion = (self.sums / max(self.n, 1)).tolist()
+        objective, bound, distortion = objective + weight * shift, bound + shift, distortion - shift
         return Measures(objective, bound if self.has_rate else None, rate if self.has_rate else None, distortion)
 
 
@@ -108,6 +110,7 @@ class Trainer:
         average: decay of averaged weights; None keeps none.
         keep_best: leave the model with the weights of the best validation bound, where there are validation rows.
         precision: of float32 matrix products.
+        log_jacobian: nats that turn the model's log-density into that of the data's own units, in which events speak.
         listeners: called with every event.
         should_stop: asked between steps; True ends training with reason "interrupted".
     """
@@ -118,6 +121,7 @@ class Trainer:
     average: float | None = None
     keep_best: bool = False
     precision: Literal["float32", "fast"] = "float32"
+    log_jacobian: float = 0.0
     listeners: Sequence[Listener] = ()
     should_stop: Callable[[], bool] = lambda: False
 
@@ -209,6 +213,15 @@ class _Fit:
     def run(self) -> History:
         self.module.train()
         self._emit(Started(self.budget.epochs, self.steps_per_epoch, len(self.data)))
+        try:
+            return self._finish(*self._epochs())
+        except NumericalError:
+            done = len(self.history.epochs)
+            self._emit(Stopped("failed", done + 1, done, time.monotonic() - self.began))
+            raise
+
+    def _epochs(self) -> tuple[str, int]:
+        """Train to the end; why it ended, and in which epoch."""
         reason, epoch, closed = "finished", 0, all(p.closed for p in self.players)
         previous = -math.inf
         for epoch in range(1, self.budget.epochs + 1):
@@ -224,7 +237,7 @@ class _Fit:
             if self.budget.patience is not None and epoch - self.best_epoch >= self.budget.patience:
                 reason = "early stopping"
                 break
-        return self._finish(reason, epoch)
+        return reason, epoch
 
     def _has_converged(self, objective: float, previous: float) -> bool:
         settled = all(p.closed.settles for p in self.players if p.closed)
@@ -304,6 +317,9 @@ class _Fit:
         draw = player.estimator.draw(self.model, self.guide, batch, noise)
         tally.add(player.objective(draw), self.trainer.bound_of(self.guide, player.objective, draw), draw)
 
+    def _measures(self, tally: _Tally) -> Measures:
+        return tally.measures(self.trainer.log_jacobian, likelihood_weight(self.lead.objective))
+
     def _validate(self) -> Measures | None:
         if not self.valid:
             return None
@@ -313,10 +329,10 @@ class _Fit:
         for batch in self.valid.batches(VALIDATION_CHUNK, noise):
             self._measure(batch, noise, tally)
         self.module.train()
-        return tally.measures()
+        return self._measures(tally)
 
     def _end_epoch(self, epoch: int, tally: _Tally, rate: float) -> EpochEnded:
-        train = tally.measures()
+        train = self._measures(tally)
         self._check_finite(train)
         if self.average is None:
             valid = self._validate()
@@ -344,7 +360,7 @@ class _Fit:
         if now - self.glanced < 0.25:
             return
         self.glanced = now
-        train = tally.measures()
+        train = self._measures(tally)
         if not math.isfinite(train.objective + train.distortion):
             self._check_finite(train)
         seconds, done = now - self.began, self.step / (self.steps_per_epoch * self.budget.epochs)

@@ -100,11 +100,11 @@ def bound(given: Instance, temperatures: int) -> tuple[float, float]:
 
 
 def test_the_bound_is_close_and_below():
-    """In small: within 0.05 nats where the ELBO loses more than one, and never above by three standard errors."""
+    """In small: within 0.1 nats where the ELBO loses more than one, and never above by three standard errors."""
     given = small()
     off, error = bound(given, 50)
     assert given.lost > 1
-    assert abs(off) < 0.05
+    assert abs(off) < 0.1
     assert off < 3 * error
     short, short_error = bound(given, 2)
     assert short < min(3 * short_error, off)

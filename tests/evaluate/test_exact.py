@@ -9,8 +9,8 @@ from torch.distributions import MultivariateNormal, Normal
 
 from jensen.batch import Rows
 from jensen.conditionals import Unconditional
-from jensen.errors import CompositionError, NoExactPosterior, NotEnumerable, UsageError
-from jensen.evaluate import Enumerated, Exact, Kind, Quadrature, exact
+from jensen.errors import NoExactPosterior, NotEnumerable
+from jensen.evaluate import Enumerated, Exact, Kind, exact
 from jensen.families import Categorical, Gaussian
 from jensen.guides import Exact as ExactGuide
 from jensen.guides import Shared
@@ -21,7 +21,6 @@ from tests.identities.models import (
     curved_model,
     linear_model,
     mixture_model,
-    normal_guide,
     rows,
     scrambled,
     simulated,
@@ -79,40 +78,12 @@ def test_enumeration_needs_no_good_guide():
     assert (found.elbo < found.nats).all()
 
 
-def test_quadrature_is_the_integral_and_tells_its_error():
-    model, guide = curved_model(), normal_guide(torch.zeros(1).double(), torch.ones(1).double())
-    batch = simulated(model, 5)
-    z = torch.linspace(-12, 12, 20_001, dtype=torch.float64)
-    grid = model.log_joint(batch, z[:, None, None].expand(-1, 5, 1))
-    truth = torch.logsumexp(grid, 0) + (z[1] - z[0]).log()
-    truth = truth.detach()
-    fine, poor = (Quadrature(n)(model, guide, rows(batch)) for n in (128, 8))
-    close(fine.nats, truth, 1e-6)
-    assert (fine.kind, fine.k, fine.stderr_mc) == (Kind.QUADRATURE, 128, 0.0)
-    assert fine.error < 1e-4 < poor.error
-    assert float((poor.nats - truth).abs().max()) > fine.error
-
-
-def test_quadrature_over_two_features():
-    model = linear_model(2, 4)
-    batch = simulated(model, 5)
-    exact_q = ExactGuide(model)(batch)
-    guide = normal_guide(exact_q.mean.detach() + 0.1, 1.2 * exact_q.variance.detach().sqrt())
-    found = Quadrature(48)(model, guide, rows(batch))
-    close(found.nats, Exact()(model, guide, rows(batch)).nats, 1e-6)
-    assert found.k == 48**2
-
-
 def test_remedies():
     batch = Rows(torch.zeros(2, 3, dtype=torch.float64))
     with pytest.raises(NoExactPosterior, match="Use --method importance"):
         Exact()(curved_model(), amortized(3, Gaussian(1)), batch)
     with pytest.raises(NotEnumerable):
         Enumerated()(curved_model(), amortized(3, Gaussian(1)), batch)
-    with pytest.raises(CompositionError, match="one or two latent features, not 3"):
-        Quadrature()(linear_model(3, 4), amortized(4, Gaussian(3)), Rows(torch.zeros(2, 4, dtype=torch.float64)))
-    with pytest.raises(UsageError, match="3 quadrature nodes"):
-        Quadrature(3)
 
 
 @pytest.mark.parametrize("evaluator", [Exact(), Enumerated()], ids=["exact", "enumerated"])

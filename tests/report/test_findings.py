@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import jensen
+from jensen.evaluate.doctor import Diagnosis
+from jensen.evaluate.findings import Finding as Illness
 from jensen.report.facts import Facts, gather
 from jensen.report.findings import findings
 from jensen.report.words import headline
@@ -29,7 +31,9 @@ def healthy(run) -> Facts:
     evaluation = dict(found.evaluation, log_px=-90.0, stderr=0.8, stderr_mc=0.01, k=1000, ess=60.0, n=24)
     epochs = [epoch(i, -90.0 - 20 / i, -90.5 - 20 / i) for i in range(1, 101)]
     stopped = {"event": "stopped", "reason": "finished", "epoch": 100, "kept_epoch": 100, "seconds": 1.0}
-    facts = replace(found, evaluation=evaluation, epochs=epochs, stopped=stopped, notes=())
+    facts = replace(
+        found, evaluation=evaluation, epochs=epochs, stopped=stopped, notes=(), diagnosis=Diagnosis((), {}, {})
+    )
     vars(facts)["codes"] = np.random.default_rng(0).normal(size=(24, 3))
     return facts
 
@@ -83,25 +87,21 @@ def test_weights_of_a_bad_epoch(healthy):
     assert shorts(changed(healthy, epochs=falling, stopped=best)) == {"over-fitting later": "note"}
 
 
-@pytest.mark.parametrize(("gap", "level"), [(2.0, None), (4.0, "note"), (15.0, "alarm")])
-def test_gap_between_training_and_validation(healthy, gap, level):
-    curve = [epoch(i, -90.0, -90.0 - gap) for i in range(1, 101)]
-    assert shorts(changed(healthy, epochs=curve)).get("a gap between training and validation") == level
-
-
 def test_still_rising(healthy):
     rising = [epoch(i, -200.0 + i, -200.5 + i) for i in range(1, 101)]
     assert shorts(changed(healthy, epochs=rising)) == {"still rising": "note"}
 
 
-def test_unused_features(healthy):
-    some = healthy.codes * np.array([1.0, 0.0, 1.0])
-    assert shorts(changed(healthy, codes=some)) == {"unused features": "note"}
-    assert shorts(changed(healthy, codes=0 * some)) == {"a collapsed posterior": "alarm"}
-
-
-def test_beta(healthy):
-    assert shorts(changed(healthy, epochs=[epoch(100, -90.0, -90.5, beta=4.0)])) == {"beta = 4": "note"}
+def test_the_doctors_findings_are_told(healthy):
+    ill = [
+        Illness("over-fitting", "problem", "the gap is 9 nats", "it knows its rows", "Use a smaller model."),
+        Illness("beta-not-one", "note", "the rate weighed 4", "a price", "Train with --beta 1."),
+    ]
+    facts = changed(healthy, diagnosis=Diagnosis(tuple(ill), {}, {}))
+    assert shorts(facts) == {"over-fitting": "alarm", "beta not one": "note"}
+    assert findings(facts)[0].text == "The gap is 9 nats: it knows its rows. Use a smaller model."
+    falling = [epoch(i, -90.0, -90.5 - 0.1 * i) for i in range(1, 101)]
+    assert sum(f.short.startswith("over-fitting") for f in findings(replace(facts, epochs=falling))) == 1
 
 
 @pytest.mark.parametrize(("n", "level"), [(0, None), (1, "alarm")])

@@ -34,7 +34,7 @@ def test_headings_are_in_order(page):
     assert levels.count(1) == 1
     assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
     titles = [title for _, title in page.headings[1:]]
-    assert titles[:5] == ["Findings", "How good it is", "The model", "Training", "Reconstructions"]
+    assert titles[:5] == ["Findings", "How good is it?", "The model", "Training", "Reconstructions"]
     assert titles[5:] == ["Samples", "Latent space", "Data and settings"]
 
 

@@ -1,0 +1,225 @@
+"""Adaptive quadrature against fine grids, closed forms and annealing: any guide, narrow posteriors, several modes."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from jensen.batch import Batch, Rows
+from jensen.conditionals import Given, Unconditional
+from jensen.errors import CompositionError, UsageError
+from jensen.evaluate import Annealed, Exact, Importance, Kind, Quadrature, choose
+from jensen.families import Bernoulli, Categorical, Gaussian, Mixture
+from jensen.guides import Amortized, Deterministic, Guide, Shared
+from jensen.guides import Exact as ExactGuide
+from jensen.model import LatentVariableModel
+from jensen.nets import MLP
+from jensen.randomness import drawing_from, stream
+from tests.identities.models import (
+    amortized,
+    close,
+    curved_model,
+    linear_model,
+    normal_guide,
+    rows,
+    scrambled,
+    simulated,
+)
+
+
+def brute(model: LatentVariableModel, batch: Batch, n: int, reach: float = 9.0) -> torch.Tensor:
+    """log p(x) [B] by the trapezoidal rule on a fine grid over the prior."""
+    line = torch.linspace(-reach, reach, n, dtype=torch.float64)
+    z = line[:, None] if model.latent == 1 else torch.cartesian_prod(line, line)
+    with torch.no_grad():
+        log_f = torch.cat([model.log_joint(batch, some[:, None].expand(-1, len(batch), -1)) for some in z.split(20_000)])
+    return torch.logsumexp(log_f, 0) + model.latent * math.log(float(line[1] - line[0]))
+
+
+def curved(latent: int, dim: int = 6, binary: bool = False) -> LatentVariableModel:
+    """A small nonlinear decoder."""
+    family = Bernoulli(dim) if binary else Gaussian(dim, "shared")
+    with drawing_from(stream(0, f"curved {latent}")):
+        net = MLP(latent, dim, (8,), "tanh")
+        model = LatentVariableModel(Unconditional(Gaussian(latent)), Given(net, family))
+    return scrambled(model, f"curved {latent}", 0.8)
+
+
+def guides(latent: int, dim: int) -> dict[str, Guide]:
+    zero, one = torch.zeros(latent).double(), torch.ones(latent).double()
+    with drawing_from(stream(0, "guides")):
+        point = Deterministic(nn.Linear(dim, latent).double())
+        mixture = Amortized(Given(nn.Linear(dim, 2 * (1 + 2 * latent)), Mixture(Gaussian(latent), 2))).double()
+    return {
+        "a network": amortized(dim, Gaussian(latent)),
+        "far away": normal_guide(zero + 5, one),
+        "much too wide": normal_guide(zero, 30 * one),
+        "much too narrow": normal_guide(zero, 0.01 * one),
+        "narrow and far away": normal_guide(zero - 4, 0.01 * one),
+        "a mixture": mixture,
+        "a point": point,
+    }
+
+
+@pytest.mark.parametrize("latent", [1, 2])
+@pytest.mark.parametrize("name", guides(1, 6))
+def test_whatever_the_guide_it_is_the_integral(latent, name):
+    model = curved(latent)
+    batch = simulated(model, 9)
+    found = Quadrature()(model, guides(latent, 6)[name], rows(batch))
+    close(found.nats, brute(model, batch, 20_001 if latent == 1 else 401), 1e-6)
+    assert (found.kind, found.k, found.stderr_mc, found.reliable) == (Kind.QUADRATURE, None, 0.0, None)
+    assert found.error < 1e-6
+    assert str(found).startswith("log p(x) = ")
+
+
+@pytest.mark.parametrize("latent", [1, 2])
+@pytest.mark.parametrize("off", [0.0, 5.0, 50.0])
+def test_narrow_posteriors(latent, off):
+    """Standard deviations of about 0.01, and a guide off by that many of them."""
+    model = linear_model(latent, 4)
+    lik = model.likelihood
+    lik.assign(lik.W, lik.b, torch.tensor([2e-4]).double())
+    batch = simulated(model, 8)
+    q = ExactGuide(model)(batch)
+    sd = q.variance.sqrt().detach()
+    assert float(sd.max()) < 0.02
+    found = Quadrature()(model, normal_guide((q.mean + off * sd).detach(), sd), rows(batch))
+    close(found.nats, Exact()(model, ExactGuide(model), rows(batch)).nats, 1e-7)
+    assert found.error < 1e-6
+
+
+class Square(nn.Module):
+    """Both roots of x explain it."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return z.square()
+
+
+def two_roots(latent: int, sd: float) -> tuple[LatentVariableModel, Rows, torch.Tensor]:
+    model = LatentVariableModel(Unconditional(Gaussian(latent)), Given(Square(), Gaussian(latent, sd))).double()
+    x = torch.tensor([[1.0], [2.0], [0.3], [0.0]], dtype=torch.float64)
+    line = LatentVariableModel(Unconditional(Gaussian(1)), Given(Square(), Gaussian(1, sd))).double()
+    return model, Rows(x.expand(-1, latent).contiguous()), latent * brute(line, Batch(x), 200_001)
+
+
+@pytest.mark.parametrize(("latent", "sd"), [(1, 0.5), (1, 0.1), (1, 0.02), (2, 0.5), (2, 0.2)])
+@pytest.mark.parametrize("where", [0.0, 1.0], ids=["between", "at one of them"])
+def test_several_modes(latent, sd, where):
+    """Two modes, or four, of which the guide knows one or none; what is left to be desired is told."""
+    model, data, truth = two_roots(latent, sd)
+    one = torch.ones(latent, dtype=torch.float64)
+    found = Quadrature()(model, normal_guide(where * one, (1.0 if where == 0 else 0.1) * one), data)
+    off = float((found.nats - truth).abs().max())
+    assert off <= max(found.error, 1e-6)
+    assert off < 1e-3
+
+
+def test_too_few_points_say_so():
+    """Four narrow modes that a small grid cannot resolve: the error is told, not hidden."""
+    model, data, truth = two_roots(2, 0.1)
+    one = torch.ones(2, dtype=torch.float64)
+    found = Quadrature(most=1600)(model, normal_guide(0 * one, one), data)
+    assert found.error > 1e-3
+    assert float((found.nats - truth).abs().max()) > 1e-6
+
+
+def test_a_tolerance_is_kept_and_costs_points():
+    model = curved(2)
+    batch = simulated(model, 9)
+    truth = brute(model, batch, 401)
+    rough, fine = (Quadrature(t, 1 << 16)(model, amortized(6, Gaussian(2)), rows(batch)) for t in (1e-2, 1e-7))
+    assert rough.error <= 1e-2
+    assert fine.error <= 1e-7
+    assert rough.settings["points"] <= fine.settings["points"]
+    close(fine.nats, truth, 1e-7)
+
+
+def test_a_single_precision_model_is_integrated_to_its_own_precision():
+    model = curved(2)
+    batch = simulated(model, 9)
+    truth = brute(model, batch, 401)
+    found = Quadrature()(model.float(), amortized(6, Gaussian(2)).float(), Rows(batch.x.float()))
+    close(found.nats, truth, 1e-5)
+    assert found.error < 1e-4
+
+
+def test_a_binary_likelihood_sums_to_one():
+    """Over all 64 x, p(x) adds up to 1."""
+    model = curved(2, binary=True)
+    x = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * 6)
+    found = Quadrature()(model, guides(2, 6)["a network"], Rows(x))
+    close(found.nats.exp().sum(), 1.0, 1e-6)
+
+
+def test_annealing_and_importance_agree_on_a_nonlinear_model():
+    """Two latent features under a wrong guide: both bounds within their errors, and on average not above."""
+    model, guide = curved(2, binary=True), amortized(6, Gaussian(2))
+    data = rows(simulated(model, 30))
+    truth = Quadrature()(model, guide, data)
+    off = []
+    for seed in range(4):
+        found = Annealed(temperatures=25, leaps=4)(model, guide, data, seed)
+        off.append(found.mean - truth.mean)
+        assert abs(off[-1]) < 0.02 + 4 * found.stderr_mc
+    off = torch.tensor(off)
+    assert float(off.mean()) < 3 * float(off.std()) / 2
+    bound = Importance(5000)(model, guide, data)
+    assert abs(bound.mean - truth.mean) < 0.01 + 4 * bound.stderr_mc
+    assert float(truth.elbo.mean()) < truth.mean - 0.05
+
+
+def test_the_elbo_beside_it_is_the_guides():
+    model, guide = curved(2), amortized(6, Gaussian(2))
+    data = rows(simulated(model, 9))
+    found, many = Quadrature()(model, guide, data), Importance(20_000)(model, guide, data)
+    close(found.rate, many.rate)
+    close(found.elbo, many.elbo, 0.02)
+    point = Quadrature()(model, guides(2, 6)["a point"], data)
+    assert (point.rate, point.elbo) == (None, None)
+    assert torch.isfinite(point.distortion).all()
+
+
+def test_masks_are_respected():
+    """Without its last three features, a datum has the evidence of a model without them."""
+    model = curved(2)
+    batch = simulated(model, 5)
+    mask = torch.arange(6).expand(5, -1) < 3
+    found = Quadrature()(model, normal_guide(*[torch.ones(2).double()] * 2), Rows(batch.x, mask=mask))
+    close(found.nats, brute(model, Batch(batch.x, mask), 401), 1e-6)
+    assert float((found.nats - brute(model, batch, 401)).abs().min()) > 0.1
+
+
+def test_an_impossible_datum_has_no_evidence():
+    model = curved(1)
+    x = torch.zeros(3, 6, dtype=torch.float64)
+    x[1, 0] = 1e200
+    found = Quadrature()(model, normal_guide(torch.zeros(1).double(), torch.ones(1).double()), Rows(x))
+    assert found.nats[1] == -torch.inf
+    assert torch.isfinite(found.nats[[0, 2]]).all()
+    assert math.isfinite(found.error)
+
+
+def test_it_is_chosen_where_it_can_be():
+    one, guide = curved_model(), amortized(3, Gaussian(1))
+    assert choose(one, guide) == choose(one, guide, "quadrature") == Quadrature()
+    assert choose(one, guide, "auto", 50) == Importance(50)
+    assert choose(one, guides(1, 3)["a point"]) == Quadrature()
+    assert choose(curved(3), amortized(6, Gaussian(3))) == Importance(5000)
+    assert choose(linear_model(2, 4), amortized(4, Gaussian(2))) == Exact()
+
+
+def test_remedies():
+    data = Rows(torch.zeros(2, 6, dtype=torch.float64))
+    with pytest.raises(CompositionError, match="this latent is of 3"):
+        Quadrature()(curved(3), amortized(6, Gaussian(3)), data)
+    finite = LatentVariableModel(Unconditional(Categorical(2)), Unconditional(Gaussian(6)))
+    with pytest.raises(CompositionError, match="this latent is discrete"):
+        Quadrature()(finite, Shared(Unconditional(Categorical(2))), data)
+    with pytest.raises(UsageError, match="tolerance"):
+        Quadrature(0.0)
+    with pytest.raises(UsageError, match="at least 1600"):
+        Quadrature(most=100)
