@@ -1,4 +1,4 @@
-"""An evaluation: an estimate, the circumstances under which it holds, and what it takes to repeat it."""
+"""An evaluation: an estimate, the rows and circumstances that it is about, and what it takes to repeat it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,37 @@ from typing import Any
 import numpy as np
 import torch
 
+from .batch import Rows
 from .evaluate import Assessment, Estimate
 from .runfiles import digest
 from .version import __version__
 
-__all__ = ["Evaluation", "circumstances", "versions"]
+__all__ = ["Evaluation", "Part", "circumstances", "versions"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Data as the model sees them, and as the user knows them.
+
+    Attributes:
+        rows: prepared; a dynamic binarisation has been drawn once.
+        x: [N, D] in the data's own units.
+        labels: [N], or None.
+        name: what to call them ("test rows of digits").
+        notes: what the user should be told.
+    """
+
+    rows: Rows
+    x: np.ndarray
+    labels: np.ndarray | None
+    name: str
+    notes: tuple[str, ...] = ()
+
+    def first(self, n: int) -> Part:
+        """The first n rows."""
+        rows = self.rows.subset(torch.arange(min(n, len(self.rows)), device=self.rows.device))
+        labels = None if self.labels is None else self.labels[:n]
+        return Part(rows, self.x[:n], labels, f"the first {len(rows)} of {self.name}", self.notes)
 
 
 @dataclass(frozen=True)

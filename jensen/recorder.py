@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
+import importlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -80,15 +80,17 @@ class TensorBoard:
 
     def __init__(self, folder: Path) -> None:
         self.check()
-        from torch.utils.tensorboard import SummaryWriter  # an extra: most people do without
+        from torch.utils.tensorboard import SummaryWriter
 
         self.writer = SummaryWriter(str(folder))
 
     @staticmethod
     def check() -> None:
         """Refuse before anything is written if tensorboard is not installed."""
-        if importlib.util.find_spec("tensorboard") is None:
-            raise UsageError("tensorboard is not installed", "pip install 'jensen[tensorboard]'")
+        try:
+            importlib.import_module("torch.utils.tensorboard")  # an extra: most people do without
+        except ImportError as error:
+            raise UsageError("tensorboard is not installed", "pip install 'jensen[tensorboard]'") from error
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, EpochEnded):

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from .batch import Batch
-from .draw import place, weigh
+from .draw import weigh
 from .errors import CompositionError
+from .families import Gaussian
 from .guides import Amortized, Guide
 from .model import LatentVariableModel
 from .parts import part
@@ -43,21 +44,25 @@ def refined_params(
     Source: Cremer, Li & Duvenaud, "Inference suboptimality in variational autoencoders", 2018.
     """
     family = guide.conditional.family
-    if family.shared:
-        raise CompositionError("a guide with parameters shared among data cannot be refined", 'Use scale="each".')
+    if not isinstance(family, Gaussian) or family.shared:
+        raise CompositionError(
+            f"a guide of the family {family.phrase} cannot be refined", 'Use a Gaussian guide with scale="each".'
+        )
     with torch.no_grad():
         free = nn.Parameter(guide.conditional.params(batch.x).detach().clone())
-    if not family(free.detach()).has_rsample:
-        raise CompositionError("a guide without pathwise gradients cannot be refined", "Use a Gaussian guide.")
     optimizer = torch.optim.Adam([free], lr=schedule.lr)
     total, counted = torch.zeros_like(free), 0
     for step in range(schedule.steps):
         optimizer.param_groups[0]["lr"] = schedule.lr * 0.5 * (1 + math.cos(math.pi * step / schedule.steps))
         with torch.enable_grad():
-            z, noise = place(family(free), schedule.points, generator)
+            # one noise for all data, so that what is found for a datum does not depend on its neighbours
+            shape = (schedule.points, 1, family.dim)
+            noise = torch.randn(shape, dtype=free.dtype, device=free.device, generator=generator)
+            loc, scale = family.loc_scale(free)
+            z = loc + scale * noise
             # the density at frozen parameters: the same gradient in expectation, without the score's noise
             # (Roeder, Wu & Duvenaud, 2017), so that it dies out where q meets the posterior
-            draw = weigh(model, family(free.detach()), z, batch, noise=noise)
+            draw = weigh(model, family(free.detach()), z, batch, noise=noise.expand_as(z))
             (free.grad,) = torch.autograd.grad(-draw.log_weight.mean(0).sum(), [free])
         optimizer.step()
         if step >= schedule.steps * 3 // 4:

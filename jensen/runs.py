@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from . import tasks
-from .batch import Rows
 from .checkpoints import Along, follow
 from .data import (
     Dataset,
@@ -33,38 +32,13 @@ from .errors import CorruptRunError, DataError, JensenError, NumericalError, Usa
 from .evaluate import Importance, Settings, assess, assess_within, choose
 from .evaluate.doctor import Diagnosis, examine
 from .evaluate.estimate import Watch
-from .evaluation import Evaluation, circumstances
+from .evaluation import Evaluation, Part, circumstances
 from .randomness import stream
 from .runfiles import read_spec, rebuild, tie, write_json
 
 __all__ = ["Evaluation", "Part", "Run", "Source", "load", "resolve_device"]
 
 Source = str | Path | np.ndarray
-
-
-@dataclass(frozen=True)
-class Part:
-    """Data as the model sees them, and as the user knows them.
-
-    Attributes:
-        rows: prepared; a dynamic binarisation has been drawn once.
-        x: [N, D] in the data's own units.
-        labels: [N], or None.
-        name: what to call them ("test rows of digits").
-        notes: what the user should be told.
-    """
-
-    rows: Rows
-    x: np.ndarray
-    labels: np.ndarray | None
-    name: str
-    notes: tuple[str, ...] = ()
-
-    def first(self, n: int) -> Part:
-        """The first n rows."""
-        rows = self.rows.subset(torch.arange(min(n, len(self.rows)), device=self.rows.device))
-        labels = None if self.labels is None else self.labels[:n]
-        return Part(rows, self.x[:n], labels, f"the first {len(rows)} of {self.name}", self.notes)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -349,6 +323,17 @@ class Run:
     def keep(self, evaluation: Evaluation) -> None:
         """Write evaluation.json."""
         write_json(self.path / "evaluation.json", evaluation.to_dict())
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """What to say about a run whose training did not come to its end."""
+        lines = self.metrics
+        last = lines[-1] if lines else {}
+        if last.get("event") != "stopped":
+            return ("training has not ended, or was killed: these are the last weights that were written",)
+        if last["reason"] in ("failed", "interrupted"):
+            return (f"training {last['reason']} in epoch {last['epoch']}: these are the last weights that were written",)
+        return ()
 
     def overlap(self, part: Part, data: Source | Part | None) -> tuple[str, ...]:
         """What to say about rows that the model was trained on."""

@@ -126,8 +126,9 @@ def trade(
 ) -> Curve:
     """Train once per beta into `out`/beta-..., measure rate and distortion of the test rows, and write the curve.
 
-    A training that is there already and was asked for in the same words is used again, so that an interrupted call goes
-    on where it stopped.
+    The last weights are kept unless `keep` says otherwise: the best validation bound would favour early epochs where
+    the rate does not weigh 1. A training that is there already and was asked for in the same words is used again, so
+    that an interrupted call goes on where it stopped.
 
     Args:
         data: as `train` takes them.
@@ -146,7 +147,7 @@ def trade(
     betas, folder = _checked(betas, str(betas)), Path(out)
     if folder.is_file() or (folder / "spec.json").exists():
         raise RunExistsError(f"{folder} is a {'file' if folder.is_file() else 'run'}", "Give --out another name.")
-    jobs = []
+    jobs, options = [], {"keep": "last", **options}
     for beta in betas:  # what cannot work is refused before the first training
         place, asked = folder / f"beta-{beta:g}", {**options, "beta": beta}
         jobs.append((beta, place, asked, not force and _is_finished(place, command_of(data, recipe, **asked))))
@@ -185,7 +186,7 @@ def _is_finished(place: Path, command: dict[str, Any]) -> bool:
         )
     run.dataset()  # refuses data that have changed since
     ended = [line for line in run.metrics if line["event"] == "stopped"]
-    return bool(ended) and ended[-1]["reason"] not in ("interrupted", "out of time")
+    return bool(ended) and ended[-1]["reason"] in ("finished", "early stopping", "converged")
 
 
 def _nats(found: Evaluation) -> Any:

@@ -26,7 +26,10 @@ LAYERS: list[set[str]] = [
     {"model", "posteriors", "guides", "priors", "ladder"},
     {"draw", "estimators", "objectives", "refine"},
     {"training", "evaluate", "codec", "tasks"},
-    {"data", "recipes", "runfiles", "materials", "checkpoints", "recorder", "evaluation", "runs", "workflow", "comparison", "verification", "tradeoff"},
+    {
+        *("data", "recipes", "runfiles", "claims", "materials", "checkpoints", "recorder", "evaluation", "runs"),
+        *("workflow", "comparison", "verification", "tradeoff"),
+    },
     {"sklearn", "cli", "report", "explorer"},
     {"__init__", "__main__"},  # the front door: no room imports it
 ]

@@ -227,10 +227,10 @@ def test_a_closed_form_has_no_average(reals, tmp_path):
 
 def test_nothing_is_overwritten_without_force(bits, tmp_path):
     run = jensen.train(bits, out=tmp_path / "run", **SMALL)
-    before = {p.name: p.read_bytes() for p in run.path.iterdir()}
+    before = {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file()}
     with pytest.raises(FileExistsError, match="--force"):
         jensen.train(bits, out=run.path, **SMALL)
-    assert {p.name: p.read_bytes() for p in run.path.iterdir()} == before
+    assert {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file()} == before
     (run.path / "mine.txt").write_text("kept")
     jensen.train(bits, out=run.path, force=True, **{**SMALL, "epochs": 1})
     assert len(jensen.load(run.path).metrics) == 2

@@ -39,10 +39,10 @@ def compare(
     quiet: Quiet = False,
 ) -> int:
     """Which of two models is better on the same rows, and how surely: paired differences of log p(x)."""
-    groups = [_opened(side, device) for side in (a, b)]
+    first, second = (_opened(side, device) for side in (a, b))
     with Line(quiet) as line:
         found = compare_runs(
-            *groups, data, k=k, method=method, seed=seed, watch=lambda done: line.fraction("comparing", done)
+            first, second, data, k=k, method=method, seed=seed, watch=lambda done: line.fraction("comparing", done)
         )
     tell = notices(quiet)
     for note in found.notes:

@@ -41,9 +41,8 @@ def rate_distortion(
     with stopping() as should_stop, Line(quiet) as line:
         told = {"listeners": [Training(line)], "should_stop": should_stop, "notice": notices(quiet)}
         found = trade(data, out=out, betas=weights, recipe=recipe, force=force, **told, **asked)
-    from ..report.tradeoff import (
-        write_tradeoff,
-    )  # matplotlib takes a second to import, which mistakes need not wait for
+    # matplotlib takes a second to import, which a mistake need not wait for
+    from ..report.tradeoff import write_tradeoff
 
     figure, _ = write_tradeoff(found.to_dict(), Path(out) / NAME)
     if json:

@@ -35,10 +35,9 @@ def verify(
 
     The exit code is 6 where one differs.
     """
-    if device is None:
-        load(run)  # what is wrong with the run is said before what is wrong with its evaluation
-        device = recorded(Path(run))["replay"]["device"]
-    opened = load(run, device=device)
+    load(run)  # what is wrong with the run is said before what is wrong with its evaluation
+    where = recorded(Path(run))["replay"]["device"] if device is None else device
+    opened = load(run, device=where)
     with Line(quiet) as line:
         found = verify_run(opened, tolerance=tolerance, watch=lambda done: line.fraction("repeating", done))
     tell = notices(quiet)

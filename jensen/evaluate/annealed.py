@@ -82,7 +82,7 @@ class Annealed(Evaluator):
     def __post_init__(self) -> None:
         for name in ("temperatures", "leaps", "chains"):
             if getattr(self, name) < 1:
-                raise UsageError(f"--{name} {getattr(self, name)} cannot work", f"Give --{name} at least 1.")
+                raise UsageError(f"annealing with {name} = {getattr(self, name)} cannot work", "Give at least 1.")
         if self.start not in ("guide", "prior"):
             raise UsageError(f"annealing cannot start from {self.start!r}", "Start from the guide or the prior.")
 
@@ -101,7 +101,8 @@ class Annealed(Evaluator):
             )
         if self.start == "guide" and not guide.has_density:
             raise NotNormalised(
-                "a deterministic encoder has no density q(z|x) to start from", "Start from the prior: --start prior."
+                "a deterministic encoder has no density q(z|x) to start from",
+                'Start from the prior: Annealed(start="prior").',
             )
 
     def __call__(

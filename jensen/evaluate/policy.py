@@ -44,7 +44,8 @@ class Unnormalised(Evaluator):
 def choose(model: LatentVariableModel, guide: Guide, method: str = "auto", k: int | None = None) -> Evaluator:
     """The evaluator for this model: exact where possible, quadrature of one or two features, else importance weighting.
 
-    With a k, importance weighting is what is asked for, wherever the evidence has no closed form.
+    With a k, importance weighting is what is asked for, wherever the evidence has no closed form. An autoencoder's
+    prior was not trained, so its evidence is told only where the method is named; annealing then starts from the prior.
 
     Args:
         method: "auto", "exact", "importance", "annealed" or "quadrature".
@@ -57,7 +58,7 @@ def choose(model: LatentVariableModel, guide: Guide, method: str = "auto", k: in
     if method == "importance":
         return importance
     if method == "annealed":
-        return Annealed()
+        return Annealed(start="guide" if guide.has_density else "prior")
     if method == "quadrature":
         return Quadrature()
     if method not in METHODS:
@@ -68,6 +69,6 @@ def choose(model: LatentVariableModel, guide: Guide, method: str = "auto", k: in
         return Enumerated()
     if method == "exact":
         return Exact()
-    if k is None and integrable(model):
+    if k is None and guide.has_density and integrable(model):
         return Quadrature()
     return importance if guide.has_density else Unnormalised()

@@ -48,8 +48,8 @@ class Quadrature(Evaluator):
     .. math:: \log p(x) = \log \sum_j h\, p(x, z_j), \qquad z_j = m + S u_j
 
     A grid of equally spaced nodes u_j begins at the guide (at the prior, where the guide is not Gaussian) and takes its
-    centre m and its axes S from the posterior's own moments until they hold still; the rest of the prior is searched for
-    what lies outside of it. For smooth densities that fade at the grid's sides the equidistant rule converges
+    centre m and its axes S from the posterior's own moments until they hold still; the rest of the prior is searched
+    for what lies outside of it. For smooth densities that fade at the grid's sides the equidistant rule converges
     geometrically (Trefethen & Weideman, "The exponentially convergent trapezoidal rule", 2014), for several modes
     too. Nodes are doubled, for the data that need it, until the last doubling changed less than the tolerance; that
     change, the largest of all data, is the error. What no grid can see is a second mode far from the first and narrower
@@ -266,7 +266,7 @@ def _prior(model: LatentVariableModel, batch: Batch) -> _Box:
 
 
 def _gaussian(q: Distribution, b: int, prior: _Box) -> _Box:
-    """One standard deviation about a Gaussian guide's mean, and about the prior's where the guide is of another kind."""
+    """One standard deviation about a Gaussian guide's mean; about the prior's, where the guide is of another kind."""
     if isinstance(q, Independent) and isinstance(q.base_dist, Normal):
         return _Box(q.mean.expand(b, -1).double(), torch.diag_embed(q.base_dist.scale.expand(b, -1).double()))
     if isinstance(q, MultivariateNormal):

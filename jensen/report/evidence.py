@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ def _sandwich_table(facts: Facts) -> Table | None:
     rows = (
         ("stochastic upper bound", *_number(pair["upper"], errors[1])),
         (LOWER, *_number(pair["lower"], errors[0])),
-        ("gap", *_number(pair["gap"], float(np.hypot(*[x or 0.0 for x in errors])))),
+        ("gap", *_number(pair["gap"], math.hypot(*(x or 0.0 for x in errors)))),
     )
     head = ("on simulated data", "nats per datum", "± Monte Carlo")
     about = f"{pair['simulated_rows']} simulated rows. It certifies {pair['certifies']}."

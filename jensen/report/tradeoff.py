@@ -56,29 +56,22 @@ def _paint(axes: Axes, curve: Mapping[str, Any]) -> None:
         )
     wide = max(float(np.ptp(rate)), 0.1 * float(abs(rate).max()), 0.1)
     tall = max(float(np.ptp(distortion)), 0.02 * float(abs(distortion).max()), 0.1)
-    axes.set_xlim(min(0.0, float(rate.min())), float(rate.max()) + 0.3 * wide)
+    axes.set_xlim(min(0.0, float(rate.min())), float(rate.max()) + 0.4 * wide)
     axes.set_ylim(float(distortion.min()) - 0.15 * tall, float(distortion.max()) + 0.15 * tall)
     _diagonals(axes, rate + distortion)
     axes.set_xlabel("rate KL(q(z|x) || p(z)), nats per datum")
     axes.set_ylabel("distortion -E log p(x|z), nats per datum")
-    axes.set_title(f"{curve['data']}; {curve['prepared']}", loc="left")
+    axes.set_title(f"{curve['data']}; {curve['prepared']}\ndotted: equal rate + distortion = -ELBO", loc="left")
 
 
 def _diagonals(axes: Axes, sums: np.ndarray) -> None:
-    """Lines of equal rate + distortion = -ELBO: further down is better."""
-    low, high = axes.get_xlim()
+    """Lines of equal rate + distortion = -ELBO, named at their right ends: further down is better."""
+    (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     for value in np.unique(np.quantile(sums, [0.0, 0.5, 1.0]).round(2)):
         axes.plot([low, high], [value - low, value - high], color=SOFT, linewidth=1, linestyle=":", zorder=1)
-        bottom, top = axes.get_ylim()
-        y = value - low
-        x = low if bottom <= y <= top else value - top
-        if low <= x <= high:
-            axes.annotate(
-                f"-ELBO = {value:.2f}",
-                (x, value - x),
-                (4, -4),
-                textcoords="offset points",
-                color=SOFT,
-                va="top",
-                fontsize=11,
-            )
+        told, how = f"{value:.2f}", {"textcoords": "offset points", "color": SOFT, "fontsize": 11}
+        if bottom <= value - high <= top:
+            axes.annotate(told, (high, value - high), (5, 0), va="center", annotation_clip=False, **how)
+        elif low <= value - bottom <= high:
+            axes.annotate(told, (value - bottom, bottom), (4, 5), va="bottom", **how)
+    axes.set_ylim(bottom, top)

@@ -35,8 +35,9 @@ def test_it_is_repeated_to_the_bit(evaluated, jensen):
     assert found["identical"] == found["compared"] > 20
 
 
-def test_the_settings_of_annealing_are_repeated(run):
-    opened = load(run)
+def test_the_settings_of_annealing_are_repeated(data, jensen):
+    assert jensen("train", "real.npy", "--out", "run", "--epochs", "1", "--latent", "3", "--hidden", "8").code == 0
+    opened, run = load("run"), data / "run"
     settings = Settings(rows=4, temperatures=4, leaps=2, chains=3, simulated=4, refine=5)
     kept = opened.evaluate(settings=settings, seed=5)
     opened.keep(kept)
@@ -50,7 +51,7 @@ def test_the_settings_of_annealing_are_repeated(run):
     assert "log_px" not in names
 
 
-@pytest.mark.parametrize("method", ["annealed", "quadrature", "importance"])
+@pytest.mark.parametrize("method", ["quadrature", "importance"])
 def test_every_method_is_repeated(method, run, jensen):
     assert jensen("evaluate", "run", "--method", method, "-k", "5").code == 0
     assert jensen("verify", "run", "--tolerance", "0").code == 0
@@ -69,7 +70,7 @@ def test_another_seed_is_noticed(evaluated, jensen):
     altered(evaluated, lambda r: r.update(seed=4))
     answer = jensen("verify", "run")
     assert answer.code == 6
-    assert "elbo was" in answer.out
+    assert "log_px was" in answer.out
 
 
 def test_changed_weights_are_noticed(evaluated, jensen):

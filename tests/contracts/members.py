@@ -12,6 +12,7 @@ from jensen.model import LatentVariableModel
 from jensen.nets import MLP, Chain, ConvDecoder, ConvEncoder, Net, Standardize
 from jensen.objectives import Distortion, Elbo, ImportanceWeighted, Objective, Of, Ramp, Rate
 from jensen.randomness import drawing_from, stream
+from jensen.refine import Refined
 
 __all__ = ["ALL_CONDITIONALS", "ALL_ESTIMATORS", "ALL_FAMILIES", "ALL_GUIDES", "ALL_NETS", "ALL_OBJECTIVES", "MODELS"]
 
@@ -69,6 +70,7 @@ with drawing_from(stream(0, "members")):
         (Shared(Unconditional(Gaussian(2), learn=True)), ["linear", "network", "mixture prior"]),
         (Shared(Unconditional(Categorical(4), learn=True)), ["finite"]),
         (Deterministic(MLP(3, 2, (4,))), ["linear", "network"]),
+        (Refined(MODELS["linear"], Amortized(Given(MLP(3, 4, (4,)), Gaussian(2))), steps=4), ["linear", "network"]),
         (Exact(MODELS["linear"]), ["linear"]),
         (Exact(MODELS["finite"]), ["finite"]),
         (Exact(MODELS["no latent"]), ["no latent"]),

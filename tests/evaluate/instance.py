@@ -1,4 +1,4 @@
-"""The committed instance that evaluators are held to: probabilistic PCA, and a diagonal guide that is wrong on purpose."""
+"""The committed instance that evaluators are held to: probabilistic PCA, and a guide that is wrong on purpose."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def test_the_verdict(numbers, words):
     found = verdict(*numbers)
     assert found.verdict == words
     assert found.to_dict()["verdict"] == words
-    assert found.converged == words.startswith("tight")
+    assert found.converged == found.to_dict()["converged"] == words.startswith("tight")
 
 
 def test_a_sandwich_that_does_not_meet_is_not_converged():

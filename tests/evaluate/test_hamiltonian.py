@@ -102,7 +102,7 @@ def rejected(step: float) -> float:
 
 
 def test_the_energy_error_is_of_second_order():
-    """At equilibrium a share of trajectories proportional to the energy's error is rejected: halved steps, a quarter."""
+    """The share of rejected trajectories is proportional to the energy's error: halved steps, a quarter of it."""
     coarse, fine = rejected(0.6), rejected(0.3)
     assert 0.005 < fine < coarse
     assert 3 < coarse / fine < 5.5

@@ -74,7 +74,7 @@ def built(
 def images() -> jensen.Rows:
     """MNIST's test images, each pixel a coin thrown once with its grey value, from seed 0."""
     grey = read(Path(MNIST) / "t10k-images-idx3-ubyte.gz").x.reshape(-1, 784)
-    bits = np.random.RandomState(0).rand(*grey.shape) < grey / 255.0  # noqa: NPY002 (the stream of the published figures)
+    bits = np.random.default_rng(0).random(grey.shape) < grey / 255.0
     return jensen.Rows(torch.from_numpy(bits[:ROWS].astype(np.float32)))
 
 
@@ -96,7 +96,9 @@ def test_published_figures(file, images, capsys):
     how, (elbo, k, iwae) = CASES[file]
     found = jensen.Importance(k)(*built(file, *how), images)
     with capsys.disabled():
-        print(f"\n{file}: -ELBO {-float(found.elbo.mean()):.3f} ({elbo}), -IWAE-{k} {-found.mean:.3f} ({iwae})", end=" ")
+        print(
+            f"\n{file}: -ELBO {-float(found.elbo.mean()):.3f} ({elbo}), -IWAE-{k} {-found.mean:.3f} ({iwae})", end=" "
+        )
     fewer = 0.0 if len(images) == 10_000 else 3 * found.stderr
     assert -float(found.elbo.mean()) == pytest.approx(elbo, abs=0.2 + fewer)
     assert -found.mean == pytest.approx(iwae, abs=0.2 + fewer)

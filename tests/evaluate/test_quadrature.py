@@ -11,7 +11,7 @@ from torch import nn
 from jensen.batch import Batch, Rows
 from jensen.conditionals import Given, Unconditional
 from jensen.errors import CompositionError, UsageError
-from jensen.evaluate import Annealed, Exact, Importance, Kind, Quadrature, choose
+from jensen.evaluate import Annealed, Exact, Importance, Kind, Quadrature, Unnormalised, choose
 from jensen.families import Bernoulli, Categorical, Gaussian, Mixture
 from jensen.guides import Amortized, Deterministic, Guide, Shared
 from jensen.guides import Exact as ExactGuide
@@ -35,7 +35,9 @@ def brute(model: LatentVariableModel, batch: Batch, n: int, reach: float = 9.0) 
     line = torch.linspace(-reach, reach, n, dtype=torch.float64)
     z = line[:, None] if model.latent == 1 else torch.cartesian_prod(line, line)
     with torch.no_grad():
-        log_f = torch.cat([model.log_joint(batch, some[:, None].expand(-1, len(batch), -1)) for some in z.split(20_000)])
+        log_f = torch.cat(
+            [model.log_joint(batch, some[:, None].expand(-1, len(batch), -1)) for some in z.split(20_000)]
+        )
     return torch.logsumexp(log_f, 0) + model.latent * math.log(float(line[1] - line[0]))
 
 
@@ -207,7 +209,9 @@ def test_it_is_chosen_where_it_can_be():
     one, guide = curved_model(), amortized(3, Gaussian(1))
     assert choose(one, guide) == choose(one, guide, "quadrature") == Quadrature()
     assert choose(one, guide, "auto", 50) == Importance(50)
-    assert choose(one, guides(1, 3)["a point"]) == Quadrature()
+    assert choose(one, guides(1, 3)["a point"]) == Unnormalised()
+    assert choose(one, guides(1, 3)["a point"], "quadrature") == Quadrature()
+    assert choose(one, guides(1, 3)["a point"], "annealed") == Annealed(start="prior")
     assert choose(curved(3), amortized(6, Gaussian(3))) == Importance(5000)
     assert choose(linear_model(2, 4), amortized(4, Gaussian(2))) == Exact()
 

@@ -25,7 +25,7 @@ BY_GRADIENT = {
     "epochs": 30,
 }
 CASES = [
-    ("gaussian", {}, ["closed"]),
+    ("gaussian", {"standardize": "none"}, ["closed"]),
     ("ppca", {"latent": 2}, ["closed", "em"]),
     ("factor-analysis", {"latent": 1}, ["closed", "em"]),
     ("gmm", {"components": 2}, ["em"]),

@@ -1,0 +1,111 @@
+"""How good is it: every number that was measured is drawn once, told in words, and is in the JSON."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+import jensen
+from jensen.evaluate import Settings
+from jensen.report.evidence import evidence, verdict
+from jensen.report.facts import Facts, gather
+from tests.report.pages import page_of
+
+SETTINGS = Settings(rows=8, temperatures=6, leaps=2, chains=3, simulated=6, refine=10)
+
+
+@pytest.fixture(scope="module")
+def assessed(run, tmp_path_factory):
+    """The run, evaluated with annealing behind it."""
+    folder = shutil.copytree(run.path, tmp_path_factory.mktemp("assessed") / "run")
+    opened = jensen.load(folder)
+    opened.keep(opened.evaluate(settings=SETTINGS))
+    return opened
+
+
+@pytest.fixture(scope="module")
+def told(assessed, tmp_path_factory):
+    return page_of(assessed, tmp_path_factory.mktemp("page") / "page.html")
+
+
+@pytest.fixture(scope="module")
+def facts(assessed) -> Facts:
+    return gather(assessed, examples=True)
+
+
+def labels(found) -> list[str]:
+    return [p.get("aria-label") or "" for p in found.all("svg")]
+
+
+def test_everything_measured_is_on_the_page(told):
+    numbers = told.numbers["evaluation"]
+    chain, split = numbers["assessment"]["annealed"], numbers["assessment"]["gaps"]
+    assert f"Verdict: {numbers['assessment']['verdict']}." in told.said
+    assert split["advice"] in told.said
+    assert "log p(x) ≥, annealed" in told.said
+    assert "8 rows weighed to all, 6 temperatures" in told.said
+    assert "on simulated data" in told.said
+    assert any(f"annealing gives {chain['log_px']:.2f}" in label for label in labels(told))
+    assert any(label.startswith("What the ELBO loses: encoder") for label in labels(told))
+    assert any(label.startswith("k-hat: median") for label in labels(told))
+    assert any(label.startswith("Effective sample size: median") for label in labels(told))
+    assert any(label.startswith("The gap goes from") for label in labels(told))
+
+
+def test_the_headline_says_how_tight(told):
+    short = told.numbers["evaluation"]["assessment"]["verdict"].split(":")[0]
+    assert f"nats per datum, {short}; " in told.numbers["headline"]
+
+
+def test_every_number_is_in_the_json(told):
+    numbers = told.numbers
+    assert numbers["doctor"]["measures"]["score_train"]
+    assert [s["epoch"] for s in numbers["along"]["stages"]] == [1, 2]
+    assert numbers["along"]["n"] == 24
+    assert {"q05", "q25", "median", "q75", "q95", "max", "limit", "share_above"} == numbers["evaluation"][
+        "k_hat"
+    ].keys()
+
+
+def test_what_was_not_measured_is_left_out(page):
+    assert "how tight the bound is was not measured" in page.said
+    assert "on simulated data" not in page.said
+    assert not any("What the ELBO loses" in label for label in labels(page))
+    assert not any("annealing gives" in label for label in labels(page))
+
+
+def changed(facts: Facts, **assessment) -> Facts:
+    evaluation = dict(facts.evaluation)
+    evaluation["assessment"] = {**evaluation["assessment"], **assessment}
+    return replace(facts, evaluation=evaluation)
+
+
+def test_a_wide_sandwich_is_not_drawn(facts):
+    pair = {**facts.evaluation["assessment"]["sandwich"], "lower": -100.0}
+    narrow, wide = (changed(facts, sandwich={**pair, "upper": -100 + g, "gap": g}) for g in (0.5, 500.0))
+    drawn = [[b for p in evidence(f).panels for b in p.bodies if "On simulated data" in b] for f in (narrow, wide)]
+    assert [len(d) for d in drawn] == [1, 0]
+    assert "500" in str(evidence(wide).tables)
+
+
+def test_an_unconverged_answer_is_a_finding(facts):
+    from jensen.report.findings import findings
+
+    texts = {f.short for f in findings(changed(facts, converged=False, verdict="not converged: raise --budget"))}
+    assert "a bound of unknown tightness" in texts
+    assert "a bound of unknown tightness" not in {f.short for f in findings(changed(facts, converged=True))}
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "said"),
+    [
+        (None, "the data are not at hand"),
+        ({"log_px": None, "kind": "unnormalised"}, "no density"),
+        ({"log_px": -1.0, "kind": "exact"}, "log p(x) itself"),
+        ({"log_px": -1.0, "kind": "quadrature"}, "the number is a quadrature"),
+    ],
+)
+def test_verdicts(evaluation, said, facts):
+    assert said in verdict(replace(facts, evaluation=evaluation))
