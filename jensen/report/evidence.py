@@ -244,7 +244,7 @@ def _along(facts: Facts) -> Panel | None:
     )
     how = f"estimated with K = {facts.along.k}" if facts.along.k else "exact"
     caption = (
-        f"Along training, at {len(stages)} checkpoints, on {facts.along.data}; log p(x) {how}. The ELBO rises because "
+        f"Along training, with the weights of {len(stages)} moments, on {facts.along.data}; log p(x) {how}. The ELBO rises because "
         "log p(x) rises or because the gap closes: a gap that grows late says that the model has outrun its guide. "
         "Band: two standard errors over data."
     )
@@ -299,14 +299,14 @@ def _sandwich(facts: Facts) -> Panel | None:
 
     def paint(axes: Axes) -> None:
         axes.plot([pair["lower"], pair["upper"]], [0, 0], color=SOFT, linewidth=6, alpha=0.35)
-        for value, error, marker, name, side in (
-            (pair["lower"], low, ">", "lower", "right"),
-            (pair["upper"], high, "<", "upper", "left"),
+        for value, error, marker, name, height in (
+            (pair["lower"], low, ">", "lower", -0.6),
+            (pair["upper"], high, "<", "upper", 0.6),
         ):
             axes.errorbar(
                 value, 0, xerr=BAND * (error or 0.0), color=COLOURS[2], marker=marker, markersize=9, capsize=4
             )
-            axes.annotate(name, (value, 0.55), color=TEXTS[2], ha=side)
+            axes.annotate(name, (value, height), color=TEXTS[2], ha="center", va="center")
         middle, half = (pair["lower"] + pair["upper"]) / 2, abs(pair["gap"]) / 2 + BAND * max(low or 0.0, high or 0.0)
         axes.set(ylim=(-1, 1.2), yticks=[], xlim=(middle - 2 * max(half, 0.02), middle + 2 * max(half, 0.02)))
         axes.set_xlabel("log p(x) of simulated data, nats per datum")

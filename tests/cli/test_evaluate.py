@@ -41,13 +41,10 @@ def test_too_few_effective_points_are_said_to_be_unreliable(jensen, run):
     assert json.loads(jensen("evaluate", "run", "-k", 5, "--json").out)["stderr_mc_reliable"] is False
 
 
-def test_an_autoencoder_is_annealed_from_the_prior(jensen, data):
-    """It has no bound by itself, and a number where one is asked for by name."""
+def test_an_autoencoder_has_a_number_where_it_is_asked_for(jensen, data):
+    """Its guide forms no bound; the integral needs none."""
     assert jensen("train", "real.npy", "--recipe", "autoencoder", *TINY, "--out", "run").code == 0
     told = json.loads(jensen("evaluate", "run", "--json").out)
     assert (told["kind"], told["log_px"]) == ("unnormalised", None)
     told = json.loads(jensen("evaluate", "run", "--method", "quadrature", "--json").out)
     assert (told["kind"], told["elbo"]) == ("quadrature", None)
-    chain = json.loads(jensen("evaluate", "run", "--method", "annealed", "--json").out)
-    assert chain["kind"] == "stochastic lower bound"
-    assert abs(chain["log_px"] - told["log_px"]) < 0.1 + 4 * chain["stderr_mc"]

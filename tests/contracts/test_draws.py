@@ -48,7 +48,7 @@ def test_enough_combinations_fit():
     fitting = [type(p.values[0]).__name__ for p in draws()]
     assert fitting.count("Pathwise") == 2 * len(PAIRS)
     assert fitting.count("Enumerate") == 3
-    assert fitting.count("Quadrature") == 7
+    assert fitting.count("Quadrature") == 9
 
 
 @EVERY
