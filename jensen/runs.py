@@ -332,7 +332,7 @@ class Run:
         if last.get("event") != "stopped":
             return ("training has not ended, or was killed: these are the last weights that were written",)
         if last["reason"] in ("failed", "interrupted"):
-            return (f"training {last['reason']} in epoch {last['epoch']}: these are the last weights that were written",)
+            return (f"training {last['reason']} in epoch {last['epoch']}: these are the last weights written",)
         return ()
 
     def overlap(self, part: Part, data: Source | Part | None) -> tuple[str, ...]:

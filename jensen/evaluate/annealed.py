@@ -219,8 +219,22 @@ def sample(dist: torch.distributions.Distribution, n: int, generator: torch.Gene
 def _summary(log_w: Tensor, kind: Kind, k: int) -> Estimate:
     """The estimate from the log-weights [K, N] of all chains."""
     w = log_w.double().cpu()
-    found = summary(torch.logsumexp(w, 0) - math.log(k), torch.softmax(w, 0).square().sum(0), k)
-    return replace(found, kind=kind)
+    share = torch.softmax(w, 0)
+    found = summary(torch.logsumexp(w, 0) - math.log(k), share.square().sum(0), k)
+    return replace(found, kind=kind, variance_mc=_jackknife(share) if k > 1 else None)
+
+
+def _jackknife(share: Tensor) -> Tensor:
+    r"""Variance [N] of the log of a mean of K weights, from their shares [K, N]: what leaving each out would change.
+
+    .. math:: \frac{K-1}{K} \sum_i (\theta_i - \bar\theta)^2, \qquad \theta_i = \log(1 - \tilde w_i) + \text{constant}
+
+    With few chains the delta method is a fifth too small in standard error; this is not (Efron & Stein, "The jackknife
+    estimate of variance", 1981).
+    """
+    k = len(share)
+    without = torch.log1p(-share.clamp_max(1 - 1e-9))
+    return (without - without.mean(0)).square().sum(0) * ((k - 1) / k)
 
 
 @dataclass(frozen=True)

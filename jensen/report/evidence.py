@@ -244,8 +244,9 @@ def _along(facts: Facts) -> Panel | None:
     )
     how = f"estimated with K = {facts.along.k}" if facts.along.k else "exact"
     caption = (
-        f"Along training, with the weights of {len(stages)} moments, on {facts.along.data}; log p(x) {how}. The ELBO rises because "
-        "log p(x) rises or because the gap closes: a gap that grows late says that the model has outrun its guide. "
+        f"Along training, with the weights of {len(stages)} moments, on {facts.along.data}; log p(x) {how}. "
+        "The ELBO rises because log p(x) rises or because the gap closes: a gap that grows late says that the "
+        "model has outrun its guide. "
         "Band: two standard errors over data."
     )
     return Panel(bodies, caption)

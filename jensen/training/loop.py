@@ -23,6 +23,7 @@ from .averages import Average
 from .events import EpochEnded, Listener, Measures, Progressed, Started, Stopped
 from .optimizers import schedule_factor
 from .players import Player, check_players
+from .tally import Tally
 
 __all__ = ["Budget", "History", "Trainer"]
 
@@ -70,33 +71,6 @@ class History:
     epochs: list[EpochEnded] = field(default_factory=list)
     stopped: Stopped | None = None
     average: Average | None = None
-
-
-@dataclass
-class _Tally:
-    """Values of an epoch's data, kept on the device as they come: nothing waits for them until somebody looks."""
-
-    n: int = 0
-    has_rate: bool = True
-    sums: Tensor = field(default_factory=lambda: torch.zeros(4, dtype=torch.float64))
-    waiting: list[tuple[Tensor, ...]] = field(default_factory=list)
-
-    def add(self, value: Tensor, bound: Tensor | None, draw: Draw) -> None:
-        distortion = draw.distortion
-        parts = (value, distortion, distortion, distortion) if bound is None else (value, bound, draw.rate, distortion)
-        self.waiting.append(tuple(p.detach() for p in parts))
-        self.n += len(value)
-        self.has_rate = bound is not None
-
-    def measures(self, shift: float, weight: float) -> Measures:
-        """Averages so far, in the data's own units: `shift` nats more of log p(x | z), `weight` times in the objective."""
-        if self.waiting:
-            columns = torch.stack([torch.cat(column) for column in zip(*self.waiting, strict=True)])
-            self.sums += columns.cpu().double().sum(1)
-            self.waiting.clear()
-        objective, bound, rate, distortion = (self.sums / max(self.n, 1)).tolist()
-        objective, bound, distortion = objective + weight * shift, bound + shift, distortion - shift
-        return Measures(objective, bound if self.has_rate else None, rate if self.has_rate else None, distortion)
 
 
 @dataclass
@@ -243,10 +217,10 @@ class _Fit:
         settled = all(p.closed.settles for p in self.players if p.closed)
         return settled or objective - previous < self.budget.tolerance
 
-    def _epoch(self, epoch: int) -> tuple[_Tally | None, float]:
+    def _epoch(self, epoch: int) -> tuple[Tally | None, float]:
         """One pass over the data in a fresh order; None if it was interrupted."""
         device, seed = self.data.device, self.trainer.seed
-        tally = _Tally()
+        tally = Tally()
         noise = stream(seed, f"noise:{epoch}", device)
         started, rate = time.monotonic(), 0.0
         for player in self.players:
@@ -265,7 +239,7 @@ class _Fit:
             self._glance(epoch, tally, rate)
         return tally, rate
 
-    def _step(self, batch: Batch, noise: torch.Generator, tally: _Tally) -> None:
+    def _step(self, batch: Batch, noise: torch.Generator, tally: Tally) -> None:
         for ramp in self.ramps:
             ramp.advance(self.step)
         factor = schedule_factor(self.trainer.schedule, self.step / (self.steps_per_epoch * self.budget.epochs))
@@ -286,7 +260,7 @@ class _Fit:
         optimizer: torch.optim.Optimizer,
         batch: Batch,
         noise: torch.Generator,
-        tally: _Tally | None,
+        tally: Tally | None,
     ) -> None:
         """One optimiser step. The closure serves optimisers that look more than once (LBFGS); the first is tallied."""
         pending = [tally]
@@ -312,26 +286,26 @@ class _Fit:
         optimizer.step(closure)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
     @torch.no_grad()
-    def _measure(self, batch: Batch, noise: torch.Generator, tally: _Tally) -> None:
+    def _measure(self, batch: Batch, noise: torch.Generator, tally: Tally) -> None:
         player = self.lead
         draw = player.estimator.draw(self.model, self.guide, batch, noise)
         tally.add(player.objective(draw), self.trainer.bound_of(self.guide, player.objective, draw), draw)
 
-    def _measures(self, tally: _Tally) -> Measures:
+    def _measures(self, tally: Tally) -> Measures:
         return tally.measures(self.trainer.log_jacobian, likelihood_weight(self.lead.objective))
 
     def _validate(self) -> Measures | None:
         if not self.valid:
             return None
         noise = stream(self.trainer.seed, "validation", self.valid.device)
-        tally = _Tally()
+        tally = Tally()
         self.module.eval()
         for batch in self.valid.batches(VALIDATION_CHUNK, noise):
             self._measure(batch, noise, tally)
         self.module.train()
         return self._measures(tally)
 
-    def _end_epoch(self, epoch: int, tally: _Tally, rate: float) -> EpochEnded:
+    def _end_epoch(self, epoch: int, tally: Tally, rate: float) -> EpochEnded:
         train = self._measures(tally)
         self._check_finite(train)
         if self.average is None:
@@ -355,7 +329,7 @@ class _Fit:
         self._emit(ended)
         return ended
 
-    def _glance(self, epoch: int, tally: _Tally, rate: float) -> None:
+    def _glance(self, epoch: int, tally: Tally, rate: float) -> None:
         now = time.monotonic()
         if now - self.glanced < 0.25:
             return
