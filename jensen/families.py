@@ -10,14 +10,15 @@ import functools
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal, OneHotCategorical
-from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, softplus
+from torch.nn.functional import log_softmax, softplus
 
 from .distributions import DiscretizedLogistic as BinnedLogistic
 from .errors import CompositionError, UsageError
@@ -176,6 +177,31 @@ class Gaussian(Family):
         return _total(-0.5 * (residual.square() + LOG_2PI) - scale.log(), mask)
 
 
+class _BernoulliTerms(torch.autograd.Function):
+    """x l - log(1 + e^l), term by term: the sums of both apart would cancel, or overflow.
+
+    A saturated pixel's e^-|l| is so small that processors fall back to slow arithmetic (denormal numbers), here, in
+    every product with its gradient and in the optimiser's squares; log(1 + x) is slow for x below 1e-11 too. It is held
+    at e^-25, far below the rounding of single precision (at e^-80 in double, where exactness is asked for), and the
+    gradient at 1e-11 of the largest.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, x)
+        least = -80.0 if logits.dtype == torch.float64 else -25.0
+        rest = logits.abs().neg_().clamp_min_(least).exp_().log1p_()
+        return torch.addcmul(rest.add_(logits.clamp_min(0)).neg_(), x, logits)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
+        logits, x = ctx.saved_tensors
+        most = 80.0 if logits.dtype == torch.float64 else 25.0
+        slope = torch.sigmoid(logits.clamp(-most, most)).sub_(x).neg_().mul_(grad)
+        return slope, logits * grad if ctx.needs_input_grad[1] else None
+
+
 @part
 @dataclass(frozen=True)
 class Bernoulli(Family):
@@ -199,9 +225,8 @@ class Bernoulli(Family):
         return Independent(TorchBernoulli(logits=params, validate_args=False), 1, validate_args=False)
 
     def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        # term by term: the sums of x l and of log sigma(-l) apart would cancel, or overflow
         x, params = torch.broadcast_tensors(_filled(x, mask), params)
-        return _total(-binary_cross_entropy_with_logits(params, x, reduction="none"), mask)
+        return _total(_BernoulliTerms.apply(params, x), mask)  # pyright: ignore[reportArgumentType]
 
 
 @part

@@ -184,7 +184,15 @@ class _Job:
             keep_best=kept == "best",
         )
         self.made = _make(
-            self.recipe, found, steps, self.optimizer, self.reading, self.device, self.dtype, self.options
+            self.recipe,
+            found,
+            steps,
+            self.budget.epochs,
+            self.optimizer,
+            self.reading,
+            self.device,
+            self.dtype,
+            self.options,
         )
         self.trainer.check(self.made.players)
         self.module = modules(self.made.model, self.made.guide)
@@ -235,6 +243,7 @@ def _make(
     recipe: Recipe,
     found: Materials,
     steps: int,
+    epochs: int,
     optimizer: Optimizer,
     options: DataOptions,
     device: torch.device,
@@ -248,7 +257,9 @@ def _make(
     if schema.kind == "real" and not found.preparation.dequantize:
         constant = len(constant_columns(found.data.x[found.split.train]))
     with drawing_from(stream(options.seed, "init")):
-        setting = Setting(schema, mean, scale, found.train, steps, optimizer, constant, options.floor, options.seed)
+        setting = Setting(
+            schema, mean, scale, found.train, steps, optimizer, epochs, constant, options.floor, options.seed
+        )
         made = recipe(setting, **chosen)
     made.model.to(device, dtype)
     made.guide.to(device, dtype)

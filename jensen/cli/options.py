@@ -138,6 +138,8 @@ def recipe_help() -> str:
 
 def _default(parameter: inspect.Parameter) -> str:
     value = parameter.default
+    if value is None:
+        return "(a tenth of the epochs)" if parameter.name == "warmup" else "(none)"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..batch import Batch, Rows
+from ..batch import Rows
 from ..errors import JensenError, NotNormalised, NotReparameterizable
+from ..families import Gaussian
 from ..guides import Amortized, Guide
 from ..model import LatentVariableModel
 from ..randomness import stream
@@ -35,7 +36,7 @@ class Settings:
         rows: how many rows are annealed.
         temperatures, leaps, chains: of the annealing; a second one with half the temperatures tells its convergence.
         simulated: rows of the sandwich.
-        refine: steps per datum of the gaps; 0 where the guide is not amortised, or has no pathwise gradient.
+        refine: steps per datum of the gaps; 0 where the guide is not an amortised Gaussian.
     """
 
     rows: int
@@ -214,13 +215,16 @@ def plan(model: LatentVariableModel, guide: Guide, data: Rows, seconds: float, s
     for n in (rows, max(rows // 2, LEAST_ROWS), LEAST_ROWS):
         fitting = [t for t in LADDER if cost(t, n) <= 0.8 * seconds]
         if fitting and (fitting[-1] >= 100 or n == LEAST_ROWS):
-            return Settings(min(n, len(data)), min(fitting[-1], 400), refine=300 if _refinable(guide, batch) else 0)
+            return Settings(min(n, len(data)), min(fitting[-1], 400), refine=300 if _refinable(guide) else 0)
     return None
 
 
-def _refinable(guide: Guide, batch: Batch) -> bool:
+def _refinable(guide: Guide) -> bool:
     """Whether each datum can have a member of the guide's family of its own, found by gradient steps."""
-    return isinstance(guide, Amortized) and not guide.conditional.family.shared and guide(batch).has_rsample
+    if not isinstance(guide, Amortized):
+        return False
+    family = guide.conditional.family
+    return isinstance(family, Gaussian) and not family.shared
 
 
 def assess(

@@ -43,8 +43,8 @@ class Estimate:
         elbo, rate, distortion: [N] each, the parts of the bound at K = 1 (None where they mean nothing).
         k: points per datum; None where it means nothing.
         ess: [N] effective sample size, 1 / sum of squared normalised weights, of the K points.
-        variance_mc: [N] Monte Carlo variance of each datum's estimate (delta method); None for exact kinds, and of a
-            single point.
+        variance_mc: [N] Monte Carlo variance of each datum's estimate (delta method, or jackknife); None for exact
+            kinds, and of a single point.
         k_hat: [N] the Pareto shape of the weights' tail.
         curve: (k, mean, Monte Carlo standard error or None) of the bounds with fewer points, from the same weights.
         error: the largest change by the last doubling of nodes, for quadrature.

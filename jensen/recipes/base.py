@@ -33,6 +33,7 @@ class Setting:
         mean, scale: [D] of the training rows as the model sees them (expected over a dynamic binarisation).
         rows: the training rows.
         steps_per_epoch: optimiser steps per pass.
+        epochs: passes to come.
         optimizer: for the players.
         constant: how many columns are constant.
         floor: the user's floor for learned scales; None where none was given.
@@ -45,6 +46,7 @@ class Setting:
     rows: Rows
     steps_per_epoch: int
     optimizer: Optimizer
+    epochs: int = 0
     constant: int = 0
     floor: float | None = None
     seed: int = 0
@@ -162,7 +164,7 @@ class Recipe:
             if options[name] < 1:
                 raise UsageError(f"--{name} {options[name]} cannot work", f"Give --{name} a number of at least 1.")
         for name in {"warmup", "beta"} & set(options):
-            if not 0 <= options[name] < float("inf"):
+            if options[name] is not None and not 0 <= options[name] < float("inf"):
                 raise UsageError(f"--{name} {options[name]} cannot work", f"Give --{name} a number of at least 0.")
         if any(h < 1 for h in options.get("hidden", ())):
             raise UsageError(
