@@ -245,6 +245,8 @@ class Run:
             watch: told the fraction that is done.
         """
         evaluator = choose(self.model, self.guide, method, k)
+        if budget < 0:
+            raise UsageError(f"--budget {budget:g} cannot work", "Give seconds, or 0 for no annealing.")
         part = self.chosen(data, seed)
         notes = (*self.unfinished, *part.notes, *self.overlap(part, data))
         found = evaluator(self.model, self.guide, part.rows, seed, watch)
@@ -255,6 +257,8 @@ class Run:
                 assessed = assess(*job, settings, seed, watch)
             elif budget > 0:
                 assessed = assess_within(*job, budget, seed, watch)
+                if assessed is None:
+                    notes = (*notes, "how tight the bound is was not measured: raise --budget")
         if found.nats is not None and torch.isnan(found.nats).any():
             bad = int(torch.isnan(found.nats).nonzero()[0])
             raise NumericalError(f"log p(x) of row {bad} is not a number", "Look at that row, and at jensen doctor.")

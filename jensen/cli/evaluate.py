@@ -67,7 +67,8 @@ def _lines(found: Evaluation) -> list[str]:
         lines.append(f"distortion {numbers['distortion']:.2f} nats per datum")
     if found.bits_per_dim is not None:
         error = None if found.estimate.stderr is None else found.estimate.stderr / found.bits_scale
-        lines.append(f"{format_nats(found.bits_per_dim, error)} bits per dimension")
+        sign = "<= " if "lower bound" in found.estimate.kind else ""
+        lines.append(f"{sign}{format_nats(found.bits_per_dim, error)} bits per dimension")
     if found.assessment is not None:
         lines += _assessed(found.assessment)
     return [*lines, f"next: jensen report {found.run}"]

@@ -90,13 +90,16 @@ class Assessment:
     @property
     def loss(self) -> float:
         """Nats that the importance-weighted bound may lie below log p(x): what annealing added and would still add."""
-        return max(self.correction, 0.0) + max(self.unfinished, 0.0) + 2 * self.correction_stderr
+        open_on_simulated = max(self.sandwich_gap or 0.0, 0.0)
+        return abs(self.correction) + max(abs(self.unfinished), open_on_simulated) + 2 * self.correction_stderr
 
     @property
     def converged(self) -> bool:
-        """Whether doubling the temperatures changed nothing that matters: 0.1 nats, or its noise."""
+        """Whether doubling the temperatures changed nothing that matters, annealing is not the worse bound of the two,
+        and little is open on simulated data."""
         gap = self.sandwich_gap
-        return abs(self.unfinished) <= max(0.1, 2 * self.correction_stderr) and (gap is None or gap <= 1.0)
+        still = abs(self.unfinished) <= 0.1 and self.correction >= -max(0.1, 2 * self.correction_stderr)
+        return still and (gap is None or gap <= 1.0)
 
     @property
     def sandwich_gap(self) -> float | None:
@@ -114,9 +117,9 @@ class Assessment:
             return f"not converged: on simulated data annealing leaves {gap:.2g} nats open; raise --budget"
         if not self.converged:
             return f"not converged: annealing still moved by {self.unfinished:.2g} nats; raise --budget"
-        return f"tight to {self.loss:.2g} nats" + (
-            "" if self.loss < 0.5 else ": raise -k, or report the annealed bound"
-        )
+        if self.loss >= 0.5:
+            return f"loose by up to {self.loss:.1f} nats: report the annealed bound"
+        return f"tight to {self.loss:.2g} nats"
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, as JSON takes it."""
@@ -251,7 +254,8 @@ def assess(
     if fine.nats is None or coarse.nats is None or fine.variance_mc is None or importance.variance_mc is None:
         raise JensenError("annealing gave no number", "Report this.")
     gain = fine.nats - importance.nats[index].double()
-    noise = fine.variance_mc + importance.variance_mc[index].double()
+    # the importance-weighted values of these rows are given numbers: only the annealed ones are uncertain
+    noise = fine.variance_mc
     sandwich = None
     if settings.simulated:
         sandwich = Sandwich(chain, settings.simulated)(model, guide, seed, data.device)
@@ -298,6 +302,7 @@ def assess_within(
     while True:
         found = assess(model, guide, data, importance, settings, seed, watch)
         spent = time.monotonic() - began
-        if abs(found.unfinished) <= 0.05 or spent + 2.2 * found.seconds > seconds or settings.temperatures >= 3200:
+        still = found.converged and abs(found.unfinished) <= 0.05
+        if still or spent + 2.2 * found.seconds > seconds or settings.temperatures >= 3200:
             return found
         settings = replace(settings, temperatures=2 * settings.temperatures)

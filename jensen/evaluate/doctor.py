@@ -36,7 +36,7 @@ def bound(patient: Patient) -> Outcome | str:
     if beta is None or not patient.scored or patient.model.latent == 0 or patient.guide.is_exact:
         return "training had no rate to weigh"
     measures = {"beta": beta}
-    if abs(beta - 1) <= 1e-6:
+    if abs(beta - 1) <= 0.01:
         return Outcome(measures=measures)
     if beta > 1:
         what = f"the rate weighed {beta:g} when the weights were kept: still a lower bound, but a looser one"
