@@ -90,7 +90,7 @@ def parse_value(name: str, text: str, hint: Any) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         inner = [a for a in arguments if a is not type(None)]
-        return None if text == "none" and len(inner) < len(arguments) else parse_value(name, text, inner[0])
+        return None if text.lower() == "none" and len(inner) < len(arguments) else parse_value(name, text, inner[0])
     if origin in (tuple, list, collections.abc.Sequence):
         return tuple(parse_value(name, part, arguments[0]) for part in text.split(",")) if text else ()
     if origin is Literal:

@@ -115,6 +115,8 @@ class Assessment:
         gap = self.sandwich_gap
         if gap is not None and gap > 1.0:
             return f"not converged: on simulated data annealing leaves {gap:.2g} nats open; raise --budget"
+        if abs(self.unfinished) <= 0.1 and not self.converged:
+            return f"not converged: annealing ends {-self.correction:.2g} nats below importance; raise --budget"
         if not self.converged:
             return f"not converged: annealing still moved by {self.unfinished:.2g} nats; raise --budget"
         if self.loss >= 0.5:
