@@ -11,7 +11,7 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("MPLBACKEND", "Agg")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, for busy machines
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does, for busy machines
 
 PACKAGE = Path(__file__).resolve().parent.parent / "jensen"
 

@@ -38,8 +38,10 @@ Commands:
 Start: jensen train digits --out runs/digits"""
 
 
-# threads that wait for one another in a spin lose twenty times the speed on a machine that does something else as well
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# threads that spin for long while they wait for one another lose most of their speed on a machine that does something
+# else as well; a short spin costs little on one that does not
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
