@@ -11,7 +11,6 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("MPLBACKEND", "Agg")
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does, for busy machines
 
 PACKAGE = Path(__file__).resolve().parent.parent / "jensen"
 

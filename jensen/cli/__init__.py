@@ -38,12 +38,6 @@ Commands:
 Start: jensen train digits --out runs/digits"""
 
 
-# threads that spin for long while they wait for one another lose most of their speed on a machine that does something
-# else as well; a short spin costs little on one that does not
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command, and return its exit code; no exception leaves, and no traceback is shown unless asked for.
 
