@@ -14,7 +14,7 @@ RUN := runs/digits
 
 demo: $(INSTALLED)  ## train, evaluate and report on the digits that come with scikit-learn
 	$(BIN)/jensen train digits --out $(RUN) --force
-	$(BIN)/jensen evaluate $(RUN)
+	$(BIN)/jensen evaluate $(RUN) --budget 30
 	$(BIN)/jensen report $(RUN)
 	@echo "The report: $(CURDIR)/$(RUN)/report.html"
 
