@@ -37,11 +37,12 @@ ENVIRONMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
 
 @dataclass(frozen=True)
 class Contestant:
-    """One row of the table: an environment, a script in rivals/, and its arguments."""
+    """One row of the table: an environment, its arguments, and a script in rivals/ (the environment's own)."""
 
     name: str
     environment: str
     arguments: tuple[str, ...] = ()
+    script: str | None = None
 
 
 BASELINE = "pythae"
@@ -52,6 +53,7 @@ CONTESTANTS = (
     Contestant("torch by hand, medium", "torch", ("--precision", "fast")),
     Contestant("pythae", "pythae"),
     Contestant("numpyro", "numpyro"),
+    Contestant("the products alone, float32", "torch", script="products"),
 )
 
 
@@ -126,7 +128,7 @@ def measure(contestant: Contestant, python: Path, plan: Plan) -> dict[str, Any]:
     """
     numbers = {k: v for k, v in asdict(plan).items() if k != "precision"}
     arguments = [text for k, v in numbers.items() for text in (f"--{k}", str(v))]
-    script = RIVALS / f"with_{contestant.environment}.py"
+    script = RIVALS / f"with_{contestant.script or contestant.environment}.py"
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "OMP_", "MKL_", "KMP_", "XLA_"))}
     limits = {name: str(plan.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     with tempfile.TemporaryDirectory() as folder:

@@ -13,6 +13,7 @@ from .errors import CompositionError
 from .families import BOUND, FLOOR, Family, Gaussian, positive
 from .nets import Net
 from .parts import part
+from .precision import applied
 
 __all__ = ["Conditional", "Given", "Linear", "Table", "Unconditional"]
 
@@ -62,7 +63,7 @@ class Given(Conditional):
         self.free = nn.Parameter(torch.zeros(family.shared)) if family.shared else None
 
     def params(self, c: Tensor | None = None) -> Tensor:
-        out = self.net(c)
+        out = applied(self.net, c)
         return out if self.free is None else torch.cat([out, self.free.expand(*out.shape[:-1], -1)], -1)
 
     @property

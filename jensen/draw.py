@@ -17,8 +17,10 @@ With a log-measure :math:`l` for which :math:`\sum_k e^{l_k} = 1`, and
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,22 +34,36 @@ from .shapes import Groups, Latents, PerDatum, Points
 __all__ = ["Draw", "closed_rate", "place", "weigh"]
 
 
+def _kept(f: Callable[[Any], Tensor]) -> cached_property[Tensor]:
+    """A property that is computed once, when first asked for, with gradients if the draw was made with them."""
+
+    def compute(draw: Draw) -> Tensor:
+        with torch.set_grad_enabled(draw.differentiable):
+            return f(draw)
+
+    compute.__doc__ = f.__doc__
+    return cached_property(compute)
+
+
 @dataclass(frozen=True)
 class Draw:
     """K weighted points for each of B data.
+
+    What an objective does not read is not computed: a closed-form rate needs neither the prior's nor the guide's density
+    at the points. A draw is therefore to be read before the parameters change.
 
     Attributes:
         batch: the data.
         z: [K, B, Z] the points.
         noise: what the points were made from, [K, B, Z] standard normal, where they were made so.
         guide: q(z | x), as a distribution.
-        model: the model at whose parameters the densities were taken.
+        model: the model at whose parameters the densities are taken.
         likelihood_params: [K, B, P] parameters of p(x | z).
         log_lik: [K, B] log p(x | z).
-        log_prior: [K, B, G] log p(z), by group.
-        log_guide: [K, B, G] log q(z | x), by group.
-        log_measure: [K, B], the l above.
-        log_offset: [K, B], l - log q(z | x); exactly zero for an enumeration, also where q is zero.
+        measure: [K, B] or [], the l above, where it is not the guide itself.
+        enumerated: z runs over all states, and the measure is the guide itself.
+        mass: q is a point mass, whose log-density is not formed (it is recorded as 0).
+        differentiable: whether gradients were being recorded.
     """
 
     batch: Batch
@@ -57,10 +73,35 @@ class Draw:
     model: LatentVariableModel
     likelihood_params: Tensor
     log_lik: Points
-    log_prior: Groups
-    log_guide: Groups
-    log_measure: Points
-    log_offset: Points
+    measure: Tensor | None
+    enumerated: bool
+    mass: bool
+    differentiable: bool
+
+    @_kept
+    def log_prior(self) -> Groups:
+        """log p(z) [K, B, G], by group."""
+        return self.model.prior.log_prob(self.z, self.batch.context).expand_as(self.log_lik)[..., None]
+
+    @_kept
+    def log_guide(self) -> Groups:
+        """log q(z | x) [K, B, G], by group."""
+        return (torch.zeros_like(self.log_lik) if self.mass else self.guide.log_prob(self.z))[..., None]
+
+    @_kept
+    def log_measure(self) -> Points:
+        """l [K, B]."""
+        if self.enumerated:
+            return self.log_guide.sum(-1)
+        measure = self.log_lik.new_full((), -math.log(len(self.z))) if self.measure is None else self.measure
+        return measure.expand_as(self.log_lik)
+
+    @_kept
+    def log_offset(self) -> Points:
+        """l - log q(z | x) [K, B]; exactly zero for an enumeration, also where q is zero."""
+        if self.enumerated:
+            return torch.zeros_like(self.log_lik)
+        return self.log_measure - self.log_guide.sum(-1)
 
     @cached_property
     def likelihood(self) -> Distribution:
@@ -77,12 +118,12 @@ class Draw:
         """log w [K, B]."""
         return self.log_lik + (self.log_prior - self.log_guide).sum(-1)
 
-    @cached_property
+    @_kept
     def distortion(self) -> PerDatum:
         """-E_q[log p(x | z)] [B]."""
         return -self.mean(self.log_lik)
 
-    @cached_property
+    @_kept
     def rate(self) -> PerDatum:
         """KL(q(z | x) || p(z)) [B]: in closed form where torch knows the pair, else by the draw's points."""
         exact = closed_rate(self.guide, self.prior, len(self.batch))
@@ -96,7 +137,7 @@ class Draw:
         kept = torch.where(counts, f, torch.zeros_like(f))
         return (torch.where(counts, self.log_measure, 0.0).exp() * counts * kept).sum(0)
 
-    @property
+    @_kept
     def log_evidence(self) -> PerDatum:
         """log sum_k exp(l_k) w_k [B]; the guide cancels before it is exponentiated."""
         return torch.logsumexp(self.log_lik + self.log_prior.sum(-1) + self.log_offset, 0)
@@ -138,24 +179,15 @@ def weigh(
     enumerated: bool = False,
     mass: bool = False,
 ) -> Draw:
-    """The draw of these points: every density is evaluated here, and nowhere else.
+    """The draw of these points: every density of an objective is evaluated by it, and nowhere else.
 
     Args:
         guide: q(z | x), batch shape [B].
         z: [K, B, Z].
         log_measure: [K, B]; None means Monte Carlo, -log K.
         enumerated: z runs over all states, and the measure is the guide itself.
-        mass: q is a point mass, whose log-density is not formed (it is recorded as 0).
+        mass: q is a point mass, whose log-density is not formed.
     """
-    k, b = z.shape[:2]
     params = model.likelihood.params(z)
-    log_lik = model.likelihood.family.log_prob(params, batch.x, batch.mask).expand(k, b)
-    log_prior = model.prior.log_prob(z, batch.context).expand(k, b)
-    log_guide = torch.zeros_like(log_prior) if mass else guide.log_prob(z)
-    if enumerated:
-        log_measure, log_offset = log_guide, torch.zeros_like(log_guide)
-    else:
-        log_measure = log_lik.new_full((), -math.log(k)).expand(k, b) if log_measure is None else log_measure
-        log_offset = log_measure - log_guide
-    groups = log_prior[..., None], log_guide[..., None]
-    return Draw(batch, z, noise, guide, model, params, log_lik, *groups, log_measure, log_offset)
+    log_lik = model.likelihood.family.log_prob(params, batch.x, batch.mask).expand(z.shape[:2])
+    return Draw(batch, z, noise, guide, model, params, log_lik, log_measure, enumerated, mass, torch.is_grad_enabled())

@@ -181,25 +181,26 @@ class _BernoulliTerms(torch.autograd.Function):
     """x l - log(1 + e^l), term by term: the sums of both apart would cancel, or overflow.
 
     A saturated pixel's e^-|l| is so small that processors fall back to slow arithmetic (denormal numbers), here, in
-    every product with its gradient and in the optimiser's squares; log(1 + x) is slow for x below 1e-11 too. It is held
-    at e^-25, far below the rounding of single precision (at e^-80 in double, where exactness is asked for), and the
-    gradient at 1e-11 of the largest.
+    every product with its gradient and in the optimiser's squares; log(1 + x) is slow for x below 1e-11 too. So l is
+    held above -25 in the logarithm, far below the rounding of single precision (-80 in double, where exactness is asked
+    for), and the gradient at 1e-11 of the largest. Above 40 that logarithm is l to the last digit.
     """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
         ctx.save_for_backward(logits, x)
-        least = -80.0 if logits.dtype == torch.float64 else -25.0
-        rest = logits.abs().neg_().clamp_min_(least).exp_().log1p_()
-        return torch.addcmul(rest.add_(logits.clamp_min(0)).neg_(), x, logits)
+        # beyond the threshold, log(1 + e^l) is l to the last digit
+        most = 80.0 if logits.dtype == torch.float64 else 25.0
+        return torch.addcmul(softplus(logits.clamp_min(-most), threshold=40).neg_(), x, logits)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
         logits, x = ctx.saved_tensors
         most = 80.0 if logits.dtype == torch.float64 else 25.0
-        slope = torch.sigmoid(logits.clamp(-most, most)).sub_(x).neg_().mul_(grad)
-        return slope, logits * grad if ctx.needs_input_grad[1] else None
+        slope = logits.clamp(-most, most).sigmoid_()
+        torch.sub(x, slope, out=slope)
+        return slope.mul_(grad), logits * grad if ctx.needs_input_grad[1] else None
 
 
 @part

@@ -75,6 +75,12 @@ class Objective(ABC):
     __mul__ = __rmul__
 
 
+def _weighted(weight: float | Ramp, value: Tensor) -> Tensor:
+    if isinstance(weight, Ramp):
+        return weight.value.to(value) * value
+    return value if weight == 1 else -value if weight == -1 else weight * value
+
+
 def _number(weight: float | Ramp) -> float:
     if isinstance(weight, Ramp):
         raise UsageError("a ramp cannot be multiplied by another ramp", "Fold them into one Ramp.")
@@ -137,10 +143,8 @@ class Sum(Objective):
         return self.weighted
 
     def __call__(self, draw: Draw) -> Tensor:
-        total = torch.zeros_like(draw.log_lik[0])
-        for weight, term in self.terms:
-            total = total + (weight.value.to(total) if isinstance(weight, Ramp) else weight) * term(draw)
-        return total
+        parts = [_weighted(weight, term(draw)) for weight, term in self.terms]
+        return sum(parts[1:], parts[0]) if parts else torch.zeros_like(draw.log_lik[0])
 
     def __str__(self) -> str:
         words = ""

@@ -5,28 +5,52 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal
 
 import torch
+from torch import Tensor, nn
 
-__all__ = ["MatmulPrecision", "fast_products_are_accurate", "matmul_precision", "resolve_precision"]
+__all__ = [
+    "MatmulPrecision",
+    "ResolvedPrecision",
+    "applied",
+    "fast_products_are_accurate",
+    "matmul_precision",
+    "resolve_precision",
+]
 
 MatmulPrecision = Literal["auto", "float32", "fast"]
+ResolvedPrecision = Literal["float32", "fast", "bfloat16"]
+
+_LAYERS_IN_BFLOAT16: ContextVar[bool] = ContextVar("whether networks run in bfloat16", default=False)
 
 
 @contextmanager
-def matmul_precision(mode: Literal["float32", "fast"]) -> Iterator[None]:
-    """Within the scope, float32 products are exact to float32 ("float32") or as fast as the machine has them ("fast").
+def matmul_precision(mode: ResolvedPrecision) -> Iterator[None]:
+    """Within the scope, float32 products are exact to float32 ("float32"), as fast as the machine has them ("fast"), or
+    exact but for the layers of networks, which run in bfloat16 ("bfloat16").
 
     "fast" is torch's "medium": on some machines the same accuracy by another library, on others bfloat16 products
     summed in float32.
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium" if mode == "fast" else "highest")
+    token = _LAYERS_IN_BFLOAT16.set(mode == "bfloat16")
     try:
         yield
     finally:
+        _LAYERS_IN_BFLOAT16.reset(token)
         torch.set_float32_matmul_precision(before)
+
+
+def applied(net: nn.Module, x: Tensor | None) -> Tensor:
+    """net(x) in the precision of the scope; densities are computed from it in that of x, whatever the layers ran in."""
+    if x is None or x.dtype != torch.float32 or not _LAYERS_IN_BFLOAT16.get():
+        return net(x)
+    with torch.autocast(x.device.type, torch.bfloat16):
+        out = net(x)
+    return out.to(x.dtype)
 
 
 @functools.cache
@@ -42,8 +66,19 @@ def fast_products_are_accurate(device: str = "cpu") -> bool:
     return error["fast"] <= 4 * error["float32"]
 
 
-def resolve_precision(mode: MatmulPrecision, device: torch.device | str) -> Literal["float32", "fast"]:
-    """What "auto" means here: "fast" where that costs no accuracy, else "float32"."""
+def resolve_precision(mode: MatmulPrecision, device: torch.device | str) -> ResolvedPrecision:
+    """What a choice means here: "auto" is "fast" where that costs no accuracy, else "float32"; "fast" is "bfloat16" on
+    processors with instructions for it, which torch's own "medium" does not always use.
+    """
     if mode == "auto":
         return "fast" if fast_products_are_accurate(str(device)) else "float32"
+    if mode == "fast" and torch.device(device).type == "cpu" and _multiplies_bfloat16():
+        return "bfloat16"
     return mode
+
+
+@functools.cache
+def _multiplies_bfloat16() -> bool:
+    """Whether this processor has such instructions, as far as torch can tell (from 2.10 on)."""
+    told = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(told.get("avx512_bf16") or told.get("amx_bf16"))

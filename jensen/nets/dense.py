@@ -101,7 +101,7 @@ class Standardize(Net):
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        return ((x - self.mean) / self.scale).clamp(-LARGEST, LARGEST)
+        return (x - self.mean).div_(self.scale).clamp_(-LARGEST, LARGEST)
 
     @property
     def phrase(self) -> str:

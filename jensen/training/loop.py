@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from ..errors import CompositionError, DataError, NumericalError, UsageError
 from ..guides import Guide
 from ..model import LatentVariableModel
 from ..objectives import Objective, Ramp, TermKind, likelihood_weight, rate_weight
-from ..precision import matmul_precision
+from ..precision import ResolvedPrecision, matmul_precision, resolve_precision
 from ..randomness import stream
 from .averages import Average
 from .events import EpochEnded, Listener, Measures, Progressed, Started, Stopped
@@ -83,7 +82,7 @@ class Trainer:
         clip: largest norm of a player's gradient; None leaves it.
         average: decay of averaged weights; None keeps none.
         keep_best: leave the model with the weights of the best validation bound, where there are validation rows.
-        precision: of float32 matrix products.
+        precision: of float32 matrix products in training; validation is accurate whatever it is.
         log_jacobian: nats that turn the model's log-density into that of the data's own units, in which events speak.
         listeners: called with every event.
         should_stop: asked between steps; True ends training with reason "interrupted".
@@ -94,7 +93,7 @@ class Trainer:
     clip: float | None = None
     average: float | None = None
     keep_best: bool = False
-    precision: Literal["float32", "fast"] = "float32"
+    precision: ResolvedPrecision = "float32"
     log_jacobian: float = 0.0
     listeners: Sequence[Listener] = ()
     should_stop: Callable[[], bool] = lambda: False
@@ -300,8 +299,9 @@ class _Fit:
         noise = stream(self.trainer.seed, "validation", self.valid.device)
         tally = Tally()
         self.module.eval()
-        for batch in self.valid.batches(VALIDATION_CHUNK, noise):
-            self._measure(batch, noise, tally)
+        with matmul_precision(resolve_precision("auto", self.valid.device)):
+            for batch in self.valid.batches(VALIDATION_CHUNK, noise):
+                self._measure(batch, noise, tally)
         self.module.train()
         return self._measures(tally)
 
