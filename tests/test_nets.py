@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from jensen.errors import UsageError
-from jensen.nets import MLP, Chain, ConvDecoder, ConvEncoder, Standardize
+from jensen.nets import MLP, Chain, ConvDecoder, ConvEncoder, ResidualMLP, Standardize
 from jensen.parts import build, spec_of
 from jensen.randomness import stream
 from tests.contracts.members import ALL_NETS
@@ -125,3 +125,27 @@ def test_a_chain_runs_from_first_to_last():
     first, second = nn.Linear(2, 3), nn.Linear(3, 1)
     x = torch.randn(4, 2, generator=stream(0, "x"))
     assert torch.equal(Chain([first, second])(x), second(first(x)))
+
+
+def test_residual_blocks_are_the_identity_at_first_and_learn():
+    """With blocks or without, the same function of the same stem and head; every block gets a gradient."""
+    x = torch.randn(4, 3, generator=stream(0, "x"))
+    net = ResidualMLP(3, 2, width=5, blocks=2)
+    torch.testing.assert_close(net(x), net.head(net.activation(net.stem(x))))
+    images = torch.randn(4, 30, generator=stream(1, "x"))
+    for image in (ConvEncoder((5, 6, 1), 3, width=4, blocks=2), ConvDecoder(30, (5, 6, 1), width=4, blocks=2)):
+        plain = type(image)(**{**image._made_with, "blocks": 0})
+        shared = {k: v for k, v in image.state_dict().items() if k in plain.state_dict()}
+        if isinstance(image, ConvDecoder):
+            plain.load_state_dict(shared)
+            torch.testing.assert_close(image(images), plain(images))
+        image(images).square().sum().backward()
+        assert all(p.grad is not None for p in image.parameters())
+    net(x).square().sum().backward()
+    assert all(bool(layer.weight.grad.abs().sum() > 0) for layer in net.second)
+
+
+@pytest.mark.parametrize("make", [lambda: ResidualMLP(3, 2, blocks=-1), lambda: ConvEncoder((4, 4, 1), 2, blocks=-1)])
+def test_a_negative_number_of_blocks_is_refused(make):
+    with pytest.raises(UsageError, match="-1 blocks"):
+        make()

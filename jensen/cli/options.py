@@ -7,7 +7,7 @@ import difflib
 import inspect
 import types
 from dataclasses import fields
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 from ..errors import CorruptRunError, UsageError
 from ..recipes import RECIPES, Recipe, option_names
@@ -59,7 +59,7 @@ def parse_options(recipe: Recipe, given: dict[str, str]) -> dict[str, Any]:
     Raises:
         UsageError: the recipe has no such option, or the value cannot be one of it.
     """
-    hints, found = get_type_hints(recipe.make), {}
+    hints, found = recipe.hints, {}
     for name, text in given.items():
         key = name.replace("-", "_")
         if key not in recipe.options:
@@ -144,5 +144,5 @@ def _default(parameter: inspect.Parameter) -> str:
 
 
 def _choices(recipe: Recipe, name: str) -> str:
-    hint = get_type_hints(recipe.make)[name]
+    hint = recipe.hints[name]
     return f"  ({', '.join(get_args(hint))})" if get_origin(hint) is Literal else ""

@@ -1,6 +1,6 @@
 """Plain networks: they know nothing of distributions."""
 
 from .convolutional import ConvDecoder, ConvEncoder
-from .dense import MLP, Chain, Net, Standardize
+from .dense import MLP, Chain, Net, ResidualMLP, Standardize
 
-__all__ = ["MLP", "Chain", "ConvDecoder", "ConvEncoder", "Net", "Standardize"]
+__all__ = ["MLP", "Chain", "ConvDecoder", "ConvEncoder", "Net", "ResidualMLP", "Standardize"]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from ..errors import UsageError
 from ..parts import part
 from .dense import Net, activated
 
@@ -38,6 +39,30 @@ def _channels_last(module: M) -> M:
     return module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
+class _Residual(nn.Module):
+    """h + conv(a(conv(a(h)))): the identity at first (He et al., 2016)."""
+
+    def __init__(self, channels: int, activation: str) -> None:
+        super().__init__()
+        self.first, self.second = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+        self.activation = activated(activation)
+        for parameter in self.second.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h + self.second(self.activation(self.first(self.activation(h))))
+
+
+def _residuals(channels: int, blocks: int, activation: str) -> list[nn.Module]:
+    if blocks < 0:
+        raise UsageError(f"{blocks} blocks cannot work", "Give a number of at least 0.")
+    return [_Residual(channels, activation) for _ in range(blocks)]
+
+
+def _told(blocks: int) -> str:
+    return f", {blocks} residual blocks a level" if blocks else ""
+
+
 @part
 class ConvEncoder(Net):
     """Flat images [..., H * W * C] -> [..., outputs]: strided 3x3 convolutions, then one dense layer.
@@ -47,16 +72,21 @@ class ConvEncoder(Net):
         outputs: size of the result.
         width: channels at the finest level; they double with each halving, up to eightfold.
         activation: by name.
+        blocks: residual blocks of two convolutions at each level.
     """
 
-    def __init__(self, shape: tuple[int, int, int], outputs: int, width: int = 32, activation: str = "silu") -> None:
+    def __init__(
+        self, shape: tuple[int, int, int], outputs: int, width: int = 32, activation: str = "silu", blocks: int = 0
+    ) -> None:
         super().__init__()
-        self.shape = tuple(shape)
+        self.shape, self.blocks = tuple(shape), blocks
         sizes = _pyramid(*self.shape[:2])
         channels = [self.shape[2], *_channels(width, len(sizes))]
         layers: list[nn.Module] = [nn.Conv2d(channels[0], channels[1], 3, padding=1), activated(activation)]
+        layers += _residuals(channels[1], blocks, activation)
         for a, b in pairwise(channels[1:]):
             layers += [nn.Conv2d(a, b, 3, stride=2, padding=1), activated(activation)]
+            layers += _residuals(b, blocks, activation)
         self.layers = _channels_last(nn.Sequential(*layers))
         self.head = nn.Linear(channels[-1] * sizes[-1][0] * sizes[-1][1], outputs)
 
@@ -66,7 +96,7 @@ class ConvEncoder(Net):
 
     @property
     def phrase(self) -> str:
-        return f"convolutions over {'x'.join(map(str, self.shape))}"
+        return f"convolutions over {'x'.join(map(str, self.shape))}{_told(self.blocks)}"
 
 
 @part
@@ -79,13 +109,20 @@ class ConvDecoder(Net):
         planes: P, parameters per data feature (1 for Bernoulli, 2 for a location and a scale).
         width: channels at the finest level.
         activation: by name.
+        blocks: residual blocks of two convolutions at each level.
     """
 
     def __init__(
-        self, inputs: int, shape: tuple[int, int, int], planes: int = 1, width: int = 32, activation: str = "silu"
+        self,
+        inputs: int,
+        shape: tuple[int, int, int],
+        planes: int = 1,
+        width: int = 32,
+        activation: str = "silu",
+        blocks: int = 0,
     ) -> None:
         super().__init__()
-        self.shape, self.planes = tuple(shape), planes
+        self.shape, self.planes, self.blocks = tuple(shape), planes, blocks
         self.sizes = _pyramid(*self.shape[:2])[::-1]
         channels = _channels(width, len(self.sizes))[::-1]
         self.start = (channels[0], *self.sizes[0])
@@ -93,18 +130,20 @@ class ConvDecoder(Net):
         self.activation = activated(activation)
         pairs = zip([channels[0], *channels[:-1]], channels, strict=True)
         self.layers = _channels_last(nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairs))
+        residuals = (nn.Sequential(*_residuals(b, blocks, activation)) for b in channels)
+        self.residuals = _channels_last(nn.ModuleList(residuals))
         self.head = _channels_last(nn.Conv2d(channels[-1], planes * self.shape[2], 3, padding=1))
 
     def forward(self, z: Tensor) -> Tensor:
         h = self.activation(self.stem(z.reshape(z.shape[:-1].numel(), z.shape[-1]))).unflatten(1, self.start)
         h = h.contiguous(memory_format=torch.channels_last)
-        for size, layer in zip(self.sizes, self.layers, strict=True):
+        for size, layer, residual in zip(self.sizes, self.layers, self.residuals, strict=True):
             h = h if h.shape[2:] == size else interpolate(h, size=size, mode="nearest")
-            h = self.activation(layer(h))
+            h = residual(self.activation(layer(h)))
         # [B, P*C, H, W] -> [B, P, H, W, C] -> flat
         out = self.head(h).unflatten(1, (self.planes, self.shape[2])).permute(0, 1, 3, 4, 2)
         return out.reshape(*z.shape[:-1], self.planes * math.prod(self.shape))
 
     @property
     def phrase(self) -> str:
-        return f"upsampling convolutions to {'x'.join(map(str, self.shape))}"
+        return f"upsampling convolutions to {'x'.join(map(str, self.shape))}{_told(self.blocks)}"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from ..parts import part
 
-__all__ = ["ACTIVATIONS", "MLP", "Chain", "Net", "Standardize", "activated"]
+__all__ = ["ACTIVATIONS", "MLP", "Chain", "Net", "ResidualMLP", "Standardize", "activated"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
@@ -74,6 +74,47 @@ class MLP(Net):
     @property
     def phrase(self) -> str:
         return f"MLP {'-'.join(map(str, self.sizes))}"
+
+
+@part
+class ResidualMLP(Net):
+    """A perceptron of residual blocks [..., inputs] -> [..., outputs]: h + W2 a(W1 a(h)) each, the identity at first.
+
+    Args:
+        inputs, outputs: sizes.
+        width: of the state h.
+        blocks: how many; none makes the map affine in two steps.
+        activation: one of `ACTIVATIONS`.
+
+    Source: He, Zhang, Ren & Sun, "Identity mappings in deep residual networks", 2016.
+
+    Example:
+        >>> ResidualMLP(3, 2, width=8, blocks=2)(torch.zeros(5, 3)).shape
+        torch.Size([5, 2])
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int = 200, blocks: int = 2, activation: str = "silu") -> None:
+        super().__init__()
+        if blocks < 0:
+            raise UsageError(f"{blocks} blocks cannot work", "Give a number of at least 0.")
+        self.sizes, self.activation = (inputs, width, outputs), activated(activation)
+        self.stem, self.head = nn.Linear(inputs, width), nn.Linear(width, outputs)
+        self.first = nn.ModuleList(nn.Linear(width, width) for _ in range(blocks))
+        self.second = nn.ModuleList(nn.Linear(width, width) for _ in range(blocks))
+        for layer in self.second:
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.stem(x)
+        for first, second in zip(self.first, self.second, strict=True):
+            h = h + second(self.activation(first(self.activation(h))))
+        return self.head(self.activation(h)) if len(self.first) else self.head(h)
+
+    @property
+    def phrase(self) -> str:
+        inputs, width, outputs = self.sizes
+        return f"residual MLP {inputs}-{len(self.first)}x{width}-{outputs}"
 
 
 @part

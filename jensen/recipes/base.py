@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_type_hints
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from ..guides import Guide
 from ..model import LatentVariableModel
 from ..training import Optimizer, Player
 
-__all__ = ["LIKELIHOODS", "RECIPES", "Made", "Recipe", "Setting", "find", "option_names"]
+__all__ = ["LIKELIHOODS", "RECIPES", "Made", "Nets", "Recipe", "Setting", "find", "option_names"]
 
 LIKELIHOODS = ("auto", "bernoulli", "discretized-logistic", "gaussian", "gaussian-shared", "gaussian-unit")
 
@@ -105,6 +105,27 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Nets:
+    """The options of every recipe with networks; each is a flag.
+
+    Attributes:
+        hidden: sizes of the hidden layers of dense nets.
+        net: dense or convolutional.
+        width: channels of convolutions at the finest level.
+        blocks: residual blocks: of a dense net of width `hidden[0]`, or at each level of convolutions; 0 for none.
+        activation: by name.
+        likelihood: the family of p(x | z) by name.
+    """
+
+    hidden: Sequence[int] = (200, 200)
+    net: Literal["mlp", "conv"] = "mlp"
+    width: int = 32
+    blocks: int = 0
+    activation: str = "silu"
+    likelihood: str = "auto"
+
+
+@dataclass(frozen=True)
 class Made:
     """What a recipe makes."""
 
@@ -142,12 +163,31 @@ class Recipe:
         return (inspect.getdoc(self.make) or "").split("\n")[0]
 
     @property
+    def has_nets(self) -> bool:
+        """Whether the function takes the options of networks."""
+        return "nets" in inspect.signature(self.make).parameters
+
+    @property
     def options(self) -> dict[str, inspect.Parameter]:
-        """The options and their defaults: all parameters but the setting."""
-        return dict(list(inspect.signature(self.make, eval_str=False).parameters.items())[1:])
+        """The options and their defaults: all parameters but the setting, and the networks' where it has some."""
+        own = {k: p for k, p in inspect.signature(self.make).parameters.items() if k not in ("setting", "nets")}
+        if not self.has_nets:
+            return own
+        shared = inspect.signature(Nets).parameters
+        return own | {k: p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for k, p in shared.items()}
+
+    @property
+    def hints(self) -> dict[str, Any]:
+        """The types of the options."""
+        found = get_type_hints(self.make) | (get_type_hints(Nets) if self.has_nets else {})
+        return {k: found[k] for k in self.options}
 
     def __call__(self, setting: Setting, **options: Any) -> Made:
-        return self.make(setting, **self.checked(options))
+        chosen = self.checked(options)
+        if not self.has_nets:
+            return self.make(setting, **chosen)
+        nets = Nets(**{f.name: chosen.pop(f.name) for f in fields(Nets)})
+        return self.make(setting, nets, **chosen)
 
     def checked(self, options: dict[str, Any]) -> dict[str, Any]:
         """All options with the defaults filled in.
@@ -163,7 +203,7 @@ class Recipe:
         for name in {"latent", "components", "points", "width"} & set(options):
             if options[name] < 1:
                 raise UsageError(f"--{name} {options[name]} cannot work", f"Give --{name} a number of at least 1.")
-        for name in {"warmup", "beta"} & set(options):
+        for name in {"warmup", "beta", "blocks"} & set(options):
             if options[name] is not None and not 0 <= options[name] < float("inf"):
                 raise UsageError(f"--{name} {options[name]} cannot work", f"Give --{name} a number of at least 0.")
         if any(h < 1 for h in options.get("hidden", ())):

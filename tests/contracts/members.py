@@ -9,7 +9,7 @@ from jensen.estimators import Enumerate, GradientEstimator, Pathwise, Quadrature
 from jensen.families import Bernoulli, Categorical, DiscretizedLogistic, Family, Gaussian, Mixture
 from jensen.guides import Amortized, Deterministic, Exact, Guide, Shared
 from jensen.model import LatentVariableModel
-from jensen.nets import MLP, Chain, ConvDecoder, ConvEncoder, Net, Standardize
+from jensen.nets import MLP, Chain, ConvDecoder, ConvEncoder, Net, ResidualMLP, Standardize
 from jensen.objectives import Distortion, Elbo, ImportanceWeighted, Objective, Of, Ramp, Rate
 from jensen.randomness import drawing_from, stream
 from jensen.refine import Refined
@@ -40,6 +40,10 @@ with drawing_from(stream(0, "members")):
         Chain([Standardize(12), MLP(12, 5, (4,), "tanh")]),
         ConvEncoder((2, 3, 2), 5, width=4),
         ConvDecoder(12, (2, 3, 1), planes=2, width=4),
+        ResidualMLP(12, 5, 4, 2),
+        ResidualMLP(12, 5, 4, 0),
+        ConvEncoder((2, 3, 2), 5, width=4, blocks=2),
+        ConvDecoder(12, (2, 3, 1), planes=2, width=4, blocks=1),
     ]
 
     # over two latent features, from context [..., 2]

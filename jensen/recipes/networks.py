@@ -1,0 +1,89 @@
+"""What all recipes with networks share: their options, and the encoders and decoders made from them."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ..conditionals import Given, Unconditional
+from ..errors import UsageError
+from ..estimators import GradientEstimator, Pathwise
+from ..families import Family, Gaussian
+from ..guides import Amortized, Guide
+from ..model import LatentVariableModel
+from ..nets import MLP, Chain, ConvDecoder, ConvEncoder, ResidualMLP, Standardize
+from ..objectives import Objective, Ramp
+from ..training import Player
+from .base import Made, Nets, Setting, start_from_mean
+
+__all__ = ["decoder", "encoder", "features", "gaussian_pair", "play", "warmed"]
+
+
+def dense(nets: Nets, inputs: int, outputs: int, *, backwards: bool = False) -> MLP | ResidualMLP:
+    """A dense net of the asked kind [..., inputs] -> [..., outputs]."""
+    if nets.blocks:
+        return ResidualMLP(inputs, outputs, nets.hidden[0] if nets.hidden else outputs, nets.blocks, nets.activation)
+    hidden = tuple(nets.hidden)[::-1] if backwards else tuple(nets.hidden)
+    return MLP(inputs, outputs, hidden, nets.activation)
+
+
+def encoder(setting: Setting, nets: Nets, outputs: int) -> nn.Module:
+    """Standardised inputs, then a net [B, D] -> [B, outputs]."""
+    scale = setting.scale if setting.schema.kind == "integers" else setting.scale.new_ones(setting.dim)
+    first = Standardize(setting.dim).set(setting.mean, scale)
+    if nets.net == "mlp":
+        return Chain((first, dense(nets, setting.dim, outputs)))
+    return Chain((first, ConvEncoder(_image_shape(setting), outputs, nets.width, nets.activation, nets.blocks)))
+
+
+def features(setting: Setting, nets: Nets, latent: int, family: Family) -> nn.Module:
+    """A decoder's net [..., latent] -> [..., P], started from the data's average where its last layer is dense."""
+    outputs = family.size - family.shared
+    if nets.net == "mlp":
+        layers = dense(nets, latent, outputs, backwards=True)
+        last = layers.layers[-1] if isinstance(layers, MLP) else layers.head
+        start_from_mean(last.bias, family, setting.mean)  # pyright: ignore[reportArgumentType]
+        return layers
+    planes = outputs // setting.dim
+    return ConvDecoder(latent, _image_shape(setting), planes, nets.width, nets.activation, nets.blocks)
+
+
+def decoder(setting: Setting, nets: Nets, latent: int, family: Family | None = None) -> Given:
+    """p(x | z), of the family that the user named, or of this one."""
+    chosen = setting.likelihood(nets.likelihood) if family is None else family
+    return Given(features(setting, nets, latent, chosen), chosen)
+
+
+def _image_shape(setting: Setting) -> tuple[int, int, int]:
+    if not setting.schema.is_image:
+        raise UsageError("--net conv needs images, and these data are a table", "Use --net mlp.")
+    height, width, channels = setting.schema.shape
+    return height, width, channels
+
+
+def gaussian_pair(setting: Setting, nets: Nets, latent: int) -> tuple[LatentVariableModel, Amortized]:
+    """A standard normal prior, a decoder, and a diagonal Gaussian guide."""
+    family = setting.likelihood(nets.likelihood)
+    q = Given(encoder(setting, nets, 2 * latent), Gaussian(latent))
+    return LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent, family)), Amortized(q)
+
+
+def warmed(setting: Setting, weight: float, warmup: int | None) -> float | Ramp:
+    """A weight that rises from 0 over the first `warmup` epochs; unless told otherwise a tenth of all, so that it ends.
+
+    Fewer features are left unused than with the full weight at once (Bowman et al., 2016; Sonderby et al., 2016).
+    """
+    epochs = setting.epochs // 10 if warmup is None else warmup
+    return Ramp(weight, epochs * setting.steps_per_epoch) if epochs else weight
+
+
+def play(
+    setting: Setting,
+    model: LatentVariableModel,
+    guide: Guide,
+    objective: Objective,
+    estimator: GradientEstimator | int = 1,
+) -> Made:
+    """One player that trains everything; a number of points means that many, with gradients through them."""
+    everything = list(dict.fromkeys([*model.parameters(), *guide.parameters()]))
+    how = Pathwise(estimator) if isinstance(estimator, int) else estimator
+    return Made(model, guide, [Player(objective, everything, how, setting.optimizer)])
