@@ -44,7 +44,8 @@ class Rows:
         stored: [N, D] the data as stored.
         prepare: rows and a generator -> [B, D] floating point; None leaves floating-point rows as they are.
         context: [N, C].
-        mask: [N, D].
+        mask: [N, D], True where observed; None when everything is.
+        fill: [D] what the model sees in the place of an entry that is not observed; it is never scored.
 
     Example:
         >>> rows = Rows(torch.arange(6.0).reshape(3, 2))
@@ -57,6 +58,7 @@ class Rows:
     prepare: Callable[[Tensor, torch.Generator | None], Tensor] | None = None
     context: Tensor | None = None
     mask: Tensor | None = None
+    fill: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -68,9 +70,11 @@ class Rows:
     def take(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
         """The rows [B] of `index` as a batch, prepared with the generator's randomness."""
         x = self.stored.index_select(0, index)
+        x = x if self.prepare is None else self.prepare(x, generator)
+        mask = None if self.mask is None else self.mask.index_select(0, index)
         return Batch(
-            x if self.prepare is None else self.prepare(x, generator),
-            None if self.mask is None else self.mask.index_select(0, index),
+            x if mask is None or self.fill is None else torch.where(mask, x, self.fill.to(x)),
+            mask,
             None if self.context is None else self.context.index_select(0, index),
             index,
             len(self),

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import InterruptedRun, RunExistsError, UsageError
-from .runfiles import CHECKPOINTS, WRITTEN
+from .runfiles import CHECKPOINTS, EVALUATIONS, WRITTEN
 
 __all__ = ["claim", "writing"]
 
@@ -97,7 +97,7 @@ def _holder_lives(path: Path) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    names = (*WRITTEN, CHECKPOINTS, "tensorboard")
+    names = (*WRITTEN, CHECKPOINTS, EVALUATIONS, "tensorboard")
     return [folder / name for name in names if (folder / name).exists()]
 
 

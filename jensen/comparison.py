@@ -1,174 +1,25 @@
-"""Two models, or two groups of runs, on the same rows: paired differences with their standard error, and a verdict."""
+"""Two models, or two groups of runs, on the same rows: what may be compared, and the numbers of both."""
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
-import torch
-from torch import Tensor
 
+from .difference import Comparison, Group, Score
 from .errors import DataError, NotNormalised, UsageError
-from .evaluate import Estimate, Kind, Unnormalised, choose
-from .evaluate.estimate import Watch, format_nats
-from .evaluation import versions
+from .evaluate import Estimate, Unnormalised, choose
+from .evaluate.estimate import Watch
 from .runfiles import digest
 from .runs import Part, Run, Source
 
 __all__ = ["Comparison", "Group", "Score", "compare"]
 
-ERRORS = 2.0  # standard errors, beyond which a difference is called one
-SAME = "Give rows for both: jensen compare A B DATA; or train both on the same file with the same --split and --seed."
-
-
-@dataclass(frozen=True)
-class Score:
-    """A run, and the estimate of each of the rows."""
-
-    run: str
-    recipe: str
-    weights: str
-    weights_sha256: str
-    estimate: Estimate
-
-    def to_dict(self) -> dict[str, Any]:
-        """The numbers, as JSON takes them."""
-        about = {"run": self.run, "recipe": self.recipe, "weights": self.weights}
-        kept = ("log_px", "kind", "k", "stderr", "stderr_mc", "stderr_mc_reliable", "ess", "elbo")
-        numbers = self.estimate.to_dict()
-        return {**about, "weights_sha256": self.weights_sha256, **{k: numbers[k] for k in kept}}
-
-
-@dataclass(frozen=True)
-class Group:
-    """Runs that differ in their seed, or one run.
-
-    Attributes:
-        scores: one per run.
-    """
-
-    scores: tuple[Score, ...]
-
-    @property
-    def nats(self) -> Tensor:
-        """[N] the mean over runs, per datum."""
-        return torch.stack([torch.as_tensor(s.estimate.nats).double() for s in self.scores]).mean(0)
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The kinds of the estimates, each once."""
-        return tuple(dict.fromkeys(str(s.estimate.kind) for s in self.scores))
-
-    @property
-    def spread(self) -> float | None:
-        """Standard deviation over runs of the mean over data; None for a single run."""
-        if len(self.scores) < 2:
-            return None
-        return float(np.std([s.estimate.mean or 0.0 for s in self.scores], ddof=1))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Means, spread, and every run by itself, as JSON takes them."""
-        nats = self.nats
-        return {
-            "log_px": float(nats.mean()),
-            "stderr": float(nats.std() / math.sqrt(len(nats))) if len(nats) > 1 else None,
-            "seed_spread": self.spread,
-            "kinds": list(self.kinds),
-            "runs": [s.to_dict() for s in self.scores],
-        }
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two groups on the same rows, in the data's own units.
-
-    Attributes:
-        a, b: the groups.
-        data: which rows.
-        prepared: binarisation or dequantisation, in words.
-        measure: "mass" or "density", of both.
-        seed: of all Monte Carlo, and of the rows' bits where they are drawn dynamically.
-        notes: what limits the comparison.
-    """
-
-    a: Group
-    b: Group
-    data: str
-    prepared: str
-    measure: Literal["mass", "density"]
-    seed: int
-    notes: tuple[str, ...] = ()
-
-    @property
-    def differences(self) -> Tensor:
-        """[N] A minus B, in nats."""
-        return self.a.nats - self.b.nats
-
-    @property
-    def difference(self) -> float:
-        """Mean over data of A minus B."""
-        return float(self.differences.mean())
-
-    @property
-    def stderr_data(self) -> float | None:
-        """Standard error of the difference over paired data; the Monte Carlo noise of each datum is within it."""
-        n = len(self.differences)
-        return float(self.differences.std() / math.sqrt(n)) if n > 1 else None
-
-    @property
-    def stderr_seeds(self) -> float | None:
-        """Standard error of the difference over seeds; None where neither group has two runs."""
-        parts = [g.spread**2 / len(g.scores) for g in (self.a, self.b) if g.spread is not None]
-        return math.sqrt(sum(parts)) if parts else None
-
-    @property
-    def stderr(self) -> float | None:
-        """Of the difference: over data, and over seeds where they are known."""
-        return None if self.stderr_data is None else math.hypot(self.stderr_data, self.stderr_seeds or 0.0)
-
-    @property
-    def better(self) -> Literal["A", "B"] | None:
-        """The group that is better by more than two standard errors."""
-        if self.stderr is None or abs(self.difference) <= ERRORS * self.stderr:
-            return None
-        return "A" if self.difference > 0 else "B"
-
-    @property
-    def verdict(self) -> str:
-        """The comparison in one sentence."""
-        if self.better is None:
-            number = format_nats(self.difference, self.stderr)
-            return f"no difference at this size: A - B = {number} nats per datum"
-        return f"{self.better} is better by {format_nats(abs(self.difference), self.stderr)} nats per datum"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every number, as JSON takes it."""
-        return {
-            "verdict": self.verdict,
-            "better": self.better,
-            "difference": self.difference,
-            "stderr": self.stderr,
-            "stderr_data": self.stderr_data,
-            "stderr_seeds": self.stderr_seeds,
-            "share_a_higher": float((self.differences > 0).double().mean()),
-            "units": "nats per datum",
-            "n": len(self.differences),
-            "data": self.data,
-            "prepared": self.prepared,
-            "base_measure": self.measure,
-            "seed": self.seed,
-            "a": self.a.to_dict(),
-            "b": self.b.to_dict(),
-            "notes": list(self.notes),
-            "versions": versions(),
-        }
-
-    def __str__(self) -> str:
-        return self.verdict
+SAME = "Give rows for both: jensen compare A B DATA; or train both on one file with the same --split and --split-seed."
 
 
 def compare(
@@ -271,16 +122,40 @@ def _parts(runs: Sequence[Run], data: Source | None, seed: int) -> list[Part]:
             raise DataError(f"{first.path} and {run.path} were trained on different data", SAME)
     parts = [run.chosen(data, seed) for run in runs]
     for run, part in zip(runs, parts, strict=True):
-        if not np.array_equal(part.x, parts[0].x):
+        if not (np.array_equal(part.x, parts[0].x) and np.array_equal(_seen(part), _seen(parts[0]))):
             raise DataError(f"the test rows of {first.path} and {run.path} are not the same", SAME)
     return parts
 
 
+def _seen(part: Part) -> np.ndarray:
+    """[N, D], True where observed."""
+    return np.ones(part.x.shape, dtype=bool) if part.mask is None else part.mask
+
+
 def _score(run: Run, part: Part, method: str, k: int | None, seed: int, watch: Watch | None) -> Score:
     found = choose(run.model, run.guide, method, k)(run.model, run.guide, part.rows, seed, watch)
-    found = found.shifted(run.preparation.log_jacobian(run.schema.size))
-    recipe = str(run.spec["command"].get("recipe", "model"))
-    return Score(str(run.path), recipe, run.weights, digest(run.path / "model.safetensors"), found)
+    found = found.shifted(part.shift)
+    recipe, sha256 = str(run.spec["command"].get("recipe", "model")), digest(run.path / "model.safetensors")
+    return Score(str(run.path), recipe, run.weights, sha256, found, _loss(run, part, found, sha256))
+
+
+def _loss(run: Run, part: Part, found: Estimate, sha256: str) -> float | None:
+    """How loose the bound is at most, as the run's own evaluation found; None unless it is of this very question.
+
+    That is: of these weights and rows, by no more points per datum than here, and converged.
+    """
+    if found.k is None:
+        return None
+    try:
+        held = msgspec.json.decode((run.path / "evaluation.json").read_bytes(), type=dict[str, Any])
+        told = held["assessment"]
+        same = held["replay"]["weights_sha256"] == sha256 and held["data"] == part.name
+        same = same and held["prepared"] == run.preparation.describe(run.schema)
+        known = same and held["k"] <= found.k and told["converged"]
+        loss = float(told["loss"]) if known else None
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError, ValueError):
+        return None  # there is none, or it says nothing of how loose the bound is
+    return loss
 
 
 def _rows_notes(runs: Sequence[Run], parts: Sequence[Part], data: Source | None) -> list[str]:
@@ -295,15 +170,20 @@ def _rows_notes(runs: Sequence[Run], parts: Sequence[Part], data: Source | None)
 
 def _kind_notes(a: Group, b: Group) -> list[str]:
     """Where a difference of bounds is not one of models."""
-    notes, bounds = [], (Kind.STOCHASTIC_LOWER, Kind.LOWER)
-    loose = {n for n, g in (("A", a), ("B", b)) if any(s.estimate.kind in bounds for s in g.scores)}
+    notes: list[str] = []
+    sides = (("A", a), ("B", b))
     if a.kinds != b.kinds:
+        below = f": log p(x) of {' and '.join(n for n, g in sides if g.is_bound)} may be higher"
         kinds = [" and ".join(g.kinds) for g in (a, b)]
-        below = f": log p(x) of {' and '.join(sorted(loose))} may be higher" if loose else ""
-        notes.append(f"A is {kinds[0]}, B is {kinds[1]}{below}")
-    heavy = [n for n, g in (("A", a), ("B", b)) if any(s.estimate.reliable is False for s in g.scores)]
+        notes.append(f"A is {kinds[0]}, B is {kinds[1]}{below if a.is_bound or b.is_bound else ''}")
+    heavy = [n for n, g in sides if any(s.estimate.reliable is False for s in g.scores)]
     if heavy:
         notes.append(f"weights of {' and '.join(heavy)} are heavy-tailed, so the bound may be loose: raise -k")
-    if a.spread is None and b.spread is None:
-        notes.append("one run each: how much another seed would change is not in the standard error")
+    single = [n for n, g in sides if g.spread is None]
+    if single:
+        who = "one run each" if len(single) == 2 else f"{single[0]} is one run"
+        notes.append(f"{who}: how much another seed would change is not in the standard error")
+    for name, group in sides:
+        if len({s.weights_sha256 for s in group.scores}) < len(group.scores):
+            notes.append(f"runs of {name} have the same weights, so they do not show what another seed would change")
     return notes

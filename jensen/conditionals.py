@@ -17,6 +17,16 @@ from .precision import applied
 
 __all__ = ["Conditional", "Given", "Linear", "Table", "Unconditional"]
 
+MEMORY = 0.01  # the weight of one batch in a running average
+
+
+def _check_learned(family: Family, where: str) -> None:
+    if family.profiled:
+        raise CompositionError(
+            f"a {where} does not set a scale to its optimum while it is trained",
+            'Use Given(net, ...), or scale="shared".',
+        )
+
 
 class Conditional(nn.Module, ABC):
     """p(y | c): parameters from a context, then a family.
@@ -39,6 +49,10 @@ class Conditional(nn.Module, ABC):
     def forward(self, c: Tensor | None = None) -> Distribution:
         return self.family(self.params(c))
 
+    def adapted(self, params: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The parameters with which y is scored while training: these, unless some are profiled out (see `Given`)."""
+        return params
+
     def log_prob(self, y: Tensor, c: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """log p(y | c) [...] in nats, without building the distribution."""
         return self.family.log_prob(self.params(c), y, mask)
@@ -47,6 +61,11 @@ class Conditional(nn.Module, ABC):
 @part
 class Given(Conditional):
     """p(y | c) = family(net(c)); parameters that the family shares across contexts are learned beside the net.
+
+    The scale of a Gaussian of optimal scale is in closed form instead. While training, each batch is scored with the
+    scale that is best for it, the root of its mean squared error; there the gradient by the scale is zero, so that the
+    gradient of the net is that of the profiled likelihood. The running average of the mean squared error is kept, over
+    the last hundred batches or so, and outside training it stands whatever is scored: p(y | c) is one fixed density.
 
     Args:
         net: [..., C] -> [..., P - shared].
@@ -57,14 +76,36 @@ class Given(Conditional):
         torch.Size([5])
     """
 
+    free: Tensor | None
+    batches: Tensor
+
     def __init__(self, net: nn.Module, family: Family) -> None:
         super().__init__()
         self.net, self.family = net, family
-        self.free = nn.Parameter(torch.zeros(family.shared)) if family.shared else None
+        if family.profiled:
+            self.register_buffer("free", torch.zeros(family.shared))
+            self.register_buffer("batches", torch.zeros(()))
+            self.training = False  # data change it in training alone, and a trainer says when that is
+        else:
+            self.free = nn.Parameter(torch.zeros(family.shared)) if family.shared else None
 
     def params(self, c: Tensor | None = None) -> Tensor:
         out = applied(self.net, c)
         return out if self.free is None else torch.cat([out, self.free.expand(*out.shape[:-1], -1)], -1)
+
+    def adapted(self, params: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
+        family = self.family
+        if not (isinstance(family, Gaussian) and family.profiled and self.training and torch.is_grad_enabled()):
+            return params
+        free = torch.as_tensor(self.free)
+        with torch.no_grad():
+            best = family.mean_square(params, y, mask)
+            kept = positive(free, family.floor).square()
+            kept = torch.lerp(kept, best, (self.batches + 1).reciprocal().clamp_min(MEMORY))
+            self.batches.add_(1)
+            free.copy_(family.raw(kept.sqrt()))
+            raw = family.raw(best.sqrt())
+        return torch.cat([params[..., :-1], raw.expand(*params.shape[:-1], -1)], -1)
 
     @property
     def phrase(self) -> str:
@@ -82,6 +123,7 @@ class Unconditional(Conditional):
 
     def __init__(self, family: Family, learn: bool = False) -> None:
         super().__init__()
+        _check_learned(family, "Unconditional")
         self.family = family
         self.value = nn.Parameter(torch.zeros(family.size), requires_grad=learn)
 
@@ -104,6 +146,7 @@ class Table(Conditional):
 
     def __init__(self, family: Family, classes: int) -> None:
         super().__init__()
+        _check_learned(family, "Table")
         self.family = family
         self.table = nn.Parameter(torch.randn(classes, family.size - family.shared))
         self.free = nn.Parameter(torch.zeros(family.shared)) if family.shared else None
@@ -113,6 +156,11 @@ class Table(Conditional):
             raise CompositionError("a Table has one row per class, and was given no class", "Pass a one-hot z.")
         out = c @ self.table
         return out if self.free is None else torch.cat([out, self.free.expand(*out.shape[:-1], -1)], -1)
+
+    def rows(self, start: int = 0, stop: int | None = None) -> Tensor:
+        """Parameters [n, P] of the classes from `start` to `stop`, without a one-hot of each."""
+        out = self.table[start:stop]
+        return out if self.free is None else torch.cat([out, self.free.expand(len(out), -1)], -1)
 
     @property
     def phrase(self) -> str:

@@ -24,9 +24,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal, kl_divergence
+from torch.distributions import Bernoulli, Distribution, Independent, Normal, kl_divergence
 
 from .batch import Batch
+from .ladder import Walk, shared_walk
 from .model import LatentVariableModel
 from .randomness import drawing_from
 from .shapes import Groups, Latents, PerDatum, Points
@@ -49,8 +50,8 @@ def _kept(f: Callable[[Any], Tensor]) -> cached_property[Tensor]:
 class Draw:
     """K weighted points for each of B data.
 
-    What an objective does not read is not computed: a closed-form rate needs neither the prior's nor the guide's density
-    at the points. A draw is therefore to be read before the parameters change.
+    What an objective does not read is not computed: a closed-form rate needs neither the prior's nor the guide's
+    density at the points. A draw is therefore to be read before the parameters change.
 
     Attributes:
         batch: the data.
@@ -58,12 +59,14 @@ class Draw:
         noise: what the points were made from, [K, B, Z] standard normal, where they were made so.
         guide: q(z | x), as a distribution.
         model: the model at whose parameters the densities are taken.
-        likelihood_params: [K, B, P] parameters of p(x | z).
+        likelihood_params: [K, B, P], or what broadcasts to it, parameters of p(x | z).
         log_lik: [K, B] log p(x | z).
         measure: [K, B] or [], the l above, where it is not the guide itself.
         enumerated: z runs over all states, and the measure is the guide itself.
         mass: q is a point mass, whose log-density is not formed (it is recorded as 0).
         differentiable: whether gradients were being recorded.
+        walk: down a ladder that model and guide share, whose densities were found on the way; None elsewhere.
+        frozen: z -> log q(z | x) at the guide's present parameters as constants, for estimators that score so.
     """
 
     batch: Batch
@@ -77,15 +80,22 @@ class Draw:
     enumerated: bool
     mass: bool
     differentiable: bool
+    walk: Walk | None = None
+    frozen: Callable[[Tensor], Tensor] | None = None
 
     @_kept
     def log_prior(self) -> Groups:
         """log p(z) [K, B, G], by group."""
-        return self.model.prior.log_prob(self.z, self.batch.context).expand_as(self.log_lik)[..., None]
+        if self.walk is not None:
+            return self.walk.log_prior
+        z = self.z[:, :1] if self.enumerated else self.z  # the states are the same for every datum
+        return self.model.prior.log_prob(z, self.batch.context).expand_as(self.log_lik)[..., None]
 
     @_kept
     def log_guide(self) -> Groups:
         """log q(z | x) [K, B, G], by group."""
+        if self.walk is not None:
+            return self.walk.log_prob
         return (torch.zeros_like(self.log_lik) if self.mass else self.guide.log_prob(self.z))[..., None]
 
     @_kept
@@ -125,7 +135,10 @@ class Draw:
 
     @_kept
     def rate(self) -> PerDatum:
-        """KL(q(z | x) || p(z)) [B]: in closed form where torch knows the pair, else by the draw's points."""
+        """KL(q(z | x) || p(z)) [B]: in closed form where torch knows the pair (on a ladder rung by rung, given the
+        points above), else by the draw's points."""
+        if self.walk is not None:
+            return self.mean(self.walk.rate.sum(-1))
         exact = closed_rate(self.guide, self.prior, len(self.batch))
         return self.mean((self.log_guide - self.log_prior).sum(-1)) if exact is None else exact
 
@@ -151,6 +164,8 @@ def closed_rate(guide: Distribution, prior: Distribution, b: int) -> Tensor | No
     pair = tuple(type(d) for p in (guide, prior) for d in (p, getattr(p, "base_dist", p)))
     if pair in _NO_CLOSED_FORM:
         return None
+    if isinstance(getattr(prior, "base_dist", prior), Bernoulli):
+        prior = prior.expand(guide.batch_shape)  # torch's closed form of this pair does not broadcast
     try:
         return kl_divergence(guide, prior).expand(b)
     except NotImplementedError:
@@ -188,6 +203,9 @@ def weigh(
         enumerated: z runs over all states, and the measure is the guide itself.
         mass: q is a point mass, whose log-density is not formed.
     """
-    params = model.likelihood.params(z)
+    # the states are the same for every datum: one pass of the network serves all data
+    walk, params = shared_walk(model, guide, z) or (None, model.likelihood.params(z[:, :1] if enumerated else z))
+    params = model.likelihood.adapted(params, batch.x, batch.mask)
     log_lik = model.likelihood.family.log_prob(params, batch.x, batch.mask).expand(z.shape[:2])
-    return Draw(batch, z, noise, guide, model, params, log_lik, log_measure, enumerated, mass, torch.is_grad_enabled())
+    how = (enumerated, mass, torch.is_grad_enabled())
+    return Draw(batch, z, noise, guide, model, params, log_lik, log_measure, *how, walk)

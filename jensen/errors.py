@@ -14,6 +14,7 @@ __all__ = [
     "JensenError",
     "NoExactPosterior",
     "NotEnumerable",
+    "NotInvertible",
     "NotNormalised",
     "NotReparameterizable",
     "NumericalError",
@@ -86,6 +87,10 @@ class NotReparameterizable(CompositionError):
 
 class NotEnumerable(CompositionError):
     """The latent space is not finite."""
+
+
+class NotInvertible(CompositionError):
+    """A density was asked of a point that a map without a cheap inverse did not make itself."""
 
 
 class NotNormalised(CompositionError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal, OneHotCategorical
+from torch.distributions import Bernoulli, Distribution, Independent, MixtureSameFamily, Normal, OneHotCategorical
 
 from .batch import Batch
 from .draw import Draw, place, weigh
@@ -19,8 +19,9 @@ from .model import LatentVariableModel
 from .objectives import Objective, TermKind
 from .parts import part
 
-__all__ = ["Enumerate", "GradientEstimator", "Pathwise", "Quadrature"]
+__all__ = ["Enumerate", "GradientEstimator", "Pathwise", "Quadrature", "bit_states"]
 
+MOST_STATES = 1 << 12
 MOST_NODES = 300  # beyond some 370 the weights of the outermost nodes underflow, and with them the whole rule
 
 
@@ -77,7 +78,8 @@ class Pathwise(GradientEstimator):
     ) -> Draw:
         q = guide(batch)
         if torch.is_grad_enabled() and not q.has_rsample:
-            raise NotReparameterizable(f"{type(q).__name__} has no pathwise gradient", "Use Enumerate().")
+            remedy = "Stratified(k)" if isinstance(q, MixtureSameFamily) else "Enumerate()"
+            raise NotReparameterizable(f"{type(q).__name__} has no pathwise gradient", f"Use {remedy}.")
         z, noise = place(q, self.k, generator)
         return weigh(model, q, z, batch, noise=noise, mass=not guide.has_density)
 
@@ -92,15 +94,18 @@ class Pathwise(GradientEstimator):
 @part
 @dataclass(frozen=True)
 class Enumerate(GradientEstimator):
-    """Every state of a finite latent, weighted by the guide: no noise at all."""
+    """Every state of a finite latent, weighted by the guide: no noise at all.
+
+    A latent is finite as one of n classes (a Categorical guide) or as Z bits (a Bernoulli guide), up to 4,096 states:
+    gradients need all of them at once. `Enumerated` evaluates many more.
+    """
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
     ) -> Draw:
         q = guide(batch)
-        if not isinstance(q, OneHotCategorical):
-            raise NotEnumerable(f"{type(q).__name__} has infinitely many states", "Use Pathwise(k).")
-        return weigh(model, q, q.enumerate_support(), batch, enumerated=True)
+        z = _states(q, batch.x)[:, None].expand(-1, len(batch), -1)
+        return weigh(model, q, z, batch, enumerated=True)
 
     def suits(self, term: Objective) -> bool:
         return term.kind is not TermKind.COUPLED
@@ -108,6 +113,34 @@ class Enumerate(GradientEstimator):
     @property
     def remedy(self) -> str:
         return "A term that couples the batch needs sampled points: use Pathwise(k)."
+
+
+def bit_states(dim: int, start: int, stop: int, like: Tensor) -> Tensor:
+    """The states [n, dim] from `start` to `stop` of that many bits: state j is j in binary, its lowest bit first.
+
+    Example:
+        >>> bit_states(2, 0, 4, torch.zeros(0))
+        tensor([[0., 0.],
+                [1., 0.],
+                [0., 1.],
+                [1., 1.]])
+    """
+    index = torch.arange(start, stop, device=like.device)[:, None]
+    return ((index >> torch.arange(dim, device=like.device)) & 1).to(like.dtype)
+
+
+def _states(q: Distribution, like: Tensor) -> Tensor:
+    """Every state [n, Z] of a finite guide."""
+    dim = q.event_shape[-1]
+    bits = isinstance(q, Independent) and isinstance(q.base_dist, Bernoulli)
+    if not bits and not isinstance(q, OneHotCategorical):
+        raise NotEnumerable(f"{type(q).__name__} has infinitely many states", "Use Pathwise(k).")
+    if dim > (MOST_STATES.bit_length() - 1 if bits else MOST_STATES):
+        raise NotEnumerable(
+            f"{f'2^{dim}' if bits else f'{dim:,}'} states are too many to differentiate all of them at once",
+            f"Use at most {MOST_STATES:,} components, or {MOST_STATES.bit_length() - 1} bits.",
+        )
+    return bit_states(dim, 0, 1 << dim, like) if bits else torch.eye(dim, dtype=like.dtype, device=like.device)
 
 
 @part

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import math
 import platform
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
+from torch import Tensor
 
 from .batch import Rows
-from .evaluate import Assessment, Estimate
-from .runfiles import digest
+from .data import Preparation, Schema
+from .errors import NumericalError, UsageError
+from .evaluate import Annealed, Assessment, Estimate, Evaluator, Halves, Settled
+from .runfiles import EVALUATIONS, digest, write_json
 from .version import __version__
 
-__all__ = ["Evaluation", "Part", "circumstances", "versions"]
+__all__ = ["Evaluation", "Part", "bits_per_dim", "circumstances", "keep", "refuse_nan", "versions"]
+
+
+QUESTION = ("method", "k", "annealing")  # of a replay: what was asked for
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,8 @@ class Part:
         labels: [N], or None.
         name: what to call them ("test rows of digits").
         notes: what the user should be told.
+        mask: [N, D], True where observed; None when everything is.
+        shift: nats that turn the model's log-density into that of the data's own units; [N] where entries are missing.
     """
 
     rows: Rows
@@ -36,12 +46,20 @@ class Part:
     labels: np.ndarray | None
     name: str
     notes: tuple[str, ...] = ()
+    mask: np.ndarray | None = None
+    shift: float | Tensor = 0.0
+
+    def subset(self, index: Tensor, name: str) -> Part:
+        """The rows [M] of these numbers, under another name."""
+        own = index.cpu().numpy()
+        labels, mask = (None if each is None else each[own] for each in (self.labels, self.mask))
+        shift = self.shift[index.to(self.shift.device)] if isinstance(self.shift, Tensor) else self.shift
+        return Part(self.rows.subset(index), self.x[own], labels, name, self.notes, mask, shift)
 
     def first(self, n: int) -> Part:
         """The first n rows."""
-        rows = self.rows.subset(torch.arange(min(n, len(self.rows)), device=self.rows.device))
-        labels = None if self.labels is None else self.labels[:n]
-        return Part(rows, self.x[:n], labels, f"the first {len(rows)} of {self.name}", self.notes)
+        some = min(n, len(self.rows))
+        return self.subset(torch.arange(some, device=self.rows.device), f"the first {some} of {self.name}")
 
 
 @dataclass(frozen=True)
@@ -56,7 +74,9 @@ class Evaluation:
         seed: of all Monte Carlo.
         bits_per_dim: for integer data; a mass, or a density of dequantised values.
         size: D.
-        assessment: how tight a bound is, where that was measured.
+        assessment: how tight a bound is and where it is lost, or what stands behind an exact number, where that was
+            measured.
+        halves: training rows beside these, where they were compared.
         replay: what was asked for, and of which weights and versions: enough to repeat it (see `circumstances`).
     """
 
@@ -69,7 +89,8 @@ class Evaluation:
     bits_per_dim: float | None
     size: int
     notes: tuple[str, ...] = ()
-    assessment: Assessment | None = None
+    assessment: Assessment | Settled | None = None
+    halves: Halves | None = None
     replay: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -88,10 +109,78 @@ class Evaluation:
         }
         record = {**self.estimate.to_dict(), "bits_per_dim": self.bits_per_dim, "units": "nats per datum"}
         told = None if self.assessment is None else self.assessment.to_dict()
-        return {**record, **about, "assessment": told, "notes": list(self.notes), "replay": self.replay}
+        halves = None if self.halves is None else self.halves.to_dict()
+        measured = {"assessment": told, "train_test": halves}
+        return {**record, **about, **measured, "notes": list(self.notes), "replay": self.replay}
+
+    @property
+    def slug(self) -> str:
+        """What was asked for, as the name of a file.
+
+        Method and K (or the settings of annealing), the binding parts of the question; the seed, where it is not 0.
+        """
+        method, found = str(self.replay.get("method", "auto")), self.estimate
+        if method == "auto":
+            bound = "importance" if found.k is not None else str(found.kind)
+            method = bound
+        words = [method.replace(" ", "-")]
+        if method == "annealed":
+            words += [f"{name[0]}{value}" for name, value in found.settings.items()]
+        elif found.k is not None:
+            words.append(f"k{found.k}")
+        words += [f"seed{self.seed}"] if self.seed else []
+        return re.sub(r"[^a-z0-9-]", "", "-".join(words))
 
     def __str__(self) -> str:
         return f"{self.estimate} on {self.data} ({self.prepared})"
+
+
+def bits_per_dim(found: Estimate, schema: Schema, preparation: Preparation) -> float | None:
+    """Of integer data, a mass or a density of dequantised values; None of others, whose bits have no common unit."""
+    if found.mean is None or schema.kind != "integers" or preparation.binarize is not None:
+        return None
+    return -found.mean / (schema.size * math.log(2))
+
+
+def refuse_nan(found: Estimate) -> None:
+    """Refuse an estimate with a row that is not a number.
+
+    Raises:
+        NumericalError: naming the first.
+    """
+    if found.nats is not None and bool(torch.isnan(found.nats).any()):
+        bad = int(torch.isnan(found.nats).nonzero()[0])
+        raise NumericalError(f"log p(x) of row {bad} is not a number", "Look at that row, and at jensen doctor.")
+
+
+def keep(folder: Path, evaluation: Evaluation) -> Path:
+    """Write an evaluation of a run's own rows into its folder, and say where.
+
+    evaluation.json is for the plain one (no method, no K): that, and what it knows of its own tightness, is not lost to
+    a later, narrower question about the same weights, which goes into the folder `evaluations`.
+    """
+    record, main = evaluation.to_dict(), folder / "evaluation.json"
+    path = main if _yields(main, record) else folder / EVALUATIONS / f"{evaluation.slug}.json"
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path.parent} cannot be made a folder ({error})", "Move what is there.") from error
+    write_json(path, record)
+    return path
+
+
+def _yields(path: Path, record: dict[str, Any]) -> bool:
+    """Whether what the file holds may be replaced: nothing, other weights, the same question, or less than there is."""
+    try:
+        held = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        was, now = held["replay"], record["replay"]
+        if was["weights_sha256"] != now["weights_sha256"]:
+            return True
+        same = all(was.get(name) == now.get(name) for name in QUESTION)
+        plain = now["method"] == "auto" and now["k"] is None
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError, AttributeError):
+        return True  # there is none, or nothing that could be read or repeated
+    return (same or plain) and (record["assessment"] is not None or held.get("assessment") is None)
 
 
 def versions() -> dict[str, str]:
@@ -105,7 +194,13 @@ def versions() -> dict[str, str]:
 
 
 def circumstances(
-    folder: Path, method: str, k: int | None, assessment: Assessment | None, device: str
+    folder: Path,
+    method: str,
+    k: int | None,
+    assessment: Assessment | Settled | None,
+    halves: Halves | None,
+    device: str,
+    evaluator: Evaluator | None = None,
 ) -> dict[str, Any]:
     """What has to be known to repeat an evaluation, beside its seed: time plays no part in it.
 
@@ -113,11 +208,15 @@ def circumstances(
         folder: the run's.
         method, k: as they were asked for.
         assessment: its settings were chosen by time once; they are repeated as they were.
+        halves: as many training rows are looked at again.
+        evaluator: one that anneals is recorded with its settings.
     """
     return {
         "method": method,
         "k": k,
+        "annealing": asdict(evaluator) if isinstance(evaluator, Annealed) else None,
         "assessment": None if assessment is None else asdict(assessment.settings),
+        "train_rows": 0 if halves is None else len(halves.train),
         "weights_sha256": digest(folder / "model.safetensors"),
         "device": device,
         "threads": torch.get_num_threads(),

@@ -45,7 +45,9 @@ class DataOptions:
         dequantize: spread integers by uniform noise; by default where the recipe models a density.
         standardize: how reals are scaled; by default as the recipe needs.
         floor: accept constant columns under a learned scale, which stays above this.
-        seed: of split, draws, initial weights, order and noise.
+        split_seed: of the split, and of bits or noise of the data that are drawn once: it does not move with `seed`, so
+            that several seeds are judged on the same rows.
+        seed: of initial weights, order and noise.
         device: "auto", "cpu", "cuda", ...
     """
 
@@ -53,6 +55,7 @@ class DataOptions:
     labels: str | Path | None = None
     test_labels: str | Path | None = None
     split: str | Sequence[float] | None = None
+    split_seed: int = 0
     size: tuple[int, int] | None = None
     binarize: Literal["static", "dynamic", "threshold"] | None = None
     dequantize: bool | None = None
@@ -93,48 +96,72 @@ class Materials:
         """Mean and standard deviation [D] of what the model sees, in expectation where bits are drawn anew."""
         dynamic = self.preparation.binarize == "dynamic" and self.data.schema.kind == "integers"
         top = (self.data.schema.levels or 2) - 1 if dynamic else 1
-        n, chunks = len(self.train), self.train.stored.cpu().split(4096)
-        mean = torch.as_tensor(sum(c.double().sum(0) for c in chunks)) / n / top
-        second = torch.as_tensor(sum(c.double().div(top).sub(mean).square().sum(0) for c in chunks)) / n
-        return mean, second.sqrt()
+        chunks, mask = self.train.stored.cpu().split(256), self.train.mask  # of the size of a cache
+        if mask is None:
+            n = len(self.train)
+            mean = torch.as_tensor(sum(c.double().sum(0) for c in chunks)) / n / top
+            second = torch.as_tensor(sum(c.double().div(top).sub_(mean).square_().sum(0) for c in chunks)) / n
+            return mean, second.sqrt()
+        pairs, counts = list(zip(chunks, mask.cpu().split(256), strict=True)), mask.cpu().sum(0)
+        mean = torch.as_tensor(sum(torch.where(m, c.double(), 0.0).sum(0) for c, m in pairs)) / counts / top
+        away = (torch.where(m, c.double().div(top).sub_(mean), 0.0) for c, m in pairs)
+        return mean, (torch.as_tensor(sum(a.square_().sum(0) for a in away)) / counts).sqrt()
+
+    def log_jacobian(self, part: Literal["train", "valid"] = "train") -> float:
+        """Nats to add to the mean log-density of these rows for that in the data's own units; of what is observed."""
+        rows = self.valid if part == "valid" else self.train
+        if rows is None or rows.mask is None:
+            return self.preparation.log_jacobian(self.data.schema.size)
+        return float(self.preparation.log_jacobians(rows.mask.cpu().numpy()).mean())
 
 
 def gather(
     data: str | Path | np.ndarray, recipe: Recipe, options: DataOptions, device: torch.device, dtype: torch.dtype
 ) -> Materials:
     """Read, split and prepare."""
+    _check_seeds(options)
     parts = _fractions(options.split, options.test is not None)
-    found = _read(data, options)
-    schema, seed = found.schema, options.seed
+    found = _read(data, options, recipe.missing)
+    schema, seed = found.schema, options.split_seed
     second = None
     if options.test is not None:
-        second = read_test(options.test, options.labels, options.test_labels, options.size)
+        second = read_test(options.test, options.labels, options.test_labels, options.size, recipe.missing)
         second = conform(second, schema, "test data")
     where = split(len(found), parts, seed)
     if len(where.train) < 2:
         raise DataError(
             f"of {len(found)} rows the split leaves {len(where.train)} to train on", "Give more rows, or --split 1,0,0."
         )
-    x = found.x[where.train]
+    train, held = found.rows(where.train), {"valid": found.rows(where.valid)}
+    held["test"] = found.rows(where.test) if second is None else second
     spread, scaling = _spreading(found, recipe, options)
-    preparation = Preparation.fit(
-        x, schema, binarize=options.binarize, dequantize=spread, standardize=scaling, seed=seed
-    )
-    rows = preparation.rows(x, schema, device=device, dtype=dtype, stream=0)
+    how = {"binarize": options.binarize, "dequantize": spread, "standardize": scaling, "seed": seed}
+    preparation = Preparation.fit(train.x, schema, mask=train.mask, **how)
+    rows = preparation.rows(train.x, schema, mask=train.mask, device=device, dtype=dtype, stream=0)
     valid = None
-    if len(where.valid):
-        valid = preparation.rows(found.x[where.valid], schema, device=device, dtype=dtype, stream=1)
+    if len(held["valid"]):
+        some = held["valid"]
+        valid = preparation.rows(some.x, schema, mask=some.mask, device=device, dtype=dtype, stream=1)
         if options.binarize == "dynamic":
             valid = valid.fixed(stream(seed, "validation", device))
-    others = {"valid": found.x[where.valid], "test": found.x[where.test] if second is None else second.x}
-    repeated = {part: int(duplicates(x, other).sum()) if len(other) else 0 for part, other in others.items()}
+    repeated = {
+        part: int(duplicates(train.x, other.x, train.mask, other.mask).sum()) if len(other) else 0
+        for part, other in held.items()
+    }
     return Materials(found, second, where, preparation, rows, valid, repeated)
 
 
-def _read(data: str | Path | np.ndarray, options: DataOptions) -> Dataset:
+def _check_seeds(options: DataOptions) -> None:
+    """Refuse negative seeds, before anything is read."""
+    for name, seed in (("seed", options.seed), ("split-seed", options.split_seed)):
+        if seed < 0:
+            raise UsageError(f"--{name} {seed} cannot work", "Give a whole number from 0.")
+
+
+def _read(data: str | Path | np.ndarray, options: DataOptions, missing: bool) -> Dataset:
     if isinstance(data, np.ndarray):
-        return from_array(data)
-    return read(data, labels=options.labels, size=options.size)
+        return from_array(data, missing=missing)
+    return read(data, labels=options.labels, size=options.size, missing=missing)
 
 
 def _spreading(found: Dataset, recipe: Recipe, options: DataOptions) -> tuple[bool, Any]:

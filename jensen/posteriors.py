@@ -16,6 +16,7 @@ from .families import Categorical, Family, Gaussian
 
 __all__ = ["has_posterior", "posterior", "register_posterior"]
 
+NUMBERS = 1 << 24  # of data under the components of a mixture, formed at once
 _FORMS: dict[tuple[type, type], Callable[..., Distribution]] = {}
 
 
@@ -45,7 +46,7 @@ def posterior(prior: Conditional, likelihood: Conditional, batch: Batch) -> Dist
     """p(z | x) by the registered closed form; batch shape [B].
 
     Raises:
-        NoExactPosterior: there is none for this pair, or the batch has a mask.
+        NoExactPosterior: there is none for this pair.
     """
     if not has_posterior(prior, likelihood):
         pair = f"a {type(prior.family).__name__} prior with a {type(likelihood).__name__} likelihood"
@@ -55,18 +56,24 @@ def posterior(prior: Conditional, likelihood: Conditional, batch: Batch) -> Dist
 
 @register_posterior(Gaussian, Linear)
 def _linear_gaussian(prior: Conditional, likelihood: Linear, batch: Batch) -> Distribution:
-    """N(m, S) with S^-1 = V^-1 + W' Psi^-1 W and m = S (W' Psi^-1 (x - b) + V^-1 mu), V and mu the prior's."""
-    if batch.mask is not None:
-        raise NoExactPosterior(
-            "the closed form needs every entry of x", "Evaluate by importance: Amortized(...) as the guide."
-        )
+    """N(m, S) with S^-1 = V^-1 + W' Psi^-1 W and m = S (W' Psi^-1 (x - b) + V^-1 mu), V and mu the prior's.
+
+    Where entries of x are missing, their rows of W, Psi and x - b are left out: S is then another one for each datum.
+    """
     family = prior.family
     mu, sd = family.loc_scale(prior.params(batch.context))  # pyright: ignore[reportAttributeAccessIssue]
     precise = sd.square().reciprocal().expand(mu.shape)
     weighted = likelihood.W / likelihood.noise_variance[:, None]  # Psi^-1 W, [D, Z]
-    precision = torch.diag_embed(precise) + likelihood.W.mT @ weighted
+    away = batch.x - likelihood.b
+    if batch.mask is None:
+        gained = likelihood.W.mT @ weighted
+    else:
+        away = torch.where(batch.mask, away, torch.zeros_like(away))
+        products = likelihood.W[:, :, None] * weighted[:, None, :]  # [D, Z, Z]
+        gained = (batch.mask.to(products) @ products.flatten(1)).unflatten(-1, products.shape[1:])
+    precision = torch.diag_embed(precise) + gained
     chol = torch.linalg.cholesky(precision)
-    pull = (batch.x - likelihood.b) @ weighted + precise * mu
+    pull = away @ weighted + precise * mu
     mean = torch.cholesky_solve(pull[..., None], chol)[..., 0]
     # precision = L L', so covariance = L^-T L^-1; its lower Cholesky factor comes from the flipped problem
     return MultivariateNormal(mean, scale_tril=_lower_of_inverse(precision), validate_args=False)
@@ -82,10 +89,12 @@ def _lower_of_inverse(precision: Tensor) -> Tensor:
 @register_posterior(Categorical, Table)
 def _finite(prior: Conditional, likelihood: Table, batch: Batch) -> Distribution:
     """p(z = j | x), proportional to p(z = j) p(x | z = j): the responsibilities of a mixture."""
-    n = prior.family.dim
-    states = torch.eye(n, dtype=likelihood.table.dtype, device=batch.x.device)
+    n, x = len(likelihood.table), batch.x[:, None]
     mask = None if batch.mask is None else batch.mask[:, None]
-    log_lik = likelihood.log_prob(batch.x[:, None], states, mask)  # [B, n]
+    # row by row of the table: a one-hot of each class would be n^2 numbers
+    some = max(NUMBERS // max(len(batch) * likelihood.family.size, 1), 1)
+    pieces = [likelihood.rows(i, i + some) for i in range(0, n, some)]
+    log_lik = torch.cat([likelihood.family.log_prob(params, x, mask) for params in pieces], -1)  # [B, n]
     return OneHotCategorical(logits=log_lik + torch.log_softmax(prior.params(batch.context), -1), validate_args=False)
 
 

@@ -18,7 +18,7 @@ from .model import LatentVariableModel
 from .parts import part
 from .randomness import stream
 
-__all__ = ["Refined", "refined_params"]
+__all__ = ["Refined", "refinable", "refined_params"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,14 @@ class Schedule:
     steps: int = 300
     lr: float = 0.03
     points: int = 8
+
+
+def refinable(guide: Guide) -> bool:
+    """Whether each datum can have a member of the guide's family of its own, found by gradient steps."""
+    if not isinstance(guide, Amortized):
+        return False
+    family = guide.conditional.family
+    return isinstance(family, Gaussian) and not family.shared
 
 
 def refined_params(

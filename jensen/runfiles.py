@@ -4,7 +4,8 @@ spec.json            the whole model as a tree of nodes, data, split, preparatio
 model.safetensors    raw and averaged weights, each shared module once
 checkpoints/         weights after some of the epochs, epoch-000012.safetensors
 metrics.jsonl        one line per epoch, and a last one that says how training ended
-evaluation.json      the last evaluation of the run's own test rows
+evaluation.json      the plain evaluation of the run's own test rows
+evaluations/         evaluations by a named method or K, importance-k100.json
 report.html
 samples.*, codes.csv, reconstructions.*   what the command line writes unless told where
 """
@@ -30,10 +31,22 @@ from .errors import CorruptRunError, UsageError
 from .parts import build
 from .randomness import drawing_from, stream
 
-__all__ = ["CHECKPOINTS", "FORMAT", "WRITTEN", "read_spec", "read_weights", "rebuild", "write_atomic", "write_weights"]
+__all__ = [
+    "CHECKPOINTS",
+    "EVALUATIONS",
+    "FORMAT",
+    "WRITTEN",
+    "read_spec",
+    "read_weights",
+    "rebuild",
+    "resolve_device",
+    "write_atomic",
+    "write_weights",
+]
 
 FORMAT = 1
 CHECKPOINTS = "checkpoints"
+EVALUATIONS = "evaluations"
 WRITTEN = (
     "model.safetensors",
     "metrics.jsonl",
@@ -46,6 +59,20 @@ WRITTEN = (
     "reconstructions.csv",
     "spec.json",
 )
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of that name; "auto" is the accelerator where there is one.
+
+    Raises:
+        UsageError: it cannot be used here.
+    """
+    try:
+        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+        torch.empty(1, device=device).cpu()  # a device without memory, such as meta, fails here
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"the device {name!r} cannot be used here", "Use --device cpu.") from error
+    return device
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,44 +14,23 @@ from torch import nn
 
 from . import tasks
 from .checkpoints import Along, follow
-from .data import (
-    Dataset,
-    Preparation,
-    Schema,
-    Split,
-    conform,
-    duplicates,
-    from_array,
-    read,
-    read_beside,
-    read_test,
-    split,
-)
-from .errors import CorruptRunError, DataError, JensenError, NumericalError, UsageError
-from .evaluate import Importance, Settings, assess, assess_within, choose
+from .completion import Completion, complete, hide
+from .data import Preparation, Schema
+from .errors import CorruptRunError, DataError, UsageError
+from .evaluate import Annealed, Estimate, Evaluator, Halves, Settings, behind, choose
 from .evaluate.doctor import Diagnosis, examine
 from .evaluate.estimate import Watch
-from .evaluation import Evaluation, Part, circumstances
+from .evaluate.gradients import Comparison, climbed, compare_gradients
+from .evaluate.halves import some_rows
+from .evaluation import Evaluation, Part, bits_per_dim, circumstances, keep, refuse_nan
+from .imputation import impute
 from .randomness import stream
-from .runfiles import read_spec, rebuild, tie, write_json
+from .rundata import RunData, Source
+from .runfiles import read_spec, rebuild, resolve_device, tie
 
 __all__ = ["Evaluation", "Part", "Run", "Source", "load", "resolve_device"]
 
-Source = str | Path | np.ndarray
-
-
-def resolve_device(name: str) -> torch.device:
-    """The device of that name; "auto" is the accelerator where there is one.
-
-    Raises:
-        UsageError: it cannot be used here.
-    """
-    try:
-        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
-        torch.empty(1, device=device).cpu()  # a device without memory, such as meta, fails here
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"the device {name!r} cannot be used here", "Use --device cpu.") from error
-    return device
+COMPARED = 500  # training rows beside the test rows of a plain evaluation
 
 
 def load(folder: str | Path, parts: Mapping[str, Callable[[], nn.Module]] | None = None, device: str = "cpu") -> Run:
@@ -78,7 +56,7 @@ def load(folder: str | Path, parts: Mapping[str, Callable[[], nn.Module]] | None
         ) from error
 
 
-class Run:
+class Run(RunData):
     """A run folder, opened. See `load`.
 
     Attributes:
@@ -118,10 +96,6 @@ class Run:
             )
 
     @property
-    def dtype(self) -> torch.dtype:
-        return next(self.model.parameters()).dtype
-
-    @property
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a last line cut short by a crash is left out."""
         path = self.path / "metrics.jsonl"
@@ -137,90 +111,6 @@ class Run:
                     ) from error
         return found
 
-    # ---------------------------------------------------------------- data
-
-    def dataset(self) -> Dataset:
-        """The data that the run was trained on, read again and checked.
-
-        Raises:
-            DataError: they are gone, or have changed.
-        """
-        data = self.spec["data"]
-        if not data["readable"]:
-            raise DataError(
-                "this run was trained on an array in memory, which is not kept", "Give the data: DATA or data=."
-            )
-        found = read(data["location"], labels=data["labels_from"], size=data["resize"])
-        if found.source.sha256 != data["sha256"]:
-            raise DataError(f"{data['location']} has changed since the run was trained", "Give the data to use: DATA.")
-        return found
-
-    def split(self) -> Split:
-        """The rows that were trained on, and those that were not."""
-        s = self.spec["split"]
-        return split(self.spec["data"]["n"], tuple(s["fractions"]), s["seed"])
-
-    def part(self, which: str = "test", seed: int = 0) -> Part:
-        """The run's own "train", "valid" or "test" rows; without a test part, validation stands in and says so."""
-        s, data = self.spec["split"], self.spec["data"]
-        rows, notes = self.split(), ()
-        if which == "test" and s["test"] is not None:
-            found = read_test(
-                s["test"]["location"], s["test"]["labels_from"], s["test"].get("own_labels"), data["resize"]
-            )
-            if found.source.sha256 != s["test"]["sha256"]:
-                raise DataError(
-                    f"{s['test']['location']} has changed since the run was trained", "Give the data: DATA."
-                )
-            return self._part(conform(found, self.schema, "test data"), f"test file {found.source.name}", seed, 2)
-        if which == "test" and not len(rows.test):
-            which, notes = "valid", ("there is no test part: these are validation rows",)
-        index = getattr(rows, which)
-        if not len(index):
-            raise DataError("this run kept no rows aside", "Give data to use: DATA.")
-        found = self.dataset()
-        names = {"train": "training", "valid": "validation", "test": "test"}
-        name = f"{len(index)} {names[which]} rows of {found.source.name}"
-        kept = Dataset(
-            found.x[index], None if found.labels is None else found.labels[index], found.schema, found.source
-        )
-        return self._part(kept, name, seed, {"train": 0, "valid": 1, "test": 2}[which], notes)
-
-    def other(self, data: Source, labels: str | Path | None = None, seed: int = 0) -> Part:
-        """Data of the user's, checked against those of the run and prepared in the same way.
-
-        Raises:
-            DataError: they have another shape, kind or binarisation.
-        """
-        found = from_array(data) if isinstance(data, np.ndarray) else self._read(data, labels)
-        if self.preparation.binarize and found.schema.kind == "binary" and self.schema.kind != "binary":
-            raise DataError(
-                f"{found.source.name} is binary already, and the run binarises grey values",
-                "Give grey values, or train on binary data.",
-            )
-        found = conform(found, self.schema)
-        return self._part(found, f"{len(found)} rows of {found.source.name}", seed, 3)
-
-    def _read(self, data: str | Path, labels: str | Path | None) -> Dataset:
-        about = self.spec["data"]
-        if labels is not None:
-            return read(data, labels=labels, size=about["resize"] if Path(data).is_dir() else None)
-        return read_beside(data, about["labels_from"], about["resize"])
-
-    def _part(self, found: Dataset, name: str, seed: int, number: int, notes: tuple[str, ...] = ()) -> Part:
-        rows = self.preparation.rows(found.x, self.schema, device=self.device, dtype=self.dtype, stream=number)
-        if self.preparation.binarize == "dynamic":
-            rows = rows.fixed(stream(seed, "binarize", self.device))
-        return Part(rows, found.x, found.labels, name, (*found.notes, *notes))
-
-    def chosen(self, data: Source | Part | None = None, seed: int = 0) -> Part:
-        """The rows that a verb is about: the run's test rows, or data of the user's; a `Part` is returned as it is."""
-        if isinstance(data, Part):
-            return data
-        return self.part("test", seed) if data is None else self.other(data, seed=seed)
-
-    # ---------------------------------------------------------------- verbs
-
     def evaluate(
         self,
         data: Source | None = None,
@@ -229,48 +119,63 @@ class Run:
         method: str = "auto",
         budget: float = 120.0,
         settings: Settings | None = None,
+        annealing: Annealed | None = None,
+        train_rows: int | None = None,
         seed: int = 0,
         watch: Watch | None = None,
     ) -> Evaluation:
         """Estimate log p(x) in the data's own units; of the run's test rows unless told otherwise.
+
+        A plain evaluation (no method, no k) also says how tight the number is, what the guide's bound loses and where,
+        and how training rows compare.
 
         Args:
             data: other rows.
             k: points per datum of importance weighting: with it, that bound alone. Without, 5000, and annealing of a
                 part of the rows says how tight the bound is.
             method: "auto", "exact", "importance", "annealed" or "quadrature".
-            budget: seconds for annealing, where the method is "auto"; 0 leaves it out.
+            budget: seconds for annealing, where the method is "auto"; 0 leaves out all but the number itself.
             settings: of annealing, instead of a budget: those of an earlier evaluation repeat it.
+            annealing: temperatures, leaps, chains and start, where the method is "annealed".
+            train_rows: training rows to evaluate beside the run's own test rows; by default 500 where there is a
+                budget and the evaluation is plain.
             seed: of all Monte Carlo, and of a dynamic binarisation.
             watch: told the fraction that is done.
         """
-        evaluator = choose(self.model, self.guide, method, k)
+        evaluator = choose(self.model, self.guide, method, k, annealing)
         if budget < 0:
             raise UsageError(f"--budget {budget:g} cannot work", "Give seconds, or 0 for no annealing.")
-        part = self.chosen(data, seed)
+        part = self.chosen(data, seed, missing=True)
         notes = (*self.unfinished, *part.notes, *self.overlap(part, data))
         found = evaluator(self.model, self.guide, part.rows, seed, watch)
-        assessed = None
-        if method == "auto" and k is None and isinstance(evaluator, Importance):
-            job = (self.model, self.guide, part.rows, found)
-            if settings is not None:
-                assessed = assess(*job, settings, seed, watch)
-            elif budget > 0:
-                assessed = assess_within(*job, budget, seed, watch)
-                if assessed is None:
-                    notes = (*notes, "how tight the bound is was not measured: raise --budget")
-        if found.nats is not None and torch.isnan(found.nats).any():
-            bad = int(torch.isnan(found.nats).nonzero()[0])
-            raise NumericalError(f"log p(x) of row {bad} is not a number", "Look at that row, and at jensen doctor.")
-        shift = self.preparation.log_jacobian(self.schema.size)
-        found = found.shifted(shift)
-        assessed = None if assessed is None else assessed.shifted(shift)
-        bits = None
-        if found.mean is not None and self.schema.kind == "integers" and self.preparation.binarize is None:
-            bits = -found.mean / (self.schema.size * math.log(2))
-        prepared = self.preparation.describe(self.schema)
+        refuse_nan(found)
+        plain, assessed = method == "auto" and k is None, None
+        if plain and part.mask is not None:
+            notes = (*notes, "how tight the number is was not measured: entries are missing")
+        elif plain:
+            assessed = behind(self.model, self.guide, part.rows, found, budget, settings, seed, watch)
+            if assessed is None and found.nats is not None and budget > 0:
+                notes = (*notes, "how tight the bound is was not measured: raise --budget")
+        found = found.shifted(part.shift)
+        assessed = None if assessed is None else assessed.shifted(float(part.shift))
+        most = COMPARED if train_rows is None and plain and data is None and budget > 0 else train_rows or 0
+        halves = self._halves(found, evaluator, most, seed, watch)
+        prepared, bits = self.preparation.describe(self.schema), bits_per_dim(found, self.schema, self.preparation)
+        bits = None if part.mask is not None else bits
         about = (str(self.path), part.name, prepared, self.weights, seed, bits, self.schema.size, notes)
-        return Evaluation(found, *about, assessed, circumstances(self.path, method, k, assessed, self.device))
+        told = circumstances(self.path, method, k, assessed, halves, self.device, evaluator)
+        return Evaluation(found, *about, assessed, halves, told)
+
+    def _halves(self, test: Estimate, evaluator: Evaluator, most: int, seed: int, watch: Watch | None) -> Halves | None:
+        """At most so many training rows beside the estimate of the test rows; None where they cannot be read."""
+        if most <= 0 or test.nats is None:
+            return None
+        try:
+            part = self.part("train", seed)
+        except DataError:
+            return None
+        part = part.subset(some_rows(len(part.x), most, stream(seed, "training rows")).to(self.device), part.name)
+        return Halves.of(evaluator(self.model, self.guide, part.rows, seed, watch).shifted(part.shift), test)
 
     def along(
         self,
@@ -299,8 +204,8 @@ class Run:
         rows = part.rows.subset(few.long().to(self.device))
         last = [line for line in self.metrics if line["event"] == "stopped"]
         own = (int(last[-1]["kept_epoch"]), self.weights) if last else None
-        shift = self.preparation.log_jacobian(self.schema.size)
-        told = {"k": k, "seed": seed, "shift": shift, "watch": watch}
+        shift = part.subset(few.long().to(self.device), "").shift
+        told = {"k": k, "seed": seed, "shift": float(torch.as_tensor(shift).mean()), "watch": watch}
         stages = tuple(follow(self.model, self.guide, self.path, tie(self.spec), rows, own, **told))
         points = k if any(stage.ess is not None for stage in stages) else None
         return Along(stages, f"{len(rows)} of {part.name}", len(rows), points, seed)
@@ -315,6 +220,9 @@ class Run:
         if not self.spec["data"]["readable"]:
             remedy = "Write the array to a file, and train from that."
             raise DataError("this run was trained on an array in memory, which the doctor would have to see", remedy)
+        if self.holed:
+            remedy = "Look at it with jensen evaluate and jensen impute."
+            raise DataError("the doctor does not examine runs whose data have missing entries", remedy)
         train, test = self.part("train", seed), None
         if where["test"] is not None or where["sizes"]["test"] or where["sizes"]["valid"]:
             test = self.part("test", seed)
@@ -324,9 +232,9 @@ class Run:
         found = examine(self.model, self.guide, *rows, **told)
         return replace(found, notes=() if test is None else test.notes)
 
-    def keep(self, evaluation: Evaluation) -> None:
-        """Write evaluation.json."""
-        write_json(self.path / "evaluation.json", evaluation.to_dict())
+    def keep(self, evaluation: Evaluation) -> Path:
+        """Write the evaluation into the run's folder, and say where; see `jensen.evaluation.keep`."""
+        return keep(self.path, evaluation)
 
     @property
     def unfinished(self) -> tuple[str, ...]:
@@ -338,17 +246,6 @@ class Run:
         if last["reason"] in ("failed", "interrupted"):
             return (f"training {last['reason']} in epoch {last['epoch']}: these are the last weights written",)
         return ()
-
-    def overlap(self, part: Part, data: Source | Part | None) -> tuple[str, ...]:
-        """What to say about rows that the model was trained on."""
-        if data is None:
-            return ()
-        try:
-            trained = self.dataset().x[self.split().train]
-        except JensenError:
-            return ("the training data cannot be read, so rows that were trained on would not be noticed",)
-        seen = int(duplicates(trained, part.x).sum())
-        return (f"{seen} of these {len(part.x)} rows were trained on: the number flatters the model",) if seen else ()
 
     def sample(self, n: int, *, seed: int = 0, mean: bool = False) -> np.ndarray:
         """New data [n, ...] from the model, in the data's own units; with `mean`, the mean of p(x | z) at z ~ p(z).
@@ -372,9 +269,55 @@ class Run:
         rows = self.chosen(data, seed).rows
         return self.shaped(tasks.reconstruct(self.model, self.guide, rows, sample=sample, generator=generator))
 
+    def impute(
+        self,
+        data: Source | Part | None = None,
+        *,
+        m: int = 5,
+        method: str = "sir",
+        k: int = 1000,
+        steps: int = 1000,
+        hidden: np.ndarray | None = None,
+        seed: int = 0,
+        watch: Watch | None = None,
+    ) -> Completion:
+        """Draw what is missing m times, given what is observed; see `jensen.imputation.impute`.
+
+        Args:
+            data: rows with missing entries (NaN), other than the run's own test rows.
+            m: versions of each datum.
+            method: "sir", or "gibbs" for Metropolis-within-Gibbs from there on.
+            k: points per datum of the importance weights.
+            steps: of each chain.
+            hidden: [N, D] or [D], True where entries are to be taken for missing, whatever they are.
+            seed: of all randomness.
+            watch: told the fraction that is done.
+
+        Raises:
+            CompositionError: the likelihood does not factorise over features.
+            DataError: nothing is missing.
+        """
+        known = self.chosen(data, seed, missing=True)
+        part = known if hidden is None else hide(known, hidden, self.preparation)
+        if part.mask is None:
+            raise DataError(f"{part.name} have no missing entries", "Give data with NaN, or hide some with --mask.")
+        told = {"method": method, "k": k, "steps": steps, "seed": seed, "watch": watch}
+        drawn = impute(self.model, self.guide, part.rows, m, **told)
+        return complete(part, drawn, known, self.schema, self.preparation)
+
     def shaped(self, x: torch.Tensor) -> np.ndarray:
         """From the model's space [N, D] to the data's units and shape [N, H, W, C] or [N, D]."""
         return self.preparation.invert(x).reshape(len(x), *self.schema.shape)
+
+    def gradients(
+        self, *, n: int = 64, repeats: int = 100, seed: int = 0, pair: Any = None, watch: Watch | None = None
+    ) -> Comparison:
+        """Bias, variance and cost of each gradient estimator on n training rows; `pair` is another (model, guide)."""
+        rows, noise = self.part("train", seed).rows, stream(seed, "gradient rows", self.device)
+        index = some_rows(len(rows), n, stream(seed, "gradient rows")).to(self.device)
+        told = {**climbed(self.spec["players"], self.spec["command"]), "repeats": repeats, "seed": seed, "watch": watch}
+        model, guide = pair or (self.model, self.guide)
+        return compare_gradients(model, guide, rows.take(index, noise), **told)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}: {self.sentence})"

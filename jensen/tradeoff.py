@@ -178,8 +178,10 @@ def _is_finished(place: Path, command: dict[str, Any]) -> bool:
         return False
     run = load(place)
     asked = msgspec.json.decode(msgspec.json.encode(command))
-    if run.spec["command"] != asked:
-        names = sorted(n for n in {*asked, *run.spec["command"]} if asked.get(n) != run.spec["command"].get(n))
+    # a run from before there was a seed of the split records it with the split alone
+    held = {"split_seed": run.spec["split"]["seed"], **run.spec["command"]}
+    if held != asked:
+        names = sorted(n for n in {*asked, *held} if asked.get(n) != held.get(n))
         raise RunExistsError(
             f"{place} was trained with another {', '.join(names)}",
             "Give --out another name, or replace it with --force.",

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import msgspec
 
 from .errors import CorruptRunError, UsageError
-from .evaluate import Settings
+from .evaluate import Annealed, Settings
 from .evaluate.estimate import Watch
 from .evaluate.policy import METHODS
 from .evaluation import versions
@@ -22,7 +22,7 @@ __all__ = ["Difference", "Verification", "recorded", "verify"]
 
 TOLERANCE = 1e-4
 # where it ran and how long it took is no result; sentences are made of numbers that are compared by themselves
-LEFT_OUT = {"seconds", "run", "replay", "notes", "verdict", "advice"}
+LEFT_OUT = {"seconds", "run", "replay", "notes", "verdict", "advice", "sentence"}
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,19 @@ class Verification:
         return {"verdict": self.verdict, "holds": self.holds, **plain, "notes": list(self.notes)}
 
 
+class _Annealing(TypedDict):
+    temperatures: Annotated[int, msgspec.Meta(ge=1)]
+    leaps: Annotated[int, msgspec.Meta(ge=1)]
+    chains: Annotated[int, msgspec.Meta(ge=1)]
+    start: Literal["guide", "prior"]
+
+
 class _Replay(TypedDict):
     method: str
     k: int | None
     assessment: dict[str, Annotated[int, msgspec.Meta(ge=0)]] | None
+    annealing: NotRequired[_Annealing | None]
+    train_rows: NotRequired[Annotated[int, msgspec.Meta(ge=0)]]
     weights_sha256: str
     device: str
     threads: int
@@ -140,6 +149,9 @@ def verify(run: Run, *, tolerance: float = TOLERANCE, watch: Watch | None = None
     replay = was["replay"]
     settings = None if replay["assessment"] is None else Settings(**replay["assessment"])
     asked = {"k": replay["k"], "method": replay["method"], "seed": was["seed"], "settings": settings}
+    asked["train_rows"] = replay.get("train_rows", 0)
+    if replay.get("annealing") is not None:
+        asked["annealing"] = Annealed(**replay["annealing"])
     now = run.evaluate(**asked, budget=0.0, watch=watch).to_dict()
     now = msgspec.json.decode(msgspec.json.encode(now))  # as a reader of the file finds it
     pairs = list(_pairs(was, now))

@@ -45,7 +45,8 @@ class TrainingOptions:
         average: decay of averaged weights, such as 0.999.
         patience: stop when the validation bound has not risen for this many epochs.
         keep: the weights that are kept, of the best validation bound or of the last step.
-        precision: of float32 products in training; "fast" may mean bfloat16.
+        precision: of products in training; "fast" runs networks in bfloat16 where the processor knows it, "auto" is
+            "fast" only where that costs no accuracy. Evaluation is accurate whatever it is.
         init_from: a run whose weights to start from, where names and shapes agree.
         checkpoints: weights to keep along training, at most: after the first epoch, the last, and evenly in the
             logarithm between; 0 keeps none.
@@ -118,6 +119,24 @@ def command_of(data: str | Path | np.ndarray, recipe: str = "vae", **options: An
     return _Job(data, chosen, reading, training, chosen.checked(rest), Path()).command()
 
 
+def untrained(run: Run) -> Made:
+    """What a run's recipe made before the first step, from the recorded command.
+
+    Raises:
+        DataError: the data are gone, or have changed.
+    """
+    run.dataset()
+    command = {**run.spec["command"], "init_from": None}
+    chosen, where = find(command.pop("recipe")), run.spec["data"]["location"]
+    command.pop("data")
+    reading, training, rest = _sorted_options(command)
+    job = _Job(where, chosen, reading, training, chosen.checked(rest), Path())
+    job.prepare(lambda text: None)
+    job.made.model.to(run.device)
+    job.made.guide.to(run.device)
+    return job.made
+
+
 def _sorted_options(options: dict[str, Any]) -> tuple[DataOptions, TrainingOptions, dict[str, Any]]:
     """Options by whom they belong to; what is left is the recipe's."""
     groups: list[Any] = []
@@ -180,7 +199,8 @@ class _Job:
             clip=training.clip,
             average=training.average,
             precision=self.choices["precision"],
-            log_jacobian=found.preparation.log_jacobian(found.data.schema.size),
+            log_jacobian=found.log_jacobian(),
+            valid_jacobian=found.log_jacobian("valid"),
             keep_best=kept == "best",
         )
         self.made = _make(
@@ -255,7 +275,8 @@ def _make(
     mean, scale = found.moments
     constant = 0
     if schema.kind == "real" and not found.preparation.dequantize:
-        constant = len(constant_columns(found.data.x[found.split.train]))
+        train = found.data.rows(found.split.train)
+        constant = len(constant_columns(train.x, train.mask))
     with drawing_from(stream(options.seed, "init")):
         setting = Setting(
             schema, mean, scale, found.train, steps, optimizer, epochs, constant, options.floor, options.seed
@@ -330,6 +351,7 @@ def _spec(command: dict[str, Any], found: Materials, made: Made, choices: dict[s
             "resize": command["size"],
             "sha256": data.source.sha256,
             "n": data.source.n,
+            "missing": 0 if data.mask is None else int((~data.mask).sum()),
             "schema": data.schema.to_dict(),
         },
         "split": {

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import t
 
 import jensen
 from jensen.comparison import Comparison, Group, Score, compare
 from jensen.errors import DataError, NotNormalised, UsageError
-from jensen.evaluate import Estimate, Kind
+from jensen.evaluate import Estimate, Kind, Settings
 from tests.identities.models import close
 
 RNG = np.random.default_rng(0)
@@ -31,7 +33,7 @@ def home(tmp_path_factory):
     np.save(folder / "grey.npy", GREY)
     jensen.train(folder / "x.npy", recipe="gaussian", out=folder / "gaussian")
     jensen.train(folder / "x.npy", recipe="ppca", latent=1, out=folder / "ppca")
-    jensen.train(folder / "x.npy", recipe="gaussian", seed=1, out=folder / "seed")
+    jensen.train(folder / "x.npy", recipe="gaussian", split_seed=1, out=folder / "split")
     jensen.train(folder / "other.npy", recipe="gaussian", out=folder / "other")
     jensen.train(folder / "x.npy", recipe="autoencoder", latent=1, hidden=(4,), epochs=1, out=folder / "code")
     jensen.train(folder / "x.npy", out=folder / "vae", **VAE)
@@ -49,13 +51,13 @@ def opened(home, *names):
     return [jensen.load(home / name) for name in names]
 
 
-def group(*means: float, noise: float = 0.0, n: int = 400) -> Group:
+def group(*means: float, noise: float = 0.0, n: int = 400, kind=Kind.EXACT, loss=None, error=None) -> Group:
     """Runs with these means, of the same rows but for some noise."""
     rng = np.random.default_rng(len(means))
     rows = 10 * np.random.default_rng(0).normal(size=n)
     scores = [rows + m + noise * rng.normal(size=n) for m in means]
-    made = [Estimate(Kind.EXACT, torch.as_tensor(s)) for s in scores]
-    return Group(tuple(Score(f"run-{i}", "vae", "raw", "", e) for i, e in enumerate(made)))
+    made = [Estimate(kind, torch.as_tensor(s), error=error) for s in scores]
+    return Group(tuple(Score(f"run-{i}", "vae", "raw", str(i), e, loss) for i, e in enumerate(made)))
 
 
 def comparison(a: Group, b: Group) -> Comparison:
@@ -99,14 +101,133 @@ def test_seeds_widen_the_error():
     assert wide.better is None
 
 
+def test_few_seeds_have_few_degrees_of_freedom():
+    """Where seeds make all of the error, it is Student's t with the seeds' own degrees of freedom."""
+    alone = comparison(group(0.0, 1.0, 5.0), group(0.0))
+    assert alone.degrees_of_freedom == pytest.approx(2)
+    half = t.ppf(0.975, 2) * np.std([0, 1, 5], ddof=1) / math.sqrt(3)
+    assert alone.interval == pytest.approx((2 - half, 2 + half))
+    even = comparison(group(0.0, 1.0, 2.0), group(4.0, 5.0, 6.0))
+    assert even.degrees_of_freedom == pytest.approx(4)
+    assert even.interval == pytest.approx(
+        (-4 - t.ppf(0.975, 4) * math.sqrt(2 / 3), -4 + t.ppf(0.975, 4) * math.sqrt(2 / 3))
+    )
+    assert comparison(group(0.0, noise=1.0), group(0.0)).degrees_of_freedom == pytest.approx(399)
+    assert comparison(group(0.0), group(0.0)).degrees_of_freedom is None
+    assert comparison(group(0.0), group(0.0)).interval == (0.0, 0.0)
+    told = even.to_dict()
+    assert (told["degrees_of_freedom"], told["level"]) == (even.degrees_of_freedom, 0.95)
+    assert told["interval"] == even.interval
+
+
+def test_the_interval_holds_the_difference_as_often_as_it_says():
+    """2,000 repeats with three seeds a side: the standard error of a rate of 0.95 is 0.005.
+
+    Two standard errors, as if the spread over three seeds were known, hold the difference far less often.
+    """
+    rng, held, naive = np.random.default_rng(0), 0, 0
+    for _ in range(2000):
+        sides = []
+        for _ in range(2):
+            scores = 0.5 * rng.normal(size=(3, 1)) + rng.normal(size=(1, 40))
+            made = [Estimate(Kind.EXACT, torch.as_tensor(s)) for s in scores]
+            sides.append(Group(tuple(Score("run", "vae", "raw", "", e) for e in made)))
+        found = comparison(*sides)
+        low, high = found.interval
+        held += low <= 0 <= high
+        naive += abs(found.difference) <= 2 * found.stderr
+    assert 0.935 < held / 2000 < 0.98
+    assert naive / 2000 < 0.935
+
+
+BOUND = {"kind": Kind.STOCHASTIC_LOWER}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "better", "said"),
+    [
+        ({}, {}, "A", "A is better by 1.00 nats per datum"),
+        (BOUND, {}, "A", "A is better by at least 1.00 nats per datum"),
+        ({}, BOUND, None, "A's log p(x) is higher by 1.00 nats per datum; B's is a lower bound, so the order of log p"),
+        (BOUND, BOUND, None, "A's bound is higher by 1.00 nats per datum; B's is a lower bound, so the order of log p"),
+        (BOUND, {**BOUND, "loss": 0.4}, "A", "and B's bound is loose by at most 0.4"),
+        (BOUND, {**BOUND, "loss": 1.4}, None, "B's may be too low by 1.4, so the order of log p(x) is not settled"),
+        ({**BOUND, "loss": 0.4}, BOUND, None, "B's is a lower bound"),
+        ({"kind": Kind.QUADRATURE, "error": 0.3}, {"kind": Kind.QUADRATURE, "error": 0.3}, "A", "A is better by 1.00"),
+        ({"kind": Kind.QUADRATURE, "error": 0.6}, {"kind": Kind.QUADRATURE, "error": 0.6}, None, "not settled"),
+    ],
+)
+def test_a_bound_says_nothing_against_its_own_model(a, b, better, said):
+    """log p(x) of a bound may be higher by as much as it is loose: only where that is known and less is one better."""
+    ahead, behind = group(1.0, **a), group(0.0, **b)
+    found, turned = comparison(ahead, behind), comparison(behind, ahead)
+    assert (found.better, found.higher) == (better, "A")
+    assert said in re.sub(r"1\.0+ ± 0\.0+", "1.00", found.verdict)
+    assert (turned.better, turned.higher) == (better and "B", "B")
+    told = found.to_dict()
+    assert (told["better"], told["settled"]) == (better, better is not None)
+    assert (told["remedy"] is None) == (better is not None)
+    json.dumps(told)
+
+
+def test_the_looseness_is_held_against_the_near_end_of_the_interval():
+    ahead = group(1.0, noise=3.0)
+    low, _ = comparison(ahead, group(0.0)).interval
+    mean = comparison(ahead, group(0.0)).difference
+    assert 0 < low < mean - 0.2
+    for loss, better in ((low - 0.01, "A"), (low + 0.01, None), (mean, None)):
+        found = comparison(ahead, group(0.0, loss=loss, **BOUND))
+        assert (found.higher, found.better) == ("A", better)
+
+
+def test_looseness_is_that_of_the_runs_own_evaluation(home):
+    """Of the same weights and rows, with no more points, and converged; otherwise nobody knows it."""
+    jensen.train(home / "x.npy", out=home / "wide", **(VAE | {"latent": 3}))  # two features would be integrated
+    vae, ppca = opened(home, "wide", "ppca")
+    path = home / "wide" / "evaluation.json"
+    assert compare(ppca, vae, k=20).better is None
+    settings = Settings(rows=16, temperatures=50, chains=4, simulated=8, refine=0)
+    vae.keep(replace(vae.evaluate(settings=settings), notes=()))
+    held = json.loads(path.read_text())
+    held["assessment"] |= {"loss": 0.125, "converged": True}
+
+    def loss(k=None, data=None, **changes):
+        path.write_text(json.dumps(held | changes))
+        return compare(ppca, vae, data, k=k).b.scores[0].loss
+
+    assert held["k"] == 5000
+    assert loss() == 0.125
+    assert compare(ppca, vae).better == "A"
+    assert loss(k=20) is None
+    assert loss(data=home / "rows.npy") is None
+    assert loss(assessment=held["assessment"] | {"converged": False}) is None
+    assert loss(assessment=None) is None
+    assert loss(replay=held["replay"] | {"weights_sha256": "other"}) is None
+    assert loss(prepared="otherwise") is None
+    path.write_text("[]")
+    assert compare(ppca, vae).b.scores[0].loss is None
+    path.unlink()
+
+
+def test_seeds_are_judged_on_the_same_rows(home):
+    for seed in (1, 2):
+        jensen.train(home / "x.npy", seed=seed, out=home / f"vae-{seed}", **VAE)
+    found = compare(opened(home, "vae", "vae-1", "vae-2"), opened(home, "ppca")[0], k=10)
+    assert len({s.weights_sha256 for s in found.a.scores}) == 3
+    assert found.a.spread > 0
+    assert [n for n in found.notes if n.startswith("B is one run: how much another seed")]
+    same = compare(opened(home, "ppca", "ppca"), opened(home, "gaussian")[0])
+    assert [n for n in same.notes if n.startswith("runs of A have the same weights")]
+
+
 def test_a_group_counts_as_its_mean(home):
     ppca, gaussian = opened(home, "ppca", "gaussian")
     found = compare([ppca, gaussian], gaussian)
     alone = compare(ppca, gaussian)
     assert found.difference == pytest.approx(alone.difference / 2)
     assert found.a.spread == pytest.approx(alone.difference / math.sqrt(2))
-    assert not [n for n in found.notes if "another seed" in n]
-    assert [n for n in alone.notes if "another seed" in n]
+    assert not [n for n in found.notes if "one run each" in n]
+    assert [n for n in alone.notes if "one run each" in n]
 
 
 def test_kinds_may_differ_and_are_told(home):
@@ -136,7 +257,7 @@ def test_the_bits_of_a_binarisation_are_the_same(name, home):
         (("static", "dynamic"), DataError, "binarised once .* and binarised dynamically"),
         (("vae", "levels"), DataError, "of different data: 5 real and 3 x 2 x 1 integers of 256 levels"),
         (("gaussian", "other"), DataError, "were trained on different data"),
-        (("gaussian", "seed"), DataError, "the test rows of .* are not the same"),
+        (("gaussian", "split"), DataError, "the test rows of .* are not the same"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(names, error, said, home):
@@ -145,7 +266,7 @@ def test_what_cannot_be_compared_is_refused(names, error, said, home):
 
 
 def test_rows_of_the_users_own(home):
-    found = compare(*opened(home, "gaussian", "seed"), home / "rows.npy")
+    found = compare(*opened(home, "gaussian", "split"), home / "rows.npy")
     assert len(found.differences) == 50
     told = compare(*opened(home, "gaussian", "other"), home / "x.npy").notes
     assert "the runs were trained on different data" in told

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
+from torch import nn
 
+from jensen.batch import Batch
+from jensen.conditionals import Given, Unconditional
 from jensen.errors import CompositionError, NotEnumerable, NotReparameterizable, UsageError
 from jensen.estimators import Enumerate, Pathwise, Quadrature
-from jensen.families import Categorical, Gaussian, Mixture
+from jensen.families import Bernoulli, Categorical, Gaussian, Mixture
+from jensen.guides import Shared
+from jensen.model import LatentVariableModel
+from jensen.nets import MLP
 from jensen.objectives import Elbo, ImportanceWeighted, Of, Rate
-from jensen.randomness import stream
-from tests.identities.models import amortized, curved_model, linear_model, mixture_model, simulated
+from jensen.randomness import drawing_from, stream
+from tests.identities.models import amortized, close, curved_model, linear_model, mixture_model, scrambled, simulated
 
 COUPLED = Of(lambda draw: draw.z.mean((1, 2)), "spread", coupled=True)
 
@@ -69,3 +77,43 @@ def test_gradients_pass_through_the_points():
     for estimator in (Pathwise(2), Quadrature(4)):
         z = estimator.draw(model, guide, batch, stream(0, "noise")).z
         assert all(g.any() for g in torch.autograd.grad(z.sum(), list(guide.parameters()), allow_unused=True))
+
+
+def test_bits_are_enumerated_with_their_gradients():
+    """The evidence and the ELBO are sums over all 2^5 settings, and so are their gradients; the guide is any."""
+    with drawing_from(stream(0, "bits")):
+        net = MLP(5, 3, (4,), "tanh")
+    model = LatentVariableModel(Unconditional(Bernoulli(5), learn=True), Given(net, Gaussian(3, "shared")))
+    scrambled(model, "bits")
+    guide, batch = amortized(3, Bernoulli(5)), simulated(model, 4)
+    draw = Enumerate().draw(model, guide, batch)
+    z = torch.tensor(list(itertools.product((0.0, 1.0), repeat=5)), dtype=torch.float64)[:, None].expand(-1, 4, -1)
+    log_joint, log_q = model.log_joint(batch, z), guide(batch).log_prob(z)
+    known = torch.logsumexp(log_joint, 0), (log_q.exp() * (log_joint - log_q)).sum(0)
+    parameters = [*model.parameters(), *guide.parameters()]
+    for value, truth in zip((ImportanceWeighted()(draw), Elbo()(draw)), known, strict=True):
+        close(value.detach(), truth.detach())
+        ours, theirs = (
+            torch.autograd.grad(v.sum(), parameters, retain_graph=True, materialize_grads=True) for v in (value, truth)
+        )
+        for a, b in zip(ours, theirs, strict=True):
+            close(a, b)
+    close(draw.rate.detach(), (log_q.exp() * (log_q - model.prior.log_prob(z))).sum(0).detach())
+
+
+def test_a_network_sees_each_state_once():
+    """Not once per datum: the states are the same for all."""
+    with drawing_from(stream(0, "once")):
+        net = MLP(6, 3, (4,), "tanh")
+    model, seen = LatentVariableModel(Unconditional(Bernoulli(6)), Given(net, Gaussian(3, "shared"))).double(), []
+    batch = simulated(model, 10)
+    net.register_forward_hook(lambda m, given, out: seen.append(out.shape))
+    assert Enumerate().draw(model, amortized(3, Bernoulli(6)), batch).log_lik.shape == (64, 10)
+    assert seen == [(64, 1, 3)]
+
+
+@pytest.mark.parametrize(("family", "said"), [(Bernoulli(13), r"2\^13 states"), (Categorical(4097), "4,097 states")])
+def test_too_many_states_to_differentiate_are_refused(family, said):
+    model = LatentVariableModel(Unconditional(family), Given(nn.Linear(family.dim, 2), Gaussian(2, "shared")))
+    with pytest.raises(NotEnumerable, match=f"{said}.*Use at most 4,096 components, or 12 bits"):
+        Enumerate().draw(model, Shared(Unconditional(family)), Batch(torch.zeros(2, 2)))

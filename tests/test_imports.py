@@ -22,13 +22,13 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: list[set[str]] = [
     {"errors", "shapes", "parts", "precision", "randomness", "version"},
     {"batch", "nets", "distributions"},
-    {"families", "conditionals"},
+    {"families", "conditionals", "flows"},
     {"model", "posteriors", "guides", "priors", "ladder"},
-    {"draw", "estimators", "objectives", "refine"},
-    {"training", "evaluate", "codec", "tasks"},
+    {"draw", "estimators", "objectives", "refine", "stratified", "surrogates"},
+    {"training", "evaluate", "codec", "tasks", "imputation"},
     {
-        *("data", "recipes", "runfiles", "claims", "materials", "checkpoints", "recorder", "evaluation", "runs"),
-        *("workflow", "comparison", "verification", "tradeoff"),
+        *("data", "recipes", "runfiles", "claims", "materials", "checkpoints", "recorder", "evaluation", "rundata", "completion", "runs"),
+        *("workflow", "comparison", "difference", "verification", "certification", "tradeoff"),
     },
     {"sklearn", "cli", "report", "explorer"},
     {"__init__", "__main__"},  # the front door: no room imports it

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from jensen.errors import UsageError
-from jensen.nets import MLP, Chain, ConvDecoder, ConvEncoder, ResidualMLP, Standardize
+from jensen.nets import MLP, Chain, ConvDecoder, ConvEncoder, Planes, ResidualMLP, Standardize
 from jensen.parts import build, spec_of
 from jensen.randomness import stream
 from tests.contracts.members import ALL_NETS
@@ -149,3 +149,26 @@ def test_residual_blocks_are_the_identity_at_first_and_learn():
 def test_a_negative_number_of_blocks_is_refused(make):
     with pytest.raises(UsageError, match="-1 blocks"):
         make()
+
+
+def test_planes_keep_pixels_in_their_places():
+    """Convolutions are local: a pixel at one corner moves nothing at the other, in every image that comes in and every
+    group that comes out, each flat in the order height, width, channel."""
+    net = Planes((9, 9), (2, 1), 4, width=5, planes=2).double()
+    x = torch.randn(1, 9 * 9 * 3, dtype=torch.float64, generator=stream(0, "x"))
+    for entry, reach in ((0, 2), (9 * 9 * 2, 2)):  # pixel (0, 0) of the first image, and of the second
+        moved = x.clone()
+        moved[0, entry] += 1.0
+        far = (net(moved) - net(x)).detach().reshape(2, 9, 9, 2).abs().amax((0, 3))
+        assert bool((far[: reach + 1, : reach + 1] > 0).all())
+        assert float(far[reach + 1 :].max()) == float(far[:, reach + 1 :].max()) == 0.0
+
+
+def test_planes_resize_and_start_at_zero():
+    x = torch.randn(3, 2 * 4 * 4, generator=stream(0, "x"))
+    up = Planes((4, 4), (2,), 2, to=(8, 8), residual=True, zero=True)(x).reshape(3, 8, 8, 2)
+    torch.testing.assert_close(up[:, ::2, ::2], x.reshape(3, 4, 4, 2))
+    down = Planes((4, 4), (2,), 2, to=(1, 1), residual=True, zero=True)(x)
+    torch.testing.assert_close(down, x.reshape(3, 16, 2).mean(1))
+    with pytest.raises(UsageError, match="agree"):
+        Planes((4, 4), (2,), 3, residual=True)

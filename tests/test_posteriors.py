@@ -7,12 +7,13 @@ import torch
 
 from jensen import posteriors
 from jensen.batch import Batch
-from jensen.conditionals import Given, Linear, Unconditional
+from jensen.conditionals import Given, Linear, Table, Unconditional
 from jensen.errors import NoExactPosterior
-from jensen.families import Bernoulli, Gaussian
+from jensen.families import Bernoulli, Categorical, Gaussian
 from jensen.guides import Exact
 from jensen.model import LatentVariableModel
 from jensen.nets import MLP
+from jensen.randomness import drawing_from, stream
 from tests.identities.models import close, linear_model, mixture_model, scrambled, simulated
 
 
@@ -51,11 +52,18 @@ def test_a_mixtures_posterior_under_a_mask():
     close(masked.probs[5], model.prior.params().softmax(-1))
 
 
-def test_a_linear_posterior_refuses_a_mask():
-    model = linear_model()
-    batch = simulated(model, 3)
-    with pytest.raises(NoExactPosterior, match="importance"):
-        model.posterior(Batch(batch.x, batch.x > 0))
+@pytest.mark.parametrize("noise", ["shared", "feature"])
+def test_a_linear_posterior_under_a_mask_is_that_of_fewer_features(noise):
+    model = linear_model(noise=noise)
+    batch = simulated(model, 4)
+    mask = torch.tensor([[1, 0, 1, 1, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]]).bool()
+    found = model.posterior(Batch(torch.where(mask, batch.x, torch.nan), mask))
+    lik = model.likelihood
+    for i, seen in enumerate(mask):
+        W, psi = lik.W[seen], lik.noise_variance.expand(5)[seen]
+        covariance = torch.linalg.inv(torch.eye(2).double() + W.mT @ (W / psi[:, None]))
+        close(found.covariance_matrix[i], covariance)
+        close(found.mean[i], covariance @ W.mT @ ((batch.x[i] - lik.b)[seen] / psi))
 
 
 @pytest.mark.parametrize(
@@ -84,3 +92,16 @@ def test_a_closed_form_can_be_registered(monkeypatch):
 
     assert model.posterior(Batch(torch.zeros(4, 3))).batch_shape == (4,)
     assert Exact(model).is_exact
+
+
+@pytest.mark.parametrize("family", [Gaussian(2), Gaussian(2, "shared")], ids=str)
+def test_a_mixtures_posterior_in_pieces_of_its_table(monkeypatch, family):
+    """Whatever the number of components at once; and a one-hot of each would give the same."""
+    with drawing_from(stream(0, "pieces")):
+        model = LatentVariableModel(Unconditional(Categorical(7), learn=True), Table(family, 7))
+    batch = simulated(scrambled(model, "pieces"), 4)
+    whole = model.posterior(batch).logits
+    states = torch.eye(7, dtype=torch.float64)[:, None].expand(-1, 4, -1)
+    close(whole.detach(), model.log_joint(batch, states).detach().log_softmax(0).mT)
+    monkeypatch.setattr(posteriors, "NUMBERS", 40)
+    assert torch.equal(model.posterior(batch).logits, whole)

@@ -16,6 +16,9 @@ from safetensors.torch import load_file
 
 import jensen
 from jensen.errors import CompositionError, CorruptRunError, DataError, InterruptedRun, NumericalError, UsageError
+from jensen.materials import DataOptions, gather
+from jensen.randomness import stream
+from jensen.recipes import find
 from jensen.runfiles import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,6 +54,35 @@ def test_same_seed_same_bytes(bits, tmp_path):
     assert weights(found[0]) == weights(found[1])
     assert weights(found[0]) != weights(found[2])
     assert numbers(found[0]) == numbers(found[1])
+
+
+@pytest.mark.parametrize("binarize", ["static", "dynamic"])
+def test_seeds_share_their_rows_and_bits(binarize, tmp_path):
+    """A seed moves weights, order and noise; what is learned from and judged by moves with the split's seed alone."""
+    grey = np.random.default_rng(0).integers(0, 256, size=(60, 3, 2, 1), dtype=np.uint8)
+    np.save(tmp_path / "grey.npy", grey)
+    seeds = {"first": {}, "seed": {"seed": 1}, "split": {"split_seed": 1}}
+    runs = {
+        name: jensen.train(tmp_path / "grey.npy", out=tmp_path / name, binarize=binarize, **SMALL, **more)
+        for name, more in seeds.items()
+    }
+    first, seed, split = runs.values()
+    assert weights(first) != weights(seed)
+    for which in ("train", "valid", "test"):
+        rows, same, other = (run.part(which) for run in runs.values())
+        np.testing.assert_array_equal(rows.x, same.x)
+        assert rows.rows.fixed(stream(0, which)).stored.equal(same.rows.fixed(stream(0, which)).stored)
+        assert (rows.x != other.x).any()
+    assert (first.spec["split"]["seed"], split.spec["split"]["seed"]) == (0, 1)
+    assert (seed.spec["command"]["seed"], seed.spec["command"]["split_seed"]) == (1, 0)
+    assert seed.spec["split"] == first.spec["split"]
+    assert split.spec["preparation"]["seed"] == 1
+    # in training, the validation bits of a dynamic binarisation are drawn once, and are the same too
+    where = torch.device("cpu"), torch.float32
+    options = [DataOptions(binarize=binarize, **more) for more in seeds.values()]
+    found = [gather(tmp_path / "grey.npy", find("vae"), each, *where).valid.stored for each in options]
+    assert found[0].equal(found[1])
+    assert not found[0].equal(found[2])
 
 
 def test_a_fresh_process_gives_the_same_bytes(bits, tmp_path):

@@ -24,7 +24,7 @@ def data(
     json: Json = False,
 ) -> None:
     """What a file is taken for: shape, kind, range, oddities, and what to train on it."""
-    found = describe(read(source, labels=labels, size=None if size is None else parse_size(size)))
+    found = describe(read(source, labels=labels, size=None if size is None else parse_size(size), missing=True))
     found["advice"] = _advice(found)
     if json:
         emit(found)

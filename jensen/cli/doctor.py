@@ -61,7 +61,8 @@ def _numbers(m: dict[str, Any]) -> Iterator[str]:
     """The key measures, those that there are."""
     if "gap" in m:
         train, test = (format_nats(m[k], m["gap_stderr"]).split(" ")[0] for k in ("score_train", "score_test"))
-        yield f"{train} nats per training row, {test} per other row: a gap of {format_nats(m['gap'], m['gap_stderr'])}"
+        gap = format_nats(m["gap"], m["gap_stderr"])
+        yield f"{m['score']} is {train} nats per training row, {test} per other row: a gap of {gap}"
     if "rate" in m:
         active = f"; {m['active_features']} of {m['features']} features active" if "features" in m else ""
         yield f"rate {m['rate']:.2f}, of which I(x; z) is at least {m['mutual_information']:.2f}{active}"

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from ..evaluate.assess import Assessment
+from ..certification import Certificate, certify
+from ..errors import UsageError
+from ..evaluate import Annealed, Assessment, Estimate, Settled
 from ..evaluate.estimate import format_nats
+from ..evaluate.gaps import told
 from ..evaluate.policy import METHODS
 from ..runs import Evaluation, load
 from .flags import Data, Device, Json, Quiet, Run, Seed
-from .output import emit, notices, show
+from .output import emit, notices, plural, show
 from .progress import Line
 
 __all__ = ["evaluate"]
+
+
+SANDWICH = "sandwich"
 
 
 def evaluate(
@@ -26,10 +32,18 @@ def evaluate(
         int | None,
         Parameter(name="-k", help="latent points per datum: that bound alone (default 5000, then annealing)"),
     ] = None,
-    method: Annotated[str, Parameter(help=f"one of {', '.join(METHODS)}")] = "auto",
+    method: Annotated[str, Parameter(help=f"one of {', '.join((*METHODS, SANDWICH))}")] = "auto",
     budget: Annotated[
-        float, Parameter(help="seconds for annealing, which says how tight the bound is; 0: none")
-    ] = 120.0,
+        float | None,
+        Parameter(help="seconds for annealing, which says how tight the bound is; 0: none [120; auto alone]"),
+    ] = None,
+    temperatures: Annotated[int | None, Parameter(help="of annealing, or of the sandwich [200]")] = None,
+    leaps: Annotated[int | None, Parameter(help="leapfrog steps at each temperature, likewise [10]")] = None,
+    chains: Annotated[int | None, Parameter(help="per datum, likewise [16]")] = None,
+    start: Annotated[
+        Literal["guide", "prior"] | None, Parameter(help="where chains start: q(z|x) or p(z), likewise [guide]")
+    ] = None,
+    rows: Annotated[int | None, Parameter(help="data to simulate, for the sandwich [100]")] = None,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
@@ -37,22 +51,55 @@ def evaluate(
 ) -> None:
     """Estimate log p(x), and say what kind of number it is.
 
-    Without DATA it is that of the run's own test rows, and is kept in RUN/evaluation.json.
+    Without DATA it is that of the run's own test rows, and is kept in RUN/evaluation.json, or beside a plain evaluation
+    of the same weights in RUN/evaluations. The method sandwich bounds log p(x) from both sides, on data that the model
+    simulates, and keeps nothing.
     """
-    opened = load(run, device=device)
+    annealing = _annealing(temperatures=temperatures, leaps=leaps, chains=chains, start=start)
+    _refuse(method, data, k, budget, rows)
+    opened, tell = load(run, device=device), notices(quiet)
+    if method == SANDWICH:
+        with Line(quiet) as line:
+            job = {"annealing": annealing, "rows": 100 if rows is None else rows, "seed": seed}
+            pair = certify(opened, **job, watch=lambda done: line.fraction("annealing both ways", done))
+        for note in pair.notes:
+            tell(note)
+        emit(pair.to_dict()) if json else show(_certified(pair))
+        return
     with Line(quiet) as line:
-        found = opened.evaluate(
-            data, k=k, method=method, budget=budget, seed=seed, watch=lambda done: line.fraction("evaluating", done)
-        )
-    tell = notices(quiet)
+        asked = {"k": k, "method": method, "budget": 120.0 if budget is None else budget, "annealing": annealing}
+        found = opened.evaluate(data, **asked, seed=seed, watch=lambda done: line.fraction("evaluating", done))
     for note in found.notes:
         tell(note)
     if data is None:
-        opened.keep(found)  # before anything is printed: the reader of a pipe may leave
-    if json:
-        emit(found.to_dict())
-    else:
-        show(_lines(found))
+        kept = opened.keep(found)  # before anything is printed: the reader of a pipe may leave
+        if kept.name != "evaluation.json":
+            tell(f"kept in {kept}: evaluation.json keeps the plain evaluation of these weights")
+    emit(found.to_dict()) if json else show(_lines(found))
+
+
+def _annealing(**given: Any) -> Annealed | None:
+    """The settings of annealing, if any is given."""
+    found = {name: value for name, value in given.items() if value is not None}
+    return Annealed(**found) if found else None
+
+
+def _refuse(method: str, data: str | None, k: int | None, budget: float | None, rows: int | None) -> None:
+    """Refuse what the method would leave aside.
+
+    Raises:
+        UsageError: naming the flag.
+    """
+    if method == SANDWICH and data is not None:
+        what = f"the sandwich is made of data that the model simulates, and not of {data}"
+        raise UsageError(what, "Leave out DATA, or use --method annealed.")
+    if method == SANDWICH and k is not None:
+        raise UsageError(f"-k {k} is of importance weighting, and the sandwich has chains", f"Use --chains {k}.")
+    if method != SANDWICH and rows is not None:
+        raise UsageError(f"--rows {rows} is of the sandwich, and the method is {method}", "Add --method sandwich.")
+    if method in (SANDWICH, "annealed") and budget is not None:
+        what = f"--budget {budget:g} chooses how much a plain evaluation anneals, and the method is {method}"
+        raise UsageError(what, "Use --temperatures, --leaps and --chains.")
 
 
 def _lines(found: Evaluation) -> list[str]:
@@ -60,6 +107,8 @@ def _lines(found: Evaluation) -> list[str]:
     lines = [str(found.estimate), f"{found.data}; {found.prepared}; {found.weights} weights; seed {found.seed}"]
     if found.estimate.nats is not None:
         lines.append(_errors(found))
+    if found.estimate.acceptance is not None:
+        lines.append(_chains(found.estimate))
     if numbers["elbo"] is not None:
         elbo = format_nats(numbers["elbo"], numbers["stderr"]).split(" ")[0]
         lines.append(f"ELBO {elbo}: rate {numbers['rate']:.2f}, distortion {numbers['distortion']:.2f}")
@@ -68,10 +117,41 @@ def _lines(found: Evaluation) -> list[str]:
     if found.bits_per_dim is not None:
         error = None if found.estimate.stderr is None else found.estimate.stderr / found.bits_scale
         sign = "<= " if "lower bound" in found.estimate.kind else ""
-        lines.append(f"{sign}{format_nats(found.bits_per_dim, error)} bits per dimension")
+        lines.append(
+            f"{sign}{format_nats(found.bits_per_dim, error)} bits per dimension{' (± over data)' if error else ''}"
+        )
     if found.assessment is not None:
         lines += _assessed(found.assessment)
+    if found.halves is not None:
+        lines.append(f"{found.halves.sentence} (± over rows)" if found.halves.stderr else found.halves.sentence)
     return [*lines, f"next: jensen report {found.run}"]
+
+
+def _chains(estimate: Estimate) -> str:
+    """What annealing did, and how far its chains are apart, in a line."""
+    done, spread = estimate.settings, estimate.to_dict()["spread"]
+    steps = f"{plural(done['temperatures'], 'temperature')}, {plural(done['leaps'], 'leapfrog step')}"
+    words = f"annealed from the {done['start']}: {steps}, {plural(done['chains'], 'chain')}"
+    words += f"; acceptance {estimate.acceptance:.2f}"
+    if spread is None:
+        return words
+    told = f"median {_small(spread['median'])}, 95 % {_small(spread['q95'])} over rows"
+    return f"{words}; chains spread by {_small(spread['mean'])} nats on average ({told})"
+
+
+def _certified(found: Certificate) -> list[str]:
+    """The number first, then what it is of."""
+    bounds, numbers = found.bounds, found.bounds.to_dict()
+    ends = [format_nats(end.mean, end.stderr) for end in bounds]
+    about = f"{plural(numbers['simulated_rows'], 'row')} simulated from the model; {found.weights} weights"
+    error = "" if bounds.gap_stderr is None else f" ± {_small(bounds.gap_stderr)}"
+    return [
+        f"gap {_small(bounds.gap)}{error} nats between the bounds (largest of a row {_small(numbers['gap_largest'])})",
+        f"{ends[0]} <= log p(x) <= {ends[1]} nats per datum (stochastic bounds; ± over rows)",
+        f"{about}; seed {found.seed}",
+        _chains(bounds.lower),
+        f"this certifies {numbers['certifies']}",
+    ]
 
 
 def _errors(found: Evaluation) -> str:
@@ -86,15 +166,16 @@ def _errors(found: Evaluation) -> str:
     return "; ".join(words)
 
 
-def _assessed(found: Assessment) -> list[str]:
+def _assessed(found: Assessment | Settled) -> list[str]:
     numbers = found.to_dict()
     chain, split = numbers["annealed"], numbers["gaps"]
-    better = format_nats(chain["log_px"], chain["stderr_mc"])
-    words = f"log p(x) >= {better} by annealing {chain['rows']} rows ({chain['temperatures']} temperatures)"
-    lines = [f"verdict: {found.verdict}", words]
+    lines = [f"verdict: {found.verdict}"]
+    if chain is not None:
+        better = format_nats(chain["log_px"], chain["stderr_mc"])
+        words = f"{chain['rows']} rows ({chain['temperatures']} temperatures; ± Monte Carlo and choice of these rows)"
+        lines.append(f"log p(x) >= {better} by annealing {words}")
     if split is not None:
-        parts = f"family {split['approximation']['mean']:.2f}, encoder {split['amortisation']['mean']:.2f}"
-        lines.append(f"lost by the ELBO: {parts} nats. {split['advice']}")
+        lines.append(f"lost by the ELBO: {told(split)}. {split['advice']}")
     return lines
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..data import Schema
 from ..runs import Run
 
-__all__ = ["data_range", "grid", "model_range", "pairs", "png", "scaled"]
+__all__ = ["data_range", "grid", "model_range", "pairs", "png", "scaled", "strips"]
 
 GAP = 2
 SIDE = 48  # smaller images are enlarged to about this many pixels
@@ -71,6 +71,11 @@ def pairs(above: np.ndarray, below: np.ndarray, across: int = 16) -> np.ndarray:
     first, second = _bytes(above), _bytes(below)
     starts = range(0, len(first), min(across, len(first)))
     return _stack([row[i : i + across] for i in starts for row in (first, second)])
+
+
+def strips(x: np.ndarray) -> np.ndarray:
+    """Images [R, M, H, W, C] of 0..1 as R rows of M."""
+    return _stack([_bytes(row) for row in x])
 
 
 def png(picture: np.ndarray) -> bytes:

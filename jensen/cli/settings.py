@@ -34,6 +34,9 @@ class Settings:
     split: Annotated[
         str | None, _data("fractions of train, validation and test [0.8,0.1,0.1; with --test 0.9,0.1,0]")
     ] = None
+    split_seed: Annotated[
+        int | None, _data("of the split, and of bits or noise drawn once; the same for every seed [0]")
+    ] = None
     size: Annotated[str | None, _data("H,W: resize the images of a folder")] = None
     binarize: Annotated[
         Literal["static", "dynamic", "threshold"] | None, _data("how grey values become 0 and 1; never unless named")
@@ -62,12 +65,13 @@ class Settings:
         None
     )
     precision: Annotated[
-        Literal["auto", "float32", "fast"] | None, _training("of float32 products [auto: fast where accurate]")
+        Literal["auto", "float32", "fast"] | None,
+        _training("of products; fast: bfloat16 where known [auto: fast where accurate]"),
     ] = None
     init_from: Annotated[str | None, _training("a run whose weights to start from")] = None
     checkpoints: Annotated[int | None, _training("weights to keep along training, at most; 0: none [8]")] = None
     tensorboard: Annotated[bool | None, switch("also write TensorBoard's event files")] = None
-    seed: Annotated[int | None, _training("of split, initial weights, order and noise [0]")] = None
+    seed: Annotated[int | None, _training("of initial weights, order and noise [0]")] = None
     device: Annotated[str | None, _training("auto, cpu, cuda, ... [auto]")] = None
 
     def given(self) -> dict[str, Any]:

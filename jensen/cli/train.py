@@ -74,8 +74,11 @@ def _replayed(spec: str, data: str | None) -> dict[str, Any]:
         where, tested, choices = recorded["data"], recorded["split"]["test"], recorded["choices"]
         command = {k: v for k, v in recorded["command"].items() if v is not None and k != "out"}
         command |= {"data": where["location"], "test": None if tested is None else tested["location"]}
-        command |= {"labels": where["labels_from"]}
-        command |= {k: choices[k] for k in ("device", "precision", "epochs", "keep")}
+        # of runs that were written before there was a seed of the split, it is the one that split them
+        command |= {"labels": where["labels_from"], "split_seed": recorded["split"]["seed"]}
+        command |= {k: choices[k] for k in ("device", "epochs", "keep")}
+        # "fast" names a choice and one thing that it may come to: what was asked for comes to the same again
+        command |= {"precision": "float32"} if choices["precision"] == "float32" else {}
         readable, digest = where["readable"], where["sha256"]
     except (KeyError, TypeError, AttributeError) as error:
         raise CorruptRunError(

@@ -37,8 +37,10 @@ def tell(target: Target, json: bool, words: str, record: dict[str, Any]) -> None
 
 
 def whole(x: np.ndarray, levels: int | None) -> np.ndarray:
-    """Samples of whole numbers in the type that they are read as again."""
-    return np.rint(x).astype(np.uint8 if (levels or 2) <= 256 else np.int32)
+    """Samples of whole numbers in the type that they are read as again; counts may rise above the data's levels."""
+    rounded = np.rint(x)
+    most = max(levels or 2, int(rounded.max(initial=0)) + 1)
+    return rounded.astype(np.uint8 if most <= 256 else np.int32 if most <= 2**31 else np.int64)
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Target:
         names: Sequence[str],
         picture: Callable[[], bytes],
         labels: tuple[np.ndarray, Sequence[str] | None] | None = None,
+        first: tuple[str, np.ndarray] | None = None,
         **others: np.ndarray,
     ) -> None:
         """Write [N, ...] in the format of the suffix.
@@ -96,10 +99,11 @@ class Target:
             names: of its features, for a header.
             picture: makes the bytes of a .png.
             labels: [N] and their classes' names: a last column of a .csv, "labels" of an .npz.
+            first: a column of whole numbers [N] that stands before all others of a table, and its name.
             **others: further arrays of an .npz.
         """
         if self.path is None:
-            _write_table(sys.stdout, x, names, labels)
+            _write_table(sys.stdout, x, names, labels, first)
             return
         suffix, content = self.path.suffix.lower(), io.BytesIO()
         if suffix == ".npy":
@@ -109,7 +113,7 @@ class Target:
             np.savez(content, allow_pickle=False, **kept)
         elif suffix == ".csv":
             text = io.StringIO()
-            _write_table(text, x, names, labels)
+            _write_table(text, x, names, labels, first)
             content.write(text.getvalue().encode())
         else:
             content.write(picture())
@@ -129,8 +133,14 @@ def _rows(x: np.ndarray, labels: tuple[np.ndarray, Sequence[str] | None] | None)
 
 
 def _write_table(
-    stream: TextIO, x: np.ndarray, names: Sequence[str], labels: tuple[np.ndarray, Sequence[str] | None] | None
+    stream: TextIO,
+    x: np.ndarray,
+    names: Sequence[str],
+    labels: tuple[np.ndarray, Sequence[str] | None] | None,
+    first: tuple[str, np.ndarray] | None,
 ) -> None:
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*names, *([] if labels is None else ["label"])])
-    writer.writerows(_rows(x, labels))
+    before = [] if first is None else [first[0]]
+    writer.writerow([*before, *names, *([] if labels is None else ["label"])])
+    rows = _rows(x, labels)
+    writer.writerows(rows if first is None else ([str(n), *row] for n, row in zip(first[1], rows, strict=True)))

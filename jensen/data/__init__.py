@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .masks import parse_mask
 from .schema import Schema
 from .sources import Dataset, Source, conform, describe, from_array, read, read_beside, read_test
 from .splits import Split, duplicates, parse_fractions, split
@@ -23,6 +24,7 @@ __all__ = [
     "duplicates",
     "from_array",
     "parse_fractions",
+    "parse_mask",
     "read",
     "read_beside",
     "read_test",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -12,36 +13,51 @@ from ..errors import DataError
 from .dataset import Dataset, chunks
 from .schema import Schema
 
-__all__ = ["conform", "constant_columns", "describe", "duplicates"]
+__all__ = ["conform", "constant_columns", "describe", "duplicates", "extremes"]
 
 
-def constant_columns(x: np.ndarray) -> np.ndarray:
-    """The indices of the columns of x [N, D] that hold one value only."""
-    return np.flatnonzero(x.min(axis=0) == x.max(axis=0))
+def constant_columns(x: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    """The indices of the columns of x [N, D] that hold one value only, among those observed in a mask [N, D]."""
+    low, high = extremes(x, mask)
+    return np.flatnonzero(low == high)
 
 
-def _keys(x: np.ndarray) -> list[bytes]:
-    # a cryptographic digest stands for the row, at 16 bytes a row instead of a second copy of the data;
-    # adding zero makes the two zeros of floating point one
-    rows = (np.ascontiguousarray(row + row.dtype.type(0)) for row in x)
-    return [blake2b(row.data, digest_size=16).digest() for row in rows]
+def extremes(x: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest and the largest observed entry of each column of x [N, D]."""
+    if mask is None:
+        return x.min(axis=0), x.max(axis=0)
+    bounds = np.finfo(x.dtype) if x.dtype.kind == "f" else np.iinfo(x.dtype)
+    return x.min(0, initial=bounds.max, where=mask), x.max(0, initial=bounds.min, where=mask)
 
 
-def duplicates(x_a: np.ndarray, x_b: np.ndarray) -> np.ndarray:
-    """Which rows of x_b [M, D] occur exactly in x_a [N, D], as a boolean mask [M].
+def _keys(x: np.ndarray, mask: np.ndarray | None = None) -> Iterator[bytes]:
+    """A digest of each row and of where it is observed: 16 bytes a row instead of a second copy of the data."""
+    for i, row in enumerate(x):
+        # adding zero makes the two zeros of floating point one
+        key = blake2b(np.ascontiguousarray(row + row.dtype.type(0)).data, digest_size=16)
+        if mask is not None and not mask[i].all():
+            key.update(np.packbits(mask[i]).data)
+        yield key.digest()
+
+
+def duplicates(
+    x_a: np.ndarray, x_b: np.ndarray, mask_a: np.ndarray | None = None, mask_b: np.ndarray | None = None
+) -> np.ndarray:
+    """Which rows of x_b [M, D] occur exactly in x_a [N, D], as a boolean mask [M]; so do their observed entries.
 
     Example:
         >>> duplicates(np.array([[1, 2], [3, 4]]), np.array([[3, 4], [4, 3]]))
         array([ True, False])
     """
     common = np.result_type(x_a, x_b)
-    known = set(_keys(x_a.astype(common, copy=False)))
-    return np.array([key in known for key in _keys(x_b.astype(common, copy=False))], dtype=bool)
+    known = set(_keys(x_a.astype(common, copy=False), mask_a))
+    return np.array([key in known for key in _keys(x_b.astype(common, copy=False), mask_b)], dtype=bool)
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
     """What there is to say about a data set before any model: plain data, fit for JSON."""
     schema, labels = dataset.schema, None
+    low, high = extremes(dataset.x, dataset.mask)
     if dataset.labels is not None:
         values, counts = np.unique(dataset.labels, return_counts=True)
         named = schema.classes
@@ -57,11 +73,12 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "shape": list(schema.shape),
         "kind": schema.kind,
         "levels": schema.levels,
-        "range": [dataset.x.min().item(), dataset.x.max().item()],
+        "range": [low.min().item(), high.max().item()],
+        "missing": 0 if dataset.mask is None else int((~dataset.mask).sum()),
         "names": None if schema.names is None else list(schema.names),
         "labels": labels,
-        "constant_columns": constant_columns(dataset.x).tolist(),
-        "duplicates": len(dataset) - len(set(_keys(dataset.x))),
+        "constant_columns": np.flatnonzero(low == high).tolist(),
+        "duplicates": len(dataset) - len(set(_keys(dataset.x, dataset.mask))),
         "notes": list(dataset.notes),
     }
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from .schema import Kind, Schema
 __all__ = ["LIMIT", "Dataset", "Raw", "Source", "assemble", "check_dtype", "check_size", "chunks", "encode_labels"]
 
 LIMIT = 16 * 2**30  # bytes: a larger array is refused before it is allocated
+MISSING_REMEDY = "Train a recipe that takes missing entries: --recipe miwae"
 MOST_LEVELS = 65536  # more integer values than this are a measurement, not levels
 CHUNK = 2**22  # entries looked at together, so that a check never needs a second copy of the data
 
@@ -42,10 +43,12 @@ class Dataset:
     Attributes:
         x: [N, D], C-contiguous: uint8 for binary data and integers of at most 256 levels, int32 for more levels,
             float32 for reals (float64 where the file had it). An image is flat, in the order height, width, channel.
+            An entry that is missing holds 0.
         labels: [N] int64, or None.
         schema: the kind of the values and the shape of a datum.
         source: where the data came from.
         notes: what the user should be told about how the file was read.
+        mask: [N, D] bool, True where observed; None when everything is.
     """
 
     x: np.ndarray
@@ -53,9 +56,15 @@ class Dataset:
     schema: Schema
     source: Source
     notes: tuple[str, ...] = ()
+    mask: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def rows(self, index: np.ndarray) -> Dataset:
+        """The rows [M] of these numbers, as a data set."""
+        labels, mask = (None if each is None else each[index] for each in (self.labels, self.mask))
+        return replace(self, x=self.x[index], labels=labels, mask=mask)
 
 
 @dataclass
@@ -136,22 +145,55 @@ def _layout(x: np.ndarray, where: str) -> tuple[np.ndarray, tuple[int, ...], lis
     )
 
 
-def _check_finite(x: np.ndarray, low: float, high: float, names: tuple[str, ...] | None, where: str) -> None:
-    if np.isfinite(low) and np.isfinite(high):
-        return
+def _place(bad: tuple[int, int], names: tuple[str, ...] | None) -> str:
+    row, column = bad
+    return f"row {row}, column {names[column]!r}" if names else f"row {row}, column {column}"
+
+
+def _first(x: np.ndarray, bad: Callable[[np.ndarray], np.ndarray]) -> tuple[int, tuple[int, int]]:
+    """How many entries are bad, and the row and column of the first."""
     count, first = 0, None
     for start, part in chunks(x):
-        bad = ~np.isfinite(part.reshape(len(part), -1))
-        count += int(bad.sum())
-        if first is None and bad.any():
-            row, column = np.argwhere(bad)[0]
+        found = bad(part.reshape(len(part), -1))
+        count += int(found.sum())
+        if first is None and found.any():
+            row, column = np.argwhere(found)[0]
             first = (start + int(row), int(column))
-    row, column = first or (0, 0)
-    place = f"row {row}, column {names[column]!r}" if names else f"row {row}, column {column}"
-    raise DataError(
-        f"{where} holds {count:,} NaN or infinite {'entry' if count == 1 else 'entries'}, first in {place} (from 0)",
-        "Clean it or drop these rows; missing entries are not supported yet.",
-    )
+    return count, first or (0, 0)
+
+
+def _observed(x: np.ndarray, raw: Raw, missing: bool, where: str) -> np.ndarray | None:
+    """Where x [N, ...] is observed, as [N, ...] bool; None where everything is.
+
+    Raises:
+        DataError: entries are infinite; or missing, where that is not taken; or a column has no observed entry.
+    """
+    if x.dtype.kind != "f" or (np.isfinite(x.min()) and np.isfinite(x.max())):
+        return None
+    count, first = _first(x, np.isinf)
+    if count:
+        raise DataError(
+            f"{where} holds {_entries(count, 'infinite')}, first in {_place(first, raw.names)} (from 0)",
+            "Clean them or drop these rows; an entry that is missing is written as NaN, or left empty.",
+        )
+    if not missing:
+        count, first = _first(x, np.isnan)
+        raise DataError(
+            f"{where} holds {_entries(count, 'missing')} (NaN), first in {_place(first, raw.names)} (from 0)",
+            f"{MISSING_REMEDY}; or fill them, or drop these rows.",
+        )
+    mask = ~np.isnan(x)
+    seen = mask.reshape(len(x), -1).any(0)
+    if not seen.all():
+        column = int(np.flatnonzero(~seen)[0])
+        name = repr(raw.names[column]) if raw.names else str(column)
+        told = f"{int((~seen).sum())} columns without a single observed entry, first {name}"
+        raise DataError(f"{where} has {told} (from 0)", "Drop these columns.")
+    return mask
+
+
+def _entries(n: int, what: str) -> str:
+    return f"{n:,} {what} {'entry' if n == 1 else 'entries'}"
 
 
 def _whole(x: np.ndarray) -> bool:
@@ -202,9 +244,11 @@ def encode_labels(labels: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str
     return labels.astype(np.int64), None
 
 
-def _digest(x: np.ndarray) -> str:
+def _digest(x: np.ndarray, mask: np.ndarray | None) -> str:
     digest = hashlib.sha256(f"{x.dtype.newbyteorder('<').str}{x.shape}".encode())
     digest.update(x.data.cast("B"))
+    if mask is not None:
+        digest.update(np.packbits(mask).tobytes())
     return digest.hexdigest()
 
 
@@ -220,15 +264,28 @@ def _checked(raw: Raw, where: str) -> tuple[np.ndarray, tuple[int, ...], list[st
     return x, shape, notes
 
 
-def assemble(raw: Raw, name: str) -> Dataset:
+def assemble(raw: Raw, name: str, missing: bool = False) -> Dataset:
     """Judge what a reader found, and store it compactly.
+
+    Args:
+        raw: what was found.
+        name: of the source.
+        missing: whether NaN is an entry that is missing; else it is refused. The observed entries decide the kind, and
+            since no integer type can hold NaN, whole numbers with holes count as integers as those of a table do.
 
     Raises:
         DataError: values are not finite real numbers, the shape is no data set's, or labels do not fit.
     """
     x, shape, notes = _checked(raw, name)
-    low, high = x.min().item(), x.max().item()
-    _check_finite(x, low, high, raw.names, name)
+    mask = _observed(x, raw, missing, name)
+    if mask is not None:
+        x, raw = np.where(mask, x, 0), replace(raw, loose=True)
+        notes.append(
+            f"{_entries(int((~mask).sum()), 'missing')} of {mask.size:,} ({(~mask).mean():.1%}):"
+            " log p(x) is of the observed ones"
+        )
+    # a zero in the place of what is missing must not widen the range
+    low, high = (x.min().item(), x.max().item()) if mask is None else (x[mask].min().item(), x[mask].max().item())
     kind, levels, dtype = _judge(x, low, high, raw)
     if kind == "integers" and len(shape) == 3 and high == 255 and _only(x, 0, 255):
         notes.append("only the values 0 and 255 occur: --binarize threshold makes these images binary without loss")
@@ -243,5 +300,6 @@ def assemble(raw: Raw, name: str) -> Dataset:
                 f"{name} has {len(x):,} rows and {len(labels):,} labels", "Name the labels of these rows with --labels."
             )
     x = np.ascontiguousarray(x, dtype=dtype).reshape(len(x), -1)
-    source = Source(name, tuple(raw.files), _digest(x), len(x))
-    return Dataset(x, labels, Schema(kind, shape, levels, raw.names, classes), source, (*raw.notes, *notes))
+    mask = None if mask is None else np.ascontiguousarray(mask).reshape(len(x), -1)
+    source = Source(name, tuple(raw.files), _digest(x, mask), len(x))
+    return Dataset(x, labels, Schema(kind, shape, levels, raw.names, classes), source, (*raw.notes, *notes), mask)

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from ..errors import DataError
 from .dataset import Raw, check_size
 
-__all__ = ["read_folder"]
+__all__ = ["read_bits", "read_folder"]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM", "GIF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".gif")
@@ -122,6 +122,12 @@ def _deep_pixels(image: Image.Image, header: _Header, size: tuple[int, int] | No
     if size is not None and values.shape != size:
         values = np.asarray(Image.fromarray(values).resize((size[1], size[0]), Image.Resampling.BOX))
     return np.rint(values).astype(np.uint16)[..., None]
+
+
+def read_bits(path: Path) -> np.ndarray:
+    """[H, W] bool of one image: True where it is nearer to white than to black."""
+    with _reading(path), _open(path) as opened:
+        return np.asarray(_without_alpha(ImageOps.exif_transpose(opened), Counter()).convert("L")) > 127
 
 
 def _find(folder: Path) -> tuple[list[Path], int]:

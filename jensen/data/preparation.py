@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..batch import Rows
 from ..errors import CorruptRunError, DataError, UsageError
-from .conform import constant_columns
+from .conform import constant_columns, extremes
 from .dataset import chunks
 from .schema import Schema
 
@@ -85,6 +85,17 @@ def _check_fit(schema: Schema, binarize: str | None, dequantize: bool, standardi
         raise UsageError(f"{schema.kind} data have no density, so they are not standardised", remedy)
 
 
+def _check_columns(schema: Schema, mask: np.ndarray | None) -> None:
+    """Refuse rows without any entry of some column: there would be nothing to learn it from."""
+    empty = np.flatnonzero([] if mask is None else ~mask.any(axis=0))
+    if len(empty):
+        name = repr(schema.names[empty[0]]) if schema.names else str(empty[0])
+        raise DataError(
+            f"the training rows have no entry of {len(empty)} columns, first {name} (from 0)",
+            "Drop these columns, or give more rows or another --split-seed.",
+        )
+
+
 def _check_unit(x: np.ndarray) -> None:
     if x.min() < 0 or x.max() > 1:
         raise DataError(
@@ -93,24 +104,33 @@ def _check_unit(x: np.ndarray) -> None:
         )
 
 
-def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of each column in float64, in two passes over rows."""
-    total, square = np.zeros(x.shape[1]), np.zeros(x.shape[1])
-    for _, part in chunks(x):
-        total += part.sum(axis=0, dtype=np.float64)
-    mean = total / len(x)
-    for _, part in chunks(x):
-        square += ((part - mean) ** 2).sum(axis=0)
-    return mean, square / len(x)
+def _mean(x: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | int]:
+    """The mean [D] of the observed entries of each column in float64, and how many there are.
+
+    An entry that is missing holds 0, which a sum does not see.
+    """
+    n = len(x) if mask is None else mask.sum(axis=0)
+    return sum((part.sum(axis=0, dtype=np.float64) for _, part in chunks(x)), np.zeros(x.shape[1])) / n, n
+
+
+def _moments(x: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of the observed entries of each column in float64, in two passes over rows."""
+    mean, n = _mean(x, mask)
+    square = np.zeros(x.shape[1])
+    for start, part in chunks(x):
+        away = part - mean
+        square += (away**2 if mask is None else np.where(mask[start : start + len(part)], away, 0) ** 2).sum(axis=0)
+    return mean, square / n
 
 
 def _statistics(
-    x: np.ndarray, dequantize: bool, standardize: str, floor: float | None
+    x: np.ndarray, mask: np.ndarray | None, dequantize: bool, standardize: str, floor: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    center, variance = _moments(x)
-    constant = constant_columns(x)
+    center, variance = _moments(x, mask)
+    low, high = extremes(x, mask)
+    constant = low == high
     # a sum of equal numbers need not be a multiple of them: a constant column is centred on its value itself
-    center[constant], variance[constant] = x[0, constant], 0
+    center[constant], variance[constant] = low[constant], 0
     if dequantize:
         center, variance = center + 1 / 2, variance + 1 / 12
     if standardize == "global":
@@ -135,6 +155,8 @@ class Preparation:
         center: [D] float64, subtracted.
         scale: [] or [D] float64, divided by.
         seed: of all draws that are made once.
+        fill: [D], where nothing is centred: the mean of what the model sees, which it sees in the place of an entry
+            that is missing. Where `center` is subtracted, that is 0.
 
     Example:
         >>> schema = Schema("real", (2,))
@@ -152,12 +174,14 @@ class Preparation:
     center: np.ndarray | None = None
     scale: np.ndarray | None = None
     seed: int = 0
+    fill: np.ndarray | None = None
 
     @staticmethod
     def fit(
         x: np.ndarray,
         schema: Schema,
         *,
+        mask: np.ndarray | None = None,
         binarize: Binarize | None = None,
         dequantize: bool = False,
         standardize: Standardize = "none",
@@ -169,6 +193,7 @@ class Preparation:
         Args:
             x: the training rows, as stored.
             schema: of the data.
+            mask: [N, D], True where observed: statistics are of these entries alone.
             binarize: see the class.
             dequantize: see the class; the statistics are then those expected over the noise.
             standardize: "global" centres each column and divides all by one number, the root mean square of what is
@@ -178,14 +203,18 @@ class Preparation:
 
         Raises:
             UsageError: the steps do not go with the kind of data, or with each other.
-            DataError: reals outside [0, 1] cannot be binarised.
+            DataError: reals outside [0, 1] cannot be binarised; or no row has an entry of some column.
         """
         _check_fit(schema, binarize, dequantize, standardize)
+        _check_columns(schema, mask)
         if binarize and schema.kind == "real":
             _check_unit(x)
         if standardize == "none":
-            return Preparation(binarize, dequantize, seed=seed)
-        center, scale = _statistics(x, dequantize, standardize, floor)
+            mean = _mean(x, mask)[0] + (0.5 if dequantize else 0.0)
+            top = (schema.levels or 2) - 1 if binarize else 1
+            # a few digits are enough for what only a guide looks at, and keep a specification short
+            return Preparation(binarize, dequantize, seed=seed, fill=(mean / top).astype(np.float32).astype(np.float64))
+        center, scale = _statistics(x, mask, dequantize, standardize, floor)
         return Preparation(None, dequantize, center, scale, seed)
 
     def rows(
@@ -193,6 +222,7 @@ class Preparation:
         x: np.ndarray,
         schema: Schema,
         *,
+        mask: np.ndarray | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         stream: int = 0,
@@ -205,6 +235,7 @@ class Preparation:
         Args:
             x: rows of `Dataset.x`.
             schema: of the data.
+            mask: [N, D], True where observed; None where everything is.
             device: where the rows live.
             dtype: of the batches.
             stream: tells draws for training, validation and test apart; the same rows, seed and stream give the same
@@ -232,7 +263,14 @@ class Preparation:
         else:
             stored = x
         tensor = torch.from_numpy(stored if stored.flags.writeable else stored.copy()).to(device)
-        return Rows(tensor, None if isinstance(prepare, _Cast) and tensor.dtype == dtype else prepare)
+        rows = Rows(tensor, None if isinstance(prepare, _Cast) and tensor.dtype == dtype else prepare)
+        return rows if mask is None else self.masked(rows, mask)
+
+    def masked(self, rows: Rows, mask: np.ndarray) -> Rows:
+        """The same rows with a mask [N, D], True where observed: what is not is neither seen nor scored."""
+        fill = np.zeros(mask.shape[1]) if self.fill is None else self.fill
+        held = {"dtype": torch.float64 if rows.device.type != "mps" else torch.float32, "device": rows.device}
+        return replace(rows, mask=torch.from_numpy(mask).to(rows.device), fill=torch.as_tensor(fill, **held))
 
     def _binarized(self, x: np.ndarray, schema: Schema, top: int, rng: np.random.Generator) -> np.ndarray:
         if self.binarize == "threshold":
@@ -280,6 +318,12 @@ class Preparation:
             return 0.0
         return -math.fsum(np.log(np.broadcast_to(self.scale, (size,))))
 
+    def log_jacobians(self, mask: np.ndarray) -> np.ndarray:
+        """The same of the observed entries of each row alone: [N] from a mask [N, D]."""
+        if self.scale is None:
+            return np.zeros(len(mask))
+        return -(mask @ np.log(np.broadcast_to(self.scale, mask.shape[1:])))
+
     def invert(self, x: Tensor | np.ndarray) -> np.ndarray:
         """From the model's space [..., D] to the data's units: x * scale + center, in float64 if there is a scale."""
         values = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
@@ -314,6 +358,7 @@ class Preparation:
             "center": None if self.center is None else self.center.tolist(),
             "scale": None if self.scale is None else self.scale.tolist(),
             "seed": self.seed,
+            "fill": None if self.fill is None else self.fill.tolist(),
         }
 
     @staticmethod
@@ -324,10 +369,11 @@ class Preparation:
             CorruptRunError: an entry is missing or of the wrong type.
         """
         try:
-            center, scale = (
-                None if plain[k] is None else np.asarray(plain[k], dtype=np.float64) for k in ("center", "scale")
+            center, scale, fill = (
+                None if v is None else np.asarray(v, dtype=np.float64)
+                for v in (plain["center"], plain["scale"], plain.get("fill"))  # which older runs lack
             )
-            return Preparation(plain["binarize"], bool(plain["dequantize"]), center, scale, int(plain["seed"]))
+            return Preparation(plain["binarize"], bool(plain["dequantize"]), center, scale, int(plain["seed"]), fill)
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptRunError(
                 f"the record of the data's preparation cannot be read ({error!r})", "The specification is damaged."

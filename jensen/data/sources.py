@@ -33,7 +33,7 @@ def _split_key(source: str) -> tuple[Path, str | None]:
     return (Path(found[1]), found[2]) if found and not Path(source).exists() else (Path(source), None)
 
 
-def _read_file(path: Path, key: str | None, labels: str | None) -> Raw:
+def _read_file(path: Path, key: str | None, labels: str | None, missing: bool = False) -> Raw:
     kind = file_format(path)
     if key is not None and kind not in ("npz", "mat"):
         raise DataError(f"{path} holds one array, and no {key!r}", f"Leave the key out: {path}")
@@ -44,14 +44,14 @@ def _read_file(path: Path, key: str | None, labels: str | None) -> Raw:
     elif kind == "mat":
         raw = read_mat(path, key, labels)
     elif kind == "text":
-        raw = read_table(path, labels)
+        raw = read_table(path, labels, missing)
     else:
         raw = read_idx(path, pair=labels is None)
     raw.files.insert(0, str(path.resolve()))
     return raw
 
 
-def _read_raw(source: str, labels: str | None, size: tuple[int, int] | None) -> Raw:
+def _read_raw(source: str, labels: str | None, size: tuple[int, int] | None, missing: bool) -> Raw:
     if source == "digits":
         return _digits()
     path, key = _split_key(source)
@@ -61,7 +61,7 @@ def _read_raw(source: str, labels: str | None, size: tuple[int, int] | None) -> 
         return read_folder(path, size)
     if size is not None:
         raise UsageError(f"{source} is not a folder of images, so there is no size to choose", "Leave --size out.")
-    return _read_file(path, key, labels)
+    return _read_file(path, key, labels, missing)
 
 
 def _read_labels(labels: str, raw: Raw, source: str) -> tuple[np.ndarray, str]:
@@ -78,7 +78,13 @@ def _read_labels(labels: str, raw: Raw, source: str) -> tuple[np.ndarray, str]:
     return held, str(path.resolve())
 
 
-def read(source: str | Path, *, labels: str | Path | None = None, size: tuple[int, int] | None = None) -> Dataset:
+def read(
+    source: str | Path,
+    *,
+    labels: str | Path | None = None,
+    size: tuple[int, int] | None = None,
+    missing: bool = False,
+) -> Dataset:
     """Read a data set, and judge what it holds.
 
     Values of 0 and 1 alone are binary. Whole numbers from 0 of an integer type are integers of max + 1 levels (of 256,
@@ -89,6 +95,8 @@ def read(source: str | Path, *, labels: str | Path | None = None, size: tuple[in
             FILE.npz:KEY), IDX (plain or .gz), MATLAB v5 .mat or CSV file, or of a folder of images.
         labels: a column or an array of the source, or a file of labels; found without being named where possible.
         size: height and width that images in a folder are resized to.
+        missing: whether NaN, and in a table a field that is empty or NA, is an entry that is missing (`Dataset.mask`);
+            else it is refused. Infinite entries always are.
 
     Raises:
         DataError: the file is missing, damaged or not what its name says, or does not hold finite numbers in at least
@@ -105,21 +113,27 @@ def read(source: str | Path, *, labels: str | Path | None = None, size: tuple[in
         raise UsageError(f"images cannot have the size {size[0]}x{size[1]}", "Give height,width: --size 32,32")
     if not name:
         raise DataError("no data are named", "Give a path, or `digits`.")
-    raw = _read_raw(name, wanted, size)
+    raw = _read_raw(name, wanted, size, missing)
     if wanted is not None and (raw.labels is None or name == "digits" or Path(name).is_dir()):
         raw.labels, file = _read_labels(wanted, raw, name)
         raw.files.append(file)
         raw.classes = None
-    return assemble(raw, name)
+    return assemble(raw, name, missing)
 
 
-def read_beside(source: str | Path, labels: str | Path | None = None, size: tuple[int, int] | None = None) -> Dataset:
+def read_beside(
+    source: str | Path,
+    labels: str | Path | None = None,
+    size: tuple[int, int] | None = None,
+    missing: bool = False,
+) -> Dataset:
     """Read a second data set, with labels from the column or array that the first had them in, if it has one like it.
 
     Args:
         source: as for `read`.
         labels: what was given for the first data set; a file of labels belongs to that one alone.
         size: to which the images of a folder are resized; an array is taken as it is.
+        missing: as for `read`.
 
     Raises:
         DataError, UsageError: as for `read`.
@@ -127,10 +141,10 @@ def read_beside(source: str | Path, labels: str | Path | None = None, size: tupl
     size = size if Path(source).is_dir() else None
     if labels is not None and not Path(labels).is_file():
         try:
-            return read(source, labels=labels, size=size)
+            return read(source, labels=labels, size=size, missing=missing)
         except DataError:
             pass  # without such a column it may still be read, or fails again for another reason
-    return read(source, size=size)
+    return read(source, size=size, missing=missing)
 
 
 def read_test(
@@ -138,6 +152,7 @@ def read_test(
     labels: str | Path | None = None,
     own: str | Path | None = None,
     size: tuple[int, int] | None = None,
+    missing: bool = False,
 ) -> Dataset:
     """Read test rows, with labels of their `own` where these are named, else as `read_beside` does.
 
@@ -145,11 +160,11 @@ def read_test(
         DataError, UsageError: as for `read`.
     """
     if own is None:
-        return read_beside(source, labels, size)
-    return read(source, labels=own, size=size if Path(source).is_dir() else None)
+        return read_beside(source, labels, size, missing)
+    return read(source, labels=own, size=size if Path(source).is_dir() else None, missing=missing)
 
 
-def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "array") -> Dataset:
+def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "array", missing: bool = False) -> Dataset:
     """A data set from an array in memory, [N, D], [N, H, W] or [N, H, W, C], judged as `read` judges files.
 
     Raises:
@@ -159,4 +174,4 @@ def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "arr
         >>> from_array(np.array([[0.5, 1.5], [2.5, 0.0]])).schema
         Schema(kind='real', shape=(2,), levels=None, names=None, classes=None)
     """
-    return assemble(Raw(np.asarray(x), None if labels is None else np.asarray(labels)), name)
+    return assemble(Raw(np.asarray(x), None if labels is None else np.asarray(labels)), name, missing)

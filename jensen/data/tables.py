@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from .dataset import Raw
+from .dataset import MISSING_REMEDY, Raw
 
 __all__ = ["read_column", "read_table"]
 
@@ -98,15 +99,16 @@ def _check_width(table: _Text) -> int:
     return width
 
 
-def _offender(table: _Text, columns: list[int], error: Exception) -> DataError:
+def _offender(table: _Text, columns: list[int], missing: bool, error: Exception) -> DataError:
     for row, number in enumerate(table.numbers):
         fields = table.fields(row)
         for index in columns:
-            if _is_number(fields[index]):
+            if _is_number(fields[index]) or (missing and fields[index].lower() in _MISSING):
                 continue
             where = f"line {number}, {table.column(index)} of {table.path}"
-            if not fields[index]:
-                return DataError(f"{where} is empty", "Fill it or drop the row; missing entries are not supported yet.")
+            if fields[index].lower() in _MISSING:
+                told = f"is {fields[index]!r}, a missing entry" if fields[index] else "is empty"
+                return DataError(f"{where} {told}", f"{MISSING_REMEDY}; or fill it, or drop the row.")
             return DataError(
                 f"{where} is {fields[index]!r}, not a number",
                 "Encode or drop this column; a column of classes is named with --labels.",
@@ -120,6 +122,19 @@ def _load(table: _Text, columns: list[int], dtype: type) -> np.ndarray:
     )
 
 
+def _load_missing(table: _Text, columns: list[int]) -> np.ndarray:
+    """Field by field, with NaN for what is empty, NA or the like.
+
+    Raises:
+        ValueError: some other field is no number.
+    """
+    x = np.empty((len(table.lines), len(columns)))
+    for row in range(len(table.lines)):
+        fields = table.fields(row)
+        x[row] = [float("nan" if fields[i].lower() in _MISSING else fields[i]) for i in columns]
+    return x
+
+
 def _label_column(table: _Text, width: int, wanted: str | None) -> int | None:
     if wanted is None:
         return None
@@ -130,8 +145,14 @@ def _label_column(table: _Text, width: int, wanted: str | None) -> int | None:
     return int(wanted) - 1 if wanted.isdecimal() and 1 <= int(wanted) <= width else None
 
 
-def read_table(path: Path, wanted: str | None) -> Raw:
-    """A table of numbers; `wanted` names the column of labels (or, without a header, its number from 1)."""
+def read_table(path: Path, wanted: str | None, missing: bool = False) -> Raw:
+    """A table of numbers; `wanted` names the column of labels (or, without a header, its number from 1).
+
+    Args:
+        path: of the table.
+        wanted: see above.
+        missing: whether a field that is empty or NA is an entry that is missing, NaN.
+    """
     table = _open(path)
     width = _check_width(table)
     label = _label_column(table, width, wanted)
@@ -141,7 +162,12 @@ def read_table(path: Path, wanted: str | None) -> Raw:
     try:
         x = _load(table, columns, np.float64)
     except ValueError as error:
-        raise _offender(table, columns, error) from error
+        x = None
+        if missing:
+            with contextlib.suppress(ValueError):
+                x = _load_missing(table, columns)
+        if x is None:
+            raise _offender(table, columns, missing, error) from error
     labels = None if label is None else np.array([table.fields(row)[label] for row in range(len(table.lines))])
     names = None if table.header is None else tuple(table.header[i] for i in columns)
     return Raw(x, labels, names, loose=True, choices=table.header or ())

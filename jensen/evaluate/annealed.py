@@ -1,30 +1,30 @@
-"""Annealed importance sampling from the guide or the prior to the posterior, and its reverse on simulated data."""
+"""Annealed importance sampling from the guide or the prior to the posterior, and backwards."""
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.distributions import Independent, Normal
+from torch.distributions import Distribution, Independent
 
 from ..batch import Batch, Rows
-from ..errors import NotNormalised, NotReparameterizable, UsageError
+from ..errors import NotInvertible, NotNormalised, NotReparameterizable, UsageError
 from ..families import Gaussian
 from ..guides import Guide
 from ..model import LatentVariableModel
-from ..precision import matmul_precision, resolve_precision
 from ..randomness import drawing_from, stream
-from .estimate import Estimate, Evaluator, Kind, Watch, joined
+from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
 from .hamiltonian import Ends, State, move
-from .importance import summary
+from .importance import summary, widest
+from .start import Correction, correction, normal
 
-__all__ = ["Annealed", "Sandwich", "Steps", "temperatures"]
+__all__ = ["Annealed", "Steps", "temperatures"]
 
-POINTS = 4096  # chains times data in memory at once
+POINTS, NUMBERS = 4096, 1 << 25  # chains times data in memory at once, and numbers of the widest layer
 PILOT_ROWS, PILOT_PASSES = 32, 3
 ACCEPTANCE = 0.8
 
@@ -43,15 +43,17 @@ def temperatures(n: int) -> list[float]:
 
 @dataclass(frozen=True)
 class Steps:
-    """Leapfrog step sizes, frozen before the estimate: one number per temperature, in units of the start's scale.
+    """What is frozen before the estimate: leapfrog step sizes, in units of the start's scale, and the start itself.
 
     Attributes:
         sizes: one per temperature, b_1 .. b_T.
         acceptance: per temperature, as last seen in the pilot.
+        correction: of the guide that the chains start from; None to start from it as it is.
     """
 
     sizes: tuple[float, ...]
     acceptance: tuple[float, ...]
+    correction: Correction | None = None
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,10 @@ class Annealed(Evaluator):
               z_t \sim \text{a move that leaves } f_0^{1-b_t} f_1^{b_t} \text{ invariant}
 
     with f_1 = p(x, z) and f_0 = q(z|x) or p(z). The mean of w is unbiased for p(x), so the log of a mean over chains is
-    below log p(x) on average. Step sizes are tuned on a pilot with noise of its own, and frozen per temperature: tuned
-    within the run they would cost bias.
+    below log p(x) on average. A diagonal Gaussian q is corrected first, per feature, for what it misses on the model's
+    own data (see `Correction`): one that is right stays, and from one that is far too sure the chains still arrive.
+    Step sizes are tuned on a pilot with noise of its own, and frozen per temperature: tuned within the run they would
+    cost bias. Every stream of noise is named by T, so that runs with other temperatures are independent.
 
     Args:
         temperatures: T.
@@ -92,6 +96,7 @@ class Annealed(Evaluator):
         Raises:
             NotReparameterizable: the latent is discrete.
             NotNormalised: the guide is a point mass.
+            NotInvertible: the guide's density is known at its own samples only.
         """
         if model.latent == 0:
             raise NotReparameterizable("this model has no latent to anneal", "Use --method exact.")
@@ -102,7 +107,12 @@ class Annealed(Evaluator):
         if self.start == "guide" and not guide.has_density:
             raise NotNormalised(
                 "a deterministic encoder has no density q(z|x) to start from",
-                'Start from the prior: Annealed(start="prior").',
+                'Start from the prior: --start prior, or Annealed(start="prior").',
+            )
+        if self.start == "guide" and not guide.scores_any_point:
+            raise NotInvertible(
+                f"{guide.phrase}: its density is known at its own samples only, and annealing asks for it elsewhere",
+                'Start from the prior: --start prior, or Annealed(start="prior").',
             )
 
     def __call__(
@@ -110,58 +120,62 @@ class Annealed(Evaluator):
     ) -> Estimate:
         self.check(model, guide)
         started = time.monotonic()
-        with matmul_precision(resolve_precision("auto", data.device)):
+        with exact_products(data.device):
             steps = self.tune(model, guide, data, seed)
-            noise = stream(seed, "annealing", data.device)
-            rows = max(POINTS // self.chains, 1)
-            parts, rates = [], []
-            for batch in data.batches(rows, noise):
+            noise = self.noise(seed, "annealing", data.device)
+            at_once, parts, rates = self.rows(model), [], []
+            for batch in data.batches(at_once, noise):
                 log_w, accepted = self.weights(model, guide, batch, steps, noise)
                 parts.append(log_w)
                 rates.append(accepted)
                 if watch is not None:
-                    watch(min(len(parts) * rows / len(data), 1.0))
-        log_w = torch.cat(parts, 1)
+                    watch(min(len(parts) * at_once / len(data), 1.0))
+        found = self.estimate(torch.cat(parts, 1), rates)
+        return replace(found, seconds=time.monotonic() - started)
+
+    def rows(self, model: LatentVariableModel) -> int:
+        """Data at once, whose chains fit into the memory: a wide layer, such as a convolution's, takes fewer."""
+        return max(min(POINTS, NUMBERS // widest(model)) // self.chains, 1)
+
+    def noise(self, seed: int, purpose: str, device: torch.device) -> torch.Generator:
+        """A stream for this purpose and number of temperatures: a run with half of them shares no noise with this."""
+        return stream(seed, f"{purpose}, {self.temperatures} temperatures", device)
+
+    def estimate(self, log_w: Tensor, rates: list[Tensor]) -> Estimate:
+        """The lower bound from the log-weights [S, N] of all chains, with the mean acceptance of each batch."""
         return replace(
-            _summary(log_w, Kind.STOCHASTIC_LOWER, self.chains),
+            weighed(log_w, Kind.STOCHASTIC_LOWER),
             acceptance=float(torch.stack(rates).mean()),
             spread=joined([log_w.std(0)]) if self.chains > 1 else None,
-            settings={
-                "temperatures": self.temperatures,
-                "leaps": self.leaps,
-                "chains": self.chains,
-                "start": self.start,
-            },
-            seconds=time.monotonic() - started,
+            settings=asdict(self),
         )
 
     def ends(
-        self, model: LatentVariableModel, guide: Guide, batch: Batch
-    ) -> tuple[Ends, torch.distributions.Distribution, Tensor]:
+        self, model: LatentVariableModel, guide: Guide, batch: Batch, correct: Correction | None = None
+    ) -> tuple[Ends, Distribution, Tensor]:
         """The path for a batch, the distribution that it starts from, and the scale of a step per feature."""
         with torch.no_grad():
             first = guide(batch) if self.start == "guide" else model.prior(batch.context)
             if first.batch_shape == ():
                 first = first.expand((len(batch),))
-            scale = (
-                first.base_dist.scale
-                if isinstance(first, Independent) and isinstance(first.base_dist, Normal)
-                else None
-            )
-            if scale is None:
-                scale = first.variance.sqrt()
+            features = normal(first)
+            if features is not None and correct is not None:
+                features = correct(features)
+                first = Independent(features, 1, validate_args=False)
+            scale = first.variance.sqrt() if features is None else features.scale
         # "goal" is p(x, z) whatever the start
         return Ends(first.log_prob, lambda z: model.log_joint(batch, z)), first, scale.detach()
 
     def tune(self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int) -> Steps:
         """Step sizes by a pilot on a few rows, with noise of its own: multiplied up or down towards 80 % acceptance."""
-        noise = stream(seed, "pilot", data.device)
+        correct = correction(model, guide, data, seed) if self.start == "guide" else None
+        noise = self.noise(seed, "pilot", data.device)
         index = torch.linspace(0, len(data) - 1, min(PILOT_ROWS, len(data))).long().to(data.device)
         batch = data.take(index, noise)
         sizes = [0.5 * max(model.latent, 1) ** -0.25] * self.temperatures
         seen = [0.0] * self.temperatures
         for turn in range(PILOT_PASSES):
-            ends, first, scale = self.ends(model, guide, batch)
+            ends, first, scale = self.ends(model, guide, batch, correct)
             state = ends.at(sample(first, min(self.chains, 4), noise))
             for t, b in enumerate(temperatures(self.temperatures)[1:]):
                 if turn == 0 and t:
@@ -170,13 +184,13 @@ class Annealed(Evaluator):
                 seen[t] = float(accept.double().mean())
                 gain = 0.5 if turn == 0 else 0.3
                 sizes[t] = min(max(sizes[t] * math.exp(gain * (seen[t] - ACCEPTANCE)), 1e-5), 2.0)
-        return Steps(tuple(_smooth(sizes)), tuple(seen))
+        return Steps(tuple(_smooth(sizes)), tuple(seen), correct)
 
     def weights(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, steps: Steps, noise: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """log w [S, B] of every chain, and the mean acceptance."""
-        ends, first, scale = self.ends(model, guide, batch)
+        ends, first, scale = self.ends(model, guide, batch, steps.correction)
         state = ends.at(sample(first, self.chains, noise))
         total, before, accepted = torch.zeros_like(state.start), 0.0, []
         for b, size in zip(temperatures(self.temperatures)[1:], steps.sizes, strict=True):
@@ -191,7 +205,7 @@ class Annealed(Evaluator):
         self, model: LatentVariableModel, guide: Guide, batch: Batch, z: Tensor, steps: Steps, noise: torch.Generator
     ) -> Tensor:
         """log w [S, B] of chains run backwards from exact posterior samples z [B, Z]: 1/w is unbiased for 1/p(x)."""
-        ends, _, scale = self.ends(model, guide, batch)
+        ends, _, scale = self.ends(model, guide, batch, steps.correction)
         state: State = ends.at(z.expand(self.chains, *z.shape))
         total = torch.zeros_like(state.start)
         ladder = temperatures(self.temperatures)
@@ -210,15 +224,15 @@ def _smooth(sizes: list[float]) -> list[float]:
     return torch.nn.functional.avg_pool1d(padded, width, 1)[0, 0].exp().tolist()
 
 
-def sample(dist: torch.distributions.Distribution, n: int, generator: torch.Generator) -> Tensor:
+def sample(dist: Distribution, n: int, generator: torch.Generator) -> Tensor:
     """n independent samples [n, B, Z]."""
     with torch.no_grad(), drawing_from(generator):
         return dist.sample((n,))
 
 
-def _summary(log_w: Tensor, kind: Kind, k: int) -> Estimate:
-    """The estimate from the log-weights [K, N] of all chains."""
-    w = log_w.double().cpu()
+def weighed(log_w: Tensor, kind: Kind) -> Estimate:
+    """The estimate from the log-weights [K, N] of all chains, with the Monte Carlo variance of independent ones."""
+    w, k = log_w.double().cpu(), len(log_w)
     share = torch.softmax(w, 0)
     found = summary(torch.logsumexp(w, 0) - math.log(k), share.square().sum(0), k)
     return replace(found, kind=kind, variance_mc=_jackknife(share) if k > 1 else None)
@@ -235,44 +249,3 @@ def _jackknife(share: Tensor) -> Tensor:
     k = len(share)
     without = torch.log1p(-share.clamp_max(1 - 1e-9))
     return (without - without.mean(0)).square().sum(0) * ((k - 1) / k)
-
-
-@dataclass(frozen=True)
-class Sandwich:
-    """Bidirectional Monte Carlo: lower and upper bounds on data simulated from the model, and their gap.
-
-    On simulated data an exact posterior sample is known (the z that made x), from which the annealing chain runs
-    backwards; the harmonic mean of its weights is above log p(x) on average. The gap certifies the estimator on the
-    model's own data, not on a test set.
-
-    Args:
-        annealed: the chain.
-        n: data to simulate.
-
-    Source: Grosse, Ghahramani & Adams, "Sandwiching the marginal likelihood using bidirectional Monte Carlo", 2015.
-    """
-
-    annealed: Annealed = field(default_factory=Annealed)
-    n: int = 100
-
-    def __call__(
-        self, model: LatentVariableModel, guide: Guide, seed: int = 0, device: torch.device | str = "cpu"
-    ) -> tuple[Estimate, Estimate]:
-        """The lower and the upper estimate, on the same simulated data."""
-        self.annealed.check(model, guide)
-        z, simulated = model.simulate(self.n, stream(seed, "simulation", device))
-        rows, chain, started = Rows(simulated.x), self.annealed, time.monotonic()
-        with matmul_precision(resolve_precision("auto", rows.device)):
-            steps = chain.tune(model, guide, rows, seed)
-            noise = stream(seed, "annealing", rows.device)
-            size = max(POINTS // chain.chains, 1)
-            below, above = [], []
-            for index in torch.arange(self.n, device=rows.device).split(size):
-                batch = rows.take(index)
-                below.append(chain.weights(model, guide, batch, steps, noise)[0])
-                above.append(chain.reverse_weights(model, guide, batch, z[index], steps, noise))
-        took = time.monotonic() - started
-        lower = _summary(torch.cat(below, 1), Kind.STOCHASTIC_LOWER, chain.chains)
-        harmonic = _summary(-torch.cat(above, 1), Kind.STOCHASTIC_UPPER, chain.chains)
-        upper = replace(harmonic, nats=None if harmonic.nats is None else -harmonic.nats)
-        return replace(lower, seconds=took), replace(upper, seconds=took)

@@ -5,27 +5,31 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ..batch import Rows
-from ..errors import JensenError, NotNormalised, NotReparameterizable
-from ..families import Gaussian
-from ..guides import Amortized, Guide
+from ..errors import JensenError, NotNormalised, NotReparameterizable, UsageError
+from ..guides import Guide
 from ..model import LatentVariableModel
 from ..randomness import stream
-from .annealed import Annealed, Sandwich, sample
+from .annealed import PILOT_PASSES, PILOT_ROWS, Annealed, sample
 from .estimate import Estimate, Kind, Watch
-from .gaps import Gaps, gaps
+from .gaps import POINTS, Bounds, Gaps, lower_bounds
+from .hamiltonian import Ends, move
+from .sandwich import Sandwich, Sandwiched
 
 __all__ = ["Assessment", "Settings", "assess", "assess_within", "plan", "stratified"]
 
 STRATA = 4
 MOST_ROWS, LEAST_ROWS = 100, 16
-LADDER = (25, 50, 100, 200, 400, 800)
-SIMULATED = 32
+LADDER = (25, 50, 100, 200)  # temperatures to begin with
+MOST_TEMPERATURES = 3200
+STILL = 0.05  # nats: less than this by the last doubling is no reason for another
+SIMULATED, REFINE = 32, 300
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Settings:
         rows: how many rows are annealed.
         temperatures, leaps, chains: of the annealing; a second one with half the temperatures tells its convergence.
         simulated: rows of the sandwich.
-        refine: steps per datum of the gaps; 0 where the guide is not an amortised Gaussian.
+        refine: steps per datum of the gaps, where the guide's family can be refined; 0 leaves the gaps out.
     """
 
     rows: int
@@ -44,7 +48,7 @@ class Settings:
     leaps: int = 10
     chains: int = 16
     simulated: int = SIMULATED
-    refine: int = 300
+    refine: int = REFINE
 
 
 @dataclass(frozen=True)
@@ -71,19 +75,18 @@ class Assessment:
     correction: float
     correction_stderr: float
     unfinished: float
-    sandwich: tuple[Estimate, Estimate] | None
+    sandwich: Sandwiched | None
     gaps: Gaps | None
     seconds: float
 
     def shifted(self, nats: float) -> Assessment:
         """The same in other units: a log-Jacobian added to every log-density."""
-        pair = None if self.sandwich is None else (self.sandwich[0].shifted(nats), self.sandwich[1].shifted(nats))
         return replace(
             self,
             importance=self.importance.shifted(nats),
             annealed=self.annealed.shifted(nats),
             coarse=self.coarse.shifted(nats),
-            sandwich=pair,
+            sandwich=None if self.sandwich is None else self.sandwich.shifted(nats),
             gaps=None if self.gaps is None else self.gaps.shifted(nats),
         )
 
@@ -104,10 +107,7 @@ class Assessment:
     @property
     def sandwich_gap(self) -> float | None:
         """Upper minus lower mean on the model's own data."""
-        if self.sandwich is None:
-            return None
-        lower, upper = self.sandwich
-        return None if lower.mean is None or upper.mean is None else upper.mean - lower.mean
+        return None if self.sandwich is None else self.sandwich.gap
 
     @property
     def verdict(self) -> str:
@@ -146,19 +146,9 @@ class Assessment:
                 "spread": None if self.annealed.spread is None else float(self.annealed.spread.mean()),
                 "ess": self.annealed.ess_median,
             },
-            "sandwich": None if self.sandwich is None else self._sandwich(*self.sandwich),
+            "sandwich": None if self.sandwich is None else self.sandwich.to_dict(),
             "gaps": None if self.gaps is None else self.gaps.to_dict(),
             "seconds": self.seconds,
-        }
-
-    def _sandwich(self, lower: Estimate, upper: Estimate) -> dict[str, Any]:
-        return {
-            "lower": lower.mean,
-            "upper": upper.mean,
-            "gap": self.sandwich_gap,
-            "stderr_mc": [lower.stderr_mc, upper.stderr_mc],
-            "simulated_rows": self.settings.simulated,
-            "certifies": "the estimator on the model's own data, not on the test set",
         }
 
 
@@ -198,38 +188,114 @@ def _stderr(values: Tensor, share: Tensor, variance: Tensor, n: int) -> float:
 
 def plan(model: LatentVariableModel, guide: Guide, data: Rows, seconds: float, seed: int = 0) -> Settings | None:
     """Choose rows and temperatures for a budget of time by timing a few moves; None where it buys no honest answer."""
-    trial = Annealed(temperatures=4)
+    trial = Annealed(temperatures=4, start=_start(guide))
     trial.check(model, guide)
     rows = min(MOST_ROWS, len(data))
     few = data.subset(torch.arange(min(rows, 64), device=data.device))
     noise = stream(seed, "plan", data.device)
     batch = next(few.batches(len(few), noise))
-    ends, first, _ = trial.ends(model, guide, batch)
+    ends, first, scale = trial.ends(model, guide, batch)
     z = sample(first, trial.chains, noise)
-    ends.at(z)
-    started = time.monotonic()
-    for _ in range(5):
-        ends.at(z)
-    point = (time.monotonic() - started) / 5 / (len(few) * trial.chains)
+    most, least = (_seconds(ends, points, 0.1 * scale, noise) for points in (z, z[:1]))
+    point = max(most - least, 0.0) / (len(few) * (trial.chains - 1))
+    call = max(least - point * len(few), 0.0)  # what a leap costs however few its points
 
     def cost(temperatures: int, n: int) -> float:
-        # both annealings (T and T/2), their pilots, and the sandwich's two directions
-        moves = 1.5 * n + 1.5 * 3 * 32 / 4 + 2 * SIMULATED
-        return moves * trial.chains * temperatures * (trial.leaps + 1) * point
+        # both annealings (T and T/2), the sandwich's two directions, and the pilots of all three; then the gaps
+        calls, points = 1.5 + 2 + 2.5 * PILOT_PASSES, 1.5 * n + 2 * SIMULATED + 2.5 * PILOT_PASSES * PILOT_ROWS / 4
+        moves = temperatures * (trial.leaps + 1) * (calls * call + points * trial.chains * point)
+        return moves + REFINE * call + n * (8 * REFINE + 2 * POINTS) * point
 
     for n in (rows, max(rows // 2, LEAST_ROWS), LEAST_ROWS):
         fitting = [t for t in LADDER if cost(t, n) <= 0.8 * seconds]
         if fitting and (fitting[-1] >= 100 or n == LEAST_ROWS):
-            return Settings(min(n, len(data)), min(fitting[-1], 400), refine=300 if _refinable(guide) else 0)
+            return Settings(min(n, len(data)), fitting[-1])
     return None
 
 
-def _refinable(guide: Guide) -> bool:
-    """Whether each datum can have a member of the guide's family of its own, found by gradient steps."""
-    if not isinstance(guide, Amortized):
-        return False
-    family = guide.conditional.family
-    return isinstance(family, Gaussian) and not family.shared
+def _seconds(ends: Ends, z: Tensor, size: Tensor, noise: torch.Generator) -> float:
+    """Of one leap at these points, the median of five moves of four leaps (and an end each)."""
+    state, found = ends.at(z), []
+    for _ in range(5):
+        started = time.monotonic()
+        move(ends, state, 0.5, size, 4, noise)
+        found.append((time.monotonic() - started) / 5)
+    return sorted(found)[2]
+
+
+def _start(guide: Guide) -> Literal["guide", "prior"]:
+    """Chains start from the guide, unless its density is known at its own samples only."""
+    return "guide" if guide.scores_any_point else "prior"
+
+
+class _Bench:
+    """The measurements of an assessment on the same rows; what does not depend on the temperatures is made once."""
+
+    def __init__(
+        self,
+        model: LatentVariableModel,
+        guide: Guide,
+        data: Rows,
+        importance: Estimate,
+        settings: Settings,
+        seed: int,
+        watch: Watch | None,
+    ) -> None:
+        if importance.nats is None or importance.ess is None:
+            raise JensenError("there is no importance-weighted bound to assess", "Use --method importance first.")
+        self.model, self.guide, self.importance, self.bound = model, guide, importance, importance.nats.double()
+        self.settings, self.seed, self.watch = settings, seed, watch
+        self.index, self.share = stratified(-importance.ess, settings.rows, seed)
+        self.n, self.device = len(data), data.device
+        self.rows = data.subset(self.index.to(data.device))
+        self.made: dict[int, Estimate] = {}
+
+    def chain(self, temperatures: int) -> Annealed:
+        return Annealed(temperatures, self.settings.leaps, self.settings.chains, _start(self.guide))
+
+    def annealed(self, temperatures: int) -> Estimate:
+        """Of the rows; the run with T temperatures is the coarse one beside that with 2 T."""
+        if temperatures not in self.made:
+            run = self.chain(temperatures)
+            self.made[temperatures] = run(self.model, self.guide, self.rows, self.seed, self.watch)
+        return self.made[temperatures]
+
+    def unfinished(self, temperatures: int) -> float:
+        """What the last doubling of the temperatures added to the mean over all rows."""
+        fine, coarse = (torch.as_tensor(self.annealed(t).nats) for t in (temperatures, temperatures // 2))
+        return float((self.share * (fine - coarse)).sum())
+
+    @cached_property
+    def bounds(self) -> Bounds | None:
+        """The two ELBOs of the gaps."""
+        if not self.settings.refine:
+            return None
+        return lower_bounds(self.model, self.guide, self.rows, self.seed, self.settings.refine)
+
+    def assessment(self, temperatures: int, started: float) -> Assessment:
+        """Everything, with these temperatures."""
+        fine, coarse, sandwich = self.annealed(temperatures), self.annealed(temperatures // 2), None
+        if fine.nats is None or fine.variance_mc is None:
+            raise UsageError("a single chain tells nothing of its error", "Anneal at least 2 chains.")
+        gain = fine.nats - self.bound[self.index]
+        if self.settings.simulated:
+            pair = Sandwich(self.chain(temperatures), self.settings.simulated)
+            sandwich = pair(self.model, self.guide, self.seed, self.device)
+        return Assessment(
+            replace(self.settings, temperatures=temperatures),
+            self.index,
+            self.share,
+            self.importance,
+            fine,
+            coarse,
+            correction=float((self.share * gain).sum()),
+            # the importance-weighted values of these rows are given numbers: only the annealed ones are uncertain
+            correction_stderr=_stderr(gain, self.share, fine.variance_mc, self.n),
+            unfinished=self.unfinished(temperatures),
+            sandwich=sandwich,
+            gaps=None if self.bounds is None else Gaps(fine, self.bounds),
+            seconds=time.monotonic() - started,
+        )
 
 
 def assess(
@@ -244,40 +310,16 @@ def assess(
     """Anneal a stratified subsample, and weigh what it adds back to the whole.
 
     The correction is a difference on the same rows, so that its error is that of the difference.
+
+    Raises:
+        UsageError: fewer than 2 temperatures or chains, which tell nothing of convergence or error.
+        JensenError: there is no importance-weighted bound.
     """
+    if settings.temperatures < 2:
+        raise UsageError("a single temperature cannot be halved, to see what it misses", "Give at least 2.")
     started = time.monotonic()
-    if importance.nats is None or importance.ess is None:
-        raise JensenError("there is no importance-weighted bound to assess", "Use --method importance first.")
-    index, share = stratified(-importance.ess, settings.rows, seed)
-    rows = data.subset(index.to(data.device))
-    chain = Annealed(settings.temperatures, settings.leaps, settings.chains)
-    fine = chain(model, guide, rows, seed, watch)
-    coarse = replace(chain, temperatures=max(settings.temperatures // 2, 1))(model, guide, rows, seed + 1)
-    if fine.nats is None or coarse.nats is None or fine.variance_mc is None or importance.variance_mc is None:
-        raise JensenError("annealing gave no number", "Report this.")
-    gain = fine.nats - importance.nats[index].double()
-    # the importance-weighted values of these rows are given numbers: only the annealed ones are uncertain
-    noise = fine.variance_mc
-    sandwich = None
-    if settings.simulated:
-        sandwich = Sandwich(chain, settings.simulated)(model, guide, seed, data.device)
-    split = None
-    if settings.refine and isinstance(guide, Amortized):
-        split = gaps(model, guide, rows, fine, seed, settings.refine)
-    return Assessment(
-        settings,
-        index,
-        share,
-        importance,
-        fine,
-        coarse,
-        correction=float((share * gain).sum()),
-        correction_stderr=_stderr(gain, share, noise, len(data)),
-        unfinished=float((share * (fine.nats - coarse.nats)).sum()),
-        sandwich=sandwich,
-        gaps=split,
-        seconds=time.monotonic() - started,
-    )
+    bench = _Bench(model, guide, data, importance, settings, seed, watch)
+    return bench.assessment(settings.temperatures, started)
 
 
 def assess_within(
@@ -289,22 +331,31 @@ def assess_within(
     seed: int = 0,
     watch: Watch | None = None,
 ) -> Assessment | None:
-    """Assess with 200 temperatures, and double them until the answer holds still or the time is used up.
+    """Assess with up to 200 temperatures, and double them until the answer holds still or the time is used up.
 
     None where the budget buys no honest answer, or the model has nothing to anneal. Time chooses settings and nothing
-    else: `assess` with the settings of the result gives the same numbers.
+    else: `assess` with the settings of the result gives the same numbers. A run is the coarse one of the next, and the
+    sandwich is made when the rows hold still or nothing more can be afforded.
     """
     try:
-        most = plan(model, guide, data, seconds, seed)
+        settings = plan(model, guide, data, seconds, seed)
     except (NotNormalised, NotReparameterizable):
         return None
-    if most is None:
+    if settings is None:
         return None
-    began, settings = time.monotonic(), replace(most, temperatures=min(most.temperatures, 200))
+    began, temperatures = time.monotonic(), settings.temperatures
+    bench = _Bench(model, guide, data, importance, settings, seed, watch)
+    sides = 1 + 2 * settings.simulated / len(bench.index)  # annealing and sandwich, in units of the annealing
     while True:
-        found = assess(model, guide, data, importance, settings, seed, watch)
-        spent = time.monotonic() - began
-        still = found.converged and abs(found.unfinished) <= 0.05
-        if still or spent + 2.2 * found.seconds > seconds or settings.temperatures >= 3200:
-            return found
-        settings = replace(settings, temperatures=2 * settings.temperatures)
+        still = abs(bench.unfinished(temperatures)) <= STILL
+        ahead = 2.2 * sides * bench.annealed(temperatures).seconds
+        if still or _last(temperatures, began, ahead, seconds):
+            found = bench.assessment(temperatures, began)
+            if (still and found.converged) or _last(temperatures, began, ahead, seconds):
+                return found
+        temperatures *= 2
+
+
+def _last(temperatures: int, began: float, ahead: float, seconds: float) -> bool:
+    """Whether twice the temperatures, which take so long, are too many or would come too late."""
+    return 2 * temperatures > MOST_TEMPERATURES or time.monotonic() - began + ahead > seconds

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from ..draw import place, weigh
-from ..errors import CompositionError, NotNormalised, NumericalError, UsageError
+from ..errors import CompositionError, NotInvertible, NotNormalised, NumericalError, UsageError
 from ..guides import Guide
 from ..model import LatentVariableModel
-from ..precision import matmul_precision, resolve_precision
 from ..randomness import stream
-from .estimate import Watch
+from .estimate import Watch, exact_products
+from .importance import widest
 from .uniformity import LEVEL, rank_counts, rank_grid, uniform_band, uniform_p
 
-__all__ = ["Calibration", "Coverage", "Finding", "Shape", "calibrate"]
+__all__ = ["Calibration", "Coverage", "Misfit", "Shape", "calibrate"]
 
 JOINT, LIKELIHOOD, GUIDE = DENSITIES = ("log p(x, z)", "log p(x|z)", "log q(z|x)")
 FEWEST = 20  # simulations
@@ -42,7 +42,7 @@ class Shape(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class Misfit:
     """A quantity whose ranks are not uniform, by its p-value (Holm's, over all quantities)."""
 
     name: str
@@ -120,10 +120,10 @@ class Calibration:
         return torch.empty_like(found).scatter_(0, order, found)
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Misfit]:
         """The quantities that are not uniform, at 5 % over all of them."""
         return [
-            Finding(name, _shape(self.ranks[:, i], self.l, name in DENSITIES), float(p))
+            Misfit(name, _shape(self.ranks[:, i], self.l, name in DENSITIES), float(p))
             for i, (name, p) in enumerate(zip(self.names, self.adjusted, strict=True))
             if p <= LEVEL
         ]
@@ -231,9 +231,8 @@ def _simulated_ranks(
     """Ranks [n, Q], in bounded memory."""
     device = next(model.parameters()).device
     noise, ranks = stream(seed, "calibration", device), []
-    widest = max(model.likelihood.family.size, *(size for p in model.parameters() for size in p.shape))
-    rows = max(NUMBERS // (widest * (draws + 1)), 1)
-    with matmul_precision(resolve_precision("auto", device)):
+    rows = max(NUMBERS // (widest(model) * (draws + 1)), 1)
+    with exact_products(device):
         for start in range(0, n, rows):
             values, where = _values(model, guide, min(rows, n - start), draws, noise)
             ranks.append(_ranks(values, where, noise).cpu())
@@ -250,6 +249,11 @@ def _check(model: LatentVariableModel, guide: Guide, n: int, draws: int) -> None
         raise NotNormalised(
             "a deterministic encoder has no density q(z|x), so it states no uncertainty to calibrate",
             "Train a recipe with a density, such as vae.",
+        )
+    if not guide.scores_any_point:
+        raise NotInvertible(
+            f"{guide.phrase}: its density is known at its own samples only, and calibration asks for that of the truth",
+            "Use a flow with a cheap inverse: AffineCoupling, SplineCoupling.",
         )
     if n < FEWEST:
         raise UsageError(f"{n} simulations are too few to tell a shape", f"Give -n at least {FEWEST}, such as -n 1000.")

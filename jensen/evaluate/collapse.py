@@ -92,7 +92,7 @@ def _collapse(rate: float, information: float, active: Tensor | None) -> Finding
         "problem",
         f"the code says {information:.2f} nats about the data (rate {rate:.2f}{used})",
         "q(z|x) has fallen onto one distribution for all data, so that the decoder works without z",
-        "Train with --warmup 20 or a smaller --beta, or give the decoder less power (--hidden 50).",
+        "Train longer, with --warmup 20 or a smaller --beta, or give the decoder less power (--hidden 50).",
     )
 
 

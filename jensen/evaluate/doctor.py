@@ -10,8 +10,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
-
 from ..batch import Rows
 from ..errors import DataError
 from ..guides import Guide
@@ -19,34 +17,55 @@ from ..model import LatentVariableModel
 from .collapse import collapsed, components, encoder_scale, holes
 from .estimate import Watch
 from .findings import Diagnosis, Finding, Outcome
+from .halves import ERRORS, Halves
 from .memory import memorised
 from .outputs import decoder_scale, saturated, weights
 from .patient import Patient
 
 __all__ = ["CHECKS", "Diagnosis", "Finding", "examine"]
 
-ERRORS = 3.0  # standard errors, beyond which a gap is more than the choice of rows
-# in standard deviations of the score over data, which no units change: a gap to see, and a large one (Cohen, 1988)
-VISIBLE, LARGE = 0.3, 0.8
+ROUNDING = 1e-4  # of a weight that is summed up in single precision
+LARGE = 0.8  # standard deviations of the score over data, of a large gap (Cohen, 1988)
 
 
 def bound(patient: Patient) -> Outcome | str:
-    """Whether what was climbed is a bound on log p(x): the rate must weigh at least 1."""
+    """Whether the rate weighed 1 in the objective of the weights that were kept, so that what was climbed is the ELBO.
+
+    Both sides are a problem: above 1 it was a looser bound than the ELBO, below 1 none at all. A warm-up that was not
+    over is told apart from a weight that was asked for.
+    """
     beta = patient.beta
     if beta is None or not patient.scored or patient.model.latent == 0 or patient.guide.is_exact:
         return "training had no rate to weigh"
     measures = {"beta": beta}
-    if abs(beta - 1) <= 0.01:
+    if abs(beta - 1) <= ROUNDING:
         return Outcome(measures=measures)
+    what = f"the rate weighed {beta:.4g} when the weights were kept: "
     if beta > 1:
-        what = f"the rate weighed {beta:g} when the weights were kept: still a lower bound, but a looser one"
+        what += "what was maximised is still a lower bound on log p(x), but looser than the ELBO"
         cause = "a rate above its price trades likelihood for simpler codes"
-        finding = Finding("beta-not-one", "note", what, cause, "Train with --beta 1 where log p(x) matters.")
     else:
-        what = f"the rate weighed {beta:g} when the weights were kept: what was maximised is no bound on log p(x)"
+        what += "what was maximised is no bound on log p(x)"
         cause = "a rate below its price lets codes leave the prior"
-        finding = Finding("beta-not-one", "problem", what, cause, "Train with --beta 1, or beyond the end of --warmup.")
-    return Outcome((finding,), measures)
+    remedy = f"Train with --beta 1{'' if beta > 1 else ', and beyond the end of --warmup,'} where log p(x) matters."
+    if (warming := _warming(patient.history)) is not None:
+        epoch, last = warming
+        cause = f"the weight was still moving in epoch {epoch}, whose weights were kept: the warm-up was not over"
+        later = f"; --keep last keeps the weights of epoch {last}" if last > epoch else ""
+        remedy = f"Train with more --epochs or a shorter --warmup (and with --beta 1, if it was another){later}."
+    return Outcome((Finding("beta-not-one", "problem", what, cause, remedy),), measures)
+
+
+def _warming(history: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
+    """The epoch whose weights were kept, and the last one, if the rate's weight was still moving then; else None."""
+    epochs, kept = _epochs(history)
+    betas = {epoch: line.get("beta") for epoch, line in epochs.items()}
+    if kept is None or betas[kept] is None:
+        return None
+    # a ramp moves in every epoch until it is over; in the only epoch of a training nothing tells it from a constant
+    last = max(epochs)
+    near = betas.get(kept + 1 if kept < last else kept - 1, betas[kept])
+    return (kept, last) if near != betas[kept] else None
 
 
 def overfitting(patient: Patient) -> Outcome | str:
@@ -57,14 +76,16 @@ def overfitting(patient: Patient) -> Outcome | str:
     if patient.unseen is None or min(len(patient.unseen.score), len(patient.train)) < 2:
         return "there are no rows that were not trained on"
     train, test = patient.trained.score, patient.unseen.score
-    gap, error = float(train.mean() - test.mean()), math.sqrt(_variance(train) + _variance(test))
+    halves = Halves(train, test)
+    gap, error = halves.difference, halves.stderr or math.inf
     best, fallen = _fallen(patient.history)
-    measures = {"score_train": float(train.mean()), "score_test": float(test.mean()), "gap": gap, "gap_stderr": error}
-    measures |= {"gap_in_deviations": gap / max(float(train.std()), 1e-12), "validation_fallen": fallen}
-    if gap <= ERRORS * error or measures["gap_in_deviations"] < VISIBLE:
+    score = "log p(x)" if patient.guide.is_exact else "the ELBO" if patient.scored else "minus the distortion"
+    measures: dict[str, Any] = {"score": score, "score_train": float(train.mean()), "score_test": float(test.mean())}
+    measures |= {"gap": gap, "gap_stderr": error}
+    measures |= {"gap_in_deviations": halves.deviations, "validation_fallen": fallen}
+    if not halves.over_fitting:
         return Outcome(measures=measures)
-    late = fallen > ERRORS * math.sqrt(_variance(test))
-    score = "log p(x)" if patient.guide.is_exact else "the bound" if patient.scored else "minus the distortion"
+    late = fallen > ERRORS * math.sqrt(float(test.var()) / len(test))
     finding = Finding(
         "over-fitting",
         "problem" if measures["gap_in_deviations"] > LARGE or late else "note",
@@ -75,11 +96,6 @@ def overfitting(patient: Patient) -> Outcome | str:
         "Use a smaller model (--hidden, --latent, --components), more data, or --keep best with --patience 20.",
     )
     return Outcome((finding,), measures)
-
-
-def _variance(score: Tensor) -> float:
-    """Of the mean."""
-    return float(score.var()) / len(score)
 
 
 def _epochs(history: Sequence[Mapping[str, Any]]) -> tuple[dict[int, Mapping[str, Any]], int | None]:

@@ -3,47 +3,32 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+from torch.distributions import Distribution, OneHotCategorical
 
-from ..batch import Rows
-from ..errors import NoExactPosterior
-from ..estimators import Enumerate, GradientEstimator, Pathwise
+from ..batch import Batch, Rows
+from ..conditionals import Table
+from ..errors import CompositionError, NoExactPosterior, NotEnumerable
+from ..estimators import Pathwise, bit_states
+from ..families import Bernoulli, Categorical
 from ..guides import Exact as ExactGuide
 from ..guides import Guide
 from ..model import LatentVariableModel
 from ..randomness import stream
-from .estimate import Estimate, Evaluator, Kind, Watch, joined
+from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
+from .importance import widest
 
-__all__ = ["Enumerated", "Exact"]
+__all__ = ["MOST_STATES", "Enumerated", "Exact", "finite"]
 
-NUMBERS = 1 << 24
-
-
-def _estimate(
-    kind: Kind,
-    estimator: GradientEstimator,
-    model: LatentVariableModel,
-    guide: Guide,
-    data: Rows,
-    points: int,
-    seed: int,
-    watch: Watch | None,
-) -> Estimate:
-    started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
-    rows = max(NUMBERS // max(points * model.likelihood.family.size, 1), 1)
-    nats, distortion, rate = [], [], []
-    for batch in data.batches(rows, noise):
-        draw = estimator.draw(model, guide, batch, noise)
-        nats.append(draw.log_evidence)
-        distortion.append(draw.distortion)
-        # under the posterior -distortion - rate is log p(x) itself: a closed form beside a sample would not add up
-        rate.append(-draw.log_evidence - draw.distortion if guide.is_exact else draw.rate)
-        if watch is not None:
-            watch(min(len(nats) * rows / len(data), 1.0))
-    took = time.monotonic() - started
-    return Estimate(kind, joined(nats), joined(distortion), joined(rate), seconds=took)
+NUMBERS = 1 << 24  # of the posterior of a batch
+PIECE = 1 << 22  # numbers of the widest kind that a piece of the states needs
+ROWS = 64  # that a pass of the network over a piece of the states serves
+MOST_STATES = 1 << 16
+OFF = 1e-3  # a guide whose probabilities of the states add up to something else than 1 is about something else
 
 
 @dataclass(frozen=True)
@@ -62,20 +47,152 @@ class Exact(Evaluator):
             exact = guide if guide.is_exact else ExactGuide(model)
         except NoExactPosterior as error:
             raise NoExactPosterior(error.what, "Use --method importance.") from None
+        started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
         # the posterior itself looks at every state (or at a covariance), so memory is for as many
-        return _estimate(Kind.EXACT, Pathwise(1), model, exact, data, model.latent, seed, watch)
+        rows = max(NUMBERS // max(model.latent * model.likelihood.family.size, 1), 1)
+        nats, distortion = [], []
+        with exact_products(data.device):
+            for batch in data.batches(rows, noise):
+                draw = Pathwise(1).draw(model, exact, batch, noise)
+                nats.append(draw.log_evidence)
+                distortion.append(draw.distortion)
+                if watch is not None:
+                    watch(min(len(nats) * rows / len(data), 1.0))
+        took = time.monotonic() - started
+        log_px, lost = joined(nats), joined(distortion)
+        # -distortion - rate is log p(x) itself: a closed form of the rate beside a sample would not add up
+        return Estimate(Kind.EXACT, log_px, lost, -log_px - lost, seconds=took)
 
 
 @dataclass(frozen=True)
 class Enumerated(Evaluator):
-    """log p(x) = log sum_z p(x, z) over every state of a finite latent, whatever the guide.
+    r"""log p(x) over every state of a finite latent, whatever the guide; with the guide's ELBO, likewise a sum.
+
+    .. math:: \log p(x) = \log \sum_z p(x, z), \qquad
+              E_q[\log p(x|z)] = \sum_z q(z|x) \log p(x|z)
+
+    States (up to 65,536) are classes, or settings of up to 16 bits. They stream past in pieces: what is in memory at
+    once depends on the size of neither the latent space nor the data. Classes that a network sees are one-hot: the time
+    then rises with the square of their number (rows of a `Table` are looked up).
 
     Raises:
-        NotEnumerable: the latent is not finite.
+        NotEnumerable: the latent is not finite, or has too many states.
+        CompositionError: the guide gives no probabilities of the states.
     """
 
     @torch.no_grad()
     def __call__(
         self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: Watch | None = None
     ) -> Estimate:
-        return _estimate(Kind.EXACT, Enumerate(), model, guide, data, model.latent, seed, watch)
+        n = _number_of_states(model)
+        if not guide.has_density:
+            raise _no_probabilities(guide)
+        started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
+        rows = max(min(ROWS, PIECE // model.latent, len(data)), 1)
+        wide = widest(model)
+        parts: list[tuple[Tensor, ...]] = []
+        with exact_products(data.device):
+            for batch in data.batches(rows, noise):
+                sums = _Sums(batch)
+                q = guide(batch)
+                if q.event_shape != (model.latent,):
+                    raise _no_probabilities(guide)
+                for states in _pieces(model, q, batch, n, wide):
+                    sums.add(*states)
+                if ((sums.mass - 1).abs() > OFF).any():
+                    raise _no_probabilities(guide)
+                parts.append((sums.log_px, sums.distortion, sums.rate))
+                if watch is not None:
+                    watch(min(len(parts) * rows / len(data), 1.0))
+        log_px, distortion, rate = (joined(list(column)) for column in zip(*parts, strict=True))
+        return Estimate(Kind.EXACT, log_px, distortion, rate, seconds=time.monotonic() - started)
+
+
+def finite(model: LatentVariableModel) -> int | None:
+    """How many states the latent has: n classes, or 2^Z settings of Z bits; None where they are infinitely many."""
+    family = model.prior.family
+    return family.dim if isinstance(family, Categorical) else 1 << family.dim if isinstance(family, Bernoulli) else None
+
+
+def _number_of_states(model: LatentVariableModel) -> int:
+    n, dim = finite(model), model.latent
+    if n is None:
+        raise NotEnumerable("the latent has infinitely many states", "Use --method importance.")
+    if n > MOST_STATES:
+        told = f"{n:,}" if n == dim else f"2^{dim}"
+        raise NotEnumerable(
+            f"the latent has {told} states, and at most {MOST_STATES:,} are enumerated", "Use --method importance."
+        )
+    return n
+
+
+def _no_probabilities(guide: Guide) -> CompositionError:
+    return CompositionError(
+        f"{type(guide).__name__} gives no probabilities of the prior's states",
+        "Use a guide of the prior's own family, such as Categorical or Bernoulli.",
+    )
+
+
+def _pieces(
+    model: LatentVariableModel, q: Distribution, batch: Batch, n: int, wide: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """log p(x | z), log p(z) and log q(z | x), each [S, B], of all n states in order, as many at once as fit.
+
+    Args:
+        wide: numbers that the network needs for one state.
+    """
+    prior, likelihood, classes = model.prior, model.likelihood, isinstance(model.prior.family, Categorical)
+    beside = len(batch) * max(likelihood.family.size, 1 if classes else model.latent)
+    # what is in tables is looked up: no one-hot of a class is formed
+    table = likelihood if classes and isinstance(likelihood, Table) and isinstance(q, OneHotCategorical) else None
+    logits = q.logits if table is not None and isinstance(q, OneHotCategorical) else None
+    some = max(PIECE // (max(beside, wide) if table is None else beside), 1)
+    for start in range(0, n, some):
+        stop = min(start + some, n)
+        if table is not None and logits is not None:
+            params = table.rows(start, stop)[:, None]
+            log_prior = _columns(prior.params(batch.context).log_softmax(-1), start, stop)
+            log_q = _columns(logits, start, stop)
+        else:
+            z = _states(model, start, stop, batch.x)[:, None]
+            params, log_prior, log_q = likelihood.params(z), prior.log_prob(z, batch.context), q.log_prob(z)
+        log_lik = likelihood.family.log_prob(params, batch.x, batch.mask)
+        shape = (stop - start, len(batch))
+        yield log_lik.expand(shape).double(), log_prior.expand(shape).double(), log_q.expand(shape).double()
+
+
+def _columns(logs: Tensor, start: int, stop: int) -> Tensor:
+    """[S, B] or [S, 1], of log-probabilities [B, n] or [n] of all classes."""
+    return torch.atleast_2d(logs)[:, start:stop].mT
+
+
+def _states(model: LatentVariableModel, start: int, stop: int, like: Tensor) -> Tensor:
+    """The states [S, Z] from `start` to `stop`."""
+    if isinstance(model.prior.family, Bernoulli):
+        return bit_states(model.latent, start, stop, like)
+    z = like.new_zeros(stop - start, model.latent)
+    z.diagonal(start).fill_(1)
+    return z
+
+
+class _Sums:
+    """Sums over the states that have passed, [B] each, in double precision.
+
+    Attributes:
+        log_px: log sum_z p(x, z).
+        mass: sum_z q(z | x), 1 in the end.
+        distortion, rate: -E_q[log p(x | z)] and KL(q(z | x) || p(z)).
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        zero = torch.zeros(len(batch), dtype=torch.float64, device=batch.x.device)
+        self.log_px, self.mass, self.distortion, self.rate = zero - torch.inf, zero, zero, zero
+
+    def add(self, log_lik: Tensor, log_prior: Tensor, log_q: Tensor) -> None:
+        self.log_px = torch.logaddexp(self.log_px, torch.logsumexp(log_lik + log_prior, 0))
+        mass = log_q.exp()
+        # a state that the guide excludes counts for nothing, whatever its densities
+        lost, told = (torch.where(mass == 0, 0.0, t) for t in (-log_lik, log_q - log_prior))
+        self.mass = self.mass + mass.sum(0)
+        self.distortion = self.distortion + (mass * lost).sum(0)
+        self.rate = self.rate + (mass * told).sum(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,15 +11,39 @@ from torch import Tensor
 
 from ..batch import Rows
 from ..draw import place, weigh
+from ..families import Categorical
 from ..guides import Amortized, Guide
 from ..model import LatentVariableModel
 from ..randomness import stream
-from ..refine import Refined
-from .estimate import Estimate
+from ..refine import Refined, refinable
+from .estimate import Estimate, exact_products, format_nats
+from .exact import Enumerated, finite
 
-__all__ = ["Gaps", "elbo_per_datum", "gaps"]
+__all__ = ["Bounds", "Gaps", "elbo_per_datum", "elbos", "gaps", "lower_bounds", "told"]
 
 POINTS = 256  # points per datum of each ELBO: its noise must be small beside the gaps
+AT_ONCE = 32
+TIGHT = 0.1  # nats: a gap that nobody need close
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The ELBO of the guide, and that of the best member of its family for each datum.
+
+    Attributes:
+        amortised: [N] the guide's ELBO, and `amortised_mc` [N] its Monte Carlo variance.
+        refined: [N] that of the best member, and `refined_mc` [N] its variance; None where it cannot be found.
+        finite: the family holds every distribution over a finite latent, so that its best member is the posterior
+            itself, and `refined` is not needed.
+        reads: whether the guide reads x.
+    """
+
+    amortised: Tensor
+    amortised_mc: Tensor
+    refined: Tensor | None = None
+    refined_mc: Tensor | None = None
+    finite: bool = False
+    reads: bool = True
 
 
 @dataclass(frozen=True)
@@ -29,84 +53,181 @@ class Gaps:
     .. math:: \log p(x) - \mathrm{ELBO}[q_\phi] = \underbrace{\log p(x) - \mathrm{ELBO}[q^*]}_{\text{approximation}}
               + \underbrace{\mathrm{ELBO}[q^*] - \mathrm{ELBO}[q_\phi]}_{\text{amortisation}}
 
-    with q* the best member of the guide's family for each datum by itself.
+    with q* the best member of the guide's family for each datum by itself. A categorical family holds every
+    distribution over a finite latent, so that q* is the posterior and the first gap is zero. Where q* cannot be found
+    (flows, mixtures, one q for all data) the sum of the two is all there is.
 
     Attributes:
         log_px: the estimate that the gaps are measured against; where it is a lower bound, so is the first gap.
-        amortised, refined: [N] the two ELBOs.
+        bounds: the ELBOs.
 
     Source: Cremer, Li & Duvenaud, "Inference suboptimality in variational autoencoders", 2018.
     """
 
     log_px: Estimate
-    amortised: Tensor
-    refined: Tensor
+    bounds: Bounds
 
     def shifted(self, nats: float) -> Gaps:
         """The same in other units: a log-Jacobian added to every log-density."""
-        return Gaps(self.log_px.shifted(nats), self.amortised + nats, self.refined + nats)
+        b = self.bounds
+        refined = None if b.refined is None else b.refined + nats
+        return Gaps(self.log_px.shifted(nats), replace(b, amortised=b.amortised + nats, refined=refined))
 
     @property
-    def approximation(self) -> Tensor:
-        """[N]."""
-        return torch.as_tensor(self.log_px.nats).double() - self.refined
+    def _nats(self) -> Tensor:
+        return torch.as_tensor(self.log_px.nats).double()
 
     @property
-    def amortisation(self) -> Tensor:
-        """[N]."""
-        return self.refined - self.amortised
+    def refined(self) -> Tensor | None:
+        """[N], the ELBO of the best member of the family; None where it cannot be found."""
+        return self._nats if self.bounds.finite else self.bounds.refined
+
+    @property
+    def whole(self) -> Tensor:
+        """[N], log p(x) - ELBO."""
+        return self._nats - self.bounds.amortised
+
+    @property
+    def approximation(self) -> Tensor | None:
+        """[N], what the guide's family cannot reach; None where the gap cannot be split."""
+        return None if self.refined is None else self._nats - self.refined
+
+    @property
+    def amortisation(self) -> Tensor | None:
+        """[N], what the network that proposes parameters loses; None where the gap cannot be split."""
+        return None if self.refined is None else self.refined - self.bounds.amortised
 
     @property
     def advice(self) -> str:
         """What to enlarge, in a sentence."""
-        near, far = float(self.amortisation.mean()), float(self.approximation.mean())
-        if near + far < 0.1:
+        all_of_it = float(self.whole.mean())
+        if all_of_it < TIGHT:
             return "The bound is tight: neither the encoder nor the guide's family costs more than 0.1 nats."
-        if near > far:
+        if not self.bounds.reads:
+            return "The guide does not read x, which is what the bound loses: use an amortised guide."
+        if self.bounds.finite:
+            return (
+                "A categorical guide can be any distribution over the states, so the whole gap is the encoder's: "
+                "enlarge the encoder, or train it longer."
+            )
+        if self.approximation is None or self.amortisation is None:
+            return (
+                "This guide's family cannot be refined datum by datum, so the gap is not split: "
+                "enlarge the encoder, or use the importance-weighted bound."
+            )
+        if float(self.amortisation.mean()) > float(self.approximation.mean()):
             return "Most of the gap is the encoder's: enlarge the encoder, or train it longer."
         return "Most of the gap is the guide's family: use a richer guide, or the importance-weighted bound."
 
     def to_dict(self) -> dict[str, Any]:
-        """Means and standard errors over data, in nats per datum."""
-
-        def both(values: Tensor) -> dict[str, float]:
-            return {"mean": float(values.mean()), "stderr": float(values.std() / math.sqrt(len(values)))}
-
+        """Means, standard errors over rows and over the Monte Carlo, in nats per datum; None where there is none."""
+        b, zero = self.bounds, torch.zeros_like(self.bounds.amortised)
+        truth = zero if self.log_px.variance_mc is None else self.log_px.variance_mc.double()
+        best = zero if b.refined_mc is None else b.refined_mc
+        own = b.amortised_mc
         return {
-            "approximation": both(self.approximation),
-            "amortisation": both(self.amortisation),
-            "elbo": both(self.amortised),
-            "elbo_refined": both(self.refined),
+            # of a finite latent nothing is left to the family: an identity, without error
+            "approximation": _both(self.approximation, zero if b.finite else truth + best),
+            "amortisation": _both(self.amortisation, (truth if b.finite else best) + own),
+            "gap": _both(self.whole, truth + own),
+            "elbo": _both(b.amortised, own),
+            "elbo_refined": _both(self.refined, truth if b.finite else best),
             "advice": self.advice,
             "against": str(self.log_px.kind),
-            "n": len(self.amortised),
+            "n": len(b.amortised),
         }
 
 
+def _both(values: Tensor | None, variance: Tensor) -> dict[str, float | None] | None:
+    """Mean, and the standard errors of the mean: over rows (None for a single one), and over the Monte Carlo."""
+    if values is None:
+        return None
+    n = len(values)
+    over_rows = float(values.std() / math.sqrt(n)) if n > 1 else None
+    return {"mean": float(values.mean()), "stderr": over_rows, "stderr_mc": float(variance.sum().sqrt() / n)}
+
+
+def told(record: dict[str, Any]) -> str:
+    """The gaps of a record (see `Gaps.to_dict`) in words, with what their errors are over.
+
+    Example:
+        >>> part = {"mean": 1.204, "stderr": 0.05, "stderr_mc": 0.01}
+        >>> told({"approximation": part, "amortisation": {**part, "mean": 0.3}, "gap": None, "n": 100})
+        'family 1.20 ± 0.05, encoder 0.30 ± 0.05 nats (100 rows; ± over rows, and at most 0.01 over Monte Carlo)'
+    """
+    parts = {"family": record["approximation"], "encoder": record["amortisation"]}
+    if None in parts.values():
+        parts = {"family and encoder": record["gap"]}
+    words = ", ".join(f"{name} {format_nats(part['mean'], part['stderr'])}" for name, part in parts.items())
+    noise = max(part["stderr_mc"] for part in parts.values())
+    over = "± over rows" if record["n"] > 1 else "a single row tells nothing of others"
+    rows = f"{record['n']} row{'s' if record['n'] > 1 else ''}"
+    return f"{words} nats ({rows}; {over}, and at most {noise:.2g} over Monte Carlo)"
+
+
 @torch.no_grad()
+def elbos(
+    model: LatentVariableModel,
+    guide: Guide,
+    data: Rows,
+    seed: int = 0,
+    points: int = POINTS,
+    size: int = 64,
+    name: str = "elbo",
+) -> tuple[Tensor, Tensor]:
+    """The ELBO [N], E_q[log w] with many points per datum, and its Monte Carlo variance [N]: small where q is good.
+
+    Of a finite latent it is a sum over all states, without noise.
+
+    Args:
+        name: of the stream of random numbers.
+    """
+    if finite(model) is not None:
+        found = torch.as_tensor(Enumerated()(model, guide, data, seed).elbo).double()
+        return found, torch.zeros_like(found)
+    noise, means, errors = stream(seed, name, data.device), [], []
+    with exact_products(data.device):
+        for batch in data.batches(size, noise):
+            q, parts = guide(batch), []
+            for _ in range(0, points, AT_ONCE):
+                z, eps = place(q, AT_ONCE, noise)
+                parts.append(weigh(model, q, z, batch, noise=eps).log_weight.double())
+            log_w = torch.cat(parts)
+            means.append(log_w.mean(0))
+            errors.append(log_w.var(0) / len(log_w))
+    return torch.cat(means).cpu(), torch.cat(errors).cpu()
+
+
 def elbo_per_datum(
     model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, points: int = POINTS, size: int = 64
 ) -> Tensor:
-    """The ELBO [N], E_q[log w] with many points per datum: its noise is the spread of log w, small where q is good."""
-    noise, found = stream(seed, "elbo", data.device), []
-    for batch in data.batches(size, noise):
-        q = guide(batch)
-        total = torch.zeros(len(batch), dtype=torch.float64, device=data.device)
-        for _ in range(0, points, 32):
-            z, eps = place(q, 32, noise)
-            draw = weigh(model, q, z, batch, noise=eps)
-            total += draw.log_weight.double().mean(0)
-        found.append(total / math.ceil(points / 32))
-    return torch.cat(found).cpu()
+    """The ELBO [N] of every row; see `elbos`."""
+    return elbos(model, guide, data, seed, points, size)[0]
+
+
+def lower_bounds(model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, steps: int = 300) -> Bounds:
+    """The ELBOs that the gaps are made of.
+
+    Args:
+        steps: refinement steps per datum.
+    """
+    own, reads = elbos(model, guide, data, seed), isinstance(guide, Amortized)
+    if isinstance(model.prior.family, Categorical):
+        return Bounds(*own, finite=True, reads=reads)
+    if not isinstance(guide, Amortized) or not refinable(guide):
+        return Bounds(*own, reads=reads)
+    with exact_products(data.device):
+        refined = Refined(model, guide, steps=steps, seed=seed)
+        best = elbos(model, refined, data, seed, size=256, name="elbo refined")
+    return Bounds(*own, *best)
 
 
 def gaps(
-    model: LatentVariableModel, guide: Amortized, data: Rows, log_px: Estimate, seed: int = 0, steps: int = 300
+    model: LatentVariableModel, guide: Guide, data: Rows, log_px: Estimate, seed: int = 0, steps: int = 300
 ) -> Gaps:
     """Measure both gaps on these rows, of which log p(x) has been estimated already.
 
     Args:
         steps: refinement steps per datum.
     """
-    refined = Refined(model, guide, steps=steps, seed=seed)
-    return Gaps(log_px, elbo_per_datum(model, guide, data, seed), elbo_per_datum(model, refined, data, seed, size=256))
+    return Gaps(log_px, lower_bounds(model, guide, data, seed, steps))

@@ -5,21 +5,22 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from ..batch import Batch, Rows
-from ..draw import place, weigh
+from ..draw import closed_rate, place, weigh
 from ..errors import NotNormalised, UsageError
 from ..guides import Guide
 from ..model import LatentVariableModel
-from ..precision import matmul_precision, resolve_precision
 from ..randomness import stream
-from .estimate import Estimate, Evaluator, Kind, Watch, joined
+from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
 from .psis import pareto_k
 
-__all__ = ["Importance", "summary"]
+__all__ = ["NUMBERS", "Importance", "summary", "widest"]
 
 # numbers of the widest kind that are in memory at once, about what caches like
 NUMBERS = 1 << 20
@@ -67,7 +68,7 @@ class Importance(Evaluator):
         points = max(NUMBERS // widest(model), 1)
         rows = max(min(64, points, WEIGHTS // self.k, len(data)), 1)
         parts: list[_Weights] = []
-        with matmul_precision(resolve_precision("auto", data.device)):
+        with exact_products(data.device):
             for batch in data.batches(rows, noise):
                 parts.append(self._batch(model, guide, batch, noise, max(points // rows, 1)))
                 if watch is not None:
@@ -89,6 +90,7 @@ class Importance(Evaluator):
         self, model: LatentVariableModel, guide: Guide, batch: Batch, noise: torch.Generator, at_once: int
     ) -> _Weights:
         q, b = guide(batch), len(batch)
+        known = closed_rate(q, model.prior(batch.context), b)
         log_w = torch.empty(self.k, b, dtype=batch.x.dtype, device=batch.x.device)
         log_lik, rate = torch.zeros_like(log_w[0]), torch.zeros_like(log_w[0])
         for start in range(0, self.k, at_once):
@@ -96,14 +98,35 @@ class Importance(Evaluator):
             draw = weigh(model, q, z, batch, noise=eps)
             log_w[start : start + len(z)] = draw.log_weight
             log_lik += draw.log_lik.sum(0)
-            rate += draw.rate * len(z)
-        return _Weights.of(log_w.double(), -log_lik / self.k, rate / self.k)
+            if known is None:
+                rate += draw.rate * len(z)
+        return _Weights.of(log_w.double(), -log_lik / self.k, rate / self.k if known is None else known)
 
 
+@torch.no_grad()
 def widest(model: LatentVariableModel) -> int:
-    """The most numbers that one point needs at once, as far as parameters tell: a layer may be wider than the data."""
-    layers = (n for p in model.parameters() for n in p.shape)
-    return max(model.likelihood.family.size, model.latent, *layers, 1)
+    """The most numbers that one point needs at once: of z, of its densities, or of a layer of the likelihood's network.
+
+    Layers are measured, since a convolution's parameters do not tell its output. The network sees two points at zero
+    (batch normalisation refuses a single one), and leaves nothing behind: it works on copies of its buffers, and the
+    global random numbers that a dropout takes are put back.
+    """
+    of_prior = (n for p in model.prior.parameters() for n in p.shape)  # components, pseudo-inputs, layers
+    found = [model.likelihood.family.size, model.latent, *of_prior, 1]
+
+    def measure(module: nn.Module, given: tuple[Any, ...], result: Any) -> None:
+        found.extend(t.numel() // 2 for t in (*given, result) if isinstance(t, Tensor))
+
+    like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
+    hooks = [m.register_forward_hook(measure) for m in model.likelihood.modules()]
+    try:
+        with torch.random.fork_rng([like.device] if like.device.type == "cuda" else []):
+            buffers = {name: b.clone() for name, b in model.likelihood.named_buffers()}
+            functional_call(model.likelihood, buffers, (like.new_zeros(2, 1, model.latent),))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return max(found)
 
 
 @dataclass(frozen=True)

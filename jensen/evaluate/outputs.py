@@ -11,15 +11,18 @@ from torch import Tensor, nn
 from ..batch import Batch
 from ..conditionals import Table
 from ..draw import place
+from ..estimators import Pathwise
 from ..families import Bernoulli, DiscretizedLogistic, Gaussian
 from .findings import Finding, Outcome
-from .patient import WRONG, Patient
+from .patient import Patient
 
 __all__ = ["decoder_scale", "saturated", "weights"]
 
 NEAR = 3.0  # times the floor: a scale that would fall further if it could
 OFTEN = 0.1  # of the rows: what a feature's scale does for fewer of them is not the rule
 FINE = 0.003  # of the data's spread: finer than an 8-bit reading (1/256 of the range, itself some 4 deviations)
+WRONG = 15.0  # nats that one feature may cost; a logit beyond it leaves its bit one chance in three million
+POINTS, ROWS = 16, 500  # the more points, the less one stray point counts; the share of rows needs no more
 COSTLY = 1.0  # nats per datum lost to values that were held all but impossible; and at least
 COSTLY_SHARE = 0.01  # of all that is lost per datum, since among many features some value is always odd
 HUGE_WEIGHT = 1e3  # initial weights are below 1, and Adam at 1e-3 takes a million steps in one direction to get here
@@ -52,10 +55,10 @@ def decoder_scale(patient: Patient) -> Outcome | str:
         n = int((low & ~constant).sum())
         where = " in some component" if isinstance(patient.model.likelihood, Table) else ""
         what = f"{n} of {family.dim} data features have a learned scale at its floor of {family.floor:g}{where}"
-        return Outcome((_scale(what),), measures)
+        return Outcome((_scale(what, family.floor),), measures)
     if float(fine.median()) < FINE:
         what = f"the learned scale is {float(fine.median()):.1g} of the data's spread, finer than an 8-bit reading"
-        return Outcome((_scale(what),), measures)
+        return Outcome((_scale(what, family.floor),), measures)
     if bool(constant.any()):
         return Outcome((_constant(int(constant.sum()), family),), measures)
     return Outcome(measures=measures)
@@ -71,13 +74,14 @@ def _scales(patient: Patient, family: Gaussian) -> tuple[Tensor, float]:
     return torch.as_tensor(found).double(), OFTEN
 
 
-def _scale(what: str) -> Finding:
+def _scale(what: str, floor: float) -> Finding:
     return Finding(
         "decoder-scale-collapse",
         "problem",
         what,
         "where the data are reproduced exactly the density has no upper bound, so log p(x) measures the floor",
-        "Give a larger --floor, such as 0.05, or --likelihood gaussian-shared; --dequantize values that are rounded.",
+        f"Give a larger --floor, such as {max(2 * floor, 0.05):g}, or --likelihood gaussian-shared; "
+        "--dequantize values that are rounded.",
     )
 
 
@@ -93,30 +97,55 @@ def _constant(n: int, family: Gaussian) -> Finding:
 
 
 def saturated(patient: Patient) -> Outcome | str:
-    """Whether the model is certain and wrong: values whose mass was below e^-15, in nats lost per datum.
+    r"""Whether the model is certain and wrong: values whose mass was below e^-15, in nats lost per datum.
 
-    Saturation itself is harmless where it is right, as on the border of images.
+    A value's mass is what the points of a datum give it together, each with its part in log p(x):
+
+    .. math:: \sum_k v_k\, p(x_d | z_k), \qquad v_k \propto w_k
+
+    A single point of a wide q(z|x), such as the importance-weighted bound asks for, is often wrong where the model is
+    not. Saturation itself is harmless where it is right, as on the border of images.
     """
     family = patient.model.likelihood.family
     if not isinstance(family, Bernoulli | DiscretizedLogistic):
         return "the likelihood is a density"
-    sight = patient.unseen or patient.trained
-    wrong = torch.as_tensor(sight.wrong).double()
+    wrong, extreme = _certain_errors(patient)
     lost, share = float(wrong.mean()), float((wrong > 0).double().mean())
     measures: dict[str, float | None] = {"nats_lost_to_certainty": lost, "rows_with_certain_errors": share}
-    if sight.saturated is not None:
-        measures["saturated_logits"] = sight.saturated
+    if extreme is not None:
+        measures["saturated_logits"] = extreme
+    sight = patient.unseen or patient.trained
     if lost < max(COSTLY, COSTLY_SHARE * abs(float(sight.score.mean()))):
         return Outcome(measures=measures)
     finding = Finding(
         "saturated-outputs",
         "problem",
-        f"{100 * share:.2g} % of the rows have a value that was held all but impossible (below e^-{WRONG:.0f}), "
+        f"{100 * share:.3g} % of the rows have a value that was held all but impossible (below e^-{WRONG:.0f}), "
         f"at a cost of {lost:.2g} nats per datum",
         "the decoder's outputs have grown until its probabilities are 0 and 1 in all but name",
         "Train fewer epochs with --keep best, lower --lr, set --clip 1, or look for odd rows: jensen data FILE.",
     )
     return Outcome((finding,), measures)
+
+
+@torch.no_grad()
+def _certain_errors(patient: Patient) -> tuple[Tensor, float | None]:
+    """Nats [M] lost to values that were all but impossible, of some rows, and the share of logits beyond +-15."""
+    rows, name = (patient.train, "train") if patient.test is None else (patient.test, "test")
+    noise, family = patient.stream("certain"), patient.model.likelihood.family
+    k = POINTS if patient.model.latent and patient.scored else 1
+    wrong, extreme = [], []
+    for batch in patient.batches(rows, name, ROWS):
+        draw = Pathwise(k).draw(patient.model, patient.guide, batch, noise)
+        params = draw.likelihood_params.expand(*draw.z.shape[:2], -1)
+        each = family(params).base_dist.log_prob(batch.x).double()  # pyright: ignore[reportAttributeAccessIssue]
+        part = torch.log_softmax((draw.log_weight if patient.scored else draw.log_lik).double(), 0)
+        mass = torch.logsumexp(part[..., None] + each, 0)
+        if batch.mask is not None:
+            mass = torch.where(batch.mask, mass, torch.zeros_like(mass))
+        wrong.append(torch.where(mass < -WRONG, -mass, torch.zeros_like(mass)).sum(-1).cpu())
+        extreme.append((params.abs() > WRONG).double().mean((0, 2)).cpu())
+    return torch.cat(wrong), float(torch.cat(extreme).mean()) if isinstance(family, Bernoulli) else None
 
 
 def weights(patient: Patient) -> Outcome | str:
@@ -148,7 +177,7 @@ def weights(patient: Patient) -> Outcome | str:
         "problem",
         f"the largest weight is {largest[worst]:.2g} and the widest layer output spreads by {loud:.2g} ({where})",
         "gradients too large for the learning rate, or inputs that are not scaled",
-        "Train with a lower --lr or --clip 1, and standardise the data (--standardize feature).",
+        "Train with a lower --lr or --clip 1, and standardise real data (--standardize feature).",
     )
     return Outcome((finding,), measures)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,17 +14,15 @@ from torch.distributions import Distribution, Independent, Normal, kl_divergence
 from ..batch import Batch, Rows
 from ..draw import Draw
 from ..estimators import Pathwise
-from ..families import Bernoulli, DiscretizedLogistic, Gaussian
+from ..families import Gaussian
 from ..guides import Guide
 from ..model import LatentVariableModel
 from ..randomness import stream
 
-__all__ = ["WRONG", "Patient", "Sight", "spread"]
+__all__ = ["Patient", "Sight", "spread"]
 
 POINTS = 4  # the bound's noise per datum is averaged over all rows, so few points are enough
 CHUNK = 128
-WRONG = 15.0  # nats that one feature may cost; a logit beyond it leaves its bit one chance in three million
-Watch = Callable[[float], None]
 
 
 def spread(n: int, most: int, device: torch.device) -> Tensor:
@@ -45,8 +42,6 @@ class Sight:
         mean, sd: [N, Z] of each guide.
         feature_rate: [Z] the rate of each latent feature; None where guide or prior does not factorise.
         scale: [N, D] or [N, 1] of a Gaussian likelihood at z; None for others.
-        wrong: [N] nats lost to features whose value had a mass below e^-15; None for densities.
-        saturated: share of Bernoulli logits beyond +-15; None for others.
     """
 
     score: Tensor
@@ -58,8 +53,6 @@ class Sight:
     sd: Tensor
     feature_rate: Tensor | None
     scale: Tensor | None
-    wrong: Tensor | None
-    saturated: float | None
 
 
 @dataclass(frozen=True)
@@ -105,10 +98,10 @@ class Patient:
         """The randomness of one check."""
         return stream(self.seed, f"doctor:{name}", self.train.device)
 
-    def batches(self, rows: Rows, name: str) -> list[Batch]:
-        """The rows that are looked at; their numbers in the data set are kept."""
+    def batches(self, rows: Rows, name: str, most: int | None = None) -> list[Batch]:
+        """The rows that are looked at, or at most so many of them; their numbers in the data set are kept."""
         noise = self.stream(f"{name}:rows")
-        index = spread(len(rows), self.most, rows.device)
+        index = spread(len(rows), min(self.most, most or self.most), rows.device)
         return [rows.take(i, noise) for i in index.split(CHUNK)]
 
     @torch.no_grad()
@@ -128,7 +121,6 @@ class Patient:
         score = score.double() + self.log_jacobian
         mean, sd = _moments(draw.guide, draw.z)
         params = draw.likelihood_params.expand(*draw.z.shape[:2], -1)[0]  # [B, P], at the first point
-        wrong, saturated = _wrong(draw, params)
         family = draw.model.likelihood.family
         scale = family.loc_scale(params)[1] if isinstance(family, Gaussian) else None
         return Sight(
@@ -141,8 +133,6 @@ class Patient:
             sd,
             _feature_rate(draw),
             scale,
-            wrong,
-            saturated,
         )
 
 
@@ -164,19 +154,6 @@ def _feature_rate(draw: Draw) -> Tensor | None:
     return kl_divergence(q, p).sum(0).double().cpu()
 
 
-def _wrong(draw: Draw, params: Tensor) -> tuple[Tensor | None, float | None]:
-    """Nats [B] lost to values that were all but impossible, and the share of saturated logits."""
-    family = draw.model.likelihood.family
-    if not isinstance(family, Bernoulli | DiscretizedLogistic):
-        return None, None
-    each = family(params).base_dist.log_prob(draw.batch.x)  # pyright: ignore[reportAttributeAccessIssue]
-    if draw.batch.mask is not None:
-        each = torch.where(draw.batch.mask, each, torch.zeros_like(each))
-    wrong = torch.where(each < -WRONG, -each, torch.zeros_like(each)).sum(-1)
-    saturated = float((params.abs() > WRONG).double().mean()) if isinstance(family, Bernoulli) else None
-    return wrong, saturated
-
-
 def _joined(parts: list[Sight]) -> Sight:
     """The sights of consecutive batches as one; sums over rows become averages."""
     n = sum(len(p.score) for p in parts)
@@ -186,7 +163,6 @@ def _joined(parts: list[Sight]) -> Sight:
         return None if found[0] is None else torch.cat(found)
 
     rates = [p.feature_rate for p in parts if p.feature_rate is not None]
-    shares = [p.saturated * len(p.score) for p in parts if p.saturated is not None]
     return Sight(
         cat("score"),
         cat("rate"),
@@ -197,6 +173,4 @@ def _joined(parts: list[Sight]) -> Sight:
         cat("sd"),
         torch.stack(rates).sum(0) / n if rates else None,
         cat("scale"),
-        cat("wrong"),
-        math.fsum(shares) / n if shares else None,
     )

@@ -10,14 +10,13 @@ import torch
 from ..batch import Rows
 from ..errors import UsageError
 from ..estimators import Pathwise
-from ..families import Categorical
 from ..guides import Guide
 from ..model import LatentVariableModel
 from ..posteriors import has_posterior
 from ..randomness import stream
 from .annealed import Annealed
 from .estimate import Estimate, Evaluator, Kind, Watch, joined
-from .exact import Enumerated, Exact
+from .exact import MOST_STATES, Enumerated, Exact, finite
 from .importance import Importance
 from .quadrature import Quadrature, integrable
 
@@ -41,31 +40,49 @@ class Unnormalised(Evaluator):
         return Estimate(Kind.UNNORMALISED, None, distortion, seconds=time.monotonic() - started)
 
 
-def choose(model: LatentVariableModel, guide: Guide, method: str = "auto", k: int | None = None) -> Evaluator:
+def choose(
+    model: LatentVariableModel,
+    guide: Guide,
+    method: str = "auto",
+    k: int | None = None,
+    annealing: Annealed | None = None,
+) -> Evaluator:
     """The evaluator for this model: exact where possible, quadrature of one or two features, else importance weighting.
 
     With a k, importance weighting is what is asked for, wherever the evidence has no closed form. An autoencoder's
-    prior was not trained, so its evidence is told only where the method is named; annealing then starts from the prior.
+    prior was not trained, so its evidence is told only where the method is named; annealing must be told to start from
+    the prior.
 
     Args:
         method: "auto", "exact", "importance", "annealed" or "quadrature".
         k: points per datum, for importance; 5000 unless given.
+        annealing: its settings, where the method is "annealed"; `Annealed()` unless given.
 
     Raises:
-        UsageError: there is no such method, or k < 1.
+        UsageError: there is no such method, k < 1, or a setting of another method.
+        CompositionError: the model or the guide cannot be annealed, and annealing is asked for.
     """
-    importance = Importance(5000 if k is None else k)  # refuses a bad k whatever the method
-    if method == "importance":
-        return importance
-    if method == "annealed":
-        return Annealed(start="guide" if guide.has_density else "prior")
-    if method == "quadrature":
-        return Quadrature()
     if method not in METHODS:
         raise UsageError(f"there is no method {method!r}", f"Choose from {', '.join(METHODS)}.")
+    importance = Importance(5000 if k is None else k)  # refuses a bad k whatever the method
+    if method == "annealed":
+        if k is not None:
+            raise UsageError(f"-k {k} is of importance weighting, and annealing has chains", f"Use --chains {k}.")
+        chain = annealing or Annealed()
+        chain.check(model, guide)
+        return chain
+    if annealing is not None:
+        raise UsageError(
+            f"temperatures, leaps, chains and start are of annealing, and the method is {method}",
+            "Add --method annealed.",
+        )
+    if method == "importance":
+        return importance
+    if method == "quadrature":
+        return Quadrature()
     if guide.is_exact or has_posterior(model.prior, model.likelihood):
         return Exact()
-    if isinstance(model.prior.family, Categorical):
+    if (states := finite(model)) is not None and (states <= MOST_STATES or method == "exact"):
         return Enumerated()
     if method == "exact":
         return Exact()

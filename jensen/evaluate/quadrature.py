@@ -11,15 +11,13 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from ..batch import Batch, Rows
-from ..draw import Draw
 from ..errors import CompositionError, UsageError
 from ..estimators import GradientEstimator, Pathwise
 from ..estimators import Quadrature as Rule
 from ..guides import Guide
 from ..model import LatentVariableModel
-from ..precision import matmul_precision, resolve_precision
 from ..randomness import stream
-from .estimate import Estimate, Evaluator, Kind, Watch, joined
+from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
 from .importance import NUMBERS, widest
 
 __all__ = ["Quadrature", "integrable"]
@@ -88,34 +86,35 @@ class Quadrature(Evaluator):
     ) -> Estimate:
         self.check(model)
         started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
-        parts: list[tuple[Tensor, Tensor]] = []
-        draws: list[Draw] = []
-        points = 0
-        with matmul_precision(resolve_precision("auto", data.device)):
-            for batch in data.batches(min(ROWS, max(len(data), 1)), noise):
+        parts: list[tuple[Tensor, ...]] = []
+        points, at_once = 0, max(NUMBERS // widest(model), 1)
+        rows = max(min(ROWS, at_once, len(data)), 1)
+        with exact_products(data.device):
+            for batch in data.batches(rows, noise):
                 q = guide(batch)
-                draws.append(_around(q, model.latent).draw(model, guide, batch, noise))
-                log_px, error, used = self._batch(model, q, batch)
-                parts.append((log_px, error))
+                told = _told(model, guide, q, batch, noise, at_once)
+                log_px, error, used = self._batch(_Joint(model, batch, at_once), q)
+                parts.append((log_px, error, *told))
                 points = max(points, used)
                 if watch is not None:
-                    watch(min(len(parts) * ROWS / len(data), 1.0))
+                    watch(min(len(parts) * rows / len(data), 1.0))
+        log_px, error, distortion, rate = (joined(list(column)) for column in zip(*parts, strict=True))
         return Estimate(
             Kind.QUADRATURE,
-            joined([value for value, _ in parts]),
-            distortion=joined([d.distortion for d in draws]),
-            rate=joined([d.rate for d in draws]) if guide.has_density else None,
-            error=float(joined([error for _, error in parts]).max()),
+            log_px,
+            distortion=distortion,
+            rate=rate if guide.has_density else None,
+            error=float(error.max()),
             settings={"tolerance": self.tolerance, "points": points},
             seconds=time.monotonic() - started,
         )
 
-    def _batch(self, model: LatentVariableModel, q: Distribution, batch: Batch) -> tuple[Tensor, Tensor, int]:
+    def _batch(self, density: _Joint, q: Distribution) -> tuple[Tensor, Tensor, int]:
         """log p(x) [B], its error [B], and the most points that a datum took."""
-        density, prior = _Joint(model, batch), _prior(model, batch)
-        box = _settled(density, _gaussian(q, len(batch), prior).scaled(REACH))
-        inside = self._doubled(density, box, None, None, NODES[model.latent])
-        whole, nodes = prior.scaled(PRIOR_REACH), PRIOR_NODES[model.latent]
+        prior, dim = _prior(density.model, density.batch), density.model.latent
+        box = _settled(density, _gaussian(q, len(density.batch), prior).scaled(REACH))
+        inside = self._doubled(density, box, None, None, NODES[dim])
+        whole, nodes = prior.scaled(PRIOR_REACH), PRIOR_NODES[dim]
         outside = self._doubled(density, whole, box, inside.value, nodes)
         value = torch.logaddexp(inside.value, outside.value)
         # an error of a part's logarithm counts as far as the part does
@@ -155,25 +154,30 @@ class _Integral:
 
 @dataclass(frozen=True)
 class _Joint:
-    """log p(x, z) of a batch, in pieces that fit into memory."""
+    """log p(x, z) of a batch, that many points at once."""
 
     model: LatentVariableModel
     batch: Batch
+    at_once: int
 
     @property
     def epsilon(self) -> float:
         return torch.finfo(self.batch.x.dtype).eps
 
     def of(self, index: Tensor) -> _Joint:
-        b = self.batch
-        mask, context = (None if t is None else t[index] for t in (b.mask, b.context))
-        return _Joint(self.model, Batch(b.x[index], mask, context, None, b.n_data))
+        return _Joint(self.model, _some(self.batch, index), self.at_once)
 
     def __call__(self, z: Tensor) -> Tensor:
         """[K, B] in double precision, at z [K, B, Z]; what is not a number counts as zero."""
-        at_once = max(NUMBERS // widest(self.model) // max(len(self.batch), 1), 1)
+        at_once = max(self.at_once // max(len(self.batch), 1), 1)
         pieces = [self.model.log_joint(self.batch, piece.to(self.batch.x)).double() for piece in z.split(at_once)]
         return torch.cat(pieces).nan_to_num(-torch.inf, posinf=torch.inf, neginf=-torch.inf)
+
+
+def _some(batch: Batch, index: Tensor) -> Batch:
+    """Those rows of a batch."""
+    mask, context, rows = (None if t is None else t[index] for t in (batch.mask, batch.context, batch.index))
+    return Batch(batch.x[index], mask, context, rows, batch.n_data)
 
 
 @dataclass(frozen=True)
@@ -274,8 +278,22 @@ def _gaussian(q: Distribution, b: int, prior: _Box) -> _Box:
     return prior
 
 
-def _around(q: Distribution, dim: int) -> GradientEstimator:
-    """What tells the ELBO of the guide: Gauss-Hermite about a Gaussian, one point of a point mass, else samples."""
+def _told(
+    model: LatentVariableModel, guide: Guide, q: Distribution, batch: Batch, noise: torch.Generator, at_once: int
+) -> tuple[Tensor, Tensor]:
+    """Distortion and rate [B] of the guide, that many points at once, or all of a datum's."""
+    estimator, points = _around(q, model.latent)
+    index = torch.arange(len(batch), device=batch.x.device)
+    found = []
+    for some in index.split(max(at_once // points, 1)):
+        draw = estimator.draw(model, guide, _some(batch, some), noise)
+        found.append((draw.distortion, draw.rate if guide.has_density else torch.zeros_like(draw.distortion)))
+    return torch.cat([d for d, _ in found]), torch.cat([r for _, r in found])
+
+
+def _around(q: Distribution, dim: int) -> tuple[GradientEstimator, int]:
+    """What tells the ELBO of the guide, and its points: Gauss-Hermite about a Gaussian, else samples."""
     if isinstance(q, MultivariateNormal) or (isinstance(q, Independent) and isinstance(q.base_dist, Normal)):
-        return Rule(32 if dim == 1 else 16)
-    return Pathwise(64)
+        n = 32 if dim == 1 else 16
+        return Rule(n), n**dim
+    return Pathwise(64), 64

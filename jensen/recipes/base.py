@@ -14,14 +14,13 @@ from torch import Tensor
 from ..batch import Rows
 from ..data import Schema
 from ..errors import DataError, UsageError
-from ..families import FLOOR, Bernoulli, DiscretizedLogistic, Family, Gaussian
+from ..families import FLOOR, Family
 from ..guides import Guide
 from ..model import LatentVariableModel
 from ..training import Optimizer, Player
+from .likelihoods import likelihood_of
 
-__all__ = ["LIKELIHOODS", "RECIPES", "Made", "Nets", "Recipe", "Setting", "find", "option_names"]
-
-LIKELIHOODS = ("auto", "bernoulli", "discretized-logistic", "gaussian", "gaussian-shared", "gaussian-unit")
+__all__ = ["RECIPES", "Made", "Nets", "Recipe", "Setting", "find", "option_names"]
 
 
 @dataclass(frozen=True)
@@ -75,33 +74,7 @@ class Setting:
             DataError: the data are not in the family's support.
             UsageError: there is no such family.
         """
-        kind, dim = self.schema.kind, self.dim
-        if name == "auto":
-            name = {"binary": "bernoulli", "integers": "discretized-logistic", "real": "gaussian"}[kind]
-        if name == "bernoulli":
-            if kind != "binary":
-                held = f"integers of {self.schema.levels} levels" if kind == "integers" else "real values"
-                raise DataError(
-                    f"a Bernoulli likelihood needs values 0 and 1, and these are {held}",
-                    "Name a binarisation: --binarize dynamic (or static, threshold).",
-                )
-            return Bernoulli(dim)
-        if name == "discretized-logistic":
-            if kind != "integers":
-                raise DataError(
-                    f"a discretised likelihood needs integers 0..L-1, and these are {kind}", "Use --likelihood auto."
-                )
-            return DiscretizedLogistic(dim, self.schema.levels or 256)
-        if name not in LIKELIHOODS:
-            raise UsageError(f"there is no likelihood {name!r}", f"Choose from {', '.join(LIKELIHOODS)}.")
-        if kind != "real":
-            raise DataError(
-                f"a Gaussian density over {kind} values has no upper bound",
-                "Use --likelihood auto, or spread the values with --dequantize.",
-            )
-        if name == "gaussian-unit":
-            return Gaussian(dim, 1.0)
-        return Gaussian(dim, "each" if name == "gaussian" else "shared", self.learned_floor())
+        return likelihood_of(name, self.schema, self.rows, self.learned_floor)
 
 
 @dataclass(frozen=True)
@@ -147,6 +120,7 @@ class Recipe:
         keep: which weights are kept, the "best" by the validation bound, or the "last" (where the bound is not what is
             climbed, or the optimum is exact).
         epochs: passes over the data unless told otherwise; None: about 20,000 steps.
+        missing: whether it learns from data with missing entries.
     """
 
     name: str
@@ -156,6 +130,7 @@ class Recipe:
     standardize: Literal["global", "feature"] = "feature"
     keep: Literal["best", "last"] = "best"
     epochs: int | None = None
+    missing: bool = False
 
     @property
     def summary(self) -> str:
@@ -200,16 +175,18 @@ class Recipe:
                 near = difflib.get_close_matches(name, self.options, 1)
                 hint = f"Did you mean --{near[0]}?" if near else f"It has {', '.join('--' + o for o in self.options)}."
                 raise UsageError(f"recipe {self.name} has no option --{name}", hint.replace("_", "-"))
-        for name in {"latent", "components", "points", "width"} & set(options):
+        for name in {"latent", "components", "points", "width", "state", "depth", "planes"} & set(options):
             if options[name] < 1:
                 raise UsageError(f"--{name} {options[name]} cannot work", f"Give --{name} a number of at least 1.")
         for name in {"warmup", "beta", "blocks"} & set(options):
             if options[name] is not None and not 0 <= options[name] < float("inf"):
                 raise UsageError(f"--{name} {options[name]} cannot work", f"Give --{name} a number of at least 0.")
-        if any(h < 1 for h in options.get("hidden", ())):
-            raise UsageError(
-                f"--hidden {','.join(map(str, options['hidden']))} cannot work", "Give sizes such as --hidden 200,200."
-            )
+        for name in {"hidden", "groups"} & set(options):
+            sizes = options[name]
+            if any(h < 1 for h in sizes) or (name == "groups" and not sizes):
+                raise UsageError(
+                    f"--{name} {','.join(map(str, sizes))} cannot work", f"Give sizes such as --{name} 200,200."
+                )
         return {k: options.get(k, p.default) for k, p in self.options.items()}
 
 
@@ -246,9 +223,5 @@ def option_names() -> set[str]:
 def start_from_mean(bias: Tensor, family: Family, mean: Tensor) -> None:
     """Let a decoder's last bias say the data's average, so that training starts from the best constant."""
     with torch.no_grad():
-        if isinstance(family, Bernoulli):
-            bias.copy_(torch.logit(mean.clamp(0.01, 0.99)))
-        elif isinstance(family, DiscretizedLogistic):
-            bias[: family.dim].copy_(mean * (2 / (family.levels - 1)) - 1)
-        elif isinstance(family, Gaussian):
-            bias[: family.dim].copy_(mean)
+        start = family.start(mean)
+        bias[: len(start)].copy_(start)

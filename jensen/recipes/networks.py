@@ -15,7 +15,7 @@ from ..objectives import Objective, Ramp
 from ..training import Player
 from .base import Made, Nets, Setting, start_from_mean
 
-__all__ = ["decoder", "encoder", "features", "gaussian_pair", "play", "warmed"]
+__all__ = ["decoder", "encoder", "features", "gaussian_pair", "image_shape", "play", "standardized", "warmed"]
 
 
 def dense(nets: Nets, inputs: int, outputs: int, *, backwards: bool = False) -> MLP | ResidualMLP:
@@ -26,13 +26,18 @@ def dense(nets: Nets, inputs: int, outputs: int, *, backwards: bool = False) -> 
     return MLP(inputs, outputs, hidden, nets.activation)
 
 
+def standardized(setting: Setting) -> Standardize:
+    """The data centred; integers are also scaled."""
+    scale = setting.scale if setting.schema.kind == "integers" else setting.scale.new_ones(setting.dim)
+    return Standardize(setting.dim).set(setting.mean, scale)
+
+
 def encoder(setting: Setting, nets: Nets, outputs: int) -> nn.Module:
     """Standardised inputs, then a net [B, D] -> [B, outputs]."""
-    scale = setting.scale if setting.schema.kind == "integers" else setting.scale.new_ones(setting.dim)
-    first = Standardize(setting.dim).set(setting.mean, scale)
     if nets.net == "mlp":
-        return Chain((first, dense(nets, setting.dim, outputs)))
-    return Chain((first, ConvEncoder(_image_shape(setting), outputs, nets.width, nets.activation, nets.blocks)))
+        return Chain((standardized(setting), dense(nets, setting.dim, outputs)))
+    body = ConvEncoder(image_shape(setting), outputs, nets.width, nets.activation, nets.blocks)
+    return Chain((standardized(setting), body))
 
 
 def features(setting: Setting, nets: Nets, latent: int, family: Family) -> nn.Module:
@@ -44,7 +49,7 @@ def features(setting: Setting, nets: Nets, latent: int, family: Family) -> nn.Mo
         start_from_mean(last.bias, family, setting.mean)  # pyright: ignore[reportArgumentType]
         return layers
     planes = outputs // setting.dim
-    return ConvDecoder(latent, _image_shape(setting), planes, nets.width, nets.activation, nets.blocks)
+    return ConvDecoder(latent, image_shape(setting), planes, nets.width, nets.activation, nets.blocks)
 
 
 def decoder(setting: Setting, nets: Nets, latent: int, family: Family | None = None) -> Given:
@@ -53,9 +58,14 @@ def decoder(setting: Setting, nets: Nets, latent: int, family: Family | None = N
     return Given(features(setting, nets, latent, chosen), chosen)
 
 
-def _image_shape(setting: Setting) -> tuple[int, int, int]:
+def image_shape(setting: Setting) -> tuple[int, int, int]:
+    """(H, W, C).
+
+    Raises:
+        UsageError: the data are a table.
+    """
     if not setting.schema.is_image:
-        raise UsageError("--net conv needs images, and these data are a table", "Use --net mlp.")
+        raise UsageError("convolutions need images, and these data are a table", "Use --net mlp.")
     height, width, channels = setting.schema.shape
     return height, width, channels
 

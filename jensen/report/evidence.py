@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -64,8 +63,11 @@ def _reading(facts: Facts) -> list[str]:
     split = _assessed(facts).get("gaps")
     if split:
         found.append(split["advice"])
+    sides = e.get("train_test")
     measures = facts.measures
-    if "gap" in measures:
+    if sides:
+        found.append(f"{sides['sentence'][:1].upper()}{sides['sentence'][1:]}.")
+    elif "gap" in measures:
         gap, error = measures["gap"], measures["gap_stderr"]
         chance = ", which may be chance" if abs(gap) <= BAND * error else ""
         than = "higher" if gap >= 0 else "lower"
@@ -93,19 +95,32 @@ def _sandwich_table(facts: Facts) -> Table | None:
     pair = _assessed(facts).get("sandwich")
     if not pair:
         return None
-    errors = pair["stderr_mc"]
+    errors = pair.get("stderr") or pair["stderr_mc"]
     rows = (
-        ("stochastic upper bound", *_number(pair["upper"], errors[1])),
-        (LOWER, *_number(pair["lower"], errors[0])),
-        ("gap", *_number(pair["gap"], math.hypot(*(x or 0.0 for x in errors)))),
+        # the ends with the digits of the gap: what rows have in common drops out of it
+        ("upper bound", _number(pair["upper"], pair.get("gap_stderr"))[0], _number(pair["upper"], errors[1])[1]),
+        ("lower bound", _number(pair["lower"], pair.get("gap_stderr"))[0], _number(pair["lower"], errors[0])[1]),
+        ("gap", *_number(pair["gap"], pair.get("gap_stderr"))),
     )
-    head = ("on simulated data", "nats per datum", "± Monte Carlo")
-    about = f"{pair['simulated_rows']} simulated rows. It certifies {pair['certifies']}."
+    head = ("on simulated data", "nats", "± over rows")
+    about = f"Stochastic bounds in nats per datum, {pair['simulated_rows']} simulated rows. They certify "
+    about += f"{pair['certifies']}."
     return Table(head, rows, (), about)
 
 
 def _halves(facts: Facts) -> Table | None:
-    """Training rows against others."""
+    """Training rows against others: by the evaluation's own estimate, else by the doctor's."""
+    sides = (facts.evaluation or {}).get("train_test")
+    if sides:
+        error = sides["stderr"]
+        rows = (
+            (f"{sides['train_rows']:,} training rows", _number(sides["train"], error)[0], ""),
+            (f"{sides['test_rows']:,} other rows", _number(sides["test"], error)[0], ""),
+            ("difference", *_number(sides["difference"], error)),
+        )
+        score = sides["score"]
+        about = f"{score}, in nats per datum; more than 2 standard errors and 1 % of it is called over-fitting."
+        return Table(("over-fitting", "nats", "± over rows"), rows, (), about)
     m = facts.measures
     if "gap" not in m:
         return None
@@ -176,6 +191,8 @@ def _gaps(facts: Facts) -> Panel | None:
     if not split:
         return None
     parts = {"encoder (amortisation)": split["amortisation"], "family (approximation)": split["approximation"]}
+    if None in parts.values():
+        parts = {"family and encoder": split["gap"]}
 
     def paint(axes: Axes) -> None:
         left = 0.0
@@ -183,7 +200,7 @@ def _gaps(facts: Facts) -> Panel | None:
         for i, (name, part) in enumerate(parts.items()):
             width = max(part["mean"], 0.0)
             axes.barh(0, width, left=left, height=0.5, color=COLOURS[i], hatch=("", "//")[i], edgecolor="white")
-            axes.errorbar(left + width, 0, xerr=part["stderr"], color=INK, capsize=4, linewidth=1.4)
+            axes.errorbar(left + width, 0, xerr=part["stderr"] or 0.0, color=INK, capsize=4, linewidth=1.4)
             told = f"{name}: {format_nats(part['mean'], part['stderr'])}"
             axes.annotate(told, (0, (0.62, -0.62)[i]), color=TEXTS[i], va="center", ha="left", annotation_clip=False)
             left += width
@@ -194,7 +211,7 @@ def _gaps(facts: Facts) -> Panel | None:
     told = ", ".join(f"{name} {format_nats(p['mean'], p['stderr'])}" for name, p in parts.items())
     return Panel(
         (draw("evidence-gaps", f"What the ELBO loses: {told} nats per datum.", paint, 470, 190),),
-        f"{split['advice']} On {split['n']} rows, against a {split['against']}. Amortisation: what the best guide of "
+        f"On {split['n']} rows, against a {split['against']}. Amortisation: what the best guide of "
         "the same family for each datum by itself would win. Approximation: what that family cannot reach. Bars of "
         "error: one standard error over data.",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +16,7 @@ from ..checkpoints import Along, kept_epochs
 from ..errors import CompositionError, CorruptRunError, DataError
 from ..evaluate import choose
 from ..evaluate.doctor import Diagnosis
+from ..evaluation import bits_per_dim
 from ..families import Categorical
 from ..randomness import stream
 from ..runs import Evaluation, Part, Run
@@ -203,12 +203,9 @@ def _evaluate(run: Run, part: Part) -> Evaluation:
     """A quick evaluation of at most 1,000 rows with K = 1000, which the report shows and does not keep."""
     if len(part.rows) <= MOST_EVALUATED:
         return run.evaluate(k=POINTS)
-    rows = part.rows.subset(torch.arange(MOST_EVALUATED, device=part.rows.device))
-    found = choose(run.model, run.guide, "auto", POINTS)(run.model, run.guide, rows)
-    found = found.shifted(run.preparation.log_jacobian(run.schema.size))
-    bits = None
-    if found.mean is not None and run.schema.kind == "integers" and run.preparation.binarize is None:
-        bits = -found.mean / (run.schema.size * math.log(2))
+    first = part.first(MOST_EVALUATED)
+    found = choose(run.model, run.guide, "auto", POINTS)(run.model, run.guide, first.rows).shifted(first.shift)
+    bits = None if first.mask is not None else bits_per_dim(found, run.schema, run.preparation)
     note = f"these are the first {MOST_EVALUATED:,} of {part.name}: jensen evaluate looks at all of them"
     about = (str(run.path), f"the first {MOST_EVALUATED:,} of {part.name}", run.preparation.describe(run.schema))
     return Evaluation(found, *about, run.weights, 0, bits, run.schema.size, (*part.notes, note))

@@ -10,15 +10,15 @@ from typing import Literal
 from .facts import Facts
 from .words import count
 
-__all__ = ["Finding", "findings"]
+__all__ = ["Remark", "findings"]
 
 LOW_ESS = 10.0
 MANY_DUPLICATES = 0.01
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing to know.
+class Remark:
+    """One line of the report: a finding of the doctor, or anything else to know.
 
     Attributes:
         level: "alarm", if a number or picture of the report should not be taken at face value, or "note".
@@ -31,29 +31,29 @@ class Finding:
     text: str
 
 
-def findings(facts: Facts) -> list[Finding]:
+def findings(facts: Facts) -> list[Remark]:
     """Everything to know about the run, alarms first."""
     checks = (_ending, _numbers, _data, _overfitting, _doctor, _notes)
     found = [finding for check in checks for finding in check(facts)]
     return sorted(found, key=lambda f: f.level != "alarm")
 
 
-def _ending(facts: Facts) -> Iterator[Finding]:
+def _ending(facts: Facts) -> Iterator[Remark]:
     if facts.stopped is None:
         last = facts.epochs[-1]["epoch"] if facts.epochs else 0
         text = (
             f"Training never said that it ended; the last full epoch is {last}. Train again, or take it as unfinished."
         )
-        yield Finding("alarm", "unfinished training", text)
+        yield Remark("alarm", "unfinished training", text)
     elif facts.stopped["reason"] in ("interrupted", "out of time"):
         planned = facts.run.spec["choices"].get("epochs")
         text = f"Training was stopped ({facts.stopped['reason']}) in epoch {facts.stopped['epoch']} of {planned}."
-        yield Finding("alarm", "interrupted training", text)
+        yield Remark("alarm", "interrupted training", text)
     elif facts.stopped["reason"] == "finished":
         yield from _still_rising(facts)
 
 
-def _still_rising(facts: Facts) -> Iterator[Finding]:
+def _still_rising(facts: Facts) -> Iterator[Remark]:
     curve, error = _curve(facts), _validation_error(facts)
     if len(curve) < 10 or error is None:
         return
@@ -63,40 +63,42 @@ def _still_rising(facts: Facts) -> Iterator[Finding]:
             f"In the last {last[0] - earlier[0]} epochs the validation bound still rose by "
             f"{last[1] - earlier[1]:.2f} nats: more --epochs would help."
         )
-        yield Finding("note", "still rising", text)
+        yield Remark("note", "still rising", text)
 
 
-def _numbers(facts: Facts) -> Iterator[Finding]:
+def _numbers(facts: Facts) -> Iterator[Remark]:
     e = facts.evaluation
     if e is None:
         return
     if e["log_px"] is None:
         text = "The encoder gives a point and no density, so nothing here is a log-likelihood, and no prior is used."
-        yield Finding("note", "no density", text)
+        yield Remark("note", "no density", text)
     k, ess, error, mc = e.get("k"), e.get("ess"), e["stderr"], e.get("stderr_mc")
-    if e["kind"] == "stochastic lower bound" and k is not None and ess is not None and ess < LOW_ESS:
+    assessed = e.get("assessment")
+    bound = e["kind"] == "stochastic lower bound"
+    # where annealing has measured how loose the bound is, few effective points say nothing more
+    if bound and not assessed and k is not None and ess is not None and ess < LOW_ESS:
         text = (
             f"Of K = {k:,} points per datum only {ess:.1f} count (effective sample size, median), so the bound may be "
             f"loose by an unknown amount. Try a larger K: jensen evaluate -k {10 * k}."
         )
-        yield Finding("alarm", "a bound that may be loose", text)
+        yield Remark("alarm", "a bound that may be loose", text)
     if error and mc and mc > error:
         text = f"The Monte Carlo error ({mc:.2g}) exceeds that over data ({error:.2g}): a larger K would help."
-        yield Finding("note", "Monte Carlo error", text)
-    assessed = e.get("assessment")
+        yield Remark("note", "Monte Carlo error", text)
     if assessed and assessed.get("converged") is False:
         verdict = f"{assessed['verdict'][:1].upper()}{assessed['verdict'][1:]}."
-        yield Finding("alarm", "a bound of unknown tightness", verdict)
+        yield Remark("alarm", "a bound of unknown tightness", verdict)
     rule = e.get("quadrature_error")
     if rule is not None and rule > (error or 0.01):
-        yield Finding(
+        yield Remark(
             "alarm", "inexact quadrature", f"The quadrature is off by up to {rule:.2g} nats: use --method importance."
         )
 
 
-def _data(facts: Facts) -> Iterator[Finding]:
+def _data(facts: Facts) -> Iterator[Remark]:
     if facts.missing is not None:
-        yield Finding(
+        yield Remark(
             "note", "no data", f"The data are not at hand, so all that needs them is left out: {facts.missing}."
         )
     split = facts.run.spec["split"]
@@ -107,7 +109,7 @@ def _data(facts: Facts) -> Iterator[Finding]:
         level = "alarm" if any(n > MANY_DUPLICATES * sizes[k][1] for k, n in copies.items()) else "note"
         told = " and ".join(f"{n:,} of {count(sizes[k][1], f'{sizes[k][0]} row')}" for k, n in copies.items())
         text = f"{told} are exact copies of training rows, so that their score flatters the model: drop repeated rows."
-        yield Finding(level, "duplicates across the split", text)
+        yield Remark(level, "duplicates across the split", text)
 
 
 def _curve(facts: Facts) -> list[tuple[int, float]]:
@@ -127,7 +129,7 @@ def _validation_error(facts: Facts) -> float | None:
     return e["stderr"] * math.sqrt(e["n"] / n)
 
 
-def _overfitting(facts: Facts) -> Iterator[Finding]:
+def _overfitting(facts: Facts) -> Iterator[Remark]:
     valid = dict(_curve(facts))
     told = facts.diagnosis is not None and any(f.name == "over-fitting" for f in facts.diagnosis.findings)
     if told or not valid or facts.kept is None or facts.kept["epoch"] not in valid:
@@ -140,34 +142,34 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
             f"The weights are those of epoch {kept}, whose validation {what} ({valid[kept]:.2f}) is "
             f"{valid[best] - valid[kept]:.2f} nats below that of epoch {best}: train with --keep best."
         )
-        yield Finding("alarm", "over-fitting", text)
+        yield Remark("alarm", "over-fitting", text)
     elif error is not None and valid[best] - valid[last] > error:
         text = (
             f"After epoch {best} the validation {what} fell by {valid[best] - valid[last]:.2f} nats; the weights of "
             f"epoch {kept} were kept. Fewer epochs, or --patience, save time."
         )
-        yield Finding("note", "over-fitting later", text)
+        yield Remark("note", "over-fitting later", text)
 
 
-def _doctor(facts: Facts) -> Iterator[Finding]:
+def _doctor(facts: Facts) -> Iterator[Remark]:
     """What the doctor found: illnesses of the model have their thresholds there."""
     if facts.diagnosis is None:
         return
     for found in facts.diagnosis.findings:
         text = f"{found.what[:1].upper()}{found.what[1:]}: {found.cause}. {found.remedy}"
-        yield Finding(
+        yield Remark(
             "alarm" if found.severity == "problem" else "note",
             found.name.replace("-", " ").replace("over fitting", "over-fitting"),
             text,
         )
 
 
-def _notes(facts: Facts) -> Iterator[Finding]:
+def _notes(facts: Facts) -> Iterator[Remark]:
     for note in dict.fromkeys((*facts.notes, *_standing_in(facts))):
         text = note[:1].upper() + note[1:] + ("" if note.endswith(".") else ".")
         if "validation rows" in note:
             text = text[:-1] + ". These rows chose the weights, so the number is a little too good."
-        yield Finding("note", "about the rows", text)
+        yield Remark("note", "about the rows", text)
 
 
 def _standing_in(facts: Facts) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from ..runs import Run
 from . import images, latents, tables
 from .evidence import evidence
 from .facts import Facts, gather
-from .findings import Finding, findings
+from .findings import Remark, findings
 from .grids import Shades
 from .panels import Panel, Section
 from .settings import model_parts, settings
@@ -102,7 +102,7 @@ def _some(*panels: Panel | None) -> tuple[Panel, ...]:
     return tuple(p for p in panels if p is not None)
 
 
-def _numbers(facts: Facts, sentence: str, found: list[Finding]) -> dict[str, Any]:
+def _numbers(facts: Facts, sentence: str, found: list[Remark]) -> dict[str, Any]:
     def plain(values: Any) -> Any:
         return None if values is None else values.tolist()
 

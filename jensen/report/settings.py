@@ -27,6 +27,7 @@ def estimates(facts: Facts) -> Table | None:
     k = "" if e["k"] is None else f"{e['k']:,}"
     ess = "" if e.get("ess") is None else f"{e['ess']:,.0f}" if e["ess"] >= 100 else f"{e['ess']:.1f}"
     mc = f"{e['stderr_mc']:.2g}" if e.get("stderr_mc") else ""
+    mc = "unreliable" if e.get("stderr_mc_reliable") is False else mc
     mark = sign(e["kind"])
     name = "log p(x)" if mark == "=" else f"log p(x) {mark}"
     rows = [(name, _told(e["log_px"], places), _told(e["stderr"], places), mc, k, ess, e["kind"])]

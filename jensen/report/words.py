@@ -32,7 +32,7 @@ NAMES = {
     "gaussian": "diagonal Gaussian",
     "gmm": "Gaussian mixture",
 }
-SIGNS = {"stochastic lower bound": "≥", "lower bound": "≥", "stochastic upper bound": "≤", "quadrature": "≈"}
+SIGNS = {"stochastic lower bound": "≥", "stochastic upper bound": "≤", "quadrature": "≈"}
 
 
 def count(n: int, noun: str) -> str:

@@ -67,12 +67,26 @@ class Moments:
     covariance: Tensor
 
 
+def _refuse_holes(rows: Rows) -> None:
+    """Refuse rows with missing entries: a closed form is of whole rows.
+
+    Raises:
+        CompositionError: there are some.
+    """
+    if rows.mask is not None:
+        raise CompositionError(
+            "a closed-form step needs every entry of x, and entries are missing",
+            "Use --fit gradient, or --recipe miwae.",
+        )
+
+
 def _double(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 def moments(rows: Rows) -> Moments:
     """Mean and covariance in two passes, so that a large mean costs no digits."""
+    _refuse_holes(rows)
     dtype = _double(rows.device)
     n = len(rows)
     mean = sum(b.x.to(dtype).sum(0) for b in rows.batches(CHUNK)) / n
@@ -219,6 +233,7 @@ class MixtureEM(ClosedStep):
 
     @torch.no_grad()
     def __call__(self, model: LatentVariableModel, rows: Rows) -> None:
+        _refuse_holes(rows)
         table = cast(Table, model.likelihood).table
         dim, dtype = model.likelihood.family.dim, _double(rows.device)
         # second moments about the present means, so that far-away data cost no digits

@@ -15,7 +15,7 @@ from ..draw import Draw
 from ..errors import CompositionError, DataError, NumericalError, UsageError
 from ..guides import Guide
 from ..model import LatentVariableModel
-from ..objectives import Objective, Ramp, TermKind, likelihood_weight, rate_weight
+from ..objectives import Objective, TermKind, likelihood_weight, rate_weight
 from ..precision import ResolvedPrecision, matmul_precision, resolve_precision
 from ..randomness import stream
 from .averages import Average
@@ -84,6 +84,7 @@ class Trainer:
         keep_best: leave the model with the weights of the best validation bound, where there are validation rows.
         precision: of float32 matrix products in training; validation is accurate whatever it is.
         log_jacobian: nats that turn the model's log-density into that of the data's own units, in which events speak.
+        valid_jacobian: the same of the validation rows, where entries are missing, so that it differs; None if not.
         listeners: called with every event.
         should_stop: asked between steps; True ends training with reason "interrupted".
     """
@@ -95,6 +96,7 @@ class Trainer:
     keep_best: bool = False
     precision: ResolvedPrecision = "float32"
     log_jacobian: float = 0.0
+    valid_jacobian: float | None = None
     listeners: Sequence[Listener] = ()
     should_stop: Callable[[], bool] = lambda: False
 
@@ -178,7 +180,7 @@ class _Fit:
         everything = list(dict.fromkeys(p for player in players for p in player.trained))
         self.average = None if trainer.average is None else Average(everything, trainer.average)
         self.module = nn.ModuleDict({"model": model, "guide": guide})
-        self.ramps = [w for p in players for w, _ in p.objective.terms if isinstance(w, Ramp)]
+        self.ramps = [ramp for p in players for ramp in p.objective.ramps]
         self.step, self.began, self.glanced = 0, time.monotonic(), time.monotonic()
         self.best, self.best_epoch, self.kept = -math.inf, 0, None
         self.history = History()
@@ -290,8 +292,9 @@ class _Fit:
         draw = player.estimator.draw(self.model, self.guide, batch, noise)
         tally.add(player.objective(draw), self.trainer.bound_of(self.guide, player.objective, draw), draw)
 
-    def _measures(self, tally: Tally) -> Measures:
-        return tally.measures(self.trainer.log_jacobian, likelihood_weight(self.lead.objective))
+    def _measures(self, tally: Tally, shift: float | None = None) -> Measures:
+        shift = self.trainer.log_jacobian if shift is None else shift
+        return tally.measures(shift, likelihood_weight(self.lead.objective))
 
     def _validate(self) -> Measures | None:
         if not self.valid:
@@ -303,7 +306,7 @@ class _Fit:
             for batch in self.valid.batches(VALIDATION_CHUNK, noise):
                 self._measure(batch, noise, tally)
         self.module.train()
-        return self._measures(tally)
+        return self._measures(tally, self.trainer.valid_jacobian)
 
     def _end_epoch(self, epoch: int, tally: Tally, rate: float) -> EpochEnded:
         train = self._measures(tally)

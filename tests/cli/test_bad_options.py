@@ -59,6 +59,7 @@ BAD = {
     "--split 2,-1,0": ("are not fractions", "--split 0.8,0.1,0.1"),
     "--split 0.8,0.1,0.1 --test real.npy": ("exclude each other", "--split 0.9,0.1,0"),
     "--seed -1": ("seed -1", "from 0"),
+    "--split-seed -1": ("--split-seed -1", "from 0"),
     "--size 3": ("not a folder of images", "Leave --size out"),
     "--size a": ("--size a is not a height and a width", "--size 28,28"),
     "--binarize foo": ("--binarize", '"static", "dynamic", "threshold"'),

@@ -57,8 +57,8 @@ def test_as_json(sides, jensen):
 def test_the_gate(sides, jensen):
     good, run = sides
     numbers = json.loads(jensen("compare", good, run, "real.npy", "-k", "20", "--json").out)
-    assert numbers["better"] in ("A", "B")
-    worse = [run, good] if numbers["better"] == "A" else [good, run]
+    assert numbers["higher"] in ("A", "B")
+    worse = [run, good] if numbers["higher"] == "A" else [good, run]
     assert jensen("compare", *worse, "real.npy", "-k", "20", "--fail-worse").code == 6
     assert jensen("compare", *worse, "real.npy", "-k", "20").code == 0
     assert jensen("compare", *reversed(worse), "real.npy", "-k", "20", "--fail-worse").code == 0
@@ -70,8 +70,24 @@ def test_groups_are_separated_by_commas(sides, jensen):
     assert answer.code == 0
     assert "2 seeds with s.d. 0): run, again" in answer.out
     assert "over seeds" in answer.out
+    assert " d.f.)" in answer.out
+    assert "runs of A have the same weights" in answer.err
+    assert "a,b,c" in jensen("compare", "--help").out
     shutil.copytree("run", "with,comma")
     assert jensen("compare", "with,comma", "good", "-k", "5").code == 0
+
+
+def test_an_order_that_is_not_settled(sides, jensen):
+    good, run = sides
+    answer = jensen("compare", good, run, "real.npy", "-k", "20")
+    found = json.loads(jensen("compare", good, run, "real.npy", "-k", "20", "--json").out)
+    low, high = found["interval"]
+    assert low < found["difference"] < high
+    assert "95 % interval " in answer.out
+    assert f"t, {found['degrees_of_freedom']:.3g} d.f." in answer.out
+    assert (found["higher"], found["better"], found["settled"]) == ("A", None, False)
+    assert "B's is a lower bound, so the order of log p(x) is not settled" in answer.out
+    assert answer.out.splitlines()[-1].startswith("to settle it: jensen evaluate run says how loose")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_healthy_run(healthy, jensen):
     first, *others, last = answer.out.splitlines()
     assert answer.code == 0
     assert first.startswith("nothing alarming")
-    assert any("a gap of" in line for line in others)
+    assert any(line.startswith("log p(x) is -") and "a gap of" in line for line in others)
     assert last == "next: jensen report run"
     assert answer.err == ""
 
@@ -52,13 +52,41 @@ def test_as_json(sick, jensen):
     assert jensen("doctor", "run", "--json", "--seed", "3").out == answer.out
 
 
-def test_notes_do_not_change_the_exit_code(data, jensen):
+def test_without_a_density_the_score_is_the_distortion(data, jensen):
+    words = ["--epochs", "1", "--latent", "2", "--hidden", "8"]
+    assert jensen("train", "real.npy", "--recipe", "autoencoder", *words, "--out", "run").code == 0
+    assert "minus the distortion is -" in jensen("doctor", "run").out
+
+
+def test_a_heavy_rate_is_a_finding(data, jensen):
     words = ["--beta", "1.5", "--epochs", "60", "--latent", "2", "--hidden", "8", "--floor", "0.2", "--batch", "16"]
     assert jensen("train", "real.npy", "--recipe", "beta-vae", *words, "--out", "run").code == 0
-    found = json.loads(jensen("doctor", "run", "--json").out)
-    severities = {f["name"]: f["severity"] for f in found["findings"]}
-    assert severities["beta-not-one"] == "note"
-    assert jensen("doctor", "run").code == (6 if "problem" in severities.values() else 0)
+    answer = jensen("doctor", "run")
+    assert answer.code == 6
+    assert "problem: beta-not-one: the rate weighed 1.5" in answer.out
+    assert "still a lower bound on log p(x)" in answer.out
+
+
+def test_a_warm_up_that_was_not_over(data, jensen):
+    words = ["--warmup", "10", "--epochs", "3", "--latent", "2", "--hidden", "8", "--keep", "last"]
+    assert jensen("train", "real.npy", *words, "--out", "run").code == 0
+    answer = jensen("doctor", "run")
+    assert answer.code == 6
+    assert "problem: beta-not-one: the rate weighed 0.2 when" in answer.out
+    assert "no bound on log p(x)" in answer.out
+    assert "the warm-up was not over" in answer.out
+
+
+def test_notes_do_not_change_the_exit_code(data, jensen, monkeypatch):
+    from jensen.evaluate import doctor
+    from jensen.evaluate.findings import Finding, Outcome
+
+    note = Finding("unused-features", "note", "one feature", "no use for it", "Nothing.")
+    monkeypatch.setattr(doctor, "CHECKS", {"posterior-collapse": lambda patient: Outcome((note,))})
+    assert jensen("train", "real.npy", "--recipe", "ppca", "--latent", "2", "--out", "run").code == 0
+    answer = jensen("doctor", "run")
+    assert answer.code == 0
+    assert answer.out.startswith("nothing alarming, 1 note\nnote: unused-features: one feature\n")
 
 
 def test_writes_nothing(healthy, jensen):

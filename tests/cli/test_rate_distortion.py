@@ -7,7 +7,7 @@ import json
 import pytest
 from PIL import Image
 
-from jensen.errors import InterruptedRun
+from jensen.errors import InterruptedRun, RunExistsError
 from jensen.tradeoff import trade
 
 SMALL = ["--epochs", "2", "--latent", "2", "--hidden", "8"]
@@ -50,6 +50,18 @@ def test_the_curve(data, jensen):
     assert "rd/beta-0.01 was trained with another lr" in other.err
     assert jensen(*words, "--lr", "0.01", "--force", "--quiet").code == 0
     assert (data / "rd/beta-4/model.safetensors").stat().st_mtime_ns != before
+
+
+def test_a_curve_from_before_there_was_a_seed_of_the_split(data):
+    options = {"epochs": 1, "latent": 2, "hidden": (8,), "out": "rd", "betas": (1.0,)}
+    trade("real.npy", **options)
+    path = data / "rd/beta-1/spec.json"
+    spec = json.loads(path.read_text())
+    del spec["command"]["split_seed"]
+    path.write_text(json.dumps(spec))
+    assert trade("real.npy", **options).points[0].reused
+    with pytest.raises(RunExistsError, match="another split_seed"):
+        trade("real.npy", split_seed=1, **options)
 
 
 def test_an_interrupted_curve_goes_on(data, jensen):

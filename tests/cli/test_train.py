@@ -141,6 +141,26 @@ def test_replay_gives_the_same_bytes(data, jensen):
     assert weights(data / "run") == weights(data / "elsewhere" / "again")
 
 
+def test_replay_of_a_run_without_a_seed_of_the_split(data, jensen):
+    """Such runs were split by --seed: the split is repeated, whatever seed is asked for."""
+    words = ["--binarize", "static", "--split-seed", "5", "--seed", "5", "--quiet"]
+    assert jensen("train", "images.npy", *TINY, *words).code == 0
+    spec = json.loads((data / "run/spec.json").read_text())
+    assert spec["command"].pop("split_seed") == 5
+    (data / "run/spec.json").write_text(json.dumps(spec))
+    old = load("run")
+    assert old.evaluate(k=2).estimate.k == 2
+    for name, more in (("again", []), ("other", ["--seed", "6"])):
+        answer = jensen("train", "--spec", "run/spec.json", "--out", name, *more)
+        assert answer.code == 0, answer.err
+        found = load(name)
+        assert found.spec["split"] == spec["split"]
+        assert found.spec["command"]["split_seed"] == 5
+        assert found.part("test").x.tolist() == old.part("test").x.tolist()
+    assert weights(data / "run") == weights(data / "again")
+    assert weights(data / "run") != weights(data / "other")
+
+
 def test_replay_with_other_flags(data, jensen):
     assert jensen("train", "real.npy", *TINY).code == 0
     assert jensen("train", "--spec", "run", "--out", "again", "--epochs", "2", "--latent", "3").code == 0

@@ -8,15 +8,17 @@ import math
 
 import pytest
 import torch
+from torch.distributions import MixtureSameFamily
 
 from jensen.batch import Batch
 from jensen.draw import Draw, weigh
 from jensen.errors import CompositionError, JensenError
 from jensen.estimators import Enumerate, Pathwise, Quadrature
-from jensen.objectives import Of
+from jensen.objectives import MMD, Of
 from jensen.parts import build, spec_of
 from jensen.randomness import stream
-from tests.contracts.members import ALL_ESTIMATORS, ALL_GUIDES, ALL_OBJECTIVES, MODELS
+from jensen.surrogates import DoublyReparameterized, StickTheLanding
+from tests.contracts.members import ALL_COUPLED, ALL_ESTIMATORS, ALL_GUIDES, ALL_OBJECTIVES, MODELS
 
 X = torch.tensor([[0, 1, 1], [1, 0, 1], [0, 0, 0], [1, 1, 1], [1, 0, 0]], dtype=torch.float64)
 PAIRS = [(name, guide) for guide, names in ALL_GUIDES for name in names]
@@ -46,9 +48,11 @@ EVERY = pytest.mark.parametrize(("estimator", "name", "guide"), draws())
 
 def test_enough_combinations_fit():
     fitting = [type(p.values[0]).__name__ for p in draws()]
+    mixtures = sum(isinstance(guide(Batch(X)), MixtureSameFamily) for _, guide in PAIRS)
+    assert fitting.count("Stratified") == mixtures == 3
     assert fitting.count("Pathwise") == 2 * len(PAIRS)
     assert fitting.count("Enumerate") == 3
-    assert fitting.count("Quadrature") == 9
+    assert fitting.count("Quadrature") == 12
 
 
 @EVERY
@@ -85,6 +89,8 @@ def test_an_objective_looks_at_each_datum_alone(estimator, name, guide, objectiv
     value = objective(draw)
     assert value.shape == (5,)
     assert torch.isfinite(value).all()
+    if not guide.scores_any_point:  # it would have to make the same points again
+        return
 
     def again(batch: Batch, keep: slice) -> torch.Tensor:
         enumerated = isinstance(estimator, Enumerate)
@@ -148,7 +154,7 @@ def test_an_estimator_is_rebuilt(estimator):
     assert build(spec_of(estimator))[0] == estimator
 
 
-@pytest.mark.parametrize("objective", [o for o in ALL_OBJECTIVES if not isinstance(o, Of)], ids=str)
+@pytest.mark.parametrize("objective", [o for o in (*ALL_OBJECTIVES, *ALL_COUPLED) if not isinstance(o, Of)], ids=str)
 def test_an_objective_is_rebuilt(objective):
     again = build(spec_of(objective))[0]
     assert again == objective
@@ -160,8 +166,13 @@ def test_gradients_are_finite(estimator, name, guide):
     """Of every objective, with respect to every parameter of model and guide, where the estimator gives them."""
     model, guide = (guide.model if guide.is_exact else MODELS[name]), guide
     both = copy.deepcopy(torch.nn.ModuleList([model, guide]))
-    if isinstance(estimator, Pathwise) and name == "finite":
-        with pytest.raises(JensenError, match=r"Use Enumerate\(\)"):
+    mixture = isinstance(guide(Batch(X)), MixtureSameFamily)
+    if isinstance(estimator, Pathwise) and (name == "finite" or mixture):
+        with pytest.raises(JensenError, match=r"Use Stratified\(k\)" if mixture else r"Use Enumerate\(\)"):
+            estimator.draw(*both, Batch(X), stream(0, "noise"))
+        return
+    if isinstance(estimator, StickTheLanding | DoublyReparameterized) and (name == "finite" or mixture):
+        with pytest.raises(JensenError, match=r"Use Score\(k\)"):
             estimator.draw(*both, Batch(X), stream(0, "noise"))
         return
     draw = estimator.draw(*both, Batch(X), stream(0, "noise"))
@@ -180,3 +191,33 @@ def test_quadrature_is_no_importance_weighting():
     points = drawn(Pathwise(4), "network", ALL_GUIDES[0][0], Batch(X[:1]))
     assert rule.log_measure.std() > 0.1
     assert (points.log_measure == -math.log(4)).all()
+
+
+@EVERY
+@pytest.mark.parametrize("objective", ALL_COUPLED, ids=str)
+def test_a_coupled_term_tells_every_datum_of_the_batch(estimator, name, guide, objective):
+    """[B] finite, the same for a draw in another order of the data, or refused with a remedy."""
+    rows, order = Batch(X, n_data=9), torch.tensor([3, 0, 4, 1, 2])
+    draw = drawn(estimator, name, guide, rows)
+    if objective.needs_density and not guide.has_density:
+        return
+    try:
+        value = objective(draw)
+    except CompositionError as error:
+        if not error.remedy:
+            raise
+        return
+    assert value.shape == (5,)
+    assert torch.isfinite(value).all()
+    if isinstance(objective, MMD) or draw.measure is not None:
+        return  # its prior points come from the bits of z
+    with torch.no_grad():
+        mixed = Batch(X[order], n_data=9)
+        how = {"enumerated": isinstance(estimator, Enumerate), "mass": not guide.has_density}
+        try:
+            again = objective(weigh(MODELS[name], guide(mixed), draw.z[:, order], mixed, **how))
+        except CompositionError as error:  # a flow without an inverse
+            if not error.remedy:
+                raise
+            return
+    torch.testing.assert_close(again.mean(), value.mean(), rtol=1e-9, atol=1e-9)

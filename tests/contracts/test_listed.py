@@ -9,13 +9,16 @@ import pytest
 from jensen.conditionals import Conditional
 from jensen.estimators import GradientEstimator
 from jensen.families import Family
+from jensen.flows import Flow
 from jensen.guides import Guide
 from jensen.nets import Net
 from jensen.objectives import Objective
 from tests.contracts.members import (
     ALL_CONDITIONALS,
+    ALL_COUPLED,
     ALL_ESTIMATORS,
     ALL_FAMILIES,
+    ALL_FLOWS,
     ALL_GUIDES,
     ALL_NETS,
     ALL_OBJECTIVES,
@@ -23,11 +26,12 @@ from tests.contracts.members import (
 
 AXES = {
     Family: ALL_FAMILIES,
+    Flow: ALL_FLOWS,
     Net: ALL_NETS,
     Conditional: ALL_CONDITIONALS,
     Guide: [guide for guide, _ in ALL_GUIDES],
     GradientEstimator: ALL_ESTIMATORS,
-    Objective: ALL_OBJECTIVES,
+    Objective: ALL_OBJECTIVES + ALL_COUPLED,
 }
 
 

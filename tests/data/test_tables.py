@@ -86,7 +86,7 @@ def test_kinds_of_tables(tmp_path, rows, kind, levels):
         ("a,b\n1,2\n3,\n", r"line 3, column 2 \(b\) of .* is empty.*missing"),
         ("1,5;2\n3,5;4\n", "line 1, column 1 of .* is '1,5'"),
         ("a,b\n1,2\n3,NA\n", "is 'NA'"),
-        ("a,b\n1,2\n3,nan\n", "1 NaN or infinite entry.*row 1, column 'b'"),
+        ("a,b\n1,2\n3,nan\n", "1 missing entry .*row 1, column 'b'.*miwae"),
         ("a,b\n1,2\n3,1_0\n", "is '1_0'"),
         ("a,b\n1,2\n", "one datum"),
         ("a,b\n", "is 'a'"),

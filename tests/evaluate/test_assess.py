@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 
 import pytest
@@ -10,15 +11,28 @@ import torch
 from torch import nn
 
 from jensen.conditionals import Given, Unconditional
-from jensen.errors import JensenError
-from jensen.evaluate import Assessment, Estimate, Exact, Importance, Kind, Settings, Unnormalised, assess, assess_within
-from jensen.evaluate.assess import _stderr, plan, stratified
+from jensen.errors import JensenError, UsageError
+from jensen.evaluate import (
+    Annealed,
+    Assessment,
+    Estimate,
+    Exact,
+    Importance,
+    Kind,
+    Settings,
+    Unnormalised,
+    assess,
+    assess_within,
+)
+from jensen.evaluate.assess import _stderr, stratified
+from jensen.evaluate.sandwich import Sandwich, Sandwiched
 from jensen.families import Gaussian, Mixture
 from jensen.guides import Amortized, Deterministic, Shared
 from jensen.randomness import drawing_from, stream
 from tests.evaluate.instance import instance
 from tests.identities.models import close, mixture_model, rows, simulated
 
+assessing = sys.modules["jensen.evaluate.assess"]  # the module: its name is also that of a function
 N = 103  # no multiple of four: strata of 26 and 25 rows
 QUICK = Settings(rows=12, temperatures=8, leaps=3, chains=8, simulated=6, refine=0)
 
@@ -108,12 +122,75 @@ def test_time_chooses_settings_and_nothing_else(small):
     given, bound = small
     job = (given.model, given.guide, given.rows, bound)
     before = torch.get_rng_state()
-    found = assess_within(*job, 2.0, 5)
+    found = assess_within(*job, 15.0, 5)
     assert torch.equal(before, torch.get_rng_state())
     assert found is not None
     assert found.settings.rows in (16, 30, 15)
     again = assess(*job, replace(found.settings), 5)
     assert same(found, again)
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """The loop from 4 temperatures on, with a list of the temperatures that were annealed and sandwiched."""
+    runs: dict[str, list[int]] = {"annealed": [], "sandwich": [], "bounds": []}
+
+    def spy(kind, what, temperatures):
+        def call(self, *args, **kwargs):
+            runs[kind].append(temperatures(self))
+            return what(self, *args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(Annealed, "__call__", spy("annealed", Annealed.__call__, lambda a: a.temperatures))
+    monkeypatch.setattr(Sandwich, "__call__", spy("sandwich", Sandwich.__call__, lambda s: s.annealed.temperatures))
+    monkeypatch.setattr(assessing, "lower_bounds", spy("bounds", assessing.lower_bounds, lambda _: 0))
+    monkeypatch.setattr(assessing, "plan", lambda *_: replace(QUICK, temperatures=4, refine=4))
+    return runs
+
+
+def test_temperatures_double_until_the_answer_holds_still(watched):
+    """No run is made twice: that with T is the coarse one beside 2 T; and `assess` gives the same numbers."""
+    given = instance(n=30, dim=24, latent=6, common=1.5, off=0.5, wide=0.7)
+    job = (given.model, given.guide, given.rows, Importance(10)(given.model, given.guide, given.rows))
+    found = assess_within(*job, 1e6, 5)
+    last = found.settings.temperatures
+    assert last >= 16
+    assert found.converged
+    assert abs(found.unfinished) <= 0.05
+    assert watched["annealed"] == [4, 2, *(2**i for i in range(3, int(math.log2(last)) + 1))]
+    assert len(watched["sandwich"]) == len(set(watched["sandwich"])) <= 2
+    assert watched["bounds"] == [0]
+    assert same(found, assess(*job, found.settings, 5))
+    before = assess(*job, replace(found.settings, temperatures=last // 2), 5)
+    assert not (before.converged and abs(before.unfinished) <= 0.05)
+    assert torch.equal(before.annealed.nats, found.coarse.nats)
+
+
+def test_without_time_the_first_answer_stands(watched, small):
+    given, bound = small
+    job = (given.model, given.guide, given.rows, bound)
+    found = assess_within(*job, 1e-9, 5)
+    assert found.settings.temperatures == 4
+    assert watched == {"annealed": [4, 2], "sandwich": [4], "bounds": [0]}
+    assert same(found, assess(*job, found.settings, 5))
+
+
+def test_there_are_temperatures_enough(watched, small, monkeypatch):
+    """What never holds still ends at the most temperatures, whatever the time."""
+    given, bound = small
+    monkeypatch.setattr(assessing, "MOST_TEMPERATURES", 16)
+    monkeypatch.setattr(assessing, "STILL", -1.0)
+    found = assess_within(given.model, given.guide, given.rows, bound, 1e6, 5)
+    assert found.settings.temperatures == 16
+    assert watched == {"annealed": [4, 2, 8, 16], "sandwich": [16], "bounds": [0]}
+
+
+@pytest.mark.parametrize("few", [{"temperatures": 1}, {"chains": 1}])
+def test_what_cannot_tell_its_error_is_refused(few, small):
+    given, bound = small
+    with pytest.raises(UsageError, match="at least 2"):
+        assess(given.model, given.guide, given.rows, bound, replace(QUICK, **few))
 
 
 def test_no_budget_no_answer(small):
@@ -138,22 +215,25 @@ def test_a_point_has_no_bound_to_assess(small):
 
 
 def test_a_guide_that_cannot_be_refined_is_annealed_all_the_same(small):
-    """A mixture has no pathwise gradient: its gaps are left out, and the rest is as ever."""
+    """A mixture has no pathwise gradient: its gap is told whole, and the rest is as ever."""
     given, bound = small
     with drawing_from(stream(0, "guide")):
         guide = Amortized(Given(nn.Linear(12, 14), Mixture(Gaussian(3), 2))).double()
-    settings = plan(given.model, guide, given.rows, 60.0)
-    assert settings.refine == 0
-    found = assess(given.model, guide, given.rows, bound, replace(QUICK, refine=settings.refine))
-    assert found.gaps is None
-    assert plan(given.model, given.guide, given.rows, 60.0).refine == 300
+    found = assess(given.model, guide, given.rows, bound, replace(QUICK, refine=8))
+    assert (found.gaps.approximation, found.gaps.amortisation) == (None, None)
+    record = found.to_dict()["gaps"]
+    assert (record["approximation"], record["amortisation"], record["elbo_refined"]) == (None, None, None)
+    assert record["gap"]["mean"] == pytest.approx(found.annealed.mean - record["elbo"]["mean"])
+    assert "the gap is not split" in record["advice"]
     shared = Shared(Unconditional(Gaussian(3))).double()
-    assert plan(given.model, shared, given.rows, 60.0).refine == 0
+    found = assess(given.model, shared, given.rows, bound, replace(QUICK, refine=8))
+    assert "does not read x" in found.gaps.advice
+    assert assess(given.model, guide, given.rows, bound, QUICK).gaps is None
 
 
 def verdict(correction: float, error: float, unfinished: float, ends: tuple[float, float] | None = None) -> Assessment:
     one = Estimate(Kind.STOCHASTIC_LOWER, torch.zeros(1).double(), k=2, variance_mc=torch.zeros(1))
-    pair = None if ends is None else tuple(replace(one, nats=torch.tensor([e]).double()) for e in ends)
+    pair = None if ends is None else Sandwiched(*(replace(one, nats=torch.tensor([e]).double()) for e in ends))
     index = torch.zeros(1, dtype=torch.long)
     return Assessment(QUICK, index, torch.ones(1), one, one, one, correction, error, unfinished, pair, None, 1.0)
 

@@ -231,7 +231,7 @@ def test_classes_away_from_the_prior():
     assert "prior-mismatch" in names(examine(model, Exact(model), train, test))
 
 
-@pytest.mark.parametrize(("beta", "severity"), [(0.5, "problem"), (4.0, "note"), (1.0, None)])
+@pytest.mark.parametrize(("beta", "severity"), [(0.5, "problem"), (4.0, "problem"), (1.001, "problem"), (1.0, None)])
 def test_weight_of_the_rate(beta, severity):
     model = linear_model(1, 3)
     guide = standard_guide(1)
@@ -242,6 +242,31 @@ def test_weight_of_the_rate(beta, severity):
         examine(model, guide, *pair(model, 60), history=history),
     ):
         assert {f.severity for f in found.findings if f.name == "beta-not-one"} == ({severity} if severity else set())
+        bounds = {"still a lower bound" in f.what for f in found.findings if f.name == "beta-not-one"}
+        assert bounds == ({beta > 1} if severity else set())
+
+
+@pytest.mark.parametrize(
+    ("betas", "kept", "warming"),
+    [
+        ((0.2, 0.4, 0.6), 3, True),  # the training ended first
+        ((0.5, 1.0, 1.0), 1, True),  # the best epoch came first
+        ((0.5, 1.0, 1.0), 2, None),
+        ((0.5, 0.5, 0.5), 3, False),
+        ((1.0, 2.0, 2.0, 2.0), 3, False),
+        ((1.0, 2.0, 2.0, 2.0), 1, None),
+        ((0.5,), 1, False),
+    ],
+)
+def test_an_unfinished_warm_up_is_told_from_a_weight_that_was_asked_for(betas, kept, warming):
+    model = linear_model(1, 3)
+    history = [{"event": "epoch", "epoch": i + 1, "beta": b} for i, b in enumerate(betas)]
+    history += [{"event": "stopped", "kept_epoch": kept}]
+    found = examine(model, standard_guide(1), *pair(model, 60), history=history)
+    told = [f for f in found.problems if f.name == "beta-not-one"]
+    assert len(told) == (warming is not None)
+    assert all(("still moving" in f.cause) == warming for f in told)
+    assert all("--keep last" in f.remedy for f in told if warming and kept < len(betas))
 
 
 def sharp(sd, latent=3, n=300):
@@ -346,6 +371,38 @@ def wide_bits(size):
         model.likelihood.net.weight.mul_(size)
     guide = Amortized(Fixed(Gaussian(6), torch.zeros(12)))
     return examine(model, guide, train, test)
+
+
+def stray_bits(right):
+    """One wide feature, whose sign the decoder says with certainty; a bit is right in that many of 16 points."""
+    model = LatentVariableModel(Unconditional(Gaussian(1)), Given(nn.Linear(1, 5), Bernoulli(5)))
+    with torch.no_grad():
+        model.likelihood.net.weight.fill_(0.0 if right == 0 else 400.0)
+        model.likelihood.net.bias.fill_(-60.0 if right == 0 else 0.0)
+    x = torch.ones(300, 5)
+    guide = Amortized(Fixed(Gaussian(1), torch.zeros(2)))
+    return examine(model, guide, Rows(x), Rows(x))
+
+
+def test_a_stray_point_is_not_taken_for_a_certain_error():
+    """Half of the points of q(z|x) are certain and wrong, and log p(x) = -log 2 all the same."""
+    found = stray_bits(8)
+    assert "saturated-outputs" not in names(found)
+    assert found.measures["nats_lost_to_certainty"] < 0.1
+    assert found.measures["score_test"] < -100  # what one point says of it
+    found = stray_bits(0)
+    assert "saturated-outputs" in names(found)
+    assert found.measures["nats_lost_to_certainty"] == pytest.approx(300)
+    assert found.measures["saturated_logits"] == 1.0
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_short_importance_weighted_run_is_not_saturated(seed, tmp_path):
+    """Its guide is wide: one point in two hundred is certain and wrong, and no datum is."""
+    run = jensen.train("digits", recipe="iwae", epochs=10, seed=seed, out=tmp_path / "run", device="cpu")
+    found = run.doctor()
+    assert found.healthy, found.problems
+    assert found.measures["nats_lost_to_certainty"] < 0.05
 
 
 def test_certain_and_wrong():

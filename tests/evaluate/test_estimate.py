@@ -71,7 +71,6 @@ def test_the_record_has_every_number():
     [
         (Kind.EXACT, "="),
         (Kind.QUADRATURE, "="),
-        (Kind.LOWER, ">="),
         (Kind.STOCHASTIC_LOWER, ">="),
         (Kind.STOCHASTIC_UPPER, "<="),
     ],

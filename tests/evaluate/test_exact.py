@@ -10,7 +10,7 @@ from torch.distributions import MultivariateNormal, Normal
 from jensen.batch import Rows
 from jensen.conditionals import Unconditional
 from jensen.errors import NoExactPosterior, NotEnumerable
-from jensen.evaluate import Enumerated, Exact, Kind, exact
+from jensen.evaluate import Enumerated, Exact, Importance, Kind, Quadrature, estimate, exact
 from jensen.families import Categorical, Gaussian
 from jensen.guides import Exact as ExactGuide
 from jensen.guides import Shared
@@ -86,18 +86,17 @@ def test_remedies():
         Enumerated()(curved_model(), amortized(3, Gaussian(1)), batch)
 
 
-@pytest.mark.parametrize("evaluator", [Exact(), Enumerated()], ids=["exact", "enumerated"])
-def test_states_count_towards_memory(monkeypatch, evaluator):
+def test_states_count_towards_memory(monkeypatch):
     """A batch of a mixture holds every component's view of its data: 10 states of 4 parameters."""
     model = mixture_model(10, 2)
     batch = simulated(model, 25)
-    whole = evaluator(model, ExactGuide(model), rows(batch)).nats
+    whole = Exact()(model, ExactGuide(model), rows(batch)).nats
     sizes = []
     guide = ExactGuide(model)
     guide.register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))
     monkeypatch.setattr(exact, "NUMBERS", 10 * 4 * 10)
     told = []
-    found = evaluator(model, guide, rows(batch), watch=told.append)
+    found = Exact()(model, guide, rows(batch), watch=told.append)
     assert sizes == [10, 10, 5]
     assert told == [10 / 25, 20 / 25, 1.0]
     close(found.nats, whole)
@@ -107,3 +106,24 @@ def test_no_gradient_is_kept():
     model = linear_model(2, 4)
     assert any(p.requires_grad for p in nn.Module.parameters(model))
     assert not Exact()(model, ExactGuide(model), rows(simulated(model, 3))).nats.requires_grad
+
+
+@pytest.mark.parametrize(
+    "evaluator", [Exact(), Enumerated(), Importance(2), Quadrature()], ids=lambda e: type(e).__name__
+)
+def test_products_are_exact_whatever_the_process_allows(monkeypatch, evaluator):
+    """Each evaluator sets the precision of products, and puts back what it found."""
+    model = {Enumerated: mixture_model, Quadrature: curved_model}.get(type(evaluator), linear_model)()
+    batch, seen = simulated(model, 3), []
+    guide = amortized(batch.x.shape[1], Gaussian(1)) if isinstance(evaluator, Quadrature) else ExactGuide(model)
+    guide.register_forward_pre_hook(lambda module, given: seen.append(torch.get_float32_matmul_precision()))
+    monkeypatch.setattr(estimate, "resolve_precision", lambda mode, device: "float32")
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        evaluator(model, guide, rows(batch))
+        after = torch.get_float32_matmul_precision()
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert set(seen) == {"highest"}
+    assert after == "medium"

@@ -9,7 +9,7 @@ import torch
 
 from jensen.batch import Batch
 from jensen.evaluate import Estimate, Exact, Gaps, Kind, gaps
-from jensen.evaluate.gaps import elbo_per_datum
+from jensen.evaluate.gaps import Bounds, elbo_per_datum, elbos, told
 from jensen.guides import Exact as ExactGuide
 from jensen.randomness import stream
 from tests.evaluate.instance import instance
@@ -51,7 +51,7 @@ def test_each_gap_is_its_closed_form(measured):
 
 def test_the_parts_add_up(measured):
     given, found = measured
-    close(found.approximation + found.amortisation, given.truth - found.amortised)
+    close(found.approximation + found.amortisation, given.truth - found.bounds.amortised)
     record = found.to_dict()
     assert record["approximation"]["mean"] + record["amortisation"]["mean"] == pytest.approx(
         given.mean - record["elbo"]["mean"]
@@ -79,12 +79,13 @@ def test_other_units_leave_the_gaps(measured):
     moved = found.shifted(-7.0)
     close(moved.approximation, found.approximation)
     close(moved.amortisation, found.amortisation)
-    close(moved.amortised, found.amortised - 7)
+    close(moved.bounds.amortised, found.bounds.amortised - 7)
 
 
 def split(family: float, encoder: float) -> Gaps:
     truth = torch.zeros(5).double()
-    return Gaps(Estimate(Kind.EXACT, truth), truth - family - encoder, truth - family)
+    none = torch.zeros_like(truth)
+    return Gaps(Estimate(Kind.EXACT, truth), Bounds(truth - family - encoder, none, truth - family, none))
 
 
 @pytest.mark.parametrize(
@@ -109,3 +110,33 @@ def test_a_guide_that_fits_already_needs_no_advice():
     found = elbo_per_datum(given.model, guide, given.rows, points=32)
     close(found, truth.nats, 1e-6)
     assert stream(0, "x").initial_seed() != stream(1, "x").initial_seed()
+
+
+def test_errors_over_rows_and_over_the_monte_carlo(measured):
+    """The family's gap of these posteriors is one number for all rows; the noise of 256 points is what there is."""
+    given, found = measured
+    record = found.to_dict()
+    for part in ("approximation", "amortisation", "gap"):
+        assert 0 < record[part]["stderr_mc"] < 0.1
+        assert record[part]["stderr"] > 0
+    repeats = [elbos(given.model, given.guide, given.rows, seed) for seed in range(60)]
+    means = torch.stack([value.mean() for value, _ in repeats])
+    error = math.sqrt(sum(float(v.sum()) / 12**2 for _, v in repeats) / 60)
+    assert float(means.std()) == pytest.approx(error, rel=4 / math.sqrt(2 * 60))
+
+
+def test_one_row_has_a_gap_and_no_error_over_rows():
+    given = instance(n=1, dim=8, latent=2)
+    record = gaps(
+        given.model, given.guide, given.rows, Exact()(given.model, given.guide, given.rows), steps=5
+    ).to_dict()
+    assert record["approximation"]["stderr"] is None
+    assert "nan" not in str(record)
+    assert "a single row tells nothing of others" in told(record)
+
+
+def test_in_words_each_error_says_what_it_is_over(measured):
+    words = told(measured[1].to_dict())
+    assert words.startswith("family ")
+    assert words.count("±") == 3
+    assert "(12 rows; ± over rows, and at most 0.0" in words

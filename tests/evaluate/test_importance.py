@@ -13,10 +13,11 @@ from jensen.conditionals import Given, Unconditional
 from jensen.draw import place, weigh
 from jensen.errors import NotNormalised, UsageError
 from jensen.evaluate import Importance, Kind, importance
-from jensen.families import Bernoulli, Gaussian
+from jensen.evaluate.importance import widest
+from jensen.families import Bernoulli, Gaussian, Mixture
 from jensen.guides import Deterministic, Exact
 from jensen.model import LatentVariableModel
-from jensen.nets import MLP
+from jensen.nets import MLP, ConvDecoder
 from tests.identities.models import (
     amortized,
     close,
@@ -113,7 +114,7 @@ def test_few_numbers_are_in_memory_at_once(monkeypatch):
     monkeypatch.setattr(importance, "NUMBERS", 1 << 20)
     found = Importance(100_000)(model, amortized(3, Gaussian(1)), Rows(BATCH.x[:3]))
     assert found.k == 100_000
-    assert sum(sizes) == 3 * 100_000 * 50
+    assert sum(sizes) == (3 * 100_000 + 2) * 50  # and two points by which layers are measured
     assert 1 << 19 < max(sizes) <= 1 << 20
 
 
@@ -211,3 +212,30 @@ def test_point_masses_and_no_points_are_refused():
 
 def test_no_gradient_is_kept():
     assert not Importance(2)(curved_model(), amortized(3, Gaussian(1)), rows(BATCH)).nats.requires_grad
+
+
+def test_layers_are_measured():
+    """A convolution's parameters do not tell that its input has 28 x 28 x 64 numbers."""
+    decoder = ConvDecoder(5, (28, 28, 1), width=32)
+    model = LatentVariableModel(Unconditional(Gaussian(5)), Given(decoder, Bernoulli(784)))
+    assert widest(model) == 28 * 28 * 64
+    assert widest(curved_model(3)) == 6
+    assert widest(linear_model(2, 5)) == 6
+    assert widest(LatentVariableModel(Unconditional(Mixture(Gaussian(2), 9)), Given(MLP(2, 3), Bernoulli(3)))) == 200
+    assert widest(LatentVariableModel(Unconditional(Mixture(Gaussian(2), 90)), Given(MLP(2, 3), Bernoulli(3)))) == 450
+    assert widest(LatentVariableModel(Unconditional(Gaussian(0)), Unconditional(Gaussian(3)))) == 6
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_measuring_leaves_nothing_behind(training):
+    """Neither running statistics, nor hooks, nor random numbers, nor the mode of training."""
+    net = nn.Sequential(nn.Flatten(0, 1), nn.Linear(2, 7), nn.BatchNorm1d(7), nn.Dropout(0.5), nn.Linear(7, 3))
+    net.append(nn.Unflatten(0, (-1, 1)))
+    model = LatentVariableModel(Unconditional(Gaussian(2)), Given(net, Bernoulli(3))).train(training)
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    state = torch.get_rng_state()
+    assert widest(model) == 7
+    assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not any(m._forward_hooks for m in model.modules())
+    assert all(m.training is training for m in model.modules())

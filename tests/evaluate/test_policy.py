@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from jensen.conditionals import Unconditional
-from jensen.errors import UsageError
+from jensen.errors import NotNormalised, NotReparameterizable, UsageError
 from jensen.estimators import Pathwise
-from jensen.evaluate import Enumerated, Exact, Importance, Kind, Quadrature, Unnormalised, choose
+from jensen.evaluate import Annealed, Enumerated, Exact, Importance, Kind, Quadrature, Unnormalised, choose
 from jensen.families import Categorical, Gaussian
 from jensen.guides import Deterministic, Shared
 from jensen.guides import Exact as ExactGuide
@@ -65,6 +65,31 @@ def test_a_method_can_be_named():
 def test_a_bad_number_of_points_is_refused_whatever_the_method(method):
     with pytest.raises(UsageError, match="-k 0"):
         choose(LINEAR, ExactGuide(LINEAR), method, 0)
+
+
+def test_annealing_takes_its_own_settings():
+    model, guide, chain = CURVED, amortized(3, Gaussian(1)), Annealed(20, 3, 4, "prior")
+    assert choose(model, guide, "annealed") == Annealed()
+    assert choose(model, guide, "annealed", annealing=chain) == chain
+    with pytest.raises(UsageError, match="Use --chains 7"):
+        choose(model, guide, "annealed", 7)
+
+
+@pytest.mark.parametrize("method", ["auto", "exact", "quadrature", "importance"])
+def test_settings_of_annealing_are_refused_where_nothing_anneals(method):
+    with pytest.raises(UsageError, match=f"the method is {method}. Add --method annealed"):
+        choose(LINEAR, ExactGuide(LINEAR), method, annealing=Annealed())
+
+
+def test_a_point_is_annealed_from_the_prior_on_request_alone():
+    with pytest.raises(NotNormalised, match="--start prior"):
+        choose(CURVED, POINT, "annealed")
+    assert choose(CURVED, POINT, "annealed", annealing=Annealed(start="prior")).start == "prior"
+
+
+def test_a_finite_latent_is_not_annealed():
+    with pytest.raises(NotReparameterizable, match="Use --method exact"):
+        choose(MIXTURE, ExactGuide(MIXTURE), "annealed")
 
 
 def test_unknown_methods_are_refused():

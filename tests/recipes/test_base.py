@@ -97,7 +97,7 @@ def test_likelihoods_by_name():
         ("real", "discretized-logistic", DataError, "needs integers"),
         ("binary", "gaussian", DataError, "no upper bound.*--dequantize"),
         ("integers", "gaussian-unit", DataError, "no upper bound"),
-        ("real", "poisson", UsageError, "Choose from auto"),
+        ("real", "zebra", UsageError, "Choose from auto"),
     ],
 )
 def test_likelihoods_that_the_data_do_not_have_are_refused(kind, name, error, words):

@@ -109,3 +109,36 @@ def test_an_unconverged_answer_is_a_finding(facts):
 )
 def test_verdicts(evaluation, said, facts):
     assert said in verdict(replace(facts, evaluation=evaluation))
+
+
+def test_few_effective_points_alarm_only_where_nobody_measured_what_they_cost(facts):
+    from jensen.report.findings import findings
+
+    few = {**facts.evaluation, "ess": 2.0, "k": 20, "kind": "stochastic lower bound"}
+    measured = replace(facts, evaluation=few)
+    alone = replace(facts, evaluation={**few, "assessment": None})
+    assert "a bound that may be loose" in {f.short for f in findings(alone)}
+    assert "a bound that may be loose" not in {f.short for f in findings(measured)}
+
+
+def test_training_rows_are_told_beside_the_others(facts):
+    sides = {
+        "score": "log p(x) (exact)",
+        "train": -80.0,
+        "test": -88.0,
+        "difference": 8.0,
+        "stderr": 1.0,
+        "train_rows": 500,
+        "test_rows": 48,
+        "sentence": "over-fitting: training rows score 8 nats higher than other rows",
+    }
+    found = evidence(replace(facts, evaluation={**facts.evaluation, "train_test": sides}))
+    assert "Over-fitting: training rows score 8 nats higher than other rows." in found.text
+    table = next(t for t in found.tables if t.head[0] == "over-fitting")
+    assert table.rows == (("500 training rows", "-80", ""), ("48 other rows", "-88", ""), ("difference", "8", "1"))
+
+
+def test_a_gap_that_is_not_split_is_one_bar(facts):
+    split = {**facts.evaluation["assessment"]["gaps"], "approximation": None, "amortisation": None}
+    drawn = [b for p in evidence(changed(facts, gaps=split)).panels for b in p.bodies]
+    assert any("What the ELBO loses: family and encoder" in b for b in drawn)

@@ -10,7 +10,7 @@ import pytest
 
 import jensen
 from jensen.evaluate.doctor import Diagnosis
-from jensen.evaluate.findings import Finding as Illness
+from jensen.evaluate.findings import Finding
 from jensen.report.facts import Facts, gather
 from jensen.report.findings import findings
 from jensen.report.words import headline
@@ -94,8 +94,8 @@ def test_still_rising(healthy):
 
 def test_the_doctors_findings_are_told(healthy):
     ill = [
-        Illness("over-fitting", "problem", "the gap is 9 nats", "it knows its rows", "Use a smaller model."),
-        Illness("beta-not-one", "note", "the rate weighed 4", "a price", "Train with --beta 1."),
+        Finding("over-fitting", "problem", "the gap is 9 nats", "it knows its rows", "Use a smaller model."),
+        Finding("beta-not-one", "note", "the rate weighed 4", "a price", "Train with --beta 1."),
     ]
     facts = changed(healthy, diagnosis=Diagnosis(tuple(ill), {}, {}))
     assert shorts(facts) == {"over-fitting": "alarm", "beta not one": "note"}

@@ -1,33 +1,20 @@
-"""Objectives: from a draw to nats per datum [B], to be maximised; closed under +, - and multiplication by a number."""
+"""What an objective is: terms that say how they read a draw, their sums, and coefficients that change in time."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from .draw import Draw
-from .errors import UsageError
-from .parts import part
+from ..draw import Draw
+from ..errors import UsageError
+from ..parts import part
 
-__all__ = [
-    "Distortion",
-    "Elbo",
-    "ImportanceWeighted",
-    "Objective",
-    "Of",
-    "Ramp",
-    "Rate",
-    "Sum",
-    "TermKind",
-    "likelihood_weight",
-    "rate_weight",
-]
+__all__ = ["Objective", "Ramp", "Sum", "TermKind", "likelihood_weight", "present", "rate_weight", "weighted"]
 
 
 class TermKind(Enum):
@@ -58,6 +45,17 @@ class Objective(ABC):
         """Coefficients and plain terms."""
         return ((1.0, self),)
 
+    @property
+    def shares(self) -> tuple[float | None, float]:
+        """What minus the rate and minus the distortion weigh in this term; None where the rate has no one weight."""
+        return 0.0, 0.0
+
+    @property
+    def ramps(self) -> tuple[Ramp, ...]:
+        """Every schedule within: coefficients, and settings of terms."""
+        held = [getattr(t, f.name) for _, t in self.terms if is_dataclass(t) for f in fields(t)]
+        return tuple(r for r in (*(w for w, _ in self.terms), *held) if isinstance(r, Ramp))
+
     def __add__(self, other: Objective) -> Sum:
         return Sum(self.terms + other.terms)
 
@@ -75,10 +73,16 @@ class Objective(ABC):
     __mul__ = __rmul__
 
 
-def _weighted(weight: float | Ramp, value: Tensor) -> Tensor:
+def weighted(weight: float | Ramp, value: Tensor) -> Tensor:
+    """A coefficient times a value."""
     if isinstance(weight, Ramp):
         return weight.value.to(value) * value
     return value if weight == 1 else -value if weight == -1 else weight * value
+
+
+def present(setting: float | Ramp) -> float | Tensor:
+    """The value that a setting has now: a ramp's is a tensor, so that a compiled step sees it change."""
+    return setting.value if isinstance(setting, Ramp) else setting
 
 
 def _number(weight: float | Ramp) -> float:
@@ -90,15 +94,20 @@ def _number(weight: float | Ramp) -> float:
 @part
 @dataclass(frozen=True)
 class Ramp:
-    """A coefficient that rises linearly from `start` to `target` over the first `steps` of training, and stays there.
+    """A coefficient that rises linearly from `start` to `target` over the first `steps` of training, and stays there;
+    or, with `every`, rises anew in every cycle of that many steps.
 
     The present value is a tensor, so that a compiled step sees it change. (KL warm-up: Bowman et al., 2016; Sonderby
-    et al., 2016.)
+    et al., 2016. In cycles: Fu et al., "Cyclical annealing schedule", 2019.)
 
     Args:
         target: the final value.
         steps: optimiser steps until it is reached.
         start: the first value.
+        every: steps of a cycle; None rises once.
+
+    Raises:
+        UsageError: a cycle that is shorter than its rise.
 
     Example:
         >>> ramp = Ramp(1.0, steps=10)
@@ -110,21 +119,29 @@ class Ramp:
     target: float
     steps: int
     start: float = 0.0
+    every: int | None = None
     value: Tensor = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.every is not None and self.every < max(self.steps, 1):
+            raise UsageError(
+                f"a cycle of {self.every} steps has no room for a rise of {self.steps}", "Give every >= steps."
+            )
         object.__setattr__(self, "value", torch.tensor(float(self.start if self.steps > 0 else self.target)))
 
     def advance(self, step: int) -> None:
         """Set the value for this step."""
-        done = min(step / self.steps, 1.0) if self.steps > 0 else 1.0
+        within = step if self.every is None else step % self.every
+        done = min(within / self.steps, 1.0) if self.steps > 0 else 1.0
         self.value.fill_(self.start + (self.target - self.start) * done)
 
     def times(self, c: float) -> Ramp:
-        return Ramp(self.target * c, self.steps, self.start * c)
+        """The same schedule of c times the values."""
+        return Ramp(self.target * c, self.steps, self.start * c, self.every)
 
     def __str__(self) -> str:
-        return f"({abs(self.start):g} to {abs(self.target):g} in {self.steps} steps)"
+        again = "" if self.every is None else f", every {self.every}"
+        return f"({abs(self.start):g} to {abs(self.target):g} in {self.steps} steps{again})"
 
 
 @part
@@ -143,7 +160,7 @@ class Sum(Objective):
         return self.weighted
 
     def __call__(self, draw: Draw) -> Tensor:
-        parts = [_weighted(weight, term(draw)) for weight, term in self.terms]
+        parts = [weighted(weight, term(draw)) for weight, term in self.terms]
         return sum(parts[1:], parts[0]) if parts else torch.zeros_like(draw.log_lik[0])
 
     def __str__(self) -> str:
@@ -156,101 +173,10 @@ class Sum(Objective):
         return words
 
 
-@part
-@dataclass(frozen=True)
-class Distortion(Objective):
-    """-E_q[log p(x | z)]: nats needed to tell x, given z."""
-
-    needs_density: ClassVar[bool] = False
-
-    def __call__(self, draw: Draw) -> Tensor:
-        return draw.distortion
-
-    def __str__(self) -> str:
-        return "Distortion"
-
-
-@part
-@dataclass(frozen=True)
-class Rate(Objective):
-    """KL(q(z | x) || p(z)): nats that z tells of x; in closed form where torch knows it, else by the draw's points."""
-
-    def __call__(self, draw: Draw) -> Tensor:
-        return draw.rate
-
-    def __str__(self) -> str:
-        return "Rate"
-
-
-@part
-@dataclass(frozen=True)
-class Elbo(Objective):
-    r"""E_q[log p(x | z)] - beta KL(q || p), both by the draw's points: a lower bound on log p(x) when beta >= 1.
-
-    Under the exact posterior and beta = 1 it is the evidence, point by point, without noise.
-
-    Args:
-        beta: weight of the rate (Higgins et al., 2017).
-    """
-
-    beta: float = 1.0
-
-    def __call__(self, draw: Draw) -> Tensor:
-        return draw.mean(draw.log_lik + self.beta * (draw.log_prior - draw.log_guide).sum(-1))
-
-    def __str__(self) -> str:
-        return "Elbo" if self.beta == 1 else f"Elbo(beta={self.beta:g})"
-
-
-@part
-@dataclass(frozen=True)
-class ImportanceWeighted(Objective):
-    """log sum_k exp(l_k) w_k: the importance-weighted bound (Burda et al., 2016); exact under Exact or Enumerate."""
-
-    kind: ClassVar[TermKind] = TermKind.IMPORTANCE_WEIGHTED
-
-    def __call__(self, draw: Draw) -> Tensor:
-        return draw.log_evidence
-
-    def __str__(self) -> str:
-        return "ImportanceWeighted"
-
-
-@dataclass(frozen=True)
-class Of(Objective):
-    """Any function of a draw, under a name. A run that holds one cannot be replayed from its specification.
-
-    Args:
-        f: draw -> [B].
-        name: what the record says.
-        coupled: whether it couples the data of a batch.
-        reads_density: whether it reads log q(z | x).
-    """
-
-    f: Callable[[Draw], Tensor]
-    name: str
-    coupled: bool = False
-    reads_density: bool = True
-
-    @property
-    def kind(self) -> TermKind:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return TermKind.COUPLED if self.coupled else TermKind.PER_DATUM
-
-    @property
-    def needs_density(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.reads_density
-
-    def __call__(self, draw: Draw) -> Tensor:
-        return self.f(draw)
-
-    def __str__(self) -> str:
-        return self.name
-
-
 def rate_weight(objective: Objective) -> float | None:
     """The present weight of the rate relative to the distortion (the effective beta); None where it means nothing."""
     rate, distortion = _weights(objective)
-    return rate / distortion if distortion else None
+    return rate / distortion if distortion and rate is not None else None
 
 
 def likelihood_weight(objective: Objective) -> float:
@@ -258,19 +184,12 @@ def likelihood_weight(objective: Objective) -> float:
     return _weights(objective)[1]
 
 
-def _weights(objective: Objective) -> tuple[float, float]:
+def _weights(objective: Objective) -> tuple[float | None, float]:
     """Present weights of minus the rate and minus the distortion."""
-    found = {"rate": 0.0, "distortion": 0.0}
+    rate, distortion = 0.0, 0.0
     for weight, term in objective.terms:
-        value = float(weight.value) if isinstance(weight, Ramp) else float(weight)
-        if isinstance(term, Elbo):
-            found["rate"] += value * term.beta
-            found["distortion"] += value
-        elif isinstance(term, ImportanceWeighted):
-            found["rate"] += value
-            found["distortion"] += value
-        elif isinstance(term, Rate):
-            found["rate"] -= value
-        elif isinstance(term, Distortion):
-            found["distortion"] -= value
-    return found["rate"], found["distortion"]
+        value, (of_rate, of_distortion) = float(present(weight)), term.shares
+        distortion += value * of_distortion
+        if value:
+            rate = None if rate is None or of_rate is None else rate + value * of_rate
+    return rate, distortion

@@ -1,4 +1,4 @@
-"""Guides q(z | x): from a batch to a distribution over z."""
+"""What a guide is, and the plain ones: a network, the exact posterior, one law for all, a point."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.distributions import Distribution
 
-from .batch import Batch
-from .conditionals import Conditional, Unconditional
-from .distributions import Point
-from .model import LatentVariableModel
-from .nets import Net
-from .parts import part
-from .posteriors import has_posterior, posterior
+from ..batch import Batch
+from ..conditionals import Conditional, Unconditional
+from ..distributions import Point
+from ..model import LatentVariableModel
+from ..nets import Net
+from ..parts import part
+from ..posteriors import has_posterior, posterior
 
 __all__ = ["Amortized", "Deterministic", "Exact", "Guide", "Shared"]
 
@@ -40,6 +40,11 @@ class Guide(nn.Module, ABC):
     def is_exact(self) -> bool:
         """Whether q(z | x) is p(z | x), so that every log-weight is the evidence itself."""
         return False
+
+    @property
+    def scores_any_point(self) -> bool:
+        """Whether log q(z | x) can be asked of points that the guide did not draw itself."""
+        return True
 
 
 @part

@@ -1,0 +1,95 @@
+"""Rows that were trained on beside rows that were not: the sign of over-fitting."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .estimate import Estimate, format_nats
+
+__all__ = ["ERRORS", "Halves", "some_rows"]
+
+ERRORS = 3.0  # standard errors, beyond which a difference is more than the choice of rows
+# and standard deviations of the score over data, which no units change: a gap to see (Cohen, 1988), since with enough
+# rows every model remembers its own a little
+VISIBLE = 0.3
+
+
+@dataclass(frozen=True)
+class Halves:
+    """The same score of training rows and of others, by the same evaluator and in the same units.
+
+    Attributes:
+        train, test: [N], [M], nats per datum: log p(x), a bound on it, or minus the distortion.
+        name: what the score is, in words.
+    """
+
+    train: Tensor
+    test: Tensor
+    name: str = "log p(x)"
+
+    @staticmethod
+    def of(train: Estimate, test: Estimate) -> Halves | None:
+        """Two estimates side by side; None where there is no number to compare."""
+        if train.nats is None or test.nats is None or bool(torch.isnan(train.nats).any()):
+            return None
+        points = "" if test.k is None else f", K = {test.k}"
+        return Halves(train.nats, test.nats, f"log p(x) ({test.kind}{points})")
+
+    @property
+    def difference(self) -> float:
+        """How much higher the mean of the training rows is."""
+        return float(self.train.double().mean() - self.test.double().mean())
+
+    @property
+    def stderr(self) -> float | None:
+        """Of the difference, over the choice of rows; None where a side has a single row."""
+        if min(len(self.train), len(self.test)) < 2:
+            return None
+        return math.sqrt(sum(float(side.double().var()) / len(side) for side in (self.train, self.test)))
+
+    @property
+    def deviations(self) -> float:
+        """The difference in standard deviations over training rows, which no units change."""
+        spread = float(self.train.double().std()) if len(self.train) > 1 else 0.0
+        return self.difference / max(spread, 1e-12)
+
+    @property
+    def over_fitting(self) -> bool:
+        """Whether the difference is above 3 standard errors, and above 0.3 standard deviations over rows."""
+        return self.stderr is not None and self.difference > ERRORS * self.stderr and self.deviations > VISIBLE
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in words."""
+        if self.stderr is None:
+            return "too few rows to tell over-fitting"
+        told = format_nats(abs(self.difference), self.stderr)
+        where = f"training rows score {told} nats {'higher' if self.difference >= 0 else 'lower'} than other rows"
+        return f"over-fitting: {where}" if self.over_fitting else f"no sign of over-fitting: {where}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, as JSON takes it."""
+        return {
+            "score": self.name,
+            "train": float(self.train.double().mean()),
+            "test": float(self.test.double().mean()),
+            "difference": self.difference,
+            "stderr": self.stderr,
+            "deviations": self.deviations,
+            "train_rows": len(self.train),
+            "test_rows": len(self.test),
+            "over_fitting": self.over_fitting,
+            "sentence": self.sentence,
+        }
+
+
+def some_rows(n: int, most: int, noise: torch.Generator) -> Tensor:
+    """At most `most` of n row numbers, drawn without replacement, in order."""
+    if n <= most:
+        return torch.arange(n)
+    return torch.randperm(n, generator=noise)[:most].sort().values

@@ -1,0 +1,113 @@
+"""What a family is, and what families share: positive parameters, masks, features that factorise."""
+
+from __future__ import annotations
+
+import functools
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+from torch.nn.functional import softplus
+
+__all__ = ["BOUND", "FLOOR", "Factorised", "Family", "filled", "positive", "positive_inverse", "total"]
+
+FLOOR = 1e-4
+BOUND = 1e12
+
+
+def positive(raw: Tensor, floor: float = FLOOR) -> Tensor:
+    """The scale of a raw parameter: floor + softplus, so that `positive(0) == 1` exactly and it never reaches zero."""
+    unit, rest = _compensation(raw.dtype, floor)
+    return rest + softplus(raw.clamp(max=BOUND) + unit)
+
+
+@functools.cache
+def _compensation(dtype: torch.dtype, floor: float) -> tuple[float, float]:
+    """The shift at which floor + softplus is 1, and the floor corrected for what softplus loses there by rounding."""
+    unit = math.log(math.expm1(1.0 - floor))
+    return unit, 1.0 - float(softplus(torch.tensor(unit, dtype=dtype)))
+
+
+def positive_inverse(scale: Tensor, floor: float = FLOOR) -> Tensor:
+    """The raw parameter of a scale; scales below twice the floor are set to twice the floor."""
+    above = (scale - floor).clamp_min(floor)
+    return above + torch.log(-torch.expm1(-above)) - math.log(math.expm1(1.0 - floor))
+
+
+class Family(ABC):
+    """What turns parameters [..., P] into a distribution over events [..., D].
+
+    Attributes:
+        dim: D, features of one event.
+        size: P, numbers that describe one event.
+        shared: how many of them, the last ones, do not depend on the context (a scale learned once for all data).
+    """
+
+    dim: int
+
+    @property
+    @abstractmethod
+    def size(self) -> int: ...
+
+    @property
+    def shared(self) -> int:
+        return 0
+
+    @property
+    @abstractmethod
+    def phrase(self) -> str:
+        """A few words for the sentence that describes a model."""
+
+    @property
+    def profiled(self) -> bool:
+        """Whether the shared parameters are set to their closed-form optimum while training, not by gradients."""
+        return False
+
+    @abstractmethod
+    def start(self, mean: Tensor) -> Tensor:
+        """The first parameters [M], M <= P - shared, of a member about this mean [D]: where a decoder may begin."""
+
+    @abstractmethod
+    def __call__(self, params: Tensor) -> Distribution:
+        """The distribution with these parameters [..., P]; batch shape [...], event shape [D]."""
+
+    @abstractmethod
+    def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """log p(x) [...] in nats, without building the distribution; of the observed features alone, given a mask.
+
+        `params` [..., P] and `x`, `mask` [..., D] broadcast against each other.
+        """
+
+
+def total(terms: Tensor, mask: Tensor | None) -> Tensor:
+    """The sum [...] of terms [..., D], of the observed ones alone, given a mask."""
+    return (terms if mask is None else torch.where(mask, terms, torch.zeros_like(terms))).sum(-1)
+
+
+def filled(x: Tensor, mask: Tensor | None, value: float = 0.0) -> Tensor:
+    """Unobserved entries replaced by a value inside the support: selected, never multiplied."""
+    return x if mask is None else torch.where(mask, x, torch.full_like(x, value))
+
+
+class Factorised(Family):
+    """A family of independent features, each of one distribution: whatever is not observed can be left out.
+
+    Attributes:
+        inside: a value in the support, which stands for what is not observed.
+    """
+
+    @property
+    @abstractmethod
+    def inside(self) -> float: ...
+
+    @abstractmethod
+    def features(self, params: Tensor) -> Distribution:
+        """The distributions of the features: batch shape [..., D], no event shape."""
+
+    def __call__(self, params: Tensor) -> Distribution:
+        return Independent(self.features(params), 1, validate_args=False)
+
+    def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return total(self.features(params).log_prob(filled(x, mask, self.inside)), mask)

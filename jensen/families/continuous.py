@@ -1,0 +1,255 @@
+"""Families of real values: the unit interval, heavy tails, the positive half-line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.distributions import Laplace as TorchLaplace
+
+from ..distributions import Beta as WideBeta
+from ..distributions import ContinuousBernoulli as Exponential
+from ..distributions import LogNormal as PositiveNormal
+from ..distributions import StudentT as HeavyTailed
+from ..errors import UsageError
+from ..parts import part
+from .base import BOUND, FLOOR, Factorised, positive, positive_inverse
+
+__all__ = ["Beta", "ContinuousBernoulli", "Laplace", "LogNormal", "StudentT"]
+
+MOST = 1e6  # of concentrations and degrees of freedom: what lies above is another family's (see Gaussian)
+
+
+def _check_floor(floor: float) -> None:
+    if not 0 < floor < 1:
+        raise UsageError(f"a floor of {floor:g} cannot work", "Give --floor a number between 0 and 1.")
+
+
+def _loc_scale(params: Tensor, dim: int, floor: float) -> tuple[Tensor, Tensor]:
+    """mu and s [..., D] from the first 2 D parameters."""
+    loc = params[..., :dim].clamp(-BOUND, BOUND)
+    return loc, positive(params[..., dim : 2 * dim], floor).clamp_max(BOUND)
+
+
+@part
+@dataclass(frozen=True)
+class ContinuousBernoulli(Factorised):
+    r"""Independent features in [0, 1], :math:`\log p(x) = \sum_d x_d l_d - \log((e^{l_d} - 1)/l_d)`: grey levels.
+
+    Zero parameters are the uniform distribution.
+
+    Args:
+        dim: D.
+
+    Source: Loaiza-Ganem & Cunningham, "The continuous Bernoulli: fixing a pervasive error in variational
+    autoencoders", 2019.
+
+    Example:
+        >>> ContinuousBernoulli(2).log_prob(torch.zeros(2), torch.tensor([0.2, 0.9]))
+        tensor(0.)
+    """
+
+    dim: int
+
+    @property
+    def size(self) -> int:
+        return self.dim
+
+    @property
+    def inside(self) -> float:
+        return 0.5
+
+    @property
+    def phrase(self) -> str:
+        return f"ContinuousBernoulli({self.dim})"
+
+    def start(self, mean: Tensor) -> Tensor:
+        """The logits of these means, by bisection: the mean rises with the logit."""
+        goal = mean.double().clamp(0.01, 0.99)
+        low, high = torch.full_like(goal, -200.0), torch.full_like(goal, 200.0)
+        for _ in range(60):
+            middle = (low + high) / 2
+            below = Exponential(middle, validate_args=False).mean < goal
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        return ((low + high) / 2).to(mean.dtype)
+
+    def features(self, params: Tensor) -> Distribution:
+        return Exponential(params.clamp(-BOUND, BOUND), validate_args=False)
+
+
+@part
+@dataclass(frozen=True)
+class Laplace(Factorised):
+    r"""Independent features, :math:`\log p(x) = -\sum_d |x_d - \mu_d| / s_d + \log 2 s_d`: absolute errors.
+
+    Args:
+        dim: D.
+        floor: what the scales stay above, in (0, 1).
+
+    Example:
+        >>> round(float(Laplace(1).log_prob(torch.zeros(2), torch.ones(1))), 4)
+        -1.6931
+    """
+
+    dim: int
+    floor: float = FLOOR
+
+    def __post_init__(self) -> None:
+        _check_floor(self.floor)
+
+    @property
+    def size(self) -> int:
+        return 2 * self.dim
+
+    @property
+    def inside(self) -> float:
+        return 0.0
+
+    @property
+    def phrase(self) -> str:
+        return f"Laplace({self.dim})"
+
+    def start(self, mean: Tensor) -> Tensor:
+        return mean
+
+    def features(self, params: Tensor) -> Distribution:
+        return TorchLaplace(*_loc_scale(params, self.dim, self.floor), validate_args=False)
+
+
+@part
+@dataclass(frozen=True)
+class StudentT(Factorised):
+    """Independent features with Student's t distribution: outliers cost the logarithm of their distance.
+
+    Zero parameters are location 0, scale 1 and three degrees of freedom. What stays above two has a variance.
+
+    Args:
+        dim: D.
+        degrees: of freedom, above 2; None learns them, one number per feature for all data.
+        floor: what the scales stay above, in (0, 1).
+
+    Source: Lange, Little & Taylor, "Robust statistical modeling using the t distribution", 1989.
+
+    Example:
+        >>> StudentT(2).size, StudentT(2).shared, StudentT(2, 5.0).size
+        (6, 2, 4)
+    """
+
+    dim: int
+    degrees: float | None = None
+    floor: float = FLOOR
+
+    def __post_init__(self) -> None:
+        _check_floor(self.floor)
+        if self.degrees is not None and not 2 < self.degrees <= MOST:
+            raise UsageError(
+                f"{self.degrees:g} degrees of freedom cannot work",
+                f"Give a number above 2, where the variance is finite, and at most {MOST:g}; above that use Gaussian.",
+            )
+
+    @property
+    def shared(self) -> int:
+        return self.dim if self.degrees is None else 0
+
+    @property
+    def size(self) -> int:
+        return 2 * self.dim + self.shared
+
+    @property
+    def inside(self) -> float:
+        return 0.0
+
+    @property
+    def phrase(self) -> str:
+        return f"StudentT({self.dim}, {'learned' if self.degrees is None else f'{self.degrees:g}'} degrees)"
+
+    def start(self, mean: Tensor) -> Tensor:
+        return mean
+
+    def features(self, params: Tensor) -> Distribution:
+        loc, scale = _loc_scale(params, self.dim, self.floor)
+        if self.degrees is not None:
+            return HeavyTailed(torch.full_like(loc[..., :1], self.degrees), loc, scale, validate_args=False)
+        learned = 2 + positive(params[..., 2 * self.dim :]).clamp_max(MOST)
+        return HeavyTailed(learned, loc, scale, validate_args=False)
+
+
+@part
+@dataclass(frozen=True)
+class LogNormal(Factorised):
+    r"""Independent positive features whose logarithms are N(mu, sigma^2).
+
+    .. math:: \log p(x) = \sum_d \log N(\log x_d; \mu_d, \sigma_d^2) - \log x_d
+
+    Args:
+        dim: D.
+        floor: what sigma stays above, in (0, 1).
+
+    Example:
+        >>> round(float(LogNormal(1).log_prob(torch.zeros(2), torch.ones(1))), 4)
+        -0.9189
+    """
+
+    dim: int
+    floor: float = FLOOR
+
+    def __post_init__(self) -> None:
+        _check_floor(self.floor)
+
+    @property
+    def size(self) -> int:
+        return 2 * self.dim
+
+    @property
+    def inside(self) -> float:
+        return 1.0
+
+    @property
+    def phrase(self) -> str:
+        return f"LogNormal({self.dim})"
+
+    def start(self, mean: Tensor) -> Tensor:
+        return mean.clamp_min(torch.finfo(mean.dtype).tiny).log() - 0.5  # of sigma = 1
+
+    def features(self, params: Tensor) -> Distribution:
+        return PositiveNormal(*_loc_scale(params, self.dim, self.floor), validate_args=False)
+
+
+@part
+@dataclass(frozen=True)
+class Beta(Factorised):
+    r"""Independent features in (0, 1), :math:`p(x) \propto x^{a-1} (1-x)^{b-1}`, both ends excluded.
+
+    Zero parameters are the uniform distribution, a = b = 1; concentrations stay within 1e-4 and 1e6.
+
+    Args:
+        dim: D.
+
+    Example:
+        >>> Beta(1).log_prob(torch.zeros(2), torch.tensor([0.3]))
+        tensor(0.)
+    """
+
+    dim: int
+
+    @property
+    def size(self) -> int:
+        return 2 * self.dim
+
+    @property
+    def inside(self) -> float:
+        return 0.5
+
+    @property
+    def phrase(self) -> str:
+        return f"Beta({self.dim})"
+
+    def start(self, mean: Tensor) -> Tensor:
+        middle = mean.clamp(0.01, 0.99)
+        return positive_inverse(torch.cat([2 * middle, 2 - 2 * middle], -1))
+
+    def features(self, params: Tensor) -> Distribution:
+        a, b = positive(params).clamp_max(MOST).chunk(2, -1)
+        return WideBeta(a, b, validate_args=False)

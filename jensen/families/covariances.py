@@ -1,0 +1,200 @@
+"""Gaussians whose features are correlated: a full covariance, or low rank and a diagonal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import (
+    Distribution,
+    Independent,
+    LowRankMultivariateNormal,
+    MultivariateNormal,
+    Normal,
+    register_kl,
+)
+
+from ..errors import CompositionError, UsageError
+from ..parts import part
+from .base import BOUND, Family, positive, positive_inverse
+
+__all__ = ["FullGaussian", "LowRankGaussian"]
+
+STEEPEST = 100.0  # entries below the diagonal are within +-this times their row's diagonal: correlations up to 0.99995
+LARGEST_RESIDUAL = 1e9  # standard deviations beyond which the density no longer falls
+LOG_2PI = math.log(2.0 * math.pi)
+
+
+def _refuse(mask: Tensor | None, family: Family) -> None:
+    if mask is not None:
+        raise CompositionError(
+            f"{family.phrase} has no density of some of its features here", "Use a Gaussian with a diagonal covariance."
+        )
+
+
+@part
+@dataclass(frozen=True)
+class FullGaussian(Family):
+    r"""A normal vector with any covariance: N(mu, L L'), L = diag(s) (I + A), with A below the diagonal.
+
+    Zero parameters are the standard normal. Entries of A are kept within +-100. The residual L^-1 (x - mu) is solved
+    for in double precision, and held within +-1e9, so that no finite parameter gives a NaN.
+
+    Args:
+        dim: D, at least 1.
+
+    Example:
+        >>> FullGaussian(2)(torch.zeros(5)).covariance_matrix
+        tensor([[1., 0.],
+                [0., 1.]])
+    """
+
+    dim: int
+
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise UsageError(f"a covariance of {self.dim} features cannot work", "Give dim >= 1.")
+
+    @property
+    def size(self) -> int:
+        return 2 * self.dim + self.dim * (self.dim - 1) // 2
+
+    @property
+    def phrase(self) -> str:
+        return f"Gaussian({self.dim}, full covariance)"
+
+    def start(self, mean: Tensor) -> Tensor:
+        return mean
+
+    def loc_factor(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """mu [..., D] and L [..., D, D], lower triangular with a positive diagonal."""
+        d = self.dim
+        loc, raw, below = params.split([d, d, self.size - 2 * d], -1)
+        rows, columns = torch.tril_indices(d, d, -1, device=params.device)
+        factor = torch.eye(d, dtype=params.dtype, device=params.device).expand(*params.shape[:-1], d, d).clone()
+        factor[..., rows, columns] = below.clamp(-STEEPEST, STEEPEST)
+        return loc.clamp(-BOUND, BOUND), positive(raw)[..., None] * factor
+
+    def raw(self, loc: Tensor, covariance: Tensor) -> Tensor:
+        """The parameters [..., P] of this mean [..., D] and covariance [..., D, D]."""
+        factor = torch.linalg.cholesky(covariance)
+        scale = factor.diagonal(dim1=-2, dim2=-1)
+        rows, columns = torch.tril_indices(self.dim, self.dim, -1, device=loc.device)
+        below = (factor / scale[..., None])[..., rows, columns]
+        return torch.cat([loc, positive_inverse(scale), below], -1)
+
+    def __call__(self, params: Tensor) -> Distribution:
+        loc, factor = self.loc_factor(params)
+        return _FullNormal(loc, scale_tril=factor, validate_args=False)
+
+    def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        _refuse(mask, self)
+        return _log_prob(*self.loc_factor(params), x)
+
+
+def _log_prob(loc: Tensor, factor: Tensor, x: Tensor) -> Tensor:
+    """log N(x; loc, L L') [...]; a point so far that its residual leaves the range has the density of the edge."""
+    residual = torch.linalg.solve_triangular(factor.double(), (x - loc).double()[..., None], upper=False)[..., 0]
+    residual = residual.clamp(-LARGEST_RESIDUAL, LARGEST_RESIDUAL)
+    logs = factor.diagonal(dim1=-2, dim2=-1).double().log().sum(-1)
+    return (-0.5 * (residual.square().sum(-1) + loc.shape[-1] * LOG_2PI) - logs).to(loc.dtype)
+
+
+class _FullNormal(MultivariateNormal):
+    """torch's, with the residual solved for in double precision and broadcast, not looped over."""
+
+    def expand(self, batch_shape: Sequence[int], _instance: object = None) -> _FullNormal:
+        loc, factor = self.loc.expand(*batch_shape, -1), self.scale_tril.expand(*batch_shape, -1, -1)
+        return _FullNormal(loc, scale_tril=factor, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return _log_prob(self.loc, self.scale_tril, value)
+
+
+@part
+@dataclass(frozen=True)
+class LowRankGaussian(Family):
+    r"""A normal vector with covariance S (I + V V') S, S a diagonal of scales and V of `rank` columns.
+
+    Zero parameters are the standard normal. (They are a saddle as well: the gradient of V is zero at V = 0. A network's
+    own weights break the tie.) Entries of V are kept within +-100, residuals in units of S within +-1e9.
+
+    Args:
+        dim: D, at least 1.
+        rank: columns of V, from 1 to D.
+    """
+
+    dim: int
+    rank: int = 1
+
+    def __post_init__(self) -> None:
+        if self.dim < 1 or not 1 <= self.rank <= self.dim:
+            raise UsageError(
+                f"a covariance of rank {self.rank} and a diagonal over {self.dim} features cannot work",
+                "Give dim >= 1 and a rank from 1 to dim.",
+            )
+
+    @property
+    def size(self) -> int:
+        return self.dim * (2 + self.rank)
+
+    @property
+    def phrase(self) -> str:
+        return f"Gaussian({self.dim}, covariance of rank {self.rank} and a diagonal)"
+
+    def start(self, mean: Tensor) -> Tensor:
+        return mean
+
+    def _parts(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """mu [..., D], S [..., D] and V [..., D, rank]."""
+        loc, raw, flat = params.split([self.dim, self.dim, self.dim * self.rank], -1)
+        columns = flat.clamp(-STEEPEST, STEEPEST).unflatten(-1, (self.dim, self.rank))
+        return loc.clamp(-BOUND, BOUND), positive(raw), columns
+
+    def __call__(self, params: Tensor) -> Distribution:
+        loc, scale, columns = self._parts(params)
+        return _LowRankNormal(loc, scale[..., None] * columns, scale.square(), validate_args=False)
+
+    def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        _refuse(mask, self)
+        return _low_rank_log_prob(*self._parts(params), x)
+
+
+def _low_rank_log_prob(loc: Tensor, scale: Tensor, columns: Tensor, x: Tensor) -> Tensor:
+    """log N(x; loc, S (I + V V') S) [...], by the inverse of the matrix I + V' V of the rank's size (Woodbury)."""
+    residual = ((x - loc).double() / scale.double()).clamp(-LARGEST_RESIDUAL, LARGEST_RESIDUAL)
+    v = columns.double()
+    factor = torch.linalg.cholesky(torch.eye(v.shape[-1], dtype=v.dtype, device=v.device) + v.mT @ v)
+    told = torch.linalg.solve_triangular(factor, (v.mT @ residual[..., None]), upper=False)[..., 0]
+    logs = scale.double().log().sum(-1) + factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    distance = residual.square().sum(-1) - told.square().sum(-1)
+    return (-0.5 * (distance + loc.shape[-1] * LOG_2PI) - logs).to(loc.dtype)
+
+
+class _LowRankNormal(LowRankMultivariateNormal):
+    """torch's, with the same density as the family's."""
+
+    def expand(self, batch_shape: Sequence[int], _instance: object = None) -> _LowRankNormal:
+        factor, diagonal = self._unbroadcasted_cov_factor, self._unbroadcasted_cov_diag
+        return _LowRankNormal(self.loc.expand(*batch_shape, -1), factor, diagonal, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        scale = self._unbroadcasted_cov_diag.sqrt()
+        return _low_rank_log_prob(self.loc, scale, self._unbroadcasted_cov_factor / scale[..., None], value)
+
+
+def _against_features(p: MultivariateNormal | LowRankMultivariateNormal, q: Independent) -> Tensor:
+    """KL(p || q) for q of independent normal features: all that it needs of p is its entropy and its moments."""
+    if not (isinstance(q.base_dist, Normal) and q.reinterpreted_batch_ndims == 1):
+        raise NotImplementedError
+    normal = q.base_dist
+    spread = (p.variance + (p.mean - normal.loc).square()) / normal.scale.square()
+    cross = (0.5 * (spread + LOG_2PI) + normal.scale.log()).sum(-1)
+    return cross - p.entropy()
+
+
+register_kl(MultivariateNormal, Independent)(_against_features)
+register_kl(LowRankMultivariateNormal, Independent)(_against_features)

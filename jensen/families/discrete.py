@@ -1,0 +1,142 @@
+"""Families of bits, classes and levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.distributions import Bernoulli as TorchBernoulli
+from torch.distributions import Distribution, Independent, OneHotCategorical
+from torch.nn.functional import log_softmax, softplus
+
+from ..distributions import DiscretizedLogistic as BinnedLogistic
+from ..errors import CompositionError
+from ..parts import part
+from .base import BOUND, Factorised, Family, filled, positive, total
+
+__all__ = ["Bernoulli", "Categorical", "DiscretizedLogistic"]
+
+
+class _BernoulliTerms(torch.autograd.Function):
+    """x l - log(1 + e^l), term by term: the sums of both apart would cancel, or overflow.
+
+    A saturated pixel's e^-|l| is so small that processors fall back to slow arithmetic (denormal numbers), here, in
+    every product with its gradient and in the optimiser's squares; log(1 + x) is slow for x below 1e-11 too. So l is
+    held above -25 in the logarithm, far below the rounding of single precision (-80 in double, where exactness is asked
+    for), and the gradient at 1e-11 of the largest. Above 40 that logarithm is l to the last digit.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, x)
+        # beyond the threshold, log(1 + e^l) is l to the last digit
+        most = 80.0 if logits.dtype == torch.float64 else 25.0
+        return torch.addcmul(softplus(logits.clamp_min(-most), threshold=40).neg_(), x, logits)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
+        logits, x = ctx.saved_tensors
+        most = 80.0 if logits.dtype == torch.float64 else 25.0
+        slope = logits.clamp(-most, most).sigmoid_()
+        torch.sub(x, slope, out=slope)
+        return slope.mul_(grad), logits * grad if ctx.needs_input_grad[1] else None
+
+
+@part
+@dataclass(frozen=True)
+class Bernoulli(Family):
+    r"""Independent binary features with logits l: :math:`\log p(x) = \sum_d x_d l_d + \log\sigma(-l_d)`.
+
+    Args:
+        dim: D.
+    """
+
+    dim: int
+
+    @property
+    def size(self) -> int:
+        return self.dim
+
+    @property
+    def phrase(self) -> str:
+        return f"Bernoulli({self.dim})"
+
+    def start(self, mean: Tensor) -> Tensor:
+        return torch.logit(mean.clamp(0.01, 0.99))
+
+    def __call__(self, params: Tensor) -> Distribution:
+        return Independent(TorchBernoulli(logits=params, validate_args=False), 1, validate_args=False)
+
+    def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        x, params = torch.broadcast_tensors(filled(x, mask), params)
+        return total(_BernoulliTerms.apply(params, x), mask)  # pyright: ignore[reportArgumentType]
+
+
+@part
+@dataclass(frozen=True)
+class Categorical(Family):
+    r"""One of n classes, as a one-hot event: :math:`\log p(x) = \sum_j x_j \log\mathrm{softmax}(l)_j`.
+
+    Args:
+        dim: n classes.
+    """
+
+    dim: int
+
+    @property
+    def size(self) -> int:
+        return self.dim
+
+    @property
+    def phrase(self) -> str:
+        return f"Categorical({self.dim})"
+
+    def start(self, mean: Tensor) -> Tensor:
+        return mean.clamp(0.01, 0.99).log()
+
+    def __call__(self, params: Tensor) -> Distribution:
+        return OneHotCategorical(logits=params, validate_args=False)
+
+    def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is not None:
+            raise CompositionError("a Categorical event is observed as a whole", "Mask all of its features or none.")
+        # by selection, so that a class of probability zero does not make 0 * inf
+        logs = log_softmax(params, -1)
+        return torch.where(x > 0.5, logs, torch.zeros_like(logs)).sum(-1)
+
+
+@part
+@dataclass(frozen=True)
+class DiscretizedLogistic(Factorised):
+    """Independent integer features 0..L-1, each a logistic variable seen in bins (see the distribution of that name).
+
+    Args:
+        dim: D.
+        levels: L; 256 for 8-bit pixels.
+    """
+
+    dim: int
+    levels: int = 256
+
+    @property
+    def size(self) -> int:
+        return 2 * self.dim
+
+    @property
+    def phrase(self) -> str:
+        return f"DiscretizedLogistic({self.dim}, {self.levels} levels)"
+
+    @property
+    def inside(self) -> float:
+        return 0.0
+
+    def start(self, mean: Tensor) -> Tensor:
+        return mean * (2 / (self.levels - 1)) - 1
+
+    def features(self, params: Tensor) -> Distribution:
+        loc = params[..., : self.dim].clamp(-BOUND, BOUND)
+        return BinnedLogistic(loc, positive(params[..., self.dim :]), self.levels, validate_args=False)

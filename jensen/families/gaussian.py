@@ -1,0 +1,113 @@
+"""The Gaussian family, with its four kinds of scale."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
+
+from ..errors import UsageError
+from ..parts import part
+from .base import BOUND, FLOOR, Family, filled, positive, positive_inverse, total
+
+__all__ = ["Gaussian"]
+
+LOG_2PI = math.log(2.0 * math.pi)
+
+
+@part
+@dataclass(frozen=True)
+class Gaussian(Family):
+    r"""Independent normal features, N(mu, sigma^2).
+
+    .. math:: \log p(x) = -\tfrac12 \sum_d \left[ ((x_d - \mu_d)/\sigma_d)^2 + 2\log\sigma_d + \log 2\pi \right]
+
+    Args:
+        dim: D; 0 is the latent of a model without latents, with density 1.
+        scale: "each" (from the context, per feature), "feature" (learned per feature, the same for all data),
+            "shared" (one learned number), "optimal" (one number, kept at its closed-form optimum while training:
+            Rybkin, Daniilidis & Levine, "Simple and effective VAE training with calibrated decoders", 2021), or a
+            fixed number.
+        floor: what a learned scale stays above, in (0, 1).
+
+    Example:
+        >>> Gaussian(2)(torch.zeros(4)).base_dist
+        Normal(loc: torch.Size([2]), scale: torch.Size([2]))
+    """
+
+    dim: int
+    scale: Literal["each", "feature", "shared", "optimal"] | float = "each"
+    floor: float = FLOOR
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.scale, str) and not 0 < self.scale < BOUND:
+            raise UsageError(f"a scale of {self.scale:g} cannot work", "Give a positive number.")
+        if isinstance(self.scale, str) and self.scale not in ("each", "feature", "shared", "optimal"):
+            remedy = 'Choose "each", "feature", "shared", "optimal" or a number.'
+            raise UsageError(f"there is no scale {self.scale!r}", remedy)
+        if not 0 < self.floor < 1:
+            raise UsageError(f"a floor of {self.floor:g} cannot work", "Give --floor a number between 0 and 1.")
+
+    @property
+    def smallest(self) -> float:
+        """The smallest scale that `raw` can express."""
+        return 2 * self.floor
+
+    def raw(self, scale: Tensor) -> Tensor:
+        """The parameters of these scales; those below `smallest` are raised to it."""
+        return positive_inverse(scale, self.floor)
+
+    @property
+    def shared(self) -> int:
+        if not isinstance(self.scale, str):
+            return 0
+        return {"feature": self.dim, "shared": 1, "optimal": 1}.get(self.scale, 0)
+
+    @property
+    def profiled(self) -> bool:
+        return self.scale == "optimal"
+
+    @property
+    def size(self) -> int:
+        return self.dim + (self.dim if self.scale == "each" else self.shared)
+
+    def loc_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """mu [..., D] and sigma, which broadcasts against it."""
+        loc = params[..., : self.dim].clamp(-BOUND, BOUND)
+        if not isinstance(self.scale, str):
+            return loc, torch.full_like(params[..., :1], self.scale)
+        return loc, positive(params[..., self.dim :], self.floor)
+
+    def mean_square(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The mean squared error [1] over all data and observed features: the shared variance of largest density."""
+        square = (filled(x, mask) - params[..., : self.dim].clamp(-BOUND, BOUND)).square()
+        if mask is None:
+            return square.mean()[None]
+        seen = mask.expand_as(square)
+        return (total(square, seen).sum() / seen.sum().clamp_min(1))[None]
+
+    @property
+    def phrase(self) -> str:
+        kind = {"each": "", "feature": ", a scale per feature", "shared": ", one shared scale"}
+        kind["optimal"] = ", one scale at its optimum"
+        how = kind[self.scale] if isinstance(self.scale, str) else f", scale {self.scale:g}"
+        return f"Gaussian({self.dim}{how})"
+
+    def start(self, mean: Tensor) -> Tensor:
+        return mean
+
+    def __call__(self, params: Tensor) -> Distribution:
+        loc, scale = self.loc_scale(params)
+        return Independent(Normal(loc, scale.expand_as(loc), validate_args=False), 1, validate_args=False)
+
+    def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        loc, scale = self.loc_scale(params)
+        residual = (filled(x, mask) - loc) / scale
+        if mask is None:
+            logs = scale.log().sum(-1) * (1 if scale.shape[-1] == self.dim else self.dim)
+            return -0.5 * (residual.square().sum(-1) + self.dim * LOG_2PI) - logs
+        return total(-0.5 * (residual.square() + LOG_2PI) - scale.log(), mask)

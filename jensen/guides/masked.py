@@ -1,0 +1,36 @@
+"""A guide that is told which entries it sees."""
+
+from __future__ import annotations
+
+import torch
+from torch.distributions import Distribution
+
+from ..batch import Batch
+from ..conditionals import Conditional
+from ..parts import part
+from .plain import Guide
+
+__all__ = ["Masked"]
+
+
+@part
+class Masked(Guide):
+    """q(z | x_observed, which) = conditional([x, mask - 1]): where everything is observed, the mask adds nothing.
+
+    Args:
+        conditional: from [B, 2 D], the data (filled where they are missing) and 0 where observed, -1 where not.
+
+    Source: Collier, Nazabal & Williams, "VAEs in the presence of missing data", 2020.
+    """
+
+    def __init__(self, conditional: Conditional) -> None:
+        super().__init__()
+        self.conditional = conditional
+
+    def forward(self, batch: Batch) -> Distribution:
+        told = torch.zeros_like(batch.x) if batch.mask is None else batch.mask.to(batch.x) - 1
+        return self.conditional(torch.cat([batch.x, told], -1))
+
+    @property
+    def phrase(self) -> str:
+        return f"{self.conditional.phrase} that sees the mask"

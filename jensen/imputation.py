@@ -1,0 +1,315 @@
+"""What is missing, given what is observed: draws of p(x_missing | x_observed), and how far they can be trusted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+
+from .batch import Batch, Rows
+from .draw import place, weigh
+from .errors import CompositionError, NotNormalised, NumericalError, UsageError
+from .evaluate.estimate import Watch, exact_products
+from .evaluate.importance import widest
+from .evaluate.psis import pareto_k, reliable_below
+from .guides import Guide
+from .model import LatentVariableModel
+from .randomness import drawing_from, stream
+
+__all__ = ["METHODS", "Imputation", "impute", "split_r_hat"]
+
+METHODS = ("sir", "gibbs")
+NUMBERS = 1 << 20  # of the widest kind that are in memory at once
+KEPT = 1 << 24  # numbers of all points of a batch, which resampling needs together
+MIXED = 1.1  # R-hat above which chains have not forgotten where they began
+MOVING = 0.02  # acceptance below which a chain hardly moves
+
+
+@dataclass(frozen=True)
+class Imputation:
+    """Draws of what is missing, in the model's space; every tensor has a row for each of the N data.
+
+    Attributes:
+        x: [m, N, D]; an observed entry is itself in each of the m.
+        mean: [N, D] E[x | x_observed]: by the normalised weights of the K points, or along the chains.
+        k: points per datum of the importance weights.
+        ess: [N] effective number of them; NaN where nothing is missing.
+        k_hat: [N] shape of the weights' tail (see `jensen.evaluate.psis`); NaN where nothing is missing.
+        acceptance: [N] share of proposals that a datum's chains accepted; None without chains.
+        r_hat: [N] the larger split R-hat of two scalars of the chains, log p(x_observed, z) and the mean of the
+            missing entries; None without chains.
+        steps: of each chain.
+    """
+
+    x: Tensor
+    mean: Tensor
+    k: int
+    ess: Tensor
+    k_hat: Tensor
+    acceptance: Tensor | None = None
+    r_hat: Tensor | None = None
+    steps: int | None = None
+
+    @property
+    def holed(self) -> Tensor:
+        """[N], True where something was missing."""
+        return ~self.ess.isnan()
+
+    @property
+    def unreliable(self) -> Tensor:
+        """[N], True where the draws should not be trusted: weights of too heavy a tail or worth fewer than 2 m points;
+        chains that did not mix or hardly moved."""
+        if self.r_hat is not None and self.acceptance is not None:
+            return self.holed & ~((self.r_hat < MIXED) & (self.acceptance > MOVING))
+        return self.holed & ~((self.k_hat < reliable_below(self.k)) & (self.ess > 2 * len(self.x)))
+
+    @property
+    def warning(self) -> str | None:
+        """What to say where draws should not be trusted, and what to do; None where all is well."""
+        bad, n = int(self.unreliable.sum()), int(self.holed.sum())
+        if not bad:
+            return None
+        if self.r_hat is None:
+            why = f"weights of {bad:,} of {n:,} rows are carried by too few of {self.k:,} points"
+            return f"{why}: give more (-k), or let chains run on (--method gibbs)"
+        return f"chains of {bad:,} of {n:,} rows have not mixed in {self.steps:,} steps: give more (--steps)"
+
+
+@torch.no_grad()
+def impute(
+    model: LatentVariableModel,
+    guide: Guide,
+    rows: Rows,
+    m: int = 5,
+    *,
+    method: str = "sir",
+    k: int = 1000,
+    steps: int = 1000,
+    seed: int = 0,
+    watch: Watch | None = None,
+) -> Imputation:
+    r"""Draw what is missing m times, given what is observed.
+
+    .. math:: p(x_m | x_o) = \int p(x_m | z)\, p(z | x_o)\, dz, \qquad w_k = p(x_o | z_k)\, p(z_k) / q(z_k | x_o)
+
+    "sir" resamples m of K points of the guide by their weights, and draws x_m at each (sampling-importance-resampling,
+    Rubin 1987). "gibbs" goes on from there, with m chains: z' ~ q(z | x_o, x_m) is accepted as Metropolis and Hastings
+    say, then x_m is drawn anew at z (Mattei & Frellsen, "Leveraging the exact likelihood of deep latent variable
+    models", 2018). Both are exact in the limit, of many points or of many steps, whatever the guide.
+
+    Args:
+        model: its likelihood's features are independent given z.
+        guide: it sees `Rows.fill` in the place of what is missing.
+        rows: [N, D] with a mask.
+        m: draws of each datum.
+        method, k: see above.
+        steps: of each chain; the first half is left out of means and diagnostics.
+        seed: of all randomness.
+        watch: told the fraction that is done.
+
+    Raises:
+        UsageError: a number is too small, or there is no such method.
+        CompositionError: features depend on each other given z, or the guide cannot score a point of another's.
+        NotNormalised: the guide has no density.
+        NumericalError: no point of a datum has a finite weight.
+    """
+    _check(model, guide, m, method, k, steps)
+    x = rows.fixed(stream(seed, "imputed rows", rows.device)).take(torch.arange(len(rows), device=rows.device)).x
+    noise = stream(seed, "imputation", rows.device)
+    draws, mean = x.expand(m, *x.shape).clone(), x.clone()
+    ess, k_hat, acceptance, r_hat = torch.full((4, len(rows)), math.nan, dtype=torch.float64, device=rows.device)
+    holed = torch.zeros(0, dtype=torch.long) if rows.mask is None else (~rows.mask.all(-1)).nonzero()[:, 0]
+    chains = method == "gibbs"
+    points = max(NUMBERS // widest(model), 1)
+    size = max(min(points, KEPT // (k * (model.latent + 1)), *([points // m] if chains else [])), 1)
+    with exact_products(rows.device):
+        for done, index in enumerate(holed.split(size) if len(holed) else (), 1):
+            batch = _batch(rows, x, index)
+            found = _Points.of(model, guide, batch, k, max(points // len(index), 1), noise)
+            ess[index], k_hat[index], mean[index] = found.ess, found.k_hat, found.mean
+            z, drawn = found.resampled(model, batch, m, noise)
+            if chains:
+                walk = _Chains(model, guide, batch, z, drawn, noise).run(steps)
+                acceptance[index], r_hat[index], mean[index], drawn = walk
+            draws[:, index] = drawn
+            if watch is not None:
+                watch(min(done * size / len(holed), 1.0))
+    found = Imputation(draws, mean, k, ess, k_hat)
+    return replace(found, acceptance=acceptance, r_hat=r_hat, steps=steps) if chains else found
+
+
+def _check(model: LatentVariableModel, guide: Guide, m: int, method: str, k: int, steps: int) -> None:
+    """Refuse what cannot work, before any work."""
+    if method not in METHODS:
+        raise UsageError(f"there is no method {method!r} to impute by", f"Choose from {', '.join(METHODS)}.")
+    for name, value, least in (("-m", m, 1), ("-k", k, 1), ("--steps", steps, 8)):
+        if value < least:
+            raise UsageError(f"{name} {value} cannot work", f"Give {name} a number of at least {least}.")
+    if not guide.has_density:
+        raise NotNormalised(
+            "a deterministic encoder has no density q(z|x), so its points cannot be weighted",
+            "Train a recipe with a density, such as miwae.",
+        )
+    if method == "gibbs" and not guide.scores_any_point:
+        raise CompositionError(f"{type(guide).__name__} cannot score points that it did not draw", "Use --method sir.")
+    like = next(iter(model.parameters()))
+    features = _features(model, like.new_zeros(1, 1, model.latent))
+    if not (
+        isinstance(features, Independent) and features.base_dist.event_shape == () and len(features.event_shape) == 1
+    ):
+        raise CompositionError(
+            f"features of {model.likelihood.family.phrase} depend on each other given z, so that what is missing"
+            " cannot be drawn without what is observed",
+            "Train with a likelihood that factorises over features, such as --likelihood auto.",
+        )
+
+
+def _batch(rows: Rows, x: Tensor, index: Tensor) -> Batch:
+    """The rows [B] with one preparation for all uses of them."""
+    mask, context = (None if t is None else t.index_select(0, index) for t in (rows.mask, rows.context))
+    return Batch(x.index_select(0, index), mask, context, index, len(rows))
+
+
+def _features(model: LatentVariableModel, z: Tensor) -> Distribution:
+    """p(x | z) at z [K, B, Z], batch shape [K, B], also where the likelihood does not look at z."""
+    return model.likelihood(z).expand(z.shape[:-1])
+
+
+@dataclass(frozen=True)
+class _Points:
+    """K weighted points of each datum of a batch.
+
+    Attributes:
+        z: [K, B, Z].
+        log_w: [K, B], double precision.
+        mean: [B, D] of x by the weights; what is observed is itself.
+    """
+
+    z: Tensor
+    log_w: Tensor
+    mean: Tensor
+
+    @staticmethod
+    def of(
+        model: LatentVariableModel, guide: Guide, batch: Batch, k: int, at_once: int, noise: torch.Generator
+    ) -> _Points:
+        q, pieces, weights = guide(batch), [], []
+        total, mean = torch.tensor(-torch.inf), torch.zeros_like(batch.x, dtype=torch.float64)
+        for start in range(0, k, at_once):
+            z, eps = place(q, min(at_once, k - start), noise)
+            draw = weigh(model, q, z, batch, noise=eps)
+            log_w = draw.log_weight.double()
+            # the mean so far and that of these points, by their shares of the weight so far
+            after = torch.logaddexp(total.to(log_w), torch.logsumexp(log_w, 0))
+            share = (log_w - after).exp()
+            mean = mean * (total.to(log_w) - after).exp()[:, None]
+            mean += torch.einsum("kb,kbd->bd", share, draw.likelihood.mean.expand(len(z), *batch.x.shape).double())
+            total = after
+            pieces.append(z)
+            weights.append(log_w)
+        if not torch.isfinite(total).all():
+            raise NumericalError("no point of some row has a finite weight", "Look at the data for extreme values.")
+        mean = torch.where(torch.as_tensor(batch.mask), batch.x.double(), mean).to(batch.x)
+        return _Points(torch.cat(pieces), torch.cat(weights), mean)
+
+    @property
+    def ess(self) -> Tensor:
+        return 1.0 / torch.softmax(self.log_w, 0).square().sum(0)
+
+    @property
+    def k_hat(self) -> Tensor:
+        return pareto_k(self.log_w)
+
+    def resampled(
+        self, model: LatentVariableModel, batch: Batch, m: int, noise: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """m points [m, B, Z] of each datum, independently and by weight, and x [m, B, D] drawn there where missing."""
+        chosen = torch.multinomial(torch.softmax(self.log_w, 0).mT, m, replacement=True, generator=noise).mT  # [m, B]
+        z = self.z.gather(0, chosen[..., None].expand(-1, -1, self.z.shape[-1]))
+        with drawing_from(noise):
+            drawn = _features(model, z).sample()
+        return z, torch.where(torch.as_tensor(batch.mask), batch.x, drawn)
+
+
+class _Chains:
+    """m chains of (z, x_missing) for each datum of a batch, which leave p(z, x_missing | x_observed) as it is.
+
+    Args:
+        z: [m, B, Z] where they begin, and x [m, B, D] there.
+    """
+
+    def __init__(
+        self, model: LatentVariableModel, guide: Guide, batch: Batch, z: Tensor, x: Tensor, noise: torch.Generator
+    ) -> None:
+        self.model, self.guide, self.noise = model, guide, noise
+        self.m, self.batch, (self.z, self.x) = len(z), batch, (z.flatten(0, 1), x.flatten(0, 1))
+        self.mask = torch.as_tensor(batch.mask).repeat(self.m, 1)
+        self.context = None if batch.context is None else batch.context.repeat(self.m, 1)
+
+    def run(self, steps: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Acceptance [B] and R-hat [B] of the second half, the mean [B, D] there, and x [m, B, D] at the end."""
+        trace, accepted, mean = [], torch.zeros_like(self.z[:, 0:1].sum(-1)), torch.zeros_like(self.x)
+        for step in range(steps):
+            moved, expected, scalars = self._step()
+            if step >= steps // 2:
+                trace.append(scalars)
+                accepted += moved
+                mean += expected
+        n, shape = len(trace), (self.m, len(self.batch))
+        r_hat = split_r_hat(torch.stack(trace).unflatten(-1, shape)).amax(0)
+        mean = (mean / n).unflatten(0, shape).mean(0)
+        mean = torch.where(torch.as_tensor(self.batch.mask), self.batch.x, mean)
+        return (accepted / n).unflatten(0, shape).mean(0).double(), r_hat, mean, self.x.unflatten(0, shape)
+
+    def _step(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Which chains moved [mB], E[x | z] [mB, D], and the two scalars [2, mB]."""
+        full = Batch(self.x, None, self.context)
+        q = self.guide(full)
+        proposed, _ = place(q, 1, self.noise)
+        draw = weigh(self.model, q, torch.cat([self.z[None], proposed]), full)
+        gain = draw.log_weight[1] - draw.log_weight[0]
+        u = torch.rand(gain.shape, generator=self.noise, dtype=gain.dtype, device=gain.device)
+        moved = u.log() < gain
+        self.z = torch.where(moved[:, None], proposed[0], self.z)
+        params = draw.likelihood_params
+        if params.dim() > 1:  # else the likelihood does not look at z
+            params = torch.where(moved[:, None], *params.expand(2, len(self.z), -1).flip(0))
+        features = self.model.likelihood.family(params).expand((len(self.z),))
+        log_lik = self.model.likelihood.family.log_prob(params, self.x, self.mask)
+        log_prior = torch.where(moved, *draw.log_prior.sum(-1).flip(0))
+        with drawing_from(self.noise):
+            drawn = features.sample()
+        self.x = torch.where(self.mask, self.x, drawn)
+        mean = features.mean
+        missing = torch.where(self.mask, torch.zeros_like(mean), mean).sum(-1) / (~self.mask).sum(-1)
+        return moved.to(mean), mean, torch.stack([log_lik + log_prior, missing])
+
+
+def split_r_hat(trace: Tensor) -> Tensor:
+    r"""R-hat of M chains, each split into two halves: 1 where they agree.
+
+    .. math:: \hat R = \sqrt{\frac{(n-1) W / n + B / n}{W}}
+
+    with W the mean variance within the halves, and B / n the variance of their means.
+
+    Args:
+        trace: [T, S, M, B]: T steps, S scalars, M chains, B data.
+
+    Returns:
+        [S, B]; infinity where no chain moved, and they stand apart.
+
+    Source: Gelman, Carlin, Stern, Dunson, Vehtari & Rubin, "Bayesian data analysis", 3rd edition, 2013, 11.4.
+
+    Example:
+        >>> noise = torch.randn(1000, 1, 4, 1, generator=torch.Generator().manual_seed(0))
+        >>> round(float(split_r_hat(noise)), 2)
+        1.0
+    """
+    n = len(trace) // 2
+    halves = torch.cat([trace[:n], trace[-n:]], 2).double()  # [n, S, 2M, B]
+    within, between = halves.var(0).mean(1), halves.mean(0).var(1)
+    ratio = ((n - 1) / n * within + between) / within
+    return torch.where(within > 0, ratio, torch.where(between > 0, torch.inf, 1.0)).sqrt()

@@ -1,0 +1,28 @@
+"""Objectives: from a draw to nats per datum [B], to be maximised; closed under +, - and multiplication by a number."""
+
+from .aggregate import DIP, MMD, TotalCorrelation
+from .base import Objective, Ramp, Sum, TermKind, likelihood_weight, present, rate_weight, weighted
+from .bounds import Distortion, Elbo, ImportanceWeighted, Of, Rate, Renyi
+from .rates import Capacity, FreeBits
+
+__all__ = [
+    "DIP",
+    "MMD",
+    "Capacity",
+    "Distortion",
+    "Elbo",
+    "FreeBits",
+    "ImportanceWeighted",
+    "Objective",
+    "Of",
+    "Ramp",
+    "Rate",
+    "Renyi",
+    "Sum",
+    "TermKind",
+    "TotalCorrelation",
+    "likelihood_weight",
+    "present",
+    "rate_weight",
+    "weighted",
+]

@@ -1,0 +1,176 @@
+"""Terms of the aggregate posterior q(z) = E[q(z | x)]: they couple the data of a batch, and tell each the same value.
+
+All are penalties, to be subtracted.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+
+from ..draw import Draw
+from ..errors import CompositionError, UsageError
+from ..parts import part
+from ..randomness import drawing_from, stream
+from .base import Objective, TermKind
+
+__all__ = ["DIP", "MMD", "TotalCorrelation"]
+
+
+@part
+@dataclass(frozen=True)
+class MMD(Objective):
+    r"""Squared maximum mean discrepancy between q(z) and p(z), with a sum of inverse multiquadric kernels.
+
+    .. math:: k(z, z') = \sum_s \frac{2 Z s}{2 Z s + |z - z'|^2}
+
+    Unbiased (it may be negative), from the batch and as many points of the prior. These come from a stream that is
+    seeded by the bits of z, so that the value is a function of the draw. It is no divergence in nats. A batch of one
+    datum tells nothing, and has the value 0.
+
+    Sources: Gretton et al., "A kernel two-sample test", 2012; Tolstikhin et al., "Wasserstein auto-encoders", 2018.
+
+    Args:
+        scales: s, one kernel for each.
+
+    Raises:
+        UsageError: there is no scale, or one that is not positive.
+    """
+
+    scales: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+    kind: ClassVar[TermKind] = TermKind.COUPLED
+    needs_density: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not self.scales or not all(s > 0 for s in self.scales):
+            raise UsageError(f"kernels of scales {self.scales} cannot work", "Give at least one, all positive.")
+
+    def __call__(self, draw: Draw) -> Tensor:
+        z, b = draw.z, len(draw.batch)
+        if b < 2:
+            return torch.zeros_like(draw.log_lik[0])
+        own = self._kernel(z, z)
+        prior = _points_of(draw.prior, z)
+        theirs, cross = self._kernel(prior, prior), self._kernel(z, prior)
+        other = 1.0 - torch.eye(b, dtype=z.dtype, device=z.device)
+        within = ((own + theirs) * other).sum((-2, -1)) / (b * (b - 1))
+        return (within - 2 * cross.mean((-2, -1))).mean().expand(b)
+
+    def _kernel(self, a: Tensor, b: Tensor) -> Tensor:
+        """[K, B, B] between points [K, B, Z]."""
+        far = a.square().sum(-1)[..., :, None] + b.square().sum(-1)[..., None, :] - 2 * a @ b.transpose(-1, -2)
+        far, width = far.clamp_min(0.0), 2.0 * max(a.shape[-1], 1)
+        return torch.stack([width * s / (width * s + far) for s in self.scales]).sum(0)
+
+    def __str__(self) -> str:
+        return "MMD" if self == MMD() else f"MMD(scales={','.join(f'{s:g}' for s in self.scales)})"
+
+
+@torch.no_grad()
+def _points_of(prior: Distribution, z: Tensor) -> Tensor:
+    """Points [K, B, Z] of the prior, from a stream that z itself seeds."""
+    bits = z.detach().contiguous().view(torch.int64 if z.dtype == torch.float64 else torch.int32)
+    generator = stream(int(bits.sum()), "points of the prior", z.device)
+    with drawing_from(generator):
+        shape = z.shape[:2] if prior.batch_shape == () else z.shape[:1]
+        return prior.sample(torch.Size(shape)).to(z.dtype)
+
+
+@part
+@dataclass(frozen=True)
+class TotalCorrelation(Objective):
+    r"""E_q(z)[log q(z) - sum_d log q(z_d)]: how far the features of the aggregate are from independent.
+
+    `Elbo() - (beta - 1) * TotalCorrelation()` is the beta-TCVAE. q(z) is estimated from the batch,
+
+    .. math:: q(z_i) \approx \frac1N q(z_i|x_i) + \frac{1 - 1/N}{B - 1} \sum_{j \ne i} q(z_i|x_j)
+
+    which has the expectation q(z_i): the minibatch-stratified weights, averaged over which datum is the odd one. The
+    logarithms of these are biased for B < N, so the value is an estimate, and no bound; with B = N it has the Monte
+    Carlo error of z alone.
+
+    Source: Chen, Li, Grosse & Duvenaud, "Isolating sources of disentanglement", 2018.
+    """
+
+    kind: ClassVar[TermKind] = TermKind.COUPLED
+
+    @property
+    def shares(self) -> tuple[float | None, float]:
+        return None, 0.0  # a part of the rate, which has a weight of its own
+
+    def __call__(self, draw: Draw) -> Tensor:
+        n, b = draw.batch.n_data, len(draw.batch)
+        if n is None:
+            raise UsageError("the total correlation needs to know how many data there are", "Give Batch(n_data=N).")
+        if not isinstance(draw.guide, Independent):
+            raise CompositionError(
+                f"the features of a {type(draw.guide).__name__} have no densities of their own",
+                "Use a factorised guide, such as Amortized(Given(net, Gaussian(Z))).",
+            )
+        log_share = log_shares(b, n, draw.z)[..., None]
+        found = []
+        for z in draw.z:  # one set of points at a time: [B, B, Z]
+            each = draw.guide.base_dist.log_prob(z[:, None])
+            joint = torch.logsumexp(each.sum(-1, keepdim=True) + log_share, 1).sum(-1)
+            found.append(joint - torch.logsumexp(each + log_share, 1).sum(-1))
+        return draw.mean(torch.stack(found))
+
+    def __str__(self) -> str:
+        return "TotalCorrelation"
+
+
+def log_shares(b: int, n: int, like: Tensor) -> Tensor:
+    """Log-weights [B, B] of q(z_i | x_j); each row sums to one."""
+    if b == 1:
+        return torch.zeros((1, 1), dtype=like.dtype, device=like.device)
+    others = torch.full((b, b), math.log((1 - 1 / n) / (b - 1)), dtype=like.dtype, device=like.device)
+    return others.fill_diagonal_(-math.log(n))
+
+
+@part
+@dataclass(frozen=True)
+class DIP(Objective):
+    r"""off sum_{i != j} C_ij^2 + diagonal sum_i (C_ii - 1)^2 with C a covariance [Z, Z] over the batch.
+
+    Of the guide's means (DIP-VAE-I), or of its points (II): the covariance of the means plus the mean covariance.
+
+    Source: Kumar, Sattigeri & Balakrishnan, "Variational inference of disentangled latent concepts", 2018.
+
+    Args:
+        of: "means" or "points".
+        off: weight of covariances.
+        diagonal: weight of the variances' distance from 1.
+
+    Raises:
+        UsageError: another covariance, or a negative weight.
+    """
+
+    of: str = "means"
+    off: float = 10.0
+    diagonal: float = 100.0
+    kind: ClassVar[TermKind] = TermKind.COUPLED
+    needs_density: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.of not in ("means", "points"):
+            raise UsageError(f"there is no covariance of {self.of!r}", 'Choose "means" or "points".')
+        if not min(self.off, self.diagonal) >= 0:
+            raise UsageError(f"weights {self.off:g} and {self.diagonal:g} cannot work", "Give numbers of at least 0.")
+
+    def __call__(self, draw: Draw) -> Tensor:
+        mean = draw.guide.mean
+        far = mean - mean.mean(0)
+        c = far.T @ far / len(mean)
+        if self.of == "points":
+            c = c + torch.diag_embed(draw.guide.variance.mean(0))
+        variances = c.diagonal()
+        penalty = self.off * (c.square().sum() - variances.square().sum())
+        return (penalty + self.diagonal * (variances - 1).square().sum()).expand(len(mean))
+
+    def __str__(self) -> str:
+        return f"DIP(of={self.of}, off={self.off:g}, diagonal={self.diagonal:g})"

@@ -1,0 +1,128 @@
+"""Terms that hold the rate at a level instead of weighing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Independent, kl_divergence
+
+from ..draw import Draw
+from ..errors import CompositionError, UsageError
+from ..parts import part
+from .base import Objective, Ramp, TermKind, present
+
+__all__ = ["Capacity", "FreeBits"]
+
+
+@part
+@dataclass(frozen=True)
+class FreeBits(Objective):
+    r"""The rate, of which each group of latent features has some nats for nothing: to be subtracted.
+
+    .. math:: \sum_g \max\Big(\lambda,\ \frac1B \sum_b \mathrm{KL}_g(q(z|x_b)\,\|\,p(z))\Big)
+
+    The mean is over the batch, so it couples the data, and every datum is told the same value. `-Distortion() -
+    FreeBits(lambda)` is a lower bound on log p(x), for its value is at least the rate.
+
+    Source: Kingma et al., "Improved variational inference with inverse autoregressive flow", 2016.
+
+    Args:
+        nats: lambda, per group.
+        features: consecutive latent features to a group (1: each by itself); None takes the groups of the latent,
+            which for a flat one is the total.
+
+    Raises:
+        UsageError: negative nats, or less than one feature.
+    """
+
+    nats: float | Ramp
+    features: int | None = None
+    kind: ClassVar[TermKind] = TermKind.COUPLED
+
+    def __post_init__(self) -> None:
+        if isinstance(self.nats, float | int) and not self.nats >= 0:
+            raise UsageError(f"{self.nats:g} free nats cannot work", "Give a number of at least 0.")
+        if self.features is not None and self.features < 1:
+            raise UsageError(f"groups of {self.features} features cannot work", "Give at least 1, or None.")
+
+    @property
+    def shares(self) -> tuple[float | None, float]:
+        return None, 0.0  # below lambda it weighs nothing, above it one
+
+    def __call__(self, draw: Draw) -> Tensor:
+        mean = grouped_rate(draw, self.features).mean(0)
+        free = torch.as_tensor(present(self.nats), dtype=mean.dtype, device=mean.device)
+        return torch.maximum(mean, free).sum().expand(len(draw.batch))
+
+    def __str__(self) -> str:
+        groups = "" if self.features is None else f", features={self.features}"
+        return f"FreeBits(nats={_said(self.nats)}{groups})"
+
+
+@part
+@dataclass(frozen=True)
+class Capacity(Objective):
+    r"""gamma \|rate - C\|: holds the mean rate of the batch at C nats; to be subtracted.
+
+    Burgess et al. write it for a single datum; with the mean over the batch, as the published experiments have it
+    (Locatello et al., "Challenging common assumptions", 2019), data may share the capacity unequally.
+
+    Source: Burgess et al., "Understanding disentangling in beta-VAE", 2018.
+
+    Args:
+        nats: C; a `Ramp` raises it along training.
+        gamma: the pull towards it.
+    """
+
+    nats: float | Ramp
+    gamma: float = 1000.0
+    kind: ClassVar[TermKind] = TermKind.COUPLED
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.gamma < float("inf"):
+            raise UsageError(f"gamma={self.gamma:g} cannot work", "Give a number of at least 0.")
+
+    @property
+    def shares(self) -> tuple[float | None, float]:
+        return None, 0.0  # it pulls both ways
+
+    def __call__(self, draw: Draw) -> Tensor:
+        mean = draw.rate.mean()
+        held = torch.as_tensor(present(self.nats), dtype=mean.dtype, device=mean.device)
+        return (self.gamma * (mean - held).abs()).expand(len(draw.batch))
+
+    def __str__(self) -> str:
+        return f"Capacity(nats={_said(self.nats)}, gamma={self.gamma:g})"
+
+
+def _said(setting: float | Ramp) -> str:
+    return str(setting) if isinstance(setting, Ramp) else f"{setting:g}"
+
+
+def grouped_rate(draw: Draw, features: int | None) -> Tensor:
+    """KL(q(z_g | x) || p(z_g)) [B, G] of every group.
+
+    Raises:
+        CompositionError: guide or prior does not factorise, or Z is no multiple of `features`.
+    """
+    if features is None:
+        if draw.walk is None:
+            return draw.rate[:, None]
+        return torch.stack([draw.mean(rate) for rate in draw.walk.rate.unbind(-1)], -1)
+    q, p = draw.guide, draw.prior
+    if not (isinstance(q, Independent) and isinstance(p, Independent)):
+        whole = type(p if isinstance(q, Independent) else q).__name__
+        raise CompositionError(f"a {whole} has no rate feature by feature", "Leave `features` out.")
+    if draw.z.shape[-1] % features:
+        raise CompositionError(
+            f"{draw.z.shape[-1]} latent features make no groups of {features}", "Give a number that divides them."
+        )
+    try:
+        rate = kl_divergence(q.base_dist, p.base_dist).expand(draw.z.shape[1:])
+    except NotImplementedError:
+        each = q.base_dist.log_prob(draw.z) - p.base_dist.log_prob(draw.z)
+        rate = torch.stack([draw.mean(one) for one in each.unbind(-1)], -1)
+    return rate.reshape(len(rate), -1, features).sum(-1)

@@ -1,0 +1,73 @@
+"""Latents in groups, each given those above it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+
+from ..ladder import FromLadder, Ladder, LadderGuide, LadderPrior, Rung
+from ..model import LatentVariableModel
+from ..nets import MLP, Chain, Planes
+from ..objectives import Distortion, Rate
+from .base import Made, Nets, Setting, recipe
+from .networks import encoder, features, image_shape, play, standardized, warmed
+
+__all__ = ["ladder", "very_deep"]
+
+
+def _small(nets: Nets, state: int, inputs: int, outputs: int, *, zero: bool = False) -> MLP:
+    """One hidden layer; with zero, it says nothing at first."""
+    net = MLP(inputs, outputs, (state,), nets.activation)
+    for parameter in net.layers[-1].parameters() if zero else ():
+        nn.init.zeros_(parameter)
+    return net
+
+
+@recipe("ladder", "Sonderby et al. 2016")
+def ladder(
+    setting: Setting, nets: Nets, *, groups: Sequence[int] = (8, 16), state: int = 128, warmup: int | None = None
+) -> Made:
+    """A VAE with latents in groups (sizes from the top down): prior and guide walk down the same ladder."""
+    rungs = [
+        Rung(d, _small(nets, state, state, 2 * d, zero=True), _small(nets, state, state + d, state)) for d in groups
+    ]
+    down, family = Ladder(state, rungs), setting.likelihood(nets.likelihood)
+    up = [encoder(setting, nets, state), *(_small(nets, state, state, state) for _ in groups[1:])]
+    guide = LadderGuide(down, up, [_small(nets, state, 2 * state, 2 * d, zero=True) for d in groups])
+    likelihood = FromLadder(down, features(setting, nets, state, family), family)
+    model = LatentVariableModel(LadderPrior(down), likelihood)
+    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+
+
+@recipe("very-deep", "Child 2021")
+def very_deep(setting: Setting, nets: Nets, *, depth: int = 2, planes: int = 4, warmup: int | None = None) -> Made:
+    """A ladder of convolutions: `depth` rungs at each size from one pixel to half the image, `planes` latents each."""
+    (height, width, channels), c, act = image_shape(setting), nets.width, nets.activation
+    size, levels = (height, width), [s for s in _sizes(height, width) for _ in range(depth)]
+    rungs = [_rung(here, after, c, planes, act) for here, after in pairwise([*levels, levels[-1]])]
+    first = Planes(size, (channels,), c, c, to=levels[-1], activation=act)
+    between = [Planes(low, (c,), c, c, to=high, residual=True, activation=act) for low, high in pairwise(levels[::-1])]
+    down, family = Ladder(c * levels[0][0] * levels[0][1], rungs), setting.likelihood(nets.likelihood)
+    heads = [Planes(s, (c, c), 2 * planes, c, planes=2, zero=True, activation=act) for s in levels]
+    guide = LadderGuide(down, [Chain((standardized(setting), first)), *between], heads)
+    groups = (family.size - family.shared) // setting.dim
+    last = Planes(levels[-1], (c,), groups * channels, c, to=size, planes=groups, activation=act)
+    model = LatentVariableModel(LadderPrior(down), FromLadder(down, last, family))
+    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+
+
+def _sizes(height: int, width: int) -> list[tuple[int, int]]:
+    """From one pixel to half the image, each twice the one before, rounded so that the last is the half rounded up."""
+    found = [(-(-height // 2), -(-width // 2))]
+    while max(found[-1]) > 1:
+        found.append((-(-found[-1][0] // 2), -(-found[-1][1] // 2)))
+    return found[::-1]
+
+
+def _rung(here: tuple[int, int], after: tuple[int, int], c: int, planes: int, act: str) -> Rung:
+    """A rung of `planes` latents a pixel, and the step to the next."""
+    prior = Planes(here, (c,), 2 * planes, c, planes=2, zero=True, activation=act)
+    step = Planes(here, (c, planes), c, c, to=after, residual=here != after, activation=act)
+    return Rung(planes * here[0] * here[1], prior, step)

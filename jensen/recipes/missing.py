@@ -1,0 +1,31 @@
+"""Models that learn from data with missing entries."""
+
+from __future__ import annotations
+
+import torch
+
+from ..conditionals import Given, Unconditional
+from ..errors import UsageError
+from ..families import Gaussian
+from ..guides import Masked
+from ..model import LatentVariableModel
+from ..nets import Chain, Standardize
+from ..objectives import ImportanceWeighted
+from .base import Made, Nets, Setting, recipe
+from .networks import decoder, dense, gaussian_pair, play, standardized
+
+__all__ = ["miwae"]
+
+
+@recipe("miwae", "Mattei & Frellsen 2019", missing=True)
+def miwae(setting: Setting, nets: Nets, *, latent: int = 16, points: int = 20, sees_mask: bool = False) -> Made:
+    """A VAE on the importance-weighted bound of what is observed: from data with missing entries, to impute them."""
+    if not sees_mask:
+        return play(setting, *gaussian_pair(setting, nets, latent), ImportanceWeighted(), points)
+    if nets.net != "mlp":
+        raise UsageError("only dense nets see the mask", "Use --net mlp, or leave --sees-mask out.")
+    first, zero = standardized(setting), torch.zeros(setting.dim)
+    both = Standardize(2 * setting.dim).set(torch.cat([first.mean, zero]), torch.cat([first.scale, zero + 1]))
+    q = Given(Chain((both, dense(nets, 2 * setting.dim, 2 * latent))), Gaussian(latent))
+    model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent))
+    return play(setting, model, Masked(q), ImportanceWeighted(), points)

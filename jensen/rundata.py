@@ -1,0 +1,155 @@
+"""The data of a run: which rows it learned from and which it did not, read again, checked and prepared as they were."""
+
+from __future__ import annotations
+
+from abc import ABC
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .data import (
+    Dataset,
+    Preparation,
+    Schema,
+    Split,
+    conform,
+    duplicates,
+    from_array,
+    read,
+    read_beside,
+    read_test,
+    split,
+)
+from .errors import DataError, JensenError
+from .evaluation import Part
+from .model import LatentVariableModel
+from .randomness import stream
+
+__all__ = ["RunData", "Source"]
+
+Source = str | Path | np.ndarray
+
+
+class RunData(ABC):
+    """What a `Run` knows of data; see there.
+
+    Attributes:
+        spec: the specification, as read.
+        model: at whose precision rows are prepared.
+        schema: of the data, as the user knows them.
+        preparation: from there to what the model sees.
+        device: where rows go.
+    """
+
+    spec: dict[str, Any]
+    model: LatentVariableModel
+    schema: Schema
+    preparation: Preparation
+    device: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.model.parameters()).dtype
+
+    @property
+    def holed(self) -> bool:
+        """Whether entries were missing from the data that it was trained on."""
+        return bool(self.spec["data"].get("missing"))
+
+    def dataset(self) -> Dataset:
+        """The data that the run was trained on, read again and checked.
+
+        Raises:
+            DataError: they are gone, or have changed.
+        """
+        data = self.spec["data"]
+        if not data["readable"]:
+            raise DataError(
+                "this run was trained on an array in memory, which is not kept", "Give the data: DATA or data=."
+            )
+        found = read(data["location"], labels=data["labels_from"], size=data["resize"], missing=self.holed)
+        if found.source.sha256 != data["sha256"]:
+            raise DataError(f"{data['location']} has changed since the run was trained", "Give the data to use: DATA.")
+        return found
+
+    def split(self) -> Split:
+        """The rows that were trained on, and those that were not."""
+        s = self.spec["split"]
+        return split(self.spec["data"]["n"], tuple(s["fractions"]), s["seed"])
+
+    def part(self, which: str = "test", seed: int = 0) -> Part:
+        """The run's own "train", "valid" or "test" rows; without a test part, validation stands in and says so."""
+        s, data = self.spec["split"], self.spec["data"]
+        rows, notes = self.split(), ()
+        if which == "test" and s["test"] is not None:
+            where = (s["test"]["location"], s["test"]["labels_from"], s["test"].get("own_labels"))
+            found = read_test(*where, data["resize"], self.holed)
+            if found.source.sha256 != s["test"]["sha256"]:
+                raise DataError(
+                    f"{s['test']['location']} has changed since the run was trained", "Give the data: DATA."
+                )
+            return self._part(conform(found, self.schema, "test data"), f"test file {found.source.name}", seed, 2)
+        if which == "test" and not len(rows.test):
+            which, notes = "valid", ("there is no test part: these are validation rows",)
+        index = getattr(rows, which)
+        if not len(index):
+            raise DataError("this run kept no rows aside", "Give data to use: DATA.")
+        kept = self.dataset().rows(index)
+        names = {"train": "training", "valid": "validation", "test": "test"}
+        name = f"{len(index)} {names[which]} rows of {kept.source.name}"
+        kept = replace(kept, notes=())
+        return self._part(kept, name, seed, {"train": 0, "valid": 1, "test": 2}[which], notes)
+
+    def other(self, data: Source, labels: str | Path | None = None, seed: int = 0, missing: bool = False) -> Part:
+        """Data of the user's, checked against those of the run and prepared in the same way.
+
+        Missing entries are refused, unless the run was trained with some or `missing` allows them.
+
+        Raises:
+            DataError: they have another shape, kind or binarisation.
+        """
+        missing = missing or self.holed
+        found = from_array(data, missing=missing) if isinstance(data, np.ndarray) else self._read(data, labels, missing)
+        if self.preparation.binarize and found.schema.kind == "binary" and self.schema.kind != "binary":
+            raise DataError(
+                f"{found.source.name} is binary already, and the run binarises grey values",
+                "Give grey values, or train on binary data.",
+            )
+        found = conform(found, self.schema)
+        return self._part(found, f"{len(found)} rows of {found.source.name}", seed, 3)
+
+    def _read(self, data: str | Path, labels: str | Path | None, missing: bool) -> Dataset:
+        about = self.spec["data"]
+        if labels is not None:
+            return read(data, labels=labels, size=about["resize"] if Path(data).is_dir() else None, missing=missing)
+        return read_beside(data, about["labels_from"], about["resize"], missing)
+
+    def _part(self, found: Dataset, name: str, seed: int, number: int, notes: tuple[str, ...] = ()) -> Part:
+        how = {"mask": found.mask, "device": self.device, "dtype": self.dtype, "stream": number}
+        rows = self.preparation.rows(found.x, self.schema, **how)
+        shift: float | torch.Tensor = self.preparation.log_jacobian(self.schema.size)
+        if self.preparation.binarize == "dynamic":
+            rows = rows.fixed(stream(seed, "binarize", self.device))
+        if found.mask is not None:
+            shift = torch.from_numpy(self.preparation.log_jacobians(found.mask))
+        return Part(rows, found.x, found.labels, name, (*found.notes, *notes), found.mask, shift)
+
+    def chosen(self, data: Source | Part | None = None, seed: int = 0, missing: bool = False) -> Part:
+        """The rows that a verb is about: the run's test rows, or data of the user's; a `Part` is returned as it is."""
+        if isinstance(data, Part):
+            return data
+        return self.part("test", seed) if data is None else self.other(data, seed=seed, missing=missing)
+
+    def overlap(self, part: Part, data: Source | Part | None) -> tuple[str, ...]:
+        """What to say about rows that the model was trained on."""
+        if data is None:
+            return ()
+        try:
+            trained = self.dataset().rows(self.split().train)
+        except JensenError:
+            return ("the training data cannot be read, so rows that were trained on would not be noticed",)
+        seen = int(duplicates(trained.x, part.x, trained.mask, part.mask).sum())
+        return (f"{seen} of these {len(part.x)} rows were trained on: the number flatters the model",) if seen else ()

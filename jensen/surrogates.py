@@ -1,0 +1,315 @@
+r"""Estimators whose gradient is not that of the value: each makes a surrogate, whose value is the objective's.
+
+With :math:`z = z_\phi(\epsilon)`, the gradient of :math:`\log q_\phi(z|x)` has two parts: through z, and the score
+:math:`\partial_\phi \log q_\phi(z|x)` at a fixed z, whose expectation is zero. What is done about the score tells the
+estimators apart:
+
+| estimator                | gradient with respect to the guide                                             |
+|--------------------------|--------------------------------------------------------------------------------|
+| `StickTheLanding`        | through z alone: no noise where q is the posterior                             |
+| `DoublyReparameterized`  | the same for importance weights, where leaving the score out would be a bias   |
+| `Score`                  | the score alone, times what the objective says of each point: no path is needed |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
+from torch.func import functional_call
+
+from .batch import Batch
+from .draw import Draw, closed_rate, place, weigh
+from .errors import CompositionError, NotReparameterizable, UsageError
+from .estimators import GradientEstimator
+from .guides import Guide
+from .model import LatentVariableModel
+from .objectives import Distortion, Elbo, ImportanceWeighted, Objective, Rate, Renyi, TermKind, weighted
+from .parts import part
+
+__all__ = ["DoublyReparameterized", "Score", "StickTheLanding", "frozen_density"]
+
+
+# ---------------------------------------------------------------- densities of frozen guides
+
+
+class _Scorer(nn.Module):
+    """log q(z | x) as a module, so that the guide's parameters can be given to it as constants."""
+
+    def __init__(self, guide: Guide) -> None:
+        super().__init__()
+        self.guide = guide
+
+    def forward(self, batch: Batch, z: Tensor) -> Tensor:
+        return self.guide(batch).log_prob(z)
+
+
+def frozen_density(guide: Guide, q: Distribution, batch: Batch) -> Callable[[Tensor], Tensor]:
+    """z -> log q(z | x) [K, B] with the guide's parameters as constants, so that gradients pass through z alone.
+
+    A diagonal Gaussian is detached; any other guide is run again with its parameters detached, those that it shares
+    with the model among them, and must score points that this second run did not make.
+
+    Raises:
+        CompositionError: when called, if the guide cannot score such points.
+    """
+    if isinstance(q, Independent) and isinstance(q.base_dist, Normal):
+        base = Normal(q.base_dist.loc.detach(), q.base_dist.scale.detach(), validate_args=False)
+        return Independent(base, 1, validate_args=False).log_prob
+    scorer = _Scorer(guide)
+    constants = {name: p.detach() for name, p in scorer.named_parameters()}
+
+    def log_prob(z: Tensor) -> Tensor:
+        try:
+            return functional_call(scorer, constants, (batch, z))
+        except (NotImplementedError, CompositionError) as error:
+            raise CompositionError(
+                f"{guide.phrase} cannot score a point that it did not just make", "Use Pathwise(k)."
+            ) from error
+
+    return log_prob
+
+
+def _log_guide(draw: Draw) -> Tensor:
+    """log q(z | x) [K, B] at frozen parameters."""
+    if draw.frozen is None:
+        raise UsageError("this draw was not made by the estimator that is to differentiate it", "Use its own draw.")
+    return draw.frozen(draw.z)
+
+
+def _reparameterized(
+    k: int, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None
+) -> Draw:
+    """K points with a path, and the frozen density beside them."""
+    q = guide(batch)
+    if torch.is_grad_enabled() and not q.has_rsample:
+        raise NotReparameterizable(f"{type(q).__name__} has no pathwise gradient", "Use Score(k) or Enumerate().")
+    z, noise = place(q, k, generator)
+    draw = weigh(model, q, z, batch, noise=noise, mass=not guide.has_density)
+    return replace(draw, frozen=frozen_density(guide, q, batch))
+
+
+def _needs_a_density(estimator: GradientEstimator, guide: Guide) -> None:
+    if not guide.has_density:
+        raise CompositionError(
+            f"{estimator} differentiates log q(z|x), which {type(guide).__name__} does not have", "Use Pathwise()."
+        )
+
+
+def _needs_points(k: int, least: int, why: str) -> None:
+    if k < least:
+        raise UsageError(f"{why}, not k={k}", f"Give k >= {least}.")
+
+
+def _estimated(objective: Objective, draw: Draw, surrogate: Callable[[Objective, Draw], Tensor]) -> Tensor:
+    """[B] with the objective's value and the gradient of its terms' surrogates."""
+    value = objective(draw)
+    if not (torch.is_grad_enabled() and draw.differentiable):
+        return value
+    parts = [weighted(weight, surrogate(term, draw)) for weight, term in objective.terms]
+    total = sum(parts[1:], parts[0]) if parts else value
+    return value.detach() + (total - total.detach())
+
+
+def _through_points(term: Objective, draw: Draw) -> Tensor:
+    """[B] of a mean over the draw, without the score; what reads no log q is left as it is."""
+    if isinstance(term, Elbo):
+        return draw.mean(draw.log_lik + term.beta * (draw.log_prior.sum(-1) - _log_guide(draw)))
+    if isinstance(term, Rate):
+        return draw.mean(_log_guide(draw) - draw.log_prior.sum(-1))
+    return term(draw)
+
+
+# ---------------------------------------------------------------- the estimators
+
+
+@part
+@dataclass(frozen=True)
+class StickTheLanding(GradientEstimator):
+    r"""Pathwise gradients without the score: the guide's own parameters in log q are constants.
+
+    .. math:: \nabla_\phi\, E_q[\log w] = E\big[\partial_z \log w_{\bar\phi}(z)\ \partial_\phi z_\phi(\epsilon)\big]
+
+    Unbiased for what is linear in log q, and without noise where the guide is the posterior. A `Rate` is therefore
+    differentiated by the points, although its value is the closed form. Importance weights are not linear in log q:
+    leaving the score out of them would be a bias, which `DoublyReparameterized` does not have.
+
+    Source: Roeder, Wu & Duvenaud, "Sticking the landing", 2017.
+
+    Args:
+        k: points per datum.
+    """
+
+    k: int = 1
+
+    def __post_init__(self) -> None:
+        _needs_points(self.k, 1, "a draw needs at least one point per datum")
+
+    def draw(
+        self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
+    ) -> Draw:
+        _needs_a_density(self, guide)
+        return _reparameterized(self.k, model, guide, batch, generator)
+
+    def suits(self, term: Objective) -> bool:
+        return isinstance(term, Elbo | Rate) or not term.needs_density
+
+    @property
+    def remedy(self) -> str:
+        return "Use DoublyReparameterized(k) for ImportanceWeighted, and Pathwise(k) for others."
+
+    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
+        return _estimated(term, draw, _through_points)
+
+
+@part
+@dataclass(frozen=True)
+class DoublyReparameterized(GradientEstimator):
+    r"""Gradients of the importance-weighted bound whose signal-to-noise does not fall with K.
+
+    .. math:: \nabla_\phi = E\Big[\sum_k \tilde w_k^2\ \partial_z \log w_{\bar\phi}(z_k)\ \partial_\phi z_k\Big],
+              \qquad \tilde w_k = w_k / \sum_j w_j
+
+    Model parameters have the usual weights, :math:`\sum_k \tilde w_k \partial_\theta \log w_k`. Terms that are linear
+    in log q are differentiated as by `StickTheLanding`.
+
+    Source: Tucker, Lawson, Gu & Maddison, "Doubly reparameterized gradient estimators", 2019.
+
+    Args:
+        k: points per datum.
+    """
+
+    k: int = 1
+
+    def __post_init__(self) -> None:
+        _needs_points(self.k, 1, "a draw needs at least one point per datum")
+
+    def draw(
+        self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
+    ) -> Draw:
+        _needs_a_density(self, guide)
+        return _reparameterized(self.k, model, guide, batch, generator)
+
+    def suits(self, term: Objective) -> bool:
+        return isinstance(term, ImportanceWeighted | Elbo | Rate) or not term.needs_density
+
+    @property
+    def remedy(self) -> str:
+        return "Use Pathwise(k)."
+
+    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
+        return _estimated(term, draw, _doubly)
+
+
+def _doubly(term: Objective, draw: Draw) -> Tensor:
+    if not isinstance(term, ImportanceWeighted):
+        return _through_points(term, draw)
+    # on a ladder the densities hang on the rungs' points, not on z, which is put together from them
+    joint = draw.log_lik + draw.log_prior.sum(-1) if draw.walk is None else draw.model.log_joint(draw.batch, draw.z)
+    log_w = joint - _log_guide(draw)
+    share = torch.softmax(log_w.detach(), 0)
+    total = (share * log_w).sum(0)
+    if not draw.z.requires_grad:
+        return total
+    (through,) = torch.autograd.grad(total.sum(), draw.z, retain_graph=True)
+    # what passes through z is weighted once by now: a second time here, and parameters of the model are left alone
+    return total + ((share - 1)[..., None] * through * draw.z).sum((0, -1))
+
+
+@part
+@dataclass(frozen=True)
+class Score(GradientEstimator):
+    r"""The score function, with the other points of the same datum as a baseline: for any guide, discrete ones too.
+
+    .. math:: \nabla_\phi\, E_q[f] = E\Big[\frac1K \sum_k \Big(f_k - \frac{1}{K-1} \sum_{j \ne k} f_j\Big)
+              \partial_\phi \log q_\phi(z_k|x)\Big]
+
+    For `ImportanceWeighted` and `Renyi` the baseline of a point is the bound with that point's log-weight replaced by
+    the mean of the others'. Both are unbiased, and for a mean over the draw without noise where the weights are
+    constant.
+
+    Sources: Kool, van Hoof & Welling, "Buy 4 REINFORCE samples, get a baseline for free!", 2019; Mnih & Rezende,
+    "Variational inference for Monte Carlo objectives", 2016.
+
+    Args:
+        k: points per datum, two or more.
+    """
+
+    k: int = 8
+
+    def __post_init__(self) -> None:
+        _needs_points(self.k, 2, "a baseline of the other points needs at least two")
+
+    def draw(
+        self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
+    ) -> Draw:
+        _needs_a_density(self, guide)
+        q = guide(batch)
+        with torch.no_grad():
+            z, _ = place(q, self.k, generator)
+        return weigh(model, q, z, batch)
+
+    def suits(self, term: Objective) -> bool:
+        return term.kind is TermKind.PER_DATUM or isinstance(term, ImportanceWeighted | Renyi)
+
+    @property
+    def remedy(self) -> str:
+        return "A term that couples the batch needs a path to its points: use Pathwise(k)."
+
+    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
+        return _estimated(term, draw, _scored)
+
+
+def _scored(term: Objective, draw: Draw) -> Tensor:
+    log_q = draw.log_guide.sum(-1)
+    if isinstance(term, ImportanceWeighted | Renyi) and term.kind is TermKind.IMPORTANCE_WEIGHTED:
+        log_w = draw.log_weight
+        value = _bound(term, log_w)
+        with torch.no_grad():
+            signal = value - _bound(term, _without_each(log_w).transpose(0, 1))
+        return value + (signal * log_q).sum(0)
+    f = _by_point(term, draw)
+    with torch.no_grad():
+        signal = f - (f.sum(0) - f) / (len(f) - 1)
+    return (f + signal * log_q).mean(0)
+
+
+def _bound(term: ImportanceWeighted | Renyi, log_w: Tensor) -> Tensor:
+    """The bound of equally placed points, [K, ...] -> [...], up to a constant."""
+    rest = 1 - term.alpha if isinstance(term, Renyi) else 1.0
+    return torch.logsumexp(rest * log_w, 0) / rest
+
+
+def _without_each(log_w: Tensor) -> Tensor:
+    """[K, K, B]: in row k the log-weights [K, B] with the k-th replaced by the mean of the others."""
+    k = len(log_w)
+    others = (log_w.sum(0) - log_w) / (k - 1)
+    own = torch.eye(k, dtype=torch.bool, device=log_w.device)[..., None]
+    return torch.where(own, others[:, None], log_w[None])
+
+
+def _by_point(term: Objective, draw: Draw) -> Tensor:
+    """[K, B] whose mean over points is the term. The score that log q itself would add is noise, and is left out."""
+    log_q = draw.log_guide.sum(-1).detach()
+    if isinstance(term, Distortion):
+        return -draw.log_lik
+    if isinstance(term, Elbo):
+        return draw.log_lik + term.beta * (draw.log_prior.sum(-1) - log_q)
+    if isinstance(term, Renyi):  # of order 1, or it would not be a mean
+        return draw.log_lik + draw.log_prior.sum(-1) - log_q
+    if isinstance(term, Rate):
+        exact = None if draw.walk is not None else closed_rate(draw.guide, draw.prior, len(draw.batch))
+        return log_q - draw.log_prior.sum(-1) if exact is None else exact.expand_as(log_q)
+    return torch.stack([term(_only(draw, k)) for k in range(len(draw.z))])
+
+
+def _only(draw: Draw, k: int) -> Draw:
+    """The draw of its k-th point alone."""
+    one = slice(k, k + 1)
+    walk = draw.walk and type(draw.walk)(*(getattr(draw.walk, f.name)[one] for f in fields(draw.walk)))
+    params = draw.likelihood_params
+    params = params[one] if params.dim() == draw.z.dim() and len(params) == len(draw.z) else params
+    return replace(draw, z=draw.z[one], log_lik=draw.log_lik[one], likelihood_params=params, walk=walk)

@@ -1,0 +1,141 @@
+"""`jensen evaluate --method annealed` and `--method sandwich`: settings are taken, told, kept and repeated."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from jensen.evaluate import Annealed
+from jensen.runs import load
+from jensen.verification import verify
+from tests.cli.conftest import TINY, contents
+
+QUICK = ["--temperatures", 6, "--leaps", 2, "--chains", 5]
+CHOSEN = {"temperatures": 6, "leaps": 2, "chains": 5, "start": "guide"}
+
+
+def test_its_settings_are_taken_and_told(jensen, run):
+    answer = jensen("evaluate", "run", "--method", "annealed", *QUICK)
+    assert answer.code == 0
+    assert "annealed from the guide: 6 temperatures, 2 leapfrog steps, 5 chains; acceptance 0." in answer.out
+    assert "chains spread by" in answer.out
+    told = json.loads(jensen("evaluate", "run", "--method", "annealed", *QUICK, "--json").out)
+    assert (told["kind"], told["k"], told["settings"]) == ("stochastic lower bound", 5, CHOSEN)
+    assert told["replay"]["annealing"] == CHOSEN
+    assert 0.3 < told["acceptance"] <= 1
+    assert told["spread"]["q05"] <= told["spread"]["median"] <= told["spread"]["max"]
+    assert told["spread"]["mean"] > 0
+    single = jensen("evaluate", "run", "--method", "annealed", "--temperatures", 2, "--chains", 1)
+    assert "2 temperatures, 10 leapfrog steps, 1 chain; acceptance" in single.out
+    assert "chains spread" not in single.out
+
+
+def test_it_is_repeated_to_the_bit(jensen, run):
+    assert jensen("evaluate", "run", "--method", "annealed", *QUICK, "--start", "prior", "--seed", 2).code == 0
+    answer = jensen("verify", "run", "--tolerance", 0)
+    assert answer.code == 0, answer.out
+    record = json.loads((run / "evaluation.json").read_text())
+    assert record["replay"]["annealing"] == {**CHOSEN, "start": "prior"}
+    record["replay"]["annealing"]["temperatures"] = 7
+    (run / "evaluation.json").write_text(json.dumps(record))
+    answer = jensen("verify", "run")
+    assert answer.code == 6
+    assert "log_px was" in answer.out
+    assert ("settings.temperatures", 6, 7) in {(d.name, d.was, d.now) for d in verify(load(run)).differences}
+
+
+@pytest.mark.parametrize("annealing", [{"temperatures": 0}, {"start": "middle"}, 3])
+def test_damaged_settings_are_refused(annealing, jensen, run, refused):
+    assert jensen("evaluate", "run", "--method", "annealed", *QUICK).code == 0
+    record = json.loads((run / "evaluation.json").read_text())
+    bad = {**CHOSEN, **annealing} if isinstance(annealing, dict) else annealing
+    record["replay"]["annealing"] = bad
+    (run / "evaluation.json").write_text(json.dumps(record))
+    refused(["verify", "run"], 4, "is damaged")
+
+
+def test_the_same_from_python(run):
+    chain = Annealed(temperatures=6, leaps=2, chains=5)
+    found = load(run).evaluate(method="annealed", annealing=chain)
+    again = load(run).evaluate(method="annealed", annealing=chain)
+    assert found.estimate.mean == again.estimate.mean
+    assert found.replay["annealing"] == CHOSEN
+    opened = load(run)
+    opened.keep(found)
+    assert verify(opened, tolerance=0.0).holds
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--method", "annealed", "-k", 7], ("-k 7", "Use --chains 7")),
+        (["--temperatures", 9], ("the method is auto", "Add --method annealed")),
+        (["--method", "importance", "--start", "prior"], ("the method is importance", "Add --method annealed")),
+        (["--method", "annealed", "--leaps", 0], ("leaps = 0 cannot work", "Give at least 1")),
+        (["--method", "annealed", "--budget", 9], ("--budget 9", "Use --temperatures")),
+        (["--method", "annealed", "--rows", 9], ("--rows 9", "Add --method sandwich")),
+        (["--method", "annealed", "--start", "middle"], ("middle", "guide")),
+        (["--method", "sandwich", "-k", 7], ("-k 7", "Use --chains 7")),
+        (["--method", "sandwich", "--budget", 0], ("--budget 0", "Use --temperatures")),
+        (["--method", "sandwich", "--rows", 0], ("0 rows cannot work", "--rows 100")),
+        (["real.npy", "--method", "sandwich"], ("not of real.npy", "Leave out DATA")),
+        (["--method", "magic"], ("no method 'magic'", "Choose from")),
+    ],
+)
+def test_what_would_be_left_aside_is_refused(words, said, data, run, refused):
+    refused(["evaluate", "run", *words], 2, *said)
+
+
+def test_a_sandwich(jensen, run):
+    """Both ends, their gap and what they are about; nothing is kept."""
+    before = contents(run)
+    answer = jensen("evaluate", "run", "--method", "sandwich", "--rows", 12, *QUICK)
+    assert answer.code == 0
+    assert answer.out.startswith("gap ")
+    assert "<= log p(x) <=" in answer.out
+    assert "12 rows simulated from the model" in answer.out
+    assert "this certifies the estimator on the model's own data, not on the test set" in answer.out
+    told = json.loads(jensen("evaluate", "run", "--method", "sandwich", "--rows", 12, *QUICK, "--json").out)
+    assert contents(run) == before
+    assert told["gap"] == pytest.approx(told["upper"] - told["lower"])
+    assert told["gap_stderr"] > 0
+    assert len(told["stderr"]) == 2
+    assert (told["simulated_rows"], told["settings"], told["replay"]["method"]) == (12, CHOSEN, "sandwich")
+    assert "not on the test set" in told["certifies"]
+    assert f"± {told['gap_stderr']:.2g} nats between the bounds" in answer.out
+    assert abs(told["gap"]) < 0.5
+
+
+def test_a_sandwich_is_in_the_units_of_the_data(jensen, data):
+    """Data a thousand times as wide have a density a thousandth as high in each feature, and the same gap."""
+    import numpy as np
+
+    ends = {}
+    for name, width in (("narrow", 1.0), ("wide", 1000.0)):
+        np.save(f"{name}.npy", width * np.load("real.npy"))
+        assert jensen("train", f"{name}.npy", "--out", name, "--standardize", "feature", *TINY).code == 0
+        ends[name] = json.loads(jensen("evaluate", name, "--method", "sandwich", "--rows", 6, *QUICK, "--json").out)
+    less = 4 * np.log(1000.0)
+    assert ends["narrow"]["lower"] - ends["wide"]["lower"] == pytest.approx(less, abs=1e-3)
+    assert ends["narrow"]["upper"] - ends["wide"]["upper"] == pytest.approx(less, abs=1e-3)
+    assert ends["narrow"]["gap"] == pytest.approx(ends["wide"]["gap"], abs=1e-3)
+
+
+def test_an_autoencoder_is_annealed_from_the_prior_on_request(jensen, data, refused):
+    assert jensen("train", "real.npy", "--recipe", "autoencoder", *TINY, "--out", "run").code == 0
+    for method in ("annealed", "sandwich"):
+        refused(["evaluate", "run", "--method", method], 2, "deterministic encoder", "--start prior")
+    told = json.loads(jensen("evaluate", "run", "--method", "annealed", *QUICK, "--start", "prior", "--json").out)
+    exact = json.loads(jensen("evaluate", "run", "--method", "quadrature", "--json").out)
+    assert told["settings"]["start"] == "prior"
+    assert abs(told["log_px"] - exact["log_px"]) < 0.1 + 4 * told["stderr_mc"]
+    pair = json.loads(jensen("evaluate", "run", "--method", "sandwich", *QUICK, "--start", "prior", "--json").out)
+    assert pair["settings"]["start"] == "prior"
+    assert abs(pair["gap"]) < 0.2 + 3 * pair["gap_stderr"]
+
+
+def test_a_finite_latent_is_refused_with_the_remedy(jensen, data, refused):
+    assert jensen("train", "real.npy", "--recipe", "gmm", "--out", "run").code == 0
+    for method in ("annealed", "sandwich"):
+        refused(["evaluate", "run", "--method", method], 2, "discrete latent", "--method exact")

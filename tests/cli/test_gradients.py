@@ -1,0 +1,45 @@
+"""`jensen gradients`: on a user's own run, trained or not."""
+
+from __future__ import annotations
+
+import json
+
+
+def without_times(text: str) -> dict:
+    found = json.loads(text)
+    for measured in found["measured"]:
+        assert measured.pop("seconds") > 0
+    return {k: v for k, v in found.items() if k not in ("recommended", "sentence")}  # these weigh seconds
+
+
+def test_says_what_to_use(run, jensen):
+    answer = jensen("gradients", "run", "--repeats", "32", "-n", "8", "--quiet")
+    assert answer.code == 0, answer.err
+    first, objective, *others, last = answer.out.splitlines()
+    assert first.startswith("Use ")
+    assert objective == "objective: -Distortion - Rate"
+    for name in ("Pathwise(k=1)", "StickTheLanding(k=1)", "Score(k=2)", "Quadrature(n=32)"):
+        assert any(line.startswith(f"{name}: ") for line in others)
+    assert any(line.startswith("not Enumerate(): ") for line in others)
+    assert "raw weights; 8 training rows; 32 repeats; seed 0" in others
+    assert last == "next: jensen doctor run"
+    assert answer.err == ""
+
+
+def test_as_json_and_at_the_start(run, data, jensen):
+    words = ["gradients", "run", "--repeats", "32", "-n", "8", "--json", "--quiet"]
+    end, start = jensen(*words), jensen(*words, "--at", "start")
+    assert (end.code, start.code) == (0, 0), start.err
+    assert without_times(jensen(*words).out) == without_times(end.out)
+    found, first = json.loads(end.out), json.loads(start.out)
+    assert (found["weights"], first["weights"]) == ("raw", "initial")
+    assert found["measured"][0]["guide"]["variance"] != first["measured"][0]["guide"]["variance"]
+    assert {m["estimator"] for m in found["measured"]} >= {"Pathwise(k=1)", "Score(k=2)"}
+
+
+def test_too_few_repeats(run, refused):
+    refused(["gradients", "run", "--repeats", "3"], 2, "at least 32")
+
+
+def test_no_run(refused):
+    refused(["gradients", "nowhere"], 2, "nowhere")

@@ -1,0 +1,161 @@
+"""Where annealing starts: a guide that is right stays as it is; one that is far too sure no longer ruins the bounds."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.distributions import Independent, Normal
+
+from jensen.batch import Batch, Rows
+from jensen.conditionals import Given, Unconditional
+from jensen.evaluate import Annealed, Sandwich, annealed
+from jensen.evaluate.annealed import Steps
+from jensen.evaluate.start import Correction, correction, normal
+from jensen.families import Gaussian, Mixture
+from jensen.guides import Amortized, Shared
+from jensen.guides import Exact as ExactGuide
+from jensen.randomness import drawing_from, stream
+from tests.evaluate.instance import instance
+from tests.identities.models import close, normal_guide, scrambled
+
+N = 4000
+SMALL = {"n": 12, "dim": 24, "latent": 6}
+
+
+def normals(*shape: int, name: str = "normals") -> torch.Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=stream(0, name))
+
+
+def test_a_guide_that_is_right_stays_as_it_is():
+    """z given x is N(mu, 0.3^2): slope 1, offset 0 and nothing extra, each within its error of 1 / sqrt(N)."""
+    mean = 0.95 * normals(N, 3)
+    found = Correction.of(mean + 0.3 * normals(N, 3, name="z"), mean, torch.full((N, 3), 0.09).double())
+    error = 4 * 0.3 / math.sqrt(N)
+    assert float((found.slope - 1).abs().max()) < error / 0.95
+    assert float(found.offset.abs().max()) < error
+    assert float(found.extra.max()) < 4 * 0.09 * math.sqrt(2 / N)
+
+
+def test_a_guide_that_knows_nothing_becomes_the_prior():
+    """Whatever its means are: those of all z, with their variance."""
+    z = 2 + normals(N, 3)
+    found = Correction.of(z, 50 + 10 * normals(N, 3, name="means"), torch.full((N, 3), 1e-6).double())
+    assert float(found.slope.max()) < 0.1 * 4 / math.sqrt(N)
+    close(found.slope * 50 + found.offset, torch.full((3,), 2.0), 0.1)
+    close(found.extra, torch.ones(3), 0.1)
+
+
+def test_a_mean_that_does_not_move_tells_nothing():
+    """An unused feature: the regression on a constant is not noise over nothing."""
+    z = normals(N, 2)
+    found = Correction.of(z, torch.full((N, 2), 0.1).double(), torch.ones(N, 2).double())
+    start = found(Normal(torch.full((2,), 0.1).double(), torch.ones(2).double()))
+    close(start.loc, z.mean(0), 1e-9)
+    assert float((start.variance - 1).abs().max()) < 0.1
+    assert torch.isfinite(found.slope).all()
+
+
+def test_biased_means_are_moved_back():
+    """In the pPCA instance the guide's means are a known multiple of the posterior's deviation too high."""
+    given = instance(n=8, dim=24, latent=6, off=2.0)
+    found = correction(given.model, given.guide, given.rows)
+    assert found is not None
+    q, truth = normal(given.guide(Batch(given.rows.stored))), ExactGuide(given.model)(Batch(given.rows.stored))
+    before = (q.loc - truth.mean) / truth.variance.sqrt()
+    after = (found(q).loc - truth.mean) / truth.variance.sqrt()
+    assert float(before.mean()) > 0.5
+    assert float(after.mean().abs()) < 0.1
+    close(found(q).scale.mean(0), truth.variance.sqrt().mean(0), 0.1)
+
+
+def test_other_guides_start_as_they_are():
+    given = instance(**SMALL)
+    with drawing_from(stream(0, "mixture")):
+        mixture = Amortized(Given(torch.nn.Linear(24, 2 * 13), Mixture(Gaussian(6), 2))).double()
+    assert correction(given.model, mixture, given.rows) is None
+    assert correction(given.model, ExactGuide(given.model), given.rows) is None
+    one = Shared(scrambled(Unconditional(Gaussian(6), learn=True), "shared"))
+    assert correction(given.model, one, given.rows) is not None
+
+
+def test_pairs_that_the_guide_cannot_read_are_left_out():
+    given = instance(**SMALL)
+    whole = given.guide.forward
+
+    def some(batch: Batch, every: int):
+        q = normal(whole(batch))
+        loc = q.loc.clone()
+        loc[::every] = math.nan
+        return Independent(Normal(loc, q.scale, validate_args=False), 1, validate_args=False)
+
+    plain = correction(given.model, given.guide, given.rows)
+    given.guide.forward = lambda batch: some(batch, 10)
+    found = correction(given.model, given.guide, given.rows)
+    close(found.slope, plain.slope, 0.1)
+    given.guide.forward = lambda batch: some(batch, 1)
+    assert correction(given.model, given.guide, given.rows) is None
+
+
+def test_it_depends_on_the_seed_alone():
+    given = instance(**SMALL)
+    a, b, c = (
+        correction(given.model, given.guide, rows, s) for rows, s in ((given.rows, 0), (few(given), 0), (few(given), 1))
+    )
+    assert torch.equal(a.slope, b.slope)
+    assert torch.equal(a.extra, b.extra)
+    assert not torch.equal(b.slope, c.slope)
+
+
+def few(given) -> Rows:
+    return given.rows.subset(torch.arange(2))
+
+
+def mean_ratio(log_ratio: torch.Tensor) -> tuple[float, float]:
+    w = log_ratio.double().exp()
+    return float(w.mean()), float(w.mean(1).std() / math.sqrt(len(w)))
+
+
+def test_weights_from_the_corrected_start_are_unbiased_both_ways():
+    """Forwards for p(x), backwards for 1 / p(x), with the correction of a guide that is ten times too sure."""
+    given = instance(n=24, dim=24, latent=6, wide=0.1, off=2.0)
+    chain, noise = Annealed(temperatures=6, leaps=3, chains=400), stream(0, "both ways")
+    steps = Steps((0.4,) * 6, (1.0,) * 6, correction(given.model, given.guide, given.rows))
+    batch = Batch(given.rows.stored)
+    log_w, _ = chain.weights(given.model, given.guide, batch, steps, noise)
+    mean, error = mean_ratio(log_w - given.truth)
+    assert abs(mean - 1) < 4 * error
+    assert error < 0.05
+    many = Batch(given.rows.stored.repeat(400, 1))
+    with drawing_from(noise):
+        z = ExactGuide(given.model)(many).sample()
+    one = Annealed(temperatures=6, leaps=3, chains=1)
+    back = one.reverse_weights(given.model, given.guide, many, z, steps, noise).reshape(400, -1)
+    mean, error = mean_ratio(given.truth - back)
+    assert abs(mean - 1) < 4 * error
+    assert error < 0.05
+
+
+@pytest.mark.parametrize("wide", [0.1, 0.001])
+def test_a_guide_that_is_far_too_sure(wide, monkeypatch):
+    """Its bounds are those of a good guide; without the correction they are apart by hundreds of nats and more."""
+    given = instance(n=8, dim=24, latent=6, wide=wide, off=3.0)
+    chain = Annealed(temperatures=20, leaps=4)
+    found, pair = chain(given.model, given.guide, given.rows), Sandwich(chain, 12)(given.model, given.guide)
+    assert abs(found.mean - given.mean) < 0.05 + 4 * found.stderr_mc
+    assert abs(pair.gap) < 0.1 + 3 * pair.gap_stderr
+    assert float(pair.open.max()) < 1.5
+    assert 0.6 < found.acceptance < 0.95
+    monkeypatch.setattr(annealed, "correction", lambda *_: None)
+    found, pair = chain(given.model, given.guide, given.rows), Sandwich(chain, 12)(given.model, given.guide)
+    assert found.mean < given.mean - 2
+    assert pair.gap > (5 if wide == 0.1 else 1000)
+
+
+def test_a_guide_far_from_every_posterior():
+    """One and the same narrow peak for all data, ten deviations of the prior away: the start is the prior's."""
+    given = instance(**SMALL)
+    away = normal_guide(torch.full((6,), 10.0).double(), torch.full((6,), 1e-3).double())
+    found = Annealed(temperatures=40, leaps=4)(given.model, away, given.rows)
+    assert abs(found.mean - given.mean) < 0.1 + 4 * found.stderr_mc
