@@ -7,9 +7,10 @@ import math
 import torch
 from torch.distributions import Independent, MultivariateNormal, Normal
 
+from jensen.conditionals import Unconditional
 from jensen.draw import closed_rate, place, weigh
 from jensen.estimators import Pathwise
-from jensen.families import Categorical, Gaussian
+from jensen.families import Categorical, Gaussian, Mixture
 from jensen.randomness import stream
 from tests.identities.models import amortized, close, linear_model, mixture_model, normal_guide, simulated
 
@@ -57,5 +58,7 @@ def test_rates_in_closed_form_where_torch_knows_them():
     batch = simulated(model, 3)
     assert closed_rate(amortized(5, Gaussian(2))(batch), model.prior(), 3).shape == (3,)
     assert closed_rate(amortized(5, Categorical(3))(batch), finite.prior(), 3).shape == (3,)
+    assert closed_rate(model.posterior(batch), model.prior(), 3).shape == (3,)
+    mixed = Unconditional(Mixture(Gaussian(2), 2)).double()
     for _ in range(2):  # also when the pair is remembered
-        assert closed_rate(model.posterior(batch), model.prior(), 3) is None
+        assert closed_rate(model.posterior(batch), mixed(), 3) is None

@@ -77,4 +77,5 @@ def _advice(found: dict[str, Any]) -> list[str]:
     if found["kind"] == "real" and found["constant_columns"]:
         words.append("constant columns under a learned scale need --floor 0.01, or drop them")
     net = " --net conv" if len(found["shape"]) == 3 and min(found["shape"][:2]) >= 16 else ""
-    return [*words, f"next: jensen train {found['name']} --recipe vae{net}"]
+    recipe = "miwae" if found["missing"] else "vae"
+    return [*words, f"next: jensen train {found['name']} --recipe {recipe}{net}"]

@@ -98,9 +98,9 @@ def parse_value(name: str, text: str, hint: Any) -> Any:
             raise UsageError(f"{name} {text} is not a choice", f"Choose from {', '.join(map(str, arguments))}.")
         return text
     if hint is bool:
-        if text not in ("true", "false"):
+        if text.lower() not in ("true", "false"):
             raise UsageError(f"{name} {text} is neither true nor false", f"Give {name} true.")
-        return text == "true"
+        return text.lower() == "true"
     if hint not in _WORDS:
         return text
     words, example = _WORDS[hint]
@@ -140,6 +140,8 @@ def _default(parameter: inspect.Parameter) -> str:
     value = parameter.default
     if value is None:
         return "(a tenth of the epochs)" if parameter.name == "warmup" else "(none)"
+    if isinstance(value, bool):
+        return str(value).lower()
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

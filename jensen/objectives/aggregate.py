@@ -167,10 +167,24 @@ class DIP(Objective):
         far = mean - mean.mean(0)
         c = far.T @ far / len(mean)
         if self.of == "points":
-            c = c + torch.diag_embed(draw.guide.variance.mean(0))
+            c = c + torch.diag_embed(_variance(draw.guide).mean(0))
         variances = c.diagonal()
         penalty = self.off * (c.square().sum() - variances.square().sum())
         return (penalty + self.diagonal * (variances - 1).square().sum()).expand(len(mean))
 
     def __str__(self) -> str:
         return f"DIP(of={self.of}, off={self.off:g}, diagonal={self.diagonal:g})"
+
+
+def _variance(guide: Distribution) -> Tensor:
+    """Of each feature [B, Z].
+
+    Raises:
+        CompositionError: it has no closed form.
+    """
+    try:
+        return guide.variance
+    except NotImplementedError:
+        raise CompositionError(
+            f"the variance of a {type(guide).__name__} has no closed form", 'Use DIP(of="means").'
+        ) from None

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from torch import nn
 
+from ..errors import UsageError
 from ..ladder import FromLadder, Ladder, LadderGuide, LadderPrior, Rung
 from ..model import LatentVariableModel
 from ..nets import MLP, Chain, Planes
@@ -44,6 +45,8 @@ def ladder(
 @recipe("very-deep", "Child 2021")
 def very_deep(setting: Setting, nets: Nets, *, depth: int = 2, planes: int = 4, warmup: int | None = None) -> Made:
     """A ladder of convolutions: `depth` rungs at each size from one pixel to half the image, `planes` latents each."""
+    if not setting.schema.is_image:
+        raise UsageError("very-deep needs images, and these data are a table", "Use --recipe ladder.")
     (height, width, channels), c, act = image_shape(setting), nets.width, nets.activation
     size, levels = (height, width), [s for s in _sizes(height, width) for _ in range(depth)]
     rungs = [_rung(here, after, c, planes, act) for here, after in pairwise([*levels, levels[-1]])]

@@ -65,7 +65,7 @@ def image_shape(setting: Setting) -> tuple[int, int, int]:
         UsageError: the data are a table.
     """
     if not setting.schema.is_image:
-        raise UsageError("convolutions need images, and these data are a table", "Use --net mlp.")
+        raise UsageError("--net conv needs images, and these data are a table", "Use --net mlp.")
     height, width, channels = setting.schema.shape
     return height, width, channels
 

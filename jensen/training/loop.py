@@ -151,7 +151,8 @@ class Trainer:
         """The bound [B] that this objective climbs, in its proper scale; None without a density."""
         if not guide.has_density:
             return None
-        if any(term.kind is TermKind.IMPORTANCE_WEIGHTED for _, term in objective.terms):
+        # under the posterior every point tells the evidence: a closed-form rate beside a sampled distortion would not
+        if guide.is_exact or any(term.kind is TermKind.IMPORTANCE_WEIGHTED for _, term in objective.terms):
             return draw.log_evidence
         return -draw.distortion - draw.rate
 
@@ -264,7 +265,7 @@ class _Fit:
         tally: Tally | None,
     ) -> None:
         """One optimiser step. The closure serves optimisers that look more than once (LBFGS); the first is tallied."""
-        pending = [tally]
+        pending, exact = [tally], self.guide.is_exact
         # a line search compares looks at one and the same noise
         state = noise.get_state() if isinstance(optimizer, torch.optim.LBFGS) else None
 
@@ -281,7 +282,7 @@ class _Fit:
             first = pending.pop() if pending else None
             if first is not None:
                 with torch.no_grad():
-                    first.add(value, self.trainer.bound_of(self.guide, player.objective, draw), draw)
+                    first.add(value, self.trainer.bound_of(self.guide, player.objective, draw), draw, exact)
             return loss
 
         optimizer.step(closure)  # pyright: ignore[reportCallIssue, reportArgumentType]
@@ -290,7 +291,8 @@ class _Fit:
     def _measure(self, batch: Batch, noise: torch.Generator, tally: Tally) -> None:
         player = self.lead
         draw = player.estimator.draw(self.model, self.guide, batch, noise)
-        tally.add(player.objective(draw), self.trainer.bound_of(self.guide, player.objective, draw), draw)
+        bound = self.trainer.bound_of(self.guide, player.objective, draw)
+        tally.add(player.objective(draw), bound, draw, self.guide.is_exact)
 
     def _measures(self, tally: Tally, shift: float | None = None) -> Measures:
         shift = self.trainer.log_jacobian if shift is None else shift

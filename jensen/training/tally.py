@@ -22,9 +22,13 @@ class Tally:
     sums: Tensor = field(default_factory=lambda: torch.zeros(4, dtype=torch.float64))
     waiting: list[tuple[Tensor, ...]] = field(default_factory=list)
 
-    def add(self, value: Tensor, bound: Tensor | None, draw: Draw) -> None:
+    def add(self, value: Tensor, bound: Tensor | None, draw: Draw, exact: bool = False) -> None:
+        """One batch; under an exact posterior the rate is what adds up to the evidence."""
         distortion = draw.distortion
-        parts = (value, distortion, distortion, distortion) if bound is None else (value, bound, draw.rate, distortion)
+        if bound is None:
+            parts = (value, distortion, distortion, distortion)
+        else:
+            parts = (value, bound, -bound - distortion if exact else draw.rate, distortion)
         self.waiting.append(tuple(p.detach() for p in parts))
         self.n += len(value)
         self.has_rate = bound is not None

@@ -258,7 +258,7 @@ def test_help_lists_the_options_of_every_recipe(jensen):
     assert recipe_help() in told
     for recipe in RECIPES.values():
         section = told[told.index(f"--recipe {recipe.name}:") :].split("\n\n")[0]
-        assert {o for o in recipe.options if f"--{o}" not in section} == set()
+        assert {o for o in recipe.options if f"--{o.replace('_', '-')}" not in section} == set()
 
 
 @pytest.mark.parametrize("name", RECIPES)

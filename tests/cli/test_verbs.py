@@ -31,7 +31,7 @@ def picture(path):
 def test_evaluation_lines(run, jensen):
     answer = jensen("evaluate", "run", "-k", "50")
     number, about, errors, elbo, following = answer.out.splitlines()
-    pattern = r"log p\(x\) >= -[\d.]+ ± [\d.]+ nats per datum \(stochastic lower bound, K = 50\)"
+    pattern = r"log p\(x\) >= -[\d.]+ ± [\d.]+ nats per datum \(stochastic lower bound, K = 50; ± over data\)"
     assert re.fullmatch(pattern, number)
     assert about.startswith("6 test rows of ")
     assert "standardised per feature; raw weights; seed 0" in about

@@ -27,6 +27,7 @@ from jensen.families import (
 )
 from jensen.flows import AffineCoupling, Autoregressive, Flow, Planar, SplineCoupling, Stack
 from jensen.guides import Amortized, Deterministic, Exact, Flowing, Guide, Masked, Shared
+from jensen.ladder import FromLadder, Ladder, LadderGuide, LadderPrior, Rung
 from jensen.model import LatentVariableModel
 from jensen.nets import MLP, Chain, ConvDecoder, ConvEncoder, Net, Planes, ResidualMLP, Standardize
 from jensen.objectives import (
@@ -150,10 +151,19 @@ with drawing_from(stream(0, "members")):
         "no latent": LatentVariableModel(Unconditional(Gaussian(0)), Unconditional(Gaussian(3), learn=True)),
     }
 
+    LADDER = Ladder(3, [Rung(1, MLP(3, 2, (4,)), MLP(4, 3, (4,))) for _ in range(2)])
+    ALL_CONDITIONALS += [LadderPrior(LADDER), FromLadder(LADDER, MLP(3, 3, (4,)), Bernoulli(3))]
+    MODELS["ladder"] = LatentVariableModel(LadderPrior(LADDER), FromLadder(LADDER, MLP(3, 3, (4,)), Bernoulli(3)))
+    MODELS["ladder, apart"] = LatentVariableModel(LadderPrior(LADDER), Given(MLP(2, 3, (4,)), Bernoulli(3)))
+
     # each with the names of the models that it can serve
     ALL_GUIDES: list[tuple[Guide, list[str]]] = [
         (Amortized(Given(MLP(3, 4, (4,)), Gaussian(2))), ["linear", "network", "mixture prior"]),
         (Amortized(Given(MLP(3, 4, (4,)), Categorical(4))), ["finite"]),
+        (
+            LadderGuide(LADDER, [MLP(3, 2, (4,)), MLP(2, 2, (4,))], [MLP(5, 2, (4,)) for _ in range(2)]),
+            ["ladder", "ladder, apart", "network"],
+        ),
         (Masked(Given(MLP(6, 4, (4,)), Gaussian(2))), ["linear", "network"]),
         (Shared(Unconditional(Gaussian(2), learn=True)), ["linear", "network", "mixture prior"]),
         (Shared(Unconditional(Categorical(4), learn=True)), ["finite"]),

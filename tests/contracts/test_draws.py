@@ -14,6 +14,7 @@ from jensen.batch import Batch
 from jensen.draw import Draw, weigh
 from jensen.errors import CompositionError, JensenError
 from jensen.estimators import Enumerate, Pathwise, Quadrature
+from jensen.ladder import LadderGuide
 from jensen.objectives import MMD, Of
 from jensen.parts import build, spec_of
 from jensen.randomness import stream
@@ -52,7 +53,7 @@ def test_enough_combinations_fit():
     assert fitting.count("Stratified") == mixtures == 3
     assert fitting.count("Pathwise") == 2 * len(PAIRS)
     assert fitting.count("Enumerate") == 3
-    assert fitting.count("Quadrature") == 12
+    assert fitting.count("Quadrature") == 14
 
 
 @EVERY
@@ -62,12 +63,13 @@ def test_a_draw_holds_together(estimator, name, guide):
     k, b, z = draw.z.shape
     assert (b, z) == (5, model.latent)
     assert draw.log_lik.shape == draw.log_measure.shape == draw.log_offset.shape == (k, b)
-    assert draw.log_prior.shape == draw.log_guide.shape == (k, b, 1)
+    groups = 2 if "ladder" in name and isinstance(guide, LadderGuide) else 1
+    assert draw.log_prior.shape == draw.log_guide.shape == (k, b, groups)
     torch.testing.assert_close(draw.log_measure.exp().sum(0), torch.ones(5).double())
     log_q = draw.guide.log_prob(draw.z)
     expected = draw.likelihood.log_prob(X) + draw.prior.log_prob(draw.z) - log_q
     torch.testing.assert_close(draw.log_weight, expected.expand(k, b), rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(draw.log_lik + draw.log_prior[..., 0], model.log_joint(Batch(X), draw.z))
+    torch.testing.assert_close(draw.log_lik + draw.log_prior.sum(-1), model.log_joint(Batch(X), draw.z))
     torch.testing.assert_close(draw.mean(torch.ones(k, b).double()), torch.ones(5).double())
     evidence = torch.logsumexp(draw.log_measure + draw.log_weight, 0)
     torch.testing.assert_close(draw.log_evidence, evidence, rtol=1e-9, atol=1e-9)

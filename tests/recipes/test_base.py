@@ -11,6 +11,7 @@ from jensen.data import Schema
 from jensen.errors import DataError, UsageError
 from jensen.families import Bernoulli, DiscretizedLogistic, Gaussian
 from jensen.guides import Amortized, Deterministic, Exact
+from jensen.ladder import LadderGuide
 from jensen.nets import MLP
 from jensen.randomness import drawing_from, stream
 from jensen.recipes import RECIPES, Setting, find, option_names
@@ -34,25 +35,31 @@ def setting(kind: str, shape=(D,), **more) -> Setting:
     return Setting(schema, mean, scale, Rows(x, lambda x, g: x.float()), 10, Optimizer(), **more)
 
 
+GUIDES = {
+    "autoencoder": Deterministic,
+    "factor-analysis": Exact,
+    "gaussian": Exact,
+    "gmm": Exact,
+    "ladder": LadderGuide,
+    "ppca": Exact,
+    "very-deep": LadderGuide,
+}
 KINDS = {"gaussian": "real", "ppca": "real", "factor-analysis": "real", "gmm": "real"}
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_makes_parts_that_go_together(name):
     kind = KINDS.get(name, "binary")
-    sizes = {"latent": 2, "components": 2, "hidden": (5,)}
+    sizes = {"latent": 2, "components": 2, "hidden": (5,), "groups": (1, 2), "state": 3, "width": 3}
     options = {k: v for k, v in sizes.items() if k in RECIPES[name].options}
     with drawing_from(stream(0, "init")):
-        made = RECIPES[name](setting(kind), **options)
+        made = RECIPES[name](setting(kind, (2, 2, 1) if name == "very-deep" else (D,)), **options)
     check_players(made.model, made.guide, made.players)
     trained = {id(p) for player in made.players for p in player.trained}
     everything = {id(p) for m in (made.model, made.guide) for p in m.parameters() if p.requires_grad}
     assert trained == everything
     assert made.model.likelihood.family.dim == D
-    expected = {"autoencoder": Deterministic, "vae": Amortized, "beta-vae": Amortized, "iwae": Amortized}.get(
-        name, Exact
-    )
-    assert isinstance(made.guide, expected)
+    assert type(made.guide) is GUIDES.get(name, Amortized)
     assert RECIPES[name].summary.endswith(".")
     assert any(c.isdigit() for c in RECIPES[name].paper)
 
