@@ -20,7 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS: list[set[str]] = [
-    {"errors", "shapes", "parts", "precision", "randomness", "version"},
+    {"errors", "shapes", "parts", "memory", "precision", "randomness", "version"},
     {"batch", "nets", "distributions"},
     {"families", "conditionals", "flows"},
     {"model", "posteriors", "guides", "priors", "ladder"},

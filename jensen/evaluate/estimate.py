@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..batch import Rows
 from ..guides import Guide
+from ..memory import keep_freed_memory
 from ..model import LatentVariableModel
 from ..precision import matmul_precision, resolve_precision
 from .psis import reliable_below
@@ -23,7 +24,6 @@ __all__ = ["Estimate", "Evaluator", "Kind", "Watch", "exact_products", "format_n
 
 CHAINS = 0.3  # the effective share of chains at which the jackknife still covers
 Watch = Callable[[float], None]  # told the fraction that is done
-KEPT = 30 << 20  # bytes; from 32 MiB on, glibc does not learn
 
 
 class Kind(StrEnum):
@@ -203,12 +203,8 @@ def exact_products(device: torch.device) -> AbstractContextManager[None]:
 
     A number about the evidence must not depend on what a user's process allows its products to be (bfloat16, or 10 bits
     of mantissa on a GPU), nor on the evaluator. "auto" takes the faster library only where it costs no accuracy.
-
-    Evaluators stream, and the C library hands each piece's memory back to the system to fetch it anew, which takes a
-    third of the time. Having freed one large block it keeps blocks of up to that size (glibc's own rule, see
-    mallopt(3); elsewhere this does nothing). The block is never touched, so it takes no memory.
     """
-    torch.empty(KEPT, dtype=torch.uint8)
+    keep_freed_memory()
     return matmul_precision(resolve_precision("auto", device))
 
 

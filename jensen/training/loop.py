@@ -14,6 +14,7 @@ from ..batch import Batch, Rows
 from ..draw import Draw
 from ..errors import CompositionError, DataError, NumericalError, UsageError
 from ..guides import Guide
+from ..memory import keep_freed_memory
 from ..model import LatentVariableModel
 from ..objectives import Objective, TermKind, likelihood_weight, rate_weight
 from ..precision import ResolvedPrecision, matmul_precision, resolve_precision
@@ -126,6 +127,7 @@ class Trainer:
             raise DataError("there are no rows to train on", "Give at least one.")
         if budget.patience is not None and not valid:
             raise UsageError("--patience needs validation rows", "Give --split a middle part, such as 0.8,0.1,0.1.")
+        keep_freed_memory()
         with matmul_precision(self.precision):
             return _Fit(self, model, guide, list(players), data, budget, valid).run()
 
