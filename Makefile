@@ -18,11 +18,14 @@ demo: $(INSTALLED)  ## train, evaluate and report on the digits that come with s
 	$(BIN)/jensen report $(RUN)
 	@echo "The report: $(CURDIR)/$(RUN)/report.html"
 
+# One process per core, each with one thread: they do not wait for one another.
+PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
+
 test: $(INSTALLED_DEV)  ## the tests, without the slow ones
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 test-all: $(INSTALLED_DEV)  ## all tests
-	$(BIN)/python -m pytest -q -m ""
+	$(PYTEST) -m ""
 
 lint: $(INSTALLED_DEV)  ## style, layout and types
 	$(BIN)/ruff check .

@@ -127,15 +127,21 @@ class LadderDistribution(Distribution):
     def walk(self, z: Tensor | None = None, shape: Sequence[int] = (), *, noise: float = 1.0) -> Walk:
         """Down the ladder: along a given z [..., Z], or sampling a new one of this shape [*, ..., Z] (at the groups'
         means, one after the other, with noise 0)."""
-        lead = z.shape[:-1] if z is not None else torch.Size((*shape, *self._batch_shape))
-        given = None if z is None else z.split(self.ladder.sizes, -1)
+        if z is None:
+            lead, given = torch.Size((*shape, *self._batch_shape)), None
+        else:
+            lead = torch.broadcast_shapes(z.shape[:-1], self._batch_shape)
+            given = z.expand(*lead, -1).split(self.ladder.sizes, -1)
         h = self.ladder.start.expand(*lead, -1)
         found: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         for g, rung in enumerate(self.ladder.way):
             prior = applied(rung.prior, h)
             params = prior if self.added is None else prior + self.added.says(g, h, self.features)
             loc, scale = rung.family.loc_scale(params)
-            here = given[g] if given is not None else loc + noise * scale * torch.randn_like(loc)
+            if given is not None:
+                here = given[g]
+            else:
+                here = loc + noise * scale * torch.randn_like(loc) if noise else loc
             log_prob = rung.family.log_prob(params, here)
             if self.added is None:
                 log_prior, rate = log_prob, torch.zeros_like(log_prob)
@@ -228,6 +234,10 @@ class FromLadder(Conditional):
 
     def __init__(self, ladder: Ladder, net: nn.Module, family: Family) -> None:
         super().__init__()
+        if family.profiled:
+            raise CompositionError(
+                f"{family.phrase} keeps a scale that only Given can follow", "Use another likelihood on a ladder."
+            )
         self.ladder, self.net, self.family = ladder, net, family
         self.free = nn.Parameter(torch.zeros(family.shared)) if family.shared else None
 

@@ -20,22 +20,21 @@ __all__ = [
     "resolve_precision",
 ]
 
-MatmulPrecision = Literal["auto", "float32", "fast"]
-ResolvedPrecision = Literal["float32", "fast", "bfloat16"]
+MatmulPrecision = Literal["auto", "fast", "float32", "medium", "bfloat16"]
+ResolvedPrecision = Literal["float32", "medium", "bfloat16"]
 
 _LAYERS_IN_BFLOAT16: ContextVar[bool] = ContextVar("whether networks run in bfloat16", default=False)
 
 
 @contextmanager
 def matmul_precision(mode: ResolvedPrecision) -> Iterator[None]:
-    """Within the scope, float32 products are exact to float32 ("float32"), as fast as the machine has them ("fast"), or
-    exact but for the layers of networks, which run in bfloat16 ("bfloat16").
+    """Within the scope, float32 products are exact to float32 ("float32"), what torch calls "medium", or exact but for
+    the layers of networks, which run in bfloat16 ("bfloat16").
 
-    "fast" is torch's "medium": on some machines the same accuracy by another library, on others bfloat16 products
-    summed in float32.
+    "medium" is on some machines the same accuracy by another library, on others bfloat16 products summed in float32.
     """
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium" if mode == "fast" else "highest")
+    torch.set_float32_matmul_precision("medium" if mode == "medium" else "highest")
     token = _LAYERS_IN_BFLOAT16.set(mode == "bfloat16")
     try:
         yield
@@ -55,25 +54,26 @@ def applied(net: nn.Module, x: Tensor | None) -> Tensor:
 
 @functools.cache
 def fast_products_are_accurate(device: str = "cpu") -> bool:
-    """Whether "fast" products have float32 accuracy on this machine: errors at most four times those of "float32"."""
+    """Whether "medium" products have float32 accuracy on this machine: errors at most four times those of "float32"."""
     generator = torch.Generator().manual_seed(0)
     a, b = torch.randn(256, 512, generator=generator), torch.randn(512, 256, generator=generator)
     exact = a.double() @ b.double()
     error = {}
-    for mode in ("float32", "fast"):
+    for mode in ("float32", "medium"):
         with matmul_precision(mode):
             error[mode] = float(((a.to(device) @ b.to(device)).cpu().double() - exact).abs().max())
-    return error["fast"] <= 4 * error["float32"]
+    return error["medium"] <= 4 * error["float32"]
 
 
 def resolve_precision(mode: MatmulPrecision, device: torch.device | str) -> ResolvedPrecision:
-    """What a choice means here: "auto" is "fast" where that costs no accuracy, else "float32"; "fast" is "bfloat16" on
-    processors with instructions for it, which torch's own "medium" does not always use.
+    """What a choice means here: "auto" is "medium" where that costs no accuracy, else "float32"; "fast" is "bfloat16"
+    on processors with instructions for it, which torch's own "medium" does not always use, else "medium". The others
+    are what they say.
     """
     if mode == "auto":
-        return "fast" if fast_products_are_accurate(str(device)) else "float32"
-    if mode == "fast" and torch.device(device).type == "cpu" and _multiplies_bfloat16():
-        return "bfloat16"
+        return "medium" if fast_products_are_accurate(str(device)) else "float32"
+    if mode == "fast":
+        return "bfloat16" if torch.device(device).type == "cpu" and _multiplies_bfloat16() else "medium"
     return mode
 
 

@@ -62,7 +62,7 @@ class TrainingOptions:
     average: float | None = None
     patience: int | None = None
     keep: Literal["auto", "best", "last"] = "auto"
-    precision: Literal["auto", "float32", "fast"] = "auto"
+    precision: Literal["auto", "fast", "float32", "medium", "bfloat16"] = "auto"
     init_from: str | Path | None = None
     checkpoints: int = 8
     tensorboard: bool = False
@@ -163,7 +163,7 @@ class _Job:
         self.reading, self.training = reading, training
         self.device = resolve_device(reading.device)
         # exact models are cheap and proven to many digits; deep ones train in single precision
-        double = recipe.density and self.device.type in ("cpu", "cuda")
+        double = recipe.density and not recipe.has_nets and self.device.type in ("cpu", "cuda")
         self.dtype = torch.float64 if double else torch.float32
         self.optimizer = Optimizer(training.optimizer, training.lr)
         self.budget = Budget(training.epochs or recipe.epochs or 1, training.batch, training.patience)

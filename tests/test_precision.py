@@ -9,7 +9,7 @@ from jensen import precision
 from jensen.precision import applied, fast_products_are_accurate, matmul_precision, resolve_precision
 
 
-@pytest.mark.parametrize(("mode", "within"), [("float32", "highest"), ("fast", "medium"), ("bfloat16", "highest")])
+@pytest.mark.parametrize(("mode", "within"), [("float32", "highest"), ("medium", "medium"), ("bfloat16", "highest")])
 @pytest.mark.parametrize("before", ["highest", "high"])
 def test_the_switch_holds_within_the_scope_only(mode, within, before):
     old = torch.get_float32_matmul_precision()
@@ -26,17 +26,18 @@ def test_the_switch_holds_within_the_scope_only(mode, within, before):
 
 
 def test_auto_is_fast_only_where_that_is_accurate(monkeypatch):
-    for accurate, mode in ((True, "fast"), (False, "float32")):
+    for accurate, mode in ((True, "medium"), (False, "float32")):
         monkeypatch.setattr(precision, "fast_products_are_accurate", lambda device, yes=accurate: yes)
         assert resolve_precision("auto", "cpu") == mode
-    assert resolve_precision("float32", "cpu") == "float32"
+    for named in ("float32", "medium", "bfloat16"):
+        assert resolve_precision(named, "cpu") == named
 
 
 def test_fast_is_bfloat16_where_the_processor_has_instructions_for_it(monkeypatch):
-    for has, mode in ((True, "bfloat16"), (False, "fast")):
+    for has, mode in ((True, "bfloat16"), (False, "medium")):
         monkeypatch.setattr(precision, "_multiplies_bfloat16", lambda yes=has: yes)
         assert resolve_precision("fast", "cpu") == mode
-        assert resolve_precision("fast", "meta") == "fast"  # another device
+        assert resolve_precision("fast", "meta") == "medium"  # another device
 
 
 def test_bfloat16_is_for_the_layers_of_networks_alone():
@@ -72,7 +73,7 @@ def test_the_check_tells_true():
     said = fast_products_are_accurate("cpu")
     assert torch.equal(torch.get_rng_state(), state)
     a = torch.randn(300, 300, generator=torch.Generator().manual_seed(1))
-    with matmul_precision("fast"):
+    with matmul_precision("medium"):
         error = float((a @ a - (a.double() @ a.double())).abs().max())
     assert said == (error < 1e-3)
 

@@ -65,7 +65,7 @@ class Settings:
         None
     )
     precision: Annotated[
-        Literal["auto", "float32", "fast"] | None,
+        Literal["auto", "fast", "float32", "medium", "bfloat16"] | None,
         _training("of products; fast: bfloat16 where known [auto: fast where accurate]"),
     ] = None
     init_from: Annotated[str | None, _training("a run whose weights to start from")] = None

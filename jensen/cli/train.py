@@ -77,8 +77,9 @@ def _replayed(spec: str, data: str | None) -> dict[str, Any]:
         # of runs that were written before there was a seed of the split, it is the one that split them
         command |= {"labels": where["labels_from"], "split_seed": recorded["split"]["seed"]}
         command |= {k: choices[k] for k in ("device", "epochs", "keep")}
-        # "fast" names a choice and one thing that it may come to: what was asked for comes to the same again
-        command |= {"precision": "float32"} if choices["precision"] == "float32" else {}
+        command |= {"precision": {"fast": "medium"}.get(choices["precision"], choices["precision"])}  # its old name
+        if tested is not None and "test_labels" in command:
+            command |= {"test_labels": tested.get("own_labels", command["test_labels"])}
         readable, digest = where["readable"], where["sha256"]
     except (KeyError, TypeError, AttributeError) as error:
         raise CorruptRunError(
@@ -131,7 +132,8 @@ def _kind(run: Run, bound: float | None) -> str:
         return "no bound"
     if run.guide.is_exact:
         return "exact"
-    if "ImportanceWeighted" in run.spec["players"][0]["objective"]:
+    words = run.spec["players"][0]["objective"]
+    if "ImportanceWeighted" in words or "Renyi" in words:
         return "importance-weighted bound"
     return "ELBO"
 

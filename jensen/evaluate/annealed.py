@@ -15,6 +15,7 @@ from ..batch import Batch, Rows
 from ..errors import NotInvertible, NotNormalised, NotReparameterizable, UsageError
 from ..families import Gaussian
 from ..guides import Guide
+from ..ladder import LadderDistribution
 from ..model import LatentVariableModel
 from ..randomness import drawing_from, stream
 from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
@@ -162,7 +163,7 @@ class Annealed(Evaluator):
             if features is not None and correct is not None:
                 features = correct(features)
                 first = Independent(features, 1, validate_args=False)
-            scale = first.variance.sqrt() if features is None else features.scale
+            scale = _spread(first) if features is None else features.scale
         # "goal" is p(x, z) whatever the start
         return Ends(first.log_prob, lambda z: model.log_joint(batch, z)), first, scale.detach()
 
@@ -214,6 +215,11 @@ class Annealed(Evaluator):
                 state, _ = move(ends, state, ladder[t], steps.sizes[t - 1] * scale, self.leaps, noise)
             total = total + (ladder[t] - ladder[t - 1]) * (state.goal - state.start)
         return total
+
+
+def _spread(first: Distribution) -> Tensor:
+    """Standard deviations [B, Z], for the scale of a step: on a ladder those of each group, given the means above."""
+    return first.scale if isinstance(first, LadderDistribution) else first.variance.sqrt()
 
 
 def _smooth(sizes: list[float]) -> list[float]:

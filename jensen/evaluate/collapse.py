@@ -51,6 +51,8 @@ def _unsuited(patient: Patient) -> str | None:
         return "the model has no latent features"
     if not patient.scored:
         return "the encoder gives a point and no density"
+    if not patient.guide.scores_any_point:
+        return "the guide can be scored at its own points only"
     if _finite(patient) and patient.model.latent == 1:
         return "the latent has a single state"
     return None

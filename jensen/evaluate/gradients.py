@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +22,8 @@ from ..randomness import stream
 from ..surrogates import DoublyReparameterized, Score, StickTheLanding
 
 __all__ = ["Comparison", "Measured", "Side", "climbed", "compare_gradients"]
+
+KNOWN = {"Distortion", "Rate", "Elbo", "ImportanceWeighted"}  # terms whose estimators are compared
 
 GROUPS = 16  # of repetitions: their means tell the length of a bias from noise
 REFERENCE = 4  # times as many repetitions as an estimator has
@@ -327,6 +330,14 @@ def climbed(players: Sequence[dict[str, Any]], command: dict[str, Any]) -> dict[
         >>> climbed([{"objective": "-Distortion - 4 Rate"}], {"beta": 4.0})
         {'weighted': False, 'beta': 4.0, 'points': 1}
     """
+    for player in players:
+        words = str(player["objective"])
+        if (strange := set(re.findall(r"[A-Z][A-Za-z]+", words)) - KNOWN) or "alpha" in words:
+            raise CompositionError(
+                f"this run climbed {words}, and gradients are compared for bounds of the ELBO's kind, without"
+                f" {', '.join(sorted(strange)) or 'that term'}",
+                "Compare a run of the recipe vae, beta-vae or iwae.",
+            )
     weighted = any("ImportanceWeighted" in str(player["objective"]) for player in players)
     beta = 1.0 if command.get("beta") is None else float(command["beta"])
     return {"weighted": weighted, "beta": beta, "points": int(command.get("points") or 1)}

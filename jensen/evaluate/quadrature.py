@@ -15,6 +15,7 @@ from ..errors import CompositionError, UsageError
 from ..estimators import GradientEstimator, Pathwise
 from ..estimators import Quadrature as Rule
 from ..guides import Guide
+from ..ladder import LadderDistribution
 from ..model import LatentVariableModel
 from ..randomness import stream
 from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
@@ -34,8 +35,10 @@ ROWS = 64
 
 
 def integrable(model: LatentVariableModel) -> bool:
-    """Whether the latent is one or two continuous features."""
+    """Whether the latent is one or two continuous features, and the prior says where to look for it."""
     prior = model.prior()
+    if isinstance(prior, LadderDistribution):  # whose spread has no closed form
+        return False
     return model.latent in (1, 2) and not prior.support.is_discrete  # pyright: ignore[reportOptionalMemberAccess]
 
 

@@ -15,6 +15,7 @@ from ..model import LatentVariableModel
 from ..nets import Net
 from ..parts import part
 from ..posteriors import has_posterior, posterior
+from ..precision import applied
 
 __all__ = ["Amortized", "Deterministic", "Exact", "Guide", "Shared"]
 
@@ -130,7 +131,7 @@ class Deterministic(Guide):
         self.net = net
 
     def forward(self, batch: Batch) -> Distribution:
-        return Point(self.net(batch.x))
+        return Point(applied(self.net, batch.x))
 
     @property
     def phrase(self) -> str:

@@ -175,10 +175,10 @@ class Recipe:
                 near = difflib.get_close_matches(name, self.options, 1)
                 hint = f"Did you mean --{near[0]}?" if near else f"It has {', '.join('--' + o for o in self.options)}."
                 raise UsageError(f"recipe {self.name} has no option --{name}", hint.replace("_", "-"))
-        for name in {"latent", "components", "points", "width", "state", "depth", "planes"} & set(options):
+        for name in AT_LEAST_ONE & set(options):
             if options[name] < 1:
                 raise UsageError(f"--{name} {options[name]} cannot work", f"Give --{name} a number of at least 1.")
-        for name in {"warmup", "beta", "blocks"} & set(options):
+        for name in AT_LEAST_ZERO & set(options):
             if options[name] is not None and not 0 <= options[name] < float("inf"):
                 raise UsageError(f"--{name} {options[name]} cannot work", f"Give --{name} a number of at least 0.")
         for name in {"hidden", "groups"} & set(options):
@@ -189,6 +189,9 @@ class Recipe:
                 )
         return {k: options.get(k, p.default) for k, p in self.options.items()}
 
+
+AT_LEAST_ONE = {"latent", "components", "points", "width", "state", "depth", "planes", "flows", "rank"}
+AT_LEAST_ZERO = {"warmup", "beta", "blocks", "nats", "gamma", "weight", "off", "diagonal"}
 
 RECIPES: dict[str, Recipe] = {}
 

@@ -70,9 +70,11 @@ def image_shape(setting: Setting) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def gaussian_pair(setting: Setting, nets: Nets, latent: int) -> tuple[LatentVariableModel, Amortized]:
-    """A standard normal prior, a decoder, and a diagonal Gaussian guide."""
-    family = setting.likelihood(nets.likelihood)
+def gaussian_pair(
+    setting: Setting, nets: Nets, latent: int, likelihood: Family | None = None
+) -> tuple[LatentVariableModel, Amortized]:
+    """A standard normal prior, a decoder (of this family, or of the one that was named), a diagonal Gaussian guide."""
+    family = setting.likelihood(nets.likelihood) if likelihood is None else likelihood
     q = Given(encoder(setting, nets, 2 * latent), Gaussian(latent))
     return LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent, family)), Amortized(q)
 

@@ -182,7 +182,7 @@ def gather(run: Run, examples: bool) -> Facts:
 def _diagnosis(run: Run) -> Diagnosis | None:
     try:
         return run.doctor()
-    except DataError:
+    except (CompositionError, DataError):
         return None
 
 

@@ -1,0 +1,50 @@
+"""The same model and guide, climbed by another bound or by another gradient."""
+
+from __future__ import annotations
+
+from ..errors import UsageError
+from ..objectives import Capacity, Distortion, Elbo, FreeBits, ImportanceWeighted, Rate, Renyi
+from ..surrogates import DoublyReparameterized, StickTheLanding
+from .base import Made, Nets, Setting, recipe
+from .networks import gaussian_pair, play, warmed
+
+__all__ = ["capacity", "dreg", "free_bits", "renyi", "sigma_vae", "sticking_the_landing"]
+
+
+@recipe("dreg", "Tucker et al. 2019")
+def dreg(setting: Setting, nets: Nets, *, latent: int = 16, points: int = 10) -> Made:
+    """The importance-weighted bound by doubly reparameterised gradients, whose noise falls with more points."""
+    return play(setting, *gaussian_pair(setting, nets, latent), ImportanceWeighted(), DoublyReparameterized(points))
+
+
+@recipe("sticking-the-landing", "Roeder, Wu & Duvenaud 2017")
+def sticking_the_landing(setting: Setting, nets: Nets, *, latent: int = 16, points: int = 1) -> Made:
+    """A VAE without the score's noise: its gradient has no variance where the guide is the posterior."""
+    return play(setting, *gaussian_pair(setting, nets, latent), Elbo(), StickTheLanding(points))
+
+
+@recipe("renyi", "Li & Turner 2016")
+def renyi(setting: Setting, nets: Nets, *, latent: int = 16, alpha: float = 0.5, points: int = 10) -> Made:
+    """A VAE on Renyi's bound: alpha 1 is the ELBO, alpha 0 the importance-weighted bound."""
+    return play(setting, *gaussian_pair(setting, nets, latent), Renyi(alpha), points)
+
+
+@recipe("free-bits", "Kingma et al. 2016", keep="last")
+def free_bits(setting: Setting, nets: Nets, *, latent: int = 16, nats: float = 0.25) -> Made:
+    """A VAE in which each feature's first nats of rate cost nothing, so that none is left unused."""
+    return play(setting, *gaussian_pair(setting, nets, latent), -Distortion() - FreeBits(nats))
+
+
+@recipe("capacity", "Burgess et al. 2018", keep="last")
+def capacity(setting: Setting, nets: Nets, *, latent: int = 16, nats: float = 25.0, gamma: float = 10.0) -> Made:
+    """A VAE whose rate is held at so many nats: |rate - nats| costs gamma times its size."""
+    return play(setting, *gaussian_pair(setting, nets, latent), -Distortion() - Capacity(nats, gamma))
+
+
+@recipe("sigma-vae", "Rybkin, Daniilidis & Levine 2021", density=True)
+def sigma_vae(setting: Setting, nets: Nets, *, latent: int = 16, warmup: int | None = None) -> Made:
+    """A VAE with one scale for all data, always at its optimum: nothing weighs distortion against rate by hand."""
+    if nets.likelihood not in ("auto", "gaussian-optimal"):
+        raise UsageError("sigma-vae is about its own likelihood", "Leave --likelihood out, or use --recipe vae.")
+    model, guide = gaussian_pair(setting, nets, latent, setting.likelihood("gaussian-optimal"))
+    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())

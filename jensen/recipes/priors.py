@@ -1,0 +1,57 @@
+"""Priors that are learned."""
+
+from __future__ import annotations
+
+import torch
+
+from ..conditionals import Unconditional
+from ..families import Gaussian, Mixture
+from ..flows import AffineCoupling, Stack
+from ..model import LatentVariableModel
+from ..objectives import Distortion, Rate
+from ..priors import FlowPrior, VampPrior
+from .base import Made, Nets, Setting, recipe
+from .networks import gaussian_pair, play, warmed
+
+__all__ = ["flow_prior", "mixture_prior", "vampprior"]
+
+
+@recipe("vampprior", "Tomczak & Welling 2018")
+def vampprior(
+    setting: Setting, nets: Nets, *, latent: int = 16, components: int = 200, warmup: int | None = None
+) -> Made:
+    """A VAE whose prior is the guide, averaged over learned pseudo-inputs."""
+    model, guide = gaussian_pair(setting, nets, latent)
+    prior = VampPrior(guide, setting.dim, components)
+    prior.start_from(_some(setting, components))
+    model = LatentVariableModel(prior, model.likelihood)
+    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+
+
+@recipe("mixture-prior", "Dilokthanakul et al. 2016; Jiang et al. 2017")
+def mixture_prior(
+    setting: Setting, nets: Nets, *, latent: int = 16, components: int = 10, warmup: int | None = None
+) -> Made:
+    """A VAE whose prior is a learned mixture of Gaussians: its components cluster the data."""
+    model, guide = gaussian_pair(setting, nets, latent)
+    prior = Unconditional(Mixture(Gaussian(latent), components), learn=True)
+    with torch.no_grad():  # components that start alike stay alike
+        prior.value[components:].view(components, -1)[:, :latent].normal_()
+    model = LatentVariableModel(prior, model.likelihood)
+    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+
+
+@recipe("flow-prior", "Chen et al. 2017")
+def flow_prior(setting: Setting, nets: Nets, *, latent: int = 16, flows: int = 4, warmup: int | None = None) -> Made:
+    """A VAE whose prior is a standard normal, bent by coupling flows."""
+    model, guide = gaussian_pair(setting, nets, latent)
+    stack = Stack([AffineCoupling(latent, flip=bool(i % 2)) for i in range(flows)])
+    model = LatentVariableModel(FlowPrior(Unconditional(Gaussian(latent)), stack), model.likelihood)
+    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+
+
+def _some(setting: Setting, n: int) -> torch.Tensor:
+    """Training rows [n, D] as the model sees them, spread over the data set."""
+    index = torch.linspace(0, len(setting.rows) - 1, min(n, len(setting.rows))).long().to(setting.rows.device)
+    noise = torch.Generator(setting.rows.device).manual_seed(setting.seed)
+    return setting.rows.take(index, noise).x
