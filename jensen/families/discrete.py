@@ -21,7 +21,7 @@ __all__ = ["Bernoulli", "Categorical", "DiscretizedLogistic"]
 
 
 class _BernoulliTerms(torch.autograd.Function):
-    """x l - log(1 + e^l), term by term: the sums of both apart would cancel, or overflow.
+    """log(1 + e^l) - x l, term by term: the sums of both apart would cancel, or overflow.
 
     A saturated pixel's e^-|l| is so small that processors fall back to slow arithmetic (denormal numbers), here, in
     every product with its gradient and in the optimiser's squares; log(1 + x) is slow for x below 1e-11 too. So l is
@@ -32,18 +32,16 @@ class _BernoulliTerms(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
         ctx.save_for_backward(logits, x)
-        # beyond the threshold, log(1 + e^l) is l to the last digit
         most = 80.0 if logits.dtype == torch.float64 else 25.0
-        return torch.addcmul(softplus(logits.clamp_min(-most), threshold=40).neg_(), x, logits)
+        return softplus(logits.clamp_min(-most), threshold=40).addcmul_(x, logits, value=-1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
         logits, x = ctx.saved_tensors
         most = 80.0 if logits.dtype == torch.float64 else 25.0
-        slope = logits.clamp(-most, most).sigmoid_()
-        torch.sub(x, slope, out=slope)
-        return slope.mul_(grad), logits * grad if ctx.needs_input_grad[1] else None
+        slope = logits.clamp(-most, most).sigmoid_().sub_(x)
+        return slope.mul_(grad), -logits * grad if ctx.needs_input_grad[1] else None
 
 
 @part
@@ -73,7 +71,7 @@ class Bernoulli(Family):
 
     def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
         x, params = torch.broadcast_tensors(filled(x, mask), params)
-        return total(_BernoulliTerms.apply(params, x), mask)  # pyright: ignore[reportArgumentType]
+        return -total(_BernoulliTerms.apply(params, x), mask)  # pyright: ignore[reportArgumentType]
 
 
 @part
