@@ -42,11 +42,10 @@ def ladder(
     return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
 
 
-@recipe("very-deep", "Child 2021")
+@recipe("very-deep", "Child 2021", epochs=40)
 def very_deep(setting: Setting, nets: Nets, *, depth: int = 2, planes: int = 4, warmup: int | None = None) -> Made:
     """A ladder of convolutions: `depth` rungs at each size from one pixel to half the image, `planes` latents each."""
-    if not setting.schema.is_image:
-        raise UsageError("very-deep needs images, and these data are a table", "Use --recipe ladder.")
+    _check_very_deep(setting, nets)
     (height, width, channels), c, act = image_shape(setting), nets.width, nets.activation
     size, levels = (height, width), [s for s in _sizes(height, width) for _ in range(depth)]
     rungs = [_rung(here, after, c, planes, act) for here, after in pairwise([*levels, levels[-1]])]
@@ -59,6 +58,20 @@ def very_deep(setting: Setting, nets: Nets, *, depth: int = 2, planes: int = 4, 
     last = Planes(levels[-1], (c,), groups * channels, c, to=size, planes=groups, activation=act)
     model = LatentVariableModel(LadderPrior(down), FromLadder(down, last, family))
     return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+
+
+def _check_very_deep(setting: Setting, nets: Nets) -> None:
+    """Refuse tables, and options that would be recorded and play no part."""
+    if not setting.schema.is_image:
+        raise UsageError("very-deep needs images, and these data are a table", "Use --recipe ladder.")
+    plain = Nets()
+    for name in ("hidden", "net", "blocks"):
+        given, usual = getattr(nets, name), getattr(plain, name)
+        if (tuple(given) != tuple(usual)) if name == "hidden" else (given != usual):
+            raise UsageError(
+                f"very-deep has no --{name}: it is made of convolutions, --depth of them at each size",
+                f"Leave --{name} out; --width, --depth and --planes set its size.",
+            )
 
 
 def _sizes(height: int, width: int) -> list[tuple[int, int]]:
