@@ -140,7 +140,7 @@ def _score(run: Run, part: Part, method: str, k: int | None, seed: int, watch: W
 
 
 def _loss(run: Run, part: Part, found: Estimate, sha256: str) -> float | None:
-    """How loose the bound is at most, as the run's own evaluation found; None unless it is of this very question.
+    """How loose the bound is, as far as the run's own evaluation saw; None unless it is of this very question.
 
     That is: of these weights and rows, by no more points per datum than here, and converged.
     """

@@ -73,7 +73,7 @@ def complete(part: Part, drawn: Imputation, known: Part, schema: Schema, prepara
         mean = np.clip(mean - (0.5 if preparation.dequantize else 0.0), 0, top)
     x = np.where(mask, part.x, x.astype(part.x.dtype))
     truth = None
-    if (mask if known.mask is None else mask | ~known.mask).all() is np.False_:
+    if not (mask if known.mask is None else mask | ~known.mask).all():
         truth = np.where(True if known.mask is None else known.mask, known.x, np.nan)
     notes = list(part.notes)
     if preparation.binarize is not None:

@@ -30,7 +30,8 @@ class Score:
     """A run, and the estimate of each of the rows.
 
     Attributes:
-        loss: nats that the estimate may lie below log p(x), by the run's own evaluation of these rows; None: unknown.
+        loss: nats that the estimate seems to lie below log p(x), by the run's own evaluation of these rows, which is as
+            far as annealing sees and no limit; None: unknown.
     """
 
     run: str
@@ -47,7 +48,7 @@ class Score:
 
     @property
     def below(self) -> float | None:
-        """Nats that log p(x) may lie above the number; None where nobody knows."""
+        """Nats that log p(x) seems to lie above the number; None where nobody knows."""
         return self.loss if self.is_bound else self.estimate.error or 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -56,7 +57,7 @@ class Score:
         kept = ("log_px", "kind", "k", "stderr", "stderr_mc", "stderr_mc_reliable", "ess", "elbo")
         numbers = self.estimate.to_dict()
         held = {k: numbers[k] for k in kept}
-        return {**about, "weights_sha256": self.weights_sha256, **held, "loose_by_at_most": self.below}
+        return {**about, "weights_sha256": self.weights_sha256, **held, "loose_by_about": self.below}
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Group:
 
     @property
     def below(self) -> float | None:
-        """Nats that the mean of log p(x) may lie above the mean of the numbers; None where nobody knows."""
+        """Nats that the mean of log p(x) seems to lie above the mean of the numbers; None where nobody knows."""
         found = [s.below for s in self.scores]
         return None if None in found else math.fsum(f for f in found if f is not None) / len(found)
 
@@ -110,7 +111,7 @@ class Group:
             "stderr": float(nats.std() / math.sqrt(len(nats))) if len(nats) > 1 else None,
             "seed_spread": self.spread,
             "kinds": list(self.kinds),
-            "loose_by_at_most": self.below,
+            "loose_by_about": self.below,
             "runs": [s.to_dict() for s in self.scores],
         }
 
@@ -197,7 +198,7 @@ class Comparison:
 
     @property
     def better(self) -> Side | None:
-        """The group whose log p(x) is higher: its number is, by more than both numbers may be off."""
+        """The group whose log p(x) is higher: its number is, by more than both numbers seem to be off."""
         if self.higher is None or self.interval is None or self._lower.below is None:
             return None
         nearest = min(abs(end) for end in self.interval)
@@ -223,10 +224,11 @@ class Comparison:
         number = f"{self.higher}{numbers} is higher by {size} nats per datum"
         loose = self._lower.below
         if self.better is None:
-            why = "is a lower bound" if loose is None else f"may be too low by {loose:.2g}"
+            why = "is a lower bound" if loose is None else f"may be too low by about {loose:.2g}"
             return f"{number}; {other}'s {why}, so the order of log p(x) is not settled"
         if self._lower.is_bound:
-            return f"{self.better} is better: {number}, and {other}'s bound is loose by at most {loose:.2g}"
+            about = f"{other}'s bound is loose by about {loose:.2g}, as far as annealing sees"
+            return f"{self.better} is better: {number}, and {about}"
         least = "at least " if self._upper.is_bound else ""
         return f"{self.better} is better by {least}{size} nats per datum"
 

@@ -125,7 +125,8 @@ class Evaluation:
             method = bound
         words = [method.replace(" ", "-")]
         if method == "annealed":
-            words += [f"{name[0]}{value}" for name, value in found.settings.items()]
+            words += [f"{name[0]}{found.settings[name]}" for name in ("temperatures", "leaps", "chains", "start")]
+            words += [] if found.settings["correct"] else ["uncorrected"]
         elif found.k is not None:
             words.append(f"k{found.k}")
         words += [f"seed{self.seed}"] if self.seed else []

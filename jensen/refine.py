@@ -48,13 +48,14 @@ def refined_params(
     """Parameters [B, P] of the guide's family that climb the ELBO datum by datum, from the network's own proposal.
 
     The steps of the last quarter are averaged, which takes the noise of the gradient out (Polyak & Juditsky, 1992).
+    All of the batch is refined at once: memory is for `points` times B points with their gradients.
 
     Source: Cremer, Li & Duvenaud, "Inference suboptimality in variational autoencoders", 2018.
     """
     family = guide.conditional.family
     if not isinstance(family, Gaussian) or family.shared:
         raise CompositionError(
-            f"a guide of the family {family.phrase} cannot be refined", 'Use a Gaussian guide with scale="each".'
+            f"a guide of the family {family.phrase} is not refined yet", 'Use a Gaussian guide with scale="each".'
         )
     with torch.no_grad():
         free = nn.Parameter(guide.conditional.params(batch.x).detach().clone())

@@ -6,8 +6,9 @@ checkpoints/         weights after some of the epochs, epoch-000012.safetensors
 metrics.jsonl        one line per epoch, and a last one that says how training ended
 evaluation.json      the plain evaluation of the run's own test rows
 evaluations/         evaluations by a named method or K, importance-k100.json
+calibration.json     whether the guide is as sure as it should be, on the model's own data
 report.html
-samples.*, codes.csv, reconstructions.*   what the command line writes unless told where
+samples.*, codes.csv, reconstructions.*, imputations.*   what the command line writes unless told where
 """
 
 from __future__ import annotations
@@ -51,12 +52,16 @@ WRITTEN = (
     "model.safetensors",
     "metrics.jsonl",
     "evaluation.json",
+    "calibration.json",
     "report.html",
     "samples.png",
     "samples.csv",
     "codes.csv",
     "reconstructions.png",
     "reconstructions.csv",
+    "imputations.png",
+    "imputations.csv",
+    "imputations.npz",
     "spec.json",
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -18,6 +18,7 @@ from .completion import Completion, complete, hide
 from .data import Preparation, Schema
 from .errors import CorruptRunError, DataError, UsageError
 from .evaluate import Annealed, Estimate, Evaluator, Halves, Settings, behind, choose
+from .evaluate.assess import refusal
 from .evaluate.doctor import Diagnosis, examine
 from .evaluate.estimate import Watch
 from .evaluate.gradients import Comparison, climbed, compare_gradients
@@ -27,6 +28,9 @@ from .imputation import impute
 from .randomness import stream
 from .rundata import RunData, Source
 from .runfiles import read_spec, rebuild, resolve_device, tie
+
+if TYPE_CHECKING:
+    from .evaluate.calibration import Calibration
 
 __all__ = ["Evaluation", "Part", "Run", "Source", "load", "resolve_device"]
 
@@ -86,7 +90,7 @@ class Run(RunData):
         """Model, schema and preparation are of the same data."""
         size = self.schema.size
         fits = self.model.likelihood.family.dim == size
-        for values in (self.preparation.center, self.preparation.scale):
+        for values in (self.preparation.center, self.preparation.scale, self.preparation.fill):
             fits = fits and (values is None or values.shape in ((), (size,)))
         scale = self.preparation.scale
         if not fits or (scale is not None and not (scale > 0).all()):
@@ -155,7 +159,8 @@ class Run(RunData):
         elif plain:
             assessed = behind(self.model, self.guide, part.rows, found, budget, settings, seed, watch)
             if assessed is None and found.nats is not None and budget > 0:
-                notes = (*notes, "how tight the bound is was not measured: raise --budget")
+                why = refusal(self.model, self.guide) or "raise --budget"
+                notes = (*notes, f"how tight the bound is was not measured: {why}")
         found = found.shifted(part.shift)
         assessed = None if assessed is None else assessed.shifted(float(part.shift))
         most = COMPARED if train_rows is None and plain and data is None and budget > 0 else train_rows or 0
@@ -231,6 +236,12 @@ class Run(RunData):
         told = {"seed": seed, "history": self.metrics, "log_jacobian": shift, "watch": watch}
         found = examine(self.model, self.guide, *rows, **told)
         return replace(found, notes=() if test is None else test.notes)
+
+    def calibrate(self, *, n: int = 1000, seed: int = 0, watch: Watch | None = None) -> Calibration:
+        """Whether q(z | x) is as sure as it should be, on n data of the model's own; see `evaluate.calibration`."""
+        from .evaluate.calibration import calibrate  # SciPy's functions take a tenth of a second
+
+        return calibrate(self.model, self.guide, n=n, seed=seed, watch=watch)
 
     def keep(self, evaluation: Evaluation) -> Path:
         """Write the evaluation into the run's folder, and say where; see `jensen.evaluation.keep`."""

@@ -89,6 +89,7 @@ class _Annealing(TypedDict):
     leaps: Annotated[int, msgspec.Meta(ge=1)]
     chains: Annotated[int, msgspec.Meta(ge=1)]
     start: Literal["guide", "prior"]
+    correct: NotRequired[bool]
 
 
 class _Replay(TypedDict):

@@ -13,7 +13,7 @@ import torch
 
 from .claims import claim, writing
 from .data import constant_columns
-from .errors import InterruptedRun, UsageError
+from .errors import CorruptRunError, InterruptedRun, UsageError
 from .materials import DataOptions, Materials, gather
 from .parts import spec_of
 from .precision import resolve_precision
@@ -26,7 +26,7 @@ from .training import Budget, Event, Optimizer, Trainer
 from .training.players import check_players
 from .version import __version__
 
-__all__ = ["TrainingOptions", "command_of", "train"]
+__all__ = ["TrainingOptions", "command_of", "recorded_command", "train", "untrained"]
 
 STEPS = 20_000  # where a recipe does not say how many epochs, about this many steps
 
@@ -119,6 +119,36 @@ def command_of(data: str | Path | np.ndarray, recipe: str = "vae", **options: An
     return _Job(data, chosen, reading, training, chosen.checked(rest), Path()).command()
 
 
+def recorded_command(spec: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The arguments of `train` that a specification recorded, with the choices that were made for them.
+
+    Files are named by their absolute paths, and options by what they are called now: the same weights come of it,
+    wherever it is called from.
+
+    Args:
+        spec: of a run.
+        path: where it was read, to name it.
+
+    Raises:
+        CorruptRunError: something that every specification has is not there.
+    """
+    try:
+        where, tested, choices = spec["data"], spec["split"]["test"], spec["choices"]
+        command = {k: v for k, v in spec["command"].items() if v is not None and k != "out"}
+        command |= {"data": where["location"], "test": None if tested is None else tested["location"]}
+        # of runs that were written before there was a seed of the split, it is the one that split them
+        command |= {"labels": where["labels_from"], "split_seed": spec["split"]["seed"]}
+        command |= {k: choices[k] for k in ("device", "epochs", "keep")}
+        command |= {"precision": {"fast": "medium"}.get(choices["precision"], choices["precision"])}  # its old name
+        if tested is not None and "test_labels" in command:
+            command |= {"test_labels": tested.get("own_labels", command["test_labels"])}
+        return command
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CorruptRunError(
+            f"{path} is damaged ({type(error).__name__}: {error})", "Restore it from a copy."
+        ) from error
+
+
 def untrained(run: Run) -> Made:
     """What a run's recipe made before the first step, from the recorded command.
 
@@ -126,9 +156,8 @@ def untrained(run: Run) -> Made:
         DataError: the data are gone, or have changed.
     """
     run.dataset()
-    command = {**run.spec["command"], "init_from": None}
-    chosen, where = find(command.pop("recipe")), run.spec["data"]["location"]
-    command.pop("data")
+    command = recorded_command(run.spec, run.path) | {"init_from": None, "device": run.device}
+    chosen, where = find(command.pop("recipe")), command.pop("data")
     reading, training, rest = _sorted_options(command)
     job = _Job(where, chosen, reading, training, chosen.checked(rest), Path())
     job.prepare(lambda text: None)

@@ -147,3 +147,11 @@ def test_a_new_training_sweeps_the_answers_away(run):
     jensen.train(run.path.parent / "many.npy", latent=3, hidden=(16,), epochs=1, out=run.path, force=True)
     assert not (run.path / "evaluations").exists()
     assert not (run.path / "evaluation.json").exists()
+
+
+def test_what_more_time_would_not_change_is_told_apart_from_what_it_would(run, monkeypatch):
+    monkeypatch.setattr(jensen.runs, "behind", lambda *_: None)
+    unmeasured = "how tight the bound is was not measured: "
+    assert f"{unmeasured}raise --budget" in run.evaluate(budget=1.0).notes
+    monkeypatch.setattr(jensen.runs, "refusal", lambda *_: "a discrete latent has no gradient")
+    assert f"{unmeasured}a discrete latent has no gradient" in run.evaluate(budget=1.0).notes

@@ -6,10 +6,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ..evaluate import calibration
+from ..evaluate.calibration import Calibration
+from ..evaluation import versions
+from ..runfiles import digest, write_json
 from ..runs import load
 from .flags import Device, Json, Quiet, Run, Seed
-from .output import emit, show
+from .output import emit, notices, show
 from .progress import Line
 
 __all__ = ["calibrate"]
@@ -27,22 +29,25 @@ def calibrate(
 ) -> None:
     """Whether q(z | x) is as sure as it should be, on data that the model makes itself.
 
-    On such data the true z is known; its ranks among draws of q(z | x) are uniform if q is the posterior.
+    On such data the true z is known; its ranks among draws of q(z | x) are uniform if q is the posterior. What is found
+    is kept in RUN/calibration.json, for the report.
     """
     opened = load(run, device=device)
     with Line(quiet) as line:
-        found = calibration.calibrate(
-            opened.model, opened.guide, n=n, seed=seed, watch=lambda done: line.fraction("calibrating", done)
-        )
+        found = opened.calibrate(n=n, seed=seed, watch=lambda done: line.fraction("calibrating", done))
+    about = {"run": str(opened.path), "guide": opened.guide.phrase, "weights": opened.weights, "seed": seed}
+    about |= {"weights_sha256": digest(opened.path / "model.safetensors"), "versions": versions()}
+    record, path = {**found.to_dict(), **about}, opened.path / "calibration.json"
+    write_json(path, record)
+    notices(quiet)(f"kept in {path}")
     if json:
-        about = {"run": str(opened.path), "guide": opened.guide.phrase, "weights": opened.weights, "seed": seed}
-        emit({**found.to_dict(), **about})
+        emit(record)
     else:
         made = f"on {found.n:,} data that the model made, not on yours"
-        show([*_lines(found), f"{made}; {opened.weights} weights; seed {seed}", f"next: jensen evaluate {run}"])
+        show([*_lines(found), f"{made}; {opened.weights} weights; seed {seed}", f"next: jensen report {run}"])
 
 
-def _lines(found: calibration.Calibration) -> list[str]:
+def _lines(found: Calibration) -> list[str]:
     worst = int(found.adjusted.argmin())
     p = float(found.adjusted[worst])
     told = "below 1e-06" if p < 1e-6 else f"{p:.2g}"
@@ -53,6 +58,6 @@ def _lines(found: calibration.Calibration) -> list[str]:
     ]
 
 
-def _held(found: calibration.Calibration, level: float) -> str:
+def _held(found: Calibration, level: float) -> str:
     fraction, stderr = found.coverage.at(level)
     return f"{level:.0%} regions hold the truth {fraction:.1%} ± {stderr:.1%} of the time"

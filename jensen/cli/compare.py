@@ -87,7 +87,7 @@ def _lines(found: Comparison) -> list[str]:
 def _side(name: str, group: Group) -> str:
     numbers, first = group.to_dict(), group.scores[0]
     k = "" if first.estimate.k is None else f", K = {first.estimate.k:,}"
-    loose = f", loose by at most {group.below:.2g}" if group.is_bound and group.below is not None else ""
+    loose = f", loose by about {group.below:.2g}" if group.is_bound and group.below is not None else ""
     spread = "" if group.spread is None else f", {len(group.scores)} seeds with s.d. {group.spread:.2g}"
     who = ", ".join(score.run for score in group.scores)
     value = format_nats(numbers["log_px"], numbers["stderr"])

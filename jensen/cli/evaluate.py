@@ -131,7 +131,8 @@ def _chains(estimate: Estimate) -> str:
     """What annealing did, and how far its chains are apart, in a line."""
     done, spread = estimate.settings, estimate.to_dict()["spread"]
     steps = f"{plural(done['temperatures'], 'temperature')}, {plural(done['leaps'], 'leapfrog step')}"
-    words = f"annealed from the {done['start']}: {steps}, {plural(done['chains'], 'chain')}"
+    start = f"{done['start']}, corrected on simulated data" if done["corrected"] else done["start"]
+    words = f"annealed from the {start}: {steps}, {plural(done['chains'], 'chain')}"
     words += f"; acceptance {estimate.acceptance:.2f}"
     if spread is None:
         return words
@@ -171,12 +172,30 @@ def _assessed(found: Assessment | Settled) -> list[str]:
     chain, split = numbers["annealed"], numbers["gaps"]
     lines = [f"verdict: {found.verdict}"]
     if chain is not None:
-        better = format_nats(chain["log_px"], chain["stderr_mc"])
-        words = f"{chain['rows']} rows ({chain['temperatures']} temperatures; ± Monte Carlo and choice of these rows)"
-        lines.append(f"log p(x) >= {better} by annealing {words}")
+        lines += [_caveat(numbers), _annealed(chain)]
     if split is not None:
         lines.append(f"lost by the ELBO: {told(split)}. {split['advice']}")
     return lines
+
+
+def _caveat(numbers: dict[str, Any]) -> str:
+    """What the verdict does not say, with the sandwich where there is one."""
+    pair = numbers["sandwich"]
+    if pair is None:
+        return f"but {numbers['caveat']}"
+    error = "" if pair["gap_stderr"] is None else f" ± {_small(pair['gap_stderr'])}"
+    rows = plural(pair["simulated_rows"], "simulated row")
+    return f"but {numbers['caveat']} (open by {_small(pair['gap'])}{error} nats on {rows})"
+
+
+def _annealed(chain: dict[str, Any]) -> str:
+    """The bound that annealing of some rows makes of all."""
+    sure = chain["stderr_mc_reliable"] is not False
+    better = format_nats(chain["log_px"], chain["stderr_mc"] if sure else None)
+    error = "± Monte Carlo and choice of these rows" if sure else "error unreliable"
+    start = f"from the {chain['start']}{', corrected' if chain['corrected'] else ''}"
+    about = f"{plural(chain['rows'], 'row')} ({start}; {chain['temperatures']} temperatures; {error})"
+    return f"log p(x) >= {better} by annealing {about}"
 
 
 def _small(x: float | None) -> str:

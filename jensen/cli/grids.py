@@ -10,11 +10,12 @@ import numpy as np
 from ..data import Schema
 from ..runs import Run
 
-__all__ = ["data_range", "grid", "model_range", "pairs", "png", "scaled", "strips"]
+__all__ = ["data_range", "grid", "model_range", "painted", "pairs", "png", "scaled", "strips"]
 
 GAP = 2
 SIDE = 48  # smaller images are enlarged to about this many pixels
 GROUND = 255
+UNKNOWN = (196, 164, 120)  # a tan that no shade of grey is
 
 
 def data_range(schema: Schema, x: np.ndarray) -> tuple[float, float]:
@@ -48,9 +49,12 @@ def _tile(x: np.ndarray) -> np.ndarray:
     return np.concatenate(list(padded), axis=1)
 
 
+def _colours(x: np.ndarray) -> np.ndarray:
+    return x if x.shape[-1] in (1, 3) else x[..., :3] if x.shape[-1] > 3 else x.mean(-1, keepdims=True)
+
+
 def _bytes(x: np.ndarray) -> np.ndarray:
-    colours = x if x.shape[-1] in (1, 3) else x[..., :3] if x.shape[-1] > 3 else x.mean(-1, keepdims=True)
-    return np.rint(colours * 255).astype(np.uint8)
+    return np.rint(_colours(x) * 255).astype(np.uint8)
 
 
 def _stack(rows: list[np.ndarray]) -> np.ndarray:
@@ -58,6 +62,14 @@ def _stack(rows: list[np.ndarray]) -> np.ndarray:
     width = len(rows[0])
     filled = [np.concatenate([r, np.full((width - len(r), *r.shape[1:]), GROUND, np.uint8)]) for r in rows]
     return np.concatenate([_tile(r) for r in filled], axis=0)[:-GAP, :-GAP]
+
+
+def painted(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as colours of 0..1 [N, H, W, 3]; pixels of the first with a value that is unknown (NaN) in tan."""
+    unknown = np.isnan(above).any(-1)
+    first, second = (np.broadcast_to(_colours(x), (*x.shape[:-1], 3)).copy() for x in (above, below))
+    first[unknown] = np.array(UNKNOWN) / 255
+    return first, second
 
 
 def grid(x: np.ndarray) -> np.ndarray:

@@ -50,6 +50,8 @@ class Line:
         self.began = time.monotonic()
         self.last = self.began if not self.in_place else 0.0
         self.shown = False
+        self.phase, self.done = 1, 0.0
+        self.since = (self.began, 0.0)  # when this phase was first heard of, and how much of it was done
 
     def __enter__(self) -> Line:
         return self
@@ -76,10 +78,19 @@ class Line:
         print(f"\r{text[: columns - 1]}\x1b[K", end="", file=sys.stderr, flush=True)
 
     def fraction(self, what: str, done: float) -> None:
-        """Show how much of a long task is done, and how long the rest will take."""
-        spent = time.monotonic() - self.began
-        left = f"  {clock(spent * (1 / done - 1))} left" if done > 0 else ""
-        self.show(f"{what} {bar(done)} {done:4.0%}{left}")
+        """Show how much of a long task is done, and how long the rest will take.
+
+        A fraction that does not grow begins another phase, with a number and a clock of its own: evaluating may anneal
+        again and again, and what came before says nothing of how long the next time takes.
+        """
+        now = time.monotonic()
+        if done <= self.done and self.done > 0:
+            self.phase, self.since = self.phase + 1, (now, done)
+        self.done = done
+        start, had = self.since
+        left = f"  {clock((now - start) * (1 - done) / (done - had))} left" if done > had else ""
+        name = what if self.phase == 1 else f"{what}, phase {self.phase}"
+        self.show(f"{name} {bar(done)} {done:4.0%}{left}")
 
 
 class Training:

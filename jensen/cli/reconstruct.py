@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import numpy as np
+
 from ..runs import load
 from .flags import Data, Device, Force, Json, Out, Quiet, Run, Seed, switch
-from .grids import data_range, model_range, pairs, png, scaled
+from .grids import data_range, model_range, painted, pairs, png, scaled
 from .output import notices
 from .writing import Target, columns, tell, whole
 
@@ -43,12 +45,15 @@ def reconstruct(
     x = opened.reconstruct(part, seed=seed, sample=sample)
     if sample and opened.seen.kind != "real":
         x = whole(x, opened.seen.levels)
-    original = part.x.reshape(x.shape)
+    original = part.x if part.mask is None else np.where(part.mask, part.x.astype(np.float64), np.nan)
+    original = original.reshape(x.shape)
     labels = None if part.labels is None else (part.labels, opened.schema.classes)
 
     def picture() -> bytes:
-        above = scaled(original, data_range(opened.schema, original))
-        return png(pairs(above, scaled(x, model_range(opened, original))))
+        known = original[~np.isnan(original)] if part.mask is not None else original
+        above = scaled(original, data_range(opened.schema, known))
+        below = scaled(x, model_range(opened, known))
+        return png(pairs(*(painted(above, below) if part.mask is not None else (above, below))))
 
     target.write(x, columns(opened.schema), picture, labels, original=original)
     record = {"n": len(x), "data": part.name, "sample": sample, "seed": seed, "notes": list(part.notes)}

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from ..data import read
-from ..errors import CorruptRunError, DataError, UsageError
+from ..errors import DataError, UsageError
+from ..precision import fast_products_are_accurate
 from ..recipes import find
 from ..runfiles import read_spec
 from ..runs import Run
+from ..workflow import recorded_command
 from ..workflow import train as train_recipe
 from .flags import Force, Json, Quiet
 from .options import check_recorded, parse_options
@@ -70,29 +72,18 @@ def _replayed(spec: str, data: str | None) -> dict[str, Any]:
     if path.is_file() and path.name != "spec.json":
         raise UsageError(f"{spec} is not the spec.json of a run", "Give RUN/spec.json.")
     recorded = read_spec(path.parent if path.name == "spec.json" else path)
-    try:
-        where, tested, choices = recorded["data"], recorded["split"]["test"], recorded["choices"]
-        command = {k: v for k, v in recorded["command"].items() if v is not None and k != "out"}
-        command |= {"data": where["location"], "test": None if tested is None else tested["location"]}
-        # of runs that were written before there was a seed of the split, it is the one that split them
-        command |= {"labels": where["labels_from"], "split_seed": recorded["split"]["seed"]}
-        command |= {k: choices[k] for k in ("device", "epochs", "keep")}
-        command |= {"precision": {"fast": "medium"}.get(choices["precision"], choices["precision"])}  # its old name
-        if tested is not None and "test_labels" in command:
-            command |= {"test_labels": tested.get("own_labels", command["test_labels"])}
-        readable, digest = where["readable"], where["sha256"]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise CorruptRunError(
-            f"{path} is damaged ({type(error).__name__}: {error})", "Restore it from a copy."
-        ) from error
+    command = recorded_command(recorded, path)
     check_recorded(command)
     if data is not None:
         return command
-    if not readable:
+    where = recorded["data"]
+    if not where.get("readable"):
         raise DataError(
             "this run was trained on an array in memory, which is not kept", "Give it: jensen train DATA --spec"
         )
-    if read(command["data"], labels=command.get("labels"), size=command.get("size")).source.sha256 != digest:
+    if read(command["data"], labels=command.get("labels"), size=command.get("size")).source.sha256 != where.get(
+        "sha256"
+    ):
         raise DataError(
             f"{command['data']} has changed since the run was trained", "Name it to train on it as it is: DATA."
         )
@@ -105,7 +96,7 @@ def outcome(run: Run) -> dict[str, Any]:
     stopped = run.metrics[-1]
     kept = next(line for line in epochs if line["epoch"] == stopped["kept_epoch"])
     part = "train" if kept["valid"] is None else "valid"
-    measures = kept[part]
+    measures, moving = kept[part], part == "train" and not _fitted_in_one(run)
     bound = measures["bound"]
     return {
         "run": str(run.path),
@@ -118,13 +109,29 @@ def outcome(run: Run) -> dict[str, Any]:
         "units": "nats per datum",
         "part": {"train": "training", "valid": "validation"}[part],
         "n": run.spec["split"]["sizes"][part],
-        "weights": run.weights,
+        "measured": "while training" if moving else "after the epoch",
+        "precision": _coarse(run) if part == "train" else None,
+        "weights": "raw" if moving else run.weights,
+        "kept_weights": run.weights,
         "kept_epoch": stopped["kept_epoch"],
         "epoch": stopped["epoch"],
         "epochs": run.spec["choices"]["epochs"],
         "reason": stopped["reason"],
         "seconds": stopped["seconds"],
     }
+
+
+def _fitted_in_one(run: Run) -> bool:
+    """Whether no weights moved while training rows were measured: a closed form, or a step of EM, came before."""
+    return run.spec["command"].get("fit", "gradient") != "gradient"
+
+
+def _coarse(run: Run) -> str | None:
+    """How training was less accurate than float32; None where it was not."""
+    mode = run.spec["choices"]["precision"]
+    if mode == "bfloat16":
+        return "networks in bfloat16"
+    return "medium products" if mode == "medium" and not fast_products_are_accurate(run.device) else None
 
 
 def _kind(run: Run, bound: float | None) -> str:
@@ -140,6 +147,10 @@ def _kind(run: Run, bound: float | None) -> str:
 
 def _lines(found: dict[str, Any]) -> list[str]:
     rows = f"{plural(found['n'], found['part'] + ' row')}"
+    moving = found["measured"] == "while training"
+    rows = f"average over the epoch while training, {rows}, raw weights" if moving else rows
+    rows = rows if found["precision"] is None else f"{rows}, {found['precision']}"
+    keeps = f"{'keeps ' if moving else ''}{found['kept_weights']} weights of epoch {found['kept_epoch']}"
     if found["bound"] is None:
         number = f"objective {found['objective']:.2f} nats per datum (no bound on log p(x)), {rows}"
     else:
@@ -148,7 +159,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     rate = "" if found["rate"] is None else f"rate {found['rate']:.2f}, "
     return [
         number,
-        f"{rate}distortion {found['distortion']:.2f}; {found['weights']} weights of epoch {found['kept_epoch']},"
+        f"{rate}distortion {found['distortion']:.2f}; {keeps},"
         f" {found['reason']} in epoch {found['epoch']} of {found['epochs']} after {clock(found['seconds'])}",
         found["sentence"],
         f"run:  {found['run']}",

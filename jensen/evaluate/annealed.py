@@ -19,6 +19,7 @@ from ..ladder import LadderDistribution
 from ..model import LatentVariableModel
 from ..randomness import drawing_from, stream
 from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
+from .exact import MOST_STATES, finite
 from .hamiltonian import Ends, State, move
 from .importance import summary, widest
 from .start import Correction, correction, normal
@@ -75,6 +76,8 @@ class Annealed(Evaluator):
         leaps: L leapfrog steps per move.
         chains: per datum.
         start: "guide" or "prior".
+        correct: whether a diagonal Gaussian guide is corrected before chains start from it; whether one was is in the
+            estimate's settings, as `corrected`.
 
     Source: Neal, "Annealed importance sampling", 2001; Wu, Burda, Salakhutdinov & Grosse, 2017.
     """
@@ -83,6 +86,7 @@ class Annealed(Evaluator):
     leaps: int = 10
     chains: int = 16
     start: Literal["guide", "prior"] = "guide"
+    correct: bool = True
 
     def __post_init__(self) -> None:
         for name in ("temperatures", "leaps", "chains"):
@@ -102,8 +106,11 @@ class Annealed(Evaluator):
         if model.latent == 0:
             raise NotReparameterizable("this model has no latent to anneal", "Use --method exact.")
         if not isinstance(model.prior.family, Gaussian) and model.prior().support.is_discrete:  # pyright: ignore[reportOptionalMemberAccess]
+            few = (finite(model) or MOST_STATES + 1) <= MOST_STATES
             raise NotReparameterizable(
-                "a discrete latent has no gradient to follow", "Use --method exact (enumeration)."
+                "a discrete latent has no gradient for annealing to follow, and moves without one (Gibbs) do not exist "
+                "in jensen yet",
+                "Use --method exact (enumeration)." if few else "Use --method importance.",
             )
         if self.start == "guide" and not guide.has_density:
             raise NotNormalised(
@@ -131,7 +138,7 @@ class Annealed(Evaluator):
                 rates.append(accepted)
                 if watch is not None:
                     watch(min(len(parts) * at_once / len(data), 1.0))
-        found = self.estimate(torch.cat(parts, 1), rates)
+        found = self.estimate(torch.cat(parts, 1), rates, steps)
         return replace(found, seconds=time.monotonic() - started)
 
     def rows(self, model: LatentVariableModel) -> int:
@@ -142,13 +149,13 @@ class Annealed(Evaluator):
         """A stream for this purpose and number of temperatures: a run with half of them shares no noise with this."""
         return stream(seed, f"{purpose}, {self.temperatures} temperatures", device)
 
-    def estimate(self, log_w: Tensor, rates: list[Tensor]) -> Estimate:
+    def estimate(self, log_w: Tensor, rates: list[Tensor], steps: Steps) -> Estimate:
         """The lower bound from the log-weights [S, N] of all chains, with the mean acceptance of each batch."""
         return replace(
             weighed(log_w, Kind.STOCHASTIC_LOWER),
             acceptance=float(torch.stack(rates).mean()),
             spread=joined([log_w.std(0)]) if self.chains > 1 else None,
-            settings=asdict(self),
+            settings={**asdict(self), "corrected": steps.correction is not None},
         )
 
     def ends(
@@ -169,7 +176,8 @@ class Annealed(Evaluator):
 
     def tune(self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int) -> Steps:
         """Step sizes by a pilot on a few rows, with noise of its own: multiplied up or down towards 80 % acceptance."""
-        correct = correction(model, guide, data, seed) if self.start == "guide" else None
+        wanted = self.correct and self.start == "guide"
+        correct = correction(model, guide, data, seed) if wanted else None
         noise = self.noise(seed, "pilot", data.device)
         index = torch.linspace(0, len(data) - 1, min(PILOT_ROWS, len(data))).long().to(data.device)
         batch = data.take(index, noise)

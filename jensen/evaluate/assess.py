@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,21 +19,22 @@ from .annealed import PILOT_PASSES, PILOT_ROWS, Annealed, sample
 from .estimate import Estimate, Kind, Watch
 from .gaps import POINTS, Bounds, Gaps, lower_bounds
 from .hamiltonian import Ends, move
-from .sandwich import Sandwich, Sandwiched
+from .sandwich import CERTIFIES, Sandwich, Sandwiched
+from .strata import stratified, stratified_stderr
 
-__all__ = ["Assessment", "Settings", "assess", "assess_within", "plan", "stratified"]
+__all__ = ["Assessment", "Settings", "assess", "assess_within", "plan", "refusal"]
 
-STRATA = 4
 MOST_ROWS, LEAST_ROWS = 100, 16
 LADDER = (25, 50, 100, 200)  # temperatures to begin with
 MOST_TEMPERATURES = 3200
 STILL = 0.05  # nats: less than this by the last doubling is no reason for another
 SIMULATED, REFINE = 32, 300
+SEEN = "as far as annealing sees"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What an assessment does; chosen by time once, recorded, and enough to repeat it.
+    """What an assessment does; chosen once, by time and by what came out, recorded, and enough to repeat it.
 
     Attributes:
         rows: how many rows are annealed.
@@ -61,7 +61,7 @@ class Assessment:
         annealed: on those rows; `coarse`: with half the temperatures.
         correction, correction_stderr: what annealing adds to the mean over all rows, and its standard error (rows drawn
             within strata, and Monte Carlo).
-        unfinished: what doubling the temperatures still added.
+        unfinished, unfinished_stderr: what doubling the temperatures still added, and its standard error, of pairs.
         sandwich: lower and upper mean on simulated data.
         gaps: on the annealed rows.
     """
@@ -75,6 +75,7 @@ class Assessment:
     correction: float
     correction_stderr: float
     unfinished: float
+    unfinished_stderr: float
     sandwich: Sandwiched | None
     gaps: Gaps | None
     seconds: float
@@ -92,15 +93,23 @@ class Assessment:
 
     @property
     def loss(self) -> float:
-        """Nats that the importance-weighted bound may lie below log p(x): what annealing added and would still add."""
-        open_on_simulated = max(self.sandwich_gap or 0.0, 0.0)
-        return abs(self.correction) + max(abs(self.unfinished), open_on_simulated) + 2 * self.correction_stderr
+        """Nats that the importance-weighted bound seems to lie below log p(x), with two standard errors of each part.
+
+        It is what annealing added and seems still to add; no upper limit, since nothing bounds these rows from above.
+        """
+        ahead = abs(self.unfinished) + 2 * self.unfinished_stderr
+        pair = self.sandwich
+        if pair is not None:
+            ahead = max(ahead, max(pair.gap, 0.0) + 2 * (pair.gap_stderr or 0.0))
+        return abs(self.correction) + 2 * self.correction_stderr + ahead
 
     @property
     def converged(self) -> bool:
         """Whether doubling the temperatures changed nothing that matters, annealing is not the worse bound of the two,
-        and little is open on simulated data."""
+        its chains are even enough to tell their error, and little is open on simulated data."""
         gap = self.sandwich_gap
+        if self.annealed.reliable is False:
+            return False
         still = abs(self.unfinished) <= 0.1 and self.correction >= -max(0.1, 2 * self.correction_stderr)
         return still and (gap is None or gap <= 1.0)
 
@@ -112,23 +121,38 @@ class Assessment:
     @property
     def verdict(self) -> str:
         """A sentence: how tight, or what to do."""
-        gap = self.sandwich_gap
-        if gap is not None and gap > 1.0:
-            return f"not converged: on simulated data annealing leaves {gap:.2g} nats open; raise --budget"
-        if abs(self.unfinished) <= 0.1 and not self.converged:
-            return f"not converged: annealing ends {-self.correction:.2g} nats below importance; raise --budget"
         if not self.converged:
-            return f"not converged: annealing still moved by {self.unfinished:.2g} nats; raise --budget"
-        if self.loss >= 0.5:
-            return f"loose by up to {self.loss:.1f} nats: report the annealed bound"
-        return f"tight to {self.loss:.2g} nats"
+            return f"not converged: {self._unsettled}; raise --budget"
+        if self.loss < 0.5:
+            return f"tight to about {self.loss:.2g} nats, {SEEN}"
+        remedy = "report the annealed bound" if self.correction > self.loss / 2 else "raise --budget"
+        return f"loose by about {self.loss:.1f} nats, {SEEN}: {remedy}"
+
+    @property
+    def _unsettled(self) -> str:
+        """The first reason why it has not converged."""
+        gap, found = self.sandwich_gap, self.annealed
+        if gap is not None and gap > 1.0:
+            return f"on simulated data annealing leaves {gap:.2g} nats open"
+        if abs(self.unfinished) > 0.1:
+            return f"annealing still moved by {self.unfinished:.2g} nats"
+        if found.reliable is False:
+            return f"an effective {found.ess_median:.1f} of {found.k} chains leave annealing's error unreliable"
+        return f"annealing ends {-self.correction:.2g} nats below importance"
+
+    @property
+    def caveat(self) -> str:
+        """What the verdict does not say."""
+        above = "nothing bounds log p(x) of these rows from above"
+        return above if self.sandwich is None else f"{above}: the sandwich certifies {CERTIFIES}"
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, as JSON takes it."""
         best = None if self.importance.mean is None else self.importance.mean + self.correction
-        noise = self.importance.stderr_mc or 0.0
+        start = {name: self.annealed.settings.get(name) for name in ("start", "corrected")}
         return {
             "verdict": self.verdict,
+            "caveat": self.caveat,
             "converged": self.converged,
             "loss": self.loss,
             "annealed": {
@@ -136,8 +160,12 @@ class Assessment:
                 "kind": str(Kind.STOCHASTIC_LOWER),
                 "correction": self.correction,
                 "correction_stderr": self.correction_stderr,
-                "stderr_mc": math.hypot(self.correction_stderr, noise),
+                # the importance-weighted values are given numbers: their noise cancels in what is added to them
+                "stderr_mc": self.correction_stderr,
+                "stderr_mc_reliable": self.annealed.reliable,
                 "unfinished": self.unfinished,
+                "unfinished_stderr": self.unfinished_stderr,
+                **start,
                 "rows": len(self.index),
                 "temperatures": self.settings.temperatures,
                 "leaps": self.settings.leaps,
@@ -152,44 +180,9 @@ class Assessment:
         }
 
 
-def stratified(difficulty: Tensor, rows: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Row numbers [M], as many from each quarter of difficulty, and the share [M] of each in the mean over all rows.
-
-    The rows of a quarter stand together, in the order of difficulty of the quarters.
-
-    Args:
-        difficulty: [N], such as minus the effective sample size.
-    """
-    noise = stream(seed, "strata")
-    order = difficulty.argsort()
-    index, share = [], []
-    for part in order.tensor_split(min(STRATA, len(order))):
-        take = min(max(rows // STRATA, 2), len(part))
-        chosen = part[torch.randperm(len(part), generator=noise)[:take]]
-        index.append(chosen)
-        share.append(torch.full((take,), len(part) / len(order) / take, dtype=torch.float64))
-    return torch.cat(index), torch.cat(share)
-
-
-def _stderr(values: Tensor, share: Tensor, variance: Tensor, n: int) -> float:
-    """Standard error of a stratified mean that stands for n rows.
-
-    The spread within a stratum holds the Monte Carlo noise of its values already; what a stratum that was looked at
-    in part needs of it is the part that was not (Cochran, "Sampling techniques", 1977), and of the noise the rest.
-    """
-    total = 0.0
-    parts = min(STRATA, n)
-    for inside, weight, noise in zip(*(t.tensor_split(parts) for t in (values, share, variance)), strict=True):
-        seen = 1.0 / (float(weight[0]) * n)  # the part of this stratum's rows that were annealed
-        spread = float(inside.var()) if len(inside) > 1 else 0.0
-        total += float(weight[0]) ** 2 * ((1 - seen) * len(inside) * spread + seen * float(noise.sum()))
-    return math.sqrt(total)
-
-
 def plan(model: LatentVariableModel, guide: Guide, data: Rows, seconds: float, seed: int = 0) -> Settings | None:
     """Choose rows and temperatures for a budget of time by timing a few moves; None where it buys no honest answer."""
     trial = Annealed(temperatures=4, start=_start(guide))
-    trial.check(model, guide)
     rows = min(MOST_ROWS, len(data))
     few = data.subset(torch.arange(min(rows, 64), device=data.device))
     noise = stream(seed, "plan", data.device)
@@ -210,6 +203,15 @@ def plan(model: LatentVariableModel, guide: Guide, data: Rows, seconds: float, s
         fitting = [t for t in LADDER if cost(t, n) <= 0.8 * seconds]
         if fitting and (fitting[-1] >= 100 or n == LEAST_ROWS):
             return Settings(min(n, len(data)), fitting[-1])
+    return None
+
+
+def refusal(model: LatentVariableModel, guide: Guide) -> str | None:
+    """Why this model and guide cannot be annealed, whatever the budget; None where they can."""
+    try:
+        Annealed(start=_start(guide)).check(model, guide)
+    except (NotNormalised, NotReparameterizable) as error:
+        return error.what
     return None
 
 
@@ -260,10 +262,14 @@ class _Bench:
             self.made[temperatures] = run(self.model, self.guide, self.rows, self.seed, self.watch)
         return self.made[temperatures]
 
-    def unfinished(self, temperatures: int) -> float:
-        """What the last doubling of the temperatures added to the mean over all rows."""
-        fine, coarse = (torch.as_tensor(self.annealed(t).nats) for t in (temperatures, temperatures // 2))
-        return float((self.share * (fine - coarse)).sum())
+    def unfinished(self, temperatures: int) -> tuple[float, float]:
+        """What the last doubling of the temperatures added to the mean over all rows, and its standard error."""
+        fine, coarse = (self.annealed(t) for t in (temperatures, temperatures // 2))
+        if fine.variance_mc is None or coarse.variance_mc is None:
+            raise UsageError("a single chain tells nothing of its error", "Anneal at least 2 chains.")
+        added = torch.as_tensor(fine.nats) - torch.as_tensor(coarse.nats)
+        error = stratified_stderr(added, self.share, fine.variance_mc + coarse.variance_mc, self.n)
+        return float((self.share * added).sum()), error
 
     @cached_property
     def bounds(self) -> Bounds | None:
@@ -275,13 +281,12 @@ class _Bench:
     def assessment(self, temperatures: int, started: float) -> Assessment:
         """Everything, with these temperatures."""
         fine, coarse, sandwich = self.annealed(temperatures), self.annealed(temperatures // 2), None
-        if fine.nats is None or fine.variance_mc is None:
-            raise UsageError("a single chain tells nothing of its error", "Anneal at least 2 chains.")
-        gain = fine.nats - self.bound[self.index]
+        added, error = self.unfinished(temperatures)
+        gain = torch.as_tensor(fine.nats) - self.bound[self.index]
         if self.settings.simulated:
             pair = Sandwich(self.chain(temperatures), self.settings.simulated)
             sandwich = pair(self.model, self.guide, self.seed, self.device)
-        return Assessment(
+        found = Assessment(
             replace(self.settings, temperatures=temperatures),
             self.index,
             self.share,
@@ -290,12 +295,15 @@ class _Bench:
             coarse,
             correction=float((self.share * gain).sum()),
             # the importance-weighted values of these rows are given numbers: only the annealed ones are uncertain
-            correction_stderr=_stderr(gain, self.share, fine.variance_mc, self.n),
-            unfinished=self.unfinished(temperatures),
+            correction_stderr=stratified_stderr(gain, self.share, torch.as_tensor(fine.variance_mc), self.n),
+            unfinished=added,
+            unfinished_stderr=error,
             sandwich=sandwich,
             gaps=None if self.bounds is None else Gaps(fine, self.bounds),
             seconds=time.monotonic() - started,
         )
+        split = found.gaps
+        return found if split is None else replace(found, gaps=replace(split, converged=found.converged))
 
 
 def assess(
@@ -333,21 +341,19 @@ def assess_within(
 ) -> Assessment | None:
     """Assess with up to 200 temperatures, and double them until the answer holds still or the time is used up.
 
-    None where the budget buys no honest answer, or the model has nothing to anneal. Time chooses settings and nothing
-    else: `assess` with the settings of the result gives the same numbers. A run is the coarse one of the next, and the
+    None where the budget buys no honest answer, or the model has nothing to anneal (see `refusal`). `assess` with the
+    settings of the result gives the same numbers. But settings are chosen by what came out as well as by time: doubling
+    stops when `unfinished` is small, so that it is selected to be small. A run is the coarse one of the next, and the
     sandwich is made when the rows hold still or nothing more can be afforded.
     """
-    try:
-        settings = plan(model, guide, data, seconds, seed)
-    except (NotNormalised, NotReparameterizable):
-        return None
+    settings = None if refusal(model, guide) else plan(model, guide, data, seconds, seed)
     if settings is None:
         return None
     began, temperatures = time.monotonic(), settings.temperatures
     bench = _Bench(model, guide, data, importance, settings, seed, watch)
     sides = 1 + 2 * settings.simulated / len(bench.index)  # annealing and sandwich, in units of the annealing
     while True:
-        still = abs(bench.unfinished(temperatures)) <= STILL
+        still = abs(bench.unfinished(temperatures)[0]) <= STILL
         ahead = 2.2 * sides * bench.annealed(temperatures).seconds
         if still or _last(temperatures, began, ahead, seconds):
             found = bench.assessment(temperatures, began)

@@ -178,8 +178,9 @@ def _hole(what: str) -> Finding:
 
 
 def encoder_scale(patient: Patient) -> Outcome | str:
-    """Whether the encoder's noise has died out: below 3 % of the spread of the codes in every feature.
+    """Whether the encoder's noise has died out: below 3 % of the spread of the codes in every active feature.
 
+    A feature that is not active (see `collapsed`) has the prior's width whatever the others do, and is left aside.
     Nothing holds it up but the rate; without it neighbouring codes mean nothing to each other, as in an autoencoder.
     The rate must also be above 2 log N, as if each training row were named twice over: one or two features that say
     all that there is to say are rightly precise.
@@ -190,16 +191,19 @@ def encoder_scale(patient: Patient) -> Outcome | str:
         return "the posterior is exact" if patient.guide.is_exact else "the latent is a class"
     sight = patient.trained
     noise = sight.sd.double().square().mean(0).sqrt()
-    ratio = noise / (sight.mean.double().var(0, correction=0) + noise.square()).sqrt().clamp_min(1e-300)
+    spread = sight.mean.double().var(0, correction=0)
+    ratio, active = noise / (spread + noise.square()).sqrt().clamp_min(1e-300), spread > ACTIVE
     measures = {"encoder_noise": [float(r) for r in ratio], "encoder_sd": [float(s) for s in noise]}
-    largest, rate = float(ratio.max()), float(sight.rate.mean())
+    if not bool(active.any()):
+        return Outcome(measures=measures)
+    largest, rate = float(ratio[active].max()), float(sight.rate.mean())
     if largest >= SHARP or rate <= 2 * math.log(len(patient.train)):
         return Outcome(measures=measures)
     finding = Finding(
         "encoder-scale-collapse",
         "problem",
-        f"q(z|x) is at most {largest:.1g} times as wide as the codes are spread, in every feature "
-        f"(rate {rate:.0f} nats)",
+        f"q(z|x) is at most {largest:.1g} times as wide as the codes are spread, in each of {int(active.sum())} "
+        f"active features (rate {rate:.0f} nats)",
         "the rate weighs too little to keep the encoder's variance up, so the model is a plain autoencoder",
         "Weigh the rate 1 (--beta 1), or give the decoder's scale a --floor.",
     )

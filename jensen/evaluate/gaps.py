@@ -12,17 +12,18 @@ from torch import Tensor
 from ..batch import Rows
 from ..draw import place, weigh
 from ..families import Categorical
-from ..guides import Amortized, Guide
+from ..guides import Amortized, Flowing, Guide, Shared
 from ..model import LatentVariableModel
 from ..randomness import stream
 from ..refine import Refined, refinable
 from .estimate import Estimate, exact_products, format_nats
 from .exact import Enumerated, finite
+from .importance import widest
 
 __all__ = ["Bounds", "Gaps", "elbo_per_datum", "elbos", "gaps", "lower_bounds", "told"]
 
 POINTS = 256  # points per datum of each ELBO: its noise must be small beside the gaps
-AT_ONCE = 32
+AT_ONCE, NUMBERS = 32, 1 << 25  # points of a datum at once, and numbers of the widest layer
 TIGHT = 0.1  # nats: a gap that nobody need close
 
 
@@ -57,21 +58,28 @@ class Gaps:
     distribution over a finite latent, so that q* is the posterior and the first gap is zero. Where q* cannot be found
     (flows, mixtures, one q for all data) the sum of the two is all there is.
 
+    Neither estimate of the two is a bound. An estimate of log p(x) that is too low makes the first gap, and the sum,
+    too small. Steps that stop before q* make ELBO[q*] too low, hence the first gap too large and the second one, the
+    amortisation, too small.
+
     Attributes:
-        log_px: the estimate that the gaps are measured against; where it is a lower bound, so is the first gap.
+        log_px: the estimate that the gaps are measured against.
         bounds: the ELBOs.
+        converged: whether that estimate has: where not, a small gap says nothing of how tight the ELBO is.
 
     Source: Cremer, Li & Duvenaud, "Inference suboptimality in variational autoencoders", 2018.
     """
 
     log_px: Estimate
     bounds: Bounds
+    converged: bool = True
 
     def shifted(self, nats: float) -> Gaps:
         """The same in other units: a log-Jacobian added to every log-density."""
         b = self.bounds
         refined = None if b.refined is None else b.refined + nats
-        return Gaps(self.log_px.shifted(nats), replace(b, amortised=b.amortised + nats, refined=refined))
+        moved = replace(b, amortised=b.amortised + nats, refined=refined)
+        return replace(self, log_px=self.log_px.shifted(nats), bounds=moved)
 
     @property
     def _nats(self) -> Tensor:
@@ -99,10 +107,16 @@ class Gaps:
 
     @property
     def advice(self) -> str:
-        """What to enlarge, in a sentence."""
-        all_of_it = float(self.whole.mean())
-        if all_of_it < TIGHT:
-            return "The bound is tight: neither the encoder nor the guide's family costs more than 0.1 nats."
+        """What to enlarge, in a sentence; it says so where log p(x) may be higher than the estimate."""
+        if self.converged:
+            return self._advice
+        lies = "The estimate of log p(x) has not converged, so the gap may be larger than measured."
+        return lies if float(self.whole.mean()) < TIGHT else f"{self._advice} {lies}"
+
+    @property
+    def _advice(self) -> str:
+        if float(self.whole.mean()) < TIGHT:
+            return f"The bound is tight: encoder and guide's family together cost less than {TIGHT:g} nats."
         if not self.bounds.reads:
             return "The guide does not read x, which is what the bound loses: use an amortised guide."
         if self.bounds.finite:
@@ -112,7 +126,7 @@ class Gaps:
             )
         if self.approximation is None or self.amortisation is None:
             return (
-                "This guide's family cannot be refined datum by datum, so the gap is not split: "
+                "This guide's family is not refined datum by datum yet, so the gap is not split: "
                 "enlarge the encoder, or use the importance-weighted bound."
             )
         if float(self.amortisation.mean()) > float(self.approximation.mean()):
@@ -180,12 +194,14 @@ def elbos(
     Of a finite latent it is a sum over all states, without noise.
 
     Args:
+        size: rows at once; fewer where a layer is so wide that their points would not fit into the memory.
         name: of the stream of random numbers.
     """
     if finite(model) is not None:
         found = torch.as_tensor(Enumerated()(model, guide, data, seed).elbo).double()
         return found, torch.zeros_like(found)
     noise, means, errors = stream(seed, name, data.device), [], []
+    size = max(min(size, NUMBERS // (AT_ONCE * widest(model))), 1)
     with exact_products(data.device):
         for batch in data.batches(size, noise):
             q, parts = guide(batch), []
@@ -211,7 +227,7 @@ def lower_bounds(model: LatentVariableModel, guide: Guide, data: Rows, seed: int
     Args:
         steps: refinement steps per datum.
     """
-    own, reads = elbos(model, guide, data, seed), isinstance(guide, Amortized)
+    own, reads = elbos(model, guide, data, seed), _reads(guide)
     if isinstance(model.prior.family, Categorical):
         return Bounds(*own, finite=True, reads=reads)
     if not isinstance(guide, Amortized) or not refinable(guide):
@@ -220,6 +236,13 @@ def lower_bounds(model: LatentVariableModel, guide: Guide, data: Rows, seed: int
         refined = Refined(model, guide, steps=steps, seed=seed)
         best = elbos(model, refined, data, seed, size=256, name="elbo refined")
     return Bounds(*own, *best)
+
+
+def _reads(guide: Guide) -> bool:
+    """Whether q depends on x: of a flow, through the guide before it or by a context of its own."""
+    if isinstance(guide, Flowing):
+        return guide.context is not None or _reads(guide.guide)
+    return not isinstance(guide, Shared)
 
 
 def gaps(

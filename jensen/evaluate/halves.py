@@ -61,7 +61,12 @@ class Halves:
     @property
     def over_fitting(self) -> bool:
         """Whether the difference is above 3 standard errors, and above 0.3 standard deviations over rows."""
-        return self.stderr is not None and self.difference > ERRORS * self.stderr and self.deviations > VISIBLE
+        return self.beyond_chance and self.deviations > VISIBLE
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether the training rows score higher by more than 3 standard errors, however little that is."""
+        return self.stderr is not None and self.difference > ERRORS * self.stderr
 
     @property
     def sentence(self) -> str:
@@ -70,7 +75,11 @@ class Halves:
             return "too few rows to tell over-fitting"
         told = format_nats(abs(self.difference), self.stderr)
         where = f"training rows score {told} nats {'higher' if self.difference >= 0 else 'lower'} than other rows"
-        return f"over-fitting: {where}" if self.over_fitting else f"no sign of over-fitting: {where}"
+        if self.over_fitting:
+            return f"over-fitting: {where}"
+        if self.beyond_chance:
+            return f"a small gap, below what is called over-fitting: {where}"
+        return f"no sign of over-fitting: {where}"
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, as JSON takes it."""

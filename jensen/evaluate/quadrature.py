@@ -90,12 +90,12 @@ class Quadrature(Evaluator):
         self.check(model)
         started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
         parts: list[tuple[Tensor, ...]] = []
-        points, at_once = 0, max(NUMBERS // widest(model), 1)
+        points, at_once, by_rule = 0, max(NUMBERS // widest(model), 1), False
         rows = max(min(ROWS, at_once, len(data)), 1)
         with exact_products(data.device):
             for batch in data.batches(rows, noise):
                 q = guide(batch)
-                told = _told(model, guide, q, batch, noise, at_once)
+                told, by_rule = _told(model, guide, q, batch, noise, at_once), _gaussian_guide(q)
                 log_px, error, used = self._batch(_Joint(model, batch, at_once), q)
                 parts.append((log_px, error, *told))
                 points = max(points, used)
@@ -108,7 +108,7 @@ class Quadrature(Evaluator):
             distortion=distortion,
             rate=rate if guide.has_density else None,
             error=float(error.max()),
-            settings={"tolerance": self.tolerance, "points": points},
+            settings={"tolerance": self.tolerance, "points": points, "elbo": "quadrature" if by_rule else "samples"},
             seconds=time.monotonic() - started,
         )
 
@@ -294,9 +294,14 @@ def _told(
     return torch.cat([d for d, _ in found]), torch.cat([r for _, r in found])
 
 
+def _gaussian_guide(q: Distribution) -> bool:
+    """Whether q is a Gaussian, about which there is a rule."""
+    return isinstance(q, MultivariateNormal) or (isinstance(q, Independent) and isinstance(q.base_dist, Normal))
+
+
 def _around(q: Distribution, dim: int) -> tuple[GradientEstimator, int]:
     """What tells the ELBO of the guide, and its points: Gauss-Hermite about a Gaussian, else samples."""
-    if isinstance(q, MultivariateNormal) or (isinstance(q, Independent) and isinstance(q.base_dist, Normal)):
+    if _gaussian_guide(q):
         n = 32 if dim == 1 else 16
         return Rule(n), n**dim
     return Pathwise(64), 64

@@ -121,7 +121,7 @@ class Sandwich:
                 above.append(chain.reverse_weights(model, guide, batch, z[index], steps, noise))
                 if watch is not None:
                     watch(min(len(below) * at_once / self.n, 1.0))
-        lower, took = chain.estimate(torch.cat(below, 1), rates), time.monotonic() - started
+        lower, took = chain.estimate(torch.cat(below, 1), rates, steps), time.monotonic() - started
         upper = weighed(-torch.cat(above, 1), Kind.STOCHASTIC_UPPER)
         upper = replace(upper, nats=-torch.as_tensor(upper.nats), variance_mc=None, settings=lower.settings)
         return Sandwiched(replace(lower, seconds=took), replace(upper, seconds=took))

@@ -102,6 +102,7 @@ def settle(
         index = some_rows(len(data), settings.rows, stream(seed, "gaps"))
         known = Estimate(found.kind, found.nats[index], error=found.error)
         split = gaps(model, guide, data.subset(index.to(data.device)), known, seed, settings.refine)
+        split = replace(split, converged=(found.error or 0.0) <= STILL)
     return Settled(settings, found, split, time.monotonic() - started)
 
 

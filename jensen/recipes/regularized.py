@@ -24,7 +24,13 @@ def beta_tcvae(setting: Setting, nets: Nets, *, latent: int = 16, beta: float = 
 
 @recipe("dip-vae", "Kumar, Sattigeri & Balakrishnan 2018", keep="last")
 def dip_vae(
-    setting: Setting, nets: Nets, *, latent: int = 16, of: Literal["means", "points"] = "means", off: float = 10.0, diagonal: float = 100.0
+    setting: Setting,
+    nets: Nets,
+    *,
+    latent: int = 16,
+    of: Literal["means", "points"] = "means",
+    off: float = 10.0,
+    diagonal: float = 100.0,
 ) -> Made:
     """A VAE whose codes are held uncorrelated, with unit variances (of "means": DIP-VAE-I, of "points": II)."""
     return play(setting, *gaussian_pair(setting, nets, latent), -Distortion() - Rate() - DIP(of, off, diagonal))

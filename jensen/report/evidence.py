@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ..evaluate.estimate import format_nats
+from ..evaluate.halves import ERRORS, VISIBLE
 from .facts import Facts
 from .figures import COLOURS, DASHES, INK, SOFT, TEXTS, draw, end_labels
 from .panels import Panel, Section, Table
@@ -60,9 +62,11 @@ def _reading(facts: Facts) -> list[str]:
     e, found = facts.evaluation, []
     if e is None:
         return found
-    split = _assessed(facts).get("gaps")
-    if split:
-        found.append(split["advice"])
+    told = _assessed(facts)
+    if told.get("caveat"):
+        found.append(f"But {told['caveat']}.")
+    if told.get("gaps"):
+        found.append(told["gaps"]["advice"])
     sides = e.get("train_test")
     measures = facts.measures
     if sides:
@@ -118,8 +122,8 @@ def _halves(facts: Facts) -> Table | None:
             (f"{sides['test_rows']:,} other rows", _number(sides["test"], error)[0], ""),
             ("difference", *_number(sides["difference"], error)),
         )
-        score = sides["score"]
-        about = f"{score}, in nats per datum; more than 2 standard errors and 1 % of it is called over-fitting."
+        about = f"{sides['score']}, in nats per datum; called over-fitting is a difference of more than {ERRORS:g} "
+        about += f"standard errors and {VISIBLE:g} standard deviations over training rows."
         return Table(("over-fitting", "nats", "± over rows"), rows, (), about)
     m = facts.measures
     if "gap" not in m:
@@ -134,10 +138,16 @@ def _halves(facts: Facts) -> Table | None:
 
 
 def _rungs(e: dict[str, Any]) -> list[tuple[int, float, float]]:
-    """(K, bound, Monte Carlo standard error) along the curve; the last one's error is the estimate's own."""
-    curve = [(r["k"], r["log_px"], r["stderr_mc"] or 0.0) for r in e.get("curve") or []]
-    if curve and e.get("stderr_mc_reliable"):
-        curve[-1] = (*curve[-1][:2], e.get("stderr_mc") or 0.0)
+    """(K, bound, Monte Carlo standard error) along the curve; the last one's error is the estimate's own.
+
+    Where an error is unknown or unreliable it is NaN, of which no band is drawn.
+    """
+    curve = [
+        (r["k"], r["log_px"], math.nan if r["stderr_mc"] is None else r["stderr_mc"]) for r in e.get("curve") or []
+    ]
+    if curve:
+        known = e.get("stderr_mc_reliable") and e.get("stderr_mc") is not None
+        curve[-1] = (*curve[-1][:2], e["stderr_mc"] if known else math.nan)
     return curve
 
 
@@ -156,7 +166,7 @@ def _curve(facts: Facts) -> Panel | None:
         axes.plot(k, value, color=COLOURS[0], marker="o", markersize=4)
         ends = [(k[-1], value[-1], "importance")]
         if chain:
-            half = BAND * (chain["stderr_mc"] or 0.0)
+            half = BAND * chain["stderr_mc"] if chain.get("stderr_mc_reliable") is not False else 0.0
             axes.axhspan(chain["log_px"] - half, chain["log_px"] + half, color=COLOURS[1], alpha=0.18, linewidth=0)
             axes.axhline(chain["log_px"], color=COLOURS[1], linestyle="--")
             ends.append((k[-1], chain["log_px"], "annealed"))
@@ -167,7 +177,8 @@ def _curve(facts: Facts) -> Panel | None:
     alt = f"The bound rises from {value[0]:.2f} at K = {k[0]:,.0f} to {value[-1]:.2f} nats at K = {k[-1]:,.0f}"
     caption = (
         "The bound on the same rows with K points per datum; K = 1 is the ELBO. Band: two Monte Carlo standard errors, "
-        "where there are any; the error over data is common to all and is left out. It should be flat at its right end."
+        "where they are known and reliable; the error over data is common to all and is left out. It should be flat at "
+        "its right end."
     )
     if chain:
         alt += f"; annealing gives {chain['log_px']:.2f}"
@@ -313,24 +324,25 @@ def _sandwich(facts: Facts) -> Panel | None:
     pair = _assessed(facts).get("sandwich")
     if not pair or pair["gap"] is None or pair["gap"] > WIDE:
         return None
-    low, high = pair["stderr_mc"]
+    error = pair.get("gap_stderr")
+    bar = BAND * (error or 0.0)
 
     def paint(axes: Axes) -> None:
         axes.plot([pair["lower"], pair["upper"]], [0, 0], color=SOFT, linewidth=6, alpha=0.35)
-        for value, error, marker, name, height in (
-            (pair["lower"], low, ">", "lower", -0.6),
-            (pair["upper"], high, "<", "upper", 0.6),
+        for value, half, marker, name, height in (
+            (pair["lower"], None, ">", "lower", -0.6),
+            (pair["upper"], bar or None, "<", "upper", 0.6),
         ):
-            axes.errorbar(
-                value, 0, xerr=BAND * (error or 0.0), color=COLOURS[2], marker=marker, markersize=9, capsize=4
-            )
+            axes.errorbar(value, 0, xerr=half, color=COLOURS[2], marker=marker, markersize=9, capsize=4)
             axes.annotate(name, (value, height), color=TEXTS[2], ha="center", va="center")
-        middle, half = (pair["lower"] + pair["upper"]) / 2, abs(pair["gap"]) / 2 + BAND * max(low or 0.0, high or 0.0)
+        middle, half = (pair["lower"] + pair["upper"]) / 2, abs(pair["gap"]) / 2 + bar
         axes.set(ylim=(-1, 1.2), yticks=[], xlim=(middle - 2 * max(half, 0.02), middle + 2 * max(half, 0.02)))
         axes.set_xlabel("log p(x) of simulated data, nats per datum")
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
 
+    told = "" if error is None else f" ± {error:.3f}"
+    drawn = "" if error is None else " (bar at the upper end: two standard errors of this gap, over rows)"
     return Panel(
         (
             draw(
@@ -338,6 +350,6 @@ def _sandwich(facts: Facts) -> Panel | None:
             ),
         ),
         f"Apart from the test rows: on {pair['simulated_rows']} rows that the model made itself, where an upper bound "
-        f"is possible too, annealing is {pair['gap']:.3f} nats wide (two Monte Carlo standard errors as bars). A wide "
+        f"is possible too, annealing is {pair['gap']:.3f}{told} nats wide{drawn}. A wide "
         "sandwich means that annealing cannot be trusted here, and so not on the test rows either.",
     )

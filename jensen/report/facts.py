@@ -75,6 +75,25 @@ class Facts:
         return "classes" if isinstance(self.run.model.prior.family, Categorical) else "features"
 
     @property
+    def holed(self) -> bool:
+        """Whether entries are missing, of what was trained on or of `part`."""
+        return self.run.holed or (self.part is not None and self.part.mask is not None)
+
+    def originals(self, index: np.ndarray) -> np.ndarray:
+        """Rows of `part` [M, D] as the model sees them, in float64: NaN where they are unknown.
+
+        Bits where the model sees bits, else the data themselves.
+        """
+        if self.part is None:
+            return np.zeros((0, self.run.schema.size))
+        x = self.part.x[index]
+        if self.run.preparation.binarize is not None:
+            batch = self.part.rows.take(torch.as_tensor(index).to(self.run.device))
+            x = self.run.shaped(batch.x).reshape(x.shape)
+        mask = True if self.part.mask is None else self.part.mask[index]
+        return np.where(mask, x.astype(np.float64), np.nan)
+
+    @property
     def normalised(self) -> bool:
         """Whether the guide has a density, so that there is a bound."""
         return self.run.guide.has_density

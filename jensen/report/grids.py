@@ -12,10 +12,11 @@ from PIL import Image
 
 from .facts import Facts
 
-__all__ = ["Shades", "columns", "sheet"]
+__all__ = ["UNKNOWN", "Shades", "coloured", "columns", "sheet"]
 
 CELL, GAP, WIDTH = 56, 2, 1000
 LARGEST = 128
+UNKNOWN = (196, 164, 120)  # a tan that no shade of grey is
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,28 @@ class Shades:
             middle = 0.5 if seen.dequantize else 0.0
             low, high = middle, (schema.levels or 256) - 1 + middle
         elif schema.kind == "real" and seen.binarize is None and facts.part is not None:
-            low, high = float(facts.part.x.min()), float(facts.part.x.max())
+            known = facts.part.x if facts.part.mask is None else facts.part.x[facts.part.mask]
+            low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
         return Shades(low, high if high > low else low + 1.0, (height, width, channels))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Values [N, ...] as bytes [N, H, W, 1 or 3]: two channels show the first, four the first three."""
-        unit = np.clip((x.astype(np.float64) - self.low) / (self.high - self.low), 0, 1)
-        shades = np.rint(unit.reshape(-1, *self.shape) * 255).astype(np.uint8)
-        return shades[..., :3] if self.shape[2] >= 3 else shades[..., :1]
+        """Values [N, ...] as bytes [N, H, W, 1 or 3]: two channels show the first, four the first three.
+
+        NaN stands for an unknown value, and makes its pixel `UNKNOWN`, among three channels.
+        """
+        unit = np.clip((x.astype(np.float64) - self.low) / (self.high - self.low), 0, 1).reshape(-1, *self.shape)
+        unit = unit[..., :3] if self.shape[2] >= 3 else unit[..., :1]
+        unknown = np.asarray(np.isnan(unit).any(-1))
+        shades = np.rint(np.where(unknown[..., None], 0, unit) * 255).astype(np.uint8)
+        if unknown.any():
+            shades = coloured(shades)
+            shades[unknown] = UNKNOWN
+        return shades
+
+
+def coloured(shades: np.ndarray) -> np.ndarray:
+    """Bytes [..., 1 or 3] with three channels."""
+    return np.repeat(shades, 3, axis=-1) if shades.shape[-1] == 1 else shades.copy()
 
 
 def _cell(shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -69,7 +84,8 @@ def sheet(rows: list[np.ndarray], alt: str) -> str:
     height, width = _cell((rows[0].shape[1], rows[0].shape[2], 1))
     n = max(map(len, rows))
     size = (n * (width + GAP) - GAP, len(rows) * (height + GAP) - GAP)
-    colour = rows[0].shape[-1] == 3
+    colour = any(row.shape[-1] == 3 for row in rows)
+    rows = [coloured(row) for row in rows] if colour else rows
     canvas = Image.new("RGBA" if colour else "LA", size)
     for i, row in enumerate(rows):
         for j, image in enumerate(row):

@@ -10,7 +10,7 @@ import torch
 from .. import tasks
 from ..errors import JensenError
 from .facts import Facts, spread
-from .grids import Shades, columns, sheet
+from .grids import Shades, coloured, columns, sheet
 from .panels import Panel
 
 __all__ = ["between", "component_means", "nearest", "prior_grid", "reconstructions", "samples", "traversals"]
@@ -20,20 +20,16 @@ BLOCKS = 2
 
 
 def _originals(facts: Facts, index: np.ndarray, shades: Shades) -> np.ndarray:
-    """Rows of the part as the model sees them: bits where it sees bits, else the data themselves."""
-    if facts.part is None:
-        return np.zeros((0, *shades.shape), np.uint8)
-    if facts.run.preparation.binarize is None:
-        return shades(facts.part.x[index])
-    batch = facts.part.rows.take(torch.as_tensor(index).to(facts.run.device))
-    return shades(facts.run.shaped(batch.x))
+    """Rows of the part as the model sees them; unknown pixels in a colour of their own."""
+    return shades(facts.originals(index))
 
 
 def _seen(facts: Facts) -> str:
     how = {"static": "once", "dynamic": "at random", "threshold": "at half the range"}.get(
         facts.run.preparation.binarize or ""
     )
-    return f" (binarised {how}, as the model sees them)" if how else ""
+    unknown = "; pixels in tan are unknown" if facts.part is not None and facts.part.mask is not None else ""
+    return (f" (binarised {how}, as the model sees them)" if how else "") + unknown
 
 
 def reconstructions(facts: Facts, shades: Shades) -> Panel | None:
@@ -70,7 +66,8 @@ def nearest(facts: Facts, x: np.ndarray, shades: Shades, train: np.ndarray) -> t
 
 
 def _training(facts: Facts) -> np.ndarray | None:
-    if not facts.examples:
+    """Training rows, to look for neighbours among; none where entries are missing, which are near to nothing."""
+    if not facts.examples or facts.holed:
         return None
     try:
         return facts.run.dataset().x[facts.run.split().train]
@@ -142,11 +139,14 @@ def between(facts: Facts, shades: Shades) -> Panel | None:
     steps = shades(facts.run.shaped(x.flatten(0, 1))).reshape(STEPS, len(a), *_pixels(shades))
     index = facts.index(len(codes)).cpu().numpy()
     left, right = _originals(facts, index[a], shades), _originals(facts, index[b], shades)
+    if 3 in (left.shape[-1], right.shape[-1]):  # those with unknown pixels have colours
+        left, right, steps = coloured(left), coloured(right), coloured(steps)
     rows = [np.concatenate([left[i : i + 1], steps[:, i], right[i : i + 1]]) for i in range(len(a))]
     return Panel(
         (sheet(rows, f"{len(a)} rows of images that change step by step from one held-out image to another."),),
-        "Far left and far right: held-out images. Between them: the mean of p(x|z) along the straight line from one "
-        "code to the other. Every step should look like data; a blur of both ends in the middle shows a hole.",
+        f"Far left and far right: held-out images{_seen(facts)}. Between them: the mean of p(x|z) along the straight "
+        "line from one code to the other. Every step should look like data; a blur of both ends in the middle shows a "
+        "hole.",
     )
 
 

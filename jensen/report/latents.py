@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 from torch.distributions import Independent, Normal
@@ -156,14 +157,18 @@ def _limits(points: np.ndarray, circles: bool) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(low - pad, middle - short), np.maximum(high + pad, middle + short)
 
 
+def _is_standard(facts: Facts) -> bool:
+    """Whether the prior is the standard normal."""
+    prior = facts.run.model.prior()
+    gaussian = isinstance(prior, Independent) and isinstance(prior.base_dist, Normal)
+    return gaussian and not prior.mean.any() and bool((prior.stddev == 1).all())
+
+
 def _plane(
     facts: Facts, codes: np.ndarray, numbers: dict[str, Any]
 ) -> tuple[np.ndarray, tuple[str, str], str, np.ndarray | None]:
     """Two coordinates of the codes, their names, what they are, and the prior's scales if circles mean something."""
-    prior = facts.run.model.prior()
-    gaussian = isinstance(prior, Independent) and isinstance(prior.base_dist, Normal)
-    standard = gaussian and not prior.mean.any() and bool((prior.stddev == 1).all())
-    circles = np.ones(2) if standard and facts.normalised else None
+    circles = np.ones(2) if _is_standard(facts) and facts.normalised else None
     z = codes.shape[1]
     if z == 2:
         return codes, ("latent feature 1", "latent feature 2"), "both latent features.", circles
@@ -214,17 +219,29 @@ def _scatter(axes: Axes, facts: Facts, points: np.ndarray, style: dict[str, tupl
 
 def _line(facts: Facts, codes: np.ndarray) -> Panel:
     """One feature: a histogram of the codes, beside the density of the prior."""
+    grid = np.linspace(min(-3.5, codes.min()), max(3.5, codes.max()), 281)
+    density = _density(facts, grid) if facts.normalised else None
+    standard = _is_standard(facts)
+    name, beside = ("standard normal", "the prior, a standard normal") if standard else ("prior", "the prior")
 
     def paint(axes: Axes) -> None:
         axes.hist(codes, bins=40, density=True, color=COLOURS[0], alpha=0.6)
-        if facts.normalised:
-            grid = np.linspace(-3.5, 3.5, 141)
-            axes.plot(grid, np.exp(-0.5 * grid**2) / np.sqrt(2 * np.pi), color=INK, linewidth=1.5)
-            axes.annotate("standard normal", (0.8, 0.29), (6, 0), textcoords="offset points")
+        if density is not None:
+            axes.plot(grid, density, color=INK, linewidth=1.5)
+            top = int(np.argmin(np.abs(grid - 0.8))) if standard else int(density.argmax())
+            axes.annotate(name, (grid[top], density[top]), (6, 0), textcoords="offset points")
         axes.set(xlabel="latent feature 1", ylabel="density")
 
+    told = f", beside {beside}" if density is not None else ""
     return Panel(
         (draw("map", f"Histogram of the codes of {len(codes)} held-out rows.", paint, 520, 300),),
-        f"Means of q(z|x) of {len(codes):,} held-out rows{', beside the prior' if facts.normalised else ''}. Codes far "
+        f"Means of q(z|x) of {len(codes):,} held-out rows{told}. Codes far "
         "outside the prior, or in one heap, would be bad.",
     )
+
+
+@torch.no_grad()
+def _density(facts: Facts, grid: np.ndarray) -> np.ndarray:
+    """p(z) [n] of the model's own prior, at values [n] of its one feature."""
+    z = torch.as_tensor(grid[:, None], dtype=facts.run.dtype, device=facts.run.device)
+    return facts.run.model.prior.log_prob(z).exp().double().cpu().numpy().reshape(-1)

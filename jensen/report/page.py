@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ..runfiles import write_atomic
 from ..runs import Run
 from . import images, latents, tables
+from .calibration import calibration, tradeoff
 from .evidence import evidence
 from .facts import Facts, gather
 from .findings import Remark, findings
@@ -62,12 +64,18 @@ def _render(facts: Facts) -> str:
         model=model_sentence(facts),
         sentence=facts.run.sentence,
         parts=model_parts(facts),
-        evidence=evidence(facts),
+        evidence=_evidence(facts, numbers),
         examples=facts.examples,
         sections=sections,
         settings=settings(facts),
         numbers=_json(_numbers(facts, sentence, found) | numbers),
     )
+
+
+def _evidence(facts: Facts, numbers: dict[str, Any]) -> Section:
+    """How good is it, with what calibrate and rate-distortion have written."""
+    found = evidence(facts)
+    return replace(found, panels=(*found.panels, *calibration(facts, numbers), *_some(tradeoff(facts, numbers))))
 
 
 def _sections(facts: Facts, numbers: dict[str, Any]) -> list[Section]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..evaluate.exact import finite
 from .facts import Facts
 from .panels import Table
 from .words import data_name, digits, sign
@@ -33,9 +34,7 @@ def estimates(facts: Facts) -> Table | None:
     rows = [(name, _told(e["log_px"], places), _told(e["stderr"], places), mc, k, ess, e["kind"])]
     rows += [*_annealed(e), *_parts(facts, e, places)]
     if e.get("bits_per_dim") is not None:
-        bound = {"≥": "stochastic upper bound" if "stochastic" in e["kind"] else "upper bound"}.get(
-            mark, str(e["kind"])
-        )
+        bound = "stochastic upper bound" if mark == "≥" else str(e["kind"])
         error = None if not e["stderr"] else e["stderr"] / (facts.run.schema.size * math.log(2))
         places = max(digits(error), 2)
         rows.append(_row("bits per dimension", _told(e["bits_per_dim"], places), _told(error, places), bound))
@@ -50,8 +49,11 @@ def _annealed(e: dict[str, Any]) -> list[tuple[str, ...]]:
     if not chain:
         return []
     places = digits(chain["stderr_mc"])
-    kind = f"{chain['kind']}, {chain['rows']} rows weighed to all, {chain['temperatures']} temperatures"
-    values = (_told(chain["log_px"], places), "", _told(chain["stderr_mc"], places), str(chain["chains"]))
+    start = f", from the {chain['start']}" if chain.get("start") else ""
+    start += ", corrected" if chain.get("corrected") else ""
+    kind = f"{chain['kind']}, {chain['rows']} rows weighed to all, {chain['temperatures']} temperatures{start}"
+    error = "unreliable" if chain.get("stderr_mc_reliable") is False else _told(chain["stderr_mc"], places)
+    values = (_told(chain["log_px"], places), "", error, str(chain["chains"]))
     ess = "" if chain["ess"] is None else f"{chain['ess']:.1f}"
     return [("log p(x) ≥, annealed", *values, ess, kind)]
 
@@ -73,11 +75,19 @@ def _parts(facts: Facts, e: dict[str, Any], places: int) -> list[tuple[str, ...]
     """The ELBO and what it is made of, where there is a latent."""
     if e.get("elbo") is None or facts.latent == "none":
         return []
-    exact = e["kind"] == "exact"
-    rows = [_row("ELBO", _told(e["elbo"], places), kind="exact" if exact else "stochastic lower bound")]
-    if not exact:
+    rows = [_row("ELBO", _told(e["elbo"], places), kind=_elbo_kind(facts, e))]
+    if not facts.run.guide.is_exact:
         rows.append(_row("log p(x) - ELBO", _told(e["log_px"] - e["elbo"], places), kind="measured gap"))
     return [*rows, _row("distortion", _told(e["distortion"], places)), _row("rate", _told(e["rate"], places))]
+
+
+def _elbo_kind(facts: Facts, e: dict[str, Any]) -> str:
+    """How the ELBO was found: the posterior's is log p(x) itself, a finite latent's a sum, a Gaussian's by a rule."""
+    if e["kind"] == "exact" and (facts.run.guide.is_exact or finite(facts.run.model) is not None):
+        return "exact"
+    if e["kind"] == "quadrature" and (e.get("settings") or {}).get("elbo") == "quadrature":
+        return "lower bound, by quadrature"
+    return "stochastic lower bound"
 
 
 def model_parts(facts: Facts) -> Table:

@@ -35,19 +35,29 @@ def drawn_rows(facts: Facts) -> np.ndarray | None:
 
 
 def _data(facts: Facts) -> np.ndarray | None:
-    if facts.part is None:
-        return None
-    index = spread(len(facts.part.x), ROWS)
-    if facts.run.preparation.binarize is not None:
-        return facts.part.rows.take(torch.as_tensor(index).to(facts.run.device)).x.double().cpu().numpy()
-    return facts.part.x[index].astype(np.float64)
+    """Rows that were not trained on [M, D]: NaN where they are unknown."""
+    return None if facts.part is None else facts.originals(spread(len(facts.part.x), ROWS))
+
+
+def _known(x: np.ndarray) -> np.ndarray:
+    return x[~np.isnan(x)]
+
+
+def _moments(x: np.ndarray) -> str:
+    return f"mean {x.mean():.3g} and s.d. {x.std():.3g}" if len(x) else "no known entry"
+
+
+def _left_out(data: np.ndarray) -> str:
+    """What to say about unknown entries."""
+    unknown = int(np.isnan(data).sum())
+    return f" {unknown:,} of {data.size:,} entries are missing, and left out." if unknown else ""
 
 
 def _bins(facts: Facts, values: np.ndarray, other: np.ndarray | None) -> np.ndarray:
     levels = 2 if facts.run.seen.kind == "binary" else facts.run.schema.levels
     if levels is not None and levels <= 40:
         return np.arange(levels + 1) - 0.5
-    both = values if other is None else np.concatenate([values, other])
+    both = _known(values if other is None else np.concatenate([values, other]))
     low, high = np.quantile(both, [0.002, 0.998])
     return np.linspace(low, high if high > low else low + 1, 31)
 
@@ -62,7 +72,8 @@ def distributions(facts: Facts, drawn: np.ndarray | None) -> Panel | None:
 
         def paint(axes: Axes, j: int = j) -> None:
             bins = _bins(facts, data[:, j], drawn[:, j]).tolist()
-            axes.hist(np.clip(data[:, j], bins[0], bins[-1]), bins=bins, density=True, color=SOFT, alpha=0.45)
+            if len(known := _known(data[:, j])):
+                axes.hist(np.clip(known, bins[0], bins[-1]), bins=bins, density=True, color=SOFT, alpha=0.45)
             axes.hist(
                 np.clip(drawn[:, j], bins[0], bins[-1]),
                 bins=bins,
@@ -76,13 +87,14 @@ def distributions(facts: Facts, drawn: np.ndarray | None) -> Panel | None:
             axes.locator_params(axis="x", nbins=5)
             axes.grid(visible=False)
 
-        moments = [f"mean {x[:, j].mean():.3g} and s.d. {x[:, j].std():.3g}" for x in (data, drawn)]
+        moments = [_moments(_known(x[:, j])) for x in (data, drawn)]
         alt = f"{names[j]}: data have {moments[0]}, samples {moments[1]}."
         bodies.append(draw(f"column-{j}", alt, paint, 300, 210))
     return Panel(
         tuple(bodies),
         f"{_which(facts)} Filled grey: {len(data):,} held-out rows. Blue outline: {len(drawn):,} samples of the model. "
-        "They should agree; where the outline is too wide, or misses a spike, the model has not learned the column.",
+        "They should agree; where the outline is too wide, or misses a spike, the model has not learned the column."
+        f"{_left_out(data)}",
     )
 
 
@@ -92,9 +104,12 @@ def _which(facts: Facts) -> str:
 
 
 def correlations(facts: Facts, drawn: np.ndarray | None, numbers: dict[str, Any]) -> Panel | None:
-    """Correlation of each pair of columns, in data and in samples."""
+    """Correlation of each pair of columns, in data and in samples; none of data with missing entries.
+
+    Rows in which a pair of columns is known need not be like all others, so that samples could not be held to them.
+    """
     data = _data(facts)
-    if data is None or drawn is None or len(data) < 3:
+    if data is None or drawn is None or len(data) < 3 or facts.holed:
         return None
     varied = [j for j in range(min(data.shape[1], PAIRED)) if data[:, j].std() > 0 and drawn[:, j].std() > 0]
     if len(varied) < 2:
@@ -136,14 +151,17 @@ def returns(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
     x = data[index]
     names, bodies, explained = column_names(facts), [], {}
     for j in range(min(COLUMNS, x.shape[1])):
-        share = 1 - float(((x[:, j] - back[:, j]) ** 2).mean() / max(float(x[:, j].var()), 1e-300))
-        share = share if x[:, j].std() > 0 else float("nan")
-        explained[str(j + 1)] = share
+        known = ~np.isnan(x[:, j])
+        ours, theirs = x[known, j], back[known, j]
+        explained[str(j + 1)] = share = _explained(ours, theirs)
 
-        def paint(axes: Axes, j: int = j, share: float = share) -> None:
-            low, high = np.quantile(np.concatenate([x[:, j], back[:, j]]), [0.002, 0.998])
-            axes.plot([low, high], [low, high], color=INK, linewidth=1)
-            axes.plot(x[:, j], back[:, j], "o", color=COLOURS[0], markersize=3.5, alpha=0.5, markeredgewidth=0)
+        def paint(
+            axes: Axes, j: int = j, share: float = share, ours: np.ndarray = ours, theirs: np.ndarray = theirs
+        ) -> None:
+            if len(ours):
+                low, high = np.quantile(np.concatenate([ours, theirs]), [0.002, 0.998])
+                axes.plot([low, high], [low, high], color=INK, linewidth=1)
+            axes.plot(ours, theirs, "o", color=COLOURS[0], markersize=3.5, alpha=0.5, markeredgewidth=0)
             axes.set_title(f"{names[j]}: R² = {share:.2f}", loc="left")
             axes.locator_params(nbins=4)
 
@@ -154,8 +172,15 @@ def returns(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
     return Panel(
         tuple(bodies),
         f"{_which(facts)} Across: held-out data. Up: the mean of p(x|z) at the mean of q(z|x). On the line, the code "
-        "holds the column; a flat cloud (R² near 0) is a column that is left to noise.",
+        f"holds the column; a flat cloud (R² near 0) is a column that is left to noise.{_left_out(x)}",
     )
+
+
+def _explained(x: np.ndarray, back: np.ndarray) -> float:
+    """R²: 1 - mean square error / variance; NaN of a column that does not vary."""
+    if len(x) == 0 or not x.std() > 0:
+        return float("nan")
+    return 1 - float(((x - back) ** 2).mean() / max(float(x.var()), 1e-300))
 
 
 def component_table(facts: Facts) -> Table | None:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from ..runfiles import write_atomic
 from .figures import COLOURS, INK, RC, SOFT, TEXTS
 
-__all__ = ["write_tradeoff"]
+__all__ = ["paint", "write_tradeoff"]
 
 
 def write_tradeoff(curve: Mapping[str, Any], stem: Path) -> tuple[Path, Path]:
@@ -30,7 +30,7 @@ def write_tradeoff(curve: Mapping[str, Any], stem: Path) -> tuple[Path, Path]:
     paths = stem.with_suffix(".svg"), stem.with_suffix(".png")
     with style.context(["default", RC | {"svg.hashsalt": "tradeoff", "figure.facecolor": "white"}]):
         figure = Figure(figsize=(8, 6), layout="constrained", facecolor="white")
-        _paint(figure.add_subplot(), curve)
+        paint(figure.add_subplot(), curve)
         for path in paths:
             buffer = io.BytesIO()
             metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
@@ -39,11 +39,14 @@ def write_tradeoff(curve: Mapping[str, Any], stem: Path) -> tuple[Path, Path]:
     return paths
 
 
-def _paint(axes: Axes, curve: Mapping[str, Any]) -> None:
+def paint(axes: Axes, curve: Mapping[str, Any], own: float | None = None) -> None:
+    """Draw the curve; the point of the beta `own` gets a ring."""
     points = curve["points"]
     rate, distortion = (np.array([p[key] for p in points]) for key in ("rate", "distortion"))
     axes.plot(rate, distortion, color=COLOURS[0], marker="o", markersize=6, zorder=3)
     for p in points:
+        if p["beta"] == own:
+            axes.plot(p["rate"], p["distortion"], "o", markersize=15, fillstyle="none", color=COLOURS[1], zorder=4)
         best = p["beta"] == curve["best_beta"]
         told = f"beta {p['beta']:g}" + (f": best ELBO, {p['elbo']:.2f}" if best else "")
         axes.annotate(
@@ -67,7 +70,8 @@ def _paint(axes: Axes, curve: Mapping[str, Any]) -> None:
 def _diagonals(axes: Axes, sums: np.ndarray) -> None:
     """Lines of equal rate + distortion = -ELBO, named at their right ends: further down is better."""
     (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    for value in np.unique(np.quantile(sums, [0.0, 0.5, 1.0]).round(2)):
+    values, apart = np.unique(np.quantile(sums, [0.0, 0.5, 1.0]).round(2)), 0.04 * (top - bottom)
+    for value in values[np.diff(values, prepend=-np.inf) > apart]:  # names of lines that are closer would overlap
         axes.plot([low, high], [value - low, value - high], color=SOFT, linewidth=1, linestyle=":", zorder=1)
         told, how = f"{value:.2f}", {"textcoords": "offset points", "color": SOFT, "fontsize": 11}
         if bottom <= value - high <= top:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import jensen as package
+from jensen.evaluate.estimate import format_nats
 
 
 @pytest.fixture
@@ -35,8 +36,11 @@ def test_the_verdict_comes_first(sides, jensen):
     answer = jensen("compare", *sides, "-k", "20")
     verdict, errors, a, b, about = answer.out.splitlines()
     assert answer.code == 0
-    assert verdict.startswith(("A is better by ", "B is better by ", "no difference at this size"))
-    assert verdict.endswith("nats per datum")
+    found = json.loads(jensen("compare", *sides, "-k", "20", "--json").out)
+    low, high = found["interval"]
+    assert low < 0 < high  # of six rows
+    number = format_nats(found["difference"], found["stderr"])
+    assert verdict == f"no difference at this size: A - B = {number} nats per datum"
     assert "over 6 paired data" in errors
     assert a.startswith("A: ")
     assert a.endswith("(exact): good")

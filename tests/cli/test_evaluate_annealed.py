@@ -12,16 +12,18 @@ from jensen.verification import verify
 from tests.cli.conftest import TINY, contents
 
 QUICK = ["--temperatures", 6, "--leaps", 2, "--chains", 5]
-CHOSEN = {"temperatures": 6, "leaps": 2, "chains": 5, "start": "guide"}
+CHOSEN = {"temperatures": 6, "leaps": 2, "chains": 5, "start": "guide", "correct": True}
+DONE = {**CHOSEN, "corrected": True}
 
 
 def test_its_settings_are_taken_and_told(jensen, run):
     answer = jensen("evaluate", "run", "--method", "annealed", *QUICK)
     assert answer.code == 0
-    assert "annealed from the guide: 6 temperatures, 2 leapfrog steps, 5 chains; acceptance 0." in answer.out
+    start = "annealed from the guide, corrected on simulated data"
+    assert f"{start}: 6 temperatures, 2 leapfrog steps, 5 chains; acceptance 0." in answer.out
     assert "chains spread by" in answer.out
     told = json.loads(jensen("evaluate", "run", "--method", "annealed", *QUICK, "--json").out)
-    assert (told["kind"], told["k"], told["settings"]) == ("stochastic lower bound", 5, CHOSEN)
+    assert (told["kind"], told["k"], told["settings"]) == ("stochastic lower bound", 5, DONE)
     assert told["replay"]["annealing"] == CHOSEN
     assert 0.3 < told["acceptance"] <= 1
     assert told["spread"]["q05"] <= told["spread"]["median"] <= told["spread"]["max"]
@@ -45,7 +47,7 @@ def test_it_is_repeated_to_the_bit(jensen, run):
     assert ("settings.temperatures", 6, 7) in {(d.name, d.was, d.now) for d in verify(load(run)).differences}
 
 
-@pytest.mark.parametrize("annealing", [{"temperatures": 0}, {"start": "middle"}, 3])
+@pytest.mark.parametrize("annealing", [{"temperatures": 0}, {"start": "middle"}, {"correct": 3}, 3])
 def test_damaged_settings_are_refused(annealing, jensen, run, refused):
     assert jensen("evaluate", "run", "--method", "annealed", *QUICK).code == 0
     record = json.loads((run / "evaluation.json").read_text())
@@ -62,6 +64,15 @@ def test_the_same_from_python(run):
     assert found.estimate.mean == again.estimate.mean
     assert found.replay["annealing"] == CHOSEN
     opened = load(run)
+    opened.keep(found)
+    assert verify(opened, tolerance=0.0).holds
+
+
+def test_uncorrected_from_python(run):
+    chain = Annealed(temperatures=6, leaps=2, chains=5, correct=False)
+    opened = load(run)
+    found = opened.evaluate(method="annealed", annealing=chain)
+    assert (found.estimate.settings["corrected"], found.slug) == (False, "annealed-t6-l2-c5-sguide-uncorrected")
     opened.keep(found)
     assert verify(opened, tolerance=0.0).holds
 
@@ -101,7 +112,7 @@ def test_a_sandwich(jensen, run):
     assert told["gap"] == pytest.approx(told["upper"] - told["lower"])
     assert told["gap_stderr"] > 0
     assert len(told["stderr"]) == 2
-    assert (told["simulated_rows"], told["settings"], told["replay"]["method"]) == (12, CHOSEN, "sandwich")
+    assert (told["simulated_rows"], told["settings"], told["replay"]["method"]) == (12, DONE, "sandwich")
     assert "not on the test set" in told["certifies"]
     assert f"± {told['gap_stderr']:.2g} nats between the bounds" in answer.out
     assert abs(told["gap"]) < 0.5

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import torch
+
+from jensen.runs import load
+from jensen.workflow import train, untrained
+
 
 def without_times(text: str) -> dict:
     found = json.loads(text)
@@ -43,3 +49,22 @@ def test_too_few_repeats(run, refused):
 
 def test_no_run(refused):
     refused(["gradients", "nowhere"], 2, "nowhere")
+
+
+def test_the_start_is_that_of_the_run_from_anywhere(data, monkeypatch):
+    """Relative names of test rows and labels, called from another folder; an old run without a seed of its split."""
+    np.save("classes.npy", np.arange(60) % 2)
+    words = {"labels": "classes.npy", "test": "real.npy", "test_labels": "classes.npy"}
+    sizes = {"latent": 2, "hidden": (8,), "epochs": 1, "seed": 4, "split_seed": 4, "split": "0.5,0.5,0"}
+    sizes |= {"recipe": "vampprior", "components": 9}  # pseudo-inputs start as training rows, which the split decides
+    train("real.npy", out="run", **words, **sizes)
+    fresh = train("real.npy", out="still", lr=1e-30, **words, **sizes)  # its weights never move
+    spec = json.loads((data / "run/spec.json").read_text())
+    del spec["command"]["split_seed"]
+    (data / "run/spec.json").write_text(json.dumps(spec))
+    (data / "elsewhere").mkdir()
+    monkeypatch.chdir(data / "elsewhere")
+    made = untrained(load(data / "run"))
+    theirs = fresh.guide.state_dict() | fresh.model.state_dict()
+    for name, mine in (made.guide.state_dict() | made.model.state_dict()).items():
+        torch.testing.assert_close(mine, theirs[name])

@@ -267,3 +267,34 @@ def test_defaults_survive_being_typed(name):
     defaults = {k: p.default for k, p in recipe.options.items()}
     typed = {k: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for k, v in defaults.items()}
     assert parse_options(recipe, typed) == defaults
+
+
+@pytest.mark.parametrize("average", [[], ["--average", "0.9"]])
+def test_a_number_of_training_rows_is_of_raw_weights_that_moved(average, data, jensen):
+    words = ["train", "real.npy", *TINY, "--split", "1,0,0", *average]
+    answer = jensen(*words)
+    number, parts, *_ = answer.out.splitlines()
+    assert number.endswith("(ELBO), average over the epoch while training, 60 training rows, raw weights")
+    kept = "averaged" if average else "raw"
+    assert f"; keeps {kept} weights of epoch 1, finished" in parts
+    found = json.loads(jensen(*words, "--force", "--json").out)
+    assert (found["measured"], found["weights"], found["kept_weights"]) == ("while training", "raw", kept)
+    assert load("run").weights == kept
+
+
+def test_a_number_of_validation_rows_is_of_the_weights_that_are_kept(data, jensen):
+    found = json.loads(jensen("train", "real.npy", *TINY, "--average", "0.9", "--json").out)
+    assert (found["measured"], found["weights"], found["kept_weights"]) == ("after the epoch", "averaged", "averaged")
+    assert found["precision"] is None
+
+
+def test_a_closed_form_is_measured_with_its_own_weights(data, jensen):
+    answer = jensen("train", "real.npy", "--recipe", "ppca", "--latent", "2", "--split", "1,0,0", "--out", "run")
+    assert answer.out.splitlines()[0].endswith("nats per datum (exact), 60 training rows")
+
+
+def test_coarse_products_are_told_where_they_made_the_number(data, jensen):
+    words = ["train", "real.npy", *TINY, "--precision", "bfloat16"]
+    assert "bfloat16" not in jensen(*words).out  # validation is accurate whatever training was
+    number = jensen(*words, "--force", "--split", "1,0,0").out.splitlines()[0]
+    assert number.endswith("raw weights, networks in bfloat16")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jensen.cli.grids import data_range, grid, model_range, pairs, scaled
+from jensen.cli.grids import UNKNOWN, data_range, grid, model_range, pairs, scaled
 from jensen.runs import load
 
 
@@ -240,6 +240,30 @@ def test_originals_stand_above_their_reconstructions(image_run, data, jensen):
     assert np.array_equal(found[:48:12, 50:98:12], original)  # the second of the first row
     mean = load("run").reconstruct("images.npy")[1, :, :, 0]
     assert np.allclose(found[50:98:12, 50:98:12], 255 * mean, atol=0.6)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_originals_with_unknown_pixels(channels, jensen, here):
+    rng = np.random.default_rng(0)
+    x = 5 + rng.random((60, 4, 4, channels))
+    known = rng.random((60, 4, 4, 1)) < 0.7
+    np.save("holes.npy", np.where(known, x, np.nan))
+    words = ["--recipe", "miwae", "--points", "2", "--latent", "2", "--hidden", "8", "--epochs", "1", "--out", "run"]
+    assert jensen("train", "holes.npy", *words).code == 0
+    assert jensen("reconstruct", "run", "holes.npy", "--out", "x.npz").code == 0
+    with np.load("x.npz", allow_pickle=False) as found:
+        assert np.array_equal(np.isnan(found["original"]), np.broadcast_to(~known, x.shape))
+        assert np.isfinite(found["x"]).all()
+    assert jensen("reconstruct", "run", "holes.npy").code == 0
+    found = picture(here / "run" / "reconstructions.png")
+    assert found.shape[-1] == 3
+    tan = (found[:48:12, :48:12] == UNKNOWN).all(-1)
+    assert np.array_equal(tan, ~known[0, :, :, 0])
+    assert not (found[50:98, :48] == UNKNOWN).all(-1).any()
+    grey = np.ptp(found[:48:12, :48:12][~tan], axis=-1)
+    assert channels == 3 or not grey.any()
+    # known values fill the range: a zero in the place of an unknown one would have made them all bright
+    assert found[:48:12, :48:12][~tan].min() < 60
 
 
 def test_long_pictures_are_cut(image_run, data, jensen):

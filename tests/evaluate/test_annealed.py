@@ -17,7 +17,7 @@ from jensen.evaluate import Annealed, Importance, Kind, Sandwich, annealed
 from jensen.evaluate import Exact as ExactEvidence
 from jensen.evaluate.annealed import Steps, temperatures, weighed
 from jensen.families import Bernoulli, Categorical, Gaussian, Mixture
-from jensen.guides import Deterministic, Shared
+from jensen.guides import Amortized, Deterministic, Shared
 from jensen.guides import Exact as ExactGuide
 from jensen.model import LatentVariableModel
 from jensen.nets import MLP, ConvDecoder
@@ -119,7 +119,8 @@ def test_an_estimate_says_what_it_is():
     given = small(6)
     found = Annealed(temperatures=30, leaps=4, chains=8)(given.model, given.guide, given.rows)
     assert (found.kind, found.k, len(found.nats)) == (Kind.STOCHASTIC_LOWER, 8, 6)
-    assert found.settings == {"temperatures": 30, "leaps": 4, "chains": 8, "start": "guide"}
+    settings = {"temperatures": 30, "leaps": 4, "chains": 8, "start": "guide", "correct": True, "corrected": True}
+    assert found.settings == settings
     assert 0.6 < found.acceptance < 0.95
     assert found.spread.shape == found.ess.shape == (6,)
     assert 0 < found.stderr_mc < 0.2
@@ -299,8 +300,17 @@ def test_finite_latents_are_enumerated_and_importance_agrees(name):
     assert off[1] < off[20] < 0
     last = Importance(2000)(model, guide, data)
     assert abs(last.mean - truth.mean) < 0.01 + 4 * last.stderr_mc
-    with pytest.raises(NotReparameterizable, match="discrete"):
+    with pytest.raises(NotReparameterizable, match=r"discrete .*Gibbs"):
         Annealed()(model, guide, data)
+
+
+@pytest.mark.parametrize(("bits", "remedy"), [(16, "--method exact"), (17, "--method importance")])
+def test_of_more_states_than_are_enumerated_the_remedy_is_another(bits, remedy):
+    with drawing_from(stream(0, "bits")):
+        model = LatentVariableModel(Unconditional(Bernoulli(bits)), Given(torch.nn.Linear(bits, 6), Bernoulli(3)))
+        guide = Amortized(Given(torch.nn.Linear(3, bits), Bernoulli(bits)))
+    with pytest.raises(NotReparameterizable, match=remedy):
+        Annealed().check(model, guide)
 
 
 def test_the_error_is_that_of_repeats():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -356,9 +358,12 @@ def test_the_verb(tmp_path, capsys, monkeypatch):
     assert worst.startswith("smallest p-value of 5 quantities, adjusted for their number: ")
     assert held.startswith("50% regions hold the truth ")
     assert made.startswith("on 200 data that the model made, not on yours; ")
-    assert following == "next: jensen evaluate run"
+    assert following == "next: jensen report run"
     assert main(["calibrate", "run", "-n", "200", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert (record["verdict"], record["run"], record["n"]) == (verdict, "run", 200)
+    assert json.loads(Path("run/calibration.json").read_text()) == record
+    weights = Path("run/model.safetensors").read_bytes()
+    assert record["weights_sha256"] == hashlib.sha256(weights).hexdigest()
     assert main(["calibrate", "run", "-n", "3"]) == 2
     assert "too few" in capsys.readouterr().err

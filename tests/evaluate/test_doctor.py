@@ -286,6 +286,30 @@ def test_encoder_scale_collapse():
     assert examine(*sharp(0.1)).healthy
 
 
+def unevenly_sharp(sds, unused):
+    """As `sharp`, with a noise for each feature, and more features that neither decoder nor encoder uses."""
+    seen, latent = len(sds), len(sds) + unused
+    sd, W = torch.tensor(sds, dtype=torch.float64), torch.eye(seen, latent).double()
+    model = LatentVariableModel(Unconditional(Gaussian(latent)), Linear(latent, seen, noise="feature")).double()
+    model.likelihood.assign(W, torch.zeros(seen).double(), sd.square())
+    net = nn.Linear(seen, 2 * latent).double()
+    with torch.no_grad():
+        net.weight.copy_(torch.cat([W.mT, torch.zeros(latent, seen)]))
+        net.bias.zero_()
+        net.bias[latent : latent + seen] = Gaussian(seen).raw(sd)
+        net.bias[latent + seen :] = Gaussian(unused).raw(torch.ones(unused, dtype=torch.float64))
+    return model, Amortized(Given(net, Gaussian(latent))), *pair(model, 300)
+
+
+def test_unused_features_do_not_hide_a_collapse_of_the_others():
+    """Of 16 features 12 have the prior's width, as in every VAE that has more than it needs."""
+    found = examine(*unevenly_sharp([0.01] * 4, 12))
+    assert "4 active features" in next(f for f in found.problems if f.name == "encoder-scale-collapse").what
+    assert len(found.measures["encoder_noise"]) == 16
+    told = names(examine(*unevenly_sharp([0.01] * 4 + [0.1], 11)))
+    assert "encoder-scale-collapse" not in told  # one that is active has a noise that can be felt
+
+
 def test_one_precise_feature_is_no_collapse():
     assert "encoder-scale-collapse" not in names(examine(*sharp(0.01, latent=1)))
 

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
+import sys
+from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
-from jensen.batch import Batch
+from jensen.batch import Batch, Rows
+from jensen.conditionals import Given, Unconditional
 from jensen.evaluate import Estimate, Exact, Gaps, Kind, gaps
 from jensen.evaluate.gaps import Bounds, elbo_per_datum, elbos, told
+from jensen.evaluate.importance import widest
+from jensen.families import Gaussian
+from jensen.flows import SplineCoupling
+from jensen.guides import Amortized, Flowing, Guide, Shared
 from jensen.guides import Exact as ExactGuide
-from jensen.randomness import stream
+from jensen.model import LatentVariableModel
+from jensen.randomness import drawing_from, stream
 from tests.evaluate.instance import instance
 from tests.identities.models import close, normal_guide
+from tests.test_ladder import made as made_ladder
+
+gaps_module = sys.modules["jensen.evaluate.gaps"]  # its name is also that of a function
 
 SMALL = {"n": 12, "dim": 20, "latent": 4, "common": 1.5, "off": 0.6, "wide": 0.6}
 
@@ -29,7 +41,8 @@ def noise_of(given, guide) -> float:
     """Standard error of the mean over data of an ELBO by 256 points for each."""
     batch = Batch(given.rows.stored)
     q = guide(batch)
-    z = q.sample((256,))
+    with drawing_from(stream(0, "noise of")):
+        z = q.sample((256,))
     log_w = given.model.log_joint(batch, z) - q.log_prob(z)
     return float((log_w.var(0) / 256).sum().sqrt() / len(batch))
 
@@ -109,7 +122,53 @@ def test_a_guide_that_fits_already_needs_no_advice():
     guide = normal_guide(exact.mean, exact.variance.sqrt())
     found = elbo_per_datum(given.model, guide, given.rows, points=32)
     close(found, truth.nats, 1e-6)
-    assert stream(0, "x").initial_seed() != stream(1, "x").initial_seed()
+    measured = gaps(given.model, guide, given.rows, truth, steps=5)
+    assert measured.advice == "The bound is tight: encoder and guide's family together cost less than 0.1 nats."
+    told = replace(measured, converged=False).to_dict()["advice"]
+    assert told == "The estimate of log p(x) has not converged, so the gap may be larger than measured."
+    assert replace(split(3.0, 0.2), converged=False).advice.startswith("Most of the gap is the guide's family")
+    assert "has not converged" in replace(split(3.0, 0.2), converged=False).advice
+
+
+def flowing(guide: Guide, context: bool = False) -> Flowing:
+    """A guide of two features, then a flow."""
+    with drawing_from(stream(0, "flow")):
+        flow = SplineCoupling(2, context=3) if context else SplineCoupling(2)
+        return Flowing(guide, flow, nn.Linear(6, 3) if context else None).double()
+
+
+def advised(model: LatentVariableModel, guide: Guide, x: torch.Tensor) -> str:
+    """Against a log p(x) that is surely more than 0.1 nats higher."""
+    own, _ = elbos(model, guide, Rows(x), points=32)
+    return gaps(model, guide, Rows(x), Estimate(Kind.EXACT, own + 5), steps=1).advice
+
+
+def test_guides_that_read_x_are_never_told_to():
+    """Flows and ladders read x, and are not split; one law for all data does not, unless a flow after it does."""
+    given = instance(n=6, dim=6, latent=2)
+    with drawing_from(stream(0, "guide")):
+        network = Amortized(Given(nn.Linear(6, 4), Gaussian(2))).double()
+    one, blind = Shared(Unconditional(Gaussian(2))).double(), "does not read x"
+    whole = "This guide's family is not refined datum by datum yet, so the gap is not split"
+    x = given.rows.stored
+    assert advised(given.model, flowing(network), x).startswith(whole)
+    assert blind in advised(given.model, one, x)
+    assert blind in advised(given.model, flowing(one), x)
+    assert advised(given.model, flowing(one, context=True), x).startswith(whole)
+    ladder, guide = made_ladder()
+    assert advised(ladder, guide, (x > 0).double()).startswith(whole)
+
+
+def test_a_wide_layer_takes_fewer_rows_at_once(monkeypatch):
+    """Points times rows times the widest layer stay within the memory's limit, whatever the size asked for."""
+    given, seen = instance(**SMALL), []
+    forward = given.guide.forward
+    monkeypatch.setattr(given.guide, "forward", lambda batch: seen.append(len(batch)) or forward(batch))
+    limit = 3 * 32 * widest(given.model)
+    monkeypatch.setattr(gaps_module, "NUMBERS", limit)
+    value, variance = elbos(given.model, given.guide, given.rows)
+    assert seen == [3] * 4
+    assert abs(float((given.truth - value).mean()) - given.lost) < 4 * float(variance.sum().sqrt() / 12)
 
 
 def test_errors_over_rows_and_over_the_monte_carlo(measured):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch.distributions import Independent, Normal
 
 from jensen.batch import Batch, Rows
 from jensen.conditionals import Given, Unconditional
-from jensen.evaluate import Annealed, Sandwich, annealed
+from jensen.evaluate import Annealed, Sandwich
 from jensen.evaluate.annealed import Steps
 from jensen.evaluate.start import Correction, correction, normal
 from jensen.families import Gaussian, Mixture
@@ -138,7 +139,7 @@ def test_weights_from_the_corrected_start_are_unbiased_both_ways():
 
 
 @pytest.mark.parametrize("wide", [0.1, 0.001])
-def test_a_guide_that_is_far_too_sure(wide, monkeypatch):
+def test_a_guide_that_is_far_too_sure(wide):
     """Its bounds are those of a good guide; without the correction they are apart by hundreds of nats and more."""
     given = instance(n=8, dim=24, latent=6, wide=wide, off=3.0)
     chain = Annealed(temperatures=20, leaps=4)
@@ -147,10 +148,24 @@ def test_a_guide_that_is_far_too_sure(wide, monkeypatch):
     assert abs(pair.gap) < 0.1 + 3 * pair.gap_stderr
     assert float(pair.open.max()) < 1.5
     assert 0.6 < found.acceptance < 0.95
-    monkeypatch.setattr(annealed, "correction", lambda *_: None)
+    chain = replace(chain, correct=False)
     found, pair = chain(given.model, given.guide, given.rows), Sandwich(chain, 12)(given.model, given.guide)
     assert found.mean < given.mean - 2
     assert pair.gap > (5 if wide == 0.1 else 1000)
+
+
+def test_the_committed_instance_with_and_without():
+    """Both starts meet the exact evidence; whether one was corrected is on record, and it is the surer one."""
+    given = instance(n=16)
+    found = {c: Annealed(50, correct=c)(given.model, given.guide, given.rows) for c in (True, False)}
+    for corrected, estimate in found.items():
+        assert estimate.settings["corrected"] is corrected
+        assert abs(estimate.mean - given.mean) < 4 * estimate.stderr_mc
+    assert found[True].stderr_mc < 0.8 * found[False].stderr_mc
+    with drawing_from(stream(0, "mixture")):
+        mixture = Amortized(Given(torch.nn.Linear(196, 2 * 33), Mixture(Gaussian(16), 2))).double()
+    settings = Annealed(2)(given.model, mixture, few(given)).settings
+    assert (settings["correct"], settings["corrected"]) == (True, False)
 
 
 def test_a_guide_far_from_every_posterior():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from jensen.conditionals import Given
 from jensen.data import Schema
 from jensen.errors import DataError, UsageError
 from jensen.families import Bernoulli, DiscretizedLogistic, Gaussian
-from jensen.guides import Amortized, Deterministic, Exact
+from jensen.guides import Amortized, Deterministic, Exact, Flowing
 from jensen.ladder import LadderGuide
 from jensen.nets import MLP
 from jensen.randomness import drawing_from, stream
@@ -40,17 +42,21 @@ GUIDES = {
     "factor-analysis": Exact,
     "gaussian": Exact,
     "gmm": Exact,
+    "iaf": Flowing,
     "ladder": LadderGuide,
     "ppca": Exact,
+    "spline-posterior": Flowing,
     "very-deep": LadderGuide,
+    "wae-mmd": Deterministic,
 }
-KINDS = {"gaussian": "real", "ppca": "real", "factor-analysis": "real", "gmm": "real"}
+KINDS = {"gaussian": "real", "ppca": "real", "factor-analysis": "real", "gmm": "real", "sigma-vae": "real"}
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_makes_parts_that_go_together(name):
     kind = KINDS.get(name, "binary")
     sizes = {"latent": 2, "components": 2, "hidden": (5,), "groups": (1, 2), "state": 3, "width": 3}
+    sizes |= {"hidden": (200, 200)} if name == "very-deep" else {}
     options = {k: v for k, v in sizes.items() if k in RECIPES[name].options}
     with drawing_from(stream(0, "init")):
         made = RECIPES[name](setting(kind, (2, 2, 1) if name == "very-deep" else (D,)), **options)
@@ -62,6 +68,22 @@ def test_every_recipe_makes_parts_that_go_together(name):
     assert type(made.guide) is GUIDES.get(name, Amortized)
     assert RECIPES[name].summary.endswith(".")
     assert any(c.isdigit() for c in RECIPES[name].paper)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"hidden": (5,)}, "no --hidden"), ({"net": "conv"}, "no --net"), ({"blocks": 1}, "no --blocks")],
+)
+def test_very_deep_refuses_what_would_play_no_part(options, words):
+    with pytest.raises(UsageError, match=words) as refusal:
+        find("very-deep")(setting("binary", (2, 2, 1)), width=3, **options)
+    assert "Leave" in refusal.value.remedy
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_a_short_function(name):
+    lines = inspect.getsource(RECIPES[name].make).splitlines()
+    assert len(lines) <= 25
 
 
 def test_objectives_are_what_the_recipes_say():

@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import jensen
 from jensen.evaluate import Settings
-from jensen.report.evidence import evidence, verdict
+from jensen.evaluate.halves import ERRORS, VISIBLE
+from jensen.report.evidence import _rungs, evidence, verdict
 from jensen.report.facts import Facts, gather
+from jensen.report.settings import estimates
 from tests.report.pages import page_of
 
 SETTINGS = Settings(rows=8, temperatures=6, leaps=2, chains=3, simulated=6, refine=10)
@@ -45,7 +48,9 @@ def test_everything_measured_is_on_the_page(told):
     assert f"Verdict: {numbers['assessment']['verdict']}." in told.said
     assert split["advice"] in told.said
     assert "log p(x) ≥, annealed" in told.said
-    assert "8 rows weighed to all, 6 temperatures" in told.said
+    assert "8 rows weighed to all, 6 temperatures, from the guide, corrected" in told.said
+    assert f"But {numbers['assessment']['caveat']}." in told.said
+    assert chain["stderr_mc_reliable"] in (True, False)
     assert "on simulated data" in told.said
     assert any(f"annealing gives {chain['log_px']:.2f}" in label for label in labels(told))
     assert any(label.startswith("What the ELBO loses: encoder") for label in labels(told))
@@ -88,6 +93,45 @@ def test_a_wide_sandwich_is_not_drawn(facts):
     drawn = [[b for p in evidence(f).panels for b in p.bodies if "On simulated data" in b] for f in (narrow, wide)]
     assert [len(d) for d in drawn] == [1, 0]
     assert "500" in str(evidence(wide).tables)
+
+
+def test_the_bar_of_a_sandwich_is_the_error_of_its_gap(facts):
+    pair = {**facts.evaluation["assessment"]["sandwich"], "lower": -100.0, "upper": -99.5, "gap": 0.5}
+    known, unknown = (changed(facts, sandwich={**pair, "gap_stderr": e}) for e in (0.125, None))
+    captions = [next(p.caption for p in evidence(f).panels if "sandwich" in p.caption) for f in (known, unknown)]
+    assert "0.500 ± 0.125 nats wide (bar at the upper end: two standard errors of this gap, over rows)" in captions[0]
+    assert "0.500 nats wide. A" in captions[1]
+
+
+def test_no_band_is_drawn_where_the_error_is_not_known():
+    """An unknown error is not zero; nor is one that is unreliable."""
+    curve = [{"k": 1, "log_px": -3.0, "stderr_mc": None}, {"k": 9, "log_px": -2.0, "stderr_mc": 0.5}]
+    estimate = {"curve": curve, "stderr_mc": 0.25, "stderr_mc_reliable": True}
+    assert np.isnan(_rungs(estimate)[0][2])
+    assert _rungs(estimate)[1] == (9, -2.0, 0.25)
+    for unknown in ({"stderr_mc_reliable": False}, {"stderr_mc": None}):
+        assert np.isnan(_rungs({**estimate, **unknown})[1][2])
+
+
+def test_an_unreliable_error_of_annealing_is_called_so(facts):
+    chain = facts.evaluation["assessment"]["annealed"]
+    rows = [
+        next(r for r in estimates(changed(facts, annealed={**chain, "stderr_mc_reliable": sure})).rows if "ann" in r[0])
+        for sure in (True, False)
+    ]
+    assert float(rows[0][3]) > 0
+    assert rows[1][3] == "unreliable"
+
+
+def test_the_elbo_says_how_it_was_found(facts):
+    """Of a Gaussian guide beside an integral it is a rule's, without chance; else samples are in it."""
+    for kind, by, said in (
+        ("quadrature", "quadrature", "lower bound, by quadrature"),
+        ("quadrature", "samples", "stochastic lower bound"),
+        ("exact", None, "stochastic lower bound"),
+    ):
+        table = estimates(replace(facts, evaluation={**facts.evaluation, "kind": kind, "settings": {"elbo": by}}))
+        assert [r[-1] for r in table.rows if r[0] == "ELBO"] == [said]
 
 
 def test_an_unconverged_answer_is_a_finding(facts):
@@ -135,6 +179,7 @@ def test_training_rows_are_told_beside_the_others(facts):
     found = evidence(replace(facts, evaluation={**facts.evaluation, "train_test": sides}))
     assert "Over-fitting: training rows score 8 nats higher than other rows." in found.text
     table = next(t for t in found.tables if t.head[0] == "over-fitting")
+    assert f"more than {ERRORS:g} standard errors and {VISIBLE:g} standard deviations" in table.caption
     assert table.rows == (("500 training rows", "-80", ""), ("48 other rows", "-88", ""), ("difference", "8", "1"))
 
 

@@ -1,0 +1,100 @@
+"""Every recipe from a file to a report: each verb works, or refuses with a remedy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+import jensen
+from jensen.errors import CompositionError, JensenError
+from jensen.recipes import RECIPES
+from jensen.report import write
+
+SIZES = {
+    "components": 2,
+    "depth": 1,
+    "flows": 1,
+    "groups": (1, 2),
+    "hidden": (5,),
+    "latent": 2,
+    "planes": 1,
+    "points": 2,
+    "rank": 1,
+    "state": 3,
+    "width": 3,
+}
+NO_BOUND = {"autoencoder", "wae-mmd"}
+EXACT = {"factor-analysis", "gaussian", "gmm", "ppca"}
+# one of each kind of prior, guide and objective; a change to a part that they share breaks one of these
+QUICK = {"vae", "iaf", "vampprior", "ladder", "wae-mmd", "gmm", "miwae"}
+
+
+def marked(name: str):
+    return pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory) -> Path:
+    x, y = load_digits(return_X_y=True)
+    path = tmp_path_factory.mktemp("every") / "digits.npz"
+    # pixels at the rim are constant in so few rows: the middle of each image
+    np.savez(path, x=x.reshape(-1, 8, 8)[:80, 2:6, 2:6].astype(np.uint8), y=y[:80])
+    return path
+
+
+def options_of(name: str) -> dict:
+    found = {k: v for k, v in SIZES.items() if k in RECIPES[name].options}
+    if name == "very-deep":
+        found.pop("hidden")
+    return found | {"epochs": 2, "split": "0.5,0.25,0.25", "floor": 0.01}
+
+
+def remedy_of(call: Callable) -> str | None:
+    """What a verb's refusal says to do; None where it works."""
+    try:
+        call()
+    except JensenError as error:
+        return error.remedy
+    return None
+
+
+@pytest.mark.parametrize("name", list(map(marked, RECIPES)))
+def test_from_a_file_to_a_report(name, digits, tmp_path):
+    jensen.train(digits, recipe=name, out=tmp_path / "run", **options_of(name))
+    run = jensen.load(tmp_path / "run")
+    x, z = run.sample(3), run.model.latent
+    assert x.shape == (3, 4, 4, 1)
+    assert np.isfinite(x).all()
+    if name != "gaussian":
+        assert run.encode().shape == (20, z)
+    assert run.reconstruct().shape == (20, 4, 4, 1)
+    found = run.evaluate(k=5)
+    assert (found.estimate.mean is None) == (name in NO_BOUND)
+    assert (str(found.estimate.kind) == "exact") == (name in EXACT)
+    assert name in NO_BOUND or -500 < found.estimate.mean < 0
+    measures = run.doctor().measures.values()
+    assert all(math.isfinite(v) for v in measures if isinstance(v, float))
+    remedy = remedy_of(lambda: run.gradients(n=4, repeats=32))
+    assert remedy is None or (remedy and name not in {"vae", "iwae", "ladder", "vampprior"})
+    page = write(run).read_text(encoding="utf-8")
+    assert "</html>" in page
+    assert "standard normal" not in page or name not in {"vampprior", "mixture-prior", "flow-prior", "ladder"}
+
+
+@pytest.mark.parametrize("name", list(map(marked, RECIPES)))
+def test_a_plain_evaluation(name, digits, tmp_path):
+    """With all that stands behind a number, as far as half a second goes."""
+    run = jensen.train(digits, recipe=name, out=tmp_path / "run", **options_of(name))
+    found = run.evaluate(budget=0.5)
+    if name in NO_BOUND:
+        assert found.estimate.nats is None
+        with pytest.raises(CompositionError):
+            run.evaluate(method="importance")
+    else:
+        assert found.assessment is not None or any("raise --budget" in note for note in found.notes)
+        assert found.estimate.nats.isfinite().all()
