@@ -240,7 +240,7 @@ def test_a_number_that_is_not_finite_names_the_parameter():
         model, guide = pair()
         players = [Player(1e10 * Elbo(), [model.likelihood.W], optimizer=Optimizer("SGD", 1e308))]
         with pytest.raises(NumericalError, match=r"model\.likelihood\.W.*Lower --lr") as caught:
-            Trainer(precision="fast", schedule="constant").fit(model, guide, players, data(), Budget(epochs, N))
+            Trainer(precision="medium", schedule="constant").fit(model, guide, players, data(), Budget(epochs, N))
         assert caught.value.exit_code == 5
     assert torch.get_float32_matmul_precision() == "highest"
 
