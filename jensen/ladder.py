@@ -64,7 +64,8 @@ class Ladder(nn.Module):
         if not rungs:
             raise CompositionError("a ladder without rungs has no latent", "Give at least one Rung.")
         self.rungs, self.way = nn.ModuleList(rungs), tuple(rungs)
-        self.start = nn.Parameter(torch.zeros(state))
+        # not zero: the weights that read it would have no gradient
+        self.start = nn.Parameter(0.1 * torch.randn(state))
 
     @property
     def sizes(self) -> list[int]:
