@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -34,11 +34,13 @@ from .shapes import Groups, Latents, PerDatum, Points
 
 __all__ = ["Draw", "closed_rate", "place", "weigh"]
 
+T = TypeVar("T")
 
-def _kept(f: Callable[[Any], Tensor]) -> cached_property[Tensor]:
+
+def _kept(f: Callable[[Any], T]) -> cached_property[T]:
     """A property that is computed once, when first asked for, with gradients if the draw was made with them."""
 
-    def compute(draw: Draw) -> Tensor:
+    def compute(draw: Draw) -> T:
         with torch.set_grad_enabled(draw.differentiable):
             return f(draw)
 
@@ -113,12 +115,12 @@ class Draw:
             return torch.zeros_like(self.log_lik)
         return self.log_measure - self.log_guide.sum(-1)
 
-    @cached_property
+    @_kept
     def likelihood(self) -> Distribution:
         """p(x | z) at the points, built when asked for."""
         return self.model.likelihood.family(self.likelihood_params)
 
-    @cached_property
+    @_kept
     def prior(self) -> Distribution:
         """p(z), built when asked for."""
         return self.model.prior(self.batch.context)

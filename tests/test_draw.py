@@ -11,6 +11,7 @@ from jensen.conditionals import Unconditional
 from jensen.draw import closed_rate, place, weigh
 from jensen.estimators import Pathwise
 from jensen.families import Categorical, Gaussian, Mixture
+from jensen.model import LatentVariableModel
 from jensen.randomness import stream
 from tests.identities.models import amortized, close, linear_model, mixture_model, normal_guide, simulated
 
@@ -62,3 +63,16 @@ def test_rates_in_closed_form_where_torch_knows_them():
     mixed = Unconditional(Mixture(Gaussian(2), 2)).double()
     for _ in range(2):  # also when the pair is remembered
         assert closed_rate(model.posterior(batch), mixed(), 3) is None
+
+
+def test_what_is_first_read_without_gradients_keeps_them():
+    """A learned prior is reached by the rate's gradient whoever looked at the draw before."""
+    prior, guide = Unconditional(Gaussian(2), learn=True).double(), amortized(5, Gaussian(2))
+    model = LatentVariableModel(prior, linear_model(2).likelihood)
+    draw = Pathwise(3).draw(model, guide, simulated(model, 4), stream(0, "n"))
+    with torch.no_grad():
+        seen = draw.prior, draw.likelihood, draw.log_prior, draw.log_guide, draw.rate
+    assert len(seen) == 5
+    for value in (draw.rate.sum(), draw.log_prior.sum()):
+        (gradient,) = torch.autograd.grad(value, prior.value, retain_graph=True)
+        assert bool(gradient.abs().sum() > 0)
