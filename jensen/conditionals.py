@@ -46,8 +46,26 @@ class Conditional(nn.Module, ABC):
     def phrase(self) -> str:
         """A few words for the sentence that describes a model."""
 
+    @property
+    def has_density(self) -> bool:
+        """Whether y can be scored (an implicit likelihood only samples)."""
+        return self.family.has_density
+
+    @property
+    def sees_context(self) -> bool:
+        """Whether a likelihood is given the batch's context, after z: c = [z, context]."""
+        return False
+
+    def at(self, params: Tensor) -> Distribution:
+        """p(y | c) with these parameters [..., P] of `params(c)`."""
+        return self.family(params)
+
+    def scored(self, params: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
+        """log p(y | c) [...] in nats, with these parameters [..., P] of `params(c)`."""
+        return self.family.log_prob(params, y, mask)
+
     def forward(self, c: Tensor | None = None) -> Distribution:
-        return self.family(self.params(c))
+        return self.at(self.params(c))
 
     def adapted(self, params: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
         """The parameters with which y is scored while training: these, unless some are profiled out (see `Given`)."""
@@ -55,7 +73,7 @@ class Conditional(nn.Module, ABC):
 
     def log_prob(self, y: Tensor, c: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """log p(y | c) [...] in nats, without building the distribution."""
-        return self.family.log_prob(self.params(c), y, mask)
+        return self.scored(self.params(c), y, mask)
 
 
 @part

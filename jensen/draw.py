@@ -62,7 +62,7 @@ class Draw:
         guide: q(z | x), as a distribution.
         model: the model at whose parameters the densities are taken.
         likelihood_params: [K, B, P], or what broadcasts to it, parameters of p(x | z).
-        log_lik: [K, B] log p(x | z).
+        log_lik: [K, B] log p(x | z); NaN where the likelihood only samples.
         measure: [K, B] or [], the l above, where it is not the guide itself.
         enumerated: z runs over all states, and the measure is the guide itself.
         mass: q is a point mass, whose log-density is not formed (it is recorded as 0).
@@ -118,7 +118,7 @@ class Draw:
     @_kept
     def likelihood(self) -> Distribution:
         """p(x | z) at the points, built when asked for."""
-        return self.model.likelihood.family(self.likelihood_params)
+        return self.model.likelihood.at(self.likelihood_params)
 
     @_kept
     def prior(self) -> Distribution:
@@ -206,8 +206,13 @@ def weigh(
         mass: q is a point mass, whose log-density is not formed.
     """
     # the states are the same for every datum: one pass of the network serves all data
-    walk, params = shared_walk(model, guide, z) or (None, model.likelihood.params(z[:, :1] if enumerated else z))
+    alike = enumerated and not model.likelihood.sees_context
+    found = shared_walk(model, guide, z)
+    walk, params = found or (None, model.likelihood_params(z[:, :1] if alike else z, batch.context))
     params = model.likelihood.adapted(params, batch.x, batch.mask)
-    log_lik = model.likelihood.family.log_prob(params, batch.x, batch.mask).expand(z.shape[:2])
+    if model.likelihood.has_density:
+        log_lik = model.likelihood.scored(params, batch.x, batch.mask).expand(z.shape[:2])
+    else:  # no number can be made of it: what may not be read is NaN, and objectives that would are refused before
+        log_lik = z.new_full(z.shape[:2], torch.nan)
     how = (enumerated, mass, torch.is_grad_enabled())
     return Draw(batch, z, noise, guide, model, params, log_lik, log_measure, *how, walk)

@@ -278,7 +278,7 @@ class _Chains:
         if params.dim() > 1:  # else the likelihood does not look at z
             params = torch.where(moved[:, None], *params.expand(2, len(self.z), -1).flip(0))
         features = self.model.likelihood.family(params).expand((len(self.z),))
-        log_lik = self.model.likelihood.family.log_prob(params, self.x, self.mask)
+        log_lik = self.model.likelihood.scored(params, self.x, self.mask)
         log_prior = torch.where(moved, *draw.log_prior.sum(-1).flip(0))
         with drawing_from(self.noise):
             drawn = features.sample()

@@ -8,6 +8,7 @@ from torch.distributions import Distribution
 
 from .batch import Batch
 from .conditionals import Conditional
+from .errors import CompositionError
 from .parts import part
 from .posteriors import posterior
 from .randomness import drawing_from
@@ -48,9 +49,22 @@ class LatentVariableModel(nn.Module):
         """
         return posterior(self.prior, self.likelihood, batch)
 
+    def likelihood_params(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """Parameters [..., B, P] of p(x | z, context) at z [..., B, Z]; the context [B, C] counts where it is seen.
+
+        Raises:
+            CompositionError: the likelihood is conditioned on a context, and none was given.
+        """
+        if not self.likelihood.sees_context:
+            return self.likelihood.params(z)
+        if context is None:
+            raise CompositionError("p(x | z, c) was given no context c", "Pass Batch(x, context=...).")
+        shape = torch.broadcast_shapes(z.shape[:-1], context.shape[:-1])
+        return self.likelihood.params(torch.cat([z.expand(*shape, -1), context.expand(*shape, -1)], -1))
+
     def log_joint(self, batch: Batch, z: Tensor) -> Tensor:
         """log p(x, z) [K, B] at z [K, B, Z], in nats."""
-        log_lik = self.likelihood.log_prob(batch.x, z, batch.mask)
+        log_lik = self.likelihood.scored(self.likelihood_params(z, batch.context), batch.x, batch.mask)
         return log_lik + self.prior.log_prob(z, batch.context)
 
     @torch.no_grad()
@@ -61,7 +75,7 @@ class LatentVariableModel(nn.Module):
         with drawing_from(generator):
             prior = self.prior(context)
             z = prior.sample((n,) if prior.batch_shape == () else ())
-            likelihood = self.likelihood(z)
+            likelihood = self.likelihood.at(self.likelihood_params(z, context))
             x = likelihood.sample((n,)) if likelihood.batch_shape == () else likelihood.sample()
         return z, Batch(x, context=context)
 

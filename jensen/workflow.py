@@ -22,7 +22,7 @@ from .recipes import Made, Recipe, Setting, find
 from .recorder import Recorder, TensorBoard
 from .runfiles import FORMAT, modules, named_tensors, tie, write_json
 from .runs import Run, load, resolve_device
-from .training import Budget, Event, Optimizer, Trainer
+from .training import Budget, Event, Optimizer, Player, Trainer
 from .training.players import check_players
 from .version import __version__
 
@@ -313,7 +313,7 @@ def _make(
         made = recipe(setting, **chosen)
     made.model.to(device, dtype)
     made.guide.to(device, dtype)
-    check_players(made.model, made.guide, made.players)
+    check_players(made.model, made.guide, made.players, epochs)
     for player in made.players:
         if player.closed is None:
             player.optimizer(player.trained)  # refuses parameters that it is not for
@@ -336,11 +336,17 @@ def _take_over(module: torch.nn.Module, folder: Path) -> str:
 
 def _sentence(made: Made) -> str:
     """The model in one sentence of parts."""
-    player = made.players[0]
-    how = f"{type(player.closed).__name__}" if player.closed else f"{player.estimator}, {player.optimizer.name}"
+    aims = " and ".join(f"{p.objective} by {_how(p)}" for p in made.players)
     latent = made.model.latent
     prior = f"z ~ {made.model.prior.phrase}, x | z ~ " if latent else "x ~ "
-    return f"{prior}{made.model.likelihood.phrase}; q(z|x): {made.guide.phrase}; maximise {player.objective} by {how}"
+    return f"{prior}{made.model.likelihood.phrase}; q(z|x): {made.guide.phrase}; maximise {aims}"
+
+
+def _how(player: Player) -> str:
+    """The closed form, or the estimator and the optimiser; and when, if not always."""
+    how = type(player.closed).__name__ if player.closed else f"{player.estimator}, {player.optimizer.name}"
+    first, last = player.during
+    return how if player.during == (0.0, 1.0) else f"{how} (from {first:.0%} to {last:.0%} of the epochs)"
 
 
 def _absolute(labels: str | None) -> str | None:
@@ -351,7 +357,10 @@ def _absolute(labels: str | None) -> str | None:
 def _spec(command: dict[str, Any], found: Materials, made: Made, choices: dict[str, Any]) -> dict[str, Any]:
     data, where = found.data, found.split
     nodes = spec_of(made.model, made.guide)
-    players = [{"objective": str(p.objective), "estimator": str(p.estimator)} for p in made.players]
+    players = [
+        {"objective": str(p.objective), "estimator": str(p.estimator), "during": list(p.during), "steps": p.steps}
+        for p in made.players
+    ]
     readable = bool(data.source.files) or data.source.name == "digits"
     absolute = str(Path(data.source.name).resolve()) if data.source.files else data.source.name
     labels = _absolute(command["labels"])

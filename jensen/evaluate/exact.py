@@ -183,8 +183,9 @@ def _pieces(
             log_q = _columns(logits, start, stop)
         else:
             z = _states(model, start, stop, batch.x)[:, None]
-            params, log_prior, log_q = likelihood.params(z), prior.log_prob(z, batch.context), q.log_prob(z)
-        log_lik = likelihood.family.log_prob(params, batch.x, batch.mask)
+            params = model.likelihood_params(z, batch.context)
+            log_prior, log_q = prior.log_prob(z, batch.context), q.log_prob(z)
+        log_lik = likelihood.scored(params, batch.x, batch.mask)
         shape = (stop - start, len(batch))
         yield log_lik.expand(shape).double(), log_prior.expand(shape).double(), log_q.expand(shape).double()
 

@@ -61,6 +61,11 @@ class Family(ABC):
         """A few words for the sentence that describes a model."""
 
     @property
+    def has_density(self) -> bool:
+        """Whether an event can be scored."""
+        return True
+
+    @property
     def profiled(self) -> bool:
         """Whether the shared parameters are set to their closed-form optimum while training, not by gradients."""
         return False

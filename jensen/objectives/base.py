@@ -31,10 +31,12 @@ class Objective(ABC):
     Attributes:
         kind: how it reads the draw.
         needs_density: whether it reads log q(z | x), which a deterministic guide does not have.
+        needs_likelihood: whether it reads log p(x | z), which an implicit likelihood does not have.
     """
 
     kind: ClassVar[TermKind] = TermKind.PER_DATUM
     needs_density: ClassVar[bool] = True
+    needs_likelihood: ClassVar[bool] = True
 
     @abstractmethod
     def __call__(self, draw: Draw) -> Tensor:

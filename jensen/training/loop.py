@@ -121,7 +121,7 @@ class Trainer:
             DataError: there are no rows.
             NumericalError: the objective, or a parameter, is no longer finite.
         """
-        check_players(model, guide, players)
+        check_players(model, guide, players, budget.epochs)
         self.check(players)
         if not len(data):
             raise DataError("there are no rows to train on", "Give at least one.")
@@ -176,8 +176,7 @@ class _Fit:
         self.data, self.budget, self.valid = data, budget, valid
         self.batch = min(budget.batch, len(data))
         self.steps_per_epoch = math.ceil(len(data) / self.batch)
-        # whose objective is reported: the first that climbs by steps
-        self.lead = next((p for p in players if p.closed is None), players[0])
+        self.lead = self._lead(1)
         self.optimizers = [None if p.closed else p.optimizer(p.trained) for p in players]
         self.rates = [p.optimizer.lr for p in players]
         everything = list(dict.fromkeys(p for player in players for p in player.trained))
@@ -187,6 +186,11 @@ class _Fit:
         self.step, self.began, self.glanced = 0, time.monotonic(), time.monotonic()
         self.best, self.best_epoch, self.kept = -math.inf, 0, None
         self.history = History()
+
+    def _lead(self, epoch: int) -> Player:
+        """Whose objective is reported: the first that climbs by steps in this epoch."""
+        here = [p for p in self.players if p.climbs_in(epoch, self.budget.epochs)] or self.players
+        return next((p for p in here if p.closed is None), here[0])
 
     def run(self) -> History:
         self.module.train()
@@ -203,6 +207,7 @@ class _Fit:
         reason, epoch, closed = "finished", 0, all(p.closed for p in self.players)
         previous = -math.inf
         for epoch in range(1, self.budget.epochs + 1):
+            self.lead = self._lead(epoch)
             tally, rate = self._epoch(epoch)
             if tally is None:
                 reason = "interrupted"
@@ -228,7 +233,7 @@ class _Fit:
         noise = stream(seed, f"noise:{epoch}", device)
         started, rate = time.monotonic(), 0.0
         for player in self.players:
-            if player.closed:
+            if player.closed and player.climbs_in(epoch, self.budget.epochs):
                 player.closed(self.model, self.data)
         if all(p.closed for p in self.players):
             for batch in self.data.batches(VALIDATION_CHUNK, noise):
@@ -236,22 +241,27 @@ class _Fit:
             return (None if self.trainer.should_stop() else tally), len(self.data) / _since(started)
         order = torch.randperm(len(self.data), generator=stream(seed, f"order:{epoch}")).to(device)
         for index in order.split(self.batch):
-            self._step(self.data.take(index, noise), noise, tally)
+            self._step(epoch, self.data.take(index, noise), noise, tally)
             if self.trainer.should_stop():
                 return None, 0.0
             rate = tally.n / _since(started)
             self._glance(epoch, tally, rate)
         return tally, rate
 
-    def _step(self, batch: Batch, noise: torch.Generator, tally: Tally) -> None:
+    def _factor(self, player: Player, step: int) -> float:
+        """What the learning rate of this player is multiplied by: the schedule runs over the epochs it climbs in."""
+        first, last = player.span(self.budget.epochs)
+        done = (step / self.steps_per_epoch - first) / (last - first)
+        return schedule_factor(self.trainer.schedule, min(max(done, 0.0), 1.0))
+
+    def _step(self, epoch: int, batch: Batch, noise: torch.Generator, tally: Tally) -> None:
         for ramp in self.ramps:
             ramp.advance(self.step)
-        factor = schedule_factor(self.trainer.schedule, self.step / (self.steps_per_epoch * self.budget.epochs))
         for player, optimizer, lr in zip(self.players, self.optimizers, self.rates, strict=True):
-            if optimizer is None:
+            if optimizer is None or not player.climbs_in(epoch, self.budget.epochs):
                 continue
             for group in optimizer.param_groups:
-                group["lr"] = lr * factor
+                group["lr"] = lr * self._factor(player, self.step)
             for turn in range(player.steps):
                 self._climb(player, optimizer, batch, noise, tally if player is self.lead and turn == 0 else None)
         self.step += 1
@@ -326,12 +336,12 @@ class _Fit:
             self.best, self.best_epoch = followed, epoch
             if self.trainer.keep_best:
                 self.kept = self._copy()
-        done = max(self.step - 1, 0) / (self.steps_per_epoch * self.budget.epochs)
-        factor = schedule_factor(self.trainer.schedule, done)  # of the last step that was made
+        lr = next(lr for p, lr in zip(self.players, self.rates, strict=True) if p is self.lead)
+        lr *= self._factor(self.lead, max(self.step - 1, 0))  # of the last step that was made
         seconds = time.monotonic() - self.began
         left = seconds / epoch * (self.budget.epochs - epoch)
         beta = rate_weight(self.lead.objective)
-        ended = EpochEnded(epoch, self.step, train, valid, self.rates[0] * factor, beta, rate, seconds, left, is_best)
+        ended = EpochEnded(epoch, self.step, train, valid, lr, beta, rate, seconds, left, is_best)
         self.history.epochs.append(ended)
         self._emit(ended)
         return ended

@@ -29,6 +29,8 @@ class Player:
         optimizer: makes the optimiser of these parameters.
         steps: optimiser steps per batch.
         closed: a closed-form step, once per epoch over all data, in the place of an optimiser.
+        during: the part of the training, as fractions of all epochs, in which it climbs; its learning rate's schedule
+            runs from the one to the other.
     """
 
     objective: Objective
@@ -37,6 +39,22 @@ class Player:
     optimizer: Optimizer = field(default_factory=Optimizer)
     steps: int = 1
     closed: ClosedStep | None = None
+    during: tuple[float, float] = (0.0, 1.0)
+
+    def span(self, epochs: int) -> tuple[int, int]:
+        """Epochs done before its first, and at the end of its last.
+
+        Example:
+            >>> Player(Elbo(), [], during=(0.0, 0.7)).span(10)
+            (0, 7)
+        """
+        first, last = (round(epochs * share) for share in self.during)
+        return first, last
+
+    def climbs_in(self, epoch: int, epochs: int) -> bool:
+        """Whether it climbs in this epoch, counted from 1."""
+        first, last = self.span(epochs)
+        return first < epoch <= last
 
     @property
     def trained(self) -> list[nn.Parameter]:
@@ -44,7 +62,7 @@ class Player:
         return list({id(p): p for p in self.parameters if p.requires_grad}.values())
 
 
-def check_players(model: LatentVariableModel, guide: Guide, players: Sequence[Player]) -> None:
+def check_players(model: LatentVariableModel, guide: Guide, players: Sequence[Player], epochs: int = 1) -> None:
     """Refuse, before the loop, a combination that would train something other than what it says.
 
     Raises:
@@ -58,6 +76,17 @@ def check_players(model: LatentVariableModel, guide: Guide, players: Sequence[Pl
             player.closed.check(model)
         elif not player.trained:
             raise CompositionError(f"the player of {player.objective} has no parameters to train", "Pass some.")
+        first, last = player.span(epochs)
+        if not 0 <= first < last <= epochs:
+            raise CompositionError(
+                f"{epochs} epochs leave the player of {player.objective} none to climb in", "Give more --epochs."
+            )
+        unscored = [str(term) for _, term in player.objective.terms if term.needs_likelihood]
+        if unscored and not model.likelihood.has_density:
+            raise CompositionError(
+                f"{unscored[0]} needs log p(x|z), and {model.likelihood.phrase} only samples",
+                "Use a likelihood with a density, or a critic's objective.",
+            )
         needy = [str(term) for _, term in player.objective.terms if term.needs_density]
         if needy and not guide.has_density:
             raise CompositionError(
