@@ -1,0 +1,279 @@
+"""The training loop: permutation and index_select on the device, no DataLoader, no wrapper between step and step."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ..batch import Batch, Rows
+from ..errors import NumericalError
+from ..guides import Guide
+from ..model import LatentVariableModel
+from ..objectives import likelihood_weight, rate_weight
+from ..precision import matmul_precision, resolve_precision
+from ..randomness import stream
+from .averages import Average
+from .events import EpochEnded, Measures, Progressed, Started, Stopped
+from .optimizers import schedule_factor
+from .players import Player
+from .tally import Tally
+
+if TYPE_CHECKING:
+    from .loop import Budget, Trainer
+
+__all__ = ["Fit", "History"]
+
+VALIDATION_CHUNK = 1024
+
+
+def _since(began: float) -> float:
+    """Seconds; never zero, also where the clock is coarse."""
+    return max(time.monotonic() - began, 1e-9)
+
+
+@dataclass
+class History:
+    """What happened: the events of all epochs, how training ended, and the averaged weights if any were kept."""
+
+    epochs: list[EpochEnded] = field(default_factory=list)
+    stopped: Stopped | None = None
+    average: Average | None = None
+
+
+class Fit:
+    """The state of one call of `Trainer.fit`."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        model: LatentVariableModel,
+        guide: Guide,
+        players: list[Player],
+        data: Rows,
+        budget: Budget,
+        valid: Rows | None,
+    ) -> None:
+        self.trainer, self.model, self.guide, self.players = trainer, model, guide, players
+        self.data, self.budget, self.valid = data, budget, valid
+        self.batch = min(budget.batch, len(data))
+        self.steps_per_epoch = math.ceil(len(data) / self.batch)
+        self.lead = self._lead(1)
+        self.optimizers = [None if p.closed else p.optimizer(p.trained) for p in players]
+        self.rates = [p.optimizer.lr for p in players]
+        everything = list(dict.fromkeys(p for player in players for p in player.trained))
+        self.average = None if trainer.average is None else Average(everything, trainer.average)
+        self.module = nn.ModuleDict({"model": model, "guide": guide})
+        self.ramps = [ramp for p in players for ramp in p.objective.ramps]
+        self.step, self.began, self.glanced = 0, time.monotonic(), time.monotonic()
+        self.best, self.best_epoch, self.kept = -math.inf, 0, None
+        self.history = History()
+
+    def _lead(self, epoch: int) -> Player:
+        """Whose objective is reported: the first that climbs by steps in this epoch."""
+        here = [p for p in self.players if p.climbs_in(epoch, self.budget.epochs)] or self.players
+        return next((p for p in here if p.closed is None), here[0])
+
+    def run(self) -> History:
+        self.module.train()
+        self._emit(Started(self.budget.epochs, self.steps_per_epoch, len(self.data)))
+        try:
+            return self._finish(*self._epochs())
+        except NumericalError:
+            done = len(self.history.epochs)
+            self._emit(Stopped("failed", done + 1, done, time.monotonic() - self.began))
+            raise
+
+    def _epochs(self) -> tuple[str, int]:
+        """Train to the end; why it ended, and in which epoch."""
+        reason, epoch, closed = "finished", 0, all(p.closed for p in self.players)
+        previous = -math.inf
+        for epoch in range(1, self.budget.epochs + 1):
+            self.lead = self._lead(epoch)
+            tally, rate = self._epoch(epoch)
+            if tally is None:
+                reason = "interrupted"
+                break
+            ended = self._end_epoch(epoch, tally, rate)
+            if closed and self._has_converged(ended.train.objective, previous):
+                reason = "converged"
+                break
+            previous = ended.train.objective
+            if self.budget.patience is not None and epoch - self.best_epoch >= self.budget.patience:
+                reason = "early stopping"
+                break
+        return reason, epoch
+
+    def _has_converged(self, objective: float, previous: float) -> bool:
+        settled = all(p.closed.settles for p in self.players if p.closed)
+        return settled or objective - previous < self.budget.tolerance
+
+    def _epoch(self, epoch: int) -> tuple[Tally | None, float]:
+        """One pass over the data in a fresh order; None if it was interrupted."""
+        device, seed = self.data.device, self.trainer.seed
+        tally = Tally()
+        noise = stream(seed, f"noise:{epoch}", device)
+        started, rate = time.monotonic(), 0.0
+        for player in self.players:
+            if player.closed and player.climbs_in(epoch, self.budget.epochs):
+                player.closed(self.model, self.data)
+        if all(p.closed for p in self.players):
+            for batch in self.data.batches(VALIDATION_CHUNK, noise):
+                self._measure(self.guide, batch, noise, tally)
+            return (None if self.trainer.should_stop() else tally), len(self.data) / _since(started)
+        order = torch.randperm(len(self.data), generator=stream(seed, f"order:{epoch}")).to(device)
+        for index in order.split(self.batch):
+            self._step(epoch, self.data.take(index, noise), noise, tally)
+            if self.trainer.should_stop():
+                return None, 0.0
+            rate = tally.n / _since(started)
+            self._glance(epoch, tally, rate)
+        return tally, rate
+
+    def _factor(self, player: Player, step: int) -> float:
+        """What the learning rate of this player is multiplied by: the schedule runs over the epochs it climbs in."""
+        first, last = player.span(self.budget.epochs)
+        done = (step / self.steps_per_epoch - first) / (last - first)
+        return schedule_factor(self.trainer.schedule, min(max(done, 0.0), 1.0))
+
+    def _step(self, epoch: int, batch: Batch, noise: torch.Generator, tally: Tally) -> None:
+        for ramp in self.ramps:
+            ramp.advance(self.step)
+        for player, optimizer, lr in zip(self.players, self.optimizers, self.rates, strict=True):
+            if optimizer is None or not player.climbs_in(epoch, self.budget.epochs):
+                continue
+            for group in optimizer.param_groups:
+                group["lr"] = lr * self._factor(player, self.step)
+            for turn in range(player.steps):
+                self._climb(player, optimizer, batch, noise, tally if player is self.lead and turn == 0 else None)
+        self.step += 1
+        if self.average is not None:
+            self.average.update()
+
+    def _climb(
+        self,
+        player: Player,
+        optimizer: torch.optim.Optimizer,
+        batch: Batch,
+        noise: torch.Generator,
+        tally: Tally | None,
+    ) -> None:
+        """One optimiser step. The closure serves optimisers that look more than once (LBFGS); the first is tallied."""
+        pending, exact = [tally], self.guide.is_exact
+        # a line search compares looks at one and the same noise
+        state = noise.get_state() if isinstance(optimizer, torch.optim.LBFGS) else None
+
+        def closure() -> Tensor:
+            optimizer.zero_grad(set_to_none=True)
+            if state is not None:
+                noise.set_state(state)
+            draw = player.estimator.draw(self.model, self.guide, batch, noise)
+            value = player.estimator.surrogate(player.objective, draw)
+            loss = -value.mean()
+            loss.backward(inputs=None if len(self.players) == 1 else player.trained)
+            if self.trainer.clip is not None:
+                nn.utils.clip_grad_norm_(player.trained, self.trainer.clip)
+            first = pending.pop() if pending else None
+            if first is not None:
+                with torch.no_grad():
+                    first.add(value, self.trainer.bound_of(self.guide, player.objective, draw), draw, exact)
+            return loss
+
+        optimizer.step(closure)  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+    @torch.no_grad()
+    def _measure(self, guide: Guide, batch: Batch, noise: torch.Generator, tally: Tally) -> None:
+        player = self.lead
+        draw = player.estimator.draw(self.model, guide, batch, noise)
+        bound = self.trainer.bound_of(guide, player.objective, draw)
+        tally.add(player.objective(draw), bound, draw, guide.is_exact)
+
+    def _measures(self, tally: Tally, shift: float | None = None) -> Measures:
+        shift = self.trainer.log_jacobian if shift is None else shift
+        return tally.measures(shift, likelihood_weight(self.lead.objective))
+
+    def _validate(self) -> Measures | None:
+        if not self.valid:
+            return None
+        noise = stream(self.trainer.seed, "validation", self.valid.device)
+        tally = Tally()
+        self.module.eval()
+        with matmul_precision(resolve_precision("auto", self.valid.device)):
+            for batch in self.valid.batches(VALIDATION_CHUNK, noise):
+                self._measure(self.guide.followed, batch, noise, tally)
+        self.module.train()
+        return self._measures(tally, self.trainer.valid_jacobian)
+
+    def _end_epoch(self, epoch: int, tally: Tally, rate: float) -> EpochEnded:
+        train = self._measures(tally)
+        self._check_finite(train)
+        if self.average is None:
+            valid = self._validate()
+        else:
+            with self.average.in_place():
+                valid = self._validate()
+        followed = None if valid is None else (valid.objective if valid.bound is None else valid.bound)
+        is_best = followed is not None and followed > self.best
+        if followed is not None and is_best:
+            self.best, self.best_epoch = followed, epoch
+            if self.trainer.keep_best:
+                self.kept = self._copy()
+        lr = next(lr for p, lr in zip(self.players, self.rates, strict=True) if p is self.lead)
+        lr *= self._factor(self.lead, max(self.step - 1, 0))  # of the last step that was made
+        seconds = time.monotonic() - self.began
+        left = seconds / epoch * (self.budget.epochs - epoch)
+        beta = rate_weight(self.lead.objective)
+        ended = EpochEnded(epoch, self.step, train, valid, lr, beta, rate, seconds, left, is_best)
+        self.history.epochs.append(ended)
+        self._emit(ended)
+        return ended
+
+    def _glance(self, epoch: int, tally: Tally, rate: float) -> None:
+        now = time.monotonic()
+        if now - self.glanced < 0.25:
+            return
+        self.glanced = now
+        train = self._measures(tally)
+        if not math.isfinite(train.objective + train.distortion):
+            self._check_finite(train)
+        seconds, done = now - self.began, self.step / (self.steps_per_epoch * self.budget.epochs)
+        beta = rate_weight(self.lead.objective)
+        self._emit(Progressed(epoch, self.step, train, rate, seconds, seconds * (1 / done - 1), beta))
+
+    def _check_finite(self, train: Measures) -> None:
+        """The parameters are looked at too: the objective of a step tells nothing of what the step did."""
+        bad = [name for name, p in self.module.named_parameters() if not torch.isfinite(p).all()]
+        if not bad and math.isfinite(train.objective) and math.isfinite(train.distortion):
+            return
+        where = f"the first bad parameter is {bad[0]}" if bad else "the parameters are still finite"
+        raise NumericalError(
+            f"the objective is {train.objective} at step {self.step}; {where}",
+            "Lower --lr, set --clip 10, or look at the data for extreme values.",
+        )
+
+    def _copy(self) -> dict[str, Tensor]:
+        state = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
+        if self.average is not None:
+            self.kept_average = [v.clone() for v in self.average.values]
+        return state
+
+    def _finish(self, reason: str, epoch: int) -> History:
+        kept = epoch
+        if self.kept is not None:
+            self.module.load_state_dict(self.kept)
+            kept = self.best_epoch
+            if self.average is not None:
+                self.average.values = self.kept_average
+        self.module.eval()
+        stopped = Stopped(reason, epoch, kept, time.monotonic() - self.began)
+        self.history.stopped, self.history.average = stopped, self.average
+        self._emit(stopped)
+        return self.history
+
+    def _emit(self, event: Started | Progressed | EpochEnded | Stopped) -> None:
+        for listener in self.trainer.listeners:
+            listener(event)
