@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import InterruptedRun, RunExistsError, UsageError
-from .runfiles import CHECKPOINTS, EVALUATIONS, WRITTEN
+from .runfiles import CHECKPOINTS, EVALUATIONS, STATE, WRITTEN
 
-__all__ = ["claim", "writing"]
+__all__ = ["claim", "holding", "writing"]
 
 LOCK, REPLACED = ".lock", ".replaced"
 
@@ -45,16 +45,7 @@ def writing(folder: Path, force: bool) -> Iterator[None]:
         RunExistsError: another training holds it, or has filled it meanwhile.
         UsageError: the folder cannot be made or written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _lock(folder)
-    except RunExistsError:
-        raise  # it is an OSError too
-    except OSError as error:
-        raise UsageError(
-            f"{folder} cannot be written ({error.strerror})", "Give --out a folder of your own."
-        ) from error
-    try:
+    with holding(folder):
         claim(folder, force)
         had_one = _put_aside(folder)
         try:
@@ -67,6 +58,27 @@ def writing(folder: Path, force: bool) -> Iterator[None]:
                 _bring_back(folder)
             raise
         shutil.rmtree(folder / REPLACED, ignore_errors=True)
+
+
+@contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Be the one training that writes into this folder, which is made if need be.
+
+    Raises:
+        RunExistsError: another training holds it.
+        UsageError: the folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _lock(folder)
+    except RunExistsError:
+        raise  # it is an OSError too
+    except OSError as error:
+        raise UsageError(
+            f"{folder} cannot be written ({error.strerror})", "Give --out a folder of your own."
+        ) from error
+    try:
+        yield
     finally:
         (folder / LOCK).unlink(missing_ok=True)
 
@@ -97,7 +109,7 @@ def _holder_lives(path: Path) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    names = (*WRITTEN, CHECKPOINTS, EVALUATIONS, "tensorboard")
+    names = (*WRITTEN, STATE, CHECKPOINTS, EVALUATIONS, "tensorboard")
     return [folder / name for name in names if (folder / name).exists()]
 
 

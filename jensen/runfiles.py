@@ -2,11 +2,13 @@
 
 spec.json            the whole model as a tree of nodes, data, split, preparation, seeds, versions, choices
 model.safetensors    raw and averaged weights, each shared module once
+state/               what training can be resumed from: its last two states, each a folder that is whole or known not to be
 checkpoints/         weights after some of the epochs, epoch-000012.safetensors
 metrics.jsonl        one line per epoch, and a last one that says how training ended
 evaluation.json      the plain evaluation of the run's own test rows
 evaluations/         evaluations by a named method or K, importance-k100.json
 calibration.json     whether the guide is as sure as it should be, on the model's own data
+fidelity.json        how near samples are to data
 report.html
 samples.*, codes.csv, reconstructions.*, imputations.*   what the command line writes unless told where
 """
@@ -31,11 +33,14 @@ from torch import Tensor, nn
 from .errors import CorruptRunError, UsageError
 from .parts import build
 from .randomness import drawing_from, stream
+from .training.snapshot import named_tensors
 
 __all__ = [
     "CHECKPOINTS",
     "EVALUATIONS",
+    "FIDELITY",
     "FORMAT",
+    "STATE",
     "WRITTEN",
     "read_spec",
     "read_weights",
@@ -48,11 +53,14 @@ __all__ = [
 FORMAT = 1
 CHECKPOINTS = "checkpoints"
 EVALUATIONS = "evaluations"
+STATE = "state"
+FIDELITY = "fidelity.json"
 WRITTEN = (
     "model.safetensors",
     "metrics.jsonl",
     "evaluation.json",
     "calibration.json",
+    FIDELITY,
     "report.html",
     "samples.png",
     "samples.csv",
@@ -116,11 +124,6 @@ def digest(path: Path) -> str:
 def modules(model: nn.Module, guide: nn.Module) -> nn.ModuleDict:
     """Model and guide under one roof: a module that both hold appears once, under the model."""
     return nn.ModuleDict({"model": model, "guide": guide})
-
-
-def named_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, each once."""
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 def tie(spec: Mapping[str, Any]) -> Any:
@@ -272,7 +275,7 @@ def read_spec(folder: Path) -> dict[str, Any]:
 
 
 def rebuild(
-    folder: Path, spec: dict[str, Any], parts: Mapping[str, Callable[[], nn.Module]] | None = None
+    folder: Path, spec: dict[str, Any], parts: Mapping[str, Callable[..., Any]] | None = None
 ) -> tuple[Any, Any, str]:
     """Model, guide, and which weights they have: from the folder alone, and the user's own parts."""
     # fresh modules draw weights: these are replaced below, and must not use up the user's random numbers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -13,20 +12,23 @@ import torch
 
 from .claims import claim, writing
 from .data import constant_columns
-from .errors import CorruptRunError, InterruptedRun, UsageError
+from .errors import InterruptedRun, UsageError
 from .materials import DataOptions, Materials, gather
-from .parts import spec_of
 from .precision import resolve_precision
 from .randomness import drawing_from, stream
 from .recipes import Made, Recipe, Setting, find
+from .recipes.likelihoods import in_own_units
 from .recorder import Recorder, TensorBoard
-from .runfiles import FORMAT, modules, named_tensors, tie, write_json
+from .runfiles import modules, named_tensors, tie, write_json
 from .runs import Run, load, resolve_device
-from .training import Budget, Event, Optimizer, Player, Trainer
+from .specification import recorded_command, spec_from
+from .stages import ends
+from .states import StateKeeper, check_space
+from .training import Budget, EpochEnded, Event, Optimizer, Snapshot, Trainer
 from .training.players import check_players
-from .version import __version__
+from .training.rehearsal import rehearse
 
-__all__ = ["TrainingOptions", "command_of", "recorded_command", "train", "untrained"]
+__all__ = ["Job", "TrainingOptions", "command_of", "sorted_options", "train", "untrained"]
 
 STEPS = 20_000  # where a recipe does not say how many epochs, about this many steps
 
@@ -51,6 +53,8 @@ class TrainingOptions:
         checkpoints: weights to keep along training, at most: after the first epoch, the last, and evenly in the
             logarithm between; 0 keeps none.
         tensorboard: also write event files into the run folder.
+        save_every: seconds between the states that a training can be resumed from (less often where that would cost a
+            hundredth of its time); 0 keeps one after every step, None keeps none at all.
     """
 
     epochs: int | None = None
@@ -66,6 +70,7 @@ class TrainingOptions:
     init_from: str | Path | None = None
     checkpoints: int = 8
     tensorboard: bool = False
+    save_every: float | None = 60.0
 
 
 def train(
@@ -99,12 +104,13 @@ def train(
         InterruptedRun: `should_stop` said so; the run is readable.
     """
     chosen = find(recipe)
-    reading, training, rest = _sorted_options(options)
-    job = _Job(data, chosen, reading, training, chosen.checked(rest), _folder(data, recipe, out))
+    reading, training, rest = sorted_options(options)
+    job = Job(data, chosen, reading, training, chosen.checked(rest), _folder(data, recipe, out))
     claim(job.folder, force)
     job.prepare(notice)
+    check_space(job.folder, sum(t.nbytes for t in named_tensors(job.module).values()))
     with writing(job.folder, force):
-        job.run(listeners, should_stop)
+        job.run(listeners, should_stop, notice)
     return load(job.folder, device=str(job.device))
 
 
@@ -115,38 +121,8 @@ def command_of(data: str | Path | np.ndarray, recipe: str = "vae", **options: An
         UsageError: an option that cannot work.
     """
     chosen = find(recipe)
-    reading, training, rest = _sorted_options(options)
-    return _Job(data, chosen, reading, training, chosen.checked(rest), Path()).command()
-
-
-def recorded_command(spec: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The arguments of `train` that a specification recorded, with the choices that were made for them.
-
-    Files are named by their absolute paths, and options by what they are called now: the same weights come of it,
-    wherever it is called from.
-
-    Args:
-        spec: of a run.
-        path: where it was read, to name it.
-
-    Raises:
-        CorruptRunError: something that every specification has is not there.
-    """
-    try:
-        where, tested, choices = spec["data"], spec["split"]["test"], spec["choices"]
-        command = {k: v for k, v in spec["command"].items() if v is not None and k != "out"}
-        command |= {"data": where["location"], "test": None if tested is None else tested["location"]}
-        # of runs that were written before there was a seed of the split, it is the one that split them
-        command |= {"labels": where["labels_from"], "split_seed": spec["split"]["seed"]}
-        command |= {k: choices[k] for k in ("device", "epochs", "keep")}
-        command |= {"precision": {"fast": "medium"}.get(choices["precision"], choices["precision"])}  # its old name
-        if tested is not None and "test_labels" in command:
-            command |= {"test_labels": tested.get("own_labels", command["test_labels"])}
-        return command
-    except (KeyError, TypeError, AttributeError) as error:
-        raise CorruptRunError(
-            f"{path} is damaged ({type(error).__name__}: {error})", "Restore it from a copy."
-        ) from error
+    reading, training, rest = sorted_options(options)
+    return Job(data, chosen, reading, training, chosen.checked(rest), Path()).command()
 
 
 def untrained(run: Run) -> Made:
@@ -158,15 +134,15 @@ def untrained(run: Run) -> Made:
     run.dataset()
     command = recorded_command(run.spec, run.path) | {"init_from": None, "device": run.device}
     chosen, where = find(command.pop("recipe")), command.pop("data")
-    reading, training, rest = _sorted_options(command)
-    job = _Job(where, chosen, reading, training, chosen.checked(rest), Path())
+    reading, training, rest = sorted_options(command)
+    job = Job(where, chosen, reading, training, chosen.checked(rest), Path())
     job.prepare(lambda text: None)
     job.made.model.to(run.device)
     job.made.guide.to(run.device)
     return job.made
 
 
-def _sorted_options(options: dict[str, Any]) -> tuple[DataOptions, TrainingOptions, dict[str, Any]]:
+def sorted_options(options: dict[str, Any]) -> tuple[DataOptions, TrainingOptions, dict[str, Any]]:
     """Options by whom they belong to; what is left is the recipe's."""
     groups: list[Any] = []
     rest = dict(options)
@@ -176,7 +152,7 @@ def _sorted_options(options: dict[str, Any]) -> tuple[DataOptions, TrainingOptio
     return groups[0], groups[1], rest
 
 
-class _Job:
+class Job:
     """One call of `train`: everything is checked in `prepare`; `run` writes."""
 
     def __init__(
@@ -198,13 +174,19 @@ class _Job:
         self.budget = Budget(training.epochs or recipe.epochs or 1, training.batch, training.patience)
         if training.epochs is not None and training.epochs < 1:
             raise UsageError(f"--epochs {training.epochs} cannot work", "Give --epochs a number of at least 1.")
+        if training.save_every is not None and not training.save_every >= 0:
+            raise UsageError(
+                f"--save-every {training.save_every:g} cannot work", "Give --save-every seconds, such as 60."
+            )
         if training.checkpoints < 0:
             raise UsageError(f"--checkpoints {training.checkpoints} cannot work", "Give --checkpoints 0 or more.")
 
     def prepare(self, notice: Callable[[str], None]) -> None:
         """Read the data and make the parts: all that can go wrong goes wrong here."""
         training = self.training
-        self.found = found = gather(self.data, self.recipe, self.reading, self.device, self.dtype)
+        own = in_own_units(str(self.options.get("likelihood")))
+        recipe = replace(self.recipe, standardize="none") if own else self.recipe
+        self.found = found = gather(self.data, recipe, self.reading, self.device, self.dtype)
         for text in found.notices:
             notice(text)
         if training.patience is not None and found.valid is None:
@@ -250,25 +232,42 @@ class _Job:
         if training.tensorboard:
             TensorBoard.check()
 
-    def run(self, listeners: Sequence[Callable[[Event], None]], should_stop: Callable[[], bool]) -> None:
-        """Write the specification, train, and write the weights."""
-        spec = _spec(self.command(), self.found, self.made, self.choices)
+    def spec(self) -> dict[str, Any]:
+        """What the run folder says of this training."""
+        return spec_from(self.command(), self.found, self.made, self.choices)
+
+    def run(
+        self,
+        listeners: Sequence[Callable[[Event], None]],
+        should_stop: Callable[[], bool],
+        notice: Callable[[str], None] = lambda text: None,
+        start: tuple[Snapshot, list[EpochEnded]] | None = None,
+        spec: dict[str, Any] | None = None,
+    ) -> None:
+        """Write the specification (its own, or this one), train (on from a state, if one is given), write the weights."""
+        spec = self.spec() if spec is None else spec
         writers: list[Any] = [TensorBoard(self.folder / "tensorboard")] if self.training.tensorboard else []
         write_json(self.folder / "spec.json", spec)
-        recorder = Recorder(self.folder, self.module, tie(spec), self.training.checkpoints)
-        trainer = replace(self.trainer, listeners=(recorder, *writers, *listeners), should_stop=should_stop)
-        made = self.made
-        history = trainer.fit(made.model, made.guide, made.players, self.found.train, self.budget, self.found.valid)
+        stages = ends(spec["players"], self.budget.epochs)
+        recorder = Recorder(self.folder, self.module, tie(spec), self.training.checkpoints, stages)
+        keeper = None
+        if self.training.save_every is not None:
+            keeper = StateKeeper(self.folder, spec, self.training.save_every, notice)
+        trainer = replace(
+            self.trainer, listeners=(recorder, *writers, *listeners), should_stop=should_stop, keeper=keeper
+        )
+        made, found = self.made, self.found
+        history = trainer.fit(made.model, made.guide, made.players, found.train, self.budget, found.valid, start)
         averaged = None
         if history.average is not None:
             names = {id(p): n for n, p in self.module.named_parameters()}
             pairs = zip(history.average.parameters, history.average.values, strict=True)
-            averaged = {names[id(p)]: v for p, v in pairs}
+            averaged = {names[id(p)]: v for p, v in pairs if id(p) in names}  # critics are no part of the model
         recorder.write(averaged)
         if history.stopped is not None and history.stopped.reason == "interrupted":
             raise InterruptedRun(
                 f"training stopped in epoch {history.stopped.epoch} of {self.budget.epochs}; {self.folder} is readable",
-                f"Look at it with jensen evaluate {self.folder}.",
+                f"Go on with jensen resume {self.folder}, or look at it with jensen evaluate {self.folder}.",
             )
 
     def command(self) -> dict[str, Any]:
@@ -308,12 +307,16 @@ def _make(
         constant = len(constant_columns(train.x, train.mask))
     with drawing_from(stream(options.seed, "init")):
         setting = Setting(
-            schema, mean, scale, found.train, steps, optimizer, epochs, constant, options.floor, options.seed
+            *(schema, mean, scale, found.train, steps, optimizer, epochs, constant, options.floor, options.seed),
+            labels=found.labels,
         )
         made = recipe(setting, **chosen)
     made.model.to(device, dtype)
     made.guide.to(device, dtype)
+    for critic in made.critics:
+        critic.to(device, dtype)
     check_players(made.model, made.guide, made.players, epochs)
+    rehearse(made.model, made.guide, made.players, found.train)
     for player in made.players:
         if player.closed is None:
             player.optimizer(player.trained)  # refuses parameters that it is not for
@@ -332,74 +335,3 @@ def _take_over(module: torch.nn.Module, folder: Path) -> str:
         for name in common:
             mine[name].copy_(theirs[name])
     return f"{len(common)} of {len(mine)} tensors start from {folder}"
-
-
-def _sentence(made: Made) -> str:
-    """The model in one sentence of parts."""
-    aims = " and ".join(f"{p.objective} by {_how(p)}" for p in made.players)
-    latent = made.model.latent
-    prior = f"z ~ {made.model.prior.phrase}, x | z ~ " if latent else "x ~ "
-    return f"{prior}{made.model.likelihood.phrase}; q(z|x): {made.guide.phrase}; maximise {aims}"
-
-
-def _how(player: Player) -> str:
-    """The closed form, or the estimator and the optimiser; and when, if not always."""
-    how = type(player.closed).__name__ if player.closed else f"{player.estimator}, {player.optimizer.name}"
-    first, last = player.during
-    return how if player.during == (0.0, 1.0) else f"{how} (from {first:.0%} to {last:.0%} of the epochs)"
-
-
-def _absolute(labels: str | None) -> str | None:
-    """A file by its absolute path; a column or key as it is."""
-    return str(Path(labels).resolve()) if labels is not None and Path(labels).is_file() else labels
-
-
-def _spec(command: dict[str, Any], found: Materials, made: Made, choices: dict[str, Any]) -> dict[str, Any]:
-    data, where = found.data, found.split
-    nodes = spec_of(made.model, made.guide)
-    players = [
-        {"objective": str(p.objective), "estimator": str(p.estimator), "during": list(p.during), "steps": p.steps}
-        for p in made.players
-    ]
-    readable = bool(data.source.files) or data.source.name == "digits"
-    absolute = str(Path(data.source.name).resolve()) if data.source.files else data.source.name
-    labels = _absolute(command["labels"])
-    tested = None
-    if found.test is not None:
-        source = found.test.source
-        tested = {
-            "location": str(Path(source.name).resolve()),
-            "labels_from": labels,
-            "own_labels": _absolute(command["test_labels"]),
-            "sha256": source.sha256,
-            "n": source.n,
-        }
-    return {
-        "format": FORMAT,
-        "jensen": __version__,
-        "sentence": _sentence(made),
-        "command": command,
-        "model": nodes,
-        "players": players,
-        "data": {
-            "name": data.source.name,
-            "location": absolute,
-            "readable": readable,
-            "labels_from": labels,
-            "resize": command["size"],
-            "sha256": data.source.sha256,
-            "n": data.source.n,
-            "missing": 0 if data.mask is None else int((~data.mask).sum()),
-            "schema": data.schema.to_dict(),
-        },
-        "split": {
-            "fractions": list(where.fractions),
-            "seed": where.seed,
-            "sizes": {"train": len(where.train), "valid": len(where.valid), "test": len(where.test)},
-            "test": tested,
-            "duplicates_of_training_rows": found.repeated,
-        },
-        "preparation": found.preparation.to_dict(),
-        "choices": choices,
-        "versions": {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__},
-    }

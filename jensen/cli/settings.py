@@ -31,6 +31,9 @@ class Settings:
     test: Annotated[str | None, _data("a second file, as test rows")] = None
     labels: Annotated[str | None, _data("a file of labels, or a column or key of DATA")] = None
     test_labels: Annotated[str | None, _data("labels of the test rows, likewise")] = None
+    labelled: Annotated[
+        int | None, _data("keep the labels of so many training rows, as many of each class [all; semi-supervised]")
+    ] = None
     split: Annotated[
         str | None, _data("fractions of train, validation and test [0.8,0.1,0.1; with --test 0.9,0.1,0]")
     ] = None
@@ -70,6 +73,7 @@ class Settings:
     ] = None
     init_from: Annotated[str | None, _training("a run whose weights to start from")] = None
     checkpoints: Annotated[int | None, _training("weights to keep along training, at most; 0: none [8]")] = None
+    save_every: Annotated[float | None, _training("seconds between states to resume from; 0: every step [60]")] = None
     tensorboard: Annotated[bool | None, switch("also write TensorBoard's event files")] = None
     seed: Annotated[int | None, _training("of initial weights, order and noise [0]")] = None
     device: Annotated[str | None, _training("auto, cpu, cuda, ... [auto]")] = None

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks training to stop and be saved, the second leaves at once."""
+"""Ctrl-C, SIGTERM and SIGUSR1: the first asks training to stop and be saved, the second leaves at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from types import FrameType
 
 __all__ = ["stopping"]
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# where a system has it, SIGUSR1 is what schedulers send before they take a machine back
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGUSR1] if sys.platform != "win32" else []))
 
 
 @contextmanager

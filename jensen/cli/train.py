@@ -13,7 +13,8 @@ from ..precision import fast_products_are_accurate
 from ..recipes import find
 from ..runfiles import read_spec
 from ..runs import Run
-from ..workflow import recorded_command
+from ..stages import Stretch, in_words
+from ..specification import recorded_command
 from ..workflow import train as train_recipe
 from .flags import Force, Json, Quiet
 from .options import check_recorded, parse_options
@@ -22,7 +23,7 @@ from .progress import Line, Training, clock
 from .settings import Settings
 from .signals import stopping
 
-__all__ = ["train"]
+__all__ = ["told", "train"]
 
 
 def train(
@@ -59,6 +60,11 @@ def train(
             notice=notices(quiet),
             **command,
         )
+    told(run, json)
+
+
+def told(run: Run, json: bool) -> None:
+    """Say what training reached."""
     found = outcome(run)
     if json:
         emit(found)
@@ -118,6 +124,7 @@ def outcome(run: Run) -> dict[str, Any]:
         "epochs": run.spec["choices"]["epochs"],
         "reason": stopped["reason"],
         "seconds": stopped["seconds"],
+        "stages": [stage.to_dict() for stage in run.stages],
     }
 
 
@@ -157,11 +164,14 @@ def _lines(found: dict[str, Any]) -> list[str]:
         sign = "=" if found["kind"] == "exact" else ">="
         number = f"log p(x) {sign} {found['bound']:.2f} nats per datum ({found['kind']}), {rows}"
     rate = "" if found["rate"] is None else f"rate {found['rate']:.2f}, "
+    stages = in_words([Stretch(**stage) for stage in found["stages"]])
+    distortion = "" if found["distortion"] is None else f"distortion {found['distortion']:.2f}; "
     return [
         number,
-        f"{rate}distortion {found['distortion']:.2f}; {keeps},"
+        f"{rate}{distortion}{keeps},"
         f" {found['reason']} in epoch {found['epoch']} of {found['epochs']} after {clock(found['seconds'])}",
+        *stages,
         found["sentence"],
         f"run:  {found['run']}",
-        f"next: jensen evaluate {found['run']}",
+        f"next: jensen {'fidelity' if found['distortion'] is None else 'evaluate'} {found['run']}",
     ]

@@ -8,10 +8,12 @@ from .closed import (
     MixtureEM,
     PrincipalComponents,
 )
+from .clusters import PriorClusters, kmeans
 from .events import EpochEnded, Event, Progressed, Started, Stopped
 from .loop import Budget, History, Trainer
 from .optimizers import Optimizer, schedule_factor
 from .players import Player
+from .snapshot import Keeper, Snapshot
 
 __all__ = [
     "Budget",
@@ -22,13 +24,17 @@ __all__ = [
     "FactorEM",
     "GaussianMaximum",
     "History",
+    "Keeper",
     "MixtureEM",
     "Optimizer",
     "Player",
     "PrincipalComponents",
+    "PriorClusters",
     "Progressed",
+    "Snapshot",
     "Started",
     "Stopped",
     "Trainer",
+    "kmeans",
     "schedule_factor",
 ]

@@ -14,14 +14,14 @@ class Measures:
 
     Attributes:
         objective: what is climbed.
-        bound: the ELBO, or the importance-weighted bound where that is what is climbed; None without a density.
-        rate, distortion: rate is None without a density.
+        bound: the ELBO, or the importance-weighted bound where that is what is climbed; None without densities.
+        rate, distortion: rate is None without a bound, and distortion where the likelihood only samples.
     """
 
     objective: float
     bound: float | None
     rate: float | None
-    distortion: float
+    distortion: float | None
 
 
 @dataclass(frozen=True)

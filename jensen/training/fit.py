@@ -21,6 +21,7 @@ from .averages import Average
 from .events import EpochEnded, Measures, Progressed, Started, Stopped
 from .optimizers import schedule_factor
 from .players import Player
+from .snapshot import Snapshot, fill, named_tensors, pack, unpack
 from .tally import Tally
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ VALIDATION_CHUNK = 1024
 def _since(began: float) -> float:
     """Seconds; never zero, also where the clock is coarse."""
     return max(time.monotonic() - began, 1e-9)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 @dataclass
@@ -69,9 +74,14 @@ class Fit:
         self.average = None if trainer.average is None else Average(everything, trainer.average)
         self.module = nn.ModuleDict({"model": model, "guide": guide})
         self.ramps = [ramp for p in players for ramp in p.objective.ramps]
-        self.step, self.began, self.glanced = 0, time.monotonic(), time.monotonic()
+        self.began, self.glanced = time.monotonic(), time.monotonic()
         self.best, self.best_epoch, self.kept = -math.inf, 0, None
+        self.kept_average: list[Tensor] = []
         self.history = History()
+        # where it is: `index` batches of epoch `epoch` are done, after `step` steps and `before` earlier seconds
+        self.step, self.epoch, self.index, self.before, self.previous = 0, 1, 0, 0.0, -math.inf
+        self.ended: str | None = None
+        self.tally, self.noise = Tally(), stream(trainer.seed, "noise:1", data.device)
 
     def _lead(self, epoch: int) -> Player:
         """Whose objective is reported: the first that climbs by steps in this epoch."""
@@ -85,54 +95,68 @@ class Fit:
             return self._finish(*self._epochs())
         except NumericalError:
             done = len(self.history.epochs)
-            self._emit(Stopped("failed", done + 1, done, time.monotonic() - self.began))
+            self._emit(Stopped("failed", done + 1, done, self._seconds()))
             raise
+
+    def _seconds(self) -> float:
+        """Spent on training, those before a resumption included."""
+        return self.before + time.monotonic() - self.began
 
     def _epochs(self) -> tuple[str, int]:
         """Train to the end; why it ended, and in which epoch."""
-        reason, epoch, closed = "finished", 0, all(p.closed for p in self.players)
-        previous = -math.inf
-        for epoch in range(1, self.budget.epochs + 1):
+        closed = all(p.closed for p in self.players)
+        while self.epoch <= self.budget.epochs:
+            epoch = self.epoch
             self.lead = self._lead(epoch)
-            tally, rate = self._epoch(epoch)
-            if tally is None:
-                reason = "interrupted"
-                break
-            ended = self._end_epoch(epoch, tally, rate)
+            if closed and self.trainer.should_stop():
+                return "interrupted", epoch
+            rate = self._epoch(epoch)
+            if rate is None:
+                return "interrupted", epoch
+            ended = self._end_epoch(epoch, self.tally, rate)
+            previous, self.previous = self.previous, ended.train.objective
+            self.epoch, self.index, self.tally = epoch + 1, 0, Tally()
+            self.noise = stream(self.trainer.seed, f"noise:{self.epoch}", self.data.device)
             if closed and self._has_converged(ended.train.objective, previous):
-                reason = "converged"
-                break
-            previous = ended.train.objective
+                return "converged", epoch
             if self.budget.patience is not None and epoch - self.best_epoch >= self.budget.patience:
-                reason = "early stopping"
-                break
-        return reason, epoch
+                return "early stopping", epoch
+            self._keep()
+        return "finished", self.epoch - 1
+
+    def _keep(self, *, last: bool = False) -> None:
+        """Have a snapshot kept, if one is due."""
+        keeper = self.trainer.keeper
+        if keeper is not None and (last or keeper.due()):
+            keeper.keep(self.snapshot(), last=last)
 
     def _has_converged(self, objective: float, previous: float) -> bool:
         settled = all(p.closed.settles for p in self.players if p.closed)
         return settled or objective - previous < self.budget.tolerance
 
-    def _epoch(self, epoch: int) -> tuple[Tally | None, float]:
-        """One pass over the data in a fresh order; None if it was interrupted."""
+    def _epoch(self, epoch: int) -> float | None:
+        """The rest of one pass over the data in a fresh order: data per second; None if it was interrupted."""
         device, seed = self.data.device, self.trainer.seed
-        tally = Tally()
-        noise = stream(seed, f"noise:{epoch}", device)
+        tally, noise, already = self.tally, self.noise, self.tally.n
         started, rate = time.monotonic(), 0.0
-        for player in self.players:
+        for player in self.players if self.index == 0 else ():
             if player.closed and player.climbs_in(epoch, self.budget.epochs):
                 player.closed(self.model, self.data)
         if all(p.closed for p in self.players):
             for batch in self.data.batches(VALIDATION_CHUNK, noise):
                 self._measure(self.guide, batch, noise, tally)
-            return (None if self.trainer.should_stop() else tally), len(self.data) / _since(started)
+            return len(self.data) / _since(started)
         order = torch.randperm(len(self.data), generator=stream(seed, f"order:{epoch}")).to(device)
-        for index in order.split(self.batch):
-            self._step(epoch, self.data.take(index, noise), noise, tally)
+        batches = order.split(self.batch)
+        while self.index < len(batches):
+            self._step(epoch, self.data.take(batches[self.index], noise), noise, tally)
+            self.index += 1
             if self.trainer.should_stop():
-                return None, 0.0
-            rate = tally.n / _since(started)
+                return None
+            rate = (tally.n - already) / _since(started)
             self._glance(epoch, tally, rate)
-        return tally, rate
+            self._keep()
+        return rate
 
     def _factor(self, player: Player, step: int) -> float:
         """What the learning rate of this player is multiplied by: the schedule runs over the epochs it climbs in."""
@@ -224,7 +248,7 @@ class Fit:
                 self.kept = self._copy()
         lr = next(lr for p, lr in zip(self.players, self.rates, strict=True) if p is self.lead)
         lr *= self._factor(self.lead, max(self.step - 1, 0))  # of the last step that was made
-        seconds = time.monotonic() - self.began
+        seconds = self._seconds()
         left = seconds / epoch * (self.budget.epochs - epoch)
         beta = rate_weight(self.lead.objective)
         ended = EpochEnded(epoch, self.step, train, valid, lr, beta, rate, seconds, left, is_best)
@@ -238,16 +262,16 @@ class Fit:
             return
         self.glanced = now
         train = self._measures(tally)
-        if not math.isfinite(train.objective + train.distortion):
+        if not math.isfinite(train.objective + (train.distortion or 0.0)):
             self._check_finite(train)
-        seconds, done = now - self.began, self.step / (self.steps_per_epoch * self.budget.epochs)
+        seconds, done = self._seconds(), self.step / (self.steps_per_epoch * self.budget.epochs)
         beta = rate_weight(self.lead.objective)
         self._emit(Progressed(epoch, self.step, train, rate, seconds, seconds * (1 / done - 1), beta))
 
     def _check_finite(self, train: Measures) -> None:
         """The parameters are looked at too: the objective of a step tells nothing of what the step did."""
         bad = [name for name, p in self.module.named_parameters() if not torch.isfinite(p).all()]
-        if not bad and math.isfinite(train.objective) and math.isfinite(train.distortion):
+        if not bad and math.isfinite(train.objective) and math.isfinite(train.distortion or 0.0):
             return
         where = f"the first bad parameter is {bad[0]}" if bad else "the parameters are still finite"
         raise NumericalError(
@@ -255,21 +279,83 @@ class Fit:
             "Lower --lr, set --clip 10, or look at the data for extreme values.",
         )
 
+    def snapshot(self) -> Snapshot:
+        """Where training is between two steps; its tensors are the training's own."""
+        tensors = {f"module/{k}": t.detach() for k, t in named_tensors(self.module).items()}
+        tensors |= {f"best/{k}": t for k, t in (self.kept or {}).items()}
+        tensors |= {f"player/{k}": t.detach() for k, t in self._beside().items()}
+        if self.average is not None:
+            tensors |= {f"average/{i}": t for i, t in enumerate(self.average.values)}
+            tensors |= {f"best average/{i}": t for i, t in enumerate(self.kept_average)}
+        states = [None if o is None else o.state_dict() for o in self.optimizers]
+        facts = {
+            "epoch": self.epoch,
+            "index": self.index,
+            "step": self.step,
+            "seconds": self._seconds(),
+            "ended": self.ended,
+            "previous": _finite(self.previous),
+            "best": _finite(self.best),
+            "best_epoch": self.best_epoch,
+            "averaged": 0 if self.average is None else self.average.steps,
+            "tally": self.tally.state(),
+            "optimizers": pack(states, "optimizer", tensors),
+        }
+        tensors["noise"] = self.noise.get_state()
+        return Snapshot(tensors, facts)
+
+    def restore(self, kept: Snapshot, epochs: list[EpochEnded]) -> None:
+        """Go on from there; the events of the epochs that it has behind it are given.
+
+        Raises:
+            CorruptRunError: it is of another model.
+        """
+        tensors, facts = kept.tensors, kept.facts
+        fill(named_tensors(self.module), tensors, "module/")
+        fill(self._beside(), tensors, "player/")
+        best = {k.removeprefix("best/"): t.clone() for k, t in tensors.items() if k.startswith("best/")}
+        self.kept = best or None
+        if self.average is not None:
+            fill({str(i): t for i, t in enumerate(self.average.values)}, tensors, "average/")
+            self.average.steps = facts["averaged"]
+            self.kept_average = [
+                tensors[f"best average/{i}"].clone() for i in range(len(self.average.values) if best else 0)
+            ]
+        for optimizer, state in zip(self.optimizers, unpack(facts["optimizers"], tensors), strict=True):
+            if optimizer is not None:
+                optimizer.load_state_dict(state)
+        self.epoch, self.index, self.step = facts["epoch"], facts["index"], facts["step"]
+        self.before, self.best_epoch = facts["seconds"], facts["best_epoch"]
+        self.previous, self.best = (-math.inf if facts[k] is None else facts[k] for k in ("previous", "best"))
+        self.tally = Tally.of(facts["tally"])
+        self.noise.set_state(tensors["noise"].cpu())
+        self.history.epochs = list(epochs)
+        for ramp in self.ramps:  # as the last step left them: an epoch that ended with it is yet to be measured
+            ramp.advance(max(self.step - 1, 0))
+
+    def _beside(self) -> dict[str, Tensor]:
+        """What players train that is in neither model nor guide (critics)."""
+        inside = {id(p) for p in self.module.parameters()}
+        found = [p for player in self.players for p in player.trained if id(p) not in inside]
+        return {str(i): p for i, p in enumerate(dict.fromkeys(found))}
+
     def _copy(self) -> dict[str, Tensor]:
-        state = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
+        state = {k: v.detach().clone() for k, v in named_tensors(self.module).items()}
         if self.average is not None:
             self.kept_average = [v.clone() for v in self.average.values]
         return state
 
     def _finish(self, reason: str, epoch: int) -> History:
+        self.ended = None if reason == "interrupted" else reason
+        self._keep(last=True)
         kept = epoch
         if self.kept is not None:
-            self.module.load_state_dict(self.kept)
+            fill(named_tensors(self.module), self.kept, "")
             kept = self.best_epoch
             if self.average is not None:
                 self.average.values = self.kept_average
         self.module.eval()
-        stopped = Stopped(reason, epoch, kept, time.monotonic() - self.began)
+        stopped = Stopped(reason, epoch, kept, self._seconds())
         self.history.stopped, self.history.average = stopped, self.average
         self._emit(stopped)
         return self.history

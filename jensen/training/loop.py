@@ -16,10 +16,12 @@ from ..model import LatentVariableModel
 from ..objectives import Objective, TermKind
 from ..precision import ResolvedPrecision, matmul_precision
 from .averages import Average
-from .events import Listener
+from .events import EpochEnded, Listener
 from .fit import Fit, History
 from .optimizers import schedule_factor
 from .players import Player, check_players
+from .rehearsal import rehearse
+from .snapshot import Keeper, Snapshot
 
 __all__ = ["Budget", "History", "Trainer"]
 
@@ -68,6 +70,7 @@ class Trainer:
         valid_jacobian: the same of the validation rows, where entries are missing, so that it differs; None if not.
         listeners: called with every event.
         should_stop: asked between steps; True ends training with reason "interrupted".
+        keeper: of snapshots from which training can go on.
     """
 
     seed: int = 0
@@ -80,6 +83,7 @@ class Trainer:
     valid_jacobian: float | None = None
     listeners: Sequence[Listener] = ()
     should_stop: Callable[[], bool] = lambda: False
+    keeper: Keeper | None = None
 
     def fit(
         self,
@@ -89,12 +93,14 @@ class Trainer:
         data: Rows,
         budget: Budget = Budget(),
         valid: Rows | None = None,
+        start: tuple[Snapshot, list[EpochEnded]] | None = None,
     ) -> History:
         """Train in place.
 
         Args:
             data: training rows.
             valid: rows on which the bound is followed, and by which training may stop early.
+            start: a snapshot of an earlier training to go on from, and the events of the epochs behind it.
 
         Raises:
             CompositionError: parts that do not go together, before anything is trained.
@@ -109,7 +115,11 @@ class Trainer:
             raise UsageError("--patience needs validation rows", "Give --split a middle part, such as 0.8,0.1,0.1.")
         keep_freed_memory()
         with matmul_precision(self.precision):
-            return Fit(self, model, guide, list(players), data, budget, valid).run()
+            rehearse(model, guide, players, data)
+            fit = Fit(self, model, guide, list(players), data, budget, valid)
+            if start is not None:
+                fit.restore(*start)
+            return fit.run()
 
     def check(self, players: Sequence[Player] = ()) -> None:
         """Refuse settings that cannot work.
@@ -130,8 +140,8 @@ class Trainer:
                 )
 
     def bound_of(self, guide: Guide, objective: Objective, draw: Draw) -> Tensor | None:
-        """The bound [B] that this objective climbs, in its proper scale; None without a density."""
-        if not guide.has_density:
+        """The bound [B] that this objective climbs, in its proper scale; None without densities."""
+        if not guide.bounds(draw.model):
             return None
         # under the posterior every point tells the evidence: a closed-form rate beside a sampled distortion would not
         if guide.is_exact or any(term.kind is TermKind.IMPORTANCE_WEIGHTED for _, term in objective.terms):

@@ -76,6 +76,11 @@ def check_players(model: LatentVariableModel, guide: Guide, players: Sequence[Pl
             player.closed.check(model)
         elif not player.trained:
             raise CompositionError(f"the player of {player.objective} has no parameters to train", "Pass some.")
+        own = {id(p) for p in guide.parameters()} - {id(p) for p in model.parameters()}
+        unmoved = [str(term) for _, term in player.objective.terms if not player.estimator.trains_guide(term)]
+        if unmoved and player.closed is None and any(id(p) in own for p in player.trained):
+            what = f"{player.estimator} gives wrong gradients of the guide for {unmoved[0]}"
+            raise CompositionError(what, player.estimator.remedy)
         first, last = player.span(epochs)
         if not 0 <= first < last <= epochs:
             raise CompositionError(

@@ -19,27 +19,45 @@ class Tally:
 
     n: int = 0
     has_rate: bool = True
+    has_distortion: bool = True
     sums: Tensor = field(default_factory=lambda: torch.zeros(4, dtype=torch.float64))
     waiting: list[tuple[Tensor, ...]] = field(default_factory=list)
 
     def add(self, value: Tensor, bound: Tensor | None, draw: Draw, exact: bool = False) -> None:
         """One batch; under an exact posterior the rate is what adds up to the evidence."""
-        distortion = draw.distortion
+        scored = draw.model.likelihood.has_density
+        distortion = draw.distortion if scored else torch.zeros_like(value)
         if bound is None:
             parts = (value, distortion, distortion, distortion)
         else:
             parts = (value, bound, -bound - distortion if exact else draw.rate, distortion)
         self.waiting.append(tuple(p.detach() for p in parts))
         self.n += len(value)
-        self.has_rate = bound is not None
+        self.has_rate, self.has_distortion = bound is not None, scored
+
+    def _count(self) -> None:
+        """Add up what waits, batch after batch: the sum is the same to the bit whenever somebody looks."""
+        if self.waiting:
+            for batch in torch.stack([torch.stack(parts).double().sum(1) for parts in self.waiting]).cpu():
+                self.sums += batch
+            self.waiting.clear()
+
+    def state(self) -> list[float]:
+        """All that it has come to, as plain numbers."""
+        self._count()
+        return [self.n, self.has_rate, self.has_distortion, *self.sums.tolist()]
+
+    @classmethod
+    def of(cls, state: list[float]) -> Tally:
+        """The tally that had this state."""
+        n, has_rate, has_distortion, *sums = state
+        return cls(int(n), bool(has_rate), bool(has_distortion), torch.tensor(sums, dtype=torch.float64))
 
     def measures(self, shift: float, weight: float) -> Measures:
         """Averages so far, in the data's own units: `shift` more nats of log p(x | z), `weight` times in the
         objective."""
-        if self.waiting:
-            columns = torch.stack([torch.cat(column) for column in zip(*self.waiting, strict=True)])
-            self.sums += columns.cpu().double().sum(1)
-            self.waiting.clear()
+        self._count()
         objective, bound, rate, distortion = (self.sums / max(self.n, 1)).tolist()
         objective, bound, distortion = objective + weight * shift, bound + shift, distortion - shift
-        return Measures(objective, bound if self.has_rate else None, rate if self.has_rate else None, distortion)
+        bounds = (bound, rate) if self.has_rate else (None, None)
+        return Measures(objective, *bounds, distortion if self.has_distortion else None)

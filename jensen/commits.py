@@ -1,0 +1,157 @@
+"""Several files that are written together or not at all, and are what they were, or known to be damaged, when read.
+
+A commit is a folder. It is written under a temporary name: each file, then a manifest of their sizes and SHA-256, all
+flushed to the disk; then it is renamed, and its parent is flushed. The folder's name holds the manifest's own digest,
+so that no bit of a commit can change unseen. A reader takes the newest that is whole.
+
+Source of the order of steps: Pillai et al., "All file systems are not created equal", 2014.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from .errors import CorruptRunError, UsageError
+
+__all__ = ["Damage", "commit", "commits", "flush_folder", "free_bytes", "newest", "read_commit"]
+
+MANIFEST = "manifest.json"
+NAME = re.compile(r"(\d{12})-([0-9a-f]{16})")
+KEPT = 2
+
+
+class Entry(msgspec.Struct, forbid_unknown_fields=True):
+    """What a manifest says of one file."""
+
+    size: int
+    sha256: str
+
+
+class Damage(CorruptRunError):
+    """A commit is not what was written."""
+
+
+def commit(parent: Path, files: Mapping[str, bytes], keep: int = KEPT) -> Path:
+    """Write files as the next commit of a folder, and prune the oldest beyond `keep`.
+
+    Raises:
+        UsageError: it cannot be written; what was there before is as it was.
+    """
+    size = sum(map(len, files.values()))
+    manifest = msgspec.json.encode({name: _entry(content) for name, content in sorted(files.items())})
+    number = 1 + max((int(p.name[:12]) for p in commits(parent)), default=0)
+    final = parent / f"{number:012}-{hashlib.sha256(manifest).hexdigest()[:16]}"
+    temporary = parent / f".{final.name}.{secrets.token_hex(4)}"
+    try:
+        parent.mkdir(exist_ok=True)
+        temporary.mkdir()
+        for name, content in (*files.items(), (MANIFEST, manifest)):
+            _write(temporary / name, content)
+        flush_folder(temporary)
+        os.rename(temporary, final)
+        flush_folder(parent)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise UsageError(
+            f"{parent} cannot take the {size:,} bytes of a checkpoint ({error.strerror or error})",
+            "Free space there; what was kept before is intact.",
+        ) from error
+    _prune(parent, final, keep)
+    return final
+
+
+def _entry(content: bytes) -> Entry:
+    return Entry(len(content), hashlib.sha256(content).hexdigest())
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """Have the names in a folder reach the disk; where a system cannot do that for folders, nothing is done."""
+    with contextlib.suppress(PermissionError):  # Windows opens no folder
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def commits(parent: Path) -> list[Path]:
+    """All that are there under their final names, the newest first; nothing is said of what is in them."""
+    if not parent.is_dir():
+        return []
+    return sorted((p for p in parent.iterdir() if NAME.fullmatch(p.name)), key=lambda p: p.name, reverse=True)
+
+
+def _prune(parent: Path, made: Path, keep: int) -> None:
+    """Remove what is older than the last few, and what a killed process has left half-written."""
+    older = [p for p in commits(parent) if p != made]
+    left = [p for p in parent.iterdir() if p.name.startswith(".") and NAME.match(p.name[1:])]
+    for path in (*older[max(keep - 1, 0) :], *left):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def read_commit(path: Path) -> dict[str, bytes]:
+    """The files of a commit by name, every byte as it was written.
+
+    Raises:
+        Damage: one is missing, or has changed.
+    """
+    matched = NAME.fullmatch(path.name)
+    if matched is None:
+        raise Damage(f"{path} is not named as a checkpoint is", "Give it back its name.")
+    manifest = _bytes(path / MANIFEST)
+    if hashlib.sha256(manifest).hexdigest()[:16] != matched[2]:
+        raise Damage(f"{path / MANIFEST} has changed since it was written", "Restore it from a copy.")
+    try:
+        entries = msgspec.json.decode(manifest, type=dict[str, Entry])
+    except msgspec.DecodeError as error:
+        raise Damage(f"{path / MANIFEST} is no manifest ({error})", "Restore it from a copy.") from error
+    found = {}
+    for name, entry in entries.items():
+        content = _bytes(path / name)
+        if len(content) != entry.size:
+            raise Damage(f"{path / name} has {len(content):,} bytes of {entry.size:,}", "Restore it from a copy.")
+        if hashlib.sha256(content).hexdigest() != entry.sha256:
+            raise Damage(f"{path / name} has changed since it was written", "Restore it from a copy.")
+        found[name] = content
+    return found
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Damage(f"{path} cannot be read ({error.strerror})", "Restore it from a copy.") from error
+
+
+def newest(parent: Path) -> Iterator[tuple[Path, dict[str, bytes] | Damage]]:
+    """Commits from the newest on, each with its files or what is wrong with it, up to the first that is whole."""
+    for path in commits(parent):
+        try:
+            files = read_commit(path)
+        except Damage as damage:
+            yield path, damage
+            continue
+        yield path, files
+        return
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes free where a folder is, or would be."""
+    place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    return shutil.disk_usage(place).free

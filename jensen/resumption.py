@@ -1,0 +1,156 @@
+"""A training that was stopped, killed or finished goes on from its last state, to the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .claims import holding
+from .errors import CorruptRunError, DataError, UsageError
+from .recipes import find
+from .runfiles import read_spec
+from .runs import Run, load
+from .specification import recorded_command
+from .states import behind, found_state
+from .training import Event
+from .workflow import Job, sorted_options
+
+__all__ = ["differences", "resume"]
+
+# what must be as it was: paths and versions may differ, and the number of epochs if another is asked for
+DATA = ("sha256", "n", "missing", "schema")
+COMMAND = ("recipe", "batch", "lr", "optimizer", "schedule", "clip", "average", "patience", "seed")
+
+
+def resume(
+    folder: str | Path,
+    *,
+    data: np.ndarray | None = None,
+    epochs: int | None = None,
+    listeners: Sequence[Callable[[Event], None]] = (),
+    should_stop: Callable[[], bool] = lambda: False,
+    notice: Callable[[str], None] = lambda text: None,
+) -> Run:
+    """Go on with a training that was stopped or killed: it ends in the bits in which it would have ended.
+
+    That holds for the same versions, machine and number of threads; what differs of them is told. With more `epochs`,
+    schedules of learning rates and weights are stretched from here on.
+
+    Args:
+        folder: the run's.
+        data: the array that it was trained on, where it was one in memory.
+        epochs: passes over the data in all, those that were made included; by default as before.
+        listeners: called with every event.
+        should_stop: asked between steps.
+        notice: told what the user should know.
+
+    Returns:
+        The run, opened.
+
+    Raises:
+        UsageError: there is nothing left to do.
+        CorruptRunError: no state of it is whole, or its specification was changed since.
+        DataError: the data are gone, or have changed.
+        InterruptedRun: `should_stop` said so; the run is readable and can be resumed.
+
+    Example:
+        >>> run = resume("runs/digits-vae")  # doctest: +SKIP
+    """
+    path = Path(folder)
+    spec = read_spec(path)
+    with holding(path):
+        kept, was = found_state(path, notice)
+        _refuse(_essence(was), _essence(spec), f"{path / 'spec.json'} is not what its last state was trained by")
+        job = _job(path, spec, data, epochs)
+        if kept.facts["ended"] and (epochs is None or kept.facts["epoch"] > job.budget.epochs):
+            raise UsageError(
+                f"{path} has come to its end ({kept.facts['ended']}) after {kept.facts['epoch'] - 1} epochs",
+                f"Train beyond it: --epochs {2 * (kept.facts['epoch'] - 1)}.",
+            )
+        job.prepare(notice)
+        made = job.spec()
+        longer = epochs is not None and epochs != spec["choices"]["epochs"]
+        _refuse(_essence(spec, longer), _essence(made, longer), f"{path} would not be trained as it was")
+        _tell(spec, made, notice)
+        if longer:  # the file stays as it is but for what follows from the number of epochs
+            command = {**spec["command"], "epochs": epochs}
+            spec = {**spec, **{k: made[k] for k in ("players", "sentence", "choices")}, "command": command}
+        job.run(listeners, should_stop, notice, (kept, behind(path, kept)), spec)
+    return load(path, device=str(job.device))
+
+
+def _job(path: Path, spec: dict[str, Any], data: np.ndarray | None, epochs: int | None) -> Job:
+    """The training that the specification records."""
+    command = recorded_command(spec, path) | {"init_from": None}
+    if epochs is not None:
+        command["epochs"] = epochs
+    if data is None and not spec["data"].get("readable"):
+        raise DataError(
+            f"{path} was trained on an array in memory, which is not kept", "Give it: jensen.resume(RUN, data=array)."
+        )
+    recipe, where = find(command.pop("recipe")), command.pop("data")
+    reading, training, rest = sorted_options(command)
+    return Job(where if data is None else data, recipe, reading, training, recipe.checked(rest), path)
+
+
+def differences(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Every leaf in which two specifications differ: where, and what it was and is.
+
+    Example:
+        >>> list(differences({"a": [1, 2]}, {"a": [1, 3]}))
+        [('a.1', 2, 3)]
+    """
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        pairs: Any = ((k, old.get(k), new.get(k)) for k in dict.fromkeys([*old, *new]))
+    elif isinstance(old, list | tuple) and isinstance(new, list | tuple) and len(old) == len(new):
+        pairs = ((i, a, b) for i, (a, b) in enumerate(zip(old, new, strict=True)))
+    else:
+        if old != new:
+            yield where, old, new
+        return
+    for key, a, b in pairs:
+        yield from differences(a, b, f"{where}.{key}" if where else str(key))
+
+
+def _essence(spec: dict[str, Any], longer: bool = False) -> dict[str, Any]:
+    """What decides about the weights; without what follows from the number of epochs, if there are to be more."""
+    choices = {k: v for k, v in spec["choices"].items() if k != "threads" and not (longer and k == "epochs")}
+    tested = spec["split"]["test"]
+    split = spec["split"] | {"test": None if tested is None else {k: tested[k] for k in ("sha256", "n")}}
+    found = {
+        "model": spec["model"],
+        "data": {k: spec["data"].get(k) for k in DATA},
+        "split": split,
+        "preparation": spec["preparation"],
+        "choices": choices,
+        "command": {k: spec["command"].get(k) for k in COMMAND},
+    }
+    return found if longer else {**found, "players": spec["players"]}
+
+
+def _refuse(old: dict[str, Any], new: dict[str, Any], what: str) -> None:
+    """Do not go on with another training than the one that was begun.
+
+    Raises:
+        CorruptRunError: showing the difference.
+    """
+    found = list(differences(old, new))
+    if found:
+        shown = "; ".join(f"{where}: {_short(a)} became {_short(b)}" for where, a, b in found[:3])
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise CorruptRunError(f"{what}: {shown}{more}", "Restore it, or train a new run with jensen train --spec.")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _tell(old: dict[str, Any], new: dict[str, Any], notice: Callable[[str], None]) -> None:
+    """Say what may change the last bits."""
+    for where, a, b in differences(old, new):
+        if where.startswith(("jensen", "versions", "choices.threads")):
+            notice(f"{where.removeprefix('choices.')} was {a} and is {b}: the weights may differ in their last bits")

@@ -1,0 +1,148 @@
+"""The state of a training on the disk: kept while it runs, and found again by what resumes it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save
+
+from .commits import Damage, commit, free_bytes, newest
+from .errors import CorruptRunError, UsageError
+from .runfiles import FORMAT, STATE
+from .training import EpochEnded, Keeper, Snapshot
+from .version import __version__
+
+__all__ = ["STATE", "StateKeeper", "behind", "check_space", "found_state"]
+
+TENSORS, FACTS = "training.safetensors", "training.json"
+SHARE = 0.01  # of the time that training takes, at most
+
+
+class StateKeeper(Keeper):
+    """Commits snapshots to the run folder: every so many seconds, less often where that would cost a hundredth of them.
+
+    A disk that is full or read-only costs nothing but the checkpoint: training goes on, it is told once, and tried
+    again. The last snapshot of a training must be written.
+
+    Args:
+        folder: the run's.
+        spec: what the training was asked for, kept with each state: what resumes it must be asked for the same.
+        every: seconds between commits; 0 commits after every step.
+        notice: told what the user should know.
+
+    Raises:
+        UsageError: when called for the last time, if it cannot be written.
+    """
+
+    def __init__(self, folder: Path, spec: dict[str, Any], every: float, notice: Callable[[str], None]) -> None:
+        self.folder, self.spec, self.every, self.notice = folder, spec, every, notice
+        self.ended, self.cost, self.failed = time.monotonic(), 0.0, False
+
+    def due(self) -> bool:
+        wait = max(self.every, self.cost / SHARE) if self.every else 0.0
+        return time.monotonic() - self.ended >= wait
+
+    def keep(self, snapshot: Snapshot, *, last: bool = False) -> None:
+        began = time.monotonic()
+        tensors = {k: t.detach().cpu().contiguous() for k, t in snapshot.tensors.items()}
+        facts = {"format": FORMAT, "jensen": __version__, "spec": self.spec, "training": snapshot.facts}
+        try:
+            _flush(self.folder / "metrics.jsonl")  # the epochs that a state has behind it are there before it is
+            files = {TENSORS: save(tensors), FACTS: msgspec.json.encode(facts)}
+            commit(self.folder / STATE, files)
+        except UsageError as error:
+            if last:
+                raise
+            if not self.failed:
+                self.notice(f"{error.what}; training goes on, and tries again")
+            self.failed = True
+        self.ended = time.monotonic()
+        self.cost = self.ended - began
+
+
+def check_space(folder: Path, numbers: int) -> None:
+    """Refuse, before the run, a disk that cannot hold its states.
+
+    Args:
+        numbers: bytes of weights; a state has about three times as many, with an optimiser's, and two are kept.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    needed, free = 10 * numbers, free_bytes(folder)
+    if free < needed:
+        raise UsageError(
+            f"{folder} has {free:,} bytes free, and the run's checkpoints need about {needed:,}",
+            "Free space, or give --out another disk.",
+        )
+
+
+def _flush(path: Path) -> None:
+    if path.exists():
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+
+
+def found_state(folder: Path, notice: Callable[[str], None] = lambda text: None) -> tuple[Snapshot, dict[str, Any]]:
+    """The newest whole state of a run, and the specification that it was made under; damaged ones are told of.
+
+    Raises:
+        CorruptRunError: there is none.
+    """
+    damaged = []
+    for path, files in newest(folder / STATE):
+        try:
+            if isinstance(files, Damage):
+                raise files
+            return _read(path, files)
+        except CorruptRunError as damage:
+            damaged.append(damage)
+            notice(f"{damage.what}: going back to the checkpoint before it")
+    if damaged:
+        raise CorruptRunError(f"no checkpoint of {folder} is whole ({damaged[0].what})", "Train again.")
+    raise CorruptRunError(
+        f"{folder} holds no state to resume from", "It was stopped before the first, or made by an older jensen."
+    )
+
+
+def _read(path: Path, files: dict[str, bytes]) -> tuple[Snapshot, dict[str, Any]]:
+    try:
+        tensors = load_tensors(files[TENSORS])
+        facts = msgspec.json.decode(files[FACTS], type=dict[str, Any])
+    except (KeyError, SafetensorError, msgspec.DecodeError) as error:
+        raise CorruptRunError(f"{path} is no state of a training ({error})", "Train again.") from error
+    if facts.get("format") != FORMAT:
+        told = f"format {facts.get('format')!r}, of jensen {facts.get('jensen', '?')}"
+        raise CorruptRunError(f"{path} has {told}; this jensen reads format {FORMAT}", "Use the version that wrote it.")
+    return Snapshot(tensors, facts["training"]), facts["spec"]
+
+
+def behind(folder: Path, snapshot: Snapshot) -> list[EpochEnded]:
+    """The events of the epochs that a state has behind it; later lines of metrics.jsonl are cut off.
+
+    Raises:
+        CorruptRunError: lines are missing.
+    """
+    path, done = folder / "metrics.jsonl", snapshot.facts["epoch"] - 1
+    lines, events = path.read_bytes().splitlines(keepends=True) if path.exists() else [], []
+    for line in lines[:done]:
+        try:
+            event = msgspec.json.decode(line, type=dict[str, Any])
+            events.append(msgspec.convert({**event, "seconds_left": 0.0}, EpochEnded))
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy.") from error
+    if [e.epoch for e in events] != list(range(1, done + 1)):
+        raise CorruptRunError(f"{path} lacks epochs that the state has behind it", "Restore it from a copy.")
+    if len(lines) > done:
+        with open(path, "r+b") as file:
+            file.truncate(sum(map(len, lines[:done])))
+            file.flush()
+            os.fsync(file.fileno())
+    return events

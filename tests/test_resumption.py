@@ -1,0 +1,222 @@
+"""A run that is stopped, killed or damaged goes on, and ends in the bytes in which it would have ended."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jensen.errors import CorruptRunError, DataError, InterruptedRun, RunExistsError, UsageError
+from jensen.resumption import differences, resume
+from jensen.runfiles import STATE
+from jensen.workflow import train
+
+SMALL: dict[str, Any] = {"latent": 2, "hidden": (8,), "batch": 16, "epochs": 6, "binarize": None, "checkpoints": 3}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "bits.npy"
+    np.save(path, (np.random.default_rng(0).random((80, 6)) < 0.4).astype(np.uint8))
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that was never stopped."""
+    return train(str(data), out=tmp_path_factory.mktemp("whole") / "run", average=0.9, **SMALL).path
+
+
+def stop_after(n: int) -> Callable[[], bool]:
+    asked = iter(range(1, 100_000))
+    return lambda: next(asked) >= n
+
+
+def timeless(path: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl without what a clock says."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in ("seconds", "data_per_second")} for line in lines]
+
+
+def same(one: Path, other: Path) -> None:
+    """Weights to the byte, checkpoints along training too, and every epoch once."""
+    for name in ("model.safetensors", *(f"checkpoints/{p.name}" for p in (one / "checkpoints").iterdir())):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    assert timeless(one / "metrics.jsonl") == timeless(other / "metrics.jsonl")
+
+
+def stopped(data: Path, out: Path, after: int, **more: Any) -> Path:
+    with pytest.raises(InterruptedRun, match="jensen resume"):
+        train(str(data), out=out, average=0.9, should_stop=stop_after(after), **SMALL | more)
+    return out
+
+
+def test_stopped_three_times_twice_within_one_epoch(data: Path, whole: Path, tmp_path: Path) -> None:
+    run = stopped(data, tmp_path / "run", 6)
+    for steps in (1, 5):
+        with pytest.raises(InterruptedRun):
+            resume(run, should_stop=stop_after(steps))
+    resume(run)
+    same(whole, run)
+    with pytest.raises(UsageError, match=r"come to its end.*--epochs 12"):
+        resume(run)
+
+
+def test_a_finished_run_trains_on(data: Path, whole: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    assert resume(run, epochs=8).spec["choices"]["epochs"] == 8
+    lines = timeless(run / "metrics.jsonl")
+    assert [line["epoch"] for line in lines] == [*range(1, 9), 8]
+    assert lines[:6] == timeless(whole / "metrics.jsonl")[:6]
+    with pytest.raises(UsageError, match="come to its end"):
+        resume(run, epochs=7)
+
+
+@pytest.mark.parametrize("name", ["training.safetensors", "training.json", "manifest.json"])
+def test_a_damaged_state_is_named_and_the_one_before_it_used(
+    data: Path, whole: Path, tmp_path: Path, name: str
+) -> None:
+    run = stopped(data, tmp_path / "run", 7, save_every=0.0)
+    newest = max((run / STATE).iterdir()) / name
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    told: list[str] = []
+    resume(run, notice=told.append)
+    assert name in told[0]
+    assert "going back" in told[0]
+    same(whole, run)
+
+
+def test_no_whole_state(data: Path, tmp_path: Path) -> None:
+    run = stopped(data, tmp_path / "run", 7)
+    for path in (run / STATE).iterdir():
+        (path / "manifest.json").write_bytes(b"")
+    with pytest.raises(CorruptRunError, match=r"no checkpoint .* is whole"):
+        resume(run)
+    shutil.rmtree(run / STATE)
+    with pytest.raises(CorruptRunError, match="no state to resume from"):
+        resume(run)
+
+
+def test_a_changed_specification_is_refused_with_the_difference(data: Path, tmp_path: Path) -> None:
+    run = stopped(data, tmp_path / "run", 7)
+    text = (run / "spec.json").read_text()
+    (run / "spec.json").write_text(re.sub(r'"lr": 0\.001', '"lr": 0.002', text))
+    with pytest.raises(CorruptRunError, match=r"command\.lr: 0\.001 became 0\.002"):
+        resume(run)
+    assert timeless(run / "metrics.jsonl")  # nothing was cut off
+
+
+def test_changed_data_are_refused(data: Path, tmp_path: Path) -> None:
+    mine = Path(shutil.copy(data, tmp_path / "bits.npy"))
+    run = stopped(mine, tmp_path / "run", 7)
+    x = np.load(mine)
+    x[0, 0] ^= 1
+    np.save(mine, x)
+    with pytest.raises((CorruptRunError, DataError)):
+        resume(run)
+
+
+def test_an_array_in_memory_is_given_again(data: Path, whole: Path, tmp_path: Path) -> None:
+    with pytest.raises(InterruptedRun):
+        train(np.load(data), out=tmp_path / "run", average=0.9, should_stop=stop_after(7), **SMALL)
+    with pytest.raises(DataError, match="data=array"):
+        resume(tmp_path / "run")
+    resume(tmp_path / "run", data=np.load(data))
+    same(whole, tmp_path / "run")
+
+
+def test_two_at_once(data: Path, tmp_path: Path) -> None:
+    run = stopped(data, tmp_path / "run", 7)
+    from jensen.claims import holding
+
+    with holding(run), pytest.raises(RunExistsError, match="another training"):
+        resume(run)
+
+
+def test_what_differs() -> None:
+    assert list(differences({"a": {"b": 1}, "c": [1]}, {"a": {"b": 2}, "c": [1, 2]})) == [
+        ("a.b", 1, 2),
+        ("c", [1], [1, 2]),
+    ]
+
+
+KILLING = """
+import os, random, signal, sys, time, pathlib
+import torch
+torch.set_num_threads(1)
+from jensen.resumption import resume
+from jensen.states import found_state
+from jensen.workflow import train
+from jensen.errors import CorruptRunError, UsageError
+data, out, kills, seed = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+options = dict(latent=2, hidden=(8,), batch=16, epochs=40, checkpoints=3, average=0.9, save_every=0.0)
+def child():
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        if (out / "state").is_dir() and any(p.name[0] != "." for p in (out / "state").iterdir()):
+            resume(out)
+        else:
+            train(data, out=out, force=True, **options)
+    except BaseException as error:
+        print(repr(error), file=sys.stderr, flush=True)
+        os._exit(1)
+    os._exit(0)
+noise, done, unreadable, lost, last = random.Random(seed), 0, 0, 0, -1
+while True:
+    pid = child()
+    if done < kills:
+        time.sleep(noise.uniform(0.0, 0.25))
+        os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    if os.WIFEXITED(status):
+        if os.WEXITSTATUS(status):
+            print("FAILED"); sys.exit(1)
+        if done >= kills:
+            break
+        import shutil
+        shutil.rmtree(out)  # it came to its end before it was killed enough
+        last = -1
+        continue
+    done += 1
+    try:
+        state, _ = found_state(out)
+        if state.facts["step"] < last:
+            lost += 1
+        last = state.facts["step"]
+    except (CorruptRunError, UsageError):
+        unreadable += last >= 0
+print(done, unreadable, lost)
+"""
+
+
+def killed(data: Path, tmp_path: Path, kills: int) -> None:
+    options = {**SMALL, "epochs": 40, "average": 0.9}
+    whole = train(str(data), out=tmp_path / "whole", **options).path
+    words = [sys.executable, "-c", KILLING, str(data), str(tmp_path / "run"), str(kills), "0"]
+    found = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.split() == [str(kills), "0", "0"]
+    same(whole, tmp_path / "run")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are forked")
+def test_killed_at_twenty_random_instants(data: Path, tmp_path: Path) -> None:
+    killed(data, tmp_path, 20)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are forked")
+def test_killed_at_two_hundred_random_instants(data: Path, tmp_path: Path) -> None:
+    killed(data, tmp_path, 200)
