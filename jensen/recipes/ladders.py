@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import nn
 
 from ..errors import UsageError
@@ -18,11 +19,33 @@ from .networks import encoder, features, image_shape, play, standardized, warmed
 __all__ = ["ladder", "very_deep"]
 
 
-def _small(nets: Nets, state: int, inputs: int, outputs: int, *, zero: bool = False) -> MLP:
-    """One hidden layer; with zero, it says nothing at first."""
-    net = MLP(inputs, outputs, (state,), nets.activation)
-    for parameter in net.layers[-1].parameters() if zero else ():
+def _small(nets: Nets, state: int, inputs: int, outputs: int) -> MLP:
+    """One hidden layer."""
+    return MLP(inputs, outputs, (state,), nets.activation)
+
+
+def _quiet(nets: Nets, state: int, outputs: int) -> MLP:
+    """The prior of a group given the state: the standard member at first."""
+    net = _small(nets, state, state, outputs)
+    for parameter in net.layers[-1].parameters():
         nn.init.zeros_(parameter)
+    return net
+
+
+def _step(nets: Nets, state: int, group: int) -> MLP:
+    """What a group adds to the state. Its latents are heard from the start: among `state` other inputs they would
+    first be a hundredth of the signal, and what is not heard is pruned by the rate before it is used."""
+    net = _small(nets, state, state + group, state)
+    with torch.no_grad():
+        net.layers[0].weight[:, state:].normal_(0.0, 2.0 * group**-0.5)  # pyright: ignore[reportIndexIssue, reportCallIssue]
+    return net
+
+
+def _head(nets: Nets, state: int, outputs: int) -> MLP:
+    """What the data add to a group's prior: an affine map of state and features, loud enough to be learned from."""
+    net = MLP(2 * state, outputs, (), nets.activation)
+    with torch.no_grad():
+        net.layers[0].weight.mul_(4.0)  # pyright: ignore[reportCallIssue]
     return net
 
 
@@ -31,12 +54,10 @@ def ladder(
     setting: Setting, nets: Nets, *, groups: Sequence[int] = (8, 16), state: int = 128, warmup: int | None = None
 ) -> Made:
     """A VAE with latents in groups (sizes from the top down): prior and guide walk down the same ladder."""
-    rungs = [
-        Rung(d, _small(nets, state, state, 2 * d, zero=True), _small(nets, state, state + d, state)) for d in groups
-    ]
+    rungs = [Rung(d, _quiet(nets, state, 2 * d), _step(nets, state, d)) for d in groups]
     down, family = Ladder(state, rungs), setting.likelihood(nets.likelihood)
     up = [encoder(setting, nets, state), *(_small(nets, state, state, state) for _ in groups[1:])]
-    guide = LadderGuide(down, up, [_small(nets, state, 2 * state, 2 * d, zero=True) for d in groups])
+    guide = LadderGuide(down, up, [_head(nets, state, 2 * d) for d in groups])
     likelihood = FromLadder(down, features(setting, nets, state, family), family)
     model = LatentVariableModel(LadderPrior(down), likelihood)
     return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
