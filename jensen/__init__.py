@@ -13,32 +13,38 @@ from .version import __version__
 if TYPE_CHECKING:
     from .batch import Batch, Rows
     from .conditionals import Conditional, Given, Linear, Table, Unconditional
+    from .corruption import Corrupted
     from .draw import Draw
     from .errors import JensenError
     from .estimators import Enumerate, Pathwise, Quadrature
     from .evaluate import Estimate, Importance
     from .families import Bernoulli, Categorical, DiscretizedLogistic, Gaussian, Mixture
-    from .guides import Amortized, Deterministic, Exact, Shared
+    from .guides import Amortized, Deterministic, Exact, Flowing, Masked, Shared
     from .model import LatentVariableModel
-    from .objectives import Distortion, Elbo, ImportanceWeighted, Of, Rate
+    from .objectives import Distortion, Elbo, FreeBits, ImportanceWeighted, Of, Rate
     from .posteriors import register_posterior
+    from .priors import FlowPrior, VampPrior
     from .runs import Run, load
+    from .surrogates import DoublyReparameterized, Score, StickTheLanding
     from .training import Budget, Player, Trainer
     from .workflow import train
 
 _WHERE = {
     "batch": ("Batch", "Rows"),
     "conditionals": ("Conditional", "Given", "Linear", "Table", "Unconditional"),
+    "corruption": ("Corrupted",),
     "draw": ("Draw",),
     "errors": ("JensenError",),
     "estimators": ("Enumerate", "Pathwise", "Quadrature"),
     "evaluate": ("Estimate", "Importance"),
     "families": ("Bernoulli", "Categorical", "DiscretizedLogistic", "Gaussian", "Mixture"),
-    "guides": ("Amortized", "Deterministic", "Exact", "Shared"),
+    "guides": ("Amortized", "Deterministic", "Exact", "Flowing", "Masked", "Shared"),
     "model": ("LatentVariableModel",),
-    "objectives": ("Distortion", "Elbo", "ImportanceWeighted", "Of", "Rate"),
+    "objectives": ("Distortion", "Elbo", "FreeBits", "ImportanceWeighted", "Of", "Rate"),
     "posteriors": ("register_posterior",),
+    "priors": ("FlowPrior", "VampPrior"),
     "runs": ("Run", "load"),
+    "surrogates": ("DoublyReparameterized", "Score", "StickTheLanding"),
     "training": ("Budget", "Player", "Trainer"),
     "workflow": ("train",),
 }
@@ -51,14 +57,19 @@ __all__ = [
     "Budget",
     "Categorical",
     "Conditional",
+    "Corrupted",
     "Deterministic",
     "DiscretizedLogistic",
     "Distortion",
+    "DoublyReparameterized",
     "Draw",
     "Elbo",
     "Enumerate",
     "Estimate",
     "Exact",
+    "FlowPrior",
+    "Flowing",
+    "FreeBits",
     "Gaussian",
     "Given",
     "Importance",
@@ -66,6 +77,7 @@ __all__ = [
     "JensenError",
     "LatentVariableModel",
     "Linear",
+    "Masked",
     "Mixture",
     "Of",
     "Pathwise",
@@ -74,10 +86,13 @@ __all__ = [
     "Rate",
     "Rows",
     "Run",
+    "Score",
     "Shared",
+    "StickTheLanding",
     "Table",
     "Trainer",
     "Unconditional",
+    "VampPrior",
     "__version__",
     "load",
     "register_posterior",

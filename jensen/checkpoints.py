@@ -143,7 +143,9 @@ def follow(
         shift: log-Jacobian of the preparation.
     """
     if isinstance(choose(model, guide, "auto", k), Unnormalised):
-        raise NotNormalised("there is no density q(z|x), so there is no bound to follow", "Train a recipe such as vae.")
+        raise NotNormalised(
+            "q(z|x) or p(x|z) has no density, so there is no bound to follow", "Train a recipe such as vae."
+        )
     pair = copy.deepcopy(modules(model, guide))  # what model and guide share stays shared
     epochs = kept_epochs(folder)
     alone = own is not None and (own[1] != "raw" or own[0] not in epochs)

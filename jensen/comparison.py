@@ -91,6 +91,11 @@ def _check(runs: Sequence[Run], method: str, k: int | None) -> None:
             raise DataError(
                 f"{pair} are of different data: {_words(first)} and {_words(run)}", "Compare like with like."
             )
+        if run.conditional != first.conditional:
+            raise DataError(
+                f"{pair} do not say the same: one log p(x | label), the other log p(x)",
+                "Compare two models that are given labels, or two that are not.",
+            )
         if measure_of(run) != measure_of(first):
             raise DataError(
                 f"{pair} do not have the same base measure: a {measure_of(first)} and a {measure_of(run)}",

@@ -56,6 +56,11 @@ class Conditional(nn.Module, ABC):
         """Whether a likelihood is given the batch's context, after z: c = [z, context]."""
         return False
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether p(y | c) is one law, whatever the context."""
+        return False
+
     def at(self, params: Tensor) -> Distribution:
         """p(y | c) with these parameters [..., P] of `params(c)`."""
         return self.family(params)
@@ -88,6 +93,7 @@ class Given(Conditional):
     Args:
         net: [..., C] -> [..., P - shared].
         family: P parameters.
+        context: as a likelihood, whether the net is given [z, context] and not z alone.
 
     Example:
         >>> Given(nn.Linear(3, 4), Gaussian(2))(torch.zeros(5, 3)).batch_shape
@@ -97,9 +103,9 @@ class Given(Conditional):
     free: Tensor | None
     batches: Tensor
 
-    def __init__(self, net: nn.Module, family: Family) -> None:
+    def __init__(self, net: nn.Module, family: Family, context: bool = False) -> None:
         super().__init__()
-        self.net, self.family = net, family
+        self.net, self.family, self.context = net, family, context
         if family.profiled:
             self.register_buffer("free", torch.zeros(family.shared))
             self.register_buffer("batches", torch.zeros(()))
@@ -126,8 +132,14 @@ class Given(Conditional):
         return torch.cat([params[..., :-1], raw.expand(*params.shape[:-1], -1)], -1)
 
     @property
+    def sees_context(self) -> bool:
+        return self.context
+
+    @property
     def phrase(self) -> str:
-        return f"{self.family.phrase} by {self.net.phrase if isinstance(self.net, Net) else type(self.net).__name__}"
+        told = " that sees the context" if self.context else ""
+        net = self.net.phrase if isinstance(self.net, Net) else type(self.net).__name__
+        return f"{self.family.phrase} by {net}{told}"
 
 
 @part
@@ -144,6 +156,10 @@ class Unconditional(Conditional):
         _check_learned(family, "Unconditional")
         self.family = family
         self.value = nn.Parameter(torch.zeros(family.size), requires_grad=learn)
+
+    @property
+    def is_constant(self) -> bool:
+        return True
 
     def params(self, c: Tensor | None = None) -> Tensor:
         return self.value

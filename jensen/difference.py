@@ -44,7 +44,7 @@ class Score:
     @property
     def is_bound(self) -> bool:
         """Whether the number is a bound from below, and not log p(x) itself."""
-        return self.estimate.kind is Kind.STOCHASTIC_LOWER
+        return self.estimate.kind in (Kind.LOWER, Kind.STOCHASTIC_LOWER)
 
     @property
     def below(self) -> float | None:

@@ -69,6 +69,7 @@ class Draw:
         differentiable: whether gradients were being recorded.
         walk: down a ladder that model and guide share, whose densities were found on the way; None elsewhere.
         frozen: z -> log q(z | x) at the guide's present parameters as constants, for estimators that score so.
+        offset: [K, B] l - log q(z | x), where it is known more plainly than as a difference; None elsewhere.
     """
 
     batch: Batch
@@ -84,6 +85,7 @@ class Draw:
     differentiable: bool
     walk: Walk | None = None
     frozen: Callable[[Tensor], Tensor] | None = None
+    offset: Tensor | None = None
 
     @_kept
     def log_prior(self) -> Groups:
@@ -113,7 +115,7 @@ class Draw:
         """l - log q(z | x) [K, B]; exactly zero for an enumeration, also where q is zero."""
         if self.enumerated:
             return torch.zeros_like(self.log_lik)
-        return self.log_measure - self.log_guide.sum(-1)
+        return self.log_measure - self.log_guide.sum(-1) if self.offset is None else self.offset
 
     @_kept
     def likelihood(self) -> Distribution:

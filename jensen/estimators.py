@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, MixtureSameFamily, Normal, OneHotCategorical
 
 from .batch import Batch
+from .distributions import Chained, OneHots
 from .draw import Draw, place, weigh
 from .errors import CompositionError, NotEnumerable, NotReparameterizable, UsageError
 from .guides import Guide
@@ -19,7 +20,7 @@ from .model import LatentVariableModel
 from .objectives import Objective, TermKind
 from .parts import part
 
-__all__ = ["Enumerate", "GradientEstimator", "Pathwise", "Quadrature", "bit_states"]
+__all__ = ["Enumerate", "GradientEstimator", "Pathwise", "Quadrature", "bit_states", "class_states", "finite_states"]
 
 MOST_STATES = 1 << 12
 MOST_NODES = 300  # beyond some 370 the weights of the outermost nodes underflow, and with them the whole rule
@@ -37,6 +38,10 @@ class GradientEstimator(ABC):
     @abstractmethod
     def suits(self, term: Objective) -> bool:
         """Whether gradients of this term are right under this estimator."""
+
+    def trains_guide(self, term: Objective) -> bool:
+        """Whether gradients of the guide's parameters are right too, where those of the model's are."""
+        return True
 
     @property
     @abstractmethod
@@ -78,7 +83,8 @@ class Pathwise(GradientEstimator):
     ) -> Draw:
         q = guide(batch)
         if torch.is_grad_enabled() and not q.has_rsample:
-            remedy = "Stratified(k)" if isinstance(q, MixtureSameFamily) else "Enumerate()"
+            remedy = "Stratified(k)" if isinstance(q, MixtureSameFamily) else "Score(k), or Enumerate() of a finite z"
+            remedy = "ByGroup((Enumerate(), Pathwise(k)))" if isinstance(q, Chained) else remedy
             raise NotReparameterizable(f"{type(q).__name__} has no pathwise gradient", f"Use {remedy}.")
         z, noise = place(q, self.k, generator)
         return weigh(model, q, z, batch, noise=noise, mass=not guide.has_density)
@@ -96,7 +102,8 @@ class Pathwise(GradientEstimator):
 class Enumerate(GradientEstimator):
     """Every state of a finite latent, weighted by the guide: no noise at all.
 
-    A latent is finite as one of n classes (a Categorical guide) or as Z bits (a Bernoulli guide), up to 4,096 states:
+    A latent is finite as one of n classes (a Categorical guide), as G classes of n (a OneHots guide) or as Z bits (a
+    Bernoulli guide), up to 4,096 states:
     gradients need all of them at once. `Enumerated` evaluates many more.
     """
 
@@ -104,7 +111,7 @@ class Enumerate(GradientEstimator):
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
     ) -> Draw:
         q = guide(batch)
-        z = _states(q, batch.x)[:, None].expand(-1, len(batch), -1)
+        z = finite_states(q, batch.x)[:, None].expand(-1, len(batch), -1)
         return weigh(model, q, z, batch, enumerated=True)
 
     def suits(self, term: Objective) -> bool:
@@ -129,8 +136,34 @@ def bit_states(dim: int, start: int, stop: int, like: Tensor) -> Tensor:
     return ((index >> torch.arange(dim, device=like.device)) & 1).to(like.dtype)
 
 
-def _states(q: Distribution, like: Tensor) -> Tensor:
-    """Every state [n, Z] of a finite guide."""
+def class_states(groups: int, classes: int, start: int, stop: int, like: Tensor) -> Tensor:
+    """The states [S, G * n] from `start` to `stop` of G classes of n, one-hot: state j is j to the base n, its lowest
+    digit first.
+
+    Example:
+        >>> class_states(2, 2, 1, 3, torch.zeros(0))
+        tensor([[0., 1., 1., 0.],
+                [1., 0., 0., 1.]])
+    """
+    index = torch.arange(start, stop, device=like.device)
+    digits = [(index // classes**g) % classes for g in range(groups)]
+    return torch.nn.functional.one_hot(torch.stack(digits, -1), classes).flatten(-2).to(like.dtype)
+
+
+def finite_states(q: Distribution, like: Tensor) -> Tensor:
+    """Every state [n, Z] of a finite guide.
+
+    Raises:
+        NotEnumerable: they are infinitely many, or too many.
+    """
+    if isinstance(q, OneHots):
+        n = q.classes**q.groups
+        if n > MOST_STATES:
+            raise NotEnumerable(
+                f"{q.classes}^{q.groups} states are too many to differentiate all of them at once",
+                f"Use at most {MOST_STATES:,} in all, Score(k), or a family with a temperature (Gumbel softmax).",
+            )
+        return class_states(q.groups, q.classes, 0, n, like)
     dim = q.event_shape[-1]
     bits = isinstance(q, Independent) and isinstance(q.base_dist, Bernoulli)
     if not bits and not isinstance(q, OneHotCategorical):

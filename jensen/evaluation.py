@@ -77,6 +77,8 @@ class Evaluation:
         assessment: how tight a bound is and where it is lost, or what stands behind an exact number, where that was
             measured.
         halves: training rows beside these, where they were compared.
+        given: what the number is conditional on, log p(x | given): "label"; None of one on log p(x).
+        classified: how often the guide is right about labels, where the class is a latent; as JSON takes it.
         replay: what was asked for, and of which weights and versions: enough to repeat it (see `circumstances`).
     """
 
@@ -92,6 +94,8 @@ class Evaluation:
     assessment: Assessment | Settled | None = None
     halves: Halves | None = None
     replay: dict[str, Any] = field(default_factory=dict)
+    given: str | None = None
+    classified: dict[str, Any] | None = None
 
     @property
     def bits_scale(self) -> float:
@@ -108,9 +112,10 @@ class Evaluation:
             "seed": self.seed,
         }
         record = {**self.estimate.to_dict(), "bits_per_dim": self.bits_per_dim, "units": "nats per datum"}
+        record["given"] = self.given
         told = None if self.assessment is None else self.assessment.to_dict()
         halves = None if self.halves is None else self.halves.to_dict()
-        measured = {"assessment": told, "train_test": halves}
+        measured = {"assessment": told, "train_test": halves, "classified": self.classified}
         return {**record, **about, **measured, "notes": list(self.notes), "replay": self.replay}
 
     @property
@@ -132,8 +137,12 @@ class Evaluation:
         words += [f"seed{self.seed}"] if self.seed else []
         return re.sub(r"[^a-z0-9-]", "", "-".join(words))
 
+    def worded(self, text: str) -> str:
+        """Words about log p(x), as words about what the number is of: log p(x | label) where labels are given."""
+        return text if self.given is None else text.replace("log p(x)", f"log p(x | {self.given})")
+
     def __str__(self) -> str:
-        return f"{self.estimate} on {self.data} ({self.prepared})"
+        return self.worded(f"{self.estimate} on {self.data} ({self.prepared})")
 
 
 def bits_per_dim(found: Estimate, schema: Schema, preparation: Preparation) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,12 +13,15 @@ from torch import Tensor
 
 from .batch import Rows
 from .data import (
+    UNKNOWN,
     Dataset,
+    Labels,
     Preparation,
     Split,
     conform,
     duplicates,
     from_array,
+    hide_labels,
     parse_fractions,
     read,
     read_test,
@@ -30,6 +33,8 @@ from .recipes import Recipe
 
 __all__ = ["DataOptions", "Materials", "gather"]
 
+LABELLED_SHARE = 0.2  # of the rows of an epoch, which those of known class are repeated to be
+
 
 @dataclass(frozen=True)
 class DataOptions:
@@ -39,6 +44,7 @@ class DataOptions:
         test: a second file, as test rows.
         labels: a file, or a column or key of the data.
         test_labels: a file of labels of the test rows, or a column or key of theirs.
+        labelled: how many training rows keep their label, for a recipe that learns from some; by default all that have.
         split: fractions of train, validation and test; by default 0.8,0.1,0.1, or 0.9,0.1,0 with a test file.
         size: (H, W) to which images of a folder are resized.
         binarize: how grey values become 0 and 1; never unless named.
@@ -54,6 +60,7 @@ class DataOptions:
     test: str | Path | None = None
     labels: str | Path | None = None
     test_labels: str | Path | None = None
+    labelled: int | None = None
     split: str | Sequence[float] | None = None
     split_seed: int = 0
     size: tuple[int, int] | None = None
@@ -67,7 +74,12 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class Materials:
-    """The data as read and prepared, before training starts."""
+    """The data as read and prepared, before training starts.
+
+    Attributes:
+        train: training rows; those that a recipe is to see more often follow again after the first `distinct`.
+        labels: the classes, for a recipe that learns from them.
+    """
 
     data: Dataset
     test: Dataset | None
@@ -76,6 +88,8 @@ class Materials:
     train: Rows
     valid: Rows | None
     repeated: dict[str, int]
+    distinct: int
+    labels: Labels | None = None
 
     @property
     def notices(self) -> list[str]:
@@ -83,6 +97,10 @@ class Materials:
         told = [*self.data.notes, *(self.test.notes if self.test else ())]
         if self.test is not None and self.data.labels is not None and self.test.labels is None:
             told.append("the test rows have no labels; name theirs with --test-labels")
+        if len(self.train) > self.distinct and self.labels is not None:
+            known = sum(self.labels.counts)
+            times = (len(self.train) - self.distinct) // known + 1
+            told.append(f"{known} of {self.distinct:,} training rows have labels, and are seen {times} times per epoch")
         names = {"valid": "validation", "test": "test"}
         for part, n in self.repeated.items():
             if n:
@@ -96,9 +114,10 @@ class Materials:
         """Mean and standard deviation [D] of what the model sees, in expectation where bits are drawn anew."""
         dynamic = self.preparation.binarize == "dynamic" and self.data.schema.kind == "integers"
         top = (self.data.schema.levels or 2) - 1 if dynamic else 1
-        chunks, mask = self.train.stored.cpu().split(256), self.train.mask  # of the size of a cache
+        train, mask = self.train.stored[: self.distinct], self.train.mask
+        mask, chunks = None if mask is None else mask[: self.distinct], train.cpu().split(256)  # of the size of a cache
         if mask is None:
-            n = len(self.train)
+            n = self.distinct
             mean = torch.as_tensor(sum(c.double().sum(0) for c in chunks)) / n / top
             second = torch.as_tensor(sum(c.double().div(top).sub_(mean).square_().sum(0) for c in chunks)) / n
             return mean, second.sqrt()
@@ -119,7 +138,7 @@ def gather(
     data: str | Path | np.ndarray, recipe: Recipe, options: DataOptions, device: torch.device, dtype: torch.dtype
 ) -> Materials:
     """Read, split and prepare."""
-    _check_seeds(options)
+    _check(recipe, options)
     parts = _fractions(options.split, options.test is not None)
     found = _read(data, options, recipe.missing)
     schema, seed = found.schema, options.split_seed
@@ -148,11 +167,66 @@ def gather(
         part: int(duplicates(train.x, other.x, train.mask, other.mask).sum()) if len(other) else 0
         for part, other in held.items()
     }
-    return Materials(found, second, where, preparation, rows, valid, repeated)
+    labels = _labels(found, where, recipe)
+    if labels is not None:
+        rows, valid, labels = _with_labels(rows, valid, train, held, labels, options)
+        if second is not None and second.labels is not None:
+            labels.index(second.labels, "the test data")
+    return Materials(found, second, where, preparation, rows, valid, repeated, len(train), labels)
 
 
-def _check_seeds(options: DataOptions) -> None:
-    """Refuse negative seeds, before anything is read."""
+def _labels(found: Dataset, where: Split, recipe: Recipe) -> Labels | None:
+    """The classes, for a recipe that learns from them.
+
+    Raises:
+        DataError: the data have no labels.
+    """
+    if recipe.labels is None:
+        return None
+    if found.labels is None:
+        raise DataError(
+            f"recipe {recipe.name} learns from labels, and {found.source.name} has none",
+            "Name them: --labels FILE, or a column or key of DATA.",
+        )
+    return Labels.of(found.labels, found.schema, recipe.labels, found.labels[where.train])
+
+
+def _with_labels(
+    rows: Rows, valid: Rows | None, train: Dataset, held: dict[str, Dataset], labels: Labels, options: DataOptions
+) -> tuple[Rows, Rows | None, Labels]:
+    """Training and validation rows with their classes as a context.
+
+    Where the class is a latent, rows of the held parts have none, so that their bound is one on log p(x); and training
+    rows of known class are repeated until they are a fifth of all.
+    """
+
+    def seen(own: np.ndarray | None, name: str) -> Tensor:
+        return torch.from_numpy(labels.one_hot(own, name)).to(rows.device)
+
+    if labels.role == "context":
+        rows = replace(rows, context=seen(train.labels, "the training rows"))
+        if valid is not None:
+            valid = replace(valid, context=seen(held["valid"].labels, "the validation rows"))
+        return rows, valid, labels
+    own = np.asarray(train.labels)
+    own = own if options.labelled is None else hide_labels(own, options.labelled, options.seed)
+    labels = replace(labels, counts=tuple(int((own == v).sum()) for v in labels.values))
+    rows, known = replace(rows, context=seen(own, "the training rows")), np.flatnonzero(own != UNKNOWN)
+    if not len(known):
+        raise DataError("no training row has a label", "Give labels of some rows: --labels FILE.")
+    unknown = len(own) - len(known)
+    more = max(round(LABELLED_SHARE / (1 - LABELLED_SHARE) * unknown / len(known)) - 1, 0)
+    index = torch.from_numpy(np.concatenate([np.arange(len(own)), np.tile(known, more)])).to(rows.device)
+    return rows.subset(index) if more else rows, valid, labels
+
+
+def _check(recipe: Recipe, options: DataOptions) -> None:
+    """Refuse what the recipe would leave aside, and negative seeds, before anything is read."""
+    if options.labelled is not None and recipe.labels != "partial":
+        raise UsageError(
+            f"recipe {recipe.name} does not learn from some labels",
+            "Leave out --labelled, or --recipe semi-supervised.",
+        )
     for name, seed in (("seed", options.seed), ("split-seed", options.split_seed)):
         if seed < 0:
             raise UsageError(f"--{name} {seed} cannot work", "Give a whole number from 0.")

@@ -20,9 +20,13 @@ __all__ = ["LatentVariableModel"]
 class LatentVariableModel(nn.Module):
     r"""p(x, z) = p(z) p(x | z), with evidence :math:`p(x) = \int p(z)\,p(x|z)\,dz`.
 
+    A conditional model is p(x, z | c) = p(z | c) p(x | z, c), whose evidence is p(x | c).
+
     Args:
         prior: p(z), over Z features.
         likelihood: p(x | z), over D features.
+        context: p(c) of a conditional model, from which contexts are drawn where none are given; it is no part of the
+            evidence.
 
     Example:
         >>> from jensen.conditionals import Linear, Unconditional
@@ -32,14 +36,29 @@ class LatentVariableModel(nn.Module):
         torch.Size([3, 5])
     """
 
-    def __init__(self, prior: Conditional, likelihood: Conditional) -> None:
+    def __init__(self, prior: Conditional, likelihood: Conditional, context: Conditional | None = None) -> None:
         super().__init__()
-        self.prior, self.likelihood = prior, likelihood
+        self.prior, self.likelihood, self.context = prior, likelihood, context
 
     @property
     def latent(self) -> int:
         """Z."""
         return self.prior.family.dim
+
+    @property
+    def usual(self) -> Tensor | None:
+        """The most frequent context [C], where one has to be taken for all; None of a model that has none."""
+        if self.context is None:
+            return None
+        mean = self.context().mean
+        return torch.nn.functional.one_hot(mean.argmax(-1), mean.shape[-1]).to(mean)
+
+    def contexts(self, n: int, generator: torch.Generator | None = None) -> Tensor | None:
+        """c [n, C] as frequent as in training; None of a model that is conditioned on none."""
+        if self.context is None:
+            return None
+        with torch.no_grad(), drawing_from(generator):
+            return self.context().sample((n,))
 
     def posterior(self, batch: Batch) -> Distribution:
         """p(z | x), where a closed form is registered.
@@ -71,7 +90,9 @@ class LatentVariableModel(nn.Module):
     def simulate(
         self, n: int, generator: torch.Generator | None = None, context: Tensor | None = None
     ) -> tuple[Tensor, Batch]:
-        """Draw z [n, Z] from the prior and x from the likelihood at z, as a batch."""
+        """Draw z [n, Z] from the prior and x from the likelihood at z, as a batch; a conditional model draws contexts
+        that are not given."""
+        context = self.contexts(n, generator) if context is None else context
         with drawing_from(generator):
             prior = self.prior(context)
             z = prior.sample((n,) if prior.batch_shape == () else ())

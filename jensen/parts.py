@@ -79,12 +79,13 @@ def spec_of(*roots: Any) -> list[Any]:
     return [write(root, type(root).__name__) for root in roots]
 
 
-def build(nodes: list[Any], custom: Mapping[str, Callable[[], Any]] | None = None) -> list[Any]:
+def build(nodes: list[Any], custom: Mapping[str, Callable[..., Any]] | None = None) -> list[Any]:
     """Rebuild what `spec_of` wrote: the inverse of it, up to weights.
 
     Args:
         nodes: what `spec_of` returned.
-        custom: for parts that are not jensen's own, by class name, a function that makes one.
+        custom: for parts that are not jensen's own, by class name, a function that makes one: with the recorded
+            arguments if the class is a `part`, else without any.
 
     Raises:
         CorruptRunError: a node is malformed, or names an unknown part.
@@ -92,6 +93,8 @@ def build(nodes: list[Any], custom: Mapping[str, Callable[[], Any]] | None = Non
     """
     made: dict[int, Any] = {}
     missing: list[str] = []
+    unknown: list[str] = []
+    given = custom or {}
 
     def read(node: Any) -> Any:
         if isinstance(node, list):
@@ -102,12 +105,16 @@ def build(nodes: list[Any], custom: Mapping[str, Callable[[], Any]] | None = Non
             return made[node["ref"]]
         if "custom" in node:
             name = node["custom"]
-            if name not in (custom or {}):
+            if name not in given:
                 missing.append(name)
-            made[node["id"]] = obj = (custom or {})[name]()
+            made[node["id"]] = obj = given[name]()
             return obj
         arguments = {k: read(v) for k, v in node["args"].items()}
-        made[node["id"]] = obj = REGISTRY[node["part"]](**arguments)
+        kind = given.get(node["part"]) or REGISTRY.get(node["part"])
+        if kind is None:
+            unknown.append(node["part"])
+            raise KeyError(node["part"])
+        made[node["id"]] = obj = kind(**arguments)
         return obj
 
     try:
@@ -117,6 +124,13 @@ def build(nodes: list[Any], custom: Mapping[str, Callable[[], Any]] | None = Non
             name = missing[0]
             remedy = f"Give it back: load(RUN, parts={{{name!r}: {name}}})"
             raise UsageError(f"this run holds a part of your own, {name!r}", remedy) from None
+        if unknown:
+            name = unknown[0]
+            remedy = f"If it is your own, give it back: load(RUN, parts={{{name!r}: {name}}}); if not, the run"
+            raise CorruptRunError(
+                f"this run holds a part that this jensen does not have, {name!r}",
+                f"{remedy} is damaged, or was written by another version.",
+            ) from error
         raise CorruptRunError(
             f"the model's specification cannot be rebuilt ({type(error).__name__}: {error})",
             "It is damaged, or was written by another version of jensen.",

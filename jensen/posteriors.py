@@ -37,7 +37,7 @@ def register_posterior(prior: type[Family], likelihood: type[Conditional]) -> Ca
 
 def has_posterior(prior: Conditional, likelihood: Conditional) -> bool:
     """Whether a closed form is registered for this pair."""
-    if (type(prior.family), type(likelihood)) not in _FORMS:
+    if _pair(prior, likelihood) not in _FORMS:
         return False
     return not isinstance(likelihood, Linear | Table) or isinstance(prior, Unconditional)
 
@@ -51,7 +51,12 @@ def posterior(prior: Conditional, likelihood: Conditional, batch: Batch) -> Dist
     if not has_posterior(prior, likelihood):
         pair = f"a {type(prior.family).__name__} prior with a {type(likelihood).__name__} likelihood"
         raise NoExactPosterior(f"no closed form of p(z|x) is known for {pair}", "Use Amortized(...) as the guide.")
-    return _FORMS[type(prior.family), type(likelihood)](prior, likelihood, batch)
+    return _FORMS[_pair(prior, likelihood)](prior, likelihood, batch)
+
+
+def _pair(prior: Conditional, likelihood: Conditional) -> tuple[type, type]:
+    """What a form is registered under: a likelihood that does not look at z is as good as an `Unconditional`."""
+    return type(prior.family), Unconditional if likelihood.is_constant else type(likelihood)
 
 
 @register_posterior(Gaussian, Linear)
@@ -99,6 +104,6 @@ def _finite(prior: Conditional, likelihood: Table, batch: Batch) -> Distribution
 
 
 @register_posterior(Gaussian, Unconditional)
-def _unused(prior: Conditional, likelihood: Unconditional, batch: Batch) -> Distribution:
+def _unused(prior: Conditional, likelihood: Conditional, batch: Batch) -> Distribution:
     """p(z | x) = p(z): the likelihood does not look at z (a model without latents has Z = 0)."""
     return prior.family(prior.params(batch.context).expand(len(batch), -1))

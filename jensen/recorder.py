@@ -31,17 +31,20 @@ class Recorder:
         module: model and guide.
         nodes: what the weights are tied to.
         checkpoints: how many weights along training to keep beside the last.
+        always: epochs after which weights are kept too, unless none are.
     """
 
-    def __init__(self, folder: Path, module: nn.Module, nodes: Any, checkpoints: int = 0) -> None:
+    def __init__(
+        self, folder: Path, module: nn.Module, nodes: Any, checkpoints: int = 0, always: tuple[int, ...] = ()
+    ) -> None:
         self.folder, self.module, self.nodes = folder, module, nodes
-        self.checkpoints, self.moments = checkpoints, ()
+        self.checkpoints, self.moments, self.always = checkpoints, (), always if checkpoints else ()
         self.written = 0.0
 
     def __call__(self, event: Event) -> None:
         match event:
             case Started(epochs=epochs):
-                self.moments = moments(epochs, self.checkpoints)
+                self.moments = (*moments(epochs, self.checkpoints), *self.always)
                 self.write(None)
             case EpochEnded():
                 self._line({"event": "epoch", **_plain(event)})

@@ -12,6 +12,7 @@ import torch
 
 from .data import (
     Dataset,
+    Labels,
     Preparation,
     Schema,
     Split,
@@ -25,6 +26,7 @@ from .data import (
 )
 from .errors import DataError, JensenError
 from .evaluation import Part
+from .guides import Guide
 from .model import LatentVariableModel
 from .randomness import stream
 
@@ -39,6 +41,7 @@ class RunData(ABC):
     Attributes:
         spec: the specification, as read.
         model: at whose precision rows are prepared.
+        guide: of the model.
         schema: of the data, as the user knows them.
         preparation: from there to what the model sees.
         device: where rows go.
@@ -46,6 +49,7 @@ class RunData(ABC):
 
     spec: dict[str, Any]
     model: LatentVariableModel
+    guide: Guide
     schema: Schema
     preparation: Preparation
     device: str
@@ -53,6 +57,18 @@ class RunData(ABC):
     @property
     def dtype(self) -> torch.dtype:
         return next(self.model.parameters()).dtype
+
+    @property
+    def classes(self) -> Labels | None:
+        """The classes that it learned from; None where labels played no part."""
+        found = self.spec["data"].get("classes")
+        return None if found is None else Labels.from_dict(found)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the model is one of x given a label, so that its evidence is log p(x | c)."""
+        classes = self.classes
+        return classes is not None and classes.role == "context"
 
     @property
     def holed(self) -> bool:
@@ -131,6 +147,10 @@ class RunData(ABC):
         how = {"mask": found.mask, "device": self.device, "dtype": self.dtype, "stream": number}
         rows = self.preparation.rows(found.x, self.schema, **how)
         shift: float | torch.Tensor = self.preparation.log_jacobian(self.schema.size)
+        classes = self.classes
+        if classes is not None and classes.role == "context":
+            seen = torch.from_numpy(classes.one_hot(found.labels, f"the {name}")).to(self.device, self.dtype)
+            rows = replace(rows, context=seen)
         if self.preparation.binarize == "dynamic":
             rows = rows.fixed(stream(seed, "binarize", self.device))
         if found.mask is not None:

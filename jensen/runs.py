@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import torch
-from torch import nn
 
-from . import tasks
+from . import autoregressive, priors, tasks
 from .checkpoints import Along, follow
+from .classification import classified
 from .completion import Completion, complete, hide
+from .corruption import Corruption, corrupted_rows, recovered
 from .data import Preparation, Schema
 from .errors import CorruptRunError, DataError, UsageError
 from .evaluate import Annealed, Estimate, Evaluator, Halves, Settings, behind, choose
@@ -28,21 +29,23 @@ from .imputation import impute
 from .randomness import stream
 from .rundata import RunData, Source
 from .runfiles import read_spec, rebuild, resolve_device, tie
+from .stages import Stretch, in_words, stretches
 
 if TYPE_CHECKING:
     from .evaluate.calibration import Calibration
 
 __all__ = ["Evaluation", "Part", "Run", "Source", "load", "resolve_device"]
 
+PARTS = (autoregressive, priors)  # rooms whose parts a specification may name, and that nothing else here imports
 COMPARED = 500  # training rows beside the test rows of a plain evaluation
 
 
-def load(folder: str | Path, parts: Mapping[str, Callable[[], nn.Module]] | None = None, device: str = "cpu") -> Run:
+def load(folder: str | Path, parts: Mapping[str, Callable[..., Any]] | None = None, device: str = "cpu") -> Run:
     """Open a run folder; no code is executed from it, and nothing is unpickled.
 
     Args:
         folder: what `jensen train` wrote.
-        parts: for a model with modules of your own: by class name, a function that makes one.
+        parts: for a model with parts of your own: by class name, the class, or a function that makes one.
         device: where the model goes; "auto" is the accelerator where there is one.
 
     Raises:
@@ -74,7 +77,7 @@ class Run(RunData):
     """
 
     def __init__(
-        self, folder: Path, spec: dict[str, Any], parts: Mapping[str, Callable[[], nn.Module]] | None, device: str
+        self, folder: Path, spec: dict[str, Any], parts: Mapping[str, Callable[..., Any]] | None, device: str
     ) -> None:
         self.path, self.spec, self.device = folder, spec, device
         self.model, self.guide, self.weights = rebuild(folder, spec, parts)
@@ -150,7 +153,7 @@ class Run(RunData):
         if budget < 0:
             raise UsageError(f"--budget {budget:g} cannot work", "Give seconds, or 0 for no annealing.")
         part = self.chosen(data, seed, missing=True)
-        notes = (*self.unfinished, *part.notes, *self.overlap(part, data))
+        notes = (*self.unfinished, *in_words(self.stages), *part.notes, *self.overlap(part, data))
         found = evaluator(self.model, self.guide, part.rows, seed, watch)
         refuse_nan(found)
         plain, assessed = method == "auto" and k is None, None
@@ -169,7 +172,9 @@ class Run(RunData):
         bits = None if part.mask is not None else bits
         about = (str(self.path), part.name, prepared, self.weights, seed, bits, self.schema.size, notes)
         told = circumstances(self.path, method, k, assessed, halves, self.device, evaluator)
-        return Evaluation(found, *about, assessed, halves, told)
+        right = classified(self, part)
+        known = {"given": "label" if self.conditional else None, "classified": right and right.to_dict()}
+        return Evaluation(found, *about, assessed, halves, told, **known)
 
     def _halves(self, test: Estimate, evaluator: Evaluator, most: int, seed: int, watch: Watch | None) -> Halves | None:
         """At most so many training rows beside the estimate of the test rows; None where they cannot be read."""
@@ -258,17 +263,61 @@ class Run(RunData):
             return (f"training {last['reason']} in epoch {last['epoch']}: these are the last weights written",)
         return ()
 
-    def sample(self, n: int, *, seed: int = 0, mean: bool = False) -> np.ndarray:
+    def sample(self, n: int, *, seed: int = 0, mean: bool = False, label: str | int | None = None) -> np.ndarray:
         """New data [n, ...] from the model, in the data's own units; with `mean`, the mean of p(x | z) at z ~ p(z).
 
+        Args:
+            n: how many.
+            seed: of all randomness.
+            mean: see above.
+            label: the class of all of them, by name; a model that learned from labels draws them as frequent as in
+                training where none is given.
+
         Raises:
-            UsageError: n < 1.
+            UsageError: n < 1, there is no such class, or labels played no part in training.
         """
+        return self.labelled_sample(n, seed=seed, mean=mean, label=label)[0]
+
+    def labelled_sample(
+        self, n: int, *, seed: int = 0, mean: bool = False, label: str | int | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """As `sample`, with the class [n] of each datum, as its labels were; None of a model without classes."""
         if n < 1:
             raise UsageError(f"-n {n} cannot work", "Ask for at least one sample.")
-        generator = stream(seed, "sample", self.device)
-        z, batch = self.model.simulate(n, generator)
-        return self.shaped(tasks.decode(self.model, z) if mean else batch.x)
+        classes, generator = self.classes, stream(seed, "sample", self.device)
+        if label is not None and classes is None:
+            raise UsageError(
+                f"--label {label} cannot be asked of a run that knows no labels", "Train with --recipe conditional."
+            )
+        if classes is None:
+            z, batch = self.model.simulate(n, generator)
+            return self.shaped(tasks.decode(self.model, z) if mean else batch.x), None
+        chosen = None if label is None else classes.find(label)
+        z, x, known = tasks.simulate_classes(self.model, n, generator, chosen, len(classes))
+        x = tasks.decode(self.model, z, known if self.conditional else None) if mean else x
+        return self.shaped(x), np.asarray(classes.values)[known.argmax(-1).cpu().numpy()]
+
+    @property
+    def stages(self) -> tuple[Stretch, ...]:
+        """What was measured at the end of each stage of a training whose players took turns; empty for others."""
+        return stretches(self.spec, self.metrics)
+
+    @property
+    def corruption(self) -> Corruption | None:
+        """The noise on what the guide saw in training; None where it saw the data."""
+        return recovered(self.spec["players"])
+
+    def corrupted(self, data: Source | Part | None = None, *, seed: int = 0) -> Part:
+        """Rows with the noise of the training, drawn once, for other verbs to start from; `x` stays the clean data.
+
+        Raises:
+            UsageError: the run was trained without noise.
+        """
+        if self.corruption is None:
+            raise UsageError("this run was trained without noise", "Train with --recipe denoising-vae.")
+        part = self.chosen(data, seed)
+        noise = stream(seed, "corrupt", self.device)
+        return replace(part, rows=corrupted_rows(part.rows, self.corruption, noise), name=f"{part.name}, with noise")
 
     def encode(self, data: Source | Part | None = None, *, seed: int = 0) -> np.ndarray:
         """The mean of q(z | x) [N, Z]."""
@@ -286,8 +335,8 @@ class Run(RunData):
         *,
         m: int = 5,
         method: str = "sir",
-        k: int = 1000,
-        steps: int = 1000,
+        k: int | None = None,
+        steps: int | None = None,
         hidden: np.ndarray | None = None,
         seed: int = 0,
         watch: Watch | None = None,
@@ -297,9 +346,9 @@ class Run(RunData):
         Args:
             data: rows with missing entries (NaN), other than the run's own test rows.
             m: versions of each datum.
-            method: "sir", or "gibbs" for Metropolis-within-Gibbs from there on.
-            k: points per datum of the importance weights.
-            steps: of each chain.
+            method: "sir", "gibbs" for Metropolis-within-Gibbs from there on, or "annealed".
+            k: points per datum of the importance weights, or annealed chains.
+            steps: of each chain, or temperatures.
             hidden: [N, D] or [D], True where entries are to be taken for missing, whatever they are.
             seed: of all randomness.
             watch: told the fraction that is done.

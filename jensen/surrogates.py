@@ -84,6 +84,7 @@ def _reparameterized(
     k: int, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None
 ) -> Draw:
     """K points with a path, and the frozen density beside them."""
+    _needs_scores(guide)
     q = guide(batch)
     if torch.is_grad_enabled() and not q.has_rsample:
         raise NotReparameterizable(f"{type(q).__name__} has no pathwise gradient", "Use Score(k) or Enumerate().")
@@ -97,6 +98,15 @@ def _needs_a_density(estimator: GradientEstimator, guide: Guide) -> None:
         raise CompositionError(
             f"{estimator} differentiates log q(z|x), which {type(guide).__name__} does not have", "Use Pathwise()."
         )
+    if guide.is_certain:
+        raise CompositionError(
+            f"{estimator} needs noise in q(z|x), and there is none in {guide.phrase}", "Use Pathwise()."
+        )
+
+
+def _needs_scores(guide: Guide) -> None:
+    if not guide.scores_any_point:
+        raise CompositionError(f"{guide.phrase} cannot score a point that it did not just make", "Use Pathwise(k).")
 
 
 def _needs_points(k: int, least: int, why: str) -> None:
@@ -168,10 +178,14 @@ class StickTheLanding(GradientEstimator):
 @part
 @dataclass(frozen=True)
 class DoublyReparameterized(GradientEstimator):
-    r"""Gradients of the importance-weighted bound whose signal-to-noise does not fall with K.
+    r"""Gradients of the importance-weighted bound without the score, whose noise would outlast the signal as K grows.
 
     .. math:: \nabla_\phi = E\Big[\sum_k \tilde w_k^2\ \partial_z \log w_{\bar\phi}(z_k)\ \partial_\phi z_k\Big],
               \qquad \tilde w_k = w_k / \sum_j w_j
+
+    The guide's signal-to-noise grows as :math:`\sqrt K` where `Pathwise`'s falls as :math:`1/\sqrt K` (Rainforth et
+    al., 2018), for large K and weights of a finite variance above zero. Weights without variance, under the posterior,
+    leave neither signal nor noise; weights of a heavy tail promise nothing.
 
     Model parameters have the usual weights, :math:`\sum_k \tilde w_k \partial_\theta \log w_k`. Terms that are linear
     in log q are differentiated as by `StickTheLanding`.
@@ -247,10 +261,12 @@ class Score(GradientEstimator):
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
     ) -> Draw:
         _needs_a_density(self, guide)
+        _needs_scores(guide)
         q = guide(batch)
         with torch.no_grad():
             z, _ = place(q, self.k, generator)
-        return weigh(model, q, z, batch)
+        # another tensor: a flow has kept the density of its own points as it was made, without gradients
+        return weigh(model, q, z.clone(), batch)
 
     def suits(self, term: Objective) -> bool:
         return term.kind is TermKind.PER_DATUM or isinstance(term, ImportanceWeighted | Renyi)

@@ -193,7 +193,7 @@ class Job:
             raise UsageError("--patience needs validation rows", "Give --split a middle part, such as 0.8,0.1,0.1.")
         steps = -(-len(found.train) // min(training.batch, len(found.train)))
         if training.epochs is None and self.recipe.epochs is None:
-            self.budget = replace(self.budget, epochs=min(max(-(-STEPS // steps), 20), 300))
+            self.budget = replace(self.budget, epochs=min(max(-(-STEPS // steps), 20), self.recipe.most))
         kept = self.recipe.keep if training.keep == "auto" else training.keep
         self.choices = {
             "device": str(self.device),

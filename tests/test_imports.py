@@ -23,8 +23,8 @@ LAYERS: list[set[str]] = [
     {"errors", "shapes", "parts", "memory", "precision", "randomness", "version"},
     {"batch", "nets", "distributions"},
     {"families", "conditionals", "flows"},
-    {"model", "posteriors", "guides", "priors", "ladder"},
-    {"draw", "estimators", "objectives", "refine", "stratified", "surrogates"},
+    {"model", "posteriors", "guides", "priors", "ladder", "codes", "autoregressive"},
+    {"draw", "estimators", "objectives", "refine", "stratified", "surrogates", "corruption", "dreaming", "grouped"},
     {"training", "evaluate", "codec", "tasks", "imputation"},
     {
         *(
@@ -38,9 +38,12 @@ LAYERS: list[set[str]] = [
             "evaluation",
             "rundata",
             "completion",
+            "classification",
             "runs",
         ),
-        *("workflow", "comparison", "difference", "verification", "certification", "tradeoff"),
+        *("commits", "states", "specification", "resumption"),
+        *("workflow", "stages", "comparison", "difference", "verification", "certification", "tradeoff"),
+        *("features", "fidelity"),
     },
     {"sklearn", "cli", "report", "explorer"},
     {"__init__", "__main__"},  # the front door: no room imports it

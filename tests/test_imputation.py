@@ -118,6 +118,45 @@ def test_chains_draw_from_the_closed_form(noise):
     agrees(found, model, rows)
 
 
+def test_annealed_chains_draw_from_the_closed_form():
+    """From the prior, so that a guide without a density will do."""
+    model = linear_model(2, DIM, "feature")
+    rows = holed(model)
+    found = impute(model, Deterministic(nn.Linear(DIM, 2)), rows, NUMBER, method="annealed", k=NUMBER, steps=20, seed=9)
+    assert float(found.ess[:3].min()) > NUMBER / 4
+    assert found.k_hat.isnan().all()
+    agrees(found, model, rows)
+
+
+def test_few_annealed_chains_are_not_believed():
+    model = linear_model(2, DIM)
+    found = impute(model, wide_guide(), holed(model), 3, method="annealed", k=4, steps=8)
+    assert found.unreliable.tolist() == [True, True, True, False]
+    assert found.warning is not None
+    assert "more temperatures (--steps)" in found.warning
+    found = impute(model, wide_guide(), holed(model), 3, method="annealed", steps=20)
+    assert (found.k, found.warning) == (18, None)
+
+
+def test_points_of_the_draws_are_kept():
+    """The draws at the points that are told, in every method: x less its mean there is noise of its own scale."""
+    model = linear_model(2, DIM)
+    rows = holed(model)
+    scale = float(model.likelihood.noise_variance.detach().sqrt())  # type: ignore[attr-defined]
+    for method in ("sir", "gibbs", "annealed"):
+        found = impute(model, wide_guide(), rows, 2000, method=method, k=2000, steps=8, seed=10)
+        with torch.no_grad():
+            away = (found.x - model.likelihood(found.z).mean)[:, :3][:, ~MASK[:3]] / scale
+        assert abs(float(away.square().mean()) - 1) < Z_MOST * (2 / away.numel()) ** 0.5
+        assert found.z[:, 3].isnan().all()
+
+
+def test_annealing_needs_a_real_latent():
+    model = mixture_model(3, DIM)
+    with pytest.raises(CompositionError, match="--method sir"):
+        impute(model, Exact(model), holed(model), method="annealed")
+
+
 def test_with_the_exact_posterior_every_weight_is_equal():
     model = linear_model(2, DIM)
     rows = holed(model)
@@ -258,7 +297,7 @@ def test_what_cannot_be_imputed_is_refused():
     model, guide, rows = tiny()
     with pytest.raises(UsageError, match="no method 'mice'"):
         impute(model, guide, rows, method="mice")  # pyright: ignore[reportArgumentType]
-    for wrong in ({"m": 0}, {"k": 0}, {"steps": 1}):
+    for wrong in ({"m": 0}, {"k": 0}, {"steps": 1, "method": "gibbs"}, {"steps": 1, "method": "annealed"}):
         with pytest.raises(UsageError, match="at least"):
             impute(model, guide, rows, **wrong)
     with pytest.raises(NotNormalised, match="miwae"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 
 import pytest
 from torch import nn
@@ -122,3 +124,18 @@ def test_damage_is_named(name):
 
 def test_the_undamaged_specification_is_whole():
     assert isinstance(build(SPEC)[0], Given)
+
+
+def test_a_fresh_process_knows_every_part_of_models():
+    """Whoever opens a run imports `jensen.runs`, and perhaps nothing else."""
+    program = """
+import importlib, pkgutil, jensen.runs
+from torch import nn
+from jensen.parts import REGISTRY
+known = set(REGISTRY)
+for module in pkgutil.walk_packages(jensen.__path__, "jensen."):
+    if module.name.split(".")[1] not in ("__main__", "cli", "report"):
+        importlib.import_module(module.name)
+print({name for name, part in REGISTRY.items() if issubclass(part, nn.Module)} - known or "none")
+"""
+    assert subprocess.check_output([sys.executable, "-c", program], text=True, timeout=120).strip() == "none"

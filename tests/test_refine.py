@@ -26,7 +26,7 @@ def test_it_finds_the_best_diagonal_gaussian():
     """Mean and scale of each datum's best member, which are known in closed form on probabilistic PCA."""
     given = instance(**SMALL)
     batch = Batch(given.rows.stored)
-    q = Refined(given.model, given.guide, steps=300)(batch).base_dist
+    q = Refined(given.model, given.guide, steps=300).eval()(batch).base_dist
     lik = given.model.likelihood
     precision = torch.eye(3).double() + lik.W.mT @ lik.W / lik.noise_variance
     best = precision.diagonal().rsqrt()
@@ -43,7 +43,7 @@ def test_it_is_never_worse(steps):
     model, guide = curved_model(), amortized(3, Gaussian(1))
     data = rows(simulated(model, 12))
     before = elbo_per_datum(model, guide, data)
-    after = elbo_per_datum(model, Refined(model, guide, steps=steps), data)
+    after = elbo_per_datum(model, Refined(model, guide, steps=steps).eval(), data)
     assert float((after - before).mean()) > -0.01
     if steps == 60:
         assert float((after - before).mean()) > 0.1
@@ -65,7 +65,7 @@ def test_model_and_guide_are_left_as_they_are():
     before = [p.detach().clone() for p in (*model.parameters(), *guide.parameters())]
     state = torch.get_rng_state()
     with torch.no_grad():
-        q = Refined(model, guide, steps=4)(batch)
+        q = Refined(model, guide, steps=4).eval()(batch)
     assert not q.base_dist.loc.requires_grad
     after = [*model.parameters(), *guide.parameters()]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
@@ -76,7 +76,7 @@ def test_model_and_guide_are_left_as_they_are():
 def test_a_seed_gives_the_same_guide():
     model, guide = curved_model(), amortized(3, Gaussian(1))
     batch = simulated(model, 5)
-    a, b, c = (Refined(model, guide, steps=4, seed=s)(batch).base_dist.loc for s in (1, 1, 2))
+    a, b, c = (Refined(model, guide, steps=4, seed=s).eval()(batch).base_dist.loc for s in (1, 1, 2))
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
 
@@ -97,7 +97,7 @@ def test_what_cannot_be_refined_is_refused():
         mixture = Amortized(Given(nn.Linear(3, 6), Mixture(Gaussian(1), 2))).double()
         classes = Amortized(Given(nn.Linear(3, 4), Categorical(4))).double()
     with pytest.raises(CompositionError, match='scale="each"'):
-        Refined(model, shared)(batch)
+        Refined(model, shared).eval()(batch)
     for guide in (mixture, classes):
         with pytest.raises(CompositionError, match="Use a Gaussian guide"):
-            Refined(model, guide)(batch)
+            Refined(model, guide).eval()(batch)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ..certification import Certificate, certify
+from ..classification import Classified
 from ..errors import UsageError
 from ..evaluate import Annealed, Assessment, Estimate, Settled
 from ..evaluate.estimate import format_nats
@@ -124,7 +125,10 @@ def _lines(found: Evaluation) -> list[str]:
         lines += _assessed(found.assessment)
     if found.halves is not None:
         lines.append(f"{found.halves.sentence} (± over rows)" if found.halves.stderr else found.halves.sentence)
-    return [*lines, f"next: jensen report {found.run}"]
+    if found.classified is not None:
+        told = found.classified
+        lines.append(str(Classified(told["accuracy"], told["n"], told["labels_in_training"])))
+    return [*map(found.worded, lines), f"next: jensen report {found.run}"]
 
 
 def _chains(estimate: Estimate) -> str:

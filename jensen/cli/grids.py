@@ -64,12 +64,12 @@ def _stack(rows: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([_tile(r) for r in filled], axis=0)[:-GAP, :-GAP]
 
 
-def painted(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as colours of 0..1 [N, H, W, 3]; pixels of the first with a value that is unknown (NaN) in tan."""
+def painted(above: np.ndarray, *below: np.ndarray) -> tuple[np.ndarray, ...]:
+    """All as colours of 0..1 [N, H, W, 3]; pixels of the first with a value that is unknown (NaN) in tan."""
     unknown = np.isnan(above).any(-1)
-    first, second = (np.broadcast_to(_colours(x), (*x.shape[:-1], 3)).copy() for x in (above, below))
+    first, *others = (np.broadcast_to(_colours(x), (*x.shape[:-1], 3)).copy() for x in (above, *below))
     first[unknown] = np.array(UNKNOWN) / 255
-    return first, second
+    return first, *others
 
 
 def grid(x: np.ndarray) -> np.ndarray:
@@ -78,11 +78,11 @@ def grid(x: np.ndarray) -> np.ndarray:
     return _stack([cells[i : i + across] for i in range(0, len(cells), across)])
 
 
-def pairs(above: np.ndarray, below: np.ndarray, across: int = 16) -> np.ndarray:
-    """Images of 0..1, each of the first kind directly above its partner."""
-    first, second = _bytes(above), _bytes(below)
-    starts = range(0, len(first), min(across, len(first)))
-    return _stack([row[i : i + across] for i in starts for row in (first, second)])
+def pairs(*kinds: np.ndarray, across: int = 16) -> np.ndarray:
+    """Images of 0..1, each of the first kind directly above its partner of the second, and so on."""
+    rows = [_bytes(x) for x in kinds]
+    starts = range(0, len(rows[0]), min(across, len(rows[0])))
+    return _stack([row[i : i + across] for i in starts for row in rows])
 
 
 def strips(x: np.ndarray) -> np.ndarray:

@@ -6,14 +6,17 @@ from typing import Annotated, Any
 
 import numpy as np
 from cyclopts import Parameter
+from torch import Tensor
 
 from ..completion import Completion
 from ..data import parse_mask
+from ..evaluation import Part
 from ..imputation import METHODS
 from ..runs import Run as Opened
 from ..runs import load
+from ..tasks import decode
 from .flags import Data, Device, Force, Json, Out, Quiet, Run, Seed
-from .grids import data_range, png, scaled, strips
+from .grids import data_range, model_range, painted, png, scaled, strips
 from .output import emit, notices, plural, show
 from .progress import Line
 from .writing import Target, columns
@@ -35,8 +38,10 @@ def impute(
         Parameter(help="also hide: right, left, top, bottom, rect:r0,c0,r1,c1, or a file (white, or not 0: hidden)"),
     ] = None,
     method: Annotated[str, Parameter(help=f"one of {', '.join(METHODS)}")] = "sir",
-    k: Annotated[int, Parameter(name="-k", help="weighted points per datum")] = 1000,
-    steps: Annotated[int, Parameter(help="of each chain (gibbs)")] = 1000,
+    k: Annotated[
+        int | None, Parameter(name="-k", help="weighted points per datum: 1000, or 6 m annealed chains")
+    ] = None,
+    steps: Annotated[int | None, Parameter(help="of each chain (gibbs: 1000), or temperatures (annealed: 200)")] = None,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
@@ -46,7 +51,11 @@ def impute(
     """Draw what is missing (NaN, empty, NA), given what is observed. Without --out: RUN/imputations.png, or .csv.
 
     Each version is one draw; differences among them say how sure the model is. In a picture a row is: the data as far
-    as known, what was observed, the mean of all that is possible, then the draws.
+    as known, what was observed (hidden pixels in tan), the mean of all that is possible, then what to expect of x at
+    each version's latent point; files hold draws of x itself.
+
+    Method sir weighs points of the guide, and gibbs lets chains run on from there; annealed, which is slow, serves
+    where so much is missing that the guide's points carry no weight.
     """
     opened = load(run, device=device)
     images = opened.schema.is_image
@@ -63,7 +72,8 @@ def impute(
         found = opened.impute(part, hidden=hidden, watch=lambda done: line.fraction("imputing", done), **told)
     for text in found.notes:
         note(text)
-    _write(target, opened, found, None if part.labels is None else part.labels)
+    _write(target, opened, found, part)
+    told |= {"k": found.drawn.k, "steps": found.drawn.steps}
     record = {**told, **_record(found), "out": target.path}
     if json:
         emit(record)
@@ -71,10 +81,10 @@ def impute(
         show([f"{plural(m, 'version')} of {found.data} in {target.path} (seed {seed})", *_lines(record)])
 
 
-def _write(target: Target, opened: Opened, found: Completion, labels: np.ndarray | None) -> None:
+def _write(target: Target, opened: Opened, found: Completion, part: Part) -> None:
     """All versions: as [m, N, ...], or as a table in which the versions follow each other."""
     shape, schema = (len(found.x), *found.mask.shape[:1], *opened.schema.shape), opened.schema
-    x = found.x.reshape(shape)
+    x, labels = found.x.reshape(shape), part.labels
     if target.is_picture or (target.path is not None and target.path.suffix.lower() in (".npy", ".npz")):
         drawn = found.drawn
         others: dict[str, Any] = {"mean": found.mean.reshape(shape[1:]), "observed": found.mask.reshape(shape[1:])}
@@ -84,7 +94,7 @@ def _write(target: Target, opened: Opened, found: Completion, labels: np.ndarray
         target.write(
             x,
             columns(schema),
-            lambda: png(_picture(opened, found)),
+            lambda: png(_picture(opened, found, part.rows.context)),
             None if labels is None else (labels, schema.classes),
             **others,
         )
@@ -94,24 +104,31 @@ def _write(target: Target, opened: Opened, found: Completion, labels: np.ndarray
     target.write(found.x.reshape(-1, schema.size), columns(schema), bytes, named, first=("version", versions))
 
 
-def _picture(opened: Opened, found: Completion) -> np.ndarray:
-    """Rows of the data, what was observed of them, the mean, and the draws; a hole is blue."""
-    shape, seen = (-1, *opened.schema.shape), found.mask
-    known = seen if found.truth is None else ~np.isnan(found.truth)
-    original = np.where(seen, found.x[0], 0 if found.truth is None else np.nan_to_num(found.truth))
-    between = data_range(opened.schema, original[known])
-    cells = [_holed(scaled(original, between).reshape(shape), known.reshape(shape))]
-    cells.append(_holed(scaled(original, between).reshape(shape), seen.reshape(shape)))
-    cells += [_coloured(scaled(v, between).reshape(shape)) for v in (found.mean, *found.x)]
-    return strips(np.stack(cells, 1))
+def _picture(opened: Opened, found: Completion, context: Tensor | None) -> np.ndarray:
+    """Rows of the data, what was observed of them, the mean, and p(x | z)'s mean at each version; a hole is tan."""
+    shape, seen, drawn = (-1, *opened.schema.shape), found.mask, found.drawn
+    original = np.where(seen, found.x[0], np.nan if found.truth is None else found.truth)
+    known = original[~np.isnan(original)]
+    known = known if known.size else found.mean  # of reals, whose range is that of what is known
+    between = data_range(opened.schema, known)
+    original = scaled(original, between)
+    expected = [original] * len(found.x)
+    rows = drawn.holed.cpu().numpy()
+    if rows.any():
+        given = None if context is None else context[drawn.holed].repeat(len(expected), 1)
+        means = opened.shaped(decode(opened.model, drawn.z[:, drawn.holed].flatten(0, 1), given))
+        means = scaled(means, model_range(opened, known)).reshape(len(expected), -1, seen.shape[1])
+        expected = [_filled(original, seen, rows, mean) for mean in means]
+    observed = np.where(seen, original, np.nan)
+    cells = painted(*(x.reshape(shape) for x in (original, scaled(found.mean, between), *expected)))
+    return strips(np.stack([cells[0], painted(observed.reshape(shape))[0], *cells[1:]], 1))
 
 
-def _coloured(x: np.ndarray) -> np.ndarray:
-    return x[..., :3] if x.shape[-1] >= 3 else np.repeat(x.mean(-1, keepdims=True), 3, -1)
-
-
-def _holed(x: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    return np.where(seen.all(-1, keepdims=True), _coloured(x), np.array([0.30, 0.47, 0.66]))
+def _filled(x: np.ndarray, seen: np.ndarray, rows: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """x [N, D] where it was seen, and what stands for the missing entries of these rows [M, D]."""
+    out = x.copy()
+    out[rows] = np.where(seen[rows], x[rows], missing)
+    return out
 
 
 def _record(found: Completion) -> dict[str, Any]:
@@ -144,10 +161,11 @@ def _lines(record: dict[str, Any]) -> list[str]:
         f"{plural(record['rows_with_missing'], 'row')}"
     ]
     ess, k_hat = record["ess"], record["k_hat"]
-    lines.append(
-        f"effective points of {record['k']:,}: median {ess['median']:.0f}, least {ess['worst']:.1f};"
-        f" k-hat: median {k_hat['median']:.2f}, most {k_hat['worst']:.2f}"
-    )
+    effective = f"of {record['k']:,}: median {ess['median']:.0f}, least {ess['worst']:.1f}"
+    if record["method"] == "annealed":
+        lines.append(f"effective chains {effective}; {record['steps']:,} temperatures")
+    else:
+        lines.append(f"effective points {effective}; k-hat: median {k_hat['median']:.2f}, most {k_hat['worst']:.2f}")
     if record["r_hat"] is not None:
         moved, r_hat = record["acceptance"], record["r_hat"]
         lines.append(

@@ -138,4 +138,5 @@ def _headline(m: Measures) -> str:
 def _measures(m: Measures) -> str:
     name = "objective" if m.bound is None else "bound"
     rate = "" if m.rate is None else f"  rate {m.rate:.2f}"
-    return f"{name} {_headline(m)} nats{rate}  distortion {m.distortion:.2f}"
+    distortion = "" if m.distortion is None else f"  distortion {m.distortion:.2f}"
+    return f"{name} {_headline(m)} nats{rate}{distortion}"

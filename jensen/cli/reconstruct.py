@@ -24,13 +24,17 @@ def reconstruct(
     *,
     out: Out = None,
     sample: Annotated[bool, switch("a draw from p(x | z) at a draw from q(z | x), not the mean at the mean")] = False,
+    noisy: Annotated[bool, switch("from data with the noise that a denoising run was trained with")] = False,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """What the model makes of each datum. Without --out: RUN/reconstructions.png (originals above), or .csv."""
+    """What the model makes of each datum. Without --out: RUN/reconstructions.png (originals above), or .csv.
+
+    With --noisy a picture shows the noisy datum between both, and an .npz holds it as "noisy".
+    """
     opened = load(run, device=device)
     images = opened.schema.is_image
     default = opened.path / ("reconstructions.png" if images else "reconstructions.csv")
@@ -42,19 +46,21 @@ def reconstruct(
     if target.is_picture and len(part.x) > PICTURED:
         note(f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all")
         part = part.first(PICTURED)
-    x = opened.reconstruct(part, seed=seed, sample=sample)
+    start = opened.corrupted(part, seed=seed) if noisy else part
+    x = opened.reconstruct(start, seed=seed, sample=sample)
     if sample and opened.seen.kind != "real":
         x = whole(x, opened.seen.levels)
     original = part.x if part.mask is None else np.where(part.mask, part.x.astype(np.float64), np.nan)
     original = original.reshape(x.shape)
+    seen = {"noisy": opened.shaped(start.rows.stored)} if noisy else {}
     labels = None if part.labels is None else (part.labels, opened.schema.classes)
 
     def picture() -> bytes:
         known = original[~np.isnan(original)] if part.mask is not None else original
         above = scaled(original, data_range(opened.schema, known))
-        below = scaled(x, model_range(opened, known))
-        return png(pairs(*(painted(above, below) if part.mask is not None else (above, below))))
+        below = [scaled(each, model_range(opened, known)) for each in (*seen.values(), x)]
+        return png(pairs(*(painted(above, *below) if part.mask is not None else (above, *below))))
 
-    target.write(x, columns(opened.schema), picture, labels, original=original)
-    record = {"n": len(x), "data": part.name, "sample": sample, "seed": seed, "notes": list(part.notes)}
-    tell(target, json, f"reconstructions of {part.name} in {target.path}", record)
+    target.write(x, columns(opened.schema), picture, labels, None, original=original, **seen)
+    record = {"n": len(x), "data": start.name, "sample": sample, "seed": seed, "notes": list(part.notes)}
+    tell(target, json, f"reconstructions of {start.name} in {target.path}", record)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from cyclopts import Parameter
+
 from ..runs import load
 from .flags import Device, Force, Json, Number, Out, Run, Seed, switch
 from .grids import grid, model_range, png, scaled
@@ -20,6 +22,7 @@ def sample(
     n: Number = 64,
     out: Out = None,
     mean: Annotated[bool, switch("the mean of p(x | z) at z from the prior, not a draw")] = False,
+    label: Annotated[str | None, Parameter(help="the class of all samples [classes as frequent as in training]")] = None,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
@@ -30,9 +33,12 @@ def sample(
     images = opened.schema.is_image
     default = opened.path / ("samples.png" if images else "samples.csv")
     target = Target.choose(out, default, force, images, json)
-    x = opened.sample(n, seed=seed, mean=mean)
+    x, labels = opened.labelled_sample(n, seed=seed, mean=mean, label=label)
     if not mean and opened.seen.kind != "real":
         x = whole(x, opened.seen.levels)
-    target.write(x, columns(opened.schema), lambda: png(grid(scaled(x, model_range(opened, x)))))
-    words = f"{plural(n, 'mean' if mean else 'sample')} in {target.path} (seed {seed})"
-    tell(target, json, words, {"n": n, "seed": seed, "mean": mean, "shape": list(opened.schema.shape)})
+    named = None if labels is None else (labels, opened.schema.classes)
+    target.write(x, columns(opened.schema), lambda: png(grid(scaled(x, model_range(opened, x)))), named)
+    told = "" if label is None else f" of class {label}"
+    words = f"{plural(n, 'mean' if mean else 'sample')}{told} in {target.path} (seed {seed})"
+    about = {"label": label, "shape": list(opened.schema.shape)}
+    tell(target, json, words, {"n": n, "seed": seed, "mean": mean, **about})

@@ -13,8 +13,8 @@ from ..precision import fast_products_are_accurate
 from ..recipes import find
 from ..runfiles import read_spec
 from ..runs import Run
-from ..stages import Stretch, in_words
 from ..specification import recorded_command
+from ..stages import Stretch, in_words
 from ..workflow import train as train_recipe
 from .flags import Force, Json, Quiet
 from .options import check_recorded, parse_options

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .dataset import UNKNOWN
+from .labels import Labels, Role, hide_labels
 from .masks import parse_mask
 from .schema import Schema
 from .sources import Dataset, Source, conform, describe, from_array, read, read_beside, read_test
@@ -13,8 +15,11 @@ if TYPE_CHECKING:
     from .preparation import Preparation, constant_columns
 
 __all__ = [
+    "UNKNOWN",
     "Dataset",
+    "Labels",
     "Preparation",
+    "Role",
     "Schema",
     "Source",
     "Split",
@@ -23,6 +28,7 @@ __all__ = [
     "describe",
     "duplicates",
     "from_array",
+    "hide_labels",
     "parse_fractions",
     "parse_mask",
     "read",

@@ -11,8 +11,9 @@ import numpy as np
 from ..errors import DataError
 from .schema import Kind, Schema
 
-__all__ = ["LIMIT", "Dataset", "Raw", "Source", "assemble", "check_dtype", "check_size", "chunks", "encode_labels"]
+__all__ = ["LIMIT", "UNKNOWN", "Dataset", "Raw", "Source", "assemble", "check_dtype", "check_size", "chunks", "encode_labels"]
 
+UNKNOWN = -1  # the label of a row whose class is not known
 LIMIT = 16 * 2**30  # bytes: a larger array is refused before it is allocated
 MISSING_REMEDY = "Train a recipe that takes missing entries: --recipe miwae"
 MOST_LEVELS = 65536  # more integer values than this are a measurement, not levels
@@ -110,6 +111,8 @@ def check_size(bytes_declared: int, where: str) -> None:
         )
 
 
+NO_LABEL = ("", "na", "n/a", "nan", "null", "none", "?", "-")
+
 _REFUSED = {
     "O": "Python objects, which are never unpickled",
     "c": "complex numbers",
@@ -166,7 +169,7 @@ def _observed(x: np.ndarray, raw: Raw, missing: bool, where: str) -> np.ndarray 
     """Where x [N, ...] is observed, as [N, ...] bool; None where everything is.
 
     Raises:
-        DataError: entries are infinite; or missing, where that is not taken; or a column has no observed entry.
+        DataError: entries are infinite; or missing, where that is not taken; or all of them are.
     """
     if x.dtype.kind != "f" or (np.isfinite(x.min()) and np.isfinite(x.max())):
         return None
@@ -183,12 +186,8 @@ def _observed(x: np.ndarray, raw: Raw, missing: bool, where: str) -> np.ndarray 
             f"{MISSING_REMEDY}; or fill them, or drop these rows.",
         )
     mask = ~np.isnan(x)
-    seen = mask.reshape(len(x), -1).any(0)
-    if not seen.all():
-        column = int(np.flatnonzero(~seen)[0])
-        name = repr(raw.names[column]) if raw.names else str(column)
-        told = f"{int((~seen).sum())} columns without a single observed entry, first {name}"
-        raise DataError(f"{where} has {told} (from 0)", "Drop these columns.")
+    if not mask.any():
+        raise DataError(f"{where} has no observed entry at all", "Give data of which something is known.")
     return mask
 
 
@@ -222,16 +221,23 @@ def _judge(x: np.ndarray, low: float, high: float, raw: Raw) -> tuple[Kind, int 
 
 
 def encode_labels(labels: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...] | None]:
-    """Labels as int64 [N]; text that is not whole numbers is numbered in sorted order, and its names returned."""
+    """Labels as int64 [N]; text that is not whole numbers is numbered in sorted order, and its names returned.
+
+    A label that is NaN, empty or NA is `UNKNOWN`, and so is -1.
+    """
     labels = labels.reshape(-1)
     if labels.dtype.kind in "US":
         text = np.char.strip(labels.astype(str))
+        blank = np.isin(np.char.lower(text), NO_LABEL)
         try:
-            labels = text.astype(np.float64)
+            labels = np.where(blank, "nan", text).astype(np.float64)
         except ValueError:
-            names, numbers = np.unique(text, return_inverse=True)
-            return numbers.reshape(-1).astype(np.int64), tuple(str(n) for n in names)
+            names, numbers = np.unique(text[~blank], return_inverse=True)
+            found = np.full(len(text), UNKNOWN, dtype=np.int64)
+            found[~blank] = numbers.reshape(-1)
+            return found, tuple(str(n) for n in names)
     if labels.dtype.kind == "f":
+        labels = np.where(np.isnan(labels), UNKNOWN, labels)
         bad = ~np.isfinite(labels)
         bad[~bad] = labels[~bad] != np.floor(labels[~bad])
         if bad.any():

@@ -1,23 +1,36 @@
 """Distributions that torch lacks, or has without the precision that is needed here; without weights."""
 
+from .chained import Chained
 from .channels import DiscretizedLogisticMixture
+from .clamped import Clamped
+from .coded import Coded, OneState
 from .counts import NegativeBinomial, Poisson, ZeroInflated
 from .discretized import DiscretizedLogistic
+from .driven import Driven
 from .flowed import Flowed
+from .onehots import OneHots
 from .point import Point
+from .sidebyside import SideBySide
 from .tails import LogNormal, StudentT
 from .unit import Beta, ContinuousBernoulli
 
 __all__ = [
     "Beta",
+    "Chained",
+    "Clamped",
+    "Coded",
     "ContinuousBernoulli",
     "DiscretizedLogistic",
     "DiscretizedLogisticMixture",
+    "Driven",
     "Flowed",
     "LogNormal",
     "NegativeBinomial",
+    "OneHots",
+    "OneState",
     "Point",
     "Poisson",
+    "SideBySide",
     "StudentT",
     "ZeroInflated",
 ]

@@ -7,9 +7,12 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import log_softmax
 
+from ..errors import NotEnumerable
 from .discretized import DiscretizedLogistic
 
 __all__ = ["DiscretizedLogisticMixture"]
+
+MOST_VALUES = 1 << 16  # of the channels of a pixel together, over which moments are summed
 
 
 class DiscretizedLogisticMixture(Distribution):
@@ -102,10 +105,35 @@ class DiscretizedLogisticMixture(Distribution):
 
     @property
     def variance(self) -> Tensor:
-        """The variance [..., D], of one channel; of more it is not known in closed form."""
-        if self.channels > 1:
-            raise NotImplementedError("the variance of channels that lean on each other")
-        weights, each = torch.softmax(self.logits, -1)[..., None, :], self._channel(0, [])
-        mean = each.mean[..., None, :]
-        second = (weights * (each.variance[..., None, :] + mean.square())).sum(-1)
-        return (second - (weights * mean).sum(-1).square()).clamp_min(0).flatten(-2)
+        """The variance [..., D], exact: a sum over the values of earlier channels, about the mean that it finds itself.
+
+        Raises:
+            NotEnumerable: the channels of a pixel have more than 65,536 values together.
+        """
+        if self.levels**self.channels > MOST_VALUES:
+            raise NotEnumerable(
+                f"{self.channels} channels of {self.levels} levels lean on each other, and their variance is a sum over"
+                f" {self.levels**self.channels:,} values",
+                "Take that of samples: distribution.sample((1000,)).var(0).",
+            )
+        weights = torch.softmax(self.logits, -1)
+        first, second = ([torch.zeros_like(self.loc[..., c, :]) for c in range(self.channels)] for _ in range(2))
+        self._add_moments([], torch.ones_like(weights), first, second)
+        mean, square = ((torch.stack(m, -2) * weights[..., None, :]).sum(-1).flatten(-2) for m in (first, second))
+        return (square - mean.square()).clamp_min(0)
+
+    def _add_moments(self, earlier: list[Tensor], mass: Tensor, first: list[Tensor], second: list[Tensor]) -> None:
+        """Add E[x] and E[x^2] given each component, of the channels after these values, which have this mass."""
+        c = len(earlier)
+        given = self._channel(c, earlier)
+        if c == self.channels - 1:
+            mean, variance = given.mean, given.variance
+            first[c] += mass * mean
+            second[c] += mass * (variance + mean.square())
+            return
+        for value in range(self.levels):
+            x = torch.full_like(given.loc, value)
+            here = mass * given.log_prob(x).exp()
+            first[c] += here * value
+            second[c] += here * value**2
+            self._add_moments([*earlier, x], here, first, second)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from ..batch import Batch, Rows
+from ..codes import CodePrior
 from ..errors import NotInvertible, NotNormalised, NotReparameterizable, UsageError
 from ..families import Gaussian
 from ..guides import Guide
@@ -105,7 +106,9 @@ class Annealed(Evaluator):
         """
         if model.latent == 0:
             raise NotReparameterizable("this model has no latent to anneal", "Use --method exact.")
-        if not isinstance(model.prior.family, Gaussian) and model.prior().support.is_discrete:  # pyright: ignore[reportOptionalMemberAccess]
+        real = isinstance(model.prior.family, Gaussian) and not isinstance(model.prior, CodePrior)
+        prior = None if real else model.prior(model.usual)
+        if prior is not None and prior.support.is_discrete:  # pyright: ignore[reportOptionalMemberAccess]
             few = (finite(model) or MOST_STATES + 1) <= MOST_STATES
             raise NotReparameterizable(
                 "a discrete latent has no gradient for annealing to follow, and moves without one (Gibbs) do not exist "
@@ -199,6 +202,13 @@ class Annealed(Evaluator):
         self, model: LatentVariableModel, guide: Guide, batch: Batch, steps: Steps, noise: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """log w [S, B] of every chain, and the mean acceptance."""
+        return self.arrivals(model, guide, batch, steps, noise)[1:]
+
+    def arrivals(
+        self, model: LatentVariableModel, guide: Guide, batch: Batch, steps: Steps, noise: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Where the chains end, z [S, B, Z], their log w [S, B], by which z are draws of p(z | x), and the mean
+        acceptance."""
         ends, first, scale = self.ends(model, guide, batch, steps.correction)
         state = ends.at(sample(first, self.chains, noise))
         total, before, accepted = torch.zeros_like(state.start), 0.0, []
@@ -208,7 +218,8 @@ class Annealed(Evaluator):
             if b < 1.0:  # a move at the last temperature would change nothing in the weight
                 state, accept = move(ends, state, b, size * scale, self.leaps, noise)
                 accepted.append(accept.double().mean())
-        return total, torch.stack(accepted).mean() if accepted else torch.ones((), dtype=torch.float64)
+        rate = torch.stack(accepted).mean() if accepted else torch.ones((), dtype=torch.float64)
+        return state.z, total, rate
 
     def reverse_weights(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, z: Tensor, steps: Steps, noise: torch.Generator

@@ -245,10 +245,22 @@ def _check(model: LatentVariableModel, guide: Guide, n: int, draws: int) -> None
     """Refuse what has nothing to calibrate, and sizes that cannot work."""
     if model.latent == 0:
         raise CompositionError("this model has no latents, so its guide has nothing to say", "Use jensen evaluate.")
+    if not model.likelihood.has_density or not guide.infers:
+        raise NotNormalised(
+            f"there is no posterior p(z|x) to hold {guide.phrase} against: p(x|z) has no density"
+            if guide.infers
+            else f"{guide.phrase} states nothing of z given x that could be calibrated",
+            "Train a recipe with a density, such as vae.",
+        )
     if not guide.has_density:
         raise NotNormalised(
             "a deterministic encoder has no density q(z|x), so it states no uncertainty to calibrate",
             "Train a recipe with a density, such as vae.",
+        )
+    if guide.is_certain:
+        raise NotNormalised(
+            f"{guide.phrase}: it names one state, and states no uncertainty to calibrate",
+            "Train a recipe with noise in q(z|x), such as vae, or categorical.",
         )
     if not guide.scores_any_point:
         raise NotInvertible(
@@ -277,7 +289,7 @@ def _values(
     draw = weigh(model, q, z, batch)
     log_prior, log_guide = draw.log_prior.sum(-1), draw.log_guide.sum(-1)
     densities = torch.stack([draw.log_lik + log_prior, draw.log_lik, log_guide])
-    discrete = model.prior().support.is_discrete  # pyright: ignore[reportOptionalMemberAccess]
+    discrete = model.prior(model.usual).support.is_discrete  # pyright: ignore[reportOptionalMemberAccess]
     values = densities if discrete else torch.cat([z.movedim(-1, 0).to(densities), densities])
     if (bad := values.isnan().any(0).any(0)).any():
         raise NumericalError(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..families import Categorical
+from ..families import Categorical, OneHots
 from ..tasks import ACTIVE
 from .findings import Finding, Outcome
 from .patient import Patient, Sight
@@ -49,6 +49,8 @@ def _unsuited(patient: Patient) -> str | None:
     """Why a check of what latents carry does not apply."""
     if patient.model.latent == 0:
         return "the model has no latent features"
+    if not patient.model.likelihood.has_density:
+        return "the likelihood only samples"
     if not patient.scored:
         return "the encoder gives a point and no density"
     if not patient.guide.scores_any_point:
@@ -189,6 +191,8 @@ def encoder_scale(patient: Patient) -> Outcome | str:
         return why
     if patient.guide.is_exact or _finite(patient):
         return "the posterior is exact" if patient.guide.is_exact else "the latent is a class"
+    if patient.guide.is_certain or isinstance(patient.model.prior.family, OneHots):
+        return "the latent is discrete"
     sight = patient.trained
     noise = sight.sd.double().square().mean(0).sqrt()
     spread = sight.mean.double().var(0, correction=0)

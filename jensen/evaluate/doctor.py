@@ -14,6 +14,7 @@ from ..batch import Rows
 from ..errors import DataError
 from ..guides import Guide
 from ..model import LatentVariableModel
+from .codebook import codebook
 from .collapse import collapsed, components, encoder_scale, holes
 from .estimate import Watch
 from .findings import Diagnosis, Finding, Outcome
@@ -73,6 +74,8 @@ def overfitting(patient: Patient) -> Outcome | str:
 
     A problem is a large gap, or one where the validation bound has fallen since its best epoch by 3 standard errors.
     """
+    if not patient.model.likelihood.has_density:
+        return "the likelihood only samples, so that no row has a score"
     if patient.unseen is None or min(len(patient.unseen.score), len(patient.train)) < 2:
         return "there are no rows that were not trained on"
     train, test = patient.trained.score, patient.unseen.score
@@ -132,6 +135,7 @@ CHECKS: dict[str, Check] = {
     "encoder-scale-collapse": encoder_scale,
     "decoder-scale-collapse": decoder_scale,
     "unused-components": components,
+    "unused-codes": codebook,
     "over-fitting": overfitting,
     "memorised-rows": memorised,
     "saturated-outputs": saturated,

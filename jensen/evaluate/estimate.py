@@ -31,6 +31,7 @@ class Kind(StrEnum):
 
     EXACT = "exact"
     QUADRATURE = "quadrature"
+    LOWER = "lower bound"
     STOCHASTIC_LOWER = "stochastic lower bound"
     STOCHASTIC_UPPER = "stochastic upper bound"
     UNNORMALISED = "unnormalised"
@@ -166,7 +167,7 @@ class Estimate:
     def __str__(self) -> str:
         if self.nats is None:
             return "log p(x) is not defined (unnormalised)"
-        sign = {Kind.STOCHASTIC_LOWER: ">=", Kind.STOCHASTIC_UPPER: "<="}.get(self.kind, "=")
+        sign = {Kind.LOWER: ">=", Kind.STOCHASTIC_LOWER: ">=", Kind.STOCHASTIC_UPPER: "<="}.get(self.kind, "=")
         detail = f", K = {self.k}" if self.k is not None else ""
         detail += "; ± over data" if self.stderr else ""
         return f"log p(x) {sign} {format_nats(self.mean, self.stderr)} nats per datum ({self.kind}{detail})"

@@ -14,8 +14,8 @@ from ..batch import Batch, Rows
 from ..conditionals import Table
 from ..draw import place, weigh
 from ..errors import CompositionError, NoExactPosterior, NotEnumerable
-from ..estimators import Pathwise, bit_states
-from ..families import Bernoulli, Categorical
+from ..estimators import Pathwise, bit_states, class_states
+from ..families import Bernoulli, Categorical, OneHots
 from ..guides import Exact as ExactGuide
 from ..guides import Guide
 from ..model import LatentVariableModel
@@ -55,7 +55,7 @@ class Exact(Evaluator):
             raise NoExactPosterior(error.what, "Use --method importance.") from None
         started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
         # the posterior itself looks at every state (or at a covariance), so memory is for as many
-        rows = max(NUMBERS // max(model.latent * model.likelihood.family.size, 1), 1)
+        rows = max(NUMBERS // max(model.latent * model.likelihood.family.size, widest(model)), 1)
         nats, distortion = [], []
         with exact_products(data.device):
             for batch in data.batches(rows, noise):
@@ -99,7 +99,7 @@ class Enumerated(Evaluator):
     .. math:: \log p(x) = \log \sum_z p(x, z), \qquad
               E_q[\log p(x|z)] = \sum_z q(z|x) \log p(x|z)
 
-    States (up to 65,536) are classes, or settings of up to 16 bits. They stream past in pieces: what is in memory at
+    States (up to 65,536) are classes, several classes at once, or settings of up to 16 bits. They stream past in pieces: what is in memory at
     once depends on the size of neither the latent space nor the data. Classes that a network sees are one-hot: the time
     then rises with the square of their number (rows of a `Table` are looked up).
 
@@ -137,8 +137,11 @@ class Enumerated(Evaluator):
 
 
 def finite(model: LatentVariableModel) -> int | None:
-    """How many states the latent has: n classes, or 2^Z settings of Z bits; None where they are infinitely many."""
+    """How many states the latent has: n classes, n^G of G classes, or 2^Z settings of Z bits; None where they are
+    infinitely many."""
     family = model.prior.family
+    if isinstance(family, OneHots):
+        return family.classes**family.groups
     return family.dim if isinstance(family, Categorical) else 1 << family.dim if isinstance(family, Bernoulli) else None
 
 
@@ -147,7 +150,7 @@ def _number_of_states(model: LatentVariableModel) -> int:
     if n is None:
         raise NotEnumerable("the latent has infinitely many states", "Use --method importance.")
     if n > MOST_STATES:
-        told = f"{n:,}" if n == dim else f"2^{dim}"
+        told = f"{n:,}" if n == dim else f"{n:.1e}" if isinstance(model.prior.family, OneHots) else f"2^{dim}"
         raise NotEnumerable(
             f"the latent has {told} states, and at most {MOST_STATES:,} are enumerated", "Use --method importance."
         )
@@ -157,7 +160,7 @@ def _number_of_states(model: LatentVariableModel) -> int:
 def _no_probabilities(guide: Guide) -> CompositionError:
     return CompositionError(
         f"{type(guide).__name__} gives no probabilities of the prior's states",
-        "Use a guide of the prior's own family, such as Categorical or Bernoulli.",
+        "Use a guide of the prior's own family, such as Categorical, OneHots or Bernoulli.",
     )
 
 
@@ -197,7 +200,10 @@ def _columns(logs: Tensor, start: int, stop: int) -> Tensor:
 
 def _states(model: LatentVariableModel, start: int, stop: int, like: Tensor) -> Tensor:
     """The states [S, Z] from `start` to `stop`."""
-    if isinstance(model.prior.family, Bernoulli):
+    family = model.prior.family
+    if isinstance(family, OneHots):
+        return class_states(family.groups, family.classes, start, stop, like)
+    if isinstance(family, Bernoulli):
         return bit_states(model.latent, start, stop, like)
     z = like.new_zeros(stop - start, model.latent)
     z.diagonal(start).fill_(1)

@@ -12,10 +12,10 @@ from torch import Tensor
 from ..batch import Rows
 from ..draw import place, weigh
 from ..families import Categorical
-from ..guides import Amortized, Flowing, Guide, Shared
+from ..guides import Flowing, Guide, Shared
 from ..model import LatentVariableModel
 from ..randomness import stream
-from ..refine import Refined, refinable
+from ..refine import longer
 from .estimate import Estimate, exact_products, format_nats
 from .exact import Enumerated, finite
 from .importance import widest
@@ -37,6 +37,7 @@ class Bounds:
         finite: the family holds every distribution over a finite latent, so that its best member is the posterior
             itself, and `refined` is not needed.
         reads: whether the guide reads x.
+        proposal: what the guide's own parameters for a datum come from, "encoder" or "steps".
     """
 
     amortised: Tensor
@@ -45,6 +46,7 @@ class Bounds:
     refined_mc: Tensor | None = None
     finite: bool = False
     reads: bool = True
+    proposal: str = "encoder"
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ class Gaps:
                 "enlarge the encoder, or use the importance-weighted bound."
             )
         if float(self.amortisation.mean()) > float(self.approximation.mean()):
+            if self.bounds.proposal == "steps":
+                return "Most of the gap is left by the guide's steps: let it take more of them."
             return "Most of the gap is the encoder's: enlarge the encoder, or train it longer."
         return "Most of the gap is the guide's family: use a richer guide, or the importance-weighted bound."
 
@@ -148,6 +152,7 @@ class Gaps:
             "elbo_refined": _both(self.refined, truth if b.finite else best),
             "advice": self.advice,
             "against": str(self.log_px.kind),
+            "proposal": b.proposal,
             "n": len(b.amortised),
         }
 
@@ -169,9 +174,10 @@ def told(record: dict[str, Any]) -> str:
         >>> told({"approximation": part, "amortisation": {**part, "mean": 0.3}, "gap": None, "n": 100})
         'family 1.20 ± 0.05, encoder 0.30 ± 0.05 nats (100 rows; ± over rows, and at most 0.01 over Monte Carlo)'
     """
-    parts = {"family": record["approximation"], "encoder": record["amortisation"]}
+    proposal = record.get("proposal", "encoder")
+    parts = {"family": record["approximation"], proposal: record["amortisation"]}
     if None in parts.values():
-        parts = {"family and encoder": record["gap"]}
+        parts = {f"family and {proposal}": record["gap"]}
     words = ", ".join(f"{name} {format_nats(part['mean'], part['stderr'])}" for name, part in parts.items())
     noise = max(part["stderr_mc"] for part in parts.values())
     over = "± over rows" if record["n"] > 1 else "a single row tells nothing of others"
@@ -230,12 +236,12 @@ def lower_bounds(model: LatentVariableModel, guide: Guide, data: Rows, seed: int
     own, reads = elbos(model, guide, data, seed), _reads(guide)
     if isinstance(model.prior.family, Categorical):
         return Bounds(*own, finite=True, reads=reads)
-    if not isinstance(guide, Amortized) or not refinable(guide):
+    refined = longer(model, guide, steps, seed)
+    if refined is None:
         return Bounds(*own, reads=reads)
     with exact_products(data.device):
-        refined = Refined(model, guide, steps=steps, seed=seed)
         best = elbos(model, refined, data, seed, size=256, name="elbo refined")
-    return Bounds(*own, *best)
+    return Bounds(*own, *best, proposal="steps" if guide.takes_steps else "encoder")
 
 
 def _reads(guide: Guide) -> bool:

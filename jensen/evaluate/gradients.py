@@ -144,6 +144,7 @@ def compare_gradients(
         UsageError: too few repeats to tell a bias.
         CompositionError: the guide has no density, or nothing can be trained.
     """
+    guide = guide.followed  # of a guide that takes steps, the one whose parameters are trained
     _refuse(guide, repeats)
     objective = ImportanceWeighted() if weighted else -Distortion() - beta * Rate()
     of_model = [p for p in model.parameters() if p.requires_grad]
@@ -181,8 +182,12 @@ def _refuse(guide: Guide, repeats: int) -> None:
     """What cannot be compared, before anything is computed."""
     if repeats < 2 * GROUPS:
         raise UsageError(f"{repeats} repeats tell nothing of a bias", f"Give at least {2 * GROUPS}.")
-    if not guide.has_density:
+    if not guide.has_density or not guide.infers or guide.is_certain:
         raise CompositionError(f"{guide.phrase} has no noise to compare", "Use a run with a density q(z|x).")
+    if guide.takes_steps:
+        raise CompositionError(
+            f"{guide.phrase}: no gradient passes through these steps", "Use a run with an encoder, such as vae."
+        )
 
 
 def _cuts(of_guide: Sequence[Tensor], of_model: Sequence[Tensor]) -> tuple[slice, slice]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..batch import Batch, Rows
+from ..conditionals import Conditional
 from ..draw import closed_rate, place, weigh
 from ..errors import NotNormalised, UsageError
 from ..guides import Guide
@@ -42,7 +43,7 @@ class Importance(Evaluator):
 
     Raises:
         UsageError: k < 1, or k > 10^8.
-        NotNormalised: the guide is a point mass.
+        NotNormalised: the guide is a point mass, or the likelihood only samples.
 
     Source: Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders", 2016.
     """
@@ -59,6 +60,11 @@ class Importance(Evaluator):
     def __call__(
         self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: Watch | None = None
     ) -> Estimate:
+        if not model.likelihood.has_density:
+            raise NotNormalised(
+                "this model only samples: p(x|z) has no density, so it forms no bound on log p(x)",
+                "Compare samples with data instead: jensen fidelity RUN.",
+            )
         if not guide.has_density:
             raise NotNormalised(
                 "a deterministic encoder has no density q(z|x), so it forms no bound on log p(x)",
@@ -121,12 +127,29 @@ def widest(model: LatentVariableModel) -> int:
     hooks = [m.register_forward_hook(measure) for m in model.likelihood.modules()]
     try:
         with torch.random.fork_rng([like.device] if like.device.type == "cuda" else []):
-            buffers = {name: b.clone() for name, b in model.likelihood.named_buffers()}
-            functional_call(model.likelihood, buffers, (like.new_zeros(2, 1, model.latent),))
+            scoring = _Scoring(model.likelihood)
+            buffers = {name: b.clone() for name, b in scoring.named_buffers()}
+            usual = model.usual if model.likelihood.sees_context else None
+            seen = model.latent + (0 if usual is None else len(usual))
+            functional_call(scoring, buffers, (like.new_zeros(2, 1, seen),))
     finally:
         for hook in hooks:
             hook.remove()
     return max(found)
+
+
+class _Scoring(nn.Module):
+    """A likelihood at points [K, B, .], and the density there of a datum of zeros, which may take a network too."""
+
+    def __init__(self, likelihood: Conditional) -> None:
+        super().__init__()
+        self.likelihood = likelihood
+
+    def forward(self, c: Tensor) -> Tensor:
+        params = self.likelihood.params(c)
+        if not self.likelihood.has_density:
+            return params
+        return self.likelihood.scored(params, c.new_zeros(*c.shape[:-1], self.likelihood.family.dim))
 
 
 @dataclass(frozen=True)

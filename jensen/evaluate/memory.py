@@ -62,7 +62,7 @@ def memorised(patient: Patient) -> Outcome | str:
         return f"it needs at least {FEWEST} rows that were not trained on"
     if train.mask is not None or train.context is not None:
         return "samples of the model cannot be held against rows with gaps or a context"
-    if not patient.scored:
+    if not patient.scored and patient.model.likelihood.has_density:
         return "the model's prior is not trained, so nobody samples from it"
     noise = patient.stream("samples")
     frozen = train.fixed(noise) if len(train) <= MOST_TRAINED else train

@@ -12,12 +12,13 @@ from ..batch import Batch
 from ..conditionals import Table
 from ..draw import place
 from ..estimators import Pathwise
-from ..families import Bernoulli, DiscretizedLogistic, Gaussian
+from ..families import Bernoulli, DiscretizedLogistic, Gaussian, Laplace, LogNormal, StudentT
 from .findings import Finding, Outcome
 from .patient import Patient
 
 __all__ = ["decoder_scale", "saturated", "weights"]
 
+SCALED = Gaussian | Laplace | LogNormal | StudentT  # families with a learned scale of each feature
 NEAR = 3.0  # times the floor: a scale that would fall further if it could
 OFTEN = 0.1  # of the rows: what a feature's scale does for fewer of them is not the rule
 FINE = 0.003  # of the data's spread: finer than an 8-bit reading (1/256 of the range, itself some 4 deviations)
@@ -37,10 +38,11 @@ def decoder_scale(patient: Patient) -> Outcome | str:
     rows (in any component, of a mixture). Columns that are constant cannot do otherwise, and are a note.
     """
     family = patient.model.likelihood.family
-    if not isinstance(family, Gaussian) or not isinstance(family.scale, str):
+    if not isinstance(family, SCALED) or (isinstance(family, Gaussian) and not isinstance(family.scale, str)):
         return "the likelihood has no learned scale"
     scale, often = _scales(patient, family)
     data = torch.cat([b.x for b in patient.batches(patient.train, "train")]).double()
+    data = data.log() if isinstance(family, LogNormal) else data
     spread = data.std(0, correction=0)
     low = ((scale < NEAR * family.floor).double().mean(0) >= often).expand(family.dim)
     constant = low & (spread < NEAR * family.floor)
@@ -64,7 +66,7 @@ def decoder_scale(patient: Patient) -> Outcome | str:
     return Outcome(measures=measures)
 
 
-def _scales(patient: Patient, family: Gaussian) -> tuple[Tensor, float]:
+def _scales(patient: Patient, family: Gaussian | Laplace | LogNormal | StudentT) -> tuple[Tensor, float]:
     """Scales [M, D] or [M, 1], and in which share of the M rows one that is low counts."""
     likelihood = patient.model.likelihood
     if isinstance(likelihood, Table):
@@ -85,7 +87,7 @@ def _scale(what: str, floor: float) -> Finding:
     )
 
 
-def _constant(n: int, family: Gaussian) -> Finding:
+def _constant(n: int, family: Gaussian | Laplace | LogNormal | StudentT) -> Finding:
     each = "column is constant, and its" if n == 1 else "columns are constant, and their"
     return Finding(
         "constant-columns",
@@ -192,7 +194,7 @@ def _outputs(patient: Patient, layers: Mapping[str, nn.Module]) -> dict[str, flo
         batch: Batch = patient.batches(patient.train, "train")[0]
         noise = patient.stream("layers")
         z, _ = place(patient.guide(batch), 1, noise)
-        patient.model.likelihood.params(z)
+        patient.model.likelihood_params(z, batch.context)
         patient.model.simulate(len(batch), noise)
     return heard
 
@@ -204,7 +206,7 @@ def _listening(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, float]]:
 
     def ear(name: str) -> object:
         def hear(module: nn.Module, given: object, out: Tensor) -> None:
-            heard[name] = max(heard.get(name, 0.0), float(out.double().std(correction=0)))
+            heard[name] = max(heard.get(name, 0.0), float(out.detach().double().std(correction=0)))
 
         return hear
 

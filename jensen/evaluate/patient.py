@@ -14,7 +14,7 @@ from torch.distributions import Distribution, Independent, Normal, kl_divergence
 from ..batch import Batch, Rows
 from ..draw import Draw
 from ..estimators import Pathwise
-from ..families import Gaussian
+from ..families import Gaussian, Laplace, LogNormal, StudentT
 from ..guides import Guide
 from ..model import LatentVariableModel
 from ..randomness import stream
@@ -41,7 +41,7 @@ class Sight:
         z: [N, Z] a point of each guide, and `log_own` [N] its log q(z | x).
         mean, sd: [N, Z] of each guide.
         feature_rate: [Z] the rate of each latent feature; None where guide or prior does not factorise.
-        scale: [N, D] or [N, 1] of a Gaussian likelihood at z; None for others.
+        scale: [N, D] or [N, 1] of a likelihood at z that has them (of log x, where it is log-normal); None for others.
     """
 
     score: Tensor
@@ -91,8 +91,8 @@ class Patient:
 
     @property
     def scored(self) -> bool:
-        """Whether the guide has a density, so that there is a bound."""
-        return self.guide.has_density
+        """Whether guide and likelihood have densities, so that there is a bound."""
+        return self.guide.bounds(self.model)
 
     def stream(self, name: str) -> torch.Generator:
         """The randomness of one check."""
@@ -122,7 +122,7 @@ class Patient:
         mean, sd = _moments(draw.guide, draw.z)
         params = draw.likelihood_params.expand(*draw.z.shape[:2], -1)[0]  # [B, P], at the first point
         family = draw.model.likelihood.family
-        scale = family.loc_scale(params)[1] if isinstance(family, Gaussian) else None
+        scale = family.loc_scale(params)[1] if isinstance(family, Gaussian | Laplace | LogNormal | StudentT) else None
         return Sight(
             score.cpu(),
             rate.double().cpu(),

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import torch
 
 from ..batch import Rows
-from ..errors import UsageError
+from ..errors import CompositionError, NotNormalised, UsageError
 from ..estimators import Pathwise
 from ..guides import Guide
 from ..model import LatentVariableModel
 from ..posteriors import has_posterior
 from ..randomness import stream
 from .annealed import Annealed
-from .estimate import Estimate, Evaluator, Kind, Watch, joined
+from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
 from .exact import MOST_STATES, Enumerated, Exact, finite
-from .importance import Importance
+from .importance import NUMBERS, Importance, widest
 from .quadrature import Quadrature, integrable
 
 __all__ = ["METHODS", "Evaluator", "Unnormalised", "choose"]
@@ -40,6 +40,29 @@ class Unnormalised(Evaluator):
         return Estimate(Kind.UNNORMALISED, None, distortion, seconds=time.monotonic() - started)
 
 
+@dataclass(frozen=True)
+class AtOneState(Evaluator):
+    r"""log p(x, z) at the one state that the guide names: a bound on log p(x), and no Monte Carlo in it.
+
+    A sum over the states has this one among its terms: :math:`\log p(x) = \log \sum_z p(x, z) \ge \log p(x, z^*)`.
+    """
+
+    @torch.no_grad()
+    def __call__(
+        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: Watch | None = None
+    ) -> Estimate:
+        started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
+        rows, parts = max(min(CHUNK, NUMBERS // widest(model)), 1), []
+        with exact_products(data.device):
+            for batch in data.batches(rows, noise):
+                draw = Pathwise(1).draw(model, guide, batch, noise)
+                parts.append((draw.distortion, draw.rate))
+                if watch is not None:
+                    watch(min(len(parts) * rows / len(data), 1.0))
+        distortion, rate = (joined(list(column)) for column in zip(*parts, strict=True))
+        return Estimate(Kind.LOWER, -distortion - rate, distortion, rate, seconds=time.monotonic() - started)
+
+
 def choose(
     model: LatentVariableModel,
     guide: Guide,
@@ -59,12 +82,18 @@ def choose(
         annealing: its settings, where the method is "annealed"; `Annealed()` unless given.
 
     Raises:
+        NotNormalised: the likelihood only samples.
         UsageError: there is no such method, k < 1, or a setting of another method.
         CompositionError: the model or the guide cannot be annealed, and annealing is asked for.
     """
     if method not in METHODS:
         raise UsageError(f"there is no method {method!r}", f"Choose from {', '.join(METHODS)}.")
     importance = Importance(5000 if k is None else k)  # refuses a bad k whatever the method
+    if not model.likelihood.has_density:
+        raise NotNormalised(
+            "this model only samples: p(x|z) has no density, so log p(x) cannot be estimated",
+            "Compare samples with data instead: jensen fidelity RUN.",
+        )
     if method == "annealed":
         if k is not None:
             raise UsageError(f"-k {k} is of importance weighting, and annealing has chains", f"Use --chains {k}.")
@@ -77,6 +106,11 @@ def choose(
             "Add --method annealed.",
         )
     if method == "importance":
+        if guide.is_certain:
+            raise CompositionError(
+                f"every point of q(z|x) is the same one, so that importance weights say nothing: {guide.phrase}",
+                "Leave --method out: log p(x, z) at this point is a bound without noise.",
+            )
         return importance
     if method == "quadrature":
         return Quadrature()
@@ -86,6 +120,9 @@ def choose(
         return Enumerated()
     if method == "exact":
         return Exact()
-    if k is None and guide.has_density and integrable(model):
+    bounded = guide.bounds(model)
+    if guide.is_certain and bounded:
+        return AtOneState()
+    if k is None and bounded and integrable(model):
         return Quadrature()
-    return importance if guide.has_density else Unnormalised()
+    return importance if bounded else Unnormalised()

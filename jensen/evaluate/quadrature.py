@@ -36,7 +36,7 @@ ROWS = 64
 
 def integrable(model: LatentVariableModel) -> bool:
     """Whether the latent is one or two continuous features, and the prior says where to look for it."""
-    prior = model.prior()
+    prior = model.prior(model.usual)
     if isinstance(prior, LadderDistribution):  # whose spread has no closed form
         return False
     return model.latent in (1, 2) and not prior.support.is_discrete  # pyright: ignore[reportOptionalMemberAccess]

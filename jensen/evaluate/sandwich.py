@@ -108,7 +108,7 @@ class Sandwich:
         """The lower and the upper estimate, on the same simulated data."""
         self.annealed.check(model, guide)
         z, simulated = model.simulate(self.n, stream(seed, "simulation", device))
-        rows, chain, started = Rows(simulated.x), self.annealed, time.monotonic()
+        rows, chain, started = Rows(simulated.x, context=simulated.context), self.annealed, time.monotonic()
         with exact_products(rows.device):
             steps = chain.tune(model, guide, rows, seed)
             noise = chain.noise(seed, "sandwich", rows.device)

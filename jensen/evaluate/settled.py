@@ -98,7 +98,7 @@ def settle(
         n = min(MOST_ROWS, len(data))
         settings = Settings(rows=n, temperatures=0, leaps=0, chains=0, simulated=0, refine=REFINE)
     split = None
-    if model.latent and not guide.is_exact and guide.has_density and settings.rows:
+    if model.latent and not guide.is_exact and guide.bounds(model) and settings.rows:
         index = some_rows(len(data), settings.rows, stream(seed, "gaps"))
         known = Estimate(found.kind, found.nats[index], error=found.error)
         split = gaps(model, guide, data.subset(index.to(data.device)), known, seed, settings.refine)

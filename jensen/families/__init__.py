@@ -11,7 +11,11 @@ from .counts import NegativeBinomial, Poisson, ZeroInflated
 from .covariances import FullGaussian, LowRankGaussian
 from .discrete import Bernoulli, Categorical, DiscretizedLogistic
 from .gaussian import Gaussian
+from .grouped import Grouped
+from .implicit import Implicit
 from .mixture import Mixture
+from .onehots import OneHots
+from .product import Product
 
 __all__ = [
     "BOUND",
@@ -26,12 +30,16 @@ __all__ = [
     "Family",
     "FullGaussian",
     "Gaussian",
+    "Grouped",
+    "Implicit",
     "Laplace",
     "LogNormal",
     "LowRankGaussian",
     "Mixture",
     "NegativeBinomial",
+    "OneHots",
     "Poisson",
+    "Product",
     "StudentT",
     "ZeroInflated",
     "positive",

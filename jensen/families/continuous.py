@@ -114,6 +114,10 @@ class Laplace(Factorised):
     def start(self, mean: Tensor) -> Tensor:
         return mean
 
+    def loc_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """mu and s [..., D]."""
+        return _loc_scale(params, self.dim, self.floor)
+
     def features(self, params: Tensor) -> Distribution:
         return TorchLaplace(*_loc_scale(params, self.dim, self.floor), validate_args=False)
 
@@ -168,6 +172,10 @@ class StudentT(Factorised):
     def start(self, mean: Tensor) -> Tensor:
         return mean
 
+    def loc_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """mu and s [..., D]."""
+        return _loc_scale(params, self.dim, self.floor)
+
     def features(self, params: Tensor) -> Distribution:
         loc, scale = _loc_scale(params, self.dim, self.floor)
         if self.degrees is not None:
@@ -212,6 +220,10 @@ class LogNormal(Factorised):
 
     def start(self, mean: Tensor) -> Tensor:
         return mean.clamp_min(torch.finfo(mean.dtype).tiny).log() - 0.5  # of sigma = 1
+
+    def loc_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """mu and sigma [..., D], of log x."""
+        return _loc_scale(params, self.dim, self.floor)
 
     def features(self, params: Tensor) -> Distribution:
         return PositiveNormal(*_loc_scale(params, self.dim, self.floor), validate_args=False)

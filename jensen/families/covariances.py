@@ -24,6 +24,7 @@ from .base import BOUND, Family, positive, positive_inverse
 __all__ = ["FullGaussian", "LowRankGaussian"]
 
 STEEPEST = 100.0  # entries below the diagonal are within +-this times their row's diagonal: correlations up to 0.99995
+GENTLE = 0.1  # entries below the diagonal are so much of their parameters
 LARGEST_RESIDUAL = 1e9  # standard deviations beyond which the density no longer falls
 LOG_2PI = math.log(2.0 * math.pi)
 
@@ -40,8 +41,10 @@ def _refuse(mask: Tensor | None, family: Family) -> None:
 class FullGaussian(Family):
     r"""A normal vector with any covariance: N(mu, L L'), L = diag(s) (I + A), with A below the diagonal.
 
-    Zero parameters are the standard normal. Entries of A are kept within +-100. The residual L^-1 (x - mu) is solved
-    for in double precision, and held within +-1e9, so that no finite parameter gives a NaN.
+    Zero parameters are the standard normal. Entries of A are a tenth of their parameters: there are many of them, an
+    optimiser such as Adam moves all alike, and at full steps their noise would drown what a guide learns first. They
+    are kept within +-100. The residual L^-1 (x - mu) is solved for in double precision, and held within +-1e9, so that
+    no finite parameter gives a NaN.
 
     Args:
         dim: D, at least 1.
@@ -75,7 +78,7 @@ class FullGaussian(Family):
         loc, raw, below = params.split([d, d, self.size - 2 * d], -1)
         rows, columns = torch.tril_indices(d, d, -1, device=params.device)
         factor = torch.eye(d, dtype=params.dtype, device=params.device).expand(*params.shape[:-1], d, d).clone()
-        factor[..., rows, columns] = below.clamp(-STEEPEST, STEEPEST)
+        factor[..., rows, columns] = (GENTLE * below).clamp(-STEEPEST, STEEPEST)
         return loc.clamp(-BOUND, BOUND), positive(raw)[..., None] * factor
 
     def raw(self, loc: Tensor, covariance: Tensor) -> Tensor:
@@ -84,7 +87,7 @@ class FullGaussian(Family):
         scale = factor.diagonal(dim1=-2, dim2=-1)
         rows, columns = torch.tril_indices(self.dim, self.dim, -1, device=loc.device)
         below = (factor / scale[..., None])[..., rows, columns]
-        return torch.cat([loc, positive_inverse(scale), below], -1)
+        return torch.cat([loc, positive_inverse(scale), below / GENTLE], -1)
 
     def __call__(self, params: Tensor) -> Distribution:
         loc, factor = self.loc_factor(params)

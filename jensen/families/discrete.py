@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Distribution, Independent, OneHotCategorical
 from torch.nn.functional import log_softmax, softplus
@@ -36,12 +35,13 @@ class _BernoulliTerms(torch.autograd.Function):
         return softplus(logits.clamp_min(-most), threshold=40).addcmul_(x, logits, value=-1)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
         logits, x = ctx.saved_tensors
         most = 80.0 if logits.dtype == torch.float64 else 25.0
-        slope = logits.clamp(-most, most).sigmoid_().sub_(x)
-        return slope.mul_(grad), -logits * grad if ctx.needs_input_grad[1] else None
+        of_x = -logits * grad if ctx.needs_input_grad[1] else None
+        if torch.is_grad_enabled():  # this gradient will be differentiated: nothing may be overwritten
+            return (logits.clamp(-most, most).sigmoid() - x) * grad, of_x
+        return logits.clamp(-most, most).sigmoid_().sub_(x).mul_(grad), of_x
 
 
 @part

@@ -12,7 +12,7 @@ from ..nets import MLP
 from ..parts import part
 from ..precision import applied
 from .base import LARGEST, Flow, one_way, seen
-from .masked import MaskedMLP
+from ..nets.masked import MaskedMLP
 
 __all__ = ["AffineCoupling", "Autoregressive", "coupling_net", "halves"]
 

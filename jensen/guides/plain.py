@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 from ..batch import Batch
 from ..conditionals import Conditional, Unconditional
 from ..distributions import Point
+from ..errors import CompositionError
 from ..model import LatentVariableModel
 from ..nets import Net
 from ..parts import part
@@ -38,14 +39,38 @@ class Guide(nn.Module, ABC):
         return True
 
     @property
+    def infers(self) -> bool:
+        """Whether it says anything of z given x: not where points are only drawn from the prior, as by a GAN."""
+        return True
+
+    def bounds(self, model: LatentVariableModel) -> bool:
+        """Whether a bound on log p(x) can be formed: both q(z | x) and p(x | z) have densities."""
+        return self.has_density and model.likelihood.has_density
+
+    @property
     def is_exact(self) -> bool:
         """Whether q(z | x) is p(z | x), so that every log-weight is the evidence itself."""
+        return False
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether q(z | x) is one state of a discrete z, of mass 1: then log p(x, z) is a bound, without any noise."""
         return False
 
     @property
     def scores_any_point(self) -> bool:
         """Whether log q(z | x) can be asked of points that the guide did not draw itself."""
         return True
+
+    @property
+    def takes_steps(self) -> bool:
+        """Whether q(z | x) of rows that it was not trained on is found by gradient steps, which no gradient passes."""
+        return False
+
+    @property
+    def followed(self) -> Guide:
+        """The guide whose bound on validation rows follows training: this one, or a cheaper one with a bound too."""
+        return self
 
 
 @part
@@ -54,18 +79,26 @@ class Amortized(Guide):
 
     Args:
         conditional: from x [B, D] to a distribution over z.
+        context: whether it is given [x, context] [B, D + C] and not x alone.
+
+    Raises:
+        CompositionError: when it is asked, if a batch has no context that it has to see.
     """
 
-    def __init__(self, conditional: Conditional) -> None:
+    def __init__(self, conditional: Conditional, context: bool = False) -> None:
         super().__init__()
-        self.conditional = conditional
+        self.conditional, self.context = conditional, context
 
     def forward(self, batch: Batch) -> Distribution:
-        return self.conditional(batch.x)
+        if not self.context:
+            return self.conditional(batch.x)
+        if batch.context is None:
+            raise CompositionError("q(z | x, c) was given no context c", "Pass Batch(x, context=...).")
+        return self.conditional(torch.cat([batch.x, batch.context.to(batch.x)], -1))
 
     @property
     def phrase(self) -> str:
-        return self.conditional.phrase
+        return f"{self.conditional.phrase}{' that sees the context' if self.context else ''}"
 
 
 @part

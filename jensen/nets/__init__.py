@@ -1,7 +1,31 @@
 """Plain networks: they know nothing of distributions."""
 
+from .causal import Causal, CausalConv, Walk, uncached
 from .convolutional import ConvDecoder, ConvEncoder
+from .counts import LogCounts, Sized
+from .critic import Critic
 from .dense import MLP, Chain, Net, ResidualMLP, Standardize
+from .grids import FromGrid, ToGrid
+from .masked import CausalMLP
 from .planes import Planes
 
-__all__ = ["MLP", "Chain", "ConvDecoder", "ConvEncoder", "Net", "Planes", "ResidualMLP", "Standardize"]
+__all__ = [
+    "MLP",
+    "Causal",
+    "CausalConv",
+    "CausalMLP",
+    "Chain",
+    "ConvDecoder",
+    "ConvEncoder",
+    "Critic",
+    "FromGrid",
+    "LogCounts",
+    "Net",
+    "Planes",
+    "ResidualMLP",
+    "Sized",
+    "Standardize",
+    "ToGrid",
+    "Walk",
+    "uncached",
+]

@@ -18,7 +18,7 @@ from ..errors import UsageError
 from ..parts import part
 from .dense import Net, activated
 
-__all__ = ["ConvDecoder", "ConvEncoder"]
+__all__ = ["ConvDecoder", "ConvEncoder", "channels_last", "residuals"]
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -35,7 +35,8 @@ def _channels(width: int, levels: int) -> list[int]:
     return [min(width * 2**i, 8 * width) for i in range(levels)]
 
 
-def _channels_last(module: M) -> M:
+def channels_last(module: M) -> M:
+    """The module with its weights in the layout on which convolutions run fastest."""
     return module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
@@ -53,7 +54,8 @@ class _Residual(nn.Module):
         return h + self.second(self.activation(self.first(self.activation(h))))
 
 
-def _residuals(channels: int, blocks: int, activation: str) -> list[nn.Module]:
+def residuals(channels: int, blocks: int, activation: str) -> list[nn.Module]:
+    """So many residual blocks of two convolutions."""
     if blocks < 0:
         raise UsageError(f"{blocks} blocks cannot work", "Give a number of at least 0.")
     return [_Residual(channels, activation) for _ in range(blocks)]
@@ -83,11 +85,11 @@ class ConvEncoder(Net):
         sizes = _pyramid(*self.shape[:2])
         channels = [self.shape[2], *_channels(width, len(sizes))]
         layers: list[nn.Module] = [nn.Conv2d(channels[0], channels[1], 3, padding=1), activated(activation)]
-        layers += _residuals(channels[1], blocks, activation)
+        layers += residuals(channels[1], blocks, activation)
         for a, b in pairwise(channels[1:]):
             layers += [nn.Conv2d(a, b, 3, stride=2, padding=1), activated(activation)]
-            layers += _residuals(b, blocks, activation)
-        self.layers = _channels_last(nn.Sequential(*layers))
+            layers += residuals(b, blocks, activation)
+        self.layers = channels_last(nn.Sequential(*layers))
         self.head = nn.Linear(channels[-1] * sizes[-1][0] * sizes[-1][1], outputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -129,10 +131,10 @@ class ConvDecoder(Net):
         self.stem = nn.Linear(inputs, math.prod(self.start))
         self.activation = activated(activation)
         pairs = zip([channels[0], *channels[:-1]], channels, strict=True)
-        self.layers = _channels_last(nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairs))
-        residuals = (nn.Sequential(*_residuals(b, blocks, activation)) for b in channels)
-        self.residuals = _channels_last(nn.ModuleList(residuals))
-        self.head = _channels_last(nn.Conv2d(channels[-1], planes * self.shape[2], 3, padding=1))
+        self.layers = channels_last(nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairs))
+        refined = (nn.Sequential(*residuals(b, blocks, activation)) for b in channels)
+        self.residuals = channels_last(nn.ModuleList(refined))
+        self.head = channels_last(nn.Conv2d(channels[-1], planes * self.shape[2], 3, padding=1))
 
     def forward(self, z: Tensor) -> Tensor:
         h = self.activation(self.stem(z.reshape(z.shape[:-1].numel(), z.shape[-1]))).unflatten(1, self.start)

@@ -45,6 +45,7 @@ class MMD(Objective):
     scales: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
     kind: ClassVar[TermKind] = TermKind.COUPLED
     needs_density: ClassVar[bool] = False
+    needs_likelihood: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.scales or not all(s > 0 for s in self.scales):

@@ -40,6 +40,8 @@ class Distortion(Objective):
 class Rate(Objective):
     """KL(q(z | x) || p(z)): nats that z tells of x; in closed form where torch knows it, else by the draw's points."""
 
+    needs_likelihood: ClassVar[bool] = False
+
     @property
     def shares(self) -> tuple[float | None, float]:
         return -1.0, 0.0

@@ -1,14 +1,23 @@
 """Recipes: one typed function per model of the literature; the command line derives its flags from the signatures."""
 
+from .adversarial import adversarial_autoencoder, factor_vae, gan, vae_gan
 from .autoencoders import autoencoder, beta_vae, iwae, vae
+from .autoregressive import made, pixel_vae, pixelcnn
 from .base import RECIPES, Made, Nets, Recipe, Setting, find, option_names
 from .bounds import capacity, dreg, free_bits, renyi, sigma_vae, sticking_the_landing
 from .classical import factor_analysis, gaussian, gmm, ppca
+from .counts import count_vae
+from .denoising import denoising_autoencoder, denoising_vae
+from .discrete import categorical, fsq, gumbel, vq_vae
 from .guides import full_covariance, iaf, low_rank, mixture_posterior, spline_posterior
+from .individual import hamiltonian, refined, svi
+from .labels import conditional, semi_supervised
 from .ladders import ladder, very_deep
 from .missing import miwae
 from .priors import flow_prior, mixture_prior, vampprior
 from .regularized import beta_tcvae, dip_vae, info_vae, wae_mmd
+from .staged import two_stage
+from .wakesleep import reweighted_wake_sleep, wake_sleep
 
 __all__ = [
     "RECIPES",
@@ -16,35 +25,57 @@ __all__ = [
     "Nets",
     "Recipe",
     "Setting",
+    "adversarial_autoencoder",
     "autoencoder",
     "beta_tcvae",
     "beta_vae",
     "capacity",
+    "categorical",
+    "conditional",
+    "count_vae",
+    "denoising_autoencoder",
+    "denoising_vae",
     "dip_vae",
     "dreg",
     "factor_analysis",
+    "factor_vae",
     "find",
     "flow_prior",
     "free_bits",
+    "fsq",
     "full_covariance",
+    "gan",
     "gaussian",
     "gmm",
+    "gumbel",
+    "hamiltonian",
     "iaf",
     "info_vae",
     "iwae",
     "ladder",
     "low_rank",
+    "made",
     "miwae",
     "mixture_posterior",
     "mixture_prior",
     "option_names",
+    "pixel_vae",
+    "pixelcnn",
     "ppca",
+    "refined",
     "renyi",
+    "reweighted_wake_sleep",
+    "semi_supervised",
     "sigma_vae",
     "spline_posterior",
     "sticking_the_landing",
+    "svi",
+    "two_stage",
     "vae",
+    "vae_gan",
     "vampprior",
     "very_deep",
+    "vq_vae",
     "wae_mmd",
+    "wake_sleep",
 ]

@@ -9,10 +9,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_type_hints
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..batch import Rows
-from ..data import Schema
+from ..data import Labels, Role, Schema
 from ..errors import DataError, UsageError
 from ..families import FLOOR, Family
 from ..guides import Guide
@@ -30,13 +30,14 @@ class Setting:
     Attributes:
         schema: of the data as the model sees them.
         mean, scale: [D] of the training rows as the model sees them (expected over a dynamic binarisation).
-        rows: the training rows.
+        rows: the training rows; with a context, where the recipe learns from labels.
         steps_per_epoch: optimiser steps per pass.
         epochs: passes to come.
         optimizer: for the players.
         constant: how many columns are constant.
         floor: the user's floor for learned scales; None where none was given.
         seed: for starts that need one (k-means).
+        labels: the classes, where the recipe learns from them.
     """
 
     schema: Schema
@@ -49,6 +50,12 @@ class Setting:
     constant: int = 0
     floor: float | None = None
     seed: int = 0
+    labels: Labels | None = None
+
+    @property
+    def classes(self) -> int:
+        """C, the number of classes; 0 where the recipe does not learn from labels."""
+        return 0 if self.labels is None else len(self.labels)
 
     @property
     def dim(self) -> int:
@@ -100,11 +107,16 @@ class Nets:
 
 @dataclass(frozen=True)
 class Made:
-    """What a recipe makes."""
+    """What a recipe makes.
+
+    Attributes:
+        critics: networks that players hold beside model and guide, which are used in training alone.
+    """
 
     model: LatentVariableModel
     guide: Guide
     players: Sequence[Player]
+    critics: Sequence[nn.Module] = ()
 
 
 @dataclass(frozen=True)
@@ -116,21 +128,24 @@ class Recipe:
         make: (setting, **options) -> Made.
         paper: authors and year.
         density: whether it models a density over reals, so that integers are dequantised first.
-        standardize: how reals are scaled: "feature", or "global" where the model is equivariant to that alone.
+        standardize: how reals are scaled: "feature", "global" where the model is equivariant to that alone, or "none".
         keep: which weights are kept, the "best" by the validation bound, or the "last" (where the bound is not what is
             climbed, or the optimum is exact).
-        epochs: passes over the data unless told otherwise; None: about 20,000 steps.
+        epochs: passes over the data unless told otherwise; None: about 20,000 steps, in at most `most` passes.
         missing: whether it learns from data with missing entries.
+        labels: whether it learns from labels: as a "context" that every row has, or "partial", known of some rows.
     """
 
     name: str
     make: Callable[..., Made]
     paper: str
     density: bool = False
-    standardize: Literal["global", "feature"] = "feature"
+    standardize: Literal["none", "global", "feature"] = "feature"
     keep: Literal["best", "last"] = "best"
     epochs: int | None = None
+    most: int = 300
     missing: bool = False
+    labels: Role | None = None
 
     @property
     def summary(self) -> str:
@@ -190,8 +205,36 @@ class Recipe:
         return {k: options.get(k, p.default) for k, p in self.options.items()}
 
 
-AT_LEAST_ONE = {"latent", "components", "points", "width", "state", "depth", "planes", "flows", "rank"}
-AT_LEAST_ZERO = {"warmup", "beta", "blocks", "nats", "gamma", "weight", "off", "diagonal"}
+AT_LEAST_ONE = {
+    "classes",
+    "code_size",
+    "codes",
+    "components",
+    "depth",
+    "flows",
+    "latent",
+    "leaps",
+    "local_steps",
+    "planes",
+    "points",
+    "rank",
+    "state",
+    "steps",
+    "width",
+}
+AT_LEAST_ZERO = {
+    "commitment",
+    "warmup",
+    "beta",
+    "blocks",
+    "nats",
+    "gamma",
+    "weight",
+    "off",
+    "diagonal",
+    "amount",
+    "penalty",
+}
 
 RECIPES: dict[str, Recipe] = {}
 

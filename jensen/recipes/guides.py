@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from ..conditionals import Given, Unconditional
@@ -9,41 +10,71 @@ from ..families import Family, FullGaussian, Gaussian, LowRankGaussian, Mixture
 from ..flows import Autoregressive, Flow, SplineCoupling, Stack
 from ..guides import Amortized, Flowing
 from ..model import LatentVariableModel
-from ..objectives import Distortion, Elbo, Rate
+from ..objectives import Distortion, Rate
 from ..stratified import Stratified
 from .base import Made, Nets, Setting, recipe
-from .networks import decoder, encoder, gaussian_pair, play, warmed
+from .networks import decoder, encoder, gaussian_pair, last, play, warmed
 
 __all__ = ["full_covariance", "iaf", "low_rank", "mixture_posterior", "spline_posterior"]
 
 CONTEXT = 64  # features of the data that a flow sees
+NEAR = 0.1  # of what is drawn for a net's last layer
 
 
-def _pair(setting: Setting, nets: Nets, latent: int, family: Family) -> tuple[LatentVariableModel, Amortized]:
-    """A standard normal prior, a decoder, and a guide of this family."""
+def _pair(
+    setting: Setting, nets: Nets, latent: int, family: Family
+) -> tuple[LatentVariableModel, Amortized, nn.Linear]:
+    """A standard normal prior, a decoder, a guide of this family, and the layer that says its parameters."""
+    net = encoder(setting, nets, family.size)
     model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent))
-    return model, Amortized(Given(encoder(setting, nets, family.size), family))
+    return model, Amortized(Given(net, family)), last(net)
+
+
+@torch.no_grad()
+def _shrink(layer: nn.Linear, start: int, by: float) -> None:
+    """Outputs from this one on begin nearer to zero.
+
+    A richer guide so begins as the diagonal one: drawn like the others, correlations would be noise at first, which the
+    decoder learns to live with by using the latent less.
+    """
+    for values in (layer.weight, layer.bias):
+        values[start:].mul_(by)
+
+
+@torch.no_grad()
+def _gather(layer: nn.Linear, components: int) -> None:
+    """Components begin near the first and alike in weight: apart, each would learn the whole encoder by itself."""
+    for values in (layer.weight, layer.bias):
+        values[:components] = 0.0
+        each = values[components:].unflatten(0, (components, -1))
+        each.lerp_(each[:1].clone(), 1 - NEAR)
 
 
 @recipe("full-covariance", "Rezende, Mohamed & Wierstra 2014")
 def full_covariance(setting: Setting, nets: Nets, *, latent: int = 16, warmup: int | None = None) -> Made:
     """A VAE whose guide is a Gaussian with any covariance."""
-    model, guide = _pair(setting, nets, latent, FullGaussian(latent))
+    model, guide, layer = _pair(setting, nets, latent, FullGaussian(latent))
+    _shrink(layer, 2 * latent, 0.0)
     return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
 
 
 @recipe("low-rank", "Rezende, Mohamed & Wierstra 2014")
 def low_rank(setting: Setting, nets: Nets, *, latent: int = 16, rank: int = 2, warmup: int | None = None) -> Made:
     """A VAE whose guide is a Gaussian with a diagonal covariance and a few directions more."""
-    model, guide = _pair(setting, nets, latent, LowRankGaussian(latent, rank))
+    model, guide, layer = _pair(setting, nets, latent, LowRankGaussian(latent, rank))
+    _shrink(layer, 2 * latent, NEAR)  # not zero, where the directions have no gradient
     return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
 
 
 @recipe("mixture-posterior", "Morningstar et al. 2021")
-def mixture_posterior(setting: Setting, nets: Nets, *, latent: int = 16, components: int = 3) -> Made:
+def mixture_posterior(
+    setting: Setting, nets: Nets, *, latent: int = 16, components: int = 3, warmup: int | None = None
+) -> Made:
     """A VAE whose guide is a mixture of Gaussians, as many points from each component."""
-    model, guide = _pair(setting, nets, latent, Mixture(Gaussian(latent), components))
-    return play(setting, model, guide, Elbo(), Stratified(1))
+    model, guide, layer = _pair(setting, nets, latent, Mixture(Gaussian(latent), components))
+    _gather(layer, components)
+    objective = -Distortion() - warmed(setting, 1.0, warmup) * Rate()
+    return play(setting, model, guide, objective, Stratified(1))
 
 
 def _flowing(setting: Setting, nets: Nets, latent: int, flow: Flow, warmup: int | None) -> Made:

@@ -27,7 +27,7 @@ from ..families import (
     ZeroInflated,
 )
 
-__all__ = ["LIKELIHOODS", "likelihood_of"]
+__all__ = ["LIKELIHOODS", "in_own_units", "likelihood_of"]
 
 Floor = Callable[[], float]
 CHUNK = 4096
@@ -94,9 +94,9 @@ class _Named:
 
 _WHOLE = (
     "whole numbers from 0",
-    "Counts are read as such unless they were scaled: train with --standardize none; for others use auto.",
+    "Counts are modelled as they are: leave --standardize to itself; for other values use --likelihood auto.",
 )
-_UNIT = "Real values are standardised unless told otherwise: train with --standardize none, on values in that range."
+_UNIT = "Give values in that range, and leave --standardize to itself: they are then modelled as they are."
 
 LIKELIHOODS: dict[str, _Named] = {
     "bernoulli": _Named(_bernoulli),
@@ -116,6 +116,12 @@ LIKELIHOODS: dict[str, _Named] = {
     "zip": _Named(_counts(lambda dim: ZeroInflated(Poisson(dim))), *_WHOLE),
     "zinb": _Named(_counts(lambda dim: ZeroInflated(NegativeBinomial(dim))), *_WHOLE),
 }
+
+
+def in_own_units(name: str) -> bool:
+    """Whether the likelihood of that name is for a range of its own, which standardised values would leave."""
+    return name in LIKELIHOODS and bool(LIKELIHOODS[name].needs)
+
 
 _AUTO = {"binary": "bernoulli", "integers": "discretized-logistic", "real": "gaussian"}
 

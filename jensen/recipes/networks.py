@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from ..conditionals import Given, Unconditional
@@ -15,7 +16,9 @@ from ..objectives import Objective, Ramp
 from ..training import Player
 from .base import Made, Nets, Setting, start_from_mean
 
-__all__ = ["decoder", "encoder", "features", "gaussian_pair", "image_shape", "play", "standardized", "warmed"]
+__all__ = ["decoder", "encoder", "features", "gaussian_pair", "image_shape", "last", "play", "standardized", "warmed"]
+
+NEAR = 0.01  # of a mean square of one, which standardised columns have unless some are constant
 
 
 def dense(nets: Nets, inputs: int, outputs: int, *, backwards: bool = False) -> MLP | ResidualMLP:
@@ -27,9 +30,10 @@ def dense(nets: Nets, inputs: int, outputs: int, *, backwards: bool = False) -> 
 
 
 def standardized(setting: Setting) -> Standardize:
-    """The data centred; integers are also scaled."""
-    scale = setting.scale if setting.schema.kind == "integers" else setting.scale.new_ones(setting.dim)
-    return Standardize(setting.dim).set(setting.mean, scale)
+    """The data centred; integers, and reals that were not standardised before, are also scaled."""
+    unscaled = setting.schema.kind == "real" and abs(float(setting.scale.square().mean()) - 1) > NEAR
+    scaled = unscaled or setting.schema.kind == "integers"
+    return Standardize(setting.dim).set(setting.mean, setting.scale if scaled else torch.ones_like(setting.scale))
 
 
 def encoder(setting: Setting, nets: Nets, outputs: int) -> nn.Module:
@@ -40,13 +44,18 @@ def encoder(setting: Setting, nets: Nets, outputs: int) -> nn.Module:
     return Chain((standardized(setting), body))
 
 
+def last(net: nn.Module) -> nn.Linear:
+    """The affine layer that a dense net, or an encoder, ends in."""
+    body = net.nets[-1] if isinstance(net, Chain) else net
+    return body.layers[-1] if isinstance(body, MLP) else body.head  # pyright: ignore[reportReturnType]
+
+
 def features(setting: Setting, nets: Nets, latent: int, family: Family) -> nn.Module:
     """A decoder's net [..., latent] -> [..., P], started from the data's average where its last layer is dense."""
     outputs = family.size - family.shared
     if nets.net == "mlp":
         layers = dense(nets, latent, outputs, backwards=True)
-        last = layers.layers[-1] if isinstance(layers, MLP) else layers.head
-        start_from_mean(last.bias, family, setting.mean)  # pyright: ignore[reportArgumentType]
+        start_from_mean(last(layers).bias, family, setting.mean)
         return layers
     planes = outputs // setting.dim
     return ConvDecoder(latent, image_shape(setting), planes, nets.width, nets.activation, nets.blocks)

@@ -8,8 +8,9 @@ from ..conditionals import Unconditional
 from ..families import Gaussian, Mixture
 from ..flows import AffineCoupling, Stack
 from ..model import LatentVariableModel
-from ..objectives import Distortion, Rate
+from ..objectives import Distortion, Elbo, Rate
 from ..priors import FlowPrior, VampPrior
+from ..training import Player, PriorClusters
 from .base import Made, Nets, Setting, recipe
 from .networks import gaussian_pair, play, warmed
 
@@ -30,15 +31,26 @@ def vampprior(
 
 @recipe("mixture-prior", "Dilokthanakul et al. 2016; Jiang et al. 2017")
 def mixture_prior(
-    setting: Setting, nets: Nets, *, latent: int = 16, components: int = 10, warmup: int | None = None
+    setting: Setting,
+    nets: Nets,
+    *,
+    latent: int = 16,
+    components: int = 10,
+    warmup: int | None = None,
+    first: float = 0.1,
 ) -> Made:
-    """A VAE whose prior is a learned mixture of Gaussians: its components cluster the data."""
+    """A VAE whose prior is a learned mixture of Gaussians: its components cluster the data.
+
+    They start from k-means of the codes after the first part of the epochs, alike until then.
+    """
     model, guide = gaussian_pair(setting, nets, latent)
-    prior = Unconditional(Mixture(Gaussian(latent), components), learn=True)
-    with torch.no_grad():  # components that start alike stay alike
-        prior.value[components:].view(components, -1)[:, :latent].normal_()
-    model = LatentVariableModel(prior, model.likelihood)
-    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+    model = LatentVariableModel(Unconditional(Mixture(Gaussian(latent), components), learn=True), model.likelihood)
+    made = play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+    epochs = max(setting.epochs, 1)
+    begin = min(round(first * epochs), epochs - 1)
+    step, once = PriorClusters(guide, setting.seed), (begin / epochs, (begin + 1) / epochs)
+    start = Player(Elbo(), list(model.prior.parameters()), closed=step, during=once)
+    return Made(model, guide, [*made.players, start])
 
 
 @recipe("flow-prior", "Chen et al. 2017")

@@ -201,9 +201,10 @@ def _gaps(facts: Facts) -> Panel | None:
     split = _assessed(facts).get("gaps")
     if not split:
         return None
-    parts = {"encoder (amortisation)": split["amortisation"], "family (approximation)": split["approximation"]}
+    proposal = split.get("proposal", "encoder")
+    parts = {f"{proposal} (amortisation)": split["amortisation"], "family (approximation)": split["approximation"]}
     if None in parts.values():
-        parts = {"family and encoder": split["gap"]}
+        parts = {f"family and {proposal}": split["gap"]}
 
     def paint(axes: Axes) -> None:
         left = 0.0

@@ -13,6 +13,7 @@ import torch
 from .. import tasks
 from ..batch import Rows
 from ..checkpoints import Along, kept_epochs
+from ..data import UNKNOWN
 from ..errors import CompositionError, CorruptRunError, DataError
 from ..evaluate import choose
 from ..evaluate.doctor import Diagnosis
@@ -95,8 +96,14 @@ class Facts:
 
     @property
     def normalised(self) -> bool:
-        """Whether the guide has a density, so that there is a bound."""
-        return self.run.guide.has_density
+        """Whether guide and likelihood have densities, so that there is a bound."""
+        return self.run.guide.bounds(self.run.model)
+
+    @property
+    def samples(self) -> bool:
+        """Whether codes were held to the prior in training, so that what it makes of prior points means something."""
+        words = " ".join(str(player["objective"]) for player in self.run.spec["players"])
+        return self.normalised or any(term in words for term in ("Fool", "MMD"))
 
     @property
     def kept(self) -> dict[str, Any] | None:
@@ -112,7 +119,7 @@ class Facts:
     @cached_property
     def codes(self) -> np.ndarray | None:
         """[M, Z] the means of q(z | x) of the rows `shown`."""
-        if self.shown is None or self.latent == "none":
+        if self.shown is None or self.latent == "none" or not self.run.guide.infers:
             return None
         return tasks.encode(self.run.model, self.run.guide, self.shown).double().cpu().numpy()
 
@@ -123,13 +130,14 @@ class Facts:
             return None
         names = self.run.schema.classes
         found = self.part.labels[spread(len(self.part.rows), MOST_ENCODED)]
-        known = names is not None and found.min() >= 0 and found.max() < len(names)
-        return np.array([names[i] if known and names else str(i) for i in found])
+        known = names is not None and found.min() >= UNKNOWN and found.max() < len(names)
+        told = (names[i] if known and names else str(i) for i in found)
+        return np.array(["?" if i == UNKNOWN else name for i, name in zip(found, told, strict=True)])
 
     @cached_property
     def rates(self) -> np.ndarray | None:
         """[Z] nats that each latent feature carries; None where q or p does not factorise over features."""
-        if self.shown is None or self.latent != "features":
+        if self.shown is None or self.latent != "features" or not self.run.guide.infers:
             return None
         try:
             return tasks.rate_per_feature(self.run.model, self.run.guide, self.shown)[0].double().cpu().numpy()
@@ -190,7 +198,7 @@ def gather(run: Run, examples: bool) -> Facts:
         part, missing = None, error.what
     stored = _stored(run)
     evaluation, notes = (stored, tuple(stored.get("notes") or ())) if stored else (None, ())
-    if evaluation is None and part is not None:
+    if evaluation is None and part is not None and run.model.likelihood.has_density:
         evaluation = _evaluate(run, part).to_dict()
         notes = tuple(evaluation["notes"])
     epochs, stopped = _history(run)

@@ -113,11 +113,11 @@ def _data(facts: Facts) -> Iterator[Remark]:
 
 
 def _curve(facts: Facts) -> list[tuple[int, float]]:
-    """(epoch, what is to rise): the bound, or minus the distortion where there is no density."""
+    """(epoch, what is to rise): the bound, or minus the distortion where there is none; [] where there is neither."""
     return [
         (e["epoch"], -e["valid"]["distortion"] if e["valid"]["bound"] is None else e["valid"]["bound"])
         for e in facts.epochs
-        if e["valid"] is not None
+        if e["valid"] is not None and e["valid"]["distortion"] is not None
     ]
 
 

@@ -34,7 +34,7 @@ def _seen(facts: Facts) -> str:
 
 def reconstructions(facts: Facts, shades: Shades) -> Panel | None:
     """Data above what the model makes of them: a mean, and a sample."""
-    if facts.part is None or not facts.examples or facts.latent == "none":
+    if facts.part is None or not facts.examples or facts.latent == "none" or not facts.run.guide.infers:
         return None
     index = spread(len(facts.part.rows), columns(shades.shape))
     rows = facts.part.rows.subset(torch.as_tensor(index).to(facts.run.device))
@@ -77,7 +77,7 @@ def _training(facts: Facts) -> np.ndarray | None:
 
 def samples(facts: Facts, shades: Shades, numbers: dict[str, Any]) -> Panel | None:
     """New images: means and samples of the same z, above the training datum that is nearest to the mean."""
-    if not facts.normalised:
+    if not facts.samples:
         return None
     run, n = facts.run, columns(shades.shape)
     only_noise = facts.latent == "none"
@@ -160,7 +160,7 @@ def traversals(facts: Facts, shades: Shades) -> Panel | None:
     if facts.rates is None or len(facts.rates) < 3:
         return None
     model, top = facts.run.model, np.argsort(-facts.rates)[:FEATURES]
-    centre = model.prior().mean
+    centre = model.prior(model.usual).mean
     z = centre.expand(len(top), STEPS, -1).clone()
     for i, feature in enumerate(top):
         z[i, :, feature] += torch.linspace(-2.5, 2.5, STEPS, dtype=z.dtype, device=z.device)

@@ -52,6 +52,8 @@ def curves(facts: Facts) -> Panel | None:
         "curve should follow the training curve; one that turns back while the other goes on shows over-fitting. The "
         "bound is minus the sum of distortion and rate: a rate near 0 would show a code that is ignored."
     )
+    if not bodies:  # what players of a game climb says nothing over epochs: all of them move
+        return None
     if not facts.normalised:
         caption = (
             "Averages over each epoch. A validation curve that turns up while training goes down shows over-fitting."
@@ -159,7 +161,7 @@ def _limits(points: np.ndarray, circles: bool) -> tuple[np.ndarray, np.ndarray]:
 
 def _is_standard(facts: Facts) -> bool:
     """Whether the prior is the standard normal."""
-    prior = facts.run.model.prior()
+    prior = facts.run.model.prior(facts.run.model.usual)
     gaussian = isinstance(prior, Independent) and isinstance(prior.base_dist, Normal)
     return gaussian and not prior.mean.any() and bool((prior.stddev == 1).all())
 

@@ -13,12 +13,14 @@ from ..runfiles import write_atomic
 from ..runs import Run
 from . import images, latents, tables
 from .calibration import calibration, tradeoff
+from .denoising import denoising
 from .evidence import evidence
 from .facts import Facts, gather
+from .fidelity import fidelity
 from .findings import Remark, findings
 from .grids import Shades
 from .panels import Panel, Section
-from .settings import model_parts, settings
+from .settings import model_parts, settings, stages
 from .words import data_name, headline, model_name, model_sentence
 
 __all__ = ["write"]
@@ -45,7 +47,10 @@ def write(run: Run, path: Path | None = None, *, examples: bool = True) -> Path:
         UsageError: the file cannot be written.
     """
     path = run.path / "report.html" if path is None else Path(path)
-    write_atomic(path, _render(gather(run, examples)).encode())
+    page = _render(gather(run, examples))
+    # every number of a conditional model is of x given its label
+    page = page.replace("log p(x)", "log p(x | label)") if run.conditional else page
+    write_atomic(path, page.encode())
     return path
 
 
@@ -73,14 +78,17 @@ def _render(facts: Facts) -> str:
 
 
 def _evidence(facts: Facts, numbers: dict[str, Any]) -> Section:
-    """How good is it, with what calibrate and rate-distortion have written."""
-    found = evidence(facts)
-    return replace(found, panels=(*found.panels, *calibration(facts, numbers), *_some(tradeoff(facts, numbers))))
+    """How good is it, with what calibrate, fidelity and rate-distortion have written."""
+    found, near = evidence(facts), fidelity(facts, numbers)
+    panels = (*found.panels, *calibration(facts, numbers), *_some(tradeoff(facts, numbers)))
+    return replace(found, panels=panels, tables=found.tables if near is None else (*found.tables, near))
 
 
 def _sections(facts: Facts, numbers: dict[str, Any]) -> list[Section]:
     pictures = _of_images if facts.run.schema.is_image else _of_tables
-    return [Section("Training", _some(latents.curves(facts))), *pictures(facts, numbers)]
+    staged = stages(facts, numbers)
+    training = Section("Training", _some(latents.curves(facts)), () if staged is None else (staged,))
+    return [training, *pictures(facts, numbers)]
 
 
 def _of_images(facts: Facts, numbers: dict[str, Any]) -> list[Section]:
@@ -88,6 +96,7 @@ def _of_images(facts: Facts, numbers: dict[str, Any]) -> list[Section]:
     space = (latents.latent_map(facts, numbers), latents.rates(facts), images.prior_grid(facts, shades))
     return [
         Section("Reconstructions", _some(images.reconstructions(facts, shades))),
+        denoising(facts, numbers, shades),
         Section("Samples", _some(images.samples(facts, shades, numbers))),
         Section("Components", _some(images.component_means(facts, shades), latents.component_weights(facts))),
         Section("Latent space", _some(*space, images.traversals(facts, shades), images.between(facts, shades))),
@@ -101,6 +110,7 @@ def _of_tables(facts: Facts, numbers: dict[str, Any]) -> list[Section]:
     return [
         Section("Columns, in data and in samples", _some(*columns)),
         Section("Reconstructions", _some(tables.returns(facts, numbers))),
+        denoising(facts, numbers, None),
         Section("Components", _some(latents.component_weights(facts)), (means,) if means else ()),
         Section("Latent space", _some(latents.latent_map(facts, numbers), latents.rates(facts))),
     ]

@@ -10,7 +10,7 @@ from .facts import Facts
 from .panels import Table
 from .words import data_name, digits, sign
 
-__all__ = ["estimates", "model_parts", "settings"]
+__all__ = ["estimates", "model_parts", "settings", "stages"]
 
 
 def _told(value: float | None, places: int) -> str:
@@ -76,7 +76,7 @@ def _parts(facts: Facts, e: dict[str, Any], places: int) -> list[tuple[str, ...]
     if e.get("elbo") is None or facts.latent == "none":
         return []
     rows = [_row("ELBO", _told(e["elbo"], places), kind=_elbo_kind(facts, e))]
-    if not facts.run.guide.is_exact:
+    if not facts.run.guide.is_exact and not facts.run.guide.is_certain:
         rows.append(_row("log p(x) - ELBO", _told(e["log_px"] - e["elbo"], places), kind="measured gap"))
     return [*rows, _row("distortion", _told(e["distortion"], places)), _row("rate", _told(e["rate"], places))]
 
@@ -87,19 +87,34 @@ def _elbo_kind(facts: Facts, e: dict[str, Any]) -> str:
         return "exact"
     if e["kind"] == "quadrature" and (e.get("settings") or {}).get("elbo") == "quadrature":
         return "lower bound, by quadrature"
+    if e["kind"] == "lower bound":  # of a guide without noise
+        return "lower bound"
     return "stochastic lower bound"
 
 
 def model_parts(facts: Facts) -> Table:
     """Prior, likelihood, guide and objective, each with what it is."""
     run = facts.run
-    player = run.spec["players"][0]
     named = {"x": run.model.likelihood.phrase, "q": run.guide.phrase}
     rows = [("prior p(z)", run.model.prior.phrase), ("likelihood p(x|z)", named["x"]), ("guide q(z|x)", named["q"])]
     rows = rows if facts.latent != "none" else [("density p(x)", named["x"])]
-    how = run.sentence.rpartition(" by ")[2]
-    rows += [("maximised", f"{player['objective']}, by {how}"), ("trained numbers", f"{facts.parameters:,}")]
+    aims = run.sentence.rpartition("; maximise ")[2]
+    rows += [("maximised", aims), ("trained numbers", f"{facts.parameters:,}")]
     return Table(("part", "what it is"), tuple(rows), (1,))
+
+
+def stages(facts: Facts, numbers: dict[str, Any]) -> Table | None:
+    """The bound at the end of each stage of a training whose players took turns; None for others."""
+    found = facts.run.stages
+    if len(found) < 2:
+        return None
+    numbers["stages"] = [stage.to_dict() for stage in found]
+    head = ("stage", "epochs", "ELBO", "rate", "distortion")
+    rows = (
+        (s.objective, f"{s.first}-{s.last}", *(_told(v, 2) for v in (s.bound, s.rate, s.distortion))) for s in found
+    )
+    caption = f"After the last epoch of each stage, {found[0].part} rows, in nats per datum."
+    return Table(head, tuple(rows), (1,), caption)
 
 
 def settings(facts: Facts) -> list[Table]:

@@ -28,7 +28,7 @@ def column_names(facts: Facts) -> list[str]:
 
 def drawn_rows(facts: Facts) -> np.ndarray | None:
     """Samples [M, D] in the data's own units, whole numbers at their middle; None where the prior plays no part."""
-    if not facts.normalised:
+    if not facts.samples:
         return None
     found = facts.run.sample(ROWS, seed=0).reshape(ROWS, -1).astype(np.float64)
     return found - 0.5 if facts.run.preparation.dequantize else found

@@ -27,11 +27,13 @@ NAMES = {
     "beta-vae": "beta-VAE",
     "beta-tcvae": "beta-TCVAE",
     "capacity": "VAE of a held rate",
+    "conditional": "conditional VAE",
     "dip-vae": "DIP-VAE",
     "dreg": "importance-weighted autoencoder",
     "flow-prior": "VAE with a flow prior",
     "free-bits": "VAE with free bits",
     "full-covariance": "VAE with a full-covariance guide",
+    "hamiltonian": "VAE with a Hamiltonian guide",
     "iaf": "VAE with autoregressive flows",
     "info-vae": "InfoVAE",
     "iwae": "importance-weighted autoencoder",
@@ -40,20 +42,33 @@ NAMES = {
     "miwae": "MIWAE",
     "mixture-posterior": "VAE with a mixture guide",
     "mixture-prior": "VAE with a mixture prior",
+    "refined": "semi-amortised VAE",
+    "reweighted-wake-sleep": "Helmholtz machine by reweighted wake-sleep",
+    "semi-supervised": "semi-supervised VAE (M2)",
     "renyi": "Renyi VAE",
     "sigma-vae": "sigma-VAE",
     "spline-posterior": "VAE with spline flows",
     "sticking-the-landing": "VAE",
+    "svi": "VAE without an encoder",
     "vampprior": "VampPrior VAE",
+    "vq-vae": "VQ-VAE",
+    "fsq": "VAE on a lattice of codes",
+    "categorical": "VAE of classes",
+    "gumbel": "VAE of classes, by the Gumbel softmax",
     "very-deep": "very deep VAE",
+    "wake-sleep": "Helmholtz machine by wake-sleep",
     "wae-mmd": "Wasserstein autoencoder",
     "autoencoder": "plain autoencoder",
+    "adversarial-autoencoder": "adversarial autoencoder",
+    "factor-vae": "FactorVAE",
+    "gan": "GAN",
+    "vae-gan": "VAE-GAN",
     "ppca": "probabilistic PCA model",
     "factor-analysis": "factor analysis model",
     "gaussian": "diagonal Gaussian",
     "gmm": "Gaussian mixture",
 }
-SIGNS = {"stochastic lower bound": "≥", "stochastic upper bound": "≤", "quadrature": "≈"}
+SIGNS = {"lower bound": "≥", "stochastic lower bound": "≥", "stochastic upper bound": "≤", "quadrature": "≈"}
 
 
 def count(n: int, noun: str) -> str:
@@ -128,7 +143,9 @@ def result(evaluation: dict[str, Any] | None) -> str:
 
 def headline(facts: Facts, alarms: list[str]) -> str:
     """The report in one sentence."""
-    parts = [f"{article(model_name(facts))} on {rows(facts)}: {result(facts.evaluation)}"]
+    scored = facts.run.model.likelihood.has_density
+    told = result(facts.evaluation) if scored else "it only samples, so there is no log p(x)"
+    parts = [f"{article(model_name(facts))} on {rows(facts)}: {told}"]
     if facts.active is not None:
         parts.append(f"{int(facts.active.sum())} of {len(facts.active)} features in use")
     if facts.components is not None and facts.weights is not None:
@@ -144,6 +161,9 @@ def model_sentence(facts: Facts) -> str:
     if facts.latent == "none":
         return f"There is no latent variable: one distribution over {d} is fitted to all data."
     made = f"one of {z} components" if facts.latent == "classes" else count(z, "latent feature")
+    if not run.model.likelihood.has_density:
+        found = "; the guide guesses z from x" if run.guide.infers else "; there is no encoder"
+        return f"The prior draws z, {made}; a network turns z into {d}, without a density{found}."
     if not facts.normalised:
         return f"The guide computes one z for x, {made}; the likelihood turns z into a distribution over {d}."
     found = "is the exact posterior of z" if run.guide.is_exact else "guesses z from x"

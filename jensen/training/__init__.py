@@ -10,8 +10,10 @@ from .closed import (
 )
 from .clusters import PriorClusters, kmeans
 from .events import EpochEnded, Event, Progressed, Started, Stopped
-from .loop import Budget, History, Trainer
+from .fit import History
+from .loop import Trainer
 from .optimizers import Optimizer, schedule_factor
+from .plan import Budget
 from .players import Player
 from .snapshot import Keeper, Snapshot
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +19,10 @@ from ..randomness import stream
 from .averages import Average
 from .events import EpochEnded, Measures, Progressed, Started, Stopped
 from .optimizers import schedule_factor
+from .plan import Budget, Plan
 from .players import Player
 from .snapshot import Snapshot, fill, named_tensors, pack, unpack
 from .tally import Tally
-
-if TYPE_CHECKING:
-    from .loop import Budget, Trainer
 
 __all__ = ["Fit", "History"]
 
@@ -55,7 +52,7 @@ class Fit:
 
     def __init__(
         self,
-        trainer: Trainer,
+        trainer: Plan,
         model: LatentVariableModel,
         guide: Guide,
         players: list[Player],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,15 +65,25 @@ def test_likelihoods_that_counts_do_not_have_are_refused(jensen, counts, likelih
     assert words in " ".join(answer.err.split())
 
 
-def test_real_values_need_their_own_scale(jensen, here):
+def test_values_of_a_range_are_left_in_it(jensen, here):
+    """They are not standardised unless the user says so, and the specification says what was done."""
     np.save("x.npy", np.random.default_rng(0).gamma(2.0, size=(80, 3)))
-    refused = jensen("train", "x.npy", "--out", "run", "--likelihood", "log-normal", *TINY)
+    refused = jensen("train", "x.npy", "--out", "run", "--likelihood", "log-normal", "--standardize", "feature", *TINY)
     assert refused.code == 3
-    assert "--standardize none" in refused.err
-    trained = jensen("train", "x.npy", "--out", "run", "--likelihood", "log-normal", "--standardize", "none", *TINY)
-    assert trained.code == 0
+    assert "leave --standardize to itself" in " ".join(refused.err.split())
+    assert jensen("train", "x.npy", "--out", "run", "--likelihood", "log-normal", *TINY).code == 0
+    assert json.loads(Path("run/spec.json").read_text())["preparation"]["scale"] is None
     assert jensen("sample", "run", "-n", "9", "--out", "s.npy").code == 0
     assert np.load("s.npy").min() > 0
+
+
+def test_counts_that_are_read_as_reals_are_left_as_they_are(jensen, here):
+    """A few large counts make more values than levels."""
+    x = np.random.default_rng(0).poisson(30.0, size=(60, 3)).astype(float)
+    x[0, 0] = 1e7
+    np.save("x.npy", x)
+    assert jensen("train", "x.npy", "--out", "run", "--likelihood", "poisson", *TINY).code == 0
+    assert json.loads(Path("run/spec.json").read_text())["data"]["schema"]["kind"] == "real"
 
 
 @pytest.mark.parametrize(("most", "kind"), [(255, np.uint8), (256, np.int32), (70_000, np.int32), (2**31, np.int64)])

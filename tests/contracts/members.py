@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
+from jensen.autoregressive import ChainRule
+from jensen.codes import Codebook, CodePrior, Lattice
 from jensen.conditionals import Conditional, Given, Linear, Table, Unconditional
+from jensen.corruption import Corrupted, Masking
+from jensen.dreaming import Dream, Dreaming, Inclusive, Still
 from jensen.estimators import Enumerate, GradientEstimator, Pathwise, Quadrature
 from jensen.families import (
     Bernoulli,
@@ -16,28 +20,69 @@ from jensen.families import (
     Family,
     FullGaussian,
     Gaussian,
+    Grouped,
+    Implicit,
     Laplace,
     LogNormal,
     LowRankGaussian,
     Mixture,
     NegativeBinomial,
+    OneHots,
     Poisson,
+    Product,
     StudentT,
     ZeroInflated,
 )
 from jensen.flows import AffineCoupling, Autoregressive, Flow, Planar, SplineCoupling, Stack
-from jensen.guides import Amortized, Deterministic, Exact, Flowing, Guide, Masked, Shared
+from jensen.grouped import ByGroup
+from jensen.guides import (
+    Amortized,
+    Deterministic,
+    Exact,
+    Flowing,
+    FromPrior,
+    Guide,
+    Hamiltonian,
+    Labelled,
+    Masked,
+    Quantized,
+    Shared,
+    Structured,
+)
 from jensen.ladder import FromLadder, Ladder, LadderGuide, LadderPrior, Rung
 from jensen.model import LatentVariableModel
-from jensen.nets import MLP, Chain, ConvDecoder, ConvEncoder, Net, Planes, ResidualMLP, Standardize
+from jensen.nets import (
+    MLP,
+    CausalConv,
+    CausalMLP,
+    Chain,
+    ConvDecoder,
+    ConvEncoder,
+    Critic,
+    FromGrid,
+    LogCounts,
+    Net,
+    Planes,
+    ResidualMLP,
+    Sized,
+    Standardize,
+    ToGrid,
+)
 from jensen.objectives import (
     DIP,
     MMD,
     Capacity,
+    Classification,
+    Commitment,
+    Discriminate,
     Distortion,
     Elbo,
+    FeatureDistortion,
+    Fool,
     FreeBits,
+    GradientPenalty,
     ImportanceWeighted,
+    LogRatio,
     Objective,
     Of,
     Ramp,
@@ -47,7 +92,7 @@ from jensen.objectives import (
 )
 from jensen.priors import FlowPrior, VampPrior
 from jensen.randomness import drawing_from, stream
-from jensen.refine import Refined
+from jensen.refine import PerDatum, Refined
 from jensen.stratified import Stratified
 from jensen.surrogates import DoublyReparameterized, Score, StickTheLanding
 
@@ -60,7 +105,11 @@ __all__ = [
     "ALL_GUIDES",
     "ALL_NETS",
     "ALL_OBJECTIVES",
+    "GAMES",
     "MODELS",
+    "OF_CODES_ALONE",
+    "OF_LABELS_ALONE",
+    "SAMPLERS",
 ]
 
 ALL_FAMILIES: list[Family] = [
@@ -96,6 +145,13 @@ ALL_FAMILIES: list[Family] = [
     FullGaussian(3),
     LowRankGaussian(3, 2),
     Mixture(FullGaussian(3), 2),
+    OneHots(1, 3),
+    OneHots(1, 3, 0.5),
+    Grouped((Bernoulli(1), Bernoulli(2))),
+    Grouped((Gaussian(1), Gaussian(1), Gaussian(1))),
+    Product(Bernoulli(1), 3),
+    Product(Mixture(Gaussian(1), 2), 3),
+    Product(DiscretizedLogistic(1, 5), 3),
 ]
 
 with drawing_from(stream(0, "members")):
@@ -103,6 +159,8 @@ with drawing_from(stream(0, "members")):
         MLP(12, 5, (4,)),
         MLP(12, 5, ()),
         Standardize(12),
+        LogCounts(12, 3.0),
+        Sized(MLP(11, 5, (4,)), 3, 1, 2.0, 0.5),
         Chain([Standardize(12), MLP(12, 5, (4,), "tanh")]),
         ConvEncoder((2, 3, 2), 5, width=4),
         ConvDecoder(12, (2, 3, 1), planes=2, width=4),
@@ -112,7 +170,11 @@ with drawing_from(stream(0, "members")):
         ResidualMLP(12, 5, 4, 0),
         ConvEncoder((2, 3, 2), 5, width=4, blocks=2),
         ConvDecoder(12, (2, 3, 1), planes=2, width=4, blocks=1),
+        ToGrid((2, 3, 2), 5, 1, width=4),
+        FromGrid(6, (2, 3, 1), 2, 1, width=4),
     ]
+
+    ALL_NETS += [CausalMLP(5, 2, 3, 2, (4,)), CausalConv((2, 3), 1, 2, 1, width=3, layers=1)]
 
     # over two latent features, from context [..., 2]
     ALL_CONDITIONALS: list[Conditional] = [
@@ -156,10 +218,31 @@ with drawing_from(stream(0, "members")):
     MODELS["ladder"] = LatentVariableModel(LadderPrior(LADDER), FromLadder(LADDER, MLP(3, 3, (4,)), Bernoulli(3)))
     MODELS["ladder, apart"] = LatentVariableModel(LadderPrior(LADDER), Given(MLP(2, 3, (4,)), Bernoulli(3)))
 
+    BITS, LEVELS = Product(Bernoulli(1), 3), Product(DiscretizedLogistic(1, 2), 3)
+    ALL_CONDITIONALS += [
+        ChainRule(CausalMLP(3, 1, 1, hidden=(4,)), BITS, before=Standardize(3)),
+        ChainRule(CausalMLP(3, 1, 2, 4, (4,)), LEVELS, MLP(2, 4, (4,))),
+    ]
+    MODELS["no latent, in order"] = LatentVariableModel(Unconditional(Gaussian(0)), ALL_CONDITIONALS[-2])
+    MODELS["in order"] = LatentVariableModel(Unconditional(Gaussian(2)), ALL_CONDITIONALS[-1])
+
+    BOOK, LATTICE = Codebook(4, 1), Lattice((3, 3))
+    MIXED = Grouped((Categorical(2), Gaussian(2)))
+    ALL_CONDITIONALS += [CodePrior(Lattice((3, 3, 3)), 1, Unconditional(OneHots(1, 27), learn=True))]
+    MODELS["lattice"] = LatentVariableModel(CodePrior(LATTICE, 1), Given(MLP(2, 3, (4,)), Bernoulli(3)))
+    MODELS["codebook"] = LatentVariableModel(
+        CodePrior(BOOK, 2, Unconditional(OneHots(2, 4), learn=True)), Given(MLP(2, 3, (4,)), Bernoulli(3))
+    )
+    MODELS["classes"] = LatentVariableModel(
+        Unconditional(OneHots(2, 2), learn=True), Given(MLP(4, 3, (4,)), Bernoulli(3))
+    )
+    MODELS["mixed"] = LatentVariableModel(Unconditional(MIXED), Given(MLP(4, 3, (4,)), Bernoulli(3)))
+
     # each with the names of the models that it can serve
     ALL_GUIDES: list[tuple[Guide, list[str]]] = [
         (Amortized(Given(MLP(3, 4, (4,)), Gaussian(2))), ["linear", "network", "mixture prior"]),
         (Amortized(Given(MLP(3, 4, (4,)), Categorical(4))), ["finite"]),
+        (Labelled(Given(MLP(3, 4, (4,)), Categorical(4))), ["finite"]),
         (
             LadderGuide(LADDER, [MLP(3, 2, (4,)), MLP(2, 2, (4,))], [MLP(5, 2, (4,)) for _ in range(2)]),
             ["ladder", "ladder, apart", "network"],
@@ -168,16 +251,37 @@ with drawing_from(stream(0, "members")):
         (Shared(Unconditional(Gaussian(2), learn=True)), ["linear", "network", "mixture prior"]),
         (Shared(Unconditional(Categorical(4), learn=True)), ["finite"]),
         (Deterministic(MLP(3, 2, (4,))), ["linear", "network"]),
-        (Refined(MODELS["linear"], Amortized(Given(MLP(3, 4, (4,)), Gaussian(2))), steps=4), ["linear", "network"]),
+        (FromPrior(MODELS["network"].prior), ["network"]),
+        (
+            Refined(MODELS["linear"], Amortized(Given(MLP(3, 4, (4,)), Gaussian(2))), steps=4).eval(),
+            ["linear", "network"],
+        ),
+        (PerDatum(MODELS["network"], Gaussian(2), 9, steps=1).eval(), ["network"]),
+        (Hamiltonian(MODELS["linear"], GAUSSIAN, 2), ["linear", "network"]),
+        (
+            Hamiltonian(MODELS["flow prior"], Amortized(Given(MLP(3, 5, (4,)), FullGaussian(2))), 1),
+            ["flow prior", "vamp prior"],
+        ),
         (Exact(MODELS["linear"]), ["linear"]),
         (Exact(MODELS["finite"]), ["finite"]),
         (Exact(MODELS["no latent"]), ["no latent"]),
+        (Exact(MODELS["no latent, in order"]), ["no latent, in order"]),
+        (Amortized(Given(MLP(3, 4, (4,)), Gaussian(2))), ["in order"]),
         (Amortized(Given(MLP(3, 5, (4,)), FullGaussian(2))), ["linear", "network", "vamp prior"]),
         (Amortized(Given(MLP(3, 6, (4,)), LowRankGaussian(2))), ["linear", "flow prior"]),
         (Amortized(Given(MLP(3, 10, (4,)), Mixture(Gaussian(2), 2))), ["linear", "network", "flow prior"]),
         (Flowing(GAUSSIAN, SplineCoupling(2, 3, 4, hidden=(4,)), MLP(3, 3, (4,))), ["linear", "vamp prior"]),
         (Flowing(GAUSSIAN, Stack([AffineCoupling(2), AffineCoupling(2, flip=True)])), ["network", "flow prior"]),
         (Flowing(GAUSSIAN, Stack([Autoregressive(2, 3), Planar(2, 3)]), MLP(3, 3, (4,))), ["network", "vamp prior"]),
+        (Quantized(MLP(3, 2, (4,)), LATTICE, 1).eval(), ["lattice"]),
+        (Quantized(MLP(3, 2, (4,)), BOOK, 2).eval(), ["codebook"]),
+        (Amortized(Given(MLP(3, 4, (4,)), OneHots(2, 2))), ["classes"]),
+        (Amortized(Given(MLP(3, 4, (4,)), OneHots(2, 2, 0.5))), ["classes"]),
+        (Amortized(Given(MLP(3, 6, (4,)), MIXED)), ["mixed"]),
+        (
+            Structured(Amortized(Given(MLP(3, 2, (4,)), Categorical(2))), Given(MLP(5, 4, (4,)), Gaussian(2))),
+            ["mixed"],
+        ),
     ]
 
 with drawing_from(stream(0, "flows")):  # which begin as the identity, with layers of zeros
@@ -191,7 +295,9 @@ for _module in (*ALL_FLOWS, *ALL_NETS, *ALL_CONDITIONALS, *MODELS.values(), *(gu
     nn.Module.double(_module)
 
 ALL_ESTIMATORS: list[GradientEstimator] = [Pathwise(1), Pathwise(4), Enumerate(), Quadrature(5), Stratified(2)]
-ALL_ESTIMATORS += [StickTheLanding(2), DoublyReparameterized(3), Score(2)]
+ALL_ESTIMATORS += [ByGroup((Enumerate(), Pathwise(2)))]
+ALL_ESTIMATORS += [StickTheLanding(2), DoublyReparameterized(3), Score(2), Still(2), Dreaming()]
+ALL_ESTIMATORS += [Corrupted(Stratified(2), Masking(0.0))]  # any more noise would be drawn anew by each test
 
 ALL_OBJECTIVES: list[Objective] = [
     Elbo(),
@@ -203,6 +309,8 @@ ALL_OBJECTIVES: list[Objective] = [
     Elbo() - Ramp(0.5, 10) * Rate(),
     Renyi(0.5),
     Renyi(1.0),
+    Dream(),
+    Inclusive(),
     Of(lambda draw: draw.mean(draw.z.square().sum(-1)), "energy"),
 ]
 
@@ -215,4 +323,32 @@ ALL_COUPLED: list[Objective] = [
     TotalCorrelation(),
     DIP(),
     DIP("points"),
+]
+
+# terms that only a guide which rounds to codes has: held to their own tests
+OF_CODES_ALONE: list[Objective] = [Commitment()]
+
+# of guides that are told classes alone: the other guides refuse it
+OF_LABELS_ALONE: list[Objective] = [Classification()]
+
+# families that only sample: no test of densities is for them
+SAMPLERS: list[Family] = [Implicit(3), Implicit(3, 0.0, 1.0)]
+
+# terms of a game: with critics of x [B, 3] and of z [B, 2]
+with drawing_from(stream(0, "critics")):
+    OF_DATA, OF_CODES = (Critic(MLP(n, 4, (4,)), 4, Standardize(n)).double() for n in (3, 2))
+
+GAMES: list[Objective] = [
+    Discriminate(OF_DATA),
+    Discriminate(OF_DATA, "prior"),
+    Discriminate(OF_CODES, "codes"),
+    Discriminate(OF_CODES, "features"),
+    Fool(OF_DATA),
+    Fool(OF_DATA, "prior"),
+    Fool(OF_CODES, "codes"),
+    LogRatio(OF_CODES),
+    FeatureDistortion(OF_DATA),
+    GradientPenalty(OF_DATA),
+    GradientPenalty(OF_CODES, "codes"),
+    GradientPenalty(OF_CODES, "features"),
 ]

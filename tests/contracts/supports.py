@@ -8,15 +8,19 @@ from torch import Tensor
 from jensen.families import (
     Bernoulli,
     Beta,
+    Categorical,
     ContinuousBernoulli,
     DiscretizedLogistic,
     DiscretizedLogisticMixture,
     Family,
     Gaussian,
+    Grouped,
     LogNormal,
     Mixture,
     NegativeBinomial,
+    OneHots,
     Poisson,
+    Product,
     ZeroInflated,
 )
 from jensen.randomness import drawing_from, stream
@@ -29,7 +33,11 @@ UNIT = Beta | ContinuousBernoulli
 
 
 def innermost(family: Family) -> Family:
-    return innermost(family.part) if isinstance(family, Mixture) else family
+    if isinstance(family, OneHots):
+        return Categorical(family.dim)  # of one group
+    if isinstance(family, Grouped):
+        return innermost(family.parts[0])
+    return innermost(family.part) if isinstance(family, Mixture | Product) else family
 
 
 def is_discrete(family: Family) -> bool:

@@ -113,6 +113,28 @@ def test_the_mean_of_pixels_is_near_that_of_their_masses():
     assert ((x.mean(0) - fine(params).mean).abs() < 5 * x.std(0) / N**0.5).all()
 
 
+@pytest.mark.parametrize(("channels", "levels"), [(1, 6), (2, 5), (3, 4)])
+def test_the_variance_of_pixels_is_that_of_their_masses(channels, levels):
+    family = DiscretizedLogisticMixture(2 * channels, channels, levels, 3)
+    params = torch.randn(4, family.size, dtype=torch.float64, generator=stream(5, "params"))
+    one = torch.tensor(list(itertools.product(range(levels), repeat=channels)), dtype=torch.float64)
+    found = family(params).variance
+    for pixel in (0, 1):
+        mask = torch.zeros(family.dim, dtype=torch.bool)
+        mask[pixel * channels : (pixel + 1) * channels] = True
+        full = torch.zeros(len(one), family.dim, dtype=torch.float64)
+        full[:, mask] = one
+        mass = family.log_prob(params[:, None], full, mask).exp()
+        known = mass @ one.square() - (mass @ one).square()
+        torch.testing.assert_close(found[:, mask], known, rtol=1e-9, atol=1e-12)
+
+
+def test_a_variance_of_too_many_values_is_refused():
+    family = DiscretizedLogisticMixture(3, 3, 256, 2)
+    with pytest.raises(CompositionError, match="sample"):
+        _ = family(torch.zeros(family.size)).variance
+
+
 def test_later_channels_lean_on_earlier_ones():
     """The leaning moves the location of the second channel by its value of the first: against two plain logistics."""
     family, plain = DiscretizedLogisticMixture(2, 2, 9, 1), DiscretizedLogisticMixture(2, 1, 9, 1)

@@ -22,16 +22,20 @@ from tests.contracts.members import (
     ALL_GUIDES,
     ALL_NETS,
     ALL_OBJECTIVES,
+    GAMES,
+    OF_CODES_ALONE,
+    OF_LABELS_ALONE,
+    SAMPLERS,
 )
 
 AXES = {
-    Family: ALL_FAMILIES,
+    Family: ALL_FAMILIES + SAMPLERS,
     Flow: ALL_FLOWS,
     Net: ALL_NETS,
     Conditional: ALL_CONDITIONALS,
     Guide: [guide for guide, _ in ALL_GUIDES],
     GradientEstimator: ALL_ESTIMATORS,
-    Objective: ALL_OBJECTIVES + ALL_COUPLED,
+    Objective: ALL_OBJECTIVES + ALL_COUPLED + GAMES + OF_CODES_ALONE + OF_LABELS_ALONE,
 }
 
 

@@ -328,7 +328,11 @@ def test_label_files(tmp_path):
     refuse(path, "neither", labels="nothing")
     refuse(path, "2 rows and 3 labels", labels=save(tmp_path / "l.npy", np.arange(3)))
     refuse(path, "whole number", labels=save(tmp_path / "h.npy", np.array([0.5, 1.0])))
-    refuse(path, "whole number", labels=save(tmp_path / "n.npy", np.array([np.nan, 1.0])))
+    assert read(path, labels=save(tmp_path / "n.npy", np.array([np.nan, 1.0]))).labels.tolist() == [-1, 1]
+    (tmp_path / "some.csv").write_text("kind\n?\nant\n")
+    some = read(path, labels=tmp_path / "some.csv")
+    assert (some.labels.tolist(), some.schema.classes) == ([-1, 0], ("ant",))
+    refuse(path, "whole number", labels=save(tmp_path / "i.npy", np.array([np.inf, 1.0])))
     refuse(path, "shape (2, 2)", labels=save(tmp_path / "m.npy", np.eye(2)))
     with pytest.raises(DataError, match="labels"):
         from_array(PIXELS, np.array([1j, 2j]))

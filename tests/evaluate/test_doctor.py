@@ -23,7 +23,7 @@ from jensen.evaluate.doctor import CHECKS, examine
 from jensen.evaluate.memory import memorised, nearest
 from jensen.evaluate.patient import Patient
 from jensen.evaluate.twosample import nearer, two_sample
-from jensen.families import Bernoulli, Categorical, Gaussian
+from jensen.families import Bernoulli, Categorical, Gaussian, Laplace, LogNormal, StudentT
 from jensen.guides import Amortized, Deterministic, Exact, Shared
 from jensen.model import LatentVariableModel
 from jensen.randomness import drawing_from, stream
@@ -333,6 +333,24 @@ def test_component_at_its_floor():
         model.likelihood.table[1, 4:] = -30.0
     found = examine(model, Exact(model), train, test)
     assert "4 of 4" in next(f for f in found.problems if f.name == "decoder-scale-collapse").what
+
+
+@pytest.mark.parametrize("family", [Laplace(3), StudentT(3, 5.0), LogNormal(3)], ids=lambda f: f.phrase)
+def test_scales_of_other_families_are_looked_at(family):
+    """At their floor a problem, at the data's spread none (of log x, where that is what the scale is of)."""
+    likelihood = Given(nn.Linear(1, 6), family).double()
+    with torch.no_grad():
+        for parameter in likelihood.parameters():
+            parameter.zero_()
+    model = LatentVariableModel(Unconditional(Gaussian(1)), likelihood).double()
+    rows, guide = pair(model, 200), Shared(Unconditional(Gaussian(1))).double()
+    found = examine(model, guide, *rows)
+    assert "decoder-scale-collapse" not in names(found)
+    assert found.measures["scale_least"] == pytest.approx(1.0)
+    assert 0.4 < found.measures["scale_to_spread"] < 1.2
+    with torch.no_grad():
+        likelihood.net.bias[3:] = -30.0
+    assert "decoder-scale-collapse" in names(examine(model, guide, *rows))
 
 
 def test_constant_columns_are_a_note():

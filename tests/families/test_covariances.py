@@ -130,9 +130,9 @@ def test_a_full_covariance_learns_the_posterior():
     for family in (Gaussian(2), FullGaussian(2), LowRankGaussian(2)):
         with drawing_from(stream(0, "start")):
             guide = Amortized(Given(MLP(5, family.size, ()), family)).double()
-        optimizer = torch.optim.Adam(guide.parameters(), 0.03)
+        optimizer = torch.optim.Adam(guide.parameters(), 0.1)
         for step in range(300):
-            optimizer.param_groups[0]["lr"] = 0.03 * (1 - step / 300)
+            optimizer.param_groups[0]["lr"] = 0.1 * (1 - step / 300)
             optimizer.zero_grad()
             draw = Pathwise(16).draw(model, guide, Batch(x), stream(step, "noise"))
             (-draw.log_weight.mean()).backward()

@@ -12,12 +12,13 @@ from jensen.conditionals import Given
 from jensen.data import Schema
 from jensen.errors import DataError, UsageError
 from jensen.families import Bernoulli, DiscretizedLogistic, Gaussian
-from jensen.guides import Amortized, Deterministic, Exact, Flowing
+from jensen.guides import Amortized, Deterministic, Exact, Flowing, Hamiltonian
 from jensen.ladder import LadderGuide
 from jensen.nets import MLP
 from jensen.randomness import drawing_from, stream
 from jensen.recipes import RECIPES, Setting, find, option_names
 from jensen.recipes.base import start_from_mean
+from jensen.refine import PerDatum, Refined
 from jensen.training import Optimizer
 from jensen.training.players import check_players
 from tests.identities.models import close
@@ -39,13 +40,17 @@ def setting(kind: str, shape=(D,), **more) -> Setting:
 
 GUIDES = {
     "autoencoder": Deterministic,
+    "denoising-autoencoder": Deterministic,
     "factor-analysis": Exact,
     "gaussian": Exact,
     "gmm": Exact,
+    "hamiltonian": Hamiltonian,
     "iaf": Flowing,
     "ladder": LadderGuide,
     "ppca": Exact,
+    "refined": Refined,
     "spline-posterior": Flowing,
+    "svi": PerDatum,
     "very-deep": LadderGuide,
     "wae-mmd": Deterministic,
 }

@@ -1,0 +1,60 @@
+"""How often a run that learned from some labels is right about those of other rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import tasks
+from .data import UNKNOWN
+from .evaluation import Part
+from .rundata import RunData
+
+__all__ = ["Classified", "classified"]
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What a guide says of classes, against what is known.
+
+    Attributes:
+        accuracy: the share of rows whose most probable class by q(y | x) is the right one.
+        n: rows with a label.
+        labels: training rows of known class.
+
+    Example:
+        >>> str(Classified(0.9, 400, 100))
+        'accuracy 90.0 % ± 1.5 % on 400 rows, with 100 labels in training'
+    """
+
+    accuracy: float
+    n: int
+    labels: int
+
+    @property
+    def stderr(self) -> float:
+        """Of the accuracy, over rows."""
+        return (self.accuracy * (1 - self.accuracy) / self.n) ** 0.5
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return {"accuracy": self.accuracy, "stderr": self.stderr, "n": self.n, "labels_in_training": self.labels}
+
+    def __str__(self) -> str:
+        share = f"accuracy {self.accuracy:.1%} ± {self.stderr:.1%} on {self.n:,} rows".replace("%", " %")
+        return f"{share}, with {self.labels:,} labels in training"
+
+
+def classified(run: RunData, part: Part) -> Classified | None:
+    """The guide's classes of these rows; None where the class is no latent, or no row has a label."""
+    classes = run.classes
+    if classes is None or classes.role != "partial" or part.labels is None:
+        return None
+    known = np.flatnonzero(part.labels != UNKNOWN)
+    if not len(known):
+        return None
+    truth = classes.index(part.labels[known], part.name)
+    codes = tasks.encode(run.model, run.guide, part.rows)[:, : len(classes)].argmax(-1).cpu().numpy()
+    return Classified(float((codes[known] == truth).mean()), len(known), sum(classes.counts))

@@ -1,0 +1,76 @@
+"""Several families side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from ..distributions import Chained
+from ..errors import CompositionError
+from ..parts import part
+from .base import Family
+
+__all__ = ["Grouped"]
+
+
+@part
+@dataclass(frozen=True)
+class Grouped(Family):
+    r"""Independent groups of features, one after another, each of its own family: :math:`p(y) = \prod_g p_g(y_g)`.
+
+    Args:
+        parts: the families, two or more; their parameters are laid one after another too.
+
+    Raises:
+        CompositionError: fewer than two, or one with parameters that all contexts share.
+
+    Example:
+        >>> from jensen.families import Categorical, Gaussian
+        >>> Grouped((Categorical(10), Gaussian(4)))(torch.zeros(3, 18)).event_shape
+        torch.Size([14])
+    """
+
+    parts: tuple[Family, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.parts) < 2:
+            raise CompositionError("a group by itself is its own family", "Give two or more.")
+        if any(p.shared for p in self.parts):
+            raise CompositionError("a group cannot share parameters across contexts", "Give each its own scale.")
+
+    @property
+    def dim(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return sum(p.dim for p in self.parts)
+
+    @property
+    def size(self) -> int:
+        return sum(p.size for p in self.parts)
+
+    @property
+    def has_density(self) -> bool:
+        return all(p.has_density for p in self.parts)
+
+    @property
+    def phrase(self) -> str:
+        return " and ".join(p.phrase for p in self.parts)
+
+    def start(self, mean: Tensor) -> Tensor:
+        pieces = zip(self.parts, mean.split([p.dim for p in self.parts], -1), strict=True)
+        found = [(p, p.start(m)) for p, m in pieces]
+        return torch.cat([torch.cat([s, s.new_zeros(p.size - len(s))]) for p, s in found])
+
+    def __call__(self, params: Tensor) -> Distribution:
+        first, *rest = self.parts
+        mine, theirs = params.split([first.size, self.size - first.size], -1)
+        second = (rest[0] if len(rest) == 1 else Grouped(tuple(rest)))(theirs)
+        return Chained(first(mine), lambda z: second, self.dim - first.dim)
+
+    def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        dims = [p.dim for p in self.parts]
+        masks = [None] * len(dims) if mask is None else mask.split(dims, -1)
+        pieces = zip(self.parts, params.split([p.size for p in self.parts], -1), x.split(dims, -1), masks, strict=True)
+        found = [family.log_prob(theirs, some, seen) for family, theirs, some, seen in pieces]
+        return torch.stack(torch.broadcast_tensors(*found)).sum(0)

@@ -1,0 +1,70 @@
+"""Several classes at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.distributions import Distribution
+
+from ..distributions import OneHots as SeveralClasses
+from ..errors import CompositionError
+from ..parts import part
+from .base import Family
+
+__all__ = ["OneHots"]
+
+
+@part
+@dataclass(frozen=True)
+class OneHots(Family):
+    r"""G independent classes of n, one-hot, laid one after another (see the distribution of that name).
+
+    Args:
+        groups: G.
+        classes: n.
+        temperature: of the Gumbel softmax, whose gradients are biased and need no enumeration; None has none.
+        hard: points stay one-hot, and only their gradient is that of the relaxed ones.
+
+    Raises:
+        CompositionError: a temperature that is not positive.
+
+    Source: Jang, Gu & Poole, "Categorical reparameterization with Gumbel-softmax", 2017.
+
+    Example:
+        >>> OneHots(3, 4)(torch.zeros(12)).mean[0]
+        tensor(0.2500)
+    """
+
+    groups: int
+    classes: int
+    temperature: float | None = None
+    hard: bool = True
+
+    def __post_init__(self) -> None:
+        if self.temperature is not None and not self.temperature > 0:
+            raise CompositionError(f"a temperature of {self.temperature:g} cannot work", "Give a positive one.")
+
+    @property
+    def dim(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.groups * self.classes
+
+    @property
+    def size(self) -> int:
+        return self.dim
+
+    @property
+    def phrase(self) -> str:
+        relaxed = "" if self.temperature is None else f", relaxed at {self.temperature:g}"
+        return f"{self.groups} Categorical({self.classes}){relaxed}"
+
+    def start(self, mean: Tensor) -> Tensor:
+        return mean.clamp(0.01, 0.99).log()
+
+    def __call__(self, params: Tensor) -> Distribution:
+        return SeveralClasses(params, self.groups, self.temperature, self.hard)
+
+    def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is not None:
+            raise CompositionError("a class is observed as a whole", "Mask all of its features or none.")
+        return self(params).log_prob(x)

@@ -1,0 +1,71 @@
+"""Independent members of one family, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..distributions import SideBySide
+from ..errors import CompositionError, UsageError
+from ..parts import part
+from .base import Family
+
+__all__ = ["Product"]
+
+
+@part
+@dataclass(frozen=True)
+class Product(Family):
+    r"""n independent members of one family of E features, one after another: :math:`\log p(x) = \sum_i \log p(x_i)`.
+
+    Each position has its own parameters, together: [n * P]. Unlike a `Mixture` over all features,
+    `Product(Mixture(...), n)` is a mixture in every position by itself.
+
+    Args:
+        part: the family of a position; parameters shared across contexts are not supported in it.
+        n: positions; D = n * E.
+
+    Example:
+        >>> from jensen.families import Bernoulli
+        >>> Product(Bernoulli(1), 2).log_prob(torch.zeros(2), torch.ones(2)).exp()
+        tensor(0.2500)
+    """
+
+    part: Family
+    n: int
+
+    def __post_init__(self) -> None:
+        if self.part.shared:
+            raise CompositionError(
+                f"positions of {self.part.phrase} would share parameters that no context gives them",
+                'Use a family whose parameters all come from the context, such as scale="each".',
+            )
+        if self.n < 1:
+            raise UsageError(f"a Product of {self.n} positions cannot work", "Give n >= 1.")
+
+    @property
+    def dim(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.n * self.part.dim
+
+    @property
+    def size(self) -> int:
+        return self.n * self.part.size
+
+    @property
+    def phrase(self) -> str:
+        return f"{self.n} x {self.part.phrase}"
+
+    def start(self, mean: Tensor) -> Tensor:
+        each = [self.part.start(m) for m in mean.unflatten(-1, (self.n, self.part.dim))]
+        return torch.cat([pad(e, (0, self.part.size - len(e))) for e in each])
+
+    def __call__(self, params: Tensor) -> SideBySide:
+        return SideBySide(self.part(params.unflatten(-1, (self.n, self.part.size))))
+
+    def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        apart = params.unflatten(-1, (self.n, self.part.size))
+        known = None if mask is None else mask.unflatten(-1, (self.n, self.part.dim))
+        return self.part.log_prob(apart, x.unflatten(-1, (self.n, self.part.dim)), known).sum(-1)

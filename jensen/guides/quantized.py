@@ -1,0 +1,69 @@
+"""A guide that rounds to codes."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from ..batch import Batch
+from ..codes import Codes
+from ..distributions import OneState
+from ..nets import Net
+from ..parts import part
+from ..precision import applied
+from .plain import Guide
+
+__all__ = ["Quantized"]
+
+
+@part
+class Quantized(Guide):
+    r"""z = the codes nearest to net(x), G of them: one state of a discrete latent, of mass 1.
+
+    With :math:`k^*` these codes, :math:`\log p(x, k^*) \le \log p(x)` is a bound without noise, and the rate is
+    :math:`-\log p(k^*)`. The gradient is that of net(x), straight-through; codes that learn move when the net does: as
+    its gradient is formed, in training mode. While only the prior climbs, they stay.
+
+    Args:
+        net: [B, D] -> [B, G * E].
+        codes: n vectors of E numbers, shared with the prior (see `CodePrior`).
+        groups: G.
+
+    Source: van den Oord, Vinyals & Kavukcuoglu, "Neural discrete representation learning", 2017.
+
+    Example:
+        >>> from jensen.codes import Lattice
+        >>> guide = Quantized(nn.Linear(5, 6), Lattice((3, 3)), groups=3)
+        >>> guide(Batch(torch.zeros(4, 5))).codes.shape
+        torch.Size([4, 3])
+    """
+
+    def __init__(self, net: nn.Module, codes: Codes, groups: int) -> None:
+        super().__init__()
+        self.net, self.codes, self.groups = net, codes, groups
+
+    def forward(self, batch: Batch) -> Distribution:
+        codes = self.codes
+        h = applied(self.net, batch.x)
+        bounded = codes.bounded(h.unflatten(-1, (self.groups, codes.width)))
+        flat = bounded.detach().flatten(0, -2)
+        learns = self.training and bounded.requires_grad
+        if learns:
+            codes.begin(flat)
+        index = codes.nearest(bounded)
+        if learns:
+
+            def follow(grad: Tensor) -> None:
+                codes.learn(flat, index.flatten())
+
+            bounded.register_hook(follow)
+        return OneState(bounded.flatten(-2), index, codes.flat_vectors, codes.flat_nearest)
+
+    @property
+    def phrase(self) -> str:
+        how = self.net.phrase if isinstance(self.net, Net) else type(self.net).__name__
+        return f"{self.groups} codes from a {self.codes.phrase} by {how}"
+
+    @property
+    def is_certain(self) -> bool:
+        return True

@@ -1,0 +1,240 @@
+"""Networks in which what a position says depends on earlier positions alone, and the convolutional one."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, pad
+
+from ..errors import CompositionError, UsageError
+from ..parts import part
+from .dense import Net
+
+__all__ = ["Causal", "CausalConv", "Walk", "uncached"]
+
+if TYPE_CHECKING:
+    Walk = Generator[Tensor, Tensor, None]
+else:
+    Walk = Generator
+
+
+class Causal(Net):
+    """[..., n * E + H] -> [..., n * P]: P numbers for each of n positions, of E features each, from the features of the
+    positions before it and from the whole context, which comes last.
+
+    Attributes:
+        positions: n.
+        inputs: E.
+        outputs: P.
+        context: H.
+        bias: [n * P] what is added last, for each position its own.
+    """
+
+    positions: int
+    inputs: int
+    outputs: int
+    context: int
+    bias: nn.Parameter
+
+    @abstractmethod
+    def walk(self, rows: int, context: Tensor | None = None) -> Walk:
+        """One position after another, each with little more than its own work: yields what position i says [rows, P],
+        and is sent the features [rows, E] that it then has. The context is [rows, H].
+        """
+
+
+def uncached(net: Causal, rows: int, context: Tensor | None = None) -> Walk:
+    """The same walk by a whole pass of the network for every position: slow, and right by construction."""
+    like = net.bias
+    x = like.new_zeros(rows, net.positions * net.inputs)
+    for i in range(net.positions):
+        whole = net(x if context is None else torch.cat([x, context], -1))
+        x[:, i * net.inputs : (i + 1) * net.inputs] = yield whole[:, i * net.outputs : (i + 1) * net.outputs]
+
+
+def check_sizes(**sizes: int) -> None:
+    """Refuse sizes below 1.
+
+    Raises:
+        UsageError: naming the first of them.
+    """
+    for name, size in sizes.items():
+        if size < 1:
+            raise UsageError(f"{name}={size} cannot work", f"Give {name} a number of at least 1.")
+
+
+def _gate(h: Tensor) -> Tensor:
+    """tanh of one half of the channels, let through by the logistic function of the other."""
+    a, b = h.chunk(2, 1)
+    return torch.tanh(a) * torch.sigmoid(b)
+
+
+class _Layer(nn.Module):
+    """One gated layer: columns above pass on among themselves, and to the row.
+
+    Args:
+        width: channels.
+        reach: rows, and columns to the left, that a kernel takes in, its own included.
+        context: channels of the context.
+    """
+
+    def __init__(self, width: int, reach: int, context: int) -> None:
+        super().__init__()
+        self.above = nn.Conv2d(width, 2 * width, (reach, 2 * reach - 1))
+        self.left = nn.Conv2d(width, 2 * width, (1, reach))
+        self.link = nn.Conv2d(2 * width, 2 * width, 1)
+        self.out = nn.Conv2d(width, width, 1)
+        self.context = nn.Conv2d(context, 2 * width, 1, bias=False) if context else None
+
+    def to_row(self, gates: Tensor, seen: Tensor | None) -> Tensor:
+        """What the row is told by the rows above [n, 2 W, h, w], and by the context."""
+        told = self.link(gates)
+        return told if self.context is None or seen is None else told + self.context(seen)
+
+
+@part
+class CausalConv(Causal):
+    """Gated convolutions over an image in raster order: pixel (r, c) sees all rows above, and its own up to c - 1.
+
+    One stack of convolutions is for the rows above, and one for the row itself, which is told by the first: so there is
+    no blind spot. No weight is masked; kernels end where they may not look. The context is an image of the same size,
+    flat in the order height, width, channel as the data are.
+
+    Args:
+        size: (h, w); n = h * w positions.
+        inputs: E, channels of a pixel, which are seen and said together.
+        outputs: P, numbers per pixel.
+        context: channels C of the context, H = h * w * C; 0 for none.
+        width: channels W of each stack.
+        layers: gated layers after the first one.
+        reach: pixels that a layer looks back, its own included; the first one looks back `first` and not at its own.
+        first: pixels that the first layer looks back, up and to the left.
+
+    Source: van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves & Kavukcuoglu, "Conditional image generation with
+    PixelCNN decoders", 2016.
+
+    Raises:
+        UsageError: a size below 1.
+
+    Example:
+        >>> CausalConv((4, 4), 1, 2, width=8)(torch.zeros(5, 16)).shape
+        torch.Size([5, 32])
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        inputs: int,
+        outputs: int,
+        context: int = 0,
+        width: int = 32,
+        layers: int = 5,
+        reach: int = 2,
+        first: int = 3,
+    ) -> None:
+        super().__init__()
+        check_sizes(inputs=inputs, outputs=outputs, width=width, layers=layers, reach=reach, first=first)
+        self.size, self.inputs, self.outputs, self.planes = (size[0], size[1]), inputs, outputs, context
+        self.positions, self.context = size[0] * size[1], size[0] * size[1] * context
+        self.reach, self.first, self.width = reach, first, width
+        self.above = nn.Conv2d(inputs, width, (first, 2 * first + 1))
+        self.left = nn.Conv2d(inputs, width, (1, first))
+        self.link = nn.Conv2d(width, width, 1)
+        self.layers = nn.ModuleList(_Layer(width, reach, context) for _ in range(layers))
+        self.way: tuple[_Layer, ...] = tuple(self.layers)  # pyright: ignore[reportAttributeAccessIssue]
+        self.head = nn.Sequential(nn.SiLU(), nn.Conv2d(width, width, 1), nn.SiLU(), nn.Conv2d(width, outputs, 1))
+        self.bias = nn.Parameter(torch.zeros(self.positions * outputs))
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+    def _image(self, flat: Tensor, channels: int) -> Tensor:
+        return flat.reshape(-1, *self.size, channels).permute(0, 3, 1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        data, context = x.split([self.positions * self.inputs, self.context], -1)
+        image, seen = self._image(data, self.inputs), self._image(context, self.planes) if self.planes else None
+        f, k = self.first, self.reach - 1
+        above = self.above(pad(image, (f, f, f, 0))[:, :, :-1])
+        row = self.left(pad(image, (f, 0))[..., :-1]) + self.link(above)
+        for layer in self.way:
+            gates = layer.above(pad(above, (k, k, k, 0)))
+            row = row + layer.out(_gate(layer.left(pad(row, (k, 0))) + layer.to_row(gates, seen)))
+            above = above + _gate(gates)
+        said = self.head(row).permute(0, 2, 3, 1).reshape(*x.shape[:-1], self.positions * self.outputs)
+        return said + self.bias
+
+    def walk(self, rows: int, context: Tensor | None = None) -> Walk:
+        cache = _Cache(self, rows, None if context is None else self._image(context, self.planes))
+        bias = self.bias.view(*self.size, self.outputs)
+        for r in range(self.size[0]):
+            cache.begin(r)
+            for c in range(self.size[1]):
+                cache.take(c, (yield cache.said(c) + bias[r, c]))
+
+    @property
+    def phrase(self) -> str:
+        h, w = self.size
+        return f"{len(self.way)} gated causal convolutions over {h}x{w}x{self.inputs}"
+
+
+class _Cache:
+    """What a walk over an image keeps: of each layer the rows above, and of the present row what lies to the left.
+
+    Attributes:
+        image: [M, E, h + F, F + w + F] what is known, in a margin of zeros.
+        above: of each layer [M, W, h + k, k + w + k], its input, likewise.
+        row: of each layer [M, W, k + w], its input along the present row.
+        told: of the first and each other layer, what the rows above and the context tell the present row, [M, ., w].
+    """
+
+    def __init__(self, net: CausalConv, rows: int, seen: Tensor | None) -> None:
+        if (seen is None) != (net.planes == 0):
+            raise CompositionError("these convolutions and their context do not belong together", "Give both or none.")
+        (h, w), f, k = net.size, net.first, net.reach - 1
+        new = net.bias.new_zeros
+        self.net, self.seen = net, seen
+        self.image = new(rows, net.inputs, h + f, w + 2 * f)
+        self.above = [new(rows, net.width, h + k, w + 2 * k) for _ in net.way]
+        self.row = [new(rows, net.width, w + k) for _ in net.way]
+        self.told: list[Tensor] = []
+        self.r = 0  # the present row of `image`
+        self.first = (net.left.weight.flatten(1), net.left.bias)
+        self.kernels = [
+            (layer.left.weight.flatten(1), layer.left.bias, layer.out.weight.flatten(1), layer.out.bias)
+            for layer in net.way
+        ]
+        last = [m for m in net.head if isinstance(m, nn.Conv2d)]
+        self.head = [(m.weight.flatten(1), m.bias) for m in last]
+
+    def begin(self, r: int) -> None:
+        """Enter row r: all rows above are known."""
+        net, k = self.net, self.net.reach - 1
+        w, self.r = net.size[1], r + net.first
+        above = net.above(self.image[:, :, r : r + net.first])
+        self.told = [net.link(above)[:, :, 0]]
+        seen = None if self.seen is None else self.seen[:, :, r : r + 1]
+        for layer, kept, row in zip(net.way, self.above, self.row, strict=True):
+            kept[:, :, r + k, k : k + w] = above[:, :, 0]
+            gates = layer.above(kept[:, :, r : r + net.reach])
+            self.told.append(layer.to_row(gates, seen)[:, :, 0])
+            above = above + _gate(gates)
+            row.zero_()
+
+    def said(self, c: int) -> Tensor:
+        """What the pixel in column c of the present row says [M, P], before its bias."""
+        net, k = self.net, self.net.reach - 1
+        h = linear(self.image[:, :, self.r, c : c + net.first].flatten(1), *self.first) + self.told[0][:, :, c]
+        for row, told, (left, left_bias, out, out_bias) in zip(self.row, self.told[1:], self.kernels, strict=True):
+            row[:, :, c + k] = h
+            gates = linear(row[:, :, c : c + net.reach].flatten(1), left, left_bias) + told[:, :, c]
+            h = h + linear(_gate(gates), out, out_bias)
+        for weight, bias in self.head:
+            h = linear(nn.functional.silu(h), weight, bias)
+        return h
+
+    def take(self, c: int, x: Tensor) -> None:
+        """The pixel has these features [M, E]."""
+        self.image[:, :, self.r, c + self.net.first] = x

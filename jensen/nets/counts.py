@@ -1,0 +1,84 @@
+"""What networks of counts are fed, and how a size of the whole datum multiplies what they say."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from ..parts import part
+from .dense import Net
+
+__all__ = ["LogCounts", "Sized"]
+
+
+@part
+class LogCounts(Net):
+    r"""Counts [..., D] -> [..., D + 1]: :math:`\log(1 + x s / n)` with n the datum's total, and :math:`\log(1 + n)`.
+
+    What is in a datum and how much there is of it are told apart: the first D features do not change where all counts
+    are multiplied.
+
+    Args:
+        dim: D.
+        size: s, a typical total.
+
+    Raises:
+        UsageError: the size is not positive.
+
+    Example:
+        >>> LogCounts(2, size=4.0)(torch.tensor([[1.0, 3.0], [10.0, 30.0]])).exp().round() - 1
+        tensor([[ 1.,  3.,  4.],
+                [ 1.,  3., 40.]])
+    """
+
+    def __init__(self, dim: int, size: float) -> None:
+        super().__init__()
+        if not size > 0:
+            raise UsageError(f"a typical total of {size:g} cannot work", "Give a number above 0.")
+        self.dim, self.size = dim, size
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.clamp_min(0)  # what is seen may be noisy
+        total = x.sum(-1, keepdim=True)
+        return torch.cat([x * (self.size / total.clamp_min(1.0)), total], -1).log1p()
+
+    @property
+    def phrase(self) -> str:
+        return "log counts per size, and the size"
+
+
+@part
+class Sized(Net):
+    r"""Log-rates [..., D] whose sum is a datum's size, which is a latent feature of its own, the last one:
+
+    .. math:: \log\mathrm{rate} = \log\mathrm{softmax}(\mathrm{net}(z_{<Z})) + c + s z_Z
+
+    With :math:`z_Z \sim N(0, 1)` sizes are log-normal. What the net says beside the log-rates is passed on.
+
+    Args:
+        net: [..., Z - 1] -> [..., P].
+        dim: D.
+        at: which of the P outputs is the first log-rate.
+        centre, spread: c and s, mean and standard deviation of the data's log-sizes.
+
+    Source: Lopez et al., "Deep generative modeling for single-cell transcriptomics", 2018.
+
+    Example:
+        >>> Sized(nn.Linear(2, 5), 5, 0, centre=3.0, spread=0.5)(torch.tensor([0.1, 0.2, 2.0])).exp().sum().log()
+        tensor(4.0000, grad_fn=<LogBackward0>)
+    """
+
+    def __init__(self, net: nn.Module, dim: int, at: int = 0, centre: float = 0.0, spread: float = 1.0) -> None:
+        super().__init__()
+        self.net, self.dim, self.at, self.centre, self.spread = net, dim, at, centre, spread
+
+    def forward(self, z: Tensor) -> Tensor:
+        out = self.net(z[..., :-1])
+        share = out[..., self.at : self.at + self.dim].log_softmax(-1)
+        rates = share + (self.centre + self.spread * z[..., -1:])
+        return torch.cat([out[..., : self.at], rates, out[..., self.at + self.dim :]], -1)
+
+    @property
+    def phrase(self) -> str:
+        return f"{self.net.phrase if isinstance(self.net, Net) else type(self.net).__name__}, times a latent size"

@@ -1,0 +1,150 @@
+"""Masked networks: output i sees the inputs before i, and all of the context."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from ..parts import part
+from .causal import Causal, Walk, check_sizes
+from .dense import activated
+
+__all__ = ["CausalMLP", "MaskedLinear", "MaskedMLP"]
+
+
+class MaskedLinear(nn.Module):
+    """x -> (mask * weight) x + bias, with weights [outputs, inputs] that a mask of that shape lets through."""
+
+    mask: Tensor
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        outputs, inputs = mask.shape
+        made = nn.Linear(max(inputs, 1), outputs)
+        self.weight, self.bias = nn.Parameter(made.weight.detach()[:, :inputs].clone()), made.bias
+        self.register_buffer("mask", mask, persistent=False)  # it follows from the sizes
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight * self.mask, self.bias)
+
+
+def _stack(inputs: Tensor, hidden: Sequence[Tensor], outputs: Tensor, activation: str) -> nn.Sequential:
+    """Masked layers between units of these degrees: one of degree d sees the first d positions, an output of degree d
+    those before position d, which is counted from 1."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise([inputs, *hidden]):
+        layers += [MaskedLinear((after[:, None] >= before).float()), activated(activation)]
+    return nn.Sequential(*layers, MaskedLinear((outputs[:, None] > (hidden[-1] if hidden else inputs)).float()))
+
+
+def _silent(layer: MaskedLinear) -> None:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+
+
+class MaskedMLP(nn.Module):
+    """[..., Z + H] -> [..., outputs, Z], where the outputs of feature i depend on features before i and the context.
+
+    The last layer is zero before training.
+
+    Args:
+        dim: Z.
+        context: H.
+        outputs: numbers per feature.
+        hidden: sizes of the hidden layers.
+        activation: one of `nets.ACTIVATIONS`.
+
+    Source: Germain, Gregor, Murray & Larochelle, "MADE: masked autoencoder for distribution estimation", 2015.
+    """
+
+    def __init__(self, dim: int, context: int, outputs: int, hidden: Sequence[int], activation: str = "tanh") -> None:
+        super().__init__()
+        self.shape = (outputs, dim)
+        # a unit of degree 0 sees the context alone, and serves the first feature
+        first = torch.cat([torch.arange(1, dim + 1), torch.zeros(context, dtype=torch.long)])
+        between = [torch.arange(width) % dim for width in hidden]
+        self.layers = _stack(first, between, torch.arange(1, dim + 1).repeat(outputs), activation)
+        _silent(self.layers[-1])  # pyright: ignore[reportArgumentType]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x).unflatten(-1, self.shape)
+
+
+@part
+class CausalMLP(Causal):
+    """A masked perceptron in the order of the features, with direct connections from inputs to outputs.
+
+    Units of a hidden layer are spread evenly over the positions. The direct connections are zero before training.
+
+    Args:
+        positions: n.
+        inputs: E, features of a position, which are seen and said together.
+        outputs: P, numbers per position.
+        context: H.
+        hidden: sizes of the hidden layers, at least one.
+        activation: one of `nets.ACTIVATIONS`.
+
+    Source: Germain, Gregor, Murray & Larochelle, "MADE: masked autoencoder for distribution estimation", 2015.
+
+    Raises:
+        UsageError: a size below 1, or no hidden layer.
+
+    Example:
+        >>> CausalMLP(4, 1, 2, hidden=(8,))(torch.zeros(5, 4)).shape
+        torch.Size([5, 8])
+    """
+
+    def __init__(
+        self,
+        positions: int,
+        inputs: int,
+        outputs: int,
+        context: int = 0,
+        hidden: Sequence[int] = (500,),
+        activation: str = "silu",
+    ) -> None:
+        super().__init__()
+        check_sizes(positions=positions, inputs=inputs, outputs=outputs, hidden=min(hidden, default=0))
+        self.positions, self.inputs, self.outputs, self.context = positions, inputs, outputs, context
+        self.hidden = tuple(hidden)
+        order = torch.arange(1, positions + 1)
+        first = torch.cat([order.repeat_interleave(inputs), torch.zeros(context, dtype=torch.long)])
+        between = [torch.arange(width) * positions // width for width in hidden]
+        last = order.repeat_interleave(outputs)
+        self.layers = _stack(first, between, last, activation)
+        self.direct = MaskedLinear((last[:, None] > first).float())
+        _silent(self.direct)
+
+    @property
+    def bias(self) -> nn.Parameter:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.direct.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x) + self.direct(x)
+
+    def walk(self, rows: int, context: Tensor | None = None) -> Walk:
+        first, *between, last = self.layers
+        e, p = self.inputs, self.outputs
+        known = self.bias.new_zeros(rows, self.positions * e + self.context)
+        if context is not None:
+            known[:, self.positions * e :] = context
+        weights = [layer.weight * layer.mask for layer in (first, last, self.direct)]  # pyright: ignore[reportOperatorIssue]
+        start = first(known)  # what the first layer adds up; a position that becomes known adds its own part
+        for i in range(self.positions):
+            h = start
+            for layer in between:
+                h = layer(h)
+            at = slice(i * p, (i + 1) * p)
+            said = linear(h, weights[1][at], last.bias[at])  # pyright: ignore[reportArgumentType, reportIndexIssue]
+            x = yield said + linear(known, weights[2][at], self.bias[at])
+            here = slice(i * e, (i + 1) * e)
+            known[:, here] = x
+            start = start + linear(x, weights[0][:, here])
+
+    @property
+    def phrase(self) -> str:
+        return f"masked MLP {'-'.join(map(str, (self.positions * self.inputs, *self.hidden)))}"

@@ -1,0 +1,119 @@
+"""Games: models that learn from a critic, which learns to tell what they make from what there is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import nn
+
+from ..conditionals import Given, Unconditional
+from ..errors import UsageError
+from ..families import Gaussian, Implicit
+from ..guides import Amortized, Deterministic, FromPrior, Guide
+from ..model import LatentVariableModel
+from ..nets import MLP, ConvEncoder, Critic, Standardize
+from ..objectives import (
+    Discriminate,
+    Distortion,
+    FeatureDistortion,
+    Fool,
+    GradientPenalty,
+    LogRatio,
+    Objective,
+    Rate,
+)
+from ..training import Player
+from .base import Made, Nets, Setting, recipe
+from .networks import decoder, dense, encoder, features, gaussian_pair, image_shape
+
+__all__ = ["adversarial_autoencoder", "factor_vae", "gan", "vae_gan"]
+
+WIDTH = 128  # features that a critic sees last, where no hidden layer says how many
+BETAS = (0.5, 0.99)  # a long memory of gradients makes players circle (Radford et al., 2016)
+
+
+def _critic(setting: Setting, nets: Nets) -> Critic:
+    """Of data: centred, and divided by one number, since pixels that hardly vary would give the model away."""
+    width = nets.hidden[-1] if nets.hidden else WIDTH
+    if nets.net == "mlp":
+        body: nn.Module = dense(nets, setting.dim, width)
+    else:
+        body = ConvEncoder(image_shape(setting), width, nets.width, nets.activation, nets.blocks)
+    size = setting.scale.square().mean().sqrt().expand_as(setting.scale)
+    return Critic(body, width, Standardize(setting.dim).set(setting.mean, size), nets.activation)
+
+
+def _code_critic(nets: Nets, latent: int) -> Critic:
+    width = nets.hidden[-1] if nets.hidden else WIDTH
+    return Critic(MLP(latent, width, tuple(nets.hidden), nets.activation), width, None, nets.activation)
+
+
+def _player(setting: Setting, objective: Objective, *modules: nn.Module) -> Player:
+    """One side of a game."""
+    mine = list(dict.fromkeys(p for m in modules for p in m.parameters()))
+    chosen = setting.optimizer
+    if chosen.name in ("Adam", "AdamW"):
+        chosen = replace(chosen, options=(*chosen.options, ("betas", BETAS)))
+    return Player(objective, mine, optimizer=chosen)
+
+
+def _sampler(setting: Setting, nets: Nets, latent: int) -> LatentVariableModel:
+    """A standard normal prior, and a decoder whose output is the datum itself, within the range of the data."""
+    if nets.likelihood != "auto":
+        raise UsageError(f"--likelihood {nets.likelihood}: this recipe's likelihood has no density", "Leave it out.")
+    top = {"binary": 1.0, "integers": float((setting.schema.levels or 2) - 1)}.get(setting.schema.kind)
+    family = Implicit(setting.dim, *((None, None) if top is None else (0.0, top)))
+    return LatentVariableModel(Unconditional(Gaussian(latent)), Given(features(setting, nets, latent, family), family))
+
+
+@recipe("gan", "Goodfellow et al. 2014", keep="last")
+def gan(setting: Setting, nets: Nets, *, latent: int = 16, penalty: float = 1.0) -> Made:
+    """A generator that learns to fool a critic, held steady by a gradient penalty (R1): samples, and no density."""
+    model, critic = _sampler(setting, nets, latent), _critic(setting, nets)
+    judge = Discriminate(critic) - 0.5 * penalty * GradientPenalty(critic)
+    players = [_player(setting, judge, critic), _player(setting, Fool(critic), model.likelihood)]
+    return Made(model, FromPrior(model.prior), players, [critic])
+
+
+@recipe("vae-gan", "Larsen et al. 2016", keep="last", most=120)
+def vae_gan(setting: Setting, nets: Nets, *, latent: int = 16, weight: float = 0.1, penalty: float = 1.0) -> Made:
+    """A GAN with an encoder: codes tell x as a critic sees it, at the price of their rate, and no pixel is scored."""
+    model, critic = _sampler(setting, nets, latent), _critic(setting, nets)
+    guide = Amortized(Given(encoder(setting, nets, 2 * latent), Gaussian(latent)))
+    alike = FeatureDistortion(critic)
+    judge = 0.5 * Discriminate(critic) + 0.5 * Discriminate(critic, "prior") - 0.5 * penalty * GradientPenalty(critic)
+    fool = 0.5 * Fool(critic) + 0.5 * Fool(critic, "prior")
+    players = [
+        _player(setting, -alike - Rate(), guide),
+        _player(setting, fool - weight * alike, model.likelihood),
+        _player(setting, judge, critic),
+    ]
+    return Made(model, guide, players, [critic])
+
+
+@recipe("adversarial-autoencoder", "Makhzani et al. 2016", keep="last", most=180)
+def adversarial_autoencoder(setting: Setting, nets: Nets, *, latent: int = 16, penalty: float = 1.0) -> Made:
+    """An autoencoder whose codes, all together, learn to pass a critic for points of the prior."""
+    model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent))
+    guide: Guide = Deterministic(encoder(setting, nets, latent))
+    critic = _code_critic(nets, latent)
+    judge = Discriminate(critic, "codes") - 0.5 * penalty * GradientPenalty(critic, "codes")
+    players = [
+        Player(-Distortion(), [*model.parameters(), *guide.parameters()], optimizer=setting.optimizer),
+        _player(setting, judge, critic),
+        _player(setting, Fool(critic, "codes"), guide),
+    ]
+    return Made(model, guide, players, [critic])
+
+
+@recipe("factor-vae", "Kim & Mnih 2018", keep="last")
+def factor_vae(setting: Setting, nets: Nets, *, latent: int = 16, gamma: float = 10.0) -> Made:
+    """A VAE that pays gamma for what its features tell of one another, as a critic of shuffled codes measures it."""
+    model, guide = gaussian_pair(setting, nets, latent)
+    critic = _code_critic(nets, latent)
+    mine = [*model.parameters(), *guide.parameters()]
+    players = [
+        Player(-Distortion() - Rate() - gamma * LogRatio(critic), mine, optimizer=setting.optimizer),
+        _player(setting, Discriminate(critic, "features"), critic),
+    ]
+    return Made(model, guide, players, [critic])

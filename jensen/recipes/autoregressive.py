@@ -1,0 +1,110 @@
+"""Autoregressive models, by themselves and as decoders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from torch import nn
+
+from ..autoregressive import ChainRule
+from ..conditionals import Unconditional
+from ..errors import UsageError
+from ..estimators import Pathwise
+from ..families import Bernoulli, DiscretizedLogisticMixture, Gaussian, Mixture, Product
+from ..guides import Exact
+from ..model import LatentVariableModel
+from ..nets import Causal, CausalConv, CausalMLP, ConvDecoder
+from ..objectives import Distortion, Elbo, FreeBits
+from ..training import Player
+from .base import Made, Nets, Setting, recipe, start_from_mean
+from .likelihoods import likelihood_of
+from .networks import dense, gaussian_pair, play, standardized
+
+__all__ = ["made", "pixel_vae", "pixelcnn"]
+
+
+@recipe("made", "Germain et al. 2015", epochs=100)
+def made(
+    setting: Setting,
+    *,
+    hidden: Sequence[int] = (500,),
+    components: int = 5,
+    activation: str = "silu",
+    likelihood: str = "auto",
+) -> Made:
+    """One feature after another by a masked perceptron: exact likelihood, and no latents."""
+    family = in_order(setting, likelihood, components, 1)
+    net = CausalMLP(setting.dim, 1, family.part.size, hidden=hidden, activation=activation)
+    return _alone(setting, net, family)
+
+
+@recipe("pixelcnn", "van den Oord et al. 2016", epochs=100)
+def pixelcnn(
+    setting: Setting, *, width: int = 16, depth: int = 5, components: int = 5, likelihood: str = "auto"
+) -> Made:
+    """One pixel after another by gated causal convolutions: exact likelihood, and no latents."""
+    return _alone(setting, *_convolutions(setting, width, depth, components, likelihood))
+
+
+@recipe("pixel-vae", "Gulrajani et al. 2017", epochs=60)
+def pixel_vae(
+    setting: Setting,
+    nets: Nets,
+    *,
+    latent: int = 16,
+    planes: int = 8,
+    depth: int = 1,
+    components: int = 5,
+    nats: float = 5.0,
+) -> Made:
+    """A VAE whose decoder also sees the few pixels just drawn; some nats of rate are free, so that z is not ignored."""
+    model, guide = gaussian_pair(setting, nets, latent, Gaussian(setting.dim))
+    net, family = _convolutions(setting, nets.width, depth, components, nets.likelihood, planes, 1)
+    start_from_mean(net.bias, family, setting.mean)
+    p = ChainRule(net, family, _context(setting, nets, latent, planes), standardized(setting))
+    model = LatentVariableModel(model.prior, p)
+    return play(setting, model, guide, -Distortion() - FreeBits(nats))
+
+
+def in_order(setting: Setting, likelihood: str, components: int, channels: int) -> Product:
+    """The family of one position after another, of so many channels each: a mixture, but for bits.
+
+    Raises:
+        UsageError: the family has parameters that no context gives it.
+        DataError: the data are not in its support.
+    """
+    schema = setting.schema
+    one = replace(schema, shape=(1, 1, channels) if schema.is_image else (1,), names=None)
+    coupled = schema.kind == "integers" and channels > 1 and likelihood == "auto"
+    name = "discretized-logistic-mixture" if coupled else likelihood
+    part = likelihood_of(name, one, setting.rows, setting.learned_floor)
+    if part.shared:
+        raise UsageError(f"--likelihood {likelihood} learns numbers beside the network", "Use --likelihood auto.")
+    if components > 1 and not isinstance(part, Bernoulli | DiscretizedLogisticMixture):
+        part = Mixture(part, components)
+    return Product(part, setting.dim // channels)
+
+
+def _alone(setting: Setting, net: Causal, family: Product) -> Made:
+    start_from_mean(net.bias, family, setting.mean)
+    model = LatentVariableModel(Unconditional(Gaussian(0)), ChainRule(net, family, before=standardized(setting)))
+    return Made(model, Exact(model), [Player(Elbo(), list(net.parameters()), Pathwise(1), setting.optimizer)])
+
+
+def _convolutions(
+    setting: Setting, width: int, depth: int, components: int, likelihood: str, planes: int = 0, first: int = 3
+) -> tuple[CausalConv, Product]:
+    if not setting.schema.is_image:
+        raise UsageError("pixels need images, and these data are a table", "Use --recipe made.")
+    height, wide, channels = setting.schema.shape
+    family = in_order(setting, likelihood, components, channels)
+    return CausalConv((height, wide), channels, family.part.size, planes, width, depth, first=first), family
+
+
+def _context(setting: Setting, nets: Nets, latent: int, planes: int) -> nn.Module:
+    """[..., latent] -> an image of so many planes."""
+    height, width, _ = setting.schema.shape
+    if nets.net == "mlp":
+        return dense(nets, latent, height * width * planes, backwards=True)
+    return ConvDecoder(latent, (height, width, planes), 1, nets.width, nets.activation, nets.blocks)

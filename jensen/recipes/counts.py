@@ -1,0 +1,58 @@
+"""Models of counts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..batch import Rows
+from ..conditionals import Given, Unconditional
+from ..errors import UsageError
+from ..families import Family, Gaussian, ZeroInflated
+from ..guides import Amortized
+from ..model import LatentVariableModel
+from ..nets import Chain, LogCounts, Sized, Standardize
+from ..objectives import Distortion, Rate
+from .base import Made, Nets, Setting, recipe
+from .networks import dense, features, play, warmed
+
+__all__ = ["count_vae"]
+
+COUNTS = ("poisson", "negative-binomial", "zip", "zinb")
+MOST = 10_000  # rows that statistics are of
+
+
+@recipe("count-vae", "Lopez et al. 2018", standardize="none")
+def count_vae(setting: Setting, nets: Nets, *, latent: int = 16, warmup: int | None = None) -> Made:
+    """A VAE of counts (negative binomial, or zinb, poisson, zip) whose size is one more latent, log-normal.
+
+    Data with as much of everything, twice over, differ in that last latent feature alone.
+    """
+    family = _family(setting, nets)
+    x = _some(setting.rows)
+    log_size = x.sum(-1).clamp_min(1).log()
+    centre, spread = float(log_size.mean()), max(float(log_size.std(correction=0)), 0.01)
+    at = family.dim if isinstance(family, ZeroInflated) else 0
+    rates = Sized(features(setting, nets, latent, family), setting.dim, at, centre, spread)
+    first = LogCounts(setting.dim, float(log_size.mean().exp()))
+    seen = first(x)
+    scaled = Standardize(setting.dim + 1).set(seen.mean(0), seen.std(0, correction=0))
+    net = Chain((first, scaled, dense(nets, setting.dim + 1, 2 * latent + 2)))
+    guide = Amortized(Given(net, Gaussian(latent + 1)))
+    model = LatentVariableModel(Unconditional(Gaussian(latent + 1)), Given(rates, family))
+    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+
+
+def _family(setting: Setting, nets: Nets) -> Family:
+    if nets.net != "mlp":
+        raise UsageError("a count-vae has dense nets alone", "Use --net mlp.")
+    name = "negative-binomial" if nets.likelihood == "auto" else nets.likelihood
+    if name not in COUNTS:
+        raise UsageError(f"a count-vae has no likelihood {name}", f"Choose from {', '.join(COUNTS)}.")
+    return setting.likelihood(name)
+
+
+def _some(rows: Rows) -> Tensor:
+    """At most 10,000 rows [M, D], evenly spaced."""
+    index = torch.linspace(0, len(rows) - 1, min(len(rows), MOST), dtype=torch.float64).long().to(rows.device)
+    return rows.take(index).x.float()

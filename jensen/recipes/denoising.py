@@ -1,0 +1,61 @@
+"""Models whose guide sees noisy data, and whose likelihood scores what was there."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ..conditionals import Unconditional
+from ..corruption import Corrupted, Corruption, GaussianNoise, Masking, SaltAndPepper
+from ..errors import DataError, UsageError
+from ..estimators import Pathwise
+from ..families import Gaussian
+from ..guides import Deterministic
+from ..model import LatentVariableModel
+from ..objectives import Distortion, Rate
+from .base import Made, Nets, Setting, recipe
+from .networks import decoder, encoder, gaussian_pair, play, warmed
+
+__all__ = ["denoising_autoencoder", "denoising_vae"]
+
+Noise = Literal["masking", "gaussian", "salt-and-pepper"]
+
+
+def _corruption(setting: Setting, noise: Noise, amount: float) -> Corruption:
+    """The noise of that name: a share of the features, or a standard deviation in units of the data's (over all)."""
+    if noise == "gaussian":
+        return GaussianNoise(amount * float(setting.scale.square().mean().sqrt()))
+    if not 0 <= amount <= 1:
+        raise UsageError(f"--amount {amount:g} is no share of the features", "Give a number from 0 to 1.")
+    if noise == "masking":
+        return Masking(amount)
+    if setting.schema.kind == "real":
+        raise DataError(
+            "salt and pepper are the ends of a range, and real values have none", "Use --noise gaussian, or masking."
+        )
+    return SaltAndPepper(amount, 0.0, (setting.schema.levels or 2) - 1.0)
+
+
+@recipe("denoising-autoencoder", "Vincent, Larochelle, Bengio & Manzagol 2008")
+def denoising_autoencoder(
+    setting: Setting, nets: Nets, *, latent: int = 16, noise: Noise = "masking", amount: float = 0.25
+) -> Made:
+    """An autoencoder that is shown noisy data and has to say what they were; it forms no bound on log p(x)."""
+    model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent))
+    guide = Deterministic(encoder(setting, nets, latent))
+    return play(setting, model, guide, -Distortion(), Corrupted(Pathwise(), _corruption(setting, noise, amount)))
+
+
+@recipe("denoising-vae", "Im, Ahn, Memisevic & Bengio 2017")
+def denoising_vae(
+    setting: Setting,
+    nets: Nets,
+    *,
+    latent: int = 16,
+    noise: Noise = "masking",
+    amount: float = 0.25,
+    warmup: int | None = None,
+) -> Made:
+    """A VAE whose guide sees noisy data in training; a bound all the same, and evaluated on clean data."""
+    model, guide = gaussian_pair(setting, nets, latent)
+    estimator = Corrupted(Pathwise(), _corruption(setting, noise, amount))
+    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate(), estimator)

@@ -1,0 +1,116 @@
+"""Models with discrete latents: codes that vectors are rounded to, and classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import nn
+
+from ..autoregressive import over_codes
+from ..codes import Codebook, CodePrior, Codes, Lattice
+from ..conditionals import Given, Unconditional
+from ..estimators import Enumerate, Pathwise
+from ..families import Family, OneHots
+from ..guides import Amortized, Quantized
+from ..model import LatentVariableModel
+from ..nets import Chain, FromGrid, ToGrid
+from ..objectives import Commitment, Distortion, Objective, Rate
+from ..surrogates import Score
+from ..training import Player
+from .base import Made, Nets, Setting, recipe
+from .networks import decoder, encoder, features, image_shape, play, standardized, warmed
+
+__all__ = ["categorical", "fsq", "gumbel", "vq_vae"]
+
+LARGEST = 7  # side of a grid of codes
+CODES = 0.6  # of the training is for the codes, and the rest for their prior
+
+
+Grid = int | tuple[int, int]  # how many codes in a row, or (h, w)
+
+
+def _nets(setting: Setting, nets: Nets, latent: int, size: int, family: Family) -> tuple[nn.Module, nn.Module, Grid]:
+    """Encoder, decoder, and where the codes are."""
+    if nets.net == "mlp":
+        return encoder(setting, nets, latent * size), features(setting, nets, latent * size, family), latent
+    shape, planes = image_shape(setting), (family.size - family.shared) // setting.dim
+    halvings = max(1, math.ceil(math.log2(max(shape[:2]) / LARGEST)))
+    how = (halvings, nets.width, nets.activation, max(nets.blocks, 1))
+    down = ToGrid(shape, size, *how)
+    return Chain((standardized(setting), down)), FromGrid(size, shape, planes, *how), down.size
+
+
+def _coded(setting: Setting, nets: Nets, latent: int, codes: Codes, more: Objective | None = None) -> Made:
+    """First the codes, under the prior as it starts; then the prior over the codes, which stay."""
+    family = setting.likelihood(nets.likelihood)
+    q, p, grid = _nets(setting, nets, latent, codes.width, family)
+    groups = grid if isinstance(grid, int) else math.prod(grid)
+    prior = CodePrior(codes, groups, over_codes(grid, codes.n))
+    model, guide = LatentVariableModel(prior, Given(p, family)), Quantized(q, codes, groups)
+    bound = -Distortion() - Rate()
+    both = [*model.likelihood.parameters(), *guide.parameters()]
+    learn = Player(bound if more is None else bound - more, both, Pathwise(), setting.optimizer, during=(0.0, CODES))
+    over = Player(-Rate(), list(prior.parameters()), Pathwise(), setting.optimizer, during=(CODES, 1.0))
+    return Made(model, guide, [learn, over])
+
+
+@recipe("vq-vae", "van den Oord, Vinyals & Kavukcuoglu 2017", epochs=60)
+def vq_vae(
+    setting: Setting,
+    nets: Nets,
+    *,
+    latent: int = 16,
+    codes: int = 64,
+    code_size: int = 4,
+    commitment: float = 0.25,
+) -> Made:
+    """A VAE with learned codes for latents, `latent` of them or a grid (conv); then an autoregressive prior of them."""
+    return _coded(setting, nets, latent, Codebook(codes, code_size), commitment * Commitment())
+
+
+@recipe("fsq", "Mentzer et al. 2024", epochs=60)
+def fsq(setting: Setting, nets: Nets, *, latent: int = 16, levels: Sequence[int] = (5, 5, 3)) -> Made:
+    """A VAE whose latents are rounded to a lattice of so many levels; then an autoregressive prior of them."""
+    return _coded(setting, nets, latent, Lattice(levels))
+
+
+def _classes(setting: Setting, nets: Nets, q: OneHots) -> tuple[LatentVariableModel, Amortized]:
+    """A learned prior of independent classes, a decoder of their one-hots, and a guide of this family."""
+    prior = Unconditional(OneHots(q.groups, q.classes), learn=True)
+    model = LatentVariableModel(prior, decoder(setting, nets, q.dim))
+    return model, Amortized(Given(encoder(setting, nets, q.size), q))
+
+
+@recipe("categorical", "Mnih & Rezende 2016; Kool, van Hoof & Welling 2019")
+def categorical(
+    setting: Setting,
+    nets: Nets,
+    *,
+    latent: int = 2,
+    classes: int = 10,
+    gradient: Literal["enumerate", "score"] = "enumerate",
+    points: int = 8,
+    warmup: int | None = None,
+) -> Made:
+    """A VAE whose latents are a few classes: every state of them is summed over, or `points` are scored."""
+    model, guide = _classes(setting, nets, OneHots(latent, classes))
+    objective = -Distortion() - warmed(setting, 1.0, warmup) * Rate()
+    return play(setting, model, guide, objective, Enumerate() if gradient == "enumerate" else Score(points))
+
+
+@recipe("gumbel", "Jang, Gu & Poole 2017; Maddison, Mnih & Teh 2017")
+def gumbel(
+    setting: Setting,
+    nets: Nets,
+    *,
+    latent: int = 16,
+    classes: int = 8,
+    temperature: float = 0.7,
+    hard: bool = True,
+    warmup: int | None = None,
+) -> Made:
+    """A VAE of many classes, by the Gumbel softmax: a gradient with a bias, and straight through with `hard`."""
+    model, guide = _classes(setting, nets, OneHots(latent, classes, temperature, hard))
+    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())

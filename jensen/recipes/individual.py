@@ -1,0 +1,59 @@
+"""Guides that look at each datum by itself: by gradient steps, or along a path towards its own posterior."""
+
+from __future__ import annotations
+
+from ..conditionals import Unconditional
+from ..families import Gaussian
+from ..guides import Hamiltonian
+from ..model import LatentVariableModel
+from ..objectives import Distortion, Rate
+from ..refine import PerDatum, Refined
+from ..training import Optimizer, Player
+from .base import Made, Nets, Setting, recipe
+from .networks import decoder, gaussian_pair, play, warmed
+
+__all__ = ["hamiltonian", "refined", "svi"]
+
+
+@recipe("svi", "Hoffman et al. 2013", epochs=100)
+def svi(
+    setting: Setting,
+    nets: Nets,
+    *,
+    latent: int = 16,
+    local_steps: int = 1,
+    local_lr: float = 1.0,
+    steps: int = 100,
+) -> Made:
+    """A VAE without an encoder: a Gaussian of each datum's own, by gradient steps; stochastic variational inference."""
+    model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent))
+    guide = PerDatum(model, Gaussian(latent), len(setting.rows), steps)
+    objective = -Distortion() - Rate()
+    # Adagrad leaves rows of the table alone that are not in the batch; each row has its own rate
+    local = Optimizer("Adagrad", local_lr, (("fused", False),))
+    table = Player(objective, [guide.table], optimizer=local, steps=local_steps)
+    return Made(model, guide, [table, Player(objective, list(model.parameters()), optimizer=setting.optimizer)])
+
+
+@recipe("refined", "Kim et al. 2018")
+def refined(
+    setting: Setting,
+    nets: Nets,
+    *,
+    latent: int = 16,
+    steps: int = 50,
+    warmup: int | None = None,
+    points: int = 1,
+) -> Made:
+    """A VAE whose guide is refined by gradient steps for each datum whenever it is evaluated: semi-amortised."""
+    model, guide = gaussian_pair(setting, nets, latent)
+    objective = -Distortion() - warmed(setting, 1.0, warmup) * Rate()
+    return play(setting, model, Refined(model, guide, steps, 0.05), objective, points)
+
+
+@recipe("hamiltonian", "Salimans, Kingma & Welling 2015", epochs=100)
+def hamiltonian(setting: Setting, nets: Nets, *, latent: int = 16, leaps: int = 4, warmup: int | None = None) -> Made:
+    """A VAE whose guide goes on by leapfrog steps towards each posterior: annealing, trained as a part of the guide."""
+    model, guide = gaussian_pair(setting, nets, latent)
+    objective = -Distortion() - warmed(setting, 1.0, warmup) * Rate()
+    return play(setting, model, Hamiltonian(model, guide, leaps), objective)

@@ -1,0 +1,40 @@
+"""Models that are trained in stages."""
+
+from __future__ import annotations
+
+from ..conditionals import Unconditional
+from ..errors import UsageError
+from ..families import Gaussian
+from ..flows import AffineCoupling, Stack
+from ..model import LatentVariableModel
+from ..objectives import Distortion, Rate
+from ..priors import FlowPrior
+from ..training import Player
+from .base import Made, Nets, Setting, recipe
+from .networks import gaussian_pair, warmed
+
+__all__ = ["two_stage"]
+
+
+@recipe("two-stage", "Dai & Wipf 2019", keep="last")
+def two_stage(
+    setting: Setting,
+    nets: Nets,
+    *,
+    latent: int = 16,
+    flows: int = 4,
+    first: float = 0.7,
+    warmup: int | None = None,
+) -> Made:
+    """A VAE first; then its prior alone, bent by flows towards where the codes of all data lie."""
+    if not 0 < first < 1:
+        raise UsageError(f"--first {first:g} leaves no two stages", "Give the first stage's share, such as 0.7.")
+    model, guide = gaussian_pair(setting, nets, latent)
+    stack = Stack([AffineCoupling(latent, flip=bool(i % 2)) for i in range(flows)])  # the identity, until it climbs
+    model = LatentVariableModel(FlowPrior(Unconditional(Gaussian(latent)), stack), model.likelihood)
+    split = min(max(round(first * setting.epochs), 1), max(setting.epochs - 1, 1)) / max(setting.epochs, 2)
+    autoencoder = [*model.likelihood.parameters(), *guide.parameters()]
+    one = -Distortion() - warmed(setting, 1.0, warmup) * Rate()
+    players = [Player(one, autoencoder, optimizer=setting.optimizer, during=(0.0, split))]
+    players += [Player(-Rate(), list(model.prior.parameters()), optimizer=setting.optimizer, during=(split, 1.0))]
+    return Made(model, guide, players)

@@ -1,0 +1,44 @@
+"""Two players: the model climbs a bound while awake, the guide goes down the inclusive divergence."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ..conditionals import Given, Unconditional
+from ..dreaming import Dream, Dreaming, Inclusive, Still
+from ..families import Bernoulli, Family, Gaussian
+from ..guides import Amortized
+from ..model import LatentVariableModel
+from ..objectives import Elbo, ImportanceWeighted
+from ..training import Player
+from .base import Made, Nets, Setting, recipe
+from .networks import decoder, encoder
+
+__all__ = ["reweighted_wake_sleep", "wake_sleep"]
+
+Units = Literal["bits", "gaussian"]
+
+
+@recipe("wake-sleep", "Hinton, Dayan, Frey & Neal 1995")
+def wake_sleep(setting: Setting, nets: Nets, *, latent: int = 12, units: Units = "bits", points: int = 1) -> Made:
+    """The Helmholtz machine: awake the model climbs the ELBO, asleep the guide learns to read the model's dreams."""
+    model, guide = _pair(setting, nets, latent, units)
+    wake = Player(Elbo(), list(model.parameters()), Still(points), setting.optimizer)
+    return Made(model, guide, [wake, Player(Dream(), list(guide.parameters()), Dreaming(), setting.optimizer)])
+
+
+@recipe("reweighted-wake-sleep", "Bornschein & Bengio 2015")
+def reweighted_wake_sleep(
+    setting: Setting, nets: Nets, *, latent: int = 12, units: Units = "bits", points: int = 10
+) -> Made:
+    """Wake-sleep by importance weights: a tighter bound for the model, and a guide that learns from the data."""
+    model, guide = _pair(setting, nets, latent, units)
+    wake = Player(ImportanceWeighted(), list(model.parameters()), Still(points), setting.optimizer)
+    return Made(model, guide, [wake, Player(Inclusive(), list(guide.parameters()), Still(points), setting.optimizer)])
+
+
+def _pair(setting: Setting, nets: Nets, latent: int, units: Units) -> tuple[LatentVariableModel, Amortized]:
+    """Bits that are on with learned probabilities, or standard normal features; a guide of the same kind."""
+    family: Family = Bernoulli(latent) if units == "bits" else Gaussian(latent)
+    model = LatentVariableModel(Unconditional(family, learn=units == "bits"), decoder(setting, nets, latent))
+    return model, Amortized(Given(encoder(setting, nets, family.size), family))

@@ -1,0 +1,82 @@
+"""Data, what the guide of a denoising model saw of them in training, and what the model makes of that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import tasks
+from ..corruption import corrupted_rows
+from .facts import Facts, spread
+from .grids import Shades, columns, sheet
+from .panels import Panel, Section, Table
+
+__all__ = ["denoising"]
+
+MOST = 1000
+
+
+def _errors(facts: Facts, numbers: dict[str, Any]) -> dict[str, float]:
+    """Root mean squared errors of noisy data and of what is made of noisy and of clean ones, in what the model sees."""
+    run, corruption = facts.run, facts.run.corruption
+    if facts.part is None or corruption is None:
+        return {}
+    rows = facts.part.rows.subset(facts.index(MOST))
+    noisy = corrupted_rows(rows, corruption, facts.stream("denoising"))
+
+    def whole(data: Any) -> torch.Tensor:
+        return torch.cat([b.x for b in data.batches(MOST)]).double()
+
+    clean, seen = whole(rows), torch.ones(len(rows), run.schema.size, dtype=torch.bool, device=run.device)
+    seen = seen if rows.mask is None else rows.mask
+    found = {
+        "noisy": whole(noisy),
+        "from noisy": tasks.reconstruct(run.model, run.guide, noisy).double(),
+        "from clean": tasks.reconstruct(run.model, run.guide, rows).double(),
+    }
+    numbers["denoising"] = {k: float((v - clean)[seen].square().mean().sqrt()) for k, v in found.items()}
+    return numbers["denoising"]
+
+
+def denoising(facts: Facts, numbers: dict[str, Any], shades: Shades | None) -> Section:
+    """Empty where the guide saw clean data in training.
+
+    Args:
+        shades: of images; None for tables, which are told by numbers alone.
+    """
+    errors = _errors(facts, numbers)
+    if not errors:
+        return Section("Denoising")
+    panels = () if shades is None or not facts.examples else (_rows(facts, shades),)
+    units = "as the model sees them" if facts.run.preparation.scale is None else "in units of the standardisation"
+    rows = (
+        ("noisy data", f"{errors['noisy']:.3g}"),
+        ("reconstructed from noisy data", f"{errors['from noisy']:.3g}"),
+        ("reconstructed from clean data", f"{errors['from clean']:.3g}"),
+    )
+    noise = facts.run.corruption
+    caption = (
+        f"Against the clean data, {units}. The noise is that of training: {'' if noise is None else noise.phrase}. The "
+        "second number should be well below the first, and near the third."
+    )
+    return Section("Denoising", panels, (Table(("what", "root mean squared error"), rows, (), caption),))
+
+
+def _rows(facts: Facts, shades: Shades) -> Panel:
+    run, part, corruption = facts.run, facts.part, facts.run.corruption
+    if part is None or corruption is None:
+        raise TypeError("rows and a corruption are needed")
+    index = spread(len(part.rows), columns(shades.shape))
+    rows = part.rows.subset(torch.as_tensor(index).to(run.device))
+    noisy = corrupted_rows(rows, corruption, facts.stream("denoising"))
+    seen = np.concatenate([run.shaped(b.x) for b in noisy.batches(len(noisy))])
+    made = run.shaped(tasks.reconstruct(run.model, run.guide, noisy))
+    content = [shades(facts.originals(index)), shades(seen), shades(made)]
+    alt = f"{len(index)} held-out images in the top row, noisy in the middle, reconstructed from that at the bottom."
+    return Panel(
+        (sheet(content, alt),),
+        f"Top: rows that were not trained on. Middle: with the noise of training, {corruption.phrase}. Bottom: the mean"
+        " of p(x|z) at the mean of q(z|noisy x), which should look like the top row, not like the middle one.",
+    )
