@@ -1,6 +1,6 @@
-"""What each axis is worth on MNIST: equal networks, another prior, guide, bound or gradient, paired over the test rows.
+"""What each axis is worth on MNIST: equal networks, another prior, guide, bound or gradient, paired over test rows.
 
-python benchmarks/axes.py FOLDER --out OUT            # FOLDER holds MNIST's IDX files; a run that is there is not repeated
+python benchmarks/axes.py FOLDER --out OUT            # FOLDER holds MNIST's IDX files; what is there is not repeated
 python benchmarks/axes.py FOLDER --out OUT --table    # only the table of what is there
 
 20,000 training images (1,000 more to keep the best weights by), binarised dynamically, 30 epochs, three seeds; log p(x)
@@ -90,10 +90,17 @@ def table(options: argparse.Namespace) -> list[str]:
         files = [options.out / f"{stem}-{s}.npz" for s in range(options.seeds)]
         return np.stack([np.load(f)[key] for f in files if f.exists()] or [np.empty(0)])
 
-    lines = [
-        f"| model | seeds | IWAE-{options.k} | ELBO | against | difference | s.e. over rows | s.e. over seeds | seconds |"
-    ]
-    lines.append("|" + "---|" * 9)
+    columns = (
+        "model",
+        "seeds",
+        f"IWAE-{options.k}",
+        "ELBO",
+        "against",
+        "difference",
+        "s.e. over rows",
+        "s.e. over seeds",
+    )
+    lines = [f"| {' | '.join(columns)} | seconds |", "|" + "---|" * 9]
     for case in CASES:
         nats = held(case, "nats")
         if not nats.size:

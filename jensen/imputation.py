@@ -136,7 +136,7 @@ def impute(
     steps = STEPS.get(method) if steps is None or method not in STEPS else steps
     _check(model, guide, m, method, k, steps)
     rows, noise = rows.fixed(stream(seed, "imputed rows", rows.device)), stream(seed, "imputation", rows.device)
-    x = rows.take(torch.arange(len(rows), device=rows.device)).x
+    x = next(rows.batches(len(rows))).x
     draws, mean, at = x.expand(m, *x.shape).clone(), x.clone(), x.new_full((m, len(x), model.latent), math.nan)
     ess, k_hat, acceptance, r_hat = torch.full((4, len(rows)), math.nan, dtype=torch.float64, device=rows.device)
     holed = torch.zeros(0, dtype=torch.long) if rows.mask is None else (~rows.mask.all(-1)).nonzero()[:, 0]
@@ -149,8 +149,8 @@ def impute(
             ess[index], k_hat[index], mean[index] = found.ess, found.k_hat, found.mean
             z, drawn = found.resampled(model, batch, m, noise)
             if method == "gibbs":
-                walk = _Chains(model, guide, batch, z, drawn, noise).run(steps or 0)
-                acceptance[index], r_hat[index], mean[index], z, drawn = walk
+                chains = _Chains(model, guide, batch, z, drawn, noise)
+                acceptance[index], r_hat[index], mean[index], z, drawn = chains.run(steps or 0)
             at[:, index], draws[:, index] = z.to(at), drawn
             if watch is not None:
                 watch(min(done * size / len(holed), 1.0))

@@ -2,7 +2,7 @@
 
 spec.json            the whole model as a tree of nodes, data, split, preparation, seeds, versions, choices
 model.safetensors    raw and averaged weights, each shared module once
-state/               what training can be resumed from: its last two states, each a folder that is whole or known not to be
+state/               the last two states of the training, each a folder that is whole or known not to be
 checkpoints/         weights after some of the epochs, epoch-000012.safetensors
 metrics.jsonl        one line per epoch, and a last one that says how training ended
 evaluation.json      the plain evaluation of the run's own test rows

@@ -226,6 +226,8 @@ class Job:
             self.options,
         )
         self.trainer.check(self.made.players)
+        if kept == "best" or training.patience is not None:
+            _check_followed(self.made)
         self.module = modules(self.made.model, self.made.guide)
         if training.init_from is not None:
             notice(_take_over(self.module, Path(training.init_from)))
@@ -244,7 +246,7 @@ class Job:
         start: tuple[Snapshot, list[EpochEnded]] | None = None,
         spec: dict[str, Any] | None = None,
     ) -> None:
-        """Write the specification (its own, or this one), train (on from a state, if one is given), write the weights."""
+        """Write the specification (or the one that is given), train (on from a state, if one is given), write weights."""
         spec = self.spec() if spec is None else spec
         writers: list[Any] = [TensorBoard(self.folder / "tensorboard")] if self.training.tensorboard else []
         write_json(self.folder / "spec.json", spec)
@@ -321,6 +323,15 @@ def _make(
         if player.closed is None:
             player.optimizer(player.trained)  # refuses parameters that it is not for
     return made
+
+
+def _check_followed(made: Made) -> None:
+    """Refuse to go by validation rows where nothing that is measured on them rises as the model gets better."""
+    if not made.model.likelihood.has_density:
+        raise UsageError(
+            "no number tells the best epoch of a game whose likelihood only samples: all its players move",
+            "Use --keep last, without --patience.",
+        )
 
 
 def _take_over(module: torch.nn.Module, folder: Path) -> str:

@@ -115,6 +115,12 @@ class _Sample:
     seconds: float
 
 
+def _own(guide: Guide, model: LatentVariableModel) -> list[nn.Parameter]:
+    """The guide's trained parameters that are not the model's too."""
+    shared = {id(p) for p in model.parameters()}
+    return [p for p in guide.parameters() if p.requires_grad and id(p) not in shared]
+
+
 def compare_gradients(
     model: LatentVariableModel,
     guide: Guide,
@@ -148,8 +154,7 @@ def compare_gradients(
     _refuse(guide, repeats)
     objective = ImportanceWeighted() if weighted else -Distortion() - beta * Rate()
     of_model = [p for p in model.parameters() if p.requires_grad]
-    known = {id(p) for p in model.parameters()}
-    of_guide = [p for p in guide.parameters() if p.requires_grad and id(p) not in known]
+    of_guide = _own(guide, model)
     if not of_model and not of_guide:
         raise CompositionError("nothing in this model can be trained", "Use a run with parameters.")
     gradient = _Gradient(model, guide, batch, objective, [*of_guide, *of_model])
@@ -174,8 +179,8 @@ def compare_gradients(
         measured.append(Measured(str(estimator), ours, theirs, found.seconds))
     told(1.0)
     name = f"{exact}, without noise" if exact else f"the mean of {REFERENCE * repeats} draws of {suiting[0]}"
-    told_of = (str(objective), len(batch), repeats, name, tuple(measured), tuple(left_out))
-    return Comparison(*told_of, *_recommend(measured))
+    told_of = (str(objective), len(batch), repeats, name)
+    return Comparison(*told_of, tuple(measured), tuple(left_out), *_recommend(measured))
 
 
 def _refuse(guide: Guide, repeats: int) -> None:

@@ -95,11 +95,7 @@ def choose(
             "Compare samples with data instead: jensen fidelity RUN.",
         )
     if method == "annealed":
-        if k is not None:
-            raise UsageError(f"-k {k} is of importance weighting, and annealing has chains", f"Use --chains {k}.")
-        chain = annealing or Annealed()
-        chain.check(model, guide)
-        return chain
+        return _annealed(model, guide, annealing or Annealed(), k)
     if annealing is not None:
         raise UsageError(
             f"temperatures, leaps, chains and start are of annealing, and the method is {method}",
@@ -126,3 +122,11 @@ def choose(
     if k is None and bounded and integrable(model):
         return Quadrature()
     return importance if bounded else Unnormalised()
+
+
+def _annealed(model: LatentVariableModel, guide: Guide, chain: Annealed, k: int | None) -> Annealed:
+    """These chains, if this model can be annealed."""
+    if k is not None:
+        raise UsageError(f"-k {k} is of importance weighting, and annealing has chains", f"Use --chains {k}.")
+    chain.check(model, guide)
+    return chain

@@ -315,7 +315,8 @@ def _weights(facts: Facts) -> Panel | None:
     )
     caption = (
         f"Over data: median (dot), half of the rows (thick), nine tenths (thin). {share} k-hat {shape['limit']:.2f}, "
-        "where the bound may be loose and its Monte Carlo error cannot be trusted; few should, and effective points be many."
+        "where the bound may be loose and its Monte Carlo error cannot be trusted; few should, and effective points "
+        "be many."
     )
     return Panel(bodies, caption)
 

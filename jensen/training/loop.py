@@ -29,7 +29,7 @@ class Trainer(Plan):
         guide: Guide,
         players: Sequence[Player],
         data: Rows,
-        budget: Budget = Budget(),
+        budget: Budget = Budget(),  # noqa: B008 (frozen)
         valid: Rows | None = None,
         start: tuple[Snapshot, list[EpochEnded]] | None = None,
     ) -> History:

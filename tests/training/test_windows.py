@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -34,8 +36,8 @@ def test_each_player_climbs_in_its_own_epochs() -> None:
     rows = Rows(torch.randn(20, 3, generator=torch.Generator().manual_seed(1)))
     history = Trainer(listeners=[look], schedule="linear").fit(model, Exact(model), players, rows, Budget(4, 20))
     weights, priors = zip(*[seen[0], *seen[1:5]], strict=True)
-    moved = [(not torch.equal(a, b)) for a, b in zip(weights, weights[1:], strict=False)]
-    shifted = [(not torch.equal(a, b)) for a, b in zip(priors, priors[1:], strict=False)]
+    moved = [(not torch.equal(a, b)) for a, b in pairwise(weights)]
+    shifted = [(not torch.equal(a, b)) for a, b in pairwise(priors)]
     assert moved == [True, True, False, False]
     assert shifted == [False, False, True, True]
     # the schedule of each runs over its own epochs: 0.1, 0.05, then again
@@ -44,5 +46,5 @@ def test_each_player_climbs_in_its_own_epochs() -> None:
 
 def test_a_player_without_an_epoch_is_refused_before_the_loop() -> None:
     model, players = two_stages((0.0, 0.5), (0.9, 1.0))
-    with pytest.raises(CompositionError, match="4 epochs leave .* none"):
+    with pytest.raises(CompositionError, match=r"4 epochs leave .* none"):
         Trainer().fit(model, Exact(model), players, Rows(torch.zeros(4, 3)), Budget(4, 4))
