@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent
+from torch.distributions import Independent
 
 from .batch import Batch, Rows
+from .chains import Chains, features
 from .codes import CodePrior
 from .draw import place, weigh
 from .errors import CompositionError, NotNormalised, NumericalError, UsageError
@@ -22,7 +24,7 @@ from .guides import Guide
 from .model import LatentVariableModel
 from .randomness import drawing_from, stream
 
-__all__ = ["METHODS", "Imputation", "impute", "split_r_hat"]
+__all__ = ["METHODS", "Imputation", "impute"]
 
 METHODS = ("sir", "gibbs", "annealed")
 NUMBERS = 1 << 20  # of the widest kind that are in memory at once
@@ -142,20 +144,25 @@ def impute(
     holed = torch.zeros(0, dtype=torch.long) if rows.mask is None else (~rows.mask.all(-1)).nonzero()[:, 0]
     with exact_products(rows.device):
         weigher = _Weigher(model, guide, rows, holed, method, k, steps, seed)
-        size = weigher.size(m)
-        for done, index in enumerate(holed.split(size) if len(holed) else (), 1):
+        for index in _pieces(holed, weigher.size(m), watch):
             batch = _batch(rows, x, index)
             found = weigher(batch, noise)
             ess[index], k_hat[index], mean[index] = found.ess, found.k_hat, found.mean
             z, drawn = found.resampled(model, batch, m, noise)
             if method == "gibbs":
-                chains = _Chains(model, guide, batch, z, drawn, noise)
+                chains = Chains(model, guide, batch, z, drawn, noise)
                 acceptance[index], r_hat[index], mean[index], z, drawn = chains.run(steps or 0)
             at[:, index], draws[:, index] = z.to(at), drawn
-            if watch is not None:
-                watch(min(done * size / len(holed), 1.0))
     found = Imputation(draws, at, mean, k, ess, k_hat, steps=steps)
     return replace(found, acceptance=acceptance, r_hat=r_hat) if method == "gibbs" else found
+
+
+def _pieces(holed: Tensor, size: int, watch: Watch | None) -> Iterator[Tensor]:
+    """The rows with holes, `size` at a time; `watch` is told what is done."""
+    for done, index in enumerate(holed.split(size) if len(holed) else (), 1):
+        yield index
+        if watch is not None:
+            watch(min(done * size / len(holed), 1.0))
 
 
 def _check(model: LatentVariableModel, guide: Guide, m: int, method: str, k: int, steps: int | None) -> None:
@@ -185,9 +192,9 @@ def _check(model: LatentVariableModel, guide: Guide, m: int, method: str, k: int
         Annealed(steps or 1, LEAPS, k, "prior").check(model, guide)
     like = next(iter(model.parameters()))
     usual = model.usual
-    features = _features(model, like.new_zeros(1, 1, model.latent), None if usual is None else usual[None])
+    found = features(model, like.new_zeros(1, 1, model.latent), None if usual is None else usual[None])
     if not (
-        isinstance(features, Independent) and features.base_dist.event_shape == () and len(features.event_shape) == 1
+        isinstance(found, Independent) and found.base_dist.event_shape == () and len(found.event_shape) == 1
     ):
         raise CompositionError(
             f"features of {model.likelihood.family.phrase} depend on each other given z, so that what is missing"
@@ -206,11 +213,6 @@ def _batch(rows: Rows, x: Tensor, index: Tensor) -> Batch:
     """The rows [B] with one preparation for all uses of them."""
     mask, context = (None if t is None else t.index_select(0, index) for t in (rows.mask, rows.context))
     return Batch(x.index_select(0, index), mask, context, index, len(rows))
-
-
-def _features(model: LatentVariableModel, z: Tensor, context: Tensor | None = None) -> Distribution:
-    """p(x | z) at z [K, B, Z], batch shape [K, B], also where the likelihood does not look at z."""
-    return model.likelihood.at(model.likelihood_params(z, context)).expand(z.shape[:-1])
 
 
 class _Weigher:
@@ -246,7 +248,7 @@ class _Weigher:
             return _Points.of(self.model, self.guide, batch, self.k, at_once, noise)
         z, log_w, _ = self.annealed.arrivals(self.model, self.guide, batch, self.tuned, noise)
         log_w = log_w.double()
-        x = _features(self.model, z, batch.context).mean.double()
+        x = features(self.model, z, batch.context).mean.double()
         mean = torch.einsum("kb,kbd->bd", torch.softmax(log_w, 0), x)
         return _Points.found(z, log_w, mean, batch, annealed=True)
 
@@ -310,87 +312,5 @@ class _Points:
         chosen = torch.multinomial(torch.softmax(self.log_w, 0).mT, m, replacement=True, generator=noise).mT  # [m, B]
         z = self.z.gather(0, chosen[..., None].expand(-1, -1, self.z.shape[-1]))
         with drawing_from(noise):
-            drawn = _features(model, z, batch.context).sample()
+            drawn = features(model, z, batch.context).sample()
         return z, torch.where(torch.as_tensor(batch.mask), batch.x, drawn)
-
-
-class _Chains:
-    """m chains of (z, x_missing) for each datum of a batch, which leave p(z, x_missing | x_observed) as it is.
-
-    Args:
-        z: [m, B, Z] where they begin, and x [m, B, D] there.
-    """
-
-    def __init__(
-        self, model: LatentVariableModel, guide: Guide, batch: Batch, z: Tensor, x: Tensor, noise: torch.Generator
-    ) -> None:
-        self.model, self.guide, self.noise = model, guide, noise
-        self.m, self.batch, (self.z, self.x) = len(z), batch, (z.flatten(0, 1), x.flatten(0, 1))
-        self.mask = torch.as_tensor(batch.mask).repeat(self.m, 1)
-        self.context = None if batch.context is None else batch.context.repeat(self.m, 1)
-
-    def run(self, steps: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Acceptance [B], R-hat [B] and mean [B, D] of the second half, and z [m, B, Z] and x [m, B, D] at the end."""
-        trace, accepted, mean = [], torch.zeros_like(self.z[:, 0:1].sum(-1)), torch.zeros_like(self.x)
-        for step in range(steps):
-            moved, expected, scalars = self._step()
-            if step >= steps // 2:
-                trace.append(scalars)
-                accepted += moved
-                mean += expected
-        n, shape = len(trace), (self.m, len(self.batch))
-        r_hat = split_r_hat(torch.stack(trace).unflatten(-1, shape)).amax(0)
-        mean = (mean / n).unflatten(0, shape).mean(0)
-        mean = torch.where(torch.as_tensor(self.batch.mask), self.batch.x, mean)
-        accepted = (accepted / n).unflatten(0, shape).mean(0).double()
-        return accepted, r_hat, mean, self.z.unflatten(0, shape), self.x.unflatten(0, shape)
-
-    def _step(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Which chains moved [mB], E[x | z] [mB, D], and the two scalars [2, mB]."""
-        full = Batch(self.x, None, self.context)
-        q = self.guide(full)
-        proposed, _ = place(q, 1, self.noise)
-        draw = weigh(self.model, q, torch.cat([self.z[None], proposed]), full)
-        gain = draw.log_weight[1] - draw.log_weight[0]
-        u = torch.rand(gain.shape, generator=self.noise, dtype=gain.dtype, device=gain.device)
-        moved = u.log() < gain
-        self.z = torch.where(moved[:, None], proposed[0], self.z)
-        params = draw.likelihood_params
-        if params.dim() > 1:  # else the likelihood does not look at z
-            params = torch.where(moved[:, None], *params.expand(2, len(self.z), -1).flip(0))
-        features = self.model.likelihood.family(params).expand((len(self.z),))
-        log_lik = self.model.likelihood.scored(params, self.x, self.mask)
-        log_prior = torch.where(moved, *draw.log_prior.sum(-1).flip(0))
-        with drawing_from(self.noise):
-            drawn = features.sample()
-        self.x = torch.where(self.mask, self.x, drawn)
-        mean = features.mean
-        missing = torch.where(self.mask, torch.zeros_like(mean), mean).sum(-1) / (~self.mask).sum(-1)
-        return moved.to(mean), mean, torch.stack([log_lik + log_prior, missing])
-
-
-def split_r_hat(trace: Tensor) -> Tensor:
-    r"""R-hat of M chains, each split into two halves: 1 where they agree.
-
-    .. math:: \hat R = \sqrt{\frac{(n-1) W / n + B / n}{W}}
-
-    with W the mean variance within the halves, and B / n the variance of their means.
-
-    Args:
-        trace: [T, S, M, B]: T steps, S scalars, M chains, B data.
-
-    Returns:
-        [S, B]; infinity where no chain moved, and they stand apart.
-
-    Source: Gelman, Carlin, Stern, Dunson, Vehtari & Rubin, "Bayesian data analysis", 3rd edition, 2013, 11.4.
-
-    Example:
-        >>> noise = torch.randn(1000, 1, 4, 1, generator=torch.Generator().manual_seed(0))
-        >>> round(float(split_r_hat(noise)), 2)
-        1.0
-    """
-    n = len(trace) // 2
-    halves = torch.cat([trace[:n], trace[-n:]], 2).double()  # [n, S, 2M, B]
-    within, between = halves.var(0).mean(1), halves.mean(0).var(1)
-    ratio = ((n - 1) / n * within + between) / within
-    return torch.where(within > 0, ratio, torch.where(between > 0, torch.inf, 1.0)).sqrt()

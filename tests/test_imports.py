@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     {"families", "conditionals", "flows"},
     {"model", "posteriors", "guides", "priors", "ladder", "codes", "autoregressive"},
     {"draw", "estimators", "objectives", "refine", "stratified", "surrogates", "corruption", "dreaming", "grouped"},
-    {"training", "evaluate", "codec", "tasks", "imputation"},
+    {"training", "evaluate", "codec", "tasks", "imputation", "chains"},
     {
         *(
             "data",

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from jensen.batch import Batch, Rows
+from jensen.chains import split_r_hat
 from jensen.conditionals import Given, Unconditional
 from jensen.errors import CompositionError, NotNormalised, UsageError
 from jensen.evaluate import Importance
 from jensen.families import Bernoulli, Gaussian, Mixture, positive_inverse
 from jensen.guides import Amortized, Deterministic, Exact, Guide
-from jensen.imputation import Imputation, impute, split_r_hat
+from jensen.imputation import Imputation, impute
 from jensen.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.randomness import drawing_from, stream

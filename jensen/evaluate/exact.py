@@ -99,9 +99,9 @@ class Enumerated(Evaluator):
     .. math:: \log p(x) = \log \sum_z p(x, z), \qquad
               E_q[\log p(x|z)] = \sum_z q(z|x) \log p(x|z)
 
-    States (up to 65,536) are classes, several classes at once, or settings of up to 16 bits. They stream past in pieces: what is in memory at
-    once depends on the size of neither the latent space nor the data. Classes that a network sees are one-hot: the time
-    then rises with the square of their number (rows of a `Table` are looked up).
+    States (up to 65,536) are classes, several classes at once, or settings of up to 16 bits. They stream past in
+    pieces: what is in memory at once depends on the size of neither the latent space nor the data. Classes that a
+    network sees are one-hot: the time then rises with the square of their number (rows of a `Table` are looked up).
 
     Raises:
         NotEnumerable: the latent is not finite, or has too many states.
