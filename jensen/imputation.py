@@ -112,8 +112,7 @@ def impute(
     Rubin 1987). "gibbs" goes on from there, with m chains: z' ~ q(z | x_o, x_m) is accepted as Metropolis and Hastings
     say, then x_m is drawn anew at z (Mattei & Frellsen, "Leveraging the exact likelihood of deep latent variable
     models", 2018). "annealed" carries K chains from the prior to p(z | x_o) by Hamiltonian moves, and resamples where
-    they end (see `Annealed`): slow, but it needs no guide, which has seldom seen so much missing. All are exact
-    in the limit, of many points or of many steps, whatever the guide.
+    they end (see `Annealed`): slow, but it needs no guide. All are exact in the limit, of many points or many steps.
 
     Args:
         model: its likelihood's features are independent given z.
@@ -129,10 +128,8 @@ def impute(
 
     Raises:
         UsageError: a number is too small, or there is no such method.
-        CompositionError: features depend on each other given z, the guide cannot score a point of another's, or there
-            is no gradient to anneal by.
-        NotNormalised: the guide has no density.
-        NumericalError: no point of a datum has a finite weight.
+        CompositionError: features depend on each other given z, the guide scores its own points only, or no gradient.
+        NotNormalised, NumericalError: the guide has no density; no point of a datum has a finite weight.
     """
     k = (CHAINS * m if method == "annealed" else POINTS) if k is None else k
     steps = STEPS.get(method) if steps is None or method not in STEPS else steps
@@ -150,8 +147,8 @@ def impute(
             ess[index], k_hat[index], mean[index] = found.ess, found.k_hat, found.mean
             z, drawn = found.resampled(model, batch, m, noise)
             if method == "gibbs":
-                chains = Chains(model, guide, batch, z, drawn, noise)
-                acceptance[index], r_hat[index], mean[index], z, drawn = chains.run(steps or 0)
+                moved = Chains(model, guide, batch, z, drawn, noise).run(steps or 0)
+                acceptance[index], r_hat[index], mean[index], z, drawn = moved
             at[:, index], draws[:, index] = z.to(at), drawn
     found = Imputation(draws, at, mean, k, ess, k_hat, steps=steps)
     return replace(found, acceptance=acceptance, r_hat=r_hat) if method == "gibbs" else found
@@ -193,9 +190,7 @@ def _check(model: LatentVariableModel, guide: Guide, m: int, method: str, k: int
     like = next(iter(model.parameters()))
     usual = model.usual
     found = features(model, like.new_zeros(1, 1, model.latent), None if usual is None else usual[None])
-    if not (
-        isinstance(found, Independent) and found.base_dist.event_shape == () and len(found.event_shape) == 1
-    ):
+    if not (isinstance(found, Independent) and found.base_dist.event_shape == () and len(found.event_shape) == 1):
         raise CompositionError(
             f"features of {model.likelihood.family.phrase} depend on each other given z, so that what is missing"
             " cannot be drawn without what is observed",
