@@ -19,7 +19,8 @@ from .evaluate.estimate import Watch
 from .evaluate.gaps import elbo_per_datum
 from .guides import Guide
 from .model import LatentVariableModel
-from .runfiles import CHECKPOINTS, modules, read_weights
+from .runfiles import CHECKPOINTS, modules
+from .weightfiles import read_weights
 
 __all__ = ["Along", "Stage", "file_name", "follow", "kept_epochs", "moments"]
 

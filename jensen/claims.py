@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import InterruptedRun, RunExistsError, UsageError
+from .locks import hold, release
 from .runfiles import CHECKPOINTS, EVALUATIONS, STATE, WRITTEN
 
 __all__ = ["claim", "holding", "writing"]
@@ -70,7 +71,7 @@ def holding(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _lock(folder)
+        held = hold(folder / LOCK)
     except RunExistsError:
         raise  # it is an OSError too
     except OSError as error:
@@ -80,32 +81,7 @@ def holding(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        (folder / LOCK).unlink(missing_ok=True)
-
-
-def _lock(folder: Path) -> None:
-    path = folder / LOCK
-    try:
-        with open(path, "x") as file:
-            file.write(str(os.getpid()))
-    except FileExistsError:
-        if _holder_lives(path):
-            raise RunExistsError(
-                f"another training is writing into {folder}", "Wait for it, or give --out another name."
-            ) from None
-        path.unlink(missing_ok=True)  # left by a process that was killed
-        with open(path, "x") as file:
-            file.write(str(os.getpid()))
-
-
-def _holder_lives(path: Path) -> bool:
-    try:
-        os.kill(int(path.read_text()), 0)
-    except (ValueError, ProcessLookupError, FileNotFoundError):
-        return False
-    except PermissionError:
-        return True  # somebody else's process
-    return True
+        release(folder / LOCK, held)
 
 
 def _files(folder: Path) -> list[Path]:

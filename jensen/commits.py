@@ -10,11 +10,13 @@ Source of the order of steps: Pillai et al., "All file systems are not created e
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -22,10 +24,11 @@ import msgspec
 
 from .errors import CorruptRunError, UsageError
 
-__all__ = ["Damage", "commit", "commits", "flush_folder", "free_bytes", "newest", "read_commit"]
+__all__ = ["Damage", "check_free", "commit", "commits", "flush_folder", "free_bytes", "newest", "read_commit"]
 
 MANIFEST = "manifest.json"
 NAME = re.compile(r"(\d{12})-([0-9a-f]{16})")
+MANIFEST_LIMIT = 2**16  # bytes
 KEPT = 2
 
 
@@ -53,6 +56,7 @@ def commit(parent: Path, files: Mapping[str, bytes], keep: int = KEPT) -> Path:
     temporary = parent / f".{final.name}.{secrets.token_hex(4)}"
     try:
         parent.mkdir(exist_ok=True)
+        check_free(parent, size + len(manifest))
         temporary.mkdir()
         for name, content in (*files.items(), (MANIFEST, manifest)):
             _write(temporary / name, content)
@@ -114,16 +118,18 @@ def read_commit(path: Path) -> dict[str, bytes]:
     matched = NAME.fullmatch(path.name)
     if matched is None:
         raise Damage(f"{path} is not named as a checkpoint is", "Give it back its name.")
-    manifest = _bytes(path / MANIFEST)
+    manifest = _bytes(path / MANIFEST, MANIFEST_LIMIT)
     if hashlib.sha256(manifest).hexdigest()[:16] != matched[2]:
         raise Damage(f"{path / MANIFEST} has changed since it was written", "Restore it from a copy.")
     try:
         entries = msgspec.json.decode(manifest, type=dict[str, Entry])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Damage(f"{path / MANIFEST} is no manifest ({error})", "Restore it from a copy.") from error
     found = {}
     for name, entry in entries.items():
-        content = _bytes(path / name)
+        if Path(name).name != name:
+            raise Damage(f"{path / MANIFEST} names {name!r}, which is no file beside it", "Restore it from a copy.")
+        content = _bytes(path / name, entry.size)
         if len(content) != entry.size:
             raise Damage(f"{path / name} has {len(content):,} bytes of {entry.size:,}", "Restore it from a copy.")
         if hashlib.sha256(content).hexdigest() != entry.sha256:
@@ -132,8 +138,11 @@ def read_commit(path: Path) -> dict[str, bytes]:
     return found
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, most: int) -> bytes:
+    """All bytes of a file that should have at most so many."""
     try:
+        if (size := path.stat().st_size) > most:
+            raise Damage(f"{path} has {size:,} bytes, more than {most:,}", "Restore it from a copy.")
         return path.read_bytes()
     except OSError as error:
         raise Damage(f"{path} cannot be read ({error.strerror})", "Restore it from a copy.") from error
@@ -152,6 +161,17 @@ def newest(parent: Path) -> Iterator[tuple[Path, dict[str, bytes] | Damage]]:
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes free where a folder is, or would be."""
+    """Bytes free where a folder is, or would be; very many where the file system does not say."""
     place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    return shutil.disk_usage(place).free
+    usage = shutil.disk_usage(place)
+    return usage.free if usage.total else sys.maxsize
+
+
+def check_free(folder: Path, size: int) -> None:
+    """Fail as writing so many bytes would, before a byte is written.
+
+    Raises:
+        OSError: there are fewer bytes free.
+    """
+    if free_bytes(folder) < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .batch import Rows
-from .data import Preparation, Schema
+from .data import Factors, Preparation, Schema
 from .errors import NumericalError, UsageError
 from .evaluate import Annealed, Assessment, Estimate, Evaluator, Halves, Settled
 from .runfiles import EVALUATIONS, digest, write_json
@@ -39,6 +39,7 @@ class Part:
         notes: what the user should be told.
         mask: [N, D], True where observed; None when everything is.
         shift: nats that turn the model's log-density into that of the data's own units; [N] where entries are missing.
+        factors: what the data were made from, where that is known.
     """
 
     rows: Rows
@@ -48,13 +49,15 @@ class Part:
     notes: tuple[str, ...] = ()
     mask: np.ndarray | None = None
     shift: float | Tensor = 0.0
+    factors: Factors | None = None
 
     def subset(self, index: Tensor, name: str) -> Part:
         """The rows [M] of these numbers, under another name."""
         own = index.cpu().numpy()
         labels, mask = (None if each is None else each[own] for each in (self.labels, self.mask))
         shift = self.shift[index.to(self.shift.device)] if isinstance(self.shift, Tensor) else self.shift
-        return Part(self.rows.subset(index), self.x[own], labels, name, self.notes, mask, shift)
+        factors = None if self.factors is None else self.factors.rows(own)
+        return Part(self.rows.subset(index), self.x[own], labels, name, self.notes, mask, shift, factors)
 
     def first(self, n: int) -> Part:
         """The first n rows."""

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from .checkpoints import file_name, moments
 from .errors import UsageError
-from .runfiles import write_weights
 from .training import EpochEnded, Event, Started, Stopped
+from .weightfiles import write_weights
 
 __all__ = ["Recorder", "TensorBoard"]
 

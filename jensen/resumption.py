@@ -65,10 +65,11 @@ def resume(
         kept, was = found_state(path, notice)
         _refuse(_essence(was), _essence(spec), f"{path / 'spec.json'} is not what its last state was trained by")
         job = _job(path, spec, data, epochs)
-        if kept.facts["ended"] and (epochs is None or kept.facts["epoch"] > job.budget.epochs):
+        done = kept.facts["epoch"] - 1
+        if done >= job.budget.epochs or (kept.facts["ended"] and epochs is None):
+            ended = kept.facts["ended"] or "interrupted"
             raise UsageError(
-                f"{path} has come to its end ({kept.facts['ended']}) after {kept.facts['epoch'] - 1} epochs",
-                f"Train beyond it: --epochs {2 * (kept.facts['epoch'] - 1)}.",
+                f"{path} has made {done} epochs already ({ended})", f"Train beyond them: --epochs {2 * max(done, 1)}."
             )
         job.prepare(notice)
         made = job.spec()
@@ -84,7 +85,7 @@ def resume(
 
 def _job(path: Path, spec: dict[str, Any], data: np.ndarray | None, epochs: int | None) -> Job:
     """The training that the specification records."""
-    command = recorded_command(spec, path) | {"init_from": None}
+    command: dict[str, Any] = recorded_command(spec, path) | {"init_from": None}
     if epochs is not None:
         command["epochs"] = epochs
     if data is None and not spec["data"].get("readable"):

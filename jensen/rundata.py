@@ -155,7 +155,8 @@ class RunData(ABC):
             rows = rows.fixed(stream(seed, "binarize", self.device))
         if found.mask is not None:
             shift = torch.from_numpy(self.preparation.log_jacobians(found.mask))
-        return Part(rows, found.x, found.labels, name, (*found.notes, *notes), found.mask, shift)
+        told = (*found.notes, *notes)
+        return Part(rows, found.x, found.labels, name, told, found.mask, shift, found.factors)
 
     def chosen(self, data: Source | Part | None = None, seed: int = 0, missing: bool = False) -> Part:
         """The rows that a verb is about: the run's test rows, or data of the user's; a `Part` is returned as it is."""

@@ -9,6 +9,7 @@ evaluation.json      the plain evaluation of the run's own test rows
 evaluations/         evaluations by a named method or K, importance-k100.json
 calibration.json     whether the guide is as sure as it should be, on the model's own data
 fidelity.json        how near samples are to data
+representation.json  what codes tell of labels and factors
 report.html
 samples.*, codes.csv, reconstructions.*, imputations.*   what the command line writes unless told where
 """
@@ -16,51 +17,52 @@ samples.*, codes.csv, reconstructions.*, imputations.*   what the command line w
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor, nn
+from torch import nn
 
 from .errors import CorruptRunError, UsageError
+from .files import JSON_LIMIT, parsed, read_limited, write_atomic
+from .migrations import FORMAT, migrated
 from .parts import build
 from .randomness import drawing_from, stream
-from .training.snapshot import named_tensors
+from .weightfiles import allocating, read_weights, tie
 
 __all__ = [
     "CHECKPOINTS",
     "EVALUATIONS",
     "FIDELITY",
     "FORMAT",
+    "REPRESENTATION",
     "STATE",
     "WRITTEN",
+    "checked_spec",
+    "digest",
+    "modules",
     "read_spec",
-    "read_weights",
     "rebuild",
     "resolve_device",
     "write_atomic",
-    "write_weights",
+    "write_json",
 ]
 
-FORMAT = 1
 CHECKPOINTS = "checkpoints"
 EVALUATIONS = "evaluations"
 STATE = "state"
 FIDELITY = "fidelity.json"
+REPRESENTATION = "representation.json"
 WRITTEN = (
     "model.safetensors",
     "metrics.jsonl",
     "evaluation.json",
     "calibration.json",
     FIDELITY,
+    REPRESENTATION,
     "report.html",
     "samples.png",
     "samples.csv",
@@ -88,22 +90,6 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that a reader finds the old one or the new one, whole: temporary name, fsync, rename."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UsageError(
-            f"{path} cannot be written ({error.strerror})", "Free space, or give --out another folder."
-        ) from error
-
-
 def write_json(path: Path, content: Any) -> None:
     """Readable JSON, atomically."""
     write_atomic(path, msgspec.json.format(msgspec.json.encode(content, enc_hook=_number), indent=2) + b"\n")
@@ -126,72 +112,15 @@ def modules(model: nn.Module, guide: nn.Module) -> nn.ModuleDict:
     return nn.ModuleDict({"model": model, "guide": guide})
 
 
-def tie(spec: Mapping[str, Any]) -> Any:
-    """What weights belong to: the model, and the data, split, preparation and seed that it was trained with."""
-    data = {k: spec["data"][k] for k in ("sha256", "n", "schema")}
-    parts = {k: spec[k] for k in ("model", "split", "preparation", "choices")}
-    return {**parts, "data": data, "seed": spec["command"]["seed"]}
-
-
-def fingerprint(nodes: Any) -> str:
-    """What ties weights to the specification that they belong to."""
-    return hashlib.sha256(json.dumps(nodes, sort_keys=True).encode()).hexdigest()
-
-
-def write_weights(
-    folder: Path, module: nn.Module, nodes: Any, averaged: Mapping[str, Tensor] | None, name: str = "model.safetensors"
-) -> None:
-    """Write raw and, where there are any, averaged weights; the folder of `name` is made if need be."""
-    tensors = {f"raw/{k}": v.detach().cpu().contiguous() for k, v in named_tensors(module).items()}
-    tensors |= {f"averaged/{k}": v.detach().cpu().contiguous() for k, v in (averaged or {}).items()}
-    metadata = {"model": fingerprint(nodes)}  # one entry: safetensors writes several in a random order
-    path = folder / name
-    try:
-        path.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{path.parent} cannot be made ({error.strerror})", "Give --checkpoints 0.") from error
-    write_atomic(path, save(tensors, metadata))
-
-
-def read_weights(folder: Path, module: nn.Module, nodes: Any, name: str = "model.safetensors") -> str:
-    """Put the weights into the module: averaged ones where there are any, else raw. Says which.
-
-    Raises:
-        CorruptRunError: the file is missing or damaged, or its weights are not this model's.
-    """
-    path = folder / name
-    if not path.exists():
-        raise CorruptRunError(
-            f"{path} is missing", "The run was stopped before its first weights were written: train again."
-        )
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy, or train again.") from error
-    mine = named_tensors(module)
-    raw = {name.removeprefix("raw/"): t for name, t in stored.items() if name.startswith("raw/")}
-    averaged = {name.removeprefix("averaged/"): t for name, t in stored.items() if name.startswith("averaged/")}
-    fits = raw.keys() == mine.keys() and averaged.keys() <= raw.keys()
-    fits = fits and all(raw[n].shape == t.shape and raw[n].dtype == t.dtype for n, t in mine.items())
-    fits = fits and all(t.shape == raw[n].shape for n, t in averaged.items())
-    if not fits or metadata.get("model") != fingerprint(nodes):
-        raise CorruptRunError(
-            f"the weights in {path} do not belong to the model in spec.json", "Restore both files from the same run."
-        )
-    with torch.no_grad():
-        for name, tensor in mine.items():
-            tensor.copy_(averaged.get(name, raw[name]))
-    return "averaged" if averaged else "raw"
-
-
-Count = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Numbers = float | list[float] | None
-REQUIRED = {"format", "jensen", "command", "model", "players", "data", "split", "preparation", "choices", "sentence"}
 
 
-class _Data(TypedDict):
+class _Known(msgspec.Struct, forbid_unknown_fields=True):
+    """An object of a specification: every field that it may have, and no other."""
+
+
+class _Data(_Known):
     name: str
     location: str
     readable: bool
@@ -199,51 +128,82 @@ class _Data(TypedDict):
     resize: tuple[Count, Count] | None
     sha256: str
     n: Count
+    missing: Count
     schema: dict[str, Any]
+    classes: dict[str, Any] | None
 
 
-class _Tested(TypedDict):
+class _Tested(_Known):
     location: str
     labels_from: str | None
+    own_labels: str | None
     sha256: str
     n: Count
 
 
-class _Split(TypedDict):
+class _Split(_Known):
     fractions: tuple[float, float, float]
     seed: Count
-    sizes: dict[str, Count]
+    sizes: dict[Literal["train", "valid", "test"], Count]
     test: _Tested | None
     duplicates_of_training_rows: dict[str, Count]
 
 
-class _Preparation(TypedDict):
+class _Preparation(_Known):
     binarize: Literal["static", "dynamic", "threshold"] | None
     dequantize: bool
     center: Numbers
     scale: Numbers
     seed: Count
+    fill: Numbers
 
 
-class _Spec(TypedDict):
-    """What is read of a specification beside the model's nodes, so that damage is found when a run is opened."""
+class _Player(_Known):
+    objective: str
+    estimator: str
+    during: tuple[float, float]
+    steps: Annotated[int, msgspec.Meta(ge=1)] = 1
+    corruption: dict[str, Any] | None = None
 
-    model: Annotated[list[Any], msgspec.Meta(min_length=2, max_length=2)]
-    players: list[dict[str, Any]]
+
+class _Choices(_Known):
+    device: str
+    dtype: Literal["float32", "float64"]
+    precision: str
+    threads: Count
+    epochs: Annotated[int, msgspec.Meta(ge=1)]
+    steps_per_epoch: Count
+    keep: str
+
+
+class _Earlier(_Known):
+    format: Count
+    weights: str
+
+
+class _Spec(_Known):
+    """All that a specification holds, so that damage, and what a later version added, is found when a run is opened."""
+
+    format: int
+    jensen: str
+    sentence: str
     command: dict[str, Any]
+    model: Annotated[list[Any], msgspec.Meta(min_length=2, max_length=2)]
+    players: list[_Player]
     data: _Data
     split: _Split
     preparation: _Preparation
-    choices: dict[str, Any]
-    sentence: str
+    choices: _Choices
+    versions: dict[str, str]
+    earlier: _Earlier | None = None
 
 
 def read_spec(folder: Path) -> dict[str, Any]:
-    """The specification of a run.
+    """The specification of a run, in the present format whatever it was written in.
 
     Raises:
         UsageError: this is no run folder.
-        CorruptRunError: the specification is damaged, or of a newer format.
+        CorruptRunError: the specification is damaged, or holds what only a later version knows.
     """
     path = folder / "spec.json"
     if not folder.is_dir():
@@ -251,27 +211,38 @@ def read_spec(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise UsageError(f"{folder} is no run: it has no spec.json", "Give the folder that jensen train wrote.")
     try:
-        spec = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except (msgspec.DecodeError, msgspec.ValidationError, OSError) as error:
+        spec = parsed(read_limited(path, JSON_LIMIT), dict[str, Any])
+    except (msgspec.DecodeError, OSError, ValueError) as error:
         raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy, or train again.") from error
-    if spec.get("format") != FORMAT:
-        raise CorruptRunError(
-            f"{path} has format {spec.get('format')!r}, and this jensen reads format {FORMAT}",
-            f"It was written by jensen {spec.get('jensen', '?')}.",
-        )
-    missing = REQUIRED - spec.keys()
-    if missing:
-        raise CorruptRunError(f"{path} lacks {', '.join(sorted(missing))}", "Restore it from a copy, or train again.")
+    return checked_spec(spec, path)
+
+
+def checked_spec(spec: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A specification brought to the present format, every field of a known name and type.
+
+    Args:
+        spec: as it was read.
+        path: from, to name it.
+
+    Raises:
+        CorruptRunError: it is damaged, or holds what only a later version knows.
+    """
+    found = migrated(spec, path)
     try:
-        checked = msgspec.convert(spec, _Spec)
+        checked = msgspec.convert(found, _Spec)
     except msgspec.ValidationError as error:
+        if "unknown field" in str(error):
+            raise CorruptRunError(
+                f"{path} holds what this jensen does not know ({error})",
+                f"It was written by jensen {spec.get('jensen', '?')}: use that version.",
+            ) from error
         raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy, or train again.") from error
-    if sum(checked["split"]["sizes"].values()) != checked["data"]["n"]:
+    if sum(checked.split.sizes.values()) != checked.data.n:
         raise CorruptRunError(
             f"the parts of the split in {path} are not as many rows as the data",
             "Restore it from a copy, or train again.",
         )
-    return spec
+    return found
 
 
 def rebuild(
@@ -279,7 +250,7 @@ def rebuild(
 ) -> tuple[Any, Any, str]:
     """Model, guide, and which weights they have: from the folder alone, and the user's own parts."""
     # fresh modules draw weights: these are replaced below, and must not use up the user's random numbers
-    with drawing_from(stream(0, "rebuilt")):
+    with drawing_from(stream(0, "rebuilt")), allocating(folder):
         model, guide = build(spec["model"], parts)
     dtype = getattr(torch, spec["choices"]["dtype"])
     model.to(dtype)

@@ -28,8 +28,9 @@ from .evaluation import Evaluation, Part, bits_per_dim, circumstances, keep, ref
 from .imputation import impute
 from .randomness import stream
 from .rundata import RunData, Source
-from .runfiles import read_spec, rebuild, resolve_device, tie
+from .runfiles import read_spec, rebuild, resolve_device
 from .stages import Stretch, in_words, stretches
+from .weightfiles import tie, undigested
 
 if TYPE_CHECKING:
     from .evaluate.calibration import Calibration
@@ -153,7 +154,8 @@ class Run(RunData):
         if budget < 0:
             raise UsageError(f"--budget {budget:g} cannot work", "Give seconds, or 0 for no annealing.")
         part = self.chosen(data, seed, missing=True)
-        notes = (*self.unfinished, *in_words(self.stages), *part.notes, *self.overlap(part, data))
+        notes = (*undigested(self.path), *self.unfinished, *in_words(self.stages))
+        notes = (*notes, *part.notes, *self.overlap(part, data))
         found = evaluator(self.model, self.guide, part.rows, seed, watch)
         refuse_nan(found)
         plain, assessed = method == "auto" and k is None, None

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from .corruption import recorded
+from .data import EMBEDDED
 from .errors import CorruptRunError
 from .materials import Materials
+from .migrations import FORMAT
 from .parts import spec_of
 from .recipes import Made
-from .runfiles import FORMAT
 from .training import Player
 from .version import __version__
 
@@ -80,7 +81,7 @@ def spec_from(command: dict[str, Any], found: Materials, made: Made, choices: di
         | recorded(p.estimator)
         for p in made.players
     ]
-    readable = bool(data.source.files) or data.source.name == "digits"
+    readable = bool(data.source.files) or data.source.name in EMBEDDED
     absolute = str(Path(data.source.name).resolve()) if data.source.files else data.source.name
     labels = _absolute(command["labels"])
     tested = None

@@ -15,7 +15,9 @@ from safetensors.torch import save
 
 from .commits import Damage, commit, free_bytes, newest
 from .errors import CorruptRunError, UsageError
-from .runfiles import FORMAT, STATE
+from .files import parsed
+from .migrations import FORMAT
+from .runfiles import STATE, checked_spec
 from .training import EpochEnded, Keeper, Snapshot
 from .version import __version__
 
@@ -23,6 +25,15 @@ __all__ = ["STATE", "StateKeeper", "behind", "check_space", "found_state"]
 
 TENSORS, FACTS = "training.safetensors", "training.json"
 SHARE = 0.01  # of the time that training takes, at most
+
+
+class _Facts(msgspec.Struct, forbid_unknown_fields=True):
+    """What a state holds beside tensors. Between formats 1 and 2 only the specification has changed."""
+
+    format: int
+    jensen: str
+    spec: dict[str, Any]
+    training: dict[str, Any]
 
 
 class StateKeeper(Keeper):
@@ -115,13 +126,22 @@ def found_state(folder: Path, notice: Callable[[str], None] = lambda text: None)
 def _read(path: Path, files: dict[str, bytes]) -> tuple[Snapshot, dict[str, Any]]:
     try:
         tensors = load_tensors(files[TENSORS])
-        facts = msgspec.json.decode(files[FACTS], type=dict[str, Any])
+        facts = parsed(files[FACTS], dict[str, Any])
     except (KeyError, SafetensorError, msgspec.DecodeError) as error:
         raise CorruptRunError(f"{path} is no state of a training ({error})", "Train again.") from error
-    if facts.get("format") != FORMAT:
-        told = f"format {facts.get('format')!r}, of jensen {facts.get('jensen', '?')}"
-        raise CorruptRunError(f"{path} has {told}; this jensen reads format {FORMAT}", "Use the version that wrote it.")
-    return Snapshot(tensors, facts["training"]), facts["spec"]
+    try:
+        said = msgspec.convert(facts, _Facts)
+    except msgspec.ValidationError as error:
+        raise CorruptRunError(
+            f"{path} holds what this jensen does not know ({error})",
+            f"It was written by jensen {facts.get('jensen', '?')}: use that version.",
+        ) from error
+    if not 1 <= said.format <= FORMAT:
+        raise CorruptRunError(
+            f"{path} has format {said.format}, and this jensen reads formats 1 to {FORMAT}",
+            f"It was written by jensen {said.jensen}: use that version.",
+        )
+    return Snapshot(tensors, said.training), checked_spec(said.spec, path)
 
 
 def behind(folder: Path, snapshot: Snapshot) -> list[EpochEnded]:

@@ -19,7 +19,7 @@ from .randomness import drawing_from, stream
 from .recipes import Made, Recipe, Setting, find
 from .recipes.likelihoods import in_own_units
 from .recorder import Recorder, TensorBoard
-from .runfiles import modules, named_tensors, tie, write_json
+from .runfiles import modules, write_json
 from .runs import Run, load, resolve_device
 from .specification import recorded_command, spec_from
 from .stages import ends
@@ -27,6 +27,8 @@ from .states import StateKeeper, check_space
 from .training import Budget, EpochEnded, Event, Optimizer, Snapshot, Trainer
 from .training.players import check_players
 from .training.rehearsal import rehearse
+from .training.snapshot import named_tensors
+from .weightfiles import tie
 
 __all__ = ["Job", "TrainingOptions", "command_of", "sorted_options", "train", "untrained"]
 

@@ -14,7 +14,7 @@ from jensen.batch import Batch, Rows
 from jensen.cli import main
 from jensen.conditionals import Given, Unconditional
 from jensen.draw import Draw
-from jensen.errors import CompositionError, NotNormalised, UsageError
+from jensen.errors import CompositionError, InterruptedRun, NotNormalised, UsageError
 from jensen.estimators import Enumerate, Pathwise, Quadrature
 from jensen.evaluate import Importance, choose
 from jensen.families import Gaussian, Implicit
@@ -32,9 +32,11 @@ from jensen.objectives import (
     Rate,
 )
 from jensen.randomness import drawing_from, stream
+from jensen.resumption import resume
 from jensen.surrogates import Score
 from jensen.tasks import encode
 from jensen.training import Budget, Optimizer, Player, Trainer
+from jensen.workflow import train
 from tests.training.test_loop import same, values
 
 N = 20_000
@@ -324,3 +326,17 @@ def test_a_run_of_a_game_says_what_it_cannot(tmp_path, capsys):
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert all(m[k] is None for m in (lines[0]["train"], lines[0]["valid"]) for k in ("bound", "rate", "distortion"))
     assert "critic" not in json.dumps(json.loads((out / "spec.json").read_text())["model"]).lower()
+
+
+def test_a_game_that_is_stopped_goes_on_with_its_critic(tmp_path):
+    """To the bytes that it would have ended in: the critic is in no run's model, and its state is kept all the same."""
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 5, (40, 6)))
+    how = {"recipe": "gan", "latent": 2, "hidden": (4,), "batch": 8, "epochs": 3, "checkpoints": 0}
+    whole = train(str(tmp_path / "x.npy"), out=tmp_path / "whole", **how)
+    asked = iter(range(100))
+    with pytest.raises(InterruptedRun):
+        train(str(tmp_path / "x.npy"), out=tmp_path / "run", should_stop=lambda: next(asked) >= 5, **how)
+    weights = [path / "model.safetensors" for path in (whole.path, tmp_path / "run")]
+    assert weights[0].read_bytes() != weights[1].read_bytes()
+    resume(tmp_path / "run")
+    assert weights[0].read_bytes() == weights[1].read_bytes()

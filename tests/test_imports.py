@@ -42,8 +42,9 @@ LAYERS: list[set[str]] = [
             "runs",
         ),
         *("commits", "states", "specification", "resumption"),
+        *("files", "locks", "migrations", "weightfiles"),
         *("workflow", "stages", "comparison", "difference", "verification", "certification", "tradeoff"),
-        *("features", "fidelity"),
+        *("features", "fidelity", "disentanglement", "representation"),
     },
     {"sklearn", "cli", "report", "explorer"},
     {"__init__", "__main__"},  # the front door: no room imports it

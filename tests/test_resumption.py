@@ -66,8 +66,16 @@ def test_stopped_three_times_twice_within_one_epoch(data: Path, whole: Path, tmp
             resume(run, should_stop=stop_after(steps))
     resume(run)
     same(whole, run)
-    with pytest.raises(UsageError, match=r"come to its end.*--epochs 12"):
+    with pytest.raises(UsageError, match=r"has made 6 epochs already \(finished\).*--epochs 12"):
         resume(run)
+
+
+def test_fewer_epochs_than_were_made(data: Path, tmp_path: Path) -> None:
+    run = stopped(data, tmp_path / "run", 14)
+    before = (run / "spec.json").read_bytes()
+    with pytest.raises(UsageError, match=r"has made 3 epochs already \(interrupted\)"):
+        resume(run, epochs=3)
+    assert (run / "spec.json").read_bytes() == before
 
 
 def test_a_finished_run_trains_on(data: Path, whole: Path, tmp_path: Path) -> None:
@@ -76,7 +84,7 @@ def test_a_finished_run_trains_on(data: Path, whole: Path, tmp_path: Path) -> No
     lines = timeless(run / "metrics.jsonl")
     assert [line["epoch"] for line in lines] == [*range(1, 9), 8]
     assert lines[:6] == timeless(whole / "metrics.jsonl")[:6]
-    with pytest.raises(UsageError, match="come to its end"):
+    with pytest.raises(UsageError, match="has made 8 epochs already"):
         resume(run, epochs=7)
 
 

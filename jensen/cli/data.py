@@ -16,7 +16,7 @@ MOST = 12  # names or labels that are listed
 
 
 def data(
-    source: Annotated[str, Parameter(help="digits, or a path")],
+    source: Annotated[str, Parameter(help="digits, sprites, or a path")],
     /,
     *,
     labels: Annotated[str | None, Parameter(help="a file of labels, or a column or key of the source")] = None,
@@ -51,6 +51,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"columns: {_few(found['names'])}")
     if found["labels"]:
         lines.append(f"labels: {_few([f'{name} ({n:,})' for name, n in found['labels'].items()])}")
+    if found["factors"]:
+        lines.append(f"factors: {', '.join(f'{name} ({n})' for name, n in found['factors'].items())}")
     if found["constant_columns"]:
         lines.append(
             f"{plural(len(found['constant_columns']), 'constant column')}, such as {found['constant_columns'][0]}"

@@ -17,7 +17,7 @@ def switch(text: str) -> Parameter:
 
 
 Run = Annotated[str, Parameter(help="the folder that jensen train wrote")]
-Data = Annotated[str | None, Parameter(help="other data than the run's own test rows: a path, or digits")]
+Data = Annotated[str | None, Parameter(help="other data than the run's own test rows: a path, digits or sprites")]
 Out = Annotated[
     str | None,
     Parameter(

@@ -20,7 +20,7 @@ __all__ = ["rate_distortion"]
 
 
 def rate_distortion(
-    data: Annotated[str, Parameter(help="digits, or a path")],
+    data: Annotated[str, Parameter(help="digits, sprites, or a path")],
     /,
     *,
     out: Annotated[str, Parameter(help="the folder of all runs, of the numbers and of the figure")],

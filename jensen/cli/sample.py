@@ -22,7 +22,9 @@ def sample(
     n: Number = 64,
     out: Out = None,
     mean: Annotated[bool, switch("the mean of p(x | z) at z from the prior, not a draw")] = False,
-    label: Annotated[str | None, Parameter(help="the class of all samples [classes as frequent as in training]")] = None,
+    label: Annotated[
+        str | None, Parameter(help="the class of all samples [classes as frequent as in training]")
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,

@@ -27,7 +27,7 @@ __all__ = ["told", "train"]
 
 
 def train(
-    data: Annotated[str | None, Parameter(help="digits, or a path")] = None,
+    data: Annotated[str | None, Parameter(help="digits, sprites, or a path")] = None,
     /,
     *,
     recipe: Annotated[str | None, Parameter(help="a name from jensen recipes [vae]")] = None,

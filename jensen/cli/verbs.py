@@ -14,6 +14,7 @@ VERBS = {
     "reconstruct": "data, through the latent space and back",
     "impute": "draw what is missing, given what is observed",
     "fidelity": "how near samples are to data, where no density says it",
+    "represent": "what codes tell of labels and factors, beside chance",
     "doctor": "what is wrong with a run, why, and what to do",
     "compare": "which of two models is better on the same rows, and how surely",
     "verify": "whether the recorded evaluation comes out again",

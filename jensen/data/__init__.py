@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .dataset import UNKNOWN
+from .factors import Factors
 from .labels import Labels, Role, hide_labels
 from .masks import parse_mask
 from .schema import Schema
-from .sources import Dataset, Source, conform, describe, from_array, read, read_beside, read_test
+from .sources import EMBEDDED, Dataset, Source, conform, describe, from_array, read, read_beside, read_test
 from .splits import Split, duplicates, parse_fractions, split
 
 if TYPE_CHECKING:
     from .preparation import Preparation, constant_columns
 
 __all__ = [
+    "EMBEDDED",
     "UNKNOWN",
     "Dataset",
+    "Factors",
     "Labels",
     "Preparation",
     "Role",

@@ -77,6 +77,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "missing": 0 if dataset.mask is None else int((~dataset.mask).sum()),
         "names": None if schema.names is None else list(schema.names),
         "labels": labels,
+        "factors": None if dataset.factors is None else dataset.factors.values_each,
         "constant_columns": np.flatnonzero(low == high).tolist(),
         "duplicates": len(dataset) - len(set(_keys(dataset.x, dataset.mask))),
         "notes": list(dataset.notes),

@@ -9,9 +9,21 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..errors import DataError
+from .factors import Factors
 from .schema import Kind, Schema
 
-__all__ = ["LIMIT", "UNKNOWN", "Dataset", "Raw", "Source", "assemble", "check_dtype", "check_size", "chunks", "encode_labels"]
+__all__ = [
+    "LIMIT",
+    "UNKNOWN",
+    "Dataset",
+    "Raw",
+    "Source",
+    "assemble",
+    "check_dtype",
+    "check_size",
+    "chunks",
+    "encode_labels",
+]
 
 UNKNOWN = -1  # the label of a row whose class is not known
 LIMIT = 16 * 2**30  # bytes: a larger array is refused before it is allocated
@@ -50,6 +62,7 @@ class Dataset:
         source: where the data came from.
         notes: what the user should be told about how the file was read.
         mask: [N, D] bool, True where observed; None when everything is.
+        factors: what the data were made from, [N, F] of them, where that is known.
     """
 
     x: np.ndarray
@@ -58,6 +71,7 @@ class Dataset:
     source: Source
     notes: tuple[str, ...] = ()
     mask: np.ndarray | None = None
+    factors: Factors | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -65,7 +79,8 @@ class Dataset:
     def rows(self, index: np.ndarray) -> Dataset:
         """The rows [M] of these numbers, as a data set."""
         labels, mask = (None if each is None else each[index] for each in (self.labels, self.mask))
-        return replace(self, x=self.x[index], labels=labels, mask=mask)
+        factors = None if self.factors is None else self.factors.rows(index)
+        return replace(self, x=self.x[index], labels=labels, mask=mask, factors=factors)
 
 
 @dataclass
@@ -82,6 +97,7 @@ class Raw:
         levels: how many values there are, where the file's format says so.
         loose: the file knows no integer type (text, MATLAB doubles): whole numbers up to 255 count as integers.
         choices: what else in the file could be named as labels.
+        factors: what the data were made from, where that is known.
     """
 
     x: np.ndarray
@@ -93,6 +109,7 @@ class Raw:
     levels: int | None = None
     loose: bool = False
     choices: tuple[str, ...] = ()
+    factors: Factors | None = None
 
 
 def chunks(x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -308,4 +325,5 @@ def assemble(raw: Raw, name: str, missing: bool = False) -> Dataset:
     x = np.ascontiguousarray(x, dtype=dtype).reshape(len(x), -1)
     mask = None if mask is None else np.ascontiguousarray(mask).reshape(len(x), -1)
     source = Source(name, tuple(raw.files), _digest(x, mask), len(x))
-    return Dataset(x, labels, Schema(kind, shape, levels, raw.names, classes), source, (*raw.notes, *notes), mask)
+    schema = Schema(kind, shape, levels, raw.names, classes)
+    return Dataset(x, labels, schema, source, (*raw.notes, *notes), mask, raw.factors)

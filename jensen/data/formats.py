@@ -86,7 +86,7 @@ def file_format(path: Path) -> str:
         with path.open("rb") as stream:
             head = stream.read(512)
     except FileNotFoundError as error:
-        raise DataError(f"there is no file {path}", "Check the path; `digits` is the built-in data set.") from error
+        raise DataError(f"there is no file {path}", "Check the path; `digits` and `sprites` are built in.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be opened ({error.strerror})", "Check its permissions.") from error
     if not head:

@@ -15,7 +15,7 @@ from .dataset import Dataset, Raw, Source, assemble
 from .formats import file_format
 from .tables import read_column, read_table
 
-__all__ = ["Dataset", "Source", "conform", "describe", "from_array", "read", "read_beside", "read_test"]
+__all__ = ["EMBEDDED", "Dataset", "Source", "conform", "describe", "from_array", "read", "read_beside", "read_test"]
 
 
 def _digits() -> Raw:
@@ -25,6 +25,17 @@ def _digits() -> Raw:
     bunch: Any = load_digits()
     x = bunch.images.astype(np.uint8)[..., None]
     return Raw(x, bunch.target, classes=tuple(str(n) for n in bunch.target_names), levels=17)
+
+
+def _sprites() -> Raw:
+    """Made from factors that are known; labelled by shape."""
+    from .sprites import LEVELS, SHAPES, sprites
+
+    x, factors = sprites()
+    return Raw(x[..., None], factors.values[:, 0], classes=SHAPES, levels=LEVELS, factors=factors)
+
+
+EMBEDDED = {"digits": _digits, "sprites": _sprites}  # data sets that have a name instead of a path
 
 
 def _split_key(source: str) -> tuple[Path, str | None]:
@@ -52,8 +63,8 @@ def _read_file(path: Path, key: str | None, labels: str | None, missing: bool = 
 
 
 def _read_raw(source: str, labels: str | None, size: tuple[int, int] | None, missing: bool) -> Raw:
-    if source == "digits":
-        return _digits()
+    if source in EMBEDDED:
+        return EMBEDDED[source]()
     path, key = _split_key(source)
     if path.is_dir():
         from .images import read_folder  # Pillow is imported for images only
@@ -91,7 +102,8 @@ def read(
     if 8-bit images), and so are those up to 255 in a CSV or a MATLAB matrix, which know no types. All else is real.
 
     Args:
-        source: `digits` (the 8x8 digits of scikit-learn; ./digits is a path), or the path of a .npy, .npz (also
+        source: `digits` (the 8x8 digits of scikit-learn; ./digits is a path), `sprites` (16x16 images made here, with
+            their factors), or the path of a .npy, .npz (also
             FILE.npz:KEY), IDX (plain or .gz), MATLAB v5 .mat or CSV file, or of a folder of images.
         labels: a column or an array of the source, or a file of labels; found without being named where possible.
         size: height and width that images in a folder are resized to.
@@ -112,9 +124,9 @@ def read(
     if size is not None and min(size) < 1:
         raise UsageError(f"images cannot have the size {size[0]}x{size[1]}", "Give height,width: --size 32,32")
     if not name:
-        raise DataError("no data are named", "Give a path, or `digits`.")
+        raise DataError("no data are named", "Give a path, or `digits` or `sprites`.")
     raw = _read_raw(name, wanted, size, missing)
-    if wanted is not None and (raw.labels is None or name == "digits" or Path(name).is_dir()):
+    if wanted is not None and (raw.labels is None or name in EMBEDDED or Path(name).is_dir()):
         raw.labels, file = _read_labels(wanted, raw, name)
         raw.files.append(file)
         raw.classes = None

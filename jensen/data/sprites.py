@@ -1,41 +1,21 @@
-"""Sprites: small binary images made here from factors that are known, to judge what a representation tells apart."""
+"""Sprites: small grey images made here from factors that are known, to judge what a representation tells apart."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-__all__ = ["SHAPES", "SPRITES", "Factors", "draw_sprites", "sprites"]
+from .factors import Factors
+
+__all__ = ["LEVELS", "SHAPES", "SPRITES", "draw_sprites", "sprites"]
 
 SHAPES = ("rectangle", "ellipse", "triangle")
 SIDE = 16  # pixels
-FINE = 4  # points along a pixel's side at which it is looked whether the shape covers it
+FINE = 4  # points along a pixel's side, which the shape covers or not
+LEVELS = FINE**2 + 1
+FIRST, LEAST, MOST = 4.5, 2.5, 4.5  # pixels: the first place, and half the length of the smallest and the largest shape
 SIZES, TURNS, PLACES = 4, 8, 8
 ROWS = 4096  # of the 6,144 combinations
 SEED = 0  # of which rows, and in which order
-
-
-@dataclass(frozen=True)
-class Factors:
-    """What data were made from.
-
-    Attributes:
-        values: [N, F] int64, each column from 0.
-        names: [F].
-        ordered: [F], whether the numbers of a factor are an order (a size), or only names (a shape).
-        counts: [F], how many values each has.
-    """
-
-    values: np.ndarray
-    names: tuple[str, ...]
-    ordered: tuple[bool, ...]
-    counts: tuple[int, ...]
-
-    def rows(self, index: np.ndarray) -> Factors:
-        """The rows [M] of these numbers."""
-        return Factors(self.values[index], self.names, self.ordered, self.counts)
-
 
 NAMES = ("shape", "size", "rotation", "x", "y")
 # a turn by half a circle leaves rectangles and ellipses as they are: angles are a circle, and no order
@@ -47,30 +27,39 @@ SPRITES = Factors(
 )
 
 
-def draw_sprites(factors: np.ndarray) -> np.ndarray:
-    """Images [N, 16, 16] of 0 and 1 from the numbers [N, 5] of shape, size, rotation, x and y.
+def _templates() -> np.ndarray:
+    """Every shape, size and rotation in the upper left place [3, 4, 8, 16, 16]: how many points of a pixel it covers."""
+    shape, size, turn = (i[..., None, None] for i in np.indices((len(SHAPES), SIZES, TURNS)))
+    fine = (np.arange(SIDE * FINE) + 0.5) / FINE - FIRST
+    angle, half = np.pi * turn / TURNS, LEAST + (MOST - LEAST) * size / (SIZES - 1)
+    u = (fine * np.cos(angle) + fine[:, None] * np.sin(angle)) / half
+    v = (fine[:, None] * np.cos(angle) - fine * np.sin(angle)) / half * 2
+    covers = (np.maximum(abs(u), abs(v)) <= 1, u**2 + v**2 <= 1, (abs(u) <= 1) & (abs(v) <= (1 - u) / 2))
+    inside = np.choose(shape, covers)
+    return inside.reshape(*inside.shape[:3], SIDE, FINE, SIDE, FINE).sum((-3, -1)).astype(np.uint8)
 
-    A pixel is 1 where the shape covers more than half of it. Half the length runs from 2.5 to 4.5 pixels and is twice
-    half the width, the angle from 0 by steps of 22.5 degrees, the middle from pixel 4.5 to 11.5 (y from the top).
+
+def draw_sprites(factors: np.ndarray) -> np.ndarray:
+    """Images [N, 16, 16] of the levels 0 to 16 from the numbers [N, 5] of shape, size, rotation, x and y.
+
+    A pixel's level is how many of 4 x 4 points in it the shape covers. Half the length runs from 2.5 to 4.5 pixels and
+    is twice half the width, the angle from 0 by steps of 22.5 degrees, the middle from pixel 4.5 to 11.5.
 
     Example:
-        >>> image = draw_sprites(np.array([[0, 0, 0, 3, 3]]))[0]
-        >>> image[6:10].sum(1)
-        array([0, 5, 5, 0])
+        >>> draw_sprites(np.array([[0, 0, 0, 3, 3]]))[0, 5:10, 4:11]
+        array([[ 0,  0,  0,  0,  0,  0,  0],
+               [ 0, 12, 12, 12, 12, 12,  0],
+               [ 0, 16, 16, 16, 16, 16,  0],
+               [ 0, 12, 12, 12, 12, 12,  0],
+               [ 0,  0,  0,  0,  0,  0,  0]], dtype=uint8)
     """
-    shape, size, turn, x, y = np.moveaxis(np.asarray(factors), -1, 0)[..., None, None]
-    fine = (np.arange(SIDE * FINE) + 0.5) / FINE
-    across, down = fine[None, None, :] - (x + 4.5), fine[None, :, None] - (y + 4.5)
-    angle, half = np.pi * turn / TURNS, 2.5 + 2.0 * size / (SIZES - 1)
-    along, beside = across * np.cos(angle) + down * np.sin(angle), down * np.cos(angle) - across * np.sin(angle)
-    u, v = along / half, 2 * beside / half
-    inside = np.select(
-        [shape == 0, shape == 1],
-        [np.maximum(abs(u), abs(v)) <= 1, u**2 + v**2 <= 1],
-        (abs(u) <= 1) & (abs(v) <= (1 - u) / 2),  # the tip is at u = 1
-    )
-    cover = inside.reshape(len(inside), SIDE, FINE, SIDE, FINE).sum((2, 4))
-    return (cover > FINE**2 / 2).astype(np.uint8)
+    shape, size, turn, x, y = np.asarray(factors).T
+    drawn, images = _templates()[shape, size, turn], np.zeros((len(factors), SIDE, SIDE), np.uint8)
+    for right in range(PLACES):
+        for down in range(PLACES):
+            here = (x == right) & (y == down)
+            images[here, down:, right:] = drawn[here, : SIDE - down, : SIDE - right]
+    return images
 
 
 def sprites() -> tuple[np.ndarray, Factors]:

@@ -109,6 +109,8 @@ def saturated(patient: Patient) -> Outcome | str:
     not. Saturation itself is harmless where it is right, as on the border of images.
     """
     family = patient.model.likelihood.family
+    if not family.has_density:
+        return "the likelihood only samples"
     if not isinstance(family, Bernoulli | DiscretizedLogistic):
         return "the likelihood is a density"
     wrong, extreme = _certain_errors(patient)

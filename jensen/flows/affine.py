@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from ..errors import CompositionError
 from ..nets import MLP
+from ..nets.masked import MaskedMLP
 from ..parts import part
 from ..precision import applied
 from .base import LARGEST, Flow, one_way, seen
-from ..nets.masked import MaskedMLP
 
 __all__ = ["AffineCoupling", "Autoregressive", "coupling_net", "halves"]
 

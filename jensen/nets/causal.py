@@ -186,7 +186,7 @@ class _Cache:
     Attributes:
         image: [M, E, h + F, F + w + F] what is known, in a margin of zeros.
         above: of each layer [M, W, h + k, k + w + k], its input, likewise.
-        row: of each layer [M, W, k + w], its input along the present row.
+        row: of each layer [M, W, k + w], its input along the present row; what is further right is of an earlier one.
         told: of the first and each other layer, what the rows above and the context tell the present row, [M, ., w].
     """
 
@@ -216,12 +216,11 @@ class _Cache:
         above = net.above(self.image[:, :, r : r + net.first])
         self.told = [net.link(above)[:, :, 0]]
         seen = None if self.seen is None else self.seen[:, :, r : r + 1]
-        for layer, kept, row in zip(net.way, self.above, self.row, strict=True):
+        for layer, kept in zip(net.way, self.above, strict=True):
             kept[:, :, r + k, k : k + w] = above[:, :, 0]
             gates = layer.above(kept[:, :, r : r + net.reach])
             self.told.append(layer.to_row(gates, seen)[:, :, 0])
             above = above + _gate(gates)
-            row.zero_()
 
     def said(self, c: int) -> Tensor:
         """What the pixel in column c of the present row says [M, P], before its bias."""

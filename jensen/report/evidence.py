@@ -44,6 +44,8 @@ def _assessed(facts: Facts) -> dict[str, Any]:
 def verdict(facts: Facts) -> str:
     """How tight the number is, in one sentence."""
     e, told = facts.evaluation, _assessed(facts).get("verdict")
+    if not facts.run.model.likelihood.has_density:
+        return "This model only samples, so log p(x) has no number: jensen fidelity RUN compares samples with data."
     if e is None:
         return "There is no evaluation.json, and the data are not at hand: jensen evaluate RUN DATA gives the number."
     if e["log_px"] is None:

@@ -80,7 +80,7 @@ def samples(facts: Facts, shades: Shades, numbers: dict[str, Any]) -> Panel | No
     if not facts.samples:
         return None
     run, n = facts.run, columns(shades.shape)
-    only_noise = facts.latent == "none"
+    only_noise = facts.latent == "none" or not run.model.likelihood.has_density  # else a mean beside each sample
     z, batch = run.model.simulate(BLOCKS * n, facts.stream("samples"))
     drawn = shades(run.shaped(batch.x))
     mean = drawn if only_noise else shades(run.shaped(tasks.decode(run.model, z)))

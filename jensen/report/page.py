@@ -20,6 +20,7 @@ from .fidelity import fidelity
 from .findings import Remark, findings
 from .grids import Shades
 from .panels import Panel, Section
+from .representation import representation
 from .settings import model_parts, settings, stages
 from .words import data_name, headline, model_name, model_sentence
 
@@ -88,7 +89,11 @@ def _sections(facts: Facts, numbers: dict[str, Any]) -> list[Section]:
     pictures = _of_images if facts.run.schema.is_image else _of_tables
     staged = stages(facts, numbers)
     training = Section("Training", _some(latents.curves(facts)), () if staged is None else (staged,))
-    return [training, *pictures(facts, numbers)]
+    found = [training, *pictures(facts, numbers)]
+    told = representation(facts, numbers)
+    if told is not None:  # a part of the last one, the latent space
+        found[-1] = replace(found[-1], tables=(*found[-1].tables, told))
+    return found
 
 
 def _of_images(facts: Facts, numbers: dict[str, Any]) -> list[Section]:

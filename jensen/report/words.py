@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from ..data import EMBEDDED
 from ..evaluate.estimate import format_nats
 from .facts import Facts
 
@@ -113,8 +114,8 @@ def data_name(facts: Facts) -> str:
 def rows(facts: Facts) -> str:
     """How many data of what."""
     name, n = data_name(facts), facts.run.spec["data"]["n"]
-    if name == "digits":
-        return f"{n:,} digits"
+    if name in EMBEDDED:
+        return f"{n:,} {name}"
     noun = "image" if facts.run.schema.is_image else "row"
     return f"{count(n, noun)} of {'an array in memory' if name == 'array' else name}"
 

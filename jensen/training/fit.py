@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -17,12 +18,14 @@ from ..objectives import likelihood_weight, rate_weight
 from ..precision import matmul_precision, resolve_precision
 from ..randomness import stream
 from .averages import Average
-from .events import EpochEnded, Measures, Progressed, Started, Stopped
+from .events import EpochEnded, Event, Measures, Progressed, Recovered, Started, Stopped
 from .optimizers import schedule_factor
 from .plan import Budget, Plan
 from .players import Player
 from .snapshot import Snapshot, fill, named_tensors, pack, unpack
+from .spikes import Spikes
 from .tally import Tally
+from .watch import Watch, first_bad
 
 __all__ = ["Fit", "History"]
 
@@ -40,9 +43,10 @@ def _finite(value: float) -> float | None:
 
 @dataclass
 class History:
-    """What happened: the events of all epochs, how training ended, and the averaged weights if any were kept."""
+    """What happened: the events of all epochs, the recoveries, how training ended, and averaged weights if any."""
 
     epochs: list[EpochEnded] = field(default_factory=list)
+    recoveries: list[Recovered] = field(default_factory=list)
     stopped: Stopped | None = None
     average: Average | None = None
 
@@ -79,27 +83,36 @@ class Fit:
         self.step, self.epoch, self.index, self.before, self.previous = 0, 1, 0, 0.0, -math.inf
         self.ended: str | None = None
         self.tally, self.noise = Tally(), stream(trainer.seed, "noise:1", data.device)
+        self.spikes = None if trainer.spikes is None else Spikes(trainer.spikes, len(players), data.device)
+        # recoveries so far, and rows that were bad at every fault; who looks on, and what that multiplies rates by
+        self.recovered, self.rows_at_fault, self.watch, self.factor = 0, None, Watch(), 1.0
+        self.excused = {k for k, b in self.module.named_buffers() if not bool(b.isfinite().all())}  # such as masks
 
     def _lead(self, epoch: int) -> Player:
         """Whose objective is reported: the first that climbs by steps in this epoch."""
         here = [p for p in self.players if p.climbs_in(epoch, self.budget.epochs)] or self.players
         return next((p for p in here if p.closed is None), here[0])
 
-    def run(self) -> History:
+    def run(self, course: Callable[[], tuple[str, int]] | None = None) -> History:
+        """Train to the end.
+
+        Args:
+            course: `epochs`, or what calls it and attends to its errors.
+        """
         self.module.train()
-        self._emit(Started(self.budget.epochs, self.steps_per_epoch, len(self.data)))
+        self.emit(Started(self.budget.epochs, self.steps_per_epoch, len(self.data)))
         try:
-            return self._finish(*self._epochs())
+            return self._finish(*(course or self.epochs)())
         except NumericalError:
             done = len(self.history.epochs)
-            self._emit(Stopped("failed", done + 1, done, self._seconds()))
+            self.emit(Stopped("failed", done + 1, done, self._seconds()))
             raise
 
     def _seconds(self) -> float:
         """Spent on training, those before a resumption included."""
         return self.before + time.monotonic() - self.began
 
-    def _epochs(self) -> tuple[str, int]:
+    def epochs(self) -> tuple[str, int]:
         """Train to the end; why it ended, and in which epoch."""
         closed = all(p.closed for p in self.players)
         while self.epoch <= self.budget.epochs:
@@ -118,13 +131,15 @@ class Fit:
                 return "converged", epoch
             if self.budget.patience is not None and epoch - self.best_epoch >= self.budget.patience:
                 return "early stopping", epoch
+            self.watch.after()
             self._keep()
         return "finished", self.epoch - 1
 
     def _keep(self, *, last: bool = False) -> None:
-        """Have a snapshot kept, if one is due."""
+        """Have a snapshot kept, if one is due; never one that training could not go on from."""
         keeper = self.trainer.keeper
-        if keeper is not None and (last or keeper.due()):
+        if keeper is not None and not self.watch.quiet and (last or keeper.due()):
+            self.check_finite()
             keeper.keep(self.snapshot(), last=last)
 
     def _has_converged(self, objective: float, previous: float) -> bool:
@@ -148,6 +163,7 @@ class Fit:
         while self.index < len(batches):
             self._step(epoch, self.data.take(batches[self.index], noise), noise, tally)
             self.index += 1
+            self.watch.after()
             if self.trainer.should_stop():
                 return None
             rate = (tally.n - already) / _since(started)
@@ -155,27 +171,28 @@ class Fit:
             self._keep()
         return rate
 
-    def _factor(self, player: Player, step: int) -> float:
+    def rate_factor(self, player: Player, step: int) -> float:
         """What the learning rate of this player is multiplied by: the schedule runs over the epochs it climbs in."""
         first, last = player.span(self.budget.epochs)
         done = (step / self.steps_per_epoch - first) / (last - first)
-        return schedule_factor(self.trainer.schedule, min(max(done, 0.0), 1.0))
+        return schedule_factor(self.trainer.schedule, min(max(done, 0.0), 1.0)) * self.factor
 
     def _step(self, epoch: int, batch: Batch, noise: torch.Generator, tally: Tally) -> None:
         for ramp in self.ramps:
             ramp.advance(self.step)
+        self.watch.before(epoch, batch, noise)
         for player, optimizer, lr in zip(self.players, self.optimizers, self.rates, strict=True):
             if optimizer is None or not player.climbs_in(epoch, self.budget.epochs):
                 continue
             for group in optimizer.param_groups:
-                group["lr"] = lr * self._factor(player, self.step)
+                group["lr"] = lr * self.rate_factor(player, self.step)
             for turn in range(player.steps):
-                self._climb(player, optimizer, batch, noise, tally if player is self.lead and turn == 0 else None)
+                self.climb(player, optimizer, batch, noise, tally if player is self.lead and turn == 0 else None)
         self.step += 1
         if self.average is not None:
             self.average.update()
 
-    def _climb(
+    def climb(
         self,
         player: Player,
         optimizer: torch.optim.Optimizer,
@@ -194,8 +211,12 @@ class Fit:
                 noise.set_state(state)
             draw = player.estimator.draw(self.model, self.guide, batch, noise)
             value = player.estimator.surrogate(player.objective, draw)
+            self.watch.valued(player, draw, value)
             loss = -value.mean()
             loss.backward(inputs=None if len(self.players) == 1 else player.trained)
+            self.watch.graded(player)
+            if self.spikes is not None:
+                self.spikes.shorten(self.players.index(player), player.trained)
             if self.trainer.clip is not None:
                 nn.utils.clip_grad_norm_(player.trained, self.trainer.clip)
             first = pending.pop() if pending else None
@@ -231,7 +252,7 @@ class Fit:
 
     def _end_epoch(self, epoch: int, tally: Tally, rate: float) -> EpochEnded:
         train = self._measures(tally)
-        self._check_finite(train)
+        self.check_finite()
         if self.average is None:
             valid = self._validate()
         else:
@@ -244,33 +265,39 @@ class Fit:
             if self.trainer.keep_best:
                 self.kept = self._copy()
         lr = next(lr for p, lr in zip(self.players, self.rates, strict=True) if p is self.lead)
-        lr *= self._factor(self.lead, max(self.step - 1, 0))  # of the last step that was made
+        lr *= self.rate_factor(self.lead, max(self.step - 1, 0))  # of the last step that was made
         seconds = self._seconds()
         left = seconds / epoch * (self.budget.epochs - epoch)
         beta = rate_weight(self.lead.objective)
-        ended = EpochEnded(epoch, self.step, train, valid, lr, beta, rate, seconds, left, is_best)
-        self.history.epochs.append(ended)
-        self._emit(ended)
+        spikes = None if self.spikes is None else self.spikes.count
+        ended = EpochEnded(epoch, self.step, train, valid, lr, beta, rate, seconds, left, is_best, spikes)
+        if not self.watch.quiet:
+            self.history.epochs.append(ended)
+            self.emit(ended)
         return ended
 
     def _glance(self, epoch: int, tally: Tally, rate: float) -> None:
         now = time.monotonic()
-        if now - self.glanced < 0.25:
+        if now - self.glanced < 0.25 or self.watch.quiet:
             return
         self.glanced = now
         train = self._measures(tally)
         if not math.isfinite(train.objective + (train.distortion or 0.0)):
-            self._check_finite(train)
+            self.check_finite()
         seconds, done = self._seconds(), self.step / (self.steps_per_epoch * self.budget.epochs)
         beta = rate_weight(self.lead.objective)
-        self._emit(Progressed(epoch, self.step, train, rate, seconds, seconds * (1 / done - 1), beta))
+        self.emit(Progressed(epoch, self.step, train, rate, seconds, seconds * (1 / done - 1), beta))
 
-    def _check_finite(self, train: Measures) -> None:
-        """The parameters are looked at too: the objective of a step tells nothing of what the step did."""
-        bad = [name for name, p in self.module.named_parameters() if not torch.isfinite(p).all()]
-        if not bad and math.isfinite(train.objective) and math.isfinite(train.distortion or 0.0):
+    def check_finite(self) -> None:
+        """The parameters are looked at too: the objective of a step tells nothing of what the step did.
+
+        Raises:
+            NumericalError: something is not finite.
+        """
+        train, bad = self._measures(self.tally), first_bad(self.numbers())
+        if bad is None and math.isfinite(train.objective) and math.isfinite(train.distortion or 0.0):
             return
-        where = f"the first bad parameter is {bad[0]}" if bad else "the parameters are still finite"
+        where = "the parameters are still finite" if bad is None else f"the first bad parameter is {bad}"
         raise NumericalError(
             f"the objective is {train.objective} at step {self.step}; {where}",
             "Lower --lr, set --clip 10, or look at the data for extreme values.",
@@ -280,7 +307,8 @@ class Fit:
         """Where training is between two steps; its tensors are the training's own."""
         tensors = {f"module/{k}": t.detach() for k, t in named_tensors(self.module).items()}
         tensors |= {f"best/{k}": t for k, t in (self.kept or {}).items()}
-        tensors |= {f"player/{k}": t.detach() for k, t in self._beside().items()}
+        tensors |= {f"player/{k}": t.detach() for k, t in self.beside().items()}
+        tensors |= {} if self.spikes is None else {f"spikes/{k}": t for k, t in self.spikes.tensors.items()}
         if self.average is not None:
             tensors |= {f"average/{i}": t for i, t in enumerate(self.average.values)}
             tensors |= {f"best average/{i}": t for i, t in enumerate(self.kept_average)}
@@ -296,6 +324,7 @@ class Fit:
             "best_epoch": self.best_epoch,
             "averaged": 0 if self.average is None else self.average.steps,
             "tally": self.tally.state(),
+            "recovered": {"count": self.recovered, "factor": self.factor, "rows": self.rows_at_fault},
             "optimizers": pack(states, "optimizer", tensors),
         }
         tensors["noise"] = self.noise.get_state()
@@ -309,7 +338,9 @@ class Fit:
         """
         tensors, facts = kept.tensors, kept.facts
         fill(named_tensors(self.module), tensors, "module/")
-        fill(self._beside(), tensors, "player/")
+        fill(self.beside(), tensors, "player/")
+        if self.spikes is not None:
+            fill(self.spikes.tensors, tensors, "spikes/")
         best = {k.removeprefix("best/"): t.clone() for k, t in tensors.items() if k.startswith("best/")}
         self.kept = best or None
         if self.average is not None:
@@ -325,16 +356,28 @@ class Fit:
         self.before, self.best_epoch = facts["seconds"], facts["best_epoch"]
         self.previous, self.best = (-math.inf if facts[k] is None else facts[k] for k in ("previous", "best"))
         self.tally = Tally.of(facts["tally"])
+        recovered = facts.get("recovered", {"count": 0, "factor": 1.0, "rows": None})  # older states know of none
+        self.recovered, self.factor, self.rows_at_fault = (recovered[k] for k in ("count", "factor", "rows"))
         self.noise.set_state(tensors["noise"].cpu())
         self.history.epochs = list(epochs)
         for ramp in self.ramps:  # as the last step left them: an epoch that ended with it is yet to be measured
             ramp.advance(max(self.step - 1, 0))
 
-    def _beside(self) -> dict[str, Tensor]:
+    def beside(self) -> dict[str, Tensor]:
         """What players train that is in neither model nor guide (critics)."""
         inside = {id(p) for p in self.module.parameters()}
         found = [p for player in self.players for p in player.trained if id(p) not in inside]
         return {str(i): p for i, p in enumerate(dict.fromkeys(found))}
+
+    def numbers(self) -> dict[str, Tensor]:
+        """All that has to stay finite, by name: parameters, buffers, critics, and what optimisers keep of each."""
+        found = {k: t for k, t in named_tensors(self.module).items() if k not in self.excused}
+        found |= {f"player/{k}": t for k, t in self.beside().items()}
+        names = {id(t): k for k, t in found.items()}
+        for optimizer in self.optimizers:
+            for p, state in () if optimizer is None else optimizer.state.items():
+                found |= {f"{names[id(p)]} ({k})": t for k, t in state.items() if isinstance(t, Tensor)}
+        return found
 
     def _copy(self) -> dict[str, Tensor]:
         state = {k: v.detach().clone() for k, v in named_tensors(self.module).items()}
@@ -354,9 +397,9 @@ class Fit:
         self.module.eval()
         stopped = Stopped(reason, epoch, kept, self._seconds())
         self.history.stopped, self.history.average = stopped, self.average
-        self._emit(stopped)
+        self.emit(stopped)
         return self.history
 
-    def _emit(self, event: Started | Progressed | EpochEnded | Stopped) -> None:
+    def emit(self, event: Event) -> None:
         for listener in self.trainer.listeners:
             listener(event)

@@ -11,6 +11,7 @@ from ..memory import keep_freed_memory
 from ..model import LatentVariableModel
 from ..precision import matmul_precision
 from .events import EpochEnded
+from .firstaid import FirstAid
 from .fit import Fit, History
 from .plan import Budget, Plan
 from .players import Player, check_players
@@ -43,7 +44,8 @@ class Trainer(Plan):
         Raises:
             CompositionError: parts that do not go together, before anything is trained.
             DataError: there are no rows.
-            NumericalError: the objective, or a parameter, is no longer finite.
+            NumericalError: the objective, or a parameter, is no longer finite, also after going back to a good state
+                with smaller steps three times; or smaller steps could not help.
         """
         check_players(model, guide, players, budget.epochs)
         self.check(players)
@@ -57,4 +59,4 @@ class Trainer(Plan):
             fit = Fit(self, model, guide, list(players), data, budget, valid)
             if start is not None:
                 fit.restore(*start)
-            return fit.run()
+            return fit.run(FirstAid(fit).course)

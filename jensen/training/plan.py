@@ -17,6 +17,7 @@ from .events import Listener
 from .optimizers import schedule_factor
 from .players import Player
 from .snapshot import Keeper
+from .spikes import Spikes
 
 __all__ = ["Budget", "Plan"]
 
@@ -58,6 +59,7 @@ class Plan:
         seed: of the order of data and of all noise.
         schedule: of every learning rate, "constant", "cosine" or "linear".
         clip: largest norm of a player's gradient; None leaves it.
+        spikes: how many times its usual norm a player's gradient may be long; None leaves it.
         average: decay of averaged weights; None keeps none.
         keep_best: leave the model with the weights of the best validation bound, where there are validation rows.
         precision: of float32 matrix products in training; validation is accurate whatever it is.
@@ -71,6 +73,7 @@ class Plan:
     seed: int = 0
     schedule: str = "cosine"
     clip: float | None = None
+    spikes: float | None = None
     average: float | None = None
     keep_best: bool = False
     precision: ResolvedPrecision = "float32"
@@ -84,12 +87,16 @@ class Plan:
         """Refuse settings that cannot work.
 
         Raises:
-            UsageError: an unknown schedule, or a clip or decay out of range.
+            UsageError: an unknown schedule, or a clip, decay or factor out of range.
             CompositionError: weights are to be averaged along steps that none of these players takes.
         """
         schedule_factor(self.schedule, 0.0)
         if self.clip is not None and not self.clip > 0:
             raise UsageError(f"--clip {self.clip:g} cannot work", "Give --clip a positive number, such as 10.")
+        if self.spikes is not None:
+            Spikes.check(self.spikes)
+            if any(p.closed is None and p.optimizer.name == "LBFGS" for p in players):
+                raise UsageError("a line search compares gradients as they are", "Leave --spikes out.")
         if self.average is not None:
             Average([], self.average)
             if players and all(p.closed for p in players):

@@ -33,9 +33,10 @@ from jensen.parts import build, spec_of
 from jensen.posteriors import has_posterior
 from jensen.randomness import drawing_from, stream
 from jensen.recipes import Made
-from jensen.runfiles import modules, read_weights, write_weights
+from jensen.runfiles import modules
 from jensen.specification import _sentence
 from jensen.training import Budget, Optimizer, Player, Trainer
+from jensen.weightfiles import read_weights, write_weights
 from tests.contracts.members import (
     ALL_COUPLED,
     ALL_ESTIMATORS,

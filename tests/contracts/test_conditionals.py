@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -91,7 +92,7 @@ def standard_member(kind: Family) -> dict[str, float]:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_zeros_are_the_standard_member_exactly(family, dtype):
     params = torch.zeros(family.size, dtype=dtype)
-    d = family(params)
+    d: Any = family(params)
     kind = innermost(family)
     d = d.base if isinstance(d, SideBySide) else d.first if isinstance(d, Chained) else d
     while d.__class__.__name__ == "MixtureSameFamily":

@@ -1,0 +1,50 @@
+"""Who looks on while training steps, and whether all numbers are finite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..batch import Batch
+from ..draw import Draw
+from .players import Player
+
+__all__ = ["Watch", "first_bad"]
+
+
+class Watch:
+    """Is told of every step, and of what happens in it; this one does nothing.
+
+    Attributes:
+        quiet: nothing is told to listeners, nor kept: these steps have been made before.
+    """
+
+    quiet = False
+
+    def before(self, epoch: int, batch: Batch, noise: torch.Generator) -> None:
+        """A step is about to be made on this batch."""
+
+    def valued(self, player: Player, draw: Draw, value: Tensor) -> None:
+        """What the player climbs has this value [B]."""
+
+    def graded(self, player: Player) -> None:
+        """Its gradient has been found."""
+
+    def after(self) -> None:
+        """A step has been made, or a new epoch begins."""
+
+
+@torch.no_grad()
+def first_bad(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of the first tensor with an entry that is not finite; one look at the device where there is none.
+
+    Example:
+        >>> first_bad({"a": torch.ones(2), "b": torch.tensor([1.0, torch.inf])})
+        'b'
+    """
+    floating = {k: t for k, t in tensors.items() if t.is_floating_point() and t.numel()}
+    if not floating or bool(nn.utils.get_total_norm(floating.values(), torch.inf).isfinite()):
+        return None
+    return next((k for k, t in floating.items() if not bool(t.isfinite().all())), None)
