@@ -1,6 +1,6 @@
 """One Gaussian guide, two divergences, a posterior with two modes: docs/divergences.md and its picture.
 
-    python benchmarks/divergences.py
+python benchmarks/divergences.py
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> None:
     for name in ("exclusive", "inclusive"):
         guide = Shared(Unconditional(Gaussian(1), learn=True)).double()
         with torch.no_grad():
-            guide.conditional.value.copy_(torch.tensor([0.5, 0.5]))
+            guide.conditional.value.copy_(torch.tensor([1.5, -1.0]))
         phi, how = list(guide.parameters()), Optimizer("Adam", 0.03)
         player = Player(Elbo(), phi, Pathwise(100), how)
         if name == "inclusive":
@@ -83,14 +83,14 @@ rules out: of two modes it seeks one. Wake-sleep and importance weights go down 
 missing anything: it covers both, and what lies between them.
 
 Here z ~ N(0, 1) and x ~ N(z² - 4, 1), seen at x = 0: z is near 1.8 or near -1.8. The guide is one Gaussian, trained by
-`Player(Elbo(), phi, Pathwise(100))` and by `Player(Inclusive(), phi, Still(1000))`. The divergences are integrals over a
-grid, in nats; each guide is the better one by its own.
+`Player(Elbo(), phi, Pathwise(100))` and by `Player(Inclusive(), phi, Still(1000))`, from the same start near the right
+mode. The divergences are integrals over a grid, in nats; each guide is the better one by its own.
 
 | trained on | mean | s.d. | KL(q \\|\\| p) | KL(p \\|\\| q) |
 |---|---|---|---|---|
 {rows}
 
-![A posterior with two modes: one Gaussian sits on the right one, the other, wider, covers both.](images/divergences.svg)
+![A posterior of two modes: one Gaussian sits on the right one, a wider one covers both.](images/divergences.svg)
 
 The recipes `wake-sleep` and `reweighted-wake-sleep` train guides so. This page is written by
 `python benchmarks/divergences.py`.

@@ -1,8 +1,8 @@
 """Whether each latent feature stands for one factor of the data: MIG, SAP, DCI and the FactorVAE score.
 
-All of them look at codes [N, Z] beside the factors [N, F] that the data were made from. What is fitted is fitted on some
-rows and scored on others. None of them is comparable between data sets, nor between implementations that bin, predict
-or vote otherwise; what is done here is said in each.
+All of them look at codes [N, Z] beside the factors [N, F] that the data were made from. What is fitted is fitted on
+some rows and scored on others. None of them is comparable between data sets, nor between implementations that bin,
+predict or vote otherwise; what is done here is said in each.
 """
 
 from __future__ import annotations
@@ -175,8 +175,8 @@ def _thresholds(fitted: Coded, scored: Coded, j: int, k: int) -> float:
 def dci(fitted: Coded, scored: Coded, seed: int = 0) -> tuple[float, float, float]:
     """Disentanglement, completeness and informativeness, by which features a predictor of each factor leans on.
 
-    The predictor is a forest of 25 trees that see every feature and end in leaves of at least 5 fitted rows; R [Z, F] is
-    how much each feature lessens the impurity. Disentanglement is 1 minus the entropy (to the base F) of each feature's
+    The predictor is a forest of 25 trees that see every feature and end in leaves of at least 5 fitted rows; R [Z, F]
+    is how much each feature lessens the impurity. Disentanglement is 1 minus the entropy (to the base F) of each feature's
     share among factors, weighted by its part of R; completeness 1 minus the entropy (to the base Z) of each factor's
     share among features; informativeness the mean accuracy on the scored rows.
 

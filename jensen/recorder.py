@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from .checkpoints import file_name, moments
 from .errors import UsageError
+from .files import append
 from .training import EpochEnded, Event, Started, Stopped
 from .weightfiles import write_weights
 
@@ -32,14 +34,24 @@ class Recorder:
         nodes: what the weights are tied to.
         checkpoints: how many weights along training to keep beside the last.
         always: epochs after which weights are kept too, unless none are.
+        notice: told what the user should know.
+
+    A disk that is full or read-only does not end a training: lines wait until they can be written, weights are tried
+    again, and the user is told once. What is written last must be written.
     """
 
     def __init__(
-        self, folder: Path, module: nn.Module, nodes: Any, checkpoints: int = 0, always: tuple[int, ...] = ()
+        self,
+        folder: Path,
+        module: nn.Module,
+        nodes: Any,
+        checkpoints: int = 0,
+        always: tuple[int, ...] = (),
+        notice: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.folder, self.module, self.nodes = folder, module, nodes
         self.checkpoints, self.moments, self.always = checkpoints, (), always if checkpoints else ()
-        self.written = 0.0
+        self.written, self.waiting, self.notice, self.told = 0.0, b"", notice, False
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -48,23 +60,53 @@ class Recorder:
                 self.write(None)
             case EpochEnded():
                 self._line({"event": "epoch", **_plain(event)})
+                with self._going_on():
+                    self.flush()
                 if event.epoch in self.moments:
-                    write_weights(self.folder, self.module, self.nodes, None, file_name(event.epoch))
+                    with self._going_on():
+                        write_weights(self.folder, self.module, self.nodes, None, file_name(event.epoch))
                 if time.monotonic() - self.written > SECONDS_BETWEEN_WRITES:
-                    self.write(None)
+                    with self._going_on():
+                        self.write(None)
             case Stopped():
                 self._line({"event": "stopped", **_plain(event)})
+                with self._going_on():  # what it was stopped by must not be lost in what the disk says of it
+                    self.flush()
             case _:
                 pass
 
     def write(self, averaged: Mapping[str, Tensor] | None) -> None:
-        """Write the present weights."""
+        """Write the present weights, and all lines that wait.
+
+        Raises:
+            UsageError: the disk is full, or cannot be written.
+        """
+        self.flush()
         write_weights(self.folder, self.module, self.nodes, averaged)
         self.written = time.monotonic()
 
     def _line(self, content: dict[str, Any]) -> None:
-        with open(self.folder / "metrics.jsonl", "ab") as file:
-            file.write(msgspec.json.encode(content) + b"\n")
+        self.waiting += msgspec.json.encode(content) + b"\n"
+
+    def flush(self) -> None:
+        """Write the lines that wait.
+
+        Raises:
+            UsageError: the disk is full, or cannot be written.
+        """
+        if self.waiting:
+            append(self.folder / "metrics.jsonl", self.waiting)
+        self.waiting = b""
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Training outlasts a disk that takes nothing; it is told once."""
+        try:
+            yield
+        except UsageError as error:
+            if not self.told:
+                self.notice(f"{error.what}; training goes on, and tries again")
+            self.told = True
 
 
 def _plain(event: EpochEnded | Stopped) -> dict[str, Any]:

@@ -145,7 +145,7 @@ def _few(part: Part, seed: int) -> Part:
     if len(part.x) <= MOST:
         return part
     index = some_rows(len(part.x), MOST, stream(seed, "representation rows")).to(part.rows.device)
-    return part.subset(index, f"{MOST:,} of {part.name}")
+    return part.subset(index, f"{MOST} of {part.name}")
 
 
 @dataclass(frozen=True)

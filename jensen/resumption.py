@@ -72,6 +72,7 @@ def resume(
                 f"{path} has made {done} epochs already ({ended})", f"Train beyond them: --epochs {2 * max(done, 1)}."
             )
         job.prepare(notice)
+        job.check_space()
         made = job.spec()
         longer = epochs is not None and epochs != spec["choices"]["epochs"]
         _refuse(_essence(spec, longer), _essence(made, longer), f"{path} would not be trained as it was")

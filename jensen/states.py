@@ -24,6 +24,7 @@ from .version import __version__
 __all__ = ["STATE", "StateKeeper", "behind", "check_space", "found_state"]
 
 TENSORS, FACTS = "training.safetensors", "training.json"
+STATES = 3  # on the disk at once, at most
 SHARE = 0.01  # of the time that training takes, at most
 
 
@@ -47,13 +48,21 @@ class StateKeeper(Keeper):
         spec: what the training was asked for, kept with each state: what resumes it must be asked for the same.
         every: seconds between commits; 0 commits after every step.
         notice: told what the user should know.
+        first: called before each; what must be on the disk before a state is, such as lines of epochs behind it.
 
     Raises:
         UsageError: when called for the last time, if it cannot be written.
     """
 
-    def __init__(self, folder: Path, spec: dict[str, Any], every: float, notice: Callable[[str], None]) -> None:
-        self.folder, self.spec, self.every, self.notice = folder, spec, every, notice
+    def __init__(
+        self,
+        folder: Path,
+        spec: dict[str, Any],
+        every: float,
+        notice: Callable[[str], None],
+        first: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.folder, self.spec, self.every, self.notice, self.first = folder, spec, every, notice, first
         self.ended, self.cost, self.failed = time.monotonic(), 0.0, False
 
     def due(self) -> bool:
@@ -65,12 +74,14 @@ class StateKeeper(Keeper):
         tensors = {k: t.detach().cpu().contiguous() for k, t in snapshot.tensors.items()}
         facts = {"format": FORMAT, "jensen": __version__, "spec": self.spec, "training": snapshot.facts}
         try:
+            self.first()
             _flush(self.folder / "metrics.jsonl")  # the epochs that a state has behind it are there before it is
             files = {TENSORS: save(tensors), FACTS: msgspec.json.encode(facts)}
             commit(self.folder / STATE, files)
-        except UsageError as error:
+        except (UsageError, OSError) as error:
+            error = error if isinstance(error, UsageError) else _unflushed(self.folder, error)
             if last:
-                raise
+                raise error from error.__cause__
             if not self.failed:
                 self.notice(f"{error.what}; training goes on, and tries again")
             self.failed = True
@@ -78,16 +89,23 @@ class StateKeeper(Keeper):
         self.cost = self.ended - began
 
 
-def check_space(folder: Path, numbers: int) -> None:
-    """Refuse, before the run, a disk that cannot hold its states.
+def _unflushed(folder: Path, error: OSError) -> UsageError:
+    return UsageError(f"{folder / 'metrics.jsonl'} cannot be written ({error.strerror})", "Free space there.")
+
+
+def check_space(folder: Path, numbers: int, checkpoints: int = 0) -> None:
+    """Refuse, before the run, a disk that cannot hold what it will write.
 
     Args:
-        numbers: bytes of weights; a state has about three times as many, with an optimiser's, and two are kept.
+        folder: where the run goes.
+        numbers: bytes of weights. A state has about four times as many, with an optimiser's and the best; two are kept
+            while a third is written, beside the weights of the run and of those along training.
+        checkpoints: how many of the latter.
 
     Raises:
         UsageError: it cannot.
     """
-    needed, free = 10 * numbers, free_bytes(folder)
+    needed, free = (STATES * 4 + 2 + checkpoints) * numbers, free_bytes(folder)
     if free < needed:
         raise UsageError(
             f"{folder} has {free:,} bytes free, and the run's checkpoints need about {needed:,}",

@@ -150,12 +150,12 @@ def _marked(path: Path, metadata: Mapping[str, Any]) -> Mark | None:
         )
     try:
         said = parsed(written.encode(), dict[str, Any])
-        if said.get("format") == FORMAT:
+        if type(number := said.get("format")) is not int or number == FORMAT:
             return msgspec.convert(said, Mark)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy, or train again.") from error
     raise CorruptRunError(
-        f"{path} has format {said.get('format')!r} of weights, and this jensen reads format {FORMAT}",
+        f"{path} has format {number} of weights, and this jensen reads format {FORMAT}",
         f"It was written by jensen {said.get('jensen', '?')}: use that version.",
     )
 

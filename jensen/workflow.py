@@ -110,7 +110,7 @@ def train(
     job = Job(data, chosen, reading, training, chosen.checked(rest), _folder(data, recipe, out))
     claim(job.folder, force)
     job.prepare(notice)
-    check_space(job.folder, sum(t.nbytes for t in named_tensors(job.module).values()))
+    job.check_space()
     with writing(job.folder, force):
         job.run(listeners, should_stop, notice)
     return load(job.folder, device=str(job.device))
@@ -236,6 +236,11 @@ class Job:
         if training.tensorboard:
             TensorBoard.check()
 
+    def check_space(self) -> None:
+        """Refuse a disk that cannot hold what will be written; see `jensen.states.check_space`."""
+        numbers = sum(t.nbytes for t in named_tensors(self.module).values())
+        check_space(self.folder, numbers, self.training.checkpoints)
+
     def spec(self) -> dict[str, Any]:
         """What the run folder says of this training."""
         return spec_from(self.command(), self.found, self.made, self.choices)
@@ -253,10 +258,10 @@ class Job:
         writers: list[Any] = [TensorBoard(self.folder / "tensorboard")] if self.training.tensorboard else []
         write_json(self.folder / "spec.json", spec)
         stages = ends(spec["players"], self.budget.epochs)
-        recorder = Recorder(self.folder, self.module, tie(spec), self.training.checkpoints, stages)
+        recorder = Recorder(self.folder, self.module, tie(spec), self.training.checkpoints, stages, notice)
         keeper = None
         if self.training.save_every is not None:
-            keeper = StateKeeper(self.folder, spec, self.training.save_every, notice)
+            keeper = StateKeeper(self.folder, spec, self.training.save_every, notice, recorder.flush)
         trainer = replace(
             self.trainer, listeners=(recorder, *writers, *listeners), should_stop=should_stop, keeper=keeper
         )

@@ -155,15 +155,16 @@ def made(tmp_path_factory):
     """Principal components of the sprites, some rows of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(disentanglement, "TREES", 3)
+        patch.setattr(representation, "MOST", 400)
         out = tmp_path_factory.mktemp("made") / "run"
-        run = jensen.train("sprites", recipe="ppca", latent=6, out=out, split="0.1,0,0.1")
+        run = jensen.train("sprites", recipe="ppca", latent=6, out=out)
         yield run
 
 
 def test_factors_of_a_run_from_the_command_line_to_the_report(made, capsys):
     assert main(["represent", str(made.path), "--quiet"]) == 0
     told = capsys.readouterr().out
-    for words in ("linear probe", "rotation", "MIG", "FactorVAE score", "chance", "seed 0", "fitted on 410 training"):
+    for words in ("linear probe", "rotation", "MIG", "FactorVAE score", "chance", "seed 0", "fitted on 400 of 3277 training"):
         assert words in told
     assert main(["represent", str(made.path), "--json", "--quiet"]) == 0
     record = json.loads(capsys.readouterr().out)
@@ -178,7 +179,7 @@ def test_factors_of_a_run_from_the_command_line_to_the_report(made, capsys):
         "DCI informativeness",
         "FactorVAE score",
     }
-    assert (record["fitted"]["n"], record["scored"]["n"]) == (410, 409)
+    assert (record["fitted"]["n"], record["scored"]["n"]) == (400, 400)
     path = made.path / "representation.json"
     assert json.loads(path.read_text())["scores"] == record["scores"]
     page = write(made).read_text()

@@ -59,10 +59,8 @@ def _lines(found: Representation) -> list[str]:
         [f"k-means, {clusters[0].of}: {'; '.join(f'{s.name[8:]} {_share(s)}' for s in clusters)}"] if clusters else []
     )
     lines += [f"{s.name} {_share(s)}" for s in found.scores if s.of == "factors"]
-    return [
-        *lines,
-        f"codes of {found.size} features; fitted on {_rows(n, fitted)}, scored on {_rows(m, scored)}; seed {found.seed}",
-    ]
+    where = f"fitted on {_rows(n, fitted)}, scored on {_rows(m, scored)}; seed {found.seed}"
+    return [*lines, f"codes of {found.size} features, {where}"]
 
 
 def _rows(n: int, name: str) -> str:

@@ -12,7 +12,8 @@ SHAPES = ("rectangle", "ellipse", "triangle")
 SIDE = 16  # pixels
 FINE = 4  # points along a pixel's side, which the shape covers or not
 LEVELS = FINE**2 + 1
-FIRST, LEAST, MOST = 4.5, 2.5, 4.5  # pixels: the first place, and half the length of the smallest and the largest shape
+# pixels: the first place, and half the length of the smallest and the largest shape, whose corners stay inside
+FIRST, LEAST, MOST = 4.5, 2.5, 4.0
 SIZES, TURNS, PLACES = 4, 8, 8
 ROWS = 4096  # of the 6,144 combinations
 SEED = 0  # of which rows, and in which order
@@ -28,7 +29,7 @@ SPRITES = Factors(
 
 
 def _templates() -> np.ndarray:
-    """Every shape, size and rotation in the upper left place [3, 4, 8, 16, 16]: how many points of a pixel it covers."""
+    """How many points of each pixel every shape, size and rotation covers in the upper left place [3, 4, 8, 16, 16]."""
     shape, size, turn = (i[..., None, None] for i in np.indices((len(SHAPES), SIZES, TURNS)))
     fine = (np.arange(SIDE * FINE) + 0.5) / FINE - FIRST
     angle, half = np.pi * turn / TURNS, LEAST + (MOST - LEAST) * size / (SIZES - 1)
@@ -42,7 +43,7 @@ def _templates() -> np.ndarray:
 def draw_sprites(factors: np.ndarray) -> np.ndarray:
     """Images [N, 16, 16] of the levels 0 to 16 from the numbers [N, 5] of shape, size, rotation, x and y.
 
-    A pixel's level is how many of 4 x 4 points in it the shape covers. Half the length runs from 2.5 to 4.5 pixels and
+    A pixel's level is how many of 4 x 4 points in it the shape covers. Half the length runs from 2.5 to 4 pixels and
     is twice half the width, the angle from 0 by steps of 22.5 degrees, the middle from pixel 4.5 to 11.5.
 
     Example:

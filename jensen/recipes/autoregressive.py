@@ -39,7 +39,7 @@ def made(
     return _alone(setting, net, family)
 
 
-@recipe("pixelcnn", "van den Oord et al. 2016", epochs=100)
+@recipe("pixelcnn", "van den Oord et al. 2016", epochs=60)
 def pixelcnn(
     setting: Setting, *, width: int = 16, depth: int = 5, components: int = 5, likelihood: str = "auto"
 ) -> Made:

@@ -60,8 +60,8 @@ def representation(facts: Facts, numbers: dict[str, Any]) -> Table | None:
     )
     fitted, scored = found["fitted"], found["scored"]
     caption = (
-        f"What posterior means tell: fitted on {fitted['data']}, scored on {scored['data']} (seed {found['seed']}); ± is "
-        "the standard error over scored rows. 1 is the best of every measure. One that is near its chance tells nothing: "
-        "of a probe that is the most frequent class, of the others what shuffled codes reach."
+        f"What posterior means tell: fitted on {fitted['data']}, scored on {scored['data']} (seed {found['seed']}); ± "
+        "is the standard error over scored rows. 1 is the best of every measure. One that is near its chance tells "
+        "nothing: of a probe that is the most frequent class, of the others what shuffled codes reach."
     )
     return Table(("measure", "value", "±", "chance"), rows, (), caption)

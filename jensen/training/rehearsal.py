@@ -119,7 +119,8 @@ def _check_support(model: LatentVariableModel, q: Distribution, z: Tensor, batch
             f"the guide is {kinds[0]} and the prior {kinds[1]}: KL(q || p) means nothing",
             "Give both families of the same kind, such as Gaussian, or Categorical.",
         )
-    if not bool(prior.check(z.detach()).all()):
+    known = z.detach().isfinite().all(-1)  # a row that is not finite says nothing of the guide
+    if not bool((prior.check(z.detach()) | ~known).all()):
         raise CompositionError(
             "the guide puts points where the prior has no mass: KL(q || p) is infinite",
             "Give the guide a family with the prior's support.",
