@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .errors import InterruptedRun, RunExistsError, UsageError
 from .locks import hold, release
-from .runfiles import CHECKPOINTS, EVALUATIONS, STATE, WRITTEN
+from .runfiles import CHECKPOINTS, EVALUATIONS, FORENSICS, STATE, WRITTEN
 
 __all__ = ["claim", "holding", "writing"]
 
@@ -103,7 +103,8 @@ def _put_aside(folder: Path) -> bool:
 
 def _bring_back(folder: Path) -> None:
     for path in _files(folder):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if path.name != FORENSICS:  # what was wrong with the run that failed
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     for path in (folder / REPLACED).iterdir():
         path.rename(folder / path.name)
     (folder / REPLACED).rmdir()

@@ -17,7 +17,7 @@ from .errors import DataError
 __all__ = ["Coded", "dci", "disentanglement", "factor_vae_score", "informations", "mig", "sap"]
 
 BINS = 20
-TREES, LEAF = 25, 5
+TREES, LEAF = 10, 5
 VOTES, TOGETHER = 500, 64
 
 
@@ -175,10 +175,10 @@ def _thresholds(fitted: Coded, scored: Coded, j: int, k: int) -> float:
 def dci(fitted: Coded, scored: Coded, seed: int = 0) -> tuple[float, float, float]:
     """Disentanglement, completeness and informativeness, by which features a predictor of each factor leans on.
 
-    The predictor is a forest of 25 trees that see every feature and end in leaves of at least 5 fitted rows; R [Z, F]
-    is how much each feature lessens the impurity. Disentanglement is 1 minus the entropy (to the base F) of each feature's
-    share among factors, weighted by its part of R; completeness 1 minus the entropy (to the base Z) of each factor's
-    share among features; informativeness the mean accuracy on the scored rows.
+    The predictor is a forest of 10 trees that see every feature and end in leaves of at least 5 fitted rows; R [Z, F]
+    is how much each feature lessens the impurity. Disentanglement is 1 minus the entropy (to the base F) of each
+    feature's share among factors, weighted by its part of R; completeness 1 minus the entropy (to the base Z) of each
+    factor's share among features; informativeness the mean accuracy on the scored rows.
 
     Source: Eastwood & Williams, "A framework for the quantitative evaluation of disentangled representations", 2018
     (whose predictors are lasso and random forests).

@@ -71,9 +71,10 @@ def read_limited(path: Path, limit: int) -> bytes:
         ValueError: it has more.
     """
     with open(path, "rb") as file:
-        content = file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)
-    if len(content) > limit:
-        raise ValueError(f"more than {limit:,} bytes")
+        size = os.fstat(file.fileno()).st_size
+        content = b"" if size > limit else file.read(limit + 1)
+    if max(size, len(content)) > limit:
+        raise ValueError(f"{size:,} bytes, more than {limit:,}")
     return content
 
 

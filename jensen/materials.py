@@ -109,6 +109,14 @@ class Materials:
                 )
         return told
 
+    def in_file(self, rows: Sequence[int]) -> list[int]:
+        """Where these training rows are among the rows of the data as read, from 0."""
+        known = np.arange(0)
+        if len(self.train) > self.distinct and self.train.context is not None:
+            known = self.train.context[: self.distinct].any(-1).nonzero().flatten().cpu().numpy()
+        first = [i if i < self.distinct else known[(i - self.distinct) % len(known)] for i in rows]
+        return [int(self.split.train[i]) for i in first]
+
     @property
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation [D] of what the model sees, in expectation where bits are drawn anew."""

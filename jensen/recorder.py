@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from .checkpoints import file_name, moments
 from .errors import UsageError
 from .files import append
-from .training import EpochEnded, Event, Started, Stopped
+from .runfiles import write_atomic
+from .training import EpochEnded, Event, Recovered, Started, Stopped
 from .weightfiles import write_weights
 
 __all__ = ["Recorder", "TensorBoard"]
@@ -68,6 +69,10 @@ class Recorder:
                 if time.monotonic() - self.written > SECONDS_BETWEEN_WRITES:
                     with self._going_on():
                         self.write(None)
+            case Recovered():
+                with self._going_on():
+                    self._take_back(event.epoch)
+                self._line({"event": "recovered", **dataclasses.asdict(event)})
             case Stopped():
                 self._line({"event": "stopped", **_plain(event)})
                 with self._going_on():  # what it was stopped by must not be lost in what the disk says of it
@@ -84,6 +89,15 @@ class Recorder:
         self.flush()
         write_weights(self.folder, self.module, self.nodes, averaged)
         self.written = time.monotonic()
+
+    def _take_back(self, epoch: int) -> None:
+        """Take back the lines of this epoch and of later ones: they will be made again, differently."""
+        self.flush()
+        path = self.folder / "metrics.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        kept = [line for line in lines if not _is_void(line, epoch)]
+        if len(kept) < len(lines):
+            write_atomic(path, b"".join(kept))
 
     def _line(self, content: dict[str, Any]) -> None:
         self.waiting += msgspec.json.encode(content) + b"\n"
@@ -107,6 +121,11 @@ class Recorder:
             if not self.told:
                 self.notice(f"{error.what}; training goes on, and tries again")
             self.told = True
+
+
+def _is_void(line: bytes, epoch: int) -> bool:
+    found = msgspec.json.decode(line, type=dict[str, Any])
+    return found["event"] == "epoch" and found["epoch"] >= epoch
 
 
 def _plain(event: EpochEnded | Stopped) -> dict[str, Any]:

@@ -22,7 +22,7 @@ __all__ = ["differences", "resume"]
 
 # what must be as it was: paths and versions may differ, and the number of epochs if another is asked for
 DATA = ("sha256", "n", "missing", "schema")
-COMMAND = ("recipe", "batch", "lr", "optimizer", "schedule", "clip", "average", "patience", "seed")
+COMMAND = ("recipe", "batch", "lr", "optimizer", "schedule", "clip", "spikes", "average", "patience", "seed")
 
 
 def resume(

@@ -37,6 +37,7 @@ __all__ = [
     "CHECKPOINTS",
     "EVALUATIONS",
     "FIDELITY",
+    "FORENSICS",
     "FORMAT",
     "REPRESENTATION",
     "STATE",
@@ -55,6 +56,7 @@ CHECKPOINTS = "checkpoints"
 EVALUATIONS = "evaluations"
 STATE = "state"
 FIDELITY = "fidelity.json"
+FORENSICS = "forensics.json"
 REPRESENTATION = "representation.json"
 WRITTEN = (
     "model.safetensors",
@@ -62,6 +64,7 @@ WRITTEN = (
     "evaluation.json",
     "calibration.json",
     FIDELITY,
+    FORENSICS,
     REPRESENTATION,
     "report.html",
     "samples.png",

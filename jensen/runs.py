@@ -25,6 +25,7 @@ from .evaluate.estimate import Watch
 from .evaluate.gradients import Comparison, climbed, compare_gradients
 from .evaluate.halves import some_rows
 from .evaluation import Evaluation, Part, bits_per_dim, circumstances, keep, refuse_nan
+from .files import parsed
 from .imputation import impute
 from .randomness import stream
 from .rundata import RunData, Source
@@ -111,7 +112,7 @@ class Run(RunData):
         found = []
         for i, line in enumerate(lines):
             try:
-                found.append(msgspec.json.decode(line))
+                found.append(parsed(line, dict[str, Any]))
             except msgspec.DecodeError as error:
                 if i + 1 < len(lines):
                     raise CorruptRunError(

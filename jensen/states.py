@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from safetensors import SafetensorError
@@ -26,6 +26,24 @@ __all__ = ["STATE", "StateKeeper", "behind", "check_space", "found_state"]
 TENSORS, FACTS = "training.safetensors", "training.json"
 STATES = 3  # on the disk at once, at most
 SHARE = 0.01  # of the time that training takes, at most
+
+
+class _Training(msgspec.Struct, forbid_unknown_fields=True):
+    """What a snapshot says beside tensors: what `Fit.snapshot` writes, and what earlier versions left out."""
+
+    epoch: Annotated[int, msgspec.Meta(ge=1)]
+    index: Annotated[int, msgspec.Meta(ge=0)]
+    step: Annotated[int, msgspec.Meta(ge=0)]
+    seconds: float
+    ended: str | None
+    previous: float | None
+    best: float | None
+    best_epoch: int
+    averaged: int
+    tally: Any
+    optimizers: list[Any]
+    first: Any = None
+    recovered: Any = None
 
 
 class _Facts(msgspec.Struct, forbid_unknown_fields=True):
@@ -149,7 +167,8 @@ def _read(path: Path, files: dict[str, bytes]) -> tuple[Snapshot, dict[str, Any]
         raise CorruptRunError(f"{path} is no state of a training ({error})", "Train again.") from error
     try:
         said = msgspec.convert(facts, _Facts)
-    except msgspec.ValidationError as error:
+        msgspec.convert(said.training, _Training)
+    except msgspec.ValidationError as error:  # digests are right, so that it is no damage
         raise CorruptRunError(
             f"{path} holds what this jensen does not know ({error})",
             f"It was written by jensen {facts.get('jensen', '?')}: use that version.",
@@ -170,17 +189,25 @@ def behind(folder: Path, snapshot: Snapshot) -> list[EpochEnded]:
     """
     path, done = folder / "metrics.jsonl", snapshot.facts["epoch"] - 1
     lines, events = path.read_bytes().splitlines(keepends=True) if path.exists() else [], []
-    for line in lines[:done]:
+    left, whole = {"epoch": done, "recovered": snapshot.facts.get("recovered", {}).get("count", 0)}, 0
+    for line in lines:
+        if not any(left.values()):
+            break
         try:
-            event = msgspec.json.decode(line, type=dict[str, Any])
-            events.append(msgspec.convert({**event, "seconds_left": 0.0}, EpochEnded))
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            event = parsed(line, dict[str, Any])
+            if not left.get(event["event"]):
+                break
+            left[event["event"]] -= 1
+            if event["event"] == "epoch":
+                events.append(msgspec.convert({**event, "seconds_left": 0.0}, EpochEnded))
+        except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError) as error:
             raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy.") from error
+        whole += 1
     if [e.epoch for e in events] != list(range(1, done + 1)):
         raise CorruptRunError(f"{path} lacks epochs that the state has behind it", "Restore it from a copy.")
-    if len(lines) > done:
+    if len(lines) > whole:
         with open(path, "r+b") as file:
-            file.truncate(sum(map(len, lines[:done])))
+            file.truncate(sum(map(len, lines[:whole])))
             file.flush()
             os.fsync(file.fileno())
     return events

@@ -12,7 +12,8 @@ import torch
 
 from .claims import claim, writing
 from .data import constant_columns
-from .errors import InterruptedRun, UsageError
+from .errors import InterruptedRun, NumericalError, UsageError
+from .forensics import Forensics
 from .materials import DataOptions, Materials, gather
 from .precision import resolve_precision
 from .randomness import drawing_from, stream
@@ -46,6 +47,7 @@ class TrainingOptions:
         optimizer: a class of torch.optim, by name.
         schedule: of the learning rate.
         clip: largest norm of the gradient.
+        spikes: how many times its usual norm a gradient may be long; longer ones are shortened, and counted.
         average: decay of averaged weights, such as 0.999.
         patience: stop when the validation bound has not risen for this many epochs.
         keep: the weights that are kept, of the best validation bound or of the last step.
@@ -65,6 +67,7 @@ class TrainingOptions:
     optimizer: str = "Adam"
     schedule: Literal["cosine", "constant", "linear"] = "cosine"
     clip: float | None = None
+    spikes: float | None = None
     average: float | None = None
     patience: int | None = None
     keep: Literal["auto", "best", "last"] = "auto"
@@ -72,7 +75,7 @@ class TrainingOptions:
     init_from: str | Path | None = None
     checkpoints: int = 8
     tensorboard: bool = False
-    save_every: float | None = 60.0
+    save_every: float | None = 60
 
 
 def train(
@@ -210,6 +213,7 @@ class Job:
             seed=self.reading.seed,
             schedule=training.schedule,
             clip=training.clip,
+            spikes=training.spikes,
             average=training.average,
             precision=self.choices["precision"],
             log_jacobian=found.log_jacobian(),
@@ -253,20 +257,24 @@ class Job:
         start: tuple[Snapshot, list[EpochEnded]] | None = None,
         spec: dict[str, Any] | None = None,
     ) -> None:
-        """Write the specification (or the one that is given), train (on from a state, if one is given), write weights."""
+        """Write the specification (or the one given), train (on from a state, if one is given), write weights."""
         spec = self.spec() if spec is None else spec
         writers: list[Any] = [TensorBoard(self.folder / "tensorboard")] if self.training.tensorboard else []
         write_json(self.folder / "spec.json", spec)
         stages = ends(spec["players"], self.budget.epochs)
         recorder = Recorder(self.folder, self.module, tie(spec), self.training.checkpoints, stages, notice)
+        forensics = Forensics(self.folder, spec["command"], self.found.in_file)
         keeper = None
         if self.training.save_every is not None:
             keeper = StateKeeper(self.folder, spec, self.training.save_every, notice, recorder.flush)
         trainer = replace(
-            self.trainer, listeners=(recorder, *writers, *listeners), should_stop=should_stop, keeper=keeper
+            self.trainer, listeners=(recorder, forensics, *writers, *listeners), should_stop=should_stop, keeper=keeper
         )
         made, found = self.made, self.found
-        history = trainer.fit(made.model, made.guide, made.players, found.train, self.budget, found.valid, start)
+        try:
+            history = trainer.fit(made.model, made.guide, made.players, found.train, self.budget, found.valid, start)
+        except NumericalError as error:
+            raise NumericalError(f"{error.what}{forensics.where()}", error.remedy) from error
         averaged = None
         if history.average is not None:
             names = {id(p): n for n, p in self.module.named_parameters()}

@@ -169,6 +169,24 @@ def test_a_distortion_in_features_is_a_gaussian_s():
     torch.testing.assert_close(found, expected)
 
 
+def test_a_share_of_the_features_variance_is_the_noise_under_which_they_are_told():
+    """A hundredth of it, here; features ten times as large are told as well, but for the constant."""
+    model, x = sampler(weight=0.0, bias=2.0), torch.tensor([[-1.0], [5.0]])
+    f, made = torch.tensor([[0.0, 1.0], [5.0, 0.0]]), torch.tensor([2.0, 0.0])
+    found = []
+    for size in (1.0, 10.0):
+        critic = line(1.0, 0.0)
+        with torch.no_grad():
+            critic.body.weight.mul_(size)
+        found.append(FeatureDistortion(critic, 0.01)(drawn(model, FromPrior(model.prior), x)))
+    variance = 0.01 * (6.25 + 0.25) / 2
+    expected = -torch.distributions.Normal(made, variance**0.5).log_prob(f).sum(-1)
+    torch.testing.assert_close(found[0], expected)
+    torch.testing.assert_close(found[1] - found[0], torch.full((2,), 2 * math.log(10.0)), rtol=1e-4, atol=1e-4)
+    with pytest.raises(UsageError, match="share"):
+        FeatureDistortion(line(1.0, 0.0), 0.0)
+
+
 def test_what_fools_a_critic_moves_towards_data():
     """d/db E[log D(z + b)] of a line of slope -1 is -E[1 - D]: downwards, where the data are."""
     critic, model = line(-1.0, 0.5), sampler()

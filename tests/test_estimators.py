@@ -26,7 +26,7 @@ COUPLED = Of(lambda draw: draw.z.mean((1, 2)), "spread", coupled=True)
 def test_a_categorical_has_no_path():
     model, guide = mixture_model(), amortized(2, Categorical(3))
     batch = simulated(model, 3)
-    with pytest.raises(NotReparameterizable, match=r"Use Enumerate\(\)"):
+    with pytest.raises(NotReparameterizable, match=r"Use Score\(k\), or Enumerate\(\)"):
         Pathwise().draw(model, guide, batch)
     with torch.no_grad():  # evaluation needs none
         assert Pathwise(2).draw(model, guide, batch, stream(0, "noise")).z.shape == (2, 3, 3)

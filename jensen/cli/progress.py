@@ -7,7 +7,7 @@ import sys
 import time
 from types import TracebackType
 
-from ..training.events import EpochEnded, Event, Measures, Progressed, Started, Stopped
+from ..training.events import EpochEnded, Event, Measures, Progressed, Recovered, Started
 
 __all__ = ["Line", "Training", "bar", "clock"]
 
@@ -77,6 +77,12 @@ class Line:
             columns = 80
         print(f"\r{text[: columns - 1]}\x1b[K", end="", file=sys.stderr, flush=True)
 
+    def say(self, text: str) -> None:
+        """Show the text on a line of its own, which stays."""
+        wipe = "\r\x1b[K" if self.in_place and self.shown else ""
+        if not self.quiet:
+            print(f"{wipe}{text}", file=sys.stderr, flush=True)
+
     def fraction(self, what: str, done: float) -> None:
         """Show how much of a long task is done, and how long the rest will take.
 
@@ -114,7 +120,13 @@ class Training:
             case EpochEnded():
                 self.valid = event.valid
                 self.line.show(self._text(event))
-            case Stopped():
+            case Recovered():
+                self.valid = None
+                self.line.say(
+                    f"{event.what}: back to step {event.step:,}, with learning rates times {event.factor:g}"
+                    f" (recovery {event.count})"
+                )
+            case _:
                 pass
 
     def _text(self, event: Progressed | EpochEnded) -> str:

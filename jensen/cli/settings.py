@@ -62,6 +62,7 @@ class Settings:
         None
     )
     clip: Annotated[float | None, _training("largest norm of the gradient")] = None
+    spikes: Annotated[float | None, _training("shorten gradients longer than this many times their usual norm")] = None
     average: Annotated[float | None, _training("also keep averaged weights, with this decay, such as 0.999")] = None
     patience: Annotated[int | None, _training("stop when validation has not improved for this many epochs")] = None
     keep: Annotated[Literal["auto", "best", "last"] | None, _training("which weights [auto: as the recipe needs]")] = (

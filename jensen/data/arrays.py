@@ -6,22 +6,25 @@ import gzip
 import io
 import math
 import struct
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
 from ..errors import DataError
 from .dataset import Raw, check_dtype, check_size
 from .formats import IDX_TYPES
+from .matlab import MOST_PACKED, values, variables
 
 __all__ = ["read_idx", "read_mat", "read_npy", "read_npz"]
 
 Stream = io.BufferedIOBase | IO[bytes]
 
 DATA_KEYS = ("x", "X", "data", "images")
+MOST_AXES = 32
 LABEL_KEYS = ("y", "Y", "labels", "target")
 
 
@@ -34,12 +37,14 @@ def _npy_bytes(stream: Stream, where: str) -> tuple[np.dtype, tuple[int, ...], i
     try:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(stream)
-    except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise _damaged(where, error) from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers by Python 2
+            shape, _, dtype = read(stream)
+    except Exception as error:  # the header is read as a literal of Python, and that raises almost anything
+        raise _damaged(where, error or type(error).__name__) from error
     if dtype.hasobject:
         check_dtype(dtype, where)
-    if min(shape, default=0) < 0:
+    if min(shape, default=0) < 0 or len(shape) > MOST_AXES:
         raise _damaged(where, f"shape {shape}")
     size = math.prod(shape) * dtype.itemsize
     check_size(size, where)
@@ -52,7 +57,10 @@ def read_npy(path: Path) -> Raw:
         _, shape, size = _npy_bytes(stream, str(path))
     if path.stat().st_size < size:
         raise _damaged(path, f"truncated: shape {shape} needs {size:,} bytes, and there are {path.stat().st_size:,}")
-    return Raw(np.load(path, allow_pickle=False))
+    try:
+        return Raw(np.load(path, allow_pickle=False))
+    except (ValueError, OSError, EOFError) as error:
+        raise _damaged(path, error) from error
 
 
 def _choose(names: list[str], key: str | None, wanted: str | None, where: str) -> tuple[str, str | None]:
@@ -89,13 +97,18 @@ def read_npz(path: Path, key: str | None, wanted: str | None) -> Raw:
     """An .npz archive: the array `key`, or the only one, or the one called x, X, data or images."""
 
     def load(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-        where, member = f"{path}:{name}", f"{name}.npy"
+        where, member = f"{path}:{name}", archive.getinfo(f"{name}.npy")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DataError(f"{where} is compressed in a way that NumPy does not use", "Save it with np.savez.")
         with archive.open(member) as stream:
             _, shape, size = _npy_bytes(stream, where)
-        if size != archive.getinfo(member).file_size:
-            raise _damaged(where, f"shape {shape} does not fit its {archive.getinfo(member).file_size:,} bytes")
+        if size != member.file_size:
+            raise _damaged(where, f"shape {shape} does not fit its {member.file_size:,} bytes")
+        _check_packed(size, min(member.compress_size, path.stat().st_size), where)
         with archive.open(member) as stream:
-            return np.lib.format.read_array(stream, allow_pickle=False)
+            x = np.lib.format.read_array(stream, allow_pickle=False)
+            stream.read(1)  # past the end, so that the checksum is looked at
+            return x
 
     try:
         with zipfile.ZipFile(path) as archive:
@@ -105,14 +118,29 @@ def read_npz(path: Path, key: str | None, wanted: str | None) -> Raw:
             key, label = _choose(names, key, wanted, str(path))
             x = load(archive, key)
             labels = None if label is None else load(archive, label)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise _damaged(path, error) from error
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive makes the standard library raise almost anything
+        raise _damaged(path, error or type(error).__name__) from error
     return _paired(x, labels, label, wanted, names)
 
 
-def _read_idx(stream: Stream, where: str) -> np.ndarray:
+def _check_packed(size: int, packed: int, where: str) -> None:
+    """Refuse a size that no compression by deflate can have come from, before it is allocated."""
+    if size > MOST_PACKED * (packed + 1):
+        raise _damaged(where, f"{packed:,} compressed bytes cannot hold {size:,}")
+
+
+def _held(stream: Stream, size: int) -> bytearray:
+    """So many bytes, or as many as there are; a file that claims more than it has costs no more than it has."""
+    # a bytearray, because torch wants memory that may be written
+    found = bytearray()
+    while len(found) < size and (part := stream.read(min(size - len(found), 2**24))):
+        found += part
+    return found
+
+
+def _read_idx(stream: Stream, where: str, packed: int) -> np.ndarray:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\x00\x00" or magic[2] not in IDX_TYPES or not 1 <= magic[3] <= 4:
         raise DataError(
@@ -125,12 +153,12 @@ def _read_idx(stream: Stream, where: str) -> np.ndarray:
     dtype, shape = np.dtype(IDX_TYPES[magic[2]]), struct.unpack(f">{magic[3]}I", axes)
     size = math.prod(shape) * dtype.itemsize
     check_size(size, where)
-    held = stream.read(size)
+    _check_packed(size, packed, where)
+    held = _held(stream, size)
     if len(held) < size or stream.read(1):
         found = "fewer" if len(held) < size else "more"
         raise _damaged(where, f"shape {shape} needs {size:,} bytes, and there are {found}")
-    # a bytearray, because torch wants memory that may be written
-    return np.frombuffer(bytearray(held), dtype=dtype).reshape(shape)
+    return np.frombuffer(held, dtype=dtype).reshape(shape)
 
 
 def _labels_of(path: Path) -> Path | None:
@@ -147,7 +175,7 @@ def _open_idx(path: Path) -> np.ndarray:
         with path.open("rb") as plain:
             zipped = plain.read(2) == b"\x1f\x8b"
         with gzip.open(path) if zipped else path.open("rb") as stream:
-            return _read_idx(stream, str(path))
+            return _read_idx(stream, str(path), path.stat().st_size)
     except EOFError as error:
         raise _damaged(path, "truncated: the compressed data end early") from error
     except (gzip.BadGzipFile, zlib.error, OSError) as error:
@@ -170,28 +198,25 @@ def read_idx(path: Path, pair: bool = True) -> Raw:
     return raw
 
 
-_MATLAB_REAL = ("double", "single")
-_MATLAB_WHOLE = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "logical")
-
-
 def read_mat(path: Path, key: str | None, wanted: str | None) -> Raw:
     """A MATLAB v5 file: numeric arrays only, chosen like those of an .npz archive."""
-    import scipy.io
-
-    def attempt(call: Any, **options: Any) -> Any:
-        try:
-            return call(path, appendmat=False, **options)
-        except DataError:
-            raise
-        except Exception as error:  # scipy raises almost anything on a damaged file
-            raise _damaged(path, error or type(error).__name__) from error
-
-    kinds = {n: (s, c) for n, s, c in attempt(scipy.io.whosmat) if c in (*_MATLAB_REAL, *_MATLAB_WHOLE)}
-    if not kinds:
+    try:
+        found = {v.name: v for v in variables(path)}
+    except (ValueError, zlib.error, OSError) as error:
+        raise _damaged(path, error) from error
+    if not found:
         raise DataError(f"{path} holds no array of numbers", "Save a full numeric matrix: save(FILE, 'x', '-v7').")
-    key, label = _choose(list(kinds), key, wanted, str(path))
-    check_size(math.prod(kinds[key][0]), str(path))
-    held = attempt(scipy.io.loadmat, variable_names=[n for n in (key, label) if n is not None])
-    raw = _paired(held[key], None if label is None else held[label], label, wanted, list(kinds))
-    raw.loose = kinds[key][1] in _MATLAB_REAL
+    key, label = _choose(list(found), key, wanted, str(path))
+    held = {}
+    for name in (key, label):
+        if name is not None:
+            size = math.prod(found[name].shape)  # in bytes, at least
+            check_size(size, str(path))
+            _check_packed(size, path.stat().st_size, f"{path}:{name}")
+            try:
+                held[name] = values(path, found[name])
+            except (ValueError, zlib.error, OSError) as error:
+                raise _damaged(f"{path}:{name}", error) from error
+    raw = _paired(held[key], None if label is None else held[label], label, wanted, list(found))
+    raw.loose = found[key].kind in ("double", "single")
     return raw

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from .dataset import MISSING_REMEDY, Raw
+from .dataset import MISSING_REMEDY, Raw, check_size
 
 __all__ = ["read_column", "read_table"]
 
@@ -26,16 +26,21 @@ class _Text:
     header: tuple[str, ...] | None
 
     def fields(self, row: int) -> list[str]:
-        return _fields(self.lines[row], self.delimiter)
+        return _fields(self.lines[row], self.delimiter, self.path)
 
     def column(self, index: int) -> str:
         return f"column {index + 1}" + (f" ({self.header[index]})" if self.header and index < len(self.header) else "")
 
 
-def _fields(line: str, delimiter: str | None) -> list[str]:
+def _fields(line: str, delimiter: str | None, path: Path) -> list[str]:
     if delimiter is None:
         return line.split()
-    return [f.strip() for f in next(csv.reader([line], delimiter=delimiter))]
+    try:
+        return [f.strip() for f in next(csv.reader([line], delimiter=delimiter), [])]
+    except csv.Error as error:
+        raise DataError(
+            f"the line of {path} that begins with {line[:20]!r} cannot be taken apart ({error})", "Look at its quotes."
+        ) from error
 
 
 def _is_number(text: str) -> bool:
@@ -68,6 +73,7 @@ def _is_header(first: list[str], second: list[str]) -> bool:
 
 
 def _open(path: Path) -> _Text:
+    check_size(path.stat().st_size, str(path))
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -77,9 +83,9 @@ def _open(path: Path) -> _Text:
         raise DataError(f"{path} has no rows", "Give one row of numbers per datum.")
     lines, numbers = [line for _, line in numbered], [i for i, _ in numbered]
     delimiter = _delimiter(lines[0])
-    first = _fields(lines[0], delimiter)
+    first = _fields(lines[0], delimiter, path)
     header = None
-    if len(lines) > 1 and _is_header(first, _fields(lines[1], delimiter)):
+    if len(lines) > 1 and _is_header(first, _fields(lines[1], delimiter, path)):
         header, lines, numbers = tuple(first), lines[1:], numbers[1:]
     return _Text(path, lines, numbers, delimiter, header)
 

@@ -14,6 +14,27 @@ from .onehots import OneHots
 __all__ = ["Chained"]
 
 
+class _Joined(constraints.Constraint):
+    """Points [..., Z1 + Z2] whose groups each are where they may be (torch's `cat` is for supports of single numbers)."""
+
+    event_dim = 1  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+
+    def __init__(self, parts: Sequence[constraints.Constraint], sizes: Sequence[int]) -> None:
+        self.parts, self.sizes = parts, sizes
+        super().__init__()
+
+    @property
+    def is_discrete(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return any(part.is_discrete for part in self.parts)
+
+    def check(self, value: Tensor) -> Tensor:
+        inside = torch.ones(value.shape[:-1], dtype=torch.bool, device=value.device)
+        for part, group in zip(self.parts, value.split(list(self.sizes), -1), strict=True):
+            found = part.check(group)
+            inside = inside & (found if found.dim() < value.dim() else found.all(-1))
+        return inside
+
+
 class Chained(Distribution):
     r"""Two groups laid one after another, the second given the first: :math:`q(z) = q(z_1)\, q(z_2 \mid z_1)`.
 
@@ -49,7 +70,7 @@ class Chained(Distribution):
     @property
     def support(self) -> constraints.Constraint:  # pyright: ignore[reportIncompatibleVariableOverride]
         parts: list[constraints.Constraint] = [d.support for d in (self.first, self._second)]  # pyright: ignore[reportAssignmentType]
-        return constraints.cat(parts, dim=-1, lengths=self.sizes)
+        return _Joined(parts, self.sizes)
 
     @property
     def sizes(self) -> tuple[int, int]:

@@ -32,6 +32,7 @@ class OneHots(Family):
     Source: Jang, Gu & Poole, "Categorical reparameterization with Gumbel-softmax", 2017.
 
     Example:
+        >>> import torch
         >>> OneHots(3, 4)(torch.zeros(12)).mean[0]
         tensor(0.2500)
     """

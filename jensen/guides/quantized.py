@@ -32,6 +32,7 @@ class Quantized(Guide):
     Source: van den Oord, Vinyals & Kavukcuoglu, "Neural discrete representation learning", 2017.
 
     Example:
+        >>> import torch
         >>> from jensen.codes import Lattice
         >>> guide = Quantized(nn.Linear(5, 6), Lattice((3, 3)), groups=3)
         >>> guide(Batch(torch.zeros(4, 5))).codes.shape

@@ -65,8 +65,9 @@ class Sized(Net):
     Source: Lopez et al., "Deep generative modeling for single-cell transcriptomics", 2018.
 
     Example:
-        >>> Sized(nn.Linear(2, 5), 5, 0, centre=3.0, spread=0.5)(torch.tensor([0.1, 0.2, 2.0])).exp().sum().log()
-        tensor(4.0000, grad_fn=<LogBackward0>)
+        >>> rates = Sized(nn.Linear(2, 5), 5, 0, centre=3.0, spread=0.5)(torch.tensor([0.1, 0.2, 2.0]))
+        >>> round(float(rates.detach().exp().sum().log()), 3)
+        4.0
     """
 
     def __init__(self, net: nn.Module, dim: int, at: int = 0, centre: float = 0.0, spread: float = 1.0) -> None:

@@ -34,6 +34,7 @@ __all__ = ["Discriminate", "FeatureDistortion", "Fool", "GradientPenalty", "LogR
 
 CONTESTS = ("points", "prior", "codes", "features")
 LOG_2PI = math.log(2.0 * math.pi)
+LEAST = 1e-6  # variance of features, of a batch that has none
 
 
 @part
@@ -149,28 +150,47 @@ class LogRatio(Objective):
 class FeatureDistortion(Objective):
     r"""Nats needed to tell what a critic sees in x, given z: a distortion in its features f, not in x.
 
-    .. math:: -E_q[\log N(f(x);\, f(\hat x(z)),\, I)]
+    .. math:: -E_q[\log N(f(x);\, f(\hat x(z)),\, s^2 I)]
+
+    with s = 1, or such that the noise has a given share of the features' variance in the batch. A critic's features
+    are of any size, and grow as it learns: with s = 1 a code hardly pays for its rate at first, and is given up.
 
     It is no log-density of x, and forms no bound.
 
-    Source: Larsen, Sonderby, Larochelle & Winther, "Autoencoding beyond pixels", 2016.
+    Source: Larsen, Sonderby, Larochelle & Winther, "Autoencoding beyond pixels", 2016, with s = 1.
 
     Args:
         critic: another player's.
+        share: :math:`s^2` over the mean variance of a feature; None for s = 1.
+
+    Raises:
+        UsageError: a share that is not positive.
     """
 
     critic: Critic
+    share: float | None = None
     needs_density: ClassVar[bool] = False
     needs_likelihood: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.share is not None and not 0 < self.share < math.inf:
+            raise UsageError(f"noise of {self.share:g} times a variance cannot work", "Give a positive share: 0.5.")
+
+    @property
+    def kind(self) -> TermKind:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return TermKind.PER_DATUM if self.share is None else TermKind.COUPLED
 
     def __call__(self, draw: Draw) -> Tensor:
         with torch.no_grad():
             target = self.critic.features(self.critic.seen(draw.batch.x))
+            variance = torch.ones_like(target[0, 0])
+            if self.share is not None:
+                variance = (self.share * target.var(0, correction=0).mean()).clamp_min(LEAST)
         made = self.critic.features(self.critic.seen(_made(draw)))
-        return draw.mean(0.5 * ((made - target).square() + LOG_2PI).sum(-1))
+        return draw.mean(0.5 * ((made - target).square() / variance + LOG_2PI + variance.log()).sum(-1))
 
     def __str__(self) -> str:
-        return "FeatureDistortion"
+        return "FeatureDistortion" if self.share is None else f"FeatureDistortion({self.share:g})"
 
 
 @part

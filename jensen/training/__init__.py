@@ -9,8 +9,8 @@ from .closed import (
     PrincipalComponents,
 )
 from .clusters import PriorClusters, kmeans
-from .events import EpochEnded, Event, Progressed, Started, Stopped
-from .fit import History
+from .events import Diagnosed, EpochEnded, Event, Finding, Progressed, Recovered, Started, Stopped
+from .history import History
 from .loop import Trainer
 from .optimizers import Optimizer, schedule_factor
 from .plan import Budget
@@ -20,10 +20,12 @@ from .snapshot import Keeper, Snapshot
 __all__ = [
     "Budget",
     "ClosedStep",
+    "Diagnosed",
     "EpochEnded",
     "Event",
     "FactorAlternation",
     "FactorEM",
+    "Finding",
     "GaussianMaximum",
     "History",
     "Keeper",
@@ -33,6 +35,7 @@ __all__ = [
     "PrincipalComponents",
     "PriorClusters",
     "Progressed",
+    "Recovered",
     "Snapshot",
     "Started",
     "Stopped",

@@ -89,7 +89,8 @@ class Finding:
     Attributes:
         number: which such fault of this training, from 1.
         step, epoch: the first bad step, counted from 1, and its epoch; step 0 where no steps are taken.
-        found_in: where in the step it was first seen; "nowhere" where the same steps, made again, were fine.
+        found_in: where in the step it was first seen; "objective" where it is finite, and a billion times
+            worse than at the first step; "nowhere" where the same steps, made again, were fine.
         culprit: what to look at; "rate" is the size of the steps.
         hopeless: it is there at good parameters too, so that smaller steps cannot mend it.
         what: all of this in one sentence.
@@ -110,7 +111,7 @@ class Finding:
     number: int
     step: int
     epoch: int
-    found_in: Literal["data", "forward", "backward", "update", "closed form", "nowhere"]
+    found_in: Literal["data", "forward", "objective", "backward", "update", "closed form", "nowhere"]
     culprit: Literal["row", "part", "rate", "unknown"]
     hopeless: bool
     what: str

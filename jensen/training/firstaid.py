@@ -8,17 +8,23 @@ its learning rates: at most three times, and not at all where the anchor's own p
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
+from torch import Tensor, nn
 
+from ..batch import Batch
+from ..draw import Draw
 from ..errors import JensenError, NumericalError
-from .events import Diagnosed, Finding, Recovered
+from .events import Diagnosed, Finding, Measures, Recovered
 from .fit import Fit
-from .forensics import Microscope, Seen, extremes
+from .forensics import Microscope, Seen, dominant, extremes
+from .players import Player
 from .snapshot import Snapshot
+from .verdict import GROWN, REMEDIES, Jump, judged, worded
 from .watch import Watch, first_bad
 
 __all__ = ["APART", "MOST", "FirstAid"]
@@ -27,8 +33,8 @@ MOST = 3  # recoveries of one training
 FACTOR = 0.5  # of all learning rates, at each
 APART = 100  # steps between anchors, and from a fault back to one: what explodes takes some steps to overflow
 WITHIN = 1000  # steps between anchors within a long epoch
+WORSE = 1e9  # times the size of the objective at the first step
 SHARE = 0.01  # of the time that training takes, for copies, at most
-GROWN = 100.0  # times the largest parameter of a good state: steps were too large
 
 
 @dataclass
@@ -39,6 +45,7 @@ class _Live(Watch):
     copies: list[Snapshot] = field(default_factory=list)
     cost: float = 0.0
     copied: float = 0.0
+    exploded: bool = False
 
     def after(self) -> None:
         if not _is_anchor(self.fit) or self.fit.step - self.copies[-1].facts["step"] < APART:
@@ -47,11 +54,33 @@ class _Live(Watch):
             self.fit.check_finite()
             self.copy()
 
+    def valued(self, player: Player, draw: Draw, value: Tensor) -> None:
+        fit = self.fit
+        if fit.first is None and player is fit.lead:
+            fit.first = _finite(float(value.detach().abs().mean()))
+
+    def ended(self, train: Measures) -> None:
+        fit, limit = self.fit, _limit(self.fit)
+        # some find back by themselves: two epochs, or no epoch left
+        stays = fit.epoch == fit.budget.epochs or (fit.epoch > 1 and fit.previous < -limit)
+        if train.objective < -limit and stays:
+            self.exploded = True
+            raise NumericalError(f"the objective is {train.objective:.3g}", REMEDIES["rate"])
+
     def copy(self) -> None:
         began = time.monotonic()
         self.copies = [*self.copies[-1:], _copied(self.fit)]
         self.copied = time.monotonic()
         self.cost = self.copied - began
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _limit(fit: Fit) -> float:
+    """An objective below minus this has exploded: no training that works comes near."""
+    return math.inf if fit.first is None else WORSE * (fit.first + 1.0)
 
 
 class _Found(Exception):
@@ -65,28 +94,51 @@ class _Search(Watch):
     Attributes:
         limit: steps behind which the fault must have shown.
         anchors: that may be gone back to.
+        exploded: the epoch whose objective may first have; None looks for what is not finite.
+        jump: the last step that made the largest parameter far larger.
     """
 
     fit: Fit
     limit: int
     anchors: list[Snapshot]
-    seen: bool = False
+    exploded: int | None = None
+    jump: Jump | None = None
+    size: float = math.inf
+    last: tuple[Tensor, Tensor | None] | None = None
 
     quiet = True
 
-    def before(self, epoch: int, batch: Any, noise: torch.Generator) -> None:
+    def before(self, epoch: int, batch: Batch, noise: torch.Generator) -> None:
         if self.fit.step > self.limit:
             raise _Found
+        self.size = self._size()
+
+    def valued(self, player: Player, draw: Draw, value: Tensor) -> None:
+        if player is self.fit.lead:
+            self.last = value.detach(), draw.batch.index
 
     def after(self) -> None:
         try:
             self.fit.check_finite()
         except NumericalError as error:
-            self.seen = True
             raise _Found from error
+        size = self._size()
+        if size > GROWN * max(self.size, 1.0) and self.last is not None:
+            value, index = self.last
+            rows = () if index is None else tuple(int(index[i]) for i in dominant(value))
+            self.jump = Jump(self.fit.step, self.size, size, rows)
+        if self.exploded is not None and self.fit.index and self._has_exploded(self.exploded):
+            raise _Found
         if _is_anchor(self.fit) and self.fit.step > self.anchors[-1].facts["step"]:
             far = [a for a in self.anchors if a.facts["step"] <= self.fit.step - APART]
             self.anchors = [*far[-1:], *self.anchors[len(far) :], _copied(self.fit)]
+
+    def _has_exploded(self, since: int) -> bool:
+        low = self.last is not None and float(self.last[0].mean()) < -_limit(self.fit)
+        return (low and self.fit.epoch >= since) or self.fit.step >= self.limit
+
+    def _size(self) -> float:
+        return float(nn.utils.get_total_norm(list(self.fit.module.parameters()), math.inf))
 
     def before_fault(self, step: int) -> Snapshot:
         """The anchor to go back to from a fault at this step, counted from 1."""
@@ -152,10 +204,9 @@ class FirstAid:
     def _back_to(self, state: Snapshot) -> None:
         """Training is at this state again; the clock and what has been told stay as they are."""
         fit = self.fit
-        clock, told, count = (fit.before, fit.began), fit.history.epochs, (fit.recovered, fit.factor, fit.rows_at_fault)
-        fit.restore(state, told)
-        fit.before, fit.began = clock
-        fit.recovered, fit.factor, fit.rows_at_fault = count
+        known = fit.before, fit.began, fit.first, fit.recovered, fit.factor, fit.rows_at_fault
+        fit.restore(state, fit.history.epochs)
+        fit.before, fit.began, fit.first, fit.recovered, fit.factor, fit.rows_at_fault = known
         for tensor in fit.numbers().values():
             tensor.grad = None
 
@@ -170,7 +221,8 @@ class FirstAid:
         fit = self.fit
         if all(p.closed for p in fit.players):
             self._closed(error)
-        search = _Search(fit, fit.step, self.live.copies[:1])
+        search = _Search(fit, fit.step, self.live.copies[:1], fit.epoch - 1 if self.live.exploded else None)
+        self.live.exploded = False
         ended, step = self._repeat(search, error)
         if ended is not None:
             return ended
@@ -180,7 +232,7 @@ class FirstAid:
             return ended
         if scope.found_in == "nowhere" and not isinstance(error, NumericalError):
             raise error
-        finding = self._finding(scope, good, step)
+        finding = self._finding(scope, search, good, step)
         again = None if fit.rows_at_fault is None else sorted({*fit.rows_at_fault} & {*finding.rows})
         fit.rows_at_fault = list(finding.rows) if again is None else again
         if fit.recovered == MOST or finding.hopeless:
@@ -210,16 +262,16 @@ class FirstAid:
         self.fit.history.epochs = [e for e in self.fit.history.epochs if e.epoch < self.fit.epoch]
         return ended
 
-    def _scope(self, step: int | None, *, alone: bool = False) -> Microscope:
+    def _scope(self, step: int | None, *, alone: bool = False, limit: float = math.inf) -> Microscope:
         fit = self.fit
         modules = {k: m for k, m in fit.module.named_modules() if k}
-        return Microscope(modules, fit.numbers, step, lambda: fit.step, alone)
+        return Microscope(modules, fit.numbers, step, lambda: fit.step, alone, limit)
 
     def _look(self, search: _Search, step: int) -> tuple[Microscope, tuple[str, int] | None]:
         """Into the first bad step; training is left in disorder."""
         fit = self.fit
         self._back_to(next(a for a in reversed(search.anchors) if a.facts["step"] < max(step, 1)))
-        scope = self._scope(step - 1)
+        scope = self._scope(step - 1, limit=math.inf if search.exploded is None else _limit(fit))
         fit.watch, ended = scope, ("", 0)
         try:
             with scope.looking():
@@ -234,7 +286,7 @@ class FirstAid:
 
     def _at(self, good: Snapshot, scope: Microscope) -> Microscope:
         """The same batch at the good state: what is bad there is not for the steps in between."""
-        fit, again = self.fit, self._scope(None, alone=True)
+        fit, again = self.fit, self._scope(None, alone=True, limit=scope.limit)
         self._back_to(good)
         player = scope.player or fit.lead
         optimizer = fit.optimizers[fit.players.index(player)]
@@ -258,45 +310,37 @@ class FirstAid:
         self._back_to(good)
         return again
 
-    def _finding(self, scope: Microscope, good: Snapshot, step: int) -> Finding:
+    def _finding(self, scope: Microscope, search: _Search, good: Snapshot, step: int) -> Finding:
         """What was seen, and what to make of it."""
         fit, batch = self.fit, scope.batch
-        first = self._at(good, scope)
-        numbers = [] if batch is None or batch.index is None else batch.index.tolist()
-        x = None if batch is None else batch.x if batch.mask is None else torch.where(batch.mask, batch.x, 0.0)
-        unread = [] if x is None else (~x.isfinite().all(-1)).nonzero().flatten().tolist()
-        rows = unread or scope.rows
-        culprit = _culprit(scope, first, unread, 0 if batch is None else len(batch))
-        rates = tuple(lr * fit.rate_factor(p, max(step - 1, 0)) for p, lr in zip(fit.players, fit.rates, strict=True))
-        hopeless = bool(unread) or first.found_in in ("forward", "backward")
-        told = "forward" if scope.found_in == "nowhere" and unread else scope.found_in
+        pairs = zip(fit.players, fit.rates, strict=True)
         found = Finding(
             number=fit.recovered + 1,
             step=step,
             epoch=scope.epoch,
-            found_in="data" if unread else told,
-            culprit=culprit,
-            hopeless=hopeless,
+            found_in=scope.found_in,
+            culprit="unknown",
+            hopeless=False,
             what="",
             player=str((scope.player or fit.lead).objective),
-            learning_rates=rates,
+            learning_rates=tuple(lr * fit.rate_factor(p, max(step - 1, 0)) for p, lr in pairs),
             terms=tuple(dict.fromkeys(scope.terms)),
             part=scope.part,
             tensor=scope.tensor,
             parameter=scope.parameter,
             gradient=scope.gradient,
-            largest=_sizes(scope, first),
-            batch=tuple(numbers),
-            rows=tuple(numbers[i] for i in rows) if numbers else (),
+            batch=() if batch is None or batch.index is None else tuple(batch.index.tolist()),
             features=tuple(scope.features),
-            values=() if x is None or batch is None or not numbers else extremes(batch.x, rows, numbers),
             back_to=good.facts["step"],
         )
-        return _worded(found)
+        jump = search.jump
+        jump = None if jump is None or jump.step <= good.facts["step"] else jump
+        return judged(scope, self._at(good, scope), jump, found)
 
     def _go_on(self, finding: Finding, good: Snapshot) -> None:
         """From the good state, with smaller steps."""
         fit = self.fit
+        fit.emit(Diagnosed(finding))
         self._back_to(good)
         fit.recovered, fit.factor = fit.recovered + 1, fit.factor * FACTOR
         epoch, step = good.facts["epoch"], good.facts["step"]
@@ -307,14 +351,13 @@ class FirstAid:
             fit.trainer.keeper.keep(fit.snapshot())
         event = Recovered(epoch, step, finding.step, fit.recovered, fit.factor, finding.what)
         fit.history.recoveries.append(event)
-        fit.emit(Diagnosed(finding))
         fit.emit(event)
 
     def _give_up(self, finding: Finding, error: Exception) -> None:
         """Leave the last good parameters behind, and say what is wrong."""
         fit, rows = self.fit, self.fit.rows_at_fault
         if not finding.hopeless and finding.culprit != "rate" and rows and len(rows) < len(finding.batch):
-            finding = _worded(replace(finding, culprit="row", rows=tuple(rows)))  # the same ones at every fault
+            finding = worded(replace(finding, culprit="row", rows=tuple(rows)))  # the same ones at every fault
         finding = replace(finding, back_to=None)
         fit.emit(Diagnosed(finding))
         tried = f" after {fit.recovered} recoveries" if fit.recovered else ""
@@ -338,67 +381,7 @@ class FirstAid:
         raise error
 
 
-REMEDIES = {
-    "row": "Look at the data for extreme values, or leave such rows out.",
-    "part": "Mend that part: keep what it takes a logarithm or a root of, or divides by, away from zero.",
-    "rate": "Lower --lr, set --clip 10, or look at the data for extreme values.",
-    "unknown": "Lower --lr, set --clip 10, or look at the data for extreme values.",
-}
-
-
 def _blame_tensor(scope: Microscope) -> None:
     """A part raised an error of its own: what it was given tells whether numbers were the reason."""
     if scope.armed and scope.tensor is not None:
         scope.found_in, scope.rows = "forward", scope.rows or scope.tensor["rows"]
-
-
-def _culprit(
-    scope: Microscope, first: Microscope, unread: list[int], b: int
-) -> Literal["row", "part", "rate", "unknown"]:
-    """Bad data; else what is bad at good parameters too, rows if some; else the steps, if parameters have grown."""
-    if unread:
-        return "row"
-    if first.found_in in ("forward", "backward"):
-        return "row" if 0 < len(first.rows) < b else "part"
-    if scope.found_in in ("nowhere", "closed form"):
-        return "unknown"
-    grown = scope.largest is not None and first.largest is not None and scope.largest[1] > GROWN * first.largest[1]
-    return "rate" if grown or scope.found_in == "update" else "part"
-
-
-def _sizes(scope: Microscope, first: Microscope) -> dict[str, Any] | None:
-    if scope.largest is None:
-        return None
-    before = None if first.largest is None else f"{first.largest[1]:.6g}"
-    return {"parameter": scope.largest[0], "size": f"{scope.largest[1]:.6g}", "size_before": before}
-
-
-def _worded(f: Finding) -> Finding:
-    """The same with its sentence."""
-    where = f"step {f.step} (epoch {f.epoch})"
-    few = ", ".join(str(i) for i in f.rows[:5]) + (", ..." if len(f.rows) > 5 else "")
-    which = f"training row{'s' if len(f.rows) > 1 else ''} {few}" if f.rows else "some row"
-    terms = f.terms[0] if f.terms else "the objective"
-    by = f" by {f.part}" if f.part else ""
-    at = f", first in {f.tensor['module']} ({f.tensor['class']})" if f.tensor else ""
-    if f.found_in == "nowhere":
-        what = f"numbers stopped being finite by {where}, but not when the same steps were made again"
-    elif f.found_in == "data":
-        what = f"{which} has entries that are not finite, met at {where}"
-    elif f.found_in == "closed form":
-        what = f"a closed form before {where} made {f.parameter} not finite"
-    elif f.found_in == "update":
-        what = f"{where} was too large: from finite gradients, the first bad parameter is {f.parameter}"
-    elif f.found_in == "backward":
-        what = f"the gradient of {f.gradient} is not finite at {where}{at}"
-    else:
-        what = f"{terms}{by} is not finite at {where}{at}"
-    if f.found_in in ("forward", "backward"):
-        what += f"; {which}" if f.culprit == "row" else ""
-        what += " at parameters that score other rows" if f.culprit == "row" and f.hopeless else ""
-        what += "; whatever the steps" if f.culprit == "part" and f.hopeless else ""
-    if f.culprit == "rate" and f.found_in != "update" and f.largest is not None:
-        what += f"; {f.largest['parameter']} had grown to {f.largest['size']} from {f.largest['size_before']}"
-    rates = ", ".join(f"{lr:.3g}" for lr in f.learning_rates)
-    what += f"; the learning rate was {rates}" if f.culprit in ("rate", "unknown") else ""
-    return replace(f, what=what)

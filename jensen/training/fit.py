@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,8 @@ from ..objectives import likelihood_weight, rate_weight
 from ..precision import matmul_precision, resolve_precision
 from ..randomness import stream
 from .averages import Average
-from .events import EpochEnded, Event, Measures, Progressed, Recovered, Started, Stopped
+from .events import EpochEnded, Event, Measures, Progressed, Started, Stopped
+from .history import History
 from .optimizers import schedule_factor
 from .plan import Budget, Plan
 from .players import Player
@@ -27,7 +27,7 @@ from .spikes import Spikes
 from .tally import Tally
 from .watch import Watch, first_bad
 
-__all__ = ["Fit", "History"]
+__all__ = ["Fit"]
 
 VALIDATION_CHUNK = 1024
 
@@ -39,16 +39,6 @@ def _since(began: float) -> float:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-@dataclass
-class History:
-    """What happened: the events of all epochs, the recoveries, how training ended, and averaged weights if any."""
-
-    epochs: list[EpochEnded] = field(default_factory=list)
-    recoveries: list[Recovered] = field(default_factory=list)
-    stopped: Stopped | None = None
-    average: Average | None = None
 
 
 class Fit:
@@ -86,6 +76,7 @@ class Fit:
         self.spikes = None if trainer.spikes is None else Spikes(trainer.spikes, len(players), data.device)
         # recoveries so far, and rows that were bad at every fault; who looks on, and what that multiplies rates by
         self.recovered, self.rows_at_fault, self.watch, self.factor = 0, None, Watch(), 1.0
+        self.first: float | None = None  # the size of the objective at the first step
         self.excused = {k for k, b in self.module.named_buffers() if not bool(b.isfinite().all())}  # such as masks
 
     def _lead(self, epoch: int) -> Player:
@@ -253,6 +244,7 @@ class Fit:
     def _end_epoch(self, epoch: int, tally: Tally, rate: float) -> EpochEnded:
         train = self._measures(tally)
         self.check_finite()
+        self.watch.ended(train)
         if self.average is None:
             valid = self._validate()
         else:
@@ -324,6 +316,7 @@ class Fit:
             "best_epoch": self.best_epoch,
             "averaged": 0 if self.average is None else self.average.steps,
             "tally": self.tally.state(),
+            "first": self.first,
             "recovered": {"count": self.recovered, "factor": self.factor, "rows": self.rows_at_fault},
             "optimizers": pack(states, "optimizer", tensors),
         }
@@ -356,6 +349,7 @@ class Fit:
         self.before, self.best_epoch = facts["seconds"], facts["best_epoch"]
         self.previous, self.best = (-math.inf if facts[k] is None else facts[k] for k in ("previous", "best"))
         self.tally = Tally.of(facts["tally"])
+        self.first = facts.get("first")
         recovered = facts.get("recovered", {"count": 0, "factor": 1.0, "rows": None})  # older states know of none
         self.recovered, self.factor, self.rows_at_fault = (recovered[k] for k in ("count", "factor", "rows"))
         self.noise.set_state(tensors["noise"].cpu())

@@ -18,13 +18,27 @@ from ..families import Factorised
 from .players import Player
 from .watch import Watch, first_bad
 
-__all__ = ["Microscope", "Seen", "extremes"]
+__all__ = ["Microscope", "Seen", "dominant", "extremes"]
 
 MOST = 8  # extreme values that are shown
+DOMINANT = 100.0  # times the median of a batch: a row of this value decides alone where a step goes
 
 
 class Seen(Exception):
     """The microscope has seen enough."""
+
+
+def dominant(value: Tensor) -> list[int]:
+    """The rows of a batch, fewer than a quarter, of far larger values [B] than the others.
+
+    Example:
+        >>> import torch
+        >>> dominant(torch.tensor([1.0, -2.0, 1e9, 1.0, 3.0]))
+        [2]
+    """
+    size = value.detach().abs()
+    rows = (size > DOMINANT * size.median()).nonzero().flatten().tolist()
+    return rows if 4 * len(rows) < len(size) else []
 
 
 def _bad_rows(bad: Tensor, b: int) -> list[int]:
@@ -44,6 +58,7 @@ class Microscope(Watch):
         numbers: all that has to be finite, by name; asked for when it is looked at.
         step: how many steps are done before the one to look into; None looks into whatever comes.
         alone: end after the gradient, without a step.
+        limit: minus this, an objective has exploded.
         done: how many steps are done, when it is asked.
     """
 
@@ -52,14 +67,16 @@ class Microscope(Watch):
     step: int | None
     done: Any
     alone: bool = False
+    limit: float = float("inf")
 
     quiet = True
     armed: bool = False
-    found_in: Literal["data", "forward", "backward", "update", "closed form", "nowhere"] = "nowhere"
+    found_in: Literal["data", "forward", "objective", "backward", "update", "closed form", "nowhere"] = "nowhere"
     player: Player | None = None
     epoch: int = 0
     batch: Batch | None = None
     noise: Tensor | None = None
+    value: Tensor | None = None
     rows: list[int] = field(default_factory=list)
     features: list[int] = field(default_factory=list)
     terms: list[str] = field(default_factory=list)
@@ -69,6 +86,7 @@ class Microscope(Watch):
     parameter: str | None = None
     gradient: str | None = None
     largest: tuple[str, float] | None = None
+    overflows: bool = False  # whether the square of the gradient does, which optimisers keep
     handles: list[Any] = field(default_factory=list)
 
     def before(self, epoch: int, batch: Batch, noise: torch.Generator) -> None:
@@ -87,8 +105,11 @@ class Microscope(Watch):
     def valued(self, player: Player, draw: Draw, value: Tensor) -> None:
         if not self.armed:
             return
-        self.player = player
+        self.player, self.value = player, value.detach()
         if bool(value.isfinite().all()):
+            if float(value.detach().mean()) < -self.limit:
+                self.rows = dominant(value)
+                self._end("objective")
             return
         self._look(draw)
         own = _bad_rows(~value.detach().isfinite(), len(draw.batch))
@@ -106,6 +127,7 @@ class Microscope(Watch):
                 self.tensor, self.rows = self.backward, self.backward["rows"]
             self._end("backward")
         if self.alone:
+            self.overflows = any(not bool(slope.abs().max().square().isfinite()) for slope in slopes.values())
             raise Seen
 
     def after(self) -> None:
@@ -114,7 +136,7 @@ class Microscope(Watch):
             if self.parameter is not None:
                 self._end("update")
 
-    def _end(self, found_in: Literal["forward", "backward", "update", "closed form"]) -> None:
+    def _end(self, found_in: Literal["forward", "objective", "backward", "update", "closed form"]) -> None:
         self.found_in = found_in
         raise Seen
 

@@ -12,7 +12,8 @@ from ..model import LatentVariableModel
 from ..precision import matmul_precision
 from .events import EpochEnded
 from .firstaid import FirstAid
-from .fit import Fit, History
+from .fit import Fit
+from .history import History
 from .plan import Budget, Plan
 from .players import Player, check_players
 from .rehearsal import rehearse

@@ -45,6 +45,7 @@ class Player:
         """Epochs done before its first, and at the end of its last.
 
         Example:
+            >>> from jensen.objectives import Elbo
             >>> Player(Elbo(), [], during=(0.0, 0.7)).span(10)
             (0, 7)
         """

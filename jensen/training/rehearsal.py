@@ -54,6 +54,11 @@ def rehearse(model: LatentVariableModel, guide: Guide, players: Sequence[Player]
                     f"{player.objective} gives {list(value.shape)} numbers for {len(batch)} data",
                     "An objective gives [B], one number per datum.",
                 )
+            if player.closed is None and not value.requires_grad:
+                raise CompositionError(
+                    f"{player.objective} depends on nothing that can be trained here",
+                    "Give the player an objective of the parameters that it trains.",
+                )
 
 
 @contextmanager
@@ -120,7 +125,10 @@ def _check_support(model: LatentVariableModel, q: Distribution, z: Tensor, batch
             "Give both families of the same kind, such as Gaussian, or Categorical.",
         )
     known = z.detach().isfinite().all(-1)  # a row that is not finite says nothing of the guide
-    if not bool((prior.check(z.detach()) | ~known).all()):
+    inside = prior.check(z.detach())
+    if inside.dim() > known.dim():  # a support that is told feature by feature
+        inside = inside.all(-1)
+    if not bool((inside | ~known).all()):
         raise CompositionError(
             "the guide puts points where the prior has no mass: KL(q || p) is infinite",
             "Give the guide a family with the prior's support.",

@@ -67,7 +67,8 @@ class Spikes:
         seen.add_(sound)
         weight = seen.clamp_min(1.0).reciprocal().clamp_min(MEMORY)
         average.copy_(torch.where(sound, torch.lerp(average, torch.minimum(norm, limit), weight), average))
-        torch._foreach_mul_(slopes, factor.to(slopes[0]))
+        for slope in slopes:
+            slope.mul_(factor.to(slope))
 
     @property
     def count(self) -> int:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..batch import Batch
 from ..draw import Draw
+from .events import Measures
 from .players import Player
 
 __all__ = ["Watch", "first_bad"]
@@ -34,6 +35,9 @@ class Watch:
 
     def after(self) -> None:
         """A step has been made, or a new epoch begins."""
+
+    def ended(self, train: Measures) -> None:
+        """An epoch is over, and its measures are finite."""
 
 
 @torch.no_grad()

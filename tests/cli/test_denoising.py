@@ -25,15 +25,15 @@ def test_a_denoising_run(jensen, here, data):
     how = ["--noise", "salt-and-pepper", "--amount", "0.5"]
     assert jensen("train", "images.npy", "--recipe", "denoising-vae", "--out", "run", *how, *TINY).code == 0
     spec = json.loads((here / "run" / "spec.json").read_text())
-    args = {"share": 0.5, "low": 0.0, "high": 3.0}
+    args = {"share": 0.5, "low": 0.0, "high": 255.0}
     assert spec["players"][0]["corruption"] == {"id": 0, "part": "SaltAndPepper", "args": args}
-    assert "50 % of the features set to 0 or 3 at random" in spec["sentence"]
+    assert "50 % of the features set to 0 or 255 at random" in spec["sentence"]
     assert jensen("reconstruct", "run", "images.npy", "--noisy", "--out", "x.npz").code == 0
     with np.load("x.npz") as found:
         assert np.array_equal(found["original"][..., 0], data)
         changed = found["noisy"] != found["original"]
-        assert set(np.unique(found["noisy"][changed])) <= {0.0, 3.0}
-        assert 0.2 < changed.mean() < 0.5  # half of the pixels, of which some were 0 or 3 before
+        assert set(np.unique(found["noisy"][changed])) <= {0.0, 255.0}
+        assert 0.2 < changed.mean() < 0.5  # half of the pixels, of which some were 0 before
         noisy, again = found["x"].copy(), found["noisy"].copy()
     assert jensen("reconstruct", "run", "images.npy", "--out", "y.npz").code == 0
     with np.load("y.npz") as found:
@@ -43,7 +43,8 @@ def test_a_denoising_run(jensen, here, data):
     with np.load("z.npz") as found:
         assert not np.array_equal(found["noisy"], again)
     assert "with noise" in jensen("reconstruct", "run", "images.npy", "--noisy").out
-    assert Image.open(here / "run" / "reconstructions.png").size[1] == 4 * 3 * 50 - 2  # three rows for 16 of 60 images
+    with Image.open(here / "run" / "reconstructions.png") as picture:
+        assert picture.size[1] == 4 * 3 * 50 - 2  # three rows for 16 of 60 images
     assert jensen("evaluate", "run", "-k", "5").code == 0
     assert jensen("report", "run").code == 0
     page = (here / "run" / "report.html").read_text(encoding="utf-8")

@@ -348,6 +348,7 @@ GAMES: list[Objective] = [
     Fool(OF_CODES, "codes"),
     LogRatio(OF_CODES),
     FeatureDistortion(OF_DATA),
+    FeatureDistortion(OF_DATA, 0.5),
     GradientPenalty(OF_DATA),
     GradientPenalty(OF_CODES, "codes"),
     GradientPenalty(OF_CODES, "features"),

@@ -10,9 +10,10 @@ import torch
 from jensen.batch import Rows
 from jensen.conditionals import Given
 from jensen.data import Schema
+from jensen.data.labels import Labels
 from jensen.errors import DataError, UsageError
 from jensen.families import Bernoulli, DiscretizedLogistic, Gaussian
-from jensen.guides import Amortized, Deterministic, Exact, Flowing, Hamiltonian
+from jensen.guides import Amortized, Deterministic, Exact, Flowing, FromPrior, Hamiltonian, Quantized, Structured
 from jensen.ladder import LadderGuide
 from jensen.nets import MLP
 from jensen.randomness import drawing_from, stream
@@ -39,21 +40,30 @@ def setting(kind: str, shape=(D,), **more) -> Setting:
 
 
 GUIDES = {
+    "adversarial-autoencoder": Deterministic,
     "autoencoder": Deterministic,
     "denoising-autoencoder": Deterministic,
     "factor-analysis": Exact,
+    "fsq": Quantized,
+    "gan": FromPrior,
     "gaussian": Exact,
     "gmm": Exact,
     "hamiltonian": Hamiltonian,
     "iaf": Flowing,
     "ladder": LadderGuide,
+    "made": Exact,
+    "pixelcnn": Exact,
     "ppca": Exact,
     "refined": Refined,
+    "semi-supervised": Structured,
     "spline-posterior": Flowing,
     "svi": PerDatum,
     "very-deep": LadderGuide,
+    "vq-vae": Quantized,
     "wae-mmd": Deterministic,
 }
+LABELS = Labels("partial", (0, 1), ("no", "yes"), (2, 1))
+IMAGES = {"very-deep", "pixelcnn", "pixel-vae"}
 KINDS = {"gaussian": "real", "ppca": "real", "factor-analysis": "real", "gmm": "real", "sigma-vae": "real"}
 
 
@@ -64,10 +74,11 @@ def test_every_recipe_makes_parts_that_go_together(name):
     sizes |= {"hidden": (200, 200)} if name == "very-deep" else {}
     options = {k: v for k, v in sizes.items() if k in RECIPES[name].options}
     with drawing_from(stream(0, "init")):
-        made = RECIPES[name](setting(kind, (2, 2, 1) if name == "very-deep" else (D,)), **options)
-    check_players(made.model, made.guide, made.players)
+        made = RECIPES[name](setting(kind, (2, 2, 1) if name in IMAGES else (D,), labels=LABELS), **options)
+    check_players(made.model, made.guide, made.players, 10)
     trained = {id(p) for player in made.players for p in player.trained}
-    everything = {id(p) for m in (made.model, made.guide) for p in m.parameters() if p.requires_grad}
+    modules = (made.model, made.guide, *made.critics)
+    everything = {id(p) for m in modules for p in m.parameters() if p.requires_grad}
     assert trained == everything
     assert made.model.likelihood.family.dim == D
     assert type(made.guide) is GUIDES.get(name, Amortized)

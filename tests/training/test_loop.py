@@ -111,7 +111,7 @@ def probed(batch: int, valid: Rows | None = None) -> list[tuple[bool, int]]:
     assert not model.training
     assert not guide.training
     assert not probe.training
-    return probe.seen[1:]  # the first is the rehearsal's
+    return probe.seen[2:]  # the first two are the rehearsal's
 
 
 def test_nets_train_in_training_mode_and_are_validated_in_evaluation_mode():

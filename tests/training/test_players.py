@@ -67,6 +67,8 @@ def test_a_player_takes_its_steps_each_turn():
     phi = Player(note("phi"), list(guide.parameters()), optimizer=SLOW, steps=2)
     theta = Player(note("theta"), list(model.parameters()), optimizer=SLOW, steps=3)
     history = fit(model, guide, [phi, theta], epochs=2)
+    rehearsed, asked = asked[:2], asked[2:]
+    assert rehearsed == ["phi", "theta"]
     assert asked == ["phi"] * 2 + ["theta"] * 3 + ["phi"] * 2 + ["theta"] * 3
     assert history.epochs[-1].step == 2
 
@@ -82,7 +84,8 @@ def test_a_later_player_sees_what_an_earlier_one_did():
         optimizer=SLOW,
     )
     fit(model, guide, [move, look], epochs=1)
-    close(seen[0], start + 1)
+    close(seen[0], start)  # the rehearsal
+    close(seen[1], start + 1)
 
 
 def test_a_closed_form_that_settles_takes_one_epoch():

@@ -1,0 +1,82 @@
+"""The files of a run whose training met a fault: what forensics.json says, and resuming to the same bytes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jensen.batch import Rows
+from jensen.errors import InterruptedRun, NumericalError
+from jensen.forensics import Forensics
+from jensen.materials import Materials
+from jensen.resumption import resume
+from jensen.runfiles import FORENSICS
+from jensen.training import Diagnosed, Finding
+from jensen.workflow import train
+from tests.test_resumption import same, stop_after
+
+SMALL = {"latent": 2, "hidden": (8,), "batch": 16, "checkpoints": 2, "warmup": 0.0}
+
+
+def array(bad: int | None = None) -> np.ndarray:
+    x = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    if bad is not None:
+        x[bad, 2] = 1e30
+    return x
+
+
+def test_a_bad_row_is_named_as_it_is_numbered_in_the_data(tmp_path: Path) -> None:
+    with pytest.raises(NumericalError, match=r"row 37 of the data, from 0; see .*forensics\.json") as caught:
+        train(array(37), out=tmp_path / "run", epochs=3, split=(1, 0, 0), standardize="none", **SMALL)
+    assert caught.value.exit_code == 5
+    told = json.loads((tmp_path / "run" / FORENSICS).read_text())
+    assert told["command"]["recipe"] == "vae"
+    [fault] = told["faults"]
+    assert (fault["number"], fault["culprit"], fault["data_rows"]) == (1, "row", [37])
+    assert fault["rows"] != [37]  # among the training rows, which are in another order
+    assert fault["values"][0] == {"row": fault["rows"][0], "feature": 2, "value": "1e+30"}
+    assert len(fault["data_batch"]) == len(fault["batch"]) == 16
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["stopped"]
+    assert lines[0]["reason"] == "failed"
+
+
+def test_a_run_that_recovered_can_be_read_and_resumed(tmp_path: Path) -> None:
+    """A rate of 1e8 explodes, and one of 1e5 does too: of what is in between, the run tells."""
+    settings = {"epochs": 5, "lr": LR, "schedule": "constant", "save_every": 0, **SMALL}
+    run = train(array(), out=tmp_path / "whole", **settings)
+    whole = tmp_path / "whole"
+    lines = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    recovered = [line for line in lines if line["event"] == "recovered"]
+    assert 1 <= len(recovered) <= 3
+    assert [line["epoch"] for line in lines if line["event"] == "epoch"] == [1, 2, 3, 4, 5]
+    assert len(json.loads((whole / FORENSICS).read_text())["faults"]) == len(recovered)
+    assert run.unfinished == ()
+    with pytest.raises(InterruptedRun):
+        train(array(), out=tmp_path / "run", should_stop=stop_after(STOP), **settings)
+    told = [json.loads(line)["event"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert "recovered" in told
+    resume(tmp_path / "run", data=array())
+    same(whole, tmp_path / "run")
+
+
+def test_repeated_rows_are_those_that_they_repeat() -> None:
+    class Parts:
+        train = np.array([5, 3, 9])
+
+    import torch
+
+    rows = Rows(torch.zeros(7, 2), context=torch.tensor([[0.0], [1.0], [1.0], [1.0], [1.0], [1.0], [1.0]]))
+    found = Materials(*(None, None, Parts(), None, rows, None, {}, 3))  # pyright: ignore[reportArgumentType]
+    assert found.in_file([0, 1, 2, 3, 4, 5, 6]) == [5, 3, 9, 3, 9, 3, 9]
+
+
+def test_a_fault_that_is_met_again_replaces_the_one_before(tmp_path: Path) -> None:
+    faults = [Finding(n, n, 1, "update", "rate", False, what, "Elbo") for n, what in ((1, "a"), (2, "b"), (2, "c"))]
+    for fault in faults:
+        Forensics(tmp_path, {}, list)(Diagnosed(fault))
+    told = json.loads((tmp_path / FORENSICS).read_text())["faults"]
+    assert [fault["what"] for fault in told] == ["a", "c"]
