@@ -4,9 +4,10 @@
 
 Model, starting weights, order of the data and schedule are the same for all; only the gradient differs. Every model is
 judged by its exact evidence and its exact bound (both sums over all states, without noise) on the same rows. What is
-printed is the difference of a way from the sum's, paired by seed, with its standard error over seeds. The sum's gradient
-is exact and the score's has no bias, so that the two agree but for noise and for where a training ends; the Gumbel
-softmax has a bias, and what it costs is that difference. Results are kept in FOLDER, and found there by a later call.
+printed is the difference of a way from the sum's, paired by seed, with its standard error over seeds. The gradient of
+the sum is exact and the score's has no bias, so that the two agree but for noise and for where a training ends; that of
+the Gumbel softmax has a bias, and its difference is what that, and the noise of its one point, cost. Results are kept
+in FOLDER, and found there by a later call.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def main() -> None:
 ALTS = {
     "image": (
         "The ELBO while training: with a scale for each pixel it goes on rising, the further the lower the "
-        "floor; with one shared scale it rises slowly."
+        "floor; one scale that is kept at its optimum rises too."
     ),
 }
 

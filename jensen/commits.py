@@ -123,7 +123,7 @@ def read_commit(path: Path) -> dict[str, bytes]:
         raise Damage(f"{path / MANIFEST} has changed since it was written", "Restore it from a copy.")
     try:
         entries = msgspec.json.decode(manifest, type=dict[str, Entry])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Damage(f"{path / MANIFEST} is no manifest ({error})", "Restore it from a copy.") from error
     found = {}
     for name, entry in entries.items():

@@ -14,6 +14,7 @@ from .difference import Comparison, Group, Score
 from .errors import DataError, NotNormalised, UsageError
 from .evaluate import Estimate, Unnormalised, choose
 from .evaluate.estimate import Watch
+from .files import parsed
 from .runfiles import digest
 from .runs import Part, Run, Source
 
@@ -152,7 +153,7 @@ def _loss(run: Run, part: Part, found: Estimate, sha256: str) -> float | None:
     if found.k is None:
         return None
     try:
-        held = msgspec.json.decode((run.path / "evaluation.json").read_bytes(), type=dict[str, Any])
+        held = parsed((run.path / "evaluation.json").read_bytes(), dict[str, Any])
         told = held["assessment"]
         same = held["replay"]["weights_sha256"] == sha256 and held["data"] == part.name
         same = same and held["prepared"] == run.preparation.describe(run.schema)

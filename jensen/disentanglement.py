@@ -8,6 +8,7 @@ predict or vote otherwise; what is done here is said in each.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -185,10 +186,11 @@ def dci(fitted: Coded, scored: Coded, seed: int = 0) -> tuple[float, float, floa
     """
     from sklearn.ensemble import RandomForestClassifier
 
+    # all features at every split: one that is left out by chance would pass its weight on to others
+    every: dict[str, Any] = {"max_features": None}
     weights, right = [], []
     for known, truth in zip(fitted.factors.values.T, scored.factors.values.T, strict=True):
-        # all features at every split: one that is left out by chance would pass its weight on to others
-        forest = RandomForestClassifier(TREES, min_samples_leaf=LEAF, max_features=None, random_state=seed)
+        forest = RandomForestClassifier(TREES, min_samples_leaf=LEAF, random_state=seed, **every)
         forest.fit(fitted.codes, known)
         weights.append(forest.feature_importances_)
         right.append(float((forest.predict(scored.codes) == truth).mean()))

@@ -72,7 +72,8 @@ class Inclusive(Objective):
 
 
 def _scoring(guide: Guide) -> None:
-    if not (guide.has_density and guide.scores_any_point) or guide.is_exact or guide.takes_steps:
+    fixed = guide.is_exact or guide.is_certain or guide.takes_steps  # a certain one rules out all dreams but its own
+    if not (guide.has_density and guide.scores_any_point) or fixed:
         what = f"{guide.phrase} cannot learn from points that it did not make itself"
         raise CompositionError(what, "Use a guide whose density is known everywhere, such as Amortized(...).")
 

@@ -18,6 +18,7 @@ from .batch import Rows
 from .data import Factors, Preparation, Schema
 from .errors import NumericalError, UsageError
 from .evaluate import Annealed, Assessment, Estimate, Evaluator, Halves, Settled
+from .files import parsed
 from .runfiles import EVALUATIONS, digest, write_json
 from .version import __version__
 
@@ -185,7 +186,7 @@ def keep(folder: Path, evaluation: Evaluation) -> Path:
 def _yields(path: Path, record: dict[str, Any]) -> bool:
     """Whether what the file holds may be replaced: nothing, other weights, the same question, or less than there is."""
     try:
-        held = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        held = parsed(path.read_bytes(), dict[str, Any])
         was, now = held["replay"], record["replay"]
         if was["weights_sha256"] != now["weights_sha256"]:
             return True

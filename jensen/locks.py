@@ -70,7 +70,7 @@ def _written(content: bytes) -> Holder | None:
         if type(found) is int:  # the number of the process alone, as it was written once
             return Holder("", found, "")
         return msgspec.convert(found, Holder)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
 
 

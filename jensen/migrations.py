@@ -58,14 +58,13 @@ def migrated(spec: Mapping[str, Any], where: Path) -> dict[str, Any]:
     """
     found, began = dict(spec), spec.get("format")
     while (number := found.get("format")) != FORMAT:
-        step = STEPS.get(number) if type(number) is int else None
-        if step is None:
+        if type(number) is not int or number not in STEPS:
             raise CorruptRunError(
                 f"{where} has format {began!r}, and this jensen reads formats 1 to {FORMAT}",
                 f"It was written by jensen {spec.get('jensen', '?')}: use that version.",
             )
         try:
-            found = {**step(found), "format": number + 1}
+            found = {**STEPS[number](found), "format": number + 1}
         except (KeyError, TypeError, AttributeError) as error:
             raise CorruptRunError(
                 f"{where} is damaged ({type(error).__name__}: {error})", "Restore it from a copy, or train again."

@@ -23,6 +23,7 @@ from .weightfiles import write_weights
 __all__ = ["Recorder", "TensorBoard"]
 
 SECONDS_BETWEEN_WRITES = 20.0
+SHARE = 0.01  # of the time that training takes, at most
 
 
 class Recorder:
@@ -52,7 +53,8 @@ class Recorder:
     ) -> None:
         self.folder, self.module, self.nodes = folder, module, nodes
         self.checkpoints, self.moments, self.always = checkpoints, (), always if checkpoints else ()
-        self.written, self.waiting, self.notice, self.told = 0.0, b"", notice, False
+        self.written, self.cost = 0.0, 0.0
+        self.waiting, self.notice, self.told = b"", notice, False
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -66,7 +68,7 @@ class Recorder:
                 if event.epoch in self.moments:
                     with self._going_on():
                         write_weights(self.folder, self.module, self.nodes, None, file_name(event.epoch))
-                if time.monotonic() - self.written > SECONDS_BETWEEN_WRITES:
+                if time.monotonic() - self.written > max(SECONDS_BETWEEN_WRITES, self.cost / SHARE):
                     with self._going_on():
                         self.write(None)
             case Recovered():
@@ -86,9 +88,11 @@ class Recorder:
         Raises:
             UsageError: the disk is full, or cannot be written.
         """
+        began = time.monotonic()
         self.flush()
         write_weights(self.folder, self.module, self.nodes, averaged)
         self.written = time.monotonic()
+        self.cost = self.written - began
 
     def _take_back(self, epoch: int) -> None:
         """Take back the lines of this epoch and of later ones: they will be made again, differently."""

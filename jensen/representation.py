@@ -221,10 +221,11 @@ def clusters(
     classes, known = np.unique(truth[0], return_inverse=True)
     if len(classes) > len(np.unique(codes[0], axis=0)):
         raise DataError(f"fewer different codes than {len(classes)} classes", "Give more rows.")
-    found = KMeans(len(classes), n_init=10, random_state=seed).fit(codes[0])
+    starts: dict[str, Any] = {"n_init": 10}
+    found = KMeans(len(classes), random_state=seed, **starts).fit(codes[0])
     place = np.searchsorted(classes, truth[1]).clip(0, len(classes) - 1)
     real = np.where(classes[place] == truth[1], place, len(classes))  # a class that was not fitted is never right
-    numbers = (np.asarray(found.labels_), found.predict(codes[1]))
+    numbers = (np.asarray(found.labels_), np.asarray(found.predict(codes[1])))
     ours, rng = _agreement(numbers, (known, real)), np.random.default_rng([seed, 1])
     chance = np.mean(
         [_agreement(numbers, (rng.permutation(known), rng.permutation(real))) for _ in range(SHUFFLES)], axis=0

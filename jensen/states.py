@@ -189,7 +189,7 @@ def behind(folder: Path, snapshot: Snapshot) -> list[EpochEnded]:
     """
     path, done = folder / "metrics.jsonl", snapshot.facts["epoch"] - 1
     lines, events = path.read_bytes().splitlines(keepends=True) if path.exists() else [], []
-    left, whole = {"epoch": done, "recovered": snapshot.facts.get("recovered", {}).get("count", 0)}, 0
+    left, whole = {"epoch": done, "recovered": (snapshot.facts.get("recovered") or {}).get("count", 0)}, 0
     for line in lines:
         if not any(left.values()):
             break

@@ -15,6 +15,7 @@ from .evaluate import Annealed, Settings
 from .evaluate.estimate import Watch
 from .evaluate.policy import METHODS
 from .evaluation import versions
+from .files import parsed
 from .runfiles import digest
 from .runs import Run
 
@@ -115,7 +116,7 @@ def recorded(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise UsageError(f"{path} does not exist", f"Evaluate first: jensen evaluate {folder}.")
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        found = parsed(path.read_bytes(), dict[str, Any])
         if not found.get("replay"):
             raise UsageError(f"{path} does not say how it was made", f"Evaluate again: jensen evaluate {folder}.")
         replay = msgspec.convert(found["replay"], _Replay)

@@ -109,6 +109,18 @@ def test_a_dead_code_comes_back_to_life():
         codes.learn(h, codes.nearest(h))
         used = len(codes.nearest(h).unique()) == 4
         assert used is alive
+        if alive:  # as if it had the least that a living code has: its mean stays, and it is not dead again at once
+            torch.testing.assert_close(codes.sums[0], codes.table[0] * codes.counts[0])
+            assert float(codes.counts[0]) > 1.0
+
+
+def test_the_nearest_code_has_the_least_distance():
+    """Of codes of different lengths, where the largest product is not the nearest."""
+    codes = Codebook(5, 2).double()
+    codes.table.copy_(torch.tensor([[0.0, 0.0], [9.0, 0.0], [1.0, 1.0], [-0.5, 4.0], [-2.0, -2.0]]))
+    h = 3 * torch.randn(200, 2, dtype=torch.float64, generator=stream(0, "h"))
+    assert torch.equal(codes.nearest(h), torch.cdist(h, codes.table).argmin(-1))
+    assert not torch.equal(codes.nearest(h), (h @ codes.table.T).argmax(-1))
 
 
 def test_codes_move_with_the_encoder_alone():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from jensen.batch import Batch, Rows
+from jensen.codes import Lattice
 from jensen.conditionals import Given, Table, Unconditional
 from jensen.draw import weigh
 from jensen.dreaming import Dream, Dreaming, Inclusive, Still
@@ -16,7 +17,7 @@ from jensen.errors import CompositionError
 from jensen.estimators import Enumerate, Pathwise
 from jensen.families import Bernoulli, Categorical, Gaussian
 from jensen.flows import Planar
-from jensen.guides import Amortized, Deterministic, Exact, Flowing, Guide
+from jensen.guides import Amortized, Deterministic, Exact, Flowing, Guide, Quantized
 from jensen.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import Elbo, ImportanceWeighted
@@ -153,7 +154,7 @@ def test_what_is_hidden_from_the_guide_stays_hidden_in_dreams():
     assert (draw.batch.x[:, 0] != 7).all()
 
 
-@pytest.mark.parametrize("bad", ["exact", "point", "planar"])
+@pytest.mark.parametrize("bad", ["exact", "point", "planar", "codes"])
 def test_a_guide_that_cannot_score_dreams_is_refused(bad):
     model = linear_model(2, 3)
     plain = amortized(3, Gaussian(2))
@@ -161,6 +162,7 @@ def test_a_guide_that_cannot_score_dreams_is_refused(bad):
         "exact": lambda: Exact(model),
         "point": lambda: Deterministic(MLP(3, 2, (4,))),
         "planar": lambda: Flowing(plain, Planar(2)),
+        "codes": lambda: Quantized(MLP(3, 2, (4,)), Lattice((3, 3)), 1),
     }[bad]().double()
     with pytest.raises(CompositionError, match="Amortized"):
         Dreaming().draw(model, guide, simulated(model, 3), stream(0, "dream"))

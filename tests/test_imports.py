@@ -41,7 +41,7 @@ LAYERS: list[set[str]] = [
             "classification",
             "runs",
         ),
-        *("commits", "states", "specification", "resumption"),
+        *("commits", "states", "specification", "resumption", "forensics"),
         *("files", "locks", "migrations", "weightfiles"),
         *("workflow", "stages", "comparison", "difference", "verification", "certification", "tradeoff"),
         *("features", "fidelity", "disentanglement", "representation"),

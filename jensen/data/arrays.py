@@ -9,6 +9,8 @@ import struct
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -32,13 +34,20 @@ def _damaged(where: object, why: object) -> DataError:
     return DataError(f"{where} is damaged ({why})", "Write or download it again.")
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without NumPy's warnings of headers that Python 2 wrote."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _npy_bytes(stream: Stream, where: str) -> tuple[np.dtype, tuple[int, ...], int]:
     """Type, shape and total size in bytes that a .npy header declares."""
     try:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers by Python 2
+        with _quiet():
             shape, _, dtype = read(stream)
     except Exception as error:  # the header is read as a literal of Python, and that raises almost anything
         raise _damaged(where, error or type(error).__name__) from error
@@ -58,7 +67,8 @@ def read_npy(path: Path) -> Raw:
     if path.stat().st_size < size:
         raise _damaged(path, f"truncated: shape {shape} needs {size:,} bytes, and there are {path.stat().st_size:,}")
     try:
-        return Raw(np.load(path, allow_pickle=False))
+        with _quiet():
+            return Raw(np.load(path, allow_pickle=False))
     except (ValueError, OSError, EOFError) as error:
         raise _damaged(path, error) from error
 
@@ -106,7 +116,8 @@ def read_npz(path: Path, key: str | None, wanted: str | None) -> Raw:
             raise _damaged(where, f"shape {shape} does not fit its {member.file_size:,} bytes")
         _check_packed(size, min(member.compress_size, path.stat().st_size), where)
         with archive.open(member) as stream:
-            x = np.lib.format.read_array(stream, allow_pickle=False)
+            with _quiet():
+                x = np.lib.format.read_array(stream, allow_pickle=False)
             stream.read(1)  # past the end, so that the checksum is looked at
             return x
 

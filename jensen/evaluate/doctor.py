@@ -127,6 +127,20 @@ def _fallen(history: Sequence[Mapping[str, Any]]) -> tuple[int, float]:
 
 Check = Callable[[Patient], Outcome | str]
 
+
+def recovered(patient: Patient) -> Outcome | str:
+    """Whether numbers stopped being finite on the way, so that training went back and took smaller steps."""
+    lines = [line for line in patient.history if line.get("event") == "recovered"]
+    if not patient.history:
+        return "there is no record of the training"
+    measures = {"recoveries": len(lines)}
+    if not lines:
+        return Outcome(measures=measures)
+    what = f"training went back to a good state {len(lines)} times, and ended at {lines[-1]['factor']:g} of its rates"
+    remedy = "See forensics.json in the run's folder; train with a lower --lr, or look at the rows that it names."
+    return Outcome((Finding("recovered", "note", what, str(lines[-1]["what"]), remedy),), measures)
+
+
 CHECKS: dict[str, Check] = {
     "weights": weights,  # first: with broken weights nothing else means anything
     "posterior-collapse": collapsed,
@@ -139,6 +153,7 @@ CHECKS: dict[str, Check] = {
     "over-fitting": overfitting,
     "memorised-rows": memorised,
     "saturated-outputs": saturated,
+    "recovered": recovered,
 }
 
 

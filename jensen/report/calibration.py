@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..errors import CorruptRunError
+from ..files import parsed
 from ..runfiles import digest
 from ..tradeoff import NAME
 from .facts import Facts
@@ -78,7 +79,7 @@ def _read(path: Path, kind: type[Any], command: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        found = parsed(path.read_bytes(), dict[str, Any])
         msgspec.convert(found, kind)
     except (msgspec.DecodeError, msgspec.ValidationError, OSError) as error:
         raise CorruptRunError(f"{path} is damaged ({error})", f"Delete it, or run {command} again.") from error

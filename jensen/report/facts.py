@@ -19,6 +19,7 @@ from ..evaluate import choose
 from ..evaluate.doctor import Diagnosis
 from ..evaluation import bits_per_dim
 from ..families import Categorical
+from ..files import parsed
 from ..randomness import stream
 from ..runs import Evaluation, Part, Run
 
@@ -218,7 +219,7 @@ def _stored(run: Run) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        found = parsed(path.read_bytes(), dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError, OSError) as error:
         raise CorruptRunError(f"{path} is damaged ({error})", "Delete it, or run jensen evaluate again.") from error
     if not {"log_px", "kind", "k", "stderr", "n"} <= found.keys():

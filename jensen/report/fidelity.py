@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 import msgspec
 
 from ..errors import CorruptRunError
+from ..files import parsed
 from ..runfiles import FIDELITY, digest
 from .facts import Facts
 from .panels import Table
@@ -50,7 +51,7 @@ def fidelity(facts: Facts, numbers: dict[str, Any]) -> Table | None:
     if not path.exists():
         return None
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        found = parsed(path.read_bytes(), dict[str, Any])
         msgspec.convert(found, _Fidelity)
     except (msgspec.DecodeError, msgspec.ValidationError, OSError) as error:
         raise CorruptRunError(f"{path} is damaged ({error})", "Delete it, or run jensen fidelity again.") from error

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 import msgspec
 
 from ..errors import CorruptRunError
+from ..files import parsed
 from ..runfiles import REPRESENTATION, digest
 from .facts import Facts
 from .panels import Table
@@ -47,7 +48,7 @@ def representation(facts: Facts, numbers: dict[str, Any]) -> Table | None:
     if not path.exists():
         return None
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        found = parsed(path.read_bytes(), dict[str, Any])
         msgspec.convert(found, _Representation)
     except (msgspec.DecodeError, msgspec.ValidationError, OSError) as error:
         raise CorruptRunError(f"{path} is damaged ({error})", "Delete it, or run jensen represent again.") from error

@@ -21,7 +21,7 @@ from ..draw import Draw
 from ..errors import JensenError, NumericalError
 from .events import Diagnosed, Finding, Measures, Recovered
 from .fit import Fit
-from .forensics import Microscope, Seen, dominant, extremes
+from .forensics import Microscope, Seen, dominant, extremes, outliers
 from .players import Player
 from .snapshot import Snapshot
 from .verdict import GROWN, REMEDIES, Jump, judged, worded
@@ -182,7 +182,9 @@ class FirstAid:
         while True:
             try:
                 ended = fit.epochs()
-                if ended[0] == "interrupted" and not self._sound():
+                if ended[0] != "interrupted":
+                    fit.check_finite()
+                elif not self._sound():
                     self._back_to(self.live.copies[-1])  # the fault will show again when it is resumed
                 return ended
             except (NumericalError, RuntimeError, ValueError) as error:
@@ -335,7 +337,12 @@ class FirstAid:
         )
         jump = search.jump
         jump = None if jump is None or jump.step <= good.facts["step"] else jump
-        return judged(scope, self._at(good, scope), jump, found)
+        found = judged(scope, self._at(good, scope), jump, found)
+        if found.culprit == "part" and found.found_in == "update":  # at good parameters: by what, if not the data
+            rows = outliers(fit.data.stored)
+            values = extremes(fit.data.stored, rows, list(range(len(fit.data))))
+            found = worded(replace(found, culprit="row", rows=tuple(rows), values=values)) if rows else found
+        return found
 
     def _go_on(self, finding: Finding, good: Snapshot) -> None:
         """From the good state, with smaller steps."""

@@ -77,7 +77,8 @@ class Fit:
         # recoveries so far, and rows that were bad at every fault; who looks on, and what that multiplies rates by
         self.recovered, self.rows_at_fault, self.watch, self.factor = 0, None, Watch(), 1.0
         self.first: float | None = None  # the size of the objective at the first step
-        self.excused = {k for k, b in self.module.named_buffers() if not bool(b.isfinite().all())}  # such as masks
+        every = {**named_tensors(self.module), **{f"player/{k}": t for k, t in self.beside().items()}}
+        self.steady = {k: t for k, t in every.items() if bool(t.isfinite().all())}  # a mask's buffer may never be
 
     def _lead(self, epoch: int) -> Player:
         """Whose objective is reported: the first that climbs by steps in this epoch."""
@@ -281,7 +282,7 @@ class Fit:
         self.emit(Progressed(epoch, self.step, train, rate, seconds, seconds * (1 / done - 1), beta))
 
     def check_finite(self) -> None:
-        """The parameters are looked at too: the objective of a step tells nothing of what the step did.
+        """Parameters and what optimisers keep are looked at too: the objective of a step tells nothing of what it did.
 
         Raises:
             NumericalError: something is not finite.
@@ -350,7 +351,7 @@ class Fit:
         self.previous, self.best = (-math.inf if facts[k] is None else facts[k] for k in ("previous", "best"))
         self.tally = Tally.of(facts["tally"])
         self.first = facts.get("first")
-        recovered = facts.get("recovered", {"count": 0, "factor": 1.0, "rows": None})  # older states know of none
+        recovered = facts.get("recovered") or {"count": 0, "factor": 1.0, "rows": None}  # older states know of none
         self.recovered, self.factor, self.rows_at_fault = (recovered[k] for k in ("count", "factor", "rows"))
         self.noise.set_state(tensors["noise"].cpu())
         self.history.epochs = list(epochs)
@@ -365,8 +366,7 @@ class Fit:
 
     def numbers(self) -> dict[str, Tensor]:
         """All that has to stay finite, by name: parameters, buffers, critics, and what optimisers keep of each."""
-        found = {k: t for k, t in named_tensors(self.module).items() if k not in self.excused}
-        found |= {f"player/{k}": t for k, t in self.beside().items()}
+        found = dict(self.steady)
         names = {id(t): k for k, t in found.items()}
         for optimizer in self.optimizers:
             for p, state in () if optimizer is None else optimizer.state.items():

@@ -18,9 +18,10 @@ from ..families import Factorised
 from .players import Player
 from .watch import Watch, first_bad
 
-__all__ = ["Microscope", "Seen", "dominant", "extremes"]
+__all__ = ["Microscope", "Seen", "dominant", "extremes", "outliers"]
 
 MOST = 8  # extreme values that are shown
+OUTLYING = 1e6  # times the median size of rows
 DOMINANT = 100.0  # times the median of a batch: a row of this value decides alone where a step goes
 
 
@@ -38,6 +39,20 @@ def dominant(value: Tensor) -> list[int]:
     """
     size = value.detach().abs()
     rows = (size > DOMINANT * size.median()).nonzero().flatten().tolist()
+    return rows if 4 * len(rows) < len(size) else []
+
+
+def outliers(x: Tensor) -> list[int]:
+    """The rows of x [N, D], fewer than a quarter, with entries a million times as large as is usual.
+
+    Example:
+        >>> outliers(torch.tensor([[1.0, 2.0], [0.0, -1.0], [1.0, -1e9], [3.0, 3.0], [1.0, 0.0]]))
+        [2]
+    """
+    if not x.is_floating_point():
+        return []
+    size = x.detach().abs().amax(-1)
+    rows = (size > OUTLYING * size.median()).nonzero().flatten().tolist()
     return rows if 4 * len(rows) < len(size) else []
 
 

@@ -120,7 +120,7 @@ def worded(f: Finding) -> Finding:
         what += f"; the culprit is {_rows(f)}"
         what += ", at parameters that score other rows" if f.hopeless else ""
     elif f.culprit == "part":
-        what += "; so it was at good parameters, which smaller steps do not change" if f.hopeless else ""
+        what += "; at good parameters too, which smaller steps do not change" if f.hopeless else ""
     elif f.culprit == "rate" and f.found_in != "update":
         what += f"; {large.get('parameter')} had grown to {large.get('size')} from {large.get('size_before')}"
     if "jumped_at_step" in large and f.culprit in ("row", "rate"):

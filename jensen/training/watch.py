@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..batch import Batch
 from ..draw import Draw
@@ -49,6 +49,10 @@ def first_bad(tensors: Mapping[str, Tensor]) -> str | None:
         'b'
     """
     floating = {k: t for k, t in tensors.items() if t.is_floating_point() and t.numel()}
-    if not floating or bool(nn.utils.get_total_norm(floating.values(), torch.inf).isfinite()):
+    if not floating:
+        return None
+    device = next(iter(floating.values())).device
+    # a sum of finite numbers may overflow, which a closer look tells apart
+    if bool(torch.stack([t.sum().to(device, torch.float32) for t in floating.values()]).isfinite().all()):
         return None
     return next((k for k, t in floating.items() if not bool(t.isfinite().all())), None)

@@ -17,8 +17,8 @@ def test_truncated_weights(verb, run, refused):
     refused([verb, "run"], 4, "model.safetensors is damaged", "Restore it")
 
 
-@pytest.mark.parametrize("at", [0, 9, 40])
-def test_flipped_bits_in_the_header_of_weights(at, run, refused):
+@pytest.mark.parametrize("at", [0, 9, 40, -1])
+def test_flipped_bits_in_weights_and_their_header(at, run, refused):
     path = run / "model.safetensors"
     content = bytearray(path.read_bytes())
     content[at] ^= 0b0000_1000
