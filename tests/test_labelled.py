@@ -64,6 +64,13 @@ def test_a_bound_by_hand():
         close(value[i], total)
 
 
+def test_one_state_is_scored_for_all_data_and_each_datum_at_all_states():
+    """[C, 1, C] states against a batch [3, C], as in the matrix of all densities."""
+    _, guide = pair()
+    q = guide.first(Batch(X, context=KNOWN))
+    assert torch.equal(q.log_prob(ONE[:, None]), q.logits.T)
+
+
 def test_labels_that_nobody_knows_leave_the_bound_as_it_is():
     model, guide = pair()
     plain = Elbo()(HOW.draw(model, guide, Batch(X), stream(0, "points")))

@@ -119,7 +119,7 @@ while many:
 
 
 def test_four_that_race_are_never_inside_together(tmp_path: Path) -> None:
-    words = [sys.executable, "-c", RACING, str(tmp_path), "150"]
+    words = [sys.executable, "-c", RACING, str(tmp_path), "50"]
     racing = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     for process in racing:
         _, err = process.communicate(timeout=120)

@@ -256,7 +256,7 @@ def encode_labels(labels: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str
     if labels.dtype.kind == "f":
         labels = np.where(np.isnan(labels), UNKNOWN, labels)
         bad = ~np.isfinite(labels)
-        bad[~bad] = labels[~bad] != np.floor(labels[~bad])
+        bad[~bad] = (labels[~bad] != np.floor(labels[~bad])) | (np.abs(labels[~bad]) > 2.0**53)
         if bad.any():
             raise DataError(
                 f"label {labels[bad][0]} in {where} is not a whole number",

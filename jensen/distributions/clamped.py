@@ -39,4 +39,6 @@ class Clamped(OneHotCategorical):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log q of one-hot states [..., C]; minus infinity where they are ruled out."""
-        return self.logits.expand(value.shape).gather(-1, value.argmax(-1, keepdim=True))[..., 0]
+        shape = torch.broadcast_shapes(value.shape, self.logits.shape)
+        index = value.expand(shape).argmax(-1, keepdim=True)
+        return self.logits.expand(shape).gather(-1, index)[..., 0]

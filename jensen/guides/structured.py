@@ -46,7 +46,8 @@ class Structured(Guide):
         x = batch.x if self.features is None else applied(self.features, batch.x)
 
         def then(y: Tensor) -> Distribution:
-            return self.then(torch.cat([x.expand(*y.shape[:-1], -1), y], -1))
+            shape = torch.broadcast_shapes(x.shape[:-1], y.shape[:-1])
+            return self.then(torch.cat([x.expand(*shape, -1), y.expand(*shape, -1)], -1))
 
         return Chained(self.first(batch), then, self.then.family.dim)
 

@@ -6,6 +6,7 @@ As a program it hunts for longer: python -m tests.fuzz.hunt npy --first 0 --many
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import os
 import resource
@@ -74,6 +75,7 @@ def _verdict(reader: Reader, folder: Path, number: int) -> str | None:
 
 
 def _hunt(reader: Reader, numbers: range, progress: Path) -> dict[str, Any]:
+    faulthandler.disable()  # a crash is told by how the process ends
     signal.signal(signal.SIGPROF, _alarm)
     _limited()
     counts, found, slowest = [0, 0], [], 0.0

@@ -11,7 +11,7 @@ from tests.fuzz.readers import Reader, readers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and time are those of Linux")
 READERS = readers()
-FEW, MANY, CHUNK = 200, 100_000, 10_000
+FEW, MANY, CHUNK = 150, 100_000, 10_000
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda r: r.name)

@@ -42,7 +42,7 @@ def same(x: np.ndarray, path: Path, **options: Any) -> None:
     assert (found.x == x.reshape(len(x), -1)).all()
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(tables())
 def test_arrays(x: np.ndarray) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -56,7 +56,7 @@ def test_arrays(x: np.ndarray) -> None:
         same(x, folder / "x.mat")
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(tables(some.just("<f8")), some.sampled_from([",", ";", "\t", " "]), some.booleans())
 def test_tables_of_text(x: np.ndarray, mark: str, named: bool) -> None:
     lines = [mark.join(f"c{i}" for i in range(x.shape[1]))] if named else []
@@ -66,7 +66,7 @@ def test_tables_of_text(x: np.ndarray, mark: str, named: bool) -> None:
         same(x, Path(name) / "x.csv")
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(arrays.arrays(np.uint8, arrays.array_shapes(min_dims=3, max_dims=3, min_side=2, max_side=5)))
 def test_pictures_and_idx(x: np.ndarray) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -100,7 +100,7 @@ def test_schemas_and_preparations(kind: str, shape: tuple[int, ...], center: lis
     assert again.to_dict() == made.to_dict()
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(
     some.recursive(some.builds(Gaussian, some.integers(1, 5)) | some.builds(Bernoulli, some.integers(1, 5)), some.lists)
 )

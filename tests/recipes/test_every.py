@@ -33,6 +33,7 @@ SIZES = {
 NO_BOUND = {"autoencoder", "denoising-autoencoder", "wae-mmd", "adversarial-autoencoder"}
 SAMPLERS = {"gan", "vae-gan"}  # without a density, and the first without an encoder
 EXACT = {"categorical", "factor-analysis", "gaussian", "gmm", "gumbel", "made", "pixelcnn", "ppca"}
+EXACT |= {"reweighted-wake-sleep", "wake-sleep"}  # two bits are enumerated
 # one of each kind of prior, guide and objective; a change to a part that they share breaks one of these
 QUICK = {"vae", "iaf", "vampprior", "ladder", "wae-mmd", "gmm", "miwae"}
 
