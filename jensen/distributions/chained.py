@@ -15,7 +15,7 @@ __all__ = ["Chained"]
 
 
 class _Joined(constraints.Constraint):
-    """Points [..., Z1 + Z2] whose groups each are where they may be (torch's `cat` is for supports of single numbers)."""
+    """Points [..., Z1 + Z2] whose groups each are where they may be (torch's `cat` is for supports of numbers)."""
 
     event_dim = 1  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
 

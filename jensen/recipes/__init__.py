@@ -22,7 +22,8 @@ from .wakesleep import reweighted_wake_sleep, wake_sleep
 # as a reader would meet them, not by the alphabet of files
 _ORDER = (
     *("autoencoders", "bounds", "priors", "guides", "individual", "ladders", "likelihoods", "counts", "missing"),
-    *("denoising", "staged", "regularized", "discrete", "autoregressive", "labels", "wakesleep", "adversarial", "classical"),
+    *("denoising", "staged", "regularized", "discrete", "autoregressive", "labels", "wakesleep", "adversarial"),
+    "classical",
 )
 for _recipe in sorted(RECIPES.values(), key=lambda r: _ORDER.index(r.make.__module__.rpartition(".")[2])):
     RECIPES[_recipe.name] = RECIPES.pop(_recipe.name)

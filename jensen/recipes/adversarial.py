@@ -29,7 +29,6 @@ from .networks import decoder, dense, encoder, features, gaussian_pair, image_sh
 __all__ = ["adversarial_autoencoder", "factor_vae", "gan", "vae_gan"]
 
 WIDTH = 128  # features that a critic sees last, where no hidden layer says how many
-SHARE = 0.5  # of the variance of what a critic sees: noise under which a VAE-GAN's codes tell it
 BETAS = (0.5, 0.99)  # a long memory of gradients makes players circle (Radford et al., 2016)
 
 
@@ -77,11 +76,19 @@ def gan(setting: Setting, nets: Nets, *, latent: int = 16, penalty: float = 1.0)
 
 
 @recipe("vae-gan", "Larsen et al. 2016", keep="last", most=120)
-def vae_gan(setting: Setting, nets: Nets, *, latent: int = 16, weight: float = 0.1, penalty: float = 1.0) -> Made:
+def vae_gan(
+    setting: Setting,
+    nets: Nets,
+    *,
+    latent: int = 16,
+    weight: float = 0.1,
+    penalty: float = 1.0,
+    share: float | None = None,
+) -> Made:
     """A GAN with an encoder: codes tell x as a critic sees it, at the price of their rate, and no pixel is scored."""
     model, critic = _sampler(setting, nets, latent), _critic(setting, nets)
     guide = Amortized(Given(encoder(setting, nets, 2 * latent), Gaussian(latent)))
-    alike = FeatureDistortion(critic, SHARE)
+    alike = FeatureDistortion(critic, share)
     judge = 0.5 * Discriminate(critic) + 0.5 * Discriminate(critic, "prior") - 0.5 * penalty * GradientPenalty(critic)
     fool = 0.5 * Fool(critic) + 0.5 * Fool(critic, "prior")
     players = [
