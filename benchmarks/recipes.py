@@ -33,7 +33,8 @@ INTRODUCTION = f"""{MARK}
 # The recipes, and what each reaches on the digits
 
 A recipe is a choice along six axes, and its sentence says which. All are trained as `jensen train digits --recipe NAME`
-trains them, with the recipe's own defaults unless a note says otherwise: 1,797 images of 8 x 8 pixels, 1,437 to train
+trains them, with the recipe's own defaults unless the last paragraph says otherwise (the epochs, often: schedules in a
+sentence are those of its defaults): 1,797 images of 8 x 8 pixels, 1,437 to train
 on, 180 to keep the best weights by, 180 to test. No recipe was tuned here, and few have as many features or epochs as
 they would like: the table says that each works and what it costs, not which model is best. `jensen compare` says that,
 of your own data.

@@ -20,7 +20,16 @@ from .model import LatentVariableModel
 from .objectives import Objective, TermKind
 from .parts import part
 
-__all__ = ["Enumerate", "GradientEstimator", "Pathwise", "Quadrature", "bit_states", "class_states", "finite_states"]
+__all__ = [
+    "Enumerate",
+    "GradientEstimator",
+    "Pathwise",
+    "Quadrature",
+    "bit_states",
+    "class_states",
+    "finite_states",
+    "no_path",
+]
 
 MOST_STATES = 1 << 12
 MOST_NODES = 300  # beyond some 370 the weights of the outermost nodes underflow, and with them the whole rule
@@ -63,6 +72,13 @@ class GradientEstimator(ABC):
                 raise CompositionError(f"{self} gives wrong gradients for {term}", self.remedy)
 
 
+def no_path(q: Distribution) -> NotReparameterizable:
+    """The refusal of a guide whose samples carry no gradient, with what to use in the place of one."""
+    remedy = "Stratified(k)" if isinstance(q, MixtureSameFamily) else "Score(k), or Enumerate() of a finite z"
+    remedy = "ByGroup((Enumerate(), Pathwise(k)))" if isinstance(q, Chained) else remedy
+    return NotReparameterizable(f"{type(q).__name__} has no pathwise gradient", f"Use {remedy}.")
+
+
 @part
 @dataclass(frozen=True)
 class Pathwise(GradientEstimator):
@@ -83,9 +99,7 @@ class Pathwise(GradientEstimator):
     ) -> Draw:
         q = guide(batch)
         if torch.is_grad_enabled() and not q.has_rsample:
-            remedy = "Stratified(k)" if isinstance(q, MixtureSameFamily) else "Score(k), or Enumerate() of a finite z"
-            remedy = "ByGroup((Enumerate(), Pathwise(k)))" if isinstance(q, Chained) else remedy
-            raise NotReparameterizable(f"{type(q).__name__} has no pathwise gradient", f"Use {remedy}.")
+            raise no_path(q)
         z, noise = place(q, self.k, generator)
         return weigh(model, q, z, batch, noise=noise, mass=not guide.has_density)
 

@@ -23,8 +23,8 @@ from torch.func import functional_call
 
 from .batch import Batch
 from .draw import Draw, closed_rate, place, weigh
-from .errors import CompositionError, NotReparameterizable, UsageError
-from .estimators import GradientEstimator
+from .errors import CompositionError, UsageError
+from .estimators import GradientEstimator, no_path
 from .guides import Guide
 from .model import LatentVariableModel
 from .objectives import Distortion, Elbo, ImportanceWeighted, Objective, Rate, Renyi, TermKind, weighted
@@ -87,7 +87,7 @@ def _reparameterized(
     _needs_scores(guide)
     q = guide(batch)
     if torch.is_grad_enabled() and not q.has_rsample:
-        raise NotReparameterizable(f"{type(q).__name__} has no pathwise gradient", "Use Score(k) or Enumerate().")
+        raise no_path(q)
     z, noise = place(q, k, generator)
     draw = weigh(model, q, z, batch, noise=noise, mass=not guide.has_density)
     return replace(draw, frozen=frozen_density(guide, q, batch))

@@ -15,10 +15,11 @@ def recipes(*, json: Json = False) -> None:
     if json:
         emit({"recipes": [_record(name) for name in RECIPES]})
         return
+    width = 2 + max(map(len, RECIPES))
     for name, recipe in RECIPES.items():
-        print(f"{name:<16}{recipe.summary}")
-        print(f"{'':<16}{recipe.paper}")
-        print(f"{'':<16}{' '.join(map(flag, recipe.options)) or 'no options'}")
+        print(f"{name:<{width}}{recipe.summary}")
+        print(f"{'':<{width}}{recipe.paper}")
+        print(f"{'':<{width}}{' '.join(map(flag, recipe.options)) or 'no options'}")
     print("\nnext: jensen train DATA --recipe NAME; the defaults are in jensen train --help")
 
 

@@ -32,7 +32,7 @@ def renyi(setting: Setting, nets: Nets, *, latent: int = 16, alpha: float = 0.5,
 @recipe("free-bits", "Kingma et al. 2016", keep="last")
 def free_bits(setting: Setting, nets: Nets, *, latent: int = 16, nats: float = 0.25) -> Made:
     """A VAE in which each feature's first nats of rate cost nothing, so that none is left unused."""
-    return play(setting, *gaussian_pair(setting, nets, latent), -Distortion() - FreeBits(nats))
+    return play(setting, *gaussian_pair(setting, nets, latent), -Distortion() - FreeBits(nats, 1))
 
 
 @recipe("capacity", "Burgess et al. 2018", keep="last")
