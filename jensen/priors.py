@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
@@ -12,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from .batch import Batch
 from .conditionals import Conditional
 from .distributions import Flowed
+from .distributions.numbers import LOG_2PI
 from .errors import CompositionError
 from .families import BOUND, Gaussian
 from .flows import Flow
@@ -21,7 +20,6 @@ from .parts import part
 __all__ = ["FlowPrior", "VampPrior"]
 
 NUMBERS = 1 << 22  # of densities of points under the components, formed at once
-LOG_2PI = math.log(2.0 * math.pi)
 
 
 @part

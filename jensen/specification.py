@@ -64,7 +64,7 @@ def _how(player: Player) -> str:
     """The closed form, or the estimator and the optimiser; and when, if not always."""
     how = type(player.closed).__name__ if player.closed else f"{player.estimator}, {player.optimizer.name}"
     first, last = player.during
-    return how if player.during == (0.0, 1.0) else f"{how} (from {first:.0%} to {last:.0%} of the epochs)"
+    return how if player.during == (0.0, 1.0) else f"{how} (from {100 * first:.3g} to {100 * last:.3g} % of the epochs)"
 
 
 def _absolute(labels: str | None) -> str | None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal, constraints
 
 from ..errors import NotInvertible
+from .numbers import antithetic
 
 __all__ = ["Driven"]
 
@@ -116,10 +117,7 @@ class Driven(Distribution):
     @cached_property
     def _moments(self) -> tuple[Tensor, Tensor]:
         mean, (steps, features) = self.base.mean, (len(self._temperatures), self._event_shape[0])
-        sobol = torch.quasirandom.SobolEngine((steps + 1) * features, scramble=True, seed=0)
-        uniform = sobol.draw(POINTS // 2, dtype=torch.float64).clamp(1e-6, 1 - 1e-6)
-        noise = math.sqrt(2.0) * torch.erfinv(2.0 * uniform - 1.0)
-        noise = torch.cat([noise, -noise]).to(mean)  # antithetic: an affine map's mean is exact
+        noise = antithetic(POINTS, (steps + 1) * features).to(mean)
         # the same paths for every datum
         noise = noise.reshape(POINTS, *[1] * len(self._batch_shape), steps + 1, features).movedim(-2, 0)
         if isinstance(self.base, MultivariateNormal):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal, constraints
+
+from .numbers import antithetic
 
 __all__ = ["Flowed"]
 
@@ -68,10 +69,7 @@ class Flowed(Distribution):
     @cached_property
     def _moments(self) -> tuple[Tensor, Tensor]:
         mean, base = self.base.mean, self.base
-        sobol = torch.quasirandom.SobolEngine(self._event_shape[0], scramble=True, seed=0)
-        uniform = sobol.draw(POINTS // 2, dtype=torch.float64).clamp(1e-6, 1 - 1e-6)
-        noise = math.sqrt(2.0) * torch.erfinv(2.0 * uniform - 1.0)
-        noise = torch.cat([noise, -noise]).to(mean)  # antithetic: an affine map's mean is exact
+        noise = antithetic(POINTS, self._event_shape[0]).to(mean)
         noise = noise.reshape(POINTS, *[1] * len(self._batch_shape), -1)
         if isinstance(base, MultivariateNormal):
             spread = (base.scale_tril @ noise[..., None])[..., 0]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-__all__ = ["log_beta", "wide"]
+__all__ = ["LOG_2PI", "antithetic", "log_beta", "wide"]
+
+LOG_2PI = math.log(2.0 * math.pi)
 
 
 def wide(x: Tensor) -> Tensor:
@@ -19,3 +23,12 @@ def wide(x: Tensor) -> Tensor:
 def log_beta(a: Tensor, b: Tensor) -> Tensor:
     """log B(a, b) = log Gamma(a) + log Gamma(b) - log Gamma(a + b), for a and b already wide."""
     return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
+
+
+def antithetic(points: int, features: int) -> Tensor:
+    """Standard normal points [points, features], low in discrepancy, each beside its mirror image (so that the mean of
+    an affine map of them is exact); always the same ones."""
+    sobol = torch.quasirandom.SobolEngine(features, scramble=True, seed=0)
+    uniform = sobol.draw(points // 2, dtype=torch.float64).clamp(1e-6, 1 - 1e-6)
+    noise = math.sqrt(2.0) * torch.erfinv(2.0 * uniform - 1.0)
+    return torch.cat([noise, -noise])

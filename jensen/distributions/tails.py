@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from .numbers import wide
+from .numbers import LOG_2PI, wide
 
 __all__ = ["LogNormal", "StudentT"]
-
-LOG_2PI = math.log(2.0 * math.pi)
 
 
 class StudentT(Distribution):

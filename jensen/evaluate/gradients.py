@@ -19,6 +19,7 @@ from ..guides import Guide
 from ..model import LatentVariableModel
 from ..objectives import Distortion, ImportanceWeighted, Objective, Rate
 from ..randomness import stream
+from ..stratified import Stratified
 from ..surrogates import DoublyReparameterized, Score, StickTheLanding
 
 __all__ = ["Comparison", "Measured", "Side", "climbed", "compare_gradients"]
@@ -210,7 +211,7 @@ def _candidates(weighted: bool, points: int) -> list[GradientEstimator]:
     """Those that estimate the gradient of one and the same expectation."""
     if weighted:  # of which an enumeration would be another: the evidence itself
         return [Pathwise(points), DoublyReparameterized(points), Score(max(points, 2))][: 3 if points > 1 else 2]
-    sampled = [Pathwise(points), StickTheLanding(points), Score(max(points, 2))]
+    sampled = [Pathwise(points), Stratified(points), StickTheLanding(points), Score(max(points, 2))]
     return [*sampled, Enumerate(), Quadrature(32)]
 
 
@@ -316,6 +317,8 @@ def _side(found: _Sample, reference: Tensor, theirs: Tensor, number: int, part: 
 
 def _recommend(measured: Sequence[Measured]) -> tuple[str, str]:
     """The estimator with the least work among those without a visible bias, and why."""
+    if len(measured) == 1:
+        return measured[0].estimator, f"{measured[0].estimator} alone suits this model: there is nothing to choose."
     honest = [m for m in measured if not m.biased]
     if not honest:
         return measured[0].estimator, f"Keep {measured[0].estimator}: every other estimator is further from it."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from torch.distributions import (
     register_kl,
 )
 
+from ..distributions.numbers import LOG_2PI
 from ..errors import CompositionError, UsageError
 from ..parts import part
 from .base import BOUND, Family, positive, positive_inverse
@@ -26,7 +26,6 @@ __all__ = ["FullGaussian", "LowRankGaussian"]
 STEEPEST = 100.0  # entries below the diagonal are within +-this times their row's diagonal: correlations up to 0.99995
 GENTLE = 0.1  # entries below the diagonal are so much of their parameters
 LARGEST_RESIDUAL = 1e9  # standard deviations beyond which the density no longer falls
-LOG_2PI = math.log(2.0 * math.pi)
 
 
 def _refuse(mask: Tensor | None, family: Family) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,13 +9,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from ..distributions.numbers import LOG_2PI
 from ..errors import UsageError
 from ..parts import part
 from .base import BOUND, FLOOR, Family, filled, positive, positive_inverse, total
 
 __all__ = ["Gaussian"]
-
-LOG_2PI = math.log(2.0 * math.pi)
 
 
 @part

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from ..distributions.numbers import LOG_2PI
 from ..draw import Draw
 from ..errors import UsageError
 from ..nets import Critic
@@ -33,7 +34,6 @@ from .base import Objective, TermKind
 __all__ = ["Discriminate", "FeatureDistortion", "Fool", "GradientPenalty", "LogRatio"]
 
 CONTESTS = ("points", "prior", "codes", "features")
-LOG_2PI = math.log(2.0 * math.pi)
 LEAST = 1e-6  # variance of features, of a batch that has none
 
 

@@ -13,7 +13,16 @@ from ..families import Categorical, Gaussian
 from ..guides import Exact
 from ..model import LatentVariableModel
 from ..objectives import Elbo, ImportanceWeighted
-from ..training import ClosedStep, FactorAlternation, FactorEM, GaussianMaximum, MixtureEM, Player, PrincipalComponents
+from ..training import (
+    ClosedStep,
+    FactorAlternation,
+    FactorEM,
+    GaussianMaximum,
+    MixtureEM,
+    Player,
+    PrincipalComponents,
+    kmeans,
+)
 from .base import Made, Setting, recipe
 
 __all__ = ["factor_analysis", "gaussian", "gmm", "ppca"]
@@ -89,20 +98,13 @@ def _linear(setting: Setting, latent: int, noise: Literal["shared", "feature"], 
 
 def _start_from_kmeans(table: Table, setting: Setting) -> None:
     """Each component begins as one cluster of a subsample, with the spread of all the data within clusters."""
-    from sklearn.cluster import KMeans  # a second of import time that only this recipe needs
-    from threadpoolctl import threadpool_limits  # comes with it
-
     n, k = len(setting.rows), len(table.table)
     if k > n:
         raise UsageError(f"--components {k} is more than the {n} training rows", f"Give --components {n} or less.")
     index = torch.linspace(0, n - 1, min(n, 20_000)).long().to(setting.rows.device)
     x = setting.rows.take(index).x.double().cpu()
-    # one thread: sums by several are added in whatever order they end, and the same seed must give the same bytes
-    with threadpool_limits(1, "openmp"):
-        start = KMeans(k, n_init=3, random_state=setting.seed % 2**32)  # pyright: ignore[reportArgumentType]
-        found = start.fit(x.numpy())  # pyright: ignore[reportArgumentType]
-    centre = torch.as_tensor(found.cluster_centers_)
-    within = (x - centre[torch.as_tensor(found.labels_, dtype=torch.long)]).square().mean(0).sqrt()
+    centre, labels = kmeans(x, k, setting.seed)
+    within = (x - centre[labels]).square().mean(0).sqrt()
     dim = setting.dim
     with torch.no_grad():
         table.table[:, :dim] = centre.to(table.table)

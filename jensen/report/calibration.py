@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypedDict
 
-import msgspec
 import numpy as np
 from matplotlib.axes import Axes
 
 from ..errors import CorruptRunError
-from ..files import parsed
-from ..runfiles import digest
 from ..tradeoff import NAME
-from .facts import Facts
+from .facts import Facts, kept, of_these_weights
 from .figures import COLOURS, DASHES, GRID, SOFT, draw, end_labels
 from .panels import Panel
 from .tradeoff import paint
@@ -74,18 +71,6 @@ class _Curve(TypedDict):
     seed: int
 
 
-def _read(path: Path, kind: type[Any], command: str) -> dict[str, Any] | None:
-    """What the file holds, of this shape; None where there is none."""
-    if not path.exists():
-        return None
-    try:
-        found = parsed(path.read_bytes(), dict[str, Any])
-        msgspec.convert(found, kind)
-    except (msgspec.DecodeError, msgspec.ValidationError, OSError) as error:
-        raise CorruptRunError(f"{path} is damaged ({error})", f"Delete it, or run {command} again.") from error
-    return found
-
-
 def calibration(facts: Facts, numbers: dict[str, Any]) -> list[Panel]:
     """Two figures of calibration.json: ranks against uniform ones, and coverage; none where it is of other weights.
 
@@ -93,8 +78,8 @@ def calibration(facts: Facts, numbers: dict[str, Any]) -> list[Panel]:
         CorruptRunError: the file is damaged.
     """
     path = facts.run.path / "calibration.json"
-    found = _read(path, _Calibration, "jensen calibrate RUN")
-    if found is None or found["weights_sha256"] != digest(facts.run.path / "model.safetensors"):
+    found = of_these_weights(facts.run, path, _Calibration, "jensen calibrate RUN")
+    if found is None:
         return []
     curves, band = [q["ecdf_difference"] for q in found["quantities"]], found["band"]
     lengths = {len(values) for values in (*curves, *band.values())}, {len(v) for v in found["coverage"].values()}
@@ -167,7 +152,7 @@ def tradeoff(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
         CorruptRunError: the file is damaged.
     """
     folder = facts.run.path.resolve()
-    found = _read(folder.parent / f"{NAME}.json", _Curve, "jensen rate-distortion")
+    found = kept(folder.parent / f"{NAME}.json", _Curve, "jensen rate-distortion")
     own = None if found is None else next((p for p in found["points"] if Path(p["run"]).name == folder.name), None)
     if found is None or own is None:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,9 +22,10 @@ from ..evaluation import bits_per_dim
 from ..families import Categorical
 from ..files import parsed
 from ..randomness import stream
+from ..runfiles import digest
 from ..runs import Evaluation, Part, Run
 
-__all__ = ["Facts", "gather", "spread"]
+__all__ = ["Facts", "gather", "kept", "of_these_weights", "spread"]
 
 POINTS = 1000  # importance points per datum, where the report has to evaluate by itself
 MOST_EVALUATED = 1000
@@ -189,6 +191,28 @@ class Facts:
     def stream(self, name: str) -> torch.Generator:
         """The randomness of one figure: the same for every report of the run."""
         return stream(0, f"report:{name}", self.run.device)
+
+
+def kept(path: Path, kind: type[Any], command: str) -> dict[str, Any] | None:
+    """What a command has written into this file, of this shape; None where there is none.
+
+    Raises:
+        CorruptRunError: it is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        found = parsed(path.read_bytes(), dict[str, Any])
+        msgspec.convert(found, kind)
+    except (msgspec.DecodeError, msgspec.ValidationError, OSError) as error:
+        raise CorruptRunError(f"{path} is damaged ({error})", f"Delete it, or run {command} again.") from error
+    return found
+
+
+def of_these_weights(run: Run, path: Path, kind: type[Any], command: str) -> dict[str, Any] | None:
+    """The same, where it was found of the weights that the run has now."""
+    found = kept(path, kind, command)
+    return found if found and found["weights_sha256"] == digest(run.path / "model.safetensors") else None
 
 
 def gather(run: Run, examples: bool) -> Facts:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-import msgspec
-
-from ..errors import CorruptRunError
-from ..files import parsed
-from ..runfiles import FIDELITY, digest
-from .facts import Facts
+from ..runfiles import FIDELITY
+from .facts import Facts, of_these_weights
 from .panels import Table
 
 __all__ = ["fidelity"]
@@ -47,15 +43,8 @@ def fidelity(facts: Facts, numbers: dict[str, Any]) -> Table | None:
     Raises:
         CorruptRunError: the file is damaged.
     """
-    path = facts.run.path / FIDELITY
-    if not path.exists():
-        return None
-    try:
-        found = parsed(path.read_bytes(), dict[str, Any])
-        msgspec.convert(found, _Fidelity)
-    except (msgspec.DecodeError, msgspec.ValidationError, OSError) as error:
-        raise CorruptRunError(f"{path} is damaged ({error})", "Delete it, or run jensen fidelity again.") from error
-    if found["weights_sha256"] != digest(facts.run.path / "model.safetensors"):
+    found = of_these_weights(facts.run, facts.run.path / FIDELITY, _Fidelity, "jensen fidelity RUN")
+    if found is None:
         return None
     numbers["fidelity"] = found
     names = {"frechet": "Frechet distance (less is better)", "precision": "precision", "recall": "recall"}

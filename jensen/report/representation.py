@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-import msgspec
-
-from ..errors import CorruptRunError
-from ..files import parsed
-from ..runfiles import REPRESENTATION, digest
-from .facts import Facts
+from ..runfiles import REPRESENTATION
+from .facts import Facts, of_these_weights
 from .panels import Table
 
 __all__ = ["representation"]
@@ -44,15 +40,8 @@ def representation(facts: Facts, numbers: dict[str, Any]) -> Table | None:
     Raises:
         CorruptRunError: the file is damaged.
     """
-    path = facts.run.path / REPRESENTATION
-    if not path.exists():
-        return None
-    try:
-        found = parsed(path.read_bytes(), dict[str, Any])
-        msgspec.convert(found, _Representation)
-    except (msgspec.DecodeError, msgspec.ValidationError, OSError) as error:
-        raise CorruptRunError(f"{path} is damaged ({error})", "Delete it, or run jensen represent again.") from error
-    if found["weights_sha256"] != digest(facts.run.path / "model.safetensors"):
+    found = of_these_weights(facts.run, facts.run.path / REPRESENTATION, _Representation, "jensen represent RUN")
+    if found is None:
         return None
     numbers["representation"] = found
     rows = tuple(
