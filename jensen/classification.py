@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from . import tasks
-from .data import UNKNOWN
+from .data import UNKNOWN, Labels
 from .evaluation import Part
 from .rundata import RunData
 
-__all__ = ["Classified", "classified"]
+__all__ = ["Classified", "classified", "confusion"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,12 @@ class Classified:
     n: int
     labels: int
 
+    @staticmethod
+    def of(table: np.ndarray, classes: Labels) -> Classified:
+        """From counts [C, C] of rows of each class that are taken for each."""
+        n = int(table.sum())
+        return Classified(float(table.trace() / n), n, sum(classes.counts))
+
     @property
     def stderr(self) -> float:
         """Of the accuracy, over rows."""
@@ -48,7 +54,16 @@ class Classified:
 
 
 def classified(run: RunData, part: Part) -> Classified | None:
-    """The guide's classes of these rows; None where the class is no latent, or no row has a label."""
+    """How often the guide is right about these rows; None where the class is no latent, or no row has a label."""
+    table, classes = confusion(run, part), run.classes
+    return None if table is None or classes is None else Classified.of(table, classes)
+
+
+def confusion(run: RunData, part: Part) -> np.ndarray | None:
+    """How many rows [C, C] of each class (down) are most probably of each by q(y | x) (across).
+
+    None where the class is no latent, or no row has a label.
+    """
     classes = run.classes
     if classes is None or classes.role != "partial" or part.labels is None:
         return None
@@ -57,4 +72,6 @@ def classified(run: RunData, part: Part) -> Classified | None:
         return None
     truth = classes.index(part.labels[known], part.name)
     codes = tasks.encode(run.model, run.guide, part.rows)[:, : len(classes)].argmax(-1).cpu().numpy()
-    return Classified(float((codes[known] == truth).mean()), len(known), sum(classes.counts))
+    table = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(table, (truth, codes[known]), 1)
+    return table

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from .checks import whole
 from .conditionals import Conditional, Unconditional
 from .distributions import Coded
 from .errors import CompositionError, UsageError
@@ -105,10 +106,11 @@ class Codebook(Codes):
 
     def __init__(self, n: int, width: int, decay: float = 0.95, revive: float = 0.05) -> None:
         super().__init__()
-        if n < 1 or width < 1 or not 0 <= decay < 1 or not 0 <= revive < 1:
+        whole(n=n, width=width)
+        if not 0 <= decay < 1 or not 0 <= revive < 1:
             raise UsageError(
-                f"a codebook of {n} codes of {width} numbers, decay {decay:g} and revival {revive:g} cannot work",
-                "Give at least 1 code of 1 number, and shares from 0 to below 1.",
+                f"a codebook with a decay of {decay:g} and a revival of {revive:g} cannot work",
+                "Give shares from 0 to below 1.",
             )
         self.n, self.width, self.decay, self.revive = n, width, decay, revive
         table = torch.randn(n, width)
@@ -200,10 +202,9 @@ class Lattice(Codes):
 
     def __init__(self, levels: Sequence[int]) -> None:
         super().__init__()
-        if not levels or min(levels) < 2 or math.prod(levels) > 1 << 24:
-            raise UsageError(
-                f"levels {','.join(map(str, levels))} cannot work", "Give 2 or more for each, such as 8,5,5."
-            )
+        whole(2, levels=tuple(levels) or None)
+        if math.prod(levels) > 1 << 24:
+            raise UsageError(f"{math.prod(levels):,} codes are too many to count", "Give levels such as 8,5,5.")
         self.levels = tuple(levels)
         self.n, self.width = math.prod(self.levels), len(self.levels)
 
@@ -257,6 +258,7 @@ class CodePrior(Conditional):
 
     def __init__(self, codes: Codes, groups: int, over: Conditional | None = None) -> None:
         super().__init__()
+        whole(groups=groups)
         self.codes, self.groups = codes, groups
         self.over = Unconditional(OneHots(groups, codes.n)) if over is None else over
         if self.over.family.dim != groups * codes.n:

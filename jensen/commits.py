@@ -17,14 +17,26 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from .errors import CorruptRunError, UsageError
 
-__all__ = ["Damage", "check_free", "commit", "commits", "flush_folder", "free_bytes", "newest", "read_commit"]
+__all__ = [
+    "Content",
+    "Damage",
+    "check_free",
+    "commit",
+    "commits",
+    "flush_folder",
+    "free_bytes",
+    "newest",
+    "pieces",
+    "read_commit",
+]
 
 MANIFEST = "manifest.json"
 NAME = re.compile(r"(\d{12})-([0-9a-f]{16})")
@@ -39,28 +51,36 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True):
     sha256: str
 
 
+@runtime_checkable
+class Content(Protocol):
+    """Bytes of a file, of which there may be too many to have at once."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[bytes | memoryview]: ...
+
+
 class Damage(CorruptRunError):
     """A commit is not what was written."""
 
 
-def commit(parent: Path, files: Mapping[str, bytes], keep: int = KEPT) -> Path:
+def commit(parent: Path, files: Mapping[str, bytes | Content], keep: int = KEPT) -> Path:
     """Write files as the next commit of a folder, and prune the oldest beyond `keep`.
 
     Raises:
         UsageError: it cannot be written; what was there before is as it was.
     """
     size = sum(map(len, files.values()))
-    manifest = msgspec.json.encode({name: _entry(content) for name, content in sorted(files.items())})
     number = 1 + max((int(p.name[:12]) for p in commits(parent)), default=0)
-    final = parent / f"{number:012}-{hashlib.sha256(manifest).hexdigest()[:16]}"
-    temporary = parent / f".{final.name}.{secrets.token_hex(4)}"
+    temporary = parent / f".{number:012}-{secrets.token_hex(8)}"
     try:
         parent.mkdir(exist_ok=True)
-        check_free(parent, size + len(manifest))
+        check_free(parent, size + len(_manifest({name: Entry(len(x), "0" * 64) for name, x in files.items()})))
         temporary.mkdir()
-        for name, content in (*files.items(), (MANIFEST, manifest)):
-            _write(temporary / name, content)
+        manifest = _manifest({name: _write(temporary / name, content) for name, content in files.items()})
+        _write(temporary / MANIFEST, manifest)
         flush_folder(temporary)
+        final = parent / f"{number:012}-{hashlib.sha256(manifest).hexdigest()[:16]}"
         os.rename(temporary, final)
         flush_folder(parent)
     except OSError as error:
@@ -73,15 +93,26 @@ def commit(parent: Path, files: Mapping[str, bytes], keep: int = KEPT) -> Path:
     return final
 
 
-def _entry(content: bytes) -> Entry:
-    return Entry(len(content), hashlib.sha256(content).hexdigest())
+def _manifest(entries: Mapping[str, Entry]) -> bytes:
+    return msgspec.json.encode(dict(sorted(entries.items())))
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes | Content) -> Entry:
+    """Write a file, have it reach the disk, and say what is in it."""
+    size, found = 0, hashlib.sha256()
     with open(path, "wb") as file:
-        file.write(content)
+        for piece in pieces(content):
+            file.write(piece)
+            found.update(piece)
+            size += len(piece)
         file.flush()
         os.fsync(file.fileno())
+    return Entry(size, found.hexdigest())
+
+
+def pieces(content: bytes | Content) -> Iterable[bytes | memoryview]:
+    """What is to be written, one after the other."""
+    return (content,) if isinstance(content, bytes) else content
 
 
 def flush_folder(folder: Path) -> None:

@@ -14,7 +14,8 @@ from .difference import Comparison, Group, Score
 from .errors import DataError, NotNormalised, UsageError
 from .evaluate import Estimate, Unnormalised, choose
 from .evaluate.estimate import Watch
-from .files import parsed
+from .files import JSON_LIMIT, parsed, read_limited
+from .rundata import Targets
 from .runfiles import digest
 from .runs import Part, Run, Source
 
@@ -28,6 +29,7 @@ def compare(
     b: Run | Sequence[Run],
     data: Source | None = None,
     *,
+    labels: Targets | None = None,
     k: int | None = None,
     method: str = "auto",
     seed: int = 0,
@@ -41,6 +43,7 @@ def compare(
     Args:
         a, b: runs, or groups of them.
         data: other rows than the runs' own test rows.
+        labels: of these rows, for runs that learned from labels.
         k: points per datum; 5000 unless given.
         method: as of `Run.evaluate`, without annealing behind it.
         seed: of all Monte Carlo, and of a dynamic binarisation.
@@ -57,7 +60,7 @@ def compare(
     runs = [run for group in groups for run in group]
     _check(runs, method, k)
     seeded = [_aligned(run, runs[0].preparation.seed) for run in runs]
-    parts = _parts(seeded, data, seed)
+    parts = _parts(seeded, data, labels, seed)
     scores: list[Score] = []
     for i, (run, part) in enumerate(zip(seeded, parts, strict=True)):
         told = None if watch is None else _share(watch, i, len(runs))
@@ -120,13 +123,13 @@ def _aligned(run: Run, seed: int) -> Run:
     return same
 
 
-def _parts(runs: Sequence[Run], data: Source | None, seed: int) -> list[Part]:
+def _parts(runs: Sequence[Run], data: Source | None, labels: Targets | None, seed: int) -> list[Part]:
     """The rows, as each run sees them; they are the same rows in the data's own units."""
     first = runs[0]
     for run in runs[1:]:
         if data is None and run.spec["data"]["sha256"] != first.spec["data"]["sha256"]:
             raise DataError(f"{first.path} and {run.path} were trained on different data", SAME)
-    parts = [run.chosen(data, seed) for run in runs]
+    parts = [run.chosen(data, seed, labels=labels) for run in runs]
     for run, part in zip(runs, parts, strict=True):
         if not (np.array_equal(part.x, parts[0].x) and np.array_equal(_seen(part), _seen(parts[0]))):
             raise DataError(f"the test rows of {first.path} and {run.path} are not the same", SAME)
@@ -153,7 +156,7 @@ def _loss(run: Run, part: Part, found: Estimate, sha256: str) -> float | None:
     if found.k is None:
         return None
     try:
-        held = parsed((run.path / "evaluation.json").read_bytes(), dict[str, Any])
+        held = parsed(read_limited(run.path / "evaluation.json", JSON_LIMIT), dict[str, Any])
         told = held["assessment"]
         same = held["replay"]["weights_sha256"] == sha256 and held["data"] == part.name
         same = same and held["prepared"] == run.preparation.describe(run.schema)

@@ -9,7 +9,6 @@ weighed for x. The posterior of another datum is still a proposal, so that each 
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from .batch import Batch, Rows
+from .checks import finite
 from .draw import Draw
 from .errors import CompositionError, CorruptRunError, UsageError
 from .estimators import GradientEstimator
@@ -79,8 +79,7 @@ class GaussianNoise(Corruption):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (self.scale >= 0 and math.isfinite(self.scale)):
-            raise UsageError(f"noise of scale {self.scale:g} cannot be drawn", "Give a number of at least 0.")
+        finite(0, scale=self.scale)
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return x + self.scale * torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
@@ -112,6 +111,7 @@ class Masking(Corruption):
 
     def __post_init__(self) -> None:
         _check_share(self.share)
+        finite(fill=self.fill)
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return torch.where(_uniform(x, generator) < self.share, self.fill, x)
@@ -140,6 +140,7 @@ class SaltAndPepper(Corruption):
 
     def __post_init__(self) -> None:
         _check_share(self.share)
+        finite(low=self.low, high=self.high)
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         u = _uniform(x, generator)

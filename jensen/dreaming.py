@@ -21,8 +21,9 @@ import torch
 from torch import Tensor
 
 from .batch import Batch
+from .checks import whole
 from .draw import Draw, place, weigh
-from .errors import CompositionError, UsageError
+from .errors import CompositionError
 from .estimators import GradientEstimator
 from .guides import Guide
 from .ladder import LadderDistribution
@@ -93,8 +94,7 @@ class Still(GradientEstimator):
     k: int = 1
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise UsageError(f"a draw needs at least one point per datum, not k={self.k}", "Give k >= 1.")
+        whole(k=self.k)
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None

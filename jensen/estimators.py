@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, MixtureSameFamily, Normal, OneHotCategorical
 
 from .batch import Batch
+from .checks import whole
 from .distributions import Chained, OneHots
 from .draw import Draw, place, weigh
 from .errors import CompositionError, NotEnumerable, NotReparameterizable, UsageError
@@ -25,6 +26,7 @@ __all__ = [
     "GradientEstimator",
     "Pathwise",
     "Quadrature",
+    "Uneven",
     "bit_states",
     "class_states",
     "finite_states",
@@ -72,6 +74,17 @@ class GradientEstimator(ABC):
                 raise CompositionError(f"{self} gives wrong gradients for {term}", self.remedy)
 
 
+class Uneven(GradientEstimator):
+    """Points whose weights differ, which a term that couples the data of a batch does not read."""
+
+    def suits(self, term: Objective) -> bool:
+        return term.kind is not TermKind.COUPLED
+
+    @property
+    def remedy(self) -> str:
+        return "A term that couples the batch needs points of equal weight: use Pathwise(k), and a guide with a path."
+
+
 def no_path(q: Distribution) -> NotReparameterizable:
     """The refusal of a guide whose samples carry no gradient, with what to use in the place of one."""
     remedy = "Stratified(k)" if isinstance(q, MixtureSameFamily) else "Score(k), or Enumerate() of a finite z"
@@ -91,8 +104,7 @@ class Pathwise(GradientEstimator):
     k: int = 1
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise UsageError(f"a draw needs at least one point per datum, not k={self.k}", "Give k >= 1.")
+        whole(k=self.k)
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
@@ -113,7 +125,7 @@ class Pathwise(GradientEstimator):
 
 @part
 @dataclass(frozen=True)
-class Enumerate(GradientEstimator):
+class Enumerate(Uneven):
     """Every state of a finite latent, weighted by the guide: no noise at all.
 
     A latent is finite as one of n classes (a Categorical guide), as G classes of n (a OneHots guide) or as Z bits (a
@@ -127,13 +139,6 @@ class Enumerate(GradientEstimator):
         q = guide(batch)
         z = finite_states(q, batch.x)[:, None].expand(-1, len(batch), -1)
         return weigh(model, q, z, batch, enumerated=True)
-
-    def suits(self, term: Objective) -> bool:
-        return term.kind is not TermKind.COUPLED
-
-    @property
-    def remedy(self) -> str:
-        return "A term that couples the batch needs sampled points: use Pathwise(k)."
 
 
 def bit_states(dim: int, start: int, stop: int, like: Tensor) -> Tensor:
@@ -192,7 +197,7 @@ def finite_states(q: Distribution, like: Tensor) -> Tensor:
 
 @part
 @dataclass(frozen=True)
-class Quadrature(GradientEstimator):
+class Quadrature(Uneven):
     r"""Gauss-Hermite nodes about a Gaussian guide of one or two features.
 
     .. math:: z_k = \mu + \sqrt{2}\,\sigma\,t_k, \qquad e^{l_k} = \omega_k / \sqrt\pi
@@ -207,7 +212,8 @@ class Quadrature(GradientEstimator):
     n: int = 32
 
     def __post_init__(self) -> None:
-        if not 1 <= self.n <= MOST_NODES:
+        whole(n=self.n)
+        if self.n > MOST_NODES:
             raise UsageError(f"a quadrature rule has 1 to {MOST_NODES} nodes per feature, not n={self.n}", "Try n=64.")
 
     def draw(
@@ -218,13 +224,6 @@ class Quadrature(GradientEstimator):
         nodes, log_measure = _rule(self.n, loc.shape[-1], loc)
         z = loc + torch.einsum("...ij,k...j->k...i", factor, nodes[:, None].expand(-1, *loc.shape))
         return weigh(model, q, z, batch, log_measure[:, None].expand(-1, len(batch)))
-
-    def suits(self, term: Objective) -> bool:
-        return term.kind is not TermKind.COUPLED
-
-    @property
-    def remedy(self) -> str:
-        return "A term that couples the batch needs sampled points: use Pathwise(k)."
 
 
 def _location_and_factor(q: Distribution) -> tuple[Tensor, Tensor]:

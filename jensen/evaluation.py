@@ -18,7 +18,7 @@ from .batch import Rows
 from .data import Factors, Preparation, Schema
 from .errors import NumericalError, UsageError
 from .evaluate import Annealed, Assessment, Estimate, Evaluator, Halves, Settled
-from .files import parsed
+from .files import JSON_LIMIT, parsed, read_limited
 from .runfiles import EVALUATIONS, digest, write_json
 from .version import __version__
 
@@ -186,13 +186,13 @@ def keep(folder: Path, evaluation: Evaluation) -> Path:
 def _yields(path: Path, record: dict[str, Any]) -> bool:
     """Whether what the file holds may be replaced: nothing, other weights, the same question, or less than there is."""
     try:
-        held = parsed(path.read_bytes(), dict[str, Any])
+        held = parsed(read_limited(path, JSON_LIMIT), dict[str, Any])
         was, now = held["replay"], record["replay"]
         if was["weights_sha256"] != now["weights_sha256"]:
             return True
         same = all(was.get(name) == now.get(name) for name in QUESTION)
         plain = now["method"] == "auto" and now["k"] is None
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, msgspec.DecodeError, KeyError, TypeError, AttributeError):
         return True  # there is none, or nothing that could be read or repeated
     return (same or plain) and (record["assessment"] is not None or held.get("assessment") is None)
 

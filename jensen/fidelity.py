@@ -18,7 +18,7 @@ from .errors import DataError, UsageError
 from .evaluation import Part
 from .features import Features, learn_features
 from .randomness import stream
-from .rundata import Source
+from .rundata import Source, Targets
 from .runs import Run
 
 __all__ = ["Fidelity", "Score", "fidelity", "frechet", "precision_recall"]
@@ -154,6 +154,7 @@ def fidelity(
     run: Run,
     data: Source | Part | None = None,
     *,
+    labels: Targets | None = None,
     n: int | None = None,
     mean: bool = False,
     repeats: int = REPEATS,
@@ -169,6 +170,7 @@ def fidelity(
     Args:
         run: see `jensen.load`.
         data: other rows than the run's own test rows.
+        labels: of these rows, where they do not hold them.
         n: points of each kind; by default half the rows. The distance depends on it: compare at one n.
         mean: the mean of p(x | z) at z from the prior in the place of samples.
         repeats: two or more, of which the spread is told.
@@ -179,7 +181,7 @@ def fidelity(
         DataError: entries are missing, the training rows cannot be read, or there are too few rows.
         UsageError: n is larger than half the rows, or too small.
     """
-    part = run.chosen(data, seed)
+    part = run.chosen(data, seed, labels=labels)
     if run.holed or part.mask is not None:
         raise DataError("samples cannot be compared with rows whose entries are missing", "Give complete rows: DATA.")
     half = len(part.rows) // 2

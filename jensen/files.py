@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from .commits import check_free
+from .commits import Content, check_free, pieces
 from .errors import UsageError
 
 __all__ = ["JSON_LIMIT", "append", "parsed", "read_limited", "write_atomic"]
@@ -19,7 +20,7 @@ JSON_LIMIT = 2**27  # bytes: a specification holds a few numbers per feature
 T = TypeVar("T")
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes | Content) -> None:
     """Write a file so that a reader finds the old one or the new one, whole: temporary name, fsync, rename.
 
     Raises:
@@ -29,12 +30,14 @@ def write_atomic(path: Path, content: bytes) -> None:
     try:
         check_free(path.parent, len(content))
         with open(temporary, "wb") as file:
-            file.write(content)
+            for piece in pieces(content):
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a disk that is read-only refuses this too
+            temporary.unlink(missing_ok=True)
         raise UsageError(
             f"{path} cannot be written: it cannot take {len(content):,} bytes ({error.strerror or error})",
             "Free space, or give --out another folder.",

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from .errors import CorruptRunError
+from .records import ForensicsRecord, read_record
 from .runfiles import FORENSICS, write_json
 from .training import Diagnosed, Event
 
@@ -35,12 +35,11 @@ class Forensics:
             return
         finding, known = event.finding, []
         if self.path.exists():  # by a training that this one resumes; what it met from this fault on is met again
-            with contextlib.suppress(msgspec.DecodeError, KeyError, TypeError):
-                known = msgspec.json.decode(self.path.read_bytes())["faults"][: finding.number - 1]
+            with contextlib.suppress(CorruptRunError):
+                known = read_record(self.path, ForensicsRecord, "")["faults"][: finding.number - 1]
         where = {"data_rows": self.in_file(finding.rows), "data_batch": self.in_file(finding.batch)}
         write_json(self.path, {"command": self.command, "faults": [*known, {**dataclasses.asdict(finding), **where}]})
         self.written = True
-
         self.rows = where["data_rows"]
 
     def where(self) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from .batch import Batch
+from .checks import whole
 from .conditionals import Conditional
 from .errors import CompositionError
 from .families import Family, Gaussian
@@ -42,6 +43,7 @@ class Rung(nn.Module):
 
     def __init__(self, size: int, prior: nn.Module, step: nn.Module) -> None:
         super().__init__()
+        whole(size=size)
         self.family, self.prior, self.step = Gaussian(size), prior, step
 
     def after(self, h: Tensor, z: Tensor) -> Tensor:
@@ -61,6 +63,7 @@ class Ladder(nn.Module):
 
     def __init__(self, state: int, rungs: Sequence[Rung]) -> None:
         super().__init__()
+        whole(state=state)
         if not rungs:
             raise CompositionError("a ladder without rungs has no latent", "Give at least one Rung.")
         self.rungs, self.way = nn.ModuleList(rungs), tuple(rungs)

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from .errors import RunExistsError
+from .files import parsed
 
 try:
     import fcntl
@@ -66,11 +67,11 @@ def _began(pid: int) -> str:
 def _written(content: bytes) -> Holder | None:
     """Who a file says holds it; None where it says nothing that can be read."""
     try:
-        found = msgspec.json.decode(content)
+        found = parsed(content)
         if type(found) is int:  # the number of the process alone, as it was written once
             return Holder("", found, "")
         return msgspec.convert(found, Holder)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except msgspec.DecodeError:
         return None
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 from torch.utils.checkpoint import checkpoint
 
 from .batch import Batch
+from .checks import whole
 from .conditionals import Conditional
 from .distributions import Flowed
 from .distributions.numbers import LOG_2PI
-from .errors import CompositionError
+from .errors import CompositionError, UsageError
 from .families import BOUND, Gaussian
 from .flows import Flow
 from .guides import Guide
@@ -42,7 +45,9 @@ class VampPrior(Conditional):
     Source: Tomczak & Welling, "VAE with a VampPrior", 2018.
 
     Raises:
-        CompositionError: the guide is exact, discrete, a point mass, or cannot score points that it did not draw.
+        UsageError: a size below 1, or an empty range.
+        CompositionError: the guide is exact, discrete, a point mass, cannot score points that it did not draw, or does
+            not take data of D features.
 
     Example:
         >>> from jensen.conditionals import Given
@@ -62,8 +67,10 @@ class VampPrior(Conditional):
         high: float | None = None,
     ) -> None:
         super().__init__()
-        if n < 1:
-            raise CompositionError(f"a VampPrior of {n} components is no distribution", "Give n >= 1.")
+        whole(n=n, dim=dim)
+        least, most = (-math.inf if low is None else low), (math.inf if high is None else high)
+        if not least < most:
+            raise UsageError(f"pseudo-inputs cannot lie between {low} and {high}", "Give low < high, or None.")
         if guide.is_exact:
             raise CompositionError(
                 "the exact posterior depends on the prior, and a VampPrior on the guide: each would wait for the other",
@@ -81,8 +88,14 @@ class VampPrior(Conditional):
 
     def _latent(self, dim: int) -> int:
         like = next(self.guide.parameters(), self.inputs)
-        with torch.no_grad():
-            q = self.guide(Batch(like.new_zeros(2, dim)))
+        try:
+            with torch.no_grad():
+                q = self.guide(Batch(like.new_zeros(2, dim)))
+        except RuntimeError as error:  # from whatever net the guide holds, which alone knows its inputs
+            raise CompositionError(
+                f"{self.guide.phrase} cannot read pseudo-inputs of {dim} features ({str(error).splitlines()[0]})",
+                "Give dim=D, the features of a datum that the guide's net takes.",
+            ) from error
         if not q.has_rsample and not isinstance(q, MixtureSameFamily):
             raise CompositionError(
                 f"a VampPrior is for real latents, not for {self.guide.phrase}",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from .checkpoints import file_name, moments
 from .errors import UsageError
 from .files import append
+from .records import line_of
 from .runfiles import write_atomic
 from .training import EpochEnded, Event, Recovered, Started, Stopped
 from .weightfiles import write_weights
@@ -75,6 +76,8 @@ class Recorder:
                 with self._going_on():
                     self._take_back(event.epoch)
                 self._line({"event": "recovered", **dataclasses.asdict(event)})
+                with self._going_on():  # the state that has it behind it is on the disk already
+                    self.flush()
             case Stopped():
                 self._line({"event": "stopped", **_plain(event)})
                 with self._going_on():  # what it was stopped by must not be lost in what the disk says of it
@@ -128,7 +131,11 @@ class Recorder:
 
 
 def _is_void(line: bytes, epoch: int) -> bool:
-    found = msgspec.json.decode(line, type=dict[str, Any])
+    """Whether a line is of this epoch or of a later one; one that cannot be read is left to who reads the file."""
+    try:
+        found = line_of(line)
+    except msgspec.DecodeError:
+        return False
     return found["event"] == "epoch" and found["epoch"] >= epoch
 
 

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from .batch import Batch
+from .checks import above, whole
 from .draw import weigh
-from .errors import CompositionError, UsageError
+from .errors import CompositionError
 from .families import Family, Gaussian
 from .guides import Amortized, Guide
 from .model import LatentVariableModel
@@ -44,11 +45,8 @@ class Schedule:
     points: int = 8
 
     def __post_init__(self) -> None:
-        for name in ("steps", "points"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"a fit of {name} = {getattr(self, name)} cannot work", "Give at least 1.")
-        if not 0 < self.lr < math.inf:
-            raise UsageError(f"a fit at a rate of {self.lr:g} cannot work", "Give a positive number, such as 0.03.")
+        whole(steps=self.steps, points=self.points)
+        above(0, lr=self.lr)
 
 
 def refinable(guide: Guide) -> bool:
@@ -127,7 +125,7 @@ def refined_params(
 ) -> Tensor:
     """Parameters [B, P] of the guide's family, fitted datum by datum from the network's own proposal."""
     with torch.no_grad():
-        start = guide.conditional.params(batch.x)
+        start = guide.conditional.params(guide.seen(batch))
     return fitted_params(model, guide.conditional.family, start, batch, generator, schedule)
 
 
@@ -240,8 +238,7 @@ class PerDatum(Guide):
                 f"{family.phrase} cannot be fitted datum by datum to {model.latent} latent features",
                 f'Use Gaussian({model.latent}), with scale="each" (a table has a row of its own for each datum).',
             )
-        if rows < 1:
-            raise UsageError(f"a table of {rows} rows cannot be looked up", "Give the number of training rows.")
+        whole(rows=rows)
         self.model, self.family, self.seed = model, family, seed
         self.schedule = Schedule(steps, lr, points)
         self.table = nn.Parameter(torch.zeros(rows, family.size))

@@ -18,7 +18,7 @@ from .errors import DataError
 from .evaluate.halves import some_rows
 from .evaluation import Part
 from .randomness import stream
-from .rundata import Source
+from .rundata import Source, Targets
 from .runs import Run
 
 __all__ = ["Representation", "Score", "clusters", "probe", "represent"]
@@ -82,6 +82,7 @@ def represent(
     run: Run,
     data: Source | None = None,
     *,
+    labels: Targets | None = None,
     seed: int = 0,
     watch: Callable[[float], None] | None = None,
 ) -> Representation:
@@ -93,6 +94,7 @@ def represent(
     Args:
         run: see `jensen.load`.
         data: other rows.
+        labels: of these rows, where they do not hold them.
         seed: of all randomness.
         watch: told the fraction that is done.
 
@@ -100,7 +102,7 @@ def represent(
         DataError: the data have neither labels nor factors, there are too few rows, or rows cannot be read.
         CompositionError: the model has no encoder.
     """
-    fit, score, notes = _halves(run, data, seed)
+    fit, score, notes = _halves(run, data, labels, seed)
     targets = _targets(fit, score)
     if not targets:
         raise DataError(
@@ -124,13 +126,13 @@ def represent(
     return Representation(tuple(scores), codes[0].shape[1], *where, seed, notes)
 
 
-def _halves(run: Run, data: Source | None, seed: int) -> tuple[Part, Part, tuple[str, ...]]:
+def _halves(run: Run, data: Source | None, labels: Targets | None, seed: int) -> tuple[Part, Part, tuple[str, ...]]:
     """Rows to fit, rows to score, and what to say about them."""
     if data is None:
-        score = run.part("test", seed)
+        score = run.chosen(None, seed, labels=labels)
         pair, notes = (run.part("train", seed), score), score.notes
     else:
-        part = run.other(data, seed=seed)
+        part = run.chosen(data, seed, labels=labels)
         notes = (*part.notes, *run.overlap(part, data))
         order = torch.randperm(len(part.x), generator=stream(seed, "representation halves")).to(run.device)
         half = len(part.x) // 2

@@ -24,15 +24,16 @@ from .data import (
     read_test,
     split,
 )
-from .errors import DataError, JensenError
+from .errors import DataError, JensenError, UsageError
 from .evaluation import Part
 from .guides import Guide
 from .model import LatentVariableModel
 from .randomness import stream
 
-__all__ = ["RunData", "Source"]
+__all__ = ["RunData", "Source", "Targets"]
 
 Source = str | Path | np.ndarray
+Targets = Source  # labels: a file, a column or key of the data, or, beside an array, an array [N]
 
 
 class RunData(ABC):
@@ -119,25 +120,38 @@ class RunData(ABC):
         kept = replace(kept, notes=())
         return self._part(kept, name, seed, {"train": 0, "valid": 1, "test": 2}[which], notes)
 
-    def other(self, data: Source, labels: str | Path | None = None, seed: int = 0, missing: bool = False) -> Part:
+    def other(self, data: Source, labels: Targets | None = None, seed: int = 0, missing: bool = False) -> Part:
         """Data of the user's, checked against those of the run and prepared in the same way.
 
-        Missing entries are refused, unless the run was trained with some or `missing` allows them.
+        Missing entries are refused, unless the run was trained with some or `missing` allows them. Labels that are not
+        named are found in the column or array that the run's own have.
 
         Raises:
-            DataError: they have another shape, kind or binarisation.
+            DataError: they have another shape, kind or binarisation, or labels of classes that the run does not know.
+            UsageError: labels of an array that are no array, or the other way round.
         """
-        missing = missing or self.holed
-        found = from_array(data, missing=missing) if isinstance(data, np.ndarray) else self._read(data, labels, missing)
+        found = self._found(data, labels, missing or self.holed)
         if self.preparation.binarize and found.schema.kind == "binary" and self.schema.kind != "binary":
             raise DataError(
                 f"{found.source.name} is binary already, and the run binarises grey values",
                 "Give grey values, or train on binary data.",
             )
         found = conform(found, self.schema)
+        if labels is not None and found.labels is None:
+            raise DataError(
+                f"the labels of {found.source.name} are of classes that the training data do not have",
+                f"Theirs are {', '.join((self.schema.classes or ('numbers',))[:12])}.",
+            )
         return self._part(found, f"{len(found)} rows of {found.source.name}", seed, 3)
 
-    def _read(self, data: str | Path, labels: str | Path | None, missing: bool) -> Dataset:
+    def _found(self, data: Source, labels: Targets | None, missing: bool) -> Dataset:
+        """As read, with the labels that were named."""
+        if isinstance(data, np.ndarray):
+            if isinstance(labels, str | Path):
+                raise UsageError(f"labels {str(labels)!r} of an array cannot be looked up", "Give an array [N].")
+            return from_array(data, labels, missing=missing)
+        if isinstance(labels, np.ndarray):
+            raise UsageError(f"an array of labels beside the path {str(data)!r}", "Give both as arrays, or as paths.")
         about = self.spec["data"]
         if labels is not None:
             return read(data, labels=labels, size=about["resize"] if Path(data).is_dir() else None, missing=missing)
@@ -158,11 +172,25 @@ class RunData(ABC):
         told = (*found.notes, *notes)
         return Part(rows, found.x, found.labels, name, told, found.mask, shift, found.factors)
 
-    def chosen(self, data: Source | Part | None = None, seed: int = 0, missing: bool = False) -> Part:
-        """The rows that a verb is about: the run's test rows, or data of the user's; a `Part` is returned as it is."""
+    def chosen(
+        self,
+        data: Source | Part | None = None,
+        seed: int = 0,
+        missing: bool = False,
+        labels: Targets | None = None,
+    ) -> Part:
+        """The rows that a verb is about: the run's test rows, or data of the user's; a `Part` is returned as it is.
+
+        Raises:
+            UsageError: labels of no data.
+        """
+        if labels is not None and (data is None or isinstance(data, Part)):
+            raise UsageError(
+                "--labels names labels of DATA, and none are given", "Leave --labels out: the run knows its own rows'."
+            )
         if isinstance(data, Part):
             return data
-        return self.part("test", seed) if data is None else self.other(data, seed=seed, missing=missing)
+        return self.part("test", seed) if data is None else self.other(data, labels, seed, missing)
 
     def overlap(self, part: Part, data: Source | Part | None) -> tuple[str, ...]:
         """What to say about rows that the model was trained on."""

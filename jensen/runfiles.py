@@ -164,7 +164,7 @@ class _Preparation(_Known):
 class _Player(_Known):
     objective: str
     estimator: str
-    during: tuple[float, float]
+    during: tuple[float, float] = (0.0, 1.0)
     steps: Annotated[int, msgspec.Meta(ge=1)] = 1
     corruption: dict[str, Any] | None = None
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import torch
 
@@ -18,17 +17,17 @@ from .completion import Completion, complete, hide
 from .corruption import Corruption, corrupted_rows, recovered
 from .data import Preparation, Schema
 from .errors import CorruptRunError, DataError, UsageError
-from .evaluate import Annealed, Estimate, Evaluator, Halves, Settings, behind, choose
+from .evaluate import Annealed, Estimate, Evaluator, Halves, Settings, behind, choose, climbed
 from .evaluate.assess import refusal
 from .evaluate.doctor import Diagnosis, examine
 from .evaluate.estimate import Watch
-from .evaluate.gradients import Comparison, climbed, compare_gradients
+from .evaluate.gradients import Comparison, compare_gradients
 from .evaluate.halves import some_rows
 from .evaluation import Evaluation, Part, bits_per_dim, circumstances, keep, refuse_nan
-from .files import parsed
 from .imputation import impute
 from .randomness import stream
-from .rundata import RunData, Source
+from .records import lines_of
+from .rundata import RunData, Source, Targets
 from .runfiles import read_spec, rebuild, resolve_device
 from .stages import Stretch, in_words, stretches
 from .weightfiles import tie, undigested
@@ -107,23 +106,13 @@ class Run(RunData):
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a last line cut short by a crash is left out."""
-        path = self.path / "metrics.jsonl"
-        lines = path.read_bytes().splitlines() if path.exists() else []
-        found = []
-        for i, line in enumerate(lines):
-            try:
-                found.append(parsed(line, dict[str, Any]))
-            except msgspec.DecodeError as error:
-                if i + 1 < len(lines):
-                    raise CorruptRunError(
-                        f"line {i + 1} of {path} is damaged", "Restore it, or delete the file."
-                    ) from error
-        return found
+        return list(lines_of(self.path / "metrics.jsonl"))
 
     def evaluate(
         self,
         data: Source | None = None,
         *,
+        labels: Targets | None = None,
         k: int | None = None,
         method: str = "auto",
         budget: float = 120.0,
@@ -139,7 +128,7 @@ class Run(RunData):
         and how training rows compare.
 
         Args:
-            data: other rows.
+            data: other rows; and `labels` of them, where a run learned from labels and the data do not hold any.
             k: points per datum of importance weighting: with it, that bound alone. Without, 5000, and annealing of a
                 part of the rows says how tight the bound is.
             method: "auto", "exact", "importance", "annealed" or "quadrature".
@@ -154,9 +143,11 @@ class Run(RunData):
         evaluator = choose(self.model, self.guide, method, k, annealing)
         if budget < 0:
             raise UsageError(f"--budget {budget:g} cannot work", "Give seconds, or 0 for no annealing.")
-        part = self.chosen(data, seed, missing=True)
-        notes = (*undigested(self.path), *self.unfinished, *in_words(self.stages))
-        notes = (*notes, *part.notes, *self.overlap(part, data))
+        if labels is not None and self.classes is None:
+            raise UsageError("this run did not learn from labels: none change its number", "Leave --labels out.")
+        part = self.chosen(data, seed, True, labels)
+        first = (*undigested(self.path), *self.unfinished, *in_words(self.stages))
+        notes = (*first, *part.notes, *self.overlap(part, data))
         found = evaluator(self.model, self.guide, part.rows, seed, watch)
         refuse_nan(found)
         plain, assessed = method == "auto" and k is None, None
@@ -175,9 +166,12 @@ class Run(RunData):
         bits = None if part.mask is not None else bits
         about = (str(self.path), part.name, prepared, self.weights, seed, bits, self.schema.size, notes)
         told = circumstances(self.path, method, k, assessed, halves, self.device, evaluator)
+        return Evaluation(found, *about, assessed, halves, told, **self._known(part))
+
+    def _known(self, part: Part) -> dict[str, Any]:
+        """What labels have to do with a number of these rows."""
         right = classified(self, part)
-        known = {"given": "label" if self.conditional else None, "classified": right and right.to_dict()}
-        return Evaluation(found, *about, assessed, halves, told, **known)
+        return {"given": "label" if self.conditional else None, "classified": right and right.to_dict()}
 
     def _halves(self, test: Estimate, evaluator: Evaluator, most: int, seed: int, watch: Watch | None) -> Halves | None:
         """At most so many training rows beside the estimate of the test rows; None where they cannot be read."""
@@ -322,14 +316,26 @@ class Run(RunData):
         noise = stream(seed, "corrupt", self.device)
         return replace(part, rows=corrupted_rows(part.rows, self.corruption, noise), name=f"{part.name}, with noise")
 
-    def encode(self, data: Source | Part | None = None, *, seed: int = 0) -> np.ndarray:
-        """The mean of q(z | x) [N, Z]."""
-        return tasks.encode(self.model, self.guide, self.chosen(data, seed).rows).cpu().numpy()
+    def active_features(self) -> np.ndarray:
+        """Whether the posterior mean of each latent feature [Z] varies over training rows (by more than 0.01)."""
+        return tasks.active_features(self.model, self.guide, self.part("train").rows).cpu().numpy()
 
-    def reconstruct(self, data: Source | Part | None = None, *, seed: int = 0, sample: bool = False) -> np.ndarray:
+    def encode(self, data: Source | Part | None = None, *, labels: Targets | None = None, seed: int = 0) -> np.ndarray:
+        """The mean of q(z | x) [N, Z]."""
+        rows = self.chosen(data, seed, labels=labels).rows
+        return tasks.encode(self.model, self.guide, rows).cpu().numpy()
+
+    def reconstruct(
+        self,
+        data: Source | Part | None = None,
+        *,
+        labels: Targets | None = None,
+        seed: int = 0,
+        sample: bool = False,
+    ) -> np.ndarray:
         """What the model makes of each datum [N, ...], in the data's own units: a mean, or a sample."""
         generator = stream(seed, "reconstruct", self.device)
-        rows = self.chosen(data, seed).rows
+        rows = self.chosen(data, seed, labels=labels).rows
         return self.shaped(tasks.reconstruct(self.model, self.guide, rows, sample=sample, generator=generator))
 
     def impute(
@@ -341,6 +347,7 @@ class Run(RunData):
         k: int | None = None,
         steps: int | None = None,
         hidden: np.ndarray | None = None,
+        labels: Targets | None = None,
         seed: int = 0,
         watch: Watch | None = None,
     ) -> Completion:
@@ -353,6 +360,7 @@ class Run(RunData):
             k: points per datum of the importance weights, or annealed chains.
             steps: of each chain, or temperatures.
             hidden: [N, D] or [D], True where entries are to be taken for missing, whatever they are.
+            labels: of these rows, as for `evaluate`.
             seed: of all randomness.
             watch: told the fraction that is done.
 
@@ -360,7 +368,7 @@ class Run(RunData):
             CompositionError: the likelihood does not factorise over features.
             DataError: nothing is missing.
         """
-        known = self.chosen(data, seed, missing=True)
+        known = self.chosen(data, seed, True, labels)
         part = known if hidden is None else hide(known, hidden, self.preparation)
         if part.mask is None:
             raise DataError(f"{part.name} have no missing entries", "Give data with NaN, or hide some with --mask.")
@@ -378,9 +386,9 @@ class Run(RunData):
         """Bias, variance and cost of each gradient estimator on n training rows; `pair` is another (model, guide)."""
         rows, noise = self.part("train", seed).rows, stream(seed, "gradient rows", self.device)
         index = some_rows(len(rows), n, stream(seed, "gradient rows")).to(self.device)
-        told = {**climbed(self.spec["players"], self.spec["command"]), "repeats": repeats, "seed": seed, "watch": watch}
+        told = climbed(self.spec["players"], self.spec["command"]) | {"repeats": repeats, "seed": seed, "watch": watch}
         model, guide = pair or (self.model, self.guide)
-        return compare_gradients(model, guide, rows.take(index, noise), **told)
+        return compare_gradients(model, guide, rows.take(index, noise), corruption=self.corruption, **told)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}: {self.sentence})"

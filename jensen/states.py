@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save
 
-from .commits import Damage, commit, free_bytes, newest
+from .commits import Damage, commit, commits, free_bytes, newest, read_commit
 from .errors import CorruptRunError, UsageError
 from .files import parsed
 from .migrations import FORMAT
+from .records import line_of
 from .runfiles import STATE, checked_spec
+from .tensorfiles import Packed
 from .training import EpochEnded, Keeper, Snapshot
 from .version import __version__
 
@@ -28,6 +30,9 @@ STATES = 3  # on the disk at once, at most
 SHARE = 0.01  # of the time that training takes, at most
 
 
+Unbounded = Literal["inf", "-inf", "nan"]  # as words, for which JSON has no number
+
+
 class _Training(msgspec.Struct, forbid_unknown_fields=True):
     """What a snapshot says beside tensors: what `Fit.snapshot` writes, and what earlier versions left out."""
 
@@ -36,11 +41,11 @@ class _Training(msgspec.Struct, forbid_unknown_fields=True):
     step: Annotated[int, msgspec.Meta(ge=0)]
     seconds: float
     ended: str | None
-    previous: float | None
-    best: float | None
+    previous: float | Unbounded | None
+    best: float | Unbounded | None
     best_epoch: int
     averaged: int
-    tally: Any
+    tally: list[float | bool | Unbounded]
     optimizers: list[Any]
     first: Any = None
     recovered: Any = None
@@ -89,12 +94,11 @@ class StateKeeper(Keeper):
 
     def keep(self, snapshot: Snapshot, *, last: bool = False) -> None:
         began = time.monotonic()
-        tensors = {k: t.detach().cpu().contiguous() for k, t in snapshot.tensors.items()}
         facts = {"format": FORMAT, "jensen": __version__, "spec": self.spec, "training": snapshot.facts}
         try:
             self.first()
             _flush(self.folder / "metrics.jsonl")  # the epochs that a state has behind it are there before it is
-            files = {TENSORS: save(tensors), FACTS: msgspec.json.encode(facts)}
+            files = {TENSORS: Packed(snapshot.tensors), FACTS: msgspec.json.encode(facts)}
             commit(self.folder / STATE, files)
         except (UsageError, OSError) as error:
             error = error if isinstance(error, UsageError) else _unflushed(self.folder, error)
@@ -105,6 +109,15 @@ class StateKeeper(Keeper):
             self.failed = True
         self.ended = time.monotonic()
         self.cost = self.ended - began
+
+    def earlier(self) -> list[Snapshot]:
+        """The whole states in the folder that were made under this specification."""
+        found = []
+        for path in commits(self.folder / STATE):
+            with suppress(CorruptRunError):
+                kept, spec = _read(path, read_commit(path))
+                found += [kept] if msgspec.json.encode(spec) == msgspec.json.encode(self.spec) else []
+        return found
 
 
 def _unflushed(folder: Path, error: OSError) -> UsageError:
@@ -194,13 +207,13 @@ def behind(folder: Path, snapshot: Snapshot) -> list[EpochEnded]:
         if not any(left.values()):
             break
         try:
-            event = parsed(line, dict[str, Any])
+            event = line_of(line)
             if not left.get(event["event"]):
                 break
             left[event["event"]] -= 1
             if event["event"] == "epoch":
                 events.append(msgspec.convert({**event, "seconds_left": 0.0}, EpochEnded))
-        except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError) as error:
+        except msgspec.DecodeError as error:
             raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy.") from error
         whole += 1
     if [e.epoch for e in events] != list(range(1, done + 1)):

@@ -9,12 +9,12 @@ import torch
 from torch.distributions import MixtureSameFamily
 
 from .batch import Batch
+from .checks import whole
 from .draw import Draw, place, weigh
-from .errors import CompositionError, UsageError
-from .estimators import GradientEstimator
+from .errors import CompositionError
+from .estimators import Uneven
 from .guides import Guide
 from .model import LatentVariableModel
-from .objectives import Objective, TermKind
 from .parts import part
 
 __all__ = ["Stratified"]
@@ -22,7 +22,7 @@ __all__ = ["Stratified"]
 
 @part
 @dataclass(frozen=True)
-class Stratified(GradientEstimator):
+class Stratified(Uneven):
     r"""k reparameterised points from each of the C components of a mixture guide.
 
     .. math:: z_{jk} \sim q_j(z|x), \qquad e^{l_{jk}} = \pi_j(x) / k
@@ -40,8 +40,7 @@ class Stratified(GradientEstimator):
     k: int = 1
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise UsageError(f"a component needs at least one point, not k={self.k}", "Give k >= 1.")
+        whole(k=self.k)
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
@@ -55,10 +54,3 @@ class Stratified(GradientEstimator):
         measure = q.mixture_distribution.logits.log_softmax(-1) - math.log(self.k)  # [B, C]
         measure = measure.T.expand(self.k, -1, -1)  # [k, C, B]
         return weigh(model, q, z.transpose(1, 2).flatten(0, 1), batch, measure.flatten(0, 1))
-
-    def suits(self, term: Objective) -> bool:
-        return term.kind is not TermKind.COUPLED
-
-    @property
-    def remedy(self) -> str:
-        return "A term that couples the batch needs points of equal weight: use Pathwise(k) with another guide."

@@ -22,6 +22,7 @@ from torch.distributions import Distribution, Independent, Normal
 from torch.func import functional_call
 
 from .batch import Batch
+from .checks import whole
 from .draw import Draw, closed_rate, place, weigh
 from .errors import CompositionError, UsageError
 from .estimators import GradientEstimator, no_path
@@ -80,19 +81,6 @@ def _log_guide(draw: Draw) -> Tensor:
     return draw.frozen(draw.z)
 
 
-def _reparameterized(
-    k: int, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None
-) -> Draw:
-    """K points with a path, and the frozen density beside them."""
-    _needs_scores(guide)
-    q = guide(batch)
-    if torch.is_grad_enabled() and not q.has_rsample:
-        raise no_path(q)
-    z, noise = place(q, k, generator)
-    draw = weigh(model, q, z, batch, noise=noise, mass=not guide.has_density)
-    return replace(draw, frozen=frozen_density(guide, q, batch))
-
-
 def _needs_a_density(estimator: GradientEstimator, guide: Guide) -> None:
     if not guide.has_density:
         raise CompositionError(
@@ -107,11 +95,6 @@ def _needs_a_density(estimator: GradientEstimator, guide: Guide) -> None:
 def _needs_scores(guide: Guide) -> None:
     if not guide.scores_any_point:
         raise CompositionError(f"{guide.phrase} cannot score a point that it did not just make", "Use Pathwise(k).")
-
-
-def _needs_points(k: int, least: int, why: str) -> None:
-    if k < least:
-        raise UsageError(f"{why}, not k={k}", f"Give k >= {least}.")
 
 
 def _estimated(objective: Objective, draw: Draw, surrogate: Callable[[Objective, Draw], Tensor]) -> Tensor:
@@ -136,9 +119,31 @@ def _through_points(term: Objective, draw: Draw) -> Tensor:
 # ---------------------------------------------------------------- the estimators
 
 
+@dataclass(frozen=True)
+class _Reparameterized(GradientEstimator):
+    """K points with a path, and the frozen density beside them."""
+
+    k: int = 1
+
+    def __post_init__(self) -> None:
+        whole(k=self.k)
+
+    def draw(
+        self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
+    ) -> Draw:
+        _needs_a_density(self, guide)
+        _needs_scores(guide)
+        q = guide(batch)
+        if torch.is_grad_enabled() and not q.has_rsample:
+            raise no_path(q)
+        z, noise = place(q, self.k, generator)
+        draw = weigh(model, q, z, batch, noise=noise, mass=not guide.has_density)
+        return replace(draw, frozen=frozen_density(guide, q, batch))
+
+
 @part
 @dataclass(frozen=True)
-class StickTheLanding(GradientEstimator):
+class StickTheLanding(_Reparameterized):
     r"""Pathwise gradients without the score: the guide's own parameters in log q are constants.
 
     .. math:: \nabla_\phi\, E_q[\log w] = E\big[\partial_z \log w_{\bar\phi}(z)\ \partial_\phi z_\phi(\epsilon)\big]
@@ -153,17 +158,6 @@ class StickTheLanding(GradientEstimator):
         k: points per datum.
     """
 
-    k: int = 1
-
-    def __post_init__(self) -> None:
-        _needs_points(self.k, 1, "a draw needs at least one point per datum")
-
-    def draw(
-        self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
-    ) -> Draw:
-        _needs_a_density(self, guide)
-        return _reparameterized(self.k, model, guide, batch, generator)
-
     def suits(self, term: Objective) -> bool:
         return isinstance(term, Elbo | Rate) or not term.needs_density
 
@@ -177,7 +171,7 @@ class StickTheLanding(GradientEstimator):
 
 @part
 @dataclass(frozen=True)
-class DoublyReparameterized(GradientEstimator):
+class DoublyReparameterized(_Reparameterized):
     r"""Gradients of the importance-weighted bound without the score, whose noise would outlast the signal as K grows.
 
     .. math:: \nabla_\phi = E\Big[\sum_k \tilde w_k^2\ \partial_z \log w_{\bar\phi}(z_k)\ \partial_\phi z_k\Big],
@@ -195,17 +189,6 @@ class DoublyReparameterized(GradientEstimator):
     Args:
         k: points per datum.
     """
-
-    k: int = 1
-
-    def __post_init__(self) -> None:
-        _needs_points(self.k, 1, "a draw needs at least one point per datum")
-
-    def draw(
-        self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
-    ) -> Draw:
-        _needs_a_density(self, guide)
-        return _reparameterized(self.k, model, guide, batch, generator)
 
     def suits(self, term: Objective) -> bool:
         return isinstance(term, ImportanceWeighted | Elbo | Rate) or not term.needs_density
@@ -255,7 +238,7 @@ class Score(GradientEstimator):
     k: int = 8
 
     def __post_init__(self) -> None:
-        _needs_points(self.k, 2, "a baseline of the other points needs at least two")
+        whole(2, k=self.k)
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None

@@ -13,7 +13,16 @@ from .guides import Guide
 from .model import LatentVariableModel
 from .randomness import drawing_from
 
-__all__ = ["decode", "encode", "interpolate", "prior_grid", "rate_per_feature", "reconstruct", "simulate_classes"]
+__all__ = [
+    "active_features",
+    "decode",
+    "encode",
+    "interpolate",
+    "prior_grid",
+    "rate_per_feature",
+    "reconstruct",
+    "simulate_classes",
+]
 
 CHUNK = 512
 ACTIVE = 0.01  # variance over data of a feature's posterior mean above which it is active (Burda et al., 2016)
@@ -32,6 +41,18 @@ def encode(model: LatentVariableModel, guide: Guide, data: Rows, generator: torc
             "Train one with an encoder, such as --recipe vae-gan or adversarial-autoencoder.",
         )
     return torch.cat([guide(batch).mean.expand(len(batch), -1) for batch in data.batches(CHUNK, generator)])
+
+
+@torch.no_grad()
+def active_features(model: LatentVariableModel, guide: Guide, data: Rows) -> Tensor:
+    """Whether each latent feature [Z] is active: its posterior mean has a variance over data above 0.01.
+
+    Source: Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders", 2016.
+
+    Raises:
+        CompositionError: the guide says nothing of z given x.
+    """
+    return encode(model, guide, data).var(0, correction=0) > ACTIVE
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from .evaluate import Annealed, Settings
 from .evaluate.estimate import Watch
 from .evaluate.policy import METHODS
 from .evaluation import versions
-from .files import parsed
+from .records import EvaluationRecord, read_record
 from .runfiles import digest
 from .runs import Run
 
@@ -115,17 +115,18 @@ def recorded(folder: Path) -> dict[str, Any]:
     path = folder / "evaluation.json"
     if not path.exists():
         raise UsageError(f"{path} does not exist", f"Evaluate first: jensen evaluate {folder}.")
+    again = f"Evaluate again: jensen evaluate {folder}."
+    found = read_record(path, EvaluationRecord, again)
     try:
-        found = parsed(path.read_bytes(), dict[str, Any])
         if not found.get("replay"):
-            raise UsageError(f"{path} does not say how it was made", f"Evaluate again: jensen evaluate {folder}.")
+            raise UsageError(f"{path} does not say how it was made", again)
         replay = msgspec.convert(found["replay"], _Replay)
         if type(found["seed"]) is not int or replay["method"] not in METHODS:
             raise KeyError("seed")
         if replay["assessment"] is not None:
             Settings(**replay["assessment"])
-    except (msgspec.DecodeError, msgspec.ValidationError, OSError, KeyError, TypeError) as error:
-        raise CorruptRunError(f"{path} is damaged ({error})", f"Evaluate again: jensen evaluate {folder}.") from error
+    except (msgspec.ValidationError, KeyError, TypeError) as error:
+        raise CorruptRunError(f"{path} is damaged ({error})", again) from error
     return found
 
 

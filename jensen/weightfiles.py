@@ -18,7 +18,6 @@ import msgspec
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -26,6 +25,7 @@ from torch.utils._pytree import tree_leaves
 from .errors import CorruptRunError, UsageError
 from .files import parsed, read_limited, write_atomic
 from .migrations import fingerprint
+from .tensorfiles import Packed, raw_bytes
 from .training.snapshot import named_tensors
 from .version import __version__
 
@@ -81,7 +81,7 @@ def _digest(mark: Mark, tensors: Mapping[str, Tensor]) -> str:
     found = hashlib.sha256(msgspec.json.encode([mark.format, mark.jensen, mark.belongs]))
     for name, tensor in sorted(tensors.items()):
         found.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        found.update(raw_bytes(tensor))
     return found.hexdigest()
 
 
@@ -109,8 +109,7 @@ def write_weights(
         path.parent.mkdir(exist_ok=True)
     except OSError as error:
         raise UsageError(f"{path.parent} cannot be made ({error.strerror})", "Give --checkpoints 0.") from error
-    # one entry: safetensors writes several in a random order
-    write_atomic(path, save(tensors, {KEY: msgspec.json.encode(mark).decode()}))
+    write_atomic(path, Packed(tensors, {KEY: msgspec.json.encode(mark).decode()}))
 
 
 def header_of(content: bytes, size: int) -> dict[str, Any]:

@@ -159,6 +159,8 @@ def test_a_read_only_disk(disk: Path, data: Path) -> None:
     for call in (
         lambda: resume(disk / "run"),
         lambda: commit(disk / "run" / "state", {"a": b"1"}),
+        lambda: write_atomic(disk / "run" / "evaluation.json", b"1"),
+        lambda: append(disk / "run" / "metrics.jsonl", b"1"),
         lambda: train(str(data), out=disk / "other", epochs=1, **SMALL),
     ):
         with pytest.raises(UsageError, match=str(disk)):

@@ -16,7 +16,8 @@ from jensen.forensics import Forensics
 from jensen.materials import Materials
 from jensen.resumption import resume
 from jensen.runfiles import FORENSICS
-from jensen.training import Diagnosed, Finding
+from jensen.states import found_state
+from jensen.training import Diagnosed, Event, Finding, Recovered
 from jensen.workflow import train
 from tests.test_resumption import same, stop_after
 
@@ -61,6 +62,29 @@ def test_a_run_that_recovered_can_be_read_and_resumed(tmp_path: Path) -> None:
         train(array(), out=tmp_path / "run", should_stop=stop_after(25), **settings)
     told = [json.loads(line)["event"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert told.count("recovered") == 2
+    resume(tmp_path / "run", data=array())
+    same(whole, tmp_path / "run")
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing catches it on its way out."""
+
+
+@pytest.mark.parametrize(("event", "save_every"), [(Recovered, 60.0), (Diagnosed, 0.0)])
+def test_killed_after_a_recovery_or_just_before(tmp_path: Path, event: type, save_every: float) -> None:
+    """The state that a recovery begins with is kept at once; one from between the anchor and the fault leads there."""
+
+    def kill(heard: Event) -> None:
+        if isinstance(heard, event):
+            raise Killed
+
+    settings = {"epochs": 5, "lr": 1.0, "schedule": "constant", **SMALL}
+    whole = train(array(), out=tmp_path / "whole", **settings).path
+    with pytest.raises(Killed):
+        train(array(), out=tmp_path / "run", listeners=[kill], save_every=save_every, **settings)
+    kept, _ = found_state(tmp_path / "run")
+    assert kept.facts["recovered"]["count"] == (1 if event is Recovered else 0)
+    assert (kept.facts["step"] > 0) == (event is Diagnosed)
     resume(tmp_path / "run", data=array())
     same(whole, tmp_path / "run")
 

@@ -20,7 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS: list[set[str]] = [
-    {"errors", "shapes", "parts", "memory", "precision", "randomness", "version"},
+    {"errors", "checks", "shapes", "parts", "memory", "precision", "randomness", "version"},
     {"batch", "nets", "distributions"},
     {"families", "conditionals", "flows"},
     {"model", "posteriors", "guides", "priors", "ladder", "codes", "autoregressive"},
@@ -41,7 +41,7 @@ LAYERS: list[set[str]] = [
             "classification",
             "runs",
         ),
-        *("commits", "states", "specification", "resumption", "forensics"),
+        *("commits", "tensorfiles", "records", "states", "specification", "resumption", "forensics"),
         *("files", "locks", "migrations", "weightfiles"),
         *("workflow", "stages", "comparison", "difference", "verification", "certification", "tradeoff"),
         *("features", "fidelity", "disentanglement", "representation"),

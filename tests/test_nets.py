@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from jensen.errors import UsageError
-from jensen.nets import MLP, Chain, ConvDecoder, ConvEncoder, Planes, ResidualMLP, Standardize
+from jensen.nets import MLP, Chain, ConvDecoder, ConvEncoder, Experts, Planes, ResidualMLP, Standardize
 from jensen.parts import build, spec_of
 from jensen.randomness import stream
 from tests.contracts.members import ALL_NETS
@@ -147,7 +147,7 @@ def test_residual_blocks_are_the_identity_at_first_and_learn():
 
 @pytest.mark.parametrize("make", [lambda: ResidualMLP(3, 2, blocks=-1), lambda: ConvEncoder((4, 4, 1), 2, blocks=-1)])
 def test_a_negative_number_of_blocks_is_refused(make):
-    with pytest.raises(UsageError, match="-1 blocks"):
+    with pytest.raises(UsageError, match="blocks=-1 cannot work"):
         make()
 
 
@@ -172,3 +172,45 @@ def test_planes_resize_and_start_at_zero():
     torch.testing.assert_close(down, x.reshape(3, 16, 2).mean(1))
     with pytest.raises(UsageError, match="agree"):
         Planes((4, 4), (2,), 3, residual=True)
+
+
+def experts(last: bool = False) -> tuple[Experts, list[nn.Module]]:
+    nets = [MLP(4, 5, (6,)).double() for _ in range(3)]
+    return Experts(nets, last), nets
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_each_class_has_its_own_net(last):
+    """By hand, in any order of classes, in order (as enumerated), and where a class has no rows."""
+    net, nets = experts(last)
+    h = torch.randn(7, 4, dtype=torch.float64, generator=stream(0, "h"))
+    for classes in ([2, 0, 1, 2, 2, 0, 1], [0, 0, 1, 1, 1, 2, 2], [2, 2, 2, 0, 0, 0, 0]):
+        y = torch.eye(3, dtype=torch.float64)[classes]
+        by_hand = torch.stack([nets[c](row) for c, row in zip(classes, h, strict=True)])
+        torch.testing.assert_close(net(torch.cat([h, y] if last else [y, h], -1)), by_hand)
+
+
+def test_rows_train_the_net_of_their_class():
+    net, nets = experts()
+    y = torch.eye(3, dtype=torch.float64)[[0, 2, 0]]
+    net(torch.cat([y, torch.ones(3, 4, dtype=torch.float64)], -1)).sum().backward()
+    moved = [any(p.grad is not None and bool(p.grad.any()) for p in mine.parameters()) for mine in nets]
+    assert moved == [True, False, True]
+
+
+def test_a_mixture_of_classes_is_a_weighed_sum_and_has_a_gradient():
+    net, nets = experts()
+    h = torch.randn(2, 4, dtype=torch.float64, generator=stream(0, "h"))
+    y = torch.tensor([[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]], dtype=torch.float64)
+    every = torch.stack([mine(h) for mine in nets])
+    torch.testing.assert_close(net(torch.cat([y, h], -1)), torch.einsum("bc,cbo->bo", y, every))
+    certain = torch.eye(3, dtype=torch.float64)[[2, 1]].requires_grad_()
+    net(torch.cat([certain, h], -1)).sum().backward()
+    torch.testing.assert_close(certain.grad, every.sum(-1).T)
+
+
+def test_copies_are_alike_and_apart():
+    net = Experts.copies(3, MLP(4, 5, (6,)))
+    first, second = (list(net.nets[i].parameters()) for i in (0, 1))
+    assert all(torch.equal(a, b) and a is not b for a, b in zip(first, second, strict=True))
+    assert net.phrase == "3 experts (MLP 4-6-5)"

@@ -248,7 +248,7 @@ def test_what_has_no_table_is_refused():
     for family in (FullGaussian(1), Gaussian(1, "shared"), Gaussian(2)):
         with pytest.raises(CompositionError, match=r"Use Gaussian\(1\)"):
             PerDatum(model, family, 4)
-    with pytest.raises(UsageError, match="number of training rows"):
+    with pytest.raises(UsageError, match="rows=0 cannot work"):
         PerDatum(model, Gaussian(1), 0)
     for numbers in ({"steps": 0}, {"points": 0}, {"lr": 0.0}, {"lr": float("nan")}):
         with pytest.raises(UsageError, match="Give"):

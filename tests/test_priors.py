@@ -147,8 +147,8 @@ def test_what_cannot_be_averaged_is_refused():
         VampPrior(Exact(linear_model()), D)
     with pytest.raises(CompositionError, match="learn=True"):
         VampPrior(amortized(D, Categorical(3)), D)
-    with pytest.raises(CompositionError, match="n >= 1"):
-        VampPrior(amortized(D, Gaussian(2)), D, 0)
+    with pytest.raises(CompositionError, match=r"cannot read pseudo-inputs of 3 features.*Give dim=D"):
+        VampPrior(amortized(D, Gaussian(2)), 3)
     with pytest.raises(CompositionError, match="no flat parameters"):
         vamp("diagonal").params()
     with pytest.raises(CompositionError, match="in part"):

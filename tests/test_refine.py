@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -87,6 +89,19 @@ def test_it_can_be_written_down_and_rebuilt():
     assert refined.model is again
     assert refined.schedule == Schedule(7, 0.1, 8)
     assert "refined by 7 steps" in refined.phrase
+
+
+def test_a_guide_that_sees_a_context_is_refined_from_there():
+    """A step of next to no length leaves what the network says of x and the context."""
+    model, context = curved_model(), torch.eye(4, dtype=torch.float64)
+    batch = replace(simulated(model, 4), context=context)
+    guide = Amortized(amortized(7, Gaussian(1)).conditional, context=True)
+    near, far = (Refined(model, guide, steps=s, lr=lr).eval()(batch) for s, lr in ((1, 1e-12), (200, 0.03)))
+    close(near.mean, guide(batch).mean)
+    close(near.stddev, guide(batch).stddev)
+    assert not torch.allclose(far.mean, guide(batch).mean, atol=1e-3)
+    with pytest.raises(CompositionError, match="no context"):
+        Refined(model, guide).eval()(simulated(model, 4))
 
 
 def test_what_cannot_be_refined_is_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jensen.data.splits import split
 from jensen.errors import CorruptRunError, DataError, InterruptedRun, RunExistsError, UsageError
 from jensen.resumption import differences, resume
 from jensen.runfiles import STATE
@@ -141,6 +143,22 @@ def test_an_array_in_memory_is_given_again(data: Path, whole: Path, tmp_path: Pa
         resume(tmp_path / "run")
     resume(tmp_path / "run", data=np.load(data))
     same(whole, tmp_path / "run")
+
+
+def test_a_validation_bound_that_is_not_finite(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    x[split(60).valid[0]] = 1e30
+    np.save(tmp_path / "x.npy", x)
+    options = {"latent": 2, "hidden": (8,), "batch": 16, "epochs": 4, "checkpoints": 3}
+    whole = train(str(tmp_path / "x.npy"), out=tmp_path / "whole", **options)
+    assert timeless(whole.path / "metrics.jsonl")[0]["valid"]["objective"] is None
+    assert math.isnan(whole.metrics[0]["valid"]["objective"])
+    for after in (4, 7):
+        run = tmp_path / f"after {after}"
+        with pytest.raises(InterruptedRun):
+            train(str(tmp_path / "x.npy"), out=run, should_stop=stop_after(after), **options)
+        resume(run)
+        same(whole.path, run)
 
 
 def test_two_at_once(data: Path, tmp_path: Path) -> None:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import estimators, pictures, proposals, scales, side_by_side
-from jensen.batch import Batch
+from benchmarks import codes, estimators, pictures, proposals, scales, sharpness, side_by_side
+from jensen.batch import Batch, Rows
+from jensen.distributions import OneState
 from jensen.estimators import Pathwise, Quadrature
 from jensen.guides import Exact
 from jensen.objectives import Elbo
 from jensen.randomness import stream
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGES = ("side-by-side", "proposals", "divergences", "estimators", "scales")
+PAGES = ("side-by-side", "proposals", "divergences", "estimators", "scales", "codes")
 
 
 # ---------------------------------------------------------------- pages
@@ -43,7 +45,13 @@ def test_pictures_are_there_and_say_what_they_show(name):
 
 @pytest.mark.parametrize(
     ("page", "program"),
-    [("proposals", proposals), ("estimators", estimators), ("scales", scales), ("side-by-side", side_by_side)],
+    [
+        ("codes", codes),
+        ("estimators", estimators),
+        ("proposals", proposals),
+        ("scales", scales),
+        ("side-by-side", side_by_side),
+    ],
 )
 def test_pages_are_what_their_programs_write(page, program):
     """Every line of the template that holds no number stands on the page as it is."""
@@ -162,6 +170,45 @@ def test_a_scale_at_its_floor_is_found(tmp_path):
     assert "floor" in own.found
 
 
+def test_codes_are_pulled_to_what_is_rounded_to_them():
+    """The term's gradient by a code is -2 times what its vectors are away from it, in sum; the vectors have none."""
+    book = codes.Pulled(3, 2, clusters=False)
+    with torch.no_grad():
+        book.table.copy_(torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 9.0]]))
+    h = torch.tensor([[[1.0, 0.0], [3.0, 1.0]], [[-1.0, 2.0], [1.0, 1.0]]]).flatten(-2).requires_grad_()
+    state = OneState(h, book.nearest(h.unflatten(-1, (2, 2))), book.flat_vectors, book.flat_nearest)
+    value = codes.Pull(book)(SimpleNamespace(guide=state))
+    assert value.tolist() == [1 + 2, 5 + 2]
+    value.sum().backward()
+    assert h.grad is None
+    assert book.table.grad.tolist() == [[-2.0, -6.0], [2.0, -2.0], [0.0, 0.0]]
+
+
+def test_where_codes_start():
+    h = torch.randn(1024, codes.WIDTH, generator=stream(0, "h"))
+    still, book = codes.WAYS["moving averages, random start"](), codes.Pulled(codes.CODES, codes.WIDTH, clusters=True)
+    for each in (still, book):
+        before = each.table.detach().clone()
+        each.begin(h[:64])  # a rehearsal's few vectors
+        each.begin(h)
+        assert torch.equal(each.table, before) == (each is still)
+    first = book.table.detach().clone()
+    book.begin(-h)
+    assert torch.equal(book.table, first)
+    assert len(book.nearest(h).unique()) == codes.CODES
+
+
+@pytest.mark.parametrize("way", list(codes.WAYS)[1::2])
+def test_codes_are_looked_at_after_every_epoch(way):
+    rows = Rows(codes.digits()[0].stored[:160])
+    found = codes.fit(way, 0, rows, rows, epochs=5, hidden=(8,))
+    assert len(found.shares) == len(found.perplexities) == 5
+    assert all(1 <= p <= codes.CODES * s + 1e-6 for p, s in zip(found.perplexities, found.shares, strict=True))
+    assert found.perplexities[-1] == found.perplexities[-2]  # the codes stay while their prior learns
+    assert found.perplexities[0] != found.perplexities[2]
+    assert 0 < found.distortion < -found.bound
+
+
 def test_kinds_of_images():
     train, labels = torch.tensor([[0.0], [1.0], [2.0], [3.0]]), np.array([5, 5, 7, 9])
     assert side_by_side.kinds(train[:2], train, labels) == pytest.approx(1.0)
@@ -172,6 +219,16 @@ def test_distances_to_the_nearest():
     train = torch.tensor([[0.0, 0.0], [16.0, 16.0]])
     assert side_by_side.nearest(train, train) == 0
     assert side_by_side.nearest(torch.tensor([[8.0, 0.0]]), train) == pytest.approx(0.5 / math.sqrt(2))
+
+
+def test_differences_are_paired_by_seed():
+    """Of 30, 50 and 10, 20: 20 and 30 apart, 25 on average, with a standard error of 5."""
+    vae, game = [[30.0, 0.5, 0.5], [50.0, 0.7, 0.5]], [[10.0, 1.0, 1.0], [20.0, 1.0, 1.0]]
+    far = {"VAE, means": np.array(vae), "VAE-GAN, means": np.array(game)}
+    assert sharpness.rows(far) == [
+        ["VAE, means", "40", "30, 50", "25 ± 5", "0.60", "0.50"],
+        ["VAE-GAN, means", "15", "10, 20", "", "1.00", "1.00"],
+    ]
 
 
 def test_lines_lead_from_classes_to_other_classes():

@@ -7,6 +7,8 @@ once, 141 a closed pipe.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 import traceback
@@ -44,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the words after `jensen`; by default those that this process was started with.
     """
+    atexit.register(gc.freeze)  # a process that ends need not look through all that it holds: half a second of torch
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("JENSEN_DEBUG") == "1"
     try:

@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..evaluate.estimate import format_nats
 from ..evaluate.policy import METHODS
 from ..runs import Run, load
-from .flags import Data, Device, Json, Quiet, Seed, switch
+from .flags import Data, Device, Json, Labels, Quiet, Seed, switch
 from .output import emit, notices, plural, show
 from .progress import Line
 
@@ -33,6 +33,7 @@ def compare(
     k: Annotated[int | None, Parameter(name="-k", help="latent points per datum (default 5000)")] = None,
     method: Annotated[str, Parameter(help=f"one of {', '.join(METHODS)}")] = "auto",
     fail_worse: Annotated[bool, switch("exit with 6 if A's number is lower, beyond the 95 % interval")] = False,
+    labels: Labels = None,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
@@ -46,9 +47,8 @@ def compare(
     """
     first, second = (_opened(side, device) for side in (a, b))
     with Line(quiet) as line:
-        found = compare_runs(
-            first, second, data, k=k, method=method, seed=seed, watch=lambda done: line.fraction("comparing", done)
-        )
+        told = {"labels": labels, "k": k, "method": method, "seed": seed}
+        found = compare_runs(first, second, data, **told, watch=lambda done: line.fraction("comparing", done))
     tell = notices(quiet)
     for note in found.notes:
         tell(note)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from ..errors import UsageError
 from ..runs import load
-from .flags import Data, Device, Force, Json, Out, Quiet, Run, Seed
+from .flags import Data, Device, Force, Json, Labels, Out, Quiet, Run, Seed, switch
 from .output import notices, plural
 from .writing import Target, tell
 
@@ -17,6 +19,8 @@ def encode(
     /,
     *,
     out: Out = None,
+    labels: Labels = None,
+    active: Annotated[bool, switch("only features whose mean varies over training rows (variance above 0.01)")] = False,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
@@ -28,13 +32,16 @@ def encode(
     if opened.model.latent == 0:
         raise UsageError(f"the model in {run} has no latent features", "Train one that has, such as --recipe vae.")
     target = Target.choose(out, opened.path / "codes.csv", force, pictures=False, json=json)
-    part = opened.chosen(data, seed)
+    part = opened.chosen(data, seed, labels=labels)
     note = notices(quiet)
     for text in part.notes:
         note(text)
     z = opened.encode(part, seed=seed)
-    names = [f"z{i + 1}" for i in range(z.shape[1])]
-    labels = None if part.labels is None else (part.labels, opened.schema.classes)
-    target.write(z, names, bytes, labels)
+    kept = [i for i, used in enumerate(opened.active_features()) if used] if active else list(range(z.shape[1]))
+    if not kept:
+        raise UsageError(f"no latent feature of {run} varies over data", f"Ask why: jensen doctor {run}.")
+    z, names = z[:, kept], [f"z{i + 1}" for i in kept]
+    named = None if part.labels is None else (part.labels, opened.schema.classes)
+    target.write(z, names, bytes, named)
     words = f"{plural(z.shape[1], 'latent feature')} of {part.name} in {target.path}"
     tell(target, json, words, {"n": len(z), "features": z.shape[1], "data": part.name, "notes": list(part.notes)})

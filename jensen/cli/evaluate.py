@@ -14,7 +14,7 @@ from ..evaluate.estimate import format_nats
 from ..evaluate.gaps import told
 from ..evaluate.policy import METHODS
 from ..runs import Evaluation, load
-from .flags import Data, Device, Json, Quiet, Run, Seed
+from .flags import Data, Device, Json, Labels, Quiet, Run, Seed
 from .output import emit, notices, plural, show
 from .progress import Line
 
@@ -45,6 +45,7 @@ def evaluate(
         Literal["guide", "prior"] | None, Parameter(help="where chains start: q(z|x) or p(z), likewise [guide]")
     ] = None,
     rows: Annotated[int | None, Parameter(help="data to simulate, for the sandwich [100]")] = None,
+    labels: Labels = None,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
@@ -69,7 +70,9 @@ def evaluate(
         return
     with Line(quiet) as line:
         asked = {"k": k, "method": method, "budget": 120.0 if budget is None else budget, "annealing": annealing}
-        found = opened.evaluate(data, **asked, seed=seed, watch=lambda done: line.fraction("evaluating", done))
+        found = opened.evaluate(
+            data, **asked, labels=labels, seed=seed, watch=lambda done: line.fraction("evaluating", done)
+        )
     for note in found.notes:
         tell(note)
     if data is None:

@@ -11,7 +11,7 @@ from ..fidelity import Fidelity, Score
 from ..fidelity import fidelity as measure
 from ..runfiles import FIDELITY, digest, write_json
 from ..runs import load
-from .flags import Data, Device, Json, Quiet, Run, Seed, switch
+from .flags import Data, Device, Json, Labels, Quiet, Run, Seed, switch
 from .output import emit, notices, show
 from .progress import Line
 
@@ -25,6 +25,7 @@ def fidelity(
     *,
     n: Annotated[int | None, Parameter(name="-n", help="points of each kind; by default half the rows")] = None,
     mean: Annotated[bool, switch("means of p(x | z) in the place of samples")] = False,
+    labels: Labels = None,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
@@ -41,7 +42,7 @@ def fidelity(
         def watch(done: float) -> None:
             line.fraction("comparing", done)
 
-        found = measure(opened, data, n=n, mean=mean, seed=seed, watch=watch)
+        found = measure(opened, data, labels=labels, n=n, mean=mean, seed=seed, watch=watch)
     about = {"run": str(opened.path), "weights": opened.weights, "versions": versions()}
     record = {**found.to_dict(), **about, "weights_sha256": digest(opened.path / "model.safetensors")}
     if data is None:

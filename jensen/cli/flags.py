@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from ..errors import UsageError
 
-__all__ = ["Data", "Device", "Force", "Json", "Number", "Out", "Quiet", "Run", "Seed", "parse_size", "switch"]
+__all__ = ["Data", "Device", "Force", "Json", "Labels", "Number", "Out", "Quiet", "Run", "Seed", "parse_size", "switch"]
 
 
 def switch(text: str) -> Parameter:
@@ -18,6 +18,7 @@ def switch(text: str) -> Parameter:
 
 Run = Annotated[str, Parameter(help="the folder that jensen train wrote")]
 Data = Annotated[str | None, Parameter(help="other data than the run's own test rows: a path, digits or sprites")]
+Labels = Annotated[str | None, Parameter(name="--labels", help="labels of DATA: a file, or a column or key of it")]
 Out = Annotated[
     str | None,
     Parameter(

@@ -30,7 +30,8 @@ def gradients(
 ) -> None:
     """Which gradient estimator suits a run's model: bias, noise and cost of each, for guide and model.
 
-    The batch is fixed, so that all noise is that of the latent points. A bias is held against many more samples.
+    The batch is fixed, and so is the noise on it of a denoising run: what varies are the latent points. A bias is held
+    against many more samples.
     """
     opened = load(run, device=device)
     pair = None

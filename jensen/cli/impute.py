@@ -15,7 +15,7 @@ from ..imputation import METHODS
 from ..runs import Run as Opened
 from ..runs import load
 from ..tasks import decode
-from .flags import Data, Device, Force, Json, Out, Quiet, Run, Seed
+from .flags import Data, Device, Force, Json, Labels, Out, Quiet, Run, Seed
 from .grids import data_range, model_range, painted, png, scaled, strips
 from .output import emit, notices, plural, show
 from .progress import Line
@@ -42,6 +42,7 @@ def impute(
         int | None, Parameter(name="-k", help="weighted points per datum: 1000, or 6 m annealed chains")
     ] = None,
     steps: Annotated[int | None, Parameter(help="of each chain (gibbs: 1000), or temperatures (annealed: 200)")] = None,
+    labels: Labels = None,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
@@ -60,7 +61,7 @@ def impute(
     opened = load(run, device=device)
     images = opened.schema.is_image
     target = Target.choose(out, opened.path / f"imputations.{'png' if images else 'csv'}", force, images, json)
-    part = opened.chosen(data, seed, missing=True)
+    part = opened.chosen(data, seed, missing=True, labels=labels)
     note = notices(quiet)
     hidden = None if mask is None else parse_mask(mask, opened.schema, len(part.x))
     if target.is_picture and len(part.x) > PICTURED:

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from ..runs import load
-from .flags import Data, Device, Force, Json, Out, Quiet, Run, Seed, switch
+from .flags import Data, Device, Force, Json, Labels, Out, Quiet, Run, Seed, switch
 from .grids import data_range, model_range, painted, pairs, png, scaled
 from .output import notices
 from .writing import Target, columns, tell, whole
@@ -25,6 +25,7 @@ def reconstruct(
     out: Out = None,
     sample: Annotated[bool, switch("a draw from p(x | z) at a draw from q(z | x), not the mean at the mean")] = False,
     noisy: Annotated[bool, switch("from data with the noise that a denoising run was trained with")] = False,
+    labels: Labels = None,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
@@ -39,7 +40,7 @@ def reconstruct(
     images = opened.schema.is_image
     default = opened.path / ("reconstructions.png" if images else "reconstructions.csv")
     target = Target.choose(out, default, force, images, json)
-    part = opened.chosen(data, seed)
+    part = opened.chosen(data, seed, labels=labels)
     note = notices(quiet)
     for text in part.notes:
         note(text)
@@ -53,7 +54,7 @@ def reconstruct(
     original = part.x if part.mask is None else np.where(part.mask, part.x.astype(np.float64), np.nan)
     original = original.reshape(x.shape)
     seen = {"noisy": opened.shaped(start.rows.stored)} if noisy else {}
-    labels = None if part.labels is None else (part.labels, opened.schema.classes)
+    named = None if part.labels is None else (part.labels, opened.schema.classes)
 
     def picture() -> bytes:
         known = original[~np.isnan(original)] if part.mask is not None else original
@@ -61,6 +62,6 @@ def reconstruct(
         below = [scaled(each, model_range(opened, known)) for each in (*seen.values(), x)]
         return png(pairs(*(painted(above, *below) if part.mask is not None else (above, *below))))
 
-    target.write(x, columns(opened.schema), picture, labels, None, original=original, **seen)
+    target.write(x, columns(opened.schema), picture, named, None, original=original, **seen)
     record = {"n": len(x), "data": start.name, "sample": sample, "seed": seed, "notes": list(part.notes)}
     tell(target, json, f"reconstructions of {start.name} in {target.path}", record)

@@ -7,7 +7,7 @@ from ..representation import Representation, Score
 from ..representation import represent as measure
 from ..runfiles import REPRESENTATION, digest, write_json
 from ..runs import load
-from .flags import Data, Device, Json, Quiet, Run, Seed
+from .flags import Data, Device, Json, Labels, Quiet, Run, Seed
 from .output import emit, notices, show
 from .progress import Line
 
@@ -19,6 +19,7 @@ def represent(
     data: Data = None,
     /,
     *,
+    labels: Labels = None,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
@@ -35,7 +36,7 @@ def represent(
         def watch(done: float) -> None:
             line.fraction("representing", done)
 
-        found = measure(opened, data, seed=seed, watch=watch)
+        found = measure(opened, data, labels=labels, seed=seed, watch=watch)
     about = {"run": str(opened.path), "weights": opened.weights, "versions": versions()}
     record = {**found.to_dict(), **about, "weights_sha256": digest(opened.path / "model.safetensors")}
     for note in found.notes:

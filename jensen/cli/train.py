@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -108,7 +109,7 @@ def outcome(run: Run) -> dict[str, Any]:
         "run": str(run.path),
         "sentence": run.sentence,
         "bound": bound,
-        "kind": _kind(run, bound),
+        "kind": _kind(run, bound, measures["objective"]),
         "objective": measures["objective"],
         "rate": measures["rate"],
         "distortion": measures["distortion"],
@@ -141,7 +142,9 @@ def _coarse(run: Run) -> str | None:
     return "medium products" if mode == "medium" and not fast_products_are_accurate(run.device) else None
 
 
-def _kind(run: Run, bound: float | None) -> str:
+def _kind(run: Run, bound: float | None, objective: float) -> str:
+    if math.isnan(objective):
+        return "not finite"
     if bound is None:
         return "no bound"
     if run.guide.is_exact:
@@ -158,12 +161,15 @@ def _lines(found: dict[str, Any]) -> list[str]:
     rows = f"average over the epoch while training, {rows}, raw weights" if moving else rows
     rows = rows if found["precision"] is None else f"{rows}, {found['precision']}"
     keeps = f"{'keeps ' if moving else ''}{found['kept_weights']} weights of epoch {found['kept_epoch']}"
-    if found["bound"] is None:
+    if found["kind"] == "not finite":
+        number = f"the bound is not finite, {rows}: some of them have extreme values"
+    elif found["bound"] is None:
         number = f"objective {found['objective']:.2f} nats per datum (no bound on log p(x)), {rows}"
     else:
         sign = "=" if found["kind"] == "exact" else ">="
         number = f"log p(x) {sign} {found['bound']:.2f} nats per datum ({found['kind']}), {rows}"
     rate = "" if found["rate"] is None else f"rate {found['rate']:.2f}, "
+    only_samples = found["distortion"] is None and found["kind"] != "not finite"
     stages = in_words([Stretch(**stage) for stage in found["stages"]])
     distortion = "" if found["distortion"] is None else f"distortion {found['distortion']:.2f}; "
     return [
@@ -173,5 +179,5 @@ def _lines(found: dict[str, Any]) -> list[str]:
         *stages,
         found["sentence"],
         f"run:  {found['run']}",
-        f"next: jensen {'fidelity' if found['distortion'] is None else 'evaluate'} {found['run']}",
+        f"next: jensen {'fidelity' if only_samples else 'evaluate'} {found['run']}",
     ]

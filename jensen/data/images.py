@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -68,10 +69,16 @@ def _family(mode: str, path: Path) -> str:
     return {"1": "bits", "L": "grey", "LA": "grey", "La": "grey"}.get(mode, "colour")
 
 
+def _is_turned(image: Image.Image) -> bool:
+    """Whether the size is that after the rotation: newer versions of Pillow say so of TIFF."""
+    stored: Any = getattr(image, "tag_v2", {})
+    return image.size == (stored.get(0x0101), stored.get(0x0100))
+
+
 def _header(path: Path, counts: Counter[str]) -> _Header:
     with _reading(path), _open(path) as image:
         width, height = image.size
-        if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # orientations that exchange the axes
+        if image.getexif().get(0x0112, 1) in (5, 6, 7, 8) and not _is_turned(image):  # these exchange the axes
             width, height = height, width
         counts["rotated as EXIF says"] += image.getexif().get(0x0112, 1) in range(2, 9)
         counts["animated: the first frame is read"] += bool(getattr(image, "is_animated", False))
@@ -211,7 +218,10 @@ def read_folder(folder: Path, size: tuple[int, int] | None = None) -> Raw:
     check_size(len(images) * height * width * channels * (2 if deep else 1), str(folder))
     x = np.empty((len(images), height, width, channels), dtype=np.uint16 if deep else np.uint8)
     for row, header in enumerate(headers):
-        x[row] = _pixels(header, target, size, counts)
+        pixels = _pixels(header, target, size, counts)
+        if pixels.shape != x.shape[1:]:
+            raise DataError(f"{header.path} is damaged (it has other pixels than it says)", "Save it again.")
+        x[row] = pixels
     notes += [f"{count:,} image{'s' * (count > 1)} {what}" for what, count in counts.items() if count]
     labels, classes = _classes(folder, images, notes)
     return Raw(x, labels, None, classes, notes, [str(folder.resolve())], 65536 if deep else None)

@@ -2,6 +2,7 @@
 
 from .annealed import Annealed
 from .assess import Assessment, Settings, assess, assess_within
+from .climbed import climbed
 from .estimate import Estimate, Kind
 from .exact import Enumerated, Exact
 from .gaps import Gaps, gaps
@@ -33,6 +34,7 @@ __all__ = [
     "assess_within",
     "behind",
     "choose",
+    "climbed",
     "gaps",
     "settle",
 ]

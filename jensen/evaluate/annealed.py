@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from ..batch import Batch, Rows
+from ..checks import whole
 from ..codes import CodePrior
 from ..errors import NotInvertible, NotNormalised, NotReparameterizable, UsageError
 from ..families import Gaussian
@@ -90,9 +91,7 @@ class Annealed(Evaluator):
     correct: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("temperatures", "leaps", "chains"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"annealing with {name} = {getattr(self, name)} cannot work", "Give at least 1.")
+        whole(temperatures=self.temperatures, leaps=self.leaps, chains=self.chains)
         if self.start not in ("guide", "prior"):
             raise UsageError(f"annealing cannot start from {self.start!r}", "Start from the guide or the prior.")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,21 +12,22 @@ import torch
 from torch import Tensor, nn
 
 from ..batch import Batch
+from ..corruption import Corrupted, Corruption
+from ..distributions import OneHots
 from ..errors import CompositionError, NumericalError, UsageError
 from ..estimators import Enumerate, GradientEstimator, Pathwise, Quadrature
 from ..guides import Guide
 from ..model import LatentVariableModel
-from ..objectives import Distortion, ImportanceWeighted, Objective, Rate
+from ..objectives import Distortion, Objective, Rate, TermKind
 from ..randomness import stream
 from ..stratified import Stratified
 from ..surrogates import DoublyReparameterized, Score, StickTheLanding
 
-__all__ = ["Comparison", "Measured", "Side", "climbed", "compare_gradients"]
-
-KNOWN = {"Distortion", "Rate", "Elbo", "ImportanceWeighted"}  # terms whose estimators are compared
+__all__ = ["Comparison", "Measured", "Side", "compare_gradients"]
 
 GROUPS = 16  # of repetitions: their means tell the length of a bias from noise
 REFERENCE = 4  # times as many repetitions as an estimator has
+SCORED = 32  # points per datum of a reference by the score function
 SURE = 4.0  # standard errors
 SURE_BY_GROUPS = 6.0  # the same, where the standard error is itself estimated from few groups
 WORTH = 1.25  # how many times less work makes a change worth recommending
@@ -127,9 +127,9 @@ def compare_gradients(
     guide: Guide,
     batch: Batch,
     *,
-    weighted: bool = False,
-    beta: float = 1.0,
+    objective: Objective | None = None,
     points: int = 1,
+    corruption: Corruption | None = None,
     repeats: int = 100,
     seed: int = 0,
     watch: Watch | None = None,
@@ -137,12 +137,14 @@ def compare_gradients(
     """Measure every estimator that suits model, guide and objective, on one batch and at the present parameters.
 
     The reference is the gradient without noise where the latent can be enumerated, else the mean of 4 times as many
-    repetitions of the pathwise estimator, or of the score function's where there is no path.
+    repetitions of the pathwise estimator, or of the score function's where there is no path, or only one through a
+    relaxation (Gumbel softmax), whose bias is to be seen.
 
     Args:
-        weighted: the importance-weighted bound of `points` points; else distortion and rate.
-        beta: weight of the rate.
+        objective: what is climbed, by default -Distortion - Rate. A function of all weights, such as
+            `ImportanceWeighted`, is that of `points` points; any other has the same expectation however many there are.
         points: per datum.
+        corruption: of what the guide sees. It is drawn once, as the batch is: all noise is that of the points.
         repeats: gradients per estimator.
         seed: of all points.
         watch: told the fraction that is done.
@@ -151,37 +153,47 @@ def compare_gradients(
         UsageError: too few repeats to tell a bias.
         CompositionError: the guide has no density, or nothing can be trained.
     """
-    guide = guide.followed  # of a guide that takes steps, the one whose parameters are trained
-    _refuse(guide, repeats)
-    objective = ImportanceWeighted() if weighted else -Distortion() - beta * Rate()
+    _refuse(guide := guide.followed, repeats)  # of a guide that takes steps, the one whose parameters are trained
+    objective = -Distortion() - Rate() if objective is None else objective
+    noisy = "" if corruption is None else f", of x with {corruption.phrase}, drawn once"
+    if corruption is not None:
+        corruption = _Drawn(corruption(batch.x, stream(seed, "gradients: corruption", batch.x.device)))
     of_model = [p for p in model.parameters() if p.requires_grad]
     of_guide = _own(guide, model)
     if not of_model and not of_guide:
         raise CompositionError("nothing in this model can be trained", "Use a run with parameters.")
-    gradient = _Gradient(model, guide, batch, objective, [*of_guide, *of_model])
-    suiting, left_out = gradient.suiting(_candidates(weighted, points))
+    gradient = _Gradient(model, guide, batch, objective, [*of_guide, *of_model], corruption)
+    suiting, left_out = gradient.suiting(_candidates(objective, points))
     if not suiting:
-        raise CompositionError("no estimator suits this model", left_out[0][1])
+        raise CompositionError(f"no estimator suits this model: {left_out[0][1]}", "Use a run such as vae or iwae.")
     told = watch or (lambda done: None)
     exact = next((e for e in suiting if isinstance(e, Enumerate)), None)
-    half = 1 if exact else REFERENCE * repeats // 2
+    basis = exact or _unbiased(suiting, guide, batch, objective)
     cuts = _cuts(of_guide, of_model)
-    first = gradient.sample(exact or suiting[0], half, seed, "reference, first half", [])
-    # the direction from one half of the reference, its length along it from the other: their noise is independent
-    directions = [(cut, _direction(first.means.mean(0)[cut])) for cut in cuts]
-    second = gradient.sample(exact or suiting[0], half, seed, "reference, second half", directions)
-    reference = (first.means + second.means) / 2
+    reference, along, directions = gradient.halves(basis, 1 if exact else REFERENCE * repeats // 2, seed, cuts)
     measured = []
     for i, estimator in enumerate(suiting):
         told((i + 1) / (1 + len(suiting)))
         times = 1 if isinstance(estimator, Enumerate | Quadrature) else repeats
         found = gradient.sample(estimator, times, seed, str(estimator), directions)
-        ours, theirs = (_side(found, reference, second.along, side, cut) for side, cut in enumerate(cuts))
+        ours, theirs = (_side(found, reference, along, side, cut) for side, cut in enumerate(cuts))
         measured.append(Measured(str(estimator), ours, theirs, found.seconds))
     told(1.0)
-    name = f"{exact}, without noise" if exact else f"the mean of {REFERENCE * repeats} draws of {suiting[0]}"
-    told_of = (str(objective), len(batch), repeats, name)
-    return Comparison(*told_of, tuple(measured), tuple(left_out), *_recommend(measured))
+    name = f"{exact}, without noise" if exact else f"the mean of {REFERENCE * repeats} draws of {basis}"
+    told_of = (f"{objective}{noisy}", len(batch), repeats, name, tuple(measured), tuple(left_out))
+    return Comparison(*told_of, *_recommend(measured))
+
+
+def _unbiased(
+    suiting: Sequence[GradientEstimator], guide: Guide, batch: Batch, objective: Objective
+) -> GradientEstimator:
+    """Whose mean is taken for the gradient: the first, unless its path is that of a relaxation, which is biased."""
+    q = guide(batch)
+    relaxed = isinstance(q, OneHots) and q.temperature is not None
+    scored = [e for e in suiting if isinstance(e, Score)]
+    if not relaxed or not scored:
+        return suiting[0]
+    return scored[0] if _of_all_weights(objective) else Score(SCORED)
 
 
 def _refuse(guide: Guide, repeats: int) -> None:
@@ -207,9 +219,28 @@ def _direction(mean: Tensor) -> Tensor:
     return mean / mean.norm().clamp_min(1e-300)
 
 
-def _candidates(weighted: bool, points: int) -> list[GradientEstimator]:
+@dataclass(frozen=True)
+class _Drawn(Corruption):
+    """What was drawn of a corruption, again and again."""
+
+    x: Tensor
+
+    def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.x
+
+    @property
+    def phrase(self) -> str:
+        return "noise drawn once"
+
+
+def _of_all_weights(objective: Objective) -> bool:
+    """Whether the expectation hangs on the number of points."""
+    return any(term.kind is TermKind.IMPORTANCE_WEIGHTED for _, term in objective.terms)
+
+
+def _candidates(objective: Objective, points: int) -> list[GradientEstimator]:
     """Those that estimate the gradient of one and the same expectation."""
-    if weighted:  # of which an enumeration would be another: the evidence itself
+    if _of_all_weights(objective):  # of which an enumeration would be another: the evidence itself
         return [Pathwise(points), DoublyReparameterized(points), Score(max(points, 2))][: 3 if points > 1 else 2]
     sampled = [Pathwise(points), Stratified(points), StickTheLanding(points), Score(max(points, 2))]
     return [*sampled, Enumerate(), Quadrature(32)]
@@ -225,9 +256,10 @@ class _Gradient:
         batch: Batch,
         objective: Objective,
         parameters: Sequence[nn.Parameter],
+        corruption: Corruption | None,
     ) -> None:
         self.model, self.guide, self.batch, self.objective = model, guide, batch, objective
-        self.parameters = list(parameters)
+        self.parameters, self.corruption = list(parameters), corruption
 
     @torch.enable_grad()
     def __call__(self, estimator: GradientEstimator, generator: torch.Generator) -> Tensor:
@@ -237,17 +269,31 @@ class _Gradient:
         pairs = zip(self.parameters, found, strict=True)
         return torch.cat([torch.zeros_like(p).flatten() if g is None else g.flatten() for p, g in pairs])
 
+    def placed(self, estimator: GradientEstimator) -> GradientEstimator:
+        """The same, with the guide seeing what it saw in training."""
+        return estimator if self.corruption is None else Corrupted(estimator, self.corruption)
+
     def suiting(self, some: Sequence[GradientEstimator]) -> tuple[list[GradientEstimator], list[tuple[str, str]]]:
         """Those that can be used here, and the others with what speaks against them."""
         fit, left_out = [], []
         for estimator in some:
             try:
                 estimator.check(self.objective)
-                self(estimator, stream(0, "trial", self.batch.x.device))
+                self(self.placed(estimator), stream(0, "trial", self.batch.x.device))
                 fit.append(estimator)
             except CompositionError as error:
                 left_out.append((str(estimator), error.what))
         return fit, left_out
+
+    def halves(
+        self, estimator: GradientEstimator, half: int, seed: int, cuts: Sequence[slice]
+    ) -> tuple[Tensor, Tensor, list[tuple[slice, Tensor]]]:
+        """A reference of twice so many repetitions: means [groups, P], lengths [half, sides] along its own directions,
+        and these. They are of one half, and the lengths of the other, so that their noise is independent."""
+        first = self.sample(estimator, half, seed, "reference, first half", [])
+        directions = [(cut, _direction(first.means.mean(0)[cut])) for cut in cuts]
+        second = self.sample(estimator, half, seed, "reference, second half", directions)
+        return (first.means + second.means) / 2, second.along, directions
 
     def sample(
         self,
@@ -258,7 +304,7 @@ class _Gradient:
         directions: Sequence[tuple[slice, Tensor]],
     ) -> _Sample:
         """Repetitions of it, from a stream of that name, each also along these directions."""
-        generator = stream(seed, f"gradients: {name}", self.batch.x.device)
+        generator, placed = stream(seed, f"gradients: {name}", self.batch.x.device), self.placed(estimator)
         groups = min(GROUPS, repeats)
         size = sum(p.numel() for p in self.parameters)
         sums = torch.zeros(groups, size, dtype=torch.float64, device=self.batch.x.device)
@@ -266,7 +312,7 @@ class _Gradient:
         along, seconds = [], []
         for i in range(repeats):
             began = time.perf_counter()
-            found = self(estimator, generator).double()
+            found = self(placed, generator).double()
             if not math.isfinite(float(found.sum())):  # which also waits for the device
                 raise NumericalError(f"a gradient by {estimator} is not finite", "Look at the run: jensen doctor RUN.")
             seconds.append(time.perf_counter() - began)
@@ -330,27 +376,3 @@ def _recommend(measured: Sequence[Measured]) -> tuple[str, str]:
     times = f"{gain:.1f}" if gain < 1000 else "over 1,000"
     how = "has no noise" if noiseless else f"needs {times} times less work than {base.estimator} for the same noise"
     return best.estimator, f"Use {best.estimator}: it {how}, and no bias is seen."
-
-
-def climbed(players: Sequence[dict[str, Any]], command: dict[str, Any]) -> dict[str, Any]:
-    """What a run says it climbed, as arguments of `compare_gradients`.
-
-    Args:
-        players: as recorded, the objective's words among them.
-        command: the recorded options.
-
-    Example:
-        >>> climbed([{"objective": "-Distortion - 4 Rate"}], {"beta": 4.0})
-        {'weighted': False, 'beta': 4.0, 'points': 1}
-    """
-    for player in players:
-        words = str(player["objective"])
-        if (strange := set(re.findall(r"[A-Z][A-Za-z]+", words)) - KNOWN) or "alpha" in words:
-            raise CompositionError(
-                f"this run climbed {words}, and gradients are compared for bounds of the ELBO's kind, without"
-                f" {', '.join(sorted(strange)) or 'that term'}",
-                "Compare a run of the recipe vae, beta-vae or iwae.",
-            )
-    weighted = any("ImportanceWeighted" in str(player["objective"]) for player in players)
-    beta = 1.0 if command.get("beta") is None else float(command["beta"])
-    return {"weighted": weighted, "beta": beta, "points": int(command.get("points") or 1)}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..batch import Batch, Rows
+from ..checks import whole
 from ..conditionals import Conditional
 from ..draw import closed_rate, place, weigh
 from ..errors import NotNormalised, UsageError
@@ -51,7 +52,8 @@ class Importance(Evaluator):
     k: int = 5000
 
     def __post_init__(self) -> None:
-        if not 1 <= self.k <= MOST:
+        whole(1, **{"-k": self.k})
+        if self.k > MOST:
             raise UsageError(
                 f"-k {self.k} cannot work", "Give between 1 and 100,000,000 points per datum, such as -k 5000."
             )

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from ..batch import Batch, Rows
-from ..errors import CompositionError, UsageError
+from ..checks import above, whole
+from ..errors import CompositionError
 from ..estimators import GradientEstimator, Pathwise
 from ..estimators import Quadrature as Rule
 from ..guides import Guide
@@ -69,10 +70,8 @@ class Quadrature(Evaluator):
     most: int = 1 << 14
 
     def __post_init__(self) -> None:
-        if not self.tolerance > 0:
-            raise UsageError(f"a tolerance of {self.tolerance:g} nats cannot be reached", "Give a positive number.")
-        if self.most < 1600:
-            raise UsageError(f"{self.most} quadrature points cannot tell their error", "Give at least 1600.")
+        above(0, tolerance=self.tolerance)
+        whole(1600, most=self.most)  # fewer cannot tell their error
 
     def check(self, model: LatentVariableModel) -> None:
         """Refuse what is too large or too small for a grid."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..batch import Rows
-from ..errors import UsageError
+from ..checks import whole
 from ..guides import Guide
 from ..model import LatentVariableModel
 from ..randomness import stream
@@ -94,8 +94,7 @@ class Sandwich:
     n: int = 100
 
     def __post_init__(self) -> None:
-        if self.n < 1:
-            raise UsageError(f"a sandwich of {self.n} rows cannot work", "Simulate at least 1: --rows 100.")
+        whole(1, **{"--rows": self.n})
 
     def __call__(
         self,

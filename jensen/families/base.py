@@ -11,10 +11,22 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 from torch.nn.functional import softplus
 
-__all__ = ["BOUND", "FLOOR", "Factorised", "Family", "filled", "positive", "positive_inverse", "total"]
+from ..errors import UsageError
+
+__all__ = ["BOUND", "FLOOR", "Factorised", "Family", "check_floor", "filled", "positive", "positive_inverse", "total"]
 
 FLOOR = 1e-4
 BOUND = 1e12
+
+
+def check_floor(floor: float) -> None:
+    """Refuse a floor that is not between 0 and 1.
+
+    Raises:
+        UsageError: naming it.
+    """
+    if not 0 < floor < 1:
+        raise UsageError(f"a floor of {floor:g} cannot work", "Give --floor a number between 0 and 1.")
 
 
 def positive(raw: Tensor, floor: float = FLOOR) -> Tensor:

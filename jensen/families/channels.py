@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..checks import whole
 from ..distributions import DiscretizedLogisticMixture as PixelMixture
 from ..errors import CompositionError, UsageError
 from ..parts import part
@@ -44,12 +45,12 @@ class DiscretizedLogisticMixture(Family):
     n: int = 6
 
     def __post_init__(self) -> None:
-        if self.channels < 1 or self.dim % self.channels:
+        whole(dim=self.dim, channels=self.channels, n=self.n)
+        whole(2, levels=self.levels)
+        if self.dim % self.channels:
             raise UsageError(
                 f"{self.dim} features are not pixels of {self.channels} channels", "Give channels that divide dim."
             )
-        if self.n < 1 or self.levels < 2:
-            raise UsageError(f"{self.n} components of {self.levels} levels cannot work", "Give n >= 1 and levels >= 2.")
 
     @property
     def pixels(self) -> int:

@@ -9,22 +9,18 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions import Laplace as TorchLaplace
 
+from ..checks import whole
 from ..distributions import Beta as WideBeta
 from ..distributions import ContinuousBernoulli as Exponential
 from ..distributions import LogNormal as PositiveNormal
 from ..distributions import StudentT as HeavyTailed
 from ..errors import UsageError
 from ..parts import part
-from .base import BOUND, FLOOR, Factorised, positive, positive_inverse
+from .base import BOUND, FLOOR, Factorised, check_floor, positive, positive_inverse
 
 __all__ = ["Beta", "ContinuousBernoulli", "Laplace", "LogNormal", "StudentT"]
 
 MOST = 1e6  # of concentrations and degrees of freedom: what lies above is another family's (see Gaussian)
-
-
-def _check_floor(floor: float) -> None:
-    if not 0 < floor < 1:
-        raise UsageError(f"a floor of {floor:g} cannot work", "Give --floor a number between 0 and 1.")
 
 
 def _loc_scale(params: Tensor, dim: int, floor: float) -> tuple[Tensor, Tensor]:
@@ -52,6 +48,9 @@ class ContinuousBernoulli(Factorised):
     """
 
     dim: int
+
+    def __post_init__(self) -> None:
+        whole(dim=self.dim)
 
     @property
     def size(self) -> int:
@@ -97,7 +96,8 @@ class Laplace(Factorised):
     floor: float = FLOOR
 
     def __post_init__(self) -> None:
-        _check_floor(self.floor)
+        whole(dim=self.dim)
+        check_floor(self.floor)
 
     @property
     def size(self) -> int:
@@ -146,7 +146,8 @@ class StudentT(Factorised):
     floor: float = FLOOR
 
     def __post_init__(self) -> None:
-        _check_floor(self.floor)
+        whole(dim=self.dim)
+        check_floor(self.floor)
         if self.degrees is not None and not 2 < self.degrees <= MOST:
             raise UsageError(
                 f"{self.degrees:g} degrees of freedom cannot work",
@@ -204,7 +205,8 @@ class LogNormal(Factorised):
     floor: float = FLOOR
 
     def __post_init__(self) -> None:
-        _check_floor(self.floor)
+        whole(dim=self.dim)
+        check_floor(self.floor)
 
     @property
     def size(self) -> int:
@@ -245,6 +247,9 @@ class Beta(Factorised):
     """
 
     dim: int
+
+    def __post_init__(self) -> None:
+        whole(dim=self.dim)
 
     @property
     def size(self) -> int:

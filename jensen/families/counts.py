@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from ..checks import whole
 from ..distributions import NegativeBinomial as Dispersed
 from ..distributions import Poisson as Counted
 from ..distributions import ZeroInflated as Gated
@@ -45,6 +46,9 @@ class Poisson(Factorised):
     """
 
     dim: int
+
+    def __post_init__(self) -> None:
+        whole(dim=self.dim)
 
     @property
     def size(self) -> int:
@@ -87,6 +91,7 @@ class NegativeBinomial(Factorised):
     dispersion: Literal["feature", "each"] = "feature"
 
     def __post_init__(self) -> None:
+        whole(dim=self.dim)
         if self.dispersion not in ("feature", "each"):
             raise UsageError(f"there is no dispersion {self.dispersion!r}", 'Choose "feature" or "each".')
 

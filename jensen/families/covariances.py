@@ -16,6 +16,7 @@ from torch.distributions import (
     register_kl,
 )
 
+from ..checks import whole
 from ..distributions.numbers import LOG_2PI
 from ..errors import CompositionError, UsageError
 from ..parts import part
@@ -57,8 +58,7 @@ class FullGaussian(Family):
     dim: int
 
     def __post_init__(self) -> None:
-        if self.dim < 1:
-            raise UsageError(f"a covariance of {self.dim} features cannot work", "Give dim >= 1.")
+        whole(dim=self.dim)
 
     @property
     def size(self) -> int:
@@ -133,10 +133,11 @@ class LowRankGaussian(Family):
     rank: int = 1
 
     def __post_init__(self) -> None:
-        if self.dim < 1 or not 1 <= self.rank <= self.dim:
+        whole(dim=self.dim, rank=self.rank)
+        if self.rank > self.dim:
             raise UsageError(
                 f"a covariance of rank {self.rank} and a diagonal over {self.dim} features cannot work",
-                "Give dim >= 1 and a rank from 1 to dim.",
+                "Give a rank from 1 to dim.",
             )
 
     @property

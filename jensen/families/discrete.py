@@ -11,6 +11,7 @@ from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Distribution, Independent, OneHotCategorical
 from torch.nn.functional import log_softmax, softplus
 
+from ..checks import whole
 from ..distributions import DiscretizedLogistic as BinnedLogistic
 from ..errors import CompositionError
 from ..parts import part
@@ -55,6 +56,9 @@ class Bernoulli(Family):
 
     dim: int
 
+    def __post_init__(self) -> None:
+        whole(dim=self.dim)
+
     @property
     def size(self) -> int:
         return self.dim
@@ -84,6 +88,9 @@ class Categorical(Family):
     """
 
     dim: int
+
+    def __post_init__(self) -> None:
+        whole(dim=self.dim)
 
     @property
     def size(self) -> int:
@@ -119,6 +126,10 @@ class DiscretizedLogistic(Factorised):
 
     dim: int
     levels: int = 256
+
+    def __post_init__(self) -> None:
+        whole(dim=self.dim)
+        whole(2, levels=self.levels)
 
     @property
     def size(self) -> int:

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from ..checks import whole
 from ..distributions.numbers import LOG_2PI
 from ..errors import UsageError
 from ..parts import part
-from .base import BOUND, FLOOR, Family, filled, positive, positive_inverse, total
+from .base import BOUND, FLOOR, Family, check_floor, filled, positive, positive_inverse, total
 
 __all__ = ["Gaussian"]
 
@@ -42,13 +43,13 @@ class Gaussian(Family):
     floor: float = FLOOR
 
     def __post_init__(self) -> None:
+        whole(0, dim=self.dim)
         if not isinstance(self.scale, str) and not 0 < self.scale < BOUND:
             raise UsageError(f"a scale of {self.scale:g} cannot work", "Give a positive number.")
         if isinstance(self.scale, str) and self.scale not in ("each", "feature", "shared", "optimal"):
             remedy = 'Choose "each", "feature", "shared", "optimal" or a number.'
             raise UsageError(f"there is no scale {self.scale!r}", remedy)
-        if not 0 < self.floor < 1:
-            raise UsageError(f"a floor of {self.floor:g} cannot work", "Give --floor a number between 0 and 1.")
+        check_floor(self.floor)
 
     @property
     def smallest(self) -> float:

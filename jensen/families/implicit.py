@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..checks import whole
 from ..distributions import Point
 from ..errors import NotNormalised, UsageError
 from ..parts import part
@@ -46,8 +48,9 @@ class Implicit(Family):
     high: float | None = None
 
     def __post_init__(self) -> None:
-        whole = self.low is not None and self.high is not None and self.low < self.high
-        if not whole and (self.low, self.high) != (None, None):
+        whole(dim=self.dim)
+        ranged = self.low is not None and self.high is not None and -math.inf < self.low < self.high < math.inf
+        if not ranged and (self.low, self.high) != (None, None):
             raise UsageError(f"the range {self.low} to {self.high} cannot work", "Give low < high, or neither.")
 
     @property

@@ -10,6 +10,7 @@ from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import Distribution, MixtureSameFamily
 from torch.nn.functional import log_softmax
 
+from ..checks import whole
 from ..errors import CompositionError
 from ..parts import part
 from .base import Family
@@ -34,6 +35,7 @@ class Mixture(Family):
     n: int
 
     def __post_init__(self) -> None:
+        whole(n=self.n)
         if self.part.shared:
             raise CompositionError(
                 "a Mixture needs components whose parameters all come from the context", 'Use scale="each".'

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.distributions import Distribution
 
+from ..checks import above, whole
 from ..distributions import OneHots as SeveralClasses
 from ..errors import CompositionError
 from ..parts import part
@@ -27,7 +28,7 @@ class OneHots(Family):
         hard: points stay one-hot, and only their gradient is that of the relaxed ones.
 
     Raises:
-        CompositionError: a temperature that is not positive.
+        UsageError: a size below 1, or a temperature that is not positive.
 
     Source: Jang, Gu & Poole, "Categorical reparameterization with Gumbel-softmax", 2017.
 
@@ -43,8 +44,9 @@ class OneHots(Family):
     hard: bool = True
 
     def __post_init__(self) -> None:
-        if self.temperature is not None and not self.temperature > 0:
-            raise CompositionError(f"a temperature of {self.temperature:g} cannot work", "Give a positive one.")
+        whole(groups=self.groups, classes=self.classes)
+        if self.temperature is not None:
+            above(0, temperature=self.temperature)
 
     @property
     def dim(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ..checks import whole
 from ..distributions import SideBySide
-from ..errors import CompositionError, UsageError
+from ..errors import CompositionError
 from ..parts import part
 from .base import Family
 
@@ -38,13 +39,12 @@ class Product(Family):
     n: int
 
     def __post_init__(self) -> None:
+        whole(n=self.n)
         if self.part.shared:
             raise CompositionError(
                 f"positions of {self.part.phrase} would share parameters that no context gives them",
                 'Use a family whose parameters all come from the context, such as scale="each".',
             )
-        if self.n < 1:
-            raise UsageError(f"a Product of {self.n} positions cannot work", "Give n >= 1.")
 
     @property
     def dim(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..checks import whole
 from ..errors import CompositionError
 from ..nets import MLP
 from ..nets.masked import MaskedMLP
@@ -35,6 +36,7 @@ def halves(dim: int, flip: bool) -> tuple[list[int], list[int]]:
     Raises:
         CompositionError: there is a single feature.
     """
+    whole(dim=dim)
     if dim < 2:
         raise CompositionError(
             f"a coupling flow over {dim} features keeps all or moves all", "Use Autoregressive or Planar."
@@ -45,6 +47,7 @@ def halves(dim: int, flip: bool) -> tuple[list[int], list[int]]:
 
 def coupling_net(kept: int, context: int, outputs: int, hidden: Sequence[int]) -> MLP:
     """The network of a coupling, which says nothing before training."""
+    whole(0, context=context)
     net = MLP(kept + context, outputs, hidden, "tanh")
     last = net.layers[-1]
     if isinstance(last, nn.Linear):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..checks import whole
 from ..families import positive
 from ..parts import part
 from ..precision import applied
@@ -34,6 +35,8 @@ class Planar(Flow):
 
     def __init__(self, dim: int, context: int = 0) -> None:
         super().__init__()
+        whole(dim=dim)
+        whole(0, context=context)
         self.dim, self.context = dim, context
         # v, w, b
         self.value = nn.Parameter(torch.cat([torch.zeros(dim), torch.randn(dim) / dim**0.5, torch.zeros(1)]))

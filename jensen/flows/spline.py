@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..checks import whole
 from ..errors import UsageError
 from ..families import positive
 from ..parts import part
@@ -91,7 +92,8 @@ class SplineCoupling(Flow):
         flip: bool = False,
     ) -> None:
         super().__init__()
-        if not 1 <= bins <= 100 or not 0 < bound < 1e6:
+        whole(dim=dim, bins=bins)
+        if not bins <= 100 or not 0 < bound < 1e6:
             raise UsageError(
                 f"a spline with {bins} bins within +-{bound:g} cannot work", "Give 1 to 100 bins and a positive bound."
             )

@@ -10,6 +10,7 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 from torch.nn.functional import softmax
 
 from ..batch import Batch
+from ..checks import whole
 from ..distributions import Driven
 from ..errors import CompositionError, UsageError
 from ..families import positive
@@ -68,8 +69,7 @@ class Hamiltonian(Guide):
         limit: float = 2.0,
     ) -> None:
         super().__init__()
-        if leaps < 1:
-            raise UsageError(f"a path of {leaps} steps cannot be followed", "Give --leaps a number of at least 1.")
+        whole(leaps=leaps)
         if not 0 < size < float("inf") or not 0 < kept < 1 or not limit > 0:
             what = f"a path with size={size:g}, kept={kept:g}, limit={limit:g} cannot be followed"
             raise UsageError(what, "Try 0.5, 0.9 and 2.")

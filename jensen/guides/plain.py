@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from ..batch import Batch
@@ -89,12 +89,16 @@ class Amortized(Guide):
         super().__init__()
         self.conditional, self.context = conditional, context
 
-    def forward(self, batch: Batch) -> Distribution:
+    def seen(self, batch: Batch) -> Tensor:
+        """What the conditional is given: x [B, D], or [x, context] [B, D + C]."""
         if not self.context:
-            return self.conditional(batch.x)
+            return batch.x
         if batch.context is None:
             raise CompositionError("q(z | x, c) was given no context c", "Pass Batch(x, context=...).")
-        return self.conditional(torch.cat([batch.x, batch.context.to(batch.x)], -1))
+        return torch.cat([batch.x, batch.context.to(batch.x)], -1)
+
+    def forward(self, batch: Batch) -> Distribution:
+        return self.conditional(self.seen(batch))
 
     @property
     def phrase(self) -> str:

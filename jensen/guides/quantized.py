@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from ..batch import Batch
+from ..checks import whole
 from ..codes import Codes
 from ..distributions import OneState
 from ..nets import Net
@@ -41,6 +42,7 @@ class Quantized(Guide):
 
     def __init__(self, net: nn.Module, codes: Codes, groups: int) -> None:
         super().__init__()
+        whole(groups=groups)
         self.net, self.codes, self.groups = net, codes, groups
 
     def forward(self, batch: Batch) -> Distribution:

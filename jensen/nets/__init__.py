@@ -1,16 +1,19 @@
 """Plain networks: they know nothing of distributions."""
 
+from .beside import Beside
 from .causal import Causal, CausalConv, Walk, uncached
 from .convolutional import ConvDecoder, ConvEncoder
 from .counts import LogCounts, Sized
 from .critic import Critic
 from .dense import MLP, Chain, Net, ResidualMLP, Standardize
+from .experts import Experts
 from .grids import FromGrid, ToGrid
 from .masked import CausalMLP
 from .planes import Planes
 
 __all__ = [
     "MLP",
+    "Beside",
     "Causal",
     "CausalConv",
     "CausalMLP",
@@ -18,6 +21,7 @@ __all__ = [
     "ConvDecoder",
     "ConvEncoder",
     "Critic",
+    "Experts",
     "FromGrid",
     "LogCounts",
     "Net",

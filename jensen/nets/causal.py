@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 
-from ..errors import CompositionError, UsageError
+from ..checks import whole
+from ..errors import CompositionError
 from ..parts import part
 from .dense import Net
 
@@ -54,17 +55,6 @@ def uncached(net: Causal, rows: int, context: Tensor | None = None) -> Walk:
     for i in range(net.positions):
         whole = net(x if context is None else torch.cat([x, context], -1))
         x[:, i * net.inputs : (i + 1) * net.inputs] = yield whole[:, i * net.outputs : (i + 1) * net.outputs]
-
-
-def check_sizes(**sizes: int) -> None:
-    """Refuse sizes below 1.
-
-    Raises:
-        UsageError: naming the first of them.
-    """
-    for name, size in sizes.items():
-        if size < 1:
-            raise UsageError(f"{name}={size} cannot work", f"Give {name} a number of at least 1.")
 
 
 def _gate(h: Tensor) -> Tensor:
@@ -137,7 +127,8 @@ class CausalConv(Causal):
         first: int = 3,
     ) -> None:
         super().__init__()
-        check_sizes(inputs=inputs, outputs=outputs, width=width, layers=layers, reach=reach, first=first)
+        whole(size=tuple(size), inputs=inputs, outputs=outputs, width=width, layers=layers, reach=reach, first=first)
+        whole(0, context=context)
         self.size, self.inputs, self.outputs, self.planes = (size[0], size[1]), inputs, outputs, context
         self.positions, self.context = size[0] * size[1], size[0] * size[1] * context
         self.reach, self.first, self.width = reach, first, width

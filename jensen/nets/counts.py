@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..errors import UsageError
+from ..checks import above, finite, whole
 from ..parts import part
 from .dense import Net
 
@@ -34,8 +34,8 @@ class LogCounts(Net):
 
     def __init__(self, dim: int, size: float) -> None:
         super().__init__()
-        if not size > 0:
-            raise UsageError(f"a typical total of {size:g} cannot work", "Give a number above 0.")
+        whole(dim=dim)
+        above(0, size=size)
         self.dim, self.size = dim, size
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,6 +72,10 @@ class Sized(Net):
 
     def __init__(self, net: nn.Module, dim: int, at: int = 0, centre: float = 0.0, spread: float = 1.0) -> None:
         super().__init__()
+        whole(dim=dim)
+        whole(0, at=at)
+        finite(centre=centre)
+        above(0, spread=spread)
         self.net, self.dim, self.at, self.centre, self.spread = net, dim, at, centre, spread
 
     def forward(self, z: Tensor) -> Tensor:

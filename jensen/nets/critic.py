@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ..checks import whole
 from ..parts import part
 from ..precision import applied
 from .dense import Standardize, activated
@@ -34,6 +35,7 @@ class Critic(nn.Module):
         self, body: nn.Module, width: int, scaled: Standardize | None = None, activation: str = "leaky_relu"
     ) -> None:
         super().__init__()
+        whole(width=width)
         self.body, self.scaled, self.activation = body, scaled, activated(activation)
         self.head = nn.Linear(width, 1)
 

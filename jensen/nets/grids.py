@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from ..errors import UsageError
+from ..checks import whole
 from ..parts import part
 from .convolutional import channels_last, residuals
 from .dense import Net, activated
@@ -23,8 +23,7 @@ def grid_sizes(height: int, width: int, halvings: int) -> list[tuple[int, int]]:
         >>> grid_sizes(28, 28, 2)
         [(28, 28), (14, 14), (7, 7)]
     """
-    if halvings < 1:
-        raise UsageError(f"{halvings} halvings make no grid", "Give a number of at least 1.")
+    whole(halvings=halvings)
     sizes = [(height, width)]
     for _ in range(halvings):
         sizes.append((math.ceil(sizes[-1][0] / 2), math.ceil(sizes[-1][1] / 2)))
@@ -58,6 +57,7 @@ class ToGrid(Net):
         blocks: int = 1,
     ) -> None:
         super().__init__()
+        whole(shape=tuple(shape), outputs=outputs, width=width)
         self.shape, self.outputs = tuple(shape), outputs
         self.size = grid_sizes(shape[0], shape[1], halvings)[-1]
         layers: list[nn.Module] = []
@@ -103,6 +103,7 @@ class FromGrid(Net):
         blocks: int = 1,
     ) -> None:
         super().__init__()
+        whole(inputs=inputs, shape=tuple(shape), planes=planes, width=width)
         self.inputs, self.shape, self.planes = inputs, tuple(shape), planes
         *self.sizes, self.size = grid_sizes(shape[0], shape[1], halvings)
         first = width if halvings == 1 else 2 * width

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from ..checks import whole
 from ..parts import part
-from .causal import Causal, Walk, check_sizes
+from .causal import Causal, Walk
 from .dense import activated
 
 __all__ = ["CausalMLP", "MaskedLinear", "MaskedMLP"]
@@ -63,6 +64,8 @@ class MaskedMLP(nn.Module):
 
     def __init__(self, dim: int, context: int, outputs: int, hidden: Sequence[int], activation: str = "tanh") -> None:
         super().__init__()
+        whole(dim=dim, outputs=outputs, hidden=tuple(hidden))
+        whole(0, context=context)
         self.shape = (outputs, dim)
         # a unit of degree 0 sees the context alone, and serves the first feature
         first = torch.cat([torch.arange(1, dim + 1), torch.zeros(context, dtype=torch.long)])
@@ -108,7 +111,8 @@ class CausalMLP(Causal):
         activation: str = "silu",
     ) -> None:
         super().__init__()
-        check_sizes(positions=positions, inputs=inputs, outputs=outputs, hidden=min(hidden, default=0))
+        whole(positions=positions, inputs=inputs, outputs=outputs, hidden=tuple(hidden) or None)
+        whole(0, context=context)
         self.positions, self.inputs, self.outputs, self.context = positions, inputs, outputs, context
         self.hidden = tuple(hidden)
         order = torch.arange(1, positions + 1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
+from ..checks import whole
 from ..errors import UsageError
 from ..parts import part
 from .dense import Net, activated
@@ -55,6 +56,8 @@ class Planes(Net):
         activation: str = "silu",
     ) -> None:
         super().__init__()
+        whole(size=tuple(size), parts=tuple(parts) or None, outputs=outputs, width=width, planes=planes)
+        whole(to=tuple(to or size))
         if outputs % planes or (residual and outputs != parts[0]):
             raise UsageError(
                 f"{outputs} channels cannot be {planes} groups, or be added to {parts[0]}", "Give sizes that agree."

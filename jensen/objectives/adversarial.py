@@ -15,7 +15,6 @@ streams that the draw's own points seed, so that every value is a function of th
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from ..checks import above
 from ..distributions.numbers import LOG_2PI
 from ..draw import Draw
 from ..errors import UsageError
@@ -173,8 +173,8 @@ class FeatureDistortion(Objective):
     needs_likelihood: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.share is not None and not 0 < self.share < math.inf:
-            raise UsageError(f"noise of {self.share:g} times a variance cannot work", "Give a positive share: 0.5.")
+        if self.share is not None:
+            above(0, share=self.share)
 
     @property
     def kind(self) -> TermKind:  # pyright: ignore[reportIncompatibleVariableOverride]

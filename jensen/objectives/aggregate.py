@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
+from ..checks import above, finite
 from ..draw import Draw
 from ..errors import CompositionError, UsageError
 from ..parts import part
@@ -48,8 +49,7 @@ class MMD(Objective):
     needs_likelihood: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not self.scales or not all(s > 0 for s in self.scales):
-            raise UsageError(f"kernels of scales {self.scales} cannot work", "Give at least one, all positive.")
+        above(0, scales=self.scales or None)
 
     def __call__(self, draw: Draw) -> Tensor:
         z, b = draw.z, len(draw.batch)
@@ -160,8 +160,7 @@ class DIP(Objective):
     def __post_init__(self) -> None:
         if self.of not in ("means", "points"):
             raise UsageError(f"there is no covariance of {self.of!r}", 'Choose "means" or "points".')
-        if not min(self.off, self.diagonal) >= 0:
-            raise UsageError(f"weights {self.off:g} and {self.diagonal:g} cannot work", "Give numbers of at least 0.")
+        finite(0, off=self.off, diagonal=self.diagonal)
 
     def __call__(self, draw: Draw) -> Tensor:
         mean = draw.guide.mean

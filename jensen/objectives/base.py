@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..checks import finite, whole
 from ..draw import Draw
 from ..errors import UsageError
 from ..parts import part
@@ -109,7 +110,7 @@ class Ramp:
         every: steps of a cycle; None rises once.
 
     Raises:
-        UsageError: a cycle that is shorter than its rise.
+        UsageError: a value that is not finite, steps that are not whole, or a cycle that is shorter than its rise.
 
     Example:
         >>> ramp = Ramp(1.0, steps=10)
@@ -125,7 +126,11 @@ class Ramp:
     value: Tensor = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.every is not None and self.every < max(self.steps, 1):
+        finite(target=self.target, start=self.start)
+        whole(0, steps=self.steps)
+        if self.every is not None:
+            whole(every=self.every)
+        if self.every is not None and self.every < self.steps:
             raise UsageError(
                 f"a cycle of {self.every} steps has no room for a rise of {self.steps}", "Give every >= steps."
             )
@@ -156,6 +161,9 @@ class Sum(Objective):
     """
 
     weighted: tuple[tuple[float | Ramp, Objective], ...]
+
+    def __post_init__(self) -> None:
+        finite(weights=tuple(weight for weight, _ in self.weighted if not isinstance(weight, Ramp)))
 
     @property
     def terms(self) -> tuple[tuple[float | Ramp, Objective], ...]:

@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..checks import finite
 from ..draw import Draw
-from ..errors import UsageError
 from ..parts import part
 from .base import Objective, TermKind
 
@@ -62,9 +62,15 @@ class Elbo(Objective):
 
     Args:
         beta: weight of the rate (Higgins et al., 2017).
+
+    Raises:
+        UsageError: a negative weight.
     """
 
     beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        finite(0, beta=self.beta)
 
     @property
     def shares(self) -> tuple[float | None, float]:
@@ -118,8 +124,7 @@ class Renyi(Objective):
     alpha: float
 
     def __post_init__(self) -> None:
-        if not abs(self.alpha) < float("inf"):
-            raise UsageError(f"a bound of order alpha={self.alpha:g} cannot be formed", "Give a finite alpha.")
+        finite(alpha=self.alpha)
 
     @property
     def kind(self) -> TermKind:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, kl_divergence
 
+from ..checks import finite, whole
 from ..draw import Draw
-from ..errors import CompositionError, UsageError
+from ..errors import CompositionError
 from ..parts import part
 from .base import Objective, Ramp, TermKind, present
 
@@ -43,10 +44,9 @@ class FreeBits(Objective):
     kind: ClassVar[TermKind] = TermKind.COUPLED
 
     def __post_init__(self) -> None:
-        if isinstance(self.nats, float | int) and not self.nats >= 0:
-            raise UsageError(f"{self.nats:g} free nats cannot work", "Give a number of at least 0.")
-        if self.features is not None and self.features < 1:
-            raise UsageError(f"groups of {self.features} features cannot work", "Give at least 1, or None.")
+        finite(0, nats=_ends(self.nats))
+        if self.features is not None:
+            whole(features=self.features)
 
     @property
     def shares(self) -> tuple[float | None, float]:
@@ -82,8 +82,7 @@ class Capacity(Objective):
     kind: ClassVar[TermKind] = TermKind.COUPLED
 
     def __post_init__(self) -> None:
-        if not 0 <= self.gamma < float("inf"):
-            raise UsageError(f"gamma={self.gamma:g} cannot work", "Give a number of at least 0.")
+        finite(0, nats=_ends(self.nats), gamma=self.gamma)
 
     @property
     def shares(self) -> tuple[float | None, float]:
@@ -96,6 +95,11 @@ class Capacity(Objective):
 
     def __str__(self) -> str:
         return f"Capacity(nats={_said(self.nats)}, gamma={self.gamma:g})"
+
+
+def _ends(setting: float | Ramp) -> object:
+    """A number, or the first and the last of a schedule."""
+    return (setting.start, setting.target) if isinstance(setting, Ramp) else setting
 
 
 def _said(setting: float | Ramp) -> str:

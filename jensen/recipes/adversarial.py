@@ -66,7 +66,7 @@ def _sampler(setting: Setting, nets: Nets, latent: int) -> LatentVariableModel:
     return LatentVariableModel(Unconditional(Gaussian(latent)), Given(features(setting, nets, latent, family), family))
 
 
-@recipe("gan", "Goodfellow et al. 2014", keep="last")
+@recipe("gan", "Goodfellow et al. 2014", keep="last", most=200)
 def gan(setting: Setting, nets: Nets, *, latent: int = 16, penalty: float = 1.0) -> Made:
     """A generator that learns to fool a critic, held steady by a gradient penalty (R1): samples, and no density."""
     model, critic = _sampler(setting, nets, latent), _critic(setting, nets)
@@ -75,7 +75,7 @@ def gan(setting: Setting, nets: Nets, *, latent: int = 16, penalty: float = 1.0)
     return Made(model, FromPrior(model.prior), players, [critic])
 
 
-@recipe("vae-gan", "Larsen et al. 2016", keep="last", most=120)
+@recipe("vae-gan", "Larsen et al. 2016", keep="last", most=100)
 def vae_gan(
     setting: Setting,
     nets: Nets,
@@ -85,7 +85,10 @@ def vae_gan(
     penalty: float = 1.0,
     share: float | None = None,
 ) -> Made:
-    """A GAN with an encoder: codes tell x as a critic sees it, at the price of their rate, and no pixel is scored."""
+    """A GAN with an encoder: codes tell x as a critic sees it, at the price of their rate, and no pixel is scored.
+
+    A smaller penalty is for starts from a VAE (`init_from`), with share 0.5 and weight 0.01: see docs/sharpness.md.
+    """
     model, critic = _sampler(setting, nets, latent), _critic(setting, nets)
     guide = Amortized(Given(encoder(setting, nets, 2 * latent), Gaussian(latent)))
     alike = FeatureDistortion(critic, share)
@@ -114,7 +117,7 @@ def adversarial_autoencoder(setting: Setting, nets: Nets, *, latent: int = 16, p
     return Made(model, guide, players, [critic])
 
 
-@recipe("factor-vae", "Kim & Mnih 2018", keep="last")
+@recipe("factor-vae", "Kim & Mnih 2018", keep="last", most=200)
 def factor_vae(setting: Setting, nets: Nets, *, latent: int = 16, gamma: float = 10.0) -> Made:
     """A VAE that pays gamma for what its features tell of one another, as a critic of shuffled codes measures it."""
     model, guide = gaussian_pair(setting, nets, latent)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..batch import Rows
+from ..checks import finite, whole
 from ..data import Labels, Role, Schema
 from ..errors import DataError, UsageError
 from ..families import FLOOR, Family
@@ -191,11 +192,10 @@ class Recipe:
                 hint = f"Did you mean --{near[0]}?" if near else f"It has {', '.join('--' + o for o in self.options)}."
                 raise UsageError(f"recipe {self.name} has no option --{name}", hint.replace("_", "-"))
         for name in AT_LEAST_ONE & set(options):
-            if options[name] < 1:
-                raise UsageError(f"--{name} {options[name]} cannot work", f"Give --{name} a number of at least 1.")
+            whole(1, **{f"--{name}": options[name]})
         for name in AT_LEAST_ZERO & set(options):
-            if options[name] is not None and not 0 <= options[name] < float("inf"):
-                raise UsageError(f"--{name} {options[name]} cannot work", f"Give --{name} a number of at least 0.")
+            if options[name] is not None:
+                finite(0, **{f"--{name}": options[name]})
         for name in {"hidden", "groups"} & set(options):
             sizes = options[name]
             if any(h < 1 for h in sizes) or (name == "groups" and not sizes):

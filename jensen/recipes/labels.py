@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 
@@ -12,29 +13,33 @@ from ..families import Categorical, Gaussian, Grouped
 from ..grouped import ByGroup
 from ..guides import Amortized, Labelled, Structured
 from ..model import LatentVariableModel
-from ..nets import MLP, Chain, Standardize
+from ..nets import MLP, Beside, Chain, ConvEncoder, Experts, Standardize
 from ..objectives import Classification, Distortion, Rate
 from .base import Made, Nets, Setting, recipe
-from .networks import decoder, dense, encoder, features, play, standardized, warmed
+from .networks import dense, encoder, features, image_shape, play, standardized, warmed
 
 __all__ = ["conditional", "semi_supervised"]
 
 
-@recipe("conditional", "Sohn, Lee & Yan 2015", labels="context")
+@recipe("conditional", "Sohn, Lee & Yan 2015", labels="context", most=100)
 def conditional(
     setting: Setting,
     nets: Nets,
     *,
     latent: int = 16,
+    decoders: Literal["each", "shared"] = "each",
     learned_prior: bool = False,
     warmup: int | None = 0,
 ) -> Made:
-    """A VAE of x given its label: likelihood and guide see the label (with --learned-prior true, the prior too)."""
+    """A VAE of x given its label: each class has a decoder (or one is told the class), and the guide sees the label."""
     c, family = setting.classes, setting.likelihood(nets.likelihood)
     prior: Conditional = Unconditional(Gaussian(latent))
     if learned_prior:
         prior = Given(dense(nets, c, 2 * latent), Gaussian(latent))
-    body = Chain((_label_scale(setting, latent), features(setting, nets, latent + c, family)))
+    if decoders == "each":
+        body = Experts.copies(c, features(setting, nets, latent, family), last=True)
+    else:
+        body = Chain((_label_scale(setting, latent), features(setting, nets, latent + c, family)))
     p = Given(body, family, context=True)
     model = LatentVariableModel(prior, p, frequencies(setting))
     guide = Amortized(Given(_told(setting, nets, 2 * latent), Gaussian(latent)), context=True)
@@ -47,11 +52,12 @@ def semi_supervised(
 ) -> Made:
     """M2: the class is a latent that is known of some rows; these teach the classifier q(y | x), by that weight."""
     c, both = setting.classes, Grouped((Categorical(setting.classes), Gaussian(latent)))
-    model = LatentVariableModel(Unconditional(both), decoder(setting, nets, c + latent))
-    width = nets.hidden[-1] if nets.hidden else setting.dim
+    family, width = setting.likelihood(nets.likelihood), nets.hidden[-1] if nets.hidden else setting.dim
+    body = Experts.copies(c, features(setting, nets, latent, family))
+    model = LatentVariableModel(Unconditional(both), Given(body, family))
     read = Labelled(Given(encoder(setting, nets, c), Categorical(c)))
-    then = Given(MLP(width + c, 2 * latent, (width,), nets.activation), Gaussian(latent))
-    guide = Structured(read, then, encoder(setting, nets, width))
+    then = Experts.copies(c, MLP(width, 2 * latent, (width,), nets.activation), last=True)
+    guide = Structured(read, Given(then, Gaussian(latent)), encoder(setting, nets, width))
     aim = -Distortion() - warmed(setting, 1.0, warmup) * Rate() + weight * Classification()
     return play(setting, model, guide, aim, ByGroup((Enumerate(), Pathwise())))
 
@@ -66,11 +72,15 @@ def frequencies(setting: Setting) -> Unconditional:
 
 
 def _told(setting: Setting, nets: Nets, outputs: int) -> Chain:
-    """A dense net of [x, label] [B, D + C], x standardised."""
+    """A net of [x, label] [B, D + C], x standardised: dense; or the label beside what convolutions make of x."""
     first, scale = standardized(setting), _label_scale(setting, setting.dim)
     d = setting.dim
     scale.set(torch.cat([first.mean, scale.mean[d:]]), torch.cat([first.scale, scale.scale[d:]]))
-    return Chain((scale, dense(nets, d + setting.classes, outputs)))
+    if nets.net == "mlp":
+        return Chain((scale, dense(nets, d + setting.classes, outputs)))
+    width = nets.hidden[-1] if nets.hidden else outputs
+    seen = Beside(ConvEncoder(image_shape(setting), width, nets.width, nets.activation, nets.blocks), d)
+    return Chain((scale, seen, MLP(width + setting.classes, outputs, (width,), nets.activation)))
 
 
 def _label_scale(setting: Setting, before: int) -> Standardize:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
+from torch import nn
+
 from ..conditionals import Given, Unconditional
 from ..dreaming import Dream, Dreaming, Inclusive, Still
 from ..families import Bernoulli, Family, Gaussian
@@ -12,11 +15,12 @@ from ..model import LatentVariableModel
 from ..objectives import Elbo, ImportanceWeighted
 from ..training import Player
 from .base import Made, Nets, Setting, recipe
-from .networks import decoder, encoder
+from .networks import decoder, encoder, last
 
 __all__ = ["reweighted_wake_sleep", "wake_sleep"]
 
 Units = Literal["bits", "gaussian"]
+LOUD = {"bits": (60.0, 5.0), "gaussian": (10.0, 1.0)}  # how loud codes are said, and heard, at first: times the usual
 
 
 @recipe("wake-sleep", "Hinton, Dayan, Frey & Neal 1995")
@@ -27,7 +31,7 @@ def wake_sleep(setting: Setting, nets: Nets, *, latent: int = 12, units: Units =
     return Made(model, guide, [wake, Player(Dream(), list(guide.parameters()), Dreaming(), setting.optimizer)])
 
 
-@recipe("reweighted-wake-sleep", "Bornschein & Bengio 2015")
+@recipe("reweighted-wake-sleep", "Bornschein & Bengio 2015", most=120)
 def reweighted_wake_sleep(
     setting: Setting, nets: Nets, *, latent: int = 12, units: Units = "bits", points: int = 10
 ) -> Made:
@@ -41,4 +45,19 @@ def _pair(setting: Setting, nets: Nets, latent: int, units: Units) -> tuple[Late
     """Bits that are on with learned probabilities, or standard normal features; a guide of the same kind."""
     family: Family = Bernoulli(latent) if units == "bits" else Gaussian(latent)
     model = LatentVariableModel(Unconditional(family, learn=units == "bits"), decoder(setting, nets, latent))
-    return model, Amortized(Given(encoder(setting, nets, family.size), family))
+    guide = Given(encoder(setting, nets, family.size), family)
+    _awake(last(guide.net), next(m for m in model.likelihood.modules() if isinstance(m, nn.Linear)), latent, units)
+    return model, Amortized(guide)
+
+
+@torch.no_grad()
+def _awake(says: nn.Linear, hears: nn.Linear, latent: int, units: Units) -> None:
+    """Let codes be a random map of x that says something from the start, and is heard.
+
+    Where q = p(z) and p(x | z) = p(x), no gradient moves guide or model from one another: dreams tell nothing of the z
+    that they came from, and codes nothing of x. Nets as they usually begin are so near to it that hundreds of steps
+    do not lead away.
+    """
+    said, heard = LOUD[units]
+    says.weight[:latent] *= said  # of a Gaussian the locations alone
+    hears.weight *= heard

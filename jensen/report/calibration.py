@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from ..errors import CorruptRunError
+from ..records import CalibrationRecord, CurveRecord
 from ..tradeoff import NAME
 from .facts import Facts, kept, of_these_weights
 from .figures import COLOURS, DASHES, GRID, SOFT, draw, end_labels
@@ -21,56 +22,6 @@ NAMED = 3  # quantities drawn in colours of their own, the furthest from uniform
 ERRORS = 2.0  # standard errors of the band around a coverage
 
 
-class _Quantity(TypedDict):
-    name: str
-    finding: str | None
-    p_adjusted: float
-    ecdf_difference: list[float]
-
-
-class _Band(TypedDict):
-    lower: list[float]
-    upper: list[float]
-
-
-class _Coverage(TypedDict):
-    levels: list[float]
-    fractions: list[float]
-    stderr: list[float]
-
-
-class _Calibration(TypedDict):
-    """What is read of calibration.json."""
-
-    verdict: str
-    n: int
-    l: int  # noqa: E741 (the letter of the literature)
-    seed: int
-    quantities: list[_Quantity]
-    band: _Band
-    coverage: _Coverage
-    weights_sha256: str
-
-
-class _Point(TypedDict):
-    beta: float
-    rate: float
-    distortion: float
-    elbo: float
-    k: int | None
-    run: str
-
-
-class _Curve(TypedDict):
-    """What is read of rate-distortion.json."""
-
-    points: list[_Point]
-    best_beta: float
-    data: str
-    prepared: str
-    seed: int
-
-
 def calibration(facts: Facts, numbers: dict[str, Any]) -> list[Panel]:
     """Two figures of calibration.json: ranks against uniform ones, and coverage; none where it is of other weights.
 
@@ -78,7 +29,7 @@ def calibration(facts: Facts, numbers: dict[str, Any]) -> list[Panel]:
         CorruptRunError: the file is damaged.
     """
     path = facts.run.path / "calibration.json"
-    found = of_these_weights(facts.run, path, _Calibration, "jensen calibrate RUN")
+    found = of_these_weights(facts.run, path, CalibrationRecord, "jensen calibrate RUN")
     if found is None:
         return []
     curves, band = [q["ecdf_difference"] for q in found["quantities"]], found["band"]
@@ -152,7 +103,7 @@ def tradeoff(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
         CorruptRunError: the file is damaged.
     """
     folder = facts.run.path.resolve()
-    found = kept(folder.parent / f"{NAME}.json", _Curve, "jensen rate-distortion")
+    found = kept(folder.parent / f"{NAME}.json", CurveRecord, "jensen rate-distortion")
     own = None if found is None else next((p for p in found["points"] if Path(p["run"]).name == folder.name), None)
     if found is None or own is None:
         return None

@@ -21,6 +21,7 @@ __all__ = ["evidence", "verdict"]
 BAND = 2.0  # standard errors of a band
 WIDE = 20.0  # nats: such a sandwich is a failure, which the table says without a drawing
 LOWER = "stochastic lower bound"
+QUANTILES = ("q05", "q25", "median", "q75", "q95")
 
 
 def evidence(facts: Facts) -> Section:
@@ -287,7 +288,8 @@ def _weights(facts: Facts) -> Panel | None:
     """Whether the weights behind the bound can be trusted: k-hat and effective sample size over data."""
     e = facts.evaluation or {}
     shape, size, k = e.get("k_hat") or {}, e.get("ess_quantiles") or {}, e.get("k")
-    if not {"q05", "q25", "limit"} <= shape.keys() or not size or k is None:
+    told = [q.get(name) for q in (shape, size) for name in QUANTILES] + [shape.get("limit"), shape.get("share_above")]
+    if k is None or None in told:
         return None
 
     def strip(axes: Axes, q: dict[str, float], limit: float, name: str, words: str) -> None:

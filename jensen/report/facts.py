@@ -7,21 +7,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 
 from .. import tasks
 from ..batch import Rows
 from ..checkpoints import Along, kept_epochs
+from ..classification import classified
 from ..data import UNKNOWN
-from ..errors import CompositionError, CorruptRunError, DataError
+from ..errors import CompositionError, DataError
 from ..evaluate import choose
 from ..evaluate.doctor import Diagnosis
 from ..evaluation import bits_per_dim
 from ..families import Categorical
-from ..files import parsed
 from ..randomness import stream
+from ..records import EvaluationRecord, read_record
 from ..runfiles import digest
 from ..runs import Evaluation, Part, Run
 
@@ -77,6 +77,12 @@ class Facts:
         if self.run.model.latent == 0:
             return "none"
         return "classes" if isinstance(self.run.model.prior.family, Categorical) else "features"
+
+    @property
+    def classes(self) -> int:
+        """How many of the latent features, the first, are a class that is known of some rows."""
+        found = self.run.classes
+        return len(found) if found is not None and found.role == "partial" else 0
 
     @property
     def holed(self) -> bool:
@@ -149,10 +155,10 @@ class Facts:
 
     @cached_property
     def active(self) -> np.ndarray | None:
-        """[Z] whether the mean of q(z | x) moves with x: a variance above 0.01 (Burda et al., 2016)."""
+        """[Z] whether the mean of q(z | x) moves with x: a variance above 0.01 (Burda et al., 2016); not of classes."""
         if self.codes is None or self.latent != "features" or len(self.codes) < 2:
             return None
-        return self.codes.var(0, ddof=1) > tasks.ACTIVE
+        return self.codes[:, self.classes :].var(0, ddof=1) > tasks.ACTIVE
 
     @cached_property
     def weights(self) -> np.ndarray | None:
@@ -201,12 +207,7 @@ def kept(path: Path, kind: type[Any], command: str) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
-    try:
-        found = parsed(path.read_bytes(), dict[str, Any])
-        msgspec.convert(found, kind)
-    except (msgspec.DecodeError, msgspec.ValidationError, OSError) as error:
-        raise CorruptRunError(f"{path} is damaged ({error})", f"Delete it, or run {command} again.") from error
-    return found
+    return read_record(path, kind, f"Delete it, or run {command} again.")
 
 
 def of_these_weights(run: Run, path: Path, kind: type[Any], command: str) -> dict[str, Any] | None:
@@ -240,15 +241,7 @@ def _diagnosis(run: Run) -> Diagnosis | None:
 
 def _stored(run: Run) -> dict[str, Any] | None:
     path = run.path / "evaluation.json"
-    if not path.exists():
-        return None
-    try:
-        found = parsed(path.read_bytes(), dict[str, Any])
-    except (msgspec.DecodeError, msgspec.ValidationError, OSError) as error:
-        raise CorruptRunError(f"{path} is damaged ({error})", "Delete it, or run jensen evaluate again.") from error
-    if not {"log_px", "kind", "k", "stderr", "n"} <= found.keys():
-        raise CorruptRunError(f"{path} holds no evaluation", "Delete it, or run jensen evaluate again.")
-    return found
+    return kept(path, EvaluationRecord, "jensen evaluate RUN")
 
 
 def _evaluate(run: Run, part: Part) -> Evaluation:
@@ -260,20 +253,16 @@ def _evaluate(run: Run, part: Part) -> Evaluation:
     bits = None if first.mask is not None else bits_per_dim(found, run.schema, run.preparation)
     note = f"these are the first {MOST_EVALUATED:,} of {part.name}: jensen evaluate looks at all of them"
     about = (str(run.path), f"the first {MOST_EVALUATED:,} of {part.name}", run.preparation.describe(run.schema))
-    return Evaluation(found, *about, run.weights, 0, bits, run.schema.size, (*part.notes, note))
+    rest, right = (run.weights, 0, bits, run.schema.size, (*part.notes, note)), classified(run, first)
+    known = {"given": "label" if run.conditional else None, "classified": right and right.to_dict()}
+    return Evaluation(found, *about, *rest, **known)
 
 
 def _history(run: Run) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """Epochs, and the line that says how training ended."""
     lines = run.metrics
-    try:
-        epochs = [_epoch(line) for line in lines if line["event"] == "epoch"]
-        stopped = [line for line in lines if line["event"] == "stopped"]
-    except (KeyError, TypeError) as error:
-        raise CorruptRunError(
-            f"{run.path / 'metrics.jsonl'} is damaged ({type(error).__name__}: {error})",
-            "Restore it, or delete the file.",
-        ) from error
+    epochs = [_epoch(line) for line in lines if line["event"] == "epoch"]
+    stopped = [line for line in lines if line["event"] == "stopped"]
     return epochs, stopped[-1] if stopped else None
 
 

@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any
 
+from ..records import FidelityRecord
 from ..runfiles import FIDELITY
 from .facts import Facts, of_these_weights
 from .panels import Table
 
 __all__ = ["fidelity"]
-
-
-class _Score(TypedDict):
-    value: float
-    spread: float
-    real: float
-    real_spread: float
-
-
-class _Features(TypedDict):
-    kind: str
-    size: int
-    accuracy: float | None
-
-
-class _Fidelity(TypedDict):
-    """What is read of fidelity.json."""
-
-    frechet: _Score
-    precision: _Score
-    recall: _Score
-    n: int
-    features: _Features
-    data: str
-    sampled: str
-    weights_sha256: str
 
 
 def fidelity(facts: Facts, numbers: dict[str, Any]) -> Table | None:
@@ -43,7 +18,7 @@ def fidelity(facts: Facts, numbers: dict[str, Any]) -> Table | None:
     Raises:
         CorruptRunError: the file is damaged.
     """
-    found = of_these_weights(facts.run, facts.run.path / FIDELITY, _Fidelity, "jensen fidelity RUN")
+    found = of_these_weights(facts.run, facts.run.path / FIDELITY, FidelityRecord, "jensen fidelity RUN")
     if found is None:
         return None
     numbers["fidelity"] = found

@@ -83,7 +83,7 @@ def samples(facts: Facts, shades: Shades, numbers: dict[str, Any]) -> Panel | No
     only_noise = facts.latent == "none" or not run.model.likelihood.has_density  # else a mean beside each sample
     z, batch = run.model.simulate(BLOCKS * n, facts.stream("samples"))
     drawn = shades(run.shaped(batch.x))
-    mean = drawn if only_noise else shades(run.shaped(tasks.decode(run.model, z)))
+    mean = drawn if only_noise else shades(run.shaped(tasks.decode(run.model, z, batch.context)))
     content, told = ([drawn] if only_noise else [mean, drawn]), []
     told.append(
         "Samples from the model."
@@ -135,7 +135,9 @@ def between(facts: Facts, shades: Shades) -> Panel | None:
         a, b = a[keep], b[keep]
     a, b = a[:PAIRS], b[:PAIRS]
     codes = torch.as_tensor(facts.codes, dtype=facts.run.dtype, device=facts.run.device)
-    x = tasks.interpolate(facts.run.model, codes[a], codes[b], STEPS)
+    seen = None if facts.shown is None else facts.shown.context
+    ends = None if seen is None else (seen[a], seen[b])
+    x = tasks.interpolate(facts.run.model, codes[a], codes[b], STEPS, ends)
     steps = shades(facts.run.shaped(x.flatten(0, 1))).reshape(STEPS, len(a), *_pixels(shades))
     index = facts.index(len(codes)).cpu().numpy()
     left, right = _originals(facts, index[a], shades), _originals(facts, index[b], shades)
@@ -145,8 +147,8 @@ def between(facts: Facts, shades: Shades) -> Panel | None:
     return Panel(
         (sheet(rows, f"{len(a)} rows of images that change step by step from one held-out image to another."),),
         f"Far left and far right: held-out images{_seen(facts)}. Between them: the mean of p(x|z) along the straight "
-        "line from one code to the other. Every step should look like data; a blur of both ends in the middle shows a "
-        "hole.",
+        f"line from one code to the other{', and from label to label' if ends else ''}. Every step should look like "
+        "data; a blur of both ends in the middle shows a hole.",
     )
 
 
@@ -169,8 +171,17 @@ def traversals(facts: Facts, shades: Shades) -> Panel | None:
     return Panel(
         (sheet(list(x), f"One row for each of the features {names}: the decoded image as that feature alone moves."),),
         f"Features {names}, from the top, strongest first: each moves alone from -2.5 to 2.5 about the prior's mean, "
-        "the others stay there. A row without change belongs to a feature that the decoder ignores there.",
+        "the others stay there. A row without change belongs to a feature that the decoder ignores there."
+        f"{_usual(facts)}",
     )
+
+
+def _usual(facts: Facts) -> str:
+    """Of which class pictures are that could be of any."""
+    classes, usual = facts.run.classes, facts.run.model.usual
+    if classes is None or usual is None:
+        return ""
+    return f" All are of the class {classes.names[int(usual.argmax())]}, the most frequent in training."
 
 
 def prior_grid(facts: Facts, shades: Shades) -> Panel | None:
@@ -185,7 +196,8 @@ def prior_grid(facts: Facts, shades: Shades) -> Panel | None:
     return Panel(
         (sheet(list(images), "A grid of 15 by 15 decoded images over the two latent features."),),
         "The mean of p(x|z) over the plane: feature 1 grows to the right and feature 2 upwards, in steps of equal "
-        "probability under the prior. Neighbours should differ little, and every place should look like data.",
+        "probability under the prior. Neighbours should differ little, and every place should look like data."
+        f"{_usual(facts)}",
     )
 
 

@@ -118,6 +118,7 @@ def latent_map(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
     codes = facts.codes
     if codes is None or facts.latent != "features" or len(codes) < 3:
         return None
+    codes = codes[:, facts.classes :]
     if codes.shape[1] == 1:
         return _line(facts, codes[:, 0])
     points, names, how, circles = _plane(facts, codes, numbers)
@@ -141,7 +142,10 @@ def latent_map(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
         if circles is not None
         else ""
     )
-    classes = f"{key} Classes that lie apart were told apart without labels. " if key else ""
+    apart = "Classes that lie apart were told apart without labels. "
+    if facts.run.classes is not None:
+        apart = "The model has the class beside these features, so that classes should lie over one another. "
+    classes = f"{key} {apart}" if key else ""
     alt = f"Map of {len(points)} held-out data in latent space{', by class' if key else ''}."
     return Panel(
         (draw("map", alt, paint, 500, round(min(max(height, 240), 560))),),
@@ -222,7 +226,7 @@ def _scatter(axes: Axes, facts: Facts, points: np.ndarray, style: dict[str, tupl
 def _line(facts: Facts, codes: np.ndarray) -> Panel:
     """One feature: a histogram of the codes, beside the density of the prior."""
     grid = np.linspace(min(-3.5, codes.min()), max(3.5, codes.max()), 281)
-    density = _density(facts, grid) if facts.normalised else None
+    density = _density(facts, grid) if facts.normalised and not facts.classes else None
     standard = _is_standard(facts)
     name, beside = ("standard normal", "the prior, a standard normal") if standard else ("prior", "the prior")
 

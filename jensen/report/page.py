@@ -13,6 +13,7 @@ from ..runfiles import write_atomic
 from ..runs import Run
 from . import images, latents, tables
 from .calibration import calibration, tradeoff
+from .classes import by_class, right
 from .denoising import denoising
 from .evidence import evidence
 from .facts import Facts, gather
@@ -80,9 +81,9 @@ def _render(facts: Facts) -> str:
 
 def _evidence(facts: Facts, numbers: dict[str, Any]) -> Section:
     """How good is it, with what calibrate, fidelity and rate-distortion have written."""
-    found, near = evidence(facts), fidelity(facts, numbers)
+    found, more = evidence(facts), (right(facts, numbers), fidelity(facts, numbers))
     panels = (*found.panels, *calibration(facts, numbers), *_some(tradeoff(facts, numbers)))
-    return replace(found, panels=panels, tables=found.tables if near is None else (*found.tables, near))
+    return replace(found, panels=panels, tables=(*found.tables, *(t for t in more if t is not None)))
 
 
 def _sections(facts: Facts, numbers: dict[str, Any]) -> list[Section]:
@@ -102,7 +103,7 @@ def _of_images(facts: Facts, numbers: dict[str, Any]) -> list[Section]:
     return [
         Section("Reconstructions", _some(images.reconstructions(facts, shades))),
         denoising(facts, numbers, shades),
-        Section("Samples", _some(images.samples(facts, shades, numbers))),
+        Section("Samples", _some(by_class(facts, shades), images.samples(facts, shades, numbers))),
         Section("Components", _some(images.component_means(facts, shades), latents.component_weights(facts))),
         Section("Latent space", _some(*space, images.traversals(facts, shades), images.between(facts, shades))),
     ]

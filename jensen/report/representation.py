@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any
 
+from ..records import RepresentationRecord
 from ..runfiles import REPRESENTATION
 from .facts import Facts, of_these_weights
 from .panels import Table
 
 __all__ = ["representation"]
-
-
-class _Score(TypedDict):
-    name: str
-    of: str
-    value: float
-    chance: float
-    stderr: float | None
-
-
-class _Rows(TypedDict):
-    n: int
-    data: str
-
-
-class _Representation(TypedDict):
-    """What is read of representation.json."""
-
-    scores: list[_Score]
-    fitted: _Rows
-    scored: _Rows
-    seed: int
-    weights_sha256: str
 
 
 def representation(facts: Facts, numbers: dict[str, Any]) -> Table | None:
@@ -40,7 +18,7 @@ def representation(facts: Facts, numbers: dict[str, Any]) -> Table | None:
     Raises:
         CorruptRunError: the file is damaged.
     """
-    found = of_these_weights(facts.run, facts.run.path / REPRESENTATION, _Representation, "jensen represent RUN")
+    found = of_these_weights(facts.run, facts.run.path / REPRESENTATION, RepresentationRecord, "jensen represent RUN")
     if found is None:
         return None
     numbers["representation"] = found

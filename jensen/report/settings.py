@@ -78,7 +78,7 @@ def _parts(facts: Facts, e: dict[str, Any], places: int) -> list[tuple[str, ...]
     rows = [_row("ELBO", _told(e["elbo"], places), kind=_elbo_kind(facts, e))]
     if not facts.run.guide.is_exact and not facts.run.guide.is_certain:
         rows.append(_row("log p(x) - ELBO", _told(e["log_px"] - e["elbo"], places), kind="measured gap"))
-    return [*rows, _row("distortion", _told(e["distortion"], places)), _row("rate", _told(e["rate"], places))]
+    return [*rows, _row("distortion", _told(e.get("distortion"), places)), _row("rate", _told(e.get("rate"), places))]
 
 
 def _elbo_kind(facts: Facts, e: dict[str, Any]) -> str:

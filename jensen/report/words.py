@@ -123,7 +123,7 @@ def rows(facts: Facts) -> str:
 def model_name(facts: Facts) -> str:
     """The model in two or three words: "16-feature VAE"."""
     recipe = str(facts.run.spec["command"].get("recipe", "model"))
-    name, z = NAMES.get(recipe, recipe), facts.run.model.latent
+    name, z = NAMES.get(recipe, recipe), facts.run.model.latent - facts.classes
     if facts.latent == "none":
         return name
     return f"{z}-{'component' if facts.latent == 'classes' else 'feature'} {name}"
@@ -149,6 +149,10 @@ def headline(facts: Facts, alarms: list[str]) -> str:
     parts = [f"{article(model_name(facts))} on {rows(facts)}: {told}"]
     if facts.active is not None:
         parts.append(f"{int(facts.active.sum())} of {len(facts.active)} features in use")
+    right = (facts.evaluation or {}).get("classified")
+    if right:
+        share = f"{100 * right['accuracy']:.1f} ± {100 * right['stderr']:.1f} %"
+        parts.append(f"right about the class of {share} with {count(right['labels_in_training'], 'label')}")
     if facts.components is not None and facts.weights is not None:
         parts.append(f"in effect {facts.components:.1f} of {len(facts.weights)} components")
     parts.append(f"to look at: {', '.join(alarms)}" if alarms else "nothing alarming")
@@ -157,15 +161,21 @@ def headline(facts: Facts, alarms: list[str]) -> str:
 
 def model_sentence(facts: Facts) -> str:
     """How the model makes a datum, and how z is found for one."""
-    run, z = facts.run, facts.run.model.latent
+    run, z = facts.run, facts.run.model.latent - facts.classes
     d = count(run.schema.size, "pixel value" if run.schema.is_image else "column")
     if facts.latent == "none":
         return f"There is no latent variable: one distribution over {d} is fitted to all data."
     made = f"one of {z} components" if facts.latent == "classes" else count(z, "latent feature")
+    made = f"one of {facts.classes} classes and {made}" if facts.classes else made
     if not run.model.likelihood.has_density:
         found = "; the guide guesses z from x" if run.guide.infers else "; there is no encoder"
         return f"The prior draws z, {made}; a network turns z into {d}, without a density{found}."
     if not facts.normalised:
         return f"The guide computes one z for x, {made}; the likelihood turns z into a distribution over {d}."
     found = "is the exact posterior of z" if run.guide.is_exact else "guesses z from x"
+    if run.conditional:
+        return (
+            f"Of a label, the prior draws z, {made}; the likelihood turns z and the label into a distribution over "
+            f"{d}; the guide {found} and the label."
+        )
     return f"The prior draws z, {made}; the likelihood turns z into a distribution over {d}; the guide {found}."

@@ -9,154 +9,25 @@ its learning rates: at most three times, and not at all where the anchor's own p
 from __future__ import annotations
 
 import math
-import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
 
-from ..batch import Batch
-from ..draw import Draw
 from ..errors import JensenError, NumericalError
-from .events import Diagnosed, Finding, Measures, Recovered
+from .earlier import older
+from .events import Diagnosed, Finding, Recovered
 from .fit import Fit
-from .forensics import Microscope, Seen, dominant, extremes, outliers
-from .players import Player
+from .forensics import Microscope, Seen, extremes, outliers
+from .search import Found, Live, Search, last_anchor, limit_of
 from .snapshot import Snapshot
-from .verdict import GROWN, REMEDIES, Jump, judged, worded
-from .watch import Watch, first_bad
+from .verdict import REMEDIES, judged, worded
+from .watch import first_bad
 
-__all__ = ["APART", "MOST", "FirstAid"]
+__all__ = ["MOST", "FirstAid"]
 
 MOST = 3  # recoveries of one training
 FACTOR = 0.5  # of all learning rates, at each
-APART = 100  # steps between anchors, and from a fault back to one: what explodes takes some steps to overflow
-WITHIN = 1000  # steps between anchors within a long epoch
-WORSE = 1e9  # times the size of the objective at the first step
-SHARE = 0.01  # of the time that training takes, for copies, at most
-
-
-@dataclass
-class _Live(Watch):
-    """Copies good states as training passes them; two are held, so that one lies well before any fault to come."""
-
-    fit: Fit
-    copies: list[Snapshot] = field(default_factory=list)
-    cost: float = 0.0
-    copied: float = 0.0
-    exploded: bool = False
-
-    def after(self) -> None:
-        if not _is_anchor(self.fit) or self.fit.step - self.copies[-1].facts["step"] < APART:
-            return
-        if time.monotonic() - self.copied >= self.cost / SHARE:
-            self.fit.check_finite()
-            self.copy()
-
-    def valued(self, player: Player, draw: Draw, value: Tensor) -> None:
-        fit = self.fit
-        if fit.first is None and player is fit.lead:
-            fit.first = _finite(float(value.detach().abs().mean()))
-
-    def ended(self, train: Measures) -> None:
-        fit, limit = self.fit, _limit(self.fit)
-        # some find back by themselves: two epochs, or no epoch left
-        stays = fit.epoch == fit.budget.epochs or (fit.epoch > 1 and fit.previous < -limit)
-        if train.objective < -limit and stays:
-            self.exploded = True
-            raise NumericalError(f"the objective is {train.objective:.3g}", REMEDIES["rate"])
-
-    def copy(self) -> None:
-        began = time.monotonic()
-        self.copies = [*self.copies[-1:], _copied(self.fit)]
-        self.copied = time.monotonic()
-        self.cost = self.copied - began
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _limit(fit: Fit) -> float:
-    """An objective below minus this has exploded: no training that works comes near."""
-    return math.inf if fit.first is None else WORSE * (fit.first + 1.0)
-
-
-class _Found(Exception):
-    """The first bad step has been made, or there is none."""
-
-
-@dataclass
-class _Search(Watch):
-    """Looks at everything after every step, and keeps the anchors on the way.
-
-    Attributes:
-        limit: steps behind which the fault must have shown.
-        anchors: that may be gone back to.
-        exploded: the epoch whose objective may first have; None looks for what is not finite.
-        jump: the last step that made the largest parameter far larger.
-    """
-
-    fit: Fit
-    limit: int
-    anchors: list[Snapshot]
-    exploded: int | None = None
-    jump: Jump | None = None
-    size: float = math.inf
-    last: tuple[Tensor, Tensor | None] | None = None
-
-    quiet = True
-
-    def before(self, epoch: int, batch: Batch, noise: torch.Generator) -> None:
-        if self.fit.step > self.limit:
-            raise _Found
-        self.size = self._size()
-
-    def valued(self, player: Player, draw: Draw, value: Tensor) -> None:
-        if player is self.fit.lead:
-            self.last = value.detach(), draw.batch.index
-
-    def after(self) -> None:
-        try:
-            self.fit.check_finite()
-        except NumericalError as error:
-            raise _Found from error
-        size = self._size()
-        if size > GROWN * max(self.size, 1.0) and self.last is not None:
-            value, index = self.last
-            rows = () if index is None else tuple(int(index[i]) for i in dominant(value))
-            self.jump = Jump(self.fit.step, self.size, size, rows)
-        if self.exploded is not None and self.fit.index and self._has_exploded(self.exploded):
-            raise _Found
-        if _is_anchor(self.fit) and self.fit.step > self.anchors[-1].facts["step"]:
-            far = [a for a in self.anchors if a.facts["step"] <= self.fit.step - APART]
-            self.anchors = [*far[-1:], *self.anchors[len(far) :], _copied(self.fit)]
-
-    def _has_exploded(self, since: int) -> bool:
-        low = self.last is not None and float(self.last[0].mean()) < -_limit(self.fit)
-        return (low and self.fit.epoch >= since) or self.fit.step >= self.limit
-
-    def _size(self) -> float:
-        return float(nn.utils.get_total_norm(list(self.fit.module.parameters()), math.inf))
-
-    def before_fault(self, step: int) -> Snapshot:
-        """The anchor to go back to from a fault at this step, counted from 1."""
-        return next((a for a in reversed(self.anchors) if a.facts["step"] <= step - APART), self.anchors[0])
-
-
-def _is_anchor(fit: Fit) -> bool:
-    """Whether this place between two steps is one to go back to: the same in every repetition."""
-    if fit.index:
-        return fit.index % WITHIN == 0 and fit.index < fit.steps_per_epoch
-    return fit.step // APART > (fit.step - fit.steps_per_epoch) // APART
-
-
-def _copied(fit: Fit) -> Snapshot:
-    """The present state; the best weights are never written over, and need no copy."""
-    kept = fit.snapshot()
-    own = {k: t if k.startswith("best") else t.detach().clone() for k, t in kept.tensors.items()}
-    return Snapshot(own, kept.facts)
 
 
 class FirstAid:
@@ -164,10 +35,12 @@ class FirstAid:
 
     Args:
         fit: the training.
+        first: the state that it began with, where it is resumed from a later one.
     """
 
-    def __init__(self, fit: Fit) -> None:
-        self.fit, self.live = fit, _Live(fit)
+    def __init__(self, fit: Fit, first: Snapshot | None = None) -> None:
+        self.fit, self.live, self.first = fit, Live(fit), first
+        self.given: Snapshot | None = None
 
     def course(self) -> tuple[str, int]:
         """`fit.epochs()`, with recoveries.
@@ -179,6 +52,7 @@ class FirstAid:
         fit.watch = self.live
         fit.check_finite()
         self.live.copy()
+        self.given = None if self.first is None else self.live.copies[0]
         while True:
             try:
                 ended = fit.epochs()
@@ -206,9 +80,9 @@ class FirstAid:
     def _back_to(self, state: Snapshot) -> None:
         """Training is at this state again; the clock and what has been told stay as they are."""
         fit = self.fit
-        known = fit.before, fit.began, fit.first, fit.recovered, fit.factor, fit.rows_at_fault
+        known = fit.before, fit.began, fit.first, fit.recovered, fit.factor, fit.rows_at_fault, fit.recovered_at
         fit.restore(state, fit.history.epochs)
-        fit.before, fit.began, fit.first, fit.recovered, fit.factor, fit.rows_at_fault = known
+        fit.before, fit.began, fit.first, fit.recovered, fit.factor, fit.rows_at_fault, fit.recovered_at = known
         for tensor in fit.numbers().values():
             tensor.grad = None
 
@@ -223,9 +97,11 @@ class FirstAid:
         fit = self.fit
         if all(p.closed for p in fit.players):
             self._closed(error)
-        search = _Search(fit, fit.step, self.live.copies[:1], fit.epoch - 1 if self.live.exploded else None)
+        search = Search(fit, fit.step, self.live.copies[:1], fit.epoch - 1 if self.live.exploded else None)
         self.live.exploded = False
         ended, step = self._repeat(search, error)
+        if ended is None and (earlier := self._earlier(search, step)) is not None:
+            search, ended, step = self._again(search, earlier, step, error)
         if ended is not None:
             return ended
         good = search.before_fault(step)
@@ -242,14 +118,14 @@ class FirstAid:
         self._go_on(finding, good)
         return None
 
-    def _repeat(self, search: _Search, error: Exception) -> tuple[tuple[str, int] | None, int]:
+    def _repeat(self, search: Search, error: Exception) -> tuple[tuple[str, int] | None, int]:
         """The same steps again, up to the first bad one: how they were interrupted, and its number."""
         fit = self.fit
         self._back_to(search.anchors[0])
         fit.watch = search
         try:
             ended = fit.epochs()
-        except _Found:
+        except Found:
             return None, fit.step
         except (NumericalError, RuntimeError, ValueError) as again:
             if type(again) is not type(error):
@@ -258,6 +134,34 @@ class FirstAid:
         finally:
             fit.watch = self.live
         return (self._stopped(ended), 0) if ended[0] == "interrupted" else (None, fit.step)
+
+    def _earlier(self, search: Search, step: int) -> Snapshot | None:
+        """An older state than the one that training was resumed from, where a fault so soon needs one."""
+        fit = self.fit
+        if self.first is None or self.given is None or search.anchors[0] is not self.given:
+            return None
+        place = max(last_anchor(fit, step), fit.recovered_at)
+        if place >= self.given.facts["step"]:
+            return None
+        keeper = fit.trainer.keeper
+        return older([self.first, *(() if keeper is None else keeper.earlier())], fit, self.given, place)
+
+    def _again(
+        self, search: Search, earlier: Snapshot, step: int, error: Exception
+    ) -> tuple[Search, tuple[str, int] | None, int]:
+        """The search from an older state on, if the same steps lead from it to the state that was given.
+
+        They do not where training was asked for otherwise then: for fewer epochs, say.
+        """
+        check = replace(search, anchors=[earlier], exploded=None, through=self.given)
+        ended, _ = self._repeat(check, error)
+        if check.reached:
+            search = replace(search, anchors=[earlier], jump=None, size=math.inf, last=None)
+            ended, step = self._repeat(search, error)
+        if ended is not None and self.given is not None:
+            self._back_to(self.given)  # which can be resumed as well
+            ended = ended[0], self.fit.epoch
+        return search, ended, step
 
     def _stopped(self, ended: tuple[str, int]) -> tuple[str, int]:
         """Interrupted on the way: what was told of later epochs is told again by who resumes it."""
@@ -269,11 +173,11 @@ class FirstAid:
         modules = {k: m for k, m in fit.module.named_modules() if k}
         return Microscope(modules, fit.numbers, step, lambda: fit.step, alone, limit)
 
-    def _look(self, search: _Search, step: int) -> tuple[Microscope, tuple[str, int] | None]:
+    def _look(self, search: Search, step: int) -> tuple[Microscope, tuple[str, int] | None]:
         """Into the first bad step; training is left in disorder."""
         fit = self.fit
         self._back_to(next(a for a in reversed(search.anchors) if a.facts["step"] < max(step, 1)))
-        scope = self._scope(step - 1, limit=math.inf if search.exploded is None else _limit(fit))
+        scope = self._scope(step - 1, limit=math.inf if search.exploded is None else limit_of(fit))
         fit.watch, ended = scope, ("", 0)
         try:
             with scope.looking():
@@ -312,7 +216,7 @@ class FirstAid:
         self._back_to(good)
         return again
 
-    def _finding(self, scope: Microscope, search: _Search, good: Snapshot, step: int) -> Finding:
+    def _finding(self, scope: Microscope, search: Search, good: Snapshot, step: int) -> Finding:
         """What was seen, and what to make of it."""
         fit, batch = self.fit, scope.batch
         pairs = zip(fit.players, fit.rates, strict=True)
@@ -351,6 +255,7 @@ class FirstAid:
         self._back_to(good)
         fit.recovered, fit.factor = fit.recovered + 1, fit.factor * FACTOR
         epoch, step = good.facts["epoch"], good.facts["step"]
+        fit.recovered_at = step
         fit.history.epochs = [e for e in fit.history.epochs if e.epoch < epoch]
         self.live.copies = []
         self.live.copy()

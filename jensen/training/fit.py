@@ -37,8 +37,8 @@ def _since(began: float) -> float:
     return max(time.monotonic() - began, 1e-9)
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _plain(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
 
 
 class Fit:
@@ -74,8 +74,8 @@ class Fit:
         self.ended: str | None = None
         self.tally, self.noise = Tally(), stream(trainer.seed, "noise:1", data.device)
         self.spikes = None if trainer.spikes is None else Spikes(trainer.spikes, len(players), data.device)
-        # recoveries so far, and rows that were bad at every fault; who looks on, and what that multiplies rates by
-        self.recovered, self.rows_at_fault, self.watch, self.factor = 0, None, Watch(), 1.0
+        # recoveries so far, since which step, and rows bad at every fault; who looks on; what multiplies rates
+        self.recovered, self.recovered_at, self.rows_at_fault, self.watch, self.factor = 0, 0, None, Watch(), 1.0
         self.first: float | None = None  # the size of the objective at the first step
         every = {**named_tensors(self.module), **{f"player/{k}": t for k, t in self.beside().items()}}
         self.steady = {k: t for k, t in every.items() if bool(t.isfinite().all())}  # a mask's buffer may never be
@@ -305,21 +305,21 @@ class Fit:
         if self.average is not None:
             tensors |= {f"average/{i}": t for i, t in enumerate(self.average.values)}
             tensors |= {f"best average/{i}": t for i, t in enumerate(self.kept_average)}
-        states = [None if o is None else o.state_dict() for o in self.optimizers]
+        recovered = {"count": self.recovered, "step": self.recovered_at, "factor": self.factor}
         facts = {
             "epoch": self.epoch,
             "index": self.index,
             "step": self.step,
             "seconds": self._seconds(),
             "ended": self.ended,
-            "previous": _finite(self.previous),
-            "best": _finite(self.best),
+            "previous": _plain(self.previous),
+            "best": _plain(self.best),
             "best_epoch": self.best_epoch,
             "averaged": 0 if self.average is None else self.average.steps,
             "tally": self.tally.state(),
             "first": self.first,
-            "recovered": {"count": self.recovered, "factor": self.factor, "rows": self.rows_at_fault},
-            "optimizers": pack(states, "optimizer", tensors),
+            "recovered": {**recovered, "rows": self.rows_at_fault},
+            "optimizers": pack([None if o is None else o.state_dict() for o in self.optimizers], "optimizer", tensors),
         }
         tensors["noise"] = self.noise.get_state()
         return Snapshot(tensors, facts)
@@ -348,11 +348,12 @@ class Fit:
                 optimizer.load_state_dict(state)
         self.epoch, self.index, self.step = facts["epoch"], facts["index"], facts["step"]
         self.before, self.best_epoch = facts["seconds"], facts["best_epoch"]
-        self.previous, self.best = (-math.inf if facts[k] is None else facts[k] for k in ("previous", "best"))
+        self.previous, self.best = (float("-inf" if facts[k] is None else facts[k]) for k in ("previous", "best"))
         self.tally = Tally.of(facts["tally"])
         self.first = facts.get("first")
-        recovered = facts.get("recovered") or {"count": 0, "factor": 1.0, "rows": None}  # older states know of none
+        recovered = {"step": 0, **(facts.get("recovered") or {"count": 0, "factor": 1.0, "rows": None})}  # older states
         self.recovered, self.factor, self.rows_at_fault = (recovered[k] for k in ("count", "factor", "rows"))
+        self.recovered_at = recovered["step"]
         self.noise.set_state(tensors["noise"].cpu())
         self.history.epochs = list(epochs)
         for ramp in self.ramps:  # as the last step left them: an epoch that ended with it is yet to be measured

@@ -10,6 +10,7 @@ from ..guides import Guide
 from ..memory import keep_freed_memory
 from ..model import LatentVariableModel
 from ..precision import matmul_precision
+from .earlier import copied
 from .events import EpochEnded
 from .firstaid import FirstAid
 from .fit import Fit
@@ -58,6 +59,8 @@ class Trainer(Plan):
         with matmul_precision(self.precision):
             rehearse(model, guide, players, data)
             fit = Fit(self, model, guide, list(players), data, budget, valid)
+            first = None
             if start is not None:
+                first = copied(fit)
                 fit.restore(*start)
-            return fit.run(FirstAid(fit).course)
+            return fit.run(FirstAid(fit, first).course)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..checks import finite, whole
 from ..draw import Draw
 from ..errors import CompositionError, UsageError
 from ..guides import Guide
@@ -43,12 +44,10 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch"):
-            if getattr(self, name) < 1:
-                raise UsageError(
-                    f"--{name} {getattr(self, name)} cannot work", f"Give --{name} a number of at least 1."
-                )
-        if self.patience is not None and self.patience < 1:
-            raise UsageError(f"--patience {self.patience} cannot work", "Give --patience a number of at least 1.")
+            whole(1, **{f"--{name}": getattr(self, name)})
+        if self.patience is not None:
+            whole(1, **{"--patience": self.patience})
+        finite(0, tolerance=self.tolerance)
 
 
 @dataclass

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from ..errors import CompositionError
+from ..checks import whole
+from ..errors import CompositionError, UsageError
 from ..estimators import GradientEstimator, Pathwise
 from ..guides import Guide
 from ..model import LatentVariableModel
@@ -31,6 +32,9 @@ class Player:
         closed: a closed-form step, once per epoch over all data, in the place of an optimiser.
         during: the part of the training, as fractions of all epochs, in which it climbs; its learning rate's schedule
             runs from the one to the other.
+
+    Raises:
+        UsageError: no steps, or fractions that are no part of the training.
     """
 
     objective: Objective
@@ -40,6 +44,12 @@ class Player:
     steps: int = 1
     closed: ClosedStep | None = None
     during: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        whole(steps=self.steps)
+        first, last = self.during
+        if not 0 <= first < last <= 1:
+            raise UsageError(f"a player cannot climb from {first:g} to {last:g}", "Give fractions such as (0.0, 0.5).")
 
     def span(self, epochs: int) -> tuple[int, int]:
         """Epochs done before its first, and at the end of its last.

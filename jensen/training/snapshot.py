@@ -45,6 +45,10 @@ class Keeper(ABC):
     def keep(self, snapshot: Snapshot, *, last: bool = False) -> None:
         """Keep it; the last one of a training is kept whatever it costs."""
 
+    @abstractmethod
+    def earlier(self) -> list[Snapshot]:
+        """What is still kept of this training, by this process or by those that it goes on from; in no order."""
+
 
 def pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """A nest of dicts, lists and tensors as JSON takes it: tensors go to `tensors`, under names that begin with `name`.

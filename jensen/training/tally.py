@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -42,16 +43,18 @@ class Tally:
                 self.sums += batch
             self.waiting.clear()
 
-    def state(self) -> list[float]:
-        """All that it has come to, as plain numbers."""
+    def state(self) -> list[float | str]:
+        """All that it has come to, as plain numbers; those that are not finite as words, for which JSON has none."""
         self._count()
-        return [self.n, self.has_rate, self.has_distortion, *self.sums.tolist()]
+        sums = [x if math.isfinite(x) else str(x) for x in self.sums.tolist()]
+        return [self.n, self.has_rate, self.has_distortion, *sums]
 
     @classmethod
-    def of(cls, state: list[float]) -> Tally:
+    def of(cls, state: list[float | str]) -> Tally:
         """The tally that had this state."""
         n, has_rate, has_distortion, *sums = state
-        return cls(int(n), bool(has_rate), bool(has_distortion), torch.tensor(sums, dtype=torch.float64))
+        numbers = torch.tensor([float(x) for x in sums], dtype=torch.float64)
+        return cls(int(n), bool(has_rate), bool(has_distortion), numbers)
 
     def measures(self, shift: float, weight: float) -> Measures:
         """Averages so far, in the data's own units: `shift` more nats of log p(x | z), `weight` times in the

@@ -68,3 +68,15 @@ def test_the_start_is_that_of_the_run_from_anywhere(data, monkeypatch):
     theirs = fresh.guide.state_dict() | fresh.model.state_dict()
     for name, mine in (made.guide.state_dict() | made.model.state_dict()).items():
         torch.testing.assert_close(mine, theirs[name])
+
+
+def test_a_denoising_run_is_differentiated_as_it_was_trained(run, jensen, data):
+    train("real.npy", out="noisy", recipe="denoising-vae", latent=2, hidden=(8,), epochs=1)
+    answer = jensen("gradients", "noisy", "--repeats", "32", "-n", "8", "--quiet")
+    assert answer.code == 0, answer.err
+    assert "objective: -Distortion - Rate, of x with 25 % of the features set to 0, drawn once" in answer.out
+
+
+def test_a_term_that_one_estimator_alone_is_right_for(run, refused, data):
+    train("real.npy", out="apart", recipe="beta-tcvae", latent=2, hidden=(8,), epochs=1)
+    refused(["gradients", "apart"], 2, "TotalCorrelation reads densities of the whole batch", "info-vae")

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from jensen.cli.grids import UNKNOWN, data_range, grid, model_range, pairs, scaled
-from jensen.runs import load
+from jensen.runs import Run, load
 
 
 def table(text):
@@ -212,6 +212,17 @@ def test_codes_are_those_of_the_test_rows(run, jensen):
     answer = jensen("encode", "run", "--out", "codes.npy")
     assert answer.out.startswith("2 latent features of 6 test rows of ")
     assert np.array_equal(np.load("codes.npy"), load("run").encode())
+
+
+def test_codes_of_active_features(run, jensen, refused, monkeypatch):
+    """They keep their numbers, and none is refused."""
+    whole = load("run").encode()
+    monkeypatch.setattr(Run, "active_features", lambda self: np.array([False, True]))
+    header, rows = table(jensen("encode", "run", "--active", "--out", "-").out)
+    assert header == ["z2"]
+    np.testing.assert_allclose(np.array(rows, float), whole[:, 1:])
+    monkeypatch.setattr(Run, "active_features", lambda self: np.array([False, False]))
+    refused(["encode", "run", "--active"], 2, "no latent feature", "jensen doctor run")
 
 
 def test_codes_need_latent_features(data, jensen, refused):

@@ -53,12 +53,14 @@ from jensen.ladder import FromLadder, Ladder, LadderGuide, LadderPrior, Rung
 from jensen.model import LatentVariableModel
 from jensen.nets import (
     MLP,
+    Beside,
     CausalConv,
     CausalMLP,
     Chain,
     ConvDecoder,
     ConvEncoder,
     Critic,
+    Experts,
     FromGrid,
     LogCounts,
     Net,
@@ -172,6 +174,9 @@ with drawing_from(stream(0, "members")):
         ConvDecoder(12, (2, 3, 1), planes=2, width=4, blocks=1),
         ToGrid((2, 3, 2), 5, 1, width=4),
         FromGrid(6, (2, 3, 1), 2, 1, width=4),
+        Beside(MLP(8, 1, (4,)), 8),
+        Experts.copies(3, MLP(9, 5, (4,))),
+        Experts([MLP(9, 5, ()) for _ in range(3)], last=True),
     ]
 
     ALL_NETS += [CausalMLP(5, 2, 3, 2, (4,)), CausalConv((2, 3), 1, 2, 1, width=3, layers=1)]

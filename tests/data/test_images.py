@@ -140,12 +140,21 @@ def test_rotation_and_animation(tmp_path):
     assert held.schema.shape == (4, 3, 1)
     assert held.x[0].tolist() == np.rot90(GREY, -1).reshape(-1).tolist()
     assert "rotated" in held.notes[0]
+    for name in ("a.tif", "b.tif"):  # of which Pillow may tell the size as it is when rotated
+        put(tmp_path / "tiffs" / name, GREY, exif=exif)
+    assert read(tmp_path / "tiffs").x.tolist() == held.x.tolist()
     frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
     for name in ("a.gif", "b.gif"):
         put(tmp_path / "moving" / name, frames[0], save_all=True, append_images=frames[1:])
     held = read(tmp_path / "moving")
     assert any("first frame" in note for note in held.notes)
     assert held.x[0].reshape(3, 4, -1)[..., 0].tolist() == GREY.tolist()
+
+
+def test_other_pixels_than_the_header_says(tmp_path, monkeypatch):
+    pair(tmp_path / "odd", GREY)
+    monkeypatch.setattr("jensen.data.images._pixels", lambda *args: np.zeros((4, 3, 1), dtype=np.uint8))
+    refuse(tmp_path / "odd", "a.png is damaged")
 
 
 def test_sizes_differ(tmp_path):

@@ -240,7 +240,7 @@ def test_what_cannot_be_annealed_is_refused_with_a_remedy():
 
 @pytest.mark.parametrize("name", ["temperatures", "leaps", "chains"])
 def test_impossible_settings_are_refused(name):
-    with pytest.raises(UsageError, match=f"{name} = 0 cannot work. Give at least 1"):
+    with pytest.raises(UsageError, match=rf"{name}=0 cannot work\. Give {name} a whole number of at least 1"):
         Annealed(**{name: 0})
 
 

@@ -162,10 +162,10 @@ def test_rates_use_the_closed_form():
 
 
 def test_what_cannot_work_is_refused():
-    with pytest.raises(UsageError, match="dim >= 1"):
+    with pytest.raises(UsageError, match="dim=0 cannot work"):
         FullGaussian(0)
-    for wrong in ((0, 1), (3, 0), (3, 4)):
-        with pytest.raises(UsageError, match="rank from 1 to dim"):
+    for wrong, why in (((0, 1), "dim=0"), ((3, 0), "rank=0"), ((3, 4), "rank from 1 to dim")):
+        with pytest.raises(UsageError, match=why):
             LowRankGaussian(*wrong)
     for family in (FullGaussian(2), LowRankGaussian(2)):
         with pytest.raises(CompositionError, match="diagonal covariance"):

@@ -77,6 +77,7 @@ def _verdict(reader: Reader, folder: Path, number: int) -> str | None:
 def _hunt(reader: Reader, numbers: range, progress: Path) -> dict[str, Any]:
     faulthandler.disable()  # a crash is told by how the process ends
     signal.signal(signal.SIGPROF, _alarm)
+    os.fsync = lambda handle: None  # what is read at once need not outlast the machine
     _limited()
     counts, found, slowest = [0, 0], [], 0.0
     with tempfile.TemporaryDirectory() as name, progress.open("w") as marked:

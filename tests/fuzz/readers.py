@@ -23,12 +23,23 @@ from safetensors.torch import save
 from jensen.commits import commit
 from jensen.data import read
 from jensen.randomness import drawing_from, stream
+from jensen.records import (
+    CalibrationRecord,
+    CurveRecord,
+    EvaluationRecord,
+    FidelityRecord,
+    ForensicsRecord,
+    RepresentationRecord,
+    read_record,
+)
 from jensen.runs import Run, load
 from jensen.states import behind, found_state
 from jensen.training import Snapshot
+from jensen.verification import recorded
 from jensen.weightfiles import read_weights, write_weights
 
 OLD = Path(__file__).resolve().parent.parent / "fixtures" / "format-1"
+RECORDS = OLD.parent / "records"  # written by the commands themselves, shortened
 NODES = {"model": [], "seed": 3, "earlier": "f" * 64}
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(6, 3))
@@ -102,6 +113,38 @@ def in_run(name: str) -> Callable[[Path, bytes], Any]:
         return load(run).metrics
 
     return call
+
+
+def record(kind: Any) -> Callable[[Path, bytes], Any]:
+    """A file of JSON that one command writes and another reads."""
+
+    def call(folder: Path, content: bytes) -> Any:
+        (folder / "record.json").write_bytes(content)
+        return read_record(folder / "record.json", kind, "Evaluate again.")
+
+    return call
+
+
+def recorded_evaluation(folder: Path, content: bytes) -> Any:
+    """evaluation.json, as what repeats it reads it."""
+    (folder / "evaluation.json").write_bytes(content)
+    return recorded(folder)
+
+
+def records() -> list[Reader]:
+    """What commands write into a run, or beside it, and others read."""
+    kinds = {
+        "evaluation": EvaluationRecord,
+        "calibration": CalibrationRecord,
+        "fidelity": FidelityRecord,
+        "representation": RepresentationRecord,
+        "rate-distortion": CurveRecord,
+    }
+    whole = {name: (RECORDS / f"{name}.json").read_bytes() for name in kinds}
+    made = [Reader(name, (whole[name],), record(kind), 4) for name, kind in kinds.items()]
+    fault = b'{"command":{"data":"x.npy"},"faults":[{"number":1,"step":3,"rows":[4],"what":"a row"},{"number":2}]}'
+    again = Reader("evaluation to repeat", (whole["evaluation"],), recorded_evaluation, 4)
+    return [*made, again, Reader("forensics", (fault,), record(ForensicsRecord), 4)]
 
 
 def module() -> torch.nn.ModuleDict:
@@ -199,4 +242,5 @@ def readers() -> list[Reader]:
         Reader("metrics", ((OLD / "metrics.jsonl").read_bytes(),), metrics, 4),
         Reader("state", state_files(), state, 4),
         Reader("epochs behind a state", ((OLD / "metrics.jsonl").read_bytes(),), lines, 4),
+        *records(),
     ]

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import jensen
+from jensen.classification import confusion
 from jensen.errors import DataError, UsageError
+from jensen.estimators import Pathwise
+from jensen.objectives import Elbo
+from jensen.randomness import stream
 
 TINY = {"hidden": (4,), "latent": 2, "epochs": 2, "split": "0.6,0.2,0.2"}
 
@@ -83,3 +88,99 @@ def test_labels_that_play_no_part_are_refused(folder, tmp_path):
     with pytest.raises(UsageError, match="--recipe conditional"):
         run.sample(1, label=3)
     assert run.evaluate(k=5).given is None
+
+
+# --- labels of other data
+
+
+@pytest.fixture(scope="module")
+def others(folder):
+    """Rows and labels of them in files of their own, and in one: the same rows."""
+    found = np.load(folder / "both.npz")
+    x, y = found["x"][:40], found["y"][:40]
+    np.save(folder / "x.npy", x)
+    np.save(folder / "y.npy", y)
+    np.savez(folder / "some.npz", x=x, y=y)
+    return x, y
+
+
+@pytest.fixture(scope="module")
+def conditional(folder, tmp_path_factory):
+    return jensen.train(folder / "both.npz", recipe="conditional", out=tmp_path_factory.mktemp("c") / "run", **TINY)
+
+
+def same(a, b):
+    return a.shape == b.shape and bool((a == b).all())
+
+
+def test_labels_of_other_data_are_taken_from_where_they_are_named(folder, others, conditional):
+    """Held against a file that holds both; and the labels count: those of other classes give another number."""
+    run, (x, y) = conditional, others
+    beside = run.evaluate(folder / "some.npz", k=5).estimate.nats
+    for data, labels in ((folder / "x.npy", folder / "y.npy"), (folder / "some.npz", "y"), (x, y)):
+        assert same(run.evaluate(data, labels=labels, k=5).estimate.nats, beside)
+    assert not same(run.evaluate(x, labels=10 - y, k=5).estimate.nats, beside)
+    for verb in (run.encode, run.reconstruct):
+        assert np.array_equal(verb(x, labels=y), verb(folder / "some.npz"))
+        assert not np.array_equal(verb(x, labels=10 - y), verb(x, labels=y))
+    hidden = np.array([True, False, False, False])
+    told = {"m": 2, "k": 20, "hidden": hidden}
+    assert np.array_equal(run.impute(x, labels=y, **told).x, run.impute(folder / "some.npz", **told).x)
+
+
+def test_labels_that_cannot_be_taken_are_refused(folder, others, conditional):
+    run, (x, y) = conditional, others
+    for verb in (run.evaluate, run.encode, run.reconstruct, run.impute):
+        with pytest.raises(DataError, match="--labels"):
+            verb(x)
+        with pytest.raises(UsageError, match="Leave --labels out"):
+            verb(labels=y)
+        with pytest.raises(DataError, match="label 4 of .* does not occur"):
+            verb(x, labels=np.where(y == 3, 4, y))
+        with pytest.raises(DataError, match="40 rows and 39 labels"):
+            verb(x, labels=y[1:])
+        with pytest.raises(UsageError, match="Give an array"):
+            verb(x, labels=folder / "y.npy")
+        with pytest.raises(UsageError, match="both as arrays"):
+            verb(folder / "x.npy", labels=y)
+    named = folder / "named.csv"
+    named.write_text("kind\n" + "ant\nbee\n" * 20)
+    with pytest.raises(DataError, match="classes that the training data do not have"):
+        run.encode(folder / "x.npy", labels=named)
+
+
+def test_labels_of_other_data_say_how_often_a_classifier_is_right(folder, others, tmp_path):
+    x, y = others
+    run = jensen.train(folder / "both.npz", recipe="semi-supervised", labelled=6, out=tmp_path / "run", **TINY)
+    assert run.evaluate(x, k=5).classified is None
+    found = run.evaluate(x, labels=y, k=5).classified
+    taken = np.where(run.encode(x)[:, :2].argmax(-1) == 1, 7, 3)
+    assert found["n"] == 40
+    assert found["accuracy"] == pytest.approx((taken == y).mean())
+    part = run.other(x, y)
+    table = confusion(run, part)
+    assert table.tolist() == [[int(((y == a) & (taken == b)).sum()) for b in (3, 7)] for a in (3, 7)]
+
+
+def test_labels_of_a_run_without_labels_change_no_number(folder, others, tmp_path):
+    run = jensen.train(folder / "bare.npy", recipe="ppca", latent=1, out=tmp_path / "run")
+    with pytest.raises(UsageError, match="did not learn from labels"):
+        run.evaluate(others[0], labels=others[1])
+
+
+def test_a_conditional_model_of_convolutions(tmp_path):
+    """Both nets are convolutional, and see the label."""
+    x, y = np.random.default_rng(0).integers(0, 2, (60, 4, 4), dtype=np.uint8), np.arange(60) % 3
+    np.savez(tmp_path / "x.npz", x=x, y=y)
+    options = {**TINY, "epochs": 1, "net": "conv", "width": 2, "split": "0.8,0.1,0.1"}
+    run = jensen.train(tmp_path / "x.npz", recipe="conditional", out=tmp_path / "run", **options)
+    assert "upsampling convolutions to 4x4x1" in run.model.likelihood.phrase
+    assert "convolutions over 4x4x1" in run.guide.phrase
+    again = jensen.load(tmp_path / "run")
+    codes = [again.encode(x[:5], labels=np.full(5, c)) for c in range(3)]
+    assert not np.allclose(codes[0], codes[1])
+    images = [again.sample(5, label=c, mean=True) for c in range(3)]
+    assert not np.allclose(images[0], images[2])
+    batch = again.other(x, y).rows.take(torch.arange(8))
+    Elbo()(Pathwise().draw(again.model, again.guide, batch, stream(0, "points"))).sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in again.guide.parameters())

@@ -28,7 +28,7 @@ from jensen.training import (
     Player,
     Recovered,
     Trainer,
-    firstaid,
+    search,
 )
 from jensen.training.fit import Fit
 from tests.training.test_resume import Memory, measured, stop_after
@@ -244,7 +244,8 @@ def climb(
 @pytest.fixture
 def near(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anchors every eight steps, and faults that are seen at the end of epochs."""
-    monkeypatch.setattr(firstaid, "APART", 8)
+    monkeypatch.setattr(search, "APART", 8)
+    monkeypatch.setattr(search, "SHARE", math.inf)  # copies whatever they cost: the clock has no say
     monkeypatch.setattr(Fit, "_glance", lambda *args: None)  # which comes by the clock
 
 
@@ -282,7 +283,7 @@ def test_a_training_that_is_resumed_recovers_as_one_that_was_not(steps, recovere
 
 
 @pytest.mark.usefixtures("near")
-@pytest.mark.parametrize("steps", [30, 50])
+@pytest.mark.parametrize("steps", [30, 40])
 def test_an_interruption_while_it_looks_for_the_cause_leaves_a_good_state(steps):
     """In the search, and in the look into the bad step."""
     whole, expected, _ = climb(0.01, trap=0.205)
@@ -291,9 +292,39 @@ def test_an_interruption_while_it_looks_for_the_cause_leaves_a_good_state(steps)
     assert (history.stopped.reason, heard.recovered) == ("interrupted", [])
     kept = memory.kept[-1]
     assert [e.epoch for e in history.epochs] == list(range(1, kept.facts["epoch"]))
-    if kept.facts["step"] < 8:  # else the good state lies before this one, which is what there is to go back to
-        b, *_ = climb(0.01, trap=0.205, start=(kept, expected.epochs[: kept.facts["epoch"] - 1]))
-        assert torch.equal(b, whole)
+    b, *_ = climb(0.01, trap=0.205, start=(kept, expected.epochs[: kept.facts["epoch"] - 1]))
+    assert torch.equal(b, whole)
+
+
+@pytest.mark.usefixtures("near")
+def test_a_state_that_lies_between_the_anchor_and_the_fault():
+    """From there too the same steps, made again from an older state, lead to the same anchor."""
+    memory, settings = Memory(every=1), {"lr": 0.02, "trap": 0.205, "epochs": 9}
+    whole, expected, heard = climb(**settings, keeper=memory)
+    assert [(e.step, e.bad_step) for e in heard.recovered] == [(0, 12), (8, 22), (24, 34)]
+    assert heard.epochs == list(range(1, 10))
+    # by recoveries and place: before a fault, after a recovery, at an anchor before its epoch's end, after the last
+    for count, epoch, index in ((0, 3, 3), (1, 4, 2), (2, 6, 4), (2, 8, 1), (3, 8, 2)):
+        found = [(s.facts["recovered"]["count"], s.facts["epoch"], s.facts["index"]) for s in memory.kept]
+        i = found.index((count, epoch, index))
+        done = [e for e in expected.epochs if e.epoch < epoch]
+        older = Memory(every=10**6, kept=memory.kept[: i + 1])
+        b, history, again = climb(**settings, start=(memory.kept[i], done), keeper=older)
+        assert torch.equal(b, whole), (count, epoch, index, again.recovered)
+        assert measured(history)[len(done) :] == measured(expected)[len(done) :]
+
+
+@pytest.mark.usefixtures("near")
+def test_a_first_state_that_does_not_lead_to_the_later_one_is_not_used():
+    memory = Memory(every=1)
+    climb(0.01, trap=0.205, keeper=memory)
+    start = next(s for s in memory.kept if s.facts["step"] == 18)
+    tensors = {k: t + 1e-6 if k == "player/0" else t for k, t in start.tensors.items()}
+    moved = replace(start, tensors={k: t + 1e-6 if k.startswith("module/") else t for k, t in tensors.items()})
+    *_, heard = climb(0.01, trap=0.205, start=(moved, []))
+    assert heard.recovered[0].step == 18
+    *_, heard = climb(0.01, trap=0.205, start=(start, []))
+    assert heard.recovered[0].step == 8
 
 
 def test_a_state_of_an_older_version_knows_of_no_recovery():

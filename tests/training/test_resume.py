@@ -43,6 +43,9 @@ class Memory(Keeper):
     def keep(self, snapshot: Snapshot, *, last: bool = False) -> None:
         self.kept.append(snapshot.copied())
 
+    def earlier(self) -> list[Snapshot]:
+        return self.kept
+
 
 Parts = tuple[LatentVariableModel, Guide, list[Player], Rows, Rows]
 

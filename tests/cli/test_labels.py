@@ -1,0 +1,42 @@
+"""Labels of other data than a run's own, on the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from tests.cli.conftest import TINY
+
+
+@pytest.fixture
+def labelled(data, jensen):
+    """A run that learned from labels; other rows, and their labels in a file of their own."""
+    x, y = np.load("bits.npy"), np.arange(60) % 3
+    np.savez("both.npz", x=x, y=y)
+    np.save("other.npy", x[:20])
+    np.save("classes.npy", y[:20])
+    assert jensen("train", "both.npz", "--recipe", "conditional", *TINY, "--out", "run", "--quiet").code == 0
+    return data / "run"
+
+
+def test_labels_are_named_where_data_hold_none(labelled, jensen, refused):
+    named = ["run", "other.npy", "--labels", "classes.npy"]
+    told = json.loads(jensen("evaluate", *named, "-k", 5, "--json").out)
+    assert (told["given"], told["n"]) == ("label", 20)
+    for verb, more in (("encode", []), ("reconstruct", []), ("impute", ["--mask", "mask.npy", "-m", 1])):
+        np.save("mask.npy", np.array([1, 0, 0, 0, 0, 0]))
+        refused([verb, "run", "other.npy", *more], 3, "the model is conditioned on labels", "--labels FILE")
+        assert jensen(verb, *named, *more, "--out", f"{verb}.csv").code == 0
+        with open(f"{verb}.csv", newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["label"] for row in rows] == [str(i % 3) for i in range(20)]
+    both = json.loads(jensen("compare", "run", *named, "-k", 5, "--json").out)
+    assert both["difference"] == 0
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "encode", "reconstruct", "impute", "fidelity", "represent"])
+def test_labels_without_data_are_refused(verb, labelled, refused):
+    refused([verb, "run", "--labels", "classes.npy"], 2, "--labels names labels of DATA", "Leave --labels out")
