@@ -266,21 +266,21 @@ def test_codes_that_say_nothing_and_are_not_heard_stay_so():
 
 
 def test_wake_and_sleep_come_to_the_data():
-    """Of two hidden bits the evidence comes within 0.02 nats of the best possible, minus the data's entropy, in 320
-    steps; nets as they usually begin are still a bit of information away."""
+    """Of two hidden bits the evidence comes within 0.05 nats of the best possible, minus the data's entropy, in 160
+    steps; nets as they usually begin have learned nothing yet of what the six share, which is 1.01 nats."""
     x, p = pairs()
-    rows = Rows(x[torch.multinomial(p, 2048, True, generator=stream(0, "rows"))])
+    rows = Rows(x[torch.multinomial(p, 1024, True, generator=stream(0, "rows"))])
     best, found = float((p * p.log()).sum()), {}
     for loud in ((60.0, 5.0), (1.0, 1.0)):
         model, guide = hidden(loud)
-        quick = Optimizer("Adam", 1e-2)
+        quick = Optimizer("Adam", 2e-2)
         wake = Player(Elbo(), list(model.parameters()), Still(), quick)
         sleep = Player(Dream(), list(guide.parameters()), Dreaming(), quick)
-        Trainer(schedule="constant").fit(model, guide, [wake, sleep], rows, Budget(10, 64))
+        Trainer(schedule="linear").fit(model, guide, [wake, sleep], rows, Budget(10, 64))
         with torch.no_grad():
             found[loud] = float((p * ImportanceWeighted()(Enumerate().draw(model, guide, Batch(x)))).sum())
-    assert best - 0.02 < found[60.0, 5.0] < best
-    assert found[1.0, 1.0] < best - 0.3
+    assert best - 0.05 < found[60.0, 5.0] < best
+    assert found[1.0, 1.0] < best - 0.9
 
 
 @pytest.mark.parametrize("name", ["wake-sleep", "reweighted-wake-sleep"])

@@ -204,9 +204,23 @@ def test_a_mixture_of_classes_is_a_weighed_sum_and_has_a_gradient():
     y = torch.tensor([[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]], dtype=torch.float64)
     every = torch.stack([mine(h) for mine in nets])
     torch.testing.assert_close(net(torch.cat([y, h], -1)), torch.einsum("bc,cbo->bo", y, every))
+    y.requires_grad_()
+    net(torch.cat([y, h], -1)).sum().backward()
+    torch.testing.assert_close(y.grad, every.sum(-1).T)
     certain = torch.eye(3, dtype=torch.float64)[[2, 1]].requires_grad_()
-    net(torch.cat([certain, h], -1)).sum().backward()
+    Experts(nets, through=True)(torch.cat([certain, h], -1)).sum().backward()
     torch.testing.assert_close(certain.grad, every.sum(-1).T)
+
+
+def test_a_net_runs_on_rows_of_its_class_alone():
+    """Also where the features beside the class have a gradient: a pass over classes costs what one net would."""
+    net, nets = experts()
+    seen = []
+    for mine in nets:
+        mine.register_forward_hook(lambda module, given, out: seen.append(len(given[0])))
+    h = torch.zeros(4, 4, dtype=torch.float64, requires_grad=True)
+    net(torch.cat([torch.eye(3, dtype=torch.float64)[[0, 2, 2, 2]], h], -1))
+    assert seen == [1, 0, 3]
 
 
 def test_copies_are_alike_and_apart():

@@ -20,7 +20,7 @@ from jensen.objectives import Elbo
 from jensen.randomness import stream
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGES = ("side-by-side", "proposals", "divergences", "estimators", "scales", "codes")
+PAGES = ("side-by-side", "proposals", "divergences", "estimators", "scales", "codes", "sharpness")
 
 
 # ---------------------------------------------------------------- pages
@@ -50,6 +50,7 @@ def test_pictures_are_there_and_say_what_they_show(name):
         ("estimators", estimators),
         ("proposals", proposals),
         ("scales", scales),
+        ("sharpness", sharpness),
         ("side-by-side", side_by_side),
     ],
 )

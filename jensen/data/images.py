@@ -53,12 +53,13 @@ def _too_large(path: Path) -> DataError:
     return DataError(f"{path} has more than {MOST_PIXELS // 10**6} million pixels", "Make it smaller or remove it.")
 
 
-def _open(path: Path) -> Image.Image:
-    image = Image.open(path, formats=FORMATS)
-    if image.width * image.height > MOST_PIXELS:
-        image.close()
-        raise _too_large(path)
-    return image
+@contextmanager
+def _open(path: Path) -> Iterator[Image.Image]:
+    """As a file and not by name, for which Pillow 13 maps plain TIFF into memory, and scrambles what is rotated."""
+    with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+        if image.width * image.height > MOST_PIXELS:
+            raise _too_large(path)
+        yield image
 
 
 def _family(mode: str, path: Path) -> str:

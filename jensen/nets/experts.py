@@ -19,12 +19,13 @@ __all__ = ["Experts"]
 class Experts(Net):
     r"""A net for each of C classes: :math:`(y, h) \mapsto \sum_c y_c f_c(h)`, which of a class y is :math:`f_y(h)`.
 
-    Rows of one class run through its net together, so that a pass costs what one net would. A mixture of classes (a
-    relaxed sample), and a class that a gradient is to be taken by, are weighed sums of all nets.
+    Rows of one class run through its net together, so that a pass over classes costs what one net would; such a row
+    has no gradient by its class. Where any row is a mixture of classes (a relaxed sample), all nets run on all rows.
 
     Args:
         nets: [..., F] -> [..., P] each.
         last: whether the class stands behind h, in inputs [..., F + C], and not before it, in [..., C + F].
+        through: always run all nets, so that gradients by y pass through classes too (straight-through samples).
 
     Source: Jacobs, Jordan, Nowlan & Hinton, "Adaptive mixtures of local experts", 1991.
 
@@ -34,10 +35,10 @@ class Experts(Net):
         torch.Size([3, 2])
     """
 
-    def __init__(self, nets: Sequence[nn.Module], last: bool = False) -> None:
+    def __init__(self, nets: Sequence[nn.Module], last: bool = False, through: bool = False) -> None:
         super().__init__()
         whole(classes=len(nets))
-        self.nets, self.last = nn.ModuleList(nets), last
+        self.nets, self.last, self.through = nn.ModuleList(nets), last, through
 
     @classmethod
     def copies(cls, classes: int, net: nn.Module, last: bool = False) -> Experts:
@@ -51,7 +52,7 @@ class Experts(Net):
             h, y = x.split([x.shape[-1] - classes, classes], -1)
         else:
             y, h = x.split([classes, x.shape[-1] - classes], -1)
-        if y.requires_grad or not bool((y.amax(-1) == 1).all()):
+        if self.through or not bool((y.amax(-1) == 1).all()):
             return sum((y[..., c, None] * net(h) for c, net in enumerate(self.nets)), h.new_zeros(()))
         which, rows = y.argmax(-1).flatten(), h.reshape(-1, h.shape[-1])
         # states that were enumerated one after another are in order

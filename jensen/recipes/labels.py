@@ -46,7 +46,7 @@ def conditional(
     return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
 
 
-@recipe("semi-supervised", "Kingma, Rezende, Mohamed & Welling 2014", labels="partial", keep="last")
+@recipe("semi-supervised", "Kingma, Rezende, Mohamed & Welling 2014", labels="partial", keep="last", most=80)
 def semi_supervised(
     setting: Setting, nets: Nets, *, latent: int = 16, weight: float = 10.0, warmup: int | None = None
 ) -> Made:

@@ -46,7 +46,8 @@ def _pair(setting: Setting, nets: Nets, latent: int, units: Units) -> tuple[Late
     family: Family = Bernoulli(latent) if units == "bits" else Gaussian(latent)
     model = LatentVariableModel(Unconditional(family, learn=units == "bits"), decoder(setting, nets, latent))
     guide = Given(encoder(setting, nets, family.size), family)
-    _awake(last(guide.net), next(m for m in model.likelihood.modules() if isinstance(m, nn.Linear)), latent, units)
+    if nets.hidden or nets.blocks or nets.net == "conv":  # affine maps are loud as they are
+        _awake(last(guide.net), next(m for m in model.likelihood.modules() if isinstance(m, nn.Linear)), latent, units)
     return model, Amortized(guide)
 
 

@@ -169,7 +169,7 @@ def _curve(facts: Facts) -> Panel | None:
         axes.plot(k, value, color=COLOURS[0], marker="o", markersize=4)
         ends = [(k[-1], value[-1], "importance")]
         if chain:
-            half = BAND * chain["stderr_mc"] if chain.get("stderr_mc_reliable") is not False else 0.0
+            half = BAND * (chain["stderr_mc"] or 0.0) if chain.get("stderr_mc_reliable") is not False else 0.0
             axes.axhspan(chain["log_px"] - half, chain["log_px"] + half, color=COLOURS[1], alpha=0.18, linewidth=0)
             axes.axhline(chain["log_px"], color=COLOURS[1], linestyle="--")
             ends.append((k[-1], chain["log_px"], "annealed"))
@@ -328,7 +328,7 @@ def _weights(facts: Facts) -> Panel | None:
 def _sandwich(facts: Facts) -> Panel | None:
     """Lower and upper bound on data that the model made."""
     pair = _assessed(facts).get("sandwich")
-    if not pair or pair["gap"] is None or pair["gap"] > WIDE:
+    if not pair or None in (pair["gap"], pair["lower"], pair["upper"]) or pair["gap"] > WIDE:
         return None
     error = pair.get("gap_stderr")
     bar = BAND * (error or 0.0)

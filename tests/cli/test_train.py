@@ -13,6 +13,7 @@ from PIL import Image
 
 from jensen.cli.options import parse_options, recipe_help
 from jensen.cli.settings import Settings
+from jensen.data.splits import split
 from jensen.materials import DataOptions
 from jensen.recipes import RECIPES
 from jensen.runs import load
@@ -286,6 +287,19 @@ def test_a_number_of_validation_rows_is_of_the_weights_that_are_kept(data, jense
     found = json.loads(jensen("train", "real.npy", *TINY, "--average", "0.9", "--json").out)
     assert (found["measured"], found["weights"], found["kept_weights"]) == ("after the epoch", "averaged", "averaged")
     assert found["precision"] is None
+
+
+def test_a_validation_bound_that_is_not_finite_is_told(here, jensen):
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    x[split(60).valid[0]] = 1e30
+    np.save("x.npy", x)
+    words = ["train", "x.npy", "--epochs", "1", "--latent", "2", "--hidden", "8", "--out", "run"]
+    answer = jensen(*words)
+    assert answer.code == 0, answer.err
+    assert answer.out.startswith("the bound is not finite, 6 validation rows: some of them have extreme values")
+    assert "next: jensen evaluate run" in answer.out
+    told = json.loads(jensen(*words, "--force", "--json").out)
+    assert (told["bound"], told["objective"], told["kind"]) == (None, None, "not finite")
 
 
 def test_a_closed_form_is_measured_with_its_own_weights(data, jensen):

@@ -140,15 +140,24 @@ def test_rotation_and_animation(tmp_path):
     assert held.schema.shape == (4, 3, 1)
     assert held.x[0].tolist() == np.rot90(GREY, -1).reshape(-1).tolist()
     assert "rotated" in held.notes[0]
-    for name in ("a.tif", "b.tif"):  # of which Pillow may tell the size as it is when rotated
-        put(tmp_path / "tiffs" / name, GREY, exif=exif)
-    assert read(tmp_path / "tiffs").x.tolist() == held.x.tolist()
     frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
     for name in ("a.gif", "b.gif"):
         put(tmp_path / "moving" / name, frames[0], save_all=True, append_images=frames[1:])
     held = read(tmp_path / "moving")
     assert any("first frame" in note for note in held.notes)
     assert held.x[0].reshape(3, 4, -1)[..., 0].tolist() == GREY.tolist()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("how", [{}, {"compression": "tiff_lzw"}], ids=["plain", "compressed"])
+def test_a_rotated_tiff_is_what_the_same_png_is(tmp_path, orientation, how):
+    """Pillow tells the size of a TIFF as it is after the rotation, and of other files as it is before."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name, more in (("a.png", {}), ("b.tif", how)):
+        put(tmp_path / name, GREY, exif=exif, **more)
+    png, tiff = read(tmp_path).x
+    assert png.tolist() == tiff.tolist()
 
 
 def test_other_pixels_than_the_header_says(tmp_path, monkeypatch):

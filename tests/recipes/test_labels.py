@@ -135,7 +135,7 @@ def test_labels_that_cannot_be_taken_are_refused(folder, others, conditional):
             verb(x)
         with pytest.raises(UsageError, match="Leave --labels out"):
             verb(labels=y)
-        with pytest.raises(DataError, match="label 4 of .* does not occur"):
+        with pytest.raises(DataError, match=r"label 4 of .* does not occur"):
             verb(x, labels=np.where(y == 3, 4, y))
         with pytest.raises(DataError, match="40 rows and 39 labels"):
             verb(x, labels=y[1:])

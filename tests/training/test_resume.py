@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import msgspec
 import pytest
 import torch
 from torch import nn
@@ -26,6 +28,7 @@ from jensen.nets import MLP
 from jensen.objectives import Distortion, Ramp, Rate
 from jensen.training import EpochEnded, History, Keeper, Optimizer, Snapshot
 from jensen.training.snapshot import named_tensors
+from jensen.training.tally import Tally
 
 
 @dataclass
@@ -123,6 +126,13 @@ def test_from_every_snapshot_of_a_training() -> None:
         done = [e for e in expected.epochs if e.epoch < snapshot.facts["epoch"]]
         assert measured(fit(again, settings, start=(snapshot, done))) == measured(expected)
         assert all(torch.equal(t, weights(again)[k]) for k, t in weights(whole).items())
+
+
+def test_sums_that_are_not_finite_are_kept_as_they_are() -> None:
+    tally = Tally(3, sums=torch.tensor([1.5, math.inf, -math.inf, math.nan], dtype=torch.float64))
+    again = Tally.of(msgspec.json.decode(msgspec.json.encode(tally.state())))
+    assert (again.n, again.has_rate, again.has_distortion) == (3, True, True)
+    assert torch.equal(again.sums.nan_to_num(nan=7.0), tally.sums.nan_to_num(nan=7.0))
 
 
 def test_keeping_changes_nothing() -> None:
