@@ -9,7 +9,6 @@ Source of the order of steps: Pillai et al., "All file systems are not created e
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import os
@@ -42,6 +41,8 @@ MANIFEST = "manifest.json"
 NAME = re.compile(r"(\d{12})-([0-9a-f]{16})")
 MANIFEST_LIMIT = 2**16  # bytes
 KEPT = 2
+UNFLUSHED = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP)  # Windows opens no folder
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Entry(msgspec.Struct, forbid_unknown_fields=True):
@@ -67,14 +68,41 @@ class Damage(CorruptRunError):
 def commit(parent: Path, files: Mapping[str, bytes | Content], keep: int = KEPT) -> Path:
     """Write files as the next commit of a folder, and prune the oldest beyond `keep`.
 
+    Where there is no room for one more beside those that are there, all that are older than the newest whole one go.
+
     Raises:
-        UsageError: it cannot be written; what was there before is as it was.
+        UsageError: it cannot be written; the newest that is whole is as it was.
+    """
+    size = sum(map(len, files.values()))
+    try:
+        try:
+            final = _committed(parent, files)
+        except OSError as error:
+            if error.errno not in FULL or not _thin(parent):
+                raise
+            final = _committed(parent, files)
+    except OSError as error:
+        raise UsageError(
+            f"{parent} cannot take the {size:,} bytes of a checkpoint ({error.strerror or error})",
+            "Free space there; what was kept before is intact.",
+        ) from error
+    _prune(parent, final, keep)
+    return final
+
+
+def _committed(parent: Path, files: Mapping[str, bytes | Content]) -> Path:
+    """Write the next commit.
+
+    Raises:
+        OSError: it cannot be written; nothing of it is left.
     """
     size = sum(map(len, files.values()))
     number = 1 + max((int(p.name[:12]) for p in commits(parent)), default=0)
     temporary = parent / f".{number:012}-{secrets.token_hex(8)}"
     try:
-        parent.mkdir(exist_ok=True)
+        if not parent.is_dir():
+            parent.mkdir()
+            flush_folder(parent.parent)
         check_free(parent, size + len(_manifest({name: Entry(len(x), "0" * 64) for name, x in files.items()})))
         temporary.mkdir()
         manifest = _manifest({name: _write(temporary / name, content) for name, content in files.items()})
@@ -83,14 +111,19 @@ def commit(parent: Path, files: Mapping[str, bytes | Content], keep: int = KEPT)
         final = parent / f"{number:012}-{hashlib.sha256(manifest).hexdigest()[:16]}"
         os.rename(temporary, final)
         flush_folder(parent)
-    except OSError as error:
+    except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise UsageError(
-            f"{parent} cannot take the {size:,} bytes of a checkpoint ({error.strerror or error})",
-            "Free space there; what was kept before is intact.",
-        ) from error
-    _prune(parent, final, keep)
+        raise
     return final
+
+
+def _thin(parent: Path) -> bool:
+    """Remove what is older than the newest whole commit; says whether there was any."""
+    whole = next((path for path, files in newest(parent) if not isinstance(files, Damage)), None)
+    older = [] if whole is None else [p for p in commits(parent) if p.name < whole.name]
+    for path in older:
+        shutil.rmtree(path, ignore_errors=True)
+    return bool(older)
 
 
 def _manifest(entries: Mapping[str, Entry]) -> bytes:
@@ -117,12 +150,15 @@ def pieces(content: bytes | Content) -> Iterable[bytes | memoryview]:
 
 def flush_folder(folder: Path) -> None:
     """Have the names in a folder reach the disk; where a system cannot do that for folders, nothing is done."""
-    with contextlib.suppress(PermissionError):  # Windows opens no folder
+    try:
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
+    except OSError as error:
+        if error.errno not in UNFLUSHED:
+            raise
 
 
 def commits(parent: Path) -> list[Path]:

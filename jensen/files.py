@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from .commits import Content, check_free, pieces
+from .commits import Content, check_free, flush_folder, pieces
 from .errors import UsageError
 
 __all__ = ["JSON_LIMIT", "append", "parsed", "read_limited", "write_atomic"]
@@ -21,7 +21,8 @@ T = TypeVar("T")
 
 
 def write_atomic(path: Path, content: bytes | Content) -> None:
-    """Write a file so that a reader finds the old one or the new one, whole: temporary name, fsync, rename.
+    """Write a file so that a reader finds the old one or the new one, whole: temporary name, fsync, rename, and
+    fsync of the folder.
 
     Raises:
         UsageError: the disk is full or cannot be written; what was there before is as it was.
@@ -35,6 +36,7 @@ def write_atomic(path: Path, content: bytes | Content) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        flush_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):  # a disk that is read-only refuses this too
             temporary.unlink(missing_ok=True)

@@ -327,5 +327,6 @@ def lines_of(path: Path) -> Iterator[dict[str, Any]]:
         except msgspec.DecodeError as error:
             if i + 1 < len(lines) or isinstance(error, msgspec.ValidationError):
                 raise CorruptRunError(
-                    f"line {i + 1} of {path} is damaged ({error})", "Restore it, or delete the file."
+                    f"line {i + 1} of {path} is damaged ({error})",
+                    f"Restore it from a copy; jensen resume {path.parent} does if the training is to go on.",
                 ) from error

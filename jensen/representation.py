@@ -14,7 +14,7 @@ import torch
 
 from .data import UNKNOWN, duplicates
 from .disentanglement import Coded, disentanglement
-from .errors import DataError
+from .errors import CompositionError, DataError
 from .evaluate.halves import some_rows
 from .evaluation import Part
 from .randomness import stream
@@ -100,9 +100,14 @@ def represent(
 
     Raises:
         DataError: the data have neither labels nor factors, there are too few rows, or rows cannot be read.
-        CompositionError: the model has no encoder.
+        CompositionError: the model has no encoder, or one that is told the label.
     """
     fit, score, notes = _halves(run, data, labels, seed)
+    if run.conditional:
+        raise CompositionError(
+            "this model's encoder is told the label, so that its codes give the label back whatever x is",
+            "Look at one that is not told, such as --recipe vae or semi-supervised.",
+        )
     targets = _targets(fit, score)
     if not targets:
         raise DataError(

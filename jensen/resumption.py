@@ -16,13 +16,13 @@ from .runs import Run, load
 from .specification import recorded_command
 from .states import behind, found_state
 from .training import Event
+from .weightfiles import BESIDE
 from .workflow import Job, sorted_options
 
 __all__ = ["differences", "resume"]
 
 # what must be as it was: paths and versions may differ, and the number of epochs if another is asked for
-DATA = ("sha256", "n", "missing", "schema")
-COMMAND = ("recipe", "batch", "lr", "optimizer", "schedule", "clip", "spikes", "average", "patience", "seed")
+DATA = ("sha256", "n", "missing", "schema", "classes")
 
 
 def resume(
@@ -63,7 +63,7 @@ def resume(
     spec = read_spec(path)
     with holding(path):
         kept, was = found_state(path, notice)
-        _refuse(_essence(was), _essence(spec), f"{path / 'spec.json'} is not what its last state was trained by")
+        _refuse(was, spec, f"{path / 'spec.json'} is not what its last state was trained by")
         job = _job(path, spec, data, epochs)
         done = kept.facts["epoch"] - 1
         if done >= job.budget.epochs or (kept.facts["ended"] and epochs is None):
@@ -72,15 +72,18 @@ def resume(
                 f"{path} has made {done} epochs already ({ended})", f"Train beyond them: --epochs {2 * max(done, 1)}."
             )
         job.prepare(notice)
-        job.check_space()
+        job.check_space(again=True)
         made = job.spec()
-        longer = epochs is not None and epochs != spec["choices"]["epochs"]
-        _refuse(_essence(spec, longer), _essence(made, longer), f"{path} would not be trained as it was")
+        _refuse_other_data(spec, made)
+        known = {k: made["command"].get(k) for k in spec["command"]}  # options that are younger are left out
+        again = {**made, "command": known | {"init_from": spec["command"].get("init_from")}}  # weights are the state's
+        _refuse(spec, again, f"{path} would not be trained as it was")
         _tell(spec, made, notice)
-        if longer:  # the file stays as it is but for what follows from the number of epochs
+        if made["choices"]["epochs"] != spec["choices"]["epochs"]:  # else the file stays as it is
             command = {**spec["command"], "epochs": epochs}
             spec = {**spec, **{k: made[k] for k in ("players", "sentence", "choices")}, "command": command}
-        job.run(listeners, should_stop, notice, (kept, behind(path, kept)), spec)
+        job.run(listeners, should_stop, notice, (kept, behind(path, kept, notice)), spec)
+    job.settle()
     return load(path, device=str(job.device))
 
 
@@ -91,7 +94,8 @@ def _job(path: Path, spec: dict[str, Any], data: np.ndarray | None, epochs: int 
         command["epochs"] = epochs
     if data is None and not spec["data"].get("readable"):
         raise DataError(
-            f"{path} was trained on an array in memory, which is not kept", "Give it: jensen.resume(RUN, data=array)."
+            f"{path} was trained on an array in memory, which is not kept",
+            "Give it: jensen.resumption.resume(RUN, data=array).",
         )
     recipe, where = find(command.pop("recipe")), command.pop("data")
     reading, training, rest = sorted_options(command)
@@ -117,8 +121,11 @@ def differences(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any,
         yield from differences(a, b, f"{where}.{key}" if where else str(key))
 
 
-def _essence(spec: dict[str, Any], longer: bool = False) -> dict[str, Any]:
-    """What decides about the weights; without what follows from the number of epochs, if there are to be more."""
+def _essence(spec: dict[str, Any], longer: bool) -> dict[str, Any]:
+    """What decides about the weights; without what follows from the number of epochs, if that is another.
+
+    Objectives and estimators follow from the command, the data and the number of epochs.
+    """
     choices = {k: v for k, v in spec["choices"].items() if k != "threads" and not (longer and k == "epochs")}
     tested = spec["split"]["test"]
     split = spec["split"] | {"test": None if tested is None else {k: tested[k] for k in ("sha256", "n")}}
@@ -128,22 +135,39 @@ def _essence(spec: dict[str, Any], longer: bool = False) -> dict[str, Any]:
         "split": split,
         "preparation": spec["preparation"],
         "choices": choices,
-        "command": {k: spec["command"].get(k) for k in COMMAND},
+        "command": {k: v for k, v in spec["command"].items() if k not in BESIDE and v is not None},
     }
     return found if longer else {**found, "players": spec["players"]}
 
 
 def _refuse(old: dict[str, Any], new: dict[str, Any], what: str) -> None:
-    """Do not go on with another training than the one that was begun.
+    """Do not go on with another training than the one that was begun; it may be longer.
 
     Raises:
         CorruptRunError: showing the difference.
     """
-    found = list(differences(old, new))
+    longer = old["choices"]["epochs"] != new["choices"]["epochs"]
+    found = list(differences(_essence(old, longer), _essence(new, longer)))
     if found:
         shown = "; ".join(f"{where}: {_short(a)} became {_short(b)}" for where, a, b in found[:3])
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         raise CorruptRunError(f"{what}: {shown}{more}", "Restore it, or train a new run with jensen train --spec.")
+
+
+def _refuse_other_data(spec: dict[str, Any], made: dict[str, Any]) -> None:
+    """Do not go on with other data than those that were begun with, and name the file.
+
+    Raises:
+        DataError: they have changed.
+    """
+    tested = spec["split"]["test"], made["split"]["test"]
+    for was, now in ((spec["data"], made["data"]), tested):
+        if was is not None and now is not None and was["sha256"] != now["sha256"]:
+            where = now["location"] if was is not spec["data"] or made["data"]["readable"] else "the array"
+            raise DataError(
+                f"{where} has changed since the run was trained",
+                "Give it back its content, or train a new run on it: jensen train DATA --spec RUN/spec.json --out NEW.",
+            )
 
 
 def _short(value: Any) -> str:

@@ -39,6 +39,7 @@ __all__ = [
     "FIDELITY",
     "FORENSICS",
     "FORMAT",
+    "REPLACED",
     "REPRESENTATION",
     "STATE",
     "WRITTEN",
@@ -55,6 +56,7 @@ __all__ = [
 CHECKPOINTS = "checkpoints"
 EVALUATIONS = "evaluations"
 STATE = "state"
+REPLACED = ".replaced"
 FIDELITY = "fidelity.json"
 FORENSICS = "forensics.json"
 REPRESENTATION = "representation.json"
@@ -212,7 +214,9 @@ def read_spec(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise UsageError(f"there is no run at {folder}", "Train one: jensen train DATA --out RUN.")
     if not path.exists():
-        raise UsageError(f"{folder} is no run: it has no spec.json", "Give the folder that jensen train wrote.")
+        aside = folder / REPLACED  # where a training that was killed had moved an earlier run
+        waits = f" {aside} holds one." if (aside / "spec.json").exists() else ""
+        raise UsageError(f"{folder} is no run: it has no spec.json", f"Give the folder that jensen train wrote.{waits}")
     try:
         spec = parsed(read_limited(path, JSON_LIMIT), dict[str, Any])
     except (msgspec.DecodeError, OSError, ValueError) as error:

@@ -15,17 +15,17 @@ from safetensors.torch import load as load_tensors
 
 from .commits import Damage, commit, commits, free_bytes, newest, read_commit
 from .errors import CorruptRunError, UsageError
-from .files import parsed
+from .files import parsed, write_atomic
 from .migrations import FORMAT
 from .records import line_of
-from .runfiles import STATE, checked_spec
+from .runfiles import CHECKPOINTS, STATE, checked_spec
 from .tensorfiles import Packed
 from .training import EpochEnded, Keeper, Snapshot
 from .version import __version__
 
 __all__ = ["STATE", "StateKeeper", "behind", "check_space", "found_state"]
 
-TENSORS, FACTS = "training.safetensors", "training.json"
+TENSORS, FACTS, LINES = "training.safetensors", "training.json", "metrics.jsonl"
 STATES = 3  # on the disk at once, at most
 SHARE = 0.01  # of the time that training takes, at most
 
@@ -64,7 +64,8 @@ class StateKeeper(Keeper):
     """Commits snapshots to the run folder: every so many seconds, less often where that would cost a hundredth of them.
 
     A disk that is full or read-only costs nothing but the checkpoint: training goes on, it is told once, and tried
-    again. The last snapshot of a training must be written.
+    again. The last snapshot of a training must be written: where it cannot be, the weights are written first, and then
+    `settle` raises.
 
     Args:
         folder: the run's.
@@ -73,8 +74,8 @@ class StateKeeper(Keeper):
         notice: told what the user should know.
         first: called before each; what must be on the disk before a state is, such as lines of epochs behind it.
 
-    Raises:
-        UsageError: when called for the last time, if it cannot be written.
+    Attributes:
+        lost: why the last snapshot could not be kept.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class StateKeeper(Keeper):
     ) -> None:
         self.folder, self.spec, self.every, self.notice, self.first = folder, spec, every, notice, first
         self.ended, self.cost, self.failed = time.monotonic(), 0.0, False
+        self.lost: UsageError | None = None
 
     def due(self) -> bool:
         wait = max(self.every, self.cost / SHARE) if self.every else 0.0
@@ -97,18 +99,32 @@ class StateKeeper(Keeper):
         facts = {"format": FORMAT, "jensen": __version__, "spec": self.spec, "training": snapshot.facts}
         try:
             self.first()
-            _flush(self.folder / "metrics.jsonl")  # the epochs that a state has behind it are there before it is
+            lines = self.folder / LINES
+            _flush(lines)  # the epochs that a state has behind it are there before it is
             files = {TENSORS: Packed(snapshot.tensors), FACTS: msgspec.json.encode(facts)}
+            files |= {LINES: lines.read_bytes()} if lines.exists() else {}  # in case they are damaged there
             commit(self.folder / STATE, files)
         except (UsageError, OSError) as error:
             error = error if isinstance(error, UsageError) else _unflushed(self.folder, error)
-            if last:
-                raise error from error.__cause__
-            if not self.failed:
+            self.lost = error if last else None
+            if not self.failed and not last:
                 self.notice(f"{error.what}; training goes on, and tries again")
             self.failed = True
         self.ended = time.monotonic()
         self.cost = self.ended - began
+
+    def settle(self) -> None:
+        """Say that the last snapshot could not be kept; to be called when all else is on the disk.
+
+        Raises:
+            UsageError: it could not.
+        """
+        if self.lost is not None:
+            again = f"jensen resume {self.folder}"
+            raise UsageError(
+                f"{self.lost.what}; the weights are written, but no state to train on from",
+                f"Use the weights, or free space there and train on from the state before: {again}.",
+            ) from self.lost
 
     def earlier(self) -> list[Snapshot]:
         """The whole states in the folder that were made under this specification."""
@@ -124,24 +140,34 @@ def _unflushed(folder: Path, error: OSError) -> UsageError:
     return UsageError(f"{folder / 'metrics.jsonl'} cannot be written ({error.strerror})", "Free space there.")
 
 
-def check_space(folder: Path, numbers: int, checkpoints: int = 0) -> None:
+def check_space(folder: Path, state: int, weights: int, along: int = 0, again: bool = False) -> None:
     """Refuse, before the run, a disk that cannot hold what it will write.
 
     Args:
-        folder: where the run goes.
-        numbers: bytes of weights. A state has about four times as many, with an optimiser's and the best; two are kept
-            while a third is written, beside the weights of the run and of those along training.
-        checkpoints: how many of the latter.
+        folder: the run's.
+        state: bytes of each state, of which there are three while the third is written; 0 if none are kept.
+        weights: of model.safetensors, of which there are two while it is replaced.
+        along: of all weights that are kept along training.
+        again: whether the folder holds this run already, whose files count as space: they are replaced.
 
     Raises:
         UsageError: it cannot.
     """
-    needed, free = (STATES * 4 + 2 + checkpoints) * numbers, free_bytes(folder)
-    if free < needed:
+    needed = STATES * state + 2 * weights + along
+    files = (folder / "model.safetensors", folder / STATE, folder / CHECKPOINTS) if again else ()
+    held, free = sum(map(_size, files)), free_bytes(folder)
+    if free + held < needed:
+        has = f", {held:,} in the run," if held else ""
         raise UsageError(
-            f"{folder} has {free:,} bytes free, and the run's checkpoints need about {needed:,}",
+            f"{folder} has {free:,} bytes free{has} and the run's checkpoints need about {needed:,}",
             "Free space, or give --out another disk.",
         )
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    found = path.rglob("*") if path.is_dir() else (path,)
+    return sum(p.stat().st_size for p in found if p.is_file())
 
 
 def _flush(path: Path) -> None:
@@ -154,21 +180,22 @@ def found_state(folder: Path, notice: Callable[[str], None] = lambda text: None)
     """The newest whole state of a run, and the specification that it was made under; damaged ones are told of.
 
     Raises:
-        CorruptRunError: there is none.
+        CorruptRunError: there is none, or the newest whole one is of a later version.
     """
-    damaged = []
+    damaged: list[Damage] = []
+    again = f"Train again: jensen train --spec {folder / 'spec.json'} --out NEW."
     for path, files in newest(folder / STATE):
-        try:
-            if isinstance(files, Damage):
-                raise files
-            return _read(path, files)
-        except CorruptRunError as damage:
-            damaged.append(damage)
+        for damage in damaged[-1:]:
             notice(f"{damage.what}: going back to the checkpoint before it")
+        if not isinstance(files, Damage):
+            return _read(path, files)
+        damaged.append(files)
     if damaged:
-        raise CorruptRunError(f"no checkpoint of {folder} is whole ({damaged[0].what})", "Train again.")
+        raise CorruptRunError(f"no checkpoint of {folder} is whole ({damaged[0].what})", again)
     raise CorruptRunError(
-        f"{folder} holds no state to resume from", "It was stopped before the first, or made by an older jensen."
+        f"{folder} holds no state to resume from: it was stopped before the first, told to keep none, or "
+        "made by an older jensen",
+        again,
     )
 
 
@@ -177,7 +204,9 @@ def _read(path: Path, files: dict[str, bytes]) -> tuple[Snapshot, dict[str, Any]
         tensors = load_tensors(files[TENSORS])
         facts = parsed(files[FACTS], dict[str, Any])
     except (KeyError, SafetensorError, msgspec.DecodeError) as error:
-        raise CorruptRunError(f"{path} is no state of a training ({error})", "Train again.") from error
+        raise CorruptRunError(
+            f"{path} is no state of a training ({error})", "Remove it: the state before it is used."
+        ) from error
     try:
         said = msgspec.convert(facts, _Facts)
         msgspec.convert(said.training, _Training)
@@ -194,13 +223,27 @@ def _read(path: Path, files: dict[str, bytes]) -> tuple[Snapshot, dict[str, Any]
     return Snapshot(tensors, said.training), checked_spec(said.spec, path)
 
 
-def behind(folder: Path, snapshot: Snapshot) -> list[EpochEnded]:
+def behind(folder: Path, snapshot: Snapshot, notice: Callable[[str], None] = lambda text: None) -> list[EpochEnded]:
     """The events of the epochs that a state has behind it; later lines of metrics.jsonl are cut off.
 
+    Lines that are damaged or missing are restored from the newest whole state, and that is told.
+
     Raises:
-        CorruptRunError: lines are missing.
+        CorruptRunError: lines are missing there too, as in states of earlier versions.
     """
-    path, done = folder / "metrics.jsonl", snapshot.facts["epoch"] - 1
+    try:
+        return _behind(folder, snapshot)
+    except CorruptRunError as damage:
+        whole = next((files for _, files in newest(folder / STATE) if not isinstance(files, Damage)), {})
+        if LINES not in whole:
+            raise
+        write_atomic(folder / LINES, whole[LINES])
+        notice(f"{damage.what}: it is restored from the last state")
+        return _behind(folder, snapshot)
+
+
+def _behind(folder: Path, snapshot: Snapshot) -> list[EpochEnded]:
+    path, done = folder / LINES, snapshot.facts["epoch"] - 1
     lines, events = path.read_bytes().splitlines(keepends=True) if path.exists() else [], []
     left, whole = {"epoch": done, "recovered": (snapshot.facts.get("recovered") or {}).get("count", 0)}, 0
     for line in lines:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from .commits import flush_folder
 from .errors import CorruptRunError, UsageError
 from .files import parsed, read_limited, write_atomic
 from .migrations import fingerprint
@@ -106,7 +107,9 @@ def write_weights(
     mark.sha256 = _digest(mark, tensors)
     path = folder / name
     try:
-        path.parent.mkdir(exist_ok=True)
+        if not path.parent.is_dir():
+            path.parent.mkdir()
+            flush_folder(path.parent.parent)
     except OSError as error:
         raise UsageError(f"{path.parent} cannot be made ({error.strerror})", "Give --checkpoints 0.") from error
     write_atomic(path, Packed(tensors, {KEY: msgspec.json.encode(mark).decode()}))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from .claims import claim, writing
+from .commits import flush_folder
 from .data import constant_columns
 from .errors import InterruptedRun, NumericalError, UsageError
 from .forensics import Forensics
@@ -116,6 +117,7 @@ def train(
     job.check_space()
     with writing(job.folder, force):
         job.run(listeners, should_stop, notice)
+    job.settle()
     return load(job.folder, device=str(job.device))
 
 
@@ -171,6 +173,7 @@ class Job:
     ) -> None:
         self.data, self.recipe, self.options, self.folder = data, recipe, options, folder
         self.reading, self.training = reading, training
+        self.keeper: StateKeeper | None = None
         self.device = resolve_device(reading.device)
         # exact models are cheap and proven to many digits; deep ones train in single precision
         double = recipe.density and not recipe.has_nets and self.device.type in ("cpu", "cuda")
@@ -240,10 +243,16 @@ class Job:
         if training.tensorboard:
             TensorBoard.check()
 
-    def check_space(self) -> None:
+    def check_space(self, again: bool = False) -> None:
         """Refuse a disk that cannot hold what will be written; see `jensen.states.check_space`."""
-        numbers = sum(t.nbytes for t in named_tensors(self.module).values())
-        check_space(self.folder, numbers, self.training.checkpoints)
+        weights = sum(t.nbytes for t in named_tensors(self.module).values())
+        critics = sum(t.nbytes for critic in self.made.critics for t in named_tensors(critic).values())
+        averaged, best = self.training.average is not None, self.trainer.keep_best
+        copies = (1 + averaged) * (1 + best)  # of the weights, in a state; optimisers keep about two of each number
+        states = self.training.save_every is not None
+        state = (copies + 2) * weights + (3 + averaged * (1 + best)) * critics if states else 0
+        along = min(self.training.checkpoints, self.budget.epochs) * weights
+        check_space(self.folder, state, (1 + averaged) * weights, along, again)
 
     def spec(self) -> dict[str, Any]:
         """What the run folder says of this training."""
@@ -261,12 +270,14 @@ class Job:
         spec = self.spec() if spec is None else spec
         writers: list[Any] = [TensorBoard(self.folder / "tensorboard")] if self.training.tensorboard else []
         write_json(self.folder / "spec.json", spec)
+        for place in self.folder.absolute().parents[:2]:  # the folder may be new, and its parent, such as runs
+            flush_folder(place)
         stages = ends(spec["players"], self.budget.epochs)
         recorder = Recorder(self.folder, self.module, tie(spec), self.training.checkpoints, stages, notice)
         forensics = Forensics(self.folder, spec["command"], self.found.in_file)
         keeper = None
         if self.training.save_every is not None:
-            keeper = StateKeeper(self.folder, spec, self.training.save_every, notice, recorder.flush)
+            self.keeper = keeper = StateKeeper(self.folder, spec, self.training.save_every, notice, recorder.flush)
         trainer = replace(
             self.trainer, listeners=(recorder, forensics, *writers, *listeners), should_stop=should_stop, keeper=keeper
         )
@@ -282,10 +293,21 @@ class Job:
             averaged = {names[id(p)]: v for p, v in pairs if id(p) in names}  # critics are no part of the model
         recorder.write(averaged)
         if history.stopped is not None and history.stopped.reason == "interrupted":
+            lost = "" if keeper is None or keeper.lost is None else f"; {keeper.lost.what}: what is newer is made again"
+            where = f"epoch {history.stopped.epoch} of {self.budget.epochs}"
             raise InterruptedRun(
-                f"training stopped in epoch {history.stopped.epoch} of {self.budget.epochs}; {self.folder} is readable",
+                f"training stopped in {where}; {self.folder} is readable{lost}",
                 f"Go on with jensen resume {self.folder}, or look at it with jensen evaluate {self.folder}.",
             )
+
+    def settle(self) -> None:
+        """Raise what kept the last state from the disk, when everything else is on it.
+
+        Raises:
+            UsageError: it could not be written.
+        """
+        if self.keeper is not None:
+            self.keeper.settle()
 
     def command(self) -> dict[str, Any]:
         """The arguments of `train` that repeat this run."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from jensen.commits import Damage, commit, newest
 from jensen.errors import InterruptedRun, UsageError
 from jensen.files import append, write_atomic
 from jensen.resumption import resume
+from jensen.runs import load
 from jensen.states import check_space, found_state
 from jensen.workflow import train
 
@@ -60,6 +62,14 @@ def fill(disk: Path, left: int) -> None:
     with filler.open("wb") as file:
         file.write(b"x" * PAGE * (free - left))
     assert os.statvfs(disk).f_bavail == left
+
+
+def squeeze(disk: Path) -> None:
+    """Leave nothing free, and nothing that could make room: one state alone."""
+    *older, _ = sorted((disk / "run" / "state").iterdir())
+    for path in older:
+        shutil.rmtree(path)
+    fill(disk, 0)
 
 
 def latest(parent: Path) -> Any:
@@ -125,7 +135,7 @@ def test_training_outlasts_a_full_disk_and_ends_as_if_nothing_had_been(disk: Pat
 
     def act(n: int) -> bool:
         if n == 5:
-            fill(disk, 0)
+            squeeze(disk)
         if n == 12:
             (disk / "filler").unlink()
         return False
@@ -141,7 +151,7 @@ def test_training_outlasts_a_full_disk_and_ends_as_if_nothing_had_been(disk: Pat
 def test_a_disk_that_stays_full_costs_what_was_trained_since(disk: Path, data: Path, tmp_path: Path) -> None:
     whole = train(str(data), out=tmp_path / "whole", epochs=4, **SMALL).path
     with pytest.raises(UsageError, match="No space left"):
-        train(str(data), out=disk / "run", epochs=4, should_stop=counted(lambda n: n == 7 and fill(disk, 0)), **SMALL)
+        train(str(data), out=disk / "run", epochs=4, should_stop=counted(lambda n: n == 7 and squeeze(disk)), **SMALL)
     kept, _ = found_state(disk / "run")
     assert kept.facts["step"] == 6
     with pytest.raises(UsageError, match="bytes"):
@@ -200,12 +210,109 @@ def test_files_that_may_not_grow(tmp_path: Path) -> None:
 
 def test_space_is_checked_before_a_run(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jensen.states.free_bytes", lambda folder: 1000)
-    check_space(tmp_path, 71)
-    with pytest.raises(UsageError, match=f"{tmp_path} has 1,000 bytes free.*about 1,008"):
-        check_space(tmp_path, 72)
+    check_space(tmp_path, 200, 150, 100)
+    with pytest.raises(UsageError, match=f"{tmp_path} has 1,000 bytes free.*about 1,003"):
+        check_space(tmp_path, 201, 150, 100)
     with pytest.raises(UsageError, match="1,000 bytes free"):
         train(str(data), out=tmp_path / "run", epochs=1, **SMALL)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("options", [{}, {"average": 0.9}, {"keep": "best"}, {"average": 0.9, "keep": "best"}])
+def test_the_space_that_is_asked_for_is_what_a_run_takes(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    """States are counted whole: with averages, and with the weights of the best epoch."""
+    asked: list[tuple[int, int, int, bool]] = []
+
+    def note(folder: Path, state: int, weights: int, along: int, again: bool) -> None:
+        asked.append((state, weights, along, again))
+
+    monkeypatch.setattr("jensen.workflow.check_space", note)
+    wide: dict[str, Any] = SMALL | {"hidden": (1000,), "checkpoints": 2} | options
+    run = train(str(data), out=tmp_path / "run", epochs=3, **wide).path
+    resume(run, epochs=4)
+    [(state, weights, along, again), then] = asked
+    assert then == (state, weights, along, True)
+    assert again is False
+    tensors = [p.stat().st_size for p in (run / "state").rglob("training.safetensors")]
+    assert max(tensors) == pytest.approx(state, rel=0.1)  # headers, and streams of noise
+    assert (run / "model.safetensors").stat().st_size == pytest.approx(weights, rel=0.1)
+    kept = [p.stat().st_size for p in (run / "checkpoints").iterdir()]
+    assert 2 * kept[0] == pytest.approx(along, rel=0.1)
+
+
+def test_what_a_run_has_on_the_disk_counts_as_space_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "state" / "a").mkdir(parents=True)
+    (tmp_path / "state" / "a" / "x").write_bytes(b"x" * 500)
+    (tmp_path / "model.safetensors").write_bytes(b"x" * 100)
+    monkeypatch.setattr("jensen.states.free_bytes", lambda folder: 400)
+    check_space(tmp_path, 250, 125, again=True)
+    with pytest.raises(UsageError, match=r"400 bytes free, 600 in the run, and .* about 1,002"):
+        check_space(tmp_path, 250, 126, again=True)
+    with pytest.raises(UsageError, match=r"400 bytes free and .* about 1,000"):
+        check_space(tmp_path, 250, 125)
+
+
+def test_the_older_of_two_states_makes_room_for_the_third(disk: Path) -> None:
+    for letter in (b"a", b"b"):
+        commit(disk / "state", {"x": letter * 20 * PAGE})
+    fill(disk, 10)
+    commit(disk / "state", {"x": b"c" * 20 * PAGE})
+    assert latest(disk / "state") == {"x": b"c" * 20 * PAGE}
+    fill(disk, 0)
+    with pytest.raises(UsageError, match="No space left"):
+        commit(disk / "state", {"x": b"d" * 60 * PAGE})
+    assert latest(disk / "state") == {"x": b"c" * 20 * PAGE}
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_weights_are_written_where_the_last_state_cannot_be(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, interrupted: bool
+) -> None:
+    """An old run that is replaced does not come back either: the new one came to its end."""
+    options: dict[str, Any] = SMALL | {"save_every": 600.0}
+    whole = train(str(data), out=tmp_path / "whole", epochs=2, **options).path
+    train(str(data), out=tmp_path / "run", epochs=1, **options)
+    refusal = UsageError("the disk cannot take 9 bytes", "Free space.")
+
+    def refuse(parent: Path, files: Any) -> Any:
+        raise refusal
+
+    monkeypatch.setattr("jensen.states.commit", refuse)
+    stop = counted(lambda n: interrupted and n == 7)
+    with pytest.raises(InterruptedRun if interrupted else UsageError, match="cannot take 9 bytes"):
+        train(str(data), out=tmp_path / "run", epochs=2, force=True, should_stop=stop, **options)
+    run = load(tmp_path / "run")
+    assert run.metrics[-1]["reason"] == ("interrupted" if interrupted else "finished")
+    same = (run.path / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert same is not interrupted
+    assert run.spec["choices"]["epochs"] == 2
+
+
+def test_names_reach_the_disk(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each folder is flushed after a name in it was made: the run's, its parents', and those within it."""
+    flushed: set[str] = set()
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        place = os.readlink(f"/proc/self/fd/{handle}")
+        if Path(place).is_dir():
+            flushed.add(place)
+        real(handle)
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("what a handle is of cannot be read here")
+    monkeypatch.setattr("os.fsync", fsync)
+    write_atomic(tmp_path / "x", b"1")
+    assert str(tmp_path) in flushed
+    flushed.clear()
+    options: dict[str, Any] = SMALL | {"checkpoints": 1}
+    run = train(str(data), out=tmp_path / "runs" / "run", epochs=1, **options).path
+    assert {str(p) for p in (tmp_path, run.parent, run, run / "state", run / "checkpoints")} <= flushed
+    flushed.clear()
+    commit(tmp_path / "state", {"a": b"1"})
+    assert {str(tmp_path), str(tmp_path / "state")} <= flushed
 
 
 def test_a_file_system_that_says_nothing_of_its_size_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jensen.commits import commit, commits, read_commit
 from jensen.data.splits import split
 from jensen.errors import CorruptRunError, DataError, InterruptedRun, RunExistsError, UsageError
 from jensen.resumption import differences, resume
 from jensen.runfiles import STATE
+from jensen.runs import load
 from jensen.workflow import train
 
 SMALL: dict[str, Any] = {"latent": 2, "hidden": (8,), "batch": 16, "epochs": 6, "binarize": None, "checkpoints": 3}
@@ -59,6 +61,12 @@ def stopped(data: Path, out: Path, after: int, **more: Any) -> Path:
     with pytest.raises(InterruptedRun, match="jensen resume"):
         train(str(data), out=out, average=0.9, should_stop=stop_after(after), **SMALL | more)
     return out
+
+
+@pytest.fixture(scope="module")
+def interrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that was stopped in its second epoch."""
+    return stopped(data, tmp_path_factory.mktemp("interrupted") / "run", 7)
 
 
 def test_stopped_three_times_twice_within_one_epoch(data: Path, whole: Path, tmp_path: Path) -> None:
@@ -107,13 +115,16 @@ def test_a_damaged_state_is_named_and_the_one_before_it_used(
 
 
 def test_no_whole_state(data: Path, tmp_path: Path) -> None:
-    run = stopped(data, tmp_path / "run", 7)
+    run = stopped(data, tmp_path / "run", 7, save_every=0.0)
+    kept = len(list((run / STATE).iterdir()))
     for path in (run / STATE).iterdir():
         (path / "manifest.json").write_bytes(b"")
-    with pytest.raises(CorruptRunError, match=r"no checkpoint .* is whole"):
-        resume(run)
+    told: list[str] = []
+    with pytest.raises(CorruptRunError, match=r"no checkpoint .* is whole .*jensen train --spec"):
+        resume(run, notice=told.append)
+    assert len(told) == kept - 1  # it goes back as often as there is something to go back to
     shutil.rmtree(run / STATE)
-    with pytest.raises(CorruptRunError, match="no state to resume from"):
+    with pytest.raises(CorruptRunError, match=r"no state to resume from.*jensen train --spec"):
         resume(run)
 
 
@@ -126,14 +137,60 @@ def test_a_changed_specification_is_refused_with_the_difference(data: Path, tmp_
     assert timeless(run / "metrics.jsonl")  # nothing was cut off
 
 
+@pytest.mark.parametrize(("option", "now"), [("warmup", 0.5), ("latent", 3), ("init_from", "other")])
+@pytest.mark.parametrize("epochs", [None, 8])
+def test_no_option_of_the_recipe_may_change_with_or_without_more_epochs(
+    data: Path, interrupted: Path, tmp_path: Path, option: str, now: Any, epochs: int | None
+) -> None:
+    run = Path(shutil.copytree(interrupted, tmp_path / "run"))
+    spec = json.loads((run / "spec.json").read_text())
+    assert spec["command"][option] != now
+    spec["command"][option] = now
+    (run / "spec.json").write_text(json.dumps(spec))
+    before = (run / "metrics.jsonl").read_bytes()
+    with pytest.raises(CorruptRunError, match=rf"command\.{option}: .* became .*{re.escape(str(now))}"):
+        resume(run, epochs=epochs)
+    assert (run / "metrics.jsonl").read_bytes() == before
+
+
+def test_killed_between_the_longer_specification_and_the_first_state_under_it(
+    interrupted: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(interrupted, tmp_path / "run"))
+    spec = json.loads((run / "spec.json").read_text())
+    spec["choices"]["epochs"] = spec["command"]["epochs"] = 8
+    (run / "spec.json").write_text(json.dumps(spec))
+    assert resume(run).metrics[-1]["epoch"] == 8
+
+
 def test_changed_data_are_refused(data: Path, tmp_path: Path) -> None:
     mine = Path(shutil.copy(data, tmp_path / "bits.npy"))
     run = stopped(mine, tmp_path / "run", 7)
     x = np.load(mine)
     x[0, 0] ^= 1
     np.save(mine, x)
-    with pytest.raises((CorruptRunError, DataError)):
+    with pytest.raises(DataError, match=rf"{mine} has changed since the run was trained"):
         resume(run)
+
+
+def test_another_array_is_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InterruptedRun):
+        train(np.load(data), out=tmp_path / "run", average=0.9, should_stop=stop_after(7), **SMALL)
+    with pytest.raises(DataError, match="the array has changed"):
+        resume(tmp_path / "run", data=np.load(data)[::-1].copy())
+
+
+def test_a_state_of_a_later_version_says_which_to_use_and_nothing_else(interrupted: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(interrupted, tmp_path / "run"))
+    [newest, *_] = commits(run / STATE)
+    files: dict[str, Any] = read_commit(newest)
+    facts = json.loads(files["training.json"])
+    facts["jensen"], facts["training"]["novelty"] = "9.9", 1
+    commit(run / STATE, {**files, "training.json": json.dumps(facts).encode()})
+    told: list[str] = []
+    with pytest.raises(CorruptRunError, match=r"novelty.*written by jensen 9\.9: use that version"):
+        resume(run, notice=told.append)
+    assert told == []
 
 
 def test_an_array_in_memory_is_given_again(data: Path, whole: Path, tmp_path: Path) -> None:
@@ -161,6 +218,33 @@ def test_a_validation_bound_that_is_not_finite(tmp_path: Path) -> None:
         same(whole.path, run)
 
 
+@pytest.mark.parametrize("damage", [None, b"{", b'{"event": "epoch"}\n'])
+def test_lines_of_epochs_are_restored_from_the_state(
+    interrupted: Path, whole: Path, tmp_path: Path, damage: bytes | None
+) -> None:
+    run = Path(shutil.copytree(interrupted, tmp_path / "run"))
+    if damage is None:
+        (run / "metrics.jsonl").unlink()
+    else:
+        (run / "metrics.jsonl").write_bytes(damage + (run / "metrics.jsonl").read_bytes())
+        with pytest.raises(CorruptRunError, match=rf"line 1 .* damaged .*jensen resume {run}"):
+            _ = load(run).metrics
+    told: list[str] = []
+    resume(run, notice=told.append)
+    assert any("metrics.jsonl" in text and "restored from the last state" in text for text in told)
+    same(whole, run)
+
+
+def test_lines_that_no_state_has_either_are_not_made_up(interrupted: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(interrupted, tmp_path / "run"))
+    files = read_commit(commits(run / STATE)[0])
+    del files["metrics.jsonl"]  # as an earlier version wrote it
+    commit(run / STATE, files)
+    (run / "metrics.jsonl").unlink()
+    with pytest.raises(CorruptRunError, match="lacks epochs that the state has behind it"):
+        resume(run)
+
+
 def test_two_at_once(data: Path, tmp_path: Path) -> None:
     run = stopped(data, tmp_path / "run", 7)
     from jensen.claims import holding
@@ -183,7 +267,8 @@ torch.set_num_threads(1)
 from jensen.resumption import resume
 from jensen.states import found_state
 from jensen.workflow import train
-from jensen.errors import CorruptRunError, UsageError
+from jensen.errors import CorruptRunError, JensenError, UsageError
+from jensen.runs import load
 data, out, kills, seed = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 options = dict(latent=2, hidden=(8,), batch=16, epochs=40, checkpoints=3, average=0.9, save_every=0.0)
 def child():
@@ -223,6 +308,12 @@ while True:
         last = state.facts["step"]
     except (CorruptRunError, UsageError):
         unreadable += last >= 0
+    if (out / "model.safetensors").exists():
+        try:
+            _ = load(out).metrics
+        except JensenError as error:
+            print(repr(error), file=sys.stderr, flush=True)
+            unreadable += 1
 print(done, unreadable, lost)
 """
 

@@ -2,7 +2,7 @@
 
 Results go to stdout and everything else to stderr. Exit codes: 0 done, 1 failure, 2 usage, 3 bad data, 4 a damaged run,
 5 a number that is not finite, 6 the doctor found a problem, 75 interrupted with a readable run, 130 interrupted at
-once, 141 a closed pipe.
+once, 141 a closed stdout; a stderr that is closed or full changes nothing.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from ..errors import JensenError, UsageError
 from ..version import __version__
-from .output import complain
+from .output import complain, say
+from .signals import stopping
 from .verbs import VERBS
 
 __all__ = ["main"]
 
 INTERRUPTED, CLOSED_PIPE = 130, 141  # what a shell reports for SIGINT and SIGPIPE
+STOPPABLE = ("train", "resume", "rate-distortion")  # verbs that train
 
 
 def _overview() -> str:
@@ -48,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     atexit.register(gc.freeze)  # a process that ends need not look through all that it holds: half a second of torch
     words = list(sys.argv[1:] if argv is None else argv)
+    if sys.stderr is None:  # a process may be started without one
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # open until the process ends
     debug = "--debug" in words or os.environ.get("JENSEN_DEBUG") == "1"
     try:
         code = _dispatch([word for word in words if word != "--debug"])
@@ -62,8 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except Exception as error:  # the last resort: everything that goes wrong ends as a line and a code
         if debug:
-            traceback.print_exc()
+            say(traceback.format_exc(), end="")
         return _explain(error)
+    finally:
+        say("", end="")  # what others left in the buffer of a stderr that takes nothing must not change the code
 
 
 def _dispatch(words: list[str]) -> int:
@@ -77,9 +84,10 @@ def _dispatch(words: list[str]) -> int:
             f"{words[0]} comes before any command", "Begin with a command: jensen train DATA; see jensen --help."
         )
     else:
-        from .app import run  # the parser, and then the verb's own imports
+        with stopping() if words[0] in STOPPABLE else nullcontext():
+            from .app import run  # the parser, and then the verb's own imports
 
-        code = run(words)
+            code = run(words)
         return code if isinstance(code, int) else 0
     return 0
 

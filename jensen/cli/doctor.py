@@ -66,6 +66,8 @@ def _numbers(m: dict[str, Any]) -> Iterator[str]:
     if "rate" in m:
         active = f"; {m['active_features']} of {m['features']} features active" if "features" in m else ""
         yield f"rate {m['rate']:.2f}, of which I(x; z) is at least {m['mutual_information']:.2f}{active}"
+    if "codebook_perplexity" in m:
+        yield f"perplexity of the codes {m['codebook_perplexity']:.1f} of {m['codes']}; {m['codes_used']} of them occur"
     if "marginal_kl_at_least" in m:
         yield f"KL(q(z) || p(z)) between {m['marginal_kl_at_least']:.2f} and {m['marginal_kl_at_most']:.2f} nats"
     if "sample_distance_ratio" in m:

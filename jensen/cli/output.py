@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-__all__ = ["complain", "emit", "notices", "plural", "show"]
+__all__ = ["complain", "emit", "notices", "plural", "say", "show"]
 
 
 def _styled(text: str, code: str, stream: TextIO) -> str:
@@ -16,11 +17,28 @@ def _styled(text: str, code: str, stream: TextIO) -> str:
     return text if plain else f"\x1b[{code}m{text}\x1b[0m"
 
 
+def say(text: str, end: str = "\n") -> None:
+    """Say something on stderr; where that takes nothing, since its reader has gone or its disk is full, work goes on.
+
+    Such a stream is given up: what its buffer still holds would fail again when the interpreter ends, and change the
+    exit code.
+    """
+    try:
+        print(text, end=end, file=sys.stderr, flush=True)
+    except RuntimeError:
+        pass  # a signal that came while something else was being written cannot speak
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            void = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(void, sys.stderr.fileno())
+            os.close(void)
+
+
 def complain(what: str, remedy: str = "") -> None:
     """An error: what happened, then what to do."""
-    print(f"{_styled('error:', '1;31', sys.stderr)} {what}", file=sys.stderr)
+    say(f"{_styled('error:', '1;31', sys.stderr)} {what}")
     if remedy:
-        print(f"       {remedy}", file=sys.stderr)
+        say(f"       {remedy}")
 
 
 def notices(quiet: bool) -> Callable[[str], None]:
@@ -28,7 +46,7 @@ def notices(quiet: bool) -> Callable[[str], None]:
 
     def tell(text: str) -> None:
         if not quiet:
-            print(f"{_styled('note:', '33', sys.stderr)} {text}", file=sys.stderr)
+            say(f"{_styled('note:', '33', sys.stderr)} {text}")
 
     return tell
 

@@ -8,6 +8,7 @@ import time
 from types import TracebackType
 
 from ..training.events import EpochEnded, Event, Measures, Progressed, Recovered, Started
+from .output import say
 
 __all__ = ["Line", "Training", "bar", "clock"]
 
@@ -60,7 +61,7 @@ class Line:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.shown and self.in_place:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            say("\r\x1b[K", end="")
 
     def show(self, text: str) -> None:
         """Show the text, unless something was shown a moment ago."""
@@ -69,19 +70,19 @@ class Line:
             return
         self.last, self.shown = now, True
         if not self.in_place:
-            print(text, file=sys.stderr, flush=True)
+            say(text)
             return
         try:
             columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80
         except OSError:
             columns = 80
-        print(f"\r{text[: columns - 1]}\x1b[K", end="", file=sys.stderr, flush=True)
+        say(f"\r{text[: columns - 1]}\x1b[K", end="")
 
     def say(self, text: str) -> None:
         """Show the text on a line of its own, which stays."""
         wipe = "\r\x1b[K" if self.in_place and self.shown else ""
         if not self.quiet:
-            print(f"{wipe}{text}", file=sys.stderr, flush=True)
+            say(f"{wipe}{text}")
 
     def fraction(self, what: str, done: float) -> None:
         """Show how much of a long task is done, and how long the rest will take.

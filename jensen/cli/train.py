@@ -110,6 +110,7 @@ def outcome(run: Run) -> dict[str, Any]:
         "sentence": run.sentence,
         "bound": bound,
         "kind": _kind(run, bound, measures["objective"]),
+        "given": "label" if run.conditional else None,
         "objective": measures["objective"],
         "rate": measures["rate"],
         "distortion": measures["distortion"],
@@ -167,7 +168,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
         number = f"objective {found['objective']:.2f} nats per datum (no bound on log p(x)), {rows}"
     else:
         sign = "=" if found["kind"] == "exact" else ">="
-        number = f"log p(x) {sign} {found['bound']:.2f} nats per datum ({found['kind']}), {rows}"
+        about = "p(x)" if found["given"] is None else f"p(x | {found['given']})"
+        number = f"log {about} {sign} {found['bound']:.2f} nats per datum ({found['kind']}), {rows}"
     rate = "" if found["rate"] is None else f"rate {found['rate']:.2f}, "
     only_samples = found["distortion"] is None and found["kind"] != "not finite"
     stages = in_words([Stretch(**stage) for stage in found["stages"]])

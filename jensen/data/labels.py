@@ -106,11 +106,15 @@ class Labels:
         """The number of a class from its name.
 
         Raises:
-            UsageError: there is no such class.
+            UsageError: there is no such class, or no training row had its label.
         """
         if str(name) not in self.names:
             raise UsageError(f"--label {name} is no class of this run", f"Its classes are {_few(self.names)}.")
-        return self.names.index(str(name))
+        found = self.names.index(str(name))
+        if not self.counts[found]:
+            seen = tuple(n for n, count in zip(self.names, self.counts, strict=True) if count)
+            raise UsageError(f"no training row was labelled {name}", f"The model knows {_few(seen)}.")
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as they are written to a specification."""

@@ -11,7 +11,7 @@ from .networks import gaussian_pair, play, warmed
 __all__ = ["capacity", "dreg", "free_bits", "renyi", "sigma_vae", "sticking_the_landing"]
 
 
-@recipe("dreg", "Tucker et al. 2019")
+@recipe("dreg", "Tucker et al. 2019", most=240)
 def dreg(setting: Setting, nets: Nets, *, latent: int = 16, points: int = 10) -> Made:
     """The importance-weighted bound by doubly reparameterised gradients, whose noise falls with more points."""
     return play(setting, *gaussian_pair(setting, nets, latent), ImportanceWeighted(), DoublyReparameterized(points))

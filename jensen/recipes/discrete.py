@@ -83,7 +83,7 @@ def _classes(setting: Setting, nets: Nets, q: OneHots) -> tuple[LatentVariableMo
     return model, Amortized(Given(encoder(setting, nets, q.size), q))
 
 
-@recipe("categorical", "Mnih & Rezende 2016; Kool, van Hoof & Welling 2019")
+@recipe("categorical", "Mnih & Rezende 2016; Kool, van Hoof & Welling 2019", most=150)
 def categorical(
     setting: Setting,
     nets: Nets,

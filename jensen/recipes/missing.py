@@ -17,7 +17,7 @@ from .networks import decoder, dense, gaussian_pair, play, standardized
 __all__ = ["miwae"]
 
 
-@recipe("miwae", "Mattei & Frellsen 2019", missing=True)
+@recipe("miwae", "Mattei & Frellsen 2019", most=160, missing=True)
 def miwae(setting: Setting, nets: Nets, *, latent: int = 16, points: int = 20, sees_mask: bool = False) -> Made:
     """A VAE on the importance-weighted bound of what is observed: from data with missing entries, to impute them."""
     if not sees_mask:

@@ -48,7 +48,8 @@ def verdict(facts: Facts) -> str:
     if not facts.run.model.likelihood.has_density:
         return "This model only samples, so log p(x) has no number: jensen fidelity RUN compares samples with data."
     if e is None:
-        return "There is no evaluation.json, and the data are not at hand: jensen evaluate RUN DATA gives the number."
+        what = "There is no evaluation.json of these weights, and the data are not at hand"
+        return f"{what}: jensen evaluate RUN DATA gives the number."
     if e["log_px"] is None:
         return "The guide has no density, so this model forms no bound on log p(x)."
     if told:
@@ -83,7 +84,7 @@ def _reading(facts: Facts) -> list[str]:
     found.append(
         "From evaluation.json; jensen verify RUN repeats it."
         if facts.stored
-        else "There was no evaluation.json, so the report evaluated by itself and kept nothing."
+        else "There was no evaluation.json of these weights, so the report evaluated by itself and kept nothing."
     )
     if e["kind"] == LOWER:
         found[-1] += " The truth is higher, in expectation: the bound rises to log p(x) with K."

@@ -240,8 +240,10 @@ def _diagnosis(run: Run) -> Diagnosis | None:
 
 
 def _stored(run: Run) -> dict[str, Any] | None:
-    path = run.path / "evaluation.json"
-    return kept(path, EvaluationRecord, "jensen evaluate RUN")
+    """What evaluation.json holds; None where it is of weights that the run had once, before it trained on."""
+    found = kept(run.path / "evaluation.json", EvaluationRecord, "jensen evaluate RUN")
+    of = ((found or {}).get("replay") or {}).get("weights_sha256")  # older evaluations do not say
+    return found if of in (None, digest(run.path / "model.safetensors")) else None
 
 
 def _evaluate(run: Run, part: Part) -> Evaluation:

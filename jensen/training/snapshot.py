@@ -43,7 +43,10 @@ class Keeper(ABC):
 
     @abstractmethod
     def keep(self, snapshot: Snapshot, *, last: bool = False) -> None:
-        """Keep it; the last one of a training is kept whatever it costs."""
+        """Keep it; the last one of a training is kept whatever it costs.
+
+        What hinders it must not keep training from its end: weights are yet to be written.
+        """
 
     @abstractmethod
     def earlier(self) -> list[Snapshot]:

@@ -26,6 +26,8 @@ def test_labels_are_named_where_data_hold_none(labelled, jensen, refused):
     named = ["run", "other.npy", "--labels", "classes.npy"]
     told = json.loads(jensen("evaluate", *named, "-k", 5, "--json").out)
     assert (told["given"], told["n"]) == ("label", 20)
+    again = jensen("train", "both.npz", "--recipe", "conditional", *TINY, "--out", "again")
+    assert "log p(x | label) >= " in again.out
     for verb, more in (("encode", []), ("reconstruct", []), ("impute", ["--mask", "mask.npy", "-m", 1])):
         np.save("mask.npy", np.array([1, 0, 0, 0, 0, 0]))
         refused([verb, "run", "other.npy", *more], 3, "the model is conditioned on labels", "--labels FILE")

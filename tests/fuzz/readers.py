@@ -55,6 +55,7 @@ class Reader:
         seeds: whole files.
         read: a folder and the bytes of a file; it raises what the reader raises.
         code: the exit code of every refusal.
+        apart: words of a refusal that is none of damage, and has exit code 2.
         weight: how many times as long as the fastest it takes, roughly.
     """
 
@@ -63,6 +64,7 @@ class Reader:
     read: Callable[[Path, bytes], Any]
     code: int
     weight: int = 1
+    apart: str | None = None
 
 
 def written(write: Callable[[io.BytesIO], Any]) -> bytes:
@@ -143,7 +145,8 @@ def records() -> list[Reader]:
     whole = {name: (RECORDS / f"{name}.json").read_bytes() for name in kinds}
     made = [Reader(name, (whole[name],), record(kind), 4) for name, kind in kinds.items()]
     fault = b'{"command":{"data":"x.npy"},"faults":[{"number":1,"step":3,"rows":[4],"what":"a row"},{"number":2}]}'
-    again = Reader("evaluation to repeat", (whole["evaluation"],), recorded_evaluation, 4)
+    older = "does not say how it was made"  # what a file that lost its `replay` cannot be told from
+    again = Reader("evaluation to repeat", (whole["evaluation"],), recorded_evaluation, 4, apart=older)
     return [*made, again, Reader("forensics", (fault,), record(ForensicsRecord), 4)]
 
 

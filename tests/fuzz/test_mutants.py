@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from jensen.errors import UsageError
 from tests.fuzz.hunt import hunt
 from tests.fuzz.readers import Reader, readers
 
@@ -40,6 +41,14 @@ def test_a_hundred_thousand_mutants(reader: Reader, chunk: int) -> None:
 )
 def test_a_planted_fault_is_found(planted, said: str) -> None:
     assert said in hunt(Reader("planted", (), planted, 3), range(2)).found[0]
+
+
+def test_a_refusal_apart_is_told_from_one_with_a_wrong_code() -> None:
+    def refuse(folder, content) -> None:
+        raise UsageError("it was made before", "Make it again.")
+
+    assert hunt(Reader("planted", (), refuse, 4, apart="made before"), range(1)).refused == 1
+    assert "exit 2" in hunt(Reader("planted", (), refuse, 4, apart="made after"), range(1)).found[0]
 
 
 def test_a_planted_loop_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

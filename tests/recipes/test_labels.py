@@ -8,10 +8,12 @@ import torch
 
 import jensen
 from jensen.classification import confusion
-from jensen.errors import DataError, UsageError
+from jensen.data import split
+from jensen.errors import CompositionError, DataError, UsageError
 from jensen.estimators import Pathwise
 from jensen.objectives import Elbo
 from jensen.randomness import stream
+from jensen.representation import represent
 
 TINY = {"hidden": (4,), "latent": 2, "epochs": 2, "split": "0.6,0.2,0.2"}
 
@@ -49,6 +51,20 @@ def test_a_conditional_model_says_what_it_is_given(folder, tmp_path):
         run.sample(1, label=5)
     with pytest.raises(DataError, match="--labels"):
         run.evaluate(folder / "bare.npy", k=5)
+    with pytest.raises(CompositionError, match="told the label"):
+        represent(run)
+
+
+def test_a_class_that_no_training_row_has_is_not_drawn(folder, tmp_path):
+    """The one row of a third class is a test row: there is nothing that a sample of it could be."""
+    with np.load(folder / "both.npz") as held:
+        x, y = held["x"], held["y"].copy()
+    y[split(len(y), (0.6, 0.2, 0.2), 0).test[0]] = 9
+    np.savez(tmp_path / "three.npz", x=x, y=y)
+    run = jensen.train(tmp_path / "three.npz", recipe="conditional", out=tmp_path / "run", **TINY)
+    with pytest.raises(UsageError, match="no training row was labelled 9") as refused:
+        run.sample(1, label=9)
+    assert "3, 7" in str(refused.value)
 
 
 def test_a_prior_that_sees_the_label(folder, tmp_path):

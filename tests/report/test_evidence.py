@@ -14,6 +14,8 @@ from jensen.evaluate.halves import ERRORS, VISIBLE
 from jensen.report.evidence import _rungs, evidence, verdict
 from jensen.report.facts import Facts, gather
 from jensen.report.settings import estimates
+from jensen.resumption import resume
+from jensen.runfiles import digest
 from tests.report.pages import page_of
 
 SETTINGS = Settings(rows=8, temperatures=6, leaps=2, chains=3, simulated=6, refine=10)
@@ -187,3 +189,15 @@ def test_a_gap_that_is_not_split_is_one_bar(facts):
     split = {**facts.evaluation["assessment"]["gaps"], "approximation": None, "amortisation": None}
     drawn = [b for p in evidence(changed(facts, gaps=split)).panels for b in p.bodies]
     assert any("What the ELBO loses: family and encoder" in b for b in drawn)
+
+
+def test_an_evaluation_of_earlier_weights_is_not_told_of_those_that_trained_on(run, tmp_path):
+    folder = shutil.copytree(run.path, tmp_path / "run")
+    assert gather(jensen.load(folder), examples=False).stored
+    longer = resume(folder, epochs=run.spec["choices"]["epochs"] + 1)
+    found = gather(longer, examples=False)
+    assert not found.stored
+    assert found.evaluation["replay"]["weights_sha256"] == digest(folder / "model.safetensors")
+    assert found.evaluation["log_px"] != gather(run, examples=False).evaluation["log_px"]
+    longer.keep(longer.evaluate(k=2))
+    assert gather(longer, examples=False).stored
