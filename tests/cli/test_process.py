@@ -49,7 +49,8 @@ def test_second_signal_leaves_at_once(data, start):
     process = start("train", "real.npy", "--epochs", "1000000", *words)
     wait_for(data / "run" / "model.safetensors", process)
     process.send_signal(signal.SIGINT)
-    time.sleep(0.1)
+    # two signals within one long operation of a library are one: the second is for whoever has read of the first
+    assert any("once more leaves at once" in line for line in process.stderr)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 130, err

@@ -15,7 +15,7 @@ def test_classes_by_their_numbers_or_names():
     numbered = Labels.of(np.array([7, 3, 3, -1]), PLAIN, "partial", np.array([3, -1]))
     assert (numbered.values, numbered.names, numbered.counts) == ((3, 7), ("3", "7"), (1, 0))
     assert numbered.one_hot(np.array([7, -1, 3])).tolist() == [[0, 1], [0, 0], [1, 0]]
-    named = Labels.of(np.array([0, 2]), Schema("binary", (2,), classes=("ant", "bee", "cat")), "context")
+    named = Labels.of(np.array([0, 1, 2]), Schema("binary", (2,), classes=("ant", "bee", "cat")), "context")
     assert named.values == (0, 1, 2)
     assert named.find("bee") == 1
     assert Labels.from_dict(named.to_dict()) == named
