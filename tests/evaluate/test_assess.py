@@ -143,6 +143,7 @@ def test_recorded_settings_give_the_same_numbers(small):
     assert record["gaps"]["n"] == 12
 
 
+@pytest.mark.slow  # it spends its budget twice
 def test_the_settings_that_a_budget_chose_give_the_same_numbers(small):
     """Within a budget, and again by the settings that it chose; the global random state is left alone."""
     given, bound = small
