@@ -27,6 +27,8 @@ class Classified:
     Example:
         >>> str(Classified(0.9, 400, 100))
         'accuracy 90.0 % ± 1.5 % on 400 rows, with 100 labels in training'
+        >>> str(Classified(1.0, 6, 51))
+        'accuracy 100.0 % ± 12.6 % on 6 rows, with 51 labels in training'
     """
 
     accuracy: float

@@ -69,6 +69,5 @@ def _row(name: str, labels: int, n: int, hits: int, taken: str) -> tuple[str, ..
     if not n:
         return (name, f"{labels:,}", "0", "", "", taken)
     share = Classified(hits / n, n, labels)
-    error = share.stderr if 0 < hits < n else None  # all of a few say nothing of how many of more
-    told = ("" if value is None else f"{value:.1%}".replace("%", " %") for value in (share.accuracy, error))
+    told = (f"{value:.1%}".replace("%", " %") for value in (share.accuracy, share.stderr))
     return (name, f"{labels:,}", f"{n:,}", *told, taken)
