@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from jensen import recorder, workflow
-from jensen.errors import InterruptedRun
-from jensen.states import StateKeeper
+from jensen.core.errors import InterruptedRun
+from jensen.runs import train
+from jensen.storage import recorder
+from jensen.storage.training_state import StateKeeper
 from jensen.training import Snapshot
 
 SPENT: dict[str, list[float]] = {"states": [], "weights": [], "asking": [0.0]}
@@ -64,14 +65,14 @@ def main() -> None:
     words.add_argument("--json", type=Path, help="where the measurement goes")
     given = words.parse_args()
     x = (np.random.default_rng(0).random((12_800, 784)) < 0.13).astype(np.uint8)
-    workflow.StateKeeper = Timed
+    train.StateKeeper = Timed
     recorder.write_weights = timed(recorder.write_weights)
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         until = time.monotonic() + given.seconds
         began = time.perf_counter()
         options = {"hidden": tuple(given.hidden), "latent": 32, "epochs": 1_000_000, "split": (0.9, 0.1, 0.0)}
         with contextlib.suppress(InterruptedRun):
-            workflow.train(x, out=Path(name) / "run", should_stop=lambda: time.monotonic() > until, **options)
+            train.train(x, out=Path(name) / "run", should_stop=lambda: time.monotonic() > until, **options)
         whole = time.perf_counter() - began
         sizes = {p.name: p.stat().st_size for p in (Path(name) / "run").rglob("*.safetensors")}
     states = sum(SPENT["states"]) + SPENT["asking"][0]

@@ -20,10 +20,10 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
+from jensen.estimators.enumeration import Enumerate
 
 import jensen
-from jensen.estimators import Enumerate
-from jensen.randomness import stream
+from jensen.core.random import stream
 
 WAYS: dict[str, dict[str, Any]] = {
     "enumerate": {"recipe": "categorical", "gradient": "enumerate"},

@@ -11,22 +11,22 @@ from statistics import mean, stdev
 from typing import ClassVar
 
 import torch
+from jensen.estimators.reparameterized import Pathwise
 from torch import Tensor, nn
 
 from benchmarks.pictures import COLOURS, save, subplots, table, write
-from jensen.autoregressive import over_codes
-from jensen.batch import Batch, Rows
-from jensen.codes import Codebook, CodePrior, Codes, Lattice, perplexity
-from jensen.conditionals import Given
+from jensen.core.batch import Batch, Rows
+from jensen.core.random import drawing_from, stream
 from jensen.data import read, split
-from jensen.draw import Draw
-from jensen.estimators import Pathwise
 from jensen.families import DiscretizedLogistic
 from jensen.guides import Quantized
-from jensen.model import LatentVariableModel
+from jensen.models.autoregressive import over_codes
+from jensen.models.codebooks import Codebook, CodePrior, Codes, Lattice, perplexity
+from jensen.models.conditionals import Given
+from jensen.models.draw import Draw
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP, Chain, Standardize
 from jensen.objectives import Commitment, Distortion, Objective, Rate
-from jensen.randomness import drawing_from, stream
 from jensen.training import Budget, EpochEnded, Player, Trainer
 
 CODES, WIDTH, LATENT = 128, 4, 8

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.wake_sleep import Still
+from jensen.objectives.wake_sleep import Inclusive
 from torch import Tensor, nn
 
-from jensen.batch import Batch, Rows
-from jensen.conditionals import Given, Unconditional
-from jensen.dreaming import Inclusive, Still
-from jensen.estimators import Pathwise
+from jensen.core.batch import Batch, Rows
 from jensen.families import Gaussian
 from jensen.guides import Shared
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.objectives import Elbo
 from jensen.training import Budget, Optimizer, Player, Trainer
 

@@ -10,19 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from jensen.estimators.base import GradientEstimator
+from jensen.estimators.reparameterized import Pathwise, StickTheLanding
+from jensen.estimators.score import Score
 from torch import Tensor, nn
 
 from benchmarks.pictures import COLOURS, save, subplots, table, write
-from jensen.batch import Batch
-from jensen.conditionals import Given, Linear, Unconditional
-from jensen.draw import weigh
-from jensen.estimators import GradientEstimator, Pathwise
+from jensen.core.batch import Batch
+from jensen.core.random import drawing_from, stream
 from jensen.families import Gaussian
 from jensen.guides import Amortized
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Linear, Unconditional
+from jensen.models.draw import weigh
+from jensen.models.model import LatentVariableModel
 from jensen.objectives import Elbo
-from jensen.randomness import drawing_from, stream
-from jensen.surrogates import Score, StickTheLanding
 
 LATENTS = (1, 2, 4, 8, 16)
 DIM, POINTS, REPEATS = 20, 2, 4000

@@ -26,9 +26,9 @@ def once(options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     import jensen  # here, so that the process that starts the others stays small
+    from jensen.core.precision import resolve_precision
     from jensen.evaluate import importance
     from jensen.nets import MLP
-    from jensen.precision import resolve_precision
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)

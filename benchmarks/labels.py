@@ -58,7 +58,7 @@ def made(path: Path, data: Path, test: Path, **options: Any) -> Any:
 
 
 def accuracy(run: Any) -> str:
-    from jensen.classification import classified
+    from jensen.runs.classify import classified
 
     return str(classified(run, run.part("test")))
 

@@ -82,16 +82,16 @@ def measured(case: Case, lr: float, seed: int, epochs: int) -> dict[str, Any]:
     """Train the VAE once; the validation bound of each epoch, and what it ends with."""
     from dataclasses import replace
 
-    from jensen import workflow
-    from jensen.errors import NumericalError
+    from jensen.core.errors import NumericalError
     from jensen.evaluate import Importance
     from jensen.recipes import find
+    from jensen.runs import train
     from jensen.training import Budget, Optimizer
 
-    training = workflow.TrainingOptions(epochs=epochs, schedule=case.schedule, keep="last")
+    training = train.TrainingOptions(epochs=epochs, schedule=case.schedule, keep="last")
     recipe = find("vae")
     options = recipe.checked({"warmup": 0})
-    job = workflow.Job(DATA, recipe, workflow.DataOptions(seed=seed), training, options, Path())
+    job = train.Job(DATA, recipe, train.DataOptions(seed=seed), training, options, Path())
     job.prepare(lambda text: None)
     made, found = job.made, job.found
     steps = job.choices["steps_per_epoch"] * epochs

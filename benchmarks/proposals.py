@@ -9,19 +9,20 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jensen.estimators.reparameterized import Pathwise
+from jensen.models.guide import Guide
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from benchmarks.pictures import COLOURS, save, subplots, table, write
-from jensen.batch import Batch, Rows
-from jensen.conditionals import Given, Linear, Unconditional
-from jensen.draw import Draw
-from jensen.estimators import Pathwise
+from jensen.core.batch import Batch, Rows
+from jensen.core.random import stream
 from jensen.families import Gaussian
-from jensen.guides import Amortized, Exact, Guide, Shared
-from jensen.model import LatentVariableModel
+from jensen.guides import Amortized, Exact, Shared
+from jensen.models.conditionals import Given, Linear, Unconditional
+from jensen.models.draw import Draw
+from jensen.models.model import LatentVariableModel
 from jensen.objectives import ImportanceWeighted
-from jensen.randomness import stream
 from jensen.training.closed import PrincipalComponents
 
 LATENT, DIGIT, ROWS = 8, 3, 100

@@ -72,12 +72,12 @@ reconstruct, and nothing of how probable the data are.
 
 def sentence(name: str) -> str:
     """What the recipe makes for the digits by its defaults, in words; nothing is trained."""
-    from jensen import workflow
     from jensen.recipes import find
+    from jensen.runs import train
 
     chosen = find(name)
-    options = (workflow.DataOptions(), workflow.TrainingOptions(), chosen.checked({}))
-    job = workflow.Job(DATA, chosen, *options, Path())
+    options = (train.DataOptions(), train.TrainingOptions(), chosen.checked({}))
+    job = train.Job(DATA, chosen, *options, Path())
     job.prepare(lambda text: None)
     return job.spec()["sentence"]
 
@@ -101,7 +101,7 @@ def held(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
 def measured(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, Any]:
     """Train and evaluate; a refusal is a result too."""
     import jensen
-    from jensen.errors import JensenError
+    from jensen.core.errors import JensenError
 
     name, seed = settings["recipe"], settings["seed"]
     folder = options.out / "runs" / f"{name}-{seed}"
@@ -120,8 +120,9 @@ def measured(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str,
 
 def numbers(run: Any, k: int) -> dict[str, Any]:
     """The evaluation of a run's test rows, as JSON takes it."""
-    from jensen.comparison import measure_of
-    from jensen.errors import JensenError
+    from jensen.runs.compare import measure_of
+
+    from jensen.core.errors import JensenError
 
     found = {"measure": measure_of(run), "epochs": run.spec["choices"]["epochs"], "size": run.schema.size}
     estimate = run.evaluate(k=k).estimate

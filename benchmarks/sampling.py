@@ -44,8 +44,8 @@ def compared(kind: str, options: argparse.Namespace) -> dict[str, Any]:
     """A row of the table: seconds of both ways, their ratio, and whether their samples are equal."""
     import torch
 
+    from jensen.core.random import drawing_from, stream
     from jensen.nets import CausalConv, CausalMLP, uncached
-    from jensen.randomness import drawing_from, stream
 
     side, n = options.side, options.samples
     with drawing_from(stream(0, "weights")):

@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from jensen.runs.fidelity import frechet, precision_recall
+from jensen.runs.resume import resume
+from jensen.runs.run import Run
 
 import jensen
 from benchmarks.pictures import grid, save, subplots, table, write
-from jensen import tasks
-from jensen.batch import Rows
+from jensen.analysis import latents
+from jensen.analysis.features import learn_features
+from jensen.core.batch import Rows
+from jensen.core.random import stream
 from jensen.data import read
-from jensen.features import learn_features
-from jensen.fidelity import frechet, precision_recall
-from jensen.randomness import stream
-from jensen.resumption import resume
-from jensen.runs import Run
 
 TRAINED, TESTED, MADE, NEAR, HALVES, SHOWN = 20_000, 10_000, 5_000, 2_000, 3, 12
 SCRATCH = "no `--share`, eight epochs, weights of 0.01 and 0.1"  # tried once, and not repeated here
@@ -76,7 +76,7 @@ def made(case: str, seed: int, options: argparse.Namespace) -> dict[str, torch.T
     if not path.exists():
         run, top = trained(case, seed, options), 255 if data == "bytes" else 1
         z, batch = run.model.simulate(MADE, stream(seed, "samples"))
-        found = {"means": tasks.decode(run.model, z), "draws": batch.x}
+        found = {"means": latents.decode(run.model, z), "draws": batch.x}
         kept = {look: (found[look] / top).numpy().astype(np.float16) for look in looks}
         np.savez(path, **kept)  # pyright: ignore[reportArgumentType]
         print(f"{case} {seed}", flush=True)

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from jensen.estimators.reparameterized import Pathwise
+from jensen.runs.run import Run
 
 import jensen
 from benchmarks.pictures import COLOURS, grid, save, subplots, table, write
-from jensen import tasks
-from jensen.estimators import Pathwise
-from jensen.randomness import stream
-from jensen.runs import Run
+from jensen.analysis import latents
+from jensen.core.random import stream
 
 EPOCHS, LATENT, STEPS, PAIRS, SAMPLES = 80, 2, 11, 4, 500
 RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -85,14 +85,14 @@ def look(name: str, run: Run) -> Model:
     draw = Pathwise(50).draw(model, guide, batch, stream(0, "points")) if guide.has_density else None
     if draw is None:
         draw = Pathwise(1).draw(model, guide, batch, stream(0, "points"))
-    codes = tasks.encode(model, guide, test.rows)
+    codes = latents.encode(model, guide, test.rows)
     spread = float(codes.std(0).square().mean().sqrt())
     own = float(guide(batch).stddev.median()) / spread if guide.has_density else 0.0
     first, last = ends(test.labels)
-    paths = tasks.interpolate(model, codes[first], codes[last], STEPS)  # [STEPS, PAIRS, D]
+    paths = latents.interpolate(model, codes[first], codes[last], STEPS)  # [STEPS, PAIRS, D]
     order = torch.randperm(len(codes), generator=stream(0, "pairs"))
-    middle = tasks.decode(model, (codes[order] + codes[order.roll(1)]) / 2)
-    made = tasks.decode(model, torch.randn(SAMPLES, LATENT, generator=stream(0, "z")))
+    middle = latents.decode(model, (codes[order] + codes[order.roll(1)]) / 2)
+    made = latents.decode(model, torch.randn(SAMPLES, LATENT, generator=stream(0, "z")))
     return Model(
         name,
         codes.numpy(),

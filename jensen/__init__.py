@@ -8,26 +8,28 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .version import __version__
+from .core.version import __version__
 
 if TYPE_CHECKING:
-    from .batch import Batch, Rows
-    from .conditionals import Conditional, Given, Linear, Table, Unconditional
-    from .corruption import Corrupted
-    from .draw import Draw
-    from .errors import JensenError
-    from .estimators import Enumerate, Pathwise, Quadrature
+    from .core.batch import Batch, Rows
+    from .core.errors import JensenError
+    from .estimators.denoising import Corrupted
+    from .estimators.enumeration import Enumerate
+    from .estimators.quadrature import Quadrature
+    from .estimators.reparameterized import DoublyReparameterized, Pathwise, StickTheLanding
+    from .estimators.score import Score
     from .evaluate import Estimate, Importance
     from .families import Bernoulli, Categorical, DiscretizedLogistic, Gaussian, Mixture
     from .guides import Amortized, Deterministic, Exact, Flowing, Masked, Shared
-    from .model import LatentVariableModel
+    from .models.conditionals import Conditional, Given, Linear, Table, Unconditional
+    from .models.draw import Draw
+    from .models.model import LatentVariableModel
+    from .models.posteriors import register_posterior
+    from .models.priors import FlowPrior, VampPrior
     from .objectives import Distortion, Elbo, FreeBits, ImportanceWeighted, Of, Rate
-    from .posteriors import register_posterior
-    from .priors import FlowPrior, VampPrior
-    from .runs import Run, load
-    from .surrogates import DoublyReparameterized, Score, StickTheLanding
+    from .runs.run import Run, load
+    from .runs.train import train
     from .training import Budget, Player, Trainer
-    from .workflow import train
 
 _WHERE = {
     "batch": ("Batch", "Rows"),

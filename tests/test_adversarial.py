@@ -8,35 +8,28 @@ import math
 import numpy as np
 import pytest
 import torch
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.score import Score
+from jensen.runs.resume import resume
+from jensen.runs.train import train
 from torch import Tensor, nn
 
-from jensen.batch import Batch, Rows
+from jensen.analysis.latents import encode
 from jensen.cli import main
-from jensen.conditionals import Given, Unconditional
-from jensen.draw import Draw
-from jensen.errors import CompositionError, InterruptedRun, NotNormalised, UsageError
-from jensen.estimators import Enumerate, Pathwise, Quadrature
+from jensen.core.batch import Batch, Rows
+from jensen.core.errors import CompositionError, InterruptedRun, NotNormalised, UsageError
+from jensen.core.random import drawing_from, stream
 from jensen.evaluate import Importance, choose
 from jensen.families import Gaussian, Implicit
 from jensen.guides import Amortized, Deterministic, FromPrior
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.draw import Draw
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP, Critic
-from jensen.objectives import (
-    Discriminate,
-    Distortion,
-    Elbo,
-    FeatureDistortion,
-    Fool,
-    GradientPenalty,
-    LogRatio,
-    Rate,
-)
-from jensen.randomness import drawing_from, stream
-from jensen.resumption import resume
-from jensen.surrogates import Score
-from jensen.tasks import encode
+from jensen.objectives import Discriminate, Distortion, Elbo, FeatureDistortion, Fool, GradientPenalty, LogRatio, Rate
 from jensen.training import Budget, Optimizer, Player, Trainer
-from jensen.workflow import train
 from tests.training.test_loop import same, values
 
 N = 20_000

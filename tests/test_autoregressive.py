@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from jensen.autoregressive import ChainRule, over_codes
-from jensen.batch import Batch, Rows
-from jensen.conditionals import Unconditional
-from jensen.errors import CompositionError, UsageError
+from jensen.core.batch import Batch, Rows
+from jensen.core.errors import CompositionError, UsageError
+from jensen.core.random import drawing_from, stream
 from jensen.evaluate import choose
 from jensen.families import (
     Bernoulli,
@@ -25,9 +24,10 @@ from jensen.families import (
     Product,
 )
 from jensen.guides import Exact
-from jensen.model import LatentVariableModel
+from jensen.models.autoregressive import ChainRule, over_codes
+from jensen.models.conditionals import Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP, Causal, CausalConv, CausalMLP, Standardize, uncached
-from jensen.randomness import drawing_from, stream
 
 KINDS = pytest.mark.parametrize("kind", ["perceptron", "convolutions"])
 

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 import jensen
-from jensen.checkpoints import file_name, kept_epochs, moments
-from jensen.errors import CorruptRunError, NotNormalised, UsageError
+from jensen.core.errors import CorruptRunError, NotNormalised, UsageError
+from jensen.storage.checkpoints import file_name, kept_epochs, moments
 
 SMALL = {"recipe": "vae", "latent": 2, "hidden": (8,), "batch": 32}
 

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from jensen.runs.train import train
 
 import jensen
-from jensen.claims import holding, writing
 from jensen.cli import main
-from jensen.errors import InterruptedRun, NumericalError, RunExistsError, UsageError
-from jensen.workflow import train
+from jensen.core.errors import InterruptedRun, NumericalError, RunExistsError, UsageError
+from jensen.storage.run_lock import holding, writing
 
 QUICK = {"latent": 2, "hidden": (8,), "epochs": 1, "checkpoints": 0}
 
@@ -151,8 +151,8 @@ def killed(old, monkeypatch):
 
         with monkeypatch.context() as patch:
             patch.setattr(Path, "rename", counted)
-            patch.setattr("jensen.claims._bring_back", lambda folder: None)
-            patch.setattr("jensen.claims._settle", lambda folder: None)
+            patch.setattr("jensen.storage.run_lock._bring_back", lambda folder: None)
+            patch.setattr("jensen.storage.run_lock._settle", lambda folder: None)
             with pytest.raises(Killed):
                 replace(folder, write, Killed)
         return folder, before

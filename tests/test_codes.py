@@ -7,23 +7,24 @@ import itertools
 
 import pytest
 import torch
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.score import Score
 from torch import Tensor, nn
 
-from jensen.autoregressive import over_codes
-from jensen.batch import Batch, Rows
-from jensen.codes import Codebook, CodePrior, Codes, Lattice, perplexity
-from jensen.conditionals import Given, Unconditional
+from jensen.core.batch import Batch, Rows
+from jensen.core.errors import CompositionError, UsageError
+from jensen.core.random import drawing_from, stream
 from jensen.distributions import OneState
-from jensen.errors import CompositionError, UsageError
-from jensen.estimators import Enumerate, Pathwise
 from jensen.evaluate import Kind, choose
 from jensen.families import Bernoulli, Categorical, Gaussian, OneHots
 from jensen.guides import Amortized, Quantized
-from jensen.model import LatentVariableModel
+from jensen.models.autoregressive import over_codes
+from jensen.models.codebooks import Codebook, CodePrior, Codes, Lattice, perplexity
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import Commitment, Distortion, Rate
-from jensen.randomness import drawing_from, stream
-from jensen.surrogates import Score
 from jensen.training import Budget, EpochEnded, Optimizer, Player, Trainer
 
 X = torch.tensor([[0, 1, 1], [1, 0, 1], [0, 0, 0], [1, 1, 1]], dtype=torch.float64)

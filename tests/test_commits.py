@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-import jensen.commits
-from jensen.commits import Damage, commit, commits, newest, read_commit
-from jensen.errors import UsageError
+import jensen.storage.commits
+from jensen.core.errors import UsageError
+from jensen.storage.commits import Damage, commit, commits, newest, read_commit
 
 FILES = {"a.bin": bytes(range(200)), "b.json": b'{"step": 7}'}
 
@@ -106,7 +106,12 @@ class Faults:
 
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Faults | None], None]]:
-    where = [(os, "fsync", False), (os, "rename", False), (jensen.commits, "_write", True), (Path, "mkdir", False)]
+    where = [
+        (os, "fsync", False),
+        (os, "rename", False),
+        (jensen.storage.commits, "_write", True),
+        (Path, "mkdir", False),
+    ]
     plain = [(owner, name, getattr(owner, name), half) for owner, name, half in where]
 
     def arm(faults: Faults | None) -> None:

@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from jensen.runs.compare import Comparison, Group, Score, compare
 from scipy.stats import t
 
 import jensen
-from jensen.comparison import Comparison, Group, Score, compare
-from jensen.errors import DataError, NotNormalised, UsageError
+from jensen.core.errors import DataError, NotNormalised, UsageError
 from jensen.evaluate import Estimate, Kind, Settings
 from tests.identities.models import close
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from jensen.conditionals import Given, Linear, Table, Unconditional
+from jensen.core.random import stream
 from jensen.families import Bernoulli, Gaussian
-from jensen.randomness import stream
+from jensen.models.conditionals import Given, Linear, Table, Unconditional
 
 
 def test_shared_parameters_are_learned_beside_the_net():

@@ -6,20 +6,19 @@ import math
 
 import pytest
 import torch
+from jensen.estimators.denoising import Corrupted, GaussianNoise, Masking, SaltAndPepper, corrupted_rows
+from jensen.estimators.reparameterized import Pathwise, StickTheLanding
 from torch import nn
 
-from jensen.batch import Batch, Rows
-from jensen.conditionals import Given
-from jensen.corruption import Corrupted, GaussianNoise, Masking, SaltAndPepper, corrupted_rows
-from jensen.errors import CompositionError, UsageError
-from jensen.estimators import Pathwise
+from jensen.core.batch import Batch, Rows
+from jensen.core.errors import CompositionError, UsageError
+from jensen.core.parts import build, spec_of
+from jensen.core.random import drawing_from, stream
 from jensen.families import FullGaussian, Gaussian
 from jensen.guides import Amortized, Exact
+from jensen.models.conditionals import Given
 from jensen.nets import MLP
 from jensen.objectives import Elbo, ImportanceWeighted
-from jensen.parts import build, spec_of
-from jensen.randomness import drawing_from, stream
-from jensen.surrogates import StickTheLanding
 from tests.contracts.members import GAUSSIAN, MODELS
 from tests.identities.models import close, linear_model
 

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from jensen import disentanglement as measures
+from jensen.analysis import disentanglement as measures
+from jensen.analysis.disentanglement import Coded, dci, disentanglement, factor_vae_score, informations, mig, sap
+from jensen.core.errors import DataError
 from jensen.data import Factors
-from jensen.disentanglement import Coded, dci, disentanglement, factor_vae_score, informations, mig, sap
-from jensen.errors import DataError
 
 LEVELS = (3, 4, 4)
 GRID = np.stack(np.meshgrid(*map(range, LEVELS), indexing="ij"), -1).reshape(-1, 3)

@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jensen.runs.resume import resume
+from jensen.runs.run import load
+from jensen.runs.train import train
 
-import jensen.commits
-import jensen.files
-from jensen.commits import Damage, commit, newest
-from jensen.errors import InterruptedRun, UsageError
-from jensen.files import append, write_atomic
-from jensen.resumption import resume
-from jensen.runs import load
-from jensen.states import check_space, found_state
-from jensen.workflow import train
+import jensen.storage.commits
+import jensen.storage.files
+from jensen.core.errors import InterruptedRun, UsageError
+from jensen.storage.commits import Damage, commit, newest
+from jensen.storage.files import append, write_atomic
+from jensen.storage.training_state import check_space, found_state
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 SMALL: dict[str, Any] = {
@@ -81,7 +81,7 @@ def test_full_at_each_write_of_a_commit(disk: Path, monkeypatch: pytest.MonkeyPa
     old, new = {"a": b"a" * 9000, "b": b"b"}, {"a": b"A" * 13000, "b": b"B" * 5000}
     commit(disk / "state", old)
     if not checked:
-        monkeypatch.setattr(jensen.commits, "check_free", lambda folder, size: None)
+        monkeypatch.setattr(jensen.storage.commits, "check_free", lambda folder, size: None)
     told = []
     for left in range(20):
         fill(disk, left)
@@ -104,7 +104,7 @@ def test_full_at_each_write_of_a_file(disk: Path, monkeypatch: pytest.MonkeyPatc
     write_atomic(path, b"old")
     append(lines, b"one\n")
     if not checked:
-        monkeypatch.setattr(jensen.files, "check_free", lambda folder, size: None)
+        monkeypatch.setattr(jensen.storage.files, "check_free", lambda folder, size: None)
     for left in range(3):
         fill(disk, left)
         with pytest.raises(UsageError, match=f"{path}.* 20,000 bytes .*No space left"):
@@ -181,8 +181,8 @@ def test_a_read_only_disk(disk: Path, data: Path) -> None:
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from jensen.commits import commit, newest
-from jensen.errors import UsageError
+from jensen.storage.commits import commit, newest
+from jensen.core.errors import UsageError
 parent, old, new = Path(sys.argv[1]), {"a": b"old"}, {"a": b"n" * 5000, "b": b"n" * 3000}
 commit(parent, old)
 for most in range(0, 5000, 250):
@@ -209,7 +209,7 @@ def test_files_that_may_not_grow(tmp_path: Path) -> None:
 
 
 def test_space_is_checked_before_a_run(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jensen.states.free_bytes", lambda folder: 1000)
+    monkeypatch.setattr("jensen.storage.training_state.free_bytes", lambda folder: 1000)
     check_space(tmp_path, 200, 150, 100)
     with pytest.raises(UsageError, match=f"{tmp_path} has 1,000 bytes free.*about 1,003"):
         check_space(tmp_path, 201, 150, 100)
@@ -228,7 +228,7 @@ def test_the_space_that_is_asked_for_is_what_a_run_takes(
     def note(folder: Path, state: int, weights: int, along: int, again: bool) -> None:
         asked.append((state, weights, along, again))
 
-    monkeypatch.setattr("jensen.workflow.check_space", note)
+    monkeypatch.setattr("jensen.runs.train.check_space", note)
     wide: dict[str, Any] = SMALL | {"hidden": (1000,), "checkpoints": 2} | options
     run = train(str(data), out=tmp_path / "run", epochs=3, **wide).path
     resume(run, epochs=4)
@@ -246,7 +246,7 @@ def test_what_a_run_has_on_the_disk_counts_as_space_of_its_own(tmp_path: Path, m
     (tmp_path / "state" / "a").mkdir(parents=True)
     (tmp_path / "state" / "a" / "x").write_bytes(b"x" * 500)
     (tmp_path / "model.safetensors").write_bytes(b"x" * 100)
-    monkeypatch.setattr("jensen.states.free_bytes", lambda folder: 400)
+    monkeypatch.setattr("jensen.storage.training_state.free_bytes", lambda folder: 400)
     check_space(tmp_path, 250, 125, again=True)
     with pytest.raises(UsageError, match=r"400 bytes free, 600 in the run, and .* about 1,002"):
         check_space(tmp_path, 250, 126, again=True)
@@ -279,7 +279,7 @@ def test_weights_are_written_where_the_last_state_cannot_be(
     def refuse(parent: Path, files: Any) -> Any:
         raise refusal
 
-    monkeypatch.setattr("jensen.states.commit", refuse)
+    monkeypatch.setattr("jensen.storage.training_state.commit", refuse)
     stop = counted(lambda n: interrupted and n == 7)
     with pytest.raises(InterruptedRun if interrupted else UsageError, match="cannot take 9 bytes"):
         train(str(data), out=tmp_path / "run", epochs=2, force=True, should_stop=stop, **options)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 
 import torch
+from jensen.estimators.reparameterized import Pathwise
 from torch.distributions import Independent, MultivariateNormal, Normal
 
-from jensen.conditionals import Unconditional
-from jensen.draw import closed_rate, place, weigh
-from jensen.estimators import Pathwise
+from jensen.core.random import stream
 from jensen.families import Categorical, Gaussian, Mixture
-from jensen.model import LatentVariableModel
-from jensen.randomness import stream
+from jensen.models.conditionals import Unconditional
+from jensen.models.draw import closed_rate, place, weigh
+from jensen.models.model import LatentVariableModel
 from tests.identities.models import amortized, close, linear_model, mixture_model, normal_guide, simulated
 
 

@@ -6,23 +6,26 @@ import itertools
 
 import pytest
 import torch
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.wake_sleep import Dreaming, Still
+from jensen.models.guide import Guide
+from jensen.objectives.wake_sleep import Dream, Inclusive
 from torch import Tensor
 
 import jensen
-from jensen.batch import Batch, Rows
-from jensen.codes import Lattice
-from jensen.conditionals import Given, Table, Unconditional
-from jensen.draw import weigh
-from jensen.dreaming import Dream, Dreaming, Inclusive, Still
-from jensen.errors import CompositionError
-from jensen.estimators import Enumerate, Pathwise
+from jensen.core.batch import Batch, Rows
+from jensen.core.errors import CompositionError
+from jensen.core.random import drawing_from, stream
 from jensen.families import Bernoulli, Categorical, Gaussian
 from jensen.flows import Planar
-from jensen.guides import Amortized, Deterministic, Exact, Flowing, Guide, Quantized
-from jensen.model import LatentVariableModel
+from jensen.guides import Amortized, Deterministic, Exact, Flowing, Quantized
+from jensen.models.codebooks import Lattice
+from jensen.models.conditionals import Given, Table, Unconditional
+from jensen.models.draw import weigh
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import Elbo, ImportanceWeighted
-from jensen.randomness import drawing_from, stream
 from jensen.training import Budget, Optimizer, Player, Trainer
 from jensen.training.players import check_players
 from tests.contracts.members import MODELS

@@ -6,18 +6,20 @@ import itertools
 
 import pytest
 import torch
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
 from torch import nn
 
-from jensen.batch import Batch
-from jensen.conditionals import Given, Unconditional
-from jensen.errors import CompositionError, NotEnumerable, NotReparameterizable, UsageError
-from jensen.estimators import Enumerate, Pathwise, Quadrature
+from jensen.core.batch import Batch
+from jensen.core.errors import CompositionError, NotEnumerable, NotReparameterizable, UsageError
+from jensen.core.random import drawing_from, stream
 from jensen.families import Bernoulli, Categorical, Gaussian, Mixture
 from jensen.guides import Shared
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import Elbo, ImportanceWeighted, Of, Rate
-from jensen.randomness import drawing_from, stream
 from tests.identities.models import amortized, close, curved_model, linear_model, mixture_model, scrambled, simulated
 
 COUPLED = Of(lambda draw: draw.z.mean((1, 2)), "spread", coupled=True)

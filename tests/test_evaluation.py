@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jensen.runs.run import Run
+from jensen.runs.verify import verify
 
 import jensen
 from jensen.evaluate import Settings
-from jensen.runs import Run
-from jensen.verification import verify
 
 QUICK = Settings(rows=8, temperatures=6, leaps=2, chains=3, simulated=4, refine=5)
 
@@ -150,8 +150,8 @@ def test_a_new_training_sweeps_the_answers_away(run):
 
 
 def test_what_more_time_would_not_change_is_told_apart_from_what_it_would(run, monkeypatch):
-    monkeypatch.setattr(jensen.runs, "behind", lambda *_: None)
+    monkeypatch.setattr(jensen.runs.run, "behind", lambda *_: None)
     unmeasured = "how tight the bound is was not measured: "
     assert f"{unmeasured}raise --budget" in run.evaluate(budget=1.0).notes
-    monkeypatch.setattr(jensen.runs, "refusal", lambda *_: "a discrete latent has no gradient")
+    monkeypatch.setattr(jensen.runs.run, "refusal", lambda *_: "a discrete latent has no gradient")
     assert f"{unmeasured}a discrete latent has no gradient" in run.evaluate(budget=1.0).notes

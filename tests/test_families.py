@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from jensen.errors import UsageError
+from jensen.core.errors import UsageError
+from jensen.core.random import drawing_from, stream
 from jensen.families import (
     Bernoulli,
     Categorical,
@@ -20,7 +21,6 @@ from jensen.families import (
     positive,
     positive_inverse,
 )
-from jensen.randomness import drawing_from, stream
 from tests.contracts.members import ALL_FAMILIES
 from tests.contracts.supports import innermost
 

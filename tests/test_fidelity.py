@@ -8,17 +8,17 @@ import math
 import numpy as np
 import pytest
 import torch
+from jensen.runs.fidelity import fidelity, frechet, precision_recall
 from scipy.linalg import sqrtm
 from sklearn.datasets import load_digits
 
 import jensen
-from jensen import features
-from jensen.batch import Rows
+from jensen.analysis import features
+from jensen.analysis.features import learn_features
 from jensen.cli import main
-from jensen.errors import DataError, UsageError
-from jensen.features import learn_features
-from jensen.fidelity import fidelity, frechet, precision_recall
-from jensen.randomness import stream
+from jensen.core.batch import Rows
+from jensen.core.errors import DataError, UsageError
+from jensen.core.random import stream
 from jensen.report import write
 
 

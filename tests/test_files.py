@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from jensen.errors import UsageError
-from jensen.files import append, parsed, read_limited, write_atomic
+from jensen.core.errors import UsageError
+from jensen.storage.files import append, parsed, read_limited, write_atomic
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:

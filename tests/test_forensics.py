@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from jensen.runs.resume import resume
+from jensen.runs.train import train
+from jensen.runs.training_data import Materials
 
-from jensen.batch import Rows
+from jensen.core.batch import Rows
+from jensen.core.errors import InterruptedRun, NumericalError
 from jensen.data import Preparation, Split, from_array
-from jensen.errors import InterruptedRun, NumericalError
-from jensen.forensics import Forensics
-from jensen.materials import Materials
-from jensen.resumption import resume
-from jensen.runfiles import FORENSICS
-from jensen.states import found_state
+from jensen.storage.fault_log import Forensics
+from jensen.storage.run_folder import FORENSICS
+from jensen.storage.training_state import found_state
 from jensen.training import Diagnosed, Event, Finding, Recovered
-from jensen.workflow import train
 from tests.test_resumption import same, stop_after
 
 SMALL = {"latent": 2, "hidden": (8,), "batch": 16, "checkpoints": 2, "warmup": 0}

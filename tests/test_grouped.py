@@ -6,20 +6,22 @@ import itertools
 
 import pytest
 import torch
+from jensen.estimators.by_group import ByGroup
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.score import Score
 from torch import Tensor, nn
 
-from jensen.batch import Batch
-from jensen.conditionals import Given, Unconditional
-from jensen.errors import CompositionError
-from jensen.estimators import Enumerate, Pathwise, Quadrature
+from jensen.core.batch import Batch
+from jensen.core.errors import CompositionError
+from jensen.core.random import drawing_from, stream
 from jensen.families import Bernoulli, Categorical, Gaussian, Grouped, OneHots
-from jensen.grouped import ByGroup
 from jensen.guides import Amortized, Structured
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import MMD, Distortion, Elbo, ImportanceWeighted, Rate
-from jensen.randomness import drawing_from, stream
-from jensen.surrogates import Score
 
 X = torch.tensor([[0, 1, 1], [1, 0, 1], [0, 0, 0]], dtype=torch.float64)
 CLASSES = (2, 3)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from jensen.batch import Batch
-from jensen.conditionals import Given, Unconditional
+from jensen.core.batch import Batch
+from jensen.core.random import stream
 from jensen.distributions import Point
 from jensen.families import Gaussian
 from jensen.guides import Amortized, Deterministic, Exact, Shared
+from jensen.models.conditionals import Given, Unconditional
 from jensen.nets import MLP
-from jensen.randomness import stream
 from tests.identities.models import linear_model
 
 X = torch.randn(4, 5, dtype=torch.float64, generator=stream(0, "x"))

@@ -12,25 +12,25 @@ import math
 
 import pytest
 import torch
+from jensen.estimators.reparameterized import DoublyReparameterized, Pathwise, StickTheLanding
+from jensen.estimators.score import Score
 from torch import Tensor
 from torch.distributions import Independent, Normal
 
-from jensen.batch import Batch
-from jensen.conditionals import Given, Unconditional
+from jensen.analysis.latents import encode
+from jensen.core.batch import Batch
+from jensen.core.errors import CompositionError, NotInvertible, UsageError
+from jensen.core.random import drawing_from, stream
 from jensen.distributions import Driven
-from jensen.draw import weigh
-from jensen.errors import CompositionError, NotInvertible, UsageError
-from jensen.estimators import Pathwise
 from jensen.evaluate import Annealed, Importance, Quadrature
 from jensen.families import Categorical, FullGaussian, Gaussian
 from jensen.flows import Autoregressive
 from jensen.guides import Amortized, Deterministic, Exact, Flowing, Hamiltonian
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.draw import weigh
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import Elbo, ImportanceWeighted, Rate
-from jensen.randomness import drawing_from, stream
-from jensen.surrogates import DoublyReparameterized, Score, StickTheLanding
-from jensen.tasks import encode
 from tests.contracts.members import ALL_FAMILIES
 from tests.evaluate.instance import Instance, instance
 from tests.identities.models import amortized, close, curved_model, evidence, linear_model, rows, simulated

@@ -242,10 +242,10 @@ def test_law_finds_a_planted_breach(law):
 @pytest.mark.parametrize(
     ("source", "name"),
     [
-        ("from .. import errors", "jensen.errors"),
-        ("from ..errors import DataError", "jensen.errors"),
-        ("import jensen.errors", "jensen.errors"),
-        ("from jensen import parts as p", "jensen.parts"),
+        ("from .. import errors", "jensen.core.errors"),
+        ("from ..errors import DataError", "jensen.core.errors"),
+        ("import jensen.core.errors", "jensen.core.errors"),
+        ("from jensen import parts as p", "jensen.core.parts"),
         ("from .. import __version__", "jensen"),
         ("from .schema import Schema", "jensen.data.schema"),
     ],

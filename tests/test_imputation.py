@@ -6,19 +6,20 @@ import math
 
 import pytest
 import torch
+from jensen.models.guide import Guide
 from torch import Tensor, nn
 
-from jensen.batch import Batch, Rows
-from jensen.chains import split_r_hat
-from jensen.conditionals import Given, Unconditional
-from jensen.errors import CompositionError, NotNormalised, UsageError
+from jensen.analysis.gibbs import split_r_hat
+from jensen.analysis.imputation import Imputation, impute
+from jensen.core.batch import Batch, Rows
+from jensen.core.errors import CompositionError, NotNormalised, UsageError
+from jensen.core.random import drawing_from, stream
 from jensen.evaluate import Importance
 from jensen.families import Bernoulli, Gaussian, Mixture, positive_inverse
-from jensen.guides import Amortized, Deterministic, Exact, Guide
-from jensen.imputation import Imputation, impute
-from jensen.model import LatentVariableModel
+from jensen.guides import Amortized, Deterministic, Exact
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
-from jensen.randomness import drawing_from, stream
 from tests.identities.models import close, linear_model, mixture_model, scrambled
 
 DIM = 5

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import pytest
 import torch
+from jensen.estimators.by_group import ByGroup
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.reparameterized import Pathwise
 from torch import Tensor
 
-from jensen.batch import Batch
-from jensen.conditionals import Given, Unconditional
+from jensen.core.batch import Batch
+from jensen.core.errors import CompositionError
+from jensen.core.random import drawing_from, stream
 from jensen.distributions import Clamped
-from jensen.errors import CompositionError
-from jensen.estimators import Enumerate, Pathwise
 from jensen.families import Bernoulli, Categorical, Gaussian, Grouped
-from jensen.grouped import ByGroup
 from jensen.guides import Amortized, Labelled, Structured
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import Classification, Distortion, Elbo, ImportanceWeighted, Rate
-from jensen.randomness import drawing_from, stream
 from tests.identities.models import close, scrambled
 
 ONE = torch.eye(3, dtype=torch.float64)

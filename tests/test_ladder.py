@@ -6,18 +6,18 @@ import math
 
 import pytest
 import torch
+from jensen.estimators.reparameterized import Pathwise
 
-from jensen.batch import Batch
-from jensen.draw import place, weigh
-from jensen.errors import CompositionError
-from jensen.estimators import Pathwise
+from jensen.core.batch import Batch
+from jensen.core.errors import CompositionError
+from jensen.core.parts import build, spec_of
+from jensen.core.random import stream
 from jensen.families import Bernoulli, Gaussian
-from jensen.ladder import FromLadder, Ladder, LadderDistribution, LadderGuide, LadderPrior, Rung
-from jensen.model import LatentVariableModel
+from jensen.models.draw import place, weigh
+from jensen.models.ladder import FromLadder, Ladder, LadderDistribution, LadderGuide, LadderPrior, Rung
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import Elbo, ImportanceWeighted, Rate
-from jensen.parts import build, spec_of
-from jensen.randomness import stream
 
 D, H = 6, 5
 

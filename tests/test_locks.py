@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from jensen import locks
-from jensen.errors import RunExistsError
-from jensen.locks import Holder, hold, lives, release
+from jensen.core.errors import RunExistsError
+from jensen.storage import locks
+from jensen.storage.locks import Holder, hold, lives, release
 
 DEAD = 2**22 + 1  # above the highest number that Linux gives
 
@@ -103,8 +103,8 @@ def test_without_locks_a_holder_elsewhere_is_believed(tmp_path: Path, monkeypatc
 RACING = """
 import os, sys, time
 from pathlib import Path
-from jensen.errors import RunExistsError
-from jensen.locks import hold, release
+from jensen.core.errors import RunExistsError
+from jensen.storage.locks import hold, release
 folder, many = Path(sys.argv[1]), int(sys.argv[2])
 while many:
     try:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jensen.runs.resume import resume
+from jensen.runs.run import load
 
-from jensen.errors import CorruptRunError
-from jensen.migrations import FORMAT, STEPS, migrated
-from jensen.resumption import resume
-from jensen.runfiles import read_spec
-from jensen.runs import load
-from jensen.states import found_state
+from jensen.core.errors import CorruptRunError
+from jensen.storage.migrations import FORMAT, STEPS, migrated
+from jensen.storage.run_folder import read_spec
+from jensen.storage.training_state import found_state
 
 OLD = Path(__file__).resolve().parent / "fixtures" / "format-1"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from jensen.conditionals import Given, Linear, Unconditional
+from jensen.core.random import stream
 from jensen.families import Gaussian
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Linear, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
-from jensen.randomness import stream
 from tests.identities.models import close, linear_model, mixture_model
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from jensen.errors import UsageError
+from jensen.core.errors import UsageError
+from jensen.core.parts import build, spec_of
+from jensen.core.random import stream
 from jensen.nets import MLP, Chain, ConvDecoder, ConvEncoder, Experts, Planes, ResidualMLP, Standardize
-from jensen.parts import build, spec_of
-from jensen.randomness import stream
 from tests.contracts.members import ALL_NETS
 
 NAMED = pytest.mark.parametrize("net", ALL_NETS, ids=lambda n: type(n).__name__)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from jensen.estimators.reparameterized import Pathwise
 
-from jensen.errors import UsageError
-from jensen.estimators import Pathwise
+from jensen.core.errors import UsageError
+from jensen.core.random import stream
 from jensen.families import Gaussian
 from jensen.objectives import Distortion, Elbo, ImportanceWeighted, Of, Ramp, Rate, Sum, TermKind, rate_weight
-from jensen.randomness import stream
 from tests.identities.models import amortized, close, linear_model, simulated
 
 

@@ -10,14 +10,14 @@ import sys
 import pytest
 from torch import nn
 
-from jensen.conditionals import Given, Linear, Unconditional
-from jensen.errors import CorruptRunError, UsageError
+from jensen.core.errors import CorruptRunError, UsageError
+from jensen.core.parts import build, spec_of
 from jensen.families import Gaussian, Mixture
 from jensen.guides import Amortized, Exact
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Linear, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP, Chain
 from jensen.objectives import Distortion, Of, Ramp, Rate
-from jensen.parts import build, spec_of
 
 
 class Mine(nn.Module):
@@ -127,11 +127,11 @@ def test_the_undamaged_specification_is_whole():
 
 
 def test_a_fresh_process_knows_every_part_of_models():
-    """Whoever opens a run imports `jensen.runs`, and perhaps nothing else."""
+    """Whoever opens a run imports `jensen.runs.run`, and perhaps nothing else."""
     program = """
-import importlib, pkgutil, jensen.runs
+import importlib, pkgutil, jensen.runs.run
 from torch import nn
-from jensen.parts import REGISTRY
+from jensen.core.parts import REGISTRY
 known = set(REGISTRY)
 for module in pkgutil.walk_packages(jensen.__path__, "jensen."):
     if module.name.split(".")[1] not in ("__main__", "cli", "report"):

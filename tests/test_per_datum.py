@@ -8,18 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-from jensen.batch import Batch, Rows
-from jensen.conditionals import Given
-from jensen.errors import CompositionError, UsageError
+from jensen.analysis.gradients import compare_gradients
+from jensen.core.batch import Batch, Rows
+from jensen.core.errors import CompositionError, UsageError
+from jensen.core.parts import build, spec_of
+from jensen.core.random import drawing_from, stream
 from jensen.evaluate.gaps import elbo_per_datum, lower_bounds
-from jensen.evaluate.gradients import compare_gradients
 from jensen.families import FullGaussian, Gaussian
 from jensen.guides import Exact
-from jensen.model import LatentVariableModel
+from jensen.guides.refined import PerDatum, Refined, Schedule, fitted_params, longer
+from jensen.models.conditionals import Given
+from jensen.models.model import LatentVariableModel
 from jensen.objectives import Distortion, Rate
-from jensen.parts import build, spec_of
-from jensen.randomness import drawing_from, stream
-from jensen.refine import PerDatum, Refined, Schedule, fitted_params, longer
 from jensen.training import Budget, Optimizer, Player, Trainer
 from tests.evaluate.instance import instance
 from tests.identities.models import amortized, close, curved_model, linear_model, rows, simulated

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from jensen import posteriors
-from jensen.batch import Batch
-from jensen.conditionals import Given, Linear, Table, Unconditional
-from jensen.errors import NoExactPosterior
+from jensen.core.batch import Batch
+from jensen.core.errors import NoExactPosterior
+from jensen.core.random import drawing_from, stream
 from jensen.families import Bernoulli, Categorical, Gaussian
 from jensen.guides import Exact
-from jensen.model import LatentVariableModel
+from jensen.models import posteriors
+from jensen.models.conditionals import Given, Linear, Table, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
-from jensen.randomness import drawing_from, stream
 from tests.identities.models import close, linear_model, mixture_model, scrambled, simulated
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from jensen import precision
-from jensen.precision import applied, fast_products_are_accurate, matmul_precision, resolve_precision
+from jensen.core import precision
+from jensen.core.precision import applied, fast_products_are_accurate, matmul_precision, resolve_precision
 
 
 @pytest.mark.parametrize(("mode", "within"), [("float32", "highest"), ("medium", "medium"), ("bfloat16", "highest")])

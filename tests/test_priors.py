@@ -6,25 +6,26 @@ import math
 
 import pytest
 import torch
+from jensen.estimators.reparameterized import Pathwise
+from jensen.models.guide import Guide
 from torch import nn
 
-from jensen import priors
-from jensen.batch import Batch
-from jensen.conditionals import Given, Unconditional
-from jensen.draw import Draw
-from jensen.errors import CompositionError
-from jensen.estimators import Pathwise
+from jensen.core.batch import Batch
+from jensen.core.errors import CompositionError
+from jensen.core.parts import build, spec_of
+from jensen.core.random import drawing_from, stream
 from jensen.evaluate.annealed import Annealed
 from jensen.evaluate.importance import Importance
 from jensen.families import Bernoulli, Categorical, Family, FullGaussian, Gaussian, Mixture
 from jensen.flows import AffineCoupling, Autoregressive, SplineCoupling, Stack
-from jensen.guides import Amortized, Deterministic, Exact, Flowing, Guide
-from jensen.model import LatentVariableModel
+from jensen.guides import Amortized, Deterministic, Exact, Flowing
+from jensen.models import priors
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.draw import Draw
+from jensen.models.model import LatentVariableModel
+from jensen.models.priors import FlowPrior, VampPrior
 from jensen.nets import MLP
 from jensen.objectives import Elbo, ImportanceWeighted
-from jensen.parts import build, spec_of
-from jensen.priors import FlowPrior, VampPrior
-from jensen.randomness import drawing_from, stream
 from tests.identities.models import amortized, linear_model, scrambled
 
 D, N = 5, 7
@@ -187,7 +188,7 @@ def test_training_reaches_prior_and_guide(kind):
 
 def test_evaluators_agree_on_a_vamp_prior():
     """Importance sampling and annealing against a sum over a grid; four Monte Carlo standard errors."""
-    from jensen.batch import Rows
+    from jensen.core.batch import Rows
 
     prior = vamp("diagonal")
     model = model_of(prior)

@@ -14,8 +14,8 @@ import torch
 from beartype import beartype
 from jaxtyping import TypeCheckError, jaxtyped
 
-from jensen.batch import Rows
-from jensen.shapes import Groups, Points
+from jensen.core.batch import Rows
+from jensen.core.shapes import Groups, Points
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from jensen.randomness import drawing_from, stream
+from jensen.core.random import drawing_from, stream
 
 
 def test_streams_are_repeatable_and_apart():

@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from jensen import recorder
-from jensen.errors import UsageError
+from jensen.core.errors import UsageError
+from jensen.core.parts import spec_of
 from jensen.families import Gaussian
-from jensen.parts import spec_of
-from jensen.recorder import Recorder, TensorBoard
-from jensen.runfiles import modules
+from jensen.storage import recorder
+from jensen.storage.recorder import Recorder, TensorBoard
+from jensen.storage.run_folder import modules
 from jensen.training.events import EpochEnded, Measures, Progressed, Started, Stopped
 from tests.identities.models import amortized, linear_model
 

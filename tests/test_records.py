@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from jensen.errors import CorruptRunError
-from jensen.records import (
+from jensen.core.errors import CorruptRunError
+from jensen.storage.schemas import (
     CalibrationRecord,
     CurveRecord,
     EvaluationRecord,
@@ -80,7 +80,7 @@ def test_what_is_no_record(content: bytes, tmp_path: Path) -> None:
 
 
 def test_files_of_any_size_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jensen.records.JSON_LIMIT", 100)
+    monkeypatch.setattr("jensen.storage.schemas.JSON_LIMIT", 100)
     (tmp_path / "evaluation.json").write_bytes(b" " * 101)
     with pytest.raises(CorruptRunError, match="101 bytes, more than 100"):
         read_record(tmp_path / "evaluation.json", EvaluationRecord, "Again.")

@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from jensen.batch import Batch
-from jensen.conditionals import Given
-from jensen.errors import CompositionError
+from jensen.core.batch import Batch
+from jensen.core.errors import CompositionError
+from jensen.core.parts import build, spec_of
+from jensen.core.random import drawing_from, stream
 from jensen.evaluate.gaps import elbo_per_datum
 from jensen.families import Categorical, Gaussian, Mixture
 from jensen.guides import Amortized
 from jensen.guides import Exact as ExactGuide
-from jensen.parts import build, spec_of
-from jensen.randomness import drawing_from, stream
-from jensen.refine import Refined, Schedule, refined_params
+from jensen.guides.refined import Refined, Schedule, refined_params
+from jensen.models.conditionals import Given
 from tests.evaluate.instance import instance
 from tests.identities.models import amortized, close, curved_model, rows, simulated
 

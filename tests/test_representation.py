@@ -6,16 +6,17 @@ import json
 
 import numpy as np
 import pytest
+from jensen.runs.represent import clusters, probe, represent
 
 import jensen
-from jensen import disentanglement, representation
+from jensen.analysis import disentanglement
 from jensen.cli import main
+from jensen.core.errors import CompositionError, CorruptRunError, DataError
 from jensen.data import read
-from jensen.errors import CompositionError, CorruptRunError, DataError
 from jensen.report import write
 from jensen.report.facts import gather
 from jensen.report.representation import representation as table
-from jensen.representation import clusters, probe, represent
+from jensen.runs import represent as representation
 
 RNG = np.random.default_rng(0)
 CLASSES = np.repeat(np.arange(4), 100)

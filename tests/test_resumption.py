@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jensen.runs.resume import differences, resume
+from jensen.runs.run import load
+from jensen.runs.train import train
 
-from jensen.commits import commit, commits, read_commit
+from jensen.core.errors import CorruptRunError, DataError, InterruptedRun, RunExistsError, UsageError
 from jensen.data.splits import split
-from jensen.errors import CorruptRunError, DataError, InterruptedRun, RunExistsError, UsageError
-from jensen.resumption import differences, resume
-from jensen.runfiles import STATE
-from jensen.runs import load
-from jensen.workflow import train
+from jensen.storage.commits import commit, commits, read_commit
+from jensen.storage.run_folder import STATE
 
 SMALL: dict[str, Any] = {"latent": 2, "hidden": (8,), "batch": 16, "epochs": 6, "binarize": None, "checkpoints": 3}
 
@@ -247,7 +247,7 @@ def test_lines_that_no_state_has_either_are_not_made_up(interrupted: Path, tmp_p
 
 def test_two_at_once(data: Path, tmp_path: Path) -> None:
     run = stopped(data, tmp_path / "run", 7)
-    from jensen.claims import holding
+    from jensen.storage.run_lock import holding
 
     with holding(run), pytest.raises(RunExistsError, match="another training"):
         resume(run)
@@ -264,11 +264,11 @@ KILLING = """
 import os, random, signal, sys, time, pathlib
 import torch
 torch.set_num_threads(1)
-from jensen.resumption import resume
-from jensen.states import found_state
-from jensen.workflow import train
-from jensen.errors import CorruptRunError, JensenError, UsageError
-from jensen.runs import load
+from jensen.runs.resume import resume
+from jensen.storage.training_state import found_state
+from jensen.runs.train import train
+from jensen.core.errors import CorruptRunError, JensenError, UsageError
+from jensen.runs.run import load
 data, out, kills, seed = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 options = dict(latent=2, hidden=(8,), batch=16, epochs=40, checkpoints=3, average=0.9, save_every=0.0)
 def child():

@@ -12,7 +12,7 @@ import torch
 from scipy.stats import norm
 
 import jensen
-from jensen.errors import CorruptRunError, DataError, UsageError
+from jensen.core.errors import CorruptRunError, DataError, UsageError
 from tests.identities.models import close
 
 RNG = np.random.default_rng(0)

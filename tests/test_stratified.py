@@ -6,15 +6,15 @@ import math
 
 import pytest
 import torch
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.stratified import Stratified
 
-from jensen.batch import Batch
-from jensen.errors import CompositionError, UsageError
-from jensen.estimators import Pathwise
+from jensen.core.batch import Batch
+from jensen.core.errors import CompositionError, UsageError
+from jensen.core.random import stream
 from jensen.families import Categorical, FullGaussian, Gaussian, Mixture
 from jensen.guides import Exact
 from jensen.objectives import Elbo, ImportanceWeighted, Of
-from jensen.randomness import stream
-from jensen.stratified import Stratified
 from tests.identities.models import amortized, linear_model, mixture_model
 
 X = torch.randn(4, 5, dtype=torch.float64, generator=stream(0, "x"))

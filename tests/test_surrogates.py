@@ -9,20 +9,23 @@ import itertools
 
 import pytest
 import torch
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import DoublyReparameterized, Pathwise, StickTheLanding
+from jensen.estimators.score import Score
+from jensen.models.guide import Guide
 from torch import nn
 from torch.distributions import MultivariateNormal
 
-from jensen.batch import Batch
-from jensen.conditionals import Unconditional
-from jensen.draw import weigh
-from jensen.errors import CompositionError, NotReparameterizable, UsageError
-from jensen.estimators import Enumerate, Pathwise, Quadrature
+from jensen.core.batch import Batch
+from jensen.core.errors import CompositionError, NotReparameterizable, UsageError
+from jensen.core.random import stream
 from jensen.families import Categorical, Gaussian
-from jensen.guides import Deterministic, Exact, Guide, Shared
+from jensen.guides import Deterministic, Exact, Shared
+from jensen.models.conditionals import Unconditional
+from jensen.models.draw import weigh
 from jensen.nets import MLP
 from jensen.objectives import MMD, Capacity, Distortion, Elbo, ImportanceWeighted, Of, Rate, Renyi
-from jensen.randomness import stream
-from jensen.surrogates import DoublyReparameterized, Score, StickTheLanding
 from tests.identities.models import amortized, close, curved_model, linear_model, mixture_model, normal_guide, simulated
 
 REPEATS = 20000

@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from jensen import tasks
-from jensen.batch import Batch, Rows
-from jensen.conditionals import Given, Linear, Unconditional
-from jensen.errors import CompositionError
+from jensen.analysis import latents
+from jensen.core.batch import Batch, Rows
+from jensen.core.errors import CompositionError
+from jensen.core.random import drawing_from, stream
 from jensen.families import Bernoulli, Gaussian
 from jensen.guides import Amortized, Exact
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Linear, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import Rate
-from jensen.randomness import drawing_from, stream
 from tests.identities.models import amortized, close, linear_model, mixture_model, rows, simulated
 
 
@@ -28,10 +28,10 @@ def eye(d: int = 2) -> LatentVariableModel:
 
 def test_encode_is_the_posterior_mean_in_chunks():
     model = linear_model(2, 4)
-    batch = simulated(model, 2 * tasks.CHUNK + 3)
-    close(tasks.encode(model, Exact(model), rows(batch)), Exact(model)(batch).mean.detach())
+    batch = simulated(model, 2 * latents.CHUNK + 3)
+    close(latents.encode(model, Exact(model), rows(batch)), Exact(model)(batch).mean.detach())
     mixture = mixture_model()
-    weights = tasks.encode(mixture, Exact(mixture), rows(simulated(mixture, 5)))
+    weights = latents.encode(mixture, Exact(mixture), rows(simulated(mixture, 5)))
     close(weights.sum(-1), 1.0)
 
 
@@ -41,36 +41,36 @@ def test_reconstruction_by_probabilistic_pca_is_its_map_through_the_posterior_me
     W, b, noise = model.likelihood.W, model.likelihood.b, model.likelihood.noise_variance
     M = W.mT @ W + noise * torch.eye(2)
     by_hand = b + (batch.x - b) @ W @ torch.linalg.inv(M) @ W.mT
-    close(tasks.reconstruct(model, Exact(model), rows(batch)), by_hand.detach())
+    close(latents.reconstruct(model, Exact(model), rows(batch)), by_hand.detach())
 
 
 def test_a_sampled_reconstruction_has_the_spread_of_the_posterior_and_the_noise():
     """3,000 samples of one datum: means within 4 standard errors, variances within 4 of 2.6 per cent."""
     model = linear_model(1, 2)
     x = simulated(model, 1).x.expand(3000, -1)
-    found = tasks.reconstruct(model, Exact(model), Rows(x), sample=True, generator=stream(0, "r"))
+    found = latents.reconstruct(model, Exact(model), Rows(x), sample=True, generator=stream(0, "r"))
     q = Exact(model)(Batch(x[:1]))
     W = model.likelihood.W
     spread = torch.diag(W @ q.covariance_matrix[0] @ W.mT) + model.likelihood.noise_variance
     error = (spread / 3000).sqrt().detach()
-    assert ((found.mean(0) - tasks.reconstruct(model, Exact(model), Rows(x[:1]))[0]).abs() < 4 * error).all()
+    assert ((found.mean(0) - latents.reconstruct(model, Exact(model), Rows(x[:1]))[0]).abs() < 4 * error).all()
     close(found.var(0) / spread.detach(), 1.0, 4 * 0.026)
-    again = tasks.reconstruct(model, Exact(model), Rows(x), sample=True, generator=stream(0, "r"))
+    again = latents.reconstruct(model, Exact(model), Rows(x), sample=True, generator=stream(0, "r"))
     assert torch.equal(found, again)
 
 
 def test_decoding():
     model = eye()
-    z = torch.randn(tasks.CHUNK + 5, 2, dtype=torch.float64, generator=stream(0, "z"))
-    close(tasks.decode(model, z), z)
-    noisy = tasks.decode(model, z, sample=True, generator=stream(0, "noise"))
+    z = torch.randn(latents.CHUNK + 5, 2, dtype=torch.float64, generator=stream(0, "z"))
+    close(latents.decode(model, z), z)
+    noisy = latents.decode(model, z, sample=True, generator=stream(0, "noise"))
     close((noisy - z).std(), 0.1, 0.05)
-    assert tasks.decode(model, z[:0]).shape == (0, 2)
+    assert latents.decode(model, z[:0]).shape == (0, 2)
 
 
 def test_lines_run_from_one_end_to_the_other():
     a, b = torch.tensor([[0.0, 1.0], [2.0, 2.0]]).double(), torch.tensor([[4.0, 1.0], [2.0, -2.0]]).double()
-    found = tasks.interpolate(eye(), a, b, 5)
+    found = latents.interpolate(eye(), a, b, 5)
     assert found.shape == (5, 2, 2)
     close(found[0], a)
     close(found[-1], b)
@@ -78,7 +78,7 @@ def test_lines_run_from_one_end_to_the_other():
 
 
 def test_the_grid_runs_to_the_right_and_upwards():
-    grid = tasks.prior_grid(eye(), 5)
+    grid = latents.prior_grid(eye(), 5)
     normal = torch.distributions.Normal(0.0, 1.0)
     quantiles = normal.icdf(torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])).double()
     for i in range(5):
@@ -90,7 +90,7 @@ def test_the_grid_runs_to_the_right_and_upwards():
 @pytest.mark.parametrize("model", [linear_model(1, 3), linear_model(3, 4), mixture_model(2)], ids=["1", "3", "finite"])
 def test_the_grid_needs_two_features(model):
     with pytest.raises(CompositionError, match="--latent 2"):
-        tasks.prior_grid(model)
+        latents.prior_grid(model)
 
 
 class Half(nn.Module):
@@ -105,27 +105,27 @@ class Half(nn.Module):
 def test_the_rate_per_feature_sums_to_the_rate_and_shows_a_collapsed_one():
     model = LatentVariableModel(Unconditional(Gaussian(2)), Given(MLP(2, 3, ()), Bernoulli(3))).double()
     guide = Amortized(Given(Half(), Gaussian(2))).double()
-    x = torch.randn(tasks.CHUNK + 50, 3, dtype=torch.float64, generator=stream(0, "x"))
-    rate, active = tasks.rate_per_feature(model, guide, Rows(x))
-    from jensen.estimators import Pathwise
+    x = torch.randn(latents.CHUNK + 50, 3, dtype=torch.float64, generator=stream(0, "x"))
+    rate, active = latents.rate_per_feature(model, guide, Rows(x))
+    from jensen.estimators.reparameterized import Pathwise
 
     close(rate.sum(), Rate()(Pathwise(1).draw(model, guide, Batch(x), stream(0, "e"))).mean().detach())
     assert rate[0] > 0.1
     close(rate[1], 0.0)
-    assert active.tolist() == tasks.active_features(model, guide, Rows(x)).tolist() == [True, False]
-    assert tasks.rate_per_feature(model, guide, Rows(x[:1]))[1].tolist() == [False, False]
+    assert active.tolist() == latents.active_features(model, guide, Rows(x)).tolist() == [True, False]
+    assert latents.rate_per_feature(model, guide, Rows(x[:1]))[1].tolist() == [False, False]
 
 
 def test_the_rate_per_feature_needs_features_that_factorise():
     model = linear_model(2, 4)
     with pytest.raises(CompositionError, match="factorise"):
-        tasks.rate_per_feature(model, Exact(model), rows(simulated(model, 3)))
+        latents.rate_per_feature(model, Exact(model), rows(simulated(model, 3)))
 
 
 def test_a_dynamic_draw_follows_the_generator():
     with drawing_from(stream(0, "net")):
         model, guide = linear_model(1, 3), amortized(3, Gaussian(1))
     data = Rows(torch.full((6, 3), 0.5).double(), lambda x, g: torch.bernoulli(x, generator=g))
-    a, b, c = (tasks.encode(model, guide, data, stream(s, "bits")) for s in (0, 0, 1))
+    a, b, c = (latents.encode(model, guide, data, stream(s, "bits")) for s in (0, 0, 1))
     assert torch.equal(a, b)
     assert not torch.equal(a, c)

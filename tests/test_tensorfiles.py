@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from jensen.commits import commit, read_commit
-from jensen.errors import CompositionError
-from jensen.files import write_atomic
-from jensen.tensorfiles import KINDS, Packed
+from jensen.core.errors import CompositionError
+from jensen.storage.commits import commit, read_commit
+from jensen.storage.files import write_atomic
+from jensen.storage.safetensors_writer import KINDS, Packed
 
 
 def every_kind() -> dict[str, torch.Tensor]:

@@ -8,14 +8,17 @@ from dataclasses import replace
 
 import pytest
 import torch
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
 
-from jensen.batch import Batch
-from jensen.conditionals import Unconditional
-from jensen.errors import CompositionError, UsageError
-from jensen.estimators import Enumerate, Pathwise, Quadrature
+from jensen.core.batch import Batch
+from jensen.core.errors import CompositionError, UsageError
+from jensen.core.random import stream
 from jensen.families import Categorical, Gaussian, Mixture
 from jensen.guides import Deterministic, Shared
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import (
     DIP,
@@ -34,7 +37,6 @@ from jensen.objectives import (
     rate_weight,
 )
 from jensen.objectives.aggregate import log_shares
-from jensen.randomness import stream
 from tests.identities.models import amortized, close, evidence, linear_model, mixture_model, normal_guide, simulated
 
 

@@ -12,14 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from jensen.runs.training_data import DataOptions, gather
 from safetensors.torch import load_file
 
 import jensen
-from jensen.errors import CompositionError, CorruptRunError, DataError, InterruptedRun, NumericalError, UsageError
-from jensen.materials import DataOptions, gather
-from jensen.randomness import stream
+from jensen.core.errors import (
+    CompositionError,
+    CorruptRunError,
+    DataError,
+    InterruptedRun,
+    NumericalError,
+    UsageError,
+)
+from jensen.core.random import stream
 from jensen.recipes import find
-from jensen.runfiles import write_json
+from jensen.storage.run_folder import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = {"recipe": "vae", "latent": 2, "hidden": (8,), "epochs": 3, "batch": 16}

@@ -15,8 +15,8 @@ import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-from ..errors import JensenError, UsageError
-from ..version import __version__
+from ..core.errors import JensenError, UsageError
+from ..core.version import __version__
 from .output import complain, say
 from .signals import stopping
 from .verbs import VERBS

@@ -7,8 +7,8 @@ from typing import Any
 
 from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
-from ..errors import UsageError
-from ..version import __version__
+from ..core.errors import UsageError
+from ..core.version import __version__
 from .verbs import VERBS
 
 __all__ = ["run"]

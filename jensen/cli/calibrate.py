@@ -6,10 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ..evaluate.calibration import Calibration
-from ..evaluation import versions
-from ..runfiles import digest, write_json
-from ..runs import load
+from ..analysis.calibration import Calibration
+from ..runs.evaluation import versions
+from ..runs.run import load
+from ..storage.run_folder import digest, write_json
 from .flags import Device, Json, Quiet, Run, Seed
 from .output import emit, notices, show
 from .progress import Line

@@ -7,12 +7,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ..comparison import compare as compare_runs
-from ..difference import Comparison, Group
-from ..errors import UsageError
+from ..core.errors import UsageError
+from ..evaluate.choose import METHODS
 from ..evaluate.estimate import format_nats
-from ..evaluate.policy import METHODS
-from ..runs import Run, load
+from ..runs.compare import compare as compare_runs
+from ..runs.paired import Comparison, Group
+from ..runs.run import Run, load
 from .flags import Data, Device, Json, Labels, Quiet, Seed, switch
 from .output import emit, notices, plural, show
 from .progress import Line

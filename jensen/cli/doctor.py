@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..evaluate.doctor import Diagnosis, Finding
+from ..analysis.doctor import Diagnosis, Finding
 from ..evaluate.estimate import format_nats
-from ..runs import load
+from ..runs.run import load
 from .flags import Device, Json, Quiet, Run, Seed
 from .output import emit, notices, plural, show
 from .progress import Line

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from ..errors import UsageError
-from ..runs import load
+from ..core.errors import UsageError
+from ..runs.run import load
 from .flags import Data, Device, Force, Json, Labels, Out, Quiet, Run, Seed, switch
 from .output import notices, plural
 from .writing import Target, tell

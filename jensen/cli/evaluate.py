@@ -6,14 +6,14 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from ..certification import Certificate, certify
-from ..classification import Classified
-from ..errors import UsageError
+from ..core.errors import UsageError
 from ..evaluate import Annealed, Assessment, Estimate, Settled
+from ..evaluate.choose import METHODS
 from ..evaluate.estimate import format_nats
 from ..evaluate.gaps import told
-from ..evaluate.policy import METHODS
-from ..runs import Evaluation, load
+from ..runs.classify import Classified
+from ..runs.run import Evaluation, load
+from ..runs.sandwich import Certificate, certify
 from .flags import Data, Device, Json, Labels, Quiet, Run, Seed
 from .output import emit, notices, plural, show
 from .progress import Line

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ..evaluation import versions
-from ..fidelity import Fidelity, Score
-from ..fidelity import fidelity as measure
-from ..runfiles import FIDELITY, digest, write_json
-from ..runs import load
+from ..runs.evaluation import versions
+from ..runs.fidelity import Fidelity, Score
+from ..runs.fidelity import fidelity as measure
+from ..runs.run import load
+from ..storage.run_folder import FIDELITY, digest, write_json
 from .flags import Data, Device, Json, Labels, Quiet, Run, Seed, switch
 from .output import emit, notices, show
 from .progress import Line

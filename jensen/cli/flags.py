@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ..errors import UsageError
+from ..core.errors import UsageError
 
 __all__ = ["Data", "Device", "Force", "Json", "Labels", "Number", "Out", "Quiet", "Run", "Seed", "parse_size", "switch"]
 

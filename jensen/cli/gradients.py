@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from ..evaluate.gradients import Comparison, Side
-from ..runs import load
+from ..analysis.gradients import Comparison, Side
+from ..runs.run import load
 from .flags import Device, Json, Quiet, Run, Seed
 from .output import emit, plural, show
 from .progress import Line
@@ -36,7 +36,7 @@ def gradients(
     opened = load(run, device=device)
     pair = None
     if at == "start":
-        from ..workflow import untrained
+        from ..runs.train import untrained
 
         made = untrained(opened)
         pair = made.model, made.guide

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from ..data import Schema
-from ..runs import Run
+from ..runs.run import Run
 
 __all__ = ["data_range", "grid", "model_range", "painted", "pairs", "png", "scaled", "strips"]
 

@@ -8,13 +8,13 @@ import numpy as np
 from cyclopts import Parameter
 from torch import Tensor
 
-from ..completion import Completion
+from ..analysis.imputation import METHODS
+from ..analysis.latents import decode
 from ..data import parse_mask
-from ..evaluation import Part
-from ..imputation import METHODS
-from ..runs import Run as Opened
-from ..runs import load
-from ..tasks import decode
+from ..runs.evaluation import Part
+from ..runs.impute import Completion
+from ..runs.run import Run as Opened
+from ..runs.run import load
 from .flags import Data, Device, Force, Json, Labels, Out, Quiet, Run, Seed
 from .grids import data_range, model_range, painted, png, scaled, strips
 from .output import emit, notices, plural, show

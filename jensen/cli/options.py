@@ -9,7 +9,7 @@ import types
 from dataclasses import fields
 from typing import Any, Literal, Union, get_args, get_origin
 
-from ..errors import CorruptRunError, UsageError
+from ..core.errors import CorruptRunError, UsageError
 from ..recipes import RECIPES, Recipe, option_names
 from .settings import Settings
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..recipes import find
-from ..tradeoff import BETAS, NAME, Curve, parse_betas, trade
+from ..runs.rate_distortion import BETAS, NAME, Curve, parse_betas, trade
 from .flags import Force, Json, Quiet
 from .options import parse_options
 from .output import emit, notices, show
@@ -42,7 +42,7 @@ def rate_distortion(
         told = {"listeners": [Training(line)], "should_stop": should_stop, "notice": notices(quiet)}
         found = trade(data, out=out, betas=weights, recipe=recipe, force=force, **told, **asked)
     # matplotlib takes a second to import, which a mistake need not wait for
-    from ..report.tradeoff import write_tradeoff
+    from ..report.rate_distortion import write_tradeoff
 
     figure, _ = write_tradeoff(found.to_dict(), Path(out) / NAME)
     if json:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from ..runs import load
+from ..runs.run import load
 from .flags import Data, Device, Force, Json, Labels, Out, Quiet, Run, Seed, switch
 from .grids import data_range, model_range, painted, pairs, png, scaled
 from .output import notices

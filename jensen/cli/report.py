@@ -7,8 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ..errors import RunExistsError, UsageError
-from ..runs import load
+from ..core.errors import RunExistsError, UsageError
+from ..runs.run import load
 from .flags import Force, Json, Run
 from .output import emit, show
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..evaluation import versions
-from ..representation import Representation, Score
-from ..representation import represent as measure
-from ..runfiles import REPRESENTATION, digest, write_json
-from ..runs import load
+from ..runs.evaluation import versions
+from ..runs.represent import Representation, Score
+from ..runs.represent import represent as measure
+from ..runs.run import load
+from ..storage.run_folder import REPRESENTATION, digest, write_json
 from .flags import Data, Device, Json, Labels, Quiet, Run, Seed
 from .output import emit, notices, show
 from .progress import Line

@@ -9,10 +9,10 @@ from typing import Annotated
 import torch
 from cyclopts import Parameter
 
-from ..claims import replaced
-from ..errors import CorruptRunError
-from ..resumption import resume as resume_training
-from ..runfiles import read_spec
+from ..core.errors import CorruptRunError
+from ..runs.resume import resume as resume_training
+from ..storage.run_folder import read_spec
+from ..storage.run_lock import replaced
 from .flags import Json, Quiet
 from .output import notices
 from .progress import Line, Training

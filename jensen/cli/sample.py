@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ..runs import load
+from ..runs.run import load
 from .flags import Device, Force, Json, Number, Out, Run, Seed, switch
 from .grids import grid, model_range, png, scaled
 from .output import plural

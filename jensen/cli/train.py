@@ -8,15 +8,15 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from ..core.errors import DataError, UsageError
+from ..core.precision import fast_products_are_accurate
 from ..data import read
-from ..errors import DataError, UsageError
-from ..precision import fast_products_are_accurate
 from ..recipes import find
-from ..runfiles import read_spec
-from ..runs import Run
-from ..specification import recorded_command
-from ..stages import Stretch, in_words
-from ..workflow import train as train_recipe
+from ..runs.run import Run
+from ..runs.spec import recorded_command
+from ..runs.train import train as train_recipe
+from ..storage.run_folder import read_spec
+from ..training.stages import Stretch, in_words
 from .flags import Force, Json, Quiet
 from .options import check_recorded, parse_options
 from .output import emit, notices, plural, show

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ..runs import load
-from ..verification import TOLERANCE, recorded
-from ..verification import verify as verify_run
+from ..runs.run import load
+from ..runs.verify import TOLERANCE, recorded
+from ..runs.verify import verify as verify_run
 from .flags import Json, Quiet, Run
 from .output import emit, notices, show
 from .progress import Line

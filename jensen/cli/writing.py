@@ -12,9 +12,9 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from ..core.errors import RunExistsError, UsageError
 from ..data import Schema
-from ..errors import RunExistsError, UsageError
-from ..runfiles import write_atomic
+from ..storage.run_folder import write_atomic
 from .output import emit, show
 
 __all__ = ["Target", "columns", "tell", "whole"]

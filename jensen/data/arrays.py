@@ -16,7 +16,7 @@ from typing import IO
 
 import numpy as np
 
-from ..errors import DataError
+from ..core.errors import DataError
 from .dataset import Raw, check_dtype, check_size
 from .formats import IDX_TYPES
 from .matlab import MOST_PACKED, values, variables

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..errors import DataError
+from ..core.errors import DataError
 from .factors import Factors
 from .schema import Kind, Schema
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..errors import DataError
+from ..core.errors import DataError
 
 __all__ = ["IDX_TYPES", "file_format"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..errors import DataError
+from ..core.errors import DataError
 from .dataset import Raw, check_size
 
 __all__ = ["read_bits", "read_folder"]

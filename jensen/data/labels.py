@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ..errors import CorruptRunError, DataError, UsageError
+from ..core.errors import CorruptRunError, DataError, UsageError
 from .dataset import UNKNOWN
 from .schema import Schema
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError, UsageError
+from ..core.errors import DataError, UsageError
 from .arrays import read_npy
 from .formats import file_format
 from .schema import Schema

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..batch import Rows
-from ..errors import CorruptRunError, DataError, UsageError
+from ..core.batch import Rows
+from ..core.errors import CorruptRunError, DataError, UsageError
 from .conform import constant_columns, extremes
 from .dataset import chunks
 from .schema import Schema

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from ..errors import CorruptRunError, UsageError
+from ..core.errors import CorruptRunError, UsageError
 
 __all__ = ["Kind", "Schema"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, UsageError
+from ..core.errors import DataError, UsageError
 from .arrays import read_idx, read_mat, read_npy, read_npz
 from .conform import conform, describe
 from .dataset import Dataset, Raw, Source, assemble

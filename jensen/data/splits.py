@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..errors import UsageError
+from ..core.errors import UsageError
 from .conform import duplicates
 
 __all__ = ["Split", "duplicates", "parse_fractions", "split"]

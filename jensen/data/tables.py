@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from ..core.errors import DataError
 from .dataset import MISSING_REMEDY, Raw, check_size
 
 __all__ = ["read_column", "read_table"]

@@ -6,11 +6,11 @@ from .clamped import Clamped
 from .coded import Coded, OneState
 from .counts import NegativeBinomial, Poisson, ZeroInflated
 from .discretized import DiscretizedLogistic
-from .driven import Driven
 from .flowed import Flowed
+from .hamiltonian import Driven
+from .independent_events import SideBySide
 from .onehots import OneHots
 from .point import Point
-from .sidebyside import SideBySide
 from .tails import LogNormal, StudentT
 from .unit import Beta, ContinuousBernoulli
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import log_softmax
 
-from ..errors import NotEnumerable
+from ..core.errors import NotEnumerable
 from .discretized import DiscretizedLogistic
 
 __all__ = ["DiscretizedLogisticMixture"]

@@ -1,17 +1,17 @@
 """How good is it really: estimates of the evidence, each with its kind and its errors. This room never trains."""
 
+from ..analysis.climbed import climbed
 from .annealed import Annealed
-from .assess import Assessment, Settings, assess, assess_within
-from .climbed import climbed
+from .choose import Evaluator, Unnormalised, choose
 from .estimate import Estimate, Kind
 from .exact import Enumerated, Exact
+from .exact_tightness import Settled, behind, settle
 from .gaps import Gaps, gaps
-from .halves import Halves
+from .generalisation import Halves
 from .importance import Importance
-from .policy import Evaluator, Unnormalised, choose
 from .quadrature import Quadrature
 from .sandwich import Sandwich, Sandwiched
-from .settled import Settled, behind, settle
+from .tightness import Assessment, Settings, assess, assess_within
 
 __all__ = [
     "Annealed",

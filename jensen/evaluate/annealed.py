@@ -11,20 +11,20 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from ..batch import Batch, Rows
-from ..checks import whole
-from ..codes import CodePrior
-from ..errors import NotInvertible, NotNormalised, NotReparameterizable, UsageError
+from ..core.batch import Batch, Rows
+from ..core.errors import NotInvertible, NotNormalised, NotReparameterizable, UsageError
+from ..core.random import drawing_from, stream
+from ..core.validation import whole
 from ..families import Gaussian
-from ..guides import Guide
-from ..ladder import LadderDistribution
-from ..model import LatentVariableModel
-from ..randomness import drawing_from, stream
+from ..models.codebooks import CodePrior
+from ..models.guide import Guide
+from ..models.ladder import LadderDistribution
+from ..models.model import LatentVariableModel
+from .annealing_start import Correction, correction, normal
 from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
 from .exact import MOST_STATES, finite
 from .hamiltonian import Ends, State, move
 from .importance import summary, widest
-from .start import Correction, correction, normal
 
 __all__ = ["Annealed", "Steps", "temperatures"]
 

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..batch import Rows
-from ..guides import Guide
-from ..memory import keep_freed_memory
-from ..model import LatentVariableModel
-from ..precision import matmul_precision, resolve_precision
+from ..core.allocator import keep_freed_memory
+from ..core.batch import Rows
+from ..core.precision import matmul_precision, resolve_precision
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
 from .psis import reliable_below
 
 __all__ = ["Estimate", "Evaluator", "Kind", "Watch", "exact_products", "format_nats", "joined"]

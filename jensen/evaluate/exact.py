@@ -10,16 +10,17 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, OneHotCategorical
 
-from ..batch import Batch, Rows
-from ..conditionals import Table
-from ..draw import place, weigh
-from ..errors import CompositionError, NoExactPosterior, NotEnumerable
-from ..estimators import Pathwise, bit_states, class_states
+from ..core.batch import Batch, Rows
+from ..core.errors import CompositionError, NoExactPosterior, NotEnumerable
+from ..core.random import stream
+from ..estimators.enumeration import bit_states, class_states
+from ..estimators.reparameterized import Pathwise
 from ..families import Bernoulli, Categorical, OneHots
 from ..guides import Exact as ExactGuide
-from ..guides import Guide
-from ..model import LatentVariableModel
-from ..randomness import stream
+from ..models.conditionals import Table
+from ..models.draw import place, weigh
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
 from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
 from .importance import widest
 

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..batch import Rows
-from ..draw import place, weigh
+from ..core.batch import Rows
+from ..core.random import stream
 from ..families import Categorical
-from ..guides import Flowing, Guide, Shared
-from ..model import LatentVariableModel
-from ..randomness import stream
-from ..refine import longer
+from ..guides import Flowing, Shared
+from ..guides.refined import longer
+from ..models.draw import place, weigh
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
 from .estimate import Estimate, exact_products, format_nats
 from .exact import Enumerated, finite
 from .importance import widest

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ..batch import Batch, Rows
-from ..checks import whole
-from ..conditionals import Conditional
-from ..draw import closed_rate, place, weigh
-from ..errors import NotNormalised, UsageError
-from ..guides import Guide
-from ..model import LatentVariableModel
-from ..randomness import stream
+from ..core.batch import Batch, Rows
+from ..core.errors import NotNormalised, UsageError
+from ..core.random import stream
+from ..core.validation import whole
+from ..models.conditionals import Conditional
+from ..models.draw import closed_rate, place, weigh
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
 from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
 from .psis import pareto_k
 

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
-from ..batch import Batch, Rows
-from ..checks import above, whole
-from ..errors import CompositionError
-from ..estimators import GradientEstimator, Pathwise
-from ..estimators import Quadrature as Rule
-from ..guides import Guide
-from ..ladder import LadderDistribution
-from ..model import LatentVariableModel
-from ..randomness import stream
+from ..core.batch import Batch, Rows
+from ..core.errors import CompositionError
+from ..core.random import stream
+from ..core.validation import above, whole
+from ..estimators.base import GradientEstimator
+from ..estimators.quadrature import Quadrature as Rule
+from ..estimators.reparameterized import Pathwise
+from ..models.guide import Guide
+from ..models.ladder import LadderDistribution
+from ..models.model import LatentVariableModel
 from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
 from .importance import NUMBERS, widest
 

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..batch import Rows
-from ..checks import whole
-from ..guides import Guide
-from ..model import LatentVariableModel
-from ..randomness import stream
+from ..core.batch import Rows
+from ..core.random import stream
+from ..core.validation import whole
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
 from .annealed import Annealed, weighed
 from .estimate import Estimate, Kind, Watch, exact_products
 

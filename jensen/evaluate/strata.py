@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..randomness import stream
+from ..core.random import stream
 
 __all__ = ["stratified", "stratified_stderr"]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 from torch.nn.functional import softplus
 
-from ..errors import UsageError
+from ..core.errors import UsageError
 
 __all__ = ["BOUND", "FLOOR", "Factorised", "Family", "check_floor", "filled", "positive", "positive_inverse", "total"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..checks import whole
+from ..core.errors import CompositionError, UsageError
+from ..core.parts import part
+from ..core.validation import whole
 from ..distributions import DiscretizedLogisticMixture as PixelMixture
-from ..errors import CompositionError, UsageError
-from ..parts import part
 from .base import BOUND, Family, filled, positive, total
 
 __all__ = ["DiscretizedLogisticMixture"]

@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions import Laplace as TorchLaplace
 
-from ..checks import whole
+from ..core.errors import UsageError
+from ..core.parts import part
+from ..core.validation import whole
 from ..distributions import Beta as WideBeta
 from ..distributions import ContinuousBernoulli as Exponential
 from ..distributions import LogNormal as PositiveNormal
 from ..distributions import StudentT as HeavyTailed
-from ..errors import UsageError
-from ..parts import part
 from .base import BOUND, FLOOR, Factorised, check_floor, positive, positive_inverse
 
 __all__ = ["Beta", "ContinuousBernoulli", "Laplace", "LogNormal", "StudentT"]

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from ..checks import whole
+from ..core.errors import CompositionError, UsageError
+from ..core.parts import part
+from ..core.validation import whole
 from ..distributions import NegativeBinomial as Dispersed
 from ..distributions import Poisson as Counted
 from ..distributions import ZeroInflated as Gated
-from ..errors import CompositionError, UsageError
-from ..parts import part
 from .base import BOUND, Factorised, positive
 
 __all__ = ["NegativeBinomial", "Poisson", "ZeroInflated"]

@@ -16,10 +16,10 @@ from torch.distributions import (
     register_kl,
 )
 
-from ..checks import whole
+from ..core.errors import CompositionError, UsageError
+from ..core.parts import part
+from ..core.validation import whole
 from ..distributions.numbers import LOG_2PI
-from ..errors import CompositionError, UsageError
-from ..parts import part
 from .base import BOUND, Family, positive, positive_inverse
 
 __all__ = ["FullGaussian", "LowRankGaussian"]

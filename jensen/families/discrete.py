@@ -11,10 +11,10 @@ from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Distribution, Independent, OneHotCategorical
 from torch.nn.functional import log_softmax, softplus
 
-from ..checks import whole
+from ..core.errors import CompositionError
+from ..core.parts import part
+from ..core.validation import whole
 from ..distributions import DiscretizedLogistic as BinnedLogistic
-from ..errors import CompositionError
-from ..parts import part
 from .base import BOUND, Factorised, Family, filled, positive, total
 
 __all__ = ["Bernoulli", "Categorical", "DiscretizedLogistic"]

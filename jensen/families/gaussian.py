@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
-from ..checks import whole
+from ..core.errors import UsageError
+from ..core.parts import part
+from ..core.validation import whole
 from ..distributions.numbers import LOG_2PI
-from ..errors import UsageError
-from ..parts import part
 from .base import BOUND, FLOOR, Family, check_floor, filled, positive, positive_inverse, total
 
 __all__ = ["Gaussian"]

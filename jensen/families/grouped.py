@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from ..core.errors import CompositionError
+from ..core.parts import part
 from ..distributions import Chained
-from ..errors import CompositionError
-from ..parts import part
 from .base import Family
 
 __all__ = ["Grouped"]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..checks import whole
+from ..core.errors import NotNormalised, UsageError
+from ..core.parts import part
+from ..core.validation import whole
 from ..distributions import Point
-from ..errors import NotNormalised, UsageError
-from ..parts import part
 from .base import BOUND, Family
 
 __all__ = ["Implicit"]

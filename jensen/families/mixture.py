@@ -10,9 +10,9 @@ from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import Distribution, MixtureSameFamily
 from torch.nn.functional import log_softmax
 
-from ..checks import whole
-from ..errors import CompositionError
-from ..parts import part
+from ..core.errors import CompositionError
+from ..core.parts import part
+from ..core.validation import whole
 from .base import Family
 
 __all__ = ["Mixture"]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.distributions import Distribution
 
-from ..checks import above, whole
+from ..core.errors import CompositionError
+from ..core.parts import part
+from ..core.validation import above, whole
 from ..distributions import OneHots as SeveralClasses
-from ..errors import CompositionError
-from ..parts import part
 from .base import Family
 
 __all__ = ["OneHots"]

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..checks import whole
+from ..core.errors import CompositionError
+from ..core.parts import part
+from ..core.validation import whole
 from ..distributions import SideBySide
-from ..errors import CompositionError
-from ..parts import part
 from .base import Family
 
 __all__ = ["Product"]

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..checks import whole
-from ..errors import CompositionError
+from ..core.errors import CompositionError
+from ..core.parts import part
+from ..core.precision import applied
+from ..core.validation import whole
 from ..nets import MLP
 from ..nets.masked import MaskedMLP
-from ..parts import part
-from ..precision import applied
 from .base import LARGEST, Flow, one_way, seen
 
 __all__ = ["AffineCoupling", "Autoregressive", "coupling_net", "halves"]

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..errors import CompositionError, NotInvertible
-from ..parts import part
+from ..core.errors import CompositionError, NotInvertible
+from ..core.parts import part
 
 __all__ = ["LARGEST", "Flow", "Stack", "one_way", "seen"]
 

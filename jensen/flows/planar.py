@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..checks import whole
+from ..core.parts import part
+from ..core.precision import applied
+from ..core.validation import whole
 from ..families import positive
-from ..parts import part
-from ..precision import applied
 from .base import LARGEST, Flow, one_way, seen
 
 __all__ = ["Planar"]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..checks import whole
-from ..errors import UsageError
+from ..core.errors import UsageError
+from ..core.parts import part
+from ..core.precision import applied
+from ..core.validation import whole
 from ..families import positive
-from ..parts import part
-from ..precision import applied
 from .affine import coupling_net, halves
 from .base import Flow, seen
 

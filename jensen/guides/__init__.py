@@ -1,13 +1,14 @@
 """Guides q(z | x): from a batch to a distribution over z."""
 
+from ..models.guide import Guide
+from .amortized import Amortized, Deterministic, Exact, Shared
 from .flowing import Flowing
 from .hamiltonian import Hamiltonian
 from .labelled import Labelled
 from .masked import Masked
-from .plain import Amortized, Deterministic, Exact, Guide, Shared
 from .quantized import Quantized
+from .shared import FromPrior
 from .structured import Structured
-from .unseeing import FromPrior
 
 __all__ = [
     "Amortized",

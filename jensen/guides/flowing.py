@@ -7,14 +7,14 @@ from functools import partial
 from torch import nn
 from torch.distributions import Distribution
 
-from ..batch import Batch
+from ..core.batch import Batch
+from ..core.errors import CompositionError
+from ..core.parts import part
+from ..core.precision import applied
 from ..distributions import Flowed
-from ..errors import CompositionError
 from ..flows import Flow
+from ..models.guide import Guide
 from ..nets import Net
-from ..parts import part
-from ..precision import applied
-from .plain import Guide
 
 __all__ = ["Flowing"]
 
@@ -37,7 +37,7 @@ class Flowing(Guide):
 
     Example:
         >>> import torch
-        >>> from jensen.conditionals import Given
+        >>> from jensen.models.conditionals import Given
         >>> from jensen.families import Gaussian
         >>> from jensen.flows import SplineCoupling
         >>> from jensen.guides import Amortized

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 from torch.nn.functional import softmax
 
-from ..batch import Batch
-from ..checks import whole
+from ..core.batch import Batch
+from ..core.errors import CompositionError, UsageError
+from ..core.parts import part
+from ..core.validation import whole
 from ..distributions import Driven
-from ..errors import CompositionError, UsageError
 from ..families import positive
-from ..model import LatentVariableModel
-from ..parts import part
-from .plain import Guide
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
 
 __all__ = ["Hamiltonian"]
 
@@ -50,7 +50,7 @@ class Hamiltonian(Guide):
             when called, it is not over real features.
 
     Example:
-        >>> from jensen.conditionals import Given, Linear, Unconditional
+        >>> from jensen.models.conditionals import Given, Linear, Unconditional
         >>> from jensen.families import Gaussian
         >>> from jensen.guides import Amortized
         >>> model = LatentVariableModel(Unconditional(Gaussian(2)), Linear(2, 5))

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from ..batch import Batch
-from ..conditionals import Conditional
+from ..core.batch import Batch
+from ..core.errors import CompositionError
+from ..core.parts import part
 from ..distributions import Clamped
-from ..errors import CompositionError
 from ..families import Categorical
-from ..parts import part
-from .plain import Guide
+from ..models.conditionals import Conditional
+from ..models.guide import Guide
 
 __all__ = ["Labelled"]
 

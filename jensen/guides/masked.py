@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch.distributions import Distribution
 
-from ..batch import Batch
-from ..conditionals import Conditional
-from ..parts import part
-from .plain import Guide
+from ..core.batch import Batch
+from ..core.parts import part
+from ..models.conditionals import Conditional
+from ..models.guide import Guide
 
 __all__ = ["Masked"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from ..batch import Batch
-from ..checks import whole
-from ..codes import Codes
+from ..core.batch import Batch
+from ..core.parts import part
+from ..core.precision import applied
+from ..core.validation import whole
 from ..distributions import OneState
+from ..models.codebooks import Codes
+from ..models.guide import Guide
 from ..nets import Net
-from ..parts import part
-from ..precision import applied
-from .plain import Guide
 
 __all__ = ["Quantized"]
 
@@ -34,7 +34,7 @@ class Quantized(Guide):
 
     Example:
         >>> import torch
-        >>> from jensen.codes import Lattice
+        >>> from jensen.models.codebooks import Lattice
         >>> guide = Quantized(nn.Linear(5, 6), Lattice((3, 3)), groups=3)
         >>> guide(Batch(torch.zeros(4, 5))).codes.shape
         torch.Size([4, 3])

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from ..batch import Batch
-from ..conditionals import Conditional
+from ..core.batch import Batch
+from ..core.parts import part
+from ..core.precision import applied
 from ..distributions import Chained
-from ..parts import part
-from ..precision import applied
-from .plain import Guide
+from ..models.conditionals import Conditional
+from ..models.guide import Guide
 
 __all__ = ["Structured"]
 
@@ -28,7 +28,7 @@ class Structured(Guide):
     Source: Kingma, Rezende, Mohamed & Welling, "Semi-supervised learning with deep generative models", 2014.
 
     Example:
-        >>> from jensen.conditionals import Given
+        >>> from jensen.models.conditionals import Given
         >>> from jensen.families import Categorical, Gaussian
         >>> from jensen.guides import Amortized
         >>> from torch import nn

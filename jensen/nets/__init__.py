@@ -1,6 +1,6 @@
 """Plain networks: they know nothing of distributions."""
 
-from .beside import Beside
+from .append_context import Beside
 from .causal import Causal, CausalConv, Walk, uncached
 from .convolutional import ConvDecoder, ConvEncoder
 from .counts import LogCounts, Sized

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 
-from ..checks import whole
-from ..errors import CompositionError
-from ..parts import part
+from ..core.errors import CompositionError
+from ..core.parts import part
+from ..core.validation import whole
 from .dense import Net
 
 __all__ = ["Causal", "CausalConv", "Walk", "uncached"]

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from ..checks import whole
-from ..parts import part
+from ..core.parts import part
+from ..core.validation import whole
 from .dense import Net, activated
 
 __all__ = ["ConvDecoder", "ConvEncoder", "channels_last", "residuals"]

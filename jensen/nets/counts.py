@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..checks import above, finite, whole
-from ..parts import part
+from ..core.parts import part
+from ..core.validation import above, finite, whole
 from .dense import Net
 
 __all__ = ["LogCounts", "Sized"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ..checks import whole
-from ..parts import part
-from ..precision import applied
+from ..core.parts import part
+from ..core.precision import applied
+from ..core.validation import whole
 from .dense import Standardize, activated
 
 __all__ = ["Critic"]

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..checks import whole
-from ..errors import UsageError
-from ..parts import part
+from ..core.errors import UsageError
+from ..core.parts import part
+from ..core.validation import whole
 
 __all__ = ["ACTIVATIONS", "MLP", "Chain", "Net", "ResidualMLP", "Standardize", "activated"]
 

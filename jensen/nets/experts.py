@@ -8,8 +8,8 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from ..checks import whole
-from ..parts import part
+from ..core.parts import part
+from ..core.validation import whole
 from .dense import Net
 
 __all__ = ["Experts"]

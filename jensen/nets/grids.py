@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from ..checks import whole
-from ..parts import part
+from ..core.parts import part
+from ..core.validation import whole
 from .convolutional import channels_last, residuals
 from .dense import Net, activated
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from ..checks import whole
-from ..parts import part
+from ..core.parts import part
+from ..core.validation import whole
 from .causal import Causal, Walk
 from .dense import activated
 

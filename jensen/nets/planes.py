@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from ..checks import whole
-from ..errors import UsageError
-from ..parts import part
+from ..core.errors import UsageError
+from ..core.parts import part
+from ..core.validation import whole
 from .dense import Net, activated
 
 __all__ = ["Planes"]

@@ -22,13 +22,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from ..checks import above
+from ..core.errors import UsageError
+from ..core.parts import part
+from ..core.random import drawing_from, stream
+from ..core.validation import above
 from ..distributions.numbers import LOG_2PI
-from ..draw import Draw
-from ..errors import UsageError
+from ..models.draw import Draw
 from ..nets import Critic
-from ..parts import part
-from ..randomness import drawing_from, stream
 from .base import Objective, TermKind
 
 __all__ = ["Discriminate", "FeatureDistortion", "Fool", "GradientPenalty", "LogRatio"]

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from ..checks import above, finite
-from ..draw import Draw
-from ..errors import CompositionError, UsageError
-from ..parts import part
-from ..randomness import drawing_from, stream
+from ..core.errors import CompositionError, UsageError
+from ..core.parts import part
+from ..core.random import drawing_from, stream
+from ..core.validation import above, finite
+from ..models.draw import Draw
 from .base import Objective, TermKind
 
 __all__ = ["DIP", "MMD", "TotalCorrelation"]

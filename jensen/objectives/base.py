@@ -10,10 +10,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..checks import finite, whole
-from ..draw import Draw
-from ..errors import UsageError
-from ..parts import part
+from ..core.errors import UsageError
+from ..core.parts import part
+from ..core.validation import finite, whole
+from ..models.draw import Draw
 
 __all__ = ["Objective", "Ramp", "Sum", "TermKind", "likelihood_weight", "present", "rate_weight", "weighted"]
 

@@ -9,9 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..checks import finite
-from ..draw import Draw
-from ..parts import part
+from ..core.parts import part
+from ..core.validation import finite
+from ..models.draw import Draw
 from .base import Objective, TermKind
 
 __all__ = ["Distortion", "Elbo", "ImportanceWeighted", "Of", "Rate", "Renyi"]

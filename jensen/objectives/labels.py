@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..core.errors import CompositionError
+from ..core.parts import part
 from ..distributions import Chained, Clamped
-from ..draw import Draw
-from ..errors import CompositionError
-from ..parts import part
+from ..models.draw import Draw
 from .base import Objective
 
 __all__ = ["Classification"]

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, kl_divergence
 
-from ..checks import finite, whole
-from ..draw import Draw
-from ..errors import CompositionError
-from ..parts import part
+from ..core.errors import CompositionError
+from ..core.parts import part
+from ..core.validation import finite, whole
+from ..models.draw import Draw
 from .base import Objective, Ramp, TermKind, present
 
 __all__ = ["Capacity", "FreeBits"]

@@ -6,22 +6,14 @@ from dataclasses import replace
 
 from torch import nn
 
-from ..conditionals import Given, Unconditional
-from ..errors import UsageError
+from ..core.errors import UsageError
 from ..families import Gaussian, Implicit
-from ..guides import Amortized, Deterministic, FromPrior, Guide
-from ..model import LatentVariableModel
+from ..guides import Amortized, Deterministic, FromPrior
+from ..models.conditionals import Given, Unconditional
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
 from ..nets import MLP, ConvEncoder, Critic, Standardize
-from ..objectives import (
-    Discriminate,
-    Distortion,
-    FeatureDistortion,
-    Fool,
-    GradientPenalty,
-    LogRatio,
-    Objective,
-    Rate,
-)
+from ..objectives import Discriminate, Distortion, FeatureDistortion, Fool, GradientPenalty, LogRatio, Objective, Rate
 from ..training import Player
 from .base import Made, Nets, Setting, recipe
 from .networks import decoder, dense, encoder, features, gaussian_pair, image_shape

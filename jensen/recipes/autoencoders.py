@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..conditionals import Unconditional
 from ..families import Gaussian
 from ..guides import Deterministic
-from ..model import LatentVariableModel
+from ..models.conditionals import Unconditional
+from ..models.model import LatentVariableModel
 from ..objectives import Distortion, ImportanceWeighted, Rate
 from .base import Made, Nets, Setting, recipe
 from .networks import decoder, encoder, gaussian_pair, play, warmed

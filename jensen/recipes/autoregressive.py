@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from torch import nn
 
-from ..autoregressive import ChainRule
-from ..conditionals import Unconditional
-from ..errors import UsageError
-from ..estimators import Pathwise
+from ..core.errors import UsageError
+from ..estimators.reparameterized import Pathwise
 from ..families import Bernoulli, DiscretizedLogisticMixture, Gaussian, Mixture, Product
 from ..guides import Exact
-from ..model import LatentVariableModel
+from ..models.autoregressive import ChainRule
+from ..models.conditionals import Unconditional
+from ..models.model import LatentVariableModel
 from ..nets import Causal, CausalConv, CausalMLP, ConvDecoder
 from ..objectives import Distortion, Elbo, FreeBits
 from ..training import Player

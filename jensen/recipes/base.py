@@ -11,13 +11,13 @@ from typing import Any, Literal, get_type_hints
 import torch
 from torch import Tensor, nn
 
-from ..batch import Rows
-from ..checks import finite, whole
+from ..core.batch import Rows
+from ..core.errors import DataError, UsageError
+from ..core.validation import finite, whole
 from ..data import Labels, Role, Schema
-from ..errors import DataError, UsageError
 from ..families import FLOOR, Family
-from ..guides import Guide
-from ..model import LatentVariableModel
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
 from ..training import Optimizer, Player
 from .likelihoods import likelihood_of
 

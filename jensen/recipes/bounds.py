@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..errors import UsageError
+from ..core.errors import UsageError
+from ..estimators.reparameterized import DoublyReparameterized, StickTheLanding
 from ..objectives import Capacity, Distortion, Elbo, FreeBits, ImportanceWeighted, Rate, Renyi
-from ..surrogates import DoublyReparameterized, StickTheLanding
 from .base import Made, Nets, Setting, recipe
 from .networks import gaussian_pair, play, warmed
 

@@ -6,12 +6,13 @@ from typing import Literal
 
 import torch
 
-from ..conditionals import Linear, Table, Unconditional
-from ..errors import UsageError
-from ..estimators import Enumerate, Pathwise
+from ..core.errors import UsageError
+from ..estimators.enumeration import Enumerate
+from ..estimators.reparameterized import Pathwise
 from ..families import Categorical, Gaussian
 from ..guides import Exact
-from ..model import LatentVariableModel
+from ..models.conditionals import Linear, Table, Unconditional
+from ..models.model import LatentVariableModel
 from ..objectives import Elbo, ImportanceWeighted
 from ..training import (
     ClosedStep,

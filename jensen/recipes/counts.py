@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..batch import Rows
-from ..conditionals import Given, Unconditional
-from ..errors import UsageError
+from ..core.batch import Rows
+from ..core.errors import UsageError
 from ..families import Family, Gaussian, ZeroInflated
 from ..guides import Amortized
-from ..model import LatentVariableModel
+from ..models.conditionals import Given, Unconditional
+from ..models.model import LatentVariableModel
 from ..nets import Chain, LogCounts, Sized, Standardize
 from ..objectives import Distortion, Rate
 from .base import Made, Nets, Setting, recipe

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ..conditionals import Unconditional
-from ..corruption import Corrupted, Corruption, GaussianNoise, Masking, SaltAndPepper
-from ..errors import DataError, UsageError
-from ..estimators import Pathwise
+from ..core.errors import DataError, UsageError
+from ..estimators.denoising import Corrupted, Corruption, GaussianNoise, Masking, SaltAndPepper
+from ..estimators.reparameterized import Pathwise
 from ..families import Gaussian
 from ..guides import Deterministic
-from ..model import LatentVariableModel
+from ..models.conditionals import Unconditional
+from ..models.model import LatentVariableModel
 from ..objectives import Distortion, Rate
 from .base import Made, Nets, Setting, recipe
 from .networks import decoder, encoder, gaussian_pair, play, warmed

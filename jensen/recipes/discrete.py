@@ -8,16 +8,17 @@ from typing import Literal
 
 from torch import nn
 
-from ..autoregressive import over_codes
-from ..codes import Codebook, CodePrior, Codes, Lattice
-from ..conditionals import Given, Unconditional
-from ..estimators import Enumerate, Pathwise
+from ..estimators.enumeration import Enumerate
+from ..estimators.reparameterized import Pathwise
+from ..estimators.score import Score
 from ..families import Family, OneHots
 from ..guides import Amortized, Quantized
-from ..model import LatentVariableModel
+from ..models.autoregressive import over_codes
+from ..models.codebooks import Codebook, CodePrior, Codes, Lattice
+from ..models.conditionals import Given, Unconditional
+from ..models.model import LatentVariableModel
 from ..nets import Chain, FromGrid, ToGrid
 from ..objectives import Commitment, Distortion, Objective, Rate
-from ..surrogates import Score
 from ..training import Player
 from .base import Made, Nets, Setting, recipe
 from .networks import decoder, encoder, features, image_shape, play, standardized, warmed

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..conditionals import Given, Unconditional
+from ..estimators.stratified import Stratified
 from ..families import Family, FullGaussian, Gaussian, LowRankGaussian, Mixture
 from ..flows import Autoregressive, Flow, SplineCoupling, Stack
 from ..guides import Amortized, Flowing
-from ..model import LatentVariableModel
+from ..models.conditionals import Given, Unconditional
+from ..models.model import LatentVariableModel
 from ..objectives import Distortion, Rate
-from ..stratified import Stratified
 from .base import Made, Nets, Setting, recipe
 from .networks import decoder, encoder, gaussian_pair, last, play, warmed
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..conditionals import Unconditional
 from ..families import Gaussian
 from ..guides import Hamiltonian
-from ..model import LatentVariableModel
+from ..guides.refined import PerDatum, Refined
+from ..models.conditionals import Unconditional
+from ..models.model import LatentVariableModel
 from ..objectives import Distortion, Rate
-from ..refine import PerDatum, Refined
 from ..training import Optimizer, Player
 from .base import Made, Nets, Setting, recipe
 from .networks import decoder, gaussian_pair, play, warmed

@@ -7,12 +7,13 @@ from typing import Literal
 
 import torch
 
-from ..conditionals import Conditional, Given, Unconditional
-from ..estimators import Enumerate, Pathwise
+from ..estimators.by_group import ByGroup
+from ..estimators.enumeration import Enumerate
+from ..estimators.reparameterized import Pathwise
 from ..families import Categorical, Gaussian, Grouped
-from ..grouped import ByGroup
 from ..guides import Amortized, Labelled, Structured
-from ..model import LatentVariableModel
+from ..models.conditionals import Conditional, Given, Unconditional
+from ..models.model import LatentVariableModel
 from ..nets import MLP, Beside, Chain, ConvEncoder, Experts, Standardize
 from ..objectives import Classification, Distortion, Rate
 from .base import Made, Nets, Setting, recipe

@@ -8,9 +8,9 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from ..errors import UsageError
-from ..ladder import FromLadder, Ladder, LadderGuide, LadderPrior, Rung
-from ..model import LatentVariableModel
+from ..core.errors import UsageError
+from ..models.ladder import FromLadder, Ladder, LadderGuide, LadderPrior, Rung
+from ..models.model import LatentVariableModel
 from ..nets import MLP, Chain, Planes
 from ..objectives import Distortion, Rate
 from .base import Made, Nets, Setting, recipe

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch.distributions import Distribution, Independent
 
-from ..batch import Rows
+from ..core.batch import Rows
+from ..core.errors import DataError, UsageError
 from ..data import Schema
-from ..errors import DataError, UsageError
 from ..families import (
     Bernoulli,
     Beta,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from ..conditionals import Given, Unconditional
-from ..errors import UsageError
+from ..core.errors import UsageError
 from ..families import Gaussian
 from ..guides import Masked
-from ..model import LatentVariableModel
+from ..models.conditionals import Given, Unconditional
+from ..models.model import LatentVariableModel
 from ..nets import Chain, Standardize
 from ..objectives import ImportanceWeighted
 from .base import Made, Nets, Setting, recipe

@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..conditionals import Given, Unconditional
-from ..errors import UsageError
-from ..estimators import GradientEstimator, Pathwise
+from ..core.errors import UsageError
+from ..estimators.base import GradientEstimator
+from ..estimators.reparameterized import Pathwise
 from ..families import Family, Gaussian
-from ..guides import Amortized, Guide
-from ..model import LatentVariableModel
+from ..guides import Amortized
+from ..models.conditionals import Given, Unconditional
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
 from ..nets import MLP, Chain, ConvDecoder, ConvEncoder, ResidualMLP, Standardize
 from ..objectives import Objective, Ramp
 from ..training import Player

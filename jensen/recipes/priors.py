@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from ..conditionals import Unconditional
 from ..families import Gaussian, Mixture
 from ..flows import AffineCoupling, Stack
-from ..model import LatentVariableModel
+from ..models.conditionals import Unconditional
+from ..models.model import LatentVariableModel
+from ..models.priors import FlowPrior, VampPrior
 from ..objectives import Distortion, Elbo, Rate
-from ..priors import FlowPrior, VampPrior
 from ..training import Player, PriorClusters
 from .base import Made, Nets, Setting, recipe
 from .networks import gaussian_pair, play, warmed

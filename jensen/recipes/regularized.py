@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ..conditionals import Unconditional
 from ..families import Gaussian
 from ..guides import Deterministic
-from ..model import LatentVariableModel
+from ..models.conditionals import Unconditional
+from ..models.model import LatentVariableModel
 from ..objectives import DIP, MMD, Distortion, Rate, TotalCorrelation
 from .base import Made, Nets, Setting, recipe
 from .networks import decoder, encoder, gaussian_pair, play

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ..conditionals import Unconditional
-from ..errors import UsageError
+from ..core.errors import UsageError
 from ..families import Gaussian
 from ..flows import AffineCoupling, Stack
-from ..model import LatentVariableModel
+from ..models.conditionals import Unconditional
+from ..models.model import LatentVariableModel
+from ..models.priors import FlowPrior
 from ..objectives import Distortion, Rate
-from ..priors import FlowPrior
 from ..training import Player
 from .base import Made, Nets, Setting, recipe
 from .networks import gaussian_pair, warmed

@@ -7,12 +7,13 @@ from typing import Literal
 import torch
 from torch import nn
 
-from ..conditionals import Given, Unconditional
-from ..dreaming import Dream, Dreaming, Inclusive, Still
+from ..estimators.wake_sleep import Dreaming, Still
 from ..families import Bernoulli, Family, Gaussian
 from ..guides import Amortized
-from ..model import LatentVariableModel
+from ..models.conditionals import Given, Unconditional
+from ..models.model import LatentVariableModel
 from ..objectives import Elbo, ImportanceWeighted
+from ..objectives.wake_sleep import Dream, Inclusive
 from ..training import Player
 from .base import Made, Nets, Setting, recipe
 from .networks import decoder, encoder, last

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..errors import CorruptRunError
-from ..records import CalibrationRecord, CurveRecord
-from ..tradeoff import NAME
+from ..core.errors import CorruptRunError
+from ..runs.rate_distortion import NAME
+from ..storage.schemas import CalibrationRecord, CurveRecord
 from .facts import Facts, kept, of_these_weights
 from .figures import COLOURS, DASHES, GRID, SOFT, draw, end_labels
 from .panels import Panel
-from .tradeoff import paint
+from .rate_distortion import paint
 
 __all__ = ["calibration", "tradeoff"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import tasks
-from ..classification import Classified, confusion
+from ..analysis import latents
+from ..runs.classify import Classified, confusion
 from .facts import Facts
 from .grids import Shades, columns, sheet
 from .panels import Panel, Table
@@ -30,8 +30,8 @@ def by_class(facts: Facts, shades: Shades) -> Panel | None:
         return None
     n, chosen, rows = columns(shades.shape), _shown(classes.counts), []
     for c in chosen:
-        z, _, known = tasks.simulate_classes(run.model, n, facts.stream("classes"), c, len(classes))
-        rows.append(shades(run.shaped(tasks.decode(run.model, z, known if run.conditional else None))))
+        z, _, known = latents.simulate_classes(run.model, n, facts.stream("classes"), c, len(classes))
+        rows.append(shades(run.shaped(latents.decode(run.model, z, known if run.conditional else None))))
     names = ", ".join(classes.names[c] for c in chosen)
     few = f"The {len(chosen)} most frequent of {len(classes)} classes. " if len(chosen) < len(classes) else ""
     return Panel(

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import tasks
-from ..corruption import corrupted_rows
+from ..analysis import latents
+from ..estimators.denoising import corrupted_rows
 from .facts import Facts, spread
 from .grids import Shades, columns, sheet
 from .panels import Panel, Section, Table
@@ -33,8 +33,8 @@ def _errors(facts: Facts, numbers: dict[str, Any]) -> dict[str, float]:
     seen = seen if rows.mask is None else rows.mask
     found = {
         "noisy": whole(noisy),
-        "from noisy": tasks.reconstruct(run.model, run.guide, noisy).double(),
-        "from clean": tasks.reconstruct(run.model, run.guide, rows).double(),
+        "from noisy": latents.reconstruct(run.model, run.guide, noisy).double(),
+        "from clean": latents.reconstruct(run.model, run.guide, rows).double(),
     }
     numbers["denoising"] = {k: float((v - clean)[seen].square().mean().sqrt()) for k, v in found.items()}
     return numbers["denoising"]
@@ -72,7 +72,7 @@ def _rows(facts: Facts, shades: Shades) -> Panel:
     rows = part.rows.subset(torch.as_tensor(index).to(run.device))
     noisy = corrupted_rows(rows, corruption, facts.stream("denoising"))
     seen = np.concatenate([run.shaped(b.x) for b in noisy.batches(len(noisy))])
-    made = run.shaped(tasks.reconstruct(run.model, run.guide, noisy))
+    made = run.shaped(latents.reconstruct(run.model, run.guide, noisy))
     content = [shades(facts.originals(index)), shades(seen), shades(made)]
     alt = f"{len(index)} held-out images in the top row, noisy in the middle, reconstructed from that at the bottom."
     return Panel(

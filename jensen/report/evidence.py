@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ..evaluate.estimate import format_nats
-from ..evaluate.halves import ERRORS, VISIBLE
+from ..evaluate.generalisation import ERRORS, VISIBLE
 from .facts import Facts
 from .figures import COLOURS, DASHES, INK, SOFT, TEXTS, draw, end_labels
 from .panels import Panel, Section, Table

@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import tasks
-from ..batch import Rows
-from ..checkpoints import Along, kept_epochs
-from ..classification import classified
+from ..analysis import latents
+from ..analysis.doctor import Diagnosis
+from ..core.batch import Rows
+from ..core.errors import CompositionError, DataError
+from ..core.random import stream
 from ..data import UNKNOWN
-from ..errors import CompositionError, DataError
 from ..evaluate import choose
-from ..evaluate.doctor import Diagnosis
-from ..evaluation import bits_per_dim
 from ..families import Categorical
-from ..randomness import stream
-from ..records import EvaluationRecord, read_record
-from ..runfiles import digest
-from ..runs import Evaluation, Part, Run
+from ..runs.classify import classified
+from ..runs.evaluation import bits_per_dim
+from ..runs.run import Evaluation, Part, Run
+from ..storage.checkpoints import Along, kept_epochs
+from ..storage.run_folder import digest
+from ..storage.schemas import EvaluationRecord, read_record
 
 __all__ = ["Facts", "gather", "kept", "of_these_weights", "spread"]
 
@@ -130,7 +130,7 @@ class Facts:
         """[M, Z] the means of q(z | x) of the rows `shown`."""
         if self.shown is None or self.latent == "none" or not self.run.guide.infers:
             return None
-        return tasks.encode(self.run.model, self.run.guide, self.shown).double().cpu().numpy()
+        return latents.encode(self.run.model, self.run.guide, self.shown).double().cpu().numpy()
 
     @cached_property
     def labels(self) -> np.ndarray | None:
@@ -149,7 +149,7 @@ class Facts:
         if self.shown is None or self.latent != "features" or not self.run.guide.infers:
             return None
         try:
-            return tasks.rate_per_feature(self.run.model, self.run.guide, self.shown)[0].double().cpu().numpy()
+            return latents.rate_per_feature(self.run.model, self.run.guide, self.shown)[0].double().cpu().numpy()
         except CompositionError:
             return None
 
@@ -158,7 +158,7 @@ class Facts:
         """[Z] whether the mean of q(z | x) moves with x: a variance above 0.01 (Burda et al., 2016); not of classes."""
         if self.codes is None or self.latent != "features" or len(self.codes) < 2:
             return None
-        return self.codes[:, self.classes :].var(0, ddof=1) > tasks.ACTIVE
+        return self.codes[:, self.classes :].var(0, ddof=1) > latents.ACTIVE
 
     @cached_property
     def weights(self) -> np.ndarray | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..records import FidelityRecord
-from ..runfiles import FIDELITY
+from ..storage.run_folder import FIDELITY
+from ..storage.schemas import FidelityRecord
 from .facts import Facts, of_these_weights
 from .panels import Table
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import tasks
-from ..errors import JensenError
+from ..analysis import latents
+from ..core.errors import JensenError
 from .facts import Facts, spread
 from .grids import Shades, coloured, columns, sheet
 from .panels import Panel
@@ -39,8 +39,8 @@ def reconstructions(facts: Facts, shades: Shades) -> Panel | None:
     index = spread(len(facts.part.rows), columns(shades.shape))
     rows = facts.part.rows.subset(torch.as_tensor(index).to(facts.run.device))
     run, noise = facts.run, facts.stream("reconstructions")
-    mean = tasks.reconstruct(run.model, run.guide, rows)
-    drawn = tasks.reconstruct(run.model, run.guide, rows, sample=True, generator=noise)
+    mean = latents.reconstruct(run.model, run.guide, rows)
+    drawn = latents.reconstruct(run.model, run.guide, rows, sample=True, generator=noise)
     content = [_originals(facts, index, shades), shades(run.shaped(mean)), shades(run.shaped(drawn))]
     alt = f"{len(index)} held-out images in the top row, their mean reconstructions below, sampled ones at the bottom."
     return Panel(
@@ -83,7 +83,7 @@ def samples(facts: Facts, shades: Shades, numbers: dict[str, Any]) -> Panel | No
     only_noise = facts.latent == "none" or not run.model.likelihood.has_density  # else a mean beside each sample
     z, batch = run.model.simulate(BLOCKS * n, facts.stream("samples"))
     drawn = shades(run.shaped(batch.x))
-    mean = drawn if only_noise else shades(run.shaped(tasks.decode(run.model, z, batch.context)))
+    mean = drawn if only_noise else shades(run.shaped(latents.decode(run.model, z, batch.context)))
     content, told = ([drawn] if only_noise else [mean, drawn]), []
     told.append(
         "Samples from the model."
@@ -137,7 +137,7 @@ def between(facts: Facts, shades: Shades) -> Panel | None:
     codes = torch.as_tensor(facts.codes, dtype=facts.run.dtype, device=facts.run.device)
     seen = None if facts.shown is None else facts.shown.context
     ends = None if seen is None else (seen[a], seen[b])
-    x = tasks.interpolate(facts.run.model, codes[a], codes[b], STEPS, ends)
+    x = latents.interpolate(facts.run.model, codes[a], codes[b], STEPS, ends)
     steps = shades(facts.run.shaped(x.flatten(0, 1))).reshape(STEPS, len(a), *_pixels(shades))
     index = facts.index(len(codes)).cpu().numpy()
     left, right = _originals(facts, index[a], shades), _originals(facts, index[b], shades)
@@ -166,7 +166,7 @@ def traversals(facts: Facts, shades: Shades) -> Panel | None:
     z = centre.expand(len(top), STEPS, -1).clone()
     for i, feature in enumerate(top):
         z[i, :, feature] += torch.linspace(-2.5, 2.5, STEPS, dtype=z.dtype, device=z.device)
-    x = shades(facts.run.shaped(tasks.decode(model, z.flatten(0, 1)))).reshape(len(top), STEPS, *_pixels(shades))
+    x = shades(facts.run.shaped(latents.decode(model, z.flatten(0, 1)))).reshape(len(top), STEPS, *_pixels(shades))
     names = ", ".join(str(int(i) + 1) for i in top)
     return Panel(
         (sheet(list(x), f"One row for each of the features {names}: the decoded image as that feature alone moves."),),
@@ -189,7 +189,7 @@ def prior_grid(facts: Facts, shades: Shades) -> Panel | None:
     if facts.latent != "features" or facts.run.model.latent != 2 or not facts.normalised:
         return None
     try:
-        x = tasks.prior_grid(facts.run.model, 15)
+        x = latents.prior_grid(facts.run.model, 15)
     except JensenError:
         return None
     images = shades(facts.run.shaped(x.flatten(0, 1))).reshape(15, 15, *_pixels(shades))
@@ -207,7 +207,7 @@ def component_means(facts: Facts, shades: Shades) -> Panel | None:
         return None
     order, n = np.argsort(-facts.weights)[: 4 * columns(shades.shape)], columns(shades.shape)
     eye = torch.eye(len(facts.weights), dtype=facts.run.dtype, device=facts.run.device)[order.copy()]
-    means = shades(facts.run.shaped(tasks.decode(facts.run.model, eye)))
+    means = shades(facts.run.shaped(latents.decode(facts.run.model, eye)))
     rows = [means[i : i + n] for i in range(0, len(means), n)]
     return Panel(
         (sheet(rows, f"The mean images of {len(means)} components, heaviest first."),),

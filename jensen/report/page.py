@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..runfiles import write_atomic
-from ..runs import Run
+from ..runs.run import Run
+from ..storage.run_folder import write_atomic
 from . import images, latents, tables
 from .calibration import calibration, tradeoff
 from .classes import by_class, right

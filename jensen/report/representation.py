@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..records import RepresentationRecord
-from ..runfiles import REPRESENTATION
+from ..storage.run_folder import REPRESENTATION
+from ..storage.schemas import RepresentationRecord
 from .facts import Facts, of_these_weights
 from .panels import Table
 

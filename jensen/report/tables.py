@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 
-from .. import tasks
+from ..analysis import latents
 from .facts import Facts, spread
 from .figures import COLOURS, INK, SOFT, clean, draw
 from .panels import Panel, Table
@@ -147,7 +147,7 @@ def returns(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
         return None
     index = spread(len(data), DOTS)
     rows = facts.part.rows.subset(facts.index(ROWS)[torch.as_tensor(index).to(facts.run.device)])
-    back = facts.run.shaped(tasks.reconstruct(facts.run.model, facts.run.guide, rows)).reshape(len(index), -1)
+    back = facts.run.shaped(latents.reconstruct(facts.run.model, facts.run.guide, rows)).reshape(len(index), -1)
     x = data[index]
     names, bodies, explained = column_names(facts), [], {}
     for j in range(min(COLUMNS, x.shape[1])):
@@ -189,7 +189,7 @@ def component_table(facts: Facts) -> Table | None:
         return None
     order = np.argsort(-facts.weights)[:12]
     eye = torch.eye(len(facts.weights), dtype=facts.run.dtype, device=facts.run.device)[order.copy()]
-    means = facts.run.shaped(tasks.decode(facts.run.model, eye)).reshape(len(order), -1)
+    means = facts.run.shaped(latents.decode(facts.run.model, eye)).reshape(len(order), -1)
     head = ("component", "weight", *column_names(facts)[:12])
     rows = tuple(
         (str(i + 1), f"{facts.weights[i]:.3f}", *(f"{v:.4g}" for v in m[:12]))

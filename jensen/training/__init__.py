@@ -1,13 +1,6 @@
 """Training: players climb objectives. This room emits events and writes nothing."""
 
-from .closed import (
-    ClosedStep,
-    FactorAlternation,
-    FactorEM,
-    GaussianMaximum,
-    MixtureEM,
-    PrincipalComponents,
-)
+from .closed import ClosedStep, FactorAlternation, FactorEM, GaussianMaximum, MixtureEM, PrincipalComponents
 from .clusters import PriorClusters, kmeans
 from .events import Diagnosed, EpochEnded, Event, Finding, Progressed, Recovered, Started, Stopped
 from .history import History

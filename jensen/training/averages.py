@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from ..errors import UsageError
+from ..core.errors import UsageError
 
 __all__ = ["Average"]
 

@@ -13,11 +13,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from ..batch import Batch, Rows
-from ..conditionals import Linear, Table, Unconditional
-from ..errors import CompositionError, NumericalError
+from ..core.batch import Batch, Rows
+from ..core.errors import CompositionError, NumericalError
 from ..families import Categorical, Gaussian
-from ..model import LatentVariableModel
+from ..models.conditionals import Linear, Table, Unconditional
+from ..models.model import LatentVariableModel
 
 __all__ = [
     "ClosedStep",

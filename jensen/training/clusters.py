@@ -8,13 +8,13 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from ..batch import Rows
-from ..conditionals import Unconditional
-from ..errors import CompositionError, UsageError
+from ..core.batch import Rows
+from ..core.errors import CompositionError, UsageError
+from ..core.random import stream
 from ..families import Gaussian, Mixture
-from ..guides import Guide
-from ..model import LatentVariableModel
-from ..randomness import stream
+from ..models.conditionals import Unconditional
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
 from .closed import ClosedStep
 
 __all__ = ["PriorClusters", "kmeans"]

@@ -14,7 +14,7 @@ from typing import Literal
 
 import torch
 
-from ..errors import JensenError, NumericalError
+from ..core.errors import JensenError, NumericalError
 from .earlier import older
 from .events import Diagnosed, Finding, Recovered
 from .fit import Fit

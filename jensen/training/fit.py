@@ -9,13 +9,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..batch import Batch, Rows
-from ..errors import NumericalError
-from ..guides import Guide
-from ..model import LatentVariableModel
+from ..core.batch import Batch, Rows
+from ..core.errors import NumericalError
+from ..core.precision import matmul_precision, resolve_precision
+from ..core.random import stream
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
 from ..objectives import likelihood_weight, rate_weight
-from ..precision import matmul_precision, resolve_precision
-from ..randomness import stream
 from .averages import Average
 from .events import EpochEnded, Event, Measures, Progressed, Started, Stopped
 from .history import History

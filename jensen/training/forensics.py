@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent
 
-from ..batch import Batch
-from ..conditionals import Given
-from ..draw import Draw
+from ..core.batch import Batch
 from ..families import Factorised
+from ..models.conditionals import Given
+from ..models.draw import Draw
 from .players import Player
 from .watch import Watch, first_bad
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..batch import Rows
-from ..errors import DataError, UsageError
-from ..guides import Guide
-from ..memory import keep_freed_memory
-from ..model import LatentVariableModel
-from ..precision import matmul_precision
+from ..core.allocator import keep_freed_memory
+from ..core.batch import Rows
+from ..core.errors import DataError, UsageError
+from ..core.precision import matmul_precision
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
 from .earlier import copied
 from .events import EpochEnded
 from .firstaid import FirstAid

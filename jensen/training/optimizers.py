@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import UsageError
+from ..core.errors import UsageError
 
 __all__ = ["SCHEDULES", "Optimizer", "optimizer_names", "schedule_factor"]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..checks import finite, whole
-from ..draw import Draw
-from ..errors import CompositionError, UsageError
-from ..guides import Guide
+from ..core.errors import CompositionError, UsageError
+from ..core.precision import ResolvedPrecision
+from ..core.validation import finite, whole
+from ..models.draw import Draw
+from ..models.guide import Guide
 from ..objectives import Objective, TermKind
-from ..precision import ResolvedPrecision
 from .averages import Average
 from .events import Listener
 from .optimizers import schedule_factor

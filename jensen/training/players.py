@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from ..checks import whole
-from ..errors import CompositionError, UsageError
-from ..estimators import GradientEstimator, Pathwise
-from ..guides import Guide
-from ..model import LatentVariableModel
+from ..core.errors import CompositionError, UsageError
+from ..core.validation import whole
+from ..estimators.base import GradientEstimator
+from ..estimators.reparameterized import Pathwise
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
 from ..objectives import Objective
 from .closed import ClosedStep
 from .optimizers import Optimizer

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 
-from ..batch import Batch, Rows
-from ..errors import CompositionError, JensenError
-from ..guides import Exact, Guide
-from ..model import LatentVariableModel
-from ..randomness import stream
+from ..core.batch import Batch, Rows
+from ..core.errors import CompositionError, JensenError
+from ..core.random import stream
+from ..guides import Exact
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
 from .players import Player
 
 __all__ = ["rehearse"]

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from ..batch import Batch
-from ..draw import Draw
-from ..errors import NumericalError
+from ..core.batch import Batch
+from ..core.errors import NumericalError
+from ..models.draw import Draw
 from .earlier import anchor_before, copied, is_anchor, same_parameters
 from .events import Measures
 from .fit import Fit

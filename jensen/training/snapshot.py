@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import CorruptRunError
+from ..core.errors import CorruptRunError
 
 __all__ = ["Keeper", "Snapshot", "fill", "named_tensors", "pack", "unpack"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..draw import Draw
+from ..models.draw import Draw
 from .events import Measures
 
 __all__ = ["Tally"]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..batch import Batch
-from ..draw import Draw
+from ..core.batch import Batch
+from ..models.draw import Draw
 from .events import Measures
 from .players import Player
 

@@ -78,8 +78,8 @@ def test_a_warm_up_that_was_not_over(data, jensen):
 
 
 def test_notes_do_not_change_the_exit_code(data, jensen, monkeypatch):
-    from jensen.evaluate import doctor
-    from jensen.evaluate.findings import Finding, Outcome
+    from jensen.analysis import doctor
+    from jensen.analysis.findings import Finding, Outcome
 
     note = Finding("unused-features", "note", "one feature", "no use for it", "Nothing.")
     monkeypatch.setattr(doctor, "CHECKS", {"posterior-collapse": lambda patient: Outcome((note,))})

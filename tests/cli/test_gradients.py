@@ -6,9 +6,8 @@ import json
 
 import numpy as np
 import torch
-
-from jensen.runs import load
-from jensen.workflow import train, untrained
+from jensen.runs.run import load
+from jensen.runs.train import train, untrained
 
 
 def without_times(text: str) -> dict:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from jensen.estimators.base import GradientEstimator
+from jensen.estimators.by_group import ByGroup
+from jensen.estimators.denoising import Corrupted, Masking
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import DoublyReparameterized, Pathwise, StickTheLanding
+from jensen.estimators.score import Score
+from jensen.estimators.stratified import Stratified
+from jensen.estimators.wake_sleep import Dreaming, Still
+from jensen.models.guide import Guide
+from jensen.objectives.wake_sleep import Dream, Inclusive
 from torch import nn
 
-from jensen.autoregressive import ChainRule
-from jensen.codes import Codebook, CodePrior, Lattice
-from jensen.conditionals import Conditional, Given, Linear, Table, Unconditional
-from jensen.corruption import Corrupted, Masking
-from jensen.dreaming import Dream, Dreaming, Inclusive, Still
-from jensen.estimators import Enumerate, GradientEstimator, Pathwise, Quadrature
+from jensen.core.random import drawing_from, stream
 from jensen.families import (
     Bernoulli,
     Beta,
@@ -34,14 +40,12 @@ from jensen.families import (
     ZeroInflated,
 )
 from jensen.flows import AffineCoupling, Autoregressive, Flow, Planar, SplineCoupling, Stack
-from jensen.grouped import ByGroup
 from jensen.guides import (
     Amortized,
     Deterministic,
     Exact,
     Flowing,
     FromPrior,
-    Guide,
     Hamiltonian,
     Labelled,
     Masked,
@@ -49,8 +53,13 @@ from jensen.guides import (
     Shared,
     Structured,
 )
-from jensen.ladder import FromLadder, Ladder, LadderGuide, LadderPrior, Rung
-from jensen.model import LatentVariableModel
+from jensen.guides.refined import PerDatum, Refined
+from jensen.models.autoregressive import ChainRule
+from jensen.models.codebooks import Codebook, CodePrior, Lattice
+from jensen.models.conditionals import Conditional, Given, Linear, Table, Unconditional
+from jensen.models.ladder import FromLadder, Ladder, LadderGuide, LadderPrior, Rung
+from jensen.models.model import LatentVariableModel
+from jensen.models.priors import FlowPrior, VampPrior
 from jensen.nets import (
     MLP,
     Beside,
@@ -92,11 +101,6 @@ from jensen.objectives import (
     Renyi,
     TotalCorrelation,
 )
-from jensen.priors import FlowPrior, VampPrior
-from jensen.randomness import drawing_from, stream
-from jensen.refine import PerDatum, Refined
-from jensen.stratified import Stratified
-from jensen.surrogates import DoublyReparameterized, Score, StickTheLanding
 
 __all__ = [
     "ALL_CONDITIONALS",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from jensen.core.random import drawing_from, stream
 from jensen.families import (
     Bernoulli,
     Beta,
@@ -23,7 +24,6 @@ from jensen.families import (
     Product,
     ZeroInflated,
 )
-from jensen.randomness import drawing_from, stream
 
 __all__ = ["extremes", "grid", "innermost", "inside", "is_discrete", "params_and_data"]
 

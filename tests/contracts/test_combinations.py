@@ -14,29 +14,32 @@ from pathlib import Path
 
 import pytest
 import torch
+from jensen.estimators.base import GradientEstimator
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.reparameterized import Pathwise
+from jensen.models.guide import Guide
+from jensen.runs.spec import _sentence
 
-from jensen.batch import Rows
-from jensen.conditionals import Conditional, Given
-from jensen.errors import JensenError, UsageError
-from jensen.estimators import Enumerate, GradientEstimator, Pathwise
+from jensen.core.batch import Rows
+from jensen.core.errors import JensenError, UsageError
+from jensen.core.parts import build, spec_of
+from jensen.core.random import drawing_from, stream
 from jensen.evaluate import Enumerated, Importance
 from jensen.evaluate import Exact as ExactEvidence
 from jensen.evaluate import Quadrature as Integral
 from jensen.evaluate.exact import finite
 from jensen.evaluate.quadrature import integrable
 from jensen.families import Categorical
-from jensen.guides import Exact, Guide
-from jensen.model import LatentVariableModel
+from jensen.guides import Exact
+from jensen.models.conditionals import Conditional, Given
+from jensen.models.model import LatentVariableModel
+from jensen.models.posteriors import has_posterior
 from jensen.nets import MLP
 from jensen.objectives import ImportanceWeighted, Objective, Of
-from jensen.parts import build, spec_of
-from jensen.posteriors import has_posterior
-from jensen.randomness import drawing_from, stream
 from jensen.recipes import Made
-from jensen.runfiles import modules
-from jensen.specification import _sentence
+from jensen.storage.run_folder import modules
+from jensen.storage.weights import read_weights, write_weights
 from jensen.training import Budget, Optimizer, Player, Trainer
-from jensen.weightfiles import read_weights, write_weights
 from tests.contracts.members import (
     ALL_COUPLED,
     ALL_ESTIMATORS,

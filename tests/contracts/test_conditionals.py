@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import constraints
 
-from jensen.autoregressive import ChainRule
-from jensen.codes import CodePrior
+from jensen.core.errors import CompositionError
+from jensen.core.parts import build, spec_of
+from jensen.core.random import drawing_from, stream
 from jensen.distributions import Chained, SideBySide
-from jensen.errors import CompositionError
 from jensen.families import (
     Bernoulli,
     Beta,
@@ -35,10 +35,10 @@ from jensen.families import (
     StudentT,
     ZeroInflated,
 )
-from jensen.ladder import FromLadder, LadderPrior
-from jensen.parts import build, spec_of
-from jensen.priors import FlowPrior, VampPrior
-from jensen.randomness import drawing_from, stream
+from jensen.models.autoregressive import ChainRule
+from jensen.models.codebooks import CodePrior
+from jensen.models.ladder import FromLadder, LadderPrior
+from jensen.models.priors import FlowPrior, VampPrior
 from tests.contracts.members import ALL_CONDITIONALS, ALL_FAMILIES
 from tests.contracts.supports import grid, innermost, inside, params_and_data
 

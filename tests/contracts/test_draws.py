@@ -8,17 +8,18 @@ import math
 
 import pytest
 import torch
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import DoublyReparameterized, Pathwise, StickTheLanding
 from torch.distributions import MixtureSameFamily
 
-from jensen.batch import Batch
-from jensen.draw import Draw, weigh
-from jensen.errors import CompositionError, JensenError
-from jensen.estimators import Enumerate, Pathwise, Quadrature
-from jensen.ladder import LadderGuide
+from jensen.core.batch import Batch
+from jensen.core.errors import CompositionError, JensenError
+from jensen.core.parts import build, spec_of
+from jensen.core.random import stream
+from jensen.models.draw import Draw, weigh
+from jensen.models.ladder import LadderGuide
 from jensen.objectives import MMD, Of
-from jensen.parts import build, spec_of
-from jensen.randomness import stream
-from jensen.surrogates import DoublyReparameterized, StickTheLanding
 from tests.contracts.members import ALL_COUPLED, ALL_ESTIMATORS, ALL_GUIDES, ALL_OBJECTIVES, MODELS
 
 X = torch.tensor([[0, 1, 1], [1, 0, 1], [0, 0, 0], [1, 1, 1], [1, 0, 0]], dtype=torch.float64)

@@ -10,16 +10,9 @@ import torch
 from scipy.stats import chi2
 from torch import Tensor
 
-from jensen.errors import CompositionError
-from jensen.families import (
-    Bernoulli,
-    DiscretizedLogisticMixture,
-    Factorised,
-    Family,
-    Gaussian,
-    Laplace,
-)
-from jensen.randomness import drawing_from, stream
+from jensen.core.errors import CompositionError
+from jensen.core.random import drawing_from, stream
+from jensen.families import Bernoulli, DiscretizedLogisticMixture, Factorised, Family, Gaussian, Laplace
 from tests.contracts.members import ALL_FAMILIES
 from tests.contracts.supports import extremes, grid, inside, is_discrete, params_and_data
 

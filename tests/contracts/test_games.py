@@ -6,17 +6,19 @@ import json
 
 import pytest
 import torch
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.score import Score
 
-from jensen.batch import Batch
-from jensen.draw import Draw, weigh
-from jensen.errors import NotNormalised, UsageError
-from jensen.estimators import Enumerate, Pathwise, Quadrature
+from jensen.core.batch import Batch
+from jensen.core.errors import NotNormalised, UsageError
+from jensen.core.parts import build, spec_of
+from jensen.core.random import stream
 from jensen.families import Implicit
 from jensen.guides import Amortized, Deterministic
+from jensen.models.draw import Draw, weigh
 from jensen.objectives import TermKind
-from jensen.parts import build, spec_of
-from jensen.randomness import stream
-from jensen.surrogates import Score
 from tests.contracts.members import ALL_GUIDES, GAMES, MODELS, SAMPLERS
 
 X = torch.tensor([[0, 1, 1], [1, 0, 1], [0, 0, 0], [1, 1, 1], [1, 0, 0]], dtype=torch.float64)

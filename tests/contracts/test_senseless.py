@@ -12,21 +12,21 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
+from jensen.estimators.denoising import GaussianNoise, Masking, SaltAndPepper
+from jensen.estimators.quadrature import Quadrature as Nodes
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.score import Score
 
-from jensen.checks import above, finite, whole
-from jensen.corruption import GaussianNoise, Masking, SaltAndPepper
-from jensen.errors import CorruptRunError, UsageError
-from jensen.estimators import Pathwise
-from jensen.estimators import Quadrature as Nodes
+from jensen.core.errors import CorruptRunError, UsageError
+from jensen.core.parts import build, spec_of
+from jensen.core.validation import above, finite, whole
 from jensen.evaluate import Annealed, Importance, Quadrature, Sandwich
 from jensen.families import Bernoulli, DiscretizedLogistic, Gaussian, Implicit, Mixture
 from jensen.guides import Hamiltonian
+from jensen.guides.refined import PerDatum, Refined
+from jensen.models.priors import VampPrior
 from jensen.nets import MLP
 from jensen.objectives import Capacity, Elbo, FreeBits, Ramp, Rate
-from jensen.parts import build, spec_of
-from jensen.priors import VampPrior
-from jensen.refine import PerDatum, Refined
-from jensen.surrogates import Score
 from jensen.training import Budget, Optimizer, Player
 from tests.contracts.members import (
     ALL_CONDITIONALS,

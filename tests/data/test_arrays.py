@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import scipy.io
 
+from jensen.core.errors import DataError, UsageError
 from jensen.data import from_array, read
-from jensen.errors import DataError, UsageError
 
 PIXELS = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4) * 10
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import scipy.io
 
+from jensen.core.errors import DataError
 from jensen.data import read
 from jensen.data.matlab import values, variables
-from jensen.errors import DataError
 
 MUCH = 4 * 2**20  # bytes: what a refusal may take
 

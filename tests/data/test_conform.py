@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from jensen.core.errors import DataError
 from jensen.data import Schema, conform, describe, from_array
 from jensen.data.dataset import Raw, assemble
-from jensen.errors import DataError
 
 BITS = from_array(np.array([[0, 1], [1, 0]]))
 WHOLE = from_array(np.array([[0, 3], [2, 0]]))

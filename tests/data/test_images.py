@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jensen.core.errors import DataError
 from jensen.data import images, read
-from jensen.errors import DataError
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 COLOUR = np.arange(36, dtype=np.uint8).reshape(3, 4, 3) * 7

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jensen.core.errors import CorruptRunError, DataError, UsageError
 from jensen.data import Labels, Schema, hide_labels
-from jensen.errors import CorruptRunError, DataError, UsageError
 
 PLAIN = Schema("binary", (2,))
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jensen.core.errors import DataError, JensenError, UsageError
 from jensen.data import Schema, parse_mask
-from jensen.errors import DataError, JensenError, UsageError
 
 GREY = Schema("integers", (3, 5, 1), levels=17)
 COLOUR = Schema("integers", (3, 5, 2), levels=17)

@@ -12,9 +12,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jensen.core.errors import CorruptRunError, DataError, UsageError
 from jensen.data import Preparation, Schema, constant_columns
 from jensen.data.preparation import _check_fit
-from jensen.errors import CorruptRunError, DataError, UsageError
 
 BYTES = Schema("integers", (4,), 256)
 DIGITS = Schema("integers", (4,), 17)

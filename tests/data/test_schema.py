@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from jensen.core.errors import CorruptRunError, UsageError
 from jensen.data import Schema
-from jensen.errors import CorruptRunError, UsageError
 
 
 @pytest.mark.parametrize(

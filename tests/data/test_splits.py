@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jensen.core.errors import UsageError
 from jensen.data import duplicates, parse_fractions, split
-from jensen.errors import UsageError
 
 
 def test_a_split_depends_on_its_seed_only():

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jensen.core.errors import DataError
 from jensen.data import read
-from jensen.errors import DataError
 
 
 def write(tmp_path, text, name="x.csv"):

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from jensen.batch import Batch, Rows
-from jensen.conditionals import Given, Linear, Unconditional
+from jensen.core.batch import Batch, Rows
+from jensen.core.random import drawing_from, stream
 from jensen.families import Gaussian
 from jensen.guides import Amortized, Exact
-from jensen.model import LatentVariableModel
-from jensen.randomness import drawing_from, stream
+from jensen.models.conditionals import Given, Linear, Unconditional
+from jensen.models.model import LatentVariableModel
 
 __all__ = ["Instance", "instance"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from jensen.batch import Rows
-from jensen.conditionals import Given, Linear, Unconditional
+from jensen.core.batch import Rows
 from jensen.families import Gaussian
 from jensen.guides import Amortized
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Linear, Unconditional
+from jensen.models.model import LatentVariableModel
 from tests.identities.models import normal_guide, simulated
 
 

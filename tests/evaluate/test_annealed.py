@@ -10,18 +10,18 @@ import pytest
 import torch
 from torch import nn
 
-from jensen.batch import Batch, Rows
-from jensen.conditionals import Given, Unconditional
-from jensen.errors import CompositionError, NotNormalised, NotReparameterizable, UsageError
+from jensen.core.batch import Batch, Rows
+from jensen.core.errors import CompositionError, NotNormalised, NotReparameterizable, UsageError
+from jensen.core.random import drawing_from, stream
 from jensen.evaluate import Annealed, Importance, Kind, Sandwich, annealed
 from jensen.evaluate import Exact as ExactEvidence
 from jensen.evaluate.annealed import Steps, temperatures, weighed
 from jensen.families import Bernoulli, Categorical, Gaussian, Mixture
 from jensen.guides import Amortized, Deterministic, Shared
 from jensen.guides import Exact as ExactGuide
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP, ConvDecoder
-from jensen.randomness import drawing_from, stream
 from tests.evaluate.instance import Instance, instance
 from tests.identities.models import close, curved_model, mixture_model, rows, scrambled, simulated
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from jensen.conditionals import Given, Unconditional
-from jensen.errors import JensenError, UsageError
+from jensen.core.errors import JensenError, UsageError
+from jensen.core.random import drawing_from, stream
 from jensen.evaluate import (
     Annealed,
     Assessment,
@@ -24,16 +24,16 @@ from jensen.evaluate import (
     assess,
     assess_within,
 )
-from jensen.evaluate.assess import refusal
 from jensen.evaluate.sandwich import Sandwich, Sandwiched
 from jensen.evaluate.strata import stratified, stratified_stderr
+from jensen.evaluate.tightness import refusal
 from jensen.families import Gaussian, Mixture
 from jensen.guides import Amortized, Deterministic, Shared
-from jensen.randomness import drawing_from, stream
+from jensen.models.conditionals import Given, Unconditional
 from tests.evaluate.instance import instance
 from tests.identities.models import close, mixture_model, rows, simulated
 
-assessing = sys.modules["jensen.evaluate.assess"]  # the module: its name is also that of a function
+assessing = sys.modules["jensen.evaluate.tightness"]  # the module: its name is also that of a function
 N = 103  # no multiple of four: strata of 26 and 25 rows
 QUICK = Settings(rows=12, temperatures=8, leaps=3, chains=8, simulated=6, refine=0)
 

@@ -13,20 +13,21 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from jensen.models.guide import Guide
 from torch import nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
+from jensen.analysis import calibration, uniformity
+from jensen.analysis.calibration import Calibration, Shape, calibrate
+from jensen.analysis.uniformity import uniform_band, uniform_p
 from jensen.cli import main
-from jensen.conditionals import Linear, Table, Unconditional
-from jensen.draw import weigh
-from jensen.errors import CompositionError, NotNormalised, NumericalError, UsageError
-from jensen.evaluate import calibration, uniformity
-from jensen.evaluate.calibration import Calibration, Shape, calibrate
-from jensen.evaluate.uniformity import uniform_band, uniform_p
+from jensen.core.errors import CompositionError, NotNormalised, NumericalError, UsageError
+from jensen.core.random import stream
 from jensen.families import Categorical, Gaussian
-from jensen.guides import Deterministic, Exact, Guide, Shared
-from jensen.model import LatentVariableModel
-from jensen.randomness import stream
+from jensen.guides import Deterministic, Exact, Shared
+from jensen.models.conditionals import Linear, Table, Unconditional
+from jensen.models.draw import weigh
+from jensen.models.model import LatentVariableModel
 from tests.identities.models import amortized, close, curved_model, linear_model, mixture_model
 
 JOINT, LIKELIHOOD, GUIDE = "log p(x, z)", "log p(x|z)", "log q(z|x)"

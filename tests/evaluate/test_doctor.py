@@ -8,14 +8,14 @@ import torch
 from torch import nn
 
 import jensen
-from jensen.batch import Rows
-from jensen.conditionals import Unconditional
-from jensen.errors import DataError
-from jensen.evaluate.doctor import examine
+from jensen.analysis.doctor import examine
+from jensen.core.batch import Rows
+from jensen.core.errors import DataError
+from jensen.core.random import stream
 from jensen.families import Gaussian
 from jensen.guides import Deterministic, Exact
-from jensen.model import LatentVariableModel
-from jensen.randomness import stream
+from jensen.models.conditionals import Unconditional
+from jensen.models.model import LatentVariableModel
 from tests.evaluate.patients import names, pair, rows, sharp
 from tests.identities.models import linear_model, mixture_model
 

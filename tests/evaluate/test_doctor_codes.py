@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from jensen.batch import Rows
-from jensen.conditionals import Given, Linear, Unconditional
-from jensen.evaluate.doctor import examine
+from jensen.analysis.doctor import examine
+from jensen.core.batch import Rows
 from jensen.families import Gaussian
 from jensen.guides import Amortized, Exact, Shared
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Linear, Unconditional
+from jensen.models.model import LatentVariableModel
 from tests.evaluate.patients import names, pair, sharp, standard_guide
 from tests.identities.models import linear_model, mixture_model
 

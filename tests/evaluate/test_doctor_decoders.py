@@ -9,15 +9,15 @@ import torch
 from torch import nn
 
 import jensen
-from jensen.batch import Rows
-from jensen.conditionals import Given, Table, Unconditional
-from jensen.evaluate.doctor import CHECKS, examine
-from jensen.evaluate.memory import memorised
-from jensen.evaluate.patient import Patient
+from jensen.analysis.doctor import CHECKS, examine
+from jensen.analysis.examination import Patient
+from jensen.analysis.memorisation import memorised
+from jensen.core.batch import Rows
+from jensen.core.random import stream
 from jensen.families import Bernoulli, Categorical, Gaussian, Laplace, LogNormal, StudentT
 from jensen.guides import Amortized, Exact, Shared
-from jensen.model import LatentVariableModel
-from jensen.randomness import stream
+from jensen.models.conditionals import Given, Table, Unconditional
+from jensen.models.model import LatentVariableModel
 from tests.evaluate.patients import names, pair, sharp
 from tests.identities.models import Fixed, linear_model, mixture_model, simulated
 

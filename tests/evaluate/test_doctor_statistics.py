@@ -13,16 +13,16 @@ import torch
 from scipy.stats import binom, kstest
 from torch import nn
 
-from jensen.batch import Rows
-from jensen.conditionals import Given, Linear, Unconditional
-from jensen.evaluate.collapse import mutual_information
-from jensen.evaluate.memory import memorised, nearest
-from jensen.evaluate.patient import Patient
-from jensen.evaluate.twosample import nearer, two_sample
+from jensen.analysis.collapse import mutual_information
+from jensen.analysis.examination import Patient
+from jensen.analysis.memorisation import memorised, nearest
+from jensen.analysis.two_sample import nearer, two_sample
+from jensen.core.batch import Rows
+from jensen.core.random import drawing_from, stream
 from jensen.families import Gaussian
 from jensen.guides import Amortized, Exact
-from jensen.model import LatentVariableModel
-from jensen.randomness import drawing_from, stream
+from jensen.models.conditionals import Given, Linear, Unconditional
+from jensen.models.model import LatentVariableModel
 from tests.evaluate.patients import rows
 from tests.identities.models import close, linear_model
 

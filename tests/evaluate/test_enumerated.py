@@ -7,21 +7,22 @@ import time
 
 import pytest
 import torch
+from jensen.models.guide import Guide
 from torch import Tensor, nn
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Normal
 
-from jensen.batch import Batch, Rows
-from jensen.conditionals import Given, Linear, Table, Unconditional
-from jensen.errors import CompositionError, NotEnumerable
+from jensen.core.batch import Batch, Rows
+from jensen.core.errors import CompositionError, NotEnumerable
+from jensen.core.random import drawing_from, stream
 from jensen.evaluate import Enumerated, Exact, Importance, Kind, choose, exact
 from jensen.evaluate.exact import MOST_STATES, finite
 from jensen.families import Bernoulli, Categorical, Gaussian, Mixture
-from jensen.guides import Deterministic, Guide, Shared
+from jensen.guides import Deterministic, Shared
 from jensen.guides import Exact as ExactGuide
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Linear, Table, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
-from jensen.randomness import drawing_from, stream
 from tests.identities.models import amortized, close, mixture_model, rows, scrambled, simulated
 
 

@@ -7,14 +7,14 @@ import torch
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from jensen.batch import Rows
-from jensen.conditionals import Unconditional
-from jensen.errors import NoExactPosterior, NotEnumerable
+from jensen.core.batch import Rows
+from jensen.core.errors import NoExactPosterior, NotEnumerable
 from jensen.evaluate import Enumerated, Exact, Importance, Kind, Quadrature, estimate, exact
 from jensen.families import Categorical, Gaussian
 from jensen.guides import Deterministic, Shared
 from jensen.guides import Exact as ExactGuide
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Unconditional
+from jensen.models.model import LatentVariableModel
 from tests.evaluate.instance import instance
 from tests.identities.models import (
     amortized,

@@ -8,19 +8,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from jensen.models.guide import Guide
 from torch import nn
 
-from jensen.batch import Batch, Rows
-from jensen.conditionals import Given, Unconditional
+from jensen.core.batch import Batch, Rows
+from jensen.core.random import drawing_from, stream
 from jensen.evaluate import Estimate, Exact, Gaps, Kind, gaps
 from jensen.evaluate.gaps import Bounds, elbo_per_datum, elbos, told
 from jensen.evaluate.importance import widest
 from jensen.families import Gaussian
 from jensen.flows import SplineCoupling
-from jensen.guides import Amortized, Flowing, Guide, Shared
+from jensen.guides import Amortized, Flowing, Shared
 from jensen.guides import Exact as ExactGuide
-from jensen.model import LatentVariableModel
-from jensen.randomness import drawing_from, stream
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.model import LatentVariableModel
 from tests.evaluate.instance import instance
 from tests.identities.models import close, normal_guide
 from tests.test_ladder import made as made_ladder

@@ -6,18 +6,21 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
+from jensen.estimators.denoising import Corrupted, Masking
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.score import Score
+from jensen.objectives.wake_sleep import Inclusive
 
-from jensen.conditionals import Given, Unconditional
-from jensen.corruption import Corrupted, Masking
-from jensen.dreaming import Inclusive
-from jensen.errors import CompositionError, UsageError
-from jensen.estimators import Pathwise, Quadrature
-from jensen.evaluate import gradients
-from jensen.evaluate.climbed import COMPARED, REASONS, climbed
-from jensen.evaluate.gradients import compare_gradients
+from jensen.analysis import gradients
+from jensen.analysis.climbed import COMPARED, REASONS, climbed
+from jensen.analysis.gradients import compare_gradients
+from jensen.core.errors import CompositionError, UsageError
+from jensen.core.random import stream
 from jensen.families import Categorical, Gaussian, OneHots
 from jensen.guides import Deterministic
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import (
     DIP,
@@ -34,8 +37,6 @@ from jensen.objectives import (
     Renyi,
     TotalCorrelation,
 )
-from jensen.randomness import stream
-from jensen.surrogates import Score
 from tests.contracts.members import ALL_COUPLED, ALL_OBJECTIVES, GAMES, OF_CODES, OF_CODES_ALONE, OF_LABELS_ALONE
 from tests.identities.models import amortized, curved_model, linear_model, mixture_model, normal_guide, simulated
 

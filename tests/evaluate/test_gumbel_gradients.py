@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import torch
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.score import Score
 
-from jensen.batch import Batch
-from jensen.conditionals import Given, Unconditional
-from jensen.estimators import Pathwise
-from jensen.evaluate import gradients
-from jensen.evaluate.gradients import compare_gradients
+from jensen.analysis import gradients
+from jensen.analysis.gradients import compare_gradients
+from jensen.core.batch import Batch
+from jensen.core.random import drawing_from, stream
 from jensen.families import Bernoulli, OneHots
 from jensen.guides import Amortized
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
-from jensen.randomness import drawing_from, stream
-from jensen.surrogates import Score
 from tests.identities.models import scrambled
 
 X = torch.tensor([[0, 1, 1, 0], [1, 0, 1, 1], [0, 0, 0, 1], [1, 1, 1, 1]], dtype=torch.float64)

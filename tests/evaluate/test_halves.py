@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
+from jensen.core.random import stream
 from jensen.evaluate import Estimate, Halves, Kind
-from jensen.evaluate.halves import some_rows
-from jensen.randomness import stream
+from jensen.evaluate.generalisation import some_rows
 
 
 def scores(n: int, mean: float, seed: int, spread: float = 10.0) -> torch.Tensor:

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
+from jensen.core.random import stream
 from jensen.evaluate.hamiltonian import Ends, State, move
-from jensen.randomness import stream
 
 S = 20_000
 PRECISION = torch.tensor([[3.0, 1.2], [1.2, 1.0]], dtype=torch.float64)

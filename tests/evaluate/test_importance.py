@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from jensen.batch import Rows
-from jensen.conditionals import Given, Unconditional
-from jensen.draw import place, weigh
-from jensen.errors import NotNormalised, UsageError
+from jensen.core.batch import Rows
+from jensen.core.errors import NotNormalised, UsageError
 from jensen.evaluate import Importance, Kind, importance
 from jensen.evaluate.importance import widest
 from jensen.families import Bernoulli, Gaussian, Mixture
 from jensen.guides import Deterministic, Exact
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.draw import place, weigh
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP, ConvDecoder
 from tests.identities.models import (
     amortized,

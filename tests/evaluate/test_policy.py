@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from jensen.estimators.reparameterized import Pathwise
 from torch import nn
 
-from jensen.conditionals import Unconditional
-from jensen.errors import NotNormalised, NotReparameterizable, UsageError
-from jensen.estimators import Pathwise
+from jensen.core.errors import NotNormalised, NotReparameterizable, UsageError
+from jensen.core.random import drawing_from, stream
 from jensen.evaluate import Annealed, Enumerated, Exact, Importance, Kind, Quadrature, Unnormalised, choose
 from jensen.families import Categorical, Gaussian
 from jensen.guides import Deterministic, Shared
 from jensen.guides import Exact as ExactGuide
-from jensen.model import LatentVariableModel
-from jensen.randomness import drawing_from, stream
+from jensen.models.conditionals import Unconditional
+from jensen.models.model import LatentVariableModel
 from tests.identities.models import (
     amortized,
     close,

@@ -8,9 +8,9 @@ import warnings
 import pytest
 import torch
 
+from jensen.core.random import stream
 from jensen.evaluate import Estimate, Kind
 from jensen.evaluate.psis import pareto_k, reliable_below
-from jensen.randomness import stream
 
 INF = math.inf
 

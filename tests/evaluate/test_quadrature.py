@@ -6,18 +6,19 @@ import math
 
 import pytest
 import torch
+from jensen.models.guide import Guide
 from torch import nn
 
-from jensen.batch import Batch, Rows
-from jensen.conditionals import Given, Unconditional
-from jensen.errors import CompositionError, UsageError
+from jensen.core.batch import Batch, Rows
+from jensen.core.errors import CompositionError, UsageError
+from jensen.core.random import drawing_from, stream
 from jensen.evaluate import Annealed, Exact, Importance, Kind, Quadrature, Unnormalised, choose, quadrature
 from jensen.families import Bernoulli, Categorical, Gaussian, Mixture
-from jensen.guides import Amortized, Deterministic, Guide, Shared
+from jensen.guides import Amortized, Deterministic, Shared
 from jensen.guides import Exact as ExactGuide
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
-from jensen.randomness import drawing_from, stream
 from tests.identities.models import (
     amortized,
     close,

@@ -7,16 +7,16 @@ import math
 import pytest
 import torch
 
-from jensen.batch import Rows
-from jensen.conditionals import Given, Unconditional
-from jensen.errors import NotNormalised, NotReparameterizable, UsageError
+from jensen.core.batch import Rows
+from jensen.core.errors import NotNormalised, NotReparameterizable, UsageError
+from jensen.core.random import drawing_from, stream
 from jensen.evaluate import Annealed, Exact, Importance, Kind, Quadrature, Sandwich
 from jensen.families import Gaussian
 from jensen.guides import Deterministic
 from jensen.guides import Exact as ExactGuide
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
-from jensen.randomness import drawing_from, stream
 from tests.evaluate.instance import instance
 from tests.identities.models import amortized, mixture_model, scrambled
 

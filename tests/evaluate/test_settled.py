@@ -6,16 +6,27 @@ from dataclasses import replace
 
 import pytest
 import torch
+from jensen.estimators.enumeration import Enumerate
 from torch import nn
 
-from jensen.conditionals import Given, Unconditional
-from jensen.errors import JensenError
-from jensen.estimators import Enumerate
-from jensen.evaluate import Enumerated, Estimate, Exact, Importance, Kind, Quadrature, Settings, Settled, behind, settle
+from jensen.core.errors import JensenError
+from jensen.core.random import drawing_from, stream
+from jensen.evaluate import (
+    Enumerated,
+    Estimate,
+    Exact,
+    Importance,
+    Kind,
+    Quadrature,
+    Settings,
+    Settled,
+    behind,
+    settle,
+)
 from jensen.families import Categorical
 from jensen.guides import Amortized, Shared
 from jensen.guides import Exact as ExactGuide
-from jensen.randomness import drawing_from, stream
+from jensen.models.conditionals import Given, Unconditional
 from tests.evaluate.instance import instance
 from tests.identities.models import close, mixture_model, rows, simulated
 

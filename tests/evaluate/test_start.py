@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal
 
-from jensen.batch import Batch, Rows
-from jensen.conditionals import Given, Unconditional
+from jensen.core.batch import Batch, Rows
+from jensen.core.random import drawing_from, stream
 from jensen.evaluate import Annealed, Sandwich
 from jensen.evaluate.annealed import Steps
-from jensen.evaluate.start import Correction, correction, normal
+from jensen.evaluate.annealing_start import Correction, correction, normal
 from jensen.families import Gaussian, Mixture
 from jensen.guides import Amortized, Shared
 from jensen.guides import Exact as ExactGuide
-from jensen.randomness import drawing_from, stream
+from jensen.models.conditionals import Given, Unconditional
 from tests.evaluate.instance import instance
 from tests.identities.models import close, normal_guide, scrambled
 

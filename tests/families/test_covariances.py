@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
 from torch.distributions import Independent, LowRankMultivariateNormal, MultivariateNormal, Normal, kl_divergence
 
-from jensen.batch import Batch
-from jensen.conditionals import Given, Unconditional
-from jensen.errors import CompositionError, UsageError
-from jensen.estimators import Pathwise, Quadrature
+from jensen.core.batch import Batch
+from jensen.core.errors import CompositionError, UsageError
+from jensen.core.random import drawing_from, stream
 from jensen.families import FullGaussian, Gaussian, LowRankGaussian
 from jensen.guides import Amortized
+from jensen.models.conditionals import Given, Unconditional
 from jensen.nets import MLP
 from jensen.objectives import Elbo, ImportanceWeighted, Rate
-from jensen.randomness import drawing_from, stream
 from tests.identities.models import close, linear_model
 
 FAMILIES = [FullGaussian(1), FullGaussian(4), LowRankGaussian(4), LowRankGaussian(4, 3)]

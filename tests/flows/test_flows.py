@@ -6,24 +6,25 @@ import math
 
 import pytest
 import torch
+from jensen.estimators.reparameterized import Pathwise
+from jensen.models.guide import Guide
 from torch.distributions import Independent, MultivariateNormal, Normal
 
-from jensen.batch import Batch, Rows
-from jensen.conditionals import Given, Unconditional
+from jensen.analysis.calibration import calibrate
+from jensen.core.batch import Batch, Rows
+from jensen.core.errors import CompositionError, NotInvertible, UsageError
+from jensen.core.parts import build, spec_of
+from jensen.core.random import drawing_from, stream
 from jensen.distributions import Flowed
-from jensen.draw import weigh
-from jensen.errors import CompositionError, NotInvertible, UsageError
-from jensen.estimators import Pathwise
 from jensen.evaluate.annealed import Annealed
-from jensen.evaluate.assess import Settings, assess
-from jensen.evaluate.calibration import calibrate
 from jensen.evaluate.importance import Importance
+from jensen.evaluate.tightness import Settings, assess
 from jensen.families import Categorical, Gaussian
 from jensen.flows import AffineCoupling, Autoregressive, Flow, Planar, SplineCoupling, Stack
-from jensen.guides import Amortized, Deterministic, Exact, Flowing, Guide
+from jensen.guides import Amortized, Deterministic, Exact, Flowing
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.draw import weigh
 from jensen.nets import MLP
-from jensen.parts import build, spec_of
-from jensen.randomness import drawing_from, stream
 from tests.identities.models import amortized, linear_model, scrambled
 
 Z, H = 3, 2

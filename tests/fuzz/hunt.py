@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from jensen.errors import JensenError
+from jensen.core.errors import JensenError
 from tests.fuzz.mutants import mutant
 from tests.fuzz.readers import Reader, readers
 

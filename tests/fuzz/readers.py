@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 import scipy.io
 import torch
+from jensen.runs.run import Run, load
+from jensen.runs.verify import recorded
 from PIL import Image
 from safetensors.torch import save
 
-from jensen.commits import commit
+from jensen.core.random import drawing_from, stream
 from jensen.data import read
-from jensen.randomness import drawing_from, stream
-from jensen.records import (
+from jensen.storage.commits import commit
+from jensen.storage.schemas import (
     CalibrationRecord,
     CurveRecord,
     EvaluationRecord,
@@ -32,11 +34,9 @@ from jensen.records import (
     RepresentationRecord,
     read_record,
 )
-from jensen.runs import Run, load
-from jensen.states import behind, found_state
+from jensen.storage.training_state import behind, found_state
+from jensen.storage.weights import read_weights, write_weights
 from jensen.training import Snapshot
-from jensen.verification import recorded
-from jensen.weightfiles import read_weights, write_weights
 
 OLD = Path(__file__).resolve().parent.parent / "fixtures" / "format-1"
 RECORDS = OLD.parent / "records"  # written by the commands themselves, shortened

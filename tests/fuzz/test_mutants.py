@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from jensen.errors import UsageError
+from jensen.core.errors import UsageError
 from tests.fuzz.hunt import hunt
 from tests.fuzz.readers import Reader, readers
 

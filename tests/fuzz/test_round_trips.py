@@ -17,12 +17,12 @@ from hypothesis import strategies as some
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from jensen.commits import commit, commits, read_commit
+from jensen.core.parts import build, spec_of
 from jensen.data import Preparation, Schema, read
 from jensen.families import Bernoulli, Gaussian
-from jensen.parts import build, spec_of
+from jensen.storage.commits import commit, commits, read_commit
+from jensen.storage.weights import read_weights, write_weights
 from jensen.training.snapshot import pack, unpack
-from jensen.weightfiles import read_weights, write_weights
 
 ROWS, COLUMNS = some.integers(2, 6), some.integers(1, 4)
 KINDS = some.sampled_from(["u1", "i2", ">i4", "<f4", ">f8", "<i8"])

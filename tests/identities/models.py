@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import torch
+from jensen.estimators.base import GradientEstimator
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.models.guide import Guide
 from torch import Tensor, nn
 
-from jensen.batch import Batch, Rows
-from jensen.conditionals import Conditional, Given, Linear, Table, Unconditional
-from jensen.draw import Draw, weigh
-from jensen.estimators import Enumerate, GradientEstimator, Quadrature
+from jensen.core.batch import Batch, Rows
+from jensen.core.random import drawing_from, stream
 from jensen.families import Categorical, Family, Gaussian, positive_inverse
-from jensen.guides import Amortized, Exact, Guide
-from jensen.model import LatentVariableModel
+from jensen.guides import Amortized, Exact
+from jensen.models.conditionals import Conditional, Given, Linear, Table, Unconditional
+from jensen.models.draw import Draw, weigh
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import ImportanceWeighted
-from jensen.randomness import drawing_from, stream
 
 
 def close(actual: Tensor | float, expected: Tensor | float, tolerance: float = 1e-9) -> None:

@@ -7,15 +7,16 @@ import itertools
 
 import pytest
 import torch
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.reparameterized import Pathwise
 from sklearn.decomposition import FactorAnalysis
 from sklearn.mixture import GaussianMixture
 
-from jensen.batch import Batch
-from jensen.draw import weigh
-from jensen.estimators import Enumerate, Pathwise
+from jensen.core.batch import Batch
+from jensen.core.random import stream
 from jensen.guides import Exact
+from jensen.models.draw import weigh
 from jensen.objectives import Elbo, ImportanceWeighted
-from jensen.randomness import stream
 from jensen.training.closed import FactorAlternation, FactorEM, MixtureEM, PrincipalComponents
 from tests.identities.models import climbed, close, evidence, linear_model, mixture_model, rows, scrambled, simulated
 

@@ -6,16 +6,18 @@ import itertools
 
 import pytest
 import torch
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
 from torch.distributions import MultivariateNormal, kl_divergence
 
-from jensen.batch import Batch
-from jensen.conditionals import Unconditional
-from jensen.estimators import Enumerate, Pathwise, Quadrature
+from jensen.core.batch import Batch
+from jensen.core.random import stream
 from jensen.families import Categorical, Gaussian, Mixture
 from jensen.guides import Exact
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.objectives import Distortion, Elbo, ImportanceWeighted, Rate
-from jensen.randomness import stream
 from jensen.training.closed import PrincipalComponents
 from tests.identities.models import (
     Fixed,

@@ -5,17 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 from sklearn.mixture import GaussianMixture
 from torch.distributions import kl_divergence
 
-from jensen.batch import Batch
-from jensen.estimators import Enumerate, Pathwise, Quadrature
+from jensen.core.batch import Batch
+from jensen.core.random import stream
 from jensen.families import Categorical, Gaussian
 from jensen.guides import Exact
 from jensen.objectives import Elbo, ImportanceWeighted
-from jensen.randomness import stream
 from tests.identities.models import (
     amortized,
     close,

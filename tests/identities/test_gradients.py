@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import torch
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
 
-from jensen.batch import Batch
-from jensen.conditionals import Given, Unconditional
-from jensen.draw import weigh
-from jensen.estimators import Pathwise, Quadrature
+from jensen.core.batch import Batch
+from jensen.core.random import stream
 from jensen.families import Gaussian
 from jensen.guides import Shared
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.draw import weigh
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import Elbo, ImportanceWeighted, Rate
-from jensen.randomness import stream
 from tests.identities.models import amortized, close, curved_model, normal_guide, simulated
 
 REPEATS = 20000

@@ -6,11 +6,11 @@ import math
 
 import torch
 
-from jensen.batch import Batch
-from jensen.conditionals import Unconditional
+from jensen.core.batch import Batch
+from jensen.core.random import stream
 from jensen.families import Categorical, Gaussian
-from jensen.model import LatentVariableModel
-from jensen.randomness import stream
+from jensen.models.conditionals import Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.training.closed import GaussianMaximum
 from tests.identities.models import close, evidence, rows
 

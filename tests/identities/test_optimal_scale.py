@@ -6,18 +6,18 @@ import math
 
 import pytest
 import torch
+from jensen.estimators.reparameterized import Pathwise
 
-from jensen.batch import Batch, Rows
-from jensen.conditionals import Given, Table, Unconditional
-from jensen.errors import CompositionError
-from jensen.estimators import Pathwise
+from jensen.core.batch import Batch, Rows
+from jensen.core.errors import CompositionError
+from jensen.core.parts import build, spec_of
+from jensen.core.random import drawing_from, stream
 from jensen.families import FLOOR, Gaussian, Mixture, positive
 from jensen.guides import Amortized
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Table, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import Elbo
-from jensen.parts import build, spec_of
-from jensen.randomness import drawing_from, stream
 from jensen.training import Budget, Optimizer, Player, Trainer
 from tests.identities.models import close
 

@@ -6,17 +6,18 @@ import itertools
 import math
 
 import torch
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
 from torch import nn
 
-from jensen.batch import Batch
-from jensen.conditionals import Given, Unconditional
-from jensen.estimators import Pathwise, Quadrature
+from jensen.core.batch import Batch
+from jensen.core.random import stream
 from jensen.families import FLOOR, Gaussian, positive, positive_inverse
 from jensen.guides import Deterministic, Exact
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import Distortion, Elbo
-from jensen.randomness import stream
 from jensen.training.closed import PrincipalComponents
 from tests.identities.models import Fixed, amortized, close, curved_model, linear_model, rows, simulated
 

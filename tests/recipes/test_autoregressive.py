@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jensen
-from jensen.errors import DataError, UsageError
+from jensen.core.errors import DataError, UsageError
 from jensen.families import Bernoulli, DiscretizedLogistic, DiscretizedLogisticMixture, Gaussian, Mixture
 
 IMAGES = (np.random.default_rng(0).random((40, 3, 4)) < 0.5).astype(np.uint8)

@@ -7,19 +7,19 @@ import inspect
 import pytest
 import torch
 
-from jensen.batch import Rows
-from jensen.conditionals import Given
+from jensen.core.batch import Rows
+from jensen.core.errors import DataError, UsageError
+from jensen.core.random import drawing_from, stream
 from jensen.data import Schema
 from jensen.data.labels import Labels
-from jensen.errors import DataError, UsageError
 from jensen.families import Bernoulli, DiscretizedLogistic, Gaussian
 from jensen.guides import Amortized, Deterministic, Exact, Flowing, FromPrior, Hamiltonian, Quantized, Structured
-from jensen.ladder import LadderGuide
+from jensen.guides.refined import PerDatum, Refined
+from jensen.models.conditionals import Given
+from jensen.models.ladder import LadderGuide
 from jensen.nets import MLP
-from jensen.randomness import drawing_from, stream
 from jensen.recipes import RECIPES, Setting, find, option_names
 from jensen.recipes.base import start_from_mean
-from jensen.refine import PerDatum, Refined
 from jensen.training import Optimizer
 from jensen.training.players import check_players
 from tests.identities.models import close

@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_wine
 
 import jensen
-from jensen.errors import UsageError
+from jensen.core.errors import UsageError
 from jensen.evaluate import Kind, choose
 from jensen.recipes.classical import _step
 from jensen.training import MixtureEM

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import jensen
-from jensen.errors import UsageError
+from jensen.core.errors import UsageError
+from jensen.core.random import drawing_from, stream
 from jensen.families import NegativeBinomial, ZeroInflated
 from jensen.nets import MLP, LogCounts, Sized
-from jensen.randomness import drawing_from, stream
 from jensen.recipes import find
 from tests.recipes.test_base import setting
 

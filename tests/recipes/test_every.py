@@ -11,7 +11,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import jensen
-from jensen.errors import CompositionError, JensenError
+from jensen.core.errors import CompositionError, JensenError
 from jensen.recipes import RECIPES
 from jensen.report import write
 

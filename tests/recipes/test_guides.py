@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from jensen.batch import Batch
-from jensen.randomness import drawing_from, stream
+from jensen.core.batch import Batch
+from jensen.core.random import drawing_from, stream
 from jensen.recipes import RECIPES
 from tests.recipes.test_base import D, setting
 

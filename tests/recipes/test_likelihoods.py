@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from jensen.batch import Rows
-from jensen.conditionals import Given
+from jensen.core.batch import Rows
+from jensen.core.errors import DataError, UsageError
 from jensen.data import Schema
-from jensen.errors import DataError, UsageError
 from jensen.families import (
     Beta,
     ContinuousBernoulli,
@@ -21,6 +20,7 @@ from jensen.families import (
     StudentT,
     ZeroInflated,
 )
+from jensen.models.conditionals import Given
 from jensen.nets import MLP
 from jensen.recipes.base import start_from_mean
 from jensen.recipes.likelihoods import LIKELIHOODS, likelihood_of

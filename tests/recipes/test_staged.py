@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import jensen
-from jensen.checkpoints import kept_epochs
 from jensen.cli.train import outcome
-from jensen.errors import CompositionError, UsageError
+from jensen.core.errors import CompositionError, UsageError
 from jensen.recipes import find
+from jensen.storage.checkpoints import kept_epochs
 from tests.recipes.test_base import setting
 
 SMALL = {"latent": 2, "hidden": (16,), "split": "0.6,0.2,0.2"}

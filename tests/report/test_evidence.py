@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from jensen.runs.resume import resume
 
 import jensen
 from jensen.evaluate import Settings
-from jensen.evaluate.halves import ERRORS, VISIBLE
+from jensen.evaluate.generalisation import ERRORS, VISIBLE
 from jensen.report.evidence import _rungs, evidence, verdict
 from jensen.report.facts import Facts, gather
 from jensen.report.settings import estimates
-from jensen.resumption import resume
-from jensen.runfiles import digest
+from jensen.storage.run_folder import digest
 from tests.report.pages import page_of
 
 SETTINGS = Settings(rows=8, temperatures=6, leaps=2, chains=3, simulated=6, refine=10)

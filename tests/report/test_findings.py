@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import jensen
-from jensen.evaluate.doctor import Diagnosis
-from jensen.evaluate.findings import Finding
+from jensen.analysis.doctor import Diagnosis
+from jensen.analysis.findings import Finding
 from jensen.report.facts import Facts, gather
 from jensen.report.findings import findings
 from jensen.report.words import headline

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import jensen
-from jensen.errors import CorruptRunError
+from jensen.core.errors import CorruptRunError
 from jensen.report import facts, write
 from tests.report.pages import SMALL, page_of
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from jensen.batch import Batch, Rows
-from jensen.errors import UsageError
+from jensen.core.batch import Batch, Rows
+from jensen.core.errors import UsageError
+from jensen.core.random import stream
 from jensen.guides import Exact
 from jensen.objectives import Elbo
-from jensen.randomness import stream
 from jensen.training import Budget, EpochEnded, Optimizer, Player, Trainer
 from jensen.training.averages import Average
 from tests.identities.models import close, evidence, linear_model

@@ -7,20 +7,13 @@ import copy
 import pytest
 import torch
 
-from jensen.batch import Batch, Rows
-from jensen.conditionals import Linear, Unconditional
-from jensen.errors import CompositionError, NumericalError
+from jensen.core.batch import Batch, Rows
+from jensen.core.errors import CompositionError, NumericalError
+from jensen.core.random import stream
 from jensen.families import Gaussian
-from jensen.model import LatentVariableModel
-from jensen.randomness import stream
-from jensen.training.closed import (
-    CHUNK,
-    FactorAlternation,
-    FactorEM,
-    GaussianMaximum,
-    MixtureEM,
-    PrincipalComponents,
-)
+from jensen.models.conditionals import Linear, Unconditional
+from jensen.models.model import LatentVariableModel
+from jensen.training.closed import CHUNK, FactorAlternation, FactorEM, GaussianMaximum, MixtureEM, PrincipalComponents
 from tests.contracts.members import MODELS
 from tests.identities.models import close, evidence, linear_model, mixture_model, simulated
 

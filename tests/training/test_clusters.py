@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 import jensen
-from jensen.batch import Rows
-from jensen.conditionals import Given, Unconditional
-from jensen.errors import CompositionError, UsageError
+from jensen.core.batch import Rows
+from jensen.core.errors import CompositionError, UsageError
 from jensen.families import Bernoulli, Gaussian, Mixture
 from jensen.guides import Amortized
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.recipes import find
 from jensen.training import PriorClusters, kmeans

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from jensen.batch import Rows
-from jensen.conditionals import Given, Unconditional
-from jensen.errors import NumericalError, UsageError
+from jensen.core.batch import Rows
+from jensen.core.errors import NumericalError, UsageError
+from jensen.core.random import drawing_from, stream
 from jensen.families import Gaussian
 from jensen.guides import Amortized
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import Distortion, Elbo, Objective, Of
-from jensen.randomness import drawing_from, stream
 from jensen.training import (
     Budget,
     Diagnosed,

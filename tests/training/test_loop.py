@@ -7,18 +7,18 @@ import math
 
 import pytest
 import torch
+from jensen.estimators.reparameterized import Pathwise
 from torch import nn
 
-from jensen.batch import Batch, Rows
-from jensen.conditionals import Given, Linear, Unconditional
-from jensen.errors import CompositionError, DataError, NumericalError, UsageError
-from jensen.estimators import Pathwise
+from jensen.core.batch import Batch, Rows
+from jensen.core.errors import CompositionError, DataError, NumericalError, UsageError
+from jensen.core.random import drawing_from, stream
 from jensen.families import Gaussian
 from jensen.guides import Amortized, Deterministic, Exact
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Linear, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import Distortion, Elbo, Of, Ramp, Rate
-from jensen.randomness import drawing_from, stream
 from jensen.training import Budget, Optimizer, Player, PrincipalComponents, Trainer
 from jensen.training.events import EpochEnded, Started, Stopped
 from tests.identities.models import amortized, close, evidence, linear_model

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from jensen.batch import Rows
-from jensen.errors import UsageError
+from jensen.core.batch import Rows
+from jensen.core.errors import UsageError
 from jensen.guides import Exact
 from jensen.objectives import Elbo
 from jensen.training import Budget, Optimizer, Player, PrincipalComponents, Trainer, schedule_factor

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
 from torch import nn
 
-from jensen.batch import Rows
-from jensen.errors import CompositionError
-from jensen.estimators import Enumerate, Pathwise, Quadrature
+from jensen.core.batch import Rows
+from jensen.core.errors import CompositionError
 from jensen.families import Gaussian
 from jensen.guides import Deterministic, Exact
 from jensen.nets import MLP

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from jensen.estimators.reparameterized import Pathwise
 from torch import nn
 
-from jensen.batch import Rows
-from jensen.conditionals import Given, Linear, Table, Unconditional
-from jensen.errors import CompositionError, NotReparameterizable
-from jensen.estimators import Pathwise
+from jensen.core.batch import Rows
+from jensen.core.errors import CompositionError, NotReparameterizable
 from jensen.families import Bernoulli, Categorical, Gaussian, Laplace, LogNormal
 from jensen.guides import Amortized, Exact, Shared
-from jensen.model import LatentVariableModel
+from jensen.models.conditionals import Given, Linear, Table, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import Distortion, Elbo, Of
 from jensen.training import Budget, Player, Trainer

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from jensen import Budget, Gaussian, LatentVariableModel, Linear, Player, Rows, Trainer, Unconditional
-from jensen.errors import CompositionError
+from jensen.core.errors import CompositionError
 from jensen.guides import Exact
 from jensen.objectives import Elbo
 from jensen.training import Optimizer

@@ -1,0 +1,311 @@
+"""What is missing, given what is observed: draws of p(x_missing | x_observed), and how far they can be trusted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.distributions import Independent
+
+from ..core.batch import Batch, Rows
+from ..core.errors import CompositionError, NotNormalised, NumericalError, UsageError
+from ..core.random import drawing_from, stream
+from ..evaluate.annealed import Annealed
+from ..evaluate.estimate import Watch, exact_products
+from ..evaluate.importance import widest
+from ..evaluate.psis import pareto_k, reliable_below
+from ..families import Gaussian
+from ..models.codebooks import CodePrior
+from ..models.draw import place, weigh
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
+from .gibbs import Chains, features
+
+__all__ = ["METHODS", "Imputation", "impute"]
+
+METHODS = ("sir", "gibbs", "annealed")
+NUMBERS = 1 << 20  # of the widest kind that are in memory at once
+POINTS, CHAINS = 1000, 6  # of the guide for each datum, and annealed ones for each draw
+STEPS = {"gibbs": 1000, "annealed": 200}
+LEAPS = 5
+KEPT = 1 << 24  # numbers of all points of a batch, which resampling needs together
+MIXED = 1.1  # R-hat above which chains have not forgotten where they began
+MOVING = 0.02  # acceptance below which a chain hardly moves
+
+
+@dataclass(frozen=True)
+class Imputation:
+    """Draws of what is missing, in the model's space; every tensor has a row for each of the N data.
+
+    Attributes:
+        x: [m, N, D]; an observed entry is itself in each of the m.
+        z: [m, N, Z] the latent points of the draws; NaN where nothing is missing.
+        mean: [N, D] E[x | x_observed]: by the normalised weights of the K points, or along the chains.
+        k: points per datum of the importance weights, or annealed chains.
+        ess: [N] effective number of them; NaN where nothing is missing.
+        k_hat: [N] shape of the weights' tail (see `jensen.evaluate.psis`); NaN where nothing is missing, or annealed.
+        acceptance: [N] share of proposals that a datum's chains accepted; None without chains.
+        r_hat: [N] the larger split R-hat of two scalars of the chains, log p(x_observed, z) and the mean of the
+            missing entries; None without chains.
+        steps: of each chain, or temperatures; None where there are none.
+    """
+
+    x: Tensor
+    z: Tensor
+    mean: Tensor
+    k: int
+    ess: Tensor
+    k_hat: Tensor
+    acceptance: Tensor | None = None
+    r_hat: Tensor | None = None
+    steps: int | None = None
+
+    @property
+    def holed(self) -> Tensor:
+        """[N], True where something was missing."""
+        return ~self.ess.isnan()
+
+    @property
+    def unreliable(self) -> Tensor:
+        """[N], True where the draws should not be trusted: weights of too heavy a tail or worth fewer than 2 m points;
+        chains that did not mix or hardly moved."""
+        if self.r_hat is not None and self.acceptance is not None:
+            return self.holed & ~((self.r_hat < MIXED) & (self.acceptance > MOVING))
+        light = self.ess > 2 * len(self.x)
+        return self.holed & ~(light if self.steps is not None else light & (self.k_hat < reliable_below(self.k)))
+
+    @property
+    def warning(self) -> str | None:
+        """What to say where draws should not be trusted, and what to do; None where all is well."""
+        bad, n = int(self.unreliable.sum()), int(self.holed.sum())
+        if not bad:
+            return None
+        if self.r_hat is None:
+            carried = f"weights of {bad:,} of {n:,} rows are carried by too few of {self.k:,}"
+            if self.steps is not None:
+                return f"{carried} chains: give more (-k), or more temperatures (--steps)"
+            return f"{carried} points: give more (-k), anneal (--method annealed) or let chains run on (--method gibbs)"
+        return f"chains of {bad:,} of {n:,} rows have not mixed in {self.steps:,} steps: give more (--steps)"
+
+
+@torch.no_grad()
+def impute(
+    model: LatentVariableModel,
+    guide: Guide,
+    rows: Rows,
+    m: int = 5,
+    *,
+    method: str = "sir",
+    k: int | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    watch: Watch | None = None,
+) -> Imputation:
+    r"""Draw what is missing m times, given what is observed.
+
+    .. math:: p(x_m | x_o) = \int p(x_m | z)\, p(z | x_o)\, dz, \qquad w_k = p(x_o | z_k)\, p(z_k) / q(z_k | x_o)
+
+    "sir" resamples m of K points of the guide by their weights, and draws x_m at each (sampling-importance-resampling,
+    Rubin 1987). "gibbs" goes on from there, with m chains: z' ~ q(z | x_o, x_m) is accepted as Metropolis and Hastings
+    say, then x_m is drawn anew at z (Mattei & Frellsen, "Leveraging the exact likelihood of deep latent variable
+    models", 2018). "annealed" carries K chains from the prior to p(z | x_o) by Hamiltonian moves, and resamples where
+    they end (see `Annealed`): slow, but it needs no guide. All are exact in the limit, of many points or many steps.
+
+    Args:
+        model: its likelihood's features are independent given z.
+        guide: it sees `Rows.fill` in the place of what is missing.
+        rows: [N, D] with a mask.
+        m: draws of each datum.
+        method: see above.
+        k: K, by default 1000 points, or 6 m annealed chains.
+        steps: of each chain, by default 1000, of which the first half is left out of means and diagnostics; or
+            temperatures, by default 200.
+        seed: of all randomness.
+        watch: told the fraction that is done.
+
+    Raises:
+        UsageError: a number is too small, or there is no such method.
+        CompositionError: features depend on each other given z, the guide scores its own points only, or no gradient.
+        NotNormalised, NumericalError: the guide has no density; no point of a datum has a finite weight.
+    """
+    k = (CHAINS * m if method == "annealed" else POINTS) if k is None else k
+    steps = STEPS.get(method) if steps is None or method not in STEPS else steps
+    _check(model, guide, m, method, k, steps)
+    rows, noise = rows.fixed(stream(seed, "imputed rows", rows.device)), stream(seed, "imputation", rows.device)
+    x = next(rows.batches(len(rows))).x
+    draws, mean, at = x.expand(m, *x.shape).clone(), x.clone(), x.new_full((m, len(x), model.latent), math.nan)
+    ess, k_hat, acceptance, r_hat = torch.full((4, len(rows)), math.nan, dtype=torch.float64, device=rows.device)
+    holed = torch.zeros(0, dtype=torch.long) if rows.mask is None else (~rows.mask.all(-1)).nonzero()[:, 0]
+    with exact_products(rows.device):
+        weigher = _Weigher(model, guide, rows, holed, method, k, steps, seed)
+        for index in _pieces(holed, weigher.size(m), watch):
+            batch = _batch(rows, x, index)
+            found = weigher(batch, noise)
+            ess[index], k_hat[index], mean[index] = found.ess, found.k_hat, found.mean
+            z, drawn = found.resampled(model, batch, m, noise)
+            if method == "gibbs":
+                moved = Chains(model, guide, batch, z, drawn, noise).run(steps or 0)
+                acceptance[index], r_hat[index], mean[index], z, drawn = moved
+            at[:, index], draws[:, index] = z.to(at), drawn
+    found = Imputation(draws, at, mean, k, ess, k_hat, steps=steps)
+    return replace(found, acceptance=acceptance, r_hat=r_hat) if method == "gibbs" else found
+
+
+def _pieces(holed: Tensor, size: int, watch: Watch | None) -> Iterator[Tensor]:
+    """The rows with holes, `size` at a time; `watch` is told what is done."""
+    for done, index in enumerate(holed.split(size) if len(holed) else (), 1):
+        yield index
+        if watch is not None:
+            watch(min(done * size / len(holed), 1.0))
+
+
+def _check(model: LatentVariableModel, guide: Guide, m: int, method: str, k: int, steps: int | None) -> None:
+    """Refuse what cannot work, before any work."""
+    if method not in METHODS:
+        raise UsageError(f"there is no method {method!r} to impute by", f"Choose from {', '.join(METHODS)}.")
+    for name, value, least in (("-m", m, 1), ("-k", k, 1), ("--steps", steps, 8)):
+        if value is not None and value < least:
+            raise UsageError(f"{name} {value} cannot work", f"Give {name} a number of at least {least}.")
+    if not model.likelihood.has_density:
+        raise NotNormalised(
+            "this model only samples: p(x|z) has no density, so nothing can be weighed by what is observed",
+            "Train a recipe with a density, such as miwae.",
+        )
+    if not guide.has_density and method != "annealed":
+        raise NotNormalised(
+            "a deterministic encoder has no density q(z|x), so its points cannot be weighted",
+            "Train a recipe with a density, such as miwae.",
+        )
+    if method == "gibbs" and not guide.scores_any_point:
+        raise CompositionError(f"{type(guide).__name__} cannot score points that it did not draw", "Use --method sir.")
+    if method == "annealed":
+        if model.latent == 0 or _is_discrete(model):
+            raise CompositionError(
+                "annealing follows the gradient of a real latent, and this model has none", "Use --method sir."
+            )
+        Annealed(steps or 1, LEAPS, k, "prior").check(model, guide)
+    like = next(iter(model.parameters()))
+    usual = model.usual
+    found = features(model, like.new_zeros(1, 1, model.latent), None if usual is None else usual[None])
+    if not (isinstance(found, Independent) and found.base_dist.event_shape == () and len(found.event_shape) == 1):
+        raise CompositionError(
+            f"features of {model.likelihood.family.phrase} depend on each other given z, so that what is missing"
+            " cannot be drawn without what is observed",
+            "Train with a likelihood that factorises over features, such as --likelihood auto.",
+        )
+
+
+def _is_discrete(model: LatentVariableModel) -> bool:
+    if isinstance(model.prior.family, Gaussian) and not isinstance(model.prior, CodePrior):
+        return False
+    return bool(model.prior(model.usual).support.is_discrete)  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def _batch(rows: Rows, x: Tensor, index: Tensor) -> Batch:
+    """The rows [B] with one preparation for all uses of them."""
+    mask, context = (None if t is None else t.index_select(0, index) for t in (rows.mask, rows.context))
+    return Batch(x.index_select(0, index), mask, context, index, len(rows))
+
+
+class _Weigher:
+    """Finds K weighted points of each datum of a batch: of the guide, or of chains annealed from the prior."""
+
+    def __init__(
+        self,
+        model: LatentVariableModel,
+        guide: Guide,
+        rows: Rows,
+        holed: Tensor,
+        method: str,
+        k: int,
+        steps: int | None,
+        seed: int,
+    ) -> None:
+        self.model, self.guide, self.k, self.moves = model, guide, k, method == "gibbs"
+        self.annealed, self.tuned = None, None
+        if method == "annealed" and steps is not None and len(holed):
+            self.annealed = Annealed(steps, LEAPS, k, "prior")
+            self.tuned = self.annealed.tune(model, guide, rows.subset(holed), seed)
+
+    def size(self, m: int) -> int:
+        """Data at once."""
+        points = max(NUMBERS // widest(self.model), 1)
+        limits = [points, KEPT // (self.k * (self.model.latent + 1))]
+        limits += [points // m] * self.moves + ([self.annealed.rows(self.model)] if self.annealed else [])
+        return max(min(limits), 1)
+
+    def __call__(self, batch: Batch, noise: torch.Generator) -> _Points:
+        if self.annealed is None or self.tuned is None:
+            at_once = max(NUMBERS // widest(self.model) // len(batch), 1)
+            return _Points.of(self.model, self.guide, batch, self.k, at_once, noise)
+        z, log_w, _ = self.annealed.arrivals(self.model, self.guide, batch, self.tuned, noise)
+        log_w = log_w.double()
+        x = features(self.model, z, batch.context).mean.double()
+        mean = torch.einsum("kb,kbd->bd", torch.softmax(log_w, 0), x)
+        return _Points.found(z, log_w, mean, batch, annealed=True)
+
+
+@dataclass(frozen=True)
+class _Points:
+    """K weighted points of each datum of a batch.
+
+    Attributes:
+        z: [K, B, Z].
+        log_w: [K, B], double precision.
+        mean: [B, D] of x by the weights; what is observed is itself.
+        annealed: whether the weights are those of chains, too few to have a tail.
+    """
+
+    z: Tensor
+    log_w: Tensor
+    mean: Tensor
+    annealed: bool = False
+
+    @staticmethod
+    def of(
+        model: LatentVariableModel, guide: Guide, batch: Batch, k: int, at_once: int, noise: torch.Generator
+    ) -> _Points:
+        q, pieces, weights = guide(batch), [], []
+        total, mean = torch.tensor(-torch.inf), torch.zeros_like(batch.x, dtype=torch.float64)
+        for start in range(0, k, at_once):
+            z, eps = place(q, min(at_once, k - start), noise)
+            draw = weigh(model, q, z, batch, noise=eps)
+            log_w = draw.log_weight.double()
+            # the mean so far and that of these points, by their shares of the weight so far
+            after = torch.logaddexp(total.to(log_w), torch.logsumexp(log_w, 0))
+            share = (log_w - after).exp()
+            mean = mean * (total.to(log_w) - after).exp()[:, None]
+            mean += torch.einsum("kb,kbd->bd", share, draw.likelihood.mean.expand(len(z), *batch.x.shape).double())
+            total = after
+            pieces.append(z)
+            weights.append(log_w)
+        return _Points.found(torch.cat(pieces), torch.cat(weights), mean, batch)
+
+    @staticmethod
+    def found(z: Tensor, log_w: Tensor, mean: Tensor, batch: Batch, *, annealed: bool = False) -> _Points:
+        """These points, if each datum has one that counts, and the mean where nothing was observed."""
+        if not torch.isfinite(torch.logsumexp(log_w, 0)).all():
+            raise NumericalError("no point of some row has a finite weight", "Look at the data for extreme values.")
+        mean = torch.where(torch.as_tensor(batch.mask), batch.x.double(), mean).to(batch.x)
+        return _Points(z, log_w, mean, annealed)
+
+    @property
+    def ess(self) -> Tensor:
+        return 1.0 / torch.softmax(self.log_w, 0).square().sum(0)
+
+    @property
+    def k_hat(self) -> Tensor:
+        return torch.full_like(self.log_w[0], math.nan) if self.annealed else pareto_k(self.log_w)
+
+    def resampled(
+        self, model: LatentVariableModel, batch: Batch, m: int, noise: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """m points [m, B, Z] of each datum, independently and by weight, and x [m, B, D] drawn there where missing."""
+        chosen = torch.multinomial(torch.softmax(self.log_w, 0).mT, m, replacement=True, generator=noise).mT  # [m, B]
+        z = self.z.gather(0, chosen[..., None].expand(-1, -1, self.z.shape[-1]))
+        with drawing_from(noise):
+            drawn = features(model, z, batch.context).sample()
+        return z, torch.where(torch.as_tensor(batch.mask), batch.x, drawn)

@@ -1,0 +1,179 @@
+"""What people do with a trained model: encode, reconstruct, interpolate, look at what each latent feature carries."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Independent, Normal, kl_divergence
+
+from ..core.batch import Rows
+from ..core.errors import CompositionError
+from ..core.random import drawing_from
+from ..models.draw import place
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
+
+__all__ = [
+    "active_features",
+    "decode",
+    "encode",
+    "interpolate",
+    "prior_grid",
+    "rate_per_feature",
+    "reconstruct",
+    "simulate_classes",
+]
+
+CHUNK = 512
+ACTIVE = 0.01  # variance over data of a feature's posterior mean above which it is active (Burda et al., 2016)
+
+
+@torch.no_grad()
+def encode(model: LatentVariableModel, guide: Guide, data: Rows, generator: torch.Generator | None = None) -> Tensor:
+    """The mean of q(z | x) [N, Z] (class probabilities, for a categorical latent).
+
+    Raises:
+        CompositionError: the guide says nothing of z given x.
+    """
+    if not guide.infers:
+        raise CompositionError(
+            "this model has no encoder: its points z come from the prior, whatever x is",
+            "Train one with an encoder, such as --recipe vae-gan or adversarial-autoencoder.",
+        )
+    return torch.cat([guide(batch).mean.expand(len(batch), -1) for batch in data.batches(CHUNK, generator)])
+
+
+@torch.no_grad()
+def active_features(model: LatentVariableModel, guide: Guide, data: Rows) -> Tensor:
+    """Whether each latent feature [Z] is active: its posterior mean has a variance over data above 0.01.
+
+    Source: Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders", 2016.
+
+    Raises:
+        CompositionError: the guide says nothing of z given x.
+    """
+    return encode(model, guide, data).var(0, correction=0) > ACTIVE
+
+
+@torch.no_grad()
+def decode(
+    model: LatentVariableModel,
+    z: Tensor,
+    context: Tensor | None = None,
+    *,
+    sample: bool = False,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """The mean of p(x | z), or a sample from it, [N, D] at z [N, Z].
+
+    Of a conditional model p(x | z, c), with the context [N, C], or with the most frequent one where none is given.
+    """
+    parts, usual = [], model.usual
+    if context is None and usual is not None:
+        context = usual.expand(len(z), -1)
+    given = [None] * -(-len(z) // CHUNK) if context is None else context.split(CHUNK)
+    for chunk, seen in zip(z.split(CHUNK), given, strict=False):
+        likelihood = model.likelihood.at(model.likelihood_params(chunk, seen))
+        with drawing_from(generator):
+            x = likelihood.sample() if sample else likelihood.mean
+        parts.append(x.expand(len(chunk), -1))
+    return torch.cat(parts) if parts else z.new_zeros(0, model.likelihood.family.dim)
+
+
+@torch.no_grad()
+def simulate_classes(
+    model: LatentVariableModel, n: int, generator: torch.Generator | None = None, chosen: int | None = None, of: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """z [n, Z], x [n, D] and the one-hot classes [n, C] that they are of: contexts, or the first group of latents.
+
+    Args:
+        model: one conditioned on classes, or one whose first C latent features are a class.
+        n: how many.
+        generator: of all randomness.
+        chosen: the number of the class of all of them; None draws classes as the model does.
+        of: C.
+    """
+    like = next(iter(model.parameters()))
+    known = None if chosen is None else torch.eye(of, dtype=like.dtype, device=like.device)[chosen].expand(n, -1)
+    if model.context is not None:
+        z, batch = model.simulate(n, generator, known)
+        return z, batch.x, torch.as_tensor(batch.context)
+    z, batch = model.simulate(n, generator)
+    if known is None:
+        return z, batch.x, z[:, :of]
+    z = torch.cat([known, z[:, of:]], -1)
+    return z, decode(model, z, sample=True, generator=generator), known
+
+
+@torch.no_grad()
+def reconstruct(
+    model: LatentVariableModel,
+    guide: Guide,
+    data: Rows,
+    *,
+    sample: bool = False,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """What the model makes of each datum [N, D]: the mean of p(x | z) at the posterior mean, or x ~ p(x | z), z ~ q."""
+    if not sample:
+        return decode(model, encode(model, guide, data, generator), data.context)
+    parts = []
+    for batch in data.batches(CHUNK, generator):
+        z, _ = place(guide(batch), 1, generator)
+        parts.append(decode(model, z[0], batch.context, sample=True, generator=generator))
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def interpolate(
+    model: LatentVariableModel, a: Tensor, b: Tensor, steps: int = 9, contexts: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """Means of p(x | z) [steps, M, D] along straight lines from latents a [M, Z] to b [M, Z]; of a conditional model
+    also along those from the contexts [M, C] of the ones to the contexts of the others."""
+    t = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device)[:, None, None]
+    seen = None if contexts is None else (contexts[0] + t * (contexts[1] - contexts[0])).flatten(0, 1)
+    return decode(model, (a + t * (b - a)).flatten(0, 1), seen).unflatten(0, (steps, len(a)))
+
+
+@torch.no_grad()
+def prior_grid(model: LatentVariableModel, n: int = 15) -> Tensor:
+    """Means of p(x | z) [n, n, D] at the prior's quantiles, for two latent features; the first runs to the right.
+
+    Source: Kingma & Welling, "Auto-encoding variational Bayes", 2014, figure 4.
+
+    Raises:
+        CompositionError: the prior is not a Gaussian of two features.
+    """
+    prior = model.prior(model.usual)
+    if not (isinstance(prior, Independent) and isinstance(prior.base_dist, Normal) and model.latent == 2):
+        raise CompositionError(
+            "the grid of prior quantiles is for a Gaussian prior of two features", "Train with --latent 2."
+        )
+    levels = (torch.arange(n, dtype=prior.mean.dtype, device=prior.mean.device) + 0.5) / n
+    quantiles = prior.base_dist.icdf(levels[:, None])  # [n, 2]
+    right = quantiles[:, 0].expand(n, n)
+    up = quantiles[:, 1].flip(0)[:, None].expand(n, n)
+    return decode(model, torch.stack([right, up], -1).flatten(0, 1)).unflatten(0, (n, n))
+
+
+@torch.no_grad()
+def rate_per_feature(
+    model: LatentVariableModel, guide: Guide, data: Rows, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """The rate carried by each latent feature, averaged over data [Z], and which features are active [Z].
+
+    A feature is active when the variance over data of its posterior mean is above 0.01 (Burda et al., 2016).
+
+    Raises:
+        CompositionError: guide or prior do not factorise over features.
+    """
+    total, means = 0.0, []
+    for batch in data.batches(CHUNK, generator):
+        q, prior = guide(batch), model.prior(batch.context)
+        if not all(isinstance(d, Independent) and isinstance(d.base_dist, Normal) for d in (q, prior)):
+            raise CompositionError(
+                "the rate per feature needs a guide and a prior that factorise", "Look at the whole rate."
+            )
+        total = total + kl_divergence(q.base_dist, prior.base_dist).sum(0)
+        means.append(q.mean)
+    return torch.as_tensor(total) / len(data), torch.cat(means).var(0, correction=0) > ACTIVE

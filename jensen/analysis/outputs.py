@@ -1,0 +1,220 @@
+"""What comes out of the nets: scales at their floor, impossible certainty, weights that ran away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ..core.batch import Batch
+from ..estimators.reparameterized import Pathwise
+from ..families import Bernoulli, DiscretizedLogistic, Gaussian, Laplace, LogNormal, StudentT
+from ..models.conditionals import Table
+from ..models.draw import place
+from .examination import Patient
+from .findings import Finding, Outcome
+
+__all__ = ["decoder_scale", "saturated", "weights"]
+
+SCALED = Gaussian | Laplace | LogNormal | StudentT  # families with a learned scale of each feature
+NEAR = 3.0  # times the floor: a scale that would fall further if it could
+OFTEN = 0.1  # of the rows: what a feature's scale does for fewer of them is not the rule
+FINE = 0.003  # of the data's spread: finer than an 8-bit reading (1/256 of the range, itself some 4 deviations)
+WRONG = 15.0  # nats that one feature may cost; a logit beyond it leaves its bit one chance in three million
+POINTS, ROWS = 16, 500  # the more points, the less one stray point counts; the share of rows needs no more
+COSTLY = 1.0  # nats per datum lost to values that were held all but impossible; and at least
+COSTLY_SHARE = 0.01  # of all that is lost per datum, since among many features some value is always odd
+HUGE_WEIGHT = 1e3  # initial weights are below 1, and Adam at 1e-3 takes a million steps in one direction to get here
+HUGE_OUTPUT = 1e4
+
+
+def decoder_scale(patient: Patient) -> Outcome | str:
+    """Whether a learned scale of p(x | z) has run to zero: at its floor, or finer than the data can be read.
+
+    With a perfect reconstruction the likelihood grows without bound as the scale falls, so that log p(x) says where the
+    floor is and nothing about the data. A feature counts if its scale is within three times the floor on a tenth of the
+    rows (in any component, of a mixture). Columns that are constant cannot do otherwise, and are a note.
+    """
+    family = patient.model.likelihood.family
+    if not isinstance(family, SCALED) or (isinstance(family, Gaussian) and not isinstance(family.scale, str)):
+        return "the likelihood has no learned scale"
+    scale, often = _scales(patient, family)
+    data = torch.cat([b.x for b in patient.batches(patient.train, "train")]).double()
+    data = data.log() if isinstance(family, LogNormal) else data
+    spread = data.std(0, correction=0)
+    low = ((scale < NEAR * family.floor).double().mean(0) >= often).expand(family.dim)
+    constant = low & (spread < NEAR * family.floor)
+    fine = (scale.median(0).values / spread.clamp_min(1e-300)).expand(family.dim)
+    measures = {
+        "scale_least": float(scale.min()),
+        "scale_floor": family.floor,
+        "features_at_floor": int(low.sum()),
+        "scale_to_spread": float(fine.median()),
+    }
+    if bool((low & ~constant).any()):
+        n = int((low & ~constant).sum())
+        where = " in some component" if isinstance(patient.model.likelihood, Table) else ""
+        what = f"{n} of {family.dim} data features have a learned scale at its floor of {family.floor:g}{where}"
+        return Outcome((_scale(what, family.floor),), measures)
+    if float(fine.median()) < FINE:
+        what = f"the learned scale is {float(fine.median()):.1g} of the data's spread, finer than an 8-bit reading"
+        return Outcome((_scale(what, family.floor),), measures)
+    if bool(constant.any()):
+        return Outcome((_constant(int(constant.sum()), family),), measures)
+    return Outcome(measures=measures)
+
+
+def _scales(patient: Patient, family: Gaussian | Laplace | LogNormal | StudentT) -> tuple[Tensor, float]:
+    """Scales [M, D] or [M, 1], and in which share of the M rows one that is low counts."""
+    likelihood = patient.model.likelihood
+    if isinstance(likelihood, Table):
+        states = torch.eye(len(likelihood.table), dtype=likelihood.table.dtype, device=likelihood.table.device)
+        return family.loc_scale(likelihood.params(states).detach())[1].double(), 1e-9
+    found = patient.trained.scale
+    return torch.as_tensor(found).double(), OFTEN
+
+
+def _scale(what: str, floor: float) -> Finding:
+    return Finding(
+        "decoder-scale-collapse",
+        "problem",
+        what,
+        "where the data are reproduced exactly the density has no upper bound, so log p(x) measures the floor",
+        f"Give a larger --floor, such as {max(2 * floor, 0.05):g}, or --likelihood gaussian-shared; "
+        "--dequantize values that are rounded.",
+    )
+
+
+def _constant(n: int, family: Gaussian | Laplace | LogNormal | StudentT) -> Finding:
+    each = "column is constant, and its" if n == 1 else "columns are constant, and their"
+    return Finding(
+        "constant-columns",
+        "note",
+        f"{n} {each} density is that of the floor, {family.floor:g}",
+        "a feature without spread has no density of its own",
+        "Drop constant columns before comparing log p(x) with other models.",
+    )
+
+
+def saturated(patient: Patient) -> Outcome | str:
+    r"""Whether the model is certain and wrong: values whose mass was below e^-15, in nats lost per datum.
+
+    A value's mass is what the points of a datum give it together, each with its part in log p(x):
+
+    .. math:: \sum_k v_k\, p(x_d | z_k), \qquad v_k \propto w_k
+
+    A single point of a wide q(z|x), such as the importance-weighted bound asks for, is often wrong where the model is
+    not. Saturation itself is harmless where it is right, as on the border of images.
+    """
+    family = patient.model.likelihood.family
+    if not family.has_density:
+        return "the likelihood only samples"
+    if not isinstance(family, Bernoulli | DiscretizedLogistic):
+        return "the likelihood is a density"
+    wrong, extreme = _certain_errors(patient)
+    lost, share = float(wrong.mean()), float((wrong > 0).double().mean())
+    measures: dict[str, float | None] = {"nats_lost_to_certainty": lost, "rows_with_certain_errors": share}
+    if extreme is not None:
+        measures["saturated_logits"] = extreme
+    sight = patient.unseen or patient.trained
+    if lost < max(COSTLY, COSTLY_SHARE * abs(float(sight.score.mean()))):
+        return Outcome(measures=measures)
+    finding = Finding(
+        "saturated-outputs",
+        "problem",
+        f"{100 * share:.3g} % of the rows have a value that was held all but impossible (below e^-{WRONG:.0f}), "
+        f"at a cost of {lost:.2g} nats per datum",
+        "the decoder's outputs have grown until its probabilities are 0 and 1 in all but name",
+        "Train fewer epochs with --keep best, lower --lr, set --clip 1, or look for odd rows: jensen data FILE.",
+    )
+    return Outcome((finding,), measures)
+
+
+@torch.no_grad()
+def _certain_errors(patient: Patient) -> tuple[Tensor, float | None]:
+    """Nats [M] lost to values that were all but impossible, of some rows, and the share of logits beyond +-15."""
+    rows, name = (patient.train, "train") if patient.test is None else (patient.test, "test")
+    noise, family = patient.stream("certain"), patient.model.likelihood.family
+    k = POINTS if patient.model.latent and patient.scored else 1
+    wrong, extreme = [], []
+    for batch in patient.batches(rows, name, ROWS):
+        draw = Pathwise(k).draw(patient.model, patient.guide, batch, noise)
+        params = draw.likelihood_params.expand(*draw.z.shape[:2], -1)
+        each = family(params).base_dist.log_prob(batch.x).double()  # pyright: ignore[reportAttributeAccessIssue]
+        part = torch.log_softmax((draw.log_weight if patient.scored else draw.log_lik).double(), 0)
+        mass = torch.logsumexp(part[..., None] + each, 0)
+        if batch.mask is not None:
+            mass = torch.where(batch.mask, mass, torch.zeros_like(mass))
+        wrong.append(torch.where(mass < -WRONG, -mass, torch.zeros_like(mass)).sum(-1).cpu())
+        extreme.append((params.abs() > WRONG).double().mean((0, 2)).cpu())
+    return torch.cat(wrong), float(torch.cat(extreme).mean()) if isinstance(family, Bernoulli) else None
+
+
+def weights(patient: Patient) -> Outcome | str:
+    """Whether every weight is finite, and no layer's weights or outputs have run away (above 1,000 and 10,000)."""
+    both = nn.ModuleDict({"model": patient.model, "guide": patient.guide})
+    broken = [n for n, p in both.named_parameters() if not bool(torch.isfinite(p).all())]
+    if broken:
+        finding = Finding(
+            "non-finite-weights",
+            "problem",
+            f"{len(broken)} of {len(list(both.parameters()))} tensors hold a number that is not finite ({broken[0]})",
+            "training diverged, or the weights are damaged",
+            "Train again with a lower --lr, or --clip 1.",
+        )
+        return Outcome((finding,), {"tensors_not_finite": len(broken)})
+    layers = {n: m for n, m in both.named_modules() if isinstance(m, _LAYERS)}
+    if not layers:
+        return Outcome(measures={"tensors_not_finite": 0})
+    largest = {n: float(m.weight.detach().abs().max()) for n, m in layers.items()}
+    spreads = _outputs(patient, layers)
+    worst, loudest = max(largest, key=largest.__getitem__), max(spreads, key=spreads.__getitem__, default=None)
+    loud = 0.0 if loudest is None else spreads[loudest]
+    measures = {"tensors_not_finite": 0, "weight_largest": largest[worst], "layer_output_sd": loud}
+    if largest[worst] <= HUGE_WEIGHT and loud <= HUGE_OUTPUT:
+        return Outcome(measures=measures)
+    where = worst if largest[worst] > HUGE_WEIGHT else loudest
+    finding = Finding(
+        "exploding-weights",
+        "problem",
+        f"the largest weight is {largest[worst]:.2g} and the widest layer output spreads by {loud:.2g} ({where})",
+        "gradients too large for the learning rate, or inputs that are not scaled",
+        "Train with a lower --lr or --clip 1, and standardise real data (--standardize feature).",
+    )
+    return Outcome((finding,), measures)
+
+
+_LAYERS = nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d
+
+
+@torch.no_grad()
+def _outputs(patient: Patient, layers: Mapping[str, nn.Module]) -> dict[str, float]:
+    """Standard deviation of each layer's outputs, on some training rows and on draws from the prior."""
+    with _listening(layers) as heard:
+        batch: Batch = patient.batches(patient.train, "train")[0]
+        noise = patient.stream("layers")
+        z, _ = place(patient.guide(batch), 1, noise)
+        patient.model.likelihood_params(z, batch.context)
+        patient.model.simulate(len(batch), noise)
+    return heard
+
+
+@contextmanager
+def _listening(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, float]]:
+    """Within the scope, every call of a layer leaves the standard deviation of what it said; the largest is kept."""
+    heard: dict[str, float] = {}
+
+    def ear(name: str) -> object:
+        def hear(module: nn.Module, given: object, out: Tensor) -> None:
+            heard[name] = max(heard.get(name, 0.0), float(out.detach().double().std(correction=0)))
+
+        return hear
+
+    hooks = [m.register_forward_hook(ear(n)) for n, m in layers.items()]  # pyright: ignore[reportArgumentType]
+    try:
+        yield heard
+    finally:
+        for hook in hooks:
+            hook.remove()

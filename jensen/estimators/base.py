@@ -1,0 +1,108 @@
+"""Gradient estimators: how the points are placed, and how gradients pass through them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, MixtureSameFamily
+
+from ..core.batch import Batch
+from ..core.errors import CompositionError, NotReparameterizable
+from ..core.parts import part
+from ..core.validation import whole
+from ..distributions import Chained
+from ..models.draw import Draw, place, weigh
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
+from ..objectives import Objective, TermKind
+
+__all__ = ["GradientEstimator", "Pathwise", "Uneven", "no_path"]
+
+
+class GradientEstimator(ABC):
+    """A way to place points and to differentiate objectives of them."""
+
+    @abstractmethod
+    def draw(
+        self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
+    ) -> Draw:
+        """Place the points of a batch and weigh them."""
+
+    @abstractmethod
+    def suits(self, term: Objective) -> bool:
+        """Whether gradients of this term are right under this estimator."""
+
+    def trains_guide(self, term: Objective) -> bool:
+        """Whether gradients of the guide's parameters are right too, where those of the model's are."""
+        return True
+
+    @property
+    @abstractmethod
+    def remedy(self) -> str:
+        """What to use for a term that does not suit."""
+
+    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
+        """[B] whose gradient is the estimator's; its value is the term's."""
+        return term(draw)
+
+    def check(self, objective: Objective) -> None:
+        """Refuse, before the loop, an objective with a term that this estimator is wrong for.
+
+        Raises:
+            CompositionError: naming the term and the remedy.
+        """
+        for _, term in objective.terms:
+            if not self.suits(term):
+                raise CompositionError(f"{self} gives wrong gradients for {term}", self.remedy)
+
+
+class Uneven(GradientEstimator):
+    """Points whose weights differ, which a term that couples the data of a batch does not read."""
+
+    def suits(self, term: Objective) -> bool:
+        return term.kind is not TermKind.COUPLED
+
+    @property
+    def remedy(self) -> str:
+        return "A term that couples the batch needs points of equal weight: use Pathwise(k), and a guide with a path."
+
+
+def no_path(q: Distribution) -> NotReparameterizable:
+    """The refusal of a guide whose samples carry no gradient, with what to use in the place of one."""
+    remedy = "Stratified(k)" if isinstance(q, MixtureSameFamily) else "Score(k), or Enumerate() of a finite z"
+    remedy = "ByGroup((Enumerate(), Pathwise(k)))" if isinstance(q, Chained) else remedy
+    return NotReparameterizable(f"{type(q).__name__} has no pathwise gradient", f"Use {remedy}.")
+
+
+@part
+@dataclass(frozen=True)
+class Pathwise(GradientEstimator):
+    """K reparameterised points; the gradient passes through them (Kingma & Welling, 2014; Rezende et al., 2014).
+
+    Args:
+        k: points per datum.
+    """
+
+    k: int = 1
+
+    def __post_init__(self) -> None:
+        whole(k=self.k)
+
+    def draw(
+        self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
+    ) -> Draw:
+        q = guide(batch)
+        if torch.is_grad_enabled() and not q.has_rsample:
+            raise no_path(q)
+        z, noise = place(q, self.k, generator)
+        return weigh(model, q, z, batch, noise=noise, mass=not guide.has_density)
+
+    def suits(self, term: Objective) -> bool:
+        return True
+
+    @property
+    def remedy(self) -> str:
+        return ""

@@ -1,0 +1,216 @@
+r"""Estimators whose gradient is not that of the value: each makes a surrogate, whose value is the objective's.
+
+With :math:`z = z_\phi(\epsilon)`, the gradient of :math:`\log q_\phi(z|x)` has two parts: through z, and the score
+:math:`\partial_\phi \log q_\phi(z|x)` at a fixed z, whose expectation is zero. What is done about the score tells the
+estimators apart:
+
+| estimator                | gradient with respect to the guide                                             |
+|--------------------------|--------------------------------------------------------------------------------|
+| `StickTheLanding`        | through z alone: no noise where q is the posterior                             |
+| `DoublyReparameterized`  | the same for importance weights, where leaving the score out would be a bias   |
+| `Score`                  | the score alone, times what the objective says of each point: no path is needed |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
+from torch.func import functional_call
+
+from ..core.batch import Batch
+from ..core.errors import CompositionError, UsageError
+from ..core.parts import part
+from ..core.validation import whole
+from ..models.draw import Draw, place, weigh
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
+from ..objectives import Elbo, ImportanceWeighted, Objective, Rate, weighted
+from .base import GradientEstimator, no_path
+
+__all__ = ["DoublyReparameterized", "StickTheLanding", "frozen_density"]
+
+
+# ---------------------------------------------------------------- densities of frozen guides
+
+
+class _Scorer(nn.Module):
+    """log q(z | x) as a module, so that the guide's parameters can be given to it as constants."""
+
+    def __init__(self, guide: Guide) -> None:
+        super().__init__()
+        self.guide = guide
+
+    def forward(self, batch: Batch, z: Tensor) -> Tensor:
+        return self.guide(batch).log_prob(z)
+
+
+def frozen_density(guide: Guide, q: Distribution, batch: Batch) -> Callable[[Tensor], Tensor]:
+    """z -> log q(z | x) [K, B] with the guide's parameters as constants, so that gradients pass through z alone.
+
+    A diagonal Gaussian is detached; any other guide is run again with its parameters detached, those that it shares
+    with the model among them, and must score points that this second run did not make.
+
+    Raises:
+        CompositionError: when called, if the guide cannot score such points.
+    """
+    if isinstance(q, Independent) and isinstance(q.base_dist, Normal):
+        base = Normal(q.base_dist.loc.detach(), q.base_dist.scale.detach(), validate_args=False)
+        return Independent(base, 1, validate_args=False).log_prob
+    scorer = _Scorer(guide)
+    constants = {name: p.detach() for name, p in scorer.named_parameters()}
+
+    def log_prob(z: Tensor) -> Tensor:
+        try:
+            return functional_call(scorer, constants, (batch, z))
+        except (NotImplementedError, CompositionError) as error:
+            raise CompositionError(
+                f"{guide.phrase} cannot score a point that it did not just make", "Use Pathwise(k)."
+            ) from error
+
+    return log_prob
+
+
+def _log_guide(draw: Draw) -> Tensor:
+    """log q(z | x) [K, B] at frozen parameters."""
+    if draw.frozen is None:
+        raise UsageError("this draw was not made by the estimator that is to differentiate it", "Use its own draw.")
+    return draw.frozen(draw.z)
+
+
+def _needs_a_density(estimator: GradientEstimator, guide: Guide) -> None:
+    if not guide.has_density:
+        raise CompositionError(
+            f"{estimator} differentiates log q(z|x), which {type(guide).__name__} does not have", "Use Pathwise()."
+        )
+    if guide.is_certain:
+        raise CompositionError(
+            f"{estimator} needs noise in q(z|x), and there is none in {guide.phrase}", "Use Pathwise()."
+        )
+
+
+def _needs_scores(guide: Guide) -> None:
+    if not guide.scores_any_point:
+        raise CompositionError(f"{guide.phrase} cannot score a point that it did not just make", "Use Pathwise(k).")
+
+
+def _estimated(objective: Objective, draw: Draw, surrogate: Callable[[Objective, Draw], Tensor]) -> Tensor:
+    """[B] with the objective's value and the gradient of its terms' surrogates."""
+    value = objective(draw)
+    if not (torch.is_grad_enabled() and draw.differentiable):
+        return value
+    parts = [weighted(weight, surrogate(term, draw)) for weight, term in objective.terms]
+    total = sum(parts[1:], parts[0]) if parts else value
+    return value.detach() + (total - total.detach())
+
+
+def _through_points(term: Objective, draw: Draw) -> Tensor:
+    """[B] of a mean over the draw, without the score; what reads no log q is left as it is."""
+    if isinstance(term, Elbo):
+        return draw.mean(draw.log_lik + term.beta * (draw.log_prior.sum(-1) - _log_guide(draw)))
+    if isinstance(term, Rate):
+        return draw.mean(_log_guide(draw) - draw.log_prior.sum(-1))
+    return term(draw)
+
+
+# ---------------------------------------------------------------- the estimators
+
+
+@dataclass(frozen=True)
+class _Reparameterized(GradientEstimator):
+    """K points with a path, and the frozen density beside them."""
+
+    k: int = 1
+
+    def __post_init__(self) -> None:
+        whole(k=self.k)
+
+    def draw(
+        self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
+    ) -> Draw:
+        _needs_a_density(self, guide)
+        _needs_scores(guide)
+        q = guide(batch)
+        if torch.is_grad_enabled() and not q.has_rsample:
+            raise no_path(q)
+        z, noise = place(q, self.k, generator)
+        draw = weigh(model, q, z, batch, noise=noise, mass=not guide.has_density)
+        return replace(draw, frozen=frozen_density(guide, q, batch))
+
+
+@part
+@dataclass(frozen=True)
+class StickTheLanding(_Reparameterized):
+    r"""Pathwise gradients without the score: the guide's own parameters in log q are constants.
+
+    .. math:: \nabla_\phi\, E_q[\log w] = E\big[\partial_z \log w_{\bar\phi}(z)\ \partial_\phi z_\phi(\epsilon)\big]
+
+    Unbiased for what is linear in log q, and without noise where the guide is the posterior. A `Rate` is therefore
+    differentiated by the points, although its value is the closed form. Importance weights are not linear in log q:
+    leaving the score out of them would be a bias, which `DoublyReparameterized` does not have.
+
+    Source: Roeder, Wu & Duvenaud, "Sticking the landing", 2017.
+
+    Args:
+        k: points per datum.
+    """
+
+    def suits(self, term: Objective) -> bool:
+        return isinstance(term, Elbo | Rate) or not term.needs_density
+
+    @property
+    def remedy(self) -> str:
+        return "Use DoublyReparameterized(k) for ImportanceWeighted, and Pathwise(k) for others."
+
+    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
+        return _estimated(term, draw, _through_points)
+
+
+@part
+@dataclass(frozen=True)
+class DoublyReparameterized(_Reparameterized):
+    r"""Gradients of the importance-weighted bound without the score, whose noise would outlast the signal as K grows.
+
+    .. math:: \nabla_\phi = E\Big[\sum_k \tilde w_k^2\ \partial_z \log w_{\bar\phi}(z_k)\ \partial_\phi z_k\Big],
+              \qquad \tilde w_k = w_k / \sum_j w_j
+
+    The guide's signal-to-noise grows as :math:`\sqrt K` where `Pathwise`'s falls as :math:`1/\sqrt K` (Rainforth et
+    al., 2018), for large K and weights of a finite variance above zero. Weights without variance, under the posterior,
+    leave neither signal nor noise; weights of a heavy tail promise nothing.
+
+    Model parameters have the usual weights, :math:`\sum_k \tilde w_k \partial_\theta \log w_k`. Terms that are linear
+    in log q are differentiated as by `StickTheLanding`.
+
+    Source: Tucker, Lawson, Gu & Maddison, "Doubly reparameterized gradient estimators", 2019.
+
+    Args:
+        k: points per datum.
+    """
+
+    def suits(self, term: Objective) -> bool:
+        return isinstance(term, ImportanceWeighted | Elbo | Rate) or not term.needs_density
+
+    @property
+    def remedy(self) -> str:
+        return "Use Pathwise(k)."
+
+    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
+        return _estimated(term, draw, _doubly)
+
+
+def _doubly(term: Objective, draw: Draw) -> Tensor:
+    if not isinstance(term, ImportanceWeighted):
+        return _through_points(term, draw)
+    # on a ladder the densities hang on the rungs' points, not on z, which is put together from them
+    joint = draw.log_lik + draw.log_prior.sum(-1) if draw.walk is None else draw.model.log_joint(draw.batch, draw.z)
+    log_w = joint - _log_guide(draw)
+    share = torch.softmax(log_w.detach(), 0)
+    total = (share * log_w).sum(0)
+    if not draw.z.requires_grad:
+        return total
+    (through,) = torch.autograd.grad(total.sum(), draw.z, retain_graph=True)
+    # what passes through z is weighted once by now: a second time here, and parameters of the model are left alone
+    return total + ((share - 1)[..., None] * through * draw.z).sum((0, -1))

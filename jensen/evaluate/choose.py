@@ -1,0 +1,132 @@
+"""Which evaluator a model calls for."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from ..core.batch import Rows
+from ..core.errors import CompositionError, NotNormalised, UsageError
+from ..core.random import stream
+from ..estimators.reparameterized import Pathwise
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
+from ..models.posteriors import has_posterior
+from .annealed import Annealed
+from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
+from .exact import MOST_STATES, Enumerated, Exact, finite
+from .importance import NUMBERS, Importance, widest
+from .quadrature import Quadrature, integrable
+
+__all__ = ["METHODS", "Evaluator", "Unnormalised", "choose"]
+
+METHODS = ("auto", "exact", "importance", "annealed", "quadrature")
+CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Unnormalised(Evaluator):
+    """For a guide without a density: the distortion alone, and no number for log p(x)."""
+
+    @torch.no_grad()
+    def __call__(
+        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: Watch | None = None
+    ) -> Estimate:
+        started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
+        draws = (Pathwise(1).draw(model, guide, batch, noise) for batch in data.batches(CHUNK, noise))
+        distortion = joined([draw.distortion for draw in draws])
+        return Estimate(Kind.UNNORMALISED, None, distortion, seconds=time.monotonic() - started)
+
+
+@dataclass(frozen=True)
+class AtOneState(Evaluator):
+    r"""log p(x, z) at the one state that the guide names: a bound on log p(x), and no Monte Carlo in it.
+
+    A sum over the states has this one among its terms: :math:`\log p(x) = \log \sum_z p(x, z) \ge \log p(x, z^*)`.
+    """
+
+    @torch.no_grad()
+    def __call__(
+        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: Watch | None = None
+    ) -> Estimate:
+        started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
+        rows, parts = max(min(CHUNK, NUMBERS // widest(model)), 1), []
+        with exact_products(data.device):
+            for batch in data.batches(rows, noise):
+                draw = Pathwise(1).draw(model, guide, batch, noise)
+                parts.append((draw.distortion, draw.rate))
+                if watch is not None:
+                    watch(min(len(parts) * rows / len(data), 1.0))
+        distortion, rate = (joined(list(column)) for column in zip(*parts, strict=True))
+        return Estimate(Kind.LOWER, -distortion - rate, distortion, rate, seconds=time.monotonic() - started)
+
+
+def choose(
+    model: LatentVariableModel,
+    guide: Guide,
+    method: str = "auto",
+    k: int | None = None,
+    annealing: Annealed | None = None,
+) -> Evaluator:
+    """The evaluator for this model: exact where possible, quadrature of one or two features, else importance weighting.
+
+    With a k, importance weighting is what is asked for, wherever the evidence has no closed form. An autoencoder's
+    prior was not trained, so its evidence is told only where the method is named; annealing must be told to start from
+    the prior.
+
+    Args:
+        method: "auto", "exact", "importance", "annealed" or "quadrature".
+        k: points per datum, for importance; 5000 unless given.
+        annealing: its settings, where the method is "annealed"; `Annealed()` unless given.
+
+    Raises:
+        NotNormalised: the likelihood only samples.
+        UsageError: there is no such method, k < 1, or a setting of another method.
+        CompositionError: the model or the guide cannot be annealed, and annealing is asked for.
+    """
+    if method not in METHODS:
+        raise UsageError(f"there is no method {method!r}", f"Choose from {', '.join(METHODS)}.")
+    importance = Importance(5000 if k is None else k)  # refuses a bad k whatever the method
+    if not model.likelihood.has_density:
+        raise NotNormalised(
+            "this model only samples: p(x|z) has no density, so log p(x) cannot be estimated",
+            "Compare samples with data instead: jensen fidelity RUN.",
+        )
+    if method == "annealed":
+        return _annealed(model, guide, annealing or Annealed(), k)
+    if annealing is not None:
+        raise UsageError(
+            f"temperatures, leaps, chains and start are of annealing, and the method is {method}",
+            "Add --method annealed.",
+        )
+    if method == "importance":
+        if guide.is_certain:
+            raise CompositionError(
+                f"every point of q(z|x) is the same one, so that importance weights say nothing: {guide.phrase}",
+                "Leave --method out: log p(x, z) at this point is a bound without noise.",
+            )
+        return importance
+    if method == "quadrature":
+        return Quadrature()
+    if guide.is_exact or has_posterior(model.prior, model.likelihood):
+        return Exact()
+    if (states := finite(model)) is not None and (states <= MOST_STATES or method == "exact"):
+        return Enumerated()
+    if method == "exact":
+        return Exact()
+    bounded = guide.bounds(model)
+    if guide.is_certain and bounded:
+        return AtOneState()
+    if k is None and bounded and integrable(model):
+        return Quadrature()
+    return importance if bounded else Unnormalised()
+
+
+def _annealed(model: LatentVariableModel, guide: Guide, chain: Annealed, k: int | None) -> Annealed:
+    """These chains, if this model can be annealed."""
+    if k is not None:
+        raise UsageError(f"-k {k} is of importance weighting, and annealing has chains", f"Use --chains {k}.")
+    chain.check(model, guide)
+    return chain

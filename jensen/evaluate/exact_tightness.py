@@ -1,0 +1,131 @@
+"""What stands behind a number that needs no annealing: an exact one, or an integral with its error."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..core.batch import Rows
+from ..core.errors import JensenError
+from ..core.random import stream
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
+from .estimate import Estimate, Kind, Watch
+from .gaps import Gaps, gaps
+from .generalisation import some_rows
+from .tightness import MOST_ROWS, REFINE, Assessment, Settings, assess, assess_within
+
+__all__ = ["Settled", "behind", "settle"]
+
+STILL = 0.1  # nats, that the last doubling of the nodes may still have moved a row
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How sure a number is that is log p(x) itself, and what the guide's own bound loses against it.
+
+    Attributes:
+        settings: rows and refinement steps of the gaps; nothing is annealed.
+        estimate: of all rows, exact or by quadrature.
+        gaps: on some of the rows; None where the guide is the posterior, or forms no bound.
+        seconds: time taken.
+    """
+
+    settings: Settings
+    estimate: Estimate
+    gaps: Gaps | None
+    seconds: float
+
+    def shifted(self, nats: float) -> Settled:
+        """The same in other units: a log-Jacobian added to every log-density."""
+        split = None if self.gaps is None else self.gaps.shifted(nats)
+        return replace(self, estimate=self.estimate.shifted(nats), gaps=split)
+
+    @property
+    def loss(self) -> float:
+        """Nats that the number may be off: the largest error of the integral, over rows."""
+        return self.estimate.error or 0.0
+
+    @property
+    def converged(self) -> bool:
+        """Whether the last doubling of the nodes moved no row by more than 0.1 nats."""
+        return self.loss <= STILL
+
+    @property
+    def verdict(self) -> str:
+        """A sentence: how sure, or what to do."""
+        if self.estimate.kind is not Kind.QUADRATURE:
+            return str(self.estimate.kind)
+        if not self.converged:
+            return f"not converged: the quadrature is off by up to {self.loss:.2g} nats; use --method importance"
+        return f"quadrature: error {self.loss:.2g} nats"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, as JSON takes it, under the names of an `Assessment`."""
+        return {
+            "verdict": self.verdict,
+            "converged": self.converged,
+            "loss": self.loss,
+            "annealed": None,
+            "sandwich": None,
+            "gaps": None if self.gaps is None else self.gaps.to_dict(),
+            "seconds": self.seconds,
+        }
+
+
+def settle(
+    model: LatentVariableModel,
+    guide: Guide,
+    data: Rows,
+    found: Estimate,
+    settings: Settings | None = None,
+    seed: int = 0,
+) -> Settled:
+    """Measure the gaps of the guide's bound against numbers that are log p(x) itself.
+
+    Args:
+        found: exact, or by quadrature.
+        settings: how many rows, and steps per datum; by default 100 and 300.
+
+    Raises:
+        JensenError: there is no number to measure against.
+    """
+    started = time.monotonic()
+    if found.nats is None or found.kind not in (Kind.EXACT, Kind.QUADRATURE):
+        raise JensenError("the gaps need log p(x) itself here", "Use --method exact or quadrature.")
+    if settings is None:
+        n = min(MOST_ROWS, len(data))
+        settings = Settings(rows=n, temperatures=0, leaps=0, chains=0, simulated=0, refine=REFINE)
+    split = None
+    if model.latent and not guide.is_exact and guide.bounds(model) and settings.rows:
+        index = some_rows(len(data), settings.rows, stream(seed, "gaps"))
+        known = Estimate(found.kind, found.nats[index], error=found.error)
+        split = gaps(model, guide, data.subset(index.to(data.device)), known, seed, settings.refine)
+        split = replace(split, converged=(found.error or 0.0) <= STILL)
+    return Settled(settings, found, split, time.monotonic() - started)
+
+
+def behind(
+    model: LatentVariableModel,
+    guide: Guide,
+    data: Rows,
+    found: Estimate,
+    budget: float,
+    settings: Settings | None = None,
+    seed: int = 0,
+    watch: Watch | None = None,
+) -> Assessment | Settled | None:
+    """What a plain evaluation says of its own number; None without a budget, a number, or an honest answer in time.
+
+    Args:
+        budget: seconds, for annealing.
+        settings: instead of a budget: those of an earlier answer repeat it.
+    """
+    if found.nats is None or (settings is None and budget <= 0):
+        return None
+    if found.kind in (Kind.EXACT, Kind.QUADRATURE):
+        return settle(model, guide, data, found, settings, seed)
+    if settings is not None:
+        return assess(model, guide, data, found, settings, seed, watch)
+    return assess_within(model, guide, data, found, budget, seed, watch)

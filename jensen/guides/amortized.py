@@ -1,0 +1,126 @@
+"""What a guide is, and the plain ones: a network, the exact posterior, one law for all, a point."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from ..core.batch import Batch
+from ..core.errors import CompositionError
+from ..core.parts import part
+from ..core.precision import applied
+from ..distributions import Point
+from ..models.conditionals import Conditional, Unconditional
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
+from ..models.posteriors import has_posterior, posterior
+from ..nets import Net
+
+__all__ = ["Amortized", "Deterministic", "Exact", "Shared"]
+
+
+@part
+class Amortized(Guide):
+    """q(z | x) = conditional(x): one network for all data (Kingma & Welling, 2014).
+
+    Args:
+        conditional: from x [B, D] to a distribution over z.
+        context: whether it is given [x, context] [B, D + C] and not x alone.
+
+    Raises:
+        CompositionError: when it is asked, if a batch has no context that it has to see.
+    """
+
+    def __init__(self, conditional: Conditional, context: bool = False) -> None:
+        super().__init__()
+        self.conditional, self.context = conditional, context
+
+    def seen(self, batch: Batch) -> Tensor:
+        """What the conditional is given: x [B, D], or [x, context] [B, D + C]."""
+        if not self.context:
+            return batch.x
+        if batch.context is None:
+            raise CompositionError("q(z | x, c) was given no context c", "Pass Batch(x, context=...).")
+        return torch.cat([batch.x, batch.context.to(batch.x)], -1)
+
+    def forward(self, batch: Batch) -> Distribution:
+        return self.conditional(self.seen(batch))
+
+    @property
+    def phrase(self) -> str:
+        return f"{self.conditional.phrase}{' that sees the context' if self.context else ''}"
+
+
+@part
+class Exact(Guide):
+    """q(z | x) = p(z | x) in closed form: every objective becomes the exact evidence.
+
+    Args:
+        model: one whose prior and likelihood have a registered posterior.
+
+    Raises:
+        NoExactPosterior: at once, if they have none.
+    """
+
+    def __init__(self, model: LatentVariableModel) -> None:
+        super().__init__()
+        if not has_posterior(model.prior, model.likelihood):
+            posterior(model.prior, model.likelihood, Batch(torch.zeros(0, 0)))  # raises with the remedy
+        self.model = model
+
+    def forward(self, batch: Batch) -> Distribution:
+        return self.model.posterior(batch)
+
+    @property
+    def phrase(self) -> str:
+        return "the exact posterior"
+
+    @property
+    def is_exact(self) -> bool:
+        return True
+
+
+@part
+class Shared(Guide):
+    """q(z), one for all data: it shows why q needs x.
+
+    Args:
+        conditional: its parameters do not depend on x.
+    """
+
+    def __init__(self, conditional: Unconditional) -> None:
+        super().__init__()
+        self.conditional = conditional
+
+    def forward(self, batch: Batch) -> Distribution:
+        params = self.conditional.params()
+        return self.conditional.family(params.expand(len(batch), *params.shape))
+
+    @property
+    def phrase(self) -> str:
+        return f"one {self.conditional.family.phrase} for all data"
+
+
+@part
+class Deterministic(Guide):
+    """z = net(x): the encoder of a plain autoencoder. It has no density, so it forms no bound.
+
+    Args:
+        net: [B, D] -> [B, Z].
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, batch: Batch) -> Distribution:
+        return Point(applied(self.net, batch.x))
+
+    @property
+    def phrase(self) -> str:
+        return f"a point from {self.net.phrase if isinstance(self.net, Net) else type(self.net).__name__}"
+
+    @property
+    def has_density(self) -> bool:
+        return False

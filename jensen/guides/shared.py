@@ -1,0 +1,37 @@
+"""A guide that says nothing: the prior itself."""
+
+from __future__ import annotations
+
+from torch.distributions import Distribution
+
+from ..core.batch import Batch
+from ..core.parts import part
+from ..models.conditionals import Conditional
+from ..models.guide import Guide
+
+__all__ = ["FromPrior"]
+
+
+@part
+class FromPrior(Guide):
+    """q(z | x) = p(z), so that the points of a draw are the prior's: the guide of a model without an encoder (a GAN).
+
+    Args:
+        prior: the model's own.
+    """
+
+    def __init__(self, prior: Conditional) -> None:
+        super().__init__()
+        self.prior = prior
+
+    def forward(self, batch: Batch) -> Distribution:
+        prior = self.prior(batch.context)
+        return prior.expand((len(batch),)) if prior.batch_shape == () else prior
+
+    @property
+    def phrase(self) -> str:
+        return "the prior (no encoder)"
+
+    @property
+    def infers(self) -> bool:
+        return False

@@ -1,0 +1,250 @@
+"""Conditionals: one noun in three roles (prior, likelihood, guide), each a net followed by a family."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from ..core.errors import CompositionError
+from ..core.parts import part
+from ..core.precision import applied
+from ..core.validation import whole
+from ..families import BOUND, FLOOR, Family, Gaussian, positive
+from ..nets import Net
+
+__all__ = ["Conditional", "Given", "Linear", "Table", "Unconditional"]
+
+MEMORY = 0.01  # the weight of one batch in a running average
+
+
+def _check_learned(family: Family, where: str) -> None:
+    if family.profiled:
+        raise CompositionError(
+            f"a {where} does not set a scale to its optimum while it is trained",
+            'Use Given(net, ...), or scale="shared".',
+        )
+
+
+class Conditional(nn.Module, ABC):
+    """p(y | c): parameters from a context, then a family.
+
+    Attributes:
+        family: what the parameters mean.
+    """
+
+    family: Family
+
+    @abstractmethod
+    def params(self, c: Tensor | None = None) -> Tensor:
+        """The family's parameters [..., P] at the context c [..., C]."""
+
+    @property
+    @abstractmethod
+    def phrase(self) -> str:
+        """A few words for the sentence that describes a model."""
+
+    @property
+    def has_density(self) -> bool:
+        """Whether y can be scored (an implicit likelihood only samples)."""
+        return self.family.has_density
+
+    @property
+    def sees_context(self) -> bool:
+        """Whether a likelihood is given the batch's context, after z: c = [z, context]."""
+        return False
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether p(y | c) is one law, whatever the context."""
+        return False
+
+    def at(self, params: Tensor) -> Distribution:
+        """p(y | c) with these parameters [..., P] of `params(c)`."""
+        return self.family(params)
+
+    def scored(self, params: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
+        """log p(y | c) [...] in nats, with these parameters [..., P] of `params(c)`."""
+        return self.family.log_prob(params, y, mask)
+
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        return self.at(self.params(c))
+
+    def adapted(self, params: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The parameters with which y is scored while training: these, unless some are profiled out (see `Given`)."""
+        return params
+
+    def log_prob(self, y: Tensor, c: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """log p(y | c) [...] in nats, without building the distribution."""
+        return self.scored(self.params(c), y, mask)
+
+
+@part
+class Given(Conditional):
+    """p(y | c) = family(net(c)); parameters that the family shares across contexts are learned beside the net.
+
+    The scale of a Gaussian of optimal scale is in closed form instead. While training, each batch is scored with the
+    scale that is best for it, the root of its mean squared error; there the gradient by the scale is zero, so that the
+    gradient of the net is that of the profiled likelihood. The running average of the mean squared error is kept, over
+    the last hundred batches or so, and outside training it stands whatever is scored: p(y | c) is one fixed density.
+
+    Args:
+        net: [..., C] -> [..., P - shared].
+        family: P parameters.
+        context: as a likelihood, whether the net is given [z, context] and not z alone.
+
+    Example:
+        >>> Given(nn.Linear(3, 4), Gaussian(2))(torch.zeros(5, 3)).batch_shape
+        torch.Size([5])
+    """
+
+    free: Tensor | None
+    batches: Tensor
+
+    def __init__(self, net: nn.Module, family: Family, context: bool = False) -> None:
+        super().__init__()
+        self.net, self.family, self.context = net, family, context
+        if family.profiled:
+            self.register_buffer("free", torch.zeros(family.shared))
+            self.register_buffer("batches", torch.zeros(()))
+            self.training = False  # data change it in training alone, and a trainer says when that is
+        else:
+            self.free = nn.Parameter(torch.zeros(family.shared)) if family.shared else None
+
+    def params(self, c: Tensor | None = None) -> Tensor:
+        out = applied(self.net, c)
+        return out if self.free is None else torch.cat([out, self.free.expand(*out.shape[:-1], -1)], -1)
+
+    def adapted(self, params: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
+        family = self.family
+        if not (isinstance(family, Gaussian) and family.profiled and self.training and torch.is_grad_enabled()):
+            return params
+        free = torch.as_tensor(self.free)
+        with torch.no_grad():
+            best = family.mean_square(params, y, mask)
+            kept = positive(free, family.floor).square()
+            kept = torch.lerp(kept, best, (self.batches + 1).reciprocal().clamp_min(MEMORY))
+            self.batches.add_(1)
+            free.copy_(family.raw(kept.sqrt()))
+            raw = family.raw(best.sqrt())
+        return torch.cat([params[..., :-1], raw.expand(*params.shape[:-1], -1)], -1)
+
+    @property
+    def sees_context(self) -> bool:
+        return self.context
+
+    @property
+    def phrase(self) -> str:
+        told = " that sees the context" if self.context else ""
+        net = self.net.phrase if isinstance(self.net, Net) else type(self.net).__name__
+        return f"{self.family.phrase} by {net}{told}"
+
+
+@part
+class Unconditional(Conditional):
+    """p(y) = family(params), whatever the context; zero parameters are the standard member.
+
+    Args:
+        family: P parameters.
+        learn: whether the parameters are trained.
+    """
+
+    def __init__(self, family: Family, learn: bool = False) -> None:
+        super().__init__()
+        _check_learned(family, "Unconditional")
+        self.family = family
+        self.value = nn.Parameter(torch.zeros(family.size), requires_grad=learn)
+
+    @property
+    def is_constant(self) -> bool:
+        return True
+
+    def params(self, c: Tensor | None = None) -> Tensor:
+        return self.value
+
+    @property
+    def phrase(self) -> str:
+        return f"{'learned ' if self.value.requires_grad else ''}{self.family.phrase}"
+
+
+@part
+class Table(Conditional):
+    """p(y | z) = family(z @ table): one row of parameters for each class of a one-hot z.
+
+    Args:
+        family: P parameters.
+        classes: rows.
+    """
+
+    def __init__(self, family: Family, classes: int) -> None:
+        super().__init__()
+        _check_learned(family, "Table")
+        whole(classes=classes)
+        self.family = family
+        self.table = nn.Parameter(torch.randn(classes, family.size - family.shared))
+        self.free = nn.Parameter(torch.zeros(family.shared)) if family.shared else None
+
+    def params(self, c: Tensor | None = None) -> Tensor:
+        if c is None:
+            raise CompositionError("a Table has one row per class, and was given no class", "Pass a one-hot z.")
+        out = c @ self.table
+        return out if self.free is None else torch.cat([out, self.free.expand(*out.shape[:-1], -1)], -1)
+
+    def rows(self, start: int = 0, stop: int | None = None) -> Tensor:
+        """Parameters [n, P] of the classes from `start` to `stop`, without a one-hot of each."""
+        out = self.table[start:stop]
+        return out if self.free is None else torch.cat([out, self.free.expand(len(out), -1)], -1)
+
+    @property
+    def phrase(self) -> str:
+        return f"{self.family.phrase} from a table of {len(self.table)} rows"
+
+
+@part
+class Linear(Conditional):
+    r"""p(x | z) = N(W z + b, Psi), with Psi = s^2 I (probabilistic PCA) or diagonal (factor analysis).
+
+    Args:
+        latent: Z.
+        dim: D.
+        noise: "shared" for one learned scale, "feature" for one per data feature.
+        floor: what the learned scale stays above.
+
+    Source: Tipping & Bishop, "Probabilistic principal component analysis", 1999.
+    """
+
+    family: Gaussian  # pyright: ignore[reportIncompatibleUnannotatedOverride]
+
+    def __init__(
+        self, latent: int, dim: int, noise: Literal["shared", "feature"] = "shared", floor: float = FLOOR
+    ) -> None:
+        super().__init__()
+        whole(0, latent=latent)
+        whole(dim=dim)
+        self.family = Gaussian(dim, noise, floor)
+        self.W = nn.Parameter(torch.randn(dim, latent) / max(latent, 1) ** 0.5)
+        self.b = nn.Parameter(torch.zeros(dim))
+        self.raw_scale = nn.Parameter(torch.zeros(self.family.shared))
+
+    @property
+    def noise_variance(self) -> Tensor:
+        """The diagonal of Psi, [1] or [D]."""
+        return positive(self.raw_scale, self.family.floor).square()
+
+    def assign(self, W: Tensor, b: Tensor, noise_variance: Tensor) -> None:
+        """Set the parameters in place: W [D, Z], b [D], noise_variance [1] or [D]."""
+        with torch.no_grad():
+            self.W.copy_(W)
+            self.b.copy_(b.clamp(-BOUND, BOUND))
+            self.raw_scale.copy_(self.family.raw(noise_variance.sqrt()).expand_as(self.raw_scale))
+
+    def params(self, c: Tensor | None = None) -> Tensor:
+        loc = nn.functional.linear(c if c is not None else self.b.new_zeros(self.W.shape[1]), self.W, self.b)
+        return torch.cat([loc, self.raw_scale.expand(*loc.shape[:-1], -1)], -1)
+
+    @property
+    def phrase(self) -> str:
+        return f"{self.family.phrase} about a linear map"

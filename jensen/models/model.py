@@ -1,0 +1,105 @@
+"""The model: a prior and a likelihood."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from ..core.batch import Batch
+from ..core.errors import CompositionError
+from ..core.parts import part
+from ..core.random import drawing_from
+from .conditionals import Conditional
+from .posteriors import posterior
+
+__all__ = ["LatentVariableModel"]
+
+
+@part
+class LatentVariableModel(nn.Module):
+    r"""p(x, z) = p(z) p(x | z), with evidence :math:`p(x) = \int p(z)\,p(x|z)\,dz`.
+
+    A conditional model is p(x, z | c) = p(z | c) p(x | z, c), whose evidence is p(x | c).
+
+    Args:
+        prior: p(z), over Z features.
+        likelihood: p(x | z), over D features.
+        context: p(c) of a conditional model, from which contexts are drawn where none are given; it is no part of the
+            evidence.
+
+    Example:
+        >>> from jensen.models.conditionals import Linear, Unconditional
+        >>> from jensen.families import Gaussian
+        >>> model = LatentVariableModel(Unconditional(Gaussian(2)), Linear(2, 5))
+        >>> model.sample(3).shape
+        torch.Size([3, 5])
+    """
+
+    def __init__(self, prior: Conditional, likelihood: Conditional, context: Conditional | None = None) -> None:
+        super().__init__()
+        self.prior, self.likelihood, self.context = prior, likelihood, context
+
+    @property
+    def latent(self) -> int:
+        """Z."""
+        return self.prior.family.dim
+
+    @property
+    def usual(self) -> Tensor | None:
+        """The most frequent context [C], where one has to be taken for all; None of a model that has none."""
+        if self.context is None:
+            return None
+        mean = self.context().mean
+        return torch.nn.functional.one_hot(mean.argmax(-1), mean.shape[-1]).to(mean)
+
+    def contexts(self, n: int, generator: torch.Generator | None = None) -> Tensor | None:
+        """c [n, C] as frequent as in training; None of a model that is conditioned on none."""
+        if self.context is None:
+            return None
+        with torch.no_grad(), drawing_from(generator):
+            return self.context().sample((n,))
+
+    def posterior(self, batch: Batch) -> Distribution:
+        """p(z | x), where a closed form is registered.
+
+        Raises:
+            NoExactPosterior: none is.
+        """
+        return posterior(self.prior, self.likelihood, batch)
+
+    def likelihood_params(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """Parameters [..., B, P] of p(x | z, context) at z [..., B, Z]; the context [B, C] counts where it is seen.
+
+        Raises:
+            CompositionError: the likelihood is conditioned on a context, and none was given.
+        """
+        if not self.likelihood.sees_context:
+            return self.likelihood.params(z)
+        if context is None:
+            raise CompositionError("p(x | z, c) was given no context c", "Pass Batch(x, context=...).")
+        shape = torch.broadcast_shapes(z.shape[:-1], context.shape[:-1])
+        return self.likelihood.params(torch.cat([z.expand(*shape, -1), context.expand(*shape, -1)], -1))
+
+    def log_joint(self, batch: Batch, z: Tensor) -> Tensor:
+        """log p(x, z) [K, B] at z [K, B, Z], in nats."""
+        log_lik = self.likelihood.scored(self.likelihood_params(z, batch.context), batch.x, batch.mask)
+        return log_lik + self.prior.log_prob(z, batch.context)
+
+    @torch.no_grad()
+    def simulate(
+        self, n: int, generator: torch.Generator | None = None, context: Tensor | None = None
+    ) -> tuple[Tensor, Batch]:
+        """Draw z [n, Z] from the prior and x from the likelihood at z, as a batch; a conditional model draws contexts
+        that are not given."""
+        context = self.contexts(n, generator) if context is None else context
+        with drawing_from(generator):
+            prior = self.prior(context)
+            z = prior.sample((n,) if prior.batch_shape == () else ())
+            likelihood = self.likelihood.at(self.likelihood_params(z, context))
+            x = likelihood.sample((n,)) if likelihood.batch_shape == () else likelihood.sample()
+        return z, Batch(x, context=context)
+
+    def sample(self, n: int, generator: torch.Generator | None = None, context: Tensor | None = None) -> Tensor:
+        """x [n, D] from the model."""
+        return self.simulate(n, generator, context)[1].x

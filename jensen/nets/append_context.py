@@ -1,0 +1,39 @@
+"""A net of one part of what comes in, with the other beside its result."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..core.parts import part
+from ..core.validation import whole
+from .dense import Net
+
+__all__ = ["Beside"]
+
+
+@part
+class Beside(Net):
+    r"""[..., F + C] -> [first(x_1, ..., x_F), x_{F+1}, ..., x_{F+C}]: what is no image, such as a class, beside
+    the features of one.
+
+    Args:
+        first: [..., F] -> [..., H].
+        features: F.
+
+    Example:
+        >>> Beside(nn.Linear(4, 2), 4)(torch.zeros(5, 7)).shape
+        torch.Size([5, 5])
+    """
+
+    def __init__(self, first: nn.Module, features: int) -> None:
+        super().__init__()
+        whole(features=features)
+        self.first, self.features = first, features
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.first(x[..., : self.features]), x[..., self.features :]], -1)
+
+    @property
+    def phrase(self) -> str:
+        return self.first.phrase if isinstance(self.first, Net) else type(self.first).__name__

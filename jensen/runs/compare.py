@@ -1,0 +1,198 @@
+"""Two models, or two groups of runs, on the same rows: what may be compared, and the numbers of both."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from .paired import Comparison, Group, Score
+from ..core.errors import DataError, NotNormalised, UsageError
+from ..evaluate import Estimate, Unnormalised, choose
+from ..evaluate.estimate import Watch
+from ..storage.files import JSON_LIMIT, parsed, read_limited
+from .data import Targets
+from ..storage.run_folder import digest
+from .run import Part, Run, Source
+
+__all__ = ["Comparison", "Group", "Score", "compare"]
+
+SAME = "Give rows for both: jensen compare A B DATA; or train both on one file with the same --split and --split-seed."
+
+
+def compare(
+    a: Run | Sequence[Run],
+    b: Run | Sequence[Run],
+    data: Source | None = None,
+    *,
+    labels: Targets | None = None,
+    k: int | None = None,
+    method: str = "auto",
+    seed: int = 0,
+    watch: Watch | None = None,
+) -> Comparison:
+    """Estimate log p(x) of the same rows under both, and say which is better and how surely.
+
+    Every run is evaluated with the same K and the same seed, on rows with the same bits. A group of runs, such as
+    several seeds, counts as its mean per datum.
+
+    Args:
+        a, b: runs, or groups of them.
+        data: other rows than the runs' own test rows.
+        labels: of these rows, for runs that learned from labels.
+        k: points per datum; 5000 unless given.
+        method: as of `Run.evaluate`, without annealing behind it.
+        seed: of all Monte Carlo, and of a dynamic binarisation.
+        watch: told the fraction that is done.
+
+    Raises:
+        UsageError: a group is empty.
+        NotNormalised: a run has no log p(x).
+        DataError: rows, binarisation or base measure are not the same.
+    """
+    groups = [[g] if isinstance(g, Run) else list(g) for g in (a, b)]
+    if not all(groups):
+        raise UsageError("a group holds no run", "Give at least one run on each side.")
+    runs = [run for group in groups for run in group]
+    _check(runs, method, k)
+    seeded = [_aligned(run, runs[0].preparation.seed) for run in runs]
+    parts = _parts(seeded, data, labels, seed)
+    scores: list[Score] = []
+    for i, (run, part) in enumerate(zip(seeded, parts, strict=True)):
+        told = None if watch is None else _share(watch, i, len(runs))
+        scores.append(_score(run, part, method, k, seed, told))
+    first, second = (Group(tuple(s)) for s in (scores[: len(groups[0])], scores[len(groups[0]) :]))
+    notes = (*_rows_notes(seeded, parts, data), *_kind_notes(first, second))
+    prepared = runs[0].preparation.describe(runs[0].schema).split(", standardised")[0]
+    return Comparison(first, second, parts[0].name, prepared, measure_of(runs[0]), seed, notes)
+
+
+def _share(watch: Watch, done: int, of: int) -> Watch:
+    return lambda fraction: watch((done + fraction) / of)
+
+
+def measure_of(run: Run) -> Literal["mass", "density"]:
+    """What log p(x) is the logarithm of."""
+    return "density" if run.seen.kind == "real" else "mass"
+
+
+def _check(runs: Sequence[Run], method: str, k: int | None) -> None:
+    """Refuse what no number could be compared of, before any is computed."""
+    first = runs[0]
+    for run in runs:
+        if isinstance(choose(run.model, run.guide, method, k), Unnormalised):
+            raise NotNormalised(
+                f"{run.path} has no density q(z|x), so it has no log p(x) to compare",
+                "Compare recipes with a density, such as vae.",
+            )
+        pair = f"{first.path} and {run.path}"
+        mine, theirs = ((r.schema.kind, r.schema.levels, r.schema.shape) for r in (first, run))
+        if mine != theirs:
+            raise DataError(
+                f"{pair} are of different data: {_words(first)} and {_words(run)}", "Compare like with like."
+            )
+        if run.conditional != first.conditional:
+            raise DataError(
+                f"{pair} do not say the same: one log p(x | label), the other log p(x)",
+                "Compare two models that are given labels, or two that are not.",
+            )
+        if measure_of(run) != measure_of(first):
+            raise DataError(
+                f"{pair} do not have the same base measure: a {measure_of(first)} and a {measure_of(run)}",
+                "Train both with --dequantize, or both without.",
+            )
+        how = [(r.preparation.binarize, r.preparation.dequantize) for r in (first, run)]
+        if how[0] != how[1]:
+            told = " and ".join(r.preparation.describe(r.schema) for r in (first, run))
+            raise DataError(f"{pair} do not see the same values: {told}", "Train both with the same --binarize.")
+
+
+def _words(run: Run) -> str:
+    shape = " x ".join(map(str, run.schema.shape))
+    return f"{shape} {run.schema.kind}" + (f" of {run.schema.levels} levels" if run.schema.levels else "")
+
+
+def _aligned(run: Run, seed: int) -> Run:
+    """The run with another's draws of a static binarisation or a dequantisation: the same rows to the bit."""
+    same = copy.copy(run)
+    same.preparation = replace(run.preparation, seed=seed)
+    return same
+
+
+def _parts(runs: Sequence[Run], data: Source | None, labels: Targets | None, seed: int) -> list[Part]:
+    """The rows, as each run sees them; they are the same rows in the data's own units."""
+    first = runs[0]
+    for run in runs[1:]:
+        if data is None and run.spec["data"]["sha256"] != first.spec["data"]["sha256"]:
+            raise DataError(f"{first.path} and {run.path} were trained on different data", SAME)
+    parts = [run.chosen(data, seed, labels=labels) for run in runs]
+    for run, part in zip(runs, parts, strict=True):
+        if not (np.array_equal(part.x, parts[0].x) and np.array_equal(_seen(part), _seen(parts[0]))):
+            raise DataError(f"the test rows of {first.path} and {run.path} are not the same", SAME)
+    return parts
+
+
+def _seen(part: Part) -> np.ndarray:
+    """[N, D], True where observed."""
+    return np.ones(part.x.shape, dtype=bool) if part.mask is None else part.mask
+
+
+def _score(run: Run, part: Part, method: str, k: int | None, seed: int, watch: Watch | None) -> Score:
+    found = choose(run.model, run.guide, method, k)(run.model, run.guide, part.rows, seed, watch)
+    found = found.shifted(part.shift)
+    recipe, sha256 = str(run.spec["command"].get("recipe", "model")), digest(run.path / "model.safetensors")
+    return Score(str(run.path), recipe, run.weights, sha256, found, _loss(run, part, found, sha256))
+
+
+def _loss(run: Run, part: Part, found: Estimate, sha256: str) -> float | None:
+    """How loose the bound is, as far as the run's own evaluation saw; None unless it is of this very question.
+
+    That is: of these weights and rows, by no more points per datum than here, and converged.
+    """
+    if found.k is None:
+        return None
+    try:
+        held = parsed(read_limited(run.path / "evaluation.json", JSON_LIMIT), dict[str, Any])
+        told = held["assessment"]
+        same = held["replay"]["weights_sha256"] == sha256 and held["data"] == part.name
+        same = same and held["prepared"] == run.preparation.describe(run.schema)
+        known = same and held["k"] <= found.k and told["converged"]
+        loss = float(told["loss"]) if known else None
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError, ValueError):
+        return None  # there is none, or it says nothing of how loose the bound is
+    return loss
+
+
+def _rows_notes(runs: Sequence[Run], parts: Sequence[Part], data: Source | None) -> list[str]:
+    """What to say about the rows: each note once, with the run it is about where it is about one."""
+    notes = list(dict.fromkeys(note for part in parts for note in part.notes))
+    for run, part in zip(runs, parts, strict=True):
+        notes += [f"{run.path}: {note}" for note in run.overlap(part, data)]
+    if len({run.spec["data"]["sha256"] for run in runs}) > 1:
+        notes.append("the runs were trained on different data")
+    return notes
+
+
+def _kind_notes(a: Group, b: Group) -> list[str]:
+    """Where a difference of bounds is not one of models."""
+    notes: list[str] = []
+    sides = (("A", a), ("B", b))
+    if a.kinds != b.kinds:
+        below = f": log p(x) of {' and '.join(n for n, g in sides if g.is_bound)} may be higher"
+        kinds = [" and ".join(g.kinds) for g in (a, b)]
+        notes.append(f"A is {kinds[0]}, B is {kinds[1]}{below if a.is_bound or b.is_bound else ''}")
+    heavy = [n for n, g in sides if any(s.estimate.reliable is False for s in g.scores)]
+    if heavy:
+        notes.append(f"weights of {' and '.join(heavy)} are heavy-tailed, so the bound may be loose: raise -k")
+    single = [n for n, g in sides if g.spread is None]
+    if single:
+        who = "one run each" if len(single) == 2 else f"{single[0]} is one run"
+        notes.append(f"{who}: how much another seed would change is not in the standard error")
+    for name, group in sides:
+        if len({s.weights_sha256 for s in group.scores}) < len(group.scores):
+            notes.append(f"runs of {name} have the same weights, so they do not show what another seed would change")
+    return notes

@@ -1,0 +1,191 @@
+"""The data of a run: which rows it learned from and which it did not, read again, checked and prepared as they were."""
+
+from __future__ import annotations
+
+from abc import ABC
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..data import (Dataset, Labels, Preparation, Schema, Split, conform, duplicates, from_array, read, read_beside, read_test, split,)
+from ..core.errors import DataError, JensenError, UsageError
+from .evaluation import Part
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
+from ..core.random import stream
+
+__all__ = ["RunData", "Source", "Targets"]
+
+Source = str | Path | np.ndarray
+Targets = Source  # labels: a file, a column or key of the data, or, beside an array, an array [N]
+
+
+class RunData(ABC):
+    """What a `Run` knows of data; see there.
+
+    Attributes:
+        spec: the specification, as read.
+        model: at whose precision rows are prepared.
+        guide: of the model.
+        schema: of the data, as the user knows them.
+        preparation: from there to what the model sees.
+        device: where rows go.
+    """
+
+    spec: dict[str, Any]
+    model: LatentVariableModel
+    guide: Guide
+    schema: Schema
+    preparation: Preparation
+    device: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.model.parameters()).dtype
+
+    @property
+    def classes(self) -> Labels | None:
+        """The classes that it learned from; None where labels played no part."""
+        found = self.spec["data"].get("classes")
+        return None if found is None else Labels.from_dict(found)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the model is one of x given a label, so that its evidence is log p(x | c)."""
+        classes = self.classes
+        return classes is not None and classes.role == "context"
+
+    @property
+    def holed(self) -> bool:
+        """Whether entries were missing from the data that it was trained on."""
+        return bool(self.spec["data"].get("missing"))
+
+    def dataset(self) -> Dataset:
+        """The data that the run was trained on, read again and checked.
+
+        Raises:
+            DataError: they are gone, or have changed.
+        """
+        data = self.spec["data"]
+        if not data["readable"]:
+            raise DataError(
+                "this run was trained on an array in memory, which is not kept", "Give the data: DATA or data=."
+            )
+        found = read(data["location"], labels=data["labels_from"], size=data["resize"], missing=self.holed)
+        if found.source.sha256 != data["sha256"]:
+            raise DataError(f"{data['location']} has changed since the run was trained", "Give the data to use: DATA.")
+        return found
+
+    def split(self) -> Split:
+        """The rows that were trained on, and those that were not."""
+        s = self.spec["split"]
+        return split(self.spec["data"]["n"], tuple(s["fractions"]), s["seed"])
+
+    def part(self, which: str = "test", seed: int = 0) -> Part:
+        """The run's own "train", "valid" or "test" rows; without a test part, validation stands in and says so."""
+        s, data = self.spec["split"], self.spec["data"]
+        rows, notes = self.split(), ()
+        if which == "test" and s["test"] is not None:
+            where = (s["test"]["location"], s["test"]["labels_from"], s["test"].get("own_labels"))
+            found = read_test(*where, data["resize"], self.holed)
+            if found.source.sha256 != s["test"]["sha256"]:
+                raise DataError(
+                    f"{s['test']['location']} has changed since the run was trained", "Give the data: DATA."
+                )
+            return self._part(conform(found, self.schema, "test data"), f"test file {found.source.name}", seed, 2)
+        if which == "test" and not len(rows.test):
+            which, notes = "valid", ("there is no test part: these are validation rows",)
+        index = getattr(rows, which)
+        if not len(index):
+            raise DataError("this run kept no rows aside", "Give data to use: DATA.")
+        kept = self.dataset().rows(index)
+        names = {"train": "training", "valid": "validation", "test": "test"}
+        name = f"{len(index)} {names[which]} rows of {kept.source.name}"
+        kept = replace(kept, notes=())
+        return self._part(kept, name, seed, {"train": 0, "valid": 1, "test": 2}[which], notes)
+
+    def other(self, data: Source, labels: Targets | None = None, seed: int = 0, missing: bool = False) -> Part:
+        """Data of the user's, checked against those of the run and prepared in the same way.
+
+        Missing entries are refused, unless the run was trained with some or `missing` allows them. Labels that are not
+        named are found in the column or array that the run's own have.
+
+        Raises:
+            DataError: they have another shape, kind or binarisation, or labels of classes that the run does not know.
+            UsageError: labels of an array that are no array, or the other way round.
+        """
+        found = self._found(data, labels, missing or self.holed)
+        if self.preparation.binarize and found.schema.kind == "binary" and self.schema.kind != "binary":
+            raise DataError(
+                f"{found.source.name} is binary already, and the run binarises grey values",
+                "Give grey values, or train on binary data.",
+            )
+        found = conform(found, self.schema)
+        if labels is not None and found.labels is None:
+            raise DataError(
+                f"the labels of {found.source.name} are of classes that the training data do not have",
+                f"Theirs are {', '.join((self.schema.classes or ('numbers',))[:12])}.",
+            )
+        return self._part(found, f"{len(found)} rows of {found.source.name}", seed, 3)
+
+    def _found(self, data: Source, labels: Targets | None, missing: bool) -> Dataset:
+        """As read, with the labels that were named."""
+        if isinstance(data, np.ndarray):
+            if isinstance(labels, str | Path):
+                raise UsageError(f"labels {str(labels)!r} of an array cannot be looked up", "Give an array [N].")
+            return from_array(data, labels, missing=missing)
+        if isinstance(labels, np.ndarray):
+            raise UsageError(f"an array of labels beside the path {str(data)!r}", "Give both as arrays, or as paths.")
+        about = self.spec["data"]
+        if labels is not None:
+            return read(data, labels=labels, size=about["resize"] if Path(data).is_dir() else None, missing=missing)
+        return read_beside(data, about["labels_from"], about["resize"], missing)
+
+    def _part(self, found: Dataset, name: str, seed: int, number: int, notes: tuple[str, ...] = ()) -> Part:
+        how = {"mask": found.mask, "device": self.device, "dtype": self.dtype, "stream": number}
+        rows = self.preparation.rows(found.x, self.schema, **how)
+        shift: float | torch.Tensor = self.preparation.log_jacobian(self.schema.size)
+        classes = self.classes
+        if classes is not None and classes.role == "context":
+            seen = torch.from_numpy(classes.one_hot(found.labels, f"the {name}")).to(self.device, self.dtype)
+            rows = replace(rows, context=seen)
+        if self.preparation.binarize == "dynamic":
+            rows = rows.fixed(stream(seed, "binarize", self.device))
+        if found.mask is not None:
+            shift = torch.from_numpy(self.preparation.log_jacobians(found.mask))
+        told = (*found.notes, *notes)
+        return Part(rows, found.x, found.labels, name, told, found.mask, shift, found.factors)
+
+    def chosen(
+        self,
+        data: Source | Part | None = None,
+        seed: int = 0,
+        missing: bool = False,
+        labels: Targets | None = None,
+    ) -> Part:
+        """The rows that a verb is about: the run's test rows, or data of the user's; a `Part` is returned as it is.
+
+        Raises:
+            UsageError: labels of no data.
+        """
+        if labels is not None and (data is None or isinstance(data, Part)):
+            raise UsageError(
+                "--labels names labels of DATA, and none are given", "Leave --labels out: the run knows its own rows'."
+            )
+        if isinstance(data, Part):
+            return data
+        return self.part("test", seed) if data is None else self.other(data, labels, seed, missing)
+
+    def overlap(self, part: Part, data: Source | Part | None) -> tuple[str, ...]:
+        """What to say about rows that the model was trained on."""
+        if data is None:
+            return ()
+        try:
+            trained = self.dataset().rows(self.split().train)
+        except JensenError:
+            return ("the training data cannot be read, so rows that were trained on would not be noticed",)
+        seen = int(duplicates(trained.x, part.x, trained.mask, part.mask).sum())
+        return (f"{seen} of these {len(part.x)} rows were trained on: the number flatters the model",) if seen else ()

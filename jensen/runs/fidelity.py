@@ -1,0 +1,224 @@
+"""How near a model's samples are to data: what can be said of a model that only samples, and of any other.
+
+Frechet distance, precision and recall in features found here (see `features`); each beside what real data reach
+against other real data, as many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..analysis import latents
+from ..core.errors import DataError, UsageError
+from .evaluation import Part
+from ..analysis.features import Features, learn_features
+from ..core.random import stream
+from .data import Source, Targets
+from .run import Run
+
+__all__ = ["Fidelity", "Score", "fidelity", "frechet", "precision_recall"]
+
+NEIGHBOURS = 3
+REPEATS = 5
+FEWEST = 10
+CHUNK = 1024
+
+
+def frechet(a: Tensor, b: Tensor) -> float:
+    r"""Frechet distance between Gaussians with the moments of two sets of points [N, F] and [M, F].
+
+    .. math:: |\mu_a - \mu_b|^2 + \mathrm{tr}\big(C_a + C_b - 2 (C_a C_b)^{1/2}\big)
+
+    In squared units of the features. Of finite sets it is too large, by about 1/N of what it measures the spread of:
+    two sets from one distribution do not have distance 0. Only sets of one size can be compared.
+
+    Sources: Frechet, 1957; Dowson & Landau, 1982; Heusel et al., "GANs trained by a two time-scale update rule", 2017.
+
+    Raises:
+        DataError: fewer than two points.
+
+    Example:
+        >>> x = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]])
+        >>> round(frechet(x, x + 3.0), 4)
+        18.0
+    """
+    if min(len(a), len(b)) < 2:
+        raise DataError(f"{min(len(a), len(b))} points have no covariance", "Give at least two.")
+    a, b = a.double(), b.double()
+    first, second = (torch.cov(x.mT).reshape(x.shape[1], x.shape[1]) for x in (a, b))
+    values, vectors = torch.linalg.eigh(first)
+    root = (vectors * values.clamp_min(0).sqrt()) @ vectors.mT
+    overlap = torch.linalg.eigvalsh(root @ second @ root).clamp_min(0).sqrt().sum()
+    far = (a.mean(0) - b.mean(0)).square().sum()
+    return float((far + first.trace() + second.trace() - 2 * overlap).clamp_min(0))
+
+
+def precision_recall(real: Tensor, made: Tensor, k: int = NEIGHBOURS) -> tuple[float, float]:
+    """The share of made points [M, F] among real ones [N, F], and of real points among made ones.
+
+    A point is among others if it is no further from some one of them than that one's k-th nearest neighbour of its own
+    kind is. Low precision: samples that are like no datum. Low recall: data that no sample is like.
+
+    Source: Kynkaanniemi et al., "Improved precision and recall metric for assessing generative models", 2019.
+
+    Raises:
+        UsageError: k < 1.
+        DataError: not more than k points of either kind.
+
+    Example:
+        >>> real = torch.arange(8.0)[:, None]
+        >>> precision_recall(real, torch.cat([real[:4], real[:4] + 100]), k=1)
+        (0.5, 0.625)
+    """
+    if k < 1:
+        raise UsageError(f"k={k} neighbours cannot work", "Give at least 1, such as 3.")
+    if min(len(real), len(made)) <= k:
+        raise DataError(f"{min(len(real), len(made))} points have no {k} neighbours each", "Give more.")
+    return _among(made, real, k), _among(real, made, k)
+
+
+def _among(points: Tensor, others: Tensor, k: int) -> float:
+    """The share of points [M, F] within the k-th neighbour's distance of one of the others [N, F]."""
+    exact = "donot_use_mm_for_euclid_dist"
+    parts = others.split(CHUNK)
+    # the nearest is the point itself
+    radius = torch.cat([torch.cdist(p, others, compute_mode=exact).kthvalue(k + 1).values for p in parts])
+    inside = [(torch.cdist(p, others, compute_mode=exact) <= radius).any(1) for p in points.split(CHUNK)]
+    return float(torch.cat(inside).double().mean())
+
+
+@dataclass(frozen=True)
+class Score:
+    """One measure, averaged over repeats.
+
+    Attributes:
+        value: of the model's samples against data.
+        spread: its standard deviation over repeats, which share rows: what another draw would change, about.
+        real: the same of data against other data, as many.
+        real_spread: likewise.
+    """
+
+    value: float
+    spread: float
+    real: float
+    real_spread: float
+
+    @staticmethod
+    def of(values: Sequence[float], real: Sequence[float]) -> Score:
+        pair = [torch.tensor(list(v), dtype=torch.float64) for v in (values, real)]
+        (a, b), (c, d) = ((float(v.mean()), float(v.std())) for v in pair)
+        return Score(a, b, c, d)
+
+    def to_dict(self) -> dict[str, float]:
+        """As JSON takes it."""
+        return {"value": self.value, "spread": self.spread, "real": self.real, "real_spread": self.real_spread}
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How near samples are to data.
+
+    Attributes:
+        frechet, precision, recall: see the functions of these names.
+        n: points of each kind in every comparison.
+        repeats: how often, with other samples and other halves of the data.
+        features: in which.
+        data: which rows.
+        sampled: "samples", or "means" of p(x | z).
+        seed: of all randomness but the features'.
+    """
+
+    frechet: Score
+    precision: Score
+    recall: Score
+    n: int
+    repeats: int
+    features: Features
+    data: str
+    sampled: str
+    seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, as JSON takes it."""
+        scores = {name: getattr(self, name).to_dict() for name in ("frechet", "precision", "recall")}
+        about = {"n": self.n, "repeats": self.repeats, "features": self.features.to_dict(), "data": self.data}
+        return {**scores, **about, "sampled": self.sampled, "seed": self.seed, "neighbours": NEIGHBOURS}
+
+
+def fidelity(
+    run: Run,
+    data: Source | Part | None = None,
+    *,
+    labels: Targets | None = None,
+    n: int | None = None,
+    mean: bool = False,
+    repeats: int = REPEATS,
+    seed: int = 0,
+    watch: Callable[[float], None] | None = None,
+) -> Fidelity:
+    """Compare samples of a run with rows that it was not trained on, in features of a classifier trained here.
+
+    In every repeat the rows are halved at random: the model's samples, and the one half, are held against the other.
+    The features are learned from the run's training rows, by their labels where they have some (their seed is fixed, so
+    that runs on the same data and split are compared in the same features).
+
+    Args:
+        run: see `jensen.load`.
+        data: other rows than the run's own test rows.
+        labels: of these rows, where they do not hold them.
+        n: points of each kind; by default half the rows. The distance depends on it: compare at one n.
+        mean: the mean of p(x | z) at z from the prior in the place of samples.
+        repeats: two or more, of which the spread is told.
+        seed: of samples and halves.
+        watch: told the fraction that is done.
+
+    Raises:
+        DataError: entries are missing, the training rows cannot be read, or there are too few rows.
+        UsageError: n is larger than half the rows, or too small.
+    """
+    part = run.chosen(data, seed, labels=labels)
+    if run.holed or part.mask is not None:
+        raise DataError("samples cannot be compared with rows whose entries are missing", "Give complete rows: DATA.")
+    half = len(part.rows) // 2
+    if half < FEWEST:
+        raise DataError(f"{len(part.rows)} rows are too few to be halved", f"Give at least {2 * FEWEST}: DATA.")
+    size = min(half, 5000) if n is None else n
+    if not FEWEST <= size <= half:
+        raise UsageError(f"-n {size} cannot work with {len(part.rows)} rows", f"Give -n from {FEWEST} to {half}.")
+    if repeats < 2:
+        raise UsageError(f"{repeats} repeats tell nothing of a spread", "Give at least 2.")
+    found = _features(run, part)
+    real = found(torch.cat([b.x for b in part.rows.batches(CHUNK, stream(seed, "fidelity rows", run.device))]))
+    scores: list[tuple[tuple[float, float, float], tuple[float, float, float]]] = []
+    for i in range(repeats):
+        order = torch.randperm(len(real), generator=stream(seed, f"halves:{i}"))
+        reference, other = real[order[:size]], real[order[size : 2 * size]]
+        made = found(_samples(run, size, stream(seed, f"samples:{i}", run.device), mean))
+        scores.append((_compared(reference, made), _compared(reference, other)))
+        if watch is not None:
+            watch((i + 1) / repeats)
+    model, floor = (list(zip(*side, strict=True)) for side in zip(*scores, strict=True))
+    near, precision, recall = (Score.of(ours, theirs) for ours, theirs in zip(model, floor, strict=True))
+    return Fidelity(near, precision, recall, size, repeats, found, part.name, "means" if mean else "samples", seed)
+
+
+def _compared(reference: Tensor, points: Tensor) -> tuple[float, float, float]:
+    return frechet(reference, points), *precision_recall(reference, points)
+
+
+def _samples(run: Run, n: int, generator: torch.Generator, mean: bool) -> Tensor:
+    """[n, D] as the model sees data."""
+    z, batch = run.model.simulate(n, generator)
+    return latents.decode(run.model, z, batch.context) if mean else batch.x
+
+
+def _features(run: Run, part: Part) -> Features:
+    """From the training rows, tried on the part's."""
+    train = run.part("train")
+    labels, tried = (None if p.labels is None else torch.as_tensor(p.labels) for p in (train, part))
+    return learn_features(train.rows, labels, part.rows, tried, run.schema.shape)

@@ -1,0 +1,88 @@
+"""What is missing in a run's data, in the data's own units: which entries, and draws of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import Tensor
+
+from ..data import Preparation, Schema
+from .evaluation import Part
+from ..analysis.imputation import Imputation
+
+__all__ = ["Completion", "complete", "hide"]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """m versions of each datum, alike where it is observed.
+
+    Attributes:
+        x: [m, N, D] in the data's own units and type: an observed entry is as it was, to the byte.
+        mean: [N, D] float64, E[x | x_observed]; of integers and bits no integer.
+        mask: [N, D], True where observed.
+        truth: [N, D], the entries that were known before they were hidden; None where none were.
+        drawn: the draws in the model's space, with their diagnostics.
+        data: which rows.
+        notes: what the user should be told.
+    """
+
+    x: np.ndarray
+    mean: np.ndarray
+    mask: np.ndarray
+    truth: np.ndarray | None
+    drawn: Imputation
+    data: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rmse(self) -> float | None:
+        """Root mean square difference between the mean and the hidden entries, where these are known."""
+        if self.truth is None:
+            return None
+        away = (self.mean - self.truth)[~self.mask]
+        return float(np.sqrt(np.mean(away[~np.isnan(away)] ** 2)))
+
+
+def hide(part: Part, hidden: np.ndarray, preparation: Preparation) -> Part:
+    """The same rows with more entries missing: those where `hidden` [N, D] or [D] is True."""
+    mask = ~np.broadcast_to(hidden, part.x.shape) & (True if part.mask is None else part.mask)
+    return replace(part, mask=mask, rows=preparation.masked(part.rows, mask))
+
+
+def complete(part: Part, drawn: Imputation, known: Part, schema: Schema, preparation: Preparation) -> Completion:
+    """Draws in the data's own units.
+
+    Dequantised integers are rounded down again, since the model is of x + u with u in [0, 1), and 1/2 is taken from
+    their mean; bits of binarised data stand for the ends of the range.
+
+    Args:
+        part: the rows, with a mask.
+        drawn: what was drawn for them.
+        known: the rows before anything was hidden.
+        schema: of the data.
+        preparation: of the run.
+    """
+    mask = np.ones(part.x.shape, dtype=bool) if part.mask is None else part.mask
+    x = _own_units(drawn.x, schema, preparation)
+    mean = _own_units(drawn.mean, schema, preparation)
+    top = (schema.levels or 2) - 1
+    if schema.kind != "real":
+        x = np.clip(np.floor(x) if preparation.dequantize else np.rint(x), 0, top)
+        mean = np.clip(mean - (0.5 if preparation.dequantize else 0.0), 0, top)
+    x = np.where(mask, part.x, x.astype(part.x.dtype))
+    truth = None
+    if not (mask if known.mask is None else mask | ~known.mask).all():
+        truth = np.where(True if known.mask is None else known.mask, known.x, np.nan)
+    notes = list(part.notes)
+    if preparation.binarize is not None:
+        notes.append(f"the run sees bits: what is imputed is 0 or {top}, beside observed values in between")
+    if drawn.warning is not None:
+        notes.append(drawn.warning)
+    return Completion(x, np.where(mask, part.x, mean), mask, truth, drawn, part.name, tuple(notes))
+
+
+def _own_units(x: Tensor, schema: Schema, preparation: Preparation) -> np.ndarray:
+    bits = preparation.binarize is not None and schema.kind == "integers"
+    return preparation.invert(x).astype(np.float64) * ((schema.levels or 2) - 1 if bits else 1)

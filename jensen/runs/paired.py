@@ -1,0 +1,274 @@
+"""The difference of two groups of runs on the same rows: its interval, and whether it settles whose log p(x) is higher.
+
+A number that is a lower bound says nothing against its own model: log p(x) may be higher by as much as the bound is
+loose. So a difference of bounds is one of models only where the lower side's looseness is known and is smaller.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..evaluate import Estimate, Kind
+from ..evaluate.estimate import format_nats
+from .evaluation import versions
+
+__all__ = ["LEVEL", "Comparison", "Group", "Score"]
+
+LEVEL = 0.95  # how often the interval is to hold the difference that more data and seeds would show
+Side = Literal["A", "B"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A run, and the estimate of each of the rows.
+
+    Attributes:
+        loss: nats that the estimate seems to lie below log p(x), by the run's own evaluation of these rows, which is as
+            far as annealing sees and no limit; None: unknown.
+    """
+
+    run: str
+    recipe: str
+    weights: str
+    weights_sha256: str
+    estimate: Estimate
+    loss: float | None = None
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the number is a bound from below, and not log p(x) itself."""
+        return self.estimate.kind in (Kind.LOWER, Kind.STOCHASTIC_LOWER)
+
+    @property
+    def below(self) -> float | None:
+        """Nats that log p(x) seems to lie above the number; None where nobody knows."""
+        return self.loss if self.is_bound else self.estimate.error or 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers, as JSON takes them."""
+        about = {"run": self.run, "recipe": self.recipe, "weights": self.weights}
+        kept = ("log_px", "kind", "k", "stderr", "stderr_mc", "stderr_mc_reliable", "ess", "elbo")
+        numbers = self.estimate.to_dict()
+        held = {k: numbers[k] for k in kept}
+        return {**about, "weights_sha256": self.weights_sha256, **held, "loose_by_about": self.below}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seed, or one run.
+
+    Attributes:
+        scores: one per run.
+    """
+
+    scores: tuple[Score, ...]
+
+    @property
+    def nats(self) -> Tensor:
+        """[N] the mean over runs, per datum."""
+        return torch.stack([torch.as_tensor(s.estimate.nats).double() for s in self.scores]).mean(0)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of the estimates, each once."""
+        return tuple(dict.fromkeys(str(s.estimate.kind) for s in self.scores))
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether any of the numbers is a bound from below."""
+        return any(s.is_bound for s in self.scores)
+
+    @property
+    def below(self) -> float | None:
+        """Nats that the mean of log p(x) seems to lie above the mean of the numbers; None where nobody knows."""
+        found = [s.below for s in self.scores]
+        return None if None in found else math.fsum(f for f in found if f is not None) / len(found)
+
+    @property
+    def above(self) -> float:
+        """Nats that the mean of log p(x) may lie below the mean of the numbers: the error of quadrature."""
+        return math.fsum(0.0 if s.is_bound else s.estimate.error or 0.0 for s in self.scores) / len(self.scores)
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over runs of the mean over data; None for a single run."""
+        if len(self.scores) < 2:
+            return None
+        return float(np.std([s.estimate.mean or 0.0 for s in self.scores], ddof=1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Means, spread, and every run by itself, as JSON takes them."""
+        nats = self.nats
+        return {
+            "log_px": float(nats.mean()),
+            "stderr": float(nats.std() / math.sqrt(len(nats))) if len(nats) > 1 else None,
+            "seed_spread": self.spread,
+            "kinds": list(self.kinds),
+            "loose_by_about": self.below,
+            "runs": [s.to_dict() for s in self.scores],
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two groups on the same rows, in the data's own units.
+
+    Attributes:
+        a, b: the groups.
+        data: which rows.
+        prepared: binarisation or dequantisation, in words.
+        measure: "mass" or "density", of both.
+        seed: of all Monte Carlo, and of the rows' bits where they are drawn dynamically.
+        notes: what limits the comparison.
+    """
+
+    a: Group
+    b: Group
+    data: str
+    prepared: str
+    measure: Literal["mass", "density"]
+    seed: int
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def differences(self) -> Tensor:
+        """[N] A minus B, in nats."""
+        return self.a.nats - self.b.nats
+
+    @property
+    def difference(self) -> float:
+        """Mean over data of A minus B."""
+        return float(self.differences.mean())
+
+    @property
+    def stderr_data(self) -> float | None:
+        """Standard error of the difference over paired data; the Monte Carlo noise of each datum is within it."""
+        n = len(self.differences)
+        return float(self.differences.std() / math.sqrt(n)) if n > 1 else None
+
+    @property
+    def stderr_seeds(self) -> float | None:
+        """Standard error of the difference over seeds; None where neither group has two runs."""
+        parts = [g.spread**2 / len(g.scores) for g in (self.a, self.b) if g.spread is not None]
+        return math.sqrt(sum(parts)) if parts else None
+
+    @property
+    def stderr(self) -> float | None:
+        """Of the difference: over data, and over seeds where they are known."""
+        return None if self.stderr_data is None else math.hypot(self.stderr_data, self.stderr_seeds or 0.0)
+
+    @property
+    def degrees_of_freedom(self) -> float | None:
+        """Of `stderr`: few where few seeds make most of it; None where it is unknown or zero.
+
+        Source: Satterthwaite, "An approximate distribution of estimates of variance components", 1946; Welch, 1947.
+        """
+        if self.stderr_data is None:
+            return None
+        parts = [(self.stderr_data**2, len(self.differences) - 1)]
+        parts += [(g.spread**2 / len(g.scores), len(g.scores) - 1) for g in (self.a, self.b) if g.spread is not None]
+        uncertain = math.fsum(v**2 / n for v, n in parts)
+        return math.fsum(v for v, _ in parts) ** 2 / uncertain if uncertain > 0 else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the difference by Student's t; None where there is no standard error."""
+        from scipy.special import stdtrit  # a tenth of a second of import time
+
+        if self.stderr is None:
+            return None
+        freedom = self.degrees_of_freedom
+        half = 0.0 if freedom is None else float(stdtrit(freedom, (1 + LEVEL) / 2)) * self.stderr
+        return self.difference - half, self.difference + half
+
+    @property
+    def higher(self) -> Side | None:
+        """The group whose number is higher, where the interval leaves zero out: a bound's, if it is one."""
+        if self.interval is None:
+            return None
+        low, high = self.interval
+        return "A" if low > 0 else "B" if high < 0 else None
+
+    @property
+    def better(self) -> Side | None:
+        """The group whose log p(x) is higher: its number is, by more than both numbers seem to be off."""
+        if self.higher is None or self.interval is None or self._lower.below is None:
+            return None
+        nearest = min(abs(end) for end in self.interval)
+        return self.higher if nearest > self._lower.below + self._upper.above else None
+
+    @property
+    def _upper(self) -> Group:
+        return self.b if self.higher == "B" else self.a
+
+    @property
+    def _lower(self) -> Group:
+        return self.a if self.higher == "B" else self.b
+
+    @property
+    def verdict(self) -> str:
+        """The comparison in one sentence."""
+        size = format_nats(abs(self.difference), self.stderr)
+        if self.higher is None:
+            number = format_nats(self.difference, self.stderr)
+            return f"no difference at this size: A - B = {number} nats per datum"
+        other = "B" if self.higher == "A" else "A"
+        numbers = "'s bound" if self._upper.is_bound else "'s log p(x)"
+        number = f"{self.higher}{numbers} is higher by {size} nats per datum"
+        loose = self._lower.below
+        if self.better is None:
+            why = "is a lower bound" if loose is None else f"may be too low by about {loose:.2g}"
+            return f"{number}; {other}'s {why}, so the order of log p(x) is not settled"
+        if self._lower.is_bound:
+            about = f"{other}'s bound is loose by about {loose:.2g}, as far as annealing sees"
+            return f"{self.better} is better: {number}, and {about}"
+        least = "at least " if self._upper.is_bound else ""
+        return f"{self.better} is better by {least}{size} nats per datum"
+
+    @property
+    def remedy(self) -> str | None:
+        """What would settle the order, where it is not."""
+        if self.higher is None or self.better is not None:
+            return None
+        runs = [s.run for s in self._lower.scores if s.below is None]  # one example is enough
+        if runs:
+            return f"jensen evaluate {runs[0]} says how loose its bound is; compare on the same test rows, without -k"
+        return "raise -k, or evaluate again with a larger --budget"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, as JSON takes it."""
+        return {
+            "verdict": self.verdict,
+            "better": self.better,
+            "higher": self.higher,
+            "settled": self.higher is None or self.better is not None,
+            "difference": self.difference,
+            "stderr": self.stderr,
+            "stderr_data": self.stderr_data,
+            "stderr_seeds": self.stderr_seeds,
+            "degrees_of_freedom": self.degrees_of_freedom,
+            "interval": self.interval,
+            "level": LEVEL,
+            "share_a_higher": float((self.differences > 0).double().mean()),
+            "units": "nats per datum",
+            "n": len(self.differences),
+            "data": self.data,
+            "prepared": self.prepared,
+            "base_measure": self.measure,
+            "seed": self.seed,
+            "a": self.a.to_dict(),
+            "b": self.b.to_dict(),
+            "notes": list(self.notes),
+            "remedy": self.remedy,
+            "versions": versions(),
+        }
+
+    def __str__(self) -> str:
+        return self.verdict

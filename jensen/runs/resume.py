@@ -1,0 +1,182 @@
+"""A training that was stopped, killed or finished goes on from its last state, to the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..storage.run_lock import holding
+from ..core.errors import CorruptRunError, DataError, UsageError
+from ..recipes import find
+from ..storage.run_folder import read_spec
+from .run import Run, load
+from .spec import recorded_command
+from ..storage.training_state import behind, found_state
+from ..training import Event
+from ..storage.weights import BESIDE
+from .train import Job, sorted_options
+
+__all__ = ["differences", "resume"]
+
+# what must be as it was: paths and versions may differ, and the number of epochs if another is asked for
+DATA = ("sha256", "n", "missing", "schema", "classes")
+
+
+def resume(
+    folder: str | Path,
+    *,
+    data: np.ndarray | None = None,
+    epochs: int | None = None,
+    listeners: Sequence[Callable[[Event], None]] = (),
+    should_stop: Callable[[], bool] = lambda: False,
+    notice: Callable[[str], None] = lambda text: None,
+) -> Run:
+    """Go on with a training that was stopped or killed: it ends in the bits in which it would have ended.
+
+    That holds for the same versions, machine and number of threads; what differs of them is told. With more `epochs`,
+    schedules of learning rates and weights are stretched from here on.
+
+    Args:
+        folder: the run's.
+        data: the array that it was trained on, where it was one in memory.
+        epochs: passes over the data in all, those that were made included; by default as before.
+        listeners: called with every event.
+        should_stop: asked between steps.
+        notice: told what the user should know.
+
+    Returns:
+        The run, opened.
+
+    Raises:
+        UsageError: there is nothing left to do.
+        CorruptRunError: no state of it is whole, or its specification was changed since.
+        DataError: the data are gone, or have changed.
+        InterruptedRun: `should_stop` said so; the run is readable and can be resumed.
+
+    Example:
+        >>> run = resume("runs/digits-vae")  # doctest: +SKIP
+    """
+    path = Path(folder)
+    spec = read_spec(path)
+    with holding(path):
+        kept, was = found_state(path, notice)
+        _refuse(was, spec, f"{path / 'spec.json'} is not what its last state was trained by")
+        job = _job(path, spec, data, epochs)
+        done = kept.facts["epoch"] - 1
+        if done >= job.budget.epochs or (kept.facts["ended"] and epochs is None):
+            ended = kept.facts["ended"] or "interrupted"
+            raise UsageError(
+                f"{path} has made {done} epochs already ({ended})", f"Train beyond them: --epochs {2 * max(done, 1)}."
+            )
+        job.prepare(notice)
+        job.check_space(again=True)
+        made = job.spec()
+        _refuse_other_data(spec, made)
+        known = {k: made["command"].get(k) for k in spec["command"]}  # options that are younger are left out
+        again = {**made, "command": known | {"init_from": spec["command"].get("init_from")}}  # weights are the state's
+        _refuse(spec, again, f"{path} would not be trained as it was")
+        _tell(spec, made, notice)
+        if made["choices"]["epochs"] != spec["choices"]["epochs"]:  # else the file stays as it is
+            command = {**spec["command"], "epochs": epochs}
+            spec = {**spec, **{k: made[k] for k in ("players", "sentence", "choices")}, "command": command}
+        job.run(listeners, should_stop, notice, (kept, behind(path, kept, notice)), spec)
+    job.settle()
+    return load(path, device=str(job.device))
+
+
+def _job(path: Path, spec: dict[str, Any], data: np.ndarray | None, epochs: int | None) -> Job:
+    """The training that the specification records."""
+    command: dict[str, Any] = recorded_command(spec, path) | {"init_from": None}
+    if epochs is not None:
+        command["epochs"] = epochs
+    if data is None and not spec["data"].get("readable"):
+        raise DataError(
+            f"{path} was trained on an array in memory, which is not kept",
+            "Give it: jensen.runs.resume.resume(RUN, data=array).",
+        )
+    recipe, where = find(command.pop("recipe")), command.pop("data")
+    reading, training, rest = sorted_options(command)
+    return Job(where if data is None else data, recipe, reading, training, recipe.checked(rest), path)
+
+
+def differences(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Every leaf in which two specifications differ: where, and what it was and is.
+
+    Example:
+        >>> list(differences({"a": [1, 2]}, {"a": [1, 3]}))
+        [('a.1', 2, 3)]
+    """
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        pairs: Any = ((k, old.get(k), new.get(k)) for k in dict.fromkeys([*old, *new]))
+    elif isinstance(old, list | tuple) and isinstance(new, list | tuple) and len(old) == len(new):
+        pairs = ((i, a, b) for i, (a, b) in enumerate(zip(old, new, strict=True)))
+    else:
+        if old != new:
+            yield where, old, new
+        return
+    for key, a, b in pairs:
+        yield from differences(a, b, f"{where}.{key}" if where else str(key))
+
+
+def _essence(spec: dict[str, Any], longer: bool) -> dict[str, Any]:
+    """What decides about the weights; without what follows from the number of epochs, if that is another.
+
+    Objectives and estimators follow from the command, the data and the number of epochs.
+    """
+    choices = {k: v for k, v in spec["choices"].items() if k != "threads" and not (longer and k == "epochs")}
+    tested = spec["split"]["test"]
+    split = spec["split"] | {"test": None if tested is None else {k: tested[k] for k in ("sha256", "n")}}
+    found = {
+        "model": spec["model"],
+        "data": {k: spec["data"].get(k) for k in DATA},
+        "split": split,
+        "preparation": spec["preparation"],
+        "choices": choices,
+        "command": {k: v for k, v in spec["command"].items() if k not in BESIDE and v is not None},
+    }
+    return found if longer else {**found, "players": spec["players"]}
+
+
+def _refuse(old: dict[str, Any], new: dict[str, Any], what: str) -> None:
+    """Do not go on with another training than the one that was begun; it may be longer.
+
+    Raises:
+        CorruptRunError: showing the difference.
+    """
+    longer = old["choices"]["epochs"] != new["choices"]["epochs"]
+    found = list(differences(_essence(old, longer), _essence(new, longer)))
+    if found:
+        shown = "; ".join(f"{where}: {_short(a)} became {_short(b)}" for where, a, b in found[:3])
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise CorruptRunError(f"{what}: {shown}{more}", "Restore it, or train a new run with jensen train --spec.")
+
+
+def _refuse_other_data(spec: dict[str, Any], made: dict[str, Any]) -> None:
+    """Do not go on with other data than those that were begun with, and name the file.
+
+    Raises:
+        DataError: they have changed.
+    """
+    tested = spec["split"]["test"], made["split"]["test"]
+    for was, now in ((spec["data"], made["data"]), tested):
+        if was is not None and now is not None and was["sha256"] != now["sha256"]:
+            where = now["location"] if was is not spec["data"] or made["data"]["readable"] else "the array"
+            raise DataError(
+                f"{where} has changed since the run was trained",
+                "Give it back its content, or train a new run on it: jensen train DATA --spec RUN/spec.json --out NEW.",
+            )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _tell(old: dict[str, Any], new: dict[str, Any], notice: Callable[[str], None]) -> None:
+    """Say what may change the last bits."""
+    for where, a, b in differences(old, new):
+        if where.startswith(("jensen", "versions", "choices.threads")):
+            notice(f"{where.removeprefix('choices.')} was {a} and is {b}: the weights may differ in their last bits")

@@ -1,0 +1,396 @@
+"""A run: a trained model with everything needed to use it on data in the data's own units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..models import autoregressive, priors
+from ..analysis import latents
+from ..storage.checkpoints import Along, follow
+from .classify import classified
+from .impute import Completion, complete, hide
+from ..estimators.denoising import Corruption, corrupted_rows, recovered
+from ..data import Preparation, Schema
+from ..core.errors import CorruptRunError, DataError, UsageError
+from ..evaluate import Annealed, Estimate, Evaluator, Halves, Settings, behind, choose
+from ..analysis.climbed import climbed
+from ..evaluate.tightness import refusal
+from ..analysis.doctor import Diagnosis, examine
+from ..evaluate.estimate import Watch
+from ..analysis.gradients import Comparison, compare_gradients
+from ..evaluate.generalisation import some_rows
+from .evaluation import Evaluation, Part, bits_per_dim, circumstances, keep, refuse_nan
+from ..analysis.imputation import impute
+from ..core.random import stream
+from ..storage.schemas import lines_of
+from .data import RunData, Source, Targets
+from ..storage.run_folder import read_spec, rebuild, resolve_device
+from ..training.stages import Stretch, in_words, stretches
+from ..storage.weights import tie, undigested
+
+if TYPE_CHECKING:
+    from ..analysis.calibration import Calibration
+
+__all__ = ["Evaluation", "Part", "Run", "Source", "load", "resolve_device"]
+
+PARTS = (autoregressive, priors)  # rooms whose parts a specification may name, and that nothing else here imports
+COMPARED = 500  # training rows beside the test rows of a plain evaluation
+
+
+def load(folder: str | Path, parts: Mapping[str, Callable[..., Any]] | None = None, device: str = "cpu") -> Run:
+    """Open a run folder; no code is executed from it, and nothing is unpickled.
+
+    Args:
+        folder: what `jensen train` wrote.
+        parts: for a model with parts of your own: by class name, the class, or a function that makes one.
+        device: where the model goes; "auto" is the accelerator where there is one.
+
+    Raises:
+        UsageError: there is no run here, the device cannot be used, or a part of your own is missing.
+        CorruptRunError: files are damaged or do not belong together.
+    """
+    folder, where = Path(folder), resolve_device(device)
+    spec = read_spec(folder)
+    try:
+        return Run(folder, spec, parts, str(where))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CorruptRunError(
+            f"{folder / 'spec.json'} is damaged ({type(error).__name__}: {error})",
+            "Restore it from a copy, or train again.",
+        ) from error
+
+
+class Run(RunData):
+    """A run folder, opened. See `load`.
+
+    Attributes:
+        path: the folder.
+        spec: the specification, as read.
+        model, guide: with their weights, ready to use.
+        weights: which those are, "raw" or "averaged".
+        schema: of the data, as the user knows them.
+        seen: of the data, as the model sees them.
+        preparation: from the one to the other.
+    """
+
+    def __init__(
+        self, folder: Path, spec: dict[str, Any], parts: Mapping[str, Callable[..., Any]] | None, device: str
+    ) -> None:
+        self.path, self.spec, self.device = folder, spec, device
+        self.model, self.guide, self.weights = rebuild(folder, spec, parts)
+        self.model.to(device)
+        self.guide.to(device)
+        self.schema = Schema.from_dict(spec["data"]["schema"])
+        self.preparation = Preparation.from_dict(spec["preparation"])
+        self.seen = self.preparation.outcome(self.schema)
+        self.sentence: str = spec["sentence"]
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        """Model, schema and preparation are of the same data."""
+        size = self.schema.size
+        fits = self.model.likelihood.family.dim == size
+        for values in (self.preparation.center, self.preparation.scale, self.preparation.fill):
+            fits = fits and (values is None or values.shape in ((), (size,)))
+        scale = self.preparation.scale
+        if not fits or (scale is not None and not (scale > 0).all()):
+            raise CorruptRunError(
+                f"model, data schema and preparation in {self.path / 'spec.json'} are not of the same data",
+                "Restore it from a copy, or train again.",
+            )
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; a last line cut short by a crash is left out."""
+        return list(lines_of(self.path / "metrics.jsonl"))
+
+    def evaluate(
+        self,
+        data: Source | None = None,
+        *,
+        labels: Targets | None = None,
+        k: int | None = None,
+        method: str = "auto",
+        budget: float = 120.0,
+        settings: Settings | None = None,
+        annealing: Annealed | None = None,
+        train_rows: int | None = None,
+        seed: int = 0,
+        watch: Watch | None = None,
+    ) -> Evaluation:
+        """Estimate log p(x) in the data's own units; of the run's test rows unless told otherwise.
+
+        A plain evaluation (no method, no k) also says how tight the number is, what the guide's bound loses and where,
+        and how training rows compare.
+
+        Args:
+            data: other rows; and `labels` of them, where a run learned from labels and the data do not hold any.
+            k: points per datum of importance weighting: with it, that bound alone. Without, 5000, and annealing of a
+                part of the rows says how tight the bound is.
+            method: "auto", "exact", "importance", "annealed" or "quadrature".
+            budget: seconds for annealing, where the method is "auto"; 0 leaves out all but the number itself.
+            settings: of annealing, instead of a budget: those of an earlier evaluation repeat it.
+            annealing: temperatures, leaps, chains and start, where the method is "annealed".
+            train_rows: training rows to evaluate beside the run's own test rows; by default 500 where there is a
+                budget and the evaluation is plain.
+            seed: of all Monte Carlo, and of a dynamic binarisation.
+            watch: told the fraction that is done.
+        """
+        evaluator = choose(self.model, self.guide, method, k, annealing)
+        if budget < 0:
+            raise UsageError(f"--budget {budget:g} cannot work", "Give seconds, or 0 for no annealing.")
+        if labels is not None and self.classes is None:
+            raise UsageError("this run did not learn from labels: none change its number", "Leave --labels out.")
+        part = self.chosen(data, seed, True, labels)
+        first = (*undigested(self.path), *self.unfinished, *in_words(self.stages))
+        notes = (*first, *part.notes, *self.overlap(part, data))
+        found = evaluator(self.model, self.guide, part.rows, seed, watch)
+        refuse_nan(found)
+        plain, assessed = method == "auto" and k is None, None
+        if plain and part.mask is not None:
+            notes = (*notes, "how tight the number is was not measured: entries are missing")
+        elif plain:
+            assessed = behind(self.model, self.guide, part.rows, found, budget, settings, seed, watch)
+            if assessed is None and found.nats is not None and budget > 0:
+                why = refusal(self.model, self.guide) or "raise --budget"
+                notes = (*notes, f"how tight the bound is was not measured: {why}")
+        found = found.shifted(part.shift)
+        assessed = None if assessed is None else assessed.shifted(float(part.shift))
+        most = COMPARED if train_rows is None and plain and data is None and budget > 0 else train_rows or 0
+        halves = self._halves(found, evaluator, most, seed, watch)
+        prepared, bits = self.preparation.describe(self.schema), bits_per_dim(found, self.schema, self.preparation)
+        bits = None if part.mask is not None else bits
+        about = (str(self.path), part.name, prepared, self.weights, seed, bits, self.schema.size, notes)
+        told = circumstances(self.path, method, k, assessed, halves, self.device, evaluator)
+        return Evaluation(found, *about, assessed, halves, told, **self._known(part))
+
+    def _known(self, part: Part) -> dict[str, Any]:
+        """What labels have to do with a number of these rows."""
+        right = classified(self, part)
+        return {"given": "label" if self.conditional else None, "classified": right and right.to_dict()}
+
+    def _halves(self, test: Estimate, evaluator: Evaluator, most: int, seed: int, watch: Watch | None) -> Halves | None:
+        """At most so many training rows beside the estimate of the test rows; None where they cannot be read."""
+        if most <= 0 or test.nats is None:
+            return None
+        try:
+            part = self.part("train", seed)
+        except DataError:
+            return None
+        part = part.subset(some_rows(len(part.x), most, stream(seed, "training rows")).to(self.device), part.name)
+        return Halves.of(evaluator(self.model, self.guide, part.rows, seed, watch).shifted(part.shift), test)
+
+    def along(
+        self,
+        data: Source | Part | None = None,
+        *,
+        rows_at_most: int = 200,
+        k: int = 500,
+        seed: int = 0,
+        watch: Watch | None = None,
+    ) -> Along:
+        """ELBO, log p(x) and their gap at every checkpoint that training kept, and with the run's own weights.
+
+        Args:
+            data: other rows than the run's own test rows.
+            rows_at_most: rows to look at, evenly spaced.
+            k: points per datum, where log p(x) is not exact.
+            seed: of all Monte Carlo.
+            watch: told the fraction that is done.
+
+        Raises:
+            NotNormalised: the guide has no density.
+            CorruptRunError: a checkpoint is damaged, or belongs to another run.
+        """
+        part = self.chosen(data, seed)
+        few = torch.linspace(0, len(part.rows) - 1, min(rows_at_most, len(part.rows)), dtype=torch.float64).round()
+        rows = part.rows.subset(few.long().to(self.device))
+        last = [line for line in self.metrics if line["event"] == "stopped"]
+        own = (int(last[-1]["kept_epoch"]), self.weights) if last else None
+        shift = part.subset(few.long().to(self.device), "").shift
+        told = {"k": k, "seed": seed, "shift": float(torch.as_tensor(shift).mean()), "watch": watch}
+        stages = tuple(follow(self.model, self.guide, self.path, tie(self.spec), rows, own, **told))
+        points = k if any(stage.ess is not None for stage in stages) else None
+        return Along(stages, f"{len(rows)} of {part.name}", len(rows), points, seed)
+
+    def doctor(self, *, seed: int = 0, watch: Watch | None = None) -> Diagnosis:
+        """Look for whatever can be wrong with the run, on its own rows; see `jensen.analysis.doctor.examine`.
+
+        Raises:
+            DataError: the rows that it was trained on cannot be read.
+        """
+        where = self.spec["split"]
+        if not self.spec["data"]["readable"]:
+            remedy = "Write the array to a file, and train from that."
+            raise DataError("this run was trained on an array in memory, which the doctor would have to see", remedy)
+        if self.holed:
+            remedy = "Look at it with jensen evaluate and jensen impute."
+            raise DataError("the doctor does not examine runs whose data have missing entries", remedy)
+        train, test = self.part("train", seed), None
+        if where["test"] is not None or where["sizes"]["test"] or where["sizes"]["valid"]:
+            test = self.part("test", seed)
+        rows = (train.rows, None if test is None else test.rows)
+        shift = self.preparation.log_jacobian(self.schema.size)
+        told = {"seed": seed, "history": self.metrics, "log_jacobian": shift, "watch": watch}
+        found = examine(self.model, self.guide, *rows, **told)
+        return replace(found, notes=() if test is None else test.notes)
+
+    def calibrate(self, *, n: int = 1000, seed: int = 0, watch: Watch | None = None) -> Calibration:
+        """Whether q(z | x) is as sure as it should be, on n data of the model's own; see `evaluate.calibration`."""
+        from ..analysis.calibration import calibrate  # SciPy's functions take a tenth of a second
+
+        return calibrate(self.model, self.guide, n=n, seed=seed, watch=watch)
+
+    def keep(self, evaluation: Evaluation) -> Path:
+        """Write the evaluation into the run's folder, and say where; see `jensen.runs.evaluation.keep`."""
+        return keep(self.path, evaluation)
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """What to say about a run whose training did not come to its end."""
+        lines = self.metrics
+        last = lines[-1] if lines else {}
+        if last.get("event") != "stopped":
+            return ("training has not ended, or was killed: these are the last weights that were written",)
+        if last["reason"] in ("failed", "interrupted"):
+            return (f"training {last['reason']} in epoch {last['epoch']}: these are the last weights written",)
+        return ()
+
+    def sample(self, n: int, *, seed: int = 0, mean: bool = False, label: str | int | None = None) -> np.ndarray:
+        """New data [n, ...] from the model, in the data's own units; with `mean`, the mean of p(x | z) at z ~ p(z).
+
+        Args:
+            n: how many.
+            seed: of all randomness.
+            mean: see above.
+            label: the class of all of them, by name; a model that learned from labels draws them as frequent as in
+                training where none is given.
+
+        Raises:
+            UsageError: n < 1, there is no such class, or labels played no part in training.
+        """
+        return self.labelled_sample(n, seed=seed, mean=mean, label=label)[0]
+
+    def labelled_sample(
+        self, n: int, *, seed: int = 0, mean: bool = False, label: str | int | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """As `sample`, with the class [n] of each datum, as its labels were; None of a model without classes."""
+        if n < 1:
+            raise UsageError(f"-n {n} cannot work", "Ask for at least one sample.")
+        classes, generator = self.classes, stream(seed, "sample", self.device)
+        if label is not None and classes is None:
+            raise UsageError(
+                f"--label {label} cannot be asked of a run that knows no labels", "Train with --recipe conditional."
+            )
+        if classes is None:
+            z, batch = self.model.simulate(n, generator)
+            return self.shaped(latents.decode(self.model, z) if mean else batch.x), None
+        chosen = None if label is None else classes.find(label)
+        z, x, known = latents.simulate_classes(self.model, n, generator, chosen, len(classes))
+        x = latents.decode(self.model, z, known if self.conditional else None) if mean else x
+        return self.shaped(x), np.asarray(classes.values)[known.argmax(-1).cpu().numpy()]
+
+    @property
+    def stages(self) -> tuple[Stretch, ...]:
+        """What was measured at the end of each stage of a training whose players took turns; empty for others."""
+        return stretches(self.spec, self.metrics)
+
+    @property
+    def corruption(self) -> Corruption | None:
+        """The noise on what the guide saw in training; None where it saw the data."""
+        return recovered(self.spec["players"])
+
+    def corrupted(self, data: Source | Part | None = None, *, seed: int = 0) -> Part:
+        """Rows with the noise of the training, drawn once, for other verbs to start from; `x` stays the clean data.
+
+        Raises:
+            UsageError: the run was trained without noise.
+        """
+        if self.corruption is None:
+            raise UsageError("this run was trained without noise", "Train with --recipe denoising-vae.")
+        part = self.chosen(data, seed)
+        noise = stream(seed, "corrupt", self.device)
+        return replace(part, rows=corrupted_rows(part.rows, self.corruption, noise), name=f"{part.name}, with noise")
+
+    def active_features(self) -> np.ndarray:
+        """Whether the posterior mean of each latent feature [Z] varies over training rows (by more than 0.01)."""
+        return latents.active_features(self.model, self.guide, self.part("train").rows).cpu().numpy()
+
+    def encode(self, data: Source | Part | None = None, *, labels: Targets | None = None, seed: int = 0) -> np.ndarray:
+        """The mean of q(z | x) [N, Z]."""
+        rows = self.chosen(data, seed, labels=labels).rows
+        return latents.encode(self.model, self.guide, rows).cpu().numpy()
+
+    def reconstruct(
+        self,
+        data: Source | Part | None = None,
+        *,
+        labels: Targets | None = None,
+        seed: int = 0,
+        sample: bool = False,
+    ) -> np.ndarray:
+        """What the model makes of each datum [N, ...], in the data's own units: a mean, or a sample."""
+        generator = stream(seed, "reconstruct", self.device)
+        rows = self.chosen(data, seed, labels=labels).rows
+        return self.shaped(latents.reconstruct(self.model, self.guide, rows, sample=sample, generator=generator))
+
+    def impute(
+        self,
+        data: Source | Part | None = None,
+        *,
+        m: int = 5,
+        method: str = "sir",
+        k: int | None = None,
+        steps: int | None = None,
+        hidden: np.ndarray | None = None,
+        labels: Targets | None = None,
+        seed: int = 0,
+        watch: Watch | None = None,
+    ) -> Completion:
+        """Draw what is missing m times, given what is observed; see `jensen.analysis.imputation.impute`.
+
+        Args:
+            data: rows with missing entries (NaN), other than the run's own test rows.
+            m: versions of each datum.
+            method: "sir", "gibbs" for Metropolis-within-Gibbs from there on, or "annealed".
+            k: points per datum of the importance weights, or annealed chains.
+            steps: of each chain, or temperatures.
+            hidden: [N, D] or [D], True where entries are to be taken for missing, whatever they are.
+            labels: of these rows, as for `evaluate`.
+            seed: of all randomness.
+            watch: told the fraction that is done.
+
+        Raises:
+            CompositionError: the likelihood does not factorise over features.
+            DataError: nothing is missing.
+        """
+        known = self.chosen(data, seed, True, labels)
+        part = known if hidden is None else hide(known, hidden, self.preparation)
+        if part.mask is None:
+            raise DataError(f"{part.name} have no missing entries", "Give data with NaN, or hide some with --mask.")
+        told = {"method": method, "k": k, "steps": steps, "seed": seed, "watch": watch}
+        drawn = impute(self.model, self.guide, part.rows, m, **told)
+        return complete(part, drawn, known, self.schema, self.preparation)
+
+    def shaped(self, x: torch.Tensor) -> np.ndarray:
+        """From the model's space [N, D] to the data's units and shape [N, H, W, C] or [N, D]."""
+        return self.preparation.invert(x).reshape(len(x), *self.schema.shape)
+
+    def gradients(
+        self, *, n: int = 64, repeats: int = 100, seed: int = 0, pair: Any = None, watch: Watch | None = None
+    ) -> Comparison:
+        """Bias, variance and cost of each gradient estimator on n training rows; `pair` is another (model, guide)."""
+        rows, noise = self.part("train", seed).rows, stream(seed, "gradient rows", self.device)
+        index = some_rows(len(rows), n, stream(seed, "gradient rows")).to(self.device)
+        told = climbed(self.spec["players"], self.spec["command"]) | {"repeats": repeats, "seed": seed, "watch": watch}
+        model, guide = pair or (self.model, self.guide)
+        return compare_gradients(model, guide, rows.take(index, noise), corruption=self.corruption, **told)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}: {self.sentence})"

@@ -1,0 +1,70 @@
+"""How far annealing may be from log p(x) for the model of a run: bounds from both sides, on data that it simulates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..evaluate import Annealed, Sandwich, Sandwiched
+from ..evaluate.estimate import Watch
+from .evaluation import circumstances
+from .run import Run
+
+__all__ = ["Certificate", "certify"]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A sandwich with the circumstances under which it holds; it says nothing of the run's own rows.
+
+    Attributes:
+        bounds: in the data's own units.
+        run: its folder.
+        weights: "raw" or "averaged".
+        seed: of the simulated data and of all other noise.
+        notes: what the user should be told.
+        replay: what was asked for, and of which weights and versions.
+    """
+
+    bounds: Sandwiched
+    run: str
+    weights: str
+    seed: int
+    notes: tuple[str, ...]
+    replay: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, as JSON takes it."""
+        lower = self.bounds.lower.to_dict()
+        chains = {name: lower[name] for name in ("acceptance", "spread", "settings", "seconds")}
+        about = {"run": self.run, "weights": self.weights, "seed": self.seed}
+        return {
+            **self.bounds.to_dict(),
+            "units": "nats per datum",
+            **chains,
+            **about,
+            "notes": list(self.notes),
+            "replay": self.replay,
+        }
+
+
+def certify(
+    run: Run, *, annealing: Annealed | None = None, rows: int = 100, seed: int = 0, watch: Watch | None = None
+) -> Certificate:
+    """Bidirectional Monte Carlo with the model of a run; see `Sandwich`.
+
+    Args:
+        annealing: temperatures, leaps, chains and start; `Annealed()` unless given.
+        rows: data to simulate.
+        seed: of all randomness.
+        watch: told the fraction that is done.
+
+    Raises:
+        UsageError: rows < 1.
+        CompositionError: the model or the guide cannot be annealed.
+    """
+    chain = annealing or Annealed()
+    found = Sandwich(chain, rows)(run.model, run.guide, seed, run.device, watch)
+    bounds = found.shifted(run.preparation.log_jacobian(run.schema.size))
+    replay = circumstances(run.path, "sandwich", None, None, None, run.device, chain)
+    return Certificate(bounds, str(run.path), run.weights, seed, run.unfinished, {**replay, "rows": rows})

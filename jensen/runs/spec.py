@@ -1,0 +1,126 @@
+"""What a run folder says of a training, and the command that comes of it again."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..estimators.denoising import recorded
+from ..data import EMBEDDED
+from ..core.errors import CorruptRunError
+from .training_data import Materials
+from ..storage.migrations import FORMAT
+from ..core.parts import spec_of
+from ..recipes import Made
+from ..training import Player
+from ..core.version import __version__
+
+__all__ = ["recorded_command", "spec_from"]
+
+
+def recorded_command(spec: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The arguments of `train` that a specification recorded, with the choices that were made for them.
+
+    Files are named by their absolute paths, and options by what they are called now: the same weights come of it,
+    wherever it is called from.
+
+    Args:
+        spec: of a run.
+        path: where it was read, to name it.
+
+    Raises:
+        CorruptRunError: something that every specification has is not there.
+    """
+    try:
+        where, tested, choices = spec["data"], spec["split"]["test"], spec["choices"]
+        command = {k: v for k, v in spec["command"].items() if v is not None and k != "out"}
+        command |= {"data": where["location"], "test": None if tested is None else tested["location"]}
+        # of runs that were written before there was a seed of the split, it is the one that split them
+        command |= {"labels": where["labels_from"], "split_seed": spec["split"]["seed"]}
+        command |= {k: choices[k] for k in ("device", "epochs", "keep")}
+        command |= {"precision": {"fast": "medium"}.get(choices["precision"], choices["precision"])}  # its old name
+        if tested is not None and "test_labels" in command:
+            command |= {"test_labels": tested.get("own_labels", command["test_labels"])}
+        return command
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CorruptRunError(
+            f"{path} is damaged ({type(error).__name__}: {error})", "Restore it from a copy."
+        ) from error
+
+
+def _sentence(made: Made) -> str:
+    """The model in one sentence of parts."""
+    aims = " and ".join(f"{p.objective} by {_how(p)}" for p in made.players)
+    latent = made.model.latent
+    prior = f"z ~ {made.model.prior.phrase}, x | z ~ " if latent else "x ~ "
+    return f"{prior}{made.model.likelihood.phrase}; q(z|x): {made.guide.phrase}; maximise {aims}"
+
+
+def _how(player: Player) -> str:
+    """The closed form, or the estimator and the optimiser; and when, if not always."""
+    how = type(player.closed).__name__ if player.closed else f"{player.estimator}, {player.optimizer.name}"
+    first, last = player.during
+    return how if player.during == (0.0, 1.0) else f"{how} (from {100 * first:.3g} to {100 * last:.3g} % of the epochs)"
+
+
+def _absolute(labels: str | None) -> str | None:
+    """A file by its absolute path; a column or key as it is."""
+    return str(Path(labels).resolve()) if labels is not None and Path(labels).is_file() else labels
+
+
+def spec_from(command: dict[str, Any], found: Materials, made: Made, choices: dict[str, Any]) -> dict[str, Any]:
+    """What the run folder says of a training: enough to rebuild the model without code, and to train it again."""
+    data, where = found.data, found.split
+    nodes = spec_of(made.model, made.guide)
+    players = [
+        {"objective": str(p.objective), "estimator": str(p.estimator), "during": list(p.during), "steps": p.steps}
+        | recorded(p.estimator)
+        for p in made.players
+    ]
+    readable = bool(data.source.files) or data.source.name in EMBEDDED
+    absolute = str(Path(data.source.name).resolve()) if data.source.files else data.source.name
+    labels = _absolute(command["labels"])
+    tested = None
+    if found.test is not None:
+        source = found.test.source
+        tested = {
+            "location": str(Path(source.name).resolve()),
+            "labels_from": labels,
+            "own_labels": _absolute(command["test_labels"]),
+            "sha256": source.sha256,
+            "n": source.n,
+        }
+    return {
+        "format": FORMAT,
+        "jensen": __version__,
+        "sentence": _sentence(made),
+        "command": command,
+        "model": nodes,
+        "players": players,
+        "data": {
+            "name": data.source.name,
+            "location": absolute,
+            "readable": readable,
+            "labels_from": labels,
+            "resize": command["size"],
+            "sha256": data.source.sha256,
+            "n": data.source.n,
+            "missing": 0 if data.mask is None else int((~data.mask).sum()),
+            "schema": data.schema.to_dict(),
+            "classes": None if found.labels is None else found.labels.to_dict(),
+        },
+        "split": {
+            "fractions": list(where.fractions),
+            "seed": where.seed,
+            "sizes": {"train": len(where.train), "valid": len(where.valid), "test": len(where.test)},
+            "test": tested,
+            "duplicates_of_training_rows": found.repeated,
+        },
+        "preparation": found.preparation.to_dict(),
+        "choices": choices,
+        "versions": {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__},
+    }

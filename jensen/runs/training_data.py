@@ -1,0 +1,251 @@
+"""What training is made from: data that are read, checked, split and prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core.batch import Rows
+from ..data import (Dataset, Labels, Preparation, Split, UNKNOWN, conform, duplicates, from_array, hide_labels, parse_fractions, read, read_test, split,)
+from ..core.errors import DataError, UsageError
+from ..core.random import stream
+from ..recipes import Recipe
+
+__all__ = ["DataOptions", "Materials", "gather"]
+
+LABELLED_SHARE = 0.2  # of the rows of an epoch, which those of known class are repeated to be
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How data are read, split and prepared.
+
+    Attributes:
+        test: a second file, as test rows.
+        labels: a file, or a column or key of the data.
+        test_labels: a file of labels of the test rows, or a column or key of theirs.
+        labelled: how many training rows keep their label, for a recipe that learns from some; by default all that have.
+        split: fractions of train, validation and test; by default 0.8,0.1,0.1, or 0.9,0.1,0 with a test file.
+        size: (H, W) to which images of a folder are resized.
+        binarize: how grey values become 0 and 1; never unless named.
+        dequantize: spread integers by uniform noise; by default where the recipe models a density.
+        standardize: how reals are scaled; by default as the recipe needs.
+        floor: accept constant columns under a learned scale, which stays above this.
+        split_seed: of the split, and of bits or noise of the data that are drawn once: it does not move with `seed`, so
+            that several seeds are judged on the same rows.
+        seed: of initial weights, order and noise.
+        device: "auto", "cpu", "cuda", ...
+    """
+
+    test: str | Path | None = None
+    labels: str | Path | None = None
+    test_labels: str | Path | None = None
+    labelled: int | None = None
+    split: str | Sequence[float] | None = None
+    split_seed: int = 0
+    size: tuple[int, int] | None = None
+    binarize: Literal["static", "dynamic", "threshold"] | None = None
+    dequantize: bool | None = None
+    standardize: Literal["auto", "none", "global", "feature"] = "auto"
+    floor: float | None = None
+    seed: int = 0
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Materials:
+    """The data as read and prepared, before training starts.
+
+    Attributes:
+        train: training rows; those that a recipe is to see more often follow again after the first `distinct`.
+        labels: the classes, for a recipe that learns from them.
+    """
+
+    data: Dataset
+    test: Dataset | None
+    split: Split
+    preparation: Preparation
+    train: Rows
+    valid: Rows | None
+    repeated: dict[str, int]
+    distinct: int
+    labels: Labels | None = None
+
+    @property
+    def notices(self) -> list[str]:
+        """What the user should be told: how files were read, and rows that occur in two parts."""
+        told = [*self.data.notes, *(self.test.notes if self.test else ())]
+        if self.test is not None and self.data.labels is not None and self.test.labels is None:
+            told.append("the test rows have no labels; name theirs with --test-labels")
+        if len(self.train) > self.distinct and self.labels is not None:
+            known = sum(self.labels.counts)
+            times = (len(self.train) - self.distinct) // known + 1
+            told.append(f"{known} of {self.distinct:,} training rows have labels, and are seen {times} times per epoch")
+        names = {"valid": "validation", "test": "test"}
+        for part, n in self.repeated.items():
+            if n:
+                told.append(
+                    f"{n} {names[part]} rows are exact duplicates of training rows: their score flatters the model"
+                )
+        return told
+
+    def in_file(self, rows: Sequence[int]) -> list[int]:
+        """Where these training rows are among the rows of the data as read, from 0."""
+        known = np.arange(0)
+        if len(self.train) > self.distinct and self.train.context is not None:
+            known = self.train.context[: self.distinct].any(-1).nonzero().flatten().cpu().numpy()
+        first = [i if i < self.distinct else known[(i - self.distinct) % len(known)] for i in rows]
+        return [int(self.split.train[i]) for i in first]
+
+    @property
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation [D] of what the model sees, in expectation where bits are drawn anew."""
+        dynamic = self.preparation.binarize == "dynamic" and self.data.schema.kind == "integers"
+        top = (self.data.schema.levels or 2) - 1 if dynamic else 1
+        train, mask = self.train.stored[: self.distinct], self.train.mask
+        mask, chunks = None if mask is None else mask[: self.distinct], train.cpu().split(256)  # of the size of a cache
+        if mask is None:
+            n = self.distinct
+            mean = torch.as_tensor(sum(c.double().sum(0) for c in chunks)) / n / top
+            second = torch.as_tensor(sum(c.double().div(top).sub_(mean).square_().sum(0) for c in chunks)) / n
+            return mean, second.sqrt()
+        pairs, counts = list(zip(chunks, mask.cpu().split(256), strict=True)), mask.cpu().sum(0)
+        mean = torch.as_tensor(sum(torch.where(m, c.double(), 0.0).sum(0) for c, m in pairs)) / counts / top
+        away = (torch.where(m, c.double().div(top).sub_(mean), 0.0) for c, m in pairs)
+        return mean, (torch.as_tensor(sum(a.square_().sum(0) for a in away)) / counts).sqrt()
+
+    def log_jacobian(self, part: Literal["train", "valid"] = "train") -> float:
+        """Nats to add to the mean log-density of these rows for that in the data's own units; of what is observed."""
+        rows = self.valid if part == "valid" else self.train
+        if rows is None or rows.mask is None:
+            return self.preparation.log_jacobian(self.data.schema.size)
+        return float(self.preparation.log_jacobians(rows.mask.cpu().numpy()).mean())
+
+
+def gather(
+    data: str | Path | np.ndarray, recipe: Recipe, options: DataOptions, device: torch.device, dtype: torch.dtype
+) -> Materials:
+    """Read, split and prepare."""
+    _check(recipe, options)
+    parts = _fractions(options.split, options.test is not None)
+    found = _read(data, options, recipe.missing)
+    schema, seed = found.schema, options.split_seed
+    second = None
+    if options.test is not None:
+        second = read_test(options.test, options.labels, options.test_labels, options.size, recipe.missing)
+        second = conform(second, schema, "test data")
+    where = split(len(found), parts, seed)
+    if len(where.train) < 2:
+        raise DataError(
+            f"of {len(found)} rows the split leaves {len(where.train)} to train on", "Give more rows, or --split 1,0,0."
+        )
+    train, held = found.rows(where.train), {"valid": found.rows(where.valid)}
+    held["test"] = found.rows(where.test) if second is None else second
+    spread, scaling = _spreading(found, recipe, options)
+    how = {"binarize": options.binarize, "dequantize": spread, "standardize": scaling, "seed": seed}
+    preparation = Preparation.fit(train.x, schema, mask=train.mask, **how)
+    rows = preparation.rows(train.x, schema, mask=train.mask, device=device, dtype=dtype, stream=0)
+    valid = None
+    if len(held["valid"]):
+        some = held["valid"]
+        valid = preparation.rows(some.x, schema, mask=some.mask, device=device, dtype=dtype, stream=1)
+        if options.binarize == "dynamic":
+            valid = valid.fixed(stream(seed, "validation", device))
+    repeated = {
+        part: int(duplicates(train.x, other.x, train.mask, other.mask).sum()) if len(other) else 0
+        for part, other in held.items()
+    }
+    labels = _labels(found, where, recipe)
+    if labels is not None:
+        rows, valid, labels = _with_labels(rows, valid, train, held, labels, options)
+        if second is not None and second.labels is not None:
+            labels.index(second.labels, "the test data")
+    return Materials(found, second, where, preparation, rows, valid, repeated, len(train), labels)
+
+
+def _labels(found: Dataset, where: Split, recipe: Recipe) -> Labels | None:
+    """The classes, for a recipe that learns from them.
+
+    Raises:
+        DataError: the data have no labels.
+    """
+    if recipe.labels is None:
+        return None
+    if found.labels is None:
+        raise DataError(
+            f"recipe {recipe.name} learns from labels, and {found.source.name} has none",
+            "Name them: --labels FILE, or a column or key of DATA.",
+        )
+    return Labels.of(found.labels, found.schema, recipe.labels, found.labels[where.train])
+
+
+def _with_labels(
+    rows: Rows, valid: Rows | None, train: Dataset, held: dict[str, Dataset], labels: Labels, options: DataOptions
+) -> tuple[Rows, Rows | None, Labels]:
+    """Training and validation rows with their classes as a context.
+
+    Where the class is a latent, rows of the held parts have none, so that their bound is one on log p(x); and training
+    rows of known class are repeated until they are a fifth of all.
+    """
+
+    def seen(own: np.ndarray | None, name: str) -> Tensor:
+        return torch.from_numpy(labels.one_hot(own, name)).to(rows.device)
+
+    if labels.role == "context":
+        rows = replace(rows, context=seen(train.labels, "the training rows"))
+        if valid is not None:
+            valid = replace(valid, context=seen(held["valid"].labels, "the validation rows"))
+        return rows, valid, labels
+    own = np.asarray(train.labels)
+    own = own if options.labelled is None else hide_labels(own, options.labelled, options.seed)
+    labels = replace(labels, counts=tuple(int((own == v).sum()) for v in labels.values))
+    rows, known = replace(rows, context=seen(own, "the training rows")), np.flatnonzero(own != UNKNOWN)
+    if not len(known):
+        raise DataError("no training row has a label", "Give labels of some rows: --labels FILE.")
+    unknown = len(own) - len(known)
+    more = max(round(LABELLED_SHARE / (1 - LABELLED_SHARE) * unknown / len(known)) - 1, 0)
+    index = torch.from_numpy(np.concatenate([np.arange(len(own)), np.tile(known, more)])).to(rows.device)
+    return rows.subset(index) if more else rows, valid, labels
+
+
+def _check(recipe: Recipe, options: DataOptions) -> None:
+    """Refuse what the recipe would leave aside, and negative seeds, before anything is read."""
+    if options.labelled is not None and recipe.labels != "partial":
+        raise UsageError(
+            f"recipe {recipe.name} does not learn from some labels",
+            "Leave out --labelled, or --recipe semi-supervised.",
+        )
+    for name, seed in (("seed", options.seed), ("split-seed", options.split_seed)):
+        if seed < 0:
+            raise UsageError(f"--{name} {seed} cannot work", "Give a whole number from 0.")
+
+
+def _read(data: str | Path | np.ndarray, options: DataOptions, missing: bool) -> Dataset:
+    if isinstance(data, np.ndarray):
+        return from_array(data, missing=missing)
+    return read(data, labels=options.labels, size=options.size, missing=missing)
+
+
+def _spreading(found: Dataset, recipe: Recipe, options: DataOptions) -> tuple[bool, Any]:
+    """Whether to dequantise, and how to scale, where the user left it open."""
+    integers = found.schema.kind == "integers" and options.binarize is None
+    spread = (recipe.density and integers) if options.dequantize is None else options.dequantize
+    if options.standardize != "auto":
+        return spread, options.standardize
+    real = options.binarize is None and (spread or found.schema.kind == "real")
+    return spread, recipe.standardize if real else "none"
+
+
+def _fractions(given: str | Sequence[float] | None, has_test: bool) -> tuple[float, float, float]:
+    if given is None:
+        return (0.9, 0.1, 0.0) if has_test else (0.8, 0.1, 0.1)
+    parts = parse_fractions(given if isinstance(given, str) else ",".join(map(str, given)))
+    if has_test and parts[2] > 0:
+        raise UsageError("--test and a test part of --split exclude each other", "Give --split 0.9,0.1,0 with --test.")
+    return parts

@@ -1,0 +1,332 @@
+"""What commands write into a run and others read: its shape, so that a damaged file is refused, and never believed.
+
+Null stands for a number that there is none of, or that was not finite: JSON has no word for the latter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, NotRequired, TypedDict
+
+import msgspec
+
+from ..core.errors import CorruptRunError
+from .files import JSON_LIMIT, parsed, read_limited
+
+__all__ = [
+    "CalibrationRecord",
+    "CurveRecord",
+    "EvaluationRecord",
+    "FidelityRecord",
+    "ForensicsRecord",
+    "RepresentationRecord",
+    "line_of",
+    "lines_of",
+    "read_record",
+]
+
+Number = float | None
+Error = Annotated[float, msgspec.Meta(ge=0)] | None
+
+
+class _Quantiles(TypedDict, total=False):
+    q05: Number
+    q25: Number
+    median: Number
+    q75: Number
+    q95: Number
+    limit: Number
+    share_above: Number
+
+
+class _Rung(TypedDict):
+    k: int
+    log_px: float
+    stderr_mc: Error
+
+
+class _Annealed(TypedDict):
+    log_px: float
+    kind: str
+    stderr_mc: Error
+    stderr_mc_reliable: NotRequired[bool | None]
+    start: NotRequired[str | None]
+    corrected: NotRequired[bool | None]
+    rows: int
+    temperatures: int
+    chains: int
+    ess: Number
+
+
+class _Sandwich(TypedDict):
+    lower: Number
+    upper: Number
+    gap: Number
+    stderr: NotRequired[tuple[Error, Error]]
+    stderr_mc: tuple[Error, Error]
+    gap_stderr: NotRequired[Error]
+    simulated_rows: int
+    certifies: str
+
+
+class _Both(TypedDict):
+    mean: float
+    stderr: Error
+
+
+class _Gaps(TypedDict):
+    approximation: _Both | None
+    amortisation: _Both | None
+    gap: _Both
+    advice: str
+    against: str
+    proposal: NotRequired[str]
+    n: int
+
+
+class _Assessment(TypedDict):
+    verdict: str
+    caveat: NotRequired[str | None]
+    converged: bool
+    loss: Number
+    annealed: _Annealed | None
+    sandwich: _Sandwich | None
+    gaps: _Gaps | None
+
+
+class _Halves(TypedDict):
+    score: str
+    train: Number
+    test: Number
+    difference: Number
+    stderr: Error
+    train_rows: int
+    test_rows: int
+    sentence: str
+
+
+class EvaluationRecord(TypedDict):
+    """What is read of evaluation.json; what it takes to repeat it is looked at by who repeats it."""
+
+    log_px: Number
+    kind: str
+    k: int | None
+    stderr: Error
+    n: Annotated[int, msgspec.Meta(ge=0)] | None
+    stderr_mc: NotRequired[Error]
+    stderr_mc_reliable: NotRequired[bool | None]
+    ess: NotRequired[Number]
+    ess_quantiles: NotRequired[_Quantiles | None]
+    k_hat: NotRequired[_Quantiles | None]
+    curve: NotRequired[list[_Rung]]
+    elbo: NotRequired[Number]
+    rate: NotRequired[Number]
+    distortion: NotRequired[Number]
+    quadrature_error: NotRequired[Error]
+    settings: NotRequired[dict[str, Any] | None]
+    bits_per_dim: NotRequired[Number]
+    data: NotRequired[str]
+    prepared: NotRequired[str]
+    weights: NotRequired[str]
+    seed: NotRequired[int]
+    assessment: NotRequired[_Assessment | None]
+    train_test: NotRequired[_Halves | None]
+    notes: NotRequired[list[str]]
+    replay: NotRequired[dict[str, Any]]
+
+
+class _Quantity(TypedDict):
+    name: str
+    finding: str | None
+    p_adjusted: float
+    ecdf_difference: list[float]
+
+
+class _Band(TypedDict):
+    lower: list[float]
+    upper: list[float]
+
+
+class _Coverage(TypedDict):
+    levels: list[float]
+    fractions: list[float]
+    stderr: list[float]
+
+
+class CalibrationRecord(TypedDict):
+    """What is read of calibration.json."""
+
+    verdict: str
+    n: int
+    l: int  # noqa: E741 (the letter of the literature)
+    seed: int
+    quantities: list[_Quantity]
+    band: _Band
+    coverage: _Coverage
+    weights_sha256: str
+
+
+class _Point(TypedDict):
+    beta: float
+    rate: float
+    distortion: float
+    elbo: float
+    k: int | None
+    run: str
+
+
+class CurveRecord(TypedDict):
+    """What is read of rate-distortion.json."""
+
+    points: list[_Point]
+    best_beta: float
+    data: str
+    prepared: str
+    seed: int
+
+
+class _Measure(TypedDict):
+    value: float
+    spread: float
+    real: float
+    real_spread: float
+
+
+class _Features(TypedDict):
+    kind: str
+    size: int
+    accuracy: float | None
+
+
+class FidelityRecord(TypedDict):
+    """What is read of fidelity.json."""
+
+    frechet: _Measure
+    precision: _Measure
+    recall: _Measure
+    n: int
+    features: _Features
+    data: str
+    sampled: str
+    weights_sha256: str
+
+
+class _Probe(TypedDict):
+    name: str
+    of: str
+    value: float
+    chance: float
+    stderr: Error
+
+
+class _Rows(TypedDict):
+    n: int
+    data: str
+
+
+class RepresentationRecord(TypedDict):
+    """What is read of representation.json."""
+
+    scores: list[_Probe]
+    fitted: _Rows
+    scored: _Rows
+    seed: int
+    weights_sha256: str
+
+
+class ForensicsRecord(TypedDict):
+    """What is read of forensics.json."""
+
+    faults: list[dict[str, Any]]
+
+
+def read_record(path: Path, kind: Any, remedy: str) -> dict[str, Any]:
+    """What a file of JSON holds, of this shape.
+
+    Args:
+        path: of the file.
+        kind: a TypedDict; what it does not name may be anything.
+        remedy: what to do about a damaged one.
+
+    Raises:
+        CorruptRunError: it is damaged, or cannot be read.
+    """
+    try:
+        found = parsed(read_limited(path, JSON_LIMIT), dict[str, Any])
+        msgspec.convert(found, kind)
+    except (msgspec.DecodeError, OSError, ValueError) as error:
+        raise CorruptRunError(f"{path} is damaged ({error})", remedy) from error
+    return found
+
+
+# --- metrics.jsonl ---
+
+
+class _Measures(msgspec.Struct):
+    objective: Number
+    bound: Number
+    rate: Number
+    distortion: Number
+
+
+class _Epoch(msgspec.Struct, tag_field="event", tag="epoch"):
+    epoch: int
+    step: int
+    train: _Measures
+    valid: _Measures | None
+    learning_rate: Number
+    beta: Number
+    data_per_second: Number
+    seconds: float
+    is_best: bool
+    spikes: int | None = None
+
+
+class _Recovered(msgspec.Struct, tag_field="event", tag="recovered"):
+    epoch: int
+    step: int
+    bad_step: int
+    count: int
+    factor: float
+    what: str
+
+
+class _Stopped(msgspec.Struct, tag_field="event", tag="stopped"):
+    reason: str
+    epoch: int
+    kept_epoch: int
+    seconds: float
+
+
+def line_of(content: bytes) -> dict[str, Any]:
+    """A line of metrics.jsonl; an objective that was not finite is NaN.
+
+    Raises:
+        msgspec.DecodeError: it is none.
+    """
+    found = parsed(content, dict[str, Any])
+    msgspec.convert(found, _Epoch | _Recovered | _Stopped)
+    for measures in (found.get("train"), found.get("valid")):
+        if isinstance(measures, dict) and measures["objective"] is None:
+            measures["objective"] = math.nan
+    return found
+
+
+def lines_of(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of metrics.jsonl; a last line cut short by a crash is left out.
+
+    Raises:
+        CorruptRunError: a line is damaged.
+    """
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    for i, line in enumerate(lines):
+        try:
+            yield line_of(line)
+        except msgspec.DecodeError as error:
+            if i + 1 < len(lines) or isinstance(error, msgspec.ValidationError):
+                raise CorruptRunError(
+                    f"line {i + 1} of {path} is damaged ({error})",
+                    f"Restore it from a copy; jensen resume {path.parent} does if the training is to go on.",
+                ) from error

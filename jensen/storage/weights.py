@@ -1,0 +1,254 @@
+"""Weights on the disk: safetensors, with a digest of every bit and a tie to the specification that they belong to.
+
+The file's one entry of metadata is `jensen`: its format, the version that wrote it, the fingerprint of what the
+weights belong to, and a SHA-256 of all this and of every tensor's name, type, shape and bytes. No flipped bit passes,
+and weights of another run of the same shape are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from ..core.errors import CorruptRunError, UsageError
+from ..core.version import __version__
+from ..training.snapshot import named_tensors
+from .commits import flush_folder
+from .files import parsed, read_limited, write_atomic
+from .migrations import fingerprint
+from .safetensors_writer import Packed, raw_bytes
+
+__all__ = ["allocating", "header_of", "read_weights", "tie", "undigested", "write_weights"]
+
+FORMAT = 1
+HEADER_LIMIT = 2**25  # bytes; a tensor takes about a hundred
+KEY = "jensen"
+UNTIED = ("device", "threads", "epochs")  # choices that may be others when a training goes on
+
+BESIDE = {
+    *("data", "test", "labels", "test_labels", "size", "split", "split_seed", "out"),
+    *("epochs", "device", "keep", "precision", "checkpoints", "tensorboard", "save_every"),
+}
+
+
+class Mark(msgspec.Struct, forbid_unknown_fields=True):
+    """What a file of weights says of itself; `sha256` is of the rest and of the tensors."""
+
+    format: int
+    jensen: str
+    belongs: str
+    sha256: str = ""
+
+
+def tie(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What weights belong to: the model, how it was trained, the data, split, preparation and seed.
+
+    Where the data lie, and for how long it was trained, may change.
+    """
+    data = {k: spec["data"][k] for k in ("sha256", "n", "schema")}
+    choices = {k: v for k, v in spec["choices"].items() if k not in UNTIED}
+    command = {k: v for k, v in spec["command"].items() if k not in BESIDE}
+    split = {k: v for k, v in spec["split"].items() if k != "test"}
+    tested = spec["split"]["test"]
+    split["test"] = None if tested is None else {k: tested[k] for k in ("sha256", "n")}
+    earlier = spec.get("earlier")
+    found = {k: spec[k] for k in ("model", "preparation")} | {"split": split, "choices": choices, "command": command}
+    return {**found, "data": data, "earlier": None if earlier is None else earlier["weights"]}
+
+
+def _belongs(nodes: Any) -> str:
+    plain = {k: v for k, v in nodes.items() if k != "earlier"} if isinstance(nodes, Mapping) else nodes
+    return fingerprint(msgspec.json.decode(msgspec.json.encode(plain, enc_hook=_number)))  # as it will be read
+
+
+def _number(value: Any) -> Any:
+    """A NumPy number, such as a seed out of a loop over an array, as Python's."""
+    return value.item()
+
+
+def _digest(mark: Mark, tensors: Mapping[str, Tensor]) -> str:
+    found = hashlib.sha256(msgspec.json.encode([mark.format, mark.jensen, mark.belongs]))
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        found.update(raw_bytes(tensor))
+    return found.hexdigest()
+
+
+def write_weights(
+    folder: Path, module: nn.Module, nodes: Any, averaged: Mapping[str, Tensor] | None, name: str = "model.safetensors"
+) -> None:
+    """Write raw and, where there are any, averaged weights; the folder of `name` is made if need be.
+
+    Args:
+        folder: the run's.
+        module: model and guide.
+        nodes: what they belong to, see `tie`.
+        averaged: weights that were averaged along training, by name.
+        name: of the file within the folder.
+
+    Raises:
+        UsageError: it cannot be written; what was there before is as it was.
+    """
+    tensors = {f"raw/{k}": v.detach().cpu().contiguous() for k, v in named_tensors(module).items()}
+    tensors |= {f"averaged/{k}": v.detach().cpu().contiguous() for k, v in (averaged or {}).items()}
+    mark = Mark(FORMAT, __version__, _belongs(nodes))
+    mark.sha256 = _digest(mark, tensors)
+    path = folder / name
+    try:
+        if not path.parent.is_dir():
+            path.parent.mkdir()
+            flush_folder(path.parent.parent)
+    except OSError as error:
+        raise UsageError(f"{path.parent} cannot be made ({error.strerror})", "Give --checkpoints 0.") from error
+    write_atomic(path, Packed(tensors, {KEY: msgspec.json.encode(mark).decode()}))
+
+
+def header_of(content: bytes, size: int) -> dict[str, Any]:
+    """The header of a safetensors file of so many bytes, of which these are the first.
+
+    Raises:
+        ValueError: it is none.
+    """
+    length = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or length > min(size - 8, HEADER_LIMIT):
+        raise ValueError(f"a header of {length:,} bytes in a file of {size:,}")
+    try:
+        return parsed(content[8 : 8 + length], dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise ValueError(f"its header is no JSON: {error}") from error
+
+
+def _read(path: Path, most: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and metadata of a file of at most so many bytes."""
+    try:
+        content = read_limited(path, most)
+        metadata = header_of(content, len(content)).get("__metadata__") or {}
+        return load_tensors(content), metadata
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy, or train again.") from error
+
+
+def _marked(path: Path, metadata: Mapping[str, Any]) -> Mark | None:
+    """What the file says of itself; None of one that was written before there were digests."""
+    if metadata.keys() == {"model"}:
+        return None
+    written = metadata.get(KEY)
+    if metadata.keys() != {KEY} or not isinstance(written, str):
+        raise CorruptRunError(
+            f"{path} was not written by jensen, or is damaged: it has {sorted(metadata) or 'no'} metadata",
+            "Restore it from a copy, or train again.",
+        )
+    try:
+        said = parsed(written.encode(), dict[str, Any])
+        if type(number := said.get("format")) is not int or number == FORMAT:
+            return msgspec.convert(said, Mark)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy, or train again.") from error
+    raise CorruptRunError(
+        f"{path} has format {number} of weights, and this jensen reads format {FORMAT}",
+        f"It was written by jensen {said.get('jensen', '?')}: use that version.",
+    )
+
+
+def read_weights(folder: Path, module: nn.Module, nodes: Any, name: str = "model.safetensors") -> str:
+    """Put the weights into the module: averaged ones where there are any, else raw. Says which.
+
+    Args:
+        folder: the run's.
+        module: model and guide.
+        nodes: what the weights must belong to, see `tie`.
+        name: of the file within the folder.
+
+    Raises:
+        CorruptRunError: the file is missing or damaged, or its weights are not this model's.
+    """
+    path, mine = folder / name, named_tensors(module)
+    if not path.exists():
+        raise CorruptRunError(
+            f"{path} is missing", "The run was stopped before its first weights were written: train again."
+        )
+    most = 2 * sum(t.nbytes for t in mine.values()) + HEADER_LIMIT
+    stored, metadata = _read(path, most)
+    mark = _marked(path, metadata)
+    if mark is not None and mark.sha256 != _digest(mark, stored):
+        raise CorruptRunError(
+            f"{path} is damaged: its weights are not those that were written", "Restore it from a copy, or train again."
+        )
+    earlier = nodes.get("earlier") if isinstance(nodes, Mapping) else None
+    theirs = mark.belongs == _belongs(nodes) if mark else earlier is not None and metadata.get("model") == earlier
+    raw = {name.removeprefix("raw/"): t for name, t in stored.items() if name.startswith("raw/")}
+    averaged = {name.removeprefix("averaged/"): t for name, t in stored.items() if name.startswith("averaged/")}
+    fits = raw.keys() == mine.keys() and averaged.keys() <= raw.keys() and len(raw) + len(averaged) == len(stored)
+    fits = fits and all(raw[n].shape == t.shape and raw[n].dtype == t.dtype for n, t in mine.items())
+    fits = fits and all(t.shape == raw[n].shape and t.dtype == raw[n].dtype for n, t in averaged.items())
+    if not fits or not theirs:
+        raise CorruptRunError(
+            f"the weights in {path} do not belong to the model in spec.json", "Restore both files from the same run."
+        )
+    with torch.no_grad():
+        for name, tensor in mine.items():
+            tensor.copy_(averaged.get(name, raw[name]))
+    return "averaged" if averaged else "raw"
+
+
+def undigested(folder: Path) -> tuple[str, ...]:
+    """What to say about weights that were written before files carried a digest; nothing of others."""
+    path = folder / "model.safetensors"
+    try:
+        with open(path, "rb") as file:
+            first = file.read(8)
+            first += file.read(min(int.from_bytes(first, "little"), HEADER_LIMIT))
+        metadata = dict(header_of(first, path.stat().st_size).get("__metadata__") or {})
+    except (OSError, ValueError, TypeError):
+        return ()
+    older = "an older jensen wrote the weights without a digest: a changed bit in them would not be noticed"
+    return (older,) if metadata.keys() == {"model"} else ()
+
+
+class _Bounded(TorchDispatchMode):
+    """Counts the numbers that tensors are made of, and refuses too many before they are allocated."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.left = most
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        leaves = tree_leaves((args, kwargs))
+        if not any(isinstance(leaf, Tensor) for leaf in leaves):
+            whole = [leaf for leaf in leaves if isinstance(leaf, int | float) and not isinstance(leaf, bool)]
+            sizes = args[0] if args and isinstance(args[0], list | tuple) else None
+            square = sizes is None and func.name().startswith("aten::eye")
+            sizes = whole * (2 if square and len(whole) == 1 else 1) if square else sizes or [max(whole, default=0)]
+            self.left -= math.prod(abs(size) for size in sizes)
+            if self.left < 0:
+                raise MemoryError("more numbers than its weights can hold")
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def allocating(folder: Path) -> Iterator[None]:
+    """Within the scope, tensors that have far more numbers than the run's file of weights are refused.
+
+    Raises:
+        CorruptRunError: there are no weights.
+    """
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise CorruptRunError(
+            f"{path} is missing", "The run was stopped before its first weights were written: train again."
+        )
+    with _Bounded(2**25 + 16 * path.stat().st_size):
+        yield
