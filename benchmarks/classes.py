@@ -20,10 +20,10 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-from jensen.estimators.enumeration import Enumerate
 
 import jensen
 from jensen.core.random import stream
+from jensen.estimators.enumeration import Enumerate
 
 WAYS: dict[str, dict[str, Any]] = {
     "enumerate": {"recipe": "categorical", "gradient": "enumerate"},

@@ -11,13 +11,13 @@ from statistics import mean, stdev
 from typing import ClassVar
 
 import torch
-from jensen.estimators.reparameterized import Pathwise
 from torch import Tensor, nn
 
 from benchmarks.pictures import COLOURS, save, subplots, table, write
 from jensen.core.batch import Batch, Rows
 from jensen.core.random import drawing_from, stream
 from jensen.data import read, split
+from jensen.estimators.reparameterized import Pathwise
 from jensen.families import DiscretizedLogistic
 from jensen.guides import Quantized
 from jensen.models.autoregressive import over_codes

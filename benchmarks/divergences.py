@@ -9,17 +9,17 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
-from jensen.estimators.reparameterized import Pathwise
-from jensen.estimators.wake_sleep import Still
-from jensen.objectives.wake_sleep import Inclusive
 from torch import Tensor, nn
 
 from jensen.core.batch import Batch, Rows
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.wake_sleep import DetachedSamples
 from jensen.families import Gaussian
 from jensen.guides import Shared
 from jensen.models.conditionals import Given, Unconditional
 from jensen.models.model import LatentVariableModel
 from jensen.objectives import Elbo
+from jensen.objectives.wake_sleep import Inclusive
 from jensen.training import Budget, Optimizer, Player, Trainer
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -50,7 +50,7 @@ def main() -> None:
         phi, how = list(guide.parameters()), Optimizer("Adam", 0.05)
         player = Player(Elbo(), phi, Pathwise(100), how)
         if name == "inclusive":
-            player = Player(Inclusive(), phi, Still(1000), how)
+            player = Player(Inclusive(), phi, DetachedSamples(1000), how)
         Trainer().fit(model, guide, [player], Rows(batch.x.expand(STEPS, 1)), Budget(1, 1))
         with torch.no_grad():
             q = guide(batch)

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jensen.estimators.base import GradientEstimator
-from jensen.estimators.reparameterized import Pathwise, StickTheLanding
-from jensen.estimators.score import Score
 from torch import Tensor, nn
 
 from benchmarks.pictures import COLOURS, save, subplots, table, write
 from jensen.core.batch import Batch
 from jensen.core.random import drawing_from, stream
+from jensen.estimators.base import GradientEstimator
+from jensen.estimators.reparameterized import Pathwise, StickTheLanding
+from jensen.estimators.score import Score
 from jensen.families import Gaussian
 from jensen.guides import Amortized
 from jensen.models.conditionals import Given, Linear, Unconditional

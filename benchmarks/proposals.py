@@ -9,18 +9,18 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jensen.estimators.reparameterized import Pathwise
-from jensen.models.guide import Guide
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from benchmarks.pictures import COLOURS, save, subplots, table, write
 from jensen.core.batch import Batch, Rows
 from jensen.core.random import stream
+from jensen.estimators.reparameterized import Pathwise
 from jensen.families import Gaussian
 from jensen.guides import Amortized, Exact, Shared
 from jensen.models.conditionals import Given, Linear, Unconditional
 from jensen.models.draw import Draw
+from jensen.models.guide import Guide
 from jensen.models.model import LatentVariableModel
 from jensen.objectives import ImportanceWeighted
 from jensen.training.closed import PrincipalComponents

@@ -120,9 +120,8 @@ def measured(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str,
 
 def numbers(run: Any, k: int) -> dict[str, Any]:
     """The evaluation of a run's test rows, as JSON takes it."""
-    from jensen.runs.compare import measure_of
-
     from jensen.core.errors import JensenError
+    from jensen.runs.compare import measure_of
 
     found = {"measure": measure_of(run), "epochs": run.spec["choices"]["epochs"], "size": run.schema.size}
     estimate = run.evaluate(k=k).estimate

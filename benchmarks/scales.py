@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jensen.estimators.reparameterized import Pathwise
 from sklearn.datasets import load_digits
 
 import jensen
 from benchmarks.pictures import COLOURS, save, subplots, table, write
 from jensen.core.batch import Batch
 from jensen.core.random import stream
+from jensen.estimators.reparameterized import Pathwise
 
 ROWS, EPOCHS = 40, 600
 FLOORS = (1e-1, 1e-2, 1e-3)

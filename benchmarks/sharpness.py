@@ -15,9 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jensen.runs.fidelity import frechet, precision_recall
-from jensen.runs.resume import resume
-from jensen.runs.run import Run
 
 import jensen
 from benchmarks.pictures import grid, save, subplots, table, write
@@ -26,6 +23,9 @@ from jensen.analysis.features import learn_features
 from jensen.core.batch import Rows
 from jensen.core.random import stream
 from jensen.data import read
+from jensen.runs.fidelity import frechet, precision_recall
+from jensen.runs.resume import resume
+from jensen.runs.run import Run
 
 TRAINED, TESTED, MADE, NEAR, HALVES, SHOWN = 20_000, 10_000, 5_000, 2_000, 3, 12
 SCRATCH = "no `--share`, eight epochs, weights of 0.01 and 0.1"  # tried once, and not repeated here

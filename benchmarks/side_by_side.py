@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jensen.estimators.reparameterized import Pathwise
-from jensen.runs.run import Run
 
 import jensen
 from benchmarks.pictures import COLOURS, grid, save, subplots, table, write
 from jensen.analysis import latents
 from jensen.core.random import stream
+from jensen.estimators.reparameterized import Pathwise
+from jensen.runs.run import Run
 
 EPOCHS, LATENT, STEPS, PAIRS, SAMPLES = 80, 2, 11, 4, 500
 RECIPES: dict[str, tuple[str, dict[str, Any]]] = {

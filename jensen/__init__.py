@@ -1,6 +1,6 @@
 """jensen trains latent-variable models through the evidence lower bound, and says how tight the bound is.
 
-The door is cheap: torch is imported when something is first used.
+The front door is cheap: torch is imported when something is first used.
 """
 
 from __future__ import annotations
@@ -13,46 +13,55 @@ from .core.version import __version__
 if TYPE_CHECKING:
     from .core.batch import Batch, Rows
     from .core.errors import JensenError
-    from .estimators.denoising import Corrupted
-    from .estimators.enumeration import Enumerate
-    from .estimators.quadrature import Quadrature
-    from .estimators.reparameterized import DoublyReparameterized, Pathwise, StickTheLanding
-    from .estimators.score import Score
+    from .core.parts import part
+    from .estimators import Corrupted, DoublyReparameterized, Enumerate, Pathwise, Quadrature, Score, StickTheLanding
     from .evaluate import Estimate, Importance
     from .families import Bernoulli, Categorical, DiscretizedLogistic, Gaussian, Mixture
     from .guides import Amortized, Deterministic, Exact, Flowing, Masked, Shared
-    from .models.conditionals import Conditional, Given, Linear, Table, Unconditional
-    from .models.draw import Draw
-    from .models.model import LatentVariableModel
-    from .models.posteriors import register_posterior
-    from .models.priors import FlowPrior, VampPrior
-    from .objectives import Distortion, Elbo, FreeBits, ImportanceWeighted, Of, Rate
+    from .models import (
+        Conditional,
+        Draw,
+        FlowPrior,
+        Given,
+        LatentVariableModel,
+        Linear,
+        Table,
+        Unconditional,
+        VampPrior,
+        register_posterior,
+    )
+    from .nets import MLP
+    from .objectives import CustomObjective, Distortion, Elbo, FreeBits, ImportanceWeighted, Ramp, Rate
+    from .objectives import CustomObjective as Of
     from .runs.run import Run, load
     from .runs.train import train
-    from .training import Budget, Player, Trainer
+    from .training import Budget, Optimizer, Player, Trainer
 
 _WHERE = {
-    "batch": ("Batch", "Rows"),
-    "conditionals": ("Conditional", "Given", "Linear", "Table", "Unconditional"),
-    "corruption": ("Corrupted",),
-    "draw": ("Draw",),
-    "errors": ("JensenError",),
-    "estimators": ("Enumerate", "Pathwise", "Quadrature"),
+    "core.batch": ("Batch", "Rows"),
+    "core.errors": ("JensenError",),
+    "core.parts": ("part",),
+    "estimators": (
+        *("Corrupted", "DoublyReparameterized", "Enumerate", "Pathwise", "Quadrature", "Score", "StickTheLanding"),
+    ),
     "evaluate": ("Estimate", "Importance"),
     "families": ("Bernoulli", "Categorical", "DiscretizedLogistic", "Gaussian", "Mixture"),
     "guides": ("Amortized", "Deterministic", "Exact", "Flowing", "Masked", "Shared"),
-    "model": ("LatentVariableModel",),
-    "objectives": ("Distortion", "Elbo", "FreeBits", "ImportanceWeighted", "Of", "Rate"),
-    "posteriors": ("register_posterior",),
-    "priors": ("FlowPrior", "VampPrior"),
-    "runs": ("Run", "load"),
-    "surrogates": ("DoublyReparameterized", "Score", "StickTheLanding"),
-    "training": ("Budget", "Player", "Trainer"),
-    "workflow": ("train",),
+    "models": (
+        *("Conditional", "Draw", "FlowPrior", "Given", "LatentVariableModel", "Linear", "Table", "Unconditional"),
+        *("VampPrior", "register_posterior"),
+    ),
+    "nets": ("MLP",),
+    "objectives": ("CustomObjective", "Distortion", "Elbo", "FreeBits", "ImportanceWeighted", "Ramp", "Rate"),
+    "runs.run": ("Run", "load"),
+    "runs.train": ("train",),
+    "training": ("Budget", "Optimizer", "Player", "Trainer"),
 }
-_ROOM = {name: room for room, names in _WHERE.items() for name in names}
+_MODULE = {name: module for module, names in _WHERE.items() for name in names}
+_RENAMED = {"Of": "CustomObjective"}  # earlier names, which keep working
 
 __all__ = [
+    "MLP",
     "Amortized",
     "Batch",
     "Bernoulli",
@@ -60,6 +69,7 @@ __all__ = [
     "Categorical",
     "Conditional",
     "Corrupted",
+    "CustomObjective",
     "Deterministic",
     "DiscretizedLogistic",
     "Distortion",
@@ -82,9 +92,11 @@ __all__ = [
     "Masked",
     "Mixture",
     "Of",
+    "Optimizer",
     "Pathwise",
     "Player",
     "Quadrature",
+    "Ramp",
     "Rate",
     "Rows",
     "Run",
@@ -97,6 +109,7 @@ __all__ = [
     "VampPrior",
     "__version__",
     "load",
+    "part",
     "register_posterior",
     "train",
 ]
@@ -104,9 +117,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # `jensen.train` is the function; the room of that name is reached as `from jensen.training import ...`
-    if name not in _ROOM:
+    known = _RENAMED.get(name, name)
+    if known not in _MODULE:
         raise AttributeError(f"module 'jensen' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_ROOM[name]}", __name__), name)
+    value = getattr(importlib.import_module(f".{_MODULE[known]}", __name__), known)
     globals()[name] = value
     return value
 

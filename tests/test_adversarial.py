@@ -8,12 +8,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from jensen.estimators.enumeration import Enumerate
-from jensen.estimators.quadrature import Quadrature
-from jensen.estimators.reparameterized import Pathwise
-from jensen.estimators.score import Score
-from jensen.runs.resume import resume
-from jensen.runs.train import train
 from torch import Tensor, nn
 
 from jensen.analysis.latents import encode
@@ -21,6 +15,10 @@ from jensen.cli import main
 from jensen.core.batch import Batch, Rows
 from jensen.core.errors import CompositionError, InterruptedRun, NotNormalised, UsageError
 from jensen.core.random import drawing_from, stream
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.score import Score
 from jensen.evaluate import Importance, choose
 from jensen.families import Gaussian, Implicit
 from jensen.guides import Amortized, Deterministic, FromPrior
@@ -28,7 +26,18 @@ from jensen.models.conditionals import Given, Unconditional
 from jensen.models.draw import Draw
 from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP, Critic
-from jensen.objectives import Discriminate, Distortion, Elbo, FeatureDistortion, Fool, GradientPenalty, LogRatio, Rate
+from jensen.objectives import (
+    Discriminate,
+    Distortion,
+    Elbo,
+    FeatureDistortion,
+    GeneratorLoss,
+    GradientPenalty,
+    LogRatio,
+    Rate,
+)
+from jensen.runs.resume import resume
+from jensen.runs.train import train
 from jensen.training import Budget, Optimizer, Player, Trainer
 from tests.training.test_loop import same, values
 
@@ -186,7 +195,7 @@ def test_what_fools_a_critic_moves_towards_data():
     for on in ("points", "prior"):
         model.zero_grad()
         draw = drawn(model, FromPrior(model.prior), points(N))
-        Fool(critic, on)(draw).mean().backward()
+        GeneratorLoss(critic, on)(draw).mean().backward()
         x = points(N, name="other") + 1.0
         expected = -torch.sigmoid(x - 0.5)
         error = 4 * float(expected.std()) * (2 / N) ** 0.5
@@ -201,7 +210,7 @@ def test_a_game_of_two_ends_at_the_data():
         critic = Critic(MLP(1, 16, (16,)), 16)
     quick = Optimizer("Adam", 2e-2, (("betas", (0.5, 0.99)),))
     judge = Player(Discriminate(critic) - 0.1 * GradientPenalty(critic), list(critic.parameters()), optimizer=quick)
-    forger = Player(Fool(critic), list(model.likelihood.parameters()), optimizer=quick)
+    forger = Player(GeneratorLoss(critic), list(model.likelihood.parameters()), optimizer=quick)
     Trainer(schedule="linear").fit(model, FromPrior(model.prior), [judge, forger], Rows(x), Budget(60, 128))
     made = model.sample(N, stream(0, "made"))
     assert abs(float(made.mean()) - 2.0) < 0.15
@@ -225,7 +234,7 @@ def test_gradients_go_to_a_players_own_parameters_alone(who):
     model, guide, critic = parts.values()
     alike = FeatureDistortion(critic)
     aims = {
-        "model": Fool(critic) + Fool(critic, "prior") - alike,
+        "model": GeneratorLoss(critic) + GeneratorLoss(critic, "prior") - alike,
         "guide": -alike - Rate(),
         "critic": Discriminate(critic) + Discriminate(critic, "prior") - GradientPenalty(critic),
     }
@@ -238,7 +247,7 @@ def test_gradients_go_to_a_players_own_parameters_alone(who):
 
 def test_a_term_that_needs_a_likelihood_is_refused():
     parts = game()
-    for objective in (Elbo(), -Distortion() + Fool(parts["critic"])):
+    for objective in (Elbo(), -Distortion() + GeneratorLoss(parts["critic"])):
         player = Player(objective, list(parts["model"].parameters()))
         with pytest.raises(CompositionError, match="only samples") as error:
             Trainer().fit(parts["model"], parts["guide"], [player], Rows(torch.zeros(4, 3)))
@@ -248,16 +257,16 @@ def test_a_term_that_needs_a_likelihood_is_refused():
 def test_estimators_refuse_what_they_are_wrong_for():
     critic = Critic(nn.Linear(2, 2), 2)
     for estimator in (Enumerate(), Score(2)):
-        for term in (Discriminate(critic, "codes"), Fool(critic, "codes"), Discriminate(critic, "features")):
+        for term in (Discriminate(critic, "codes"), GeneratorLoss(critic, "codes"), Discriminate(critic, "features")):
             assert not estimator.suits(term)
         assert estimator.suits(Discriminate(critic))
         assert estimator.suits(LogRatio(critic))
-    assert Pathwise().suits(Fool(critic, "codes"))
-    for term in (Discriminate, Fool, GradientPenalty):
+    assert Pathwise().suits(GeneratorLoss(critic, "codes"))
+    for term in (Discriminate, GeneratorLoss, GradientPenalty):
         with pytest.raises(UsageError, match="Choose from"):
             term(critic, "nothing")
     with pytest.raises(UsageError):
-        Fool(critic, "features")
+        GeneratorLoss(critic, "features")
 
 
 def test_what_only_samples_is_never_scored():
@@ -298,7 +307,7 @@ def test_a_draw_decides_every_value():
     model, guide, critic = parts.values()
     draw = drawn(model, guide, torch.rand(8, 3, generator=stream(0, "x")), k=2)
     codes, before = Critic(nn.Linear(2, 4), 4), torch.get_rng_state()
-    terms = [Discriminate(critic, "prior"), Fool(critic, "prior"), Discriminate(codes, "codes")]
+    terms = [Discriminate(critic, "prior"), GeneratorLoss(critic, "prior"), Discriminate(codes, "codes")]
     terms += [Discriminate(codes, "features"), GradientPenalty(codes, "codes"), GradientPenalty(codes, "features")]
     for term in terms:
         a, b = term(draw), term(draw)
@@ -311,8 +320,8 @@ def test_a_gradient_by_enumeration_weighs_every_node():
     """A rule's nodes are weighed by its measure, not counted: quadrature and many samples agree to four errors."""
     model, critic = sampler(0.7, 0.2), line(-1.0, 0.5)
     guide, x = FromPrior(model.prior), torch.zeros(1, 1)
-    rule = Fool(critic)(Quadrature(32).draw(model, guide, Batch(x), stream(0, "noise"))).detach()
-    many = Fool(critic)(drawn(model, guide, x.expand(N, 1))).detach()
+    rule = GeneratorLoss(critic)(Quadrature(32).draw(model, guide, Batch(x), stream(0, "noise"))).detach()
+    many = GeneratorLoss(critic)(drawn(model, guide, x.expand(N, 1))).detach()
     assert abs(float(rule) - float(many.mean())) < 4 * float(many.std()) / N**0.5
 
 

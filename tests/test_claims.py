@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from jensen.runs.train import train
 
 import jensen
 from jensen.cli import main
 from jensen.core.errors import InterruptedRun, NumericalError, RunExistsError, UsageError
+from jensen.runs.train import train
 from jensen.storage.run_lock import holding, writing
 
 QUICK = {"latent": 2, "hidden": (8,), "epochs": 1, "checkpoints": 0}

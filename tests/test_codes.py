@@ -7,15 +7,15 @@ import itertools
 
 import pytest
 import torch
-from jensen.estimators.enumeration import Enumerate
-from jensen.estimators.reparameterized import Pathwise
-from jensen.estimators.score import Score
 from torch import Tensor, nn
 
 from jensen.core.batch import Batch, Rows
 from jensen.core.errors import CompositionError, UsageError
 from jensen.core.random import drawing_from, stream
 from jensen.distributions import OneState
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.score import Score
 from jensen.evaluate import Kind, choose
 from jensen.families import Bernoulli, Categorical, Gaussian, OneHots
 from jensen.guides import Amortized, Quantized

@@ -10,12 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from jensen.runs.compare import Comparison, Group, Score, compare
 from scipy.stats import t
 
 import jensen
 from jensen.core.errors import DataError, NotNormalised, UsageError
 from jensen.evaluate import Estimate, Kind, Settings
+from jensen.runs.compare import Comparison, Group, Score, compare
 from tests.identities.models import close
 
 RNG = np.random.default_rng(0)

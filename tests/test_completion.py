@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from jensen.runs.impute import complete, hide
 
 import jensen
 from jensen.analysis.imputation import Imputation
 from jensen.core.errors import DataError
+from jensen.runs.impute import complete, hide
 
 RNG = np.random.default_rng(0)
 REALS = RNG.normal(size=(300, 2)) @ RNG.normal(size=(2, 4)) * [1.0, 10.0, 0.1, 3.0] + [5.0, -40.0, 0.0, 100.0]

@@ -6,14 +6,14 @@ import math
 
 import pytest
 import torch
-from jensen.estimators.denoising import Corrupted, GaussianNoise, Masking, SaltAndPepper, corrupted_rows
-from jensen.estimators.reparameterized import Pathwise, StickTheLanding
 from torch import nn
 
 from jensen.core.batch import Batch, Rows
 from jensen.core.errors import CompositionError, UsageError
 from jensen.core.parts import build, spec_of
 from jensen.core.random import drawing_from, stream
+from jensen.estimators.denoising import Corrupted, GaussianNoise, Masking, SaltAndPepper, corrupted_rows
+from jensen.estimators.reparameterized import Pathwise, StickTheLanding
 from jensen.families import FullGaussian, Gaussian
 from jensen.guides import Amortized, Exact
 from jensen.models.conditionals import Given

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jensen.runs.resume import resume
-from jensen.runs.run import load
-from jensen.runs.train import train
 
 import jensen.storage.commits
 import jensen.storage.files
 from jensen.core.errors import InterruptedRun, UsageError
+from jensen.runs.resume import resume
+from jensen.runs.run import load
+from jensen.runs.train import train
 from jensen.storage.commits import Damage, commit, newest
 from jensen.storage.files import append, write_atomic
 from jensen.storage.training_state import check_space, found_state

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
-from jensen.estimators.reparameterized import Pathwise
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from jensen.core.random import stream
+from jensen.estimators.reparameterized import Pathwise
 from jensen.families import Categorical, Gaussian, Mixture
 from jensen.models.conditionals import Unconditional
 from jensen.models.draw import closed_rate, place, weigh

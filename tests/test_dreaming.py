@@ -6,26 +6,26 @@ import itertools
 
 import pytest
 import torch
-from jensen.estimators.enumeration import Enumerate
-from jensen.estimators.reparameterized import Pathwise
-from jensen.estimators.wake_sleep import Dreaming, Still
-from jensen.models.guide import Guide
-from jensen.objectives.wake_sleep import Dream, Inclusive
 from torch import Tensor
 
 import jensen
 from jensen.core.batch import Batch, Rows
 from jensen.core.errors import CompositionError
 from jensen.core.random import drawing_from, stream
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.wake_sleep import DetachedSamples, FromModel
 from jensen.families import Bernoulli, Categorical, Gaussian
 from jensen.flows import Planar
 from jensen.guides import Amortized, Deterministic, Exact, Flowing, Quantized
 from jensen.models.codebooks import Lattice
 from jensen.models.conditionals import Given, Table, Unconditional
 from jensen.models.draw import weigh
+from jensen.models.guide import Guide
 from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import Elbo, ImportanceWeighted
+from jensen.objectives.wake_sleep import Inclusive, SleepPhase
 from jensen.training import Budget, Optimizer, Player, Trainer
 from jensen.training.players import check_players
 from tests.contracts.members import MODELS
@@ -77,13 +77,13 @@ def test_the_gradient_of_dreams_is_that_of_the_sum_over_all_dreams(units):
     blank = Batch(torch.full((400, 3), torch.nan, dtype=torch.float64))
     noise = stream(0, "dreams")
     found = torch.stack(
-        [gradient(Dream()(Dreaming().draw(model, guide, blank, noise)).mean(), phi) for _ in range(REPEATS)]
+        [gradient(SleepPhase()(FromModel().draw(model, guide, blank, noise)).mean(), phi) for _ in range(REPEATS)]
     )
     assert unbiased(found, exact)
     with torch.no_grad():  # dreams of another model are seen: the test can fail
         model.prior.value.add_(torch.linspace(0, 1.5, model.prior.family.size).double())
     wrong = torch.stack(
-        [gradient(Dream()(Dreaming().draw(model, guide, blank, noise)).mean(), phi) for _ in range(REPEATS)]
+        [gradient(SleepPhase()(FromModel().draw(model, guide, blank, noise)).mean(), phi) for _ in range(REPEATS)]
     )
     assert not unbiased(wrong, exact)
 
@@ -111,7 +111,7 @@ def test_weighted_points_tell_the_inclusive_gradient(units):
     def repeated(k: int, n: int, copies: int = 1) -> Tensor:
         noise, data = stream(0, "weights"), Batch(every.x.repeat(copies, 1))
         return torch.stack(
-            [gradient(Inclusive()(Still(k).draw(model, guide, data, noise)).mean(), phi) for _ in range(n)]
+            [gradient(Inclusive()(DetachedSamples(k).draw(model, guide, data, noise)).mean(), phi) for _ in range(n)]
         )
 
     assert unbiased(repeated(4000, 30), exact)
@@ -127,13 +127,15 @@ def test_the_model_climbs_the_bound_without_bias(units):
     exact = gradient(Elbo()(Enumerate().draw(model, guide, every)).mean(), theta)
     noise = stream(0, "wake")
     data = Batch(every.x.repeat(50, 1))
-    found = torch.stack([gradient(Elbo()(Still(2).draw(model, guide, data, noise)).mean(), theta) for _ in range(40)])
+    found = torch.stack(
+        [gradient(Elbo()(DetachedSamples(2).draw(model, guide, data, noise)).mean(), theta) for _ in range(40)]
+    )
     assert unbiased(found, exact)
 
 
 def test_no_gradient_passes_through_a_still_point():
     model = MODELS["linear"]
-    draw = Still(3).draw(model, amortized(3, Gaussian(2)), simulated(model, 4), stream(0, "still"))
+    draw = DetachedSamples(3).draw(model, amortized(3, Gaussian(2)), simulated(model, 4), stream(0, "still"))
     assert not draw.z.requires_grad
     assert draw.log_guide.requires_grad
 
@@ -145,7 +147,7 @@ def test_dreams_move_no_running_scale():
     model.double().train()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     guide = amortized(3, Gaussian(2))
-    Dream()(Dreaming().draw(model, guide, Batch(torch.zeros(5, 3).double()), stream(0, "dream"))).sum().backward()
+    SleepPhase()(FromModel().draw(model, guide, Batch(torch.zeros(5, 3).double()), stream(0, "dream"))).sum().backward()
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
 
@@ -153,7 +155,7 @@ def test_dreams_move_no_running_scale():
 def test_what_is_hidden_from_the_guide_stays_hidden_in_dreams():
     model, guide = linear_model(2, 3), amortized(3, Gaussian(2))
     mask = torch.tensor([[True, False, True]] * 4)
-    draw = Dreaming().draw(model, guide, Batch(torch.full((4, 3), 7.0).double(), mask), stream(0, "dream"))
+    draw = FromModel().draw(model, guide, Batch(torch.full((4, 3), 7.0).double(), mask), stream(0, "dream"))
     assert (draw.batch.x[:, 1] == 7).all()
     assert (draw.batch.x[:, 0] != 7).all()
 
@@ -169,19 +171,21 @@ def test_a_guide_that_cannot_score_dreams_is_refused(bad):
         "codes": lambda: Quantized(MLP(3, 2, (4,)), Lattice((3, 3)), 1),
     }[bad]().double()
     with pytest.raises(CompositionError, match="Amortized"):
-        Dreaming().draw(model, guide, simulated(model, 3), stream(0, "dream"))
+        FromModel().draw(model, guide, simulated(model, 3), stream(0, "dream"))
 
 
 def test_gradients_that_would_be_wrong_are_refused_before_the_loop():
     model, guide = linear_model(2, 3), amortized(3, Gaussian(2))
     theta, phi = list(model.parameters()), list(guide.parameters())
-    check_players(model, guide, [Player(Elbo(), theta, Still(2)), Player(Inclusive(), phi, Still(2))])
+    check_players(
+        model, guide, [Player(Elbo(), theta, DetachedSamples(2)), Player(Inclusive(), phi, DetachedSamples(2))]
+    )
     with pytest.raises(CompositionError, match="wrong gradients of the guide for Elbo"):
-        check_players(model, guide, [Player(Elbo(), [*theta, *phi], Still(2))])
+        check_players(model, guide, [Player(Elbo(), [*theta, *phi], DetachedSamples(2))])
     with pytest.raises(CompositionError, match="only Dream"):
-        check_players(model, guide, [Player(Elbo(), theta, Dreaming())])
-    with pytest.raises(CompositionError, match="Dreaming"):
-        check_players(model, guide, [Player(Dream(), phi, Still(2))])
+        check_players(model, guide, [Player(Elbo(), theta, FromModel())])
+    with pytest.raises(CompositionError, match="FromModel"):
+        check_players(model, guide, [Player(SleepPhase(), phi, DetachedSamples(2))])
 
 
 def bimodal() -> tuple[LatentVariableModel, Batch]:
@@ -206,7 +210,7 @@ def test_one_divergence_seeks_a_mode_and_the_other_covers_both():
     found = {}
     for name, player in {
         "exclusive": lambda phi: Player(Elbo(), phi, Pathwise(64), Optimizer("Adam", 0.05)),
-        "inclusive": lambda phi: Player(Inclusive(), phi, Still(200), Optimizer("Adam", 0.05)),
+        "inclusive": lambda phi: Player(Inclusive(), phi, DetachedSamples(200), Optimizer("Adam", 0.05)),
     }.items():
         guide = Amortized(Given(MLP(1, 2, ()), Gaussian(1))).double()
         with torch.no_grad():
@@ -277,8 +281,8 @@ def test_wake_and_sleep_come_to_the_data():
     for loud in ((60.0, 5.0), (1.0, 1.0)):
         model, guide = hidden(loud)
         quick = Optimizer("Adam", 2e-2)
-        wake = Player(Elbo(), list(model.parameters()), Still(), quick)
-        sleep = Player(Dream(), list(guide.parameters()), Dreaming(), quick)
+        wake = Player(Elbo(), list(model.parameters()), DetachedSamples(), quick)
+        sleep = Player(SleepPhase(), list(guide.parameters()), FromModel(), quick)
         Trainer(schedule="linear").fit(model, guide, [wake, sleep], rows, Budget(10, 64))
         with torch.no_grad():
             found[loud] = float((p * ImportanceWeighted()(Enumerate().draw(model, guide, Batch(x)))).sum())

@@ -6,23 +6,23 @@ import itertools
 
 import pytest
 import torch
-from jensen.estimators.enumeration import Enumerate
-from jensen.estimators.quadrature import Quadrature
-from jensen.estimators.reparameterized import Pathwise
 from torch import nn
 
 from jensen.core.batch import Batch
 from jensen.core.errors import CompositionError, NotEnumerable, NotReparameterizable, UsageError
 from jensen.core.random import drawing_from, stream
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
 from jensen.families import Bernoulli, Categorical, Gaussian, Mixture
 from jensen.guides import Shared
 from jensen.models.conditionals import Given, Unconditional
 from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
-from jensen.objectives import Elbo, ImportanceWeighted, Of, Rate
+from jensen.objectives import CustomObjective, Elbo, ImportanceWeighted, Rate
 from tests.identities.models import amortized, close, curved_model, linear_model, mixture_model, scrambled, simulated
 
-COUPLED = Of(lambda draw: draw.z.mean((1, 2)), "spread", coupled=True)
+COUPLED = CustomObjective(lambda draw: draw.z.mean((1, 2)), "spread", coupled=True)
 
 
 def test_a_categorical_has_no_path():

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jensen.runs.run import Run
-from jensen.runs.verify import verify
 
 import jensen
 from jensen.evaluate import Settings
+from jensen.runs.run import Run
+from jensen.runs.verify import verify
 
 QUICK = Settings(rows=8, temperatures=6, leaps=2, chains=3, simulated=4, refine=5)
 

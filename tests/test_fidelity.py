@@ -8,7 +8,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from jensen.runs.fidelity import fidelity, frechet, precision_recall
 from scipy.linalg import sqrtm
 from sklearn.datasets import load_digits
 
@@ -20,6 +19,7 @@ from jensen.core.batch import Rows
 from jensen.core.errors import DataError, UsageError
 from jensen.core.random import stream
 from jensen.report import write
+from jensen.runs.fidelity import fidelity, frechet, precision_recall
 
 
 def gaussian(n: int, name: str = "a", dim: int = 4) -> torch.Tensor:

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from jensen.runs.resume import resume
-from jensen.runs.train import train
-from jensen.runs.training_data import Materials
 
 from jensen.core.batch import Rows
 from jensen.core.errors import InterruptedRun, NumericalError
 from jensen.data import Preparation, Split, from_array
+from jensen.runs.resume import resume
+from jensen.runs.train import train
+from jensen.runs.training_data import TrainingData
 from jensen.storage.fault_log import Forensics
 from jensen.storage.run_folder import FORENSICS
 from jensen.storage.training_state import found_state
@@ -92,7 +92,7 @@ def test_killed_after_a_recovery_or_just_before(tmp_path: Path, event: type, sav
 def test_repeated_rows_are_those_that_they_repeat() -> None:
     part = Split(np.array([5, 3, 9]), np.arange(0), np.arange(0), (1.0, 0.0, 0.0), 0)
     rows = Rows(torch.zeros(7, 2), context=torch.tensor([[0.0], [1.0], [1.0], [1.0], [1.0], [1.0], [1.0]]))
-    found = Materials(from_array(array()), None, part, Preparation(), rows, None, {}, 3)
+    found = TrainingData(from_array(array()), None, part, Preparation(), rows, None, {}, 3)
     assert found.in_file([0, 1, 2, 3, 4, 5, 6]) == [5, 3, 9, 3, 9, 3, 9]
 
 

@@ -6,16 +6,16 @@ import itertools
 
 import pytest
 import torch
-from jensen.estimators.by_group import ByGroup
-from jensen.estimators.enumeration import Enumerate
-from jensen.estimators.quadrature import Quadrature
-from jensen.estimators.reparameterized import Pathwise
-from jensen.estimators.score import Score
 from torch import Tensor, nn
 
 from jensen.core.batch import Batch
 from jensen.core.errors import CompositionError
 from jensen.core.random import drawing_from, stream
+from jensen.estimators.by_group import ByGroup
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.score import Score
 from jensen.families import Bernoulli, Categorical, Gaussian, Grouped, OneHots
 from jensen.guides import Amortized, Structured
 from jensen.models.conditionals import Given, Unconditional

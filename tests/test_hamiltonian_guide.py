@@ -12,8 +12,6 @@ import math
 
 import pytest
 import torch
-from jensen.estimators.reparameterized import DoublyReparameterized, Pathwise, StickTheLanding
-from jensen.estimators.score import Score
 from torch import Tensor
 from torch.distributions import Independent, Normal
 
@@ -21,7 +19,9 @@ from jensen.analysis.latents import encode
 from jensen.core.batch import Batch
 from jensen.core.errors import CompositionError, NotInvertible, UsageError
 from jensen.core.random import drawing_from, stream
-from jensen.distributions import Driven
+from jensen.distributions import HamiltonianFlow
+from jensen.estimators.reparameterized import DoublyReparameterized, Pathwise, StickTheLanding
+from jensen.estimators.score import Score
 from jensen.evaluate import Annealed, Importance, Quadrature
 from jensen.families import Categorical, FullGaussian, Gaussian
 from jensen.flows import Autoregressive
@@ -46,7 +46,7 @@ def driven(given: Instance, leaps: int, limit: float = math.inf) -> Hamiltonian:
 def log_weight(guide: Hamiltonian, batch: Batch, noise: Tensor) -> Tensor:
     """log w [..., B] of the paths from this noise [T + 1, ..., B, Z]."""
     q = guide(batch)
-    assert isinstance(q, Driven)
+    assert isinstance(q, HamiltonianFlow)
     assert isinstance(q.base, Independent)
     start = q.base.base_dist.loc + q.base.base_dist.scale * noise[0]
     z, log_q = q.through(start, noise[1:])
@@ -228,7 +228,7 @@ def test_a_path_is_not_thrown_out_of_a_steep_density():
     steep = Independent(Normal(torch.zeros(3), torch.full((3,), 1e-3)), 1)
     parts = (torch.linspace(0.25, 1, 4), torch.full((4, 1, 3), 0.5), torch.tensor(0.9))
     for limit in (2.0, math.inf):
-        q = Driven(base, steep.log_prob, *parts, limit)
+        q = HamiltonianFlow(base, steep.log_prob, *parts, limit)
         with drawing_from(stream(0, "steep")), torch.no_grad():
             z = q.rsample((500,))
         assert (float(q.log_prob(z).abs().max()) < 300) == (limit == 2.0)

@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from jensen.models.guide import Guide
 from torch import Tensor, nn
 
 from jensen.analysis.gibbs import split_r_hat
@@ -18,6 +17,7 @@ from jensen.evaluate import Importance
 from jensen.families import Bernoulli, Gaussian, Mixture, positive_inverse
 from jensen.guides import Amortized, Deterministic, Exact
 from jensen.models.conditionals import Given, Unconditional
+from jensen.models.guide import Guide
 from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from tests.identities.models import close, linear_model, mixture_model, scrambled

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from jensen.estimators.by_group import ByGroup
-from jensen.estimators.enumeration import Enumerate
-from jensen.estimators.reparameterized import Pathwise
 from torch import Tensor
 
 from jensen.core.batch import Batch
 from jensen.core.errors import CompositionError
 from jensen.core.random import drawing_from, stream
 from jensen.distributions import Clamped
+from jensen.estimators.by_group import ByGroup
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.reparameterized import Pathwise
 from jensen.families import Bernoulli, Categorical, Gaussian, Grouped
 from jensen.guides import Amortized, Labelled, Structured
 from jensen.models.conditionals import Given, Unconditional

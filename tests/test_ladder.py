@@ -6,12 +6,12 @@ import math
 
 import pytest
 import torch
-from jensen.estimators.reparameterized import Pathwise
 
 from jensen.core.batch import Batch
 from jensen.core.errors import CompositionError
 from jensen.core.parts import build, spec_of
 from jensen.core.random import stream
+from jensen.estimators.reparameterized import Pathwise
 from jensen.families import Bernoulli, Gaussian
 from jensen.models.draw import place, weigh
 from jensen.models.ladder import FromLadder, Ladder, LadderDistribution, LadderGuide, LadderPrior, Rung

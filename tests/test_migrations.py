@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jensen.runs.resume import resume
-from jensen.runs.run import load
 
 from jensen.core.errors import CorruptRunError
+from jensen.runs.resume import resume
+from jensen.runs.run import load
 from jensen.storage.migrations import FORMAT, STEPS, migrated
 from jensen.storage.run_folder import read_spec
 from jensen.storage.training_state import found_state

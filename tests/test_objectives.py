@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import pytest
 import torch
-from jensen.estimators.reparameterized import Pathwise
 
 from jensen.core.errors import UsageError
 from jensen.core.random import stream
+from jensen.estimators.reparameterized import Pathwise
 from jensen.families import Gaussian
-from jensen.objectives import Distortion, Elbo, ImportanceWeighted, Of, Ramp, Rate, Sum, TermKind, rate_weight
+from jensen.objectives import (
+    CustomObjective,
+    Distortion,
+    Elbo,
+    ImportanceWeighted,
+    Ramp,
+    Rate,
+    Sum,
+    TermKind,
+    rate_weight,
+)
 from tests.identities.models import amortized, close, linear_model, simulated
 
 
@@ -65,7 +75,7 @@ def test_an_objective_is_its_own_record():
     assert str(-Distortion() - 4 * Rate()) == "-Distortion - 4 Rate"
     assert str(Elbo() + 0.5 * ImportanceWeighted()) == "Elbo + 0.5 ImportanceWeighted"
     assert str(-Distortion() + Ramp(-1.0, 100) * Rate()) == "-Distortion - (0 to 1 in 100 steps) Rate"
-    assert str(-2 * Of(lambda d: d.log_lik[0], "mine")) == "-2 mine"
+    assert str(-2 * CustomObjective(lambda d: d.log_lik[0], "mine")) == "-2 mine"
 
 
 def test_rate_weight_is_the_effective_beta():
@@ -83,11 +93,11 @@ def test_rate_weight_is_the_effective_beta():
 def test_kinds():
     assert Elbo().kind is Rate().kind is Distortion().kind is TermKind.PER_DATUM
     assert ImportanceWeighted().kind is TermKind.IMPORTANCE_WEIGHTED
-    assert Of(lambda d: d.log_lik[0], "a").kind is TermKind.PER_DATUM
-    assert Of(lambda d: d.log_lik[0], "b", coupled=True).kind is TermKind.COUPLED
+    assert CustomObjective(lambda d: d.log_lik[0], "a").kind is TermKind.PER_DATUM
+    assert CustomObjective(lambda d: d.log_lik[0], "b", coupled=True).kind is TermKind.COUPLED
     assert not Distortion().needs_density
     assert Elbo().needs_density
-    assert not Of(lambda d: d.log_lik[0], "c", reads_density=False).needs_density
+    assert not CustomObjective(lambda d: d.log_lik[0], "c", reads_density=False).needs_density
 
 
 def test_a_weight_of_zero_on_the_rate_leaves_the_distortion(draw):

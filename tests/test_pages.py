@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jensen.runs.run import load
 
 from benchmarks.recipes import MARK, sentence
 from jensen.core.errors import CorruptRunError
 from jensen.core.parts import REGISTRY
 from jensen.recipes import RECIPES, find
+from jensen.runs.run import load
 
 ROOT = Path(__file__).resolve().parent.parent
 OWN = ("Antithetic", "Gumbels", "OneScale", "Sparsity")

@@ -17,7 +17,7 @@ from jensen.guides import Amortized, Exact
 from jensen.models.conditionals import Given, Linear, Unconditional
 from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP, Chain
-from jensen.objectives import Distortion, Of, Ramp, Rate
+from jensen.objectives import CustomObjective, Distortion, Ramp, Rate
 
 
 class Mine(nn.Module):
@@ -74,7 +74,7 @@ def test_a_part_of_ones_own_is_given_back():
 
 def test_a_function_cannot_be_replayed():
     with pytest.raises(UsageError, match="a part of your own"):
-        build(written(Distortion() + Of(lambda draw: draw.log_lik[0], "mine")))
+        build(written(Distortion() + CustomObjective(lambda draw: draw.log_lik[0], "mine")))
 
 
 def test_what_is_no_part_is_refused():

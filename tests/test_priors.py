@@ -6,14 +6,13 @@ import math
 
 import pytest
 import torch
-from jensen.estimators.reparameterized import Pathwise
-from jensen.models.guide import Guide
 from torch import nn
 
 from jensen.core.batch import Batch
 from jensen.core.errors import CompositionError
 from jensen.core.parts import build, spec_of
 from jensen.core.random import drawing_from, stream
+from jensen.estimators.reparameterized import Pathwise
 from jensen.evaluate.annealed import Annealed
 from jensen.evaluate.importance import Importance
 from jensen.families import Bernoulli, Categorical, Family, FullGaussian, Gaussian, Mixture
@@ -22,6 +21,7 @@ from jensen.guides import Amortized, Deterministic, Exact, Flowing
 from jensen.models import priors
 from jensen.models.conditionals import Given, Unconditional
 from jensen.models.draw import Draw
+from jensen.models.guide import Guide
 from jensen.models.model import LatentVariableModel
 from jensen.models.priors import FlowPrior, VampPrior
 from jensen.nets import MLP

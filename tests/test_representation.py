@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from jensen.runs.represent import clusters, probe, represent
 
 import jensen
 from jensen.analysis import disentanglement
@@ -17,6 +16,7 @@ from jensen.report import write
 from jensen.report.facts import gather
 from jensen.report.representation import representation as table
 from jensen.runs import represent as representation
+from jensen.runs.represent import clusters, probe, represent
 
 RNG = np.random.default_rng(0)
 CLASSES = np.repeat(np.arange(4), 100)

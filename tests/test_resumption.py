@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jensen.runs.resume import differences, resume
-from jensen.runs.run import load
-from jensen.runs.train import train
 
 from jensen.core.errors import CorruptRunError, DataError, InterruptedRun, RunExistsError, UsageError
 from jensen.data.splits import split
+from jensen.runs.resume import differences, resume
+from jensen.runs.run import load
+from jensen.runs.train import train
 from jensen.storage.commits import commit, commits, read_commit
 from jensen.storage.run_folder import STATE
 

@@ -6,15 +6,15 @@ import math
 
 import pytest
 import torch
-from jensen.estimators.reparameterized import Pathwise
-from jensen.estimators.stratified import Stratified
 
 from jensen.core.batch import Batch
 from jensen.core.errors import CompositionError, UsageError
 from jensen.core.random import stream
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.stratified import Stratified
 from jensen.families import Categorical, FullGaussian, Gaussian, Mixture
 from jensen.guides import Exact
-from jensen.objectives import Elbo, ImportanceWeighted, Of
+from jensen.objectives import CustomObjective, Elbo, ImportanceWeighted
 from tests.identities.models import amortized, linear_model, mixture_model
 
 X = torch.randn(4, 5, dtype=torch.float64, generator=stream(0, "x"))
@@ -51,7 +51,7 @@ def test_each_point_comes_from_the_component_that_it_is_weighted_by():
         assert (torch.stack([(nearest == j).sum(0) for j in range(3)]) == 3).all()
 
 
-ENERGY = Of(lambda draw: draw.mean(draw.z.square().sum(-1)), "energy")
+ENERGY = CustomObjective(lambda draw: draw.mean(draw.z.square().sum(-1)), "energy")
 
 
 @PARTS

@@ -9,23 +9,23 @@ import itertools
 
 import pytest
 import torch
-from jensen.estimators.enumeration import Enumerate
-from jensen.estimators.quadrature import Quadrature
-from jensen.estimators.reparameterized import DoublyReparameterized, Pathwise, StickTheLanding
-from jensen.estimators.score import Score
-from jensen.models.guide import Guide
 from torch import nn
 from torch.distributions import MultivariateNormal
 
 from jensen.core.batch import Batch
 from jensen.core.errors import CompositionError, NotReparameterizable, UsageError
 from jensen.core.random import stream
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import DoublyReparameterized, Pathwise, StickTheLanding
+from jensen.estimators.score import Score
 from jensen.families import Categorical, Gaussian
 from jensen.guides import Deterministic, Exact, Shared
 from jensen.models.conditionals import Unconditional
 from jensen.models.draw import weigh
+from jensen.models.guide import Guide
 from jensen.nets import MLP
-from jensen.objectives import MMD, Capacity, Distortion, Elbo, ImportanceWeighted, Of, Rate, Renyi
+from jensen.objectives import MMD, Capacity, CustomObjective, Distortion, Elbo, ImportanceWeighted, Rate, Renyi
 from tests.identities.models import amortized, close, curved_model, linear_model, mixture_model, normal_guide, simulated
 
 REPEATS = 20000
@@ -213,7 +213,9 @@ def flat(gradients) -> torch.Tensor:
     return torch.cat([g.flatten() for g in gradients])
 
 
-@pytest.mark.parametrize("objective", [Elbo(), -Distortion() - Rate(), Of(lambda d: d.mean(d.log_lik**2), "square")])
+@pytest.mark.parametrize(
+    "objective", [Elbo(), -Distortion() - Rate(), CustomObjective(lambda d: d.mean(d.log_lik**2), "square")]
+)
 def test_score_is_enumeration_on_average(objective):
     """On a Categorical guide, for guide and model alike: 600 draws, 4 standard errors."""
     model, guide = mixture_model(), amortized(2, Categorical(3))
@@ -282,8 +284,8 @@ def test_a_guide_that_shares_parameters_with_the_model():
 
 def test_refusals():
     model = linear_model(2)
-    batch, one = simulated(model, 3), Of(lambda d: d.log_weight.std(0), "spread")
-    coupled = Of(lambda d: d.z.mean((1, 2)), "mean", coupled=True)
+    batch, one = simulated(model, 3), CustomObjective(lambda d: d.log_weight.std(0), "spread")
+    coupled = CustomObjective(lambda d: d.z.mean((1, 2)), "mean", coupled=True)
     for estimator in (StickTheLanding(2), DoublyReparameterized(2)):
         estimator.check(Elbo() - MMD())
         with pytest.raises(CompositionError, match="wrong gradients for spread"):

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from jensen.estimators.enumeration import Enumerate
-from jensen.estimators.quadrature import Quadrature
-from jensen.estimators.reparameterized import Pathwise
 
 from jensen.core.batch import Batch
 from jensen.core.errors import CompositionError, UsageError
 from jensen.core.random import stream
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
 from jensen.families import Categorical, Gaussian, Mixture
 from jensen.guides import Deterministic, Shared
 from jensen.models.conditionals import Unconditional
@@ -24,11 +24,11 @@ from jensen.objectives import (
     DIP,
     MMD,
     Capacity,
+    CustomObjective,
     Distortion,
     Elbo,
     FreeBits,
     ImportanceWeighted,
-    Of,
     Ramp,
     Rate,
     Renyi,
@@ -314,11 +314,11 @@ def test_dip_of_known_covariances():
 
 def test_the_effective_beta_is_true_or_nothing():
     assert rate_weight(Renyi(0.5)) == likelihood_weight(Renyi(0.5)) == 1
-    for held in (FreeBits(1.0), Capacity(3.0), TotalCorrelation(), Of(lambda d: d.rate, "mine")):
+    for held in (FreeBits(1.0), Capacity(3.0), TotalCorrelation(), CustomObjective(lambda d: d.rate, "mine")):
         assert rate_weight(-Distortion() - held) is None
         assert rate_weight(Elbo() - 0.0 * held) == 1
         assert likelihood_weight(Elbo() - held) == 1
-    for beside in (MMD(), DIP(), Of(lambda d: d.log_lik[0], "mine", reads_density=False)):
+    for beside in (MMD(), DIP(), CustomObjective(lambda d: d.log_lik[0], "mine", reads_density=False)):
         assert rate_weight(-Distortion() - 3 * beside) == 0
         assert rate_weight(Elbo() - beside) == 1
 

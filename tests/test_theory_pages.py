@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from jensen.estimators.quadrature import Quadrature
-from jensen.estimators.reparameterized import Pathwise
 
 from benchmarks import codes, estimators, pictures, proposals, scales, sharpness, side_by_side
 from jensen.core.batch import Batch, Rows
 from jensen.core.random import stream
 from jensen.distributions import OneState
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
 from jensen.guides import Exact
 from jensen.objectives import Elbo
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import torch
-from jensen.runs.run import load as load_run
-from jensen.runs.train import train
 from safetensors.torch import load, save
 
 from jensen.core.errors import CorruptRunError
 from jensen.core.parts import build
 from jensen.core.random import drawing_from, stream
 from jensen.core.version import __version__
+from jensen.runs.run import load as load_run
+from jensen.runs.train import train
 from jensen.storage.weights import FORMAT, allocating, read_weights, tie, undigested, write_weights
 
 NODES = {"model": ["a", 1.5, None], "seed": 3, "earlier": None}

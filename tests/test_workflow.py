@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from jensen.runs.training_data import DataOptions, gather
 from safetensors.torch import load_file
 
 import jensen
@@ -26,6 +25,7 @@ from jensen.core.errors import (
 )
 from jensen.core.random import stream
 from jensen.recipes import find
+from jensen.runs.training_data import DataOptions, gather
 from jensen.storage.run_folder import write_json
 
 ROOT = Path(__file__).resolve().parent.parent

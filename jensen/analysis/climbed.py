@@ -19,8 +19,8 @@ _CRITIC = "hangs on a critic, which is no part of a trained model"
 _GUIDE = "is the guide's own, and no bound that the model climbs too"
 REASONS = {
     **dict.fromkeys(("FreeBits", "Capacity", "TotalCorrelation"), _ALONE),
-    **dict.fromkeys(("Discriminate", "Fool", "LogRatio", "FeatureDistortion", "GradientPenalty"), _CRITIC),
-    **dict.fromkeys(("Dream", "Inclusive"), _GUIDE),
+    **dict.fromkeys(("Discriminate", "GeneratorLoss", "LogRatio", "FeatureDistortion", "GradientPenalty"), _CRITIC),
+    **dict.fromkeys(("SleepPhase", "Inclusive"), _GUIDE),
     "Commitment": "is of a guide that rounds to codes, which has no noise",
     "Classification": "needs labels, which these rows come without",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..guides import Quantized
 from ..models.codebooks import perplexity
-from .examination import Patient
+from .examination import Examination
 from .findings import Finding, Outcome
 
 __all__ = ["codebook"]
@@ -12,7 +12,7 @@ __all__ = ["codebook"]
 FEW = 0.1  # of all codes
 
 
-def codebook(patient: Patient) -> Outcome | str:
+def codebook(patient: Examination) -> Outcome | str:
     """Whether the codes that latents are rounded to are in use: their perplexity over training rows.
 
     A note below a tenth of all codes: the others cost nothing, and carry nothing.

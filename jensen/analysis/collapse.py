@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..families import Categorical, OneHots
-from .examination import Patient, Sight
+from .examination import Examination, Pass
 from .findings import Finding, Outcome
 from .latents import ACTIVE
 from .two_sample import two_sample
@@ -25,7 +25,7 @@ GAIN_CLASSES = 0.5
 
 
 @torch.no_grad()
-def mutual_information(sight: Sight) -> float:
+def mutual_information(sight: Pass) -> float:
     r"""A lower estimate of I(x; z) in nats, by the aggregate posterior of the rows themselves.
 
     .. math:: I(x; z) \ge E\left[\log q(z_n|x_n) - \log \tfrac1N \sum_m q(z_n|x_m)\right] \le \log N
@@ -41,11 +41,11 @@ def mutual_information(sight: Sight) -> float:
     return max(float((sight.log_own - total).double().mean()) + math.log(n), 0.0)
 
 
-def _finite(patient: Patient) -> bool:
+def _finite(patient: Examination) -> bool:
     return isinstance(patient.model.prior.family, Categorical)
 
 
-def _unsuited(patient: Patient) -> str | None:
+def _unsuited(patient: Examination) -> str | None:
     """Why a check of what latents carry does not apply."""
     if patient.model.latent == 0:
         return "the model has no latent features"
@@ -60,7 +60,7 @@ def _unsuited(patient: Patient) -> str | None:
     return None
 
 
-def collapsed(patient: Patient) -> Outcome | str:
+def collapsed(patient: Examination) -> Outcome | str:
     """Whether z carries anything about x: a rate or a mutual information below 0.1 nats, or no active feature.
 
     A feature is active when the variance over data of its posterior mean is above 0.01 (Burda et al., 2016); ones that
@@ -114,7 +114,7 @@ def _unused(active: Tensor, rates: Tensor | None) -> Finding:
     )
 
 
-def holes(patient: Patient) -> Outcome | str:
+def holes(patient: Examination) -> Outcome | str:
     """Whether z ~ p(z) falls where no code lies: the aggregate posterior q(z) against the prior.
 
     A VAE in the best of health has some mismatch, which a test with enough rows will see; a problem is one of at least
@@ -131,7 +131,7 @@ def holes(patient: Patient) -> Outcome | str:
 
 
 @torch.no_grad()
-def _features(patient: Patient) -> Outcome:
+def _features(patient: Examination) -> Outcome:
     sight, noise = patient.trained, patient.stream("prior")
     z, _ = patient.model.simulate(len(sight.z), noise)
     found = two_sample(sight.z, z, noise)
@@ -151,7 +151,7 @@ def _features(patient: Patient) -> Outcome:
     return Outcome((_hole(what),), measures)
 
 
-def _classes(patient: Patient) -> Outcome:
+def _classes(patient: Examination) -> Outcome:
     from scipy.stats import chi2  # half a second of import time
 
     counts = patient.trained.z.double().sum(0).cpu()
@@ -179,7 +179,7 @@ def _hole(what: str) -> Finding:
     )
 
 
-def encoder_scale(patient: Patient) -> Outcome | str:
+def encoder_scale(patient: Examination) -> Outcome | str:
     """Whether the encoder's noise has died out: below 3 % of the spread of the codes in every active feature.
 
     A feature that is not active (see `collapsed`) has the prior's width whatever the others do, and is left aside.
@@ -214,7 +214,7 @@ def encoder_scale(patient: Patient) -> Outcome | str:
     return Outcome((finding,), measures)
 
 
-def components(patient: Patient) -> Outcome | str:
+def components(patient: Examination) -> Outcome | str:
     """Whether every component of a mixture has data: a weight of 1/(20 N) is a twentieth of a datum.
 
     Of a sample of the rows, a component is without data if they should give it 20 and give it less than half of one.

@@ -13,12 +13,12 @@ from typing import Any
 from ..core.batch import Rows
 from ..core.errors import DataError
 from ..evaluate.estimate import Watch
-from ..evaluate.generalisation import ERRORS, Halves
+from ..evaluate.generalisation import ERRORS, GeneralisationGap
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .codebook import codebook
 from .collapse import collapsed, components, encoder_scale, holes
-from .examination import Patient
+from .examination import Examination
 from .findings import Diagnosis, Finding, Outcome
 from .memorisation import memorised
 from .outputs import decoder_scale, saturated, weights
@@ -29,7 +29,7 @@ ROUNDING = 1e-4  # of a weight that is summed up in single precision
 LARGE = 0.8  # standard deviations of the score over data, of a large gap (Cohen, 1988)
 
 
-def bound(patient: Patient) -> Outcome | str:
+def bound(patient: Examination) -> Outcome | str:
     """Whether the rate weighed 1 in the objective of the weights that were kept, so that what was climbed is the ELBO.
 
     Both sides are a problem: above 1 it was a looser bound than the ELBO, below 1 none at all. A warm-up that was not
@@ -69,7 +69,7 @@ def _warming(history: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
     return (kept, last) if near != betas[kept] else None
 
 
-def overfitting(patient: Patient) -> Outcome | str:
+def overfitting(patient: Examination) -> Outcome | str:
     """Whether training rows score better than others, by 3 standard errors and enough standard deviations over data.
 
     A problem is a large gap, or one where the validation bound has fallen since its best epoch by 3 standard errors.
@@ -79,7 +79,7 @@ def overfitting(patient: Patient) -> Outcome | str:
     if patient.unseen is None or min(len(patient.unseen.score), len(patient.train)) < 2:
         return "there are no rows that were not trained on"
     train, test = patient.trained.score, patient.unseen.score
-    halves = Halves(train, test)
+    halves = GeneralisationGap(train, test)
     gap, error = halves.difference, halves.stderr or math.inf
     best, fallen = _fallen(patient.history)
     score = "log p(x)" if patient.guide.is_exact else "the ELBO" if patient.scored else "minus the distortion"
@@ -125,10 +125,10 @@ def _fallen(history: Sequence[Mapping[str, Any]]) -> tuple[int, float]:
     return best, curve[best] - curve.get(kept if kept is not None else best, curve[max(curve)])
 
 
-Check = Callable[[Patient], Outcome | str]
+Check = Callable[[Examination], Outcome | str]
 
 
-def recovered(patient: Patient) -> Outcome | str:
+def recovered(patient: Examination) -> Outcome | str:
     """Whether numbers stopped being finite on the way, so that training went back and took smaller steps."""
     lines = [line for line in patient.history if line.get("event") == "recovered"]
     if not patient.history:
@@ -200,7 +200,7 @@ def examine(
         raise DataError("the doctor was given no training rows", "Give the rows that the model was trained on.")
     unseen = test if test is not None and len(test) else None
     weight = _weight(history) if beta is None else beta
-    patient = Patient(model, guide, train, unseen, weight, tuple(history), seed, rows_at_most, log_jacobian)
+    patient = Examination(model, guide, train, unseen, weight, tuple(history), seed, rows_at_most, log_jacobian)
     findings: list[Finding] = []
     measures: dict[str, Any] = {"rows_train": min(len(train), rows_at_most)}
     skipped: dict[str, str] = {}

@@ -19,7 +19,7 @@ from ..models.draw import Draw
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 
-__all__ = ["Patient", "Sight", "spread"]
+__all__ = ["Examination", "Pass", "spread"]
 
 POINTS = 4  # the bound's noise per datum is averaged over all rows, so few points are enough
 CHUNK = 128
@@ -31,7 +31,7 @@ def spread(n: int, most: int, device: torch.device) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Sight:
+class Pass:
     """What a pass over N rows saw.
 
     Attributes:
@@ -56,7 +56,7 @@ class Sight:
 
 
 @dataclass(frozen=True)
-class Patient:
+class Examination:
     """A model and the rows that it is examined on.
 
     Attributes:
@@ -80,12 +80,12 @@ class Patient:
     log_jacobian: float = 0.0
 
     @cached_property
-    def trained(self) -> Sight:
+    def trained(self) -> Pass:
         """What training rows show."""
         return self._look(self.train, "train")
 
     @cached_property
-    def unseen(self) -> Sight | None:
+    def unseen(self) -> Pass | None:
         """What rows show that were not trained on."""
         return None if self.test is None else self._look(self.test, "test")
 
@@ -105,13 +105,13 @@ class Patient:
         return [rows.take(i, noise) for i in index.split(CHUNK)]
 
     @torch.no_grad()
-    def _look(self, rows: Rows, name: str) -> Sight:
+    def _look(self, rows: Rows, name: str) -> Pass:
         noise = self.stream(name)
         batches = self.batches(rows, name)
         draws = (Pathwise(POINTS).draw(self.model, self.guide, batch, noise) for batch in batches)
         return _joined([self._glance(draw) for draw in draws])
 
-    def _glance(self, draw: Draw) -> Sight:
+    def _glance(self, draw: Draw) -> Pass:
         score = -draw.distortion
         rate = torch.zeros_like(score)
         if self.scored:
@@ -123,7 +123,7 @@ class Patient:
         params = draw.likelihood_params.expand(*draw.z.shape[:2], -1)[0]  # [B, P], at the first point
         family = draw.model.likelihood.family
         scale = family.loc_scale(params)[1] if isinstance(family, Gaussian | Laplace | LogNormal | StudentT) else None
-        return Sight(
+        return Pass(
             score.cpu(),
             rate.double().cpu(),
             (draw.guide,),
@@ -154,7 +154,7 @@ def _feature_rate(draw: Draw) -> Tensor | None:
     return kl_divergence(q, p).sum(0).double().cpu()
 
 
-def _joined(parts: list[Sight]) -> Sight:
+def _joined(parts: list[Pass]) -> Pass:
     """The sights of consecutive batches as one; sums over rows become averages."""
     n = sum(len(p.score) for p in parts)
 
@@ -163,7 +163,7 @@ def _joined(parts: list[Sight]) -> Sight:
         return None if found[0] is None else torch.cat(found)
 
     rates = [p.feature_rate for p in parts if p.feature_rate is not None]
-    return Sight(
+    return Pass(
         cat("score"),
         cat("rate"),
         tuple(q for p in parts for q in p.guides),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..core.batch import Rows
-from .examination import Patient, spread
+from .examination import Examination, spread
 from .findings import Finding, Outcome
 from .two_sample import nearer
 
@@ -48,7 +48,7 @@ def _relative(x: Tensor, rows: Rows, index: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def memorised(patient: Patient) -> Outcome | str:
+def memorised(patient: Examination) -> Outcome | str:
     """Whether samples lie much nearer to training rows than unseen rows do.
 
     Each distance to the nearest training row is divided by that row's distance to its own nearest neighbour, so that a

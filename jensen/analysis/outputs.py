@@ -13,7 +13,7 @@ from ..estimators.reparameterized import Pathwise
 from ..families import Bernoulli, DiscretizedLogistic, Gaussian, Laplace, LogNormal, StudentT
 from ..models.conditionals import Table
 from ..models.draw import place
-from .examination import Patient
+from .examination import Examination
 from .findings import Finding, Outcome
 
 __all__ = ["decoder_scale", "saturated", "weights"]
@@ -30,7 +30,7 @@ HUGE_WEIGHT = 1e3  # initial weights are below 1, and Adam at 1e-3 takes a milli
 HUGE_OUTPUT = 1e4
 
 
-def decoder_scale(patient: Patient) -> Outcome | str:
+def decoder_scale(patient: Examination) -> Outcome | str:
     """Whether a learned scale of p(x | z) has run to zero: at its floor, or finer than the data can be read.
 
     With a perfect reconstruction the likelihood grows without bound as the scale falls, so that log p(x) says where the
@@ -66,7 +66,7 @@ def decoder_scale(patient: Patient) -> Outcome | str:
     return Outcome(measures=measures)
 
 
-def _scales(patient: Patient, family: Gaussian | Laplace | LogNormal | StudentT) -> tuple[Tensor, float]:
+def _scales(patient: Examination, family: Gaussian | Laplace | LogNormal | StudentT) -> tuple[Tensor, float]:
     """Scales [M, D] or [M, 1], and in which share of the M rows one that is low counts."""
     likelihood = patient.model.likelihood
     if isinstance(likelihood, Table):
@@ -98,7 +98,7 @@ def _constant(n: int, family: Gaussian | Laplace | LogNormal | StudentT) -> Find
     )
 
 
-def saturated(patient: Patient) -> Outcome | str:
+def saturated(patient: Examination) -> Outcome | str:
     r"""Whether the model is certain and wrong: values whose mass was below e^-15, in nats lost per datum.
 
     A value's mass is what the points of a datum give it together, each with its part in log p(x):
@@ -133,7 +133,7 @@ def saturated(patient: Patient) -> Outcome | str:
 
 
 @torch.no_grad()
-def _certain_errors(patient: Patient) -> tuple[Tensor, float | None]:
+def _certain_errors(patient: Examination) -> tuple[Tensor, float | None]:
     """Nats [M] lost to values that were all but impossible, of some rows, and the share of logits beyond +-15."""
     rows, name = (patient.train, "train") if patient.test is None else (patient.test, "test")
     noise, family = patient.stream("certain"), patient.model.likelihood.family
@@ -152,7 +152,7 @@ def _certain_errors(patient: Patient) -> tuple[Tensor, float | None]:
     return torch.cat(wrong), float(torch.cat(extreme).mean()) if isinstance(family, Bernoulli) else None
 
 
-def weights(patient: Patient) -> Outcome | str:
+def weights(patient: Examination) -> Outcome | str:
     """Whether every weight is finite, and no layer's weights or outputs have run away (above 1,000 and 10,000)."""
     both = nn.ModuleDict({"model": patient.model, "guide": patient.guide})
     broken = [n for n, p in both.named_parameters() if not bool(torch.isfinite(p).all())]
@@ -190,7 +190,7 @@ _LAYERS = nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d
 
 
 @torch.no_grad()
-def _outputs(patient: Patient, layers: Mapping[str, nn.Module]) -> dict[str, float]:
+def _outputs(patient: Examination, layers: Mapping[str, nn.Module]) -> dict[str, float]:
     """Standard deviation of each layer's outputs, on some training rows and on draws from the prior."""
     with _listening(layers) as heard:
         batch: Batch = patient.batches(patient.train, "train")[0]

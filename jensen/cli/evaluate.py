@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ..core.errors import UsageError
-from ..evaluate import Annealed, Assessment, Estimate, Settled
+from ..evaluate import Annealed, Assessment, Estimate, ExactTightness
 from ..evaluate.choose import METHODS
 from ..evaluate.estimate import format_nats
 from ..evaluate.gaps import told
@@ -174,7 +174,7 @@ def _errors(found: Evaluation) -> str:
     return "; ".join(words)
 
 
-def _assessed(found: Assessment | Settled) -> list[str]:
+def _assessed(found: Assessment | ExactTightness) -> list[str]:
     numbers = found.to_dict()
     chain, split = numbers["annealed"], numbers["gaps"]
     lines = [f"verdict: {found.verdict}"]

@@ -16,7 +16,7 @@ from ..runs.run import Run
 from ..runs.spec import recorded_command
 from ..runs.train import train as train_recipe
 from ..storage.run_folder import read_spec
-from ..training.stages import Stretch, in_words
+from ..training.stages import Stage, in_words
 from .flags import Force, Json, Quiet
 from .options import check_recorded, parse_options
 from .output import emit, notices, plural, show
@@ -172,7 +172,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         number = f"log {about} {sign} {found['bound']:.2f} nats per datum ({found['kind']}), {rows}"
     rate = "" if found["rate"] is None else f"rate {found['rate']:.2f}, "
     only_samples = found["distortion"] is None and found["kind"] != "not finite"
-    stages = in_words([Stretch(**stage) for stage in found["stages"]])
+    stages = in_words([Stage(**stage) for stage in found["stages"]])
     distortion = "" if found["distortion"] is None else f"distortion {found['distortion']:.2f}; "
     return [
         number,

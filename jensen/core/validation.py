@@ -7,10 +7,10 @@ from numbers import Integral, Real
 
 from .errors import UsageError
 
-__all__ = ["above", "finite", "whole"]
+__all__ = ["require_above", "require_finite", "require_integer"]
 
 
-def whole(least: int = 1, /, **numbers: object) -> None:
+def require_integer(least: int = 1, /, **numbers: object) -> None:
     """Refuse what is no whole number of at least so much; of a list or tuple, each of its entries.
 
     Raises:
@@ -25,10 +25,10 @@ def whole(least: int = 1, /, **numbers: object) -> None:
     """
     for name, value in numbers.items():
         if not all(isinstance(v, Integral) and _number(v) >= least for v in _each(value)):
-            raise _refusal(name, value, "whole", f"of at least {least}")
+            raise _refusal(name, value, "require_integer", f"of at least {least}")
 
 
-def finite(least: float = -math.inf, /, **numbers: object) -> None:
+def require_finite(least: float = -math.inf, /, **numbers: object) -> None:
     """Refuse what is no finite number, or less than so much; of a list or tuple, each of its entries.
 
     Raises:
@@ -36,10 +36,10 @@ def finite(least: float = -math.inf, /, **numbers: object) -> None:
     """
     for name, value in numbers.items():
         if not all(math.isfinite(_number(v)) and _number(v) >= least for v in _each(value)):
-            raise _refusal(name, value, "finite", "" if least == -math.inf else f"of at least {least:g}")
+            raise _refusal(name, value, "require_finite", "" if least == -math.inf else f"of at least {least:g}")
 
 
-def above(limit: float, /, **numbers: object) -> None:
+def require_above(limit: float, /, **numbers: object) -> None:
     """Refuse what is no finite number above this limit; of a list or tuple, each of its entries.
 
     Raises:
@@ -47,7 +47,7 @@ def above(limit: float, /, **numbers: object) -> None:
     """
     for name, value in numbers.items():
         if not all(math.isfinite(_number(v)) and _number(v) > limit for v in _each(value)):
-            raise _refusal(name, value, "finite", f"above {limit:g}")
+            raise _refusal(name, value, "require_finite", f"above {limit:g}")
 
 
 def _each(value: object) -> tuple[object, ...]:

@@ -7,8 +7,8 @@ from .coded import Coded, OneState
 from .counts import NegativeBinomial, Poisson, ZeroInflated
 from .discretized import DiscretizedLogistic
 from .flowed import Flowed
-from .hamiltonian import Driven
-from .independent_events import SideBySide
+from .hamiltonian import HamiltonianFlow
+from .independent_events import IndependentEvents
 from .onehots import OneHots
 from .point import Point
 from .tails import LogNormal, StudentT
@@ -22,15 +22,15 @@ __all__ = [
     "ContinuousBernoulli",
     "DiscretizedLogistic",
     "DiscretizedLogisticMixture",
-    "Driven",
     "Flowed",
+    "HamiltonianFlow",
+    "IndependentEvents",
     "LogNormal",
     "NegativeBinomial",
     "OneHots",
     "OneState",
     "Point",
     "Poisson",
-    "SideBySide",
     "StudentT",
     "ZeroInflated",
 ]

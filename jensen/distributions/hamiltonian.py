@@ -14,7 +14,7 @@ from torch.distributions import Distribution, MultivariateNormal, constraints
 from ..core.errors import NotInvertible
 from .numbers import antithetic
 
-__all__ = ["Driven"]
+__all__ = ["HamiltonianFlow"]
 
 POINTS = 32
 
@@ -25,7 +25,7 @@ class _Sample:
     log_prob: Tensor
 
 
-class Driven(Distribution):
+class HamiltonianFlow(Distribution):
     r"""The end z of T leapfrog steps from :math:`z_0` ~ base, with momenta, through densities between base and target.
 
     Step t drifts, kicks and drifts, with fresh or partly fresh momentum p and :math:`f_t = q_0^{1-b_t} f^{b_t}`:

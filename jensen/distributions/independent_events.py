@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-__all__ = ["SideBySide"]
+__all__ = ["IndependentEvents"]
 
 
 class _Each(constraints.Constraint):
@@ -27,7 +27,7 @@ class _Each(constraints.Constraint):
         return self.base.check(value.unflatten(-1, (-1, self.size))).all(-1)
 
 
-class SideBySide(Distribution):
+class IndependentEvents(Distribution):
     """n independent events of E features, as one flat event of n * E.
 
     Args:
@@ -46,8 +46,8 @@ class SideBySide(Distribution):
     def support(self) -> constraints.Constraint:  # pyright: ignore[reportIncompatibleMethodOverride]
         return _Each(self.base.support, self.each)  # pyright: ignore[reportArgumentType]
 
-    def expand(self, batch_shape: Sequence[int], _instance: object = None) -> SideBySide:
-        return SideBySide(self.base.expand(torch.Size((*batch_shape, self.base.batch_shape[-1]))))
+    def expand(self, batch_shape: Sequence[int], _instance: object = None) -> IndependentEvents:
+        return IndependentEvents(self.base.expand(torch.Size((*batch_shape, self.base.batch_shape[-1]))))
 
     @property
     def mean(self) -> Tensor:

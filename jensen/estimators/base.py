@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,15 +10,13 @@ from torch.distributions import Distribution, MixtureSameFamily
 
 from ..core.batch import Batch
 from ..core.errors import CompositionError, NotReparameterizable
-from ..core.parts import part
-from ..core.validation import whole
 from ..distributions import Chained
-from ..models.draw import Draw, place, weigh
+from ..models.draw import Draw
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..objectives import Objective, TermKind
 
-__all__ = ["GradientEstimator", "Pathwise", "Uneven", "no_path"]
+__all__ = ["GradientEstimator", "WeightedSamples", "no_path"]
 
 
 class GradientEstimator(ABC):
@@ -59,7 +56,7 @@ class GradientEstimator(ABC):
                 raise CompositionError(f"{self} gives wrong gradients for {term}", self.remedy)
 
 
-class Uneven(GradientEstimator):
+class WeightedSamples(GradientEstimator):
     """Points whose weights differ, which a term that couples the data of a batch does not read."""
 
     def suits(self, term: Objective) -> bool:
@@ -75,34 +72,3 @@ def no_path(q: Distribution) -> NotReparameterizable:
     remedy = "Stratified(k)" if isinstance(q, MixtureSameFamily) else "Score(k), or Enumerate() of a finite z"
     remedy = "ByGroup((Enumerate(), Pathwise(k)))" if isinstance(q, Chained) else remedy
     return NotReparameterizable(f"{type(q).__name__} has no pathwise gradient", f"Use {remedy}.")
-
-
-@part
-@dataclass(frozen=True)
-class Pathwise(GradientEstimator):
-    """K reparameterised points; the gradient passes through them (Kingma & Welling, 2014; Rezende et al., 2014).
-
-    Args:
-        k: points per datum.
-    """
-
-    k: int = 1
-
-    def __post_init__(self) -> None:
-        whole(k=self.k)
-
-    def draw(
-        self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
-    ) -> Draw:
-        q = guide(batch)
-        if torch.is_grad_enabled() and not q.has_rsample:
-            raise no_path(q)
-        z, noise = place(q, self.k, generator)
-        return weigh(model, q, z, batch, noise=noise, mass=not guide.has_density)
-
-    def suits(self, term: Objective) -> bool:
-        return True
-
-    @property
-    def remedy(self) -> str:
-        return ""

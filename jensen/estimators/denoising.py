@@ -21,7 +21,7 @@ from torch import Tensor
 from ..core.batch import Batch, Rows
 from ..core.errors import CompositionError, CorruptRunError, UsageError
 from ..core.parts import build, part, spec_of
-from ..core.validation import finite
+from ..core.validation import require_finite
 from ..models.draw import Draw
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
@@ -79,7 +79,7 @@ class GaussianNoise(Corruption):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        finite(0, scale=self.scale)
+        require_finite(0, scale=self.scale)
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return x + self.scale * torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
@@ -111,7 +111,7 @@ class Masking(Corruption):
 
     def __post_init__(self) -> None:
         _check_share(self.share)
-        finite(fill=self.fill)
+        require_finite(fill=self.fill)
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return torch.where(_uniform(x, generator) < self.share, self.fill, x)
@@ -140,7 +140,7 @@ class SaltAndPepper(Corruption):
 
     def __post_init__(self) -> None:
         _check_share(self.share)
-        finite(low=self.low, high=self.high)
+        require_finite(low=self.low, high=self.high)
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         u = _uniform(x, generator)

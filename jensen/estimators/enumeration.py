@@ -15,6 +15,7 @@ from ..distributions import OneHots
 from ..models.draw import Draw, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
+from .base import WeightedSamples
 
 __all__ = ["Enumerate", "bit_states", "class_states", "finite_states"]
 
@@ -24,7 +25,7 @@ MOST_STATES = 1 << 12
 
 @part
 @dataclass(frozen=True)
-class Enumerate(Uneven):
+class Enumerate(WeightedSamples):
     """Every state of a finite latent, weighted by the guide: no noise at all.
 
     A latent is finite as one of n classes (a Categorical guide), as G classes of n (a OneHots guide) or as Z bits (a

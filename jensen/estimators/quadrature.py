@@ -13,10 +13,11 @@ from torch.distributions import Distribution, Independent, Normal
 from ..core.batch import Batch
 from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..models.draw import Draw, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
+from .base import WeightedSamples
 
 __all__ = ["Quadrature"]
 
@@ -26,7 +27,7 @@ MOST_NODES = 300  # beyond some 370 the weights of the outermost nodes underflow
 
 @part
 @dataclass(frozen=True)
-class Quadrature(Uneven):
+class Quadrature(WeightedSamples):
     r"""Gauss-Hermite nodes about a Gaussian guide of one or two features.
 
     .. math:: z_k = \mu + \sqrt{2}\,\sigma\,t_k, \qquad e^{l_k} = \omega_k / \sqrt\pi
@@ -41,7 +42,7 @@ class Quadrature(Uneven):
     n: int = 32
 
     def __post_init__(self) -> None:
-        whole(n=self.n)
+        require_integer(n=self.n)
         if self.n > MOST_NODES:
             raise UsageError(f"a quadrature rule has 1 to {MOST_NODES} nodes per feature, not n={self.n}", "Try n=64.")
 

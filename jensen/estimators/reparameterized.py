@@ -13,65 +13,26 @@ estimators apart:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
-from torch.func import functional_call
+from torch import Tensor
 
 from ..core.batch import Batch
-from ..core.errors import CompositionError, UsageError
+from ..core.errors import UsageError
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..models.draw import Draw, place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from ..objectives import Elbo, ImportanceWeighted, Objective, Rate, weighted
+from ..objectives import Elbo, ImportanceWeighted, Objective, Rate
 from .base import GradientEstimator, no_path
+from .surrogates import frozen_density, require_density, require_scores, surrogate_value
 
-__all__ = ["DoublyReparameterized", "StickTheLanding", "frozen_density"]
+__all__ = ["DoublyReparameterized", "Pathwise", "StickTheLanding"]
 
 
 # ---------------------------------------------------------------- densities of frozen guides
-
-
-class _Scorer(nn.Module):
-    """log q(z | x) as a module, so that the guide's parameters can be given to it as constants."""
-
-    def __init__(self, guide: Guide) -> None:
-        super().__init__()
-        self.guide = guide
-
-    def forward(self, batch: Batch, z: Tensor) -> Tensor:
-        return self.guide(batch).log_prob(z)
-
-
-def frozen_density(guide: Guide, q: Distribution, batch: Batch) -> Callable[[Tensor], Tensor]:
-    """z -> log q(z | x) [K, B] with the guide's parameters as constants, so that gradients pass through z alone.
-
-    A diagonal Gaussian is detached; any other guide is run again with its parameters detached, those that it shares
-    with the model among them, and must score points that this second run did not make.
-
-    Raises:
-        CompositionError: when called, if the guide cannot score such points.
-    """
-    if isinstance(q, Independent) and isinstance(q.base_dist, Normal):
-        base = Normal(q.base_dist.loc.detach(), q.base_dist.scale.detach(), validate_args=False)
-        return Independent(base, 1, validate_args=False).log_prob
-    scorer = _Scorer(guide)
-    constants = {name: p.detach() for name, p in scorer.named_parameters()}
-
-    def log_prob(z: Tensor) -> Tensor:
-        try:
-            return functional_call(scorer, constants, (batch, z))
-        except (NotImplementedError, CompositionError) as error:
-            raise CompositionError(
-                f"{guide.phrase} cannot score a point that it did not just make", "Use Pathwise(k)."
-            ) from error
-
-    return log_prob
 
 
 def _log_guide(draw: Draw) -> Tensor:
@@ -81,30 +42,35 @@ def _log_guide(draw: Draw) -> Tensor:
     return draw.frozen(draw.z)
 
 
-def _needs_a_density(estimator: GradientEstimator, guide: Guide) -> None:
-    if not guide.has_density:
-        raise CompositionError(
-            f"{estimator} differentiates log q(z|x), which {type(guide).__name__} does not have", "Use Pathwise()."
-        )
-    if guide.is_certain:
-        raise CompositionError(
-            f"{estimator} needs noise in q(z|x), and there is none in {guide.phrase}", "Use Pathwise()."
-        )
+@part
+@dataclass(frozen=True)
+class Pathwise(GradientEstimator):
+    """K reparameterised points; the gradient passes through them (Kingma & Welling, 2014; Rezende et al., 2014).
 
+    Args:
+        k: points per datum.
+    """
 
-def _needs_scores(guide: Guide) -> None:
-    if not guide.scores_any_point:
-        raise CompositionError(f"{guide.phrase} cannot score a point that it did not just make", "Use Pathwise(k).")
+    k: int = 1
 
+    def __post_init__(self) -> None:
+        require_integer(k=self.k)
 
-def _estimated(objective: Objective, draw: Draw, surrogate: Callable[[Objective, Draw], Tensor]) -> Tensor:
-    """[B] with the objective's value and the gradient of its terms' surrogates."""
-    value = objective(draw)
-    if not (torch.is_grad_enabled() and draw.differentiable):
-        return value
-    parts = [weighted(weight, surrogate(term, draw)) for weight, term in objective.terms]
-    total = sum(parts[1:], parts[0]) if parts else value
-    return value.detach() + (total - total.detach())
+    def draw(
+        self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
+    ) -> Draw:
+        q = guide(batch)
+        if torch.is_grad_enabled() and not q.has_rsample:
+            raise no_path(q)
+        z, noise = place(q, self.k, generator)
+        return weigh(model, q, z, batch, noise=noise, mass=not guide.has_density)
+
+    def suits(self, term: Objective) -> bool:
+        return True
+
+    @property
+    def remedy(self) -> str:
+        return ""
 
 
 def _through_points(term: Objective, draw: Draw) -> Tensor:
@@ -126,13 +92,13 @@ class _Reparameterized(GradientEstimator):
     k: int = 1
 
     def __post_init__(self) -> None:
-        whole(k=self.k)
+        require_integer(k=self.k)
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
     ) -> Draw:
-        _needs_a_density(self, guide)
-        _needs_scores(guide)
+        require_density(self, guide)
+        require_scores(guide)
         q = guide(batch)
         if torch.is_grad_enabled() and not q.has_rsample:
             raise no_path(q)
@@ -166,7 +132,7 @@ class StickTheLanding(_Reparameterized):
         return "Use DoublyReparameterized(k) for ImportanceWeighted, and Pathwise(k) for others."
 
     def surrogate(self, term: Objective, draw: Draw) -> Tensor:
-        return _estimated(term, draw, _through_points)
+        return surrogate_value(term, draw, _through_points)
 
 
 @part
@@ -198,7 +164,7 @@ class DoublyReparameterized(_Reparameterized):
         return "Use Pathwise(k)."
 
     def surrogate(self, term: Objective, draw: Draw) -> Tensor:
-        return _estimated(term, draw, _doubly)
+        return surrogate_value(term, draw, _doubly)
 
 
 def _doubly(term: Objective, draw: Draw) -> Tensor:

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from ..core.batch import Batch
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..models.draw import Draw, closed_rate, place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..objectives import Distortion, Elbo, ImportanceWeighted, Objective, Rate, Renyi, TermKind
 from .base import GradientEstimator
+from .surrogates import require_density, require_scores, surrogate_value
 
 __all__ = ["Score"]
 
@@ -41,13 +42,13 @@ class Score(GradientEstimator):
     k: int = 8
 
     def __post_init__(self) -> None:
-        whole(2, k=self.k)
+        require_integer(2, k=self.k)
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
     ) -> Draw:
-        _needs_a_density(self, guide)
-        _needs_scores(guide)
+        require_density(self, guide)
+        require_scores(guide)
         q = guide(batch)
         with torch.no_grad():
             z, _ = place(q, self.k, generator)
@@ -62,7 +63,7 @@ class Score(GradientEstimator):
         return "A term that couples the batch needs a path to its points: use Pathwise(k)."
 
     def surrogate(self, term: Objective, draw: Draw) -> Tensor:
-        return _estimated(term, draw, _scored)
+        return surrogate_value(term, draw, _scored)
 
 
 def _scored(term: Objective, draw: Draw) -> Tensor:

@@ -6,7 +6,7 @@ one mode). Here the guide goes down the inclusive :math:`KL(p(z|x) \,\|\, q(z|x)
 | phase      | who climbs | objective                | points                                  |
 |------------|------------|--------------------------|-----------------------------------------|
 | wake       | model      | `Elbo`, or a tighter one | of the guide, `Still`                   |
-| sleep      | guide      | `Dream`                  | of the model, `Dreaming`                |
+| sleep      | guide      | `SleepPhase`                  | of the model, `Dreaming`                |
 | wake again | guide      | `Inclusive`              | of the guide, weighed by the posterior  |
 
 No gradient passes through a point, so that latents may be discrete.
@@ -21,16 +21,16 @@ import torch
 from ..core.batch import Batch
 from ..core.errors import CompositionError
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..models.draw import Draw, place, weigh
 from ..models.guide import Guide
 from ..models.ladder import LadderDistribution
 from ..models.model import LatentVariableModel
 from ..objectives import Objective, TermKind
-from ..objectives.wake_sleep import Dream, Inclusive
+from ..objectives.wake_sleep import Inclusive, SleepPhase
 from .base import GradientEstimator
 
-__all__ = ["Dreaming", "Still"]
+__all__ = ["DetachedSamples", "FromModel"]
 
 
 # ---------------------------------------------------------------- what the guide climbs
@@ -48,7 +48,7 @@ def _scoring(guide: Guide) -> None:
 
 @part
 @dataclass(frozen=True)
-class Still(GradientEstimator):
+class DetachedSamples(GradientEstimator):
     """K points of the guide that stay where they are: no gradient passes through them.
 
     Right for the model's parameters under any bound. For the guide's, the score of a bound would be missing (see
@@ -61,7 +61,7 @@ class Still(GradientEstimator):
     k: int = 1
 
     def __post_init__(self) -> None:
-        whole(k=self.k)
+        require_integer(k=self.k)
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
@@ -72,7 +72,7 @@ class Still(GradientEstimator):
         return weigh(model, q, z, batch, mass=not guide.has_density)
 
     def suits(self, term: Objective) -> bool:
-        return term.kind is not TermKind.COUPLED and not isinstance(term, Dream)
+        return term.kind is not TermKind.COUPLED and not isinstance(term, SleepPhase)
 
     def trains_guide(self, term: Objective) -> bool:
         return isinstance(term, Inclusive)
@@ -84,7 +84,7 @@ class Still(GradientEstimator):
 
 @part
 @dataclass(frozen=True)
-class Dreaming(GradientEstimator):
+class FromModel(GradientEstimator):
     """The sleep phase: as many data as the batch holds are dreamt by the model, each at the z that it came from.
 
     The batch lends its size, what is observed, and its context; its values are not looked at. The model is not moved.
@@ -110,7 +110,7 @@ class Dreaming(GradientEstimator):
         return replace(draw, differentiable=torch.is_grad_enabled(), walk=walk)
 
     def suits(self, term: Objective) -> bool:
-        return isinstance(term, Dream)
+        return isinstance(term, SleepPhase)
 
     @property
     def remedy(self) -> str:

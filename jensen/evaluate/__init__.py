@@ -1,13 +1,12 @@
 """How good is it really: estimates of the evidence, each with its kind and its errors. This room never trains."""
 
-from ..analysis.climbed import climbed
 from .annealed import Annealed
 from .choose import Evaluator, Unnormalised, choose
 from .estimate import Estimate, Kind
 from .exact import Enumerated, Exact
-from .exact_tightness import Settled, behind, settle
+from .exact_tightness import ExactTightness, assess_tightness, measure_gaps
 from .gaps import Gaps, gaps
-from .generalisation import Halves
+from .generalisation import GeneralisationGap
 from .importance import Importance
 from .quadrature import Quadrature
 from .sandwich import Sandwich, Sandwiched
@@ -20,21 +19,20 @@ __all__ = [
     "Estimate",
     "Evaluator",
     "Exact",
+    "ExactTightness",
     "Gaps",
-    "Halves",
+    "GeneralisationGap",
     "Importance",
     "Kind",
     "Quadrature",
     "Sandwich",
     "Sandwiched",
     "Settings",
-    "Settled",
     "Unnormalised",
     "assess",
+    "assess_tightness",
     "assess_within",
-    "behind",
     "choose",
-    "climbed",
     "gaps",
-    "settle",
+    "measure_gaps",
 ]

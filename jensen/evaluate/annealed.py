@@ -14,7 +14,7 @@ from torch.distributions import Distribution, Independent
 from ..core.batch import Batch, Rows
 from ..core.errors import NotInvertible, NotNormalised, NotReparameterizable, UsageError
 from ..core.random import drawing_from, stream
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..families import Gaussian
 from ..models.codebooks import CodePrior
 from ..models.guide import Guide
@@ -91,7 +91,7 @@ class Annealed(Evaluator):
     correct: bool = True
 
     def __post_init__(self) -> None:
-        whole(temperatures=self.temperatures, leaps=self.leaps, chains=self.chains)
+        require_integer(temperatures=self.temperatures, leaps=self.leaps, chains=self.chains)
         if self.start not in ("guide", "prior"):
             raise UsageError(f"annealing cannot start from {self.start!r}", "Start from the guide or the prior.")
 

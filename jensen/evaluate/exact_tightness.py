@@ -16,13 +16,13 @@ from .gaps import Gaps, gaps
 from .generalisation import some_rows
 from .tightness import MOST_ROWS, REFINE, Assessment, Settings, assess, assess_within
 
-__all__ = ["Settled", "behind", "settle"]
+__all__ = ["ExactTightness", "assess_tightness", "measure_gaps"]
 
 STILL = 0.1  # nats, that the last doubling of the nodes may still have moved a row
 
 
 @dataclass(frozen=True)
-class Settled:
+class ExactTightness:
     """How sure a number is that is log p(x) itself, and what the guide's own bound loses against it.
 
     Attributes:
@@ -37,7 +37,7 @@ class Settled:
     gaps: Gaps | None
     seconds: float
 
-    def shifted(self, nats: float) -> Settled:
+    def shifted(self, nats: float) -> ExactTightness:
         """The same in other units: a log-Jacobian added to every log-density."""
         split = None if self.gaps is None else self.gaps.shifted(nats)
         return replace(self, estimate=self.estimate.shifted(nats), gaps=split)
@@ -74,14 +74,14 @@ class Settled:
         }
 
 
-def settle(
+def measure_gaps(
     model: LatentVariableModel,
     guide: Guide,
     data: Rows,
     found: Estimate,
     settings: Settings | None = None,
     seed: int = 0,
-) -> Settled:
+) -> ExactTightness:
     """Measure the gaps of the guide's bound against numbers that are log p(x) itself.
 
     Args:
@@ -103,10 +103,10 @@ def settle(
         known = Estimate(found.kind, found.nats[index], error=found.error)
         split = gaps(model, guide, data.subset(index.to(data.device)), known, seed, settings.refine)
         split = replace(split, converged=(found.error or 0.0) <= STILL)
-    return Settled(settings, found, split, time.monotonic() - started)
+    return ExactTightness(settings, found, split, time.monotonic() - started)
 
 
-def behind(
+def assess_tightness(
     model: LatentVariableModel,
     guide: Guide,
     data: Rows,
@@ -115,7 +115,7 @@ def behind(
     settings: Settings | None = None,
     seed: int = 0,
     watch: Watch | None = None,
-) -> Assessment | Settled | None:
+) -> Assessment | ExactTightness | None:
     """What a plain evaluation says of its own number; None without a budget, a number, or an honest answer in time.
 
     Args:
@@ -125,7 +125,7 @@ def behind(
     if found.nats is None or (settings is None and budget <= 0):
         return None
     if found.kind in (Kind.EXACT, Kind.QUADRATURE):
-        return settle(model, guide, data, found, settings, seed)
+        return measure_gaps(model, guide, data, found, settings, seed)
     if settings is not None:
         return assess(model, guide, data, found, settings, seed, watch)
     return assess_within(model, guide, data, found, budget, seed, watch)

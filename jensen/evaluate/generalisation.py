@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .estimate import Estimate, format_nats
 
-__all__ = ["ERRORS", "Halves", "some_rows"]
+__all__ = ["ERRORS", "GeneralisationGap", "some_rows"]
 
 ERRORS = 3.0  # standard errors, beyond which a difference is more than the choice of rows
 # and standard deviations of the score over data, which no units change: a gap to see (Cohen, 1988), since with enough
@@ -20,7 +20,7 @@ VISIBLE = 0.3
 
 
 @dataclass(frozen=True)
-class Halves:
+class GeneralisationGap:
     """The same score of training rows and of others, by the same evaluator and in the same units.
 
     Attributes:
@@ -33,12 +33,12 @@ class Halves:
     name: str = "log p(x)"
 
     @staticmethod
-    def of(train: Estimate, test: Estimate) -> Halves | None:
+    def of(train: Estimate, test: Estimate) -> GeneralisationGap | None:
         """Two estimates side by side; None where there is no number to compare."""
         if train.nats is None or test.nats is None or bool(torch.isnan(train.nats).any()):
             return None
         points = "" if test.k is None else f", K = {test.k}"
-        return Halves(train.nats, test.nats, f"log p(x) ({test.kind}{points})")
+        return GeneralisationGap(train.nats, test.nats, f"log p(x) ({test.kind}{points})")
 
     @property
     def difference(self) -> float:

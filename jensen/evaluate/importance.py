@@ -14,7 +14,7 @@ from torch.func import functional_call
 from ..core.batch import Batch, Rows
 from ..core.errors import NotNormalised, UsageError
 from ..core.random import stream
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..models.conditionals import Conditional
 from ..models.draw import closed_rate, place, weigh
 from ..models.guide import Guide
@@ -52,7 +52,7 @@ class Importance(Evaluator):
     k: int = 5000
 
     def __post_init__(self) -> None:
-        whole(1, **{"-k": self.k})
+        require_integer(1, **{"-k": self.k})
         if self.k > MOST:
             raise UsageError(
                 f"-k {self.k} cannot work", "Give between 1 and 100,000,000 points per datum, such as -k 5000."

@@ -13,7 +13,7 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 from ..core.batch import Batch, Rows
 from ..core.errors import CompositionError
 from ..core.random import stream
-from ..core.validation import above, whole
+from ..core.validation import require_above, require_integer
 from ..estimators.base import GradientEstimator
 from ..estimators.quadrature import Quadrature as Rule
 from ..estimators.reparameterized import Pathwise
@@ -71,8 +71,8 @@ class Quadrature(Evaluator):
     most: int = 1 << 14
 
     def __post_init__(self) -> None:
-        above(0, tolerance=self.tolerance)
-        whole(1600, most=self.most)  # fewer cannot tell their error
+        require_above(0, tolerance=self.tolerance)
+        require_integer(1600, most=self.most)  # fewer cannot tell their error
 
     def check(self, model: LatentVariableModel) -> None:
         """Refuse what is too large or too small for a grid."""

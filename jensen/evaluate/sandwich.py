@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..core.batch import Rows
 from ..core.random import stream
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .annealed import Annealed, weighed
@@ -94,7 +94,7 @@ class Sandwich:
     n: int = 100
 
     def __post_init__(self) -> None:
-        whole(1, **{"--rows": self.n})
+        require_integer(1, **{"--rows": self.n})
 
     def __call__(
         self,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..distributions import DiscretizedLogisticMixture as PixelMixture
 from .base import BOUND, Family, filled, positive, total
 
@@ -45,8 +45,8 @@ class DiscretizedLogisticMixture(Family):
     n: int = 6
 
     def __post_init__(self) -> None:
-        whole(dim=self.dim, channels=self.channels, n=self.n)
-        whole(2, levels=self.levels)
+        require_integer(dim=self.dim, channels=self.channels, n=self.n)
+        require_integer(2, levels=self.levels)
         if self.dim % self.channels:
             raise UsageError(
                 f"{self.dim} features are not pixels of {self.channels} channels", "Give channels that divide dim."

@@ -11,7 +11,7 @@ from torch.distributions import Laplace as TorchLaplace
 
 from ..core.errors import UsageError
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..distributions import Beta as WideBeta
 from ..distributions import ContinuousBernoulli as Exponential
 from ..distributions import LogNormal as PositiveNormal
@@ -50,7 +50,7 @@ class ContinuousBernoulli(Factorised):
     dim: int
 
     def __post_init__(self) -> None:
-        whole(dim=self.dim)
+        require_integer(dim=self.dim)
 
     @property
     def size(self) -> int:
@@ -96,7 +96,7 @@ class Laplace(Factorised):
     floor: float = FLOOR
 
     def __post_init__(self) -> None:
-        whole(dim=self.dim)
+        require_integer(dim=self.dim)
         check_floor(self.floor)
 
     @property
@@ -146,7 +146,7 @@ class StudentT(Factorised):
     floor: float = FLOOR
 
     def __post_init__(self) -> None:
-        whole(dim=self.dim)
+        require_integer(dim=self.dim)
         check_floor(self.floor)
         if self.degrees is not None and not 2 < self.degrees <= MOST:
             raise UsageError(
@@ -205,7 +205,7 @@ class LogNormal(Factorised):
     floor: float = FLOOR
 
     def __post_init__(self) -> None:
-        whole(dim=self.dim)
+        require_integer(dim=self.dim)
         check_floor(self.floor)
 
     @property
@@ -249,7 +249,7 @@ class Beta(Factorised):
     dim: int
 
     def __post_init__(self) -> None:
-        whole(dim=self.dim)
+        require_integer(dim=self.dim)
 
     @property
     def size(self) -> int:

@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 
 from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..distributions import NegativeBinomial as Dispersed
 from ..distributions import Poisson as Counted
 from ..distributions import ZeroInflated as Gated
@@ -48,7 +48,7 @@ class Poisson(Factorised):
     dim: int
 
     def __post_init__(self) -> None:
-        whole(dim=self.dim)
+        require_integer(dim=self.dim)
 
     @property
     def size(self) -> int:
@@ -91,7 +91,7 @@ class NegativeBinomial(Factorised):
     dispersion: Literal["feature", "each"] = "feature"
 
     def __post_init__(self) -> None:
-        whole(dim=self.dim)
+        require_integer(dim=self.dim)
         if self.dispersion not in ("feature", "each"):
             raise UsageError(f"there is no dispersion {self.dispersion!r}", 'Choose "feature" or "each".')
 

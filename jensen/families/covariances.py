@@ -18,7 +18,7 @@ from torch.distributions import (
 
 from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..distributions.numbers import LOG_2PI
 from .base import BOUND, Family, positive, positive_inverse
 
@@ -58,7 +58,7 @@ class FullGaussian(Family):
     dim: int
 
     def __post_init__(self) -> None:
-        whole(dim=self.dim)
+        require_integer(dim=self.dim)
 
     @property
     def size(self) -> int:
@@ -133,7 +133,7 @@ class LowRankGaussian(Family):
     rank: int = 1
 
     def __post_init__(self) -> None:
-        whole(dim=self.dim, rank=self.rank)
+        require_integer(dim=self.dim, rank=self.rank)
         if self.rank > self.dim:
             raise UsageError(
                 f"a covariance of rank {self.rank} and a diagonal over {self.dim} features cannot work",

@@ -13,7 +13,7 @@ from torch.nn.functional import log_softmax, softplus
 
 from ..core.errors import CompositionError
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..distributions import DiscretizedLogistic as BinnedLogistic
 from .base import BOUND, Factorised, Family, filled, positive, total
 
@@ -57,7 +57,7 @@ class Bernoulli(Family):
     dim: int
 
     def __post_init__(self) -> None:
-        whole(dim=self.dim)
+        require_integer(dim=self.dim)
 
     @property
     def size(self) -> int:
@@ -90,7 +90,7 @@ class Categorical(Family):
     dim: int
 
     def __post_init__(self) -> None:
-        whole(dim=self.dim)
+        require_integer(dim=self.dim)
 
     @property
     def size(self) -> int:
@@ -128,8 +128,8 @@ class DiscretizedLogistic(Factorised):
     levels: int = 256
 
     def __post_init__(self) -> None:
-        whole(dim=self.dim)
-        whole(2, levels=self.levels)
+        require_integer(dim=self.dim)
+        require_integer(2, levels=self.levels)
 
     @property
     def size(self) -> int:

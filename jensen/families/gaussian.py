@@ -11,7 +11,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from ..core.errors import UsageError
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..distributions.numbers import LOG_2PI
 from .base import BOUND, FLOOR, Family, check_floor, filled, positive, positive_inverse, total
 
@@ -43,7 +43,7 @@ class Gaussian(Family):
     floor: float = FLOOR
 
     def __post_init__(self) -> None:
-        whole(0, dim=self.dim)
+        require_integer(0, dim=self.dim)
         if not isinstance(self.scale, str) and not 0 < self.scale < BOUND:
             raise UsageError(f"a scale of {self.scale:g} cannot work", "Give a positive number.")
         if isinstance(self.scale, str) and self.scale not in ("each", "feature", "shared", "optimal"):

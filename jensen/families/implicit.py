@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.errors import NotNormalised, UsageError
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..distributions import Point
 from .base import BOUND, Family
 
@@ -48,7 +48,7 @@ class Implicit(Family):
     high: float | None = None
 
     def __post_init__(self) -> None:
-        whole(dim=self.dim)
+        require_integer(dim=self.dim)
         ranged = self.low is not None and self.high is not None and -math.inf < self.low < self.high < math.inf
         if not ranged and (self.low, self.high) != (None, None):
             raise UsageError(f"the range {self.low} to {self.high} cannot work", "Give low < high, or neither.")

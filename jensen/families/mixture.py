@@ -12,7 +12,7 @@ from torch.nn.functional import log_softmax
 
 from ..core.errors import CompositionError
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from .base import Family
 
 __all__ = ["Mixture"]
@@ -35,7 +35,7 @@ class Mixture(Family):
     n: int
 
     def __post_init__(self) -> None:
-        whole(n=self.n)
+        require_integer(n=self.n)
         if self.part.shared:
             raise CompositionError(
                 "a Mixture needs components whose parameters all come from the context", 'Use scale="each".'

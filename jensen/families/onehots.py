@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 
 from ..core.errors import CompositionError
 from ..core.parts import part
-from ..core.validation import above, whole
+from ..core.validation import require_above, require_integer
 from ..distributions import OneHots as SeveralClasses
 from .base import Family
 
@@ -44,9 +44,9 @@ class OneHots(Family):
     hard: bool = True
 
     def __post_init__(self) -> None:
-        whole(groups=self.groups, classes=self.classes)
+        require_integer(groups=self.groups, classes=self.classes)
         if self.temperature is not None:
-            above(0, temperature=self.temperature)
+            require_above(0, temperature=self.temperature)
 
     @property
     def dim(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -10,8 +10,8 @@ from torch.nn.functional import pad
 
 from ..core.errors import CompositionError
 from ..core.parts import part
-from ..core.validation import whole
-from ..distributions import SideBySide
+from ..core.validation import require_integer
+from ..distributions import IndependentEvents
 from .base import Family
 
 __all__ = ["Product"]
@@ -39,7 +39,7 @@ class Product(Family):
     n: int
 
     def __post_init__(self) -> None:
-        whole(n=self.n)
+        require_integer(n=self.n)
         if self.part.shared:
             raise CompositionError(
                 f"positions of {self.part.phrase} would share parameters that no context gives them",
@@ -62,8 +62,8 @@ class Product(Family):
         each = [self.part.start(m) for m in mean.unflatten(-1, (self.n, self.part.dim))]
         return torch.cat([pad(e, (0, self.part.size - len(e))) for e in each])
 
-    def __call__(self, params: Tensor) -> SideBySide:
-        return SideBySide(self.part(params.unflatten(-1, (self.n, self.part.size))))
+    def __call__(self, params: Tensor) -> IndependentEvents:
+        return IndependentEvents(self.part(params.unflatten(-1, (self.n, self.part.size))))
 
     def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
         apart = params.unflatten(-1, (self.n, self.part.size))

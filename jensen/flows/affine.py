@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.precision import applied
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..nets import MLP
 from ..nets.masked import MaskedMLP
 from .base import LARGEST, Flow, one_way, seen
@@ -36,7 +36,7 @@ def halves(dim: int, flip: bool) -> tuple[list[int], list[int]]:
     Raises:
         CompositionError: there is a single feature.
     """
-    whole(dim=dim)
+    require_integer(dim=dim)
     if dim < 2:
         raise CompositionError(
             f"a coupling flow over {dim} features keeps all or moves all", "Use Autoregressive or Planar."
@@ -47,7 +47,7 @@ def halves(dim: int, flip: bool) -> tuple[list[int], list[int]]:
 
 def coupling_net(kept: int, context: int, outputs: int, hidden: Sequence[int]) -> MLP:
     """The network of a coupling, which says nothing before training."""
-    whole(0, context=context)
+    require_integer(0, context=context)
     net = MLP(kept + context, outputs, hidden, "tanh")
     last = net.layers[-1]
     if isinstance(last, nn.Linear):

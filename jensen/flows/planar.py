@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..core.parts import part
 from ..core.precision import applied
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..families import positive
 from .base import LARGEST, Flow, one_way, seen
 
@@ -35,8 +35,8 @@ class Planar(Flow):
 
     def __init__(self, dim: int, context: int = 0) -> None:
         super().__init__()
-        whole(dim=dim)
-        whole(0, context=context)
+        require_integer(dim=dim)
+        require_integer(0, context=context)
         self.dim, self.context = dim, context
         # v, w, b
         self.value = nn.Parameter(torch.cat([torch.zeros(dim), torch.randn(dim) / dim**0.5, torch.zeros(1)]))

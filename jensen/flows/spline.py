@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core.errors import UsageError
 from ..core.parts import part
 from ..core.precision import applied
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..families import positive
 from .affine import coupling_net, halves
 from .base import Flow, seen
@@ -92,7 +92,7 @@ class SplineCoupling(Flow):
         flip: bool = False,
     ) -> None:
         super().__init__()
-        whole(dim=dim, bins=bins)
+        require_integer(dim=dim, bins=bins)
         if not bins <= 100 or not 0 < bound < 1e6:
             raise UsageError(
                 f"a spline with {bins} bins within +-{bound:g} cannot work", "Give 1 to 100 bins and a positive bound."

@@ -1,4 +1,4 @@
-"""What a guide is, and the plain ones: a network, the exact posterior, one law for all, a point."""
+"""A network as guide: q(z | x) amortised over data, or a point for each datum."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.precision import applied
 from ..distributions import Point
-from ..models.conditionals import Conditional, Unconditional
+from ..models.conditionals import Conditional
 from ..models.guide import Guide
-from ..models.model import LatentVariableModel
-from ..models.posteriors import has_posterior, posterior
 from ..nets import Net
 
-__all__ = ["Amortized", "Deterministic", "Exact", "Shared"]
+__all__ = ["Amortized", "Deterministic"]
 
 
 @part
@@ -50,56 +48,6 @@ class Amortized(Guide):
     @property
     def phrase(self) -> str:
         return f"{self.conditional.phrase}{' that sees the context' if self.context else ''}"
-
-
-@part
-class Exact(Guide):
-    """q(z | x) = p(z | x) in closed form: every objective becomes the exact evidence.
-
-    Args:
-        model: one whose prior and likelihood have a registered posterior.
-
-    Raises:
-        NoExactPosterior: at once, if they have none.
-    """
-
-    def __init__(self, model: LatentVariableModel) -> None:
-        super().__init__()
-        if not has_posterior(model.prior, model.likelihood):
-            posterior(model.prior, model.likelihood, Batch(torch.zeros(0, 0)))  # raises with the remedy
-        self.model = model
-
-    def forward(self, batch: Batch) -> Distribution:
-        return self.model.posterior(batch)
-
-    @property
-    def phrase(self) -> str:
-        return "the exact posterior"
-
-    @property
-    def is_exact(self) -> bool:
-        return True
-
-
-@part
-class Shared(Guide):
-    """q(z), one for all data: it shows why q needs x.
-
-    Args:
-        conditional: its parameters do not depend on x.
-    """
-
-    def __init__(self, conditional: Unconditional) -> None:
-        super().__init__()
-        self.conditional = conditional
-
-    def forward(self, batch: Batch) -> Distribution:
-        params = self.conditional.params()
-        return self.conditional.family(params.expand(len(batch), *params.shape))
-
-    @property
-    def phrase(self) -> str:
-        return f"one {self.conditional.family.phrase} for all data"
 
 
 @part

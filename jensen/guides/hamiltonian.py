@@ -12,8 +12,8 @@ from torch.nn.functional import softmax
 from ..core.batch import Batch
 from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
-from ..core.validation import whole
-from ..distributions import Driven
+from ..core.validation import require_integer
+from ..distributions import HamiltonianFlow
 from ..families import positive
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
@@ -27,10 +27,10 @@ class Hamiltonian(Guide):
 
     Every weight of a draw is one of annealed importance sampling whose moves are not corrected, so that E[w] = p(x):
     the ELBO and the importance-weighted bound are stochastic lower bounds on log p(x), tighter with more steps (see
-    `Driven`). log q(z | x) itself is not known: what stands for it in a draw is the log-ratio of the path to its
-    reverse, the rate is that of the paths, which is at least KL(q(z|x) || p(z)), and points that the guide did not make
-    cannot be scored. Temperatures, step sizes (in units of the first guide's scale) and the share of momentum that is
-    kept are trained with the rest; gradients pass through the steps, to the model too.
+    `HamiltonianFlow`). log q(z | x) itself is not known: what stands for it in a draw is the log-ratio of the path to
+    its reverse, the rate is that of the paths, which is at least KL(q(z|x) || p(z)), and points that the guide did not
+    make cannot be scored. Temperatures, step sizes (in units of the first guide's scale) and the share of momentum that
+    is kept are trained with the rest; gradients pass through the steps, to the model too.
 
     Each point costs T gradients of log p(x, z), and in training the gradients of these.
 
@@ -69,7 +69,7 @@ class Hamiltonian(Guide):
         limit: float = 2.0,
     ) -> None:
         super().__init__()
-        whole(leaps=leaps)
+        require_integer(leaps=leaps)
         if not 0 < size < float("inf") or not 0 < kept < 1 or not limit > 0:
             what = f"a path with size={size:g}, kept={kept:g}, limit={limit:g} cannot be followed"
             raise UsageError(what, "Try 0.5, 0.9 and 2.")
@@ -94,7 +94,7 @@ class Hamiltonian(Guide):
         temperatures = softmax(self.raw_temperatures, 0).cumsum(0)
         sizes = self.size * positive(self.raw_sizes)[:, None] * _scale(base)
         kept = torch.sigmoid(self.raw_kept + torch.logit(torch.as_tensor(self.kept, dtype=self.raw_kept.dtype)))
-        return Driven(base, partial(self.model.log_joint, batch), temperatures, sizes, kept, self.limit)
+        return HamiltonianFlow(base, partial(self.model.log_joint, batch), temperatures, sizes, kept, self.limit)
 
     @property
     def phrase(self) -> str:

@@ -8,7 +8,7 @@ from torch.distributions import Distribution
 from ..core.batch import Batch
 from ..core.parts import part
 from ..core.precision import applied
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..distributions import OneState
 from ..models.codebooks import Codes
 from ..models.guide import Guide
@@ -42,7 +42,7 @@ class Quantized(Guide):
 
     def __init__(self, net: nn.Module, codes: Codes, groups: int) -> None:
         super().__init__()
-        whole(groups=groups)
+        require_integer(groups=groups)
         self.net, self.codes, self.groups = net, codes, groups
 
     def forward(self, batch: Batch) -> Distribution:

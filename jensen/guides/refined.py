@@ -21,7 +21,7 @@ from ..core.batch import Batch
 from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.random import stream
-from ..core.validation import above, whole
+from ..core.validation import require_above, require_integer
 from ..families import Family, Gaussian
 from ..models.draw import weigh
 from ..models.guide import Guide
@@ -46,8 +46,8 @@ class Schedule:
     points: int = 8
 
     def __post_init__(self) -> None:
-        whole(steps=self.steps, points=self.points)
-        above(0, lr=self.lr)
+        require_integer(steps=self.steps, points=self.points)
+        require_above(0, lr=self.lr)
 
 
 def refinable(guide: Guide) -> bool:
@@ -239,7 +239,7 @@ class PerDatum(Guide):
                 f"{family.phrase} cannot be fitted datum by datum to {model.latent} latent features",
                 f'Use Gaussian({model.latent}), with scale="each" (a table has a row of its own for each datum).',
             )
-        whole(rows=rows)
+        require_integer(rows=rows)
         self.model, self.family, self.seed = model, family, seed
         self.schedule = Schedule(steps, lr, points)
         self.table = nn.Parameter(torch.zeros(rows, family.size))

@@ -6,10 +6,10 @@ from torch.distributions import Distribution
 
 from ..core.batch import Batch
 from ..core.parts import part
-from ..models.conditionals import Conditional
+from ..models.conditionals import Conditional, Unconditional
 from ..models.guide import Guide
 
-__all__ = ["FromPrior"]
+__all__ = ["FromPrior", "Shared"]
 
 
 @part
@@ -35,3 +35,24 @@ class FromPrior(Guide):
     @property
     def infers(self) -> bool:
         return False
+
+
+@part
+class Shared(Guide):
+    """q(z), one for all data: it shows why q needs x.
+
+    Args:
+        conditional: its parameters do not depend on x.
+    """
+
+    def __init__(self, conditional: Unconditional) -> None:
+        super().__init__()
+        self.conditional = conditional
+
+    def forward(self, batch: Batch) -> Distribution:
+        params = self.conditional.params()
+        return self.conditional.family(params.expand(len(batch), *params.shape))
+
+    @property
+    def phrase(self) -> str:
+        return f"one {self.conditional.family.phrase} for all data"

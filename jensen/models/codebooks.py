@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
 from ..core.random import stream
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..distributions import Coded
 from ..families import Gaussian, OneHots
 from .conditionals import Conditional, Unconditional
@@ -106,7 +106,7 @@ class Codebook(Codes):
 
     def __init__(self, n: int, width: int, decay: float = 0.95, revive: float = 0.05) -> None:
         super().__init__()
-        whole(n=n, width=width)
+        require_integer(n=n, width=width)
         if not 0 <= decay < 1 or not 0 <= revive < 1:
             raise UsageError(
                 f"a codebook with a decay of {decay:g} and a revival of {revive:g} cannot work",
@@ -202,7 +202,7 @@ class Lattice(Codes):
 
     def __init__(self, levels: Sequence[int]) -> None:
         super().__init__()
-        whole(2, levels=tuple(levels) or None)
+        require_integer(2, levels=tuple(levels) or None)
         if math.prod(levels) > 1 << 24:
             raise UsageError(f"{math.prod(levels):,} codes are too many to count", "Give levels such as 8,5,5.")
         self.levels = tuple(levels)
@@ -258,7 +258,7 @@ class CodePrior(Conditional):
 
     def __init__(self, codes: Codes, groups: int, over: Conditional | None = None) -> None:
         super().__init__()
-        whole(groups=groups)
+        require_integer(groups=groups)
         self.codes, self.groups = codes, groups
         self.over = Unconditional(OneHots(groups, codes.n)) if over is None else over
         if self.over.family.dim != groups * codes.n:

@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.precision import applied
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..families import BOUND, FLOOR, Family, Gaussian, positive
 from ..nets import Net
 
@@ -182,7 +182,7 @@ class Table(Conditional):
     def __init__(self, family: Family, classes: int) -> None:
         super().__init__()
         _check_learned(family, "Table")
-        whole(classes=classes)
+        require_integer(classes=classes)
         self.family = family
         self.table = nn.Parameter(torch.randn(classes, family.size - family.shared))
         self.free = nn.Parameter(torch.zeros(family.shared)) if family.shared else None
@@ -222,8 +222,8 @@ class Linear(Conditional):
         self, latent: int, dim: int, noise: Literal["shared", "feature"] = "shared", floor: float = FLOOR
     ) -> None:
         super().__init__()
-        whole(0, latent=latent)
-        whole(dim=dim)
+        require_integer(0, latent=latent)
+        require_integer(dim=dim)
         self.family = Gaussian(dim, noise, floor)
         self.W = nn.Parameter(torch.randn(dim, latent) / max(latent, 1) ** 0.5)
         self.b = nn.Parameter(torch.zeros(dim))

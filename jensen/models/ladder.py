@@ -21,7 +21,7 @@ from ..core.batch import Batch
 from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.precision import applied
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..families import Family, Gaussian
 from ..nets import Net
 from .conditionals import Conditional
@@ -43,7 +43,7 @@ class Rung(nn.Module):
 
     def __init__(self, size: int, prior: nn.Module, step: nn.Module) -> None:
         super().__init__()
-        whole(size=size)
+        require_integer(size=size)
         self.family, self.prior, self.step = Gaussian(size), prior, step
 
     def after(self, h: Tensor, z: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class Ladder(nn.Module):
 
     def __init__(self, state: int, rungs: Sequence[Rung]) -> None:
         super().__init__()
-        whole(state=state)
+        require_integer(state=state)
         if not rungs:
             raise CompositionError("a ladder without rungs has no latent", "Give at least one Rung.")
         self.rungs, self.way = nn.ModuleList(rungs), tuple(rungs)

@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from ..core.batch import Batch
 from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..distributions import Flowed
 from ..distributions.numbers import LOG_2PI
 from ..families import BOUND, Gaussian
@@ -67,7 +67,7 @@ class VampPrior(Conditional):
         high: float | None = None,
     ) -> None:
         super().__init__()
-        whole(n=n, dim=dim)
+        require_integer(n=n, dim=dim)
         least, most = (-math.inf if low is None else low), (math.inf if high is None else high)
         if not least < most:
             raise UsageError(f"pseudo-inputs cannot lie between {low} and {high}", "Give low < high, or None.")

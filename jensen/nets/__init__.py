@@ -1,9 +1,9 @@
 """Plain networks: they know nothing of distributions."""
 
-from .append_context import Beside
+from .append_context import AppendContext
 from .causal import Causal, CausalConv, Walk, uncached
 from .convolutional import ConvDecoder, ConvEncoder
-from .counts import LogCounts, Sized
+from .counts import LogCounts, SizeFactor
 from .critic import Critic
 from .dense import MLP, Chain, Net, ResidualMLP, Standardize
 from .experts import Experts
@@ -13,7 +13,7 @@ from .planes import Planes
 
 __all__ = [
     "MLP",
-    "Beside",
+    "AppendContext",
     "Causal",
     "CausalConv",
     "CausalMLP",
@@ -27,7 +27,7 @@ __all__ = [
     "Net",
     "Planes",
     "ResidualMLP",
-    "Sized",
+    "SizeFactor",
     "Standardize",
     "ToGrid",
     "Walk",

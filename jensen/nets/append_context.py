@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from .dense import Net
 
-__all__ = ["Beside"]
+__all__ = ["AppendContext"]
 
 
 @part
-class Beside(Net):
+class AppendContext(Net):
     r"""[..., F + C] -> [first(x_1, ..., x_F), x_{F+1}, ..., x_{F+C}]: what is no image, such as a class, beside
     the features of one.
 
@@ -28,7 +28,7 @@ class Beside(Net):
 
     def __init__(self, first: nn.Module, features: int) -> None:
         super().__init__()
-        whole(features=features)
+        require_integer(features=features)
         self.first, self.features = first, features
 
     def forward(self, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn.functional import linear, pad
 
 from ..core.errors import CompositionError
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from .dense import Net
 
 __all__ = ["Causal", "CausalConv", "Walk", "uncached"]
@@ -127,8 +127,10 @@ class CausalConv(Causal):
         first: int = 3,
     ) -> None:
         super().__init__()
-        whole(size=tuple(size), inputs=inputs, outputs=outputs, width=width, layers=layers, reach=reach, first=first)
-        whole(0, context=context)
+        require_integer(
+            size=tuple(size), inputs=inputs, outputs=outputs, width=width, layers=layers, reach=reach, first=first
+        )
+        require_integer(0, context=context)
         self.size, self.inputs, self.outputs, self.planes = (size[0], size[1]), inputs, outputs, context
         self.positions, self.context = size[0] * size[1], size[0] * size[1] * context
         self.reach, self.first, self.width = reach, first, width

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from .dense import Net, activated
 
 __all__ = ["ConvDecoder", "ConvEncoder", "channels_last", "residuals"]
@@ -56,7 +56,7 @@ class _Residual(nn.Module):
 
 def residuals(channels: int, blocks: int, activation: str) -> list[nn.Module]:
     """So many residual blocks of two convolutions."""
-    whole(0, blocks=blocks)
+    require_integer(0, blocks=blocks)
     return [_Residual(channels, activation) for _ in range(blocks)]
 
 
@@ -80,7 +80,7 @@ class ConvEncoder(Net):
         self, shape: tuple[int, int, int], outputs: int, width: int = 32, activation: str = "silu", blocks: int = 0
     ) -> None:
         super().__init__()
-        whole(shape=tuple(shape), outputs=outputs, width=width)
+        require_integer(shape=tuple(shape), outputs=outputs, width=width)
         self.shape, self.blocks = tuple(shape), blocks
         sizes = _pyramid(*self.shape[:2])
         channels = [self.shape[2], *_channels(width, len(sizes))]
@@ -124,7 +124,7 @@ class ConvDecoder(Net):
         blocks: int = 0,
     ) -> None:
         super().__init__()
-        whole(inputs=inputs, shape=tuple(shape), planes=planes, width=width)
+        require_integer(inputs=inputs, shape=tuple(shape), planes=planes, width=width)
         self.shape, self.planes, self.blocks = tuple(shape), planes, blocks
         self.sizes = _pyramid(*self.shape[:2])[::-1]
         channels = _channels(width, len(self.sizes))[::-1]

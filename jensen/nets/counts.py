@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from ..core.parts import part
-from ..core.validation import above, finite, whole
+from ..core.validation import require_above, require_finite, require_integer
 from .dense import Net
 
-__all__ = ["LogCounts", "Sized"]
+__all__ = ["LogCounts", "SizeFactor"]
 
 
 @part
@@ -34,8 +34,8 @@ class LogCounts(Net):
 
     def __init__(self, dim: int, size: float) -> None:
         super().__init__()
-        whole(dim=dim)
-        above(0, size=size)
+        require_integer(dim=dim)
+        require_above(0, size=size)
         self.dim, self.size = dim, size
 
     def forward(self, x: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class LogCounts(Net):
 
 
 @part
-class Sized(Net):
+class SizeFactor(Net):
     r"""Log-rates [..., D] whose sum is a datum's size, which is a latent feature of its own, the last one:
 
     .. math:: \log\mathrm{rate} = \log\mathrm{softmax}(\mathrm{net}(z_{<Z})) + c + s z_Z
@@ -72,10 +72,10 @@ class Sized(Net):
 
     def __init__(self, net: nn.Module, dim: int, at: int = 0, centre: float = 0.0, spread: float = 1.0) -> None:
         super().__init__()
-        whole(dim=dim)
-        whole(0, at=at)
-        finite(centre=centre)
-        above(0, spread=spread)
+        require_integer(dim=dim)
+        require_integer(0, at=at)
+        require_finite(centre=centre)
+        require_above(0, spread=spread)
         self.net, self.dim, self.at, self.centre, self.spread = net, dim, at, centre, spread
 
     def forward(self, z: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ..core.parts import part
 from ..core.precision import applied
-from ..core.validation import whole
+from ..core.validation import require_integer
 from .dense import Standardize, activated
 
 __all__ = ["Critic"]
@@ -35,7 +35,7 @@ class Critic(nn.Module):
         self, body: nn.Module, width: int, scaled: Standardize | None = None, activation: str = "leaky_relu"
     ) -> None:
         super().__init__()
-        whole(width=width)
+        require_integer(width=width)
         self.body, self.scaled, self.activation = body, scaled, activated(activation)
         self.head = nn.Linear(width, 1)
 

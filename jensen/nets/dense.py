@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..core.errors import UsageError
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 
 __all__ = ["ACTIVATIONS", "MLP", "Chain", "Net", "ResidualMLP", "Standardize", "activated"]
 
@@ -63,8 +63,8 @@ class MLP(Net):
 
     def __init__(self, inputs: int, outputs: int, hidden: Sequence[int] = (200, 200), activation: str = "silu") -> None:
         super().__init__()
-        whole(0, inputs=inputs)
-        whole(outputs=outputs, hidden=tuple(hidden))
+        require_integer(0, inputs=inputs)
+        require_integer(outputs=outputs, hidden=tuple(hidden))
         self.sizes, self.activation = (inputs, *hidden, outputs), activation
         layers: list[nn.Module] = []
         for a, b in zip(self.sizes[:-2], self.sizes[1:-1], strict=True):
@@ -98,8 +98,8 @@ class ResidualMLP(Net):
 
     def __init__(self, inputs: int, outputs: int, width: int = 200, blocks: int = 2, activation: str = "silu") -> None:
         super().__init__()
-        whole(0, inputs=inputs, blocks=blocks)
-        whole(outputs=outputs, width=width)
+        require_integer(0, inputs=inputs, blocks=blocks)
+        require_integer(outputs=outputs, width=width)
         self.sizes, self.activation = (inputs, width, outputs), activated(activation)
         self.stem, self.head = nn.Linear(inputs, width), nn.Linear(width, outputs)
         self.first = nn.ModuleList(nn.Linear(width, width) for _ in range(blocks))
@@ -135,7 +135,7 @@ class Standardize(Net):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        whole(dim=dim)
+        require_integer(dim=dim)
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(dim))
 

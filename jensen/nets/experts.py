@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from .dense import Net
 
 __all__ = ["Experts"]
@@ -37,13 +37,13 @@ class Experts(Net):
 
     def __init__(self, nets: Sequence[nn.Module], last: bool = False, through: bool = False) -> None:
         super().__init__()
-        whole(classes=len(nets))
+        require_integer(classes=len(nets))
         self.nets, self.last, self.through = nn.ModuleList(nets), last, through
 
     @classmethod
     def copies(cls, classes: int, net: nn.Module, last: bool = False) -> Experts:
         """So many copies of one net, itself the first: nothing but the data tells one class from another."""
-        whole(classes=classes)
+        require_integer(classes=classes)
         return cls([net, *(deepcopy(net) for _ in range(classes - 1))], last)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from .convolutional import channels_last, residuals
 from .dense import Net, activated
 
@@ -23,7 +23,7 @@ def grid_sizes(height: int, width: int, halvings: int) -> list[tuple[int, int]]:
         >>> grid_sizes(28, 28, 2)
         [(28, 28), (14, 14), (7, 7)]
     """
-    whole(halvings=halvings)
+    require_integer(halvings=halvings)
     sizes = [(height, width)]
     for _ in range(halvings):
         sizes.append((math.ceil(sizes[-1][0] / 2), math.ceil(sizes[-1][1] / 2)))
@@ -57,7 +57,7 @@ class ToGrid(Net):
         blocks: int = 1,
     ) -> None:
         super().__init__()
-        whole(shape=tuple(shape), outputs=outputs, width=width)
+        require_integer(shape=tuple(shape), outputs=outputs, width=width)
         self.shape, self.outputs = tuple(shape), outputs
         self.size = grid_sizes(shape[0], shape[1], halvings)[-1]
         layers: list[nn.Module] = []
@@ -103,7 +103,7 @@ class FromGrid(Net):
         blocks: int = 1,
     ) -> None:
         super().__init__()
-        whole(inputs=inputs, shape=tuple(shape), planes=planes, width=width)
+        require_integer(inputs=inputs, shape=tuple(shape), planes=planes, width=width)
         self.inputs, self.shape, self.planes = inputs, tuple(shape), planes
         *self.sizes, self.size = grid_sizes(shape[0], shape[1], halvings)
         first = width if halvings == 1 else 2 * width

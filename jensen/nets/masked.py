@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from .causal import Causal, Walk
 from .dense import activated
 
@@ -64,8 +64,8 @@ class MaskedMLP(nn.Module):
 
     def __init__(self, dim: int, context: int, outputs: int, hidden: Sequence[int], activation: str = "tanh") -> None:
         super().__init__()
-        whole(dim=dim, outputs=outputs, hidden=tuple(hidden))
-        whole(0, context=context)
+        require_integer(dim=dim, outputs=outputs, hidden=tuple(hidden))
+        require_integer(0, context=context)
         self.shape = (outputs, dim)
         # a unit of degree 0 sees the context alone, and serves the first feature
         first = torch.cat([torch.arange(1, dim + 1), torch.zeros(context, dtype=torch.long)])
@@ -111,8 +111,8 @@ class CausalMLP(Causal):
         activation: str = "silu",
     ) -> None:
         super().__init__()
-        whole(positions=positions, inputs=inputs, outputs=outputs, hidden=tuple(hidden) or None)
-        whole(0, context=context)
+        require_integer(positions=positions, inputs=inputs, outputs=outputs, hidden=tuple(hidden) or None)
+        require_integer(0, context=context)
         self.positions, self.inputs, self.outputs, self.context = positions, inputs, outputs, context
         self.hidden = tuple(hidden)
         order = torch.arange(1, positions + 1)

@@ -10,7 +10,7 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from ..core.errors import UsageError
 from ..core.parts import part
-from ..core.validation import whole
+from ..core.validation import require_integer
 from .dense import Net, activated
 
 __all__ = ["Planes"]
@@ -56,8 +56,8 @@ class Planes(Net):
         activation: str = "silu",
     ) -> None:
         super().__init__()
-        whole(size=tuple(size), parts=tuple(parts) or None, outputs=outputs, width=width, planes=planes)
-        whole(to=tuple(to or size))
+        require_integer(size=tuple(size), parts=tuple(parts) or None, outputs=outputs, width=width, planes=planes)
+        require_integer(to=tuple(to or size))
         if outputs % planes or (residual and outputs != parts[0]):
             raise UsageError(
                 f"{outputs} channels cannot be {planes} groups, or be added to {parts[0]}", "Give sizes that agree."

@@ -1,9 +1,9 @@
 """Objectives: from a draw to nats per datum [B], to be maximised; closed under +, - and multiplication by a number."""
 
-from .adversarial import Discriminate, FeatureDistortion, Fool, GradientPenalty, LogRatio
+from .adversarial import Discriminate, FeatureDistortion, GeneratorLoss, GradientPenalty, LogRatio
 from .aggregate import DIP, MMD, TotalCorrelation
 from .base import Objective, Ramp, Sum, TermKind, likelihood_weight, present, rate_weight, weighted
-from .bounds import Distortion, Elbo, ImportanceWeighted, Of, Rate, Renyi
+from .bounds import CustomObjective, Distortion, Elbo, ImportanceWeighted, Rate, Renyi
 from .codes import Commitment
 from .labels import Classification
 from .rates import Capacity, FreeBits
@@ -14,17 +14,17 @@ __all__ = [
     "Capacity",
     "Classification",
     "Commitment",
+    "CustomObjective",
     "Discriminate",
     "Distortion",
     "Elbo",
     "FeatureDistortion",
-    "Fool",
     "FreeBits",
+    "GeneratorLoss",
     "GradientPenalty",
     "ImportanceWeighted",
     "LogRatio",
     "Objective",
-    "Of",
     "Ramp",
     "Rate",
     "Renyi",

@@ -25,13 +25,13 @@ from torch.nn.functional import logsigmoid
 from ..core.errors import UsageError
 from ..core.parts import part
 from ..core.random import drawing_from, stream
-from ..core.validation import above
+from ..core.validation import require_above
 from ..distributions.numbers import LOG_2PI
 from ..models.draw import Draw
 from ..nets import Critic
 from .base import Objective, TermKind
 
-__all__ = ["Discriminate", "FeatureDistortion", "Fool", "GradientPenalty", "LogRatio"]
+__all__ = ["Discriminate", "FeatureDistortion", "GeneratorLoss", "GradientPenalty", "LogRatio"]
 
 CONTESTS = ("points", "prior", "codes", "features")
 LEAST = 1e-6  # variance of features, of a batch that has none
@@ -80,7 +80,7 @@ class Discriminate(Objective):
 
 @part
 @dataclass(frozen=True)
-class Fool(Objective):
+class GeneratorLoss(Objective):
     r"""How much a critic takes the second kind for the first: what the model, or the guide, climbs.
 
     .. math:: E_2[\log D]
@@ -174,7 +174,7 @@ class FeatureDistortion(Objective):
 
     def __post_init__(self) -> None:
         if self.share is not None:
-            above(0, share=self.share)
+            require_above(0, share=self.share)
 
     @property
     def kind(self) -> TermKind:  # pyright: ignore[reportIncompatibleVariableOverride]

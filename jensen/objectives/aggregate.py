@@ -16,7 +16,7 @@ from torch.distributions import Distribution, Independent
 from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
 from ..core.random import drawing_from, stream
-from ..core.validation import above, finite
+from ..core.validation import require_above, require_finite
 from ..models.draw import Draw
 from .base import Objective, TermKind
 
@@ -49,7 +49,7 @@ class MMD(Objective):
     needs_likelihood: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        above(0, scales=self.scales or None)
+        require_above(0, scales=self.scales or None)
 
     def __call__(self, draw: Draw) -> Tensor:
         z, b = draw.z, len(draw.batch)
@@ -160,7 +160,7 @@ class DIP(Objective):
     def __post_init__(self) -> None:
         if self.of not in ("means", "points"):
             raise UsageError(f"there is no covariance of {self.of!r}", 'Choose "means" or "points".')
-        finite(0, off=self.off, diagonal=self.diagonal)
+        require_finite(0, off=self.off, diagonal=self.diagonal)
 
     def __call__(self, draw: Draw) -> Tensor:
         mean = draw.guide.mean

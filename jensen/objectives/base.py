@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..core.errors import UsageError
 from ..core.parts import part
-from ..core.validation import finite, whole
+from ..core.validation import require_finite, require_integer
 from ..models.draw import Draw
 
 __all__ = ["Objective", "Ramp", "Sum", "TermKind", "likelihood_weight", "present", "rate_weight", "weighted"]
@@ -126,10 +126,10 @@ class Ramp:
     value: Tensor = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        finite(target=self.target, start=self.start)
-        whole(0, steps=self.steps)
+        require_finite(target=self.target, start=self.start)
+        require_integer(0, steps=self.steps)
         if self.every is not None:
-            whole(every=self.every)
+            require_integer(every=self.every)
         if self.every is not None and self.every < self.steps:
             raise UsageError(
                 f"a cycle of {self.every} steps has no room for a rise of {self.steps}", "Give every >= steps."
@@ -163,7 +163,7 @@ class Sum(Objective):
     weighted: tuple[tuple[float | Ramp, Objective], ...]
 
     def __post_init__(self) -> None:
-        finite(weights=tuple(weight for weight, _ in self.weighted if not isinstance(weight, Ramp)))
+        require_finite(weights=tuple(weight for weight, _ in self.weighted if not isinstance(weight, Ramp)))
 
     @property
     def terms(self) -> tuple[tuple[float | Ramp, Objective], ...]:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from ..core.parts import part
-from ..core.validation import finite
+from ..core.validation import require_finite
 from ..models.draw import Draw
 from .base import Objective, TermKind
 
-__all__ = ["Distortion", "Elbo", "ImportanceWeighted", "Of", "Rate", "Renyi"]
+__all__ = ["CustomObjective", "Distortion", "Elbo", "ImportanceWeighted", "Rate", "Renyi"]
 
 
 @part
@@ -70,7 +70,7 @@ class Elbo(Objective):
     beta: float = 1.0
 
     def __post_init__(self) -> None:
-        finite(0, beta=self.beta)
+        require_finite(0, beta=self.beta)
 
     @property
     def shares(self) -> tuple[float | None, float]:
@@ -124,7 +124,7 @@ class Renyi(Objective):
     alpha: float
 
     def __post_init__(self) -> None:
-        finite(alpha=self.alpha)
+        require_finite(alpha=self.alpha)
 
     @property
     def kind(self) -> TermKind:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -150,7 +150,7 @@ class Renyi(Objective):
 
 
 @dataclass(frozen=True)
-class Of(Objective):
+class CustomObjective(Objective):
     """Any function of a draw, under a name. A run that holds one cannot be replayed from its specification.
 
     Args:

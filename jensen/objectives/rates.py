@@ -11,7 +11,7 @@ from torch.distributions import Independent, kl_divergence
 
 from ..core.errors import CompositionError
 from ..core.parts import part
-from ..core.validation import finite, whole
+from ..core.validation import require_finite, require_integer
 from ..models.draw import Draw
 from .base import Objective, Ramp, TermKind, present
 
@@ -44,9 +44,9 @@ class FreeBits(Objective):
     kind: ClassVar[TermKind] = TermKind.COUPLED
 
     def __post_init__(self) -> None:
-        finite(0, nats=_ends(self.nats))
+        require_finite(0, nats=_ends(self.nats))
         if self.features is not None:
-            whole(features=self.features)
+            require_integer(features=self.features)
 
     @property
     def shares(self) -> tuple[float | None, float]:
@@ -82,7 +82,7 @@ class Capacity(Objective):
     kind: ClassVar[TermKind] = TermKind.COUPLED
 
     def __post_init__(self) -> None:
-        finite(0, nats=_ends(self.nats), gamma=self.gamma)
+        require_finite(0, nats=_ends(self.nats), gamma=self.gamma)
 
     @property
     def shares(self) -> tuple[float | None, float]:

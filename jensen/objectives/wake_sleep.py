@@ -10,16 +10,15 @@ from torch import Tensor
 
 from ..core.parts import part
 from ..models.draw import Draw
-from ..objectives import Objective, TermKind
 from .base import Objective, TermKind
 
-__all__ = ["Dream", "Inclusive"]
+__all__ = ["Inclusive", "SleepPhase"]
 
 
 @part
 @dataclass(frozen=True)
-class Dream(Objective):
-    r"""E[log q(z | x)] at the draw's points, which `Dreaming` takes from the model: minus
+class SleepPhase(Objective):
+    r"""E[log q(z | x)] at the draw's points, which `FromModel` takes from the model: minus
     :math:`E_{p(x)} KL(p(z|x) \,\|\, q(z|x))`, but for a constant (Hinton et al., 1995)."""
 
     needs_likelihood: ClassVar[bool] = False
@@ -28,7 +27,7 @@ class Dream(Objective):
         return draw.mean(draw.log_guide.sum(-1))
 
     def __str__(self) -> str:
-        return "Dream"
+        return "SleepPhase"
 
 
 @part

@@ -3,7 +3,7 @@
 from .adversarial import adversarial_autoencoder, factor_vae, gan, vae_gan
 from .autoencoders import autoencoder, beta_vae, iwae, vae
 from .autoregressive import made, pixel_vae, pixelcnn
-from .base import RECIPES, Made, Nets, Recipe, Setting, find, option_names
+from .base import RECIPES, BuiltModel, Nets, Recipe, RecipeContext, find, option_names
 from .bounds import capacity, dreg, free_bits, renyi, sigma_vae, sticking_the_landing
 from .classical import factor_analysis, gaussian, gmm, ppca
 from .counts import count_vae
@@ -30,10 +30,10 @@ for _recipe in sorted(RECIPES.values(), key=lambda r: _ORDER.index(r.make.__modu
 
 __all__ = [
     "RECIPES",
-    "Made",
+    "BuiltModel",
     "Nets",
     "Recipe",
-    "Setting",
+    "RecipeContext",
     "adversarial_autoencoder",
     "autoencoder",
     "beta_tcvae",

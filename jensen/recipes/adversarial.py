@@ -13,9 +13,18 @@ from ..models.conditionals import Given, Unconditional
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..nets import MLP, ConvEncoder, Critic, Standardize
-from ..objectives import Discriminate, Distortion, FeatureDistortion, Fool, GradientPenalty, LogRatio, Objective, Rate
+from ..objectives import (
+    Discriminate,
+    Distortion,
+    FeatureDistortion,
+    GeneratorLoss,
+    GradientPenalty,
+    LogRatio,
+    Objective,
+    Rate,
+)
 from ..training import Player
-from .base import Made, Nets, Setting, recipe
+from .base import BuiltModel, Nets, RecipeContext, recipe
 from .networks import decoder, dense, encoder, features, gaussian_pair, image_shape
 
 __all__ = ["adversarial_autoencoder", "factor_vae", "gan", "vae_gan"]
@@ -24,7 +33,7 @@ WIDTH = 128  # features that a critic sees last, where no hidden layer says how 
 BETAS = (0.5, 0.99)  # a long memory of gradients makes players circle (Radford et al., 2016)
 
 
-def _critic(setting: Setting, nets: Nets) -> Critic:
+def _critic(setting: RecipeContext, nets: Nets) -> Critic:
     """Of data: centred, and divided by one number, since pixels that hardly vary would give the model away."""
     width = nets.hidden[-1] if nets.hidden else WIDTH
     if nets.net == "mlp":
@@ -40,7 +49,7 @@ def _code_critic(nets: Nets, latent: int) -> Critic:
     return Critic(MLP(latent, width, tuple(nets.hidden), nets.activation), width, None, nets.activation)
 
 
-def _player(setting: Setting, objective: Objective, *modules: nn.Module) -> Player:
+def _player(setting: RecipeContext, objective: Objective, *modules: nn.Module) -> Player:
     """One side of a game."""
     mine = list(dict.fromkeys(p for m in modules for p in m.parameters()))
     chosen = setting.optimizer
@@ -49,7 +58,7 @@ def _player(setting: Setting, objective: Objective, *modules: nn.Module) -> Play
     return Player(objective, mine, optimizer=chosen)
 
 
-def _sampler(setting: Setting, nets: Nets, latent: int) -> LatentVariableModel:
+def _sampler(setting: RecipeContext, nets: Nets, latent: int) -> LatentVariableModel:
     """A standard normal prior, and a decoder whose output is the datum itself, within the range of the data."""
     if nets.likelihood != "auto":
         raise UsageError(f"--likelihood {nets.likelihood}: this recipe's likelihood has no density", "Leave it out.")
@@ -59,24 +68,24 @@ def _sampler(setting: Setting, nets: Nets, latent: int) -> LatentVariableModel:
 
 
 @recipe("gan", "Goodfellow et al. 2014", keep="last", most=200)
-def gan(setting: Setting, nets: Nets, *, latent: int = 16, penalty: float = 1.0) -> Made:
+def gan(setting: RecipeContext, nets: Nets, *, latent: int = 16, penalty: float = 1.0) -> BuiltModel:
     """A generator that learns to fool a critic, held steady by a gradient penalty (R1): samples, and no density."""
     model, critic = _sampler(setting, nets, latent), _critic(setting, nets)
     judge = Discriminate(critic) - 0.5 * penalty * GradientPenalty(critic)
-    players = [_player(setting, judge, critic), _player(setting, Fool(critic), model.likelihood)]
-    return Made(model, FromPrior(model.prior), players, [critic])
+    players = [_player(setting, judge, critic), _player(setting, GeneratorLoss(critic), model.likelihood)]
+    return BuiltModel(model, FromPrior(model.prior), players, [critic])
 
 
 @recipe("vae-gan", "Larsen et al. 2016", keep="last", most=100)
 def vae_gan(
-    setting: Setting,
+    setting: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
     weight: float = 0.1,
     penalty: float = 1.0,
     share: float | None = None,
-) -> Made:
+) -> BuiltModel:
     """A GAN with an encoder: codes tell x as a critic sees it, at the price of their rate, and no pixel is scored.
 
     A smaller penalty is for starts from a VAE (`init_from`), with share 0.5 and weight 0.01: see docs/sharpness.md.
@@ -85,17 +94,19 @@ def vae_gan(
     guide = Amortized(Given(encoder(setting, nets, 2 * latent), Gaussian(latent)))
     alike = FeatureDistortion(critic, share)
     judge = 0.5 * Discriminate(critic) + 0.5 * Discriminate(critic, "prior") - 0.5 * penalty * GradientPenalty(critic)
-    fool = 0.5 * Fool(critic) + 0.5 * Fool(critic, "prior")
+    fool = 0.5 * GeneratorLoss(critic) + 0.5 * GeneratorLoss(critic, "prior")
     players = [
         _player(setting, -alike - Rate(), guide),
         _player(setting, fool - weight * alike, model.likelihood),
         _player(setting, judge, critic),
     ]
-    return Made(model, guide, players, [critic])
+    return BuiltModel(model, guide, players, [critic])
 
 
 @recipe("adversarial-autoencoder", "Makhzani et al. 2016", keep="last", most=180)
-def adversarial_autoencoder(setting: Setting, nets: Nets, *, latent: int = 16, penalty: float = 1.0) -> Made:
+def adversarial_autoencoder(
+    setting: RecipeContext, nets: Nets, *, latent: int = 16, penalty: float = 1.0
+) -> BuiltModel:
     """An autoencoder whose codes, all together, learn to pass a critic for points of the prior."""
     model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent))
     guide: Guide = Deterministic(encoder(setting, nets, latent))
@@ -104,13 +115,13 @@ def adversarial_autoencoder(setting: Setting, nets: Nets, *, latent: int = 16, p
     players = [
         Player(-Distortion(), [*model.parameters(), *guide.parameters()], optimizer=setting.optimizer),
         _player(setting, judge, critic),
-        _player(setting, Fool(critic, "codes"), guide),
+        _player(setting, GeneratorLoss(critic, "codes"), guide),
     ]
-    return Made(model, guide, players, [critic])
+    return BuiltModel(model, guide, players, [critic])
 
 
 @recipe("factor-vae", "Kim & Mnih 2018", keep="last", most=200)
-def factor_vae(setting: Setting, nets: Nets, *, latent: int = 16, gamma: float = 10.0) -> Made:
+def factor_vae(setting: RecipeContext, nets: Nets, *, latent: int = 16, gamma: float = 10.0) -> BuiltModel:
     """A VAE that pays gamma for what its features tell of one another, as a critic of shuffled codes measures it."""
     model, guide = gaussian_pair(setting, nets, latent)
     critic = _code_critic(nets, latent)
@@ -119,4 +130,4 @@ def factor_vae(setting: Setting, nets: Nets, *, latent: int = 16, gamma: float =
         Player(-Distortion() - Rate() - gamma * LogRatio(critic), mine, optimizer=setting.optimizer),
         _player(setting, Discriminate(critic, "features"), critic),
     ]
-    return Made(model, guide, players, [critic])
+    return BuiltModel(model, guide, players, [critic])

@@ -7,7 +7,7 @@ from ..guides import Deterministic
 from ..models.conditionals import Unconditional
 from ..models.model import LatentVariableModel
 from ..objectives import Distortion, ImportanceWeighted, Rate
-from .base import Made, Nets, Setting, recipe
+from .base import BuiltModel, Nets, RecipeContext, recipe
 from .networks import decoder, encoder, gaussian_pair, play, warmed
 
 __all__ = ["autoencoder", "beta_vae", "iwae", "vae"]
@@ -15,13 +15,13 @@ __all__ = ["autoencoder", "beta_vae", "iwae", "vae"]
 
 @recipe("vae", "Kingma & Welling 2014")
 def vae(
-    setting: Setting,
+    setting: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
     warmup: int | None = None,
     points: int = 1,
-) -> Made:
+) -> BuiltModel:
     """A variational autoencoder: Gaussian prior and guide, the rate in closed form, its weight warmed up."""
     model, guide = gaussian_pair(setting, nets, latent)
     return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate(), points)
@@ -29,13 +29,13 @@ def vae(
 
 @recipe("beta-vae", "Higgins et al. 2017", keep="last")
 def beta_vae(
-    setting: Setting,
+    setting: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
     beta: float = 4.0,
     warmup: int | None = None,
-) -> Made:
+) -> BuiltModel:
     """A VAE whose rate weighs beta: above 1 it trades likelihood for simpler codes, below 1 it is no bound."""
     model, guide = gaussian_pair(setting, nets, latent)
     return play(setting, model, guide, -Distortion() - warmed(setting, beta, warmup) * Rate())
@@ -43,12 +43,12 @@ def beta_vae(
 
 @recipe("iwae", "Burda, Grosse & Salakhutdinov 2016")
 def iwae(
-    setting: Setting,
+    setting: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
     points: int = 10,
-) -> Made:
+) -> BuiltModel:
     """A VAE trained on the importance-weighted bound of `points` points per datum."""
     model, guide = gaussian_pair(setting, nets, latent)
     return play(setting, model, guide, ImportanceWeighted(), points)
@@ -56,11 +56,11 @@ def iwae(
 
 @recipe("autoencoder", "Rumelhart, Hinton & Williams 1986")
 def autoencoder(
-    setting: Setting,
+    setting: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
-) -> Made:
+) -> BuiltModel:
     """A plain autoencoder: a point for a code, the distortion alone; it forms no bound on log p(x)."""
     model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent))
     return play(setting, model, Deterministic(encoder(setting, nets, latent)), -Distortion())

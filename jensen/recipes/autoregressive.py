@@ -17,7 +17,7 @@ from ..models.model import LatentVariableModel
 from ..nets import Causal, CausalConv, CausalMLP, ConvDecoder
 from ..objectives import Distortion, Elbo, FreeBits
 from ..training import Player
-from .base import Made, Nets, Setting, recipe, start_from_mean
+from .base import BuiltModel, Nets, RecipeContext, recipe, start_from_mean
 from .likelihoods import likelihood_of
 from .networks import dense, gaussian_pair, play, standardized
 
@@ -26,13 +26,13 @@ __all__ = ["made", "pixel_vae", "pixelcnn"]
 
 @recipe("made", "Germain et al. 2015", epochs=100)
 def made(
-    setting: Setting,
+    setting: RecipeContext,
     *,
     hidden: Sequence[int] = (500,),
     components: int = 5,
     activation: str = "silu",
     likelihood: str = "auto",
-) -> Made:
+) -> BuiltModel:
     """One feature after another by a masked perceptron: exact likelihood, and no latents."""
     family = in_order(setting, likelihood, components, 1)
     net = CausalMLP(setting.dim, 1, family.part.size, hidden=hidden, activation=activation)
@@ -41,15 +41,15 @@ def made(
 
 @recipe("pixelcnn", "van den Oord et al. 2016", epochs=60)
 def pixelcnn(
-    setting: Setting, *, width: int = 16, depth: int = 5, components: int = 5, likelihood: str = "auto"
-) -> Made:
+    setting: RecipeContext, *, width: int = 16, depth: int = 5, components: int = 5, likelihood: str = "auto"
+) -> BuiltModel:
     """One pixel after another by gated causal convolutions: exact likelihood, and no latents."""
     return _alone(setting, *_convolutions(setting, width, depth, components, likelihood))
 
 
 @recipe("pixel-vae", "Gulrajani et al. 2017", epochs=60)
 def pixel_vae(
-    setting: Setting,
+    setting: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
@@ -57,7 +57,7 @@ def pixel_vae(
     depth: int = 1,
     components: int = 5,
     nats: float = 5.0,
-) -> Made:
+) -> BuiltModel:
     """A VAE whose decoder also sees the few pixels just drawn; some nats of rate are free, so that z is not ignored."""
     model, guide = gaussian_pair(setting, nets, latent, Gaussian(setting.dim))
     net, family = _convolutions(setting, nets.width, depth, components, nets.likelihood, planes, 1)
@@ -67,7 +67,7 @@ def pixel_vae(
     return play(setting, model, guide, -Distortion() - FreeBits(nats))
 
 
-def in_order(setting: Setting, likelihood: str, components: int, channels: int) -> Product:
+def in_order(setting: RecipeContext, likelihood: str, components: int, channels: int) -> Product:
     """The family of one position after another, of so many channels each: a mixture, but for bits.
 
     Raises:
@@ -86,14 +86,14 @@ def in_order(setting: Setting, likelihood: str, components: int, channels: int) 
     return Product(part, setting.dim // channels)
 
 
-def _alone(setting: Setting, net: Causal, family: Product) -> Made:
+def _alone(setting: RecipeContext, net: Causal, family: Product) -> BuiltModel:
     start_from_mean(net.bias, family, setting.mean)
     model = LatentVariableModel(Unconditional(Gaussian(0)), ChainRule(net, family, before=standardized(setting)))
-    return Made(model, Exact(model), [Player(Elbo(), list(net.parameters()), Pathwise(1), setting.optimizer)])
+    return BuiltModel(model, Exact(model), [Player(Elbo(), list(net.parameters()), Pathwise(1), setting.optimizer)])
 
 
 def _convolutions(
-    setting: Setting, width: int, depth: int, components: int, likelihood: str, planes: int = 0, first: int = 3
+    setting: RecipeContext, width: int, depth: int, components: int, likelihood: str, planes: int = 0, first: int = 3
 ) -> tuple[CausalConv, Product]:
     if not setting.schema.is_image:
         raise UsageError("pixels need images, and these data are a table", "Use --recipe made.")
@@ -102,7 +102,7 @@ def _convolutions(
     return CausalConv((height, wide), channels, family.part.size, planes, width, depth, first=first), family
 
 
-def _context(setting: Setting, nets: Nets, latent: int, planes: int) -> nn.Module:
+def _context(setting: RecipeContext, nets: Nets, latent: int, planes: int) -> nn.Module:
     """[..., latent] -> an image of so many planes."""
     height, width, _ = setting.schema.shape
     if nets.net == "mlp":

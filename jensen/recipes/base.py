@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..core.batch import Rows
 from ..core.errors import DataError, UsageError
-from ..core.validation import finite, whole
+from ..core.validation import require_finite, require_integer
 from ..data import Labels, Role, Schema
 from ..families import FLOOR, Family
 from ..models.guide import Guide
@@ -21,11 +21,11 @@ from ..models.model import LatentVariableModel
 from ..training import Optimizer, Player
 from .likelihoods import likelihood_of
 
-__all__ = ["RECIPES", "Made", "Nets", "Recipe", "Setting", "find", "option_names"]
+__all__ = ["RECIPES", "BuiltModel", "Nets", "Recipe", "RecipeContext", "find", "option_names"]
 
 
 @dataclass(frozen=True)
-class Setting:
+class RecipeContext:
     """What a recipe may know of the data and of the training that is to come.
 
     Attributes:
@@ -107,7 +107,7 @@ class Nets:
 
 
 @dataclass(frozen=True)
-class Made:
+class BuiltModel:
     """What a recipe makes.
 
     Attributes:
@@ -138,7 +138,7 @@ class Recipe:
     """
 
     name: str
-    make: Callable[..., Made]
+    make: Callable[..., BuiltModel]
     paper: str
     density: bool = False
     standardize: Literal["none", "global", "feature"] = "feature"
@@ -173,7 +173,7 @@ class Recipe:
         found = get_type_hints(self.make) | (get_type_hints(Nets) if self.has_nets else {})
         return {k: found[k] for k in self.options}
 
-    def __call__(self, setting: Setting, **options: Any) -> Made:
+    def __call__(self, setting: RecipeContext, **options: Any) -> BuiltModel:
         chosen = self.checked(options)
         if not self.has_nets:
             return self.make(setting, **chosen)
@@ -192,10 +192,10 @@ class Recipe:
                 hint = f"Did you mean --{near[0]}?" if near else f"It has {', '.join('--' + o for o in self.options)}."
                 raise UsageError(f"recipe {self.name} has no option --{name}", hint.replace("_", "-"))
         for name in AT_LEAST_ONE & set(options):
-            whole(1, **{f"--{name}": options[name]})
+            require_integer(1, **{f"--{name}": options[name]})
         for name in AT_LEAST_ZERO & set(options):
             if options[name] is not None:
-                finite(0, **{f"--{name}": options[name]})
+                require_finite(0, **{f"--{name}": options[name]})
         for name in {"hidden", "groups"} & set(options):
             sizes = options[name]
             if any(h < 1 for h in sizes) or (name == "groups" and not sizes):
@@ -239,10 +239,10 @@ AT_LEAST_ZERO = {
 RECIPES: dict[str, Recipe] = {}
 
 
-def recipe(name: str, paper: str, **facts: Any) -> Callable[[Callable[..., Made]], Callable[..., Made]]:
+def recipe(name: str, paper: str, **facts: Any) -> Callable[[Callable[..., BuiltModel]], Callable[..., BuiltModel]]:
     """Register a function as a recipe."""
 
-    def register(make: Callable[..., Made]) -> Callable[..., Made]:
+    def register(make: Callable[..., BuiltModel]) -> Callable[..., BuiltModel]:
         RECIPES[name] = Recipe(name, make, paper, **facts)
         return make
 

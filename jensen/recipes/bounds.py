@@ -5,44 +5,46 @@ from __future__ import annotations
 from ..core.errors import UsageError
 from ..estimators.reparameterized import DoublyReparameterized, StickTheLanding
 from ..objectives import Capacity, Distortion, Elbo, FreeBits, ImportanceWeighted, Rate, Renyi
-from .base import Made, Nets, Setting, recipe
+from .base import BuiltModel, Nets, RecipeContext, recipe
 from .networks import gaussian_pair, play, warmed
 
 __all__ = ["capacity", "dreg", "free_bits", "renyi", "sigma_vae", "sticking_the_landing"]
 
 
 @recipe("dreg", "Tucker et al. 2019", most=240)
-def dreg(setting: Setting, nets: Nets, *, latent: int = 16, points: int = 10) -> Made:
+def dreg(setting: RecipeContext, nets: Nets, *, latent: int = 16, points: int = 10) -> BuiltModel:
     """The importance-weighted bound by doubly reparameterised gradients, whose noise falls with more points."""
     return play(setting, *gaussian_pair(setting, nets, latent), ImportanceWeighted(), DoublyReparameterized(points))
 
 
 @recipe("sticking-the-landing", "Roeder, Wu & Duvenaud 2017")
-def sticking_the_landing(setting: Setting, nets: Nets, *, latent: int = 16, points: int = 1) -> Made:
+def sticking_the_landing(setting: RecipeContext, nets: Nets, *, latent: int = 16, points: int = 1) -> BuiltModel:
     """A VAE without the score's noise: its gradient has no variance where the guide is the posterior."""
     return play(setting, *gaussian_pair(setting, nets, latent), Elbo(), StickTheLanding(points))
 
 
 @recipe("renyi", "Li & Turner 2016")
-def renyi(setting: Setting, nets: Nets, *, latent: int = 16, alpha: float = 0.5, points: int = 10) -> Made:
+def renyi(setting: RecipeContext, nets: Nets, *, latent: int = 16, alpha: float = 0.5, points: int = 10) -> BuiltModel:
     """A VAE on Renyi's bound: alpha 1 is the ELBO, alpha 0 the importance-weighted bound."""
     return play(setting, *gaussian_pair(setting, nets, latent), Renyi(alpha), points)
 
 
 @recipe("free-bits", "Kingma et al. 2016", keep="last")
-def free_bits(setting: Setting, nets: Nets, *, latent: int = 16, nats: float = 0.25) -> Made:
+def free_bits(setting: RecipeContext, nets: Nets, *, latent: int = 16, nats: float = 0.25) -> BuiltModel:
     """A VAE in which each feature's first nats of rate cost nothing, so that none is left unused."""
     return play(setting, *gaussian_pair(setting, nets, latent), -Distortion() - FreeBits(nats, 1))
 
 
 @recipe("capacity", "Burgess et al. 2018", keep="last")
-def capacity(setting: Setting, nets: Nets, *, latent: int = 16, nats: float = 25.0, gamma: float = 10.0) -> Made:
+def capacity(
+    setting: RecipeContext, nets: Nets, *, latent: int = 16, nats: float = 25.0, gamma: float = 10.0
+) -> BuiltModel:
     """A VAE whose rate is held at so many nats: |rate - nats| costs gamma times its size."""
     return play(setting, *gaussian_pair(setting, nets, latent), -Distortion() - Capacity(nats, gamma))
 
 
 @recipe("sigma-vae", "Rybkin, Daniilidis & Levine 2021", density=True)
-def sigma_vae(setting: Setting, nets: Nets, *, latent: int = 16, warmup: int | None = None) -> Made:
+def sigma_vae(setting: RecipeContext, nets: Nets, *, latent: int = 16, warmup: int | None = None) -> BuiltModel:
     """A VAE with one scale for all data, always at its optimum: nothing weighs distortion against rate by hand."""
     if nets.likelihood not in ("auto", "gaussian-optimal"):
         raise UsageError("sigma-vae is about its own likelihood", "Leave --likelihood out, or use --recipe vae.")

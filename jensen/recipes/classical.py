@@ -24,7 +24,7 @@ from ..training import (
     PrincipalComponents,
     kmeans,
 )
-from .base import Made, Setting, recipe
+from .base import BuiltModel, RecipeContext, recipe
 
 __all__ = ["factor_analysis", "gaussian", "gmm", "ppca"]
 
@@ -43,16 +43,16 @@ def _step(fit: str, **steps: ClosedStep) -> ClosedStep | None:
 
 
 @recipe("gaussian", "Gauss 1809", density=True, keep="last", epochs=300)
-def gaussian(setting: Setting, *, fit: Literal["closed", "gradient"] = "closed") -> Made:
+def gaussian(setting: RecipeContext, *, fit: Literal["closed", "gradient"] = "closed") -> BuiltModel:
     """One Gaussian with a variance per feature and no latents: maximum likelihood in closed form."""
     p = Unconditional(Gaussian(setting.dim, floor=setting.learned_floor()), learn=True)
     model = LatentVariableModel(Unconditional(Gaussian(0)), p)
     closed = _step(fit, closed=GaussianMaximum())
-    return Made(model, Exact(model), [Player(Elbo(), [p.value], Pathwise(1), setting.optimizer, closed=closed)])
+    return BuiltModel(model, Exact(model), [Player(Elbo(), [p.value], Pathwise(1), setting.optimizer, closed=closed)])
 
 
 @recipe("gmm", "Dempster, Laird & Rubin 1977", density=True, keep="last", epochs=300)
-def gmm(setting: Setting, *, components: int = 10, fit: Literal["em", "gradient"] = "em") -> Made:
+def gmm(setting: RecipeContext, *, components: int = 10, fit: Literal["em", "gradient"] = "em") -> BuiltModel:
     """A mixture of diagonal Gaussians, started from k-means: exact evidence by enumeration."""
     prior = Unconditional(Categorical(components), learn=True)
     p = Table(Gaussian(setting.dim, floor=setting.learned_floor()), components)
@@ -61,11 +61,11 @@ def gmm(setting: Setting, *, components: int = 10, fit: Literal["em", "gradient"
     player = Player(
         ImportanceWeighted(), [prior.value, p.table], Enumerate(), setting.optimizer, closed=_step(fit, em=MixtureEM())
     )
-    return Made(model, Exact(model), [player])
+    return BuiltModel(model, Exact(model), [player])
 
 
 @recipe("ppca", "Tipping & Bishop 1999", density=True, standardize="global", keep="last", epochs=300)
-def ppca(setting: Setting, *, latent: int = 16, fit: Fit = "closed") -> Made:
+def ppca(setting: RecipeContext, *, latent: int = 16, fit: Fit = "closed") -> BuiltModel:
     """Probabilistic principal component analysis: linear decoder, one noise variance, exact evidence."""
     return _linear(setting, latent, "shared", _step(fit, closed=PrincipalComponents(), em=FactorEM()))
 
@@ -77,12 +77,14 @@ def ppca(setting: Setting, *, latent: int = 16, fit: Fit = "closed") -> Made:
     keep="last",
     epochs=1000,
 )
-def factor_analysis(setting: Setting, *, latent: int = 16, fit: Fit = "closed") -> Made:
+def factor_analysis(setting: RecipeContext, *, latent: int = 16, fit: Fit = "closed") -> BuiltModel:
     """Factor analysis: linear decoder, a noise variance per feature; `closed` alternates two exact steps."""
     return _linear(setting, latent, "feature", _step(fit, closed=FactorAlternation(), em=FactorEM()))
 
 
-def _linear(setting: Setting, latent: int, noise: Literal["shared", "feature"], closed: ClosedStep | None) -> Made:
+def _linear(
+    setting: RecipeContext, latent: int, noise: Literal["shared", "feature"], closed: ClosedStep | None
+) -> BuiltModel:
     if latent >= setting.dim:
         raise UsageError(
             f"--latent {latent} is not below the data's {setting.dim} features",
@@ -92,12 +94,12 @@ def _linear(setting: Setting, latent: int, noise: Literal["shared", "feature"], 
     p = Linear(latent, setting.dim, noise, floor)
     p.assign(p.W.detach(), setting.mean, p.noise_variance.detach())
     model = LatentVariableModel(Unconditional(Gaussian(latent)), p)
-    return Made(
+    return BuiltModel(
         model, Exact(model), [Player(Elbo(), list(p.parameters()), Pathwise(1), setting.optimizer, closed=closed)]
     )
 
 
-def _start_from_kmeans(table: Table, setting: Setting) -> None:
+def _start_from_kmeans(table: Table, setting: RecipeContext) -> None:
     """Each component begins as one cluster of a subsample, with the spread of all the data within clusters."""
     n, k = len(setting.rows), len(table.table)
     if k > n:

@@ -11,9 +11,9 @@ from ..families import Family, Gaussian, ZeroInflated
 from ..guides import Amortized
 from ..models.conditionals import Given, Unconditional
 from ..models.model import LatentVariableModel
-from ..nets import Chain, LogCounts, Sized, Standardize
+from ..nets import Chain, LogCounts, SizeFactor, Standardize
 from ..objectives import Distortion, Rate
-from .base import Made, Nets, Setting, recipe
+from .base import BuiltModel, Nets, RecipeContext, recipe
 from .networks import dense, features, play, warmed
 
 __all__ = ["count_vae"]
@@ -23,7 +23,7 @@ MOST = 10_000  # rows that statistics are of
 
 
 @recipe("count-vae", "Lopez et al. 2018", standardize="none")
-def count_vae(setting: Setting, nets: Nets, *, latent: int = 16, warmup: int | None = None) -> Made:
+def count_vae(setting: RecipeContext, nets: Nets, *, latent: int = 16, warmup: int | None = None) -> BuiltModel:
     """A VAE of counts (negative binomial, or zinb, poisson, zip) whose size is one more latent, log-normal.
 
     Data with as much of everything, twice over, differ in that last latent feature alone.
@@ -33,7 +33,7 @@ def count_vae(setting: Setting, nets: Nets, *, latent: int = 16, warmup: int | N
     log_size = x.sum(-1).clamp_min(1).log()
     centre, spread = float(log_size.mean()), max(float(log_size.std(correction=0)), 0.01)
     at = family.dim if isinstance(family, ZeroInflated) else 0
-    rates = Sized(features(setting, nets, latent, family), setting.dim, at, centre, spread)
+    rates = SizeFactor(features(setting, nets, latent, family), setting.dim, at, centre, spread)
     first = LogCounts(setting.dim, float(log_size.mean().exp()))
     seen = first(x)
     scaled = Standardize(setting.dim + 1).set(seen.mean(0), seen.std(0, correction=0))
@@ -43,7 +43,7 @@ def count_vae(setting: Setting, nets: Nets, *, latent: int = 16, warmup: int | N
     return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
 
 
-def _family(setting: Setting, nets: Nets) -> Family:
+def _family(setting: RecipeContext, nets: Nets) -> Family:
     if nets.net != "mlp":
         raise UsageError("a count-vae has dense nets alone", "Use --net mlp.")
     name = "negative-binomial" if nets.likelihood == "auto" else nets.likelihood

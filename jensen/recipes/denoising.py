@@ -12,7 +12,7 @@ from ..guides import Deterministic
 from ..models.conditionals import Unconditional
 from ..models.model import LatentVariableModel
 from ..objectives import Distortion, Rate
-from .base import Made, Nets, Setting, recipe
+from .base import BuiltModel, Nets, RecipeContext, recipe
 from .networks import decoder, encoder, gaussian_pair, play, warmed
 
 __all__ = ["denoising_autoencoder", "denoising_vae"]
@@ -20,7 +20,7 @@ __all__ = ["denoising_autoencoder", "denoising_vae"]
 Noise = Literal["masking", "gaussian", "salt-and-pepper"]
 
 
-def _corruption(setting: Setting, noise: Noise, amount: float) -> Corruption:
+def _corruption(setting: RecipeContext, noise: Noise, amount: float) -> Corruption:
     """The noise of that name: a share of the features, or a standard deviation in units of the data's (over all)."""
     if noise == "gaussian":
         return GaussianNoise(amount * float(setting.scale.square().mean().sqrt()))
@@ -37,8 +37,8 @@ def _corruption(setting: Setting, noise: Noise, amount: float) -> Corruption:
 
 @recipe("denoising-autoencoder", "Vincent, Larochelle, Bengio & Manzagol 2008")
 def denoising_autoencoder(
-    setting: Setting, nets: Nets, *, latent: int = 16, noise: Noise = "masking", amount: float = 0.25
-) -> Made:
+    setting: RecipeContext, nets: Nets, *, latent: int = 16, noise: Noise = "masking", amount: float = 0.25
+) -> BuiltModel:
     """An autoencoder that is shown noisy data and has to say what they were; it forms no bound on log p(x)."""
     model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent))
     guide = Deterministic(encoder(setting, nets, latent))
@@ -47,14 +47,14 @@ def denoising_autoencoder(
 
 @recipe("denoising-vae", "Im, Ahn, Memisevic & Bengio 2017")
 def denoising_vae(
-    setting: Setting,
+    setting: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
     noise: Noise = "masking",
     amount: float = 0.25,
     warmup: int | None = None,
-) -> Made:
+) -> BuiltModel:
     """A VAE whose guide sees noisy data in training; a bound all the same, and evaluated on clean data."""
     model, guide = gaussian_pair(setting, nets, latent)
     estimator = Corrupted(Pathwise(), _corruption(setting, noise, amount))

@@ -20,7 +20,7 @@ from ..models.model import LatentVariableModel
 from ..nets import Chain, FromGrid, ToGrid
 from ..objectives import Commitment, Distortion, Objective, Rate
 from ..training import Player
-from .base import Made, Nets, Setting, recipe
+from .base import BuiltModel, Nets, RecipeContext, recipe
 from .networks import decoder, encoder, features, image_shape, play, standardized, warmed
 
 __all__ = ["categorical", "fsq", "gumbel", "vq_vae"]
@@ -32,7 +32,9 @@ CODES = 0.6  # of the training is for the codes, and the rest for their prior
 Grid = int | tuple[int, int]  # how many codes in a row, or (h, w)
 
 
-def _nets(setting: Setting, nets: Nets, latent: int, size: int, family: Family) -> tuple[nn.Module, nn.Module, Grid]:
+def _nets(
+    setting: RecipeContext, nets: Nets, latent: int, size: int, family: Family
+) -> tuple[nn.Module, nn.Module, Grid]:
     """Encoder, decoder, and where the codes are."""
     if nets.net == "mlp":
         return encoder(setting, nets, latent * size), features(setting, nets, latent * size, family), latent
@@ -43,7 +45,7 @@ def _nets(setting: Setting, nets: Nets, latent: int, size: int, family: Family) 
     return Chain((standardized(setting), down)), FromGrid(size, shape, planes, *how), down.size
 
 
-def _coded(setting: Setting, nets: Nets, latent: int, codes: Codes, more: Objective | None = None) -> Made:
+def _coded(setting: RecipeContext, nets: Nets, latent: int, codes: Codes, more: Objective | None = None) -> BuiltModel:
     """First the codes, under the prior as it starts; then the prior over the codes, which stay."""
     family = setting.likelihood(nets.likelihood)
     q, p, grid = _nets(setting, nets, latent, codes.width, family)
@@ -54,30 +56,30 @@ def _coded(setting: Setting, nets: Nets, latent: int, codes: Codes, more: Object
     both = [*model.likelihood.parameters(), *guide.parameters()]
     learn = Player(bound if more is None else bound - more, both, Pathwise(), setting.optimizer, during=(0.0, CODES))
     over = Player(-Rate(), list(prior.parameters()), Pathwise(), setting.optimizer, during=(CODES, 1.0))
-    return Made(model, guide, [learn, over])
+    return BuiltModel(model, guide, [learn, over])
 
 
 @recipe("vq-vae", "van den Oord, Vinyals & Kavukcuoglu 2017", epochs=60)
 def vq_vae(
-    setting: Setting,
+    setting: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
     codes: int = 64,
     code_size: int = 4,
     commitment: float = 0.25,
-) -> Made:
+) -> BuiltModel:
     """A VAE with learned codes for latents, `latent` of them or a grid (conv); then an autoregressive prior of them."""
     return _coded(setting, nets, latent, Codebook(codes, code_size), commitment * Commitment())
 
 
 @recipe("fsq", "Mentzer et al. 2024", epochs=60)
-def fsq(setting: Setting, nets: Nets, *, latent: int = 16, levels: Sequence[int] = (5, 5, 3)) -> Made:
+def fsq(setting: RecipeContext, nets: Nets, *, latent: int = 16, levels: Sequence[int] = (5, 5, 3)) -> BuiltModel:
     """A VAE whose latents are rounded to a lattice of so many levels; then an autoregressive prior of them."""
     return _coded(setting, nets, latent, Lattice(levels))
 
 
-def _classes(setting: Setting, nets: Nets, q: OneHots) -> tuple[LatentVariableModel, Amortized]:
+def _classes(setting: RecipeContext, nets: Nets, q: OneHots) -> tuple[LatentVariableModel, Amortized]:
     """A learned prior of independent classes, a decoder of their one-hots, and a guide of this family."""
     prior = Unconditional(OneHots(q.groups, q.classes), learn=True)
     model = LatentVariableModel(prior, decoder(setting, nets, q.dim))
@@ -86,7 +88,7 @@ def _classes(setting: Setting, nets: Nets, q: OneHots) -> tuple[LatentVariableMo
 
 @recipe("categorical", "Mnih & Rezende 2016; Kool, van Hoof & Welling 2019", most=150)
 def categorical(
-    setting: Setting,
+    setting: RecipeContext,
     nets: Nets,
     *,
     latent: int = 2,
@@ -94,7 +96,7 @@ def categorical(
     gradient: Literal["enumerate", "score"] = "enumerate",
     points: int = 8,
     warmup: int | None = None,
-) -> Made:
+) -> BuiltModel:
     """A VAE whose latents are a few classes: every state of them is summed over, or `points` are scored."""
     model, guide = _classes(setting, nets, OneHots(latent, classes))
     objective = -Distortion() - warmed(setting, 1.0, warmup) * Rate()
@@ -103,7 +105,7 @@ def categorical(
 
 @recipe("gumbel", "Jang, Gu & Poole 2017; Maddison, Mnih & Teh 2017")
 def gumbel(
-    setting: Setting,
+    setting: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
@@ -111,7 +113,7 @@ def gumbel(
     temperature: float = 0.7,
     hard: bool = True,
     warmup: int | None = None,
-) -> Made:
+) -> BuiltModel:
     """A VAE of many classes, by the Gumbel softmax: a gradient with a bias, and straight through with `hard`."""
     model, guide = _classes(setting, nets, OneHots(latent, classes, temperature, hard))
     return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())

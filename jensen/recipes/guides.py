@@ -12,7 +12,7 @@ from ..guides import Amortized, Flowing
 from ..models.conditionals import Given, Unconditional
 from ..models.model import LatentVariableModel
 from ..objectives import Distortion, Rate
-from .base import Made, Nets, Setting, recipe
+from .base import BuiltModel, Nets, RecipeContext, recipe
 from .networks import decoder, encoder, gaussian_pair, last, play, warmed
 
 __all__ = ["full_covariance", "iaf", "low_rank", "mixture_posterior", "spline_posterior"]
@@ -22,7 +22,7 @@ NEAR = 0.1  # of what is drawn for a net's last layer
 
 
 def _pair(
-    setting: Setting, nets: Nets, latent: int, family: Family
+    setting: RecipeContext, nets: Nets, latent: int, family: Family
 ) -> tuple[LatentVariableModel, Amortized, nn.Linear]:
     """A standard normal prior, a decoder, a guide of this family, and the layer that says its parameters."""
     net = encoder(setting, nets, family.size)
@@ -51,7 +51,7 @@ def _gather(layer: nn.Linear, components: int) -> None:
 
 
 @recipe("full-covariance", "Rezende, Mohamed & Wierstra 2014")
-def full_covariance(setting: Setting, nets: Nets, *, latent: int = 16, warmup: int | None = None) -> Made:
+def full_covariance(setting: RecipeContext, nets: Nets, *, latent: int = 16, warmup: int | None = None) -> BuiltModel:
     """A VAE whose guide is a Gaussian with any covariance."""
     model, guide, layer = _pair(setting, nets, latent, FullGaussian(latent))
     _shrink(layer, 2 * latent, 0.0)
@@ -59,7 +59,9 @@ def full_covariance(setting: Setting, nets: Nets, *, latent: int = 16, warmup: i
 
 
 @recipe("low-rank", "Rezende, Mohamed & Wierstra 2014")
-def low_rank(setting: Setting, nets: Nets, *, latent: int = 16, rank: int = 2, warmup: int | None = None) -> Made:
+def low_rank(
+    setting: RecipeContext, nets: Nets, *, latent: int = 16, rank: int = 2, warmup: int | None = None
+) -> BuiltModel:
     """A VAE whose guide is a Gaussian with a diagonal covariance and a few directions more."""
     model, guide, layer = _pair(setting, nets, latent, LowRankGaussian(latent, rank))
     _shrink(layer, 2 * latent, NEAR)  # not zero, where the directions have no gradient
@@ -68,8 +70,8 @@ def low_rank(setting: Setting, nets: Nets, *, latent: int = 16, rank: int = 2, w
 
 @recipe("mixture-posterior", "Morningstar et al. 2021")
 def mixture_posterior(
-    setting: Setting, nets: Nets, *, latent: int = 16, components: int = 3, warmup: int | None = None
-) -> Made:
+    setting: RecipeContext, nets: Nets, *, latent: int = 16, components: int = 3, warmup: int | None = None
+) -> BuiltModel:
     """A VAE whose guide is a mixture of Gaussians, as many points from each component."""
     model, guide, layer = _pair(setting, nets, latent, Mixture(Gaussian(latent), components))
     _gather(layer, components)
@@ -77,7 +79,7 @@ def mixture_posterior(
     return play(setting, model, guide, objective, Stratified(1))
 
 
-def _flowing(setting: Setting, nets: Nets, latent: int, flow: Flow, warmup: int | None) -> Made:
+def _flowing(setting: RecipeContext, nets: Nets, latent: int, flow: Flow, warmup: int | None) -> BuiltModel:
     model, guide = gaussian_pair(setting, nets, latent)
     context: nn.Module | None = encoder(setting, nets, flow.context) if flow.context else None
     objective = -Distortion() - warmed(setting, 1.0, warmup) * Rate()
@@ -85,7 +87,9 @@ def _flowing(setting: Setting, nets: Nets, latent: int, flow: Flow, warmup: int 
 
 
 @recipe("iaf", "Kingma et al. 2016")
-def iaf(setting: Setting, nets: Nets, *, latent: int = 16, flows: int = 2, warmup: int | None = None) -> Made:
+def iaf(
+    setting: RecipeContext, nets: Nets, *, latent: int = 16, flows: int = 2, warmup: int | None = None
+) -> BuiltModel:
     """A VAE whose guide is bent by inverse autoregressive flows: rich, and scored at its own points only."""
     stack = Stack([Autoregressive(latent, CONTEXT, flip=bool(i % 2)) for i in range(flows)])
     return _flowing(setting, nets, latent, stack, warmup)
@@ -93,8 +97,8 @@ def iaf(setting: Setting, nets: Nets, *, latent: int = 16, flows: int = 2, warmu
 
 @recipe("spline-posterior", "Durkan et al. 2019")
 def spline_posterior(
-    setting: Setting, nets: Nets, *, latent: int = 16, flows: int = 2, warmup: int | None = None
-) -> Made:
+    setting: RecipeContext, nets: Nets, *, latent: int = 16, flows: int = 2, warmup: int | None = None
+) -> BuiltModel:
     """A VAE whose guide is bent by rational-quadratic spline couplings, and scored at any point."""
     stack = Stack([SplineCoupling(latent, CONTEXT, flip=bool(i % 2)) for i in range(flows)])
     return _flowing(setting, nets, latent, stack, warmup)

@@ -9,7 +9,7 @@ from ..models.conditionals import Unconditional
 from ..models.model import LatentVariableModel
 from ..objectives import Distortion, Rate
 from ..training import Optimizer, Player
-from .base import Made, Nets, Setting, recipe
+from .base import BuiltModel, Nets, RecipeContext, recipe
 from .networks import decoder, gaussian_pair, play, warmed
 
 __all__ = ["hamiltonian", "refined", "svi"]
@@ -17,14 +17,14 @@ __all__ = ["hamiltonian", "refined", "svi"]
 
 @recipe("svi", "Hoffman et al. 2013", epochs=100)
 def svi(
-    setting: Setting,
+    setting: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
     local_steps: int = 1,
     local_lr: float = 1.0,
     steps: int = 100,
-) -> Made:
+) -> BuiltModel:
     """A VAE without an encoder: a Gaussian of each datum's own, by gradient steps; stochastic variational inference."""
     model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent))
     guide = PerDatum(model, Gaussian(latent), len(setting.rows), steps)
@@ -32,19 +32,19 @@ def svi(
     # Adagrad leaves rows of the table alone that are not in the batch; each row has its own rate
     local = Optimizer("Adagrad", local_lr, (("fused", False),))
     table = Player(objective, [guide.table], optimizer=local, steps=local_steps)
-    return Made(model, guide, [table, Player(objective, list(model.parameters()), optimizer=setting.optimizer)])
+    return BuiltModel(model, guide, [table, Player(objective, list(model.parameters()), optimizer=setting.optimizer)])
 
 
 @recipe("refined", "Kim et al. 2018")
 def refined(
-    setting: Setting,
+    setting: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
     steps: int = 50,
     warmup: int | None = None,
     points: int = 1,
-) -> Made:
+) -> BuiltModel:
     """A VAE whose guide is refined by gradient steps for each datum whenever it is evaluated: semi-amortised."""
     model, guide = gaussian_pair(setting, nets, latent)
     objective = -Distortion() - warmed(setting, 1.0, warmup) * Rate()
@@ -52,7 +52,9 @@ def refined(
 
 
 @recipe("hamiltonian", "Salimans, Kingma & Welling 2015", epochs=100)
-def hamiltonian(setting: Setting, nets: Nets, *, latent: int = 16, leaps: int = 4, warmup: int | None = None) -> Made:
+def hamiltonian(
+    setting: RecipeContext, nets: Nets, *, latent: int = 16, leaps: int = 4, warmup: int | None = None
+) -> BuiltModel:
     """A VAE whose guide goes on by leapfrog steps towards each posterior: annealing, trained as a part of the guide."""
     model, guide = gaussian_pair(setting, nets, latent)
     objective = -Distortion() - warmed(setting, 1.0, warmup) * Rate()

@@ -14,9 +14,9 @@ from ..families import Categorical, Gaussian, Grouped
 from ..guides import Amortized, Labelled, Structured
 from ..models.conditionals import Conditional, Given, Unconditional
 from ..models.model import LatentVariableModel
-from ..nets import MLP, Beside, Chain, ConvEncoder, Experts, Standardize
+from ..nets import MLP, AppendContext, Chain, ConvEncoder, Experts, Standardize
 from ..objectives import Classification, Distortion, Rate
-from .base import Made, Nets, Setting, recipe
+from .base import BuiltModel, Nets, RecipeContext, recipe
 from .networks import dense, encoder, features, image_shape, play, standardized, warmed
 
 __all__ = ["conditional", "semi_supervised"]
@@ -24,14 +24,14 @@ __all__ = ["conditional", "semi_supervised"]
 
 @recipe("conditional", "Sohn, Lee & Yan 2015", labels="context", most=100)
 def conditional(
-    setting: Setting,
+    setting: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
     decoders: Literal["each", "shared"] = "each",
     learned_prior: bool = False,
     warmup: int | None = 0,
-) -> Made:
+) -> BuiltModel:
     """A VAE of x given its label: each class has a decoder (or one is told the class), and the guide sees the label."""
     c, family = setting.classes, setting.likelihood(nets.likelihood)
     prior: Conditional = Unconditional(Gaussian(latent))
@@ -49,8 +49,8 @@ def conditional(
 
 @recipe("semi-supervised", "Kingma, Rezende, Mohamed & Welling 2014", labels="partial", keep="last", most=80)
 def semi_supervised(
-    setting: Setting, nets: Nets, *, latent: int = 16, weight: float = 10.0, warmup: int | None = None
-) -> Made:
+    setting: RecipeContext, nets: Nets, *, latent: int = 16, weight: float = 10.0, warmup: int | None = None
+) -> BuiltModel:
     """M2: the class is a latent that is known of some rows; these teach the classifier q(y | x), by that weight."""
     c, both = setting.classes, Grouped((Categorical(setting.classes), Gaussian(latent)))
     family, width = setting.likelihood(nets.likelihood), nets.hidden[-1] if nets.hidden else setting.dim
@@ -63,7 +63,7 @@ def semi_supervised(
     return play(setting, model, guide, aim, ByGroup((Enumerate(), Pathwise())))
 
 
-def frequencies(setting: Setting) -> Unconditional:
+def frequencies(setting: RecipeContext) -> Unconditional:
     """How frequent each class is among the training rows."""
     made = Unconditional(Categorical(setting.classes))
     counts = torch.tensor([float(n) for n in setting.labels.counts] if setting.labels else [])
@@ -72,7 +72,7 @@ def frequencies(setting: Setting) -> Unconditional:
     return made
 
 
-def _told(setting: Setting, nets: Nets, outputs: int) -> Chain:
+def _told(setting: RecipeContext, nets: Nets, outputs: int) -> Chain:
     """A net of [x, label] [B, D + C], x standardised: dense; or the label beside what convolutions make of x."""
     first, scale = standardized(setting), _label_scale(setting, setting.dim)
     d = setting.dim
@@ -80,11 +80,11 @@ def _told(setting: Setting, nets: Nets, outputs: int) -> Chain:
     if nets.net == "mlp":
         return Chain((scale, dense(nets, d + setting.classes, outputs)))
     width = nets.hidden[-1] if nets.hidden else outputs
-    seen = Beside(ConvEncoder(image_shape(setting), width, nets.width, nets.activation, nets.blocks), d)
+    seen = AppendContext(ConvEncoder(image_shape(setting), width, nets.width, nets.activation, nets.blocks), d)
     return Chain((scale, seen, MLP(width + setting.classes, outputs, (width,), nets.activation)))
 
 
-def _label_scale(setting: Setting, before: int) -> Standardize:
+def _label_scale(setting: RecipeContext, before: int) -> Standardize:
     """[..., before + C] -> the same, the label standardised: a class in ten is otherwise a faint signal beside z, and a
     latent that has learned the class once is slow to forget it."""
     share = frequencies(setting)().mean.detach().clamp(1e-3, 1 - 1e-3)

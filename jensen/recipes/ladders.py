@@ -13,7 +13,7 @@ from ..models.ladder import FromLadder, Ladder, LadderGuide, LadderPrior, Rung
 from ..models.model import LatentVariableModel
 from ..nets import MLP, Chain, Planes
 from ..objectives import Distortion, Rate
-from .base import Made, Nets, Setting, recipe
+from .base import BuiltModel, Nets, RecipeContext, recipe
 from .networks import encoder, features, image_shape, play, standardized, warmed
 
 __all__ = ["ladder", "very_deep"]
@@ -51,8 +51,8 @@ def _head(nets: Nets, state: int, outputs: int) -> MLP:
 
 @recipe("ladder", "Sonderby et al. 2016")
 def ladder(
-    setting: Setting, nets: Nets, *, groups: Sequence[int] = (8, 16), state: int = 128, warmup: int | None = None
-) -> Made:
+    setting: RecipeContext, nets: Nets, *, groups: Sequence[int] = (8, 16), state: int = 128, warmup: int | None = None
+) -> BuiltModel:
     """A VAE with latents in groups (sizes from the top down): prior and guide walk down the same ladder."""
     rungs = [Rung(d, _quiet(nets, state, 2 * d), _step(nets, state, d)) for d in groups]
     down, family = Ladder(state, rungs), setting.likelihood(nets.likelihood)
@@ -64,7 +64,9 @@ def ladder(
 
 
 @recipe("very-deep", "Child 2021", epochs=40)
-def very_deep(setting: Setting, nets: Nets, *, depth: int = 2, planes: int = 4, warmup: int | None = None) -> Made:
+def very_deep(
+    setting: RecipeContext, nets: Nets, *, depth: int = 2, planes: int = 4, warmup: int | None = None
+) -> BuiltModel:
     """A ladder of convolutions: `depth` rungs at each size from one pixel to half the image, `planes` latents each."""
     _check_very_deep(setting, nets)
     (height, width, channels), c, act = image_shape(setting), nets.width, nets.activation
@@ -81,7 +83,7 @@ def very_deep(setting: Setting, nets: Nets, *, depth: int = 2, planes: int = 4, 
     return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
 
 
-def _check_very_deep(setting: Setting, nets: Nets) -> None:
+def _check_very_deep(setting: RecipeContext, nets: Nets) -> None:
     """Refuse tables, and options that would be recorded and play no part."""
     if not setting.schema.is_image:
         raise UsageError("very-deep needs images, and these data are a table", "Use --recipe ladder.")

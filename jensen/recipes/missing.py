@@ -11,14 +11,16 @@ from ..models.conditionals import Given, Unconditional
 from ..models.model import LatentVariableModel
 from ..nets import Chain, Standardize
 from ..objectives import ImportanceWeighted
-from .base import Made, Nets, Setting, recipe
+from .base import BuiltModel, Nets, RecipeContext, recipe
 from .networks import decoder, dense, gaussian_pair, play, standardized
 
 __all__ = ["miwae"]
 
 
 @recipe("miwae", "Mattei & Frellsen 2019", most=160, missing=True)
-def miwae(setting: Setting, nets: Nets, *, latent: int = 16, points: int = 20, sees_mask: bool = False) -> Made:
+def miwae(
+    setting: RecipeContext, nets: Nets, *, latent: int = 16, points: int = 20, sees_mask: bool = False
+) -> BuiltModel:
     """A VAE on the importance-weighted bound of what is observed: from data with missing entries, to impute them."""
     if not sees_mask:
         return play(setting, *gaussian_pair(setting, nets, latent), ImportanceWeighted(), points)

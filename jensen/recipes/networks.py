@@ -16,7 +16,7 @@ from ..models.model import LatentVariableModel
 from ..nets import MLP, Chain, ConvDecoder, ConvEncoder, ResidualMLP, Standardize
 from ..objectives import Objective, Ramp
 from ..training import Player
-from .base import Made, Nets, Setting, start_from_mean
+from .base import BuiltModel, Nets, RecipeContext, start_from_mean
 
 __all__ = ["decoder", "encoder", "features", "gaussian_pair", "image_shape", "last", "play", "standardized", "warmed"]
 
@@ -31,14 +31,14 @@ def dense(nets: Nets, inputs: int, outputs: int, *, backwards: bool = False) -> 
     return MLP(inputs, outputs, hidden, nets.activation)
 
 
-def standardized(setting: Setting) -> Standardize:
+def standardized(setting: RecipeContext) -> Standardize:
     """The data centred; integers, and reals that were not standardised before, are also scaled."""
     unscaled = setting.schema.kind == "real" and abs(float(setting.scale.square().mean()) - 1) > NEAR
     scaled = unscaled or setting.schema.kind == "integers"
     return Standardize(setting.dim).set(setting.mean, setting.scale if scaled else torch.ones_like(setting.scale))
 
 
-def encoder(setting: Setting, nets: Nets, outputs: int) -> nn.Module:
+def encoder(setting: RecipeContext, nets: Nets, outputs: int) -> nn.Module:
     """Standardised inputs, then a net [B, D] -> [B, outputs]."""
     if nets.net == "mlp":
         return Chain((standardized(setting), dense(nets, setting.dim, outputs)))
@@ -52,7 +52,7 @@ def last(net: nn.Module) -> nn.Linear:
     return body.layers[-1] if isinstance(body, MLP) else body.head  # pyright: ignore[reportReturnType]
 
 
-def features(setting: Setting, nets: Nets, latent: int, family: Family) -> nn.Module:
+def features(setting: RecipeContext, nets: Nets, latent: int, family: Family) -> nn.Module:
     """A decoder's net [..., latent] -> [..., P], started from the data's average where its last layer is dense."""
     outputs = family.size - family.shared
     if nets.net == "mlp":
@@ -63,13 +63,13 @@ def features(setting: Setting, nets: Nets, latent: int, family: Family) -> nn.Mo
     return ConvDecoder(latent, image_shape(setting), planes, nets.width, nets.activation, nets.blocks)
 
 
-def decoder(setting: Setting, nets: Nets, latent: int, family: Family | None = None) -> Given:
+def decoder(setting: RecipeContext, nets: Nets, latent: int, family: Family | None = None) -> Given:
     """p(x | z), of the family that the user named, or of this one."""
     chosen = setting.likelihood(nets.likelihood) if family is None else family
     return Given(features(setting, nets, latent, chosen), chosen)
 
 
-def image_shape(setting: Setting) -> tuple[int, int, int]:
+def image_shape(setting: RecipeContext) -> tuple[int, int, int]:
     """(H, W, C).
 
     Raises:
@@ -82,7 +82,7 @@ def image_shape(setting: Setting) -> tuple[int, int, int]:
 
 
 def gaussian_pair(
-    setting: Setting, nets: Nets, latent: int, likelihood: Family | None = None
+    setting: RecipeContext, nets: Nets, latent: int, likelihood: Family | None = None
 ) -> tuple[LatentVariableModel, Amortized]:
     """A standard normal prior, a decoder (of this family, or of the one that was named), a diagonal Gaussian guide."""
     family = setting.likelihood(nets.likelihood) if likelihood is None else likelihood
@@ -90,7 +90,7 @@ def gaussian_pair(
     return LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent, family)), Amortized(q)
 
 
-def warmed(setting: Setting, weight: float, warmup: int | None) -> float | Ramp:
+def warmed(setting: RecipeContext, weight: float, warmup: int | None) -> float | Ramp:
     """A weight that rises from 0 over the first `warmup` epochs; unless told otherwise a tenth of all, so that it ends.
 
     Fewer features are left unused than with the full weight at once (Bowman et al., 2016; Sonderby et al., 2016).
@@ -100,13 +100,13 @@ def warmed(setting: Setting, weight: float, warmup: int | None) -> float | Ramp:
 
 
 def play(
-    setting: Setting,
+    setting: RecipeContext,
     model: LatentVariableModel,
     guide: Guide,
     objective: Objective,
     estimator: GradientEstimator | int = 1,
-) -> Made:
+) -> BuiltModel:
     """One player that trains everything; a number of points means that many, with gradients through them."""
     everything = list(dict.fromkeys([*model.parameters(), *guide.parameters()]))
     how = Pathwise(estimator) if isinstance(estimator, int) else estimator
-    return Made(model, guide, [Player(objective, everything, how, setting.optimizer)])
+    return BuiltModel(model, guide, [Player(objective, everything, how, setting.optimizer)])

@@ -11,7 +11,7 @@ from ..models.model import LatentVariableModel
 from ..models.priors import FlowPrior, VampPrior
 from ..objectives import Distortion, Elbo, Rate
 from ..training import Player, PriorClusters
-from .base import Made, Nets, Setting, recipe
+from .base import BuiltModel, Nets, RecipeContext, recipe
 from .networks import gaussian_pair, play, warmed
 
 __all__ = ["flow_prior", "mixture_prior", "vampprior"]
@@ -19,8 +19,8 @@ __all__ = ["flow_prior", "mixture_prior", "vampprior"]
 
 @recipe("vampprior", "Tomczak & Welling 2018")
 def vampprior(
-    setting: Setting, nets: Nets, *, latent: int = 16, components: int = 200, warmup: int | None = None
-) -> Made:
+    setting: RecipeContext, nets: Nets, *, latent: int = 16, components: int = 200, warmup: int | None = None
+) -> BuiltModel:
     """A VAE whose prior is the guide, averaged over learned pseudo-inputs."""
     model, guide = gaussian_pair(setting, nets, latent)
     prior = VampPrior(guide, setting.dim, components)
@@ -31,14 +31,14 @@ def vampprior(
 
 @recipe("mixture-prior", "Dilokthanakul et al. 2016; Jiang et al. 2017")
 def mixture_prior(
-    setting: Setting,
+    setting: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
     components: int = 10,
     warmup: int | None = None,
     first: float = 0.1,
-) -> Made:
+) -> BuiltModel:
     """A VAE whose prior is a learned mixture of Gaussians: its components cluster the data.
 
     They start from k-means of the codes after the first part of the epochs, alike until then.
@@ -50,11 +50,13 @@ def mixture_prior(
     begin = min(round(first * epochs), epochs - 1)
     step, once = PriorClusters(guide, setting.seed), (begin / epochs, (begin + 1) / epochs)
     start = Player(Elbo(), list(model.prior.parameters()), closed=step, during=once)
-    return Made(model, guide, [*made.players, start])
+    return BuiltModel(model, guide, [*made.players, start])
 
 
 @recipe("flow-prior", "Chen et al. 2017")
-def flow_prior(setting: Setting, nets: Nets, *, latent: int = 16, flows: int = 4, warmup: int | None = None) -> Made:
+def flow_prior(
+    setting: RecipeContext, nets: Nets, *, latent: int = 16, flows: int = 4, warmup: int | None = None
+) -> BuiltModel:
     """A VAE whose prior is a standard normal, bent by coupling flows."""
     model, guide = gaussian_pair(setting, nets, latent)
     stack = Stack([AffineCoupling(latent, flip=bool(i % 2)) for i in range(flows)])
@@ -62,7 +64,7 @@ def flow_prior(setting: Setting, nets: Nets, *, latent: int = 16, flows: int = 4
     return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
 
 
-def _some(setting: Setting, n: int) -> torch.Tensor:
+def _some(setting: RecipeContext, n: int) -> torch.Tensor:
     """Training rows [n, D] as the model sees them, spread over the data set."""
     index = torch.linspace(0, len(setting.rows) - 1, min(n, len(setting.rows))).long().to(setting.rows.device)
     noise = torch.Generator(setting.rows.device).manual_seed(setting.seed)

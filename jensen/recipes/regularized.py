@@ -9,14 +9,14 @@ from ..guides import Deterministic
 from ..models.conditionals import Unconditional
 from ..models.model import LatentVariableModel
 from ..objectives import DIP, MMD, Distortion, Rate, TotalCorrelation
-from .base import Made, Nets, Setting, recipe
+from .base import BuiltModel, Nets, RecipeContext, recipe
 from .networks import decoder, encoder, gaussian_pair, play
 
 __all__ = ["beta_tcvae", "dip_vae", "info_vae", "wae_mmd"]
 
 
 @recipe("beta-tcvae", "Chen et al. 2018", keep="last")
-def beta_tcvae(setting: Setting, nets: Nets, *, latent: int = 16, beta: float = 4.0) -> Made:
+def beta_tcvae(setting: RecipeContext, nets: Nets, *, latent: int = 16, beta: float = 4.0) -> BuiltModel:
     """A VAE that pays beta times for what its features tell of one another (the total correlation of all codes)."""
     objective = -Distortion() - Rate() - (beta - 1.0) * TotalCorrelation()
     return play(setting, *gaussian_pair(setting, nets, latent), objective)
@@ -24,20 +24,20 @@ def beta_tcvae(setting: Setting, nets: Nets, *, latent: int = 16, beta: float = 
 
 @recipe("dip-vae", "Kumar, Sattigeri & Balakrishnan 2018", keep="last")
 def dip_vae(
-    setting: Setting,
+    setting: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
     of: Literal["means", "points"] = "means",
     off: float = 10.0,
     diagonal: float = 100.0,
-) -> Made:
+) -> BuiltModel:
     """A VAE whose codes are held uncorrelated, with unit variances (of "means": DIP-VAE-I, of "points": II)."""
     return play(setting, *gaussian_pair(setting, nets, latent), -Distortion() - Rate() - DIP(of, off, diagonal))
 
 
 @recipe("wae-mmd", "Tolstikhin et al. 2018", keep="last")
-def wae_mmd(setting: Setting, nets: Nets, *, latent: int = 16, weight: float = 100.0) -> Made:
+def wae_mmd(setting: RecipeContext, nets: Nets, *, latent: int = 16, weight: float = 100.0) -> BuiltModel:
     """An autoencoder whose codes, all together, are held close to the prior by the maximum mean discrepancy."""
     model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent))
     guide = Deterministic(encoder(setting, nets, latent))
@@ -45,6 +45,8 @@ def wae_mmd(setting: Setting, nets: Nets, *, latent: int = 16, weight: float = 1
 
 
 @recipe("info-vae", "Zhao, Song & Ermon 2019", keep="last")
-def info_vae(setting: Setting, nets: Nets, *, latent: int = 16, alpha: float = 0.5, weight: float = 100.0) -> Made:
+def info_vae(
+    setting: RecipeContext, nets: Nets, *, latent: int = 16, alpha: float = 0.5, weight: float = 100.0
+) -> BuiltModel:
     """A VAE that pays 1 - alpha for the rate, and instead for codes that are all together unlike the prior."""
     return play(setting, *gaussian_pair(setting, nets, latent), -Distortion() - (1 - alpha) * Rate() - weight * MMD())

@@ -10,7 +10,7 @@ from ..models.model import LatentVariableModel
 from ..models.priors import FlowPrior
 from ..objectives import Distortion, Rate
 from ..training import Player
-from .base import Made, Nets, Setting, recipe
+from .base import BuiltModel, Nets, RecipeContext, recipe
 from .networks import gaussian_pair, warmed
 
 __all__ = ["two_stage"]
@@ -18,14 +18,14 @@ __all__ = ["two_stage"]
 
 @recipe("two-stage", "Dai & Wipf 2019", keep="last")
 def two_stage(
-    setting: Setting,
+    setting: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
     flows: int = 4,
     first: float = 0.7,
     warmup: int | None = None,
-) -> Made:
+) -> BuiltModel:
     """A VAE first; then its prior alone, bent by flows towards where the codes of all data lie."""
     if not 0 < first < 1:
         raise UsageError(f"--first {first:g} leaves no two stages", "Give the first stage's share, such as 0.7.")
@@ -37,4 +37,4 @@ def two_stage(
     one = -Distortion() - warmed(setting, 1.0, warmup) * Rate()
     players = [Player(one, autoencoder, optimizer=setting.optimizer, during=(0.0, split))]
     players += [Player(-Rate(), list(model.prior.parameters()), optimizer=setting.optimizer, during=(split, 1.0))]
-    return Made(model, guide, players)
+    return BuiltModel(model, guide, players)

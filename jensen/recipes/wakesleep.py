@@ -7,15 +7,15 @@ from typing import Literal
 import torch
 from torch import nn
 
-from ..estimators.wake_sleep import Dreaming, Still
+from ..estimators.wake_sleep import DetachedSamples, FromModel
 from ..families import Bernoulli, Family, Gaussian
 from ..guides import Amortized
 from ..models.conditionals import Given, Unconditional
 from ..models.model import LatentVariableModel
 from ..objectives import Elbo, ImportanceWeighted
-from ..objectives.wake_sleep import Dream, Inclusive
+from ..objectives.wake_sleep import Inclusive, SleepPhase
 from ..training import Player
-from .base import Made, Nets, Setting, recipe
+from .base import BuiltModel, Nets, RecipeContext, recipe
 from .networks import decoder, encoder, last
 
 __all__ = ["reweighted_wake_sleep", "wake_sleep"]
@@ -25,24 +25,30 @@ LOUD = {"bits": (60.0, 5.0), "gaussian": (10.0, 1.0)}  # how loud codes are said
 
 
 @recipe("wake-sleep", "Hinton, Dayan, Frey & Neal 1995")
-def wake_sleep(setting: Setting, nets: Nets, *, latent: int = 12, units: Units = "bits", points: int = 1) -> Made:
+def wake_sleep(
+    setting: RecipeContext, nets: Nets, *, latent: int = 12, units: Units = "bits", points: int = 1
+) -> BuiltModel:
     """The Helmholtz machine: awake the model climbs the ELBO, asleep the guide learns to read the model's dreams."""
     model, guide = _pair(setting, nets, latent, units)
-    wake = Player(Elbo(), list(model.parameters()), Still(points), setting.optimizer)
-    return Made(model, guide, [wake, Player(Dream(), list(guide.parameters()), Dreaming(), setting.optimizer)])
+    wake = Player(Elbo(), list(model.parameters()), DetachedSamples(points), setting.optimizer)
+    return BuiltModel(
+        model, guide, [wake, Player(SleepPhase(), list(guide.parameters()), FromModel(), setting.optimizer)]
+    )
 
 
 @recipe("reweighted-wake-sleep", "Bornschein & Bengio 2015", most=120)
 def reweighted_wake_sleep(
-    setting: Setting, nets: Nets, *, latent: int = 12, units: Units = "bits", points: int = 10
-) -> Made:
+    setting: RecipeContext, nets: Nets, *, latent: int = 12, units: Units = "bits", points: int = 10
+) -> BuiltModel:
     """Wake-sleep by importance weights: a tighter bound for the model, and a guide that learns from the data."""
     model, guide = _pair(setting, nets, latent, units)
-    wake = Player(ImportanceWeighted(), list(model.parameters()), Still(points), setting.optimizer)
-    return Made(model, guide, [wake, Player(Inclusive(), list(guide.parameters()), Still(points), setting.optimizer)])
+    wake = Player(ImportanceWeighted(), list(model.parameters()), DetachedSamples(points), setting.optimizer)
+    return BuiltModel(
+        model, guide, [wake, Player(Inclusive(), list(guide.parameters()), DetachedSamples(points), setting.optimizer)]
+    )
 
 
-def _pair(setting: Setting, nets: Nets, latent: int, units: Units) -> tuple[LatentVariableModel, Amortized]:
+def _pair(setting: RecipeContext, nets: Nets, latent: int, units: Units) -> tuple[LatentVariableModel, Amortized]:
     """Bits that are on with learned probabilities, or standard normal features; a guide of the same kind."""
     family: Family = Bernoulli(latent) if units == "bits" else Gaussian(latent)
     model = LatentVariableModel(Unconditional(family, learn=units == "bits"), decoder(setting, nets, latent))

@@ -18,10 +18,11 @@ from ..core.random import stream
 from ..data import UNKNOWN
 from ..evaluate import choose
 from ..families import Categorical
+from ..runs.checkpoint_bounds import CheckpointCurve
 from ..runs.classify import classified
 from ..runs.evaluation import bits_per_dim
 from ..runs.run import Evaluation, Part, Run
-from ..storage.checkpoints import Along, kept_epochs
+from ..storage.checkpoints import kept_epochs
 from ..storage.run_folder import digest
 from ..storage.schemas import EvaluationRecord, read_record
 
@@ -112,7 +113,7 @@ class Facts:
     def samples(self) -> bool:
         """Whether codes were held to the prior in training, so that what it makes of prior points means something."""
         words = " ".join(str(player["objective"]) for player in self.run.spec["players"])
-        return self.normalised or any(term in words for term in ("Fool", "MMD"))
+        return self.normalised or any(term in words for term in ("GeneratorLoss", "MMD"))
 
     @property
     def kept(self) -> dict[str, Any] | None:
@@ -176,7 +177,7 @@ class Facts:
         return float(np.exp(-(w * np.log(w)).sum()))
 
     @cached_property
-    def along(self) -> Along | None:
+    def along(self) -> CheckpointCurve | None:
         """The bound and its gap at every checkpoint, on a few rows; None without at least two of them."""
         if self.part is None or not self.normalised or not kept_epochs(self.run.path):
             return None

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..analysis import latents
-from ..data import Labels, UNKNOWN
-from .evaluation import Part
+from ..data import UNKNOWN, Labels
 from .data import RunData
+from .evaluation import Part
 
 __all__ = ["Classified", "classified", "confusion"]
 

@@ -10,13 +10,13 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from .paired import Comparison, Group, Score
 from ..core.errors import DataError, NotNormalised, UsageError
 from ..evaluate import Estimate, Unnormalised, choose
 from ..evaluate.estimate import Watch
 from ..storage.files import JSON_LIMIT, parsed, read_limited
-from .data import Targets
 from ..storage.run_folder import digest
+from .data import Targets
+from .paired import Comparison, Group, Score
 from .run import Part, Run, Source
 
 __all__ = ["Comparison", "Group", "Score", "compare"]

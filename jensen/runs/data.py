@@ -10,12 +10,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data import (Dataset, Labels, Preparation, Schema, Split, conform, duplicates, from_array, read, read_beside, read_test, split,)
 from ..core.errors import DataError, JensenError, UsageError
-from .evaluation import Part
+from ..core.random import stream
+from ..data import (
+    Dataset,
+    Labels,
+    Preparation,
+    Schema,
+    Split,
+    conform,
+    duplicates,
+    from_array,
+    read,
+    read_beside,
+    read_test,
+    split,
+)
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from ..core.random import stream
+from .evaluation import Part
 
 __all__ = ["RunData", "Source", "Targets"]
 

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from ..core.batch import Rows
-from ..data import Factors, Preparation, Schema
 from ..core.errors import NumericalError, UsageError
-from ..evaluate import Annealed, Assessment, Estimate, Evaluator, Halves, Settled
+from ..core.version import __version__
+from ..data import Factors, Preparation, Schema
+from ..evaluate import Annealed, Assessment, Estimate, Evaluator, ExactTightness, GeneralisationGap
 from ..storage.files import JSON_LIMIT, parsed, read_limited
 from ..storage.run_folder import EVALUATIONS, digest, write_json
-from ..core.version import __version__
 
 __all__ = ["Evaluation", "Part", "bits_per_dim", "circumstances", "keep", "refuse_nan", "versions"]
 
@@ -95,8 +95,8 @@ class Evaluation:
     bits_per_dim: float | None
     size: int
     notes: tuple[str, ...] = ()
-    assessment: Assessment | Settled | None = None
-    halves: Halves | None = None
+    assessment: Assessment | ExactTightness | None = None
+    halves: GeneralisationGap | None = None
     replay: dict[str, Any] = field(default_factory=dict)
     given: str | None = None
     classified: dict[str, Any] | None = None
@@ -211,8 +211,8 @@ def circumstances(
     folder: Path,
     method: str,
     k: int | None,
-    assessment: Assessment | Settled | None,
-    halves: Halves | None,
+    assessment: Assessment | ExactTightness | None,
+    halves: GeneralisationGap | None,
     device: str,
     evaluator: Evaluator | None = None,
 ) -> dict[str, Any]:

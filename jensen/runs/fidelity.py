@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from ..analysis import latents
-from ..core.errors import DataError, UsageError
-from .evaluation import Part
 from ..analysis.features import Features, learn_features
+from ..core.errors import DataError, UsageError
 from ..core.random import stream
 from .data import Source, Targets
+from .evaluation import Part
 from .run import Run
 
 __all__ = ["Fidelity", "Score", "fidelity", "frechet", "precision_recall"]

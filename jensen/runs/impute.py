@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
+from ..analysis.imputation import Imputation
 from ..data import Preparation, Schema
 from .evaluation import Part
-from ..analysis.imputation import Imputation
 
 __all__ = ["Completion", "complete", "hide"]
 

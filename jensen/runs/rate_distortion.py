@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 
 from ..core.errors import RunExistsError, UsageError
-from .evaluation import Evaluation, versions
 from ..storage.run_folder import write_json
-from .run import Run, load
 from ..training import Event
+from .evaluation import Evaluation, versions
+from .run import Run, load
 from .train import command_of, train
 
 __all__ = ["BETAS", "NAME", "Curve", "Point", "parse_betas", "trade"]

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data import UNKNOWN, duplicates
 from ..analysis.disentanglement import Coded, disentanglement
 from ..core.errors import CompositionError, DataError
-from ..evaluate.generalisation import some_rows
-from .evaluation import Part
 from ..core.random import stream
+from ..data import UNKNOWN, duplicates
+from ..evaluate.generalisation import some_rows
 from .data import Source, Targets
+from .evaluation import Part
 from .run import Run
 
 __all__ = ["Representation", "Score", "clusters", "probe", "represent"]

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ..storage.run_lock import holding
 from ..core.errors import CorruptRunError, DataError, UsageError
 from ..recipes import find
 from ..storage.run_folder import read_spec
+from ..storage.run_lock import holding
+from ..storage.training_state import behind, found_state
+from ..storage.weights import BESIDE
+from ..training import Event
 from .run import Run, load
 from .spec import recorded_command
-from ..storage.training_state import behind, found_state
-from ..training import Event
-from ..storage.weights import BESIDE
 from .train import Job, sorted_options
 
 __all__ = ["differences", "resume"]

@@ -10,29 +10,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..models import autoregressive, priors
 from ..analysis import latents
-from ..storage.checkpoints import Along, follow
-from .classify import classified
-from .impute import Completion, complete, hide
-from ..estimators.denoising import Corruption, corrupted_rows, recovered
-from ..data import Preparation, Schema
-from ..core.errors import CorruptRunError, DataError, UsageError
-from ..evaluate import Annealed, Estimate, Evaluator, Halves, Settings, behind, choose
 from ..analysis.climbed import climbed
-from ..evaluate.tightness import refusal
 from ..analysis.doctor import Diagnosis, examine
-from ..evaluate.estimate import Watch
 from ..analysis.gradients import Comparison, compare_gradients
-from ..evaluate.generalisation import some_rows
-from .evaluation import Evaluation, Part, bits_per_dim, circumstances, keep, refuse_nan
 from ..analysis.imputation import impute
+from ..core.errors import CorruptRunError, DataError, UsageError
 from ..core.random import stream
-from ..storage.schemas import lines_of
-from .data import RunData, Source, Targets
+from ..data import Preparation, Schema
+from ..estimators.denoising import Corruption, corrupted_rows, recovered
+from ..evaluate import Annealed, Estimate, Evaluator, GeneralisationGap, Settings, assess_tightness, choose
+from ..evaluate.estimate import Watch
+from ..evaluate.generalisation import some_rows
+from ..evaluate.tightness import refusal
+from ..models import autoregressive, priors
 from ..storage.run_folder import read_spec, rebuild, resolve_device
-from ..training.stages import Stretch, in_words, stretches
+from ..storage.schemas import lines_of
 from ..storage.weights import tie, undigested
+from ..training.stages import Stage, in_words, stretches
+from .checkpoint_bounds import CheckpointCurve, evaluate_checkpoints
+from .classify import classified
+from .data import RunData, Source, Targets
+from .evaluation import Evaluation, Part, bits_per_dim, circumstances, keep, refuse_nan
+from .impute import Completion, complete, hide
 
 if TYPE_CHECKING:
     from ..analysis.calibration import Calibration
@@ -156,7 +156,7 @@ class Run(RunData):
         if plain and part.mask is not None:
             notes = (*notes, "how tight the number is was not measured: entries are missing")
         elif plain:
-            assessed = behind(self.model, self.guide, part.rows, found, budget, settings, seed, watch)
+            assessed = assess_tightness(self.model, self.guide, part.rows, found, budget, settings, seed, watch)
             if assessed is None and found.nats is not None and budget > 0:
                 why = refusal(self.model, self.guide) or "raise --budget"
                 notes = (*notes, f"how tight the bound is was not measured: {why}")
@@ -175,7 +175,9 @@ class Run(RunData):
         right = classified(self, part)
         return {"given": "label" if self.conditional else None, "classified": right and right.to_dict()}
 
-    def _halves(self, test: Estimate, evaluator: Evaluator, most: int, seed: int, watch: Watch | None) -> Halves | None:
+    def _halves(
+        self, test: Estimate, evaluator: Evaluator, most: int, seed: int, watch: Watch | None
+    ) -> GeneralisationGap | None:
         """At most so many training rows beside the estimate of the test rows; None where they cannot be read."""
         if most <= 0 or test.nats is None:
             return None
@@ -184,7 +186,7 @@ class Run(RunData):
         except DataError:
             return None
         part = part.subset(some_rows(len(part.x), most, stream(seed, "training rows")).to(self.device), part.name)
-        return Halves.of(evaluator(self.model, self.guide, part.rows, seed, watch).shifted(part.shift), test)
+        return GeneralisationGap.of(evaluator(self.model, self.guide, part.rows, seed, watch).shifted(part.shift), test)
 
     def along(
         self,
@@ -194,7 +196,7 @@ class Run(RunData):
         k: int = 500,
         seed: int = 0,
         watch: Watch | None = None,
-    ) -> Along:
+    ) -> CheckpointCurve:
         """ELBO, log p(x) and their gap at every checkpoint that training kept, and with the run's own weights.
 
         Args:
@@ -215,9 +217,9 @@ class Run(RunData):
         own = (int(last[-1]["kept_epoch"]), self.weights) if last else None
         shift = part.subset(few.long().to(self.device), "").shift
         told = {"k": k, "seed": seed, "shift": float(torch.as_tensor(shift).mean()), "watch": watch}
-        stages = tuple(follow(self.model, self.guide, self.path, tie(self.spec), rows, own, **told))
+        stages = tuple(evaluate_checkpoints(self.model, self.guide, self.path, tie(self.spec), rows, own, **told))
         points = k if any(stage.ess is not None for stage in stages) else None
-        return Along(stages, f"{len(rows)} of {part.name}", len(rows), points, seed)
+        return CheckpointCurve(stages, f"{len(rows)} of {part.name}", len(rows), points, seed)
 
     def doctor(self, *, seed: int = 0, watch: Watch | None = None) -> Diagnosis:
         """Look for whatever can be wrong with the run, on its own rows; see `jensen.analysis.doctor.examine`.
@@ -297,7 +299,7 @@ class Run(RunData):
         return self.shaped(x), np.asarray(classes.values)[known.argmax(-1).cpu().numpy()]
 
     @property
-    def stages(self) -> tuple[Stretch, ...]:
+    def stages(self) -> tuple[Stage, ...]:
         """What was measured at the end of each stage of a training whose players took turns; empty for others."""
         return stretches(self.spec, self.metrics)
 

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..estimators.denoising import recorded
-from ..data import EMBEDDED
 from ..core.errors import CorruptRunError
-from .training_data import Materials
-from ..storage.migrations import FORMAT
 from ..core.parts import spec_of
-from ..recipes import Made
-from ..training import Player
 from ..core.version import __version__
+from ..data import EMBEDDED
+from ..estimators.denoising import recorded
+from ..recipes import BuiltModel
+from ..storage.migrations import FORMAT
+from ..training import Player
+from .training_data import TrainingData
 
 __all__ = ["recorded_command", "spec_from"]
 
@@ -52,7 +52,7 @@ def recorded_command(spec: dict[str, Any], path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _sentence(made: Made) -> str:
+def _sentence(made: BuiltModel) -> str:
     """The model in one sentence of parts."""
     aims = " and ".join(f"{p.objective} by {_how(p)}" for p in made.players)
     latent = made.model.latent
@@ -72,7 +72,9 @@ def _absolute(labels: str | None) -> str | None:
     return str(Path(labels).resolve()) if labels is not None and Path(labels).is_file() else labels
 
 
-def spec_from(command: dict[str, Any], found: Materials, made: Made, choices: dict[str, Any]) -> dict[str, Any]:
+def spec_from(
+    command: dict[str, Any], found: TrainingData, made: BuiltModel, choices: dict[str, Any]
+) -> dict[str, Any]:
     """What the run folder says of a training: enough to rebuild the model without code, and to train it again."""
     data, where = found.data, found.split
     nodes = spec_of(made.model, made.guide)

@@ -10,27 +10,27 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ..storage.run_lock import claim, writing
-from ..storage.commits import flush_folder
-from ..data import constant_columns
 from ..core.errors import InterruptedRun, NumericalError, UsageError
-from ..storage.fault_log import Forensics
-from .training_data import DataOptions, Materials, gather
 from ..core.precision import resolve_precision
 from ..core.random import drawing_from, stream
-from ..recipes import Made, Recipe, Setting, find
+from ..data import constant_columns
+from ..recipes import BuiltModel, Recipe, RecipeContext, find
 from ..recipes.likelihoods import in_own_units
+from ..storage.commits import flush_folder
+from ..storage.fault_log import Forensics
 from ..storage.recorder import Recorder, TensorBoard
 from ..storage.run_folder import modules, write_json
-from .run import Run, load, resolve_device
-from .spec import recorded_command, spec_from
-from ..training.stages import ends
+from ..storage.run_lock import claim, writing
 from ..storage.training_state import StateKeeper, check_space
+from ..storage.weights import tie
 from ..training import Budget, EpochEnded, Event, Optimizer, Snapshot, Trainer
 from ..training.players import check_players
 from ..training.rehearsal import rehearse
 from ..training.snapshot import named_tensors
-from ..storage.weights import tie
+from ..training.stages import ends
+from .run import Run, load, resolve_device
+from .spec import recorded_command, spec_from
+from .training_data import DataOptions, TrainingData, gather
 
 __all__ = ["Job", "TrainingOptions", "command_of", "sorted_options", "train", "untrained"]
 
@@ -132,7 +132,7 @@ def command_of(data: str | Path | np.ndarray, recipe: str = "vae", **options: An
     return Job(data, chosen, reading, training, chosen.checked(rest), Path()).command()
 
 
-def untrained(run: Run) -> Made:
+def untrained(run: Run) -> BuiltModel:
     """What a run's recipe made before the first step, from the recorded command.
 
     Raises:
@@ -328,7 +328,7 @@ def _folder(data: str | Path | np.ndarray, recipe: str, out: str | Path | None) 
 
 def _make(
     recipe: Recipe,
-    found: Materials,
+    found: TrainingData,
     steps: int,
     epochs: int,
     optimizer: Optimizer,
@@ -336,7 +336,7 @@ def _make(
     device: torch.device,
     dtype: torch.dtype,
     chosen: dict[str, Any],
-) -> Made:
+) -> BuiltModel:
     """The recipe's parts, with initial weights from the seed; combinations that cannot work are refused."""
     schema = found.preparation.outcome(found.data.schema)
     mean, scale = found.moments
@@ -345,7 +345,7 @@ def _make(
         train = found.data.rows(found.split.train)
         constant = len(constant_columns(train.x, train.mask))
     with drawing_from(stream(options.seed, "init")):
-        setting = Setting(
+        setting = RecipeContext(
             *(schema, mean, scale, found.train, steps, optimizer, epochs, constant, options.floor, options.seed),
             labels=found.labels,
         )
@@ -362,7 +362,7 @@ def _make(
     return made
 
 
-def _check_followed(made: Made) -> None:
+def _check_followed(made: BuiltModel) -> None:
     """Refuse to go by validation rows where nothing that is measured on them rises as the model gets better."""
     if not made.model.likelihood.has_density:
         raise UsageError(

@@ -12,12 +12,26 @@ import torch
 from torch import Tensor
 
 from ..core.batch import Rows
-from ..data import (Dataset, Labels, Preparation, Split, UNKNOWN, conform, duplicates, from_array, hide_labels, parse_fractions, read, read_test, split,)
 from ..core.errors import DataError, UsageError
 from ..core.random import stream
+from ..data import (
+    UNKNOWN,
+    Dataset,
+    Labels,
+    Preparation,
+    Split,
+    conform,
+    duplicates,
+    from_array,
+    hide_labels,
+    parse_fractions,
+    read,
+    read_test,
+    split,
+)
 from ..recipes import Recipe
 
-__all__ = ["DataOptions", "Materials", "gather"]
+__all__ = ["DataOptions", "TrainingData", "gather"]
 
 LABELLED_SHARE = 0.2  # of the rows of an epoch, which those of known class are repeated to be
 
@@ -59,7 +73,7 @@ class DataOptions:
 
 
 @dataclass(frozen=True)
-class Materials:
+class TrainingData:
     """The data as read and prepared, before training starts.
 
     Attributes:
@@ -130,7 +144,7 @@ class Materials:
 
 def gather(
     data: str | Path | np.ndarray, recipe: Recipe, options: DataOptions, device: torch.device, dtype: torch.dtype
-) -> Materials:
+) -> TrainingData:
     """Read, split and prepare."""
     _check(recipe, options)
     parts = _fractions(options.split, options.test is not None)
@@ -166,7 +180,7 @@ def gather(
         rows, valid, labels = _with_labels(rows, valid, train, held, labels, options)
         if second is not None and second.labels is not None:
             labels.index(second.labels, "the test data")
-    return Materials(found, second, where, preparation, rows, valid, repeated, len(train), labels)
+    return TrainingData(found, second, where, preparation, rows, valid, repeated, len(train), labels)
 
 
 def _labels(found: Dataset, where: Split, recipe: Recipe) -> Labels | None:

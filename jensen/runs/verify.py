@@ -12,11 +12,11 @@ import msgspec
 
 from ..core.errors import CorruptRunError, UsageError
 from ..evaluate import Annealed, Settings
-from ..evaluate.estimate import Watch
 from ..evaluate.choose import METHODS
-from .evaluation import versions
-from ..storage.schemas import EvaluationRecord, read_record
+from ..evaluate.estimate import Watch
 from ..storage.run_folder import digest
+from ..storage.schemas import EvaluationRecord, read_record
+from .evaluation import versions
 from .run import Run
 
 __all__ = ["Difference", "Verification", "recorded", "verify"]

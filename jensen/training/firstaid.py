@@ -18,8 +18,8 @@ from ..core.errors import JensenError, NumericalError
 from .earlier import older
 from .events import Diagnosed, Finding, Recovered
 from .fit import Fit
-from .forensics import Microscope, Seen, extremes, outliers
-from .search import Found, Live, Search, last_anchor, limit_of
+from .forensics import FaultInspector, InspectionDone, extremes, outliers
+from .search import AnchorKeeper, Found, Search, last_anchor, limit_of
 from .snapshot import Snapshot
 from .verdict import REMEDIES, judged, worded
 from .watch import first_bad
@@ -39,7 +39,7 @@ class FirstAid:
     """
 
     def __init__(self, fit: Fit, first: Snapshot | None = None) -> None:
-        self.fit, self.live, self.first = fit, Live(fit), first
+        self.fit, self.live, self.first = fit, AnchorKeeper(fit), first
         self.given: Snapshot | None = None
 
     def course(self) -> tuple[str, int]:
@@ -168,12 +168,12 @@ class FirstAid:
         self.fit.history.epochs = [e for e in self.fit.history.epochs if e.epoch < self.fit.epoch]
         return ended
 
-    def _scope(self, step: int | None, *, alone: bool = False, limit: float = math.inf) -> Microscope:
+    def _scope(self, step: int | None, *, alone: bool = False, limit: float = math.inf) -> FaultInspector:
         fit = self.fit
         modules = {k: m for k, m in fit.module.named_modules() if k}
-        return Microscope(modules, fit.numbers, step, lambda: fit.step, alone, limit)
+        return FaultInspector(modules, fit.numbers, step, lambda: fit.step, alone, limit)
 
-    def _look(self, search: Search, step: int) -> tuple[Microscope, tuple[str, int] | None]:
+    def _look(self, search: Search, step: int) -> tuple[FaultInspector, tuple[str, int] | None]:
         """Into the first bad step; training is left in disorder."""
         fit = self.fit
         self._back_to(next(a for a in reversed(search.anchors) if a.facts["step"] < max(step, 1)))
@@ -182,7 +182,7 @@ class FirstAid:
         try:
             with scope.looking():
                 ended = fit.epochs()
-        except Seen:
+        except InspectionDone:
             pass
         except (NumericalError, RuntimeError, ValueError):
             _blame_tensor(scope)
@@ -190,7 +190,7 @@ class FirstAid:
             fit.watch = self.live
         return scope, self._stopped(ended) if ended[0] == "interrupted" else None
 
-    def _at(self, good: Snapshot, scope: Microscope) -> Microscope:
+    def _at(self, good: Snapshot, scope: FaultInspector) -> FaultInspector:
         """The same batch at the good state: what is bad there is not for the steps in between."""
         fit, again = self.fit, self._scope(None, alone=True, limit=scope.limit)
         self._back_to(good)
@@ -207,7 +207,7 @@ class FirstAid:
             with again.looking():
                 again.before(scope.epoch, scope.batch, noise)
                 fit.climb(player, optimizer, scope.batch, noise, None)
-        except Seen:
+        except InspectionDone:
             pass
         except (NumericalError, RuntimeError, ValueError):
             _blame_tensor(again)
@@ -216,7 +216,7 @@ class FirstAid:
         self._back_to(good)
         return again
 
-    def _finding(self, scope: Microscope, search: Search, good: Snapshot, step: int) -> Finding:
+    def _finding(self, scope: FaultInspector, search: Search, good: Snapshot, step: int) -> Finding:
         """What was seen, and what to make of it."""
         fit, batch = self.fit, scope.batch
         pairs = zip(fit.players, fit.rates, strict=True)
@@ -293,7 +293,7 @@ class FirstAid:
         raise error
 
 
-def _blame_tensor(scope: Microscope) -> None:
+def _blame_tensor(scope: FaultInspector) -> None:
     """A part raised an error of its own: what it was given tells whether numbers were the reason."""
     if scope.armed and scope.tensor is not None:
         scope.found_in, scope.rows = "forward", scope.rows or scope.tensor["rows"]

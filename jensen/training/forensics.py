@@ -18,14 +18,14 @@ from ..models.draw import Draw
 from .players import Player
 from .watch import Watch, first_bad
 
-__all__ = ["Microscope", "Seen", "dominant", "extremes", "outliers"]
+__all__ = ["FaultInspector", "InspectionDone", "dominant", "extremes", "outliers"]
 
 MOST = 8  # extreme values that are shown
 OUTLYING = 1e6  # times the median size of rows
 DOMINANT = 100.0  # times the median of a batch: a row of this value decides alone where a step goes
 
 
-class Seen(Exception):
+class InspectionDone(Exception):
     """The microscope has seen enough."""
 
 
@@ -65,7 +65,7 @@ def _bad_rows(bad: Tensor, b: int) -> list[int]:
 
 
 @dataclass
-class Microscope(Watch):
+class FaultInspector(Watch):
     """Looks into one step: at the output of every module and its gradient, at densities, terms and parameters.
 
     Args:
@@ -108,7 +108,7 @@ class Microscope(Watch):
         if self.step is not None and self.done() < self.step:
             return
         if self.armed:  # the step behind was fine after all
-            raise Seen
+            raise InspectionDone
         self.armed, self.epoch, self.batch, self.noise = True, epoch, batch, noise.get_state()
         sizes = {k: t.detach().abs().max() for k, t in self.numbers().items() if t.is_floating_point() and t.numel()}
         name = max((k for k in sizes if "(" not in k), key=lambda k: float(sizes[k].nan_to_num(torch.inf, torch.inf)))
@@ -143,7 +143,7 @@ class Microscope(Watch):
             self._end("backward")
         if self.alone:
             self.overflows = any(not bool(slope.abs().max().square().isfinite()) for slope in slopes.values())
-            raise Seen
+            raise InspectionDone
 
     def after(self) -> None:
         if self.armed:
@@ -153,12 +153,12 @@ class Microscope(Watch):
 
     def _end(self, found_in: Literal["forward", "objective", "backward", "update", "closed form"]) -> None:
         self.found_in = found_in
-        raise Seen
+        raise InspectionDone
 
     # ------------------------------------------------------------ modules
 
     @contextmanager
-    def looking(self) -> Iterator[Microscope]:
+    def looking(self) -> Iterator[FaultInspector]:
         """A scope in which the outputs of all modules are looked at, once a step is."""
         names: dict[int, str] = {}
         for name, module in self.modules.items():

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..core.errors import CompositionError, UsageError
 from ..core.precision import ResolvedPrecision
-from ..core.validation import finite, whole
+from ..core.validation import require_finite, require_integer
 from ..models.draw import Draw
 from ..models.guide import Guide
 from ..objectives import Objective, TermKind
@@ -44,10 +44,10 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch"):
-            whole(1, **{f"--{name}": getattr(self, name)})
+            require_integer(1, **{f"--{name}": getattr(self, name)})
         if self.patience is not None:
-            whole(1, **{"--patience": self.patience})
-        finite(0, tolerance=self.tolerance)
+            require_integer(1, **{"--patience": self.patience})
+        require_finite(0, tolerance=self.tolerance)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from ..core.errors import CompositionError, UsageError
-from ..core.validation import whole
+from ..core.validation import require_integer
 from ..estimators.base import GradientEstimator
 from ..estimators.reparameterized import Pathwise
 from ..models.guide import Guide
@@ -47,7 +47,7 @@ class Player:
     during: tuple[float, float] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
-        whole(steps=self.steps)
+        require_integer(steps=self.steps)
         first, last = self.during
         if not 0 <= first < last <= 1:
             raise UsageError(f"a player cannot climb from {first:g} to {last:g}", "Give fractions such as (0.0, 0.5).")

@@ -21,7 +21,7 @@ from .snapshot import Snapshot
 from .verdict import GROWN, REMEDIES, Jump
 from .watch import Watch
 
-__all__ = ["APART", "Found", "Live", "Search", "last_anchor", "limit_of"]
+__all__ = ["APART", "AnchorKeeper", "Found", "Search", "last_anchor", "limit_of"]
 
 APART = 100  # steps between anchors, and from a fault back to one: what explodes takes some steps to overflow
 WITHIN = 1000  # steps between anchors within a long epoch
@@ -30,7 +30,7 @@ SHARE = 0.01  # of the time that training takes, for copies, at most
 
 
 @dataclass
-class Live(Watch):
+class AnchorKeeper(Watch):
     """Copies good states as training passes them; two are held, so that one lies well before any fault to come."""
 
     fit: Fit

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Stretch", "ends", "in_words", "stretches"]
+__all__ = ["Stage", "ends", "in_words", "stretches"]
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Stage:
     """Epochs in which one and the same objective leads, and what the last of them measured.
 
     Attributes:
@@ -64,7 +64,7 @@ def ends(players: Sequence[Mapping[str, Any]], epochs: int) -> tuple[int, ...]:
     return tuple(last for _, _, last in found) if len(found) > 1 else ()
 
 
-def stretches(spec: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> tuple[Stretch, ...]:
+def stretches(spec: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:
     """The stages that have come to their end, where there is more than one; from a run's specification and metrics."""
     leads = _leads(spec["players"], int(spec["choices"]["epochs"]))
     lines = {line["epoch"]: line for line in metrics if line["event"] == "epoch"}
@@ -74,11 +74,11 @@ def stretches(spec: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> 
             part = "training" if lines[last]["valid"] is None else "validation"
             measures = lines[last]["train" if part == "training" else "valid"]
             values = (measures["bound"], measures["rate"], measures["distortion"])
-            found.append(Stretch(objective, first, last, part, *values))
+            found.append(Stage(objective, first, last, part, *values))
     return tuple(found)
 
 
-def in_words(found: Sequence[Stretch]) -> tuple[str, ...]:
+def in_words(found: Sequence[Stage]) -> tuple[str, ...]:
     """A line that compares the stages' bounds; none where there are not two of them.
 
     Example:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 
 from .events import Finding
-from .forensics import Microscope, dominant, extremes
+from .forensics import FaultInspector, dominant, extremes
 
 __all__ = ["GROWN", "REMEDIES", "Jump", "judged", "worded"]
 
@@ -40,7 +40,7 @@ class Jump:
     rows: tuple[int, ...]
 
 
-def judged(scope: Microscope, first: Microscope, jump: Jump | None, finding: Finding) -> Finding:
+def judged(scope: FaultInspector, first: FaultInspector, jump: Jump | None, finding: Finding) -> Finding:
     """The finding with its rows, its culprit and its sentence.
 
     Args:
@@ -72,7 +72,7 @@ def judged(scope: Microscope, first: Microscope, jump: Jump | None, finding: Fin
     return worded(replace(found, culprit=culprit))
 
 
-def _culprit(found: Finding, scope: Microscope, first: Microscope, jump: Jump | None, b: int) -> Culprit:
+def _culprit(found: Finding, scope: FaultInspector, first: FaultInspector, jump: Jump | None, b: int) -> Culprit:
     """Bad data; what is bad at good parameters too; a row that a step followed alone; steps; a part."""
     if found.found_in == "data":
         return "row"
@@ -88,7 +88,7 @@ def _culprit(found: Finding, scope: Microscope, first: Microscope, jump: Jump | 
     return "rate" if grown or found.found_in in ("objective", "update") else "part"
 
 
-def _sizes(scope: Microscope, first: Microscope, jump: Jump | None) -> dict[str, Any] | None:
+def _sizes(scope: FaultInspector, first: FaultInspector, jump: Jump | None) -> dict[str, Any] | None:
     if scope.largest is None:
         return None
     before = None if first.largest is None else f"{first.largest[1]:.6g}"

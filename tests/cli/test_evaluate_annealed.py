@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from jensen.runs.run import load
-from jensen.runs.verify import verify
 
 from jensen.evaluate import Annealed
+from jensen.runs.run import load
+from jensen.runs.verify import verify
 from tests.cli.conftest import TINY, contents
 
 QUICK = ["--temperatures", 6, "--leaps", 2, "--chains", 5]

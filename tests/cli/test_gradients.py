@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import torch
+
 from jensen.runs.run import load
 from jensen.runs.train import train, untrained
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from jensen.runs.rate_distortion import trade
 from PIL import Image
 
 from jensen.core.errors import InterruptedRun, RunExistsError
+from jensen.runs.rate_distortion import trade
 
 SMALL = ["--epochs", "2", "--latent", "2", "--hidden", "8"]
 

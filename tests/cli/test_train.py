@@ -9,15 +9,15 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from jensen.runs.run import load
-from jensen.runs.train import TrainingOptions, train
-from jensen.runs.training_data import DataOptions
 from PIL import Image
 
 from jensen.cli.options import parse_options, recipe_help
 from jensen.cli.settings import Settings
 from jensen.data.splits import split
 from jensen.recipes import RECIPES
+from jensen.runs.run import load
+from jensen.runs.train import TrainingOptions, train
+from jensen.runs.training_data import DataOptions
 
 TINY = ["--epochs", "1", "--latent", "2", "--hidden", "8", "--out", "run"]
 REAL = np.random.default_rng(0).normal(size=(60, 4))

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jensen.runs.run import Run, load
 from PIL import Image
 
 from jensen.cli.grids import UNKNOWN, data_range, grid, model_range, pairs, scaled
+from jensen.runs.run import Run, load
 
 
 def table(text):

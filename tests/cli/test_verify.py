@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from jensen.runs.run import load
-from jensen.runs.verify import verify
 
 from jensen.evaluate import Settings
+from jensen.runs.run import load
+from jensen.runs.verify import verify
 
 
 def altered(run, change) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from torch import nn
+
+from jensen.core.random import drawing_from, stream
 from jensen.estimators.base import GradientEstimator
 from jensen.estimators.by_group import ByGroup
 from jensen.estimators.denoising import Corrupted, Masking
@@ -10,12 +13,7 @@ from jensen.estimators.quadrature import Quadrature
 from jensen.estimators.reparameterized import DoublyReparameterized, Pathwise, StickTheLanding
 from jensen.estimators.score import Score
 from jensen.estimators.stratified import Stratified
-from jensen.estimators.wake_sleep import Dreaming, Still
-from jensen.models.guide import Guide
-from jensen.objectives.wake_sleep import Dream, Inclusive
-from torch import nn
-
-from jensen.core.random import drawing_from, stream
+from jensen.estimators.wake_sleep import DetachedSamples, FromModel
 from jensen.families import (
     Bernoulli,
     Beta,
@@ -57,12 +55,13 @@ from jensen.guides.refined import PerDatum, Refined
 from jensen.models.autoregressive import ChainRule
 from jensen.models.codebooks import Codebook, CodePrior, Lattice
 from jensen.models.conditionals import Conditional, Given, Linear, Table, Unconditional
+from jensen.models.guide import Guide
 from jensen.models.ladder import FromLadder, Ladder, LadderGuide, LadderPrior, Rung
 from jensen.models.model import LatentVariableModel
 from jensen.models.priors import FlowPrior, VampPrior
 from jensen.nets import (
     MLP,
-    Beside,
+    AppendContext,
     CausalConv,
     CausalMLP,
     Chain,
@@ -75,7 +74,7 @@ from jensen.nets import (
     Net,
     Planes,
     ResidualMLP,
-    Sized,
+    SizeFactor,
     Standardize,
     ToGrid,
 )
@@ -85,22 +84,23 @@ from jensen.objectives import (
     Capacity,
     Classification,
     Commitment,
+    CustomObjective,
     Discriminate,
     Distortion,
     Elbo,
     FeatureDistortion,
-    Fool,
     FreeBits,
+    GeneratorLoss,
     GradientPenalty,
     ImportanceWeighted,
     LogRatio,
     Objective,
-    Of,
     Ramp,
     Rate,
     Renyi,
     TotalCorrelation,
 )
+from jensen.objectives.wake_sleep import Inclusive, SleepPhase
 
 __all__ = [
     "ALL_CONDITIONALS",
@@ -166,7 +166,7 @@ with drawing_from(stream(0, "members")):
         MLP(12, 5, ()),
         Standardize(12),
         LogCounts(12, 3.0),
-        Sized(MLP(11, 5, (4,)), 3, 1, 2.0, 0.5),
+        SizeFactor(MLP(11, 5, (4,)), 3, 1, 2.0, 0.5),
         Chain([Standardize(12), MLP(12, 5, (4,), "tanh")]),
         ConvEncoder((2, 3, 2), 5, width=4),
         ConvDecoder(12, (2, 3, 1), planes=2, width=4),
@@ -178,7 +178,7 @@ with drawing_from(stream(0, "members")):
         ConvDecoder(12, (2, 3, 1), planes=2, width=4, blocks=1),
         ToGrid((2, 3, 2), 5, 1, width=4),
         FromGrid(6, (2, 3, 1), 2, 1, width=4),
-        Beside(MLP(8, 1, (4,)), 8),
+        AppendContext(MLP(8, 1, (4,)), 8),
         Experts.copies(3, MLP(9, 5, (4,))),
         Experts([MLP(9, 5, ()) for _ in range(3)], last=True),
     ]
@@ -305,7 +305,7 @@ for _module in (*ALL_FLOWS, *ALL_NETS, *ALL_CONDITIONALS, *MODELS.values(), *(gu
 
 ALL_ESTIMATORS: list[GradientEstimator] = [Pathwise(1), Pathwise(4), Enumerate(), Quadrature(5), Stratified(2)]
 ALL_ESTIMATORS += [ByGroup((Enumerate(), Pathwise(2)))]
-ALL_ESTIMATORS += [StickTheLanding(2), DoublyReparameterized(3), Score(2), Still(2), Dreaming()]
+ALL_ESTIMATORS += [StickTheLanding(2), DoublyReparameterized(3), Score(2), DetachedSamples(2), FromModel()]
 ALL_ESTIMATORS += [Corrupted(Stratified(2), Masking(0.0))]  # any more noise would be drawn anew by each test
 
 ALL_OBJECTIVES: list[Objective] = [
@@ -318,9 +318,9 @@ ALL_OBJECTIVES: list[Objective] = [
     Elbo() - Ramp(0.5, 10) * Rate(),
     Renyi(0.5),
     Renyi(1.0),
-    Dream(),
+    SleepPhase(),
     Inclusive(),
-    Of(lambda draw: draw.mean(draw.z.square().sum(-1)), "energy"),
+    CustomObjective(lambda draw: draw.mean(draw.z.square().sum(-1)), "energy"),
 ]
 
 # terms that look at the batch as a whole
@@ -352,9 +352,9 @@ GAMES: list[Objective] = [
     Discriminate(OF_DATA, "prior"),
     Discriminate(OF_CODES, "codes"),
     Discriminate(OF_CODES, "features"),
-    Fool(OF_DATA),
-    Fool(OF_DATA, "prior"),
-    Fool(OF_CODES, "codes"),
+    GeneratorLoss(OF_DATA),
+    GeneratorLoss(OF_DATA, "prior"),
+    GeneratorLoss(OF_CODES, "codes"),
     LogRatio(OF_CODES),
     FeatureDistortion(OF_DATA),
     FeatureDistortion(OF_DATA, 0.5),

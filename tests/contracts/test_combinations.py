@@ -14,16 +14,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from jensen.estimators.base import GradientEstimator
-from jensen.estimators.enumeration import Enumerate
-from jensen.estimators.reparameterized import Pathwise
-from jensen.models.guide import Guide
-from jensen.runs.spec import _sentence
 
 from jensen.core.batch import Rows
 from jensen.core.errors import JensenError, UsageError
 from jensen.core.parts import build, spec_of
 from jensen.core.random import drawing_from, stream
+from jensen.estimators.base import GradientEstimator
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.reparameterized import Pathwise
 from jensen.evaluate import Enumerated, Importance
 from jensen.evaluate import Exact as ExactEvidence
 from jensen.evaluate import Quadrature as Integral
@@ -32,11 +30,13 @@ from jensen.evaluate.quadrature import integrable
 from jensen.families import Categorical
 from jensen.guides import Exact
 from jensen.models.conditionals import Conditional, Given
+from jensen.models.guide import Guide
 from jensen.models.model import LatentVariableModel
 from jensen.models.posteriors import has_posterior
 from jensen.nets import MLP
-from jensen.objectives import ImportanceWeighted, Objective, Of
-from jensen.recipes import Made
+from jensen.objectives import CustomObjective, ImportanceWeighted, Objective
+from jensen.recipes import BuiltModel
+from jensen.runs.spec import _sentence
 from jensen.storage.run_folder import modules
 from jensen.storage.weights import read_weights, write_weights
 from jensen.training import Budget, Optimizer, Player, Trainer
@@ -69,12 +69,12 @@ class Combination:
         return Player(self.objective, list(own), self.estimator, Optimizer("Adam", 1e-3))
 
     def sentence(self) -> str:
-        return _sentence(Made(self.model, self.guide, [self.player()]))
+        return _sentence(BuiltModel(self.model, self.guide, [self.player()]))
 
 
 def fresh(*parts) -> list:
     """Copies of parts that are shared by all tests, with new weights; what they share they still share."""
-    custom = {type(p).__name__: lambda p=p: p for p in parts if isinstance(p, Of)}
+    custom = {type(p).__name__: lambda p=p: p for p in parts if isinstance(p, CustomObjective)}
     with drawing_from(stream(SEED, "fresh")):
         return build(json.loads(json.dumps(spec_of(*parts))), custom)
 

@@ -14,7 +14,7 @@ from torch.distributions import constraints
 from jensen.core.errors import CompositionError
 from jensen.core.parts import build, spec_of
 from jensen.core.random import drawing_from, stream
-from jensen.distributions import Chained, SideBySide
+from jensen.distributions import Chained, IndependentEvents
 from jensen.families import (
     Bernoulli,
     Beta,
@@ -94,7 +94,7 @@ def test_zeros_are_the_standard_member_exactly(family, dtype):
     params = torch.zeros(family.size, dtype=dtype)
     d: Any = family(params)
     kind = innermost(family)
-    d = d.base if isinstance(d, SideBySide) else d.first if isinstance(d, Chained) else d
+    d = d.base if isinstance(d, IndependentEvents) else d.first if isinstance(d, Chained) else d
     while d.__class__.__name__ == "MixtureSameFamily":
         assert (d.mixture_distribution.probs == 1 / 2).all()
         d = d.component_distribution

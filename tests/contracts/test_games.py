@@ -6,15 +6,15 @@ import json
 
 import pytest
 import torch
-from jensen.estimators.enumeration import Enumerate
-from jensen.estimators.quadrature import Quadrature
-from jensen.estimators.reparameterized import Pathwise
-from jensen.estimators.score import Score
 
 from jensen.core.batch import Batch
 from jensen.core.errors import NotNormalised, UsageError
 from jensen.core.parts import build, spec_of
 from jensen.core.random import stream
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.score import Score
 from jensen.families import Implicit
 from jensen.guides import Amortized, Deterministic
 from jensen.models.draw import Draw, weigh

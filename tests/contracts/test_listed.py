@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 
 import pytest
-from jensen.estimators.base import GradientEstimator
-from jensen.models.guide import Guide
 
+from jensen.estimators.base import GradientEstimator
 from jensen.families import Family
 from jensen.flows import Flow
 from jensen.models.conditionals import Conditional
+from jensen.models.guide import Guide
 from jensen.nets import Net
 from jensen.objectives import Objective
 from tests.contracts.members import (

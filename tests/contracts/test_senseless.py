@@ -12,14 +12,14 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
+
+from jensen.core.errors import CorruptRunError, UsageError
+from jensen.core.parts import build, spec_of
+from jensen.core.validation import require_above, require_finite, require_integer
 from jensen.estimators.denoising import GaussianNoise, Masking, SaltAndPepper
 from jensen.estimators.quadrature import Quadrature as Nodes
 from jensen.estimators.reparameterized import Pathwise
 from jensen.estimators.score import Score
-
-from jensen.core.errors import CorruptRunError, UsageError
-from jensen.core.parts import build, spec_of
-from jensen.core.validation import above, finite, whole
 from jensen.evaluate import Annealed, Importance, Quadrature, Sandwich
 from jensen.families import Bernoulli, DiscretizedLogistic, Gaussian, Implicit, Mixture
 from jensen.guides import Hamiltonian
@@ -157,13 +157,19 @@ def test_a_damaged_size_is_told_from_a_wrong_one():
 @pytest.mark.parametrize(
     ("check", "words"),
     [
-        (lambda: whole(1, k=0), "k=0 cannot work. Give k a whole number of at least 1."),
-        (lambda: whole(2, **{"--levels": 1}), "--levels 1 cannot work. Give --levels a whole number of at least 2."),
-        (lambda: whole(1, hidden=(8, 2.5)), "hidden=(8, 2.5) cannot work. Give hidden whole numbers of at least 1."),
-        (lambda: whole(0, n="3"), "n='3' cannot work. Give n a whole number of at least 0."),
-        (lambda: finite(beta=math.inf), "beta=inf cannot work. Give beta a finite number."),
-        (lambda: finite(0, beta=-0.5), "beta=-0.5 cannot work. Give beta a finite number of at least 0."),
-        (lambda: above(0, lr=0.0), "lr=0.0 cannot work. Give lr a finite number above 0."),
+        (lambda: require_integer(1, k=0), "k=0 cannot work. Give k a whole number of at least 1."),
+        (
+            lambda: require_integer(2, **{"--levels": 1}),
+            "--levels 1 cannot work. Give --levels a whole number of at least 2.",
+        ),
+        (
+            lambda: require_integer(1, hidden=(8, 2.5)),
+            "hidden=(8, 2.5) cannot work. Give hidden whole numbers of at least 1.",
+        ),
+        (lambda: require_integer(0, n="3"), "n='3' cannot work. Give n a whole number of at least 0."),
+        (lambda: require_finite(beta=math.inf), "beta=inf cannot work. Give beta a finite number."),
+        (lambda: require_finite(0, beta=-0.5), "beta=-0.5 cannot work. Give beta a finite number of at least 0."),
+        (lambda: require_above(0, lr=0.0), "lr=0.0 cannot work. Give lr a finite number above 0."),
     ],
 )
 def test_refusals_name_the_value_and_the_remedy(check, words):

@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from jensen.models.guide import Guide
 from torch import nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
@@ -27,6 +26,7 @@ from jensen.families import Categorical, Gaussian
 from jensen.guides import Deterministic, Exact, Shared
 from jensen.models.conditionals import Linear, Table, Unconditional
 from jensen.models.draw import weigh
+from jensen.models.guide import Guide
 from jensen.models.model import LatentVariableModel
 from tests.identities.models import amortized, close, curved_model, linear_model, mixture_model
 

@@ -10,7 +10,7 @@ from torch import nn
 
 import jensen
 from jensen.analysis.doctor import CHECKS, examine
-from jensen.analysis.examination import Patient
+from jensen.analysis.examination import Examination
 from jensen.analysis.memorisation import memorised
 from jensen.core.batch import Rows
 from jensen.core.random import stream
@@ -106,7 +106,7 @@ def test_samples_of_dense_regions_are_not_taken_for_copies():
     x[::2] *= 0.01
     p = Unconditional(Gaussian(4, 0.01)).double()
     model = LatentVariableModel(Unconditional(Gaussian(0)), p).double()
-    found = memorised(Patient(model, Exact(model), Rows(x[:200]), Rows(x[200:])))
+    found = memorised(Examination(model, Exact(model), Rows(x[:200]), Rows(x[200:])))
     assert found.findings == ()
 
 

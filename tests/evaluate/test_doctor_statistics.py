@@ -14,7 +14,7 @@ from scipy.stats import binom, kstest
 from torch import nn
 
 from jensen.analysis.collapse import mutual_information
-from jensen.analysis.examination import Patient
+from jensen.analysis.examination import Examination
 from jensen.analysis.memorisation import memorised, nearest
 from jensen.analysis.two_sample import nearer, two_sample
 from jensen.core.batch import Rows
@@ -86,7 +86,7 @@ def test_mutual_information_of_a_linear_model():
     """I(x; z) = log(1 + (w/s)^2) / 2 for one feature of both."""
     model = LatentVariableModel(Unconditional(Gaussian(1)), Linear(1, 1)).double()
     model.likelihood.assign(torch.tensor([[2.0]]), torch.zeros(1), torch.tensor([0.25]))
-    patient = Patient(model, Exact(model), rows(model, 2000), None)
+    patient = Examination(model, Exact(model), rows(model, 2000), None)
     assert mutual_information(patient.trained) == pytest.approx(0.5 * math.log(17), abs=0.08)
 
 
@@ -98,7 +98,7 @@ def test_mutual_information_does_not_exceed_the_rows():
         guide.conditional.net.weight.copy_(100 * torch.eye(6, 3))
         guide.conditional.net.weight[3:] = 0
         guide.conditional.net.bias[3:] = -50
-    assert mutual_information(Patient(model, guide, Rows(codes), None).trained) == pytest.approx(math.log(64))
+    assert mutual_information(Examination(model, guide, Rows(codes), None).trained) == pytest.approx(math.log(64))
 
 
 def test_nearest_is_the_nearest():
@@ -116,5 +116,5 @@ def test_memory_keeps_its_level():
     model, p = linear_model(2, 4), []
     for seed in range(200):
         train, test = rows(model, 60, f"train{seed}"), rows(model, 60, f"test{seed}")
-        p.append(memorised(Patient(model, Exact(model), train, test, seed=seed)).measures["sample_nearer_p"])
+        p.append(memorised(Examination(model, Exact(model), train, test, seed=seed)).measures["sample_nearer_p"])
     assert keeps_its_level(p)

@@ -7,7 +7,6 @@ import time
 
 import pytest
 import torch
-from jensen.models.guide import Guide
 from torch import Tensor, nn
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Normal
@@ -21,6 +20,7 @@ from jensen.families import Bernoulli, Categorical, Gaussian, Mixture
 from jensen.guides import Deterministic, Shared
 from jensen.guides import Exact as ExactGuide
 from jensen.models.conditionals import Given, Linear, Table, Unconditional
+from jensen.models.guide import Guide
 from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from tests.identities.models import amortized, close, mixture_model, rows, scrambled, simulated

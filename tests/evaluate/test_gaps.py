@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from jensen.models.guide import Guide
 from torch import nn
 
 from jensen.core.batch import Batch, Rows
@@ -21,6 +20,7 @@ from jensen.flows import SplineCoupling
 from jensen.guides import Amortized, Flowing, Shared
 from jensen.guides import Exact as ExactGuide
 from jensen.models.conditionals import Given, Unconditional
+from jensen.models.guide import Guide
 from jensen.models.model import LatentVariableModel
 from tests.evaluate.instance import instance
 from tests.identities.models import close, normal_guide

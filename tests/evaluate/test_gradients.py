@@ -6,17 +6,16 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
-from jensen.estimators.denoising import Corrupted, Masking
-from jensen.estimators.quadrature import Quadrature
-from jensen.estimators.reparameterized import Pathwise
-from jensen.estimators.score import Score
-from jensen.objectives.wake_sleep import Inclusive
 
 from jensen.analysis import gradients
 from jensen.analysis.climbed import COMPARED, REASONS, climbed
 from jensen.analysis.gradients import compare_gradients
 from jensen.core.errors import CompositionError, UsageError
 from jensen.core.random import stream
+from jensen.estimators.denoising import Corrupted, Masking
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.score import Score
 from jensen.families import Categorical, Gaussian, OneHots
 from jensen.guides import Deterministic
 from jensen.models.conditionals import Given, Unconditional
@@ -26,17 +25,18 @@ from jensen.objectives import (
     DIP,
     MMD,
     Capacity,
+    CustomObjective,
     Distortion,
     Elbo,
     FreeBits,
     ImportanceWeighted,
     LogRatio,
-    Of,
     Ramp,
     Rate,
     Renyi,
     TotalCorrelation,
 )
+from jensen.objectives.wake_sleep import Inclusive
 from tests.contracts.members import ALL_COUPLED, ALL_OBJECTIVES, GAMES, OF_CODES, OF_CODES_ALONE, OF_LABELS_ALONE
 from tests.identities.models import amortized, curved_model, linear_model, mixture_model, normal_guide, simulated
 
@@ -180,8 +180,11 @@ def test_what_stands_for_a_run(players, words):
         (-Distortion() - Capacity(Ramp(25.0, 10), 10.0), "Capacity reads"),
         (-Distortion() - Rate() - 3.0 * TotalCorrelation(), "TotalCorrelation reads"),
         (-Distortion() - Rate() - 10.0 * LogRatio(OF_CODES), "LogRatio hangs on a critic"),
-        (Elbo() + Of(lambda draw: draw.log_lik[0], "Energy"), "Energy is not known here.*Compare a run of vae"),
-        (Elbo() + Of(lambda draw: draw.log_lik[0], "mine, in words"), "mine, in words is not known here"),
+        (
+            Elbo() + CustomObjective(lambda draw: draw.log_lik[0], "Energy"),
+            "Energy is not known here.*Compare a run of vae",
+        ),
+        (Elbo() + CustomObjective(lambda draw: draw.log_lik[0], "mine, in words"), "mine, in words is not known here"),
         (Inclusive(), "Inclusive is the guide's own"),
     ],
     ids=str,
@@ -193,7 +196,7 @@ def test_what_cannot_be_compared_says_why(objective, why):
 
 def test_every_term_is_compared_or_has_a_reason():
     terms = (*ALL_OBJECTIVES, *ALL_COUPLED, *GAMES, *OF_CODES_ALONE, *OF_LABELS_ALONE)
-    names = {type(term).__name__ for term in terms} - {"Of", "Sum"}
+    names = {type(term).__name__ for term in terms} - {"CustomObjective", "Sum"}
     assert names == COMPARED.keys() | REASONS.keys()
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from jensen.estimators.reparameterized import Pathwise
-from jensen.estimators.score import Score
 
 from jensen.analysis import gradients
 from jensen.analysis.gradients import compare_gradients
 from jensen.core.batch import Batch
 from jensen.core.random import drawing_from, stream
+from jensen.estimators.reparameterized import Pathwise
+from jensen.estimators.score import Score
 from jensen.families import Bernoulli, OneHots
 from jensen.guides import Amortized
 from jensen.models.conditionals import Given, Unconditional

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from jensen.core.random import stream
-from jensen.evaluate import Estimate, Halves, Kind
+from jensen.evaluate import Estimate, GeneralisationGap, Kind
 from jensen.evaluate.generalisation import some_rows
 
 
@@ -18,7 +18,7 @@ def scores(n: int, mean: float, seed: int, spread: float = 10.0) -> torch.Tensor
 
 def test_the_difference_and_its_error():
     """Over 1,000 repeats the error is that of the difference, within ten per cent."""
-    found = [Halves(scores(200, -98.0, s), scores(80, -100.0, s)) for s in range(1000)]
+    found = [GeneralisationGap(scores(200, -98.0, s), scores(80, -100.0, s)) for s in range(1000)]
     differences = torch.tensor([h.difference for h in found]).double()
     spread = float(differences.std())
     assert abs(float(differences.mean()) - 2.0) < 4 * spread / math.sqrt(1000)
@@ -27,7 +27,7 @@ def test_the_difference_and_its_error():
 
 def test_without_over_fitting_it_is_seldom_said():
     """Three standard errors on one side: 0.135 % of 4,000, within four standard errors of a proportion."""
-    said = sum(Halves(scores(200, -100.0, s), scores(150, -100.0, s), "x").over_fitting for s in range(4000))
+    said = sum(GeneralisationGap(scores(200, -100.0, s), scores(150, -100.0, s), "x").over_fitting for s in range(4000))
     assert abs(said / 4000 - 0.00135) < 4 * math.sqrt(0.00135 / 4000)
 
 
@@ -42,7 +42,7 @@ def test_without_over_fitting_it_is_seldom_said():
     ],
 )
 def test_the_sentence(train, test, said):
-    found = Halves(scores(40_000, train, 0, 5.0), scores(40_000, test, 1, 5.0))
+    found = GeneralisationGap(scores(40_000, train, 0, 5.0), scores(40_000, test, 1, 5.0))
     assert found.sentence.startswith(said)
     assert ("lower" in found.sentence) == (found.difference < 0)
     assert found.beyond_chance == (train > test)
@@ -50,13 +50,13 @@ def test_the_sentence(train, test, said):
 
 
 def test_a_sure_difference_must_also_matter_and_the_other_way_round():
-    wide = Halves(scores(10, -90.0, 0, 60.0), scores(10, -100.0, 1, 60.0))
+    wide = GeneralisationGap(scores(10, -90.0, 0, 60.0), scores(10, -100.0, 1, 60.0))
     assert not wide.over_fitting
     assert wide.deviations == pytest.approx(wide.difference / float(wide.train.std()))
 
 
 def test_a_single_row_has_no_error():
-    found = Halves(torch.tensor([-1.0]), torch.tensor([-2.0, -3.0]))
+    found = GeneralisationGap(torch.tensor([-1.0]), torch.tensor([-2.0, -3.0]))
     assert (found.stderr, found.over_fitting) == (None, False)
     assert found.sentence == "too few rows to tell over-fitting"
     assert found.to_dict()["stderr"] is None
@@ -65,7 +65,7 @@ def test_a_single_row_has_no_error():
 def test_two_estimates_side_by_side():
     kind = Kind.STOCHASTIC_LOWER
     one, two = (Estimate(kind, float(-n) + 0.1 * torch.arange(n), k=7) for n in (3, 4))
-    found = Halves.of(one, two)
+    found = GeneralisationGap.of(one, two)
     assert found.to_dict() | {"stderr": 0, "deviations": 0} == {
         "score": "log p(x) (stochastic lower bound, K = 7)",
         "train": pytest.approx(-2.9),
@@ -78,8 +78,8 @@ def test_two_estimates_side_by_side():
         "over_fitting": True,
         "sentence": found.sentence,
     }
-    assert Halves.of(Estimate(Kind.UNNORMALISED, None), two) is None
-    assert Halves.of(Estimate(kind, torch.tensor([math.nan])), two) is None
+    assert GeneralisationGap.of(Estimate(Kind.UNNORMALISED, None), two) is None
+    assert GeneralisationGap.of(Estimate(kind, torch.tensor([math.nan])), two) is None
 
 
 def test_some_rows_are_drawn_once_each():

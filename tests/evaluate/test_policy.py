@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from jensen.estimators.reparameterized import Pathwise
 from torch import nn
 
 from jensen.core.errors import NotNormalised, NotReparameterizable, UsageError
 from jensen.core.random import drawing_from, stream
+from jensen.estimators.reparameterized import Pathwise
 from jensen.evaluate import Annealed, Enumerated, Exact, Importance, Kind, Quadrature, Unnormalised, choose
 from jensen.families import Categorical, Gaussian
 from jensen.guides import Deterministic, Shared

@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from jensen.models.guide import Guide
 from torch import nn
 
 from jensen.core.batch import Batch, Rows
@@ -17,6 +16,7 @@ from jensen.families import Bernoulli, Categorical, Gaussian, Mixture
 from jensen.guides import Amortized, Deterministic, Shared
 from jensen.guides import Exact as ExactGuide
 from jensen.models.conditionals import Given, Unconditional
+from jensen.models.guide import Guide
 from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from tests.identities.models import (

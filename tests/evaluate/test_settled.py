@@ -6,22 +6,22 @@ from dataclasses import replace
 
 import pytest
 import torch
-from jensen.estimators.enumeration import Enumerate
 from torch import nn
 
 from jensen.core.errors import JensenError
 from jensen.core.random import drawing_from, stream
+from jensen.estimators.enumeration import Enumerate
 from jensen.evaluate import (
     Enumerated,
     Estimate,
     Exact,
+    ExactTightness,
     Importance,
     Kind,
     Quadrature,
     Settings,
-    Settled,
-    behind,
-    settle,
+    assess_tightness,
+    measure_gaps,
 )
 from jensen.families import Categorical
 from jensen.guides import Amortized, Shared
@@ -49,7 +49,7 @@ def mixture():
 def test_of_a_finite_latent_the_whole_gap_is_the_encoders(mixture):
     """KL(q || posterior), summed by hand; the family's part is zero without error."""
     model, data, truth = mixture
-    found = settle(model, wrong_guide(), data, truth)
+    found = measure_gaps(model, wrong_guide(), data, truth)
     record = found.to_dict()["gaps"]
     with torch.no_grad():
         draw = Enumerate().draw(model, wrong_guide(), next(data.batches(150)))
@@ -59,7 +59,7 @@ def test_of_a_finite_latent_the_whole_gap_is_the_encoders(mixture):
     assert len(found.gaps.log_px.nats) == record["n"] == 100
     assert record["approximation"] == {"mean": 0.0, "stderr": 0.0, "stderr_mc": 0.0}
     assert found.to_dict()["verdict"] == "exact"
-    whole = settle(model, wrong_guide(), data, truth, replace(found.settings, rows=150))
+    whole = measure_gaps(model, wrong_guide(), data, truth, replace(found.settings, rows=150))
     close(whole.gaps.amortisation, divergence, 1e-8)
     assert float(divergence.mean()) > 0.5
     assert record["amortisation"]["mean"] == pytest.approx(float(divergence.mean()), rel=0.2)
@@ -71,12 +71,12 @@ def test_of_a_finite_latent_the_whole_gap_is_the_encoders(mixture):
 def test_a_guide_for_all_data_is_told_to_read_them(mixture):
     model, data, truth = mixture
     shared = Shared(Unconditional(Categorical(3))).double()
-    assert "does not read x" in settle(model, shared, data, truth).gaps.advice
+    assert "does not read x" in measure_gaps(model, shared, data, truth).gaps.advice
 
 
 def test_an_exact_guide_has_no_gaps(mixture):
     model, data, truth = mixture
-    found = settle(model, ExactGuide(model), data, truth)
+    found = measure_gaps(model, ExactGuide(model), data, truth)
     assert (found.gaps, found.verdict) == (None, "exact")
     assert found.to_dict()["gaps"] is None
 
@@ -85,7 +85,7 @@ def test_gaps_against_a_quadrature_are_those_against_the_closed_form():
     """Two latent features with a wrong diagonal guide: the family's part in closed form."""
     given = instance(n=20, dim=10, latent=2, common=1.5, off=0.5, wide=0.6)
     truth = Quadrature()(given.model, given.guide, given.rows)
-    found = settle(given.model, given.guide, given.rows, truth)
+    found = measure_gaps(given.model, given.guide, given.rows, truth)
     record = found.to_dict()
     assert record["verdict"].startswith("quadrature: error ")
     assert record["loss"] == truth.error < 1e-4
@@ -97,23 +97,23 @@ def test_gaps_against_a_quadrature_are_those_against_the_closed_form():
 
 def test_the_same_settings_give_the_same_numbers(mixture):
     model, data, truth = mixture
-    a, b, c = (settle(model, wrong_guide(), data, truth, None, seed) for seed in (3, 3, 4))
+    a, b, c = (measure_gaps(model, wrong_guide(), data, truth, None, seed) for seed in (3, 3, 4))
     assert {**a.to_dict(), "seconds": 0} == {**b.to_dict(), "seconds": 0}
     assert not torch.equal(a.gaps.whole, c.gaps.whole)
-    none = settle(model, wrong_guide(), data, truth, NOTHING)
+    none = measure_gaps(model, wrong_guide(), data, truth, NOTHING)
     assert none.gaps is None
 
 
 def test_an_integral_that_still_moves_is_said_to():
     rough = Estimate(Kind.QUADRATURE, torch.zeros(3), error=0.4)
-    found = Settled(NOTHING, rough, None, 0.0)
+    found = ExactTightness(NOTHING, rough, None, 0.0)
     assert not found.converged
     assert found.verdict == "not converged: the quadrature is off by up to 0.4 nats; use --method importance"
 
 
 def test_other_units_move_the_number_and_no_gap(mixture):
     model, data, truth = mixture
-    found = settle(model, wrong_guide(), data, truth)
+    found = measure_gaps(model, wrong_guide(), data, truth)
     moved = found.shifted(-5.0)
     close(moved.estimate.nats, truth.nats - 5)
     close(moved.gaps.whole, found.gaps.whole)
@@ -123,13 +123,13 @@ def test_other_units_move_the_number_and_no_gap(mixture):
 def test_what_stands_behind_which_number(mixture):
     """Exact numbers are settled, bounds assessed; without a budget there is nothing."""
     model, data, truth = mixture
-    assert isinstance(behind(model, wrong_guide(), data, truth, 1.0), Settled)
-    assert behind(model, wrong_guide(), data, truth, 0.0) is None
-    assert behind(model, wrong_guide(), data, Estimate(Kind.UNNORMALISED, None), 1.0) is None
+    assert isinstance(assess_tightness(model, wrong_guide(), data, truth, 1.0), ExactTightness)
+    assert assess_tightness(model, wrong_guide(), data, truth, 0.0) is None
+    assert assess_tightness(model, wrong_guide(), data, Estimate(Kind.UNNORMALISED, None), 1.0) is None
     given = instance(n=10, dim=8, latent=2)
     bound = Importance(20)(given.model, given.guide, given.rows)
     quick = Settings(rows=8, temperatures=4, leaps=2, chains=3, simulated=0, refine=0)
-    assert behind(given.model, given.guide, given.rows, bound, 0.0, quick).annealed.k == 3
+    assert assess_tightness(given.model, given.guide, given.rows, bound, 0.0, quick).annealed.k == 3
     with pytest.raises(JensenError, match="log p\\(x\\) itself"):
-        settle(given.model, given.guide, given.rows, bound)
+        measure_gaps(given.model, given.guide, given.rows, bound)
     assert Exact()(given.model, given.guide, given.rows).kind is Kind.EXACT

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from jensen.estimators.quadrature import Quadrature
-from jensen.estimators.reparameterized import Pathwise
 from torch.distributions import Independent, LowRankMultivariateNormal, MultivariateNormal, Normal, kl_divergence
 
 from jensen.core.batch import Batch
 from jensen.core.errors import CompositionError, UsageError
 from jensen.core.random import drawing_from, stream
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
 from jensen.families import FullGaussian, Gaussian, LowRankGaussian
 from jensen.guides import Amortized
 from jensen.models.conditionals import Given, Unconditional

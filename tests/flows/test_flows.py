@@ -6,8 +6,6 @@ import math
 
 import pytest
 import torch
-from jensen.estimators.reparameterized import Pathwise
-from jensen.models.guide import Guide
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from jensen.analysis.calibration import calibrate
@@ -16,6 +14,7 @@ from jensen.core.errors import CompositionError, NotInvertible, UsageError
 from jensen.core.parts import build, spec_of
 from jensen.core.random import drawing_from, stream
 from jensen.distributions import Flowed
+from jensen.estimators.reparameterized import Pathwise
 from jensen.evaluate.annealed import Annealed
 from jensen.evaluate.importance import Importance
 from jensen.evaluate.tightness import Settings, assess
@@ -24,6 +23,7 @@ from jensen.flows import AffineCoupling, Autoregressive, Flow, Planar, SplineCou
 from jensen.guides import Amortized, Deterministic, Exact, Flowing
 from jensen.models.conditionals import Given, Unconditional
 from jensen.models.draw import weigh
+from jensen.models.guide import Guide
 from jensen.nets import MLP
 from tests.identities.models import amortized, linear_model, scrambled
 

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import scipy.io
 import torch
-from jensen.runs.run import Run, load
-from jensen.runs.verify import recorded
 from PIL import Image
 from safetensors.torch import save
 
 from jensen.core.random import drawing_from, stream
 from jensen.data import read
+from jensen.runs.run import Run, load
+from jensen.runs.verify import recorded
 from jensen.storage.commits import commit
 from jensen.storage.schemas import (
     CalibrationRecord,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import torch
-from jensen.estimators.base import GradientEstimator
-from jensen.estimators.enumeration import Enumerate
-from jensen.estimators.quadrature import Quadrature
-from jensen.models.guide import Guide
 from torch import Tensor, nn
 
 from jensen.core.batch import Batch, Rows
 from jensen.core.random import drawing_from, stream
+from jensen.estimators.base import GradientEstimator
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
 from jensen.families import Categorical, Family, Gaussian, positive_inverse
 from jensen.guides import Amortized, Exact
 from jensen.models.conditionals import Conditional, Given, Linear, Table, Unconditional
 from jensen.models.draw import Draw, weigh
+from jensen.models.guide import Guide
 from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import ImportanceWeighted

@@ -7,13 +7,13 @@ import itertools
 
 import pytest
 import torch
-from jensen.estimators.enumeration import Enumerate
-from jensen.estimators.reparameterized import Pathwise
 from sklearn.decomposition import FactorAnalysis
 from sklearn.mixture import GaussianMixture
 
 from jensen.core.batch import Batch
 from jensen.core.random import stream
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.reparameterized import Pathwise
 from jensen.guides import Exact
 from jensen.models.draw import weigh
 from jensen.objectives import Elbo, ImportanceWeighted

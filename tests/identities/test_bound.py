@@ -6,13 +6,13 @@ import itertools
 
 import pytest
 import torch
-from jensen.estimators.enumeration import Enumerate
-from jensen.estimators.quadrature import Quadrature
-from jensen.estimators.reparameterized import Pathwise
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from jensen.core.batch import Batch
 from jensen.core.random import stream
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
 from jensen.families import Categorical, Gaussian, Mixture
 from jensen.guides import Exact
 from jensen.models.conditionals import Unconditional

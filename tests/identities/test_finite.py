@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from jensen.estimators.enumeration import Enumerate
 from scipy.integrate import quad
 from scipy.stats import logistic
 
 from jensen.distributions import DiscretizedLogistic
+from jensen.estimators.enumeration import Enumerate
 from jensen.families import Categorical
 from jensen.guides import Amortized
 from jensen.objectives import Elbo, ImportanceWeighted

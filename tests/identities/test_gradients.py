@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from jensen.estimators.quadrature import Quadrature
-from jensen.estimators.reparameterized import Pathwise
 
 from jensen.core.batch import Batch
 from jensen.core.random import stream
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
 from jensen.families import Gaussian
 from jensen.guides import Shared
 from jensen.models.conditionals import Given, Unconditional

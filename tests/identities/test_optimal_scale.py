@@ -6,12 +6,12 @@ import math
 
 import pytest
 import torch
-from jensen.estimators.reparameterized import Pathwise
 
 from jensen.core.batch import Batch, Rows
 from jensen.core.errors import CompositionError
 from jensen.core.parts import build, spec_of
 from jensen.core.random import drawing_from, stream
+from jensen.estimators.reparameterized import Pathwise
 from jensen.families import FLOOR, Gaussian, Mixture, positive
 from jensen.guides import Amortized
 from jensen.models.conditionals import Given, Table, Unconditional

@@ -7,12 +7,12 @@ import math
 
 import pytest
 import torch
-from jensen.estimators.quadrature import Quadrature
 from scipy.integrate import quad
 from torch.distributions import MultivariateNormal
 
 from jensen.core.batch import Batch
 from jensen.core.errors import UsageError
+from jensen.estimators.quadrature import Quadrature
 from jensen.families import Gaussian
 from jensen.guides import Exact
 from jensen.objectives import ImportanceWeighted

@@ -6,12 +6,12 @@ import itertools
 import math
 
 import torch
-from jensen.estimators.quadrature import Quadrature
-from jensen.estimators.reparameterized import Pathwise
 from torch import nn
 
 from jensen.core.batch import Batch
 from jensen.core.random import stream
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
 from jensen.families import FLOOR, Gaussian, positive, positive_inverse
 from jensen.guides import Deterministic, Exact
 from jensen.models.conditionals import Given, Unconditional

@@ -18,7 +18,7 @@ from jensen.guides.refined import PerDatum, Refined
 from jensen.models.conditionals import Given
 from jensen.models.ladder import LadderGuide
 from jensen.nets import MLP
-from jensen.recipes import RECIPES, Setting, find, option_names
+from jensen.recipes import RECIPES, RecipeContext, find, option_names
 from jensen.recipes.base import start_from_mean
 from jensen.training import Optimizer
 from jensen.training.players import check_players
@@ -32,11 +32,11 @@ X = {
 }
 
 
-def setting(kind: str, shape=(D,), **more) -> Setting:
+def setting(kind: str, shape=(D,), **more) -> RecipeContext:
     x = X[kind]
     schema = Schema(kind, shape, 5 if kind == "integers" else None)
     mean, scale = x.double().mean(0), x.double().std(0)
-    return Setting(schema, mean, scale, Rows(x, lambda x, g: x.float()), 10, Optimizer(), **more)
+    return RecipeContext(schema, mean, scale, Rows(x, lambda x, g: x.float()), 10, Optimizer(), **more)
 
 
 GUIDES = {

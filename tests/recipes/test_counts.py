@@ -14,7 +14,7 @@ import jensen
 from jensen.core.errors import UsageError
 from jensen.core.random import drawing_from, stream
 from jensen.families import NegativeBinomial, ZeroInflated
-from jensen.nets import MLP, LogCounts, Sized
+from jensen.nets import MLP, LogCounts, SizeFactor
 from jensen.recipes import find
 from tests.recipes.test_base import setting
 
@@ -79,7 +79,7 @@ def test_inputs_know_content_and_size_apart():
 def test_rates_add_up_to_the_latent_size(at):
     with drawing_from(stream(0, "sized")):
         net, z = MLP(2, 9, (4,)), torch.randn(5, 3)
-    out, rates = net(z[:, :-1]), Sized(net, 4, at, 2.0, 0.7)(z)
+    out, rates = net(z[:, :-1]), SizeFactor(net, 4, at, 2.0, 0.7)(z)
     torch.testing.assert_close(rates[:, at : at + 4].logsumexp(-1), 2.0 + 0.7 * z[:, -1])
     others = [i for i in range(9) if not at <= i < at + 4]
     assert torch.equal(rates[:, others], out[:, others])

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from jensen.estimators.reparameterized import Pathwise
-from jensen.runs.classify import confusion
-from jensen.runs.represent import represent
 
 import jensen
 from jensen.core.errors import CompositionError, DataError, UsageError
 from jensen.core.random import stream
 from jensen.data import split
+from jensen.estimators.reparameterized import Pathwise
 from jensen.objectives import Elbo
+from jensen.runs.classify import confusion
+from jensen.runs.represent import represent
 
 TINY = {"hidden": (4,), "latent": 2, "epochs": 2, "split": "0.6,0.2,0.2"}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jensen.runs.run import Run
 from sklearn.datasets import load_digits
 
 import jensen
+from jensen.runs.run import Run
 from tests.report.pages import SMALL, Page, page_of
 
 

@@ -9,9 +9,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from jensen.runs.run import Run
-
 from jensen.report import write
+from jensen.runs.run import Run
 
 SMALL = {"epochs": 2, "hidden": (12,)}
 

@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from jensen.runs.rate_distortion import trade
 
 import jensen
 from jensen.cli import main
 from jensen.core.errors import CorruptRunError
+from jensen.runs.rate_distortion import trade
 from tests.report.pages import page_of
 
 KEYS = ("verdict", "quantities", "band", "coverage")

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from jensen.runs.resume import resume
 
 import jensen
 from jensen.evaluate import Settings
@@ -15,6 +14,7 @@ from jensen.evaluate.generalisation import ERRORS, VISIBLE
 from jensen.report.evidence import _rungs, evidence, verdict
 from jensen.report.facts import Facts, gather
 from jensen.report.settings import estimates
+from jensen.runs.resume import resume
 from jensen.storage.run_folder import digest
 from tests.report.pages import page_of
 

@@ -17,7 +17,7 @@ from jensen.guides import Amortized
 from jensen.models.conditionals import Given, Unconditional
 from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
-from jensen.objectives import Distortion, Elbo, Objective, Of
+from jensen.objectives import CustomObjective, Distortion, Elbo, Objective
 from jensen.training import (
     Budget,
     Diagnosed,
@@ -122,7 +122,9 @@ def bowl(lr: float) -> tuple[Tensor, Heard]:
     """Down a bowl of curvature 1 by steps that are stable below a rate of 2, and double at 3."""
     model, guide = pair()
     b, heard = nn.Parameter(torch.ones(())), Heard()
-    player = Player(Of(lambda draw: -0.5 * (b**2).expand(len(draw.batch)), "bowl"), [b], optimizer=Optimizer("SGD", lr))
+    player = Player(
+        CustomObjective(lambda draw: -0.5 * (b**2).expand(len(draw.batch)), "bowl"), [b], optimizer=Optimizer("SGD", lr)
+    )
     trainer = Trainer(schedule="constant", listeners=[heard])
     trainer.fit(model, guide, [player], Rows(data()), Budget(8, 16))
     return b.detach(), heard
@@ -163,7 +165,7 @@ class Logarithm(nn.Module):
 def test_a_logarithm_of_zero_is_traced_to_its_part(a):
     """At the start: smaller steps cannot help, and none are tried. Later: they are, and do not help either."""
     part = Logarithm(a)
-    pull = Of(lambda draw: -1e3 * part.a.expand(len(draw.batch)), "pull")
+    pull = CustomObjective(lambda draw: -1e3 * part.a.expand(len(draw.batch)), "pull")
     heard = train(data(), part, lr=0.1, epochs=8, pull=pull)
     assert len(heard.recovered) == (0 if a == 0 else 3)
     for found in heard.findings:
@@ -235,7 +237,7 @@ def climb(
             return value * math.nan
         return value
 
-    player = Player(Of(slope, "slope"), [b], optimizer=Optimizer("SGD", lr))
+    player = Player(CustomObjective(slope, "slope"), [b], optimizer=Optimizer("SGD", lr))
     trainer = Trainer(schedule="constant", listeners=[heard], **settings)
     history = trainer.fit(model, guide, [player], Rows(data()), Budget(epochs, 16), None, start)
     return b.detach(), history, heard
@@ -359,7 +361,7 @@ def spiky(spikes: float | None, at: int = 30, times: float = 1e4, start=None, **
         first = 0 if start is None else start[0].facts["step"]
         return (b * (times if len(steps) + first == at else 1.0)).expand(len(draw.batch))
 
-    player = Player(Of(slope, "slope"), [b], optimizer=Optimizer("SGD", 0.01))
+    player = Player(CustomObjective(slope, "slope"), [b], optimizer=Optimizer("SGD", 0.01))
     trainer = Trainer(schedule="constant", spikes=spikes, **settings)
     history = trainer.fit(model, guide, [player], Rows(data()), Budget(10, 16), None, start)
     return b.detach(), history

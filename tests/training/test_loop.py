@@ -7,18 +7,18 @@ import math
 
 import pytest
 import torch
-from jensen.estimators.reparameterized import Pathwise
 from torch import nn
 
 from jensen.core.batch import Batch, Rows
 from jensen.core.errors import CompositionError, DataError, NumericalError, UsageError
 from jensen.core.random import drawing_from, stream
+from jensen.estimators.reparameterized import Pathwise
 from jensen.families import Gaussian
 from jensen.guides import Amortized, Deterministic, Exact
 from jensen.models.conditionals import Given, Linear, Unconditional
 from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
-from jensen.objectives import Distortion, Elbo, Of, Ramp, Rate
+from jensen.objectives import CustomObjective, Distortion, Elbo, Ramp, Rate
 from jensen.training import Budget, Optimizer, Player, PrincipalComponents, Trainer
 from jensen.training.events import EpochEnded, Started, Stopped
 from tests.identities.models import amortized, close, evidence, linear_model
@@ -64,7 +64,7 @@ def looked_at(seed: int = 0, n: int = N, **settings) -> list:
     """The draws of two epochs."""
     draws = []
     model, guide = pair()
-    look = Of(lambda draw: draws.append(draw) or draw.log_lik[0], "look")
+    look = CustomObjective(lambda draw: draws.append(draw) or draw.log_lik[0], "look")
     players = everyone(model, guide, look, **{"optimizer": STILL, **settings})
     Trainer(seed=seed).fit(model, guide, players, data(n), Budget(2, 4))
     return draws[1:]  # the first is the rehearsal's
@@ -227,7 +227,7 @@ def test_every_step_follows_the_schedule(name):
     model, guide = pair()
     b = model.likelihood.b
     before = b.detach().clone()
-    slope = Of(lambda draw: b.sum().expand(len(draw.batch)), "slope")
+    slope = CustomObjective(lambda draw: b.sum().expand(len(draw.batch)), "slope")
     players = [Player(slope, [b], optimizer=Optimizer("SGD", 0.1))]
     epochs = Trainer(schedule=name).fit(model, guide, players, data(8), Budget(3, 4)).epochs
     close(b.detach() - before, 0.1 * sum(factor(s / 6) for s in range(6)))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
-from jensen.estimators.enumeration import Enumerate
-from jensen.estimators.quadrature import Quadrature
-from jensen.estimators.reparameterized import Pathwise
 from torch import nn
 
 from jensen.core.batch import Rows
 from jensen.core.errors import CompositionError
+from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.quadrature import Quadrature
+from jensen.estimators.reparameterized import Pathwise
 from jensen.families import Gaussian
 from jensen.guides import Deterministic, Exact
 from jensen.nets import MLP
-from jensen.objectives import Distortion, Elbo, ImportanceWeighted, Of, Rate
+from jensen.objectives import CustomObjective, Distortion, Elbo, ImportanceWeighted, Rate
 from jensen.training import Budget, MixtureEM, Optimizer, Player, PrincipalComponents, Trainer
 from jensen.training.players import check_players
 from tests.identities.models import amortized, close, curved_model, linear_model, mixture_model, simulated
@@ -42,7 +42,9 @@ def test_each_of_two_players_climbs_its_own_objective():
     for both in (False, True):
         model, guide = curved_model(), amortized(3, Gaussian(1))
         b = model.likelihood.net.layers[-1].bias
-        mine = Player(Of(lambda draw, b=b: -b.square().sum().expand(len(draw.batch)), "pull"), [b], optimizer=SLOW)
+        mine = Player(
+            CustomObjective(lambda draw, b=b: -b.square().sum().expand(len(draw.batch)), "pull"), [b], optimizer=SLOW
+        )
         other = Player(-1.0 * Rate(), list(guide.parameters()), optimizer=SLOW)
         fit(model, guide, [mine, other] if both else [mine])
         found.append(b.detach().clone())
@@ -63,7 +65,7 @@ def test_a_player_takes_its_steps_each_turn():
     asked = []
 
     def note(name):
-        return Of(lambda draw: asked.append(name) or draw.log_lik[0], name)
+        return CustomObjective(lambda draw: asked.append(name) or draw.log_lik[0], name)
 
     model, guide = curved_model(), amortized(3, Gaussian(1))
     phi = Player(note("phi"), list(guide.parameters()), optimizer=SLOW, steps=2)
@@ -79,9 +81,11 @@ def test_a_later_player_sees_what_an_earlier_one_did():
     model, guide = curved_model(), amortized(3, Gaussian(1))
     b = model.likelihood.net.layers[-1].bias
     start, seen = b.detach().clone(), []
-    move = Player(Of(lambda draw: b.sum().expand(len(draw.batch)), "move"), [b], optimizer=Optimizer("SGD", 1.0))
+    move = Player(
+        CustomObjective(lambda draw: b.sum().expand(len(draw.batch)), "move"), [b], optimizer=Optimizer("SGD", 1.0)
+    )
     look = Player(
-        Of(lambda draw: seen.append(b.detach().clone()) or draw.log_guide.sum(-1)[0], "look"),
+        CustomObjective(lambda draw: seen.append(b.detach().clone()) or draw.log_guide.sum(-1)[0], "look"),
         list(guide.parameters()),
         optimizer=SLOW,
     )
@@ -133,7 +137,7 @@ def test_combinations_that_train_nothing_are_refused():
         check_players(model, Exact(model), [Player(Elbo(), [model.prior.value])])
     with pytest.raises(CompositionError, match="MixtureEM does not fit"):
         check_players(model, Exact(model), [Player(Elbo(), list(model.parameters()), closed=MixtureEM())])
-    coupled = Of(lambda draw: draw.z.sum((0, 2)), "coupled", coupled=True)
+    coupled = CustomObjective(lambda draw: draw.z.sum((0, 2)), "coupled", coupled=True)
     with pytest.raises(CompositionError, match="wrong gradients for coupled"):
         check_players(model, Exact(model), [Player(coupled, list(model.parameters()), Quadrature(4))])
     check_players(model, point(), [Player(-Distortion(), list(model.parameters()))])

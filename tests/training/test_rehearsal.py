@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
-from jensen.estimators.reparameterized import Pathwise
 from torch import nn
 
 from jensen.core.batch import Rows
 from jensen.core.errors import CompositionError, NotReparameterizable
+from jensen.estimators.reparameterized import Pathwise
 from jensen.families import Bernoulli, Categorical, Gaussian, Laplace, LogNormal
 from jensen.guides import Amortized, Exact, Shared
 from jensen.models.conditionals import Given, Linear, Table, Unconditional
 from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
-from jensen.objectives import Distortion, Elbo, Of
+from jensen.objectives import CustomObjective, Distortion, Elbo
 from jensen.training import Budget, Player, Trainer
 from jensen.training.rehearsal import rehearse
 
@@ -49,7 +49,12 @@ MISFITS = {
     ),
     "another's posterior": (gaussian(), Exact(gaussian()), Elbo(), "another model"),
     "gradients": (FINITE, amortized(Categorical(4)), Elbo(), "has no pathwise gradient"),
-    "one number for all": (gaussian(), amortized(Gaussian(2)), Of(lambda d: d.rate.mean(), "mean"), "one number per"),
+    "one number for all": (
+        gaussian(),
+        amortized(Gaussian(2)),
+        CustomObjective(lambda d: d.rate.mean(), "mean"),
+        "one number per",
+    ),
 }
 
 

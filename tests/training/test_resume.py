@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import pytest
 import torch
-from jensen.models.guide import Guide
 from torch import nn
 
 from jensen import (
@@ -24,6 +23,7 @@ from jensen import (
     Trainer,
     Unconditional,
 )
+from jensen.models.guide import Guide
 from jensen.nets import MLP
 from jensen.objectives import Distortion, Ramp, Rate
 from jensen.training import EpochEnded, History, Keeper, Optimizer, Snapshot

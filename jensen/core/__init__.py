@@ -1,0 +1,3 @@
+"""What every room stands on: errors, shapes, parts, batches, validation, randomness, devices."""
+
+__all__: list[str] = []

@@ -1,0 +1,38 @@
+"""Gradient estimators: how latent points are placed, and how gradients pass through them."""
+
+from .base import GradientEstimator, WeightedSamples, no_path
+from .by_group import ByGroup
+from .denoising import Corrupted, Corruption, GaussianNoise, Masking, SaltAndPepper, corrupted_rows, recorded, recovered
+from .enumeration import Enumerate, bit_states, class_states, finite_states
+from .quadrature import Quadrature
+from .reparameterized import DoublyReparameterized, Pathwise, StickTheLanding
+from .score import Score
+from .stratified import Stratified
+from .wake_sleep import DetachedSamples, FromModel
+
+__all__ = [
+    "ByGroup",
+    "Corrupted",
+    "Corruption",
+    "DetachedSamples",
+    "DoublyReparameterized",
+    "Enumerate",
+    "FromModel",
+    "GaussianNoise",
+    "GradientEstimator",
+    "Masking",
+    "Pathwise",
+    "Quadrature",
+    "SaltAndPepper",
+    "Score",
+    "StickTheLanding",
+    "Stratified",
+    "WeightedSamples",
+    "bit_states",
+    "class_states",
+    "corrupted_rows",
+    "finite_states",
+    "no_path",
+    "recorded",
+    "recovered",
+]

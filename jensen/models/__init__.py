@@ -1,0 +1,46 @@
+"""Priors and likelihoods, the latent-variable model they make, guides in the abstract, and the draw."""
+
+from .autoregressive import ChainRule, InOrder, over_codes
+from .codebooks import Codebook, CodePrior, Codes, Lattice, perplexity
+from .conditionals import Conditional, Given, Linear, Table, Unconditional
+from .draw import Draw, closed_rate, place, weigh
+from .guide import Guide
+from .ladder import FromLadder, Ladder, LadderDistribution, LadderGuide, LadderPrior, Rung, Walk, shared_walk
+from .model import LatentVariableModel
+from .posteriors import has_posterior, posterior, register_posterior
+from .priors import FlowPrior, VampPrior
+
+__all__ = [
+    "ChainRule",
+    "CodePrior",
+    "Codebook",
+    "Codes",
+    "Conditional",
+    "Draw",
+    "FlowPrior",
+    "FromLadder",
+    "Given",
+    "Guide",
+    "InOrder",
+    "Ladder",
+    "LadderDistribution",
+    "LadderGuide",
+    "LadderPrior",
+    "LatentVariableModel",
+    "Lattice",
+    "Linear",
+    "Rung",
+    "Table",
+    "Unconditional",
+    "VampPrior",
+    "Walk",
+    "closed_rate",
+    "has_posterior",
+    "over_codes",
+    "perplexity",
+    "place",
+    "posterior",
+    "register_posterior",
+    "shared_walk",
+    "weigh",
+]

@@ -1,0 +1,3 @@
+"""All that is done with a run, one file per verb, as in `jensen.cli`: train, resume, evaluate, compare, impute."""
+
+__all__: list[str] = []
