@@ -44,9 +44,7 @@ APART = {
     "report": {"training", "recipes", "runs.train"},
     "explorer": {"training", "recipes", "runs.train"},
 }
-PURE = {room for rooms in FLOORS[:8] for room in rooms} | {"analysis", "recipes"} - {
-    "data"
-}  # data and storage read files
+PURE = set().union(*FLOORS[:9]) - {"data", "storage"}  # below the runs, these two alone read and write files
 HEAVY = {"torch", "sklearn", "scipy", "matplotlib", "PIL"}
 PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 FILES = {"pathlib", "shutil", "tempfile", "glob", "logging"}
@@ -202,17 +200,17 @@ Law = Callable[[Module], Iterator[str]]
 
 # Each law with a room and a source that break it.
 PLANTED: dict[Law, tuple[str, str]] = {
-    room_is_known: ("attic", ""),
-    imports_only_lower_floors: ("draw", "def f():\n    from .training import Trainer"),
-    keeps_apart: ("evaluate", "from . import training"),
-    never_unpickles: ("runs", "import numpy as np\nnp.load('x.npy', allow_pickle=True)"),
-    never_asserts: ("draw", "def f(x):\n    assert x > 0"),
-    never_asks_hasattr: ("draw", "hasattr(1, 'real')"),
-    leaves_global_state: ("runs", "import torch\ntorch.manual_seed(0)"),
-    reads_and_writes_no_files: ("training", "print('epoch')"),
-    is_small: ("draw", "def f():\n" + "    x = 1\n" * 60),
-    lists_public_names: ("draw", "x = 1"),
-    annotates_lazily: ("draw", "def f(x: int) -> int: ..."),
+    room_is_known: ("attic.junk", ""),
+    imports_only_lower_floors: ("models.draw", "def f():\n    from ..training import Trainer"),
+    keeps_apart: ("evaluate.gaps", "from .. import training"),
+    never_unpickles: ("runs.run", "import numpy as np\nnp.load('x.npy', allow_pickle=True)"),
+    never_asserts: ("models.draw", "def f(x):\n    assert x > 0"),
+    never_asks_hasattr: ("models.draw", "hasattr(1, 'real')"),
+    leaves_global_state: ("runs.run", "import torch\ntorch.manual_seed(0)"),
+    reads_and_writes_no_files: ("training.fit", "print('epoch')"),
+    is_small: ("models.draw", "def f():\n" + "    x = 1\n" * 60),
+    lists_public_names: ("models.draw", "x = 1"),
+    annotates_lazily: ("models.draw", "def f(x: int) -> int: ..."),
 }
 
 
@@ -230,10 +228,10 @@ def test_law_finds_a_planted_breach(law):
 @pytest.mark.parametrize(
     ("source", "name"),
     [
-        ("from .. import errors", "jensen.core.errors"),
-        ("from ..errors import DataError", "jensen.core.errors"),
+        ("from ..core import errors", "jensen.core.errors"),
+        ("from ..core.errors import DataError", "jensen.core.errors"),
         ("import jensen.core.errors", "jensen.core.errors"),
-        ("from jensen import parts as p", "jensen.core.parts"),
+        ("from jensen.core import parts as p", "jensen.core.parts"),
         ("from .. import __version__", "jensen"),
         ("from .schema import Schema", "jensen.data.schema"),
     ],

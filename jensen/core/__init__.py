@@ -1,3 +1,5 @@
 """What every room stands on: errors, shapes, parts, batches, validation, randomness, devices."""
 
+from __future__ import annotations
+
 __all__: list[str] = []

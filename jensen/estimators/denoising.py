@@ -185,7 +185,7 @@ class Corrupted(GradientEstimator):
         CompositionError: when it draws, if the guide is the exact posterior, which would no longer be that of x.
 
     Example:
-        >>> from jensen.estimators.base import Pathwise
+        >>> from jensen.estimators import Pathwise
         >>> str(Corrupted(Pathwise(), Masking(0.25)))
         'Pathwise(k=1) of x with 25 % of the features set to 0'
     """
@@ -242,7 +242,7 @@ def recorded(estimator: GradientEstimator) -> dict[str, Any]:
     """What a specification says of an estimator's corruption: its node, or nothing.
 
     Example:
-        >>> from jensen.estimators.base import Pathwise
+        >>> from jensen.estimators import Pathwise
         >>> recorded(Corrupted(Pathwise(), Masking(0.5)))["corruption"]["args"]
         {'share': 0.5, 'fill': 0.0}
     """

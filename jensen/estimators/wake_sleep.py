@@ -6,7 +6,7 @@ one mode). Here the guide goes down the inclusive :math:`KL(p(z|x) \,\|\, q(z|x)
 | phase      | who climbs | objective                | points                                  |
 |------------|------------|--------------------------|-----------------------------------------|
 | wake       | model      | `Elbo`, or a tighter one | of the guide, `Still`                   |
-| sleep      | guide      | `SleepPhase`                  | of the model, `Dreaming`                |
+| sleep      | guide      | `SleepPhase`                  | of the model, `FromModel`                |
 | wake again | guide      | `Inclusive`              | of the guide, weighed by the posterior  |
 
 No gradient passes through a point, so that latents may be discrete.
@@ -79,7 +79,7 @@ class DetachedSamples(GradientEstimator):
 
     @property
     def remedy(self) -> str:
-        return "Use Dreaming() for Dream, and Pathwise(k) for a term that couples the batch or trains the guide."
+        return "Use FromModel() for SleepPhase, and Pathwise(k) for a term that couples the batch or trains the guide."
 
 
 @part
@@ -114,4 +114,4 @@ class FromModel(GradientEstimator):
 
     @property
     def remedy(self) -> str:
-        return "On dreams only Dream() is climbed."
+        return "On dreams only SleepPhase() is climbed."

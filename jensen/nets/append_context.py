@@ -22,7 +22,7 @@ class AppendContext(Net):
         features: F.
 
     Example:
-        >>> Beside(nn.Linear(4, 2), 4)(torch.zeros(5, 7)).shape
+        >>> AppendContext(nn.Linear(4, 2), 4)(torch.zeros(5, 7)).shape
         torch.Size([5, 5])
     """
 

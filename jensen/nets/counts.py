@@ -65,7 +65,7 @@ class SizeFactor(Net):
     Source: Lopez et al., "Deep generative modeling for single-cell transcriptomics", 2018.
 
     Example:
-        >>> rates = Sized(nn.Linear(2, 5), 5, 0, centre=3.0, spread=0.5)(torch.tensor([0.1, 0.2, 2.0]))
+        >>> rates = SizeFactor(nn.Linear(2, 5), 5, 0, centre=3.0, spread=0.5)(torch.tensor([0.1, 0.2, 2.0]))
         >>> round(float(rates.detach().exp().sum().log()), 3)
         4.0
     """

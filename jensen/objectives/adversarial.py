@@ -111,7 +111,7 @@ class GeneratorLoss(Objective):
         return draw.mean(logsigmoid(self.critic(_second(draw, self.on))))
 
     def __str__(self) -> str:
-        return f"Fool({self.on})"
+        return f"GeneratorLoss({self.on})"
 
 
 @part

@@ -83,7 +83,7 @@ def in_words(found: Sequence[Stage]) -> tuple[str, ...]:
 
     Example:
         >>> parts = [("Elbo", 1, 7, -90.123), ("-Rate", 8, 10, -88.456)]
-        >>> in_words([Stretch(o, a, b, "validation", bound, 1.0, 2.0) for o, a, b, bound in parts])[0]
+        >>> in_words([Stage(o, a, b, "validation", bound, 1.0, 2.0) for o, a, b, bound in parts])[0]
         'stages (ELBO of validation rows): -90.12 after epoch 7 of Elbo, -88.46 after epoch 10 of -Rate'
     """
     if len(found) < 2 or any(stage.bound is None for stage in found):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from jensen.cli.evaluate import _assessed
 from tests.cli.conftest import TINY
-from tests.evaluate.test_assess import verdict
+from tests.evaluate.test_tightness import verdict
 
 
 def timeless(text: str) -> dict:

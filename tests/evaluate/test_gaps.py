@@ -24,7 +24,7 @@ from jensen.models.guide import Guide
 from jensen.models.model import LatentVariableModel
 from tests.evaluate.instance import instance
 from tests.identities.models import close, normal_guide
-from tests.test_ladder import made as made_ladder
+from tests.models.test_ladder import made as made_ladder
 
 gaps_module = sys.modules["jensen.evaluate.gaps"]  # its name is also that of a function
 

@@ -16,7 +16,7 @@ from jensen.families import Gaussian
 from jensen.guides import Deterministic, Exact
 from jensen.models.conditionals import Unconditional
 from jensen.models.model import LatentVariableModel
-from tests.evaluate.patients import names, pair, rows, sharp
+from tests.analysis.patients import names, pair, rows, sharp
 from tests.identities.models import linear_model, mixture_model
 
 # --- healthy models ---

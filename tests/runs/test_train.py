@@ -28,7 +28,7 @@ from jensen.recipes import find
 from jensen.runs.training_data import DataOptions, gather
 from jensen.storage.run_folder import write_json
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"recipe": "vae", "latent": 2, "hidden": (8,), "epochs": 3, "batch": 16}
 
 
@@ -99,7 +99,7 @@ def test_a_fresh_process_gives_the_same_bytes(bits, tmp_path):
 import json, sys
 from pathlib import Path
 import jensen
-from tests.test_workflow import numbers
+from tests.runs.test_train import numbers
 again = jensen.train({str(bits)!r}, out={str(tmp_path / "there")!r}, average=0.9, **{SMALL!r})
 print(json.dumps([numbers(jensen.load({str(run.path)!r})), numbers(again)]))
 """

@@ -23,7 +23,7 @@ from jensen.families import Gaussian
 from jensen.guides import Amortized, Exact
 from jensen.models.conditionals import Given, Linear, Unconditional
 from jensen.models.model import LatentVariableModel
-from tests.evaluate.patients import rows
+from tests.analysis.patients import rows
 from tests.identities.models import close, linear_model
 
 LEVEL = 0.05

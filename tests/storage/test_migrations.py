@@ -16,7 +16,7 @@ from jensen.storage.migrations import FORMAT, STEPS, migrated
 from jensen.storage.run_folder import read_spec
 from jensen.storage.training_state import found_state
 
-OLD = Path(__file__).resolve().parent / "fixtures" / "format-1"
+OLD = Path(__file__).resolve().parents[1] / "fixtures" / "format-1"
 
 
 @pytest.fixture

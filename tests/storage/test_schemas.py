@@ -24,7 +24,7 @@ from jensen.storage.schemas import (
     read_record,
 )
 
-RECORDS = Path(__file__).parent / "fixtures" / "records"
+RECORDS = Path(__file__).resolve().parents[1] / "fixtures" / "records"
 KINDS = {
     "calibration": CalibrationRecord,
     "evaluation": EvaluationRecord,

@@ -182,7 +182,7 @@ def test_gradients_that_would_be_wrong_are_refused_before_the_loop():
     )
     with pytest.raises(CompositionError, match="wrong gradients of the guide for Elbo"):
         check_players(model, guide, [Player(Elbo(), [*theta, *phi], DetachedSamples(2))])
-    with pytest.raises(CompositionError, match="only Dream"):
+    with pytest.raises(CompositionError, match="only SleepPhase"):
         check_players(model, guide, [Player(Elbo(), theta, FromModel())])
     with pytest.raises(CompositionError, match="FromModel"):
         check_players(model, guide, [Player(SleepPhase(), phi, DetachedSamples(2))])

@@ -18,7 +18,7 @@ from jensen.families import Bernoulli, Categorical, Gaussian, Laplace, LogNormal
 from jensen.guides import Amortized, Exact, Shared
 from jensen.models.conditionals import Given, Table, Unconditional
 from jensen.models.model import LatentVariableModel
-from tests.evaluate.patients import names, pair, sharp
+from tests.analysis.patients import names, pair, sharp
 from tests.identities.models import Fixed, linear_model, mixture_model, simulated
 
 

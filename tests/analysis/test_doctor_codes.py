@@ -12,7 +12,7 @@ from jensen.families import Gaussian
 from jensen.guides import Amortized, Exact, Shared
 from jensen.models.conditionals import Given, Linear, Unconditional
 from jensen.models.model import LatentVariableModel
-from tests.evaluate.patients import names, pair, sharp, standard_guide
+from tests.analysis.patients import names, pair, sharp, standard_guide
 from tests.identities.models import linear_model, mixture_model
 
 

@@ -19,7 +19,7 @@ from jensen.storage.fault_log import Forensics
 from jensen.storage.run_folder import FORENSICS
 from jensen.storage.training_state import found_state
 from jensen.training import Diagnosed, Event, Finding, Recovered
-from tests.test_resumption import same, stop_after
+from tests.runs.test_resume import same, stop_after
 
 SMALL = {"latent": 2, "hidden": (8,), "batch": 16, "checkpoints": 2, "warmup": 0}
 

@@ -43,7 +43,7 @@ def test_it_says_who_holds_it_and_is_gone_afterwards(tmp_path: Path, kind: str) 
 HOLDING = """
 import os, sys
 from pathlib import Path
-from jensen import locks
+from jensen.storage import locks
 if sys.argv[2] != "the system's":
     locks.fcntl = None
 locks.hold(Path(sys.argv[1]))
