@@ -33,29 +33,88 @@ if TYPE_CHECKING:
     from .nets import MLP
     from .objectives import CustomObjective, Distortion, Elbo, FreeBits, ImportanceWeighted, Ramp, Rate
     from .objectives import CustomObjective as Of
+    from .recipes import BuiltModel, RecipeContext, recipe
+    from .runs.resume import resume
     from .runs.run import Run, load
+    from .runs.save import save
     from .runs.train import train
     from .training import Budget, Optimizer, Player, Trainer
 
 _WHERE = {
-    "core.batch": ("Batch", "Rows"),
+    "core.batch": (
+        "Batch",
+        "Rows",
+    ),
     "core.errors": ("JensenError",),
     "core.parts": ("part",),
     "estimators": (
-        *("Corrupted", "DoublyReparameterized", "Enumerate", "Pathwise", "Quadrature", "Score", "StickTheLanding"),
+        "Corrupted",
+        "DoublyReparameterized",
+        "Enumerate",
+        "Pathwise",
+        "Quadrature",
+        "Score",
+        "StickTheLanding",
     ),
-    "evaluate": ("Estimate", "Importance"),
-    "families": ("Bernoulli", "Categorical", "DiscretizedLogistic", "Gaussian", "Mixture"),
-    "guides": ("Amortized", "Deterministic", "Exact", "Flowing", "Masked", "Shared"),
+    "evaluate": (
+        "Estimate",
+        "Importance",
+    ),
+    "families": (
+        "Bernoulli",
+        "Categorical",
+        "DiscretizedLogistic",
+        "Gaussian",
+        "Mixture",
+    ),
+    "guides": (
+        "Amortized",
+        "Deterministic",
+        "Exact",
+        "Flowing",
+        "Masked",
+        "Shared",
+    ),
     "models": (
-        *("Conditional", "Draw", "FlowPrior", "Given", "LatentVariableModel", "Linear", "Table", "Unconditional"),
-        *("VampPrior", "register_posterior"),
+        "Conditional",
+        "Draw",
+        "FlowPrior",
+        "Given",
+        "LatentVariableModel",
+        "Linear",
+        "Table",
+        "Unconditional",
+        "VampPrior",
+        "register_posterior",
     ),
     "nets": ("MLP",),
-    "objectives": ("CustomObjective", "Distortion", "Elbo", "FreeBits", "ImportanceWeighted", "Ramp", "Rate"),
-    "runs.run": ("Run", "load"),
+    "objectives": (
+        "CustomObjective",
+        "Distortion",
+        "Elbo",
+        "FreeBits",
+        "ImportanceWeighted",
+        "Ramp",
+        "Rate",
+    ),
+    "recipes": (
+        "BuiltModel",
+        "RecipeContext",
+        "recipe",
+    ),
+    "runs.resume": ("resume",),
+    "runs.run": (
+        "Run",
+        "load",
+    ),
+    "runs.save": ("save",),
     "runs.train": ("train",),
-    "training": ("Budget", "Optimizer", "Player", "Trainer"),
+    "training": (
+        "Budget",
+        "Optimizer",
+        "Player",
+        "Trainer",
+    ),
 }
 _MODULE = {name: module for module, names in _WHERE.items() for name in names}
 _RENAMED = {"Of": "CustomObjective"}  # earlier names, which keep working
@@ -66,6 +125,7 @@ __all__ = [
     "Batch",
     "Bernoulli",
     "Budget",
+    "BuiltModel",
     "Categorical",
     "Conditional",
     "Corrupted",
@@ -98,6 +158,7 @@ __all__ = [
     "Quadrature",
     "Ramp",
     "Rate",
+    "RecipeContext",
     "Rows",
     "Run",
     "Score",
@@ -110,7 +171,10 @@ __all__ = [
     "__version__",
     "load",
     "part",
+    "recipe",
     "register_posterior",
+    "resume",
+    "save",
     "train",
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .containers import from_memory, is_in_memory, relabelled
 from .dataset import UNKNOWN
 from .factors import Factors
 from .labels import Labels, Role, hide_labels
@@ -31,12 +32,15 @@ __all__ = [
     "describe",
     "duplicates",
     "from_array",
+    "from_memory",
     "hide_labels",
+    "is_in_memory",
     "parse_fractions",
     "parse_mask",
     "read",
     "read_beside",
     "read_test",
+    "relabelled",
     "split",
 ]
 

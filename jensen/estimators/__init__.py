@@ -2,7 +2,7 @@
 
 from .base import GradientEstimator, WeightedSamples, no_path
 from .by_group import ByGroup
-from .denoising import Corrupted, Corruption, GaussianNoise, Masking, SaltAndPepper, corrupted_rows, recorded, recovered
+from .denoising import Corrupted, Corruption, GaussianNoise, Masking, SaltAndPepper, corrupted_rows
 from .enumeration import Enumerate, bit_states, class_states, finite_states
 from .quadrature import Quadrature
 from .reparameterized import DoublyReparameterized, Pathwise, StickTheLanding
@@ -33,6 +33,4 @@ __all__ = [
     "corrupted_rows",
     "finite_states",
     "no_path",
-    "recorded",
-    "recovered",
 ]

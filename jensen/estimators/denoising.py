@@ -10,17 +10,16 @@ weighed for x. The posterior of another datum is still a proposal, so that each 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..core.batch import Batch, Rows
-from ..core.errors import CompositionError, CorruptRunError, UsageError
-from ..core.parts import build, part, spec_of
+from ..core.errors import CompositionError, UsageError
+from ..core.parts import part
 from ..core.validation import require_finite
 from ..models.draw import Draw
 from ..models.guide import Guide
@@ -35,8 +34,6 @@ __all__ = [
     "Masking",
     "SaltAndPepper",
     "corrupted_rows",
-    "recorded",
-    "recovered",
 ]
 
 CHUNK = 4096
@@ -236,29 +233,3 @@ def corrupted_rows(rows: Rows, corruption: Corruption, generator: torch.Generato
     if rows.mask is not None and rows.fill is not None:
         x = torch.where(rows.mask, x, rows.fill.to(x))
     return replace(rows, stored=x, prepare=None)
-
-
-def recorded(estimator: GradientEstimator) -> dict[str, Any]:
-    """What a specification says of an estimator's corruption: its node, or nothing.
-
-    Example:
-        >>> from jensen.estimators import Pathwise
-        >>> recorded(Corrupted(Pathwise(), Masking(0.5)))["corruption"]["args"]
-        {'share': 0.5, 'fill': 0.0}
-    """
-    return {"corruption": spec_of(estimator.corruption)[0]} if isinstance(estimator, Corrupted) else {}
-
-
-def recovered(players: Sequence[Mapping[str, Any]]) -> Corruption | None:
-    """The inverse, from the players of a specification: the first corruption that one of them records.
-
-    Raises:
-        CorruptRunError: what is recorded is none.
-    """
-    nodes = [player["corruption"] for player in players if "corruption" in player]
-    if not nodes:
-        return None
-    [found] = build(nodes[:1])
-    if not isinstance(found, Corruption):
-        raise CorruptRunError(f"{found} is no corruption of data", "Restore spec.json from a copy, or train again.")
-    return found

@@ -106,6 +106,16 @@ class _Reparameterized(GradientEstimator):
         draw = weigh(model, q, z, batch, noise=noise, mass=not guide.has_density)
         return replace(draw, frozen=frozen_density(guide, q, batch))
 
+    def suits(self, term: Objective) -> bool:
+        return isinstance(term, ImportanceWeighted | Elbo | Rate) or not term.needs_density
+
+    @property
+    def remedy(self) -> str:
+        return "Use Pathwise(k)."
+
+    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
+        return surrogate_value(term, draw, _doubly)
+
 
 @part
 @dataclass(frozen=True)
@@ -116,23 +126,15 @@ class StickTheLanding(_Reparameterized):
 
     Unbiased for what is linear in log q, and without noise where the guide is the posterior. A `Rate` is therefore
     differentiated by the points, although its value is the closed form. Importance weights are not linear in log q:
-    leaving the score out of them would be a bias, which `DoublyReparameterized` does not have.
+    leaving the score out of them, as the source does, is a bias. For `ImportanceWeighted` the score is therefore
+    reparameterised a second time, as by `DoublyReparameterized`: that gradient is unbiased, and without noise under
+    the posterior too.
 
-    Source: Roeder, Wu & Duvenaud, "Sticking the landing", 2017.
+    Source: Roeder, Wu & Duvenaud, "Sticking the landing", 2017; of importance weights Tucker et al., 2019.
 
     Args:
         k: points per datum.
     """
-
-    def suits(self, term: Objective) -> bool:
-        return isinstance(term, Elbo | Rate) or not term.needs_density
-
-    @property
-    def remedy(self) -> str:
-        return "Use DoublyReparameterized(k) for ImportanceWeighted, and Pathwise(k) for others."
-
-    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
-        return surrogate_value(term, draw, _through_points)
 
 
 @part
@@ -155,16 +157,6 @@ class DoublyReparameterized(_Reparameterized):
     Args:
         k: points per datum.
     """
-
-    def suits(self, term: Objective) -> bool:
-        return isinstance(term, ImportanceWeighted | Elbo | Rate) or not term.needs_density
-
-    @property
-    def remedy(self) -> str:
-        return "Use Pathwise(k)."
-
-    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
-        return surrogate_value(term, draw, _doubly)
 
 
 def _doubly(term: Objective, draw: Draw) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -11,9 +13,10 @@ from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.precision import applied
 from ..distributions import Point
-from ..models.conditionals import Conditional
+from ..families import Family
+from ..models.conditionals import Conditional, Given
 from ..models.guide import Guide
-from ..nets import Net
+from ..nets import ConvEncoder, Net
 
 __all__ = ["Amortized", "Deterministic"]
 
@@ -33,6 +36,41 @@ class Amortized(Guide):
     def __init__(self, conditional: Conditional, context: bool = False) -> None:
         super().__init__()
         self.conditional, self.context = conditional, context
+
+    @classmethod
+    def mlp(cls, inputs: int, hidden: Sequence[int], family: Family, activation: str = "silu") -> Amortized:
+        """Return q(z | x) = family(MLP(x)).
+
+        Args:
+            inputs: D.
+            hidden: sizes of the hidden layers.
+            family: of z.
+            activation: by name.
+
+        Example:
+            >>> from jensen.families import Gaussian
+            >>> Amortized.mlp(784, (200,), Gaussian(16)).phrase
+            'Gaussian(16) by MLP 784-200-32'
+        """
+        return cls(Given.mlp(inputs, hidden, family, activation))
+
+    @classmethod
+    def conv(cls, shape: tuple[int, int, int], family: Family, width: int = 32, activation: str = "silu") -> Amortized:
+        """Return q(z | x) = family(ConvEncoder(x)), for flat images x [B, H * W * channels].
+
+        Args:
+            shape: (H, W, channels) of the images.
+            family: of z.
+            width: channels of the convolutions at the finest level.
+            activation: by name.
+
+        Example:
+            >>> from jensen.families import Gaussian
+            >>> guide = Amortized.conv((8, 8, 1), Gaussian(2), width=8)
+            >>> guide(Batch(torch.zeros(5, 64))).event_shape
+            torch.Size([2])
+        """
+        return cls(Given(ConvEncoder(shape, family.size - family.shared, width, activation), family))
 
     def seen(self, batch: Batch) -> Tensor:
         """What the conditional is given: x [B, D], or [x, context] [B, D + C]."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -14,7 +16,7 @@ from ..core.parts import part
 from ..core.precision import applied
 from ..core.validation import require_integer
 from ..families import BOUND, FLOOR, Family, Gaussian, positive
-from ..nets import Net
+from ..nets import MLP, ConvDecoder, Net
 
 __all__ = ["Conditional", "Given", "Linear", "Table", "Unconditional"]
 
@@ -113,6 +115,48 @@ class Given(Conditional):
             self.training = False  # data change it in training alone, and a trainer says when that is
         else:
             self.free = nn.Parameter(torch.zeros(family.shared)) if family.shared else None
+
+    @classmethod
+    def mlp(cls, inputs: int, hidden: Sequence[int], family: Family, activation: str = "silu") -> Given:
+        """Return family(MLP(c)): a multilayer perceptron from c [..., C] to the family's parameters.
+
+        Args:
+            inputs: C.
+            hidden: sizes of the hidden layers.
+            family: of y.
+            activation: by name.
+
+        Example:
+            >>> Given.mlp(16, (200,), Gaussian(3)).phrase
+            'Gaussian(3) by MLP 16-200-6'
+        """
+        return cls(MLP(inputs, family.size - family.shared, tuple(hidden), activation), family)
+
+    @classmethod
+    def conv(
+        cls, inputs: int, shape: tuple[int, int, int], family: Family, width: int = 32, activation: str = "silu"
+    ) -> Given:
+        """Return family(ConvDecoder(c)): upsampling convolutions from c [..., C] to parameters of each pixel.
+
+        Args:
+            inputs: C.
+            shape: (H, W, channels) of the images y.
+            family: of the flat images [..., H * W * channels].
+            width: channels of the convolutions at the finest level.
+            activation: by name.
+
+        Raises:
+            CompositionError: the family's parameters are not a whole number of planes of the image.
+
+        Example:
+            >>> Given.conv(2, (4, 4, 1), Gaussian(16), width=8)(torch.zeros(5, 2)).event_shape
+            torch.Size([16])
+        """
+        outputs, size = family.size - family.shared, math.prod(shape)
+        if outputs % size:
+            what = f"{family.phrase} has {outputs} parameters, which are no whole number of planes of {shape}"
+            raise CompositionError(what, f"Give a family of {size} features.")
+        return cls(ConvDecoder(inputs, shape, outputs // size, width, activation), family)
 
     def params(self, c: Tensor | None = None) -> Tensor:
         out = applied(self.net, c)

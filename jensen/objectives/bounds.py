@@ -149,6 +149,7 @@ class Renyi(Objective):
         return f"Renyi(alpha={self.alpha:g})"
 
 
+@part
 @dataclass(frozen=True)
 class CustomObjective(Objective):
     """Any function of a draw, under a name. A run that holds one cannot be replayed from its specification.

@@ -3,7 +3,7 @@
 from .adversarial import adversarial_autoencoder, factor_vae, gan, vae_gan
 from .autoencoders import autoencoder, beta_vae, iwae, vae
 from .autoregressive import made, pixel_vae, pixelcnn
-from .base import RECIPES, BuiltModel, Nets, Recipe, RecipeContext, find, option_names
+from .base import RECIPES, BuiltModel, Nets, Recipe, RecipeContext, find, option_names, recipe
 from .bounds import capacity, dreg, free_bits, renyi, sigma_vae, sticking_the_landing
 from .classical import factor_analysis, gaussian, gmm, ppca
 from .counts import count_vae
@@ -71,6 +71,7 @@ __all__ = [
     "pixel_vae",
     "pixelcnn",
     "ppca",
+    "recipe",
     "refined",
     "renyi",
     "reweighted_wake_sleep",

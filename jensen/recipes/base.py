@@ -135,6 +135,8 @@ class Recipe:
         epochs: passes over the data unless told otherwise; None: about 20,000 steps, in at most `most` passes.
         missing: whether it learns from data with missing entries.
         labels: whether it learns from labels: as a "context" that every row has, or "partial", known of some rows.
+        title: what a report calls the model.
+        built: the parts themselves, of a model that the user put together; None of a recipe that makes them.
     """
 
     name: str
@@ -147,6 +149,15 @@ class Recipe:
     most: int = 300
     missing: bool = False
     labels: Role | None = None
+    title: str = ""
+    built: BuiltModel | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of its numbers: exact models are cheap and proven to many digits, networks train in float32."""
+        if self.built is not None:
+            return next((p.dtype for p in self.built.model.parameters()), torch.float32)
+        return torch.float64 if self.density and not self.has_nets else torch.float32
 
     @property
     def summary(self) -> str:
@@ -239,11 +250,26 @@ AT_LEAST_ZERO = {
 RECIPES: dict[str, Recipe] = {}
 
 
-def recipe(name: str, paper: str, **facts: Any) -> Callable[[Callable[..., BuiltModel]], Callable[..., BuiltModel]]:
-    """Register a function as a recipe."""
+def recipe(
+    name: str, paper: str = "", *, title: str = "", **facts: Any
+) -> Callable[[Callable[..., BuiltModel]], Callable[..., BuiltModel]]:
+    """Register a function (context, **options) -> `BuiltModel` as a recipe, with a command line of its own.
+
+    Args:
+        name: on the command line.
+        paper: authors and year.
+        title: what a report calls the model, such as "VAE"; by default the name.
+        **facts: further attributes of `Recipe`.
+
+    Raises:
+        UsageError: another function has this name already.
+    """
 
     def register(make: Callable[..., BuiltModel]) -> Callable[..., BuiltModel]:
-        RECIPES[name] = Recipe(name, make, paper, **facts)
+        held = RECIPES.get(name)
+        if held is not None and held.make.__module__ != make.__module__:
+            raise UsageError(f"there is a recipe {name!r} already", "Give yours another name.")
+        RECIPES[name] = Recipe(name, make, paper, title=title or name, **facts)
         return make
 
     return register

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..core.errors import DataError, JensenError, UsageError
@@ -20,20 +19,23 @@ from ..data import (
     Split,
     conform,
     duplicates,
-    from_array,
+    from_memory,
+    is_in_memory,
     read,
     read_beside,
     read_test,
+    relabelled,
     split,
 )
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .evaluation import Part
+from .training_data import Sources
 
 __all__ = ["RunData", "Source", "Targets"]
 
-Source = str | Path | np.ndarray
-Targets = Source  # labels: a file, a column or key of the data, or, beside an array, an array [N]
+Source = Any  # a name, a path, or a container in memory (see `jensen.data.containers.from_memory`)
+Targets = Any  # labels: a file, a column or key of the data, or a container [N]
 
 
 class RunData(ABC):
@@ -46,8 +48,10 @@ class RunData(ABC):
         schema: of the data, as the user knows them.
         preparation: from there to what the model sees.
         device: where rows go.
+        held: data and test rows that training was given in memory, as long as this object lives.
     """
 
+    held: tuple[Dataset | None, Dataset | None] = (None, None)
     spec: dict[str, Any]
     model: LatentVariableModel
     guide: Guide
@@ -83,14 +87,26 @@ class RunData(ABC):
             DataError: they are gone, or have changed.
         """
         data = self.spec["data"]
+        if self.held[0] is not None:
+            return self.held[0]
         if not data["readable"]:
             raise DataError(
-                "this run was trained on an array in memory, which is not kept", "Give the data: DATA or data=."
+                "this run was trained on data in memory, which are not kept", "Give the data: DATA or data=."
             )
         found = read(data["location"], labels=data["labels_from"], size=data["resize"], missing=self.holed)
         if found.source.sha256 != data["sha256"]:
             raise DataError(f"{data['location']} has changed since the run was trained", "Give the data to use: DATA.")
         return found
+
+    @property
+    def readable(self) -> bool:
+        """True if the data that it was trained on can be read again, or are still in memory."""
+        return bool(self.spec["data"]["readable"]) or self.held[0] is not None
+
+    def sources(self, recorded: Sources) -> Sources:
+        """Return the sources of the data, in memory where they were given so."""
+        data, test = self.held
+        return recorded if data is None else Sources(data, test=test)
 
     def split(self) -> Split:
         """The rows that were trained on, and those that were not."""
@@ -101,7 +117,13 @@ class RunData(ABC):
         """The run's own "train", "valid" or "test" rows; without a test part, validation stands in and says so."""
         s, data = self.spec["split"], self.spec["data"]
         rows, notes = self.split(), ()
+        if which == "test" and self.held[1] is not None:
+            return self._part(self.held[1], "the test rows given", seed, 2)
         if which == "test" and s["test"] is not None:
+            if not s["test"]["location"]:
+                raise DataError(
+                    "the test rows of this run were given in memory, and are not kept", "Give DATA or data=."
+                )
             where = (s["test"]["location"], s["test"]["labels_from"], s["test"].get("own_labels"))
             found = read_test(*where, data["resize"], self.holed)
             if found.source.sha256 != s["test"]["sha256"]:
@@ -146,12 +168,10 @@ class RunData(ABC):
 
     def _found(self, data: Source, labels: Targets | None, missing: bool) -> Dataset:
         """As read, with the labels that were named."""
-        if isinstance(data, np.ndarray):
-            if isinstance(labels, str | Path):
-                raise UsageError(f"labels {str(labels)!r} of an array cannot be looked up", "Give an array [N].")
-            return from_array(data, labels, missing=missing)
-        if isinstance(labels, np.ndarray):
-            raise UsageError(f"an array of labels beside the path {str(data)!r}", "Give both as arrays, or as paths.")
+        if is_in_memory(data):
+            return from_memory(data, labels, Sources(data).name, missing)
+        if labels is not None and is_in_memory(labels):
+            return relabelled(self._found(data, None, missing), labels)
         about = self.spec["data"]
         if labels is not None:
             return read(data, labels=labels, size=about["resize"] if Path(data).is_dir() else None, missing=missing)

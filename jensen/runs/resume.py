@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..core.errors import CorruptRunError, DataError, UsageError
-from ..recipes import find
 from ..storage.run_folder import read_spec
 from ..storage.run_lock import holding
 from ..storage.training_state import behind, found_state
 from ..storage.weights import BESIDE
 from ..training import Event
-from .run import Run, load
-from .spec import recorded_command
-from .train import Job, sorted_options
+from .players import are_in_words
+from .run import Run
+from .train import Job, Sources, recorded_recipe, sorted_options
 
 __all__ = ["differences", "resume"]
 
 # what must be as it was: paths and versions may differ, and the number of epochs if another is asked for
+Parts = Mapping[str, Callable[..., Any]] | None
+
 DATA = ("sha256", "n", "missing", "schema", "classes")
 
 
 def resume(
     folder: str | Path,
     *,
-    data: np.ndarray | None = None,
+    data: Any = None,
+    labels: Any = None,
+    test: Any = None,
+    test_labels: Any = None,
+    parts: Mapping[str, Callable[..., Any]] | None = None,
     epochs: int | None = None,
     listeners: Sequence[Callable[[Event], None]] = (),
     should_stop: Callable[[], bool] = lambda: False,
@@ -41,7 +45,8 @@ def resume(
 
     Args:
         folder: the run's.
-        data: the array that it was trained on, where it was one in memory.
+        data, labels, test, test_labels: what it was trained on, where that was in memory.
+        parts: of the user's own, as for `load`.
         epochs: passes over the data in all, those that were made included; by default as before.
         listeners: called with every event.
         should_stop: asked between steps.
@@ -64,7 +69,8 @@ def resume(
     with holding(path):
         kept, was = found_state(path, notice)
         _refuse(was, spec, f"{path / 'spec.json'} is not what its last state was trained by")
-        job = _job(path, spec, data, epochs)
+        given = Sources(data, labels, test, test_labels)
+        job = _job(path, spec, given, parts, epochs)
         done = kept.facts["epoch"] - 1
         if done >= job.budget.epochs or (kept.facts["ended"] and epochs is None):
             ended = kept.facts["ended"] or "interrupted"
@@ -79,27 +85,34 @@ def resume(
         again = {**made, "command": known | {"init_from": spec["command"].get("init_from")}}  # weights are the state's
         _refuse(spec, again, f"{path} would not be trained as it was")
         _tell(spec, made, notice)
+        if are_in_words(spec):
+            spec = {**spec, "players": made["players"]}
         if made["choices"]["epochs"] != spec["choices"]["epochs"]:  # else the file stays as it is
             command = {**spec["command"], "epochs": epochs}
             spec = {**spec, **{k: made[k] for k in ("players", "sentence", "choices")}, "command": command}
         job.run(listeners, should_stop, notice, (kept, behind(path, kept, notice)), spec)
     job.settle()
-    return load(path, device=str(job.device))
+    return job.opened()
 
 
-def _job(path: Path, spec: dict[str, Any], data: np.ndarray | None, epochs: int | None) -> Job:
-    """The training that the specification records."""
-    command: dict[str, Any] = recorded_command(spec, path) | {"init_from": None}
-    if epochs is not None:
-        command["epochs"] = epochs
-    if data is None and not spec["data"].get("readable"):
+def _job(path: Path, spec: dict[str, Any], given: Sources, parts: Parts, epochs: int | None) -> Job:
+    """Return the training that the specification records."""
+    tested = spec["split"]["test"]
+    if given.data is None and not spec["data"].get("readable"):
         raise DataError(
-            f"{path} was trained on an array in memory, which is not kept",
-            "Give it: jensen.runs.resume.resume(RUN, data=array).",
+            f"{path} was trained on data in memory, which are not kept", "Give them: jensen.resume(RUN, data=...)."
         )
-    recipe, where = find(command.pop("recipe")), command.pop("data")
-    reading, training, rest = sorted_options(command)
-    return Job(where if data is None else data, recipe, reading, training, recipe.checked(rest), path)
+    if given.test is None and tested is not None and not tested["location"]:
+        raise DataError(
+            f"{path} had test rows in memory, which are not kept", "Give them: jensen.resume(RUN, test=...)."
+        )
+    recipe, sources, command = recorded_recipe(spec, path, parts)
+    if given.data is not None:
+        sources = replace(given, data=given.data)
+    elif given != Sources(None):
+        sources = replace(given, data=sources.data)
+    reading, training, rest = sorted_options(command | {"init_from": None} | ({"epochs": epochs} if epochs else {}))
+    return Job(sources, recipe, reading, training, recipe.checked(rest), path)
 
 
 def differences(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -121,10 +134,15 @@ def differences(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any,
         yield from differences(a, b, f"{where}.{key}" if where else str(key))
 
 
-def _essence(spec: dict[str, Any], longer: bool) -> dict[str, Any]:
-    """What decides about the weights; without what follows from the number of epochs, if that is another.
+def _essence(spec: dict[str, Any], longer: bool, in_words: bool) -> dict[str, Any]:
+    """Return what decides about the weights; without what follows from the number of epochs, if that is another.
 
     Objectives and estimators follow from the command, the data and the number of epochs.
+
+    Args:
+        spec: a specification.
+        longer: whether the number of epochs is another.
+        in_words: whether players are compared by their words alone, as an earlier format recorded them.
     """
     choices = {k: v for k, v in spec["choices"].items() if k != "threads" and not (longer and k == "epochs")}
     tested = spec["split"]["test"]
@@ -137,7 +155,10 @@ def _essence(spec: dict[str, Any], longer: bool) -> dict[str, Any]:
         "choices": choices,
         "command": {k: v for k, v in spec["command"].items() if k not in BESIDE and v is not None},
     }
-    return found if longer else {**found, "players": spec["players"]}
+    if longer:
+        return found
+    players = [{k: v for k, v in player.items() if k != "parts" or not in_words} for player in spec["players"]]
+    return {**found, "players": players}
 
 
 def _refuse(old: dict[str, Any], new: dict[str, Any], what: str) -> None:
@@ -147,7 +168,8 @@ def _refuse(old: dict[str, Any], new: dict[str, Any], what: str) -> None:
         CorruptRunError: showing the difference.
     """
     longer = old["choices"]["epochs"] != new["choices"]["epochs"]
-    found = list(differences(_essence(old, longer), _essence(new, longer)))
+    in_words = are_in_words(old) or are_in_words(new)
+    found = list(differences(_essence(old, longer, in_words), _essence(new, longer, in_words)))
     if found:
         shown = "; ".join(f"{where}: {_short(a)} became {_short(b)}" for where, a, b in found[:3])
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""

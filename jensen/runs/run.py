@@ -11,19 +11,20 @@ import numpy as np
 import torch
 
 from ..analysis import latents
-from ..analysis.climbed import climbed
+from ..analysis.compared_objective import compared_objective
 from ..analysis.doctor import Diagnosis, examine
 from ..analysis.gradients import Comparison, compare_gradients
 from ..analysis.imputation import impute
 from ..core.errors import CorruptRunError, DataError, UsageError
 from ..core.random import stream
 from ..data import Preparation, Schema
-from ..estimators.denoising import Corruption, corrupted_rows, recovered
+from ..estimators.denoising import Corruption, corrupted_rows
 from ..evaluate import Annealed, Estimate, Evaluator, GeneralisationGap, Settings, assess_tightness, choose
 from ..evaluate.estimate import Watch
 from ..evaluate.generalisation import some_rows
 from ..evaluate.tightness import refusal
 from ..models import autoregressive, priors
+from ..recipes import RECIPES
 from ..storage.run_folder import read_spec, rebuild, resolve_device
 from ..storage.schemas import lines_of
 from ..storage.weights import tie, undigested
@@ -33,6 +34,7 @@ from .classify import classified
 from .data import RunData, Source, Targets
 from .evaluation import Evaluation, Part, bits_per_dim, circumstances, keep, refuse_nan
 from .impute import Completion, complete, hide
+from .players import recorded_corruption, recorded_points
 
 if TYPE_CHECKING:
     from ..analysis.calibration import Calibration
@@ -71,6 +73,7 @@ class Run(RunData):
 
     Attributes:
         path: the folder.
+        parts: of the user's own, as they were given to `load`.
         spec: the specification, as read.
         model, guide: with their weights, ready to use.
         weights: which those are, "raw" or "averaged".
@@ -82,7 +85,7 @@ class Run(RunData):
     def __init__(
         self, folder: Path, spec: dict[str, Any], parts: Mapping[str, Callable[..., Any]] | None, device: str
     ) -> None:
-        self.path, self.spec, self.device = folder, spec, device
+        self.path, self.spec, self.device, self.parts = folder, spec, device, parts
         self.model, self.guide, self.weights = rebuild(folder, spec, parts)
         self.model.to(device)
         self.guide.to(device)
@@ -104,6 +107,14 @@ class Run(RunData):
                 f"model, data schema and preparation in {self.path / 'spec.json'} are not of the same data",
                 "Restore it from a copy, or train again.",
             )
+
+    @property
+    def title(self) -> str:
+        """What to call the model: the title of its recipe, or its name where that is not known here."""
+        name = self.spec["command"].get("recipe")
+        if name is None:
+            return "Model of your own parts"
+        return RECIPES[name].title if name in RECIPES else str(name)
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
@@ -228,7 +239,7 @@ class Run(RunData):
             DataError: the rows that it was trained on cannot be read.
         """
         where = self.spec["split"]
-        if not self.spec["data"]["readable"]:
+        if not self.readable:
             remedy = "Write the array to a file, and train from that."
             raise DataError("this run was trained on an array in memory, which the doctor would have to see", remedy)
         if self.holed:
@@ -256,6 +267,8 @@ class Run(RunData):
     @property
     def unfinished(self) -> tuple[str, ...]:
         """What to say about a run whose training did not come to its end."""
+        if not self.spec["players"]:
+            return ("this model was trained in a loop of the user's own, which is not recorded",)
         lines = self.metrics
         last = lines[-1] if lines else {}
         if last.get("event") != "stopped":
@@ -306,7 +319,7 @@ class Run(RunData):
     @property
     def corruption(self) -> Corruption | None:
         """The noise on what the guide saw in training; None where it saw the data."""
-        return recovered(self.spec["players"])
+        return recorded_corruption(self.spec)
 
     def corrupted(self, data: Source | Part | None = None, *, seed: int = 0) -> Part:
         """Rows with the noise of the training, drawn once, for other verbs to start from; `x` stays the clean data.
@@ -390,9 +403,18 @@ class Run(RunData):
         """Bias, variance and cost of each gradient estimator on n training rows; `pair` is another (model, guide)."""
         rows, noise = self.part("train", seed).rows, stream(seed, "gradient rows", self.device)
         index = some_rows(len(rows), n, stream(seed, "gradient rows")).to(self.device)
-        told = climbed(self.spec["players"], self.spec["command"]) | {"repeats": repeats, "seed": seed, "watch": watch}
         model, guide = pair or (self.model, self.guide)
-        return compare_gradients(model, guide, rows.take(index, noise), corruption=self.corruption, **told)
+        return compare_gradients(
+            model,
+            guide,
+            rows.take(index, noise),
+            objective=compared_objective(self.spec["players"]),
+            points=recorded_points(self.spec),
+            corruption=self.corruption,
+            repeats=repeats,
+            seed=seed,
+            watch=watch,
+        )
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}: {self.sentence})"

@@ -10,13 +10,12 @@ import numpy as np
 import torch
 
 from ..core.errors import CorruptRunError
-from ..core.parts import spec_of
 from ..core.version import __version__
 from ..data import EMBEDDED
-from ..estimators.denoising import recorded
 from ..recipes import BuiltModel
 from ..storage.migrations import FORMAT
 from ..training import Player
+from .players import record_players
 from .training_data import TrainingData
 
 __all__ = ["recorded_command", "spec_from"]
@@ -77,12 +76,7 @@ def spec_from(
 ) -> dict[str, Any]:
     """What the run folder says of a training: enough to rebuild the model without code, and to train it again."""
     data, where = found.data, found.split
-    nodes = spec_of(made.model, made.guide)
-    players = [
-        {"objective": str(p.objective), "estimator": str(p.estimator), "during": list(p.during), "steps": p.steps}
-        | recorded(p.estimator)
-        for p in made.players
-    ]
+    nodes, players = record_players(made.model, made.guide, made.players)
     readable = bool(data.source.files) or data.source.name in EMBEDDED
     absolute = str(Path(data.source.name).resolve()) if data.source.files else data.source.name
     labels = _absolute(command["labels"])
@@ -90,7 +84,7 @@ def spec_from(
     if found.test is not None:
         source = found.test.source
         tested = {
-            "location": str(Path(source.name).resolve()),
+            "location": str(Path(source.name).resolve()) if source.files else "",  # none of rows in memory
             "labels_from": labels,
             "own_labels": _absolute(command["test_labels"]),
             "sha256": source.sha256,

@@ -22,16 +22,18 @@ from ..data import (
     Split,
     conform,
     duplicates,
-    from_array,
+    from_memory,
     hide_labels,
+    is_in_memory,
     parse_fractions,
     read,
     read_test,
+    relabelled,
     split,
 )
 from ..recipes import Recipe
 
-__all__ = ["DataOptions", "TrainingData", "gather"]
+__all__ = ["DataOptions", "Sources", "TrainingData", "gather"]
 
 LABELLED_SHARE = 0.2  # of the rows of an epoch, which those of known class are repeated to be
 
@@ -70,6 +72,74 @@ class DataOptions:
     floor: float | None = None
     seed: int = 0
     device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where data come from: names and paths, or the data themselves.
+
+    Attributes:
+        data: a name, a path, or a container in memory.
+        labels, test, test_labels: containers in memory, in the place of the options of these names.
+    """
+
+    data: Any
+    labels: Any = None
+    test: Any = None
+    test_labels: Any = None
+
+    @classmethod
+    def split_off(cls, data: Any, options: dict[str, Any]) -> tuple[Sources, dict[str, Any]]:
+        """Return the sources, and the options without those that are data in memory."""
+        names = ("labels", "test", "test_labels")
+        held = {k: options[k] for k in names if k in options and options[k] is not None and is_in_memory(options[k])}
+        if is_in_memory(data) and isinstance(options.get("labels"), str):
+            held["labels"] = options["labels"]  # a column of a table
+        return cls(data, **held), {k: v for k, v in options.items() if k not in held}
+
+    @property
+    def name(self) -> str:
+        """What to call the data: a name, a path, or the kind of the container."""
+        if isinstance(self.data, Dataset):
+            return self.data.source.name
+        if not is_in_memory(self.data):
+            return str(self.data)
+        return "array" if isinstance(self.data, np.ndarray) else type(self.data).__name__
+
+    def read(self, options: DataOptions, missing: bool) -> Dataset:
+        """Return the data, read and judged.
+
+        Raises:
+            UsageError: an option that plays no part for data in memory.
+            DataError: they are not a data set.
+        """
+        if isinstance(self.data, Dataset):
+            return self.data
+        if is_in_memory(self.data):
+            if options.size is not None:
+                raise UsageError("size= is for the images of a folder", "Resize the images before.")
+            return from_memory(self.data, self.labels, self.name, missing)
+        dataset = read(self.data, labels=options.labels, size=options.size, missing=missing)
+        return dataset if self.labels is None else relabelled(dataset, self.labels)
+
+    def read_test(self, options: DataOptions, missing: bool) -> Dataset | None:
+        """Return the test rows that were given, None where there are none.
+
+        Raises:
+            UsageError: labels of test rows that are not there.
+        """
+        if isinstance(self.test, Dataset):
+            return self.test
+        if self.test is not None:
+            labels = self.labels if isinstance(self.labels, str) else None
+            given = self.test_labels if self.test_labels is not None else labels
+            return from_memory(self.test, given, "test rows", missing)
+        if options.test is None:
+            if self.test_labels is not None or options.test_labels is not None:
+                raise UsageError("there are labels of test rows, and no test rows", "Give --test too.")
+            return None
+        dataset = read_test(options.test, options.labels, options.test_labels, options.size, missing)
+        return dataset if self.test_labels is None else relabelled(dataset, self.test_labels)
 
 
 @dataclass(frozen=True)
@@ -143,17 +213,15 @@ class TrainingData:
 
 
 def gather(
-    data: str | Path | np.ndarray, recipe: Recipe, options: DataOptions, device: torch.device, dtype: torch.dtype
+    sources: Sources, recipe: Recipe, options: DataOptions, device: torch.device, dtype: torch.dtype
 ) -> TrainingData:
     """Read, split and prepare."""
     _check(recipe, options)
-    parts = _fractions(options.split, options.test is not None)
-    found = _read(data, options, recipe.missing)
+    parts = _fractions(options.split, options.test is not None or sources.test is not None)
+    found = sources.read(options, recipe.missing)
     schema, seed = found.schema, options.split_seed
-    second = None
-    if options.test is not None:
-        second = read_test(options.test, options.labels, options.test_labels, options.size, recipe.missing)
-        second = conform(second, schema, "test data")
+    second = sources.read_test(options, recipe.missing)
+    second = None if second is None else conform(second, schema, "test data")
     where = split(len(found), parts, seed)
     if len(where.train) < 2:
         raise DataError(
@@ -238,12 +306,6 @@ def _check(recipe: Recipe, options: DataOptions) -> None:
     for name, seed in (("seed", options.seed), ("split-seed", options.split_seed)):
         if seed < 0:
             raise UsageError(f"--{name} {seed} cannot work", "Give a whole number from 0.")
-
-
-def _read(data: str | Path | np.ndarray, options: DataOptions, missing: bool) -> Dataset:
-    if isinstance(data, np.ndarray):
-        return from_array(data, missing=missing)
-    return read(data, labels=options.labels, size=options.size, missing=missing)
 
 
 def _spreading(found: Dataset, recipe: Recipe, options: DataOptions) -> tuple[bool, Any]:

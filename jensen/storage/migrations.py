@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import CorruptRunError
+from .objective_words import RENAMED, player_parts, renamed_words
 
-__all__ = ["FORMAT", "fingerprint", "migrated"]
+__all__ = ["FORMAT", "OPTIONS", "fingerprint", "migrated"]
 
-FORMAT = 2
+FORMAT = 3
 
 
 def fingerprint(nodes: Any) -> str:
@@ -43,7 +44,54 @@ def _from_1(spec: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-STEPS: dict[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _from_1}
+# what weights of format 2 were not tied to: where data lie, how long training takes, how often it is kept
+_PLACES = {"data", "test", "labels", "test_labels", "size", "split", "split_seed", "out"}
+_PACE = {"epochs", "device", "keep", "precision", "checkpoints", "tensorboard", "save_every"}
+_HOST = {"device", "threads", "epochs"}
+
+
+def _tie_of_2(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what weights of format 2 belong to."""
+    data, tested = {k: spec["data"][k] for k in ("sha256", "n", "schema")}, spec["split"]["test"]
+    return {
+        "model": spec["model"],
+        "preparation": spec["preparation"],
+        "split": {**spec["split"], "test": None if tested is None else {k: tested[k] for k in ("sha256", "n")}},
+        "choices": {k: v for k, v in spec["choices"].items() if k not in _HOST},
+        "command": {k: v for k, v in spec["command"].items() if k not in _PLACES | _PACE},
+        "data": data,
+    }
+
+
+def _with_present_names(node: Any) -> Any:
+    """Return a tree of parts under their present names."""
+    if isinstance(node, Mapping):
+        renamed = {k: _with_present_names(v) for k, v in node.items()}
+        return renamed | {"part": RENAMED.get(node["part"], node["part"])} if "part" in node else renamed
+    return [_with_present_names(n) for n in node] if isinstance(node, list) else node
+
+
+def _from_2(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Format 2: parts had other names, and players were recorded in words."""
+    players = []
+    for player in spec["players"]:
+        words = {key: renamed_words(str(player[key])) for key in ("objective", "estimator")}
+        kept = {k: v for k, v in player.items() if k != "corruption"}
+        players.append({**kept, **words, "parts": player_parts(player)})
+    earlier = spec.get("earlier") or {"format": 2, "weights": ""}
+    return {
+        **spec,
+        "model": _with_present_names(spec["model"]),
+        "players": players,
+        "sentence": renamed_words(str(spec["sentence"])),
+        "command": {OPTIONS.get(k, k): v for k, v in spec["command"].items()},
+        "earlier": {**earlier, "belongs": fingerprint(_tie_of_2(spec))},
+    }
+
+
+OPTIONS = {"leaps": "leapfrog_steps"}  # options of recorded commands that were renamed
+
+STEPS: dict[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
 
 
 def migrated(spec: Mapping[str, Any], where: Path) -> dict[str, Any]:

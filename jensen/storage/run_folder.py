@@ -168,7 +168,7 @@ class _Player(_Known):
     estimator: str
     during: tuple[float, float] = (0.0, 1.0)
     steps: Annotated[int, msgspec.Meta(ge=1)] = 1
-    corruption: dict[str, Any] | None = None
+    parts: dict[str, Any] | None = None
 
 
 class _Choices(_Known):
@@ -184,6 +184,7 @@ class _Choices(_Known):
 class _Earlier(_Known):
     format: Count
     weights: str
+    belongs: str = ""
 
 
 class _Spec(_Known):

@@ -65,7 +65,7 @@ def tie(spec: Mapping[str, Any]) -> dict[str, Any]:
     split["test"] = None if tested is None else {k: tested[k] for k in ("sha256", "n")}
     earlier = spec.get("earlier")
     found = {k: spec[k] for k in ("model", "preparation")} | {"split": split, "choices": choices, "command": command}
-    return {**found, "data": data, "earlier": None if earlier is None else earlier["weights"]}
+    return {**found, "data": data, "earlier": earlier}
 
 
 def _belongs(nodes: Any) -> str:
@@ -186,8 +186,11 @@ def read_weights(folder: Path, module: nn.Module, nodes: Any, name: str = "model
         raise CorruptRunError(
             f"{path} is damaged: its weights are not those that were written", "Restore it from a copy, or train again."
         )
-    earlier = nodes.get("earlier") if isinstance(nodes, Mapping) else None
-    theirs = mark.belongs == _belongs(nodes) if mark else earlier is not None and metadata.get("model") == earlier
+    earlier = (nodes.get("earlier") if isinstance(nodes, Mapping) else None) or {}
+    undigested = earlier.get("weights") or None  # how weights of format 1 said what they belong to
+    theirs = metadata.get("model") == undigested
+    if mark is not None:
+        theirs = mark.belongs in (_belongs(nodes), earlier.get("belongs"))
     raw = {name.removeprefix("raw/"): t for name, t in stored.items() if name.startswith("raw/")}
     averaged = {name.removeprefix("averaged/"): t for name, t in stored.items() if name.startswith("averaged/")}
     fits = raw.keys() == mine.keys() and averaged.keys() <= raw.keys() and len(raw) + len(averaged) == len(stored)

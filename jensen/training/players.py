@@ -26,7 +26,8 @@ class Player:
 
     Args:
         objective: to be maximised.
-        parameters: what it may change; those that need no gradient are left out.
+        parameters: what it may change, as parameters or as the modules that hold them; those that need no gradient are
+            left out.
         estimator: how points are placed and differentiated.
         optimizer: makes the optimiser of these parameters.
         steps: optimiser steps per batch.
@@ -39,7 +40,7 @@ class Player:
     """
 
     objective: Objective
-    parameters: Sequence[nn.Parameter]
+    parameters: Sequence[nn.Parameter | nn.Module]
     estimator: GradientEstimator = field(default_factory=Pathwise)
     optimizer: Optimizer = field(default_factory=Optimizer)
     steps: int = 1
@@ -71,7 +72,8 @@ class Player:
     @property
     def trained(self) -> list[nn.Parameter]:
         """The parameters that need a gradient, each once."""
-        return list({id(p): p for p in self.parameters if p.requires_grad}.values())
+        held = [p for owner in self.parameters for p in (owner.parameters() if isinstance(owner, nn.Module) else [owner])]
+        return list({id(p): p for p in held if p.requires_grad}.values())
 
 
 def check_players(model: LatentVariableModel, guide: Guide, players: Sequence[Player], epochs: int = 1) -> None:

@@ -37,7 +37,7 @@ class Stage:
 def _leads(players: Sequence[Mapping[str, Any]], epochs: int) -> list[tuple[str, int, int]]:
     """(objective, first epoch, last epoch) of whoever comes first among those who climb."""
     found: list[tuple[str, int, int]] = []
-    for epoch in range(1, epochs + 1):
+    for epoch in range(1, epochs + 1) if players else ():
         spans = ((p, *(round(epochs * float(f)) for f in p.get("during", (0, 1)))) for p in players)
         lead = next((p for p, start, end in spans if start < epoch <= end), players[0])
         if found and found[-1][0] == lead["objective"]:

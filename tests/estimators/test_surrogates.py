@@ -139,8 +139,17 @@ def test_leaving_out_the_score_of_importance_weights_is_a_bias():
     draw = StickTheLanding(2).draw(model, guide, batch, stream(0, "noise"))
     wrong = torch.logsumexp(draw.log_lik + draw.log_prior.sum(-1) - draw.frozen(draw.z), 0)
     assert not unbiased(by_row(wrong, guide), exact_pair(model, pair_of(0.0)))
-    with pytest.raises(CompositionError, match=r"DoublyReparameterized\(k\)"):
-        StickTheLanding(2).check(ImportanceWeighted())
+
+
+def test_importance_weights_under_sticking_the_landing_are_doubly_reparameterised():
+    model = curved_model()
+    batch, guide = rows_of(model)
+    gradients = []
+    for estimator in (StickTheLanding(3), DoublyReparameterized(3)):
+        estimator.check(ImportanceWeighted())
+        draw = estimator.draw(model, guide, batch, stream(0, "noise"))
+        gradients.append(by_row(estimator.surrogate(ImportanceWeighted(), draw), guide))
+    assert torch.equal(*gradients)
 
 
 def test_a_baseline_that_holds_its_own_point_is_a_bias():

@@ -1,0 +1,200 @@
+"""Data that are in memory already: arrays, tensors, tables and data sets of the libraries that people have open.
+
+No library is imported for this: an object can only be one of pandas's where pandas has been imported.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import DataError, UsageError
+from .arrays import DATA_KEYS, LABEL_KEYS
+from .dataset import Dataset, Raw, assemble, encode_labels
+
+__all__ = ["from_memory", "is_in_memory", "labels_from_memory", "relabelled"]
+
+REMEDY = "Give an array, a tensor, a DataFrame, an Arrow table, a torch Dataset of tensors, or a path."
+
+
+def is_in_memory(data: Any) -> bool:
+    """Return whether data are given themselves, and not by a name or a path."""
+    return not isinstance(data, str | Path)
+
+
+def from_memory(data: Any, labels: Any = None, name: str = "array", missing: bool = False) -> Dataset:
+    """Return the data set that a container in memory holds, judged as `read` judges files.
+
+    Args:
+        data: a NumPy array (a masked entry is missing), a torch tensor, a pandas or polars DataFrame, an Arrow table, a
+            SciPy sparse matrix, a torch `Dataset` of tensors or of (tensor, label) pairs, a `DataLoader` of one, nested
+            lists of numbers, or a mapping of columns, or of x and y.
+        labels: [N] in any of these forms, or the name of a column of a table; found in the data set where it has some.
+        name: what to call the data.
+        missing: whether NaN (and null) is an entry that is missing; else it is refused.
+
+    Raises:
+        DataError: this is not a container of numbers, or a column does not hold numbers.
+
+    Example:
+        >>> from_memory([[0.5, 1.5], [2.5, 0.0]]).schema.kind
+        'real'
+    """
+    raw = _raw_of(data, labels if isinstance(labels, str) else None, name)
+    if labels is not None and not isinstance(labels, str):
+        raw.labels, raw.classes = labels_from_memory(labels), None
+    elif isinstance(labels, str) and raw.labels is None:
+        raise UsageError(f"the {name} has no column {labels!r} of labels", "Give the labels themselves: an array [N].")
+    return assemble(raw, name, missing)
+
+
+def labels_from_memory(labels: Any) -> np.ndarray:
+    """Return labels [N] as an array, whatever holds them.
+
+    Raises:
+        DataError: they are not one value per row.
+    """
+    if _is(labels, "pandas", "Series") and str(labels.dtype) in ("category", "object", "str", "string"):
+        labels = labels.astype(object).where(labels.notna(), "")
+    values = np.asarray(_plain(labels))
+    values = values.astype(str) if values.dtype.kind == "O" else values
+    if values.ndim == 0 or values.size != max(values.shape, default=0):
+        raise DataError(f"labels of shape {values.shape} are not one per row", "Give an array [N].")
+    return values.reshape(-1)
+
+
+def relabelled(dataset: Dataset, labels: Any) -> Dataset:
+    """Return a data set with other labels [N].
+
+    Raises:
+        DataError: they are not one per row.
+    """
+    values, classes = encode_labels(labels_from_memory(labels), "the labels given")
+    if len(values) != len(dataset):
+        raise DataError(
+            f"{dataset.source.name} has {len(dataset):,} rows, and {len(values):,} labels were given",
+            "Give one label per row.",
+        )
+    return replace(dataset, labels=values, schema=replace(dataset.schema, classes=classes))
+
+
+def _is(data: Any, library: str, *names: str) -> bool:
+    """Return whether this is an object of a library that has been imported, without importing it."""
+    module = sys.modules.get(library)
+    kinds = tuple(kind for name in names if isinstance(kind := getattr(module, name, None), type))
+    return bool(kinds) and isinstance(data, kinds)
+
+
+def _raw_of(data: Any, label: str | None, name: str) -> Raw:
+    torch = sys.modules.get("torch")
+    if _is(data, "pandas", "DataFrame"):
+        return _table({str(k): data.iloc[:, i] for i, k in enumerate(data.columns)}, label, name)
+    if _is(data, "polars", "DataFrame"):
+        return _table({c: data.get_column(c) for c in data.columns}, label, name)
+    if _is(data, "pyarrow", "Table", "RecordBatch"):
+        return _table({str(c): data.column(i) for i, c in enumerate(data.schema.names)}, label, name)
+    if torch is not None and isinstance(data, torch.utils.data.DataLoader):
+        data = data.dataset
+    if torch is not None and isinstance(data, torch.utils.data.Dataset):
+        return _torch_dataset(data, name)
+    if isinstance(data, Mapping):
+        return _mapping(data, label, name)
+    return Raw(_plain(data, name))
+
+
+def _plain(data: Any, name: str = "array") -> np.ndarray:
+    """Return a tensor, an array with masked entries, a sparse matrix, a series or nested lists as an array."""
+    if _is(data, "torch", "Tensor"):
+        data = data.detach().cpu()
+        return (data.float() if str(data.dtype) in ("torch.bfloat16", "torch.float16") else data).numpy()
+    if _is(data, "scipy.sparse", "spmatrix", "sparray"):
+        return np.asarray(data.toarray())
+    if _is(data, "polars", "Series") or _is(data, "pyarrow", "Array", "ChunkedArray"):
+        data = data.to_numpy() if _is(data, "polars", "Series") else data.to_numpy(zero_copy_only=False)
+    if isinstance(data, np.ma.MaskedArray):
+        if not np.ma.is_masked(data):
+            return np.asarray(data.data)
+        return np.asarray(data.astype(np.float64).filled(np.nan))
+    try:
+        return np.asarray(data)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"the {name} cannot be read as numbers ({error})", REMEDY) from error
+
+
+def _column(values: Any, column: str) -> np.ndarray:
+    """Return a column of numbers [N], NaN where it is null.
+
+    Raises:
+        DataError: it does not hold numbers.
+    """
+    if _is(values, "pandas", "Series"):
+        kind = values.dtype.kind if isinstance(values.dtype, np.dtype) else ""
+        if kind not in "biuf" or not kind:
+            values = values.to_numpy(dtype=np.float64, na_value=np.nan) if _numeric(values.dtype) else values.to_numpy()
+    found = _plain(values)
+    if found.dtype.kind not in "biuf":
+        example = next((v for v in found.reshape(-1)[:100].tolist() if not isinstance(v, float | int)), found.dtype)
+        raise DataError(
+            f"column {column!r} holds {example!r}, which is not a number",
+            "Drop it, or encode it as numbers; a column of class names can be the labels: labels=COLUMN.",
+        )
+    if found.ndim != 1:
+        raise DataError(f"column {column!r} has the shape {found.shape}", "Give one number per row and column.")
+    return found
+
+
+def _numeric(dtype: Any) -> bool:
+    """Return whether an extension type of pandas (Int64, Float32, boolean) holds numbers."""
+    return getattr(dtype, "kind", "O") in "biuf"
+
+
+def _table(columns: Mapping[str, Any], label: str | None, name: str) -> Raw:
+    """Return the columns of a table side by side, in their common type; the column `label` is the labels."""
+    chosen = {k: v for k, v in columns.items() if k != label}
+    if not chosen:
+        raise DataError(f"the {name} has no columns of data", REMEDY)
+    x = np.stack([_column(v, k) for k, v in chosen.items()], 1)
+    x = x.astype(np.uint8) if x.dtype.kind == "b" else x
+    labels = labels_from_memory(columns[label]) if label is not None and label in columns else None
+    return Raw(x, labels, names=tuple(chosen), choices=tuple(columns))
+
+
+def _mapping(data: Mapping[Any, Any], label: str | None, name: str) -> Raw:
+    """Return x and y of a mapping that has these keys, as of an .npz archive, or its columns."""
+    keys = {str(k): v for k, v in data.items()}
+    x = next((k for k in DATA_KEYS if k in keys and np.ndim(keys[k]) > 1), None)
+    if x is None:
+        return _table(keys, label, name)
+    y = label if label in keys else next((k for k in LABEL_KEYS if k in keys), None)
+    return Raw(_plain(keys[x], name), None if y is None else labels_from_memory(keys[y]), choices=tuple(keys))
+
+
+def _torch_dataset(data: Any, name: str) -> Raw:
+    """Return the rows of a torch `Dataset` of tensors, or of tuples of a tensor and a label, one after another."""
+    tensors = getattr(data, "tensors", None)
+    if isinstance(tensors, tuple) and tensors:  # a TensorDataset, whose rows need not be taken apart
+        labelled = len(tensors) > 1 and tensors[1].ndim == 1
+        return Raw(_plain(tensors[0], name), _plain(tensors[1]) if labelled else None)
+    try:
+        items = list(data) if not _is_indexable(data) else [data[i] for i in range(len(data))]
+    except (TypeError, NotImplementedError, IndexError, KeyError) as error:
+        raise DataError(f"the {name} cannot be read row by row ({error})", REMEDY) from error
+    if not items:
+        raise DataError(f"the {name} has no rows", REMEDY)
+    pairs = [item if isinstance(item, tuple | list) else (item,) for item in items]
+    try:
+        x = np.stack([_plain(pair[0], name) for pair in pairs])
+        scalars = len(pairs[0]) > 1 and all(np.ndim(_plain(pair[1])) == 0 for pair in pairs)
+    except (ValueError, IndexError) as error:
+        raise DataError(f"the rows of the {name} are not of one shape ({error})", REMEDY) from error
+    return Raw(x, np.asarray([_plain(pair[1]).item() for pair in pairs]) if scalars else None)
+
+
+def _is_indexable(data: Any) -> bool:
+    """Return whether rows can be counted and asked for by number."""
+    return callable(getattr(type(data), "__len__", None)) and callable(getattr(type(data), "__getitem__", None))

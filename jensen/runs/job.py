@@ -1,0 +1,262 @@
+"""One training: everything that can go wrong is checked before anything is written."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core.errors import InterruptedRun, NumericalError, UsageError
+from ..core.parts import own_parts
+from ..core.precision import resolve_precision
+from ..core.random import drawing_from, stream
+from ..core.validation import require_finite, require_integer
+from ..data import constant_columns, is_in_memory
+from ..recipes import BuiltModel, Recipe, RecipeContext
+from ..recipes.likelihoods import in_own_units
+from ..storage.commits import flush_folder
+from ..storage.fault_log import Forensics
+from ..storage.recorder import Recorder, TensorBoard
+from ..storage.run_folder import modules, resolve_device, write_json
+from ..storage.training_state import StateKeeper, check_space
+from ..storage.weights import tie
+from ..training import Budget, EpochEnded, Event, Optimizer, Snapshot, Trainer
+from ..training.players import check_players
+from ..training.rehearsal import rehearse
+from ..training.snapshot import named_tensors
+from ..training.stages import ends
+from .composition import write_initial
+from .run import Run, load
+from .spec import spec_from
+from .training_data import DataOptions, Sources, TrainingData, gather
+from .training_options import TrainingOptions
+
+__all__ = ["Job"]
+
+STEPS = 20_000  # where a recipe does not say how many epochs, about this many steps
+
+
+class Job:
+    """One call of `train`: everything is checked in `prepare`; `run` writes."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        recipe: Recipe,
+        reading: DataOptions,
+        training: TrainingOptions,
+        options: dict[str, Any],
+        folder: Path,
+    ) -> None:
+        self.sources, self.recipe, self.options, self.folder = sources, recipe, options, folder
+        self.reading, self.training = reading, training
+        self.keeper: StateKeeper | None = None
+        self.device = resolve_device(reading.device)
+        self.dtype = recipe.dtype if self.device.type in ("cpu", "cuda") else torch.float32  # others lack float64
+        if training.epochs is not None:
+            require_integer(1, **{"--epochs": training.epochs})
+        if training.save_every is not None:
+            require_finite(0, **{"--save-every": training.save_every})
+        require_integer(0, **{"--checkpoints": training.checkpoints})
+        self.optimizer = Optimizer(training.optimizer, training.lr)
+        self.budget = Budget(training.epochs or recipe.epochs or 1, training.batch, training.patience)
+
+    def prepare(self, notice: Callable[[str], None]) -> None:
+        """Read the data and make the parts: all that can go wrong goes wrong here."""
+        training = self.training
+        own = in_own_units(str(self.options.get("likelihood")))
+        recipe = replace(self.recipe, standardize="none") if own else self.recipe
+        self.found = found = gather(self.sources, recipe, self.reading, self.device, self.dtype)
+        for text in found.notices:
+            notice(text)
+        if training.patience is not None and found.valid is None:
+            raise UsageError("--patience needs validation rows", "Give --split a middle part, such as 0.8,0.1,0.1.")
+        steps = -(-len(found.train) // min(training.batch, len(found.train)))
+        if training.epochs is None and self.recipe.epochs is None:
+            self.budget = replace(self.budget, epochs=min(max(-(-STEPS // steps), 20), self.recipe.most))
+        kept = self.recipe.keep if training.keep == "auto" else training.keep
+        self.choices = {
+            "device": str(self.device),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "precision": resolve_precision(training.precision, self.device),
+            "threads": torch.get_num_threads(),
+            "epochs": self.budget.epochs,
+            "steps_per_epoch": steps,
+            "keep": kept,
+        }
+        self.trainer = Trainer(
+            seed=self.reading.seed,
+            schedule=training.schedule,
+            clip=training.clip,
+            spikes=training.spikes,
+            average=training.average,
+            precision=self.choices["precision"],
+            log_jacobian=found.log_jacobian(),
+            valid_jacobian=found.log_jacobian("valid"),
+            keep_best=kept == "best",
+        )
+        self.made = _make(
+            self.recipe,
+            found,
+            steps,
+            self.budget.epochs,
+            self.optimizer,
+            self.reading,
+            self.device,
+            self.dtype,
+            self.options,
+        )
+        self.trainer.check(self.made.players)
+        if kept == "best" or training.patience is not None:
+            _check_followed(self.made)
+        self.module = modules(self.made.model, self.made.guide)
+        if training.init_from is not None:
+            notice(_take_over(self.module, Path(training.init_from)))
+        if training.tensorboard:
+            TensorBoard.check()
+
+    def check_space(self, again: bool = False) -> None:
+        """Refuse a disk that cannot hold what will be written; see `jensen.storage.training_state.check_space`."""
+        weights = sum(t.nbytes for t in named_tensors(self.module).values())
+        critics = sum(t.nbytes for critic in self.made.critics for t in named_tensors(critic).values())
+        averaged, best = self.training.average is not None, self.trainer.keep_best
+        copies = (1 + averaged) * (1 + best)  # of the weights, in a state; optimisers keep about two of each number
+        states = self.training.save_every is not None
+        state = (copies + 2) * weights + (3 + averaged * (1 + best)) * critics if states else 0
+        along = min(self.training.checkpoints, self.budget.epochs) * weights
+        check_space(self.folder, state, (1 + averaged) * weights, along, again)
+
+    def spec(self) -> dict[str, Any]:
+        """What the run folder says of this training."""
+        return spec_from(self.command(), self.found, self.made, self.choices)
+
+    def run(
+        self,
+        listeners: Sequence[Callable[[Event], None]],
+        should_stop: Callable[[], bool],
+        notice: Callable[[str], None] = lambda text: None,
+        start: tuple[Snapshot, list[EpochEnded]] | None = None,
+        spec: dict[str, Any] | None = None,
+    ) -> None:
+        """Write the specification (or the one given), train (on from a state, if one is given), write weights."""
+        spec = self.spec() if spec is None else spec
+        writers: list[Any] = [TensorBoard(self.folder / "tensorboard")] if self.training.tensorboard else []
+        write_json(self.folder / "spec.json", spec)
+        if self.recipe.built is not None and start is None:
+            write_initial(self.folder, spec, self.made)
+        for place in self.folder.absolute().parents[:2]:  # the folder may be new, and its parent, such as runs
+            flush_folder(place)
+        stages = ends(spec["players"], self.budget.epochs)
+        recorder = Recorder(self.folder, self.module, tie(spec), self.training.checkpoints, stages, notice)
+        forensics = Forensics(self.folder, spec["command"], self.found.in_file)
+        keeper = None
+        if self.training.save_every is not None:
+            self.keeper = keeper = StateKeeper(self.folder, spec, self.training.save_every, notice, recorder.flush)
+        trainer = replace(
+            self.trainer, listeners=(recorder, forensics, *writers, *listeners), should_stop=should_stop, keeper=keeper
+        )
+        made, found = self.made, self.found
+        try:
+            history = trainer.fit(made.model, made.guide, made.players, found.train, self.budget, found.valid, start)
+        except NumericalError as error:
+            raise NumericalError(f"{error.what}{forensics.where()}", error.remedy) from error
+        averaged = None
+        if history.average is not None:
+            names = {id(p): n for n, p in self.module.named_parameters()}
+            pairs = zip(history.average.parameters, history.average.values, strict=True)
+            averaged = {names[id(p)]: v for p, v in pairs if id(p) in names}  # critics are no part of the model
+        recorder.write(averaged)
+        if history.stopped is not None and history.stopped.reason == "interrupted":
+            lost = "" if keeper is None or keeper.lost is None else f"; {keeper.lost.what}: what is newer is made again"
+            where = f"epoch {history.stopped.epoch} of {self.budget.epochs}"
+            raise InterruptedRun(
+                f"training stopped in {where}; {self.folder} is readable{lost}",
+                f"Go on with jensen resume {self.folder}, or look at it with jensen evaluate {self.folder}.",
+            )
+
+    def settle(self) -> None:
+        """Raise what kept the last state from the disk, when everything else is on it.
+
+        Raises:
+            UsageError: it could not be written.
+        """
+        if self.keeper is not None:
+            self.keeper.settle()
+
+    def opened(self) -> Run:
+        """Return the run, with the modules of the user's own, and the data that were given in memory."""
+        own = own_parts(self.made.model, self.made.guide)
+        run = load(self.folder, copy.deepcopy(own), str(self.device))
+        if is_in_memory(self.sources.data) or self.sources.test is not None:
+            run.held = (self.found.data, self.found.test)
+        return run
+
+    def command(self) -> dict[str, Any]:
+        """The arguments of `train` that repeat this run."""
+        settings = {**asdict(self.reading), **asdict(self.training), **self.options}
+        plain = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
+        recipe = None if self.recipe.built is not None else self.recipe.name
+        return {"data": self.sources.name, "recipe": recipe, **plain}
+
+
+def _make(
+    recipe: Recipe,
+    found: TrainingData,
+    steps: int,
+    epochs: int,
+    optimizer: Optimizer,
+    options: DataOptions,
+    device: torch.device,
+    dtype: torch.dtype,
+    chosen: dict[str, Any],
+) -> BuiltModel:
+    """The recipe's parts, with initial weights from the seed; combinations that cannot work are refused."""
+    schema = found.preparation.outcome(found.data.schema)
+    mean, scale = found.moments
+    constant = 0
+    if schema.kind == "real" and not found.preparation.dequantize:
+        train = found.data.rows(found.split.train)
+        constant = len(constant_columns(train.x, train.mask))
+    with drawing_from(stream(options.seed, "init")):
+        setting = RecipeContext(
+            *(schema, mean, scale, found.train, steps, optimizer, epochs, constant, options.floor, options.seed),
+            labels=found.labels,
+        )
+        made = recipe(setting, **chosen)
+    made.model.to(device, dtype)
+    made.guide.to(device, dtype)
+    for critic in made.critics:
+        critic.to(device, dtype)
+    check_players(made.model, made.guide, made.players, epochs)
+    rehearse(made.model, made.guide, made.players, found.train)
+    for player in made.players:
+        if player.closed is None:
+            player.optimizer(player.trained)  # refuses parameters that it is not for
+    return made
+
+
+def _check_followed(made: BuiltModel) -> None:
+    """Refuse to go by validation rows where nothing that is measured on them rises as the model gets better."""
+    if not made.model.likelihood.has_density:
+        raise UsageError(
+            "no number tells the best epoch of a game whose likelihood only samples: all its players move",
+            "Use --keep last, without --patience.",
+        )
+
+
+def _take_over(module: torch.nn.Module, folder: Path) -> str:
+    """Start from another run's weights, where names and shapes agree."""
+    other = load(folder)
+    theirs, mine = named_tensors(modules(other.model, other.guide)), named_tensors(module)
+    common = [n for n, t in mine.items() if n in theirs and theirs[n].shape == t.shape]
+    trained = {name for name, p in module.named_parameters() if p.requires_grad}
+    if not trained & set(common):
+        raise UsageError(f"no weights of {folder} fit this model", "Give --init-from a run of the same shape.")
+    with torch.no_grad():
+        for name in common:
+            mine[name].copy_(theirs[name])
+    return f"{len(common)} of {len(mine)} tensors start from {folder}"
