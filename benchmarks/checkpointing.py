@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from jensen.core.errors import InterruptedRun
-from jensen.runs import train
+from jensen.runs import job, train
 from jensen.storage import recorder
 from jensen.storage.training_state import StateKeeper
 from jensen.training import Snapshot
@@ -65,7 +65,7 @@ def main() -> None:
     words.add_argument("--json", type=Path, help="where the measurement goes")
     given = words.parse_args()
     x = (np.random.default_rng(0).random((12_800, 784)) < 0.13).astype(np.uint8)
-    train.StateKeeper = Timed
+    job.StateKeeper = Timed
     recorder.write_weights = timed(recorder.write_weights)
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         until = time.monotonic() + given.seconds

@@ -91,7 +91,7 @@ def measured(case: Case, lr: float, seed: int, epochs: int) -> dict[str, Any]:
     training = train.TrainingOptions(epochs=epochs, schedule=case.schedule, keep="last")
     recipe = find("vae")
     options = recipe.checked({"warmup": 0})
-    job = train.Job(DATA, recipe, train.DataOptions(seed=seed), training, options, Path())
+    job = train.Job(train.Sources(DATA), recipe, train.DataOptions(seed=seed), training, options, Path())
     job.prepare(lambda text: None)
     made, found = job.made, job.found
     steps = job.choices["steps_per_epoch"] * epochs

@@ -77,7 +77,7 @@ def sentence(name: str) -> str:
 
     chosen = find(name)
     options = (train.DataOptions(), train.TrainingOptions(), chosen.checked({}))
-    job = train.Job(DATA, chosen, *options, Path())
+    job = train.Job(train.Sources(DATA), chosen, *options, Path())
     job.prepare(lambda text: None)
     return job.spec()["sentence"]
 

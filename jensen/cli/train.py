@@ -80,6 +80,11 @@ def _replayed(spec: str, data: str | None) -> dict[str, Any]:
         raise UsageError(f"{spec} is not the spec.json of a run", "Give RUN/spec.json.")
     recorded = read_spec(path.parent if path.name == "spec.json" else path)
     command = recorded_command(recorded, path)
+    if "recipe" not in command:
+        raise UsageError(
+            "this run was made from parts in Python, and has no recipe to replay",
+            "Call jensen.train(data, model=..., guide=...) again, or go on with jensen resume RUN.",
+        )
     check_recorded(command)
     if data is not None:
         return command

@@ -172,7 +172,8 @@ class Recipe:
     @property
     def options(self) -> dict[str, inspect.Parameter]:
         """The options and their defaults: all parameters but the setting, and the networks' where it has some."""
-        own = {k: p for k, p in inspect.signature(self.make).parameters.items() if k not in ("setting", "nets")}
+        _, *parameters = inspect.signature(self.make).parameters.items()
+        own = {k: p for k, p in parameters if k != "nets"}
         if not self.has_nets:
             return own
         shared = inspect.signature(Nets).parameters

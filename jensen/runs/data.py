@@ -111,6 +111,8 @@ class RunData(ABC):
     def split(self) -> Split:
         """The rows that were trained on, and those that were not."""
         s = self.spec["split"]
+        if not self.spec["data"]["n"]:
+            raise DataError("this run has no data of its own", "Give the data to use: DATA or data=.")
         return split(self.spec["data"]["n"], tuple(s["fractions"]), s["seed"])
 
     def part(self, which: str = "test", seed: int = 0) -> Part:

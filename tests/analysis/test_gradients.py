@@ -8,37 +8,24 @@ import pytest
 import torch
 
 from jensen.analysis import gradients
-from jensen.analysis.climbed import COMPARED, REASONS, climbed
 from jensen.analysis.gradients import compare_gradients
-from jensen.core.errors import CompositionError, UsageError
 from jensen.core.random import stream
 from jensen.estimators.denoising import Corrupted, Masking
 from jensen.estimators.quadrature import Quadrature
 from jensen.estimators.reparameterized import Pathwise
-from jensen.estimators.score import Score
 from jensen.families import Categorical, Gaussian, OneHots
-from jensen.guides import Deterministic
 from jensen.models.conditionals import Given, Unconditional
 from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import (
     DIP,
     MMD,
-    Capacity,
-    CustomObjective,
     Distortion,
-    Elbo,
-    FreeBits,
     ImportanceWeighted,
-    LogRatio,
-    Ramp,
     Rate,
     Renyi,
-    TotalCorrelation,
 )
-from jensen.objectives.wake_sleep import Inclusive
-from tests.contracts.members import ALL_COUPLED, ALL_OBJECTIVES, GAMES, OF_CODES, OF_CODES_ALONE, OF_LABELS_ALONE
-from tests.identities.models import amortized, curved_model, linear_model, mixture_model, normal_guide, simulated
+from tests.identities.models import amortized, curved_model, linear_model, mixture_model, simulated
 
 
 def named(found) -> dict:
@@ -138,104 +125,3 @@ def test_the_guide_of_a_denoising_run_sees_noise_drawn_once(monkeypatch):
     )
     torch.testing.assert_close(ours, theirs)
     assert float((ours - clean).norm() / clean.norm()) > 0.01
-
-
-# ---------------------------------------------------------------- what a run says it climbed
-
-
-@pytest.mark.parametrize(
-    "objective",
-    [
-        *(ImportanceWeighted(), Renyi(-0.5), Renyi(1e-05), -Distortion(), -Distortion() - 2.5 * Rate()),
-        -Distortion() - 0.5 * Rate() - 100 * MMD(),
-        -Distortion() - Rate() - 1e-05 * MMD((0.5, 2.0)),
-        -Distortion() - Rate() - DIP("points", 1e06, 0.0),
-    ],
-    ids=str,
-)
-def test_words_are_read_back(objective):
-    assert climbed([{"objective": str(objective)}], {"points": 3}) == {"objective": objective, "points": 3}
-
-
-@pytest.mark.parametrize(
-    ("players", "words"),
-    [
-        (["Elbo"], "-Distortion - Rate"),
-        (["Elbo(beta=0.5)"], "-Distortion - 0.5 Rate"),
-        (["-Distortion - (0 to 4 in 10 steps, every 20) Rate"], "-Distortion - 4 Rate"),
-        (["-Distortion - (1e-05 to 0.5 in 10 steps) Rate - 2 MMD"], "-Distortion - 0.5 Rate - 2 MMD"),
-        (["-Rate", "-Distortion - 2 Rate"], "-Distortion - 2 Rate"),
-        (["-Distortion - Rate", "ImportanceWeighted"], "ImportanceWeighted"),
-    ],
-)
-def test_what_stands_for_a_run(players, words):
-    found = climbed([{"objective": player} for player in players], {})
-    assert (str(found["objective"]), found["points"]) == (words, 1)
-
-
-@pytest.mark.parametrize(
-    ("objective", "why"),
-    [
-        (-Distortion() - FreeBits(0.25, 1), r"FreeBits reads densities of the whole batch.*Pathwise\(k\) alone"),
-        (-Distortion() - Capacity(Ramp(25.0, 10), 10.0), "Capacity reads"),
-        (-Distortion() - Rate() - 3.0 * TotalCorrelation(), "TotalCorrelation reads"),
-        (-Distortion() - Rate() - 10.0 * LogRatio(OF_CODES), "LogRatio hangs on a critic"),
-        (
-            Elbo() + CustomObjective(lambda draw: draw.log_lik[0], "Energy"),
-            "Energy is not known here.*Compare a run of vae",
-        ),
-        (Elbo() + CustomObjective(lambda draw: draw.log_lik[0], "mine, in words"), "mine, in words is not known here"),
-        (Inclusive(), "Inclusive is the guide's own"),
-    ],
-    ids=str,
-)
-def test_what_cannot_be_compared_says_why(objective, why):
-    with pytest.raises(CompositionError, match=why):
-        climbed([{"objective": str(objective)}], {})
-
-
-def test_every_term_is_compared_or_has_a_reason():
-    terms = (*ALL_OBJECTIVES, *ALL_COUPLED, *GAMES, *OF_CODES_ALONE, *OF_LABELS_ALONE)
-    names = {type(term).__name__ for term in terms} - {"CustomObjective", "Sum"}
-    assert names == COMPARED.keys() | REASONS.keys()
-
-
-@dataclass(frozen=True)
-class Tilted(Score):
-    """A score function whose baseline holds its own point: (K - 1) / K of the gradient."""
-
-    def surrogate(self, term, draw):
-        value = super().surrogate(term, draw)
-        return value.detach() + 0.5 * (value - value.detach())
-
-
-def test_a_bias_is_seen(monkeypatch):
-    model = curved_model()
-    monkeypatch.setattr(gradients, "_candidates", lambda objective, points: [Pathwise(1), Tilted(8)])
-    found = compare_gradients(model, amortized(3, Gaussian(1)), simulated(model, 6), repeats=64)
-    honest, tilted = found.measured
-    assert not honest.biased
-    assert tilted.biased
-    assert abs(tilted.model.bias + 0.5) < 4 * tilted.model.bias_stderr
-    assert abs(tilted.model.bias_squared - 0.25) < 6 * tilted.model.bias_squared_stderr
-    assert found.recommended == "Pathwise(k=1)"
-
-
-def test_sticking_the_landing_wins_at_the_posterior():
-    model = linear_model(1)
-    batch = simulated(model, 6)
-    with torch.no_grad():
-        p = model.posterior(batch)
-    guide = normal_guide(p.mean.clone(), p.variance.sqrt().expand(6, 1).clone())
-    found = named(compare_gradients(model, guide, batch, repeats=32))
-    assert found["StickTheLanding(k=1)"].guide.variance < 1e-20 < 1e-6 < found["Pathwise(k=1)"].guide.variance
-    assert found["StickTheLanding(k=1)"].guide.bias is None  # there is no gradient to be off from
-
-
-def test_refusals():
-    model = linear_model(2)
-    batch = simulated(model, 3)
-    with pytest.raises(UsageError, match="at least 32"):
-        compare_gradients(model, amortized(5, Gaussian(2)), batch, repeats=10)
-    with pytest.raises(CompositionError, match="no noise to compare"):
-        compare_gradients(model, Deterministic(MLP(5, 2, (4,))).double(), batch)

@@ -196,7 +196,7 @@ def test_a_state_of_a_later_version_says_which_to_use_and_nothing_else(interrupt
 def test_an_array_in_memory_is_given_again(data: Path, whole: Path, tmp_path: Path) -> None:
     with pytest.raises(InterruptedRun):
         train(np.load(data), out=tmp_path / "run", average=0.9, should_stop=stop_after(7), **SMALL)
-    with pytest.raises(DataError, match="data=array"):
+    with pytest.raises(DataError, match=r"data=\.\.\."):
         resume(tmp_path / "run")
     resume(tmp_path / "run", data=np.load(data))
     same(whole, tmp_path / "run")

@@ -203,7 +203,7 @@ def changed(folder, change) -> None:
 
 DAMAGE = {
     "no model": lambda s: s.pop("model"),
-    "another format": lambda s: s.update(format=3),
+    "another format": lambda s: s.update(format=4),
     "no format": lambda s: s.pop("format"),
     "one node": lambda s: s.update(model=s["model"][:1]),
     "a word for nodes": lambda s: s.update(model="xy"),

@@ -25,7 +25,7 @@ from jensen.core.errors import (
 )
 from jensen.core.random import stream
 from jensen.recipes import find
-from jensen.runs.training_data import DataOptions, gather
+from jensen.runs.training_data import DataOptions, Sources, gather
 from jensen.storage.run_folder import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,7 +87,7 @@ def test_seeds_share_their_rows_and_bits(binarize, tmp_path):
     # in training, the validation bits of a dynamic binarisation are drawn once, and are the same too
     where = torch.device("cpu"), torch.float32
     options = [DataOptions(binarize=binarize, **more) for more in seeds.values()]
-    found = [gather(tmp_path / "grey.npy", find("vae"), each, *where).valid.stored for each in options]
+    found = [gather(Sources(tmp_path / "grey.npy"), find("vae"), each, *where).valid.stored for each in options]
     assert found[0].equal(found[1])
     assert not found[0].equal(found[2])
 
@@ -233,9 +233,9 @@ REFUSED = [
     ({"optimizer": "Adamant"}, UsageError, "torch.optim has no"),
     ({"optimizer": "Muon"}, UsageError, "Muon cannot train these parameters"),
     ({"optimizer": "SparseAdam"}, UsageError, "torch.optim has no"),
-    ({"epochs": 0}, UsageError, "--epochs 0"),
-    ({"epochs": -1}, UsageError, "--epochs -1"),
-    ({"batch": 0}, UsageError, "--batch 0"),
+    ({"epochs": 0}, UsageError, "--epochs must be a whole number of at least 1, got 0"),
+    ({"epochs": -1}, UsageError, "--epochs must be a whole number of at least 1, got -1"),
+    ({"batch": 0}, UsageError, "--batch must be a whole number of at least 1, got 0"),
     ({"lr": float("nan")}, UsageError, "--lr"),
     ({"clip": -1.0}, UsageError, "--clip"),
     ({"average": 1.5}, UsageError, "--average"),
@@ -292,10 +292,12 @@ def test_runs_are_named_by_data_and_recipe(bits, tmp_path, monkeypatch):
 def test_an_array_needs_no_file(tmp_path):
     x = np.random.default_rng(0).normal(size=(40, 3))
     run = jensen.train(x, recipe="gaussian", out=tmp_path / "run")
-    found = run.evaluate(x)
-    assert "cannot be read" in found.notes[0]
-    with pytest.raises(DataError, match="array in memory"):
-        run.evaluate()
+    assert "were trained on" in run.evaluate(x).notes[0]
+    assert run.evaluate().estimate.nats.shape == (4,)  # its own test rows, which are still in memory
+    again = jensen.load(run.path)
+    assert "cannot be read" in again.evaluate(x).notes[0]
+    with pytest.raises(DataError, match="data in memory"):
+        again.evaluate()
 
 
 def test_numbers_of_numpy_are_recorded_as_numbers(tmp_path):

@@ -228,7 +228,7 @@ def test_the_space_that_is_asked_for_is_what_a_run_takes(
     def note(folder: Path, state: int, weights: int, along: int, again: bool) -> None:
         asked.append((state, weights, along, again))
 
-    monkeypatch.setattr("jensen.runs.train.check_space", note)
+    monkeypatch.setattr("jensen.runs.job.check_space", note)
     wide: dict[str, Any] = SMALL | {"hidden": (1000,), "checkpoints": 2} | options
     run = train(str(data), out=tmp_path / "run", epochs=3, **wide).path
     resume(run, epochs=4)
