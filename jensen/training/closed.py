@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..core.batch import Batch, Rows
 from ..core.errors import CompositionError, NumericalError
+from ..core.parts import part
 from ..families import Categorical, Gaussian
 from ..models.conditionals import Linear, Table, Unconditional
 from ..models.model import LatentVariableModel
@@ -119,6 +120,7 @@ def _is_linear(model: LatentVariableModel, noise: str) -> bool:
     return isinstance(lik, Linear) and lik.family.scale == noise and standard
 
 
+@part
 @dataclass(frozen=True)
 class GaussianMaximum(ClosedStep):
     """Mean and (1/N) variance of the sample: the maximum-likelihood Gaussian."""
@@ -136,6 +138,7 @@ class GaussianMaximum(ClosedStep):
             cast(Unconditional, model.likelihood).value.copy_(torch.cat([m.mean, raw]))
 
 
+@part
 @dataclass(frozen=True)
 class PrincipalComponents(ClosedStep):
     r"""The global maximum of probabilistic PCA, from the eigenvectors of the covariance.
@@ -159,6 +162,7 @@ class PrincipalComponents(ClosedStep):
         cast(Linear, model.likelihood).assign(W.flip(-1), m.mean, noise[None])
 
 
+@part
 @dataclass(frozen=True)
 class FactorAlternation(ClosedStep):
     r"""One exact alternation of factor analysis: W given Psi by eigenvectors, then Psi given W.
@@ -185,6 +189,7 @@ class FactorAlternation(ClosedStep):
         cast(Linear, model.likelihood).assign(W.flip(-1), m.mean, (variance - W.square().sum(1)).maximum(smallest))
 
 
+@part
 @dataclass(frozen=True)
 class FactorEM(ClosedStep):
     r"""One EM iteration of probabilistic PCA or factor analysis: the E-step is the exact posterior.
@@ -213,6 +218,7 @@ class FactorEM(ClosedStep):
         lik.assign(W, m.mean, noise if len(lik.raw_scale) > 1 else noise.mean()[None])
 
 
+@part
 @dataclass(frozen=True)
 class MixtureEM(ClosedStep):
     """One EM iteration of a Gaussian mixture: responsibilities, then weights, means and variances per component.
