@@ -119,7 +119,7 @@ def _plain(data: Any, name: str = "array") -> np.ndarray:
     if isinstance(data, np.ma.MaskedArray):
         if not np.ma.is_masked(data):
             return np.asarray(data.data)
-        return np.asarray(data.astype(np.float64).filled(np.nan))
+        return np.where(np.ma.getmaskarray(data), np.nan, np.asarray(data.data, np.float64))
     try:
         return np.asarray(data)
     except (ValueError, TypeError) as error:
@@ -136,16 +136,17 @@ def _column(values: Any, column: str) -> np.ndarray:
         kind = values.dtype.kind if isinstance(values.dtype, np.dtype) else ""
         if kind not in "biuf" or not kind:
             values = values.to_numpy(dtype=np.float64, na_value=np.nan) if _numeric(values.dtype) else values.to_numpy()
-    found = _plain(values)
-    if found.dtype.kind not in "biuf":
-        example = next((v for v in found.reshape(-1)[:100].tolist() if not isinstance(v, float | int)), found.dtype)
+    numbers = _plain(values)
+    if numbers.dtype.kind not in "biuf":
+        entries = numbers.reshape(-1)[:100].tolist()
+        example = next((entry for entry in entries if not isinstance(entry, float | int)), numbers.dtype)
         raise DataError(
             f"column {column!r} holds {example!r}, which is not a number",
             "Drop it, or encode it as numbers; a column of class names can be the labels: labels=COLUMN.",
         )
-    if found.ndim != 1:
-        raise DataError(f"column {column!r} has the shape {found.shape}", "Give one number per row and column.")
-    return found
+    if numbers.ndim != 1:
+        raise DataError(f"column {column!r} has the shape {numbers.shape}", "Give one number per row and column.")
+    return numbers
 
 
 def _numeric(dtype: Any) -> bool:
@@ -176,17 +177,18 @@ def _mapping(data: Mapping[Any, Any], label: str | None, name: str) -> Raw:
 
 def _torch_dataset(data: Any, name: str) -> Raw:
     """Return the rows of a torch `Dataset` of tensors, or of tuples of a tensor and a label, one after another."""
-    tensors = getattr(data, "tensors", None)
+    tensors: Any = getattr(data, "tensors", None)
     if isinstance(tensors, tuple) and tensors:  # a TensorDataset, whose rows need not be taken apart
-        labelled = len(tensors) > 1 and tensors[1].ndim == 1
-        return Raw(_plain(tensors[0], name), _plain(tensors[1]) if labelled else None)
+        first, *others = tensors
+        labelled = bool(others) and others[0].ndim == 1
+        return Raw(_plain(first, name), _plain(others[0]) if labelled else None)
     try:
         items = list(data) if not _is_indexable(data) else [data[i] for i in range(len(data))]
     except (TypeError, NotImplementedError, IndexError, KeyError) as error:
         raise DataError(f"the {name} cannot be read row by row ({error})", REMEDY) from error
     if not items:
         raise DataError(f"the {name} has no rows", REMEDY)
-    pairs = [item if isinstance(item, tuple | list) else (item,) for item in items]
+    pairs: list[Any] = [item if isinstance(item, tuple | list) else (item,) for item in items]
     try:
         x = np.stack([_plain(pair[0], name) for pair in pairs])
         scalars = len(pairs[0]) > 1 and all(np.ndim(_plain(pair[1])) == 0 for pair in pairs)

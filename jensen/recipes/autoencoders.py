@@ -15,7 +15,7 @@ __all__ = ["autoencoder", "beta_vae", "iwae", "vae"]
 
 @recipe("vae", "Kingma & Welling 2014")
 def vae(
-    setting: RecipeContext,
+    context: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
@@ -23,13 +23,13 @@ def vae(
     points: int = 1,
 ) -> BuiltModel:
     """A variational autoencoder: Gaussian prior and guide, the rate in closed form, its weight warmed up."""
-    model, guide = gaussian_pair(setting, nets, latent)
-    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate(), points)
+    model, guide = gaussian_pair(context, nets, latent)
+    return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate(), points)
 
 
 @recipe("beta-vae", "Higgins et al. 2017", keep="last")
 def beta_vae(
-    setting: RecipeContext,
+    context: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
@@ -37,30 +37,30 @@ def beta_vae(
     warmup: int | None = None,
 ) -> BuiltModel:
     """A VAE whose rate weighs beta: above 1 it trades likelihood for simpler codes, below 1 it is no bound."""
-    model, guide = gaussian_pair(setting, nets, latent)
-    return play(setting, model, guide, -Distortion() - warmed(setting, beta, warmup) * Rate())
+    model, guide = gaussian_pair(context, nets, latent)
+    return play(context, model, guide, -Distortion() - warmed(context, beta, warmup) * Rate())
 
 
 @recipe("iwae", "Burda, Grosse & Salakhutdinov 2016")
 def iwae(
-    setting: RecipeContext,
+    context: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
     points: int = 10,
 ) -> BuiltModel:
     """A VAE trained on the importance-weighted bound of `points` points per datum."""
-    model, guide = gaussian_pair(setting, nets, latent)
-    return play(setting, model, guide, ImportanceWeighted(), points)
+    model, guide = gaussian_pair(context, nets, latent)
+    return play(context, model, guide, ImportanceWeighted(), points)
 
 
 @recipe("autoencoder", "Rumelhart, Hinton & Williams 1986")
 def autoencoder(
-    setting: RecipeContext,
+    context: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
 ) -> BuiltModel:
     """A plain autoencoder: a point for a code, the distortion alone; it forms no bound on log p(x)."""
-    model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent))
-    return play(setting, model, Deterministic(encoder(setting, nets, latent)), -Distortion())
+    model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(context, nets, latent))
+    return play(context, model, Deterministic(encoder(context, nets, latent)), -Distortion())

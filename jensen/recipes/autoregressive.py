@@ -26,7 +26,7 @@ __all__ = ["made", "pixel_vae", "pixelcnn"]
 
 @recipe("made", "Germain et al. 2015", epochs=100)
 def made(
-    setting: RecipeContext,
+    context: RecipeContext,
     *,
     hidden: Sequence[int] = (500,),
     components: int = 5,
@@ -34,22 +34,22 @@ def made(
     likelihood: str = "auto",
 ) -> BuiltModel:
     """One feature after another by a masked perceptron: exact likelihood, and no latents."""
-    family = in_order(setting, likelihood, components, 1)
-    net = CausalMLP(setting.dim, 1, family.part.size, hidden=hidden, activation=activation)
-    return _alone(setting, net, family)
+    family = in_order(context, likelihood, components, 1)
+    net = CausalMLP(context.dim, 1, family.part.size, hidden=hidden, activation=activation)
+    return _alone(context, net, family)
 
 
 @recipe("pixelcnn", "van den Oord et al. 2016", epochs=60)
 def pixelcnn(
-    setting: RecipeContext, *, width: int = 16, depth: int = 5, components: int = 5, likelihood: str = "auto"
+    context: RecipeContext, *, width: int = 16, depth: int = 5, components: int = 5, likelihood: str = "auto"
 ) -> BuiltModel:
     """One pixel after another by gated causal convolutions: exact likelihood, and no latents."""
-    return _alone(setting, *_convolutions(setting, width, depth, components, likelihood))
+    return _alone(context, *_convolutions(context, width, depth, components, likelihood))
 
 
 @recipe("pixel-vae", "Gulrajani et al. 2017", epochs=60)
 def pixel_vae(
-    setting: RecipeContext,
+    context: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
@@ -59,52 +59,52 @@ def pixel_vae(
     nats: float = 5.0,
 ) -> BuiltModel:
     """A VAE whose decoder also sees the few pixels just drawn; some nats of rate are free, so that z is not ignored."""
-    model, guide = gaussian_pair(setting, nets, latent, Gaussian(setting.dim))
-    net, family = _convolutions(setting, nets.width, depth, components, nets.likelihood, planes, 1)
-    start_from_mean(net.bias, family, setting.mean)
-    p = ChainRule(net, family, _context(setting, nets, latent, planes), standardized(setting))
+    model, guide = gaussian_pair(context, nets, latent, Gaussian(context.dim))
+    net, family = _convolutions(context, nets.width, depth, components, nets.likelihood, planes, 1)
+    start_from_mean(net.bias, family, context.mean)
+    p = ChainRule(net, family, _context(context, nets, latent, planes), standardized(context))
     model = LatentVariableModel(model.prior, p)
-    return play(setting, model, guide, -Distortion() - FreeBits(nats))
+    return play(context, model, guide, -Distortion() - FreeBits(nats))
 
 
-def in_order(setting: RecipeContext, likelihood: str, components: int, channels: int) -> Product:
+def in_order(context: RecipeContext, likelihood: str, components: int, channels: int) -> Product:
     """The family of one position after another, of so many channels each: a mixture, but for bits.
 
     Raises:
         UsageError: the family has parameters that no context gives it.
         DataError: the data are not in its support.
     """
-    schema = setting.schema
+    schema = context.schema
     one = replace(schema, shape=(1, 1, channels) if schema.is_image else (1,), names=None)
     coupled = schema.kind == "integers" and channels > 1 and likelihood == "auto"
     name = "discretized-logistic-mixture" if coupled else likelihood
-    part = likelihood_of(name, one, setting.rows, setting.learned_floor)
+    part = likelihood_of(name, one, context.rows, context.learned_floor)
     if part.shared:
         raise UsageError(f"--likelihood {likelihood} learns numbers beside the network", "Use --likelihood auto.")
     if components > 1 and not isinstance(part, Bernoulli | DiscretizedLogisticMixture):
         part = Mixture(part, components)
-    return Product(part, setting.dim // channels)
+    return Product(part, context.dim // channels)
 
 
-def _alone(setting: RecipeContext, net: Causal, family: Product) -> BuiltModel:
-    start_from_mean(net.bias, family, setting.mean)
-    model = LatentVariableModel(Unconditional(Gaussian(0)), ChainRule(net, family, before=standardized(setting)))
-    return BuiltModel(model, Exact(model), [Player(Elbo(), list(net.parameters()), Pathwise(1), setting.optimizer)])
+def _alone(context: RecipeContext, net: Causal, family: Product) -> BuiltModel:
+    start_from_mean(net.bias, family, context.mean)
+    model = LatentVariableModel(Unconditional(Gaussian(0)), ChainRule(net, family, before=standardized(context)))
+    return BuiltModel(model, Exact(model), [Player(Elbo(), list(net.parameters()), Pathwise(1), context.optimizer)])
 
 
 def _convolutions(
-    setting: RecipeContext, width: int, depth: int, components: int, likelihood: str, planes: int = 0, first: int = 3
+    context: RecipeContext, width: int, depth: int, components: int, likelihood: str, planes: int = 0, first: int = 3
 ) -> tuple[CausalConv, Product]:
-    if not setting.schema.is_image:
+    if not context.schema.is_image:
         raise UsageError("pixels need images, and these data are a table", "Use --recipe made.")
-    height, wide, channels = setting.schema.shape
-    family = in_order(setting, likelihood, components, channels)
+    height, wide, channels = context.schema.shape
+    family = in_order(context, likelihood, components, channels)
     return CausalConv((height, wide), channels, family.part.size, planes, width, depth, first=first), family
 
 
-def _context(setting: RecipeContext, nets: Nets, latent: int, planes: int) -> nn.Module:
+def _context(context: RecipeContext, nets: Nets, latent: int, planes: int) -> nn.Module:
     """[..., latent] -> an image of so many planes."""
-    height, width, _ = setting.schema.shape
+    height, width, _ = context.schema.shape
     if nets.net == "mlp":
         return dense(nets, latent, height * width * planes, backwards=True)
     return ConvDecoder(latent, (height, width, planes), 1, nets.width, nets.activation, nets.blocks)

@@ -1,4 +1,4 @@
-"""What a recipe is given, what it makes, and the list of all of them."""
+"""Recipes: what they are given, what they build, and the registry of all of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..core.batch import Rows
 from ..core.errors import DataError, UsageError
+from ..core.renames import with_current_names
 from ..core.validation import require_finite, require_integer
 from ..data import Labels, Role, Schema
 from ..families import FLOOR, Family
@@ -21,24 +22,25 @@ from ..models.model import LatentVariableModel
 from ..training import Optimizer, Player
 from .likelihoods import likelihood_of
 
-__all__ = ["RECIPES", "BuiltModel", "Nets", "Recipe", "RecipeContext", "find", "option_names"]
+__all__ = ["RECIPES", "BuiltModel", "Nets", "Recipe", "RecipeContext", "find", "option_flag", "option_names", "recipe"]
 
 
 @dataclass(frozen=True)
 class RecipeContext:
-    """What a recipe may know of the data and of the training that is to come.
+    """The data and the training that a recipe builds a model for.
 
     Attributes:
         schema: of the data as the model sees them.
-        mean, scale: [D] of the training rows as the model sees them (expected over a dynamic binarisation).
-        rows: the training rows; with a context, where the recipe learns from labels.
-        steps_per_epoch: optimiser steps per pass.
-        epochs: passes to come.
+        mean, scale: [D], mean and standard deviation of the training rows as the model sees them (in expectation over a
+            dynamic binarisation).
+        rows: the training rows; with the labels as their context, if the recipe learns from labels.
+        steps_per_epoch: optimiser steps per pass over the data.
+        epochs: passes over the data.
         optimizer: for the players.
-        constant: how many columns are constant.
-        floor: the user's floor for learned scales; None where none was given.
-        seed: for starts that need one (k-means).
-        labels: the classes, where the recipe learns from them.
+        constant: number of constant columns.
+        floor: the user's lower limit of learned scales; None if none was given.
+        seed: for initialisations that need one (k-means).
+        labels: the classes, if the recipe learns from them.
     """
 
     schema: Schema
@@ -55,31 +57,34 @@ class RecipeContext:
 
     @property
     def classes(self) -> int:
-        """C, the number of classes; 0 where the recipe does not learn from labels."""
+        """C, the number of classes; 0 if the recipe does not learn from labels."""
         return 0 if self.labels is None else len(self.labels)
 
     @property
     def dim(self) -> int:
+        """D, the number of features of a datum."""
         return self.schema.size
 
     def learned_floor(self) -> float:
-        """The floor of a learned scale.
+        """Return the lower limit of a learned scale.
 
         Raises:
-            DataError: a column is constant, so that its density has no bound, and no floor was given.
+            DataError: a column is constant, so that its density is unbounded, and no floor was given.
         """
         if self.constant and self.floor is None:
             raise DataError(
-                f"{self.constant} columns are constant, and under a learned scale their density has no bound",
-                "Drop them, or accept a smallest scale: --floor 0.01.",
+                f"{self.constant} columns are constant, so under a learned scale their density is unbounded",
+                "Drop them, or set a lower limit of the scale: --floor 0.01.",
             )
         return FLOOR if self.floor is None else self.floor
 
     def likelihood(self, name: str) -> Family:
-        """The family of p(x | z) by name; "auto": Bernoulli for {0, 1}, logistic bins for integers, else Gaussian.
+        """Return the family of p(x | z) by name.
+
+        "auto" is Bernoulli for binary data, discretised logistic for integers, and Gaussian for reals.
 
         Raises:
-            DataError: the data are not in the family's support.
+            DataError: the data are outside the family's support.
             UsageError: there is no such family.
         """
         return likelihood_of(name, self.schema, self.rows, self.learned_floor)
@@ -90,12 +95,12 @@ class Nets:
     """The options of every recipe with networks; each is a flag.
 
     Attributes:
-        hidden: sizes of the hidden layers of dense nets.
-        net: dense or convolutional.
+        hidden: sizes of the hidden layers of dense networks.
+        net: dense or convolutional networks.
         width: channels of convolutions at the finest level.
-        blocks: residual blocks: of a dense net of width `hidden[0]`, or at each level of convolutions; 0 for none.
-        activation: by name.
-        likelihood: the family of p(x | z) by name.
+        blocks: residual blocks, of a dense network of width `hidden[0]` or at each level of convolutions; 0 for none.
+        activation: nonlinearity, by name.
+        likelihood: family of p(x | z), by name.
     """
 
     hidden: Sequence[int] = (200, 200)
@@ -108,10 +113,13 @@ class Nets:
 
 @dataclass(frozen=True)
 class BuiltModel:
-    """What a recipe makes.
+    """Model, guide and players, as a recipe builds them.
 
     Attributes:
-        critics: networks that players hold beside model and guide, which are used in training alone.
+        model: prior and likelihood.
+        guide: q(z | x).
+        players: the optimisers of training, each with its objective and parameters.
+        critics: networks of players that belong neither to the model nor to the guide, and are used in training only.
     """
 
     model: LatentVariableModel
@@ -122,21 +130,22 @@ class BuiltModel:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model of the literature: a function from a setting and options to parts.
+    """A model of the literature: a function from a context and options to model, guide and players.
 
     Attributes:
         name: on the command line.
-        make: (setting, **options) -> Made.
+        make: (context, **options) -> `BuiltModel`.
         paper: authors and year.
-        density: whether it models a density over reals, so that integers are dequantised first.
-        standardize: how reals are scaled: "feature", "global" where the model is equivariant to that alone, or "none".
-        keep: which weights are kept, the "best" by the validation bound, or the "last" (where the bound is not what is
-            climbed, or the optimum is exact).
-        epochs: passes over the data unless told otherwise; None: about 20,000 steps, in at most `most` passes.
-        missing: whether it learns from data with missing entries.
-        labels: whether it learns from labels: as a "context" that every row has, or "partial", known of some rows.
-        title: what a report calls the model.
-        built: the parts themselves, of a model that the user put together; None of a recipe that makes them.
+        density: True if it models a density over reals, so that integers are dequantised first.
+        standardize: scaling of reals: "feature", "global" if the model is equivariant to that alone, or "none".
+        keep: the weights that are kept: the "best" by the validation bound, or the "last" (if training maximises
+            something else than the bound, or the optimum is exact).
+        epochs: default number of passes over the data; None: about 20,000 steps, in at most `most` passes.
+        most: see `epochs`.
+        missing: True if it learns from data with missing entries.
+        labels: None if it ignores labels; "context" if every row needs one, "partial" if some rows do.
+        title: name of the model in a report.
+        built: the parts themselves, of a model that the user composed; None for a recipe that builds them.
     """
 
     name: str
@@ -154,7 +163,7 @@ class Recipe:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The precision of its numbers: exact models are cheap and proven to many digits, networks train in float32."""
+        """The precision of its parameters: float64 for exact models, which are cheap, float32 for networks."""
         if self.built is not None:
             return next((p.dtype for p in self.built.model.parameters()), torch.float32)
         return torch.float64 if self.density and not self.has_nets else torch.float32
@@ -166,12 +175,12 @@ class Recipe:
 
     @property
     def has_nets(self) -> bool:
-        """Whether the function takes the options of networks."""
+        """True if the function takes the options of networks."""
         return "nets" in inspect.signature(self.make).parameters
 
     @property
     def options(self) -> dict[str, inspect.Parameter]:
-        """The options and their defaults: all parameters but the setting, and the networks' where it has some."""
+        """The options and their defaults: all parameters but the context, and those of networks if it has some."""
         _, *parameters = inspect.signature(self.make).parameters.items()
         own = {k: p for k, p in parameters if k != "nets"}
         if not self.has_nets:
@@ -182,39 +191,56 @@ class Recipe:
     @property
     def hints(self) -> dict[str, Any]:
         """The types of the options."""
-        found = get_type_hints(self.make) | (get_type_hints(Nets) if self.has_nets else {})
-        return {k: found[k] for k in self.options}
+        hints = get_type_hints(self.make) | (get_type_hints(Nets) if self.has_nets else {})
+        return {name: hints[name] for name in self.options}
 
-    def __call__(self, setting: RecipeContext, **options: Any) -> BuiltModel:
+    def __call__(self, context: RecipeContext, **options: Any) -> BuiltModel:
         chosen = self.checked(options)
         if not self.has_nets:
-            return self.make(setting, **chosen)
+            return self.make(context, **chosen)
         nets = Nets(**{f.name: chosen.pop(f.name) for f in fields(Nets)})
-        return self.make(setting, nets, **chosen)
+        return self.make(context, nets, **chosen)
 
     def checked(self, options: dict[str, Any]) -> dict[str, Any]:
-        """All options with the defaults filled in.
+        """Return all options, with defaults for those that are not given.
 
         Raises:
-            UsageError: the recipe has no option of that name, or a size is not positive.
+            UsageError: the recipe has no option of that name, or a value is outside its range.
         """
+        options = with_current_names(options)
         for name in options:
             if name not in self.options:
-                near = difflib.get_close_matches(name, self.options, 1)
-                hint = f"Did you mean --{near[0]}?" if near else f"It has {', '.join('--' + o for o in self.options)}."
-                raise UsageError(f"recipe {self.name} has no option --{name}", hint.replace("_", "-"))
-        for name in AT_LEAST_ONE & set(options):
-            require_integer(1, **{f"--{name}": options[name]})
-        for name in AT_LEAST_ZERO & set(options):
+                raise UsageError(f"recipe {self.name} has no option {option_flag(name)}", self._nearest_option(name))
+        for name in sorted(AT_LEAST_ONE & options.keys()):
+            require_integer(1, **{option_flag(name): options[name]})
+        for name in sorted(AT_LEAST_ZERO & options.keys()):
             if options[name] is not None:
-                require_finite(0, **{f"--{name}": options[name]})
-        for name in {"hidden", "groups"} & set(options):
-            sizes = options[name]
-            if any(h < 1 for h in sizes) or (name == "groups" and not sizes):
+                require_finite(0, **{option_flag(name): options[name]})
+        for name in sorted({"hidden", "groups"} & options.keys()):
+            sizes = tuple(options[name])
+            if any(size < 1 for size in sizes) or (name == "groups" and not sizes):
                 raise UsageError(
-                    f"--{name} {','.join(map(str, sizes))} cannot work", f"Give sizes such as --{name} 200,200."
+                    f"--{name} must hold sizes of at least 1, got {','.join(map(str, sizes)) or 'none'}",
+                    f"Give sizes such as --{name} 200,200.",
                 )
-        return {k: options.get(k, p.default) for k, p in self.options.items()}
+        return {name: options.get(name, p.default) for name, p in self.options.items()}
+
+    def _nearest_option(self, name: str) -> str:
+        """Return the remedy for an option that the recipe does not have."""
+        nearest = difflib.get_close_matches(name, self.options, 1)
+        if nearest:
+            return f"Did you mean {option_flag(nearest[0])}?"
+        return f"It has {', '.join(map(option_flag, self.options))}."
+
+
+def option_flag(name: str) -> str:
+    """Return the flag of an option on the command line.
+
+    Example:
+        >>> option_flag("init_from")
+        '--init-from'
+    """
+    return f"--{name.replace('_', '-')}"
 
 
 AT_LEAST_ONE = {
@@ -225,7 +251,7 @@ AT_LEAST_ONE = {
     "depth",
     "flows",
     "latent",
-    "leaps",
+    "leapfrog_steps",
     "local_steps",
     "planes",
     "points",
@@ -259,16 +285,16 @@ def recipe(
     Args:
         name: on the command line.
         paper: authors and year.
-        title: what a report calls the model, such as "VAE"; by default the name.
+        title: name of the model in a report, such as "VAE"; by default `name`.
         **facts: further attributes of `Recipe`.
 
     Raises:
-        UsageError: another function has this name already.
+        UsageError: another module has registered this name already.
     """
 
     def register(make: Callable[..., BuiltModel]) -> Callable[..., BuiltModel]:
-        held = RECIPES.get(name)
-        if held is not None and held.make.__module__ != make.__module__:
+        existing = RECIPES.get(name)
+        if existing is not None and existing.make.__module__ != make.__module__:
             raise UsageError(f"there is a recipe {name!r} already", "Give yours another name.")
         RECIPES[name] = Recipe(name, make, paper, title=title or name, **facts)
         return make
@@ -277,24 +303,25 @@ def recipe(
 
 
 def find(name: str) -> Recipe:
-    """The recipe of that name.
+    """Return the recipe of that name.
 
     Raises:
         UsageError: there is none.
     """
     if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, 1)
-        raise UsageError(f"there is no recipe {name!r}", f"Did you mean {near[0]}?" if near else "See jensen recipes.")
+        nearest = difflib.get_close_matches(name, RECIPES, 1)
+        remedy = f"Did you mean {nearest[0]}?" if nearest else "See jensen recipes."
+        raise UsageError(f"there is no recipe {name!r}", remedy)
     return RECIPES[name]
 
 
 def option_names() -> set[str]:
-    """Every option of any recipe."""
+    """Return the names of all options of all recipes."""
     return {name for r in RECIPES.values() for name in r.options}
 
 
 def start_from_mean(bias: Tensor, family: Family, mean: Tensor) -> None:
-    """Let a decoder's last bias say the data's average, so that training starts from the best constant."""
+    """Set a decoder's last bias to the mean of the data, so that training starts from the best constant."""
     with torch.no_grad():
         start = family.start(mean)
         bias[: len(start)].copy_(start)

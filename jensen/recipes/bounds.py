@@ -12,41 +12,41 @@ __all__ = ["capacity", "dreg", "free_bits", "renyi", "sigma_vae", "sticking_the_
 
 
 @recipe("dreg", "Tucker et al. 2019", most=240)
-def dreg(setting: RecipeContext, nets: Nets, *, latent: int = 16, points: int = 10) -> BuiltModel:
+def dreg(context: RecipeContext, nets: Nets, *, latent: int = 16, points: int = 10) -> BuiltModel:
     """The importance-weighted bound by doubly reparameterised gradients, whose noise falls with more points."""
-    return play(setting, *gaussian_pair(setting, nets, latent), ImportanceWeighted(), DoublyReparameterized(points))
+    return play(context, *gaussian_pair(context, nets, latent), ImportanceWeighted(), DoublyReparameterized(points))
 
 
 @recipe("sticking-the-landing", "Roeder, Wu & Duvenaud 2017")
-def sticking_the_landing(setting: RecipeContext, nets: Nets, *, latent: int = 16, points: int = 1) -> BuiltModel:
+def sticking_the_landing(context: RecipeContext, nets: Nets, *, latent: int = 16, points: int = 1) -> BuiltModel:
     """A VAE without the score's noise: its gradient has no variance where the guide is the posterior."""
-    return play(setting, *gaussian_pair(setting, nets, latent), Elbo(), StickTheLanding(points))
+    return play(context, *gaussian_pair(context, nets, latent), Elbo(), StickTheLanding(points))
 
 
 @recipe("renyi", "Li & Turner 2016")
-def renyi(setting: RecipeContext, nets: Nets, *, latent: int = 16, alpha: float = 0.5, points: int = 10) -> BuiltModel:
+def renyi(context: RecipeContext, nets: Nets, *, latent: int = 16, alpha: float = 0.5, points: int = 10) -> BuiltModel:
     """A VAE on Renyi's bound: alpha 1 is the ELBO, alpha 0 the importance-weighted bound."""
-    return play(setting, *gaussian_pair(setting, nets, latent), Renyi(alpha), points)
+    return play(context, *gaussian_pair(context, nets, latent), Renyi(alpha), points)
 
 
 @recipe("free-bits", "Kingma et al. 2016", keep="last")
-def free_bits(setting: RecipeContext, nets: Nets, *, latent: int = 16, nats: float = 0.25) -> BuiltModel:
+def free_bits(context: RecipeContext, nets: Nets, *, latent: int = 16, nats: float = 0.25) -> BuiltModel:
     """A VAE in which each feature's first nats of rate cost nothing, so that none is left unused."""
-    return play(setting, *gaussian_pair(setting, nets, latent), -Distortion() - FreeBits(nats, 1))
+    return play(context, *gaussian_pair(context, nets, latent), -Distortion() - FreeBits(nats, 1))
 
 
 @recipe("capacity", "Burgess et al. 2018", keep="last")
 def capacity(
-    setting: RecipeContext, nets: Nets, *, latent: int = 16, nats: float = 25.0, gamma: float = 10.0
+    context: RecipeContext, nets: Nets, *, latent: int = 16, nats: float = 25.0, gamma: float = 10.0
 ) -> BuiltModel:
     """A VAE whose rate is held at so many nats: |rate - nats| costs gamma times its size."""
-    return play(setting, *gaussian_pair(setting, nets, latent), -Distortion() - Capacity(nats, gamma))
+    return play(context, *gaussian_pair(context, nets, latent), -Distortion() - Capacity(nats, gamma))
 
 
 @recipe("sigma-vae", "Rybkin, Daniilidis & Levine 2021", density=True)
-def sigma_vae(setting: RecipeContext, nets: Nets, *, latent: int = 16, warmup: int | None = None) -> BuiltModel:
+def sigma_vae(context: RecipeContext, nets: Nets, *, latent: int = 16, warmup: int | None = None) -> BuiltModel:
     """A VAE with one scale for all data, always at its optimum: nothing weighs distortion against rate by hand."""
     if nets.likelihood not in ("auto", "gaussian-optimal"):
         raise UsageError("sigma-vae is about its own likelihood", "Leave --likelihood out, or use --recipe vae.")
-    model, guide = gaussian_pair(setting, nets, latent, setting.likelihood("gaussian-optimal"))
-    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+    model, guide = gaussian_pair(context, nets, latent, context.likelihood("gaussian-optimal"))
+    return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate())

@@ -43,31 +43,31 @@ def _step(fit: str, **steps: ClosedStep) -> ClosedStep | None:
 
 
 @recipe("gaussian", "Gauss 1809", density=True, keep="last", epochs=300)
-def gaussian(setting: RecipeContext, *, fit: Literal["closed", "gradient"] = "closed") -> BuiltModel:
+def gaussian(context: RecipeContext, *, fit: Literal["closed", "gradient"] = "closed") -> BuiltModel:
     """One Gaussian with a variance per feature and no latents: maximum likelihood in closed form."""
-    p = Unconditional(Gaussian(setting.dim, floor=setting.learned_floor()), learn=True)
+    p = Unconditional(Gaussian(context.dim, floor=context.learned_floor()), learn=True)
     model = LatentVariableModel(Unconditional(Gaussian(0)), p)
     closed = _step(fit, closed=GaussianMaximum())
-    return BuiltModel(model, Exact(model), [Player(Elbo(), [p.value], Pathwise(1), setting.optimizer, closed=closed)])
+    return BuiltModel(model, Exact(model), [Player(Elbo(), [p.value], Pathwise(1), context.optimizer, closed=closed)])
 
 
 @recipe("gmm", "Dempster, Laird & Rubin 1977", density=True, keep="last", epochs=300)
-def gmm(setting: RecipeContext, *, components: int = 10, fit: Literal["em", "gradient"] = "em") -> BuiltModel:
+def gmm(context: RecipeContext, *, components: int = 10, fit: Literal["em", "gradient"] = "em") -> BuiltModel:
     """A mixture of diagonal Gaussians, started from k-means: exact evidence by enumeration."""
     prior = Unconditional(Categorical(components), learn=True)
-    p = Table(Gaussian(setting.dim, floor=setting.learned_floor()), components)
+    p = Table(Gaussian(context.dim, floor=context.learned_floor()), components)
     model = LatentVariableModel(prior, p)
-    _start_from_kmeans(p, setting)
+    _start_from_kmeans(p, context)
     player = Player(
-        ImportanceWeighted(), [prior.value, p.table], Enumerate(), setting.optimizer, closed=_step(fit, em=MixtureEM())
+        ImportanceWeighted(), [prior.value, p.table], Enumerate(), context.optimizer, closed=_step(fit, em=MixtureEM())
     )
     return BuiltModel(model, Exact(model), [player])
 
 
 @recipe("ppca", "Tipping & Bishop 1999", density=True, standardize="global", keep="last", epochs=300)
-def ppca(setting: RecipeContext, *, latent: int = 16, fit: Fit = "closed") -> BuiltModel:
+def ppca(context: RecipeContext, *, latent: int = 16, fit: Fit = "closed") -> BuiltModel:
     """Probabilistic principal component analysis: linear decoder, one noise variance, exact evidence."""
-    return _linear(setting, latent, "shared", _step(fit, closed=PrincipalComponents(), em=FactorEM()))
+    return _linear(context, latent, "shared", _step(fit, closed=PrincipalComponents(), em=FactorEM()))
 
 
 @recipe(
@@ -77,38 +77,38 @@ def ppca(setting: RecipeContext, *, latent: int = 16, fit: Fit = "closed") -> Bu
     keep="last",
     epochs=1000,
 )
-def factor_analysis(setting: RecipeContext, *, latent: int = 16, fit: Fit = "closed") -> BuiltModel:
+def factor_analysis(context: RecipeContext, *, latent: int = 16, fit: Fit = "closed") -> BuiltModel:
     """Factor analysis: linear decoder, a noise variance per feature; `closed` alternates two exact steps."""
-    return _linear(setting, latent, "feature", _step(fit, closed=FactorAlternation(), em=FactorEM()))
+    return _linear(context, latent, "feature", _step(fit, closed=FactorAlternation(), em=FactorEM()))
 
 
 def _linear(
-    setting: RecipeContext, latent: int, noise: Literal["shared", "feature"], closed: ClosedStep | None
+    context: RecipeContext, latent: int, noise: Literal["shared", "feature"], closed: ClosedStep | None
 ) -> BuiltModel:
-    if latent >= setting.dim:
+    if latent >= context.dim:
         raise UsageError(
-            f"--latent {latent} is not below the data's {setting.dim} features",
-            f"Give --latent {setting.dim - 1} or less.",
+            f"--latent {latent} is not below the data's {context.dim} features",
+            f"Give --latent {context.dim - 1} or less.",
         )
-    floor = setting.learned_floor() if noise == "feature" else 1e-4
-    p = Linear(latent, setting.dim, noise, floor)
-    p.assign(p.W.detach(), setting.mean, p.noise_variance.detach())
+    floor = context.learned_floor() if noise == "feature" else 1e-4
+    p = Linear(latent, context.dim, noise, floor)
+    p.assign(p.W.detach(), context.mean, p.noise_variance.detach())
     model = LatentVariableModel(Unconditional(Gaussian(latent)), p)
     return BuiltModel(
-        model, Exact(model), [Player(Elbo(), list(p.parameters()), Pathwise(1), setting.optimizer, closed=closed)]
+        model, Exact(model), [Player(Elbo(), list(p.parameters()), Pathwise(1), context.optimizer, closed=closed)]
     )
 
 
-def _start_from_kmeans(table: Table, setting: RecipeContext) -> None:
+def _start_from_kmeans(table: Table, context: RecipeContext) -> None:
     """Each component begins as one cluster of a subsample, with the spread of all the data within clusters."""
-    n, k = len(setting.rows), len(table.table)
+    n, k = len(context.rows), len(table.table)
     if k > n:
         raise UsageError(f"--components {k} is more than the {n} training rows", f"Give --components {n} or less.")
-    index = torch.linspace(0, n - 1, min(n, 20_000)).long().to(setting.rows.device)
-    x = setting.rows.take(index).x.double().cpu()
-    centre, labels = kmeans(x, k, setting.seed)
+    index = torch.linspace(0, n - 1, min(n, 20_000)).long().to(context.rows.device)
+    x = context.rows.take(index).x.double().cpu()
+    centre, labels = kmeans(x, k, context.seed)
     within = (x - centre[labels]).square().mean(0).sqrt()
-    dim = setting.dim
+    dim = context.dim
     with torch.no_grad():
         table.table[:, :dim] = centre.to(table.table)
         table.table[:, dim:] = table.family.raw(within).to(table.table)  # pyright: ignore[reportAttributeAccessIssue]

@@ -23,33 +23,33 @@ MOST = 10_000  # rows that statistics are of
 
 
 @recipe("count-vae", "Lopez et al. 2018", standardize="none")
-def count_vae(setting: RecipeContext, nets: Nets, *, latent: int = 16, warmup: int | None = None) -> BuiltModel:
+def count_vae(context: RecipeContext, nets: Nets, *, latent: int = 16, warmup: int | None = None) -> BuiltModel:
     """A VAE of counts (negative binomial, or zinb, poisson, zip) whose size is one more latent, log-normal.
 
     Data with as much of everything, twice over, differ in that last latent feature alone.
     """
-    family = _family(setting, nets)
-    x = _some(setting.rows)
+    family = _family(context, nets)
+    x = _some(context.rows)
     log_size = x.sum(-1).clamp_min(1).log()
     centre, spread = float(log_size.mean()), max(float(log_size.std(correction=0)), 0.01)
     at = family.dim if isinstance(family, ZeroInflated) else 0
-    rates = SizeFactor(features(setting, nets, latent, family), setting.dim, at, centre, spread)
-    first = LogCounts(setting.dim, float(log_size.mean().exp()))
+    rates = SizeFactor(features(context, nets, latent, family), context.dim, at, centre, spread)
+    first = LogCounts(context.dim, float(log_size.mean().exp()))
     seen = first(x)
-    scaled = Standardize(setting.dim + 1).set(seen.mean(0), seen.std(0, correction=0))
-    net = Chain((first, scaled, dense(nets, setting.dim + 1, 2 * latent + 2)))
+    scaled = Standardize(context.dim + 1).set(seen.mean(0), seen.std(0, correction=0))
+    net = Chain((first, scaled, dense(nets, context.dim + 1, 2 * latent + 2)))
     guide = Amortized(Given(net, Gaussian(latent + 1)))
     model = LatentVariableModel(Unconditional(Gaussian(latent + 1)), Given(rates, family))
-    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+    return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate())
 
 
-def _family(setting: RecipeContext, nets: Nets) -> Family:
+def _family(context: RecipeContext, nets: Nets) -> Family:
     if nets.net != "mlp":
         raise UsageError("a count-vae has dense nets alone", "Use --net mlp.")
     name = "negative-binomial" if nets.likelihood == "auto" else nets.likelihood
     if name not in COUNTS:
         raise UsageError(f"a count-vae has no likelihood {name}", f"Choose from {', '.join(COUNTS)}.")
-    return setting.likelihood(name)
+    return context.likelihood(name)
 
 
 def _some(rows: Rows) -> Tensor:

@@ -20,34 +20,34 @@ __all__ = ["denoising_autoencoder", "denoising_vae"]
 Noise = Literal["masking", "gaussian", "salt-and-pepper"]
 
 
-def _corruption(setting: RecipeContext, noise: Noise, amount: float) -> Corruption:
+def _corruption(context: RecipeContext, noise: Noise, amount: float) -> Corruption:
     """The noise of that name: a share of the features, or a standard deviation in units of the data's (over all)."""
     if noise == "gaussian":
-        return GaussianNoise(amount * float(setting.scale.square().mean().sqrt()))
+        return GaussianNoise(amount * float(context.scale.square().mean().sqrt()))
     if not 0 <= amount <= 1:
         raise UsageError(f"--amount {amount:g} is no share of the features", "Give a number from 0 to 1.")
     if noise == "masking":
         return Masking(amount)
-    if setting.schema.kind == "real":
+    if context.schema.kind == "real":
         raise DataError(
             "salt and pepper are the ends of a range, and real values have none", "Use --noise gaussian, or masking."
         )
-    return SaltAndPepper(amount, 0.0, (setting.schema.levels or 2) - 1.0)
+    return SaltAndPepper(amount, 0.0, (context.schema.levels or 2) - 1.0)
 
 
 @recipe("denoising-autoencoder", "Vincent, Larochelle, Bengio & Manzagol 2008")
 def denoising_autoencoder(
-    setting: RecipeContext, nets: Nets, *, latent: int = 16, noise: Noise = "masking", amount: float = 0.25
+    context: RecipeContext, nets: Nets, *, latent: int = 16, noise: Noise = "masking", amount: float = 0.25
 ) -> BuiltModel:
     """An autoencoder that is shown noisy data and has to say what they were; it forms no bound on log p(x)."""
-    model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent))
-    guide = Deterministic(encoder(setting, nets, latent))
-    return play(setting, model, guide, -Distortion(), Corrupted(Pathwise(), _corruption(setting, noise, amount)))
+    model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(context, nets, latent))
+    guide = Deterministic(encoder(context, nets, latent))
+    return play(context, model, guide, -Distortion(), Corrupted(Pathwise(), _corruption(context, noise, amount)))
 
 
 @recipe("denoising-vae", "Im, Ahn, Memisevic & Bengio 2017")
 def denoising_vae(
-    setting: RecipeContext,
+    context: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
@@ -56,6 +56,6 @@ def denoising_vae(
     warmup: int | None = None,
 ) -> BuiltModel:
     """A VAE whose guide sees noisy data in training; a bound all the same, and evaluated on clean data."""
-    model, guide = gaussian_pair(setting, nets, latent)
-    estimator = Corrupted(Pathwise(), _corruption(setting, noise, amount))
-    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate(), estimator)
+    model, guide = gaussian_pair(context, nets, latent)
+    estimator = Corrupted(Pathwise(), _corruption(context, noise, amount))
+    return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate(), estimator)

@@ -33,35 +33,35 @@ Grid = int | tuple[int, int]  # how many codes in a row, or (h, w)
 
 
 def _nets(
-    setting: RecipeContext, nets: Nets, latent: int, size: int, family: Family
+    context: RecipeContext, nets: Nets, latent: int, size: int, family: Family
 ) -> tuple[nn.Module, nn.Module, Grid]:
     """Encoder, decoder, and where the codes are."""
     if nets.net == "mlp":
-        return encoder(setting, nets, latent * size), features(setting, nets, latent * size, family), latent
-    shape, planes = image_shape(setting), (family.size - family.shared) // setting.dim
+        return encoder(context, nets, latent * size), features(context, nets, latent * size, family), latent
+    shape, planes = image_shape(context), (family.size - family.shared) // context.dim
     halvings = max(1, math.ceil(math.log2(max(shape[:2]) / LARGEST)))
     how = (halvings, nets.width, nets.activation, max(nets.blocks, 1))
     down = ToGrid(shape, size, *how)
-    return Chain((standardized(setting), down)), FromGrid(size, shape, planes, *how), down.size
+    return Chain((standardized(context), down)), FromGrid(size, shape, planes, *how), down.size
 
 
-def _coded(setting: RecipeContext, nets: Nets, latent: int, codes: Codes, more: Objective | None = None) -> BuiltModel:
+def _coded(context: RecipeContext, nets: Nets, latent: int, codes: Codes, more: Objective | None = None) -> BuiltModel:
     """First the codes, under the prior as it starts; then the prior over the codes, which stay."""
-    family = setting.likelihood(nets.likelihood)
-    q, p, grid = _nets(setting, nets, latent, codes.width, family)
+    family = context.likelihood(nets.likelihood)
+    q, p, grid = _nets(context, nets, latent, codes.width, family)
     groups = grid if isinstance(grid, int) else math.prod(grid)
     prior = CodePrior(codes, groups, over_codes(grid, codes.n))
     model, guide = LatentVariableModel(prior, Given(p, family)), Quantized(q, codes, groups)
     bound = -Distortion() - Rate()
     both = [*model.likelihood.parameters(), *guide.parameters()]
-    learn = Player(bound if more is None else bound - more, both, Pathwise(), setting.optimizer, during=(0.0, CODES))
-    over = Player(-Rate(), list(prior.parameters()), Pathwise(), setting.optimizer, during=(CODES, 1.0))
+    learn = Player(bound if more is None else bound - more, both, Pathwise(), context.optimizer, during=(0.0, CODES))
+    over = Player(-Rate(), list(prior.parameters()), Pathwise(), context.optimizer, during=(CODES, 1.0))
     return BuiltModel(model, guide, [learn, over])
 
 
 @recipe("vq-vae", "van den Oord, Vinyals & Kavukcuoglu 2017", epochs=60)
 def vq_vae(
-    setting: RecipeContext,
+    context: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
@@ -70,25 +70,25 @@ def vq_vae(
     commitment: float = 0.25,
 ) -> BuiltModel:
     """A VAE with learned codes for latents, `latent` of them or a grid (conv); then an autoregressive prior of them."""
-    return _coded(setting, nets, latent, Codebook(codes, code_size), commitment * Commitment())
+    return _coded(context, nets, latent, Codebook(codes, code_size), commitment * Commitment())
 
 
 @recipe("fsq", "Mentzer et al. 2024", epochs=60)
-def fsq(setting: RecipeContext, nets: Nets, *, latent: int = 16, levels: Sequence[int] = (5, 5, 3)) -> BuiltModel:
+def fsq(context: RecipeContext, nets: Nets, *, latent: int = 16, levels: Sequence[int] = (5, 5, 3)) -> BuiltModel:
     """A VAE whose latents are rounded to a lattice of so many levels; then an autoregressive prior of them."""
-    return _coded(setting, nets, latent, Lattice(levels))
+    return _coded(context, nets, latent, Lattice(levels))
 
 
-def _classes(setting: RecipeContext, nets: Nets, q: OneHots) -> tuple[LatentVariableModel, Amortized]:
+def _classes(context: RecipeContext, nets: Nets, q: OneHots) -> tuple[LatentVariableModel, Amortized]:
     """A learned prior of independent classes, a decoder of their one-hots, and a guide of this family."""
     prior = Unconditional(OneHots(q.groups, q.classes), learn=True)
-    model = LatentVariableModel(prior, decoder(setting, nets, q.dim))
-    return model, Amortized(Given(encoder(setting, nets, q.size), q))
+    model = LatentVariableModel(prior, decoder(context, nets, q.dim))
+    return model, Amortized(Given(encoder(context, nets, q.size), q))
 
 
 @recipe("categorical", "Mnih & Rezende 2016; Kool, van Hoof & Welling 2019", most=150)
 def categorical(
-    setting: RecipeContext,
+    context: RecipeContext,
     nets: Nets,
     *,
     latent: int = 2,
@@ -98,14 +98,14 @@ def categorical(
     warmup: int | None = None,
 ) -> BuiltModel:
     """A VAE whose latents are a few classes: every state of them is summed over, or `points` are scored."""
-    model, guide = _classes(setting, nets, OneHots(latent, classes))
-    objective = -Distortion() - warmed(setting, 1.0, warmup) * Rate()
-    return play(setting, model, guide, objective, Enumerate() if gradient == "enumerate" else Score(points))
+    model, guide = _classes(context, nets, OneHots(latent, classes))
+    objective = -Distortion() - warmed(context, 1.0, warmup) * Rate()
+    return play(context, model, guide, objective, Enumerate() if gradient == "enumerate" else Score(points))
 
 
 @recipe("gumbel", "Jang, Gu & Poole 2017; Maddison, Mnih & Teh 2017")
 def gumbel(
-    setting: RecipeContext,
+    context: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
@@ -115,5 +115,5 @@ def gumbel(
     warmup: int | None = None,
 ) -> BuiltModel:
     """A VAE of many classes, by the Gumbel softmax: a gradient with a bias, and straight through with `hard`."""
-    model, guide = _classes(setting, nets, OneHots(latent, classes, temperature, hard))
-    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+    model, guide = _classes(context, nets, OneHots(latent, classes, temperature, hard))
+    return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate())

@@ -22,11 +22,11 @@ NEAR = 0.1  # of what is drawn for a net's last layer
 
 
 def _pair(
-    setting: RecipeContext, nets: Nets, latent: int, family: Family
+    context: RecipeContext, nets: Nets, latent: int, family: Family
 ) -> tuple[LatentVariableModel, Amortized, nn.Linear]:
     """A standard normal prior, a decoder, a guide of this family, and the layer that says its parameters."""
-    net = encoder(setting, nets, family.size)
-    model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent))
+    net = encoder(context, nets, family.size)
+    model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(context, nets, latent))
     return model, Amortized(Given(net, family)), last(net)
 
 
@@ -51,54 +51,54 @@ def _gather(layer: nn.Linear, components: int) -> None:
 
 
 @recipe("full-covariance", "Rezende, Mohamed & Wierstra 2014")
-def full_covariance(setting: RecipeContext, nets: Nets, *, latent: int = 16, warmup: int | None = None) -> BuiltModel:
+def full_covariance(context: RecipeContext, nets: Nets, *, latent: int = 16, warmup: int | None = None) -> BuiltModel:
     """A VAE whose guide is a Gaussian with any covariance."""
-    model, guide, layer = _pair(setting, nets, latent, FullGaussian(latent))
+    model, guide, layer = _pair(context, nets, latent, FullGaussian(latent))
     _shrink(layer, 2 * latent, 0.0)
-    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+    return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate())
 
 
 @recipe("low-rank", "Rezende, Mohamed & Wierstra 2014")
 def low_rank(
-    setting: RecipeContext, nets: Nets, *, latent: int = 16, rank: int = 2, warmup: int | None = None
+    context: RecipeContext, nets: Nets, *, latent: int = 16, rank: int = 2, warmup: int | None = None
 ) -> BuiltModel:
     """A VAE whose guide is a Gaussian with a diagonal covariance and a few directions more."""
-    model, guide, layer = _pair(setting, nets, latent, LowRankGaussian(latent, rank))
+    model, guide, layer = _pair(context, nets, latent, LowRankGaussian(latent, rank))
     _shrink(layer, 2 * latent, NEAR)  # not zero, where the directions have no gradient
-    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+    return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate())
 
 
 @recipe("mixture-posterior", "Morningstar et al. 2021")
 def mixture_posterior(
-    setting: RecipeContext, nets: Nets, *, latent: int = 16, components: int = 3, warmup: int | None = None
+    context: RecipeContext, nets: Nets, *, latent: int = 16, components: int = 3, warmup: int | None = None
 ) -> BuiltModel:
     """A VAE whose guide is a mixture of Gaussians, as many points from each component."""
-    model, guide, layer = _pair(setting, nets, latent, Mixture(Gaussian(latent), components))
+    model, guide, layer = _pair(context, nets, latent, Mixture(Gaussian(latent), components))
     _gather(layer, components)
-    objective = -Distortion() - warmed(setting, 1.0, warmup) * Rate()
-    return play(setting, model, guide, objective, Stratified(1))
+    objective = -Distortion() - warmed(context, 1.0, warmup) * Rate()
+    return play(context, model, guide, objective, Stratified(1))
 
 
-def _flowing(setting: RecipeContext, nets: Nets, latent: int, flow: Flow, warmup: int | None) -> BuiltModel:
-    model, guide = gaussian_pair(setting, nets, latent)
-    context: nn.Module | None = encoder(setting, nets, flow.context) if flow.context else None
-    objective = -Distortion() - warmed(setting, 1.0, warmup) * Rate()
-    return play(setting, model, Flowing(guide, flow, context), objective)
+def _flowing(context: RecipeContext, nets: Nets, latent: int, flow: Flow, warmup: int | None) -> BuiltModel:
+    model, guide = gaussian_pair(context, nets, latent)
+    summary: nn.Module | None = encoder(context, nets, flow.context) if flow.context else None
+    objective = -Distortion() - warmed(context, 1.0, warmup) * Rate()
+    return play(context, model, Flowing(guide, flow, summary), objective)
 
 
 @recipe("iaf", "Kingma et al. 2016")
 def iaf(
-    setting: RecipeContext, nets: Nets, *, latent: int = 16, flows: int = 2, warmup: int | None = None
+    context: RecipeContext, nets: Nets, *, latent: int = 16, flows: int = 2, warmup: int | None = None
 ) -> BuiltModel:
     """A VAE whose guide is bent by inverse autoregressive flows: rich, and scored at its own points only."""
     stack = Stack([Autoregressive(latent, CONTEXT, flip=bool(i % 2)) for i in range(flows)])
-    return _flowing(setting, nets, latent, stack, warmup)
+    return _flowing(context, nets, latent, stack, warmup)
 
 
 @recipe("spline-posterior", "Durkan et al. 2019")
 def spline_posterior(
-    setting: RecipeContext, nets: Nets, *, latent: int = 16, flows: int = 2, warmup: int | None = None
+    context: RecipeContext, nets: Nets, *, latent: int = 16, flows: int = 2, warmup: int | None = None
 ) -> BuiltModel:
     """A VAE whose guide is bent by rational-quadratic spline couplings, and scored at any point."""
     stack = Stack([SplineCoupling(latent, CONTEXT, flip=bool(i % 2)) for i in range(flows)])
-    return _flowing(setting, nets, latent, stack, warmup)
+    return _flowing(context, nets, latent, stack, warmup)

@@ -17,7 +17,7 @@ __all__ = ["hamiltonian", "refined", "svi"]
 
 @recipe("svi", "Hoffman et al. 2013", epochs=100)
 def svi(
-    setting: RecipeContext,
+    context: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
@@ -26,18 +26,18 @@ def svi(
     steps: int = 100,
 ) -> BuiltModel:
     """A VAE without an encoder: a Gaussian of each datum's own, by gradient steps; stochastic variational inference."""
-    model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent))
-    guide = PerDatum(model, Gaussian(latent), len(setting.rows), steps)
+    model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(context, nets, latent))
+    guide = PerDatum(model, Gaussian(latent), len(context.rows), steps)
     objective = -Distortion() - Rate()
     # Adagrad leaves rows of the table alone that are not in the batch; each row has its own rate
     local = Optimizer("Adagrad", local_lr, (("fused", False),))
     table = Player(objective, [guide.table], optimizer=local, steps=local_steps)
-    return BuiltModel(model, guide, [table, Player(objective, list(model.parameters()), optimizer=setting.optimizer)])
+    return BuiltModel(model, guide, [table, Player(objective, list(model.parameters()), optimizer=context.optimizer)])
 
 
 @recipe("refined", "Kim et al. 2018")
 def refined(
-    setting: RecipeContext,
+    context: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
@@ -46,16 +46,16 @@ def refined(
     points: int = 1,
 ) -> BuiltModel:
     """A VAE whose guide is refined by gradient steps for each datum whenever it is evaluated: semi-amortised."""
-    model, guide = gaussian_pair(setting, nets, latent)
-    objective = -Distortion() - warmed(setting, 1.0, warmup) * Rate()
-    return play(setting, model, Refined(model, guide, steps, 0.05), objective, points)
+    model, guide = gaussian_pair(context, nets, latent)
+    objective = -Distortion() - warmed(context, 1.0, warmup) * Rate()
+    return play(context, model, Refined(model, guide, steps, 0.05), objective, points)
 
 
 @recipe("hamiltonian", "Salimans, Kingma & Welling 2015", epochs=100)
 def hamiltonian(
-    setting: RecipeContext, nets: Nets, *, latent: int = 16, leaps: int = 4, warmup: int | None = None
+    context: RecipeContext, nets: Nets, *, latent: int = 16, leaps: int = 4, warmup: int | None = None
 ) -> BuiltModel:
     """A VAE whose guide goes on by leapfrog steps towards each posterior: annealing, trained as a part of the guide."""
-    model, guide = gaussian_pair(setting, nets, latent)
-    objective = -Distortion() - warmed(setting, 1.0, warmup) * Rate()
-    return play(setting, model, Hamiltonian(model, guide, leaps), objective)
+    model, guide = gaussian_pair(context, nets, latent)
+    objective = -Distortion() - warmed(context, 1.0, warmup) * Rate()
+    return play(context, model, Hamiltonian(model, guide, leaps), objective)

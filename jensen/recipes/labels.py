@@ -24,7 +24,7 @@ __all__ = ["conditional", "semi_supervised"]
 
 @recipe("conditional", "Sohn, Lee & Yan 2015", labels="context", most=100)
 def conditional(
-    setting: RecipeContext,
+    context: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
@@ -33,60 +33,60 @@ def conditional(
     warmup: int | None = 0,
 ) -> BuiltModel:
     """A VAE of x given its label: each class has a decoder (or one is told the class), and the guide sees the label."""
-    c, family = setting.classes, setting.likelihood(nets.likelihood)
+    c, family = context.classes, context.likelihood(nets.likelihood)
     prior: Conditional = Unconditional(Gaussian(latent))
     if learned_prior:
         prior = Given(dense(nets, c, 2 * latent), Gaussian(latent))
     if decoders == "each":
-        body = Experts.copies(c, features(setting, nets, latent, family), last=True)
+        body = Experts.copies(c, features(context, nets, latent, family), last=True)
     else:
-        body = Chain((_label_scale(setting, latent), features(setting, nets, latent + c, family)))
+        body = Chain((_label_scale(context, latent), features(context, nets, latent + c, family)))
     p = Given(body, family, context=True)
-    model = LatentVariableModel(prior, p, frequencies(setting))
-    guide = Amortized(Given(_told(setting, nets, 2 * latent), Gaussian(latent)), context=True)
-    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+    model = LatentVariableModel(prior, p, frequencies(context))
+    guide = Amortized(Given(_told(context, nets, 2 * latent), Gaussian(latent)), context=True)
+    return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate())
 
 
 @recipe("semi-supervised", "Kingma, Rezende, Mohamed & Welling 2014", labels="partial", keep="last", most=80)
 def semi_supervised(
-    setting: RecipeContext, nets: Nets, *, latent: int = 16, weight: float = 10.0, warmup: int | None = None
+    context: RecipeContext, nets: Nets, *, latent: int = 16, weight: float = 10.0, warmup: int | None = None
 ) -> BuiltModel:
     """M2: the class is a latent that is known of some rows; these teach the classifier q(y | x), by that weight."""
-    c, both = setting.classes, Grouped((Categorical(setting.classes), Gaussian(latent)))
-    family, width = setting.likelihood(nets.likelihood), nets.hidden[-1] if nets.hidden else setting.dim
-    body = Experts.copies(c, features(setting, nets, latent, family))
+    c, both = context.classes, Grouped((Categorical(context.classes), Gaussian(latent)))
+    family, width = context.likelihood(nets.likelihood), nets.hidden[-1] if nets.hidden else context.dim
+    body = Experts.copies(c, features(context, nets, latent, family))
     model = LatentVariableModel(Unconditional(both), Given(body, family))
-    read = Labelled(Given(encoder(setting, nets, c), Categorical(c)))
+    read = Labelled(Given(encoder(context, nets, c), Categorical(c)))
     then = Experts.copies(c, MLP(width, 2 * latent, (width,), nets.activation), last=True)
-    guide = Structured(read, Given(then, Gaussian(latent)), encoder(setting, nets, width))
-    aim = -Distortion() - warmed(setting, 1.0, warmup) * Rate() + weight * Classification()
-    return play(setting, model, guide, aim, ByGroup((Enumerate(), Pathwise())))
+    guide = Structured(read, Given(then, Gaussian(latent)), encoder(context, nets, width))
+    aim = -Distortion() - warmed(context, 1.0, warmup) * Rate() + weight * Classification()
+    return play(context, model, guide, aim, ByGroup((Enumerate(), Pathwise())))
 
 
-def frequencies(setting: RecipeContext) -> Unconditional:
+def frequencies(context: RecipeContext) -> Unconditional:
     """How frequent each class is among the training rows."""
-    made = Unconditional(Categorical(setting.classes))
-    counts = torch.tensor([float(n) for n in setting.labels.counts] if setting.labels else [])
+    made = Unconditional(Categorical(context.classes))
+    counts = torch.tensor([float(n) for n in context.labels.counts] if context.labels else [])
     with torch.no_grad():
         made.value.copy_(torch.where(counts > 0, (counts / counts.sum()).log(), -math.inf))
     return made
 
 
-def _told(setting: RecipeContext, nets: Nets, outputs: int) -> Chain:
+def _told(context: RecipeContext, nets: Nets, outputs: int) -> Chain:
     """A net of [x, label] [B, D + C], x standardised: dense; or the label beside what convolutions make of x."""
-    first, scale = standardized(setting), _label_scale(setting, setting.dim)
-    d = setting.dim
+    first, scale = standardized(context), _label_scale(context, context.dim)
+    d = context.dim
     scale.set(torch.cat([first.mean, scale.mean[d:]]), torch.cat([first.scale, scale.scale[d:]]))
     if nets.net == "mlp":
-        return Chain((scale, dense(nets, d + setting.classes, outputs)))
+        return Chain((scale, dense(nets, d + context.classes, outputs)))
     width = nets.hidden[-1] if nets.hidden else outputs
-    seen = AppendContext(ConvEncoder(image_shape(setting), width, nets.width, nets.activation, nets.blocks), d)
-    return Chain((scale, seen, MLP(width + setting.classes, outputs, (width,), nets.activation)))
+    seen = AppendContext(ConvEncoder(image_shape(context), width, nets.width, nets.activation, nets.blocks), d)
+    return Chain((scale, seen, MLP(width + context.classes, outputs, (width,), nets.activation)))
 
 
-def _label_scale(setting: RecipeContext, before: int) -> Standardize:
+def _label_scale(context: RecipeContext, before: int) -> Standardize:
     """[..., before + C] -> the same, the label standardised: a class in ten is otherwise a faint signal beside z, and a
     latent that has learned the class once is slow to forget it."""
-    share = frequencies(setting)().mean.detach().clamp(1e-3, 1 - 1e-3)
+    share = frequencies(context)().mean.detach().clamp(1e-3, 1 - 1e-3)
     blank, c = torch.zeros(before), len(share)
     return Standardize(before + c).set(torch.cat([blank, share]), torch.cat([blank + 1, (share * (1 - share)).sqrt()]))

@@ -51,41 +51,41 @@ def _head(nets: Nets, state: int, outputs: int) -> MLP:
 
 @recipe("ladder", "Sonderby et al. 2016")
 def ladder(
-    setting: RecipeContext, nets: Nets, *, groups: Sequence[int] = (8, 16), state: int = 128, warmup: int | None = None
+    context: RecipeContext, nets: Nets, *, groups: Sequence[int] = (8, 16), state: int = 128, warmup: int | None = None
 ) -> BuiltModel:
     """A VAE with latents in groups (sizes from the top down): prior and guide walk down the same ladder."""
     rungs = [Rung(d, _quiet(nets, state, 2 * d), _step(nets, state, d)) for d in groups]
-    down, family = Ladder(state, rungs), setting.likelihood(nets.likelihood)
-    up = [encoder(setting, nets, state), *(_small(nets, state, state, state) for _ in groups[1:])]
+    down, family = Ladder(state, rungs), context.likelihood(nets.likelihood)
+    up = [encoder(context, nets, state), *(_small(nets, state, state, state) for _ in groups[1:])]
     guide = LadderGuide(down, up, [_head(nets, state, 2 * d) for d in groups])
-    likelihood = FromLadder(down, features(setting, nets, state, family), family)
+    likelihood = FromLadder(down, features(context, nets, state, family), family)
     model = LatentVariableModel(LadderPrior(down), likelihood)
-    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+    return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate())
 
 
 @recipe("very-deep", "Child 2021", epochs=40)
 def very_deep(
-    setting: RecipeContext, nets: Nets, *, depth: int = 2, planes: int = 4, warmup: int | None = None
+    context: RecipeContext, nets: Nets, *, depth: int = 2, planes: int = 4, warmup: int | None = None
 ) -> BuiltModel:
     """A ladder of convolutions: `depth` rungs at each size from one pixel to half the image, `planes` latents each."""
-    _check_very_deep(setting, nets)
-    (height, width, channels), c, act = image_shape(setting), nets.width, nets.activation
+    _check_very_deep(context, nets)
+    (height, width, channels), c, act = image_shape(context), nets.width, nets.activation
     size, levels = (height, width), [s for s in _sizes(height, width) for _ in range(depth)]
     rungs = [_rung(here, after, c, planes, act) for here, after in pairwise([*levels, levels[-1]])]
     first = Planes(size, (channels,), c, c, to=levels[-1], activation=act)
     between = [Planes(low, (c,), c, c, to=high, residual=True, activation=act) for low, high in pairwise(levels[::-1])]
-    down, family = Ladder(c * levels[0][0] * levels[0][1], rungs), setting.likelihood(nets.likelihood)
+    down, family = Ladder(c * levels[0][0] * levels[0][1], rungs), context.likelihood(nets.likelihood)
     heads = [Planes(s, (c, c), 2 * planes, c, planes=2, zero=True, activation=act) for s in levels]
-    guide = LadderGuide(down, [Chain((standardized(setting), first)), *between], heads)
-    groups = (family.size - family.shared) // setting.dim
+    guide = LadderGuide(down, [Chain((standardized(context), first)), *between], heads)
+    groups = (family.size - family.shared) // context.dim
     last = Planes(levels[-1], (c,), groups * channels, c, to=size, planes=groups, activation=act)
     model = LatentVariableModel(LadderPrior(down), FromLadder(down, last, family))
-    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+    return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate())
 
 
-def _check_very_deep(setting: RecipeContext, nets: Nets) -> None:
+def _check_very_deep(context: RecipeContext, nets: Nets) -> None:
     """Refuse tables, and options that would be recorded and play no part."""
-    if not setting.schema.is_image:
+    if not context.schema.is_image:
         raise UsageError("very-deep needs images, and these data are a table", "Use --recipe ladder.")
     plain = Nets()
     for name in ("hidden", "net", "blocks"):

@@ -19,15 +19,15 @@ __all__ = ["miwae"]
 
 @recipe("miwae", "Mattei & Frellsen 2019", most=160, missing=True)
 def miwae(
-    setting: RecipeContext, nets: Nets, *, latent: int = 16, points: int = 20, sees_mask: bool = False
+    context: RecipeContext, nets: Nets, *, latent: int = 16, points: int = 20, sees_mask: bool = False
 ) -> BuiltModel:
     """A VAE on the importance-weighted bound of what is observed: from data with missing entries, to impute them."""
     if not sees_mask:
-        return play(setting, *gaussian_pair(setting, nets, latent), ImportanceWeighted(), points)
+        return play(context, *gaussian_pair(context, nets, latent), ImportanceWeighted(), points)
     if nets.net != "mlp":
         raise UsageError("only dense nets see the mask", "Use --net mlp, or leave --sees-mask out.")
-    first, zero = standardized(setting), torch.zeros(setting.dim)
-    both = Standardize(2 * setting.dim).set(torch.cat([first.mean, zero]), torch.cat([first.scale, zero + 1]))
-    q = Given(Chain((both, dense(nets, 2 * setting.dim, 2 * latent))), Gaussian(latent))
-    model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent))
-    return play(setting, model, Masked(q), ImportanceWeighted(), points)
+    first, zero = standardized(context), torch.zeros(context.dim)
+    both = Standardize(2 * context.dim).set(torch.cat([first.mean, zero]), torch.cat([first.scale, zero + 1]))
+    q = Given(Chain((both, dense(nets, 2 * context.dim, 2 * latent))), Gaussian(latent))
+    model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(context, nets, latent))
+    return play(context, model, Masked(q), ImportanceWeighted(), points)

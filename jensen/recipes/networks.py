@@ -31,19 +31,19 @@ def dense(nets: Nets, inputs: int, outputs: int, *, backwards: bool = False) -> 
     return MLP(inputs, outputs, hidden, nets.activation)
 
 
-def standardized(setting: RecipeContext) -> Standardize:
+def standardized(context: RecipeContext) -> Standardize:
     """The data centred; integers, and reals that were not standardised before, are also scaled."""
-    unscaled = setting.schema.kind == "real" and abs(float(setting.scale.square().mean()) - 1) > NEAR
-    scaled = unscaled or setting.schema.kind == "integers"
-    return Standardize(setting.dim).set(setting.mean, setting.scale if scaled else torch.ones_like(setting.scale))
+    unscaled = context.schema.kind == "real" and abs(float(context.scale.square().mean()) - 1) > NEAR
+    scaled = unscaled or context.schema.kind == "integers"
+    return Standardize(context.dim).set(context.mean, context.scale if scaled else torch.ones_like(context.scale))
 
 
-def encoder(setting: RecipeContext, nets: Nets, outputs: int) -> nn.Module:
+def encoder(context: RecipeContext, nets: Nets, outputs: int) -> nn.Module:
     """Standardised inputs, then a net [B, D] -> [B, outputs]."""
     if nets.net == "mlp":
-        return Chain((standardized(setting), dense(nets, setting.dim, outputs)))
-    body = ConvEncoder(image_shape(setting), outputs, nets.width, nets.activation, nets.blocks)
-    return Chain((standardized(setting), body))
+        return Chain((standardized(context), dense(nets, context.dim, outputs)))
+    body = ConvEncoder(image_shape(context), outputs, nets.width, nets.activation, nets.blocks)
+    return Chain((standardized(context), body))
 
 
 def last(net: nn.Module) -> nn.Linear:
@@ -52,55 +52,55 @@ def last(net: nn.Module) -> nn.Linear:
     return body.layers[-1] if isinstance(body, MLP) else body.head  # pyright: ignore[reportReturnType]
 
 
-def features(setting: RecipeContext, nets: Nets, latent: int, family: Family) -> nn.Module:
+def features(context: RecipeContext, nets: Nets, latent: int, family: Family) -> nn.Module:
     """A decoder's net [..., latent] -> [..., P], started from the data's average where its last layer is dense."""
     outputs = family.size - family.shared
     if nets.net == "mlp":
         layers = dense(nets, latent, outputs, backwards=True)
-        start_from_mean(last(layers).bias, family, setting.mean)
+        start_from_mean(last(layers).bias, family, context.mean)
         return layers
-    planes = outputs // setting.dim
-    return ConvDecoder(latent, image_shape(setting), planes, nets.width, nets.activation, nets.blocks)
+    planes = outputs // context.dim
+    return ConvDecoder(latent, image_shape(context), planes, nets.width, nets.activation, nets.blocks)
 
 
-def decoder(setting: RecipeContext, nets: Nets, latent: int, family: Family | None = None) -> Given:
+def decoder(context: RecipeContext, nets: Nets, latent: int, family: Family | None = None) -> Given:
     """p(x | z), of the family that the user named, or of this one."""
-    chosen = setting.likelihood(nets.likelihood) if family is None else family
-    return Given(features(setting, nets, latent, chosen), chosen)
+    chosen = context.likelihood(nets.likelihood) if family is None else family
+    return Given(features(context, nets, latent, chosen), chosen)
 
 
-def image_shape(setting: RecipeContext) -> tuple[int, int, int]:
+def image_shape(context: RecipeContext) -> tuple[int, int, int]:
     """(H, W, C).
 
     Raises:
         UsageError: the data are a table.
     """
-    if not setting.schema.is_image:
+    if not context.schema.is_image:
         raise UsageError("--net conv needs images, and these data are a table", "Use --net mlp.")
-    height, width, channels = setting.schema.shape
+    height, width, channels = context.schema.shape
     return height, width, channels
 
 
 def gaussian_pair(
-    setting: RecipeContext, nets: Nets, latent: int, likelihood: Family | None = None
+    context: RecipeContext, nets: Nets, latent: int, likelihood: Family | None = None
 ) -> tuple[LatentVariableModel, Amortized]:
     """A standard normal prior, a decoder (of this family, or of the one that was named), a diagonal Gaussian guide."""
-    family = setting.likelihood(nets.likelihood) if likelihood is None else likelihood
-    q = Given(encoder(setting, nets, 2 * latent), Gaussian(latent))
-    return LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent, family)), Amortized(q)
+    family = context.likelihood(nets.likelihood) if likelihood is None else likelihood
+    q = Given(encoder(context, nets, 2 * latent), Gaussian(latent))
+    return LatentVariableModel(Unconditional(Gaussian(latent)), decoder(context, nets, latent, family)), Amortized(q)
 
 
-def warmed(setting: RecipeContext, weight: float, warmup: int | None) -> float | Ramp:
+def warmed(context: RecipeContext, weight: float, warmup: int | None) -> float | Ramp:
     """A weight that rises from 0 over the first `warmup` epochs; unless told otherwise a tenth of all, so that it ends.
 
     Fewer features are left unused than with the full weight at once (Bowman et al., 2016; Sonderby et al., 2016).
     """
-    epochs = setting.epochs // 10 if warmup is None else warmup
-    return Ramp(weight, epochs * setting.steps_per_epoch) if epochs else weight
+    epochs = context.epochs // 10 if warmup is None else warmup
+    return Ramp(weight, epochs * context.steps_per_epoch) if epochs else weight
 
 
 def play(
-    setting: RecipeContext,
+    context: RecipeContext,
     model: LatentVariableModel,
     guide: Guide,
     objective: Objective,
@@ -109,4 +109,4 @@ def play(
     """One player that trains everything; a number of points means that many, with gradients through them."""
     everything = list(dict.fromkeys([*model.parameters(), *guide.parameters()]))
     how = Pathwise(estimator) if isinstance(estimator, int) else estimator
-    return BuiltModel(model, guide, [Player(objective, everything, how, setting.optimizer)])
+    return BuiltModel(model, guide, [Player(objective, everything, how, context.optimizer)])

@@ -19,19 +19,19 @@ __all__ = ["flow_prior", "mixture_prior", "vampprior"]
 
 @recipe("vampprior", "Tomczak & Welling 2018")
 def vampprior(
-    setting: RecipeContext, nets: Nets, *, latent: int = 16, components: int = 200, warmup: int | None = None
+    context: RecipeContext, nets: Nets, *, latent: int = 16, components: int = 200, warmup: int | None = None
 ) -> BuiltModel:
     """A VAE whose prior is the guide, averaged over learned pseudo-inputs."""
-    model, guide = gaussian_pair(setting, nets, latent)
-    prior = VampPrior(guide, setting.dim, components)
-    prior.start_from(_some(setting, components))
+    model, guide = gaussian_pair(context, nets, latent)
+    prior = VampPrior(guide, context.dim, components)
+    prior.start_from(_some(context, components))
     model = LatentVariableModel(prior, model.likelihood)
-    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+    return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate())
 
 
 @recipe("mixture-prior", "Dilokthanakul et al. 2016; Jiang et al. 2017")
 def mixture_prior(
-    setting: RecipeContext,
+    context: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
@@ -43,29 +43,29 @@ def mixture_prior(
 
     They start from k-means of the codes after the first part of the epochs, alike until then.
     """
-    model, guide = gaussian_pair(setting, nets, latent)
+    model, guide = gaussian_pair(context, nets, latent)
     model = LatentVariableModel(Unconditional(Mixture(Gaussian(latent), components), learn=True), model.likelihood)
-    made = play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
-    epochs = max(setting.epochs, 1)
+    made = play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate())
+    epochs = max(context.epochs, 1)
     begin = min(round(first * epochs), epochs - 1)
-    step, once = PriorClusters(guide, setting.seed), (begin / epochs, (begin + 1) / epochs)
+    step, once = PriorClusters(guide, context.seed), (begin / epochs, (begin + 1) / epochs)
     start = Player(Elbo(), list(model.prior.parameters()), closed=step, during=once)
     return BuiltModel(model, guide, [*made.players, start])
 
 
 @recipe("flow-prior", "Chen et al. 2017")
 def flow_prior(
-    setting: RecipeContext, nets: Nets, *, latent: int = 16, flows: int = 4, warmup: int | None = None
+    context: RecipeContext, nets: Nets, *, latent: int = 16, flows: int = 4, warmup: int | None = None
 ) -> BuiltModel:
     """A VAE whose prior is a standard normal, bent by coupling flows."""
-    model, guide = gaussian_pair(setting, nets, latent)
+    model, guide = gaussian_pair(context, nets, latent)
     stack = Stack([AffineCoupling(latent, flip=bool(i % 2)) for i in range(flows)])
     model = LatentVariableModel(FlowPrior(Unconditional(Gaussian(latent)), stack), model.likelihood)
-    return play(setting, model, guide, -Distortion() - warmed(setting, 1.0, warmup) * Rate())
+    return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate())
 
 
-def _some(setting: RecipeContext, n: int) -> torch.Tensor:
+def _some(context: RecipeContext, n: int) -> torch.Tensor:
     """Training rows [n, D] as the model sees them, spread over the data set."""
-    index = torch.linspace(0, len(setting.rows) - 1, min(n, len(setting.rows))).long().to(setting.rows.device)
-    noise = torch.Generator(setting.rows.device).manual_seed(setting.seed)
-    return setting.rows.take(index, noise).x
+    index = torch.linspace(0, len(context.rows) - 1, min(n, len(context.rows))).long().to(context.rows.device)
+    noise = torch.Generator(context.rows.device).manual_seed(context.seed)
+    return context.rows.take(index, noise).x

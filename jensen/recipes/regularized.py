@@ -16,15 +16,15 @@ __all__ = ["beta_tcvae", "dip_vae", "info_vae", "wae_mmd"]
 
 
 @recipe("beta-tcvae", "Chen et al. 2018", keep="last")
-def beta_tcvae(setting: RecipeContext, nets: Nets, *, latent: int = 16, beta: float = 4.0) -> BuiltModel:
+def beta_tcvae(context: RecipeContext, nets: Nets, *, latent: int = 16, beta: float = 4.0) -> BuiltModel:
     """A VAE that pays beta times for what its features tell of one another (the total correlation of all codes)."""
     objective = -Distortion() - Rate() - (beta - 1.0) * TotalCorrelation()
-    return play(setting, *gaussian_pair(setting, nets, latent), objective)
+    return play(context, *gaussian_pair(context, nets, latent), objective)
 
 
 @recipe("dip-vae", "Kumar, Sattigeri & Balakrishnan 2018", keep="last")
 def dip_vae(
-    setting: RecipeContext,
+    context: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
@@ -33,20 +33,20 @@ def dip_vae(
     diagonal: float = 100.0,
 ) -> BuiltModel:
     """A VAE whose codes are held uncorrelated, with unit variances (of "means": DIP-VAE-I, of "points": II)."""
-    return play(setting, *gaussian_pair(setting, nets, latent), -Distortion() - Rate() - DIP(of, off, diagonal))
+    return play(context, *gaussian_pair(context, nets, latent), -Distortion() - Rate() - DIP(of, off, diagonal))
 
 
 @recipe("wae-mmd", "Tolstikhin et al. 2018", keep="last")
-def wae_mmd(setting: RecipeContext, nets: Nets, *, latent: int = 16, weight: float = 100.0) -> BuiltModel:
+def wae_mmd(context: RecipeContext, nets: Nets, *, latent: int = 16, weight: float = 100.0) -> BuiltModel:
     """An autoencoder whose codes, all together, are held close to the prior by the maximum mean discrepancy."""
-    model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(setting, nets, latent))
-    guide = Deterministic(encoder(setting, nets, latent))
-    return play(setting, model, guide, -Distortion() - weight * MMD())
+    model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(context, nets, latent))
+    guide = Deterministic(encoder(context, nets, latent))
+    return play(context, model, guide, -Distortion() - weight * MMD())
 
 
 @recipe("info-vae", "Zhao, Song & Ermon 2019", keep="last")
 def info_vae(
-    setting: RecipeContext, nets: Nets, *, latent: int = 16, alpha: float = 0.5, weight: float = 100.0
+    context: RecipeContext, nets: Nets, *, latent: int = 16, alpha: float = 0.5, weight: float = 100.0
 ) -> BuiltModel:
     """A VAE that pays 1 - alpha for the rate, and instead for codes that are all together unlike the prior."""
-    return play(setting, *gaussian_pair(setting, nets, latent), -Distortion() - (1 - alpha) * Rate() - weight * MMD())
+    return play(context, *gaussian_pair(context, nets, latent), -Distortion() - (1 - alpha) * Rate() - weight * MMD())

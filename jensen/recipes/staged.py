@@ -18,7 +18,7 @@ __all__ = ["two_stage"]
 
 @recipe("two-stage", "Dai & Wipf 2019", keep="last")
 def two_stage(
-    setting: RecipeContext,
+    context: RecipeContext,
     nets: Nets,
     *,
     latent: int = 16,
@@ -29,12 +29,12 @@ def two_stage(
     """A VAE first; then its prior alone, bent by flows towards where the codes of all data lie."""
     if not 0 < first < 1:
         raise UsageError(f"--first {first:g} leaves no two stages", "Give the first stage's share, such as 0.7.")
-    model, guide = gaussian_pair(setting, nets, latent)
+    model, guide = gaussian_pair(context, nets, latent)
     stack = Stack([AffineCoupling(latent, flip=bool(i % 2)) for i in range(flows)])  # the identity, until it climbs
     model = LatentVariableModel(FlowPrior(Unconditional(Gaussian(latent)), stack), model.likelihood)
-    split = min(max(round(first * setting.epochs), 1), max(setting.epochs - 1, 1)) / max(setting.epochs, 2)
+    split = min(max(round(first * context.epochs), 1), max(context.epochs - 1, 1)) / max(context.epochs, 2)
     autoencoder = [*model.likelihood.parameters(), *guide.parameters()]
-    one = -Distortion() - warmed(setting, 1.0, warmup) * Rate()
-    players = [Player(one, autoencoder, optimizer=setting.optimizer, during=(0.0, split))]
-    players += [Player(-Rate(), list(model.prior.parameters()), optimizer=setting.optimizer, during=(split, 1.0))]
+    one = -Distortion() - warmed(context, 1.0, warmup) * Rate()
+    players = [Player(one, autoencoder, optimizer=context.optimizer, during=(0.0, split))]
+    players += [Player(-Rate(), list(model.prior.parameters()), optimizer=context.optimizer, during=(split, 1.0))]
     return BuiltModel(model, guide, players)

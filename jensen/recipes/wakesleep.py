@@ -26,33 +26,33 @@ LOUD = {"bits": (60.0, 5.0), "gaussian": (10.0, 1.0)}  # how loud codes are said
 
 @recipe("wake-sleep", "Hinton, Dayan, Frey & Neal 1995")
 def wake_sleep(
-    setting: RecipeContext, nets: Nets, *, latent: int = 12, units: Units = "bits", points: int = 1
+    context: RecipeContext, nets: Nets, *, latent: int = 12, units: Units = "bits", points: int = 1
 ) -> BuiltModel:
     """The Helmholtz machine: awake the model climbs the ELBO, asleep the guide learns to read the model's dreams."""
-    model, guide = _pair(setting, nets, latent, units)
-    wake = Player(Elbo(), list(model.parameters()), DetachedSamples(points), setting.optimizer)
+    model, guide = _pair(context, nets, latent, units)
+    wake = Player(Elbo(), list(model.parameters()), DetachedSamples(points), context.optimizer)
     return BuiltModel(
-        model, guide, [wake, Player(SleepPhase(), list(guide.parameters()), FromModel(), setting.optimizer)]
+        model, guide, [wake, Player(SleepPhase(), list(guide.parameters()), FromModel(), context.optimizer)]
     )
 
 
 @recipe("reweighted-wake-sleep", "Bornschein & Bengio 2015", most=120)
 def reweighted_wake_sleep(
-    setting: RecipeContext, nets: Nets, *, latent: int = 12, units: Units = "bits", points: int = 10
+    context: RecipeContext, nets: Nets, *, latent: int = 12, units: Units = "bits", points: int = 10
 ) -> BuiltModel:
     """Wake-sleep by importance weights: a tighter bound for the model, and a guide that learns from the data."""
-    model, guide = _pair(setting, nets, latent, units)
-    wake = Player(ImportanceWeighted(), list(model.parameters()), DetachedSamples(points), setting.optimizer)
+    model, guide = _pair(context, nets, latent, units)
+    wake = Player(ImportanceWeighted(), list(model.parameters()), DetachedSamples(points), context.optimizer)
     return BuiltModel(
-        model, guide, [wake, Player(Inclusive(), list(guide.parameters()), DetachedSamples(points), setting.optimizer)]
+        model, guide, [wake, Player(Inclusive(), list(guide.parameters()), DetachedSamples(points), context.optimizer)]
     )
 
 
-def _pair(setting: RecipeContext, nets: Nets, latent: int, units: Units) -> tuple[LatentVariableModel, Amortized]:
+def _pair(context: RecipeContext, nets: Nets, latent: int, units: Units) -> tuple[LatentVariableModel, Amortized]:
     """Bits that are on with learned probabilities, or standard normal features; a guide of the same kind."""
     family: Family = Bernoulli(latent) if units == "bits" else Gaussian(latent)
-    model = LatentVariableModel(Unconditional(family, learn=units == "bits"), decoder(setting, nets, latent))
-    guide = Given(encoder(setting, nets, family.size), family)
+    model = LatentVariableModel(Unconditional(family, learn=units == "bits"), decoder(context, nets, latent))
+    guide = Given(encoder(context, nets, family.size), family)
     if nets.hidden or nets.blocks or nets.net == "conv":  # affine maps are loud as they are
         _awake(last(guide.net), next(m for m in model.likelihood.modules() if isinstance(m, nn.Linear)), latent, units)
     return model, Amortized(guide)

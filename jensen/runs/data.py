@@ -1,4 +1,4 @@
-"""The data of a run: which rows it learned from and which it did not, read again, checked and prepared as they were."""
+"""The data of a run, read again: training, validation and test rows, checked and prepared as they were."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Targets = Any  # labels: a file, a column or key of the data, or a container [N]
 
 
 class RunData(ABC):
-    """What a `Run` knows of data; see there.
+    """The part of a `Run` that deals with data; see there.
 
     Attributes:
         spec: the specification, as read.
@@ -66,22 +66,22 @@ class RunData(ABC):
     @property
     def classes(self) -> Labels | None:
         """The classes that it learned from; None where labels played no part."""
-        found = self.spec["data"].get("classes")
-        return None if found is None else Labels.from_dict(found)
+        classes = self.spec["data"].get("classes")
+        return None if classes is None else Labels.from_dict(classes)
 
     @property
     def conditional(self) -> bool:
-        """Whether the model is one of x given a label, so that its evidence is log p(x | c)."""
+        """True if the model is one of x given a label, so that its evidence is log p(x | c)."""
         classes = self.classes
         return classes is not None and classes.role == "context"
 
     @property
     def holed(self) -> bool:
-        """Whether entries were missing from the data that it was trained on."""
+        """True if entries were missing from the data that it was trained on."""
         return bool(self.spec["data"].get("missing"))
 
     def dataset(self) -> Dataset:
-        """The data that the run was trained on, read again and checked.
+        """Return the data that the run was trained on, read again and checked.
 
         Raises:
             DataError: they are gone, or have changed.
@@ -93,10 +93,10 @@ class RunData(ABC):
             raise DataError(
                 "this run was trained on data in memory, which are not kept", "Give the data: DATA or data=."
             )
-        found = read(data["location"], labels=data["labels_from"], size=data["resize"], missing=self.holed)
-        if found.source.sha256 != data["sha256"]:
+        dataset = read(data["location"], labels=data["labels_from"], size=data["resize"], missing=self.holed)
+        if dataset.source.sha256 != data["sha256"]:
             raise DataError(f"{data['location']} has changed since the run was trained", "Give the data to use: DATA.")
-        return found
+        return dataset
 
     @property
     def readable(self) -> bool:
@@ -109,14 +109,14 @@ class RunData(ABC):
         return recorded if data is None else Sources(data, test=test)
 
     def split(self) -> Split:
-        """The rows that were trained on, and those that were not."""
+        """Return the numbers of the rows that were trained on, and of those that were not."""
         s = self.spec["split"]
         if not self.spec["data"]["n"]:
             raise DataError("this run has no data of its own", "Give the data to use: DATA or data=.")
         return split(self.spec["data"]["n"], tuple(s["fractions"]), s["seed"])
 
     def part(self, which: str = "test", seed: int = 0) -> Part:
-        """The run's own "train", "valid" or "test" rows; without a test part, validation stands in and says so."""
+        """Return the run's own "train", "valid" or "test" rows; without a test part, validation rows, with a note."""
         s, data = self.spec["split"], self.spec["data"]
         rows, notes = self.split(), ()
         if which == "test" and self.held[1] is not None:
@@ -127,12 +127,12 @@ class RunData(ABC):
                     "the test rows of this run were given in memory, and are not kept", "Give DATA or data=."
                 )
             where = (s["test"]["location"], s["test"]["labels_from"], s["test"].get("own_labels"))
-            found = read_test(*where, data["resize"], self.holed)
-            if found.source.sha256 != s["test"]["sha256"]:
+            tested = read_test(*where, data["resize"], self.holed)
+            if tested.source.sha256 != s["test"]["sha256"]:
                 raise DataError(
                     f"{s['test']['location']} has changed since the run was trained", "Give the data: DATA."
                 )
-            return self._part(conform(found, self.schema, "test data"), f"test file {found.source.name}", seed, 2)
+            return self._part(conform(tested, self.schema, "test data"), f"test file {tested.source.name}", seed, 2)
         if which == "test" and not len(rows.test):
             which, notes = "valid", ("there is no test part: these are validation rows",)
         index = getattr(rows, which)
@@ -145,31 +145,31 @@ class RunData(ABC):
         return self._part(kept, name, seed, {"train": 0, "valid": 1, "test": 2}[which], notes)
 
     def other(self, data: Source, labels: Targets | None = None, seed: int = 0, missing: bool = False) -> Part:
-        """Data of the user's, checked against those of the run and prepared in the same way.
+        """Return data of the user's, checked against those of the run and prepared in the same way.
 
         Missing entries are refused, unless the run was trained with some or `missing` allows them. Labels that are not
-        named are found in the column or array that the run's own have.
+        named are dataset in the column or array that the run's own have.
 
         Raises:
             DataError: they have another shape, kind or binarisation, or labels of classes that the run does not know.
-            UsageError: labels of an array that are no array, or the other way round.
+            UsageError: labels that name no column of data in memory.
         """
-        found = self._found(data, labels, missing or self.holed)
-        if self.preparation.binarize and found.schema.kind == "binary" and self.schema.kind != "binary":
+        dataset = self._found(data, labels, missing or self.holed)
+        if self.preparation.binarize and dataset.schema.kind == "binary" and self.schema.kind != "binary":
             raise DataError(
-                f"{found.source.name} is binary already, and the run binarises grey values",
+                f"{dataset.source.name} is binary already, and the run binarises grey values",
                 "Give grey values, or train on binary data.",
             )
-        found = conform(found, self.schema)
-        if labels is not None and found.labels is None:
+        dataset = conform(dataset, self.schema)
+        if labels is not None and dataset.labels is None:
             raise DataError(
-                f"the labels of {found.source.name} are of classes that the training data do not have",
+                f"the labels of {dataset.source.name} are of classes that the training data do not have",
                 f"Theirs are {', '.join((self.schema.classes or ('numbers',))[:12])}.",
             )
-        return self._part(found, f"{len(found)} rows of {found.source.name}", seed, 3)
+        return self._part(dataset, f"{len(dataset)} rows of {dataset.source.name}", seed, 3)
 
     def _found(self, data: Source, labels: Targets | None, missing: bool) -> Dataset:
-        """As read, with the labels that were named."""
+        """Return the data as read, with the labels that were named."""
         if is_in_memory(data):
             return from_memory(data, labels, Sources(data).name, missing)
         if labels is not None and is_in_memory(labels):
@@ -179,20 +179,20 @@ class RunData(ABC):
             return read(data, labels=labels, size=about["resize"] if Path(data).is_dir() else None, missing=missing)
         return read_beside(data, about["labels_from"], about["resize"], missing)
 
-    def _part(self, found: Dataset, name: str, seed: int, number: int, notes: tuple[str, ...] = ()) -> Part:
-        how = {"mask": found.mask, "device": self.device, "dtype": self.dtype, "stream": number}
-        rows = self.preparation.rows(found.x, self.schema, **how)
+    def _part(self, dataset: Dataset, name: str, seed: int, number: int, notes: tuple[str, ...] = ()) -> Part:
+        how = {"mask": dataset.mask, "device": self.device, "dtype": self.dtype, "stream": number}
+        rows = self.preparation.rows(dataset.x, self.schema, **how)
         shift: float | torch.Tensor = self.preparation.log_jacobian(self.schema.size)
         classes = self.classes
         if classes is not None and classes.role == "context":
-            seen = torch.from_numpy(classes.one_hot(found.labels, f"the {name}")).to(self.device, self.dtype)
+            seen = torch.from_numpy(classes.one_hot(dataset.labels, f"the {name}")).to(self.device, self.dtype)
             rows = replace(rows, context=seen)
         if self.preparation.binarize == "dynamic":
             rows = rows.fixed(stream(seed, "binarize", self.device))
-        if found.mask is not None:
-            shift = torch.from_numpy(self.preparation.log_jacobians(found.mask))
-        told = (*found.notes, *notes)
-        return Part(rows, found.x, found.labels, name, told, found.mask, shift, found.factors)
+        if dataset.mask is not None:
+            shift = torch.from_numpy(self.preparation.log_jacobians(dataset.mask))
+        all_notes = (*dataset.notes, *notes)
+        return Part(rows, dataset.x, dataset.labels, name, all_notes, dataset.mask, shift, dataset.factors)
 
     def chosen(
         self,
@@ -201,7 +201,7 @@ class RunData(ABC):
         missing: bool = False,
         labels: Targets | None = None,
     ) -> Part:
-        """The rows that a verb is about: the run's test rows, or data of the user's; a `Part` is returned as it is.
+        """Return the rows for a verb: the run's test rows, or data of the user's; a `Part` is returned as it is.
 
         Raises:
             UsageError: labels of no data.
@@ -215,7 +215,7 @@ class RunData(ABC):
         return self.part("test", seed) if data is None else self.other(data, labels, seed, missing)
 
     def overlap(self, part: Part, data: Source | Part | None) -> tuple[str, ...]:
-        """What to say about rows that the model was trained on."""
+        """Return a note on those of the rows that the model was trained on."""
         if data is None:
             return ()
         try:
@@ -223,4 +223,5 @@ class RunData(ABC):
         except JensenError:
             return ("the training data cannot be read, so rows that were trained on would not be noticed",)
         seen = int(duplicates(trained.x, part.x, trained.mask, part.mask).sum())
-        return (f"{seen} of these {len(part.x)} rows were trained on: the number flatters the model",) if seen else ()
+        note = f"{seen} of these {len(part.x)} rows were trained on, which biases the estimate upwards"
+        return (note,) if seen else ()

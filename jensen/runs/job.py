@@ -41,7 +41,7 @@ STEPS = 20_000  # where a recipe does not say how many epochs, about this many s
 
 
 class Job:
-    """One call of `train`: everything is checked in `prepare`; `run` writes."""
+    """A call of `train`: everything is checked in `prepare`; `run` writes."""
 
     def __init__(
         self,
@@ -66,16 +66,16 @@ class Job:
         self.budget = Budget(training.epochs or recipe.epochs or 1, training.batch, training.patience)
 
     def prepare(self, notice: Callable[[str], None]) -> None:
-        """Read the data and make the parts: all that can go wrong goes wrong here."""
+        """Read the data and make the parts: whatever can be refused is refused here."""
         training = self.training
         own = in_own_units(str(self.options.get("likelihood")))
         recipe = replace(self.recipe, standardize="none") if own else self.recipe
-        self.found = found = gather(self.sources, recipe, self.reading, self.device, self.dtype)
-        for text in found.notices:
+        self.training_data = data = gather(self.sources, recipe, self.reading, self.device, self.dtype)
+        for text in data.notices:
             notice(text)
-        if training.patience is not None and found.valid is None:
+        if training.patience is not None and data.valid is None:
             raise UsageError("--patience needs validation rows", "Give --split a middle part, such as 0.8,0.1,0.1.")
-        steps = -(-len(found.train) // min(training.batch, len(found.train)))
+        steps = -(-len(data.train) // min(training.batch, len(data.train)))
         if training.epochs is None and self.recipe.epochs is None:
             self.budget = replace(self.budget, epochs=min(max(-(-STEPS // steps), 20), self.recipe.most))
         kept = self.recipe.keep if training.keep == "auto" else training.keep
@@ -95,13 +95,13 @@ class Job:
             spikes=training.spikes,
             average=training.average,
             precision=self.choices["precision"],
-            log_jacobian=found.log_jacobian(),
-            valid_jacobian=found.log_jacobian("valid"),
+            log_jacobian=data.log_jacobian(),
+            valid_jacobian=data.log_jacobian("valid"),
             keep_best=kept == "best",
         )
         self.made = _make(
             self.recipe,
-            found,
+            data,
             steps,
             self.budget.epochs,
             self.optimizer,
@@ -131,8 +131,8 @@ class Job:
         check_space(self.folder, state, (1 + averaged) * weights, along, again)
 
     def spec(self) -> dict[str, Any]:
-        """What the run folder says of this training."""
-        return spec_from(self.command(), self.found, self.made, self.choices)
+        """Return the specification that the run folder holds."""
+        return spec_from(self.command(), self.training_data, self.made, self.choices)
 
     def run(
         self,
@@ -152,16 +152,16 @@ class Job:
             flush_folder(place)
         stages = ends(spec["players"], self.budget.epochs)
         recorder = Recorder(self.folder, self.module, tie(spec), self.training.checkpoints, stages, notice)
-        forensics = Forensics(self.folder, spec["command"], self.found.in_file)
+        forensics = Forensics(self.folder, spec["command"], self.training_data.in_file)
         keeper = None
         if self.training.save_every is not None:
             self.keeper = keeper = StateKeeper(self.folder, spec, self.training.save_every, notice, recorder.flush)
         trainer = replace(
             self.trainer, listeners=(recorder, forensics, *writers, *listeners), should_stop=should_stop, keeper=keeper
         )
-        made, found = self.made, self.found
+        made, data = self.made, self.training_data
         try:
-            history = trainer.fit(made.model, made.guide, made.players, found.train, self.budget, found.valid, start)
+            history = trainer.fit(made.model, made.guide, made.players, data.train, self.budget, data.valid, start)
         except NumericalError as error:
             raise NumericalError(f"{error.what}{forensics.where()}", error.remedy) from error
         averaged = None
@@ -192,11 +192,11 @@ class Job:
         own = own_parts(self.made.model, self.made.guide)
         run = load(self.folder, copy.deepcopy(own), str(self.device))
         if is_in_memory(self.sources.data) or self.sources.test is not None:
-            run.held = (self.found.data, self.found.test)
+            run.held = (self.training_data.data, self.training_data.test)
         return run
 
     def command(self) -> dict[str, Any]:
-        """The arguments of `train` that repeat this run."""
+        """Return the arguments of `train` that repeat this run."""
         settings = {**asdict(self.reading), **asdict(self.training), **self.options}
         plain = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
         recipe = None if self.recipe.built is not None else self.recipe.name
@@ -205,7 +205,7 @@ class Job:
 
 def _make(
     recipe: Recipe,
-    found: TrainingData,
+    data: TrainingData,
     steps: int,
     epochs: int,
     optimizer: Optimizer,
@@ -214,17 +214,17 @@ def _make(
     dtype: torch.dtype,
     chosen: dict[str, Any],
 ) -> BuiltModel:
-    """The recipe's parts, with initial weights from the seed; combinations that cannot work are refused."""
-    schema = found.preparation.outcome(found.data.schema)
-    mean, scale = found.moments
+    """Return the recipe's parts, with initial weights from the seed; impossible combinations are refused."""
+    schema = data.preparation.outcome(data.data.schema)
+    mean, scale = data.moments
     constant = 0
-    if schema.kind == "real" and not found.preparation.dequantize:
-        train = found.data.rows(found.split.train)
+    if schema.kind == "real" and not data.preparation.dequantize:
+        train = data.data.rows(data.split.train)
         constant = len(constant_columns(train.x, train.mask))
     with drawing_from(stream(options.seed, "init")):
         setting = RecipeContext(
-            *(schema, mean, scale, found.train, steps, optimizer, epochs, constant, options.floor, options.seed),
-            labels=found.labels,
+            *(schema, mean, scale, data.train, steps, optimizer, epochs, constant, options.floor, options.seed),
+            labels=data.labels,
         )
         made = recipe(setting, **chosen)
     made.model.to(device, dtype)
@@ -232,7 +232,7 @@ def _make(
     for critic in made.critics:
         critic.to(device, dtype)
     check_players(made.model, made.guide, made.players, epochs)
-    rehearse(made.model, made.guide, made.players, found.train)
+    rehearse(made.model, made.guide, made.players, data.train)
     for player in made.players:
         if player.closed is None:
             player.optimizer(player.trained)  # refuses parameters that it is not for

@@ -46,12 +46,12 @@ def _modules_in(value: Any) -> Iterator[nn.Module]:
 def critics_of(model: nn.Module, guide: nn.Module, players: Sequence[Player]) -> list[nn.Module]:
     """Return the modules that players hold or train beside model and guide, in the order of their appearance."""
     own = {id(m) for root in (model, guide) for m in root.modules()}
-    found: dict[int, nn.Module] = {}
+    critics: dict[int, nn.Module] = {}
     for player in players:
         for module in _modules_in((player.objective, player.estimator, tuple(player.parameters))):
             if id(module) not in own:
-                found.setdefault(id(module), module)
-    return list(found.values())
+                critics.setdefault(id(module), module)
+    return list(critics.values())
 
 
 def _roots(model: nn.Module, guide: nn.Module, critics: Sequence[nn.Module]) -> dict[str, nn.Module]:

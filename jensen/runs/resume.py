@@ -1,4 +1,4 @@
-"""A training that was stopped, killed or finished goes on from its last state, to the same bits."""
+"""Resume a training that was stopped, killed or finished: bit-identical to an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def resume(
     should_stop: Callable[[], bool] = lambda: False,
     notice: Callable[[str], None] = lambda text: None,
 ) -> Run:
-    """Go on with a training that was stopped or killed: it ends in the bits in which it would have ended.
+    """Resume a training that was stopped or killed; the result is bit-identical to an uninterrupted run.
 
-    That holds for the same versions, machine and number of threads; what differs of them is told. With more `epochs`,
-    schedules of learning rates and weights are stretched from here on.
+    That holds for the same versions, machine and number of threads; differences in them are noticed. With more
+    `epochs`, schedules of learning rates and weights are stretched from here on.
 
     Args:
         folder: the run's.
@@ -50,7 +50,7 @@ def resume(
         epochs: passes over the data in all, those that were made included; by default as before.
         listeners: called with every event.
         should_stop: asked between steps.
-        notice: told what the user should know.
+        notice: called with what the user should know.
 
     Returns:
         The run, opened.
@@ -116,7 +116,7 @@ def _job(path: Path, spec: dict[str, Any], given: Sources, parts: Parts, epochs:
 
 
 def differences(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Every leaf in which two specifications differ: where, and what it was and is.
+    """Yield every leaf in which two specifications differ: its place, and both values.
 
     Example:
         >>> list(differences({"a": [1, 2]}, {"a": [1, 3]}))
@@ -147,7 +147,7 @@ def _essence(spec: dict[str, Any], longer: bool, in_words: bool) -> dict[str, An
     choices = {k: v for k, v in spec["choices"].items() if k != "threads" and not (longer and k == "epochs")}
     tested = spec["split"]["test"]
     split = spec["split"] | {"test": None if tested is None else {k: tested[k] for k in ("sha256", "n")}}
-    found = {
+    essence = {
         "model": spec["model"],
         "data": {k: spec["data"].get(k) for k in DATA},
         "split": split,
@@ -156,28 +156,28 @@ def _essence(spec: dict[str, Any], longer: bool, in_words: bool) -> dict[str, An
         "command": {k: v for k, v in spec["command"].items() if k not in BESIDE and v is not None},
     }
     if longer:
-        return found
+        return essence
     players = [{k: v for k, v in player.items() if k != "parts" or not in_words} for player in spec["players"]]
-    return {**found, "players": players}
+    return {**essence, "players": players}
 
 
 def _refuse(old: dict[str, Any], new: dict[str, Any], what: str) -> None:
-    """Do not go on with another training than the one that was begun; it may be longer.
+    """Refuse to resume another training than the one that was begun; it may be longer.
 
     Raises:
         CorruptRunError: showing the difference.
     """
     longer = old["choices"]["epochs"] != new["choices"]["epochs"]
     in_words = are_in_words(old) or are_in_words(new)
-    found = list(differences(_essence(old, longer, in_words), _essence(new, longer, in_words)))
-    if found:
-        shown = "; ".join(f"{where}: {_short(a)} became {_short(b)}" for where, a, b in found[:3])
-        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    changes = list(differences(_essence(old, longer, in_words), _essence(new, longer, in_words)))
+    if changes:
+        shown = "; ".join(f"{where}: {_short(a)} became {_short(b)}" for where, a, b in changes[:3])
+        more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
         raise CorruptRunError(f"{what}: {shown}{more}", "Restore it, or train a new run with jensen train --spec.")
 
 
 def _refuse_other_data(spec: dict[str, Any], made: dict[str, Any]) -> None:
-    """Do not go on with other data than those that were begun with, and name the file.
+    """Refuse to resume on other data than training began with, and name the file.
 
     Raises:
         DataError: they have changed.
@@ -198,7 +198,7 @@ def _short(value: Any) -> str:
 
 
 def _tell(old: dict[str, Any], new: dict[str, Any], notice: Callable[[str], None]) -> None:
-    """Say what may change the last bits."""
+    """Notice what may change the last bits."""
     for where, a, b in differences(old, new):
         if where.startswith(("jensen", "versions", "choices.threads")):
             notice(f"{where.removeprefix('choices.')} was {a} and is {b}: the weights may differ in their last bits")

@@ -17,6 +17,7 @@ from ..analysis.gradients import Comparison, compare_gradients
 from ..analysis.imputation import impute
 from ..core.errors import CorruptRunError, DataError, UsageError
 from ..core.random import stream
+from ..core.validation import require_integer
 from ..data import Preparation, Schema
 from ..estimators.denoising import Corruption, corrupted_rows
 from ..evaluate import Annealed, Estimate, Evaluator, GeneralisationGap, Settings, assess_tightness, choose
@@ -69,7 +70,7 @@ def load(folder: str | Path, parts: Mapping[str, Callable[..., Any]] | None = No
 
 
 class Run(RunData):
-    """A run folder, opened. See `load`.
+    """An opened run folder; see `load`.
 
     Attributes:
         path: the folder.
@@ -110,7 +111,7 @@ class Run(RunData):
 
     @property
     def title(self) -> str:
-        """What to call the model: the title of its recipe, or its name where that is not known here."""
+        """The title of its recipe, or the recipe's name where that is not known here."""
         name = self.spec["command"].get("recipe")
         if name is None:
             return "Model of your own parts"
@@ -266,7 +267,7 @@ class Run(RunData):
 
     @property
     def unfinished(self) -> tuple[str, ...]:
-        """What to say about a run whose training did not come to its end."""
+        """Notes on a run whose training did not come to its end."""
         if not self.spec["players"]:
             return ("this model was trained in a loop of the user's own, which is not recorded",)
         lines = self.metrics
@@ -295,9 +296,8 @@ class Run(RunData):
     def labelled_sample(
         self, n: int, *, seed: int = 0, mean: bool = False, label: str | int | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """As `sample`, with the class [n] of each datum, as its labels were; None of a model without classes."""
-        if n < 1:
-            raise UsageError(f"-n {n} cannot work", "Ask for at least one sample.")
+        """Return samples as `sample` does, with the class [n] of each; None of a model without classes."""
+        require_integer(1, **{"-n": n})
         classes, generator = self.classes, stream(seed, "sample", self.device)
         if label is not None and classes is None:
             raise UsageError(
@@ -313,7 +313,7 @@ class Run(RunData):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """What was measured at the end of each stage of a training whose players took turns; empty for others."""
+        """The measures at the end of each stage of a training whose players took turns; empty for others."""
         return stretches(self.spec, self.metrics)
 
     @property
@@ -334,11 +334,11 @@ class Run(RunData):
         return replace(part, rows=corrupted_rows(part.rows, self.corruption, noise), name=f"{part.name}, with noise")
 
     def active_features(self) -> np.ndarray:
-        """Whether the posterior mean of each latent feature [Z] varies over training rows (by more than 0.01)."""
+        """Return whether the posterior mean of each latent feature [Z] has a variance over training rows above 0.01."""
         return latents.active_features(self.model, self.guide, self.part("train").rows).cpu().numpy()
 
     def encode(self, data: Source | Part | None = None, *, labels: Targets | None = None, seed: int = 0) -> np.ndarray:
-        """The mean of q(z | x) [N, Z]."""
+        """Return the mean of q(z | x) [N, Z]."""
         rows = self.chosen(data, seed, labels=labels).rows
         return latents.encode(self.model, self.guide, rows).cpu().numpy()
 
@@ -350,7 +350,7 @@ class Run(RunData):
         seed: int = 0,
         sample: bool = False,
     ) -> np.ndarray:
-        """What the model makes of each datum [N, ...], in the data's own units: a mean, or a sample."""
+        """Return a reconstruction of each datum [N, ...], in the data's own units: a mean, or a sample."""
         generator = stream(seed, "reconstruct", self.device)
         rows = self.chosen(data, seed, labels=labels).rows
         return self.shaped(latents.reconstruct(self.model, self.guide, rows, sample=sample, generator=generator))
@@ -389,8 +389,7 @@ class Run(RunData):
         part = known if hidden is None else hide(known, hidden, self.preparation)
         if part.mask is None:
             raise DataError(f"{part.name} have no missing entries", "Give data with NaN, or hide some with --mask.")
-        told = {"method": method, "k": k, "steps": steps, "seed": seed, "watch": watch}
-        drawn = impute(self.model, self.guide, part.rows, m, **told)
+        drawn = impute(self.model, self.guide, part.rows, m, method=method, k=k, steps=steps, seed=seed, watch=watch)
         return complete(part, drawn, known, self.schema, self.preparation)
 
     def shaped(self, x: torch.Tensor) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a run folder says of a training, and the command that comes of it again."""
+"""The specification of a run, and the command that it records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["recorded_command", "spec_from"]
 
 
 def recorded_command(spec: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The arguments of `train` that a specification recorded, with the choices that were made for them.
+    """Return the arguments of `train` that a specification records, with the choices that were made for them.
 
     Files are named by their absolute paths, and options by what they are called now: the same weights come of it,
     wherever it is called from.
@@ -52,7 +52,7 @@ def recorded_command(spec: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _sentence(made: BuiltModel) -> str:
-    """The model in one sentence of parts."""
+    """Return the model in one sentence of parts."""
     aims = " and ".join(f"{p.objective} by {_how(p)}" for p in made.players)
     latent = made.model.latent
     prior = f"z ~ {made.model.prior.phrase}, x | z ~ " if latent else "x ~ "
@@ -60,29 +60,29 @@ def _sentence(made: BuiltModel) -> str:
 
 
 def _how(player: Player) -> str:
-    """The closed form, or the estimator and the optimiser; and when, if not always."""
+    """Return the closed form, or the estimator and the optimiser; and the epochs, if not all."""
     how = type(player.closed).__name__ if player.closed else f"{player.estimator}, {player.optimizer.name}"
     first, last = player.during
     return how if player.during == (0.0, 1.0) else f"{how} (from {100 * first:.3g} to {100 * last:.3g} % of the epochs)"
 
 
 def _absolute(labels: str | None) -> str | None:
-    """A file by its absolute path; a column or key as it is."""
+    """Return a file by its absolute path; a column or key as it is."""
     return str(Path(labels).resolve()) if labels is not None and Path(labels).is_file() else labels
 
 
 def spec_from(
-    command: dict[str, Any], found: TrainingData, made: BuiltModel, choices: dict[str, Any]
+    command: dict[str, Any], training_data: TrainingData, made: BuiltModel, choices: dict[str, Any]
 ) -> dict[str, Any]:
-    """What the run folder says of a training: enough to rebuild the model without code, and to train it again."""
-    data, where = found.data, found.split
+    """Return the specification of a training: enough to rebuild the model without code, and to train it again."""
+    data, where = training_data.data, training_data.split
     nodes, players = record_players(made.model, made.guide, made.players)
     readable = bool(data.source.files) or data.source.name in EMBEDDED
     absolute = str(Path(data.source.name).resolve()) if data.source.files else data.source.name
     labels = _absolute(command["labels"])
     tested = None
-    if found.test is not None:
-        source = found.test.source
+    if training_data.test is not None:
+        source = training_data.test.source
         tested = {
             "location": str(Path(source.name).resolve()) if source.files else "",  # none of rows in memory
             "labels_from": labels,
@@ -107,16 +107,16 @@ def spec_from(
             "n": data.source.n,
             "missing": 0 if data.mask is None else int((~data.mask).sum()),
             "schema": data.schema.to_dict(),
-            "classes": None if found.labels is None else found.labels.to_dict(),
+            "classes": None if training_data.labels is None else training_data.labels.to_dict(),
         },
         "split": {
             "fractions": list(where.fractions),
             "seed": where.seed,
             "sizes": {"train": len(where.train), "valid": len(where.valid), "test": len(where.test)},
             "test": tested,
-            "duplicates_of_training_rows": found.repeated,
+            "duplicates_of_training_rows": training_data.repeated,
         },
-        "preparation": found.preparation.to_dict(),
+        "preparation": training_data.preparation.to_dict(),
         "choices": choices,
         "versions": {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__},
     }

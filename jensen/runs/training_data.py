@@ -1,4 +1,4 @@
-"""What training is made from: data that are read, checked, split and prepared."""
+"""The data of a training: read, checked, split and prepared."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from ..core.batch import Rows
 from ..core.errors import DataError, UsageError
 from ..core.random import stream
+from ..core.validation import require_integer
 from ..data import (
     UNKNOWN,
     Dataset,
@@ -40,7 +41,7 @@ LABELLED_SHARE = 0.2  # of the rows of an epoch, which those of known class are 
 
 @dataclass(frozen=True)
 class DataOptions:
-    """How data are read, split and prepared.
+    """Options for reading, splitting and preparing data.
 
     Attributes:
         test: a second file, as test rows.
@@ -76,7 +77,7 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where data come from: names and paths, or the data themselves.
+    """The sources of data: names and paths, or the data themselves.
 
     Attributes:
         data: a name, a path, or a container in memory.
@@ -99,7 +100,7 @@ class Sources:
 
     @property
     def name(self) -> str:
-        """What to call the data: a name, a path, or the kind of the container."""
+        """The name of the data: as given, a path, or the kind of the container."""
         if isinstance(self.data, Dataset):
             return self.data.source.name
         if not is_in_memory(self.data):
@@ -163,24 +164,26 @@ class TrainingData:
 
     @property
     def notices(self) -> list[str]:
-        """What the user should be told: how files were read, and rows that occur in two parts."""
-        told = [*self.data.notes, *(self.test.notes if self.test else ())]
+        """Notes for the user: on how files were read, and on rows that occur in two parts."""
+        notes = [*self.data.notes, *(self.test.notes if self.test else ())]
         if self.test is not None and self.data.labels is not None and self.test.labels is None:
-            told.append("the test rows have no labels; name theirs with --test-labels")
+            notes.append("the test rows have no labels; name theirs with --test-labels")
         if len(self.train) > self.distinct and self.labels is not None:
             known = sum(self.labels.counts)
             times = (len(self.train) - self.distinct) // known + 1
-            told.append(f"{known} of {self.distinct:,} training rows have labels, and are seen {times} times per epoch")
+            notes.append(
+                f"{known} of {self.distinct:,} training rows have labels, and are seen {times} times per epoch"
+            )
         names = {"valid": "validation", "test": "test"}
         for part, n in self.repeated.items():
             if n:
-                told.append(
-                    f"{n} {names[part]} rows are exact duplicates of training rows: their score flatters the model"
+                notes.append(
+                    f"{n} {names[part]} rows are exact duplicates of training rows: they bias the estimate upwards"
                 )
-        return told
+        return notes
 
     def in_file(self, rows: Sequence[int]) -> list[int]:
-        """Where these training rows are among the rows of the data as read, from 0."""
+        """Return the numbers of these training rows among the rows of the data as read, from 0."""
         known = np.arange(0)
         if len(self.train) > self.distinct and self.train.context is not None:
             known = self.train.context[: self.distinct].any(-1).nonzero().flatten().cpu().numpy()
@@ -218,18 +221,19 @@ def gather(
     """Read, split and prepare."""
     _check(recipe, options)
     parts = _fractions(options.split, options.test is not None or sources.test is not None)
-    found = sources.read(options, recipe.missing)
-    schema, seed = found.schema, options.split_seed
+    dataset = sources.read(options, recipe.missing)
+    schema, seed = dataset.schema, options.split_seed
     second = sources.read_test(options, recipe.missing)
     second = None if second is None else conform(second, schema, "test data")
-    where = split(len(found), parts, seed)
+    where = split(len(dataset), parts, seed)
     if len(where.train) < 2:
         raise DataError(
-            f"of {len(found)} rows the split leaves {len(where.train)} to train on", "Give more rows, or --split 1,0,0."
+            f"of {len(dataset)} rows the split leaves {len(where.train)} to train on",
+            "Give more rows, or --split 1,0,0.",
         )
-    train, held = found.rows(where.train), {"valid": found.rows(where.valid)}
-    held["test"] = found.rows(where.test) if second is None else second
-    spread, scaling = _spreading(found, recipe, options)
+    train, held = dataset.rows(where.train), {"valid": dataset.rows(where.valid)}
+    held["test"] = dataset.rows(where.test) if second is None else second
+    spread, scaling = _spreading(dataset, recipe, options)
     how = {"binarize": options.binarize, "dequantize": spread, "standardize": scaling, "seed": seed}
     preparation = Preparation.fit(train.x, schema, mask=train.mask, **how)
     rows = preparation.rows(train.x, schema, mask=train.mask, device=device, dtype=dtype, stream=0)
@@ -243,28 +247,28 @@ def gather(
         part: int(duplicates(train.x, other.x, train.mask, other.mask).sum()) if len(other) else 0
         for part, other in held.items()
     }
-    labels = _labels(found, where, recipe)
+    labels = _labels(dataset, where, recipe)
     if labels is not None:
         rows, valid, labels = _with_labels(rows, valid, train, held, labels, options)
         if second is not None and second.labels is not None:
             labels.index(second.labels, "the test data")
-    return TrainingData(found, second, where, preparation, rows, valid, repeated, len(train), labels)
+    return TrainingData(dataset, second, where, preparation, rows, valid, repeated, len(train), labels)
 
 
-def _labels(found: Dataset, where: Split, recipe: Recipe) -> Labels | None:
-    """The classes, for a recipe that learns from them.
+def _labels(dataset: Dataset, where: Split, recipe: Recipe) -> Labels | None:
+    """Return the classes, for a recipe that learns from them.
 
     Raises:
         DataError: the data have no labels.
     """
     if recipe.labels is None:
         return None
-    if found.labels is None:
+    if dataset.labels is None:
         raise DataError(
-            f"recipe {recipe.name} learns from labels, and {found.source.name} has none",
+            f"recipe {recipe.name} learns from labels, and {dataset.source.name} has none",
             "Name them: --labels FILE, or a column or key of DATA.",
         )
-    return Labels.of(found.labels, found.schema, recipe.labels, found.labels[where.train])
+    return Labels.of(dataset.labels, dataset.schema, recipe.labels, dataset.labels[where.train])
 
 
 def _with_labels(
@@ -297,24 +301,22 @@ def _with_labels(
 
 
 def _check(recipe: Recipe, options: DataOptions) -> None:
-    """Refuse what the recipe would leave aside, and negative seeds, before anything is read."""
+    """Refuse options that the recipe does not use, and negative seeds, before anything is read."""
     if options.labelled is not None and recipe.labels != "partial":
         raise UsageError(
             f"recipe {recipe.name} does not learn from some labels",
             "Leave out --labelled, or --recipe semi-supervised.",
         )
-    for name, seed in (("seed", options.seed), ("split-seed", options.split_seed)):
-        if seed < 0:
-            raise UsageError(f"--{name} {seed} cannot work", "Give a whole number from 0.")
+    require_integer(0, **{"--seed": options.seed, "--split-seed": options.split_seed})
 
 
-def _spreading(found: Dataset, recipe: Recipe, options: DataOptions) -> tuple[bool, Any]:
-    """Whether to dequantise, and how to scale, where the user left it open."""
-    integers = found.schema.kind == "integers" and options.binarize is None
+def _spreading(dataset: Dataset, recipe: Recipe, options: DataOptions) -> tuple[bool, Any]:
+    """Choose whether to dequantise, and the scaling, where the user left them open."""
+    integers = dataset.schema.kind == "integers" and options.binarize is None
     spread = (recipe.density and integers) if options.dequantize is None else options.dequantize
     if options.standardize != "auto":
         return spread, options.standardize
-    real = options.binarize is None and (spread or found.schema.kind == "real")
+    real = options.binarize is None and (spread or dataset.schema.kind == "real")
     return spread, recipe.standardize if real else "none"
 
 

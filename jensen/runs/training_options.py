@@ -1,4 +1,4 @@
-"""How a model is trained: the options of `train` that do not depend on the recipe."""
+"""Options of `train` that do not depend on the recipe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["TrainingOptions"]
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How a model is trained.
+    """Options of the training loop.
 
     Attributes:
         epochs: passes over the data; by default the recipe's, or about 20,000 steps.

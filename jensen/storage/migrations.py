@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import CorruptRunError
+from ..core.errors import CorruptRunError, UsageError
+from ..core.renames import with_current_names
 from .objective_words import RENAMED, player_parts, renamed_words
 
-__all__ = ["FORMAT", "OPTIONS", "fingerprint", "migrated"]
+__all__ = ["FORMAT", "fingerprint", "migrated"]
 
 FORMAT = 3
 
@@ -84,18 +85,16 @@ def _from_2(spec: Mapping[str, Any]) -> dict[str, Any]:
         "model": _with_present_names(spec["model"]),
         "players": players,
         "sentence": renamed_words(str(spec["sentence"])),
-        "command": {OPTIONS.get(k, k): v for k, v in spec["command"].items()},
+        "command": with_current_names(spec["command"]),
         "earlier": {**earlier, "belongs": fingerprint(_tie_of_2(spec))},
     }
 
-
-OPTIONS = {"leaps": "leapfrog_steps"}  # options of recorded commands that were renamed
 
 STEPS: dict[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
 
 
 def migrated(spec: Mapping[str, Any], where: Path) -> dict[str, Any]:
-    """The specification in the present format.
+    """Return the specification in the present format.
 
     Args:
         spec: as it was read.
@@ -104,17 +103,17 @@ def migrated(spec: Mapping[str, Any], where: Path) -> dict[str, Any]:
     Raises:
         CorruptRunError: its format is none that this version knows, or it is damaged.
     """
-    found, began = dict(spec), spec.get("format")
-    while (number := found.get("format")) != FORMAT:
+    present, began = dict(spec), spec.get("format")
+    while (number := present.get("format")) != FORMAT:
         if type(number) is not int or number not in STEPS:
             raise CorruptRunError(
                 f"{where} has format {began!r}, and this jensen reads formats 1 to {FORMAT}",
                 f"It was written by jensen {spec.get('jensen', '?')}: use that version.",
             )
         try:
-            found = {**STEPS[number](found), "format": number + 1}
-        except (KeyError, TypeError, AttributeError) as error:
+            present = {**STEPS[number](present), "format": number + 1}
+        except (KeyError, TypeError, AttributeError, UsageError) as error:
             raise CorruptRunError(
                 f"{where} is damaged ({type(error).__name__}: {error})", "Restore it from a copy, or train again."
             ) from error
-    return found
+    return present

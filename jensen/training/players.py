@@ -72,8 +72,8 @@ class Player:
     @property
     def trained(self) -> list[nn.Parameter]:
         """The parameters that need a gradient, each once."""
-        held = [p for owner in self.parameters for p in (owner.parameters() if isinstance(owner, nn.Module) else [owner])]
-        return list({id(p): p for p in held if p.requires_grad}.values())
+        owned = ([o] if isinstance(o, nn.Parameter) else o.parameters() for o in self.parameters)
+        return list({id(p): p for group in owned for p in group if p.requires_grad}.values())
 
 
 def check_players(model: LatentVariableModel, guide: Guide, players: Sequence[Player], epochs: int = 1) -> None:

@@ -68,7 +68,7 @@ def test_evaluation_of_other_data_is_not_kept(run, data, jensen):
 def test_evaluation_on_training_rows_warns(run, data, jensen):
     answer = jensen("evaluate", "run", "real.npy", "-k", "5")
     assert answer.code == 0
-    assert "48 of these 60 rows were trained on: the number flatters the model" in answer.err
+    assert "48 of these 60 rows were trained on, which biases the estimate upwards" in answer.err
     assert jensen("evaluate", "run", "real.npy", "-k", "5", "--quiet").err == ""
 
 
