@@ -1,11 +1,15 @@
-"""Every public name says what it is, and the examples in docstrings run."""
+"""Every public name is documented, docstrings and names are plain, and the examples in docstrings run.
+
+Each law is a function from a module's source to the breaches it finds, and is shown once to find planted ones.
+"""
 
 from __future__ import annotations
 
 import ast
 import doctest
 import importlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted((ROOT / "jensen").rglob("*.py"))
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+# A docstring begins with a verb ("Return the ...") or with the thing itself ("The ..."), never with one of these.
+OPENERS = "As|How|Of|Told|What|When|Where|Whether|Which|Who|Whom|Whose|Why|The same"
+COY_NAMES = {"found", "told"}  # a local is named after the thing that it holds
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -23,25 +31,105 @@ def module_name(path: Path) -> str:
 
 
 def docstrings(tree: ast.Module) -> Iterator[tuple[str, int, str]]:
-    """(name, line, text) of each docstring, from the source: doctest's own search skips wrapped functions."""
+    """Yield (name, line, text) of each docstring, from the source: doctest's own search skips wrapped functions."""
     for node in ast.walk(tree):
         if isinstance(node, Documented) and (text := ast.get_docstring(node, clean=False)):
             yield getattr(node, "name", "module"), node.body[0].lineno, text
 
 
 def examples() -> list[object]:
-    parser, found = doctest.DocTestParser(), []
+    parser, cases = doctest.DocTestParser(), []
     for path in FILES:
         for name, line, text in docstrings(ast.parse(path.read_text(encoding="utf-8"))):
             if parser.get_examples(text):
-                found.append(pytest.param(path, name, line, text, id=f"{module_name(path)}.{name}"))
-    return found
+                cases.append(pytest.param(path, name, line, text, id=f"{module_name(path)}.{name}"))
+    return cases
 
 
-def undocumented(tree: ast.Module) -> list[str]:
-    """The public classes and functions of a module (and the module) that have no docstring."""
+# --- the laws ---
+
+
+def public_names_are_documented(tree: ast.Module) -> Iterator[str]:
+    """Yield the module and those of its public classes and functions that have no docstring."""
     public = [n for n in tree.body if isinstance(n, Documented) and not n.name.startswith("_")]
-    return [getattr(n, "name", "the module") for n in [tree, *public] if not ast.get_docstring(n)]
+    yield from (getattr(n, "name", "module") for n in [tree, *public] if not ast.get_docstring(n))
+
+
+def docstrings_open_plainly(tree: ast.Module) -> Iterator[str]:
+    """Yield the docstrings, of private names too, that begin with a question word or another forbidden opener."""
+    for name, line, text in docstrings(tree):
+        if opener := re.match(rf"\s*({OPENERS})\b", text):
+            yield f"{line} ({name}): {opener[1]!r}"
+
+
+def locals_name_what_they_hold(tree: ast.Module) -> Iterator[str]:
+    """Yield the places where a coy name is bound: by assignment, loop, `with`, pattern, parameter or import."""
+    for node in ast.walk(tree):
+        bound = {
+            ast.Name: lambda n: n.id if isinstance(n.ctx, ast.Store) else None,
+            ast.arg: lambda n: n.arg,
+            ast.alias: lambda n: n.asname or n.name,
+            ast.ExceptHandler: lambda n: n.name,
+            ast.MatchAs: lambda n: n.name,
+            ast.MatchStar: lambda n: n.name,
+            ast.FunctionDef: lambda n: n.name,
+        }.get(type(node), lambda n: None)(node)
+        if bound in COY_NAMES:
+            yield f"{node.lineno}: {bound!r}"
+
+
+Law = Callable[[ast.Module], Iterator[str]]
+
+# Each law with sources that break it.
+PLANTED: dict[Law, list[str]] = {
+    public_names_are_documented: ["def _f(): pass", '"""A module."""\ndef f(): pass', '"""A module."""\nclass C: pass'],
+    docstrings_open_plainly: [
+        '"""What a flow is."""',
+        'class C:\n    """The same with another name."""',
+        'class C:\n    @property\n    def f(self):\n        """Whether it is."""',
+        'def _f():\n    r"""Of a datum, its bound."""',
+        'def f():\n    """\n    How many there are.\n    """',
+    ],
+    locals_name_what_they_hold: [
+        "def f():\n    found = 1",
+        "def _f():\n    found, told = 1, 2",
+        "class C:\n    def f(self):\n        for told in (): pass",
+        "def f(x):\n    return [found for found in x]",
+        "def f(x):\n    return 1 if (found := x) else 2",
+        "def f():\n    with open('x') as found: pass",
+        "def f(*, told): pass",
+        "def f():\n    try: pass\n    except OSError as told: pass",
+        "def f(x):\n    match x:\n        case [found]: pass",
+        "def f():\n    def found(): pass",
+        "def f():\n    from m import x as found",
+    ],
+}
+
+BREACHES = [
+    pytest.param(law, source, id=f"{law.__name__}-{i}") for law in PLANTED for i, source in enumerate(PLANTED[law])
+]
+
+
+@pytest.mark.parametrize("law", PLANTED, ids=lambda law: law.__name__)
+def test_package_keeps_the_law(law):
+    trees = {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+    assert [f"{name}:{breach}" for name, tree in trees.items() for breach in law(tree)] == []
+
+
+@pytest.mark.parametrize(("law", "source"), BREACHES)
+def test_law_finds_a_planted_breach(law, source):
+    assert list(law(ast.parse(source)))
+
+
+@pytest.mark.parametrize("law", PLANTED, ids=lambda law: law.__name__)
+def test_law_lets_plain_code_pass(law):
+    source = (
+        '"""The module."""\ndef f(paths):\n    """Return whatever is first."""\n    return paths.found or told(paths)'
+    )
+    assert list(law(ast.parse(source))) == []
+
+
+# --- the examples ---
 
 
 @pytest.mark.parametrize(("path", "name", "line", "text"), examples())
@@ -56,12 +144,3 @@ def test_example_runs(path, name, line, text, tmp_path, monkeypatch):
 
 def test_there_are_examples():
     assert examples()
-
-
-@pytest.mark.parametrize("path", FILES, ids=module_name)
-def test_public_names_are_documented(path):
-    assert undocumented(ast.parse(path.read_text(encoding="utf-8"))) == []
-
-
-def test_a_missing_docstring_is_found():
-    assert undocumented(ast.parse('"""A module."""\ndef f(): pass\ndef _g(): pass')) == ["f"]

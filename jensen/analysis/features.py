@@ -122,7 +122,7 @@ class _Classifier(nn.Module):
 
     def sight(self, x: Tensor) -> Tensor:
         """[N, F]"""
-        return self.eye.features(self.eye.seen(x))
+        return self.eye.features(self.eye.standardized(x))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.sight(x))

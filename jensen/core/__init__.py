@@ -1,4 +1,4 @@
-"""What every room stands on: errors, shapes, parts, batches, validation, randomness, devices."""
+"""The foundations of every room: errors, shapes, parts, batches, validation, randomness, devices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What flows through the algebra: a `Batch` of data, and `Rows`, the data set seen as a source of batches."""
+"""The data that models and guides take: a `Batch`, and `Rows`, a data set in memory as a source of batches."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["Batch", "Rows"]
 
 @dataclass(frozen=True)
 class Batch:
-    """Data that are looked at together.
+    """Data that are processed together.
 
     Attributes:
         x: [B, D] the data, flat; an image is in the order height, width, channel.
         mask: [B, D], True where observed; None when everything is.
-        context: [B, C] what model and guide are conditioned on.
-        index: [B] which rows of the data set these are.
+        context: [B, C], which model and guide are conditioned on.
+        index: [B] the numbers of these rows in the data set.
         n_data: N, for terms that need it.
     """
 
@@ -38,14 +38,14 @@ class Rows:
     """A data set in memory, from which batches are taken by index, and prepared as they are taken.
 
     The stored array keeps its compact type (bytes for 8-bit images) and lives on the device; `prepare` turns rows of it
-    into what the model sees (a dynamic binarisation draws its bits here).
+    into the model's input (a dynamic binarisation draws its bits here).
 
     Attributes:
         stored: [N, D] the data as stored.
         prepare: rows and a generator -> [B, D] floating point; None leaves floating-point rows as they are.
         context: [N, C].
         mask: [N, D], True where observed; None when everything is.
-        fill: [D] what the model sees in the place of an entry that is not observed; it is never scored.
+        fill: [D] the model's input in place of unobserved entries; they are never scored.
 
     Example:
         >>> rows = Rows(torch.arange(6.0).reshape(3, 2))
@@ -68,7 +68,7 @@ class Rows:
         return self.stored.device
 
     def take(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
-        """The rows [B] of `index` as a batch, prepared with the generator's randomness."""
+        """Return the rows [B] of `index` as a batch, prepared with the generator's randomness."""
         x = self.stored.index_select(0, index)
         x = x if self.prepare is None else self.prepare(x, generator)
         mask = None if self.mask is None else self.mask.index_select(0, index)
@@ -81,18 +81,18 @@ class Rows:
         )
 
     def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """All rows in order, `size` at a time; the last batch may be smaller."""
+        """Yield all rows in order, `size` at a time; the last batch may be smaller."""
         for index in torch.arange(len(self), device=self.device).split(size):
             yield self.take(index, generator)
 
     def fixed(self, generator: torch.Generator | None = None, size: int = 4096) -> Rows:
-        """The same rows with the preparation done once and for all (a dynamic binarisation is drawn once)."""
+        """Return the rows with the preparation applied once for all batches (a dynamic binarisation is drawn once)."""
         if self.prepare is None:
             return self
         return replace(self, stored=torch.cat([b.x for b in self.batches(size, generator)]), prepare=None)
 
     def subset(self, index: Tensor) -> Rows:
-        """The rows [M] of `index` as a data set of their own."""
+        """Return the rows [M] of `index` as a data set of their own."""
         return replace(
             self,
             stored=self.stored.index_select(0, index),

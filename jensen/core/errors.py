@@ -1,4 +1,4 @@
-"""One tree of errors: each says what happened, and names the remedy.
+"""One tree of errors: each states what happened, and names the remedy.
 
 Every error that a user can cause is a `JensenError`. It carries an exit code for the command line, and doubles as the
 built-in exception a Python caller would expect (`ValueError`, `TypeError`, ...), so that `except ValueError` works.
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class JensenError(Exception):
-    """What happened, and what to do about it.
+    """The base of all errors: a message with its remedy.
 
     Args:
         what: what happened and where, in one sentence without a full stop.
@@ -40,7 +40,7 @@ class JensenError(Exception):
 
 
 class UsageError(JensenError, ValueError):
-    """An option has a value that cannot work (exit code 2)."""
+    """An option or an argument has a value that is not allowed (exit code 2)."""
 
     exit_code = 2
 
@@ -50,7 +50,7 @@ class RunExistsError(UsageError, FileExistsError):
 
 
 class DataError(JensenError, ValueError):
-    """The data cannot be read, or do not fit what is asked of them (exit code 3)."""
+    """The data cannot be read, or do not fit their use (exit code 3)."""
 
     exit_code = 3
 
@@ -90,8 +90,8 @@ class NotEnumerable(CompositionError):
 
 
 class NotInvertible(CompositionError):
-    """A density was asked of a point that a map without a cheap inverse did not make itself."""
+    """A map without a cheap inverse was asked for the density of a point that it did not produce."""
 
 
 class NotNormalised(CompositionError):
-    """A log-density was asked of something that has none (a point mass over a continuous space, say)."""
+    """A distribution without a density (such as a point mass over a continuous space) was asked for one."""

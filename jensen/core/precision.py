@@ -28,10 +28,11 @@ _LAYERS_IN_BFLOAT16: ContextVar[bool] = ContextVar("whether networks run in bflo
 
 @contextmanager
 def matmul_precision(mode: ResolvedPrecision) -> Iterator[None]:
-    """Within the scope, float32 products are exact to float32 ("float32"), what torch calls "medium", or exact but for
-    the layers of networks, which run in bfloat16 ("bfloat16").
+    """Set the precision of float32 matrix products within the scope.
 
-    "medium" is on some machines the same accuracy by another library, on others bfloat16 products summed in float32.
+    "float32" is exact to float32; "medium" is torch's setting of that name: on some machines float32 accuracy by
+    another library, on others bfloat16 products summed in float32; "bfloat16" runs the layers of networks in
+    bfloat16, and everything else exactly.
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium" if mode == "medium" else "highest")
@@ -44,7 +45,7 @@ def matmul_precision(mode: ResolvedPrecision) -> Iterator[None]:
 
 
 def applied(net: nn.Module, x: Tensor | None) -> Tensor:
-    """net(x) in the precision of the scope; densities are computed from it in that of x, whatever the layers ran in."""
+    """Return net(x), with layers in the precision of the scope and the result in the type of x, for densities."""
     if x is None or x.dtype != torch.float32 or not _LAYERS_IN_BFLOAT16.get():
         return net(x)
     with torch.autocast(x.device.type, torch.bfloat16):
@@ -54,7 +55,7 @@ def applied(net: nn.Module, x: Tensor | None) -> Tensor:
 
 @functools.cache
 def fast_products_are_accurate(device: str = "cpu") -> bool:
-    """Whether "medium" products have float32 accuracy on this machine: errors at most four times those of "float32"."""
+    """Return whether "medium" products have float32 accuracy here: errors at most four times those of "float32"."""
     generator = torch.Generator().manual_seed(0)
     a, b = torch.randn(256, 512, generator=generator), torch.randn(512, 256, generator=generator)
     exact = a.double() @ b.double()
@@ -66,9 +67,10 @@ def fast_products_are_accurate(device: str = "cpu") -> bool:
 
 
 def resolve_precision(mode: MatmulPrecision, device: torch.device | str) -> ResolvedPrecision:
-    """What a choice means here: "auto" is "medium" where that costs no accuracy, else "float32"; "fast" is "bfloat16"
-    on processors with instructions for it, which torch's own "medium" does not always use, else "medium". The others
-    are what they say.
+    """Return the precision of a choice on this device.
+
+    "auto" is "medium" where that costs no accuracy, else "float32"; "fast" is "bfloat16" on processors with
+    instructions for it, which torch's own "medium" does not always use, else "medium". The others are unchanged.
     """
     if mode == "auto":
         return "medium" if fast_products_are_accurate(str(device)) else "float32"
@@ -79,6 +81,6 @@ def resolve_precision(mode: MatmulPrecision, device: torch.device | str) -> Reso
 
 @functools.cache
 def _multiplies_bfloat16() -> bool:
-    """Whether this processor has such instructions, as far as torch can tell (from 2.10 on)."""
-    told = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(told.get("avx512_bf16") or told.get("amx_bf16"))
+    """Return whether this processor has bfloat16 instructions, as far as torch can detect (from 2.10 on)."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

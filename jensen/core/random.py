@@ -12,7 +12,7 @@ __all__ = ["drawing_from", "stream"]
 
 
 def stream(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator for one named purpose ("init", "order", "noise", ...), independent of the other names' streams.
+    """Return a generator for one named purpose ("init", "order", "noise", ...), independent of other names' streams.
 
     Example:
         >>> torch.randn(1, generator=stream(0, "noise")).equal(torch.randn(1, generator=stream(0, "noise")))
@@ -24,21 +24,21 @@ def stream(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Ge
 
 @contextmanager
 def drawing_from(generator: torch.Generator | None) -> Iterator[None]:
-    """Within the scope, torch's own generator of that device *is* the given one; afterwards it is as it was.
+    """Let torch's global generator of that device be the given one within the scope, and restore it afterwards.
 
-    `torch.distributions` and initialisers take no generator. This lends them one, and leaves the user's global
-    random state untouched.
+    `torch.distributions` and initialisers take no generator. In this scope they draw from the given one, and the
+    user's global random state is left untouched.
     """
     if generator is None:
         yield
         return
     accelerator = generator.device.type != "cpu"
     module = getattr(torch, generator.device.type) if accelerator else torch
-    where = (generator.device,) if accelerator else ()
-    before = module.get_rng_state(*where)
-    module.set_rng_state(generator.get_state(), *where)
+    device = (generator.device,) if accelerator else ()
+    before = module.get_rng_state(*device)
+    module.set_rng_state(generator.get_state(), *device)
     try:
         yield
     finally:
-        generator.set_state(module.get_rng_state(*where))
-        module.set_rng_state(before, *where)
+        generator.set_state(module.get_rng_state(*device))
+        module.set_rng_state(before, *device)

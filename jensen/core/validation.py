@@ -1,4 +1,4 @@
-"""Argument validation: numbers that a part cannot be made with are refused where they are given."""
+"""Argument validation: invalid numbers are refused where they are given."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def require_integer(least: int = 1, /, **numbers: object) -> None:
     """Refuse what is not a whole number of at least `least`; of a list or tuple, each of its entries is checked.
 
     Raises:
-        UsageError: naming the first of them.
+        UsageError: for the first of them.
 
     Example:
         >>> require_integer(1, k=2, hidden=(8, 8))
@@ -32,7 +32,7 @@ def require_finite(least: float = -math.inf, /, **numbers: object) -> None:
     """Refuse what is not a finite number of at least `least`; of a list or tuple, each of its entries is checked.
 
     Raises:
-        UsageError: naming the first of them.
+        UsageError: for the first of them.
     """
     bounded = least > -math.inf
     for name, value in numbers.items():
@@ -45,7 +45,7 @@ def require_above(limit: float, /, **numbers: object) -> None:
     """Refuse what is not a finite number above `limit`; of a list or tuple, each of its entries is checked.
 
     Raises:
-        UsageError: naming the first of them.
+        UsageError: for the first of them.
     """
     for name, value in numbers.items():
         if not all(math.isfinite(_number(v)) and _number(v) > limit for v in _each(value)):
@@ -57,12 +57,12 @@ def _each(value: object) -> tuple[object, ...]:
 
 
 def _number(value: object) -> float:
-    """Return NaN, which is on no side of any limit, for what is not a number (a truth value among it)."""
+    """Return the number, or NaN, which fails every comparison, for anything else (booleans included)."""
     return float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
 
 
 def _refusal(name: str, value: object, kind: str, limits: str, remedy: str) -> UsageError:
-    """Name the argument as whoever gave it does: an argument of Python, or an option of the command line."""
-    said = str(value) if isinstance(value, Real) else repr(value)
+    """Return the error for one argument: its name, the requirement, the value and the remedy."""
+    given = str(value) if isinstance(value, Real) else repr(value)
     must = f"must hold {kind} numbers" if isinstance(value, list | tuple) else f"must be a {kind} number"
-    return UsageError(f"{name} {must}{limits}, got {said}", f"Give {name} {remedy}.")
+    return UsageError(f"{name} {must}{limits}, got {given}", f"Give {name} {remedy}.")

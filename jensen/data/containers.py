@@ -45,6 +45,8 @@ def from_memory(data: Any, labels: Any = None, name: str = "array", missing: boo
         >>> from_memory([[0.5, 1.5], [2.5, 0.0]]).schema.kind
         'real'
     """
+    if isinstance(labels, Path):
+        raise UsageError(f"the labels are in a file, {labels}, and the {name} in memory", "Give an array [N].")
     raw = _raw_of(data, labels if isinstance(labels, str) else None, name)
     if labels is not None and not isinstance(labels, str):
         raw.labels, raw.classes = labels_from_memory(labels), None

@@ -1,4 +1,4 @@
-"""Several groups of features, each given those before it."""
+"""A distribution over groups of features, each conditional on those before it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Chained"]
 
 
 class _Joined(constraints.Constraint):
-    """Points [..., Z1 + Z2] whose groups each are where they may be (torch's `cat` is for supports of numbers)."""
+    """Points [..., Z1 + Z2] whose groups are each in their support (torch's `cat` is for supports of numbers)."""
 
     event_dim = 1  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
 
@@ -30,23 +30,23 @@ class _Joined(constraints.Constraint):
     def check(self, value: Tensor) -> Tensor:
         inside = torch.ones(value.shape[:-1], dtype=torch.bool, device=value.device)
         for part, group in zip(self.parts, value.split(list(self.sizes), -1), strict=True):
-            found = part.check(group)
-            inside = inside & (found if found.dim() < value.dim() else found.all(-1))
+            valid = part.check(group)
+            inside = inside & (valid if valid.dim() < value.dim() else valid.all(-1))
         return inside
 
 
 class Chained(Distribution):
-    r"""Two groups laid one after another, the second given the first: :math:`q(z) = q(z_1)\, q(z_2 \mid z_1)`.
+    r"""Two groups of features, concatenated, the second given the first: :math:`q(z) = q(z_1)\, q(z_2 \mid z_1)`.
 
-    The second may be such a chain again. The log-density of points that an estimator made is kept (`remember`), so
-    that a network that it took is not run twice.
+    The second may be such a chain again. The log-density of points that an estimator drew is kept (`remember`),
+    so that the network that computes it is not run twice.
 
-    The mean and variance of the second group are exact where the first is a class, or does not matter to the second;
-    elsewhere they are those at the mean of the first, an approximation that no density and no bound rests on.
+    The mean and variance of the second group are exact where the first is a class, or where the second does not depend
+    on the first; elsewhere they are those at the mean of the first, an approximation that no density and no bound uses.
 
     Args:
         first: q(z_1), batch shape [B], event shape [Z1].
-        then: z_1 [..., B, Z1] -> q(z_2 | z_1), whose batch shape is that of z_1, or [B] if z_1 does not matter.
+        then: z_1 [..., B, Z1] -> q(z_2 | z_1), whose batch shape is that of z_1, or [B] if it does not depend on z_1.
         size: Z2.
     """
 
@@ -75,8 +75,8 @@ class Chained(Distribution):
     @property
     def sizes(self) -> tuple[int, int]:
         """Z1 and Z2."""
-        one = self.first.event_shape[0]
-        return one, self.event_shape[0] - one
+        size = self.first.event_shape[0]
+        return size, self.event_shape[0] - size
 
     def expand(self, batch_shape: Sequence[int], _instance: object = None) -> Chained:
         return Chained(self.first.expand(torch.Size(batch_shape)), self.then, self.sizes[1])
@@ -84,8 +84,8 @@ class Chained(Distribution):
     def _points(self, shape: Sequence[int], *, path: bool) -> Tensor:
         z1 = self.first.rsample(torch.Size(shape)) if path else self.first.sample(torch.Size(shape))
         second = self.then(z1)
-        more = z1.shape[: z1.dim() - 1 - len(second.batch_shape)]
-        return torch.cat([z1, second.rsample(more) if path else second.sample(more)], -1)
+        missing = z1.shape[: z1.dim() - 1 - len(second.batch_shape)]
+        return torch.cat([z1, second.rsample(missing) if path else second.sample(missing)], -1)
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         with torch.no_grad():
@@ -95,7 +95,7 @@ class Chained(Distribution):
         return self._points(sample_shape, path=True)
 
     def remember(self, z: Tensor, log_prob: Tensor) -> None:
-        """Keep the log-density [...] of these very points [..., Z], found as they were made."""
+        """Keep the log-density [...] of these very points [..., Z], computed as they were drawn."""
         self._last = z, log_prob
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -108,8 +108,8 @@ class Chained(Distribution):
     def _moments(self) -> tuple[Tensor, Tensor]:
         """Mean and variance of the second group."""
         first, n = self.first, self.first.event_shape[0]
-        one = isinstance(first, OneHotCategorical) or (isinstance(first, OneHots) and first.groups == 1)
-        if not one:
+        is_class = isinstance(first, OneHotCategorical) or (isinstance(first, OneHots) and first.groups == 1)
+        if not is_class:
             return self._second.mean, self._second.variance
         shares = first.mean.movedim(-1, 0)[..., None]  # [n, B, 1]
         states = torch.eye(n, dtype=shares.dtype, device=shares.device)

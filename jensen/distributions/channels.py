@@ -16,7 +16,7 @@ MOST_VALUES = 1 << 16  # of the channels of a pixel together, over which moments
 
 
 class DiscretizedLogisticMixture(Distribution):
-    r"""Pixels of C channels with levels 0..L-1, each pixel a mixture; later channels lean on earlier ones.
+    r"""Pixels of C channels with levels 0..L-1, each pixel a mixture; later channels depend on earlier ones.
 
     .. math:: P(x) = \prod_{pixels} \sum_j \pi_j \prod_c
         \mathrm{DiscretizedLogistic}\Big(x_c;\; \mu_{jc} + \sum_{i<c} a_{jci}\, y_i,\; s_{jc}\Big)
@@ -61,14 +61,14 @@ class DiscretizedLogisticMixture(Distribution):
         return constraints.independent(constraints.integer_interval(0, self.levels - 1), 1)
 
     def _channel(self, c: int, earlier: list[Tensor]) -> DiscretizedLogistic:
-        """p(x_c | the values [..., pixels, n] of earlier channels, j)."""
+        """Return p(x_c | the values [..., pixels, n] of earlier channels, j)."""
         loc, first = self.loc[..., c, :], c * (c - 1) // 2
         for i, x in enumerate(earlier):
             loc = loc + self.lean[..., first + i, :] * (x * (2 / (self.levels - 1)) - 1)
         return DiscretizedLogistic(loc, self.scale[..., c, :].expand_as(loc), self.levels, validate_args=False)
 
     def pixel_log_prob(self, value: Tensor) -> Tensor:
-        """log P of each pixel [..., pixels]."""
+        """Return log P of each pixel [..., pixels]."""
         x = value.unflatten(-1, (self.pixels, self.channels))[..., None]  # [..., pixels, C, 1]
         total = log_softmax(self.logits, -1)
         for c in range(self.channels):
@@ -96,7 +96,7 @@ class DiscretizedLogisticMixture(Distribution):
         """The mean [..., D]: exact for one channel.
 
         With more, an earlier channel's value is replaced by its mean given the component, which is exact as long as no
-        bin is cut off at the ends, and near elsewhere; the exact one is a sum over L^(C-1) values.
+        bin is clipped at the ends, and close elsewhere; the exact one is a sum over L^(C-1) values.
         """
         means: list[Tensor] = []
         for c in range(self.channels):
@@ -105,15 +105,15 @@ class DiscretizedLogisticMixture(Distribution):
 
     @property
     def variance(self) -> Tensor:
-        """The variance [..., D], exact: a sum over the values of earlier channels, about the mean that it finds itself.
+        """The variance [..., D], exact: a sum over the values of earlier channels, about their exact mean.
 
         Raises:
             NotEnumerable: the channels of a pixel have more than 65,536 values together.
         """
         if self.levels**self.channels > MOST_VALUES:
             raise NotEnumerable(
-                f"{self.channels} channels of {self.levels} levels lean on each other, and their variance is a sum over"
-                f" {self.levels**self.channels:,} values",
+                f"{self.channels} channels of {self.levels} levels depend on each other, and their variance is a sum"
+                f" over {self.levels**self.channels:,} values",
                 "Take that of samples: distribution.sample((1000,)).var(0).",
             )
         weights = torch.softmax(self.logits, -1)
@@ -123,7 +123,7 @@ class DiscretizedLogisticMixture(Distribution):
         return (square - mean.square()).clamp_min(0)
 
     def _add_moments(self, earlier: list[Tensor], mass: Tensor, first: list[Tensor], second: list[Tensor]) -> None:
-        """Add E[x] and E[x^2] given each component, of the channels after these values, which have this mass."""
+        """Add E[x] and E[x^2], given each component, of the channels after these earlier values of this mass."""
         c = len(earlier)
         given = self._channel(c, earlier)
         if c == self.channels - 1:

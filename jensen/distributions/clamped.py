@@ -1,4 +1,4 @@
-"""A class that is known of some data, and a matter of probability for the others."""
+"""A class that is observed for some data, and random for the others."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["Clamped"]
 
 
 class Clamped(OneHotCategorical):
-    """Where a class is known, that class for certain; elsewhere one by its logits.
+    """The known class with probability one where it is known, elsewhere a class by its logits.
 
     Args:
         logits: [..., C].
         known: [..., C], one-hot rows, all zero where the class is not known.
 
     Attributes:
-        free: the distribution by the logits alone, whatever is known.
+        free: the distribution by the logits alone, known classes ignored.
 
     Example:
         >>> q = Clamped(torch.zeros(2, 2), torch.tensor([[0.0, 1.0], [0.0, 0.0]]))
@@ -38,7 +38,7 @@ class Clamped(OneHotCategorical):
         return Clamped(self.free.logits.expand(shape), self.known.expand(shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log q of one-hot states [..., C]; minus infinity where they are ruled out."""
+        """Return log q of one-hot states [..., C]; minus infinity where a known class excludes them."""
         shape = torch.broadcast_shapes(value.shape, self.logits.shape)
         index = value.expand(shape).argmax(-1, keepdim=True)
         return self.logits.expand(shape).gather(-1, index)[..., 0]

@@ -1,4 +1,4 @@
-"""Distributions over code vectors: one state of them, and any law of their indices."""
+"""Distributions over code vectors: a single state, and any distribution of their indices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Indices = Callable[[Tensor], Tensor]  # vectors [..., G * E] -> indices [..., G]
 
 
 class _OfCodes(constraints.Constraint):
-    """Vectors that are codes."""
+    """Vectors that are code vectors."""
 
     is_discrete = True
     event_dim = 1
@@ -43,7 +43,7 @@ class _StraightThrough(torch.autograd.Function):
 class OneState(Distribution):
     r"""All mass on one setting of G codes: :math:`\log q(z) = 0` there, as a mass, and minus infinity elsewhere.
 
-    A sample is the codes' vectors, with the gradient of what was rounded to them (straight-through: a biased one).
+    A sample is the codes' vectors, with the gradient of the vectors before rounding (straight-through: biased).
 
     Args:
         h: [..., G * E] before it was rounded.
@@ -122,7 +122,7 @@ class Coded(Distribution):
         return self.base.log_prob(y.to(value.dtype))
 
     def _means(self, power: int) -> Tensor:
-        """The mean of a power of each vector's numbers, by the mean of the one-hot groups."""
+        """Return the mean of a power of each entry of the vectors, by the mean of the one-hot groups."""
         shares = self.base.mean.unflatten(-1, (-1, self.codes))  # [..., G, n]
         groups = shares.shape[-2]
         every = self._vectors(torch.arange(self.codes, device=shares.device)[:, None].expand(-1, groups))

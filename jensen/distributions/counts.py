@@ -100,7 +100,7 @@ class NegativeBinomial(Distribution):
 
 
 class ZeroInflated(Distribution):
-    r"""Counts of which a share is zero whatever the rest is: :math:`P(x) = \pi [x = 0] + (1 - \pi) P_0(x)`.
+    r"""Counts of which a share is zero beyond the zeros of P_0: :math:`P(x) = \pi [x = 0] + (1 - \pi) P_0(x)`.
 
     Args:
         base: P_0, of batch shape [...].

@@ -13,7 +13,7 @@ __all__ = ["DiscretizedLogistic"]
 
 
 class DiscretizedLogistic(Distribution):
-    r"""A logistic variable seen through L equal bins of [-1, 1], the first and last of which are open-ended.
+    r"""A logistic variable rounded to L equal bins of [-1, 1], the first and last of which are open-ended.
 
     .. math:: P(x = j) = \sigma((c_j + h - \mu)/s) - \sigma((c_j - h - \mu)/s), \quad c_j = 2j/(L-1) - 1,\; h = 1/(L-1)
 
@@ -71,7 +71,7 @@ class DiscretizedLogistic(Distribution):
             return ((y + 1.0) * (0.5 * (self.levels - 1))).round().clamp(0, self.levels - 1)
 
     def _tail_sums(self, power: int) -> Tensor:
-        """E[x] (power 1) or E[x^2] (power 2), from P(x > j): a loop over levels, so that memory stays [...]."""
+        """Return E[x] (power 1) or E[x^2] (power 2), from P(x > j): a loop over levels, so that memory stays [...]."""
         total = torch.zeros_like(self.loc)
         half = 1.0 / (self.levels - 1)
         for j in range(self.levels - 1):

@@ -27,16 +27,16 @@ class _Sample:
 class Flowed(Distribution):
     r"""z = f(u) with u ~ base: :math:`\log q(z) = \log p(u) - \log|\det \partial z/\partial u|`.
 
-    The density of the last sample is kept from when it was made, so that a map without a cheap inverse can score what
-    it drew itself; other points go through the inverse.
+    The density of the last sample is kept from when it was drawn, so that a map without a cheap inverse can score its
+    own samples; other points go through the inverse.
 
     Mean and variance have no closed form: they are those of the images of 256 fixed points of the base (of a Gaussian
-    with its mean and variances, where it is not Gaussian), an approximation that no density and no bound rests on.
+    with its mean and variances, where it is not Gaussian), an approximation that no density and no bound uses.
 
     Args:
         base: over R^Z, with `rsample`.
         forward: u -> z and log|det dz/du|.
-        inverse: z -> u and log|det du/dz|; it raises where there is none.
+        inverse: z -> u and log|det du/dz|; it raises where the map has no cheap inverse.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}
@@ -52,7 +52,7 @@ class Flowed(Distribution):
         return Flowed(self.base.expand(torch.Size(batch_shape)), self._forward, self._inverse)
 
     def through(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """z [..., Z] and log q(z) [...] at points u [..., Z] of the base."""
+        """Return z [..., Z] and log q(z) [...] at points u [..., Z] of the base."""
         z, log_det = self._forward(u)
         return z, self.base.log_prob(u) - log_det
 

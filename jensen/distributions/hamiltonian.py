@@ -1,4 +1,4 @@
-"""A distribution driven towards a density by leapfrog steps: annealing whose every step can be differentiated."""
+"""A distribution driven towards a density by leapfrog steps: annealing with differentiable steps."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ class HamiltonianFlow(Distribution):
 
     .. math:: z' = z + \tfrac12 s_t p, \quad \hat p = p + s_t \nabla \log f_t(z'), \quad z'' = z' + \tfrac12 s_t \hat p
 
-    with kicks that are bent at a limit L, :math:`k \mapsto L \tanh(k/L)` by feature: where the density is steep, a step
-    that is too long would throw the path out. Each of the three leaves the volume as it is, whatever the kick, so that
-    what a sample was made from has a density in (z, momenta), and so has the reverse path, whose momenta are standard
-    normal. What stands for log q(z) is the ratio of the two,
+    with kicks bounded by a limit L, :math:`k \mapsto L \tanh(k/L)` by feature: where the density is steep, a step
+    that is too long would make the path diverge. Each of the three preserves volume, whatever the kick, so that the
+    path of a sample has a density in (z, momenta), and so has the reverse path, whose momenta are standard normal. In
+    place of log q(z) stands the ratio of the two,
 
     .. math:: \log \bar q = \log q_0(z_0) + \sum_t \left[\log N(p_t) - \log N(\hat p_t)\right],
               \qquad E\left[e^{\log f(z) - \log \bar q}\right] = \int f
 
     No step is rejected: the map stays differentiable, the estimate of the integral stays unbiased, and its log a lower
-    bound on average. It is known at the points of the last sample alone; at any other it would be an integral over all
-    paths that end there. The difference of :math:`\log \bar q` and a normalised density, averaged over samples, is at
-    least their Kullback-Leibler divergence: that of the paths, which includes that of the points.
+    bound on average. It is known at the points of the last sample alone; at any other point it would be an integral
+    over all paths that end there. The difference of :math:`\log \bar q` and a normalised density, averaged over
+    samples, is at least their Kullback-Leibler divergence: that of the paths, which includes that of the points.
 
-    Mean and variance have no closed form: they are those of 32 fixed paths, an approximation that no bound rests on.
+    Mean and variance have no closed form: they are those of 32 fixed paths, an approximation that no bound uses.
 
     Sources: Salimans, Kingma & Welling, "Markov chain Monte Carlo and variational inference", 2015; Geffner & Domke,
     "MCMC variational inference via uncorrected Hamiltonian annealing", 2021; Zhang, Hsu, Li, Finn & Grosse,
@@ -56,8 +56,8 @@ class HamiltonianFlow(Distribution):
         target: z [..., B, Z] -> log f [..., B], of any integral.
         temperatures: [T], b_t, the last one 1.
         sizes: [T, ..., Z] step sizes s_t, which broadcast against the batch.
-        kept: [] how much of the momentum passes from step to step, in [0, 1).
-        limit: L, in units of the momentum's standard deviation; infinity does not bend.
+        kept: [] the share of the momentum that passes from step to step, in [0, 1).
+        limit: L, in units of the momentum's standard deviation; infinity sets no limit.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}
@@ -79,7 +79,7 @@ class HamiltonianFlow(Distribution):
         super().__init__(base.batch_shape, base.event_shape, validate_args=False)
 
     def through(self, z: Tensor, momenta: Tensor) -> tuple[Tensor, Tensor]:
-        """The end [..., Z] of the path from z [..., Z] with this noise [T, ..., Z] for the momenta, and log q-bar."""
+        """Return the end [..., Z] of the path from z [..., Z] with noise [T, ..., Z] for the momenta, and log q-bar."""
         log_q, p = self.base.log_prob(z), momenta[0]
         fresh = (1 - self._kept.square()).sqrt()
         for t, (b, size) in enumerate(zip(self._temperatures, self._sizes, strict=True)):
@@ -87,16 +87,16 @@ class HamiltonianFlow(Distribution):
                 p = self._kept * p + fresh * momenta[t]
             before = p.square().sum(-1)
             z = z + 0.5 * size * p
-            p = p + self._bent(size * self._pull(z, b))
+            p = p + self._bounded(size * self._force(z, b))
             z = z + 0.5 * size * p
             log_q = log_q + 0.5 * (p.square().sum(-1) - before)
         return z, log_q
 
-    def _bent(self, kick: Tensor) -> Tensor:
+    def _bounded(self, kick: Tensor) -> Tensor:
         return kick if math.isinf(self._limit) else self._limit * torch.tanh(kick / self._limit)
 
-    def _pull(self, z: Tensor, b: Tensor) -> Tensor:
-        """The gradient [..., Z] of log f_t; a constant where no gradients are recorded."""
+    def _force(self, z: Tensor, b: Tensor) -> Tensor:
+        """Return the gradient [..., Z] of log f_t; a constant where no gradients are recorded."""
         recorded = torch.is_grad_enabled()
         with torch.enable_grad():
             at = z if recorded and z.requires_grad else z.detach().requires_grad_(True)

@@ -1,4 +1,4 @@
-"""Independent events, laid side by side in one."""
+"""Independent events, concatenated into one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["IndependentEvents"]
 
 
 class _Each(constraints.Constraint):
-    """Every one of the events is in their common support."""
+    """Concatenated events that are each in their common support."""
 
     event_dim = 1
 

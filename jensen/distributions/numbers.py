@@ -13,7 +13,7 @@ LOG_2PI = math.log(2.0 * math.pi)
 
 
 def wide(x: Tensor) -> Tensor:
-    """The same numbers in double precision, where the device has it.
+    """Return the numbers in double precision, where the device has it.
 
     Differences of log-gamma functions cancel: lgamma(1e5) is near 1e6, of which single precision keeps 0.06.
     """
@@ -21,13 +21,15 @@ def wide(x: Tensor) -> Tensor:
 
 
 def log_beta(a: Tensor, b: Tensor) -> Tensor:
-    """log B(a, b) = log Gamma(a) + log Gamma(b) - log Gamma(a + b), for a and b already wide."""
+    """Return log B(a, b) = log Gamma(a) + log Gamma(b) - log Gamma(a + b), for a and b in double precision."""
     return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
 
 
 def antithetic(points: int, features: int) -> Tensor:
-    """Standard normal points [points, features], low in discrepancy, each beside its mirror image (so that the mean of
-    an affine map of them is exact); always the same ones."""
+    """Return fixed standard normal points [points, features] of low discrepancy, each with its mirror image.
+
+    With the mirror images, the mean of an affine map of them is exact.
+    """
     sobol = torch.quasirandom.SobolEngine(features, scramble=True, seed=0)
     uniform = sobol.draw(points // 2, dtype=torch.float64).clamp(1e-6, 1 - 1e-6)
     noise = math.sqrt(2.0) * torch.erfinv(2.0 * uniform - 1.0)

@@ -1,4 +1,4 @@
-"""Several classes at once, as one-hot groups, with relaxed samples where they are asked for."""
+"""Several independent classes as one-hot groups, with relaxed samples at a temperature."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["OneHots"]
 
 
 class _Simplices(constraints.Constraint):
-    """Groups of n numbers from 0 to 1 that add up to 1: one-hot ones, and what is between them on a relaxed path."""
+    """Groups of n numbers from 0 to 1 that add up to 1: one-hot ones, and the relaxed ones between them."""
 
     is_discrete = True
     event_dim = 1
@@ -29,18 +29,18 @@ class _Simplices(constraints.Constraint):
 class OneHots(Distribution):
     r"""G independent classes of n, each one-hot, one after another: :math:`\log q(z) = \sum_{gj} z_{gj} \log q_{gj}`.
 
-    With a temperature t there is a path from z to the logits l, that of the Gumbel softmax
+    With a temperature t, z has a pathwise gradient by the logits l, that of the Gumbel softmax
 
     .. math:: y_g = \mathrm{softmax}\big((l_g + \text{Gumbel noise}) / t\big)
 
-    which is biased. It is taken where gradients are recorded; elsewhere samples are one-hot and exact. With `hard`, a
-    sample is the one-hot of the largest y, and only its gradient is that of y (straight-through): what is computed from
-    it is then the true value.
+    which is biased. Samples are relaxed where gradients are recorded, and exact one-hot ones elsewhere. With `hard`, a
+    sample is the one-hot of the largest y, and only its gradient is that of y (straight-through): values computed from
+    it are then exact.
 
     Args:
         logits: [..., G * n], whatever their sum.
         groups: G.
-        temperature: t; None has no path.
+        temperature: t; None for no pathwise gradient.
         hard: one-hot samples, with the gradient of relaxed ones.
 
     Source: Jang, Gu & Poole, "Categorical reparameterization with Gumbel-softmax", 2017; Maddison, Mnih & Teh, "The
@@ -69,7 +69,7 @@ class OneHots(Distribution):
 
     @property
     def probs(self) -> Tensor:
-        """[..., G * n]."""
+        """The probabilities [..., G * n]."""
         return self.mean
 
     @property
@@ -81,7 +81,7 @@ class OneHots(Distribution):
         return self.mean * (1 - self.mean)
 
     def _perturbed(self, shape: Sequence[int]) -> Tensor:
-        """Logits [*shape, ..., G, n] and their Gumbel noise; the largest of a group is a sample of it."""
+        """Return logits [*shape, ..., G, n] plus Gumbel noise; the largest of a group is a sample of its class."""
         uniform = torch.rand((*shape, *self.logs.shape), dtype=self.logs.dtype, device=self.logs.device)
         tiny = torch.finfo(uniform.dtype).tiny
         return self.logs - (-uniform.clamp_min(tiny).log()).clamp_min(tiny).log()
@@ -95,7 +95,7 @@ class OneHots(Distribution):
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         if self.temperature is None:
-            raise NotImplementedError("one-hot samples have no path without a temperature")
+            raise NotImplementedError("one-hot samples have no pathwise gradient without a temperature")
         if not torch.is_grad_enabled():
             return self.sample(sample_shape)
         scores = self._perturbed(sample_shape)
@@ -107,7 +107,7 @@ class OneHots(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         z = value.unflatten(-1, (self.groups, self.classes))
-        if z.requires_grad:  # a path goes through z: zero times a finite number keeps it
+        if z.requires_grad:  # zero times a finite number keeps the gradient by z
             return (z * self.logs.clamp_min(torch.finfo(z.dtype).min)).sum((-2, -1))
         # by selection, so that a class of probability zero does not make 0 * inf
         return torch.where(z > 0.5, self.logs, torch.zeros_like(self.logs)).sum((-2, -1))

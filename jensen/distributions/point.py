@@ -10,11 +10,11 @@ __all__ = ["Point"]
 
 
 class Point(Distribution):
-    """All mass at one point of R^Z: what a deterministic encoder says.
+    """All mass at one point of R^Z, such as the output of a deterministic encoder.
 
     It has samples, a mean and no density with respect to the continuous prior; `log_prob` is its log *mass*: 0 at the
-    point and minus infinity elsewhere. Whether a mass may stand where a density is needed is the guide's
-    `has_density`, and is checked before any bound is formed.
+    point and minus infinity elsewhere. A guide of points has no density
+    (`has_density`), which is checked before any bound is formed.
 
     Args:
         value: [..., Z].

@@ -37,7 +37,7 @@ class StudentT(Distribution):
     has_rsample = False
 
     def __init__(self, degrees: Tensor, loc: Tensor, scale: Tensor, validate_args: bool | None = None) -> None:
-        self.degrees = degrees  # as given: its gamma functions are not computed once per datum
+        self.degrees = degrees  # not broadcast, so that its gamma functions are not computed per datum
         self.loc, self.scale, _ = torch.broadcast_tensors(loc, scale, degrees)
         super().__init__(self.loc.shape, validate_args=validate_args)
 
@@ -72,7 +72,7 @@ class StudentT(Distribution):
 class LogNormal(Distribution):
     r"""A positive variable whose logarithm is normal: :math:`\log p(x) = \log N(\log x; \mu, \sigma^2) - \log x`.
 
-    Samples and means beyond the numbers of their type are the largest or the smallest of them.
+    Samples and moments beyond the range of their type are its largest or smallest number.
 
     Args:
         loc, scale: [...] of the logarithm.
@@ -102,17 +102,17 @@ class LogNormal(Distribution):
         with torch.no_grad():
             shape = self._extended_shape(torch.Size(sample_shape))
             noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
-            return _within(torch.exp(self.loc + self.scale * noise))
+            return _in_range(torch.exp(self.loc + self.scale * noise))
 
     @property
     def mean(self) -> Tensor:
-        return _within(torch.exp(self.loc + 0.5 * self.scale.square()))
+        return _in_range(torch.exp(self.loc + 0.5 * self.scale.square()))
 
     @property
     def variance(self) -> Tensor:
-        return _within(torch.expm1(self.scale.square()) * torch.exp(2 * self.loc + self.scale.square()))
+        return _in_range(torch.expm1(self.scale.square()) * torch.exp(2 * self.loc + self.scale.square()))
 
 
-def _within(x: Tensor) -> Tensor:
+def _in_range(x: Tensor) -> Tensor:
     info = torch.finfo(x.dtype)
     return x.clamp(info.tiny, info.max)

@@ -10,7 +10,7 @@ from .numbers import log_beta, wide
 
 __all__ = ["Beta", "ContinuousBernoulli"]
 
-NEAR = 0.25  # logits below this go by series, whose first term left out is below 1e-13 there
+NEAR = 0.25  # logits below this use a series, whose first omitted term is below 1e-13 there
 
 
 class ContinuousBernoulli(Distribution):
@@ -18,8 +18,8 @@ class ContinuousBernoulli(Distribution):
 
     .. math:: \log p(x) = l x - \log\frac{e^l - 1}{l}
 
-    With d the distance to the end that l favours this is :math:`\log|l| - |l| d - \log(1 - e^{-|l|})`, which loses
-    nothing at large l; near l = 0 the normaliser goes by its series, so that there is no gap at l = 0 (p = 1/2).
+    With d the distance to the end of higher density this is :math:`\log|l| - |l| d - \log(1 - e^{-|l|})`, which is
+    accurate at large l; near l = 0 the normaliser is its series, so that there is no gap at l = 0 (p = 1/2).
 
     Args:
         logits: [...] l.
@@ -62,7 +62,7 @@ class ContinuousBernoulli(Distribution):
             shape = self._extended_shape(torch.Size(sample_shape))
             u = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
             size = self.logits.abs()
-            # the distance to the favoured end has the density of -|l|
+            # the distance to the end of higher density has the density of -|l|
             away = torch.log1p(u * torch.expm1(-size)) / -size.clamp_min(torch.finfo(u.dtype).tiny)
             away = torch.where(size < torch.finfo(u.dtype).eps, u, away).clamp(0, 1)
             return torch.where(self.logits > 0, 1.0 - away, away)
@@ -118,7 +118,7 @@ class Beta(Distribution):
         return terms.to(self.a.dtype)
 
     def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
-        """From two Gamma variables, in logarithms, since those of small concentrations are below the least number."""
+        """Draw from two Gamma variables, in logarithms, since those of small concentrations underflow."""
         with torch.no_grad():
             shape = self._extended_shape(torch.Size(sample_shape))
             x = torch.sigmoid(_log_gamma_sample(self.a, shape) - _log_gamma_sample(self.b, shape)).to(self.a.dtype)
@@ -135,7 +135,7 @@ class Beta(Distribution):
 
 
 class _OpenUnit(constraints.Constraint):
-    """Between 0 and 1, both excluded."""
+    """The interval between 0 and 1, both excluded."""
 
     def check(self, value: Tensor) -> Tensor:
         return (value > 0) & (value < 1)
@@ -145,7 +145,7 @@ OPEN_UNIT = _OpenUnit()
 
 
 def _log_gamma_sample(concentration: Tensor, shape: torch.Size) -> Tensor:
-    """log G with G ~ Gamma(a): log G' + log(u) / a with G' ~ Gamma(a + 1) (Marsaglia & Tsang, 2000)."""
+    """Draw log G with G ~ Gamma(a) as log G' + log(u) / a with G' ~ Gamma(a + 1) (Marsaglia & Tsang, 2000)."""
     a = wide(concentration).expand(shape)
     u = torch.rand(shape, dtype=a.dtype, device=a.device).clamp_min(torch.finfo(a.dtype).tiny)
     return torch._standard_gamma(a + 1).log() + u.log() / a  # pyright: ignore[reportPrivateImportUsage]

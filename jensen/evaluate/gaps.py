@@ -13,7 +13,7 @@ from ..core.batch import Rows
 from ..core.random import stream
 from ..families import Categorical
 from ..guides import Flowing, Shared
-from ..guides.refined import longer
+from ..guides.refined import with_more_steps
 from ..models.draw import place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
@@ -237,7 +237,7 @@ def lower_bounds(model: LatentVariableModel, guide: Guide, data: Rows, seed: int
     own, reads = elbos(model, guide, data, seed), _reads(guide)
     if isinstance(model.prior.family, Categorical):
         return Bounds(*own, finite=True, reads=reads)
-    refined = longer(model, guide, steps, seed)
+    refined = with_more_steps(model, guide, steps, seed)
     if refined is None:
         return Bounds(*own, reads=reads)
     with exact_products(data.device):

@@ -1,4 +1,4 @@
-"""What a family is, and what families share: positive parameters, masks, features that factorise."""
+"""The abstraction of a family, and its tools: positive parameters, masks, features that factorise."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ def check_floor(floor: float) -> None:
     """Refuse a floor that is not between 0 and 1.
 
     Raises:
-        UsageError: naming it.
+        UsageError: it is not.
     """
     if not 0 < floor < 1:
-        raise UsageError(f"a floor of {floor:g} cannot work", "Give --floor a number between 0 and 1.")
+        raise UsageError(f"floor must be above 0 and below 1, got {floor:g}", "Give --floor a number between 0 and 1.")
 
 
 def positive(raw: Tensor, floor: float = FLOOR) -> Tensor:
-    """The scale of a raw parameter: floor + softplus, so that `positive(0) == 1` exactly and it never reaches zero."""
-    unit, rest = _compensation(raw.dtype, floor)
-    return rest + softplus(raw.clamp(max=BOUND) + unit)
+    """Return the scale of a raw parameter, floor + softplus: exactly 1 at 0, and always positive."""
+    unit, corrected = _compensation(raw.dtype, floor)
+    return corrected + softplus(raw.clamp(max=BOUND) + unit)
 
 
 @functools.cache
 def _compensation(dtype: torch.dtype, floor: float) -> tuple[float, float]:
-    """The shift at which floor + softplus is 1, and the floor corrected for what softplus loses there by rounding."""
+    """Return the shift at which floor + softplus is 1, and the floor corrected for the rounding of softplus there."""
     unit = math.log(math.expm1(1.0 - floor))
     return unit, 1.0 - float(softplus(torch.tensor(unit, dtype=dtype)))
 
 
 def positive_inverse(scale: Tensor, floor: float = FLOOR) -> Tensor:
-    """The raw parameter of a scale; scales below twice the floor are set to twice the floor."""
+    """Return the raw parameter of a scale; scales below twice the floor are set to twice the floor."""
     above = (scale - floor).clamp_min(floor)
     return above + torch.log(-torch.expm1(-above)) - math.log(math.expm1(1.0 - floor))
 
 
 class Family(ABC):
-    """What turns parameters [..., P] into a distribution over events [..., D].
+    """A map from parameters [..., P] to a distribution over events [..., D].
 
     Attributes:
         dim: D, features of one event.
         size: P, numbers that describe one event.
-        shared: how many of them, the last ones, do not depend on the context (a scale learned once for all data).
+        shared: the number of them, the last ones, that do not depend on the context (a scale learned for all data).
     """
 
     dim: int
@@ -70,49 +70,49 @@ class Family(ABC):
     @property
     @abstractmethod
     def phrase(self) -> str:
-        """A few words for the sentence that describes a model."""
+        """A short description, for the sentence that describes a model."""
 
     @property
     def has_density(self) -> bool:
-        """Whether an event can be scored."""
+        """True if events can be scored."""
         return True
 
     @property
     def profiled(self) -> bool:
-        """Whether the shared parameters are set to their closed-form optimum while training, not by gradients."""
+        """True if the shared parameters are set to their closed-form optimum in training, not by gradients."""
         return False
 
     @abstractmethod
     def start(self, mean: Tensor) -> Tensor:
-        """The first parameters [M], M <= P - shared, of a member about this mean [D]: where a decoder may begin."""
+        """Return the first parameters [M], M <= P - shared, of a member about this mean [D], for a decoder's start."""
 
     @abstractmethod
     def __call__(self, params: Tensor) -> Distribution:
-        """The distribution with these parameters [..., P]; batch shape [...], event shape [D]."""
+        """Return the distribution with these parameters [..., P]; batch shape [...], event shape [D]."""
 
     @abstractmethod
     def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """log p(x) [...] in nats, without building the distribution; of the observed features alone, given a mask.
+        """Return log p(x) [...] in nats, without building the distribution; with a mask, of the observed features.
 
         `params` [..., P] and `x`, `mask` [..., D] broadcast against each other.
         """
 
 
 def total(terms: Tensor, mask: Tensor | None) -> Tensor:
-    """The sum [...] of terms [..., D], of the observed ones alone, given a mask."""
+    """Return the sum [...] of terms [..., D]; with a mask, of the observed ones."""
     return (terms if mask is None else torch.where(mask, terms, torch.zeros_like(terms))).sum(-1)
 
 
 def filled(x: Tensor, mask: Tensor | None, value: float = 0.0) -> Tensor:
-    """Unobserved entries replaced by a value inside the support: selected, never multiplied."""
+    """Replace unobserved entries by a value inside the support: selected, never multiplied."""
     return x if mask is None else torch.where(mask, x, torch.full_like(x, value))
 
 
 class Factorised(Family):
-    """A family of independent features, each of one distribution: whatever is not observed can be left out.
+    """A family of independent features of one kind of distribution: unobserved features can be left out.
 
     Attributes:
-        inside: a value in the support, which stands for what is not observed.
+        inside: a value in the support, which replaces unobserved entries.
     """
 
     @property
@@ -121,7 +121,7 @@ class Factorised(Family):
 
     @abstractmethod
     def features(self, params: Tensor) -> Distribution:
-        """The distributions of the features: batch shape [..., D], no event shape."""
+        """Return the distributions of the features: batch shape [..., D], no event shape."""
 
     def __call__(self, params: Tensor) -> Distribution:
         return Independent(self.features(params), 1, validate_args=False)

@@ -21,10 +21,10 @@ __all__ = ["DiscretizedLogisticMixture"]
 class DiscretizedLogisticMixture(Family):
     """Pixels of C channels with levels 0..L-1, each a mixture of n discretised logistics (see the distribution).
 
-    Parameters come in planes that lie as the data do, so that those of a pixel come from its own place in a
-    convolution: n planes [D] of locations, n of scales, then per pixel n weights and n C (C-1)/2 leanings of channels
-    on earlier ones, as tanh. Zero parameters are one standard discretised logistic per feature. Pixels are independent
-    and their channels are not: a mask takes or leaves whole pixels.
+    Parameters come in planes in the order of the data, so that those of a pixel come from its own position in a
+    convolution: n planes [D] of locations, n of scales, then per pixel n weights and n C (C-1)/2 coefficients of
+    channels on earlier ones, as tanh. Zero parameters are one standard discretised logistic per feature. Pixels
+    are independent and their channels are not: a mask covers whole pixels.
 
     Args:
         dim: D = pixels * C, in the order height, width, channel.
@@ -58,13 +58,13 @@ class DiscretizedLogisticMixture(Family):
         return self.dim // self.channels
 
     @property
-    def _rest(self) -> int:
-        """Weights and leanings of one pixel."""
+    def _other(self) -> int:
+        """Weights and coefficients of one pixel, of channels on earlier ones."""
         return self.n * (1 + self.channels * (self.channels - 1) // 2)
 
     @property
     def size(self) -> int:
-        return 2 * self.n * self.dim + self._rest * self.pixels
+        return 2 * self.n * self.dim + self._other * self.pixels
 
     @property
     def phrase(self) -> str:
@@ -72,31 +72,31 @@ class DiscretizedLogisticMixture(Family):
         return f"DiscretizedLogisticMixture({self.dim}{colours}, {self.levels} levels, {self.n} components)"
 
     def start(self, mean: Tensor) -> Tensor:
-        """All components at the mean; the last layer's weights, which differ, part them."""
+        """Return all components at the mean; the last layer's weights, which differ, separate them."""
         return (mean * (2 / (self.levels - 1)) - 1).repeat(self.n)
 
     def _planes(self, params: Tensor) -> Tensor:
-        """n planes [..., n * D] as [..., pixels, C, n]."""
+        """Return n planes [..., n * D] as [..., pixels, C, n]."""
         return params.unflatten(-1, (self.n, self.pixels, self.channels)).movedim(-3, -1)
 
     def __call__(self, params: Tensor) -> PixelMixture:
         span = self.n * self.dim
         loc = self._planes(params[..., :span].clamp(-BOUND, BOUND))
         scale = self._planes(positive(params[..., span : 2 * span]))
-        rest, c = params[..., 2 * span :].clamp(-BOUND, BOUND), self.channels
-        if self._rest % c == 0:  # whole planes
-            rest = rest.unflatten(-1, (self._rest // c, self.pixels, c)).movedim(-3, -1).flatten(-2)
+        other, c = params[..., 2 * span :].clamp(-BOUND, BOUND), self.channels
+        if self._other % c == 0:  # whole planes
+            other = other.unflatten(-1, (self._other // c, self.pixels, c)).movedim(-3, -1).flatten(-2)
         else:
-            rest = rest.unflatten(-1, (self._rest, self.pixels)).movedim(-2, -1)
-        lean = torch.tanh(rest[..., self.n :]).unflatten(-1, (c * (c - 1) // 2, self.n))
-        return PixelMixture(rest[..., : self.n], loc, scale, lean, self.levels, validate_args=False)
+            other = other.unflatten(-1, (self._other, self.pixels)).movedim(-2, -1)
+        lean = torch.tanh(other[..., self.n :]).unflatten(-1, (c * (c - 1) // 2, self.n))
+        return PixelMixture(other[..., : self.n], loc, scale, lean, self.levels, validate_args=False)
 
     def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is None:
             return self(params).pixel_log_prob(x).sum(-1)
-        seen = mask.unflatten(-1, (self.pixels, self.channels))
-        whole = seen.all(-1)
-        if bool((seen.any(-1) & ~whole).any()):
+        observed = mask.unflatten(-1, (self.pixels, self.channels))
+        whole = observed.all(-1)
+        if bool((observed.any(-1) & ~whole).any()):
             raise CompositionError(
                 "the channels of a pixel depend on each other, and some are observed without the others",
                 "Mask whole pixels, or use --likelihood discretized-logistic.",

@@ -20,11 +20,11 @@ from .base import BOUND, FLOOR, Factorised, check_floor, positive, positive_inve
 
 __all__ = ["Beta", "ContinuousBernoulli", "Laplace", "LogNormal", "StudentT"]
 
-MOST = 1e6  # of concentrations and degrees of freedom: what lies above is another family's (see Gaussian)
+MOST = 1e6  # of concentrations and degrees of freedom; above it, another family is in place (see Gaussian)
 
 
 def _loc_scale(params: Tensor, dim: int, floor: float) -> tuple[Tensor, Tensor]:
-    """mu and s [..., D] from the first 2 D parameters."""
+    """Return mu and s [..., D] from the first 2 D parameters."""
     loc = params[..., :dim].clamp(-BOUND, BOUND)
     return loc, positive(params[..., dim : 2 * dim], floor).clamp_max(BOUND)
 
@@ -65,12 +65,12 @@ class ContinuousBernoulli(Factorised):
         return f"ContinuousBernoulli({self.dim})"
 
     def start(self, mean: Tensor) -> Tensor:
-        """The logits of these means, by bisection: the mean rises with the logit."""
-        goal = mean.double().clamp(0.01, 0.99)
-        low, high = torch.full_like(goal, -200.0), torch.full_like(goal, 200.0)
+        """Return the logits of these means, by bisection: the mean increases with the logit."""
+        target = mean.double().clamp(0.01, 0.99)
+        low, high = torch.full_like(target, -200.0), torch.full_like(target, 200.0)
         for _ in range(60):
             middle = (low + high) / 2
-            below = Exponential(middle, validate_args=False).mean < goal
+            below = Exponential(middle, validate_args=False).mean < target
             low, high = torch.where(below, middle, low), torch.where(below, high, middle)
         return ((low + high) / 2).to(mean.dtype)
 
@@ -85,7 +85,7 @@ class Laplace(Factorised):
 
     Args:
         dim: D.
-        floor: what the scales stay above, in (0, 1).
+        floor: the lower limit of the scales, in (0, 1).
 
     Example:
         >>> round(float(Laplace(1).log_prob(torch.zeros(2), torch.ones(1))), 4)
@@ -115,7 +115,7 @@ class Laplace(Factorised):
         return mean
 
     def loc_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """mu and s [..., D]."""
+        """Return mu and s [..., D]."""
         return _loc_scale(params, self.dim, self.floor)
 
     def features(self, params: Tensor) -> Distribution:
@@ -127,12 +127,12 @@ class Laplace(Factorised):
 class StudentT(Factorised):
     """Independent features with Student's t distribution: outliers cost the logarithm of their distance.
 
-    Zero parameters are location 0, scale 1 and three degrees of freedom. What stays above two has a variance.
+    Zero parameters are location 0, scale 1 and three degrees of freedom. Above two degrees the variance is finite.
 
     Args:
         dim: D.
         degrees: of freedom, above 2; None learns them, one number per feature for all data.
-        floor: what the scales stay above, in (0, 1).
+        floor: the lower limit of the scales, in (0, 1).
 
     Source: Lange, Little & Taylor, "Robust statistical modeling using the t distribution", 1989.
 
@@ -150,7 +150,7 @@ class StudentT(Factorised):
         check_floor(self.floor)
         if self.degrees is not None and not 2 < self.degrees <= MOST:
             raise UsageError(
-                f"{self.degrees:g} degrees of freedom cannot work",
+                f"degrees must be above 2 and at most {MOST:g}, got {self.degrees:g}",
                 f"Give a number above 2, where the variance is finite, and at most {MOST:g}; above that use Gaussian.",
             )
 
@@ -174,7 +174,7 @@ class StudentT(Factorised):
         return mean
 
     def loc_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """mu and s [..., D]."""
+        """Return mu and s [..., D]."""
         return _loc_scale(params, self.dim, self.floor)
 
     def features(self, params: Tensor) -> Distribution:
@@ -194,7 +194,7 @@ class LogNormal(Factorised):
 
     Args:
         dim: D.
-        floor: what sigma stays above, in (0, 1).
+        floor: the lower limit of sigma, in (0, 1).
 
     Example:
         >>> round(float(LogNormal(1).log_prob(torch.zeros(2), torch.ones(1))), 4)
@@ -224,7 +224,7 @@ class LogNormal(Factorised):
         return mean.clamp_min(torch.finfo(mean.dtype).tiny).log() - 0.5  # of sigma = 1
 
     def loc_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """mu and sigma [..., D], of log x."""
+        """Return mu and sigma [..., D], of log x."""
         return _loc_scale(params, self.dim, self.floor)
 
     def features(self, params: Tensor) -> Distribution:

@@ -21,7 +21,7 @@ __all__ = ["NegativeBinomial", "Poisson", "ZeroInflated"]
 
 LEAST, MOST = -40.0, 20.0  # of log-rates: from 4e-18 to 5e8, as large as every device can sample
 DISPERSION = 1e6  # a larger inverse dispersion is a Poisson
-GATE = -2.0  # where a decoder begins: an eighth of zeros beyond the rest
+GATE = -2.0  # initial logit of a decoder: an eighth of zeros beyond those of the other family
 
 
 def _log_rate(raw: Tensor) -> Tensor:
@@ -122,9 +122,9 @@ class NegativeBinomial(Factorised):
 @part
 @dataclass(frozen=True)
 class ZeroInflated(Factorised):
-    r"""Counts of which a share pi is zero whatever the rest is: :math:`P(x) = \pi [x = 0] + (1 - \pi) P_0(x)`.
+    r"""Counts of which a share pi is zero beyond the zeros of P_0: :math:`P(x) = \pi [x = 0] + (1 - \pi) P_0(x)`.
 
-    The first D parameters are the logits of pi: at zero it is one half, over the standard member of the rest.
+    The first D parameters are the logits of pi: at zero it is one half, over the standard member of P_0.
 
     Args:
         part: Poisson or NegativeBinomial.

@@ -25,14 +25,15 @@ from .base import BOUND, Family, positive, positive_inverse
 __all__ = ["FullGaussian", "LowRankGaussian"]
 
 STEEPEST = 100.0  # entries below the diagonal are within +-this times their row's diagonal: correlations up to 0.99995
-GENTLE = 0.1  # entries below the diagonal are so much of their parameters
+GENTLE = 0.1  # entries below the diagonal are this times their parameters
 LARGEST_RESIDUAL = 1e9  # standard deviations beyond which the density no longer falls
 
 
 def _refuse(mask: Tensor | None, family: Family) -> None:
     if mask is not None:
         raise CompositionError(
-            f"{family.phrase} has no density of some of its features here", "Use a Gaussian with a diagonal covariance."
+            f"{family.phrase} has no density of a part of its features here",
+            "Use a Gaussian with a diagonal covariance.",
         )
 
 
@@ -42,7 +43,7 @@ class FullGaussian(Family):
     r"""A normal vector with any covariance: N(mu, L L'), L = diag(s) (I + A), with A below the diagonal.
 
     Zero parameters are the standard normal. Entries of A are a tenth of their parameters: there are many of them, an
-    optimiser such as Adam moves all alike, and at full steps their noise would drown what a guide learns first. They
+    optimiser such as Adam moves all alike, and at full steps their noise would dominate what a guide learns first. They
     are kept within +-100. The residual L^-1 (x - mu) is solved for in double precision, and held within +-1e9, so that
     no finite parameter gives a NaN.
 
@@ -72,7 +73,7 @@ class FullGaussian(Family):
         return mean
 
     def loc_factor(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """mu [..., D] and L [..., D, D], lower triangular with a positive diagonal."""
+        """Return mu [..., D] and L [..., D, D], lower triangular with a positive diagonal."""
         d = self.dim
         loc, raw, below = params.split([d, d, self.size - 2 * d], -1)
         rows, columns = torch.tril_indices(d, d, -1, device=params.device)
@@ -81,7 +82,7 @@ class FullGaussian(Family):
         return loc.clamp(-BOUND, BOUND), positive(raw)[..., None] * factor
 
     def raw(self, loc: Tensor, covariance: Tensor) -> Tensor:
-        """The parameters [..., P] of this mean [..., D] and covariance [..., D, D]."""
+        """Return the parameters [..., P] of this mean [..., D] and covariance [..., D, D]."""
         factor = torch.linalg.cholesky(covariance)
         scale = factor.diagonal(dim1=-2, dim2=-1)
         rows, columns = torch.tril_indices(self.dim, self.dim, -1, device=loc.device)
@@ -98,7 +99,7 @@ class FullGaussian(Family):
 
 
 def _log_prob(loc: Tensor, factor: Tensor, x: Tensor) -> Tensor:
-    """log N(x; loc, L L') [...]; a point so far that its residual leaves the range has the density of the edge."""
+    """Return log N(x; loc, L L') [...]; residuals beyond the range are clamped to it."""
     residual = torch.linalg.solve_triangular(factor.double(), (x - loc).double()[..., None], upper=False)[..., 0]
     residual = residual.clamp(-LARGEST_RESIDUAL, LARGEST_RESIDUAL)
     logs = factor.diagonal(dim1=-2, dim2=-1).double().log().sum(-1)
@@ -106,7 +107,7 @@ def _log_prob(loc: Tensor, factor: Tensor, x: Tensor) -> Tensor:
 
 
 class _FullNormal(MultivariateNormal):
-    """torch's, with the residual solved for in double precision and broadcast, not looped over."""
+    """torch's MultivariateNormal, with residuals solved in double precision and broadcast, without a loop."""
 
     def expand(self, batch_shape: Sequence[int], _instance: object = None) -> _FullNormal:
         loc, factor = self.loc.expand(*batch_shape, -1), self.scale_tril.expand(*batch_shape, -1, -1)
@@ -136,7 +137,7 @@ class LowRankGaussian(Family):
         require_integer(dim=self.dim, rank=self.rank)
         if self.rank > self.dim:
             raise UsageError(
-                f"a covariance of rank {self.rank} and a diagonal over {self.dim} features cannot work",
+                f"rank must be at most dim={self.dim}, got {self.rank}",
                 "Give a rank from 1 to dim.",
             )
 
@@ -152,7 +153,7 @@ class LowRankGaussian(Family):
         return mean
 
     def _parts(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """mu [..., D], S [..., D] and V [..., D, rank]."""
+        """Return mu [..., D], S [..., D] and V [..., D, rank]."""
         loc, raw, flat = params.split([self.dim, self.dim, self.dim * self.rank], -1)
         columns = flat.clamp(-STEEPEST, STEEPEST).unflatten(-1, (self.dim, self.rank))
         return loc.clamp(-BOUND, BOUND), positive(raw), columns
@@ -167,18 +168,18 @@ class LowRankGaussian(Family):
 
 
 def _low_rank_log_prob(loc: Tensor, scale: Tensor, columns: Tensor, x: Tensor) -> Tensor:
-    """log N(x; loc, S (I + V V') S) [...], by the inverse of the matrix I + V' V of the rank's size (Woodbury)."""
+    """Return log N(x; loc, S (I + V V') S) [...], by the inverse of I + V' V of the rank's size (Woodbury)."""
     residual = ((x - loc).double() / scale.double()).clamp(-LARGEST_RESIDUAL, LARGEST_RESIDUAL)
     v = columns.double()
     factor = torch.linalg.cholesky(torch.eye(v.shape[-1], dtype=v.dtype, device=v.device) + v.mT @ v)
-    told = torch.linalg.solve_triangular(factor, (v.mT @ residual[..., None]), upper=False)[..., 0]
+    along = torch.linalg.solve_triangular(factor, (v.mT @ residual[..., None]), upper=False)[..., 0]
     logs = scale.double().log().sum(-1) + factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    distance = residual.square().sum(-1) - told.square().sum(-1)
+    distance = residual.square().sum(-1) - along.square().sum(-1)
     return (-0.5 * (distance + loc.shape[-1] * LOG_2PI) - logs).to(loc.dtype)
 
 
 class _LowRankNormal(LowRankMultivariateNormal):
-    """torch's, with the same density as the family's."""
+    """torch's LowRankMultivariateNormal, with the density of the family."""
 
     def expand(self, batch_shape: Sequence[int], _instance: object = None) -> _LowRankNormal:
         factor, diagonal = self._unbroadcasted_cov_factor, self._unbroadcasted_cov_diag
@@ -190,7 +191,7 @@ class _LowRankNormal(LowRankMultivariateNormal):
 
 
 def _against_features(p: MultivariateNormal | LowRankMultivariateNormal, q: Independent) -> Tensor:
-    """KL(p || q) for q of independent normal features: all that it needs of p is its entropy and its moments."""
+    """Return KL(p || q) for q of independent normal features, by the entropy and the moments of p."""
     if not (isinstance(q.base_dist, Normal) and q.reinterpreted_batch_ndims == 1):
         raise NotImplementedError
     normal = q.base_dist

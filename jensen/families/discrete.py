@@ -21,12 +21,12 @@ __all__ = ["Bernoulli", "Categorical", "DiscretizedLogistic"]
 
 
 class _BernoulliTerms(torch.autograd.Function):
-    """log(1 + e^l) - x l, term by term: the sums of both apart would cancel, or overflow.
+    """log(1 + e^l) - x l, term by term: separate sums of the two would cancel, or overflow.
 
     A saturated pixel's e^-|l| is so small that processors fall back to slow arithmetic (denormal numbers), here, in
     every product with its gradient and in the optimiser's squares; log(1 + x) is slow for x below 1e-11 too. So l is
-    held above -25 in the logarithm, far below the rounding of single precision (-80 in double, where exactness is asked
-    for), and the gradient at 1e-11 of the largest. Above 40 that logarithm is l to the last digit.
+    clamped to at least -25 in the logarithm, far below the rounding of single precision (-80 in double, for exactness),
+    and the gradient is at least 1e-11 of the largest. Above 40 that logarithm is l to the last digit.
     """
 
     @staticmethod
@@ -40,7 +40,7 @@ class _BernoulliTerms(torch.autograd.Function):
         logits, x = ctx.saved_tensors
         most = 80.0 if logits.dtype == torch.float64 else 25.0
         of_x = -logits * grad if ctx.needs_input_grad[1] else None
-        if torch.is_grad_enabled():  # this gradient will be differentiated: nothing may be overwritten
+        if torch.is_grad_enabled():  # this gradient will be differentiated, so nothing may be overwritten
             return (logits.clamp(-most, most).sigmoid() - x) * grad, of_x
         return logits.clamp(-most, most).sigmoid_().sub_(x).mul_(grad), of_x
 
@@ -117,7 +117,7 @@ class Categorical(Family):
 @part
 @dataclass(frozen=True)
 class DiscretizedLogistic(Factorised):
-    """Independent integer features 0..L-1, each a logistic variable seen in bins (see the distribution of that name).
+    """Independent integer features 0..L-1, each a logistic variable in bins (see the distribution of that name).
 
     Args:
         dim: D.

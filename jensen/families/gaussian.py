@@ -31,7 +31,7 @@ class Gaussian(Family):
             "shared" (one learned number), "optimal" (one number, kept at its closed-form optimum while training:
             Rybkin, Daniilidis & Levine, "Simple and effective VAE training with calibrated decoders", 2021), or a
             fixed number.
-        floor: what a learned scale stays above, in (0, 1).
+        floor: the lower limit of a learned scale, in (0, 1).
 
     Example:
         >>> Gaussian(2)(torch.zeros(4)).base_dist
@@ -45,7 +45,7 @@ class Gaussian(Family):
     def __post_init__(self) -> None:
         require_integer(0, dim=self.dim)
         if not isinstance(self.scale, str) and not 0 < self.scale < BOUND:
-            raise UsageError(f"a scale of {self.scale:g} cannot work", "Give a positive number.")
+            raise UsageError(f"scale must be a positive number, got {self.scale:g}", "Give a positive number.")
         if isinstance(self.scale, str) and self.scale not in ("each", "feature", "shared", "optimal"):
             remedy = 'Choose "each", "feature", "shared", "optimal" or a number.'
             raise UsageError(f"there is no scale {self.scale!r}", remedy)
@@ -57,7 +57,7 @@ class Gaussian(Family):
         return 2 * self.floor
 
     def raw(self, scale: Tensor) -> Tensor:
-        """The parameters of these scales; those below `smallest` are raised to it."""
+        """Return the parameters of these scales; those below `smallest` are raised to it."""
         return positive_inverse(scale, self.floor)
 
     @property
@@ -75,26 +75,26 @@ class Gaussian(Family):
         return self.dim + (self.dim if self.scale == "each" else self.shared)
 
     def loc_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """mu [..., D] and sigma, which broadcasts against it."""
+        """Return mu [..., D] and sigma, which broadcasts against it."""
         loc = params[..., : self.dim].clamp(-BOUND, BOUND)
         if not isinstance(self.scale, str):
             return loc, torch.full_like(params[..., :1], self.scale)
         return loc, positive(params[..., self.dim :], self.floor)
 
     def mean_square(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The mean squared error [1] over all data and observed features: the shared variance of largest density."""
+        """Return the mean squared error [1] over data and observed features: the shared variance of largest density."""
         square = (filled(x, mask) - params[..., : self.dim].clamp(-BOUND, BOUND)).square()
         if mask is None:
             return square.mean()[None]
-        seen = mask.expand_as(square)
-        return (total(square, seen).sum() / seen.sum().clamp_min(1))[None]
+        observed = mask.expand_as(square)
+        return (total(square, observed).sum() / observed.sum().clamp_min(1))[None]
 
     @property
     def phrase(self) -> str:
         kind = {"each": "", "feature": ", a scale per feature", "shared": ", one shared scale"}
         kind["optimal"] = ", one scale at its optimum"
-        how = kind[self.scale] if isinstance(self.scale, str) else f", scale {self.scale:g}"
-        return f"Gaussian({self.dim}{how})"
+        scale = kind[self.scale] if isinstance(self.scale, str) else f", scale {self.scale:g}"
+        return f"Gaussian({self.dim}{scale})"
 
     def start(self, mean: Tensor) -> Tensor:
         return mean

@@ -1,4 +1,4 @@
-"""Several families side by side."""
+"""Several families, concatenated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Grouped(Family):
     r"""Independent groups of features, one after another, each of its own family: :math:`p(y) = \prod_g p_g(y_g)`.
 
     Args:
-        parts: the families, two or more; their parameters are laid one after another too.
+        parts: the families, two or more; their parameters are concatenated too.
 
     Raises:
         CompositionError: fewer than two, or one with parameters that all contexts share.
@@ -37,9 +37,9 @@ class Grouped(Family):
 
     def __post_init__(self) -> None:
         if len(self.parts) < 2:
-            raise CompositionError("a group by itself is its own family", "Give two or more.")
+            raise CompositionError("a family of groups must have two or more", "Give two or more.")
         if any(p.shared for p in self.parts):
-            raise CompositionError("a group cannot share parameters across contexts", "Give each its own scale.")
+            raise CompositionError("no group may share parameters across contexts", "Give each its own scale.")
 
     @property
     def dim(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -59,18 +59,18 @@ class Grouped(Family):
 
     def start(self, mean: Tensor) -> Tensor:
         pieces = zip(self.parts, mean.split([p.dim for p in self.parts], -1), strict=True)
-        found = [(p, p.start(m)) for p, m in pieces]
-        return torch.cat([torch.cat([s, s.new_zeros(p.size - len(s))]) for p, s in found])
+        starts = [(p, p.start(m)) for p, m in pieces]
+        return torch.cat([torch.cat([s, s.new_zeros(p.size - len(s))]) for p, s in starts])
 
     def __call__(self, params: Tensor) -> Distribution:
-        first, *rest = self.parts
-        mine, theirs = params.split([first.size, self.size - first.size], -1)
-        second = (rest[0] if len(rest) == 1 else Grouped(tuple(rest)))(theirs)
-        return Chained(first(mine), lambda z: second, self.dim - first.dim)
+        first, *others = self.parts
+        own, other = params.split([first.size, self.size - first.size], -1)
+        second = (others[0] if len(others) == 1 else Grouped(tuple(others)))(other)
+        return Chained(first(own), lambda z: second, self.dim - first.dim)
 
     def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
         dims = [p.dim for p in self.parts]
         masks = [None] * len(dims) if mask is None else mask.split(dims, -1)
         pieces = zip(self.parts, params.split([p.size for p in self.parts], -1), x.split(dims, -1), masks, strict=True)
-        found = [family.log_prob(theirs, some, seen) for family, theirs, some, seen in pieces]
-        return torch.stack(torch.broadcast_tensors(*found)).sum(0)
+        terms = [family.log_prob(own, group, observed) for family, own, group, observed in pieces]
+        return torch.stack(torch.broadcast_tensors(*terms)).sum(0)

@@ -1,4 +1,4 @@
-"""What only samples: x is a function of z, without a density."""
+"""A likelihood that only samples: x is a function of z, without a density."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .base import BOUND, Family
 
 __all__ = ["Implicit"]
 
-INSIDE = 0.01  # a decoder starts at least so far from either end of the range, where a sigmoid still learns
+INSIDE = 0.01  # a decoder starts at least this far from either end of the range, where a sigmoid has a gradient
 
 
 @part
@@ -51,7 +51,10 @@ class Implicit(Family):
         require_integer(dim=self.dim)
         ranged = self.low is not None and self.high is not None and -math.inf < self.low < self.high < math.inf
         if not ranged and (self.low, self.high) != (None, None):
-            raise UsageError(f"the range {self.low} to {self.high} cannot work", "Give low < high, or neither.")
+            raise UsageError(
+                f"low must be below high, and both finite, got {self.low} and {self.high}",
+                "Give low < high, or neither.",
+            )
 
     @property
     def size(self) -> int:

@@ -1,4 +1,4 @@
-"""Several classes at once."""
+"""Several independent classes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["OneHots"]
 @part
 @dataclass(frozen=True)
 class OneHots(Family):
-    r"""G independent classes of n, one-hot, laid one after another (see the distribution of that name).
+    r"""G independent classes of n, one-hot, concatenated (see the distribution of that name).
 
     Args:
         groups: G.
         classes: n.
-        temperature: of the Gumbel softmax, whose gradients are biased and need no enumeration; None has none.
+        temperature: of the Gumbel softmax, whose gradients are biased and need no enumeration; None for no gradients.
         hard: points stay one-hot, and only their gradient is that of the relaxed ones.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Independent members of one family, side by side."""
+"""Independent members of one family, concatenated."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__ = ["Product"]
 class Product(Family):
     r"""n independent members of one family of E features, one after another: :math:`\log p(x) = \sum_i \log p(x_i)`.
 
-    Each position has its own parameters, together: [n * P]. Unlike a `Mixture` over all features,
-    `Product(Mixture(...), n)` is a mixture in every position by itself.
+    Each position has its own parameters, concatenated: [n * P]. Unlike a `Mixture` over all features,
+    `Product(Mixture(...), n)` is a separate mixture at every position.
 
     Args:
         part: the family of a position; parameters shared across contexts are not supported in it.
@@ -66,6 +66,6 @@ class Product(Family):
         return IndependentEvents(self.part(params.unflatten(-1, (self.n, self.part.size))))
 
     def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        apart = params.unflatten(-1, (self.n, self.part.size))
-        known = None if mask is None else mask.unflatten(-1, (self.n, self.part.dim))
-        return self.part.log_prob(apart, x.unflatten(-1, (self.n, self.part.dim)), known).sum(-1)
+        each = params.unflatten(-1, (self.n, self.part.size))
+        observed = None if mask is None else mask.unflatten(-1, (self.n, self.part.dim))
+        return self.part.log_prob(each, x.unflatten(-1, (self.n, self.part.dim)), observed).sum(-1)

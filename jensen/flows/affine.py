@@ -1,4 +1,4 @@
-"""Affine flows: a shift and a scale per feature, found from other features."""
+"""Affine flows: a shift and a scale per feature, computed from other features."""
 
 from __future__ import annotations
 
@@ -13,40 +13,39 @@ from ..core.precision import applied
 from ..core.validation import require_integer
 from ..nets import MLP
 from ..nets.masked import MaskedMLP
-from .base import LARGEST, Flow, one_way, seen
+from .base import LARGEST, Flow, net_input, one_way
 
 __all__ = ["AffineCoupling", "Autoregressive", "coupling_net", "halves"]
 
 STEEPEST = 5.0  # log-scales are within +-this
-FARTHEST = 1e30  # points are taken to be within +-this, so that no product of theirs overflows
+FARTHEST = 1e30  # points are clamped to +-this, so that no product overflows
 
 
 def _log_scale(raw: Tensor) -> Tensor:
     return STEEPEST * torch.tanh(raw / STEEPEST)
 
 
-def _held(x: Tensor) -> Tensor:
+def _clamped(x: Tensor) -> Tensor:
     return x.clamp(-FARTHEST, FARTHEST)
 
 
 def halves(dim: int, flip: bool) -> tuple[list[int], list[int]]:
-    """Features that a coupling keeps and those that it moves: every other one, so that two couplings, one of them
-    flipped, move all.
+    """Return the features that a coupling keeps and those that it moves: every other one.
+
+    Two couplings, one of them flipped, move all.
 
     Raises:
         CompositionError: there is a single feature.
     """
     require_integer(dim=dim)
     if dim < 2:
-        raise CompositionError(
-            f"a coupling flow over {dim} features keeps all or moves all", "Use Autoregressive or Planar."
-        )
+        raise CompositionError(f"a coupling flow needs at least 2 features, got {dim}", "Use Autoregressive or Planar.")
     even, odd = list(range(0, dim, 2)), list(range(1, dim, 2))
     return (odd, even) if flip else (even, odd)
 
 
 def coupling_net(kept: int, context: int, outputs: int, hidden: Sequence[int]) -> MLP:
-    """The network of a coupling, which says nothing before training."""
+    """Return the network of a coupling, whose outputs are zero before training."""
     require_integer(0, context=context)
     net = MLP(kept + context, outputs, hidden, "tanh")
     last = net.layers[-1]
@@ -58,7 +57,7 @@ def coupling_net(kept: int, context: int, outputs: int, hidden: Sequence[int]) -
 
 @part
 class AffineCoupling(Flow):
-    r"""Half of the features, shifted and scaled by what a network makes of the other half (and of the context).
+    r"""Half of the features, shifted and scaled by a network of the other half (and of the context).
 
     .. math:: z_a = u_a, \qquad z_b = u_b\, e^{s(u_a, h)} + t(u_a, h)
 
@@ -80,21 +79,21 @@ class AffineCoupling(Flow):
         self.net = coupling_net(len(self.kept), context, 2 * len(self.moved), hidden)
 
     def _shift_scale(self, kept: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
-        shift, raw = applied(self.net, seen(kept, h, self.context)).chunk(2, -1)
+        shift, raw = applied(self.net, net_input(kept, h, self.context)).chunk(2, -1)
         return shift.clamp(-LARGEST, LARGEST), _log_scale(raw)
 
-    def _placed(self, x: Tensor, moved: Tensor) -> Tensor:
+    def _with_moved(self, x: Tensor, moved: Tensor) -> Tensor:
         z = x.expand(*moved.shape[:-1], -1).clone()
         z[..., self.moved] = moved
         return z
 
     def forward(self, u: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
         shift, log_scale = self._shift_scale(u[..., self.kept], h)
-        return self._placed(u, _held(u[..., self.moved]) * log_scale.exp() + shift), log_scale.sum(-1)
+        return self._with_moved(u, _clamped(u[..., self.moved]) * log_scale.exp() + shift), log_scale.sum(-1)
 
     def inverse(self, z: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
         shift, log_scale = self._shift_scale(z[..., self.kept], h)
-        return self._placed(z, (_held(z[..., self.moved]) - shift) * (-log_scale).exp()), -log_scale.sum(-1)
+        return self._with_moved(z, (_clamped(z[..., self.moved]) - shift) * (-log_scale).exp()), -log_scale.sum(-1)
 
     @property
     def invertible(self) -> bool:
@@ -107,17 +106,17 @@ class AffineCoupling(Flow):
 
 @part
 class Autoregressive(Flow):
-    r"""Inverse autoregressive flow: each feature, shifted and scaled by what a masked network makes of those before.
+    r"""Inverse autoregressive flow: each feature, shifted and scaled by a masked network of those before.
 
     .. math:: z_i = u_i\, e^{s_i(u_{<i}, h)} + t_i(u_{<i}, h)
 
-    One pass samples; the inverse would take Z passes, one after the other, and is refused. Log-scales s are kept within
+    One pass samples; the inverse would take Z sequential passes, and is refused. Log-scales s are kept within
     +-5 by a hyperbolic tangent.
 
     Args:
         dim: Z.
         context: H.
-        hidden: sizes of the network's hidden layers, each at least Z for every feature to be seen.
+        hidden: sizes of the network's hidden layers, each at least Z for every feature to count.
         flip: from the last feature to the first.
 
     Source: Kingma, Salimans, Jozefowicz, Chen, Sutskever & Welling, "Improved variational inference with inverse
@@ -134,9 +133,9 @@ class Autoregressive(Flow):
 
     def forward(self, u: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
         u = self._ordered(u)
-        shift, raw = applied(self.net, seen(u, h, self.context)).unbind(-2)
+        shift, raw = applied(self.net, net_input(u, h, self.context)).unbind(-2)
         log_scale = _log_scale(raw)
-        return self._ordered(_held(u) * log_scale.exp() + shift.clamp(-LARGEST, LARGEST)), log_scale.sum(-1)
+        return self._ordered(_clamped(u) * log_scale.exp() + shift.clamp(-LARGEST, LARGEST)), log_scale.sum(-1)
 
     def inverse(self, z: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
         raise one_way(self)

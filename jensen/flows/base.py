@@ -1,4 +1,4 @@
-"""What a flow is, and flows one after another."""
+"""The abstraction of a flow, and the composition of flows."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from ..core.errors import CompositionError, NotInvertible
 from ..core.parts import part
 
-__all__ = ["LARGEST", "Flow", "Stack", "one_way", "seen"]
+__all__ = ["LARGEST", "Flow", "Stack", "net_input", "one_way"]
 
-LARGEST = 1e6  # networks of flows see their inputs within +-this, so that no finite input makes a NaN
+LARGEST = 1e6  # inputs of flows' networks are clamped to +-this, so that no finite input gives a NaN
 
 
 class Flow(nn.Module, ABC):
@@ -31,11 +31,11 @@ class Flow(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, u: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """z [..., Z] and log|det dz/du| [...] at u [..., Z] and h [..., H], whose leading shapes broadcast."""
+        """Return z [..., Z] and log|det dz/du| [...] at u [..., Z] and h [..., H], whose leading shapes broadcast."""
 
     @abstractmethod
     def inverse(self, z: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """u [..., Z] and log|det du/dz| [...] at z [..., Z].
+        """Return u [..., Z] and log|det du/dz| [...] at z [..., Z].
 
         Raises:
             NotInvertible: the inverse is not cheap (see `invertible`).
@@ -44,16 +44,16 @@ class Flow(nn.Module, ABC):
     @property
     @abstractmethod
     def invertible(self) -> bool:
-        """Whether the inverse is as cheap as the map, so that a density can be asked for at any point."""
+        """True if the inverse is as cheap as the map, so that any point can be scored."""
 
     @property
     @abstractmethod
     def phrase(self) -> str:
-        """A few words for the sentence that describes a model."""
+        """A short description, for the sentence that describes a model."""
 
 
-def seen(x: Tensor, h: Tensor | None, context: int) -> Tensor:
-    """What a flow's network sees [..., F + H]: features [..., F] beside the context, both within +-1e6.
+def net_input(x: Tensor, h: Tensor | None, context: int) -> Tensor:
+    """Return the input [..., F + H] of a flow's network: features [..., F] and context, both clamped to +-1e6.
 
     Raises:
         CompositionError: the context is missing, unexpected, or of another size.
@@ -61,7 +61,7 @@ def seen(x: Tensor, h: Tensor | None, context: int) -> Tensor:
     given = 0 if h is None else h.shape[-1]
     if given != context:
         raise CompositionError(
-            f"a flow made for a context of {context} features was given {given}",
+            f"the context of this flow must have {context} features, got {given}",
             "Give the flow `context=H` and its guide a context net with H outputs, or neither.",
         )
     if h is None:
@@ -71,16 +71,16 @@ def seen(x: Tensor, h: Tensor | None, context: int) -> Tensor:
 
 
 def one_way(flow: Flow) -> NotInvertible:
-    """The error of a flow that cannot score points which it did not make."""
+    """Return the error of a flow that cannot score points which it did not produce."""
     return NotInvertible(
-        f"{flow.phrase} has no cheap inverse, so it cannot score a point that it did not make itself",
+        f"{flow.phrase} has no cheap inverse, so it cannot score a point that it did not produce itself",
         "Use a coupling flow (AffineCoupling, SplineCoupling); to anneal, start from the prior: --start prior.",
     )
 
 
 @part
 class Stack(Flow):
-    """One flow after another: z = f_n(... f_1(u)).
+    """A composition of flows: z = f_n(... f_1(u)).
 
     Args:
         flows: from the first to the last; those with a context all have the same one.

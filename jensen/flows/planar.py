@@ -9,7 +9,7 @@ from ..core.parts import part
 from ..core.precision import applied
 from ..core.validation import require_integer
 from ..families import positive
-from .base import LARGEST, Flow, one_way, seen
+from .base import LARGEST, Flow, net_input, one_way
 
 __all__ = ["Planar"]
 
@@ -19,7 +19,7 @@ STEEPEST = 1e3
 
 @part
 class Planar(Flow):
-    r"""A push along one direction, by how far the point is along another.
+    r"""A shift along one direction, by an amount that depends on the position along another.
 
     .. math:: z = u + \hat v \tanh(w \cdot u + b), \qquad \hat v = v + (m(w \cdot v) - w \cdot v)\, w / |w|^2
 
@@ -46,12 +46,12 @@ class Planar(Flow):
 
     def _directions(self, u: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         value = self.value
-        context = seen(u[..., :0], h, self.context)
+        context = net_input(u[..., :0], h, self.context)
         if self.head is not None:
             value = value + applied(self.head, context)
         v, w, b = value.clamp(-STEEPEST, STEEPEST).split([self.dim, self.dim, 1], -1)
         along = (w * v).sum(-1, keepdim=True)
-        # where w is all but zero, so is the product, and what is added does not matter
+        # where w is nearly zero, so is the product, and the added constant does not matter
         pushed = v + (positive(along, FLOOR) - 1.0 - along) * w / (w.square().sum(-1, keepdim=True) + 1e-12)
         return pushed, w, b
 

@@ -14,11 +14,11 @@ from ..core.precision import applied
 from ..core.validation import require_integer
 from ..families import positive
 from .affine import coupling_net, halves
-from .base import Flow, seen
+from .base import Flow, net_input
 
 __all__ = ["SplineCoupling"]
 
-NARROWEST = 1e-3  # of a bin, as a part of the interval
+NARROWEST = 1e-3  # width of a bin, as a share of the interval
 FLATTEST, STEEPEST = 1e-3, 1e3  # slopes at the knots
 
 
@@ -42,7 +42,7 @@ class _Bins:
         return self.left + self.right - 2.0 * self.steepness
 
     def log_slope(self, t: Tensor) -> Tensor:
-        """log dy/dx at the part t of the way through the bin."""
+        """Return log dy/dx at the fraction t of the bin."""
         s, mixed = self.steepness, t * (1.0 - t)
         top = self.right * t.square() + 2.0 * s * mixed + self.left * (1.0 - t).square()
         return 2.0 * s.log() + top.log() - 2.0 * (s + self.bend * mixed).log()
@@ -54,7 +54,7 @@ class _Bins:
         return y, self.log_slope(t)
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """The root of a quadratic equation in t, in the form that does not cancel."""
+        """Return x and log dx/dy at y: the root of a quadratic equation in t, in the form without cancellation."""
         s, risen = self.steepness, (y - self.y).clamp_min(0.0)
         a = self.height * (s - self.left) + risen * self.bend
         b = self.height * self.left - risen * self.bend
@@ -66,7 +66,7 @@ class _Bins:
 
 @part
 class SplineCoupling(Flow):
-    """Half of the features, each through a monotone spline whose knots a network makes of the other half.
+    """Half of the features, each through a monotone spline whose knots are a network of the other half.
 
     Within [-bound, bound] the spline is rational-quadratic; outside it is the identity. No bin is narrower than a
     thousandth of the interval, and slopes at the knots are between 0.001 and 1,000.
@@ -95,21 +95,22 @@ class SplineCoupling(Flow):
         require_integer(dim=dim, bins=bins)
         if not bins <= 100 or not 0 < bound < 1e6:
             raise UsageError(
-                f"a spline with {bins} bins within +-{bound:g} cannot work", "Give 1 to 100 bins and a positive bound."
+                f"bins must be at most 100 and bound between 0 and 1,000,000, got {bins} and {bound:g}",
+                "Give 1 to 100 bins and a positive bound.",
             )
         self.dim, self.context, self.bins, self.bound = dim, context, bins, bound
         self.kept, self.moved = halves(dim, flip)
         self.net = coupling_net(len(self.kept), context, len(self.moved) * (3 * bins - 1), hidden)
 
     def _knots(self, raw: Tensor) -> Tensor:
-        """Positions [..., M, bins + 1] from -bound to bound."""
-        part = NARROWEST + (1.0 - NARROWEST * self.bins) * raw.softmax(-1)
-        inner = part.cumsum(-1)[..., :-1]
-        zero = torch.zeros_like(part[..., :1])
+        """Return positions [..., M, bins + 1] from -bound to bound."""
+        widths = NARROWEST + (1.0 - NARROWEST * self.bins) * raw.softmax(-1)
+        inner = widths.cumsum(-1)[..., :-1]
+        zero = torch.zeros_like(widths[..., :1])
         return self.bound * (2.0 * torch.cat([zero, inner, zero + 1.0], -1) - 1.0)
 
     def _bins(self, kept: Tensor, h: Tensor | None, at: Tensor, *, backwards: bool) -> _Bins:
-        raw = applied(self.net, seen(kept, h, self.context)).unflatten(-1, (len(self.moved), 3 * self.bins - 1))
+        raw = applied(self.net, net_input(kept, h, self.context)).unflatten(-1, (len(self.moved), 3 * self.bins - 1))
         wide, high, steep = raw.split([self.bins, self.bins, self.bins - 1], -1)
         x, y = self._knots(wide), self._knots(high)
         edge = torch.ones_like(raw[..., :1])  # slope 1, as outside
@@ -126,8 +127,8 @@ class SplineCoupling(Flow):
             given = given.expand(*torch.broadcast_shapes(given.shape[:-1], h.shape[:-1]), -1)
         moved = given[..., self.moved]
         at = moved.clamp(-self.bound, self.bound)
-        found = self._bins(given[..., self.kept], h, at, backwards=backwards)
-        inside, log_slope = found.inverse(at) if backwards else found.forward(at)
+        bins = self._bins(given[..., self.kept], h, at, backwards=backwards)
+        inside, log_slope = bins.inverse(at) if backwards else bins.forward(at)
         out = given.clone()
         within = moved.abs() < self.bound
         out[..., self.moved] = torch.where(within, inside, moved)

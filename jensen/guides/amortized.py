@@ -27,10 +27,10 @@ class Amortized(Guide):
 
     Args:
         conditional: from x [B, D] to a distribution over z.
-        context: whether it is given [x, context] [B, D + C] and not x alone.
+        context: whether it takes [x, context] [B, D + C] and not x alone.
 
     Raises:
-        CompositionError: when it is asked, if a batch has no context that it has to see.
+        CompositionError: when called, if a batch lacks the context that it takes.
     """
 
     def __init__(self, conditional: Conditional, context: bool = False) -> None:
@@ -72,16 +72,16 @@ class Amortized(Guide):
         """
         return cls(Given(ConvEncoder(shape, family.size - family.shared, width, activation), family))
 
-    def seen(self, batch: Batch) -> Tensor:
-        """What the conditional is given: x [B, D], or [x, context] [B, D + C]."""
+    def net_input(self, batch: Batch) -> Tensor:
+        """Return the input of the conditional: x [B, D], or [x, context] [B, D + C]."""
         if not self.context:
             return batch.x
         if batch.context is None:
-            raise CompositionError("q(z | x, c) was given no context c", "Pass Batch(x, context=...).")
+            raise CompositionError("q(z | x, c) needs a context c, and none was given", "Pass Batch(x, context=...).")
         return torch.cat([batch.x, batch.context.to(batch.x)], -1)
 
     def forward(self, batch: Batch) -> Distribution:
-        return self.conditional(self.seen(batch))
+        return self.conditional(self.net_input(batch))
 
     @property
     def phrase(self) -> str:

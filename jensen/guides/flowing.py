@@ -23,12 +23,12 @@ __all__ = ["Flowing"]
 class Flowing(Guide):
     r"""z = f(u; h(x)) with u from another guide: :math:`\log q(z|x) = \log q_0(u|x) - \log|\det\partial z/\partial u|`.
 
-    Before training the flow is the identity, and this guide the other one.
+    Before training the flow is the identity, and this guide is q_0.
 
     Args:
         guide: q_0, with a density and a pathwise gradient.
         flow: of its Z features.
-        context: [B, D] -> [B, H], what the flow sees of the data; None for a flow that is the same for all data.
+        context: [B, D] -> [B, H], the flow's context from the data; None for a flow that is the same for all data.
 
     Source: Rezende & Mohamed, "Variational inference with normalizing flows", 2015.
 
@@ -50,12 +50,13 @@ class Flowing(Guide):
         super().__init__()
         if guide.is_exact or not guide.has_density:
             raise CompositionError(
-                f"a flow has nothing to do after {guide.phrase}", "Use Flowing(Amortized(...), flow)."
+                f"a flow needs a guide with a density that is not exact, got {guide.phrase}",
+                "Use Flowing(Amortized(...), flow).",
             )
         if (context is None) != (flow.context == 0):
             raise CompositionError(
-                f"the flow is made for a context of {flow.context} features, and there is "
-                f"{'no' if context is None else 'a'} context net",
+                f"a context net and a flow with a context go together, got {'no' if context is None else 'a'}"
+                f" context net and {flow.context} features of context",
                 "Give the flow `context=H` and its guide a context net with H outputs, or neither.",
             )
         self.guide, self.flow, self.context = guide, flow, context
@@ -72,9 +73,9 @@ class Flowing(Guide):
 
     @property
     def phrase(self) -> str:
-        seen = self.context
-        how = "" if seen is None else f" with {seen.phrase if isinstance(seen, Net) else type(seen).__name__}"
-        return f"{self.guide.phrase}, then {self.flow.phrase}{how}"
+        net = self.context
+        context = "" if net is None else f" with {net.phrase if isinstance(net, Net) else type(net).__name__}"
+        return f"{self.guide.phrase}, then {self.flow.phrase}{context}"
 
     @property
     def scores_any_point(self) -> bool:

@@ -1,4 +1,4 @@
-"""A guide that follows the model's own gradient: annealing, each step of which is trained."""
+"""A guide by the model's own gradient: annealing with trained steps."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ __all__ = ["Hamiltonian"]
 
 @part
 class Hamiltonian(Guide):
-    r"""z at the end of T leapfrog steps from another guide towards p(z | x), with momenta that are integrated out.
+    r"""z at the end of T leapfrog steps from another guide towards p(z | x), with random momenta.
 
     Every weight of a draw is one of annealed importance sampling whose moves are not corrected, so that E[w] = p(x):
     the ELBO and the importance-weighted bound are stochastic lower bounds on log p(x), tighter with more steps (see
-    `HamiltonianFlow`). log q(z | x) itself is not known: what stands for it in a draw is the log-ratio of the path to
-    its reverse, the rate is that of the paths, which is at least KL(q(z|x) || p(z)), and points that the guide did not
-    make cannot be scored. Temperatures, step sizes (in units of the first guide's scale) and the share of momentum that
-    is kept are trained with the rest; gradients pass through the steps, to the model too.
+    `HamiltonianFlow`). log q(z | x) itself is not known: in its place, a draw has the log-ratio of the path to its
+    reverse, the rate is that of the paths, which is at least KL(q(z|x) || p(z)), and points that the guide did not draw
+    cannot be scored. Temperatures, step sizes (in units of the first guide's scale) and the share of momentum that
+    is kept are trained too; gradients pass through the steps, also to the model.
 
     Each point costs T gradients of log p(x, z), and in training the gradients of these.
 
     Sources: Salimans, Kingma & Welling, 2015; Geffner & Domke, 2021; Zhang et al., 2021.
 
     Args:
-        model: whose log p(x, z) is followed.
-        guide: where paths begin; it scores any point and has a pathwise gradient.
+        model: of log p(x, z), whose gradient moves the points.
+        guide: the distribution of the first points; it scores any point and has a pathwise gradient.
         leaps: T.
         size: of the first steps, before training.
         kept: share of the momentum that passes from step to step, before training, in (0, 1).
         limit: of a kick, in units of the momentum's standard deviation.
 
     Raises:
-        UsageError: a number that cannot work.
+        UsageError: a number is out of range.
         CompositionError: the model has no latent; the guide is exact, has no density, or does not score any point;
             when called, it is not over real features.
 
@@ -71,13 +71,13 @@ class Hamiltonian(Guide):
         super().__init__()
         require_integer(leaps=leaps)
         if not 0 < size < float("inf") or not 0 < kept < 1 or not limit > 0:
-            what = f"a path with size={size:g}, kept={kept:g}, limit={limit:g} cannot be followed"
-            raise UsageError(what, "Try 0.5, 0.9 and 2.")
+            what = "size must be positive and finite, kept between 0 and 1, and limit positive, got"
+            raise UsageError(f"{what} size={size:g}, kept={kept:g}, limit={limit:g}", "Try 0.5, 0.9 and 2.")
         if model.latent == 0:
-            raise CompositionError("this model has no latent to follow a path in", "Use Exact(model).")
+            raise CompositionError("this model has no latent, and a Hamiltonian guide needs one", "Use Exact(model).")
         if guide.is_exact or not guide.has_density or not guide.scores_any_point:
             raise CompositionError(
-                f"a path cannot begin from {guide.phrase}", "Use Hamiltonian(model, Amortized(...)), with a Gaussian."
+                f"a path cannot start from {guide.phrase}", "Use Hamiltonian(model, Amortized(...)), with a Gaussian."
             )
         self.model, self.guide, self.size, self.kept, self.limit = model, guide, size, kept, limit
         self.raw_temperatures = nn.Parameter(torch.zeros(leaps))
@@ -88,7 +88,7 @@ class Hamiltonian(Guide):
         base = self.guide(batch)
         if base.event_shape != (self.model.latent,) or not base.has_rsample:
             raise CompositionError(
-                f"a path over {self.model.latent} real features cannot begin from {self.guide.phrase}",
+                f"a path over {self.model.latent} real features cannot start from {self.guide.phrase}",
                 "Use a Gaussian guide of as many features.",
             )
         temperatures = softmax(self.raw_temperatures, 0).cumsum(0)
@@ -106,7 +106,7 @@ class Hamiltonian(Guide):
 
 
 def _scale(base: Distribution) -> Tensor:
-    """Standard deviations [B, Z] or [1] of the first guide, in units of which steps are taken; 1 where it has none."""
+    """Return the standard deviations [B, Z] or [1] of the first guide, the units of steps; 1 where it has none."""
     if isinstance(base, Independent) and isinstance(base.base_dist, Normal):
         return base.base_dist.scale
     if isinstance(base, MultivariateNormal):

@@ -1,4 +1,4 @@
-"""A guide over classes that is told the class of some data."""
+"""A guide over classes, some of which are observed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["Labelled"]
 
 @part
 class Labelled(Guide):
-    """q(y | x) = conditional(x), where the class y is not known; where it is, that class for certain.
+    """q(y | x) = conditional(x) where the class y is not known, else the known class with probability one.
 
-    What is known is the context of the batch: one-hot rows [B, C], zero where nothing is. With the class as a latent of
-    the model, the ELBO of a datum of known class is then the bound on log p(x, y), and that of any other the bound on
-    log p(x). (Not so `ImportanceWeighted` where the classes are enumerated: the guide cancels there, and with it what
-    it knows, so that it is log p(x) for all.)
+    Known classes are the context of the batch: one-hot rows [B, C], zero where the class is not known. With the class
+    as a latent of the model, the ELBO of a datum of known class is then the bound on log p(x, y), and that of any other
+    the bound on log p(x). (Not so `ImportanceWeighted` where the classes are enumerated: there the guide cancels, and
+    the known classes with it, so that it is log p(x) for all.)
 
     Args:
         conditional: from x [B, D] to one of C classes.
@@ -38,11 +38,13 @@ class Labelled(Guide):
     def __init__(self, conditional: Conditional) -> None:
         super().__init__()
         if not isinstance(conditional.family, Categorical):
-            raise CompositionError(f"{conditional.family.phrase} is not over classes", "Use Categorical(C).")
+            raise CompositionError(
+                f"the conditional must be over classes, got {conditional.family.phrase}", "Use Categorical(C)."
+            )
         self.conditional = conditional
 
     def logits(self, x: Tensor) -> Tensor:
-        """log q(y | x) [B, C], whatever is known."""
+        """Return log q(y | x) [B, C] of the conditional, known classes ignored."""
         return torch.log_softmax(self.conditional.params(x), -1)
 
     def forward(self, batch: Batch) -> Distribution:

@@ -1,4 +1,4 @@
-"""A guide that is told which entries it sees."""
+"""A guide that takes the mask of observed entries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Masked"]
 
 @part
 class Masked(Guide):
-    """q(z | x_observed, which) = conditional([x, mask - 1]): where everything is observed, the mask adds nothing.
+    """q(z | x_observed, mask) = conditional([x, mask - 1]): where everything is observed, the mask adds nothing.
 
     Args:
         conditional: from [B, 2 D], the data (filled where they are missing) and 0 where observed, -1 where not.
@@ -28,8 +28,8 @@ class Masked(Guide):
         self.conditional = conditional
 
     def forward(self, batch: Batch) -> Distribution:
-        told = torch.zeros_like(batch.x) if batch.mask is None else batch.mask.to(batch.x) - 1
-        return self.conditional(torch.cat([batch.x, told], -1))
+        mask = torch.zeros_like(batch.x) if batch.mask is None else batch.mask.to(batch.x) - 1
+        return self.conditional(torch.cat([batch.x, mask], -1))
 
     @property
     def phrase(self) -> str:

@@ -22,8 +22,8 @@ class Quantized(Guide):
     r"""z = the codes nearest to net(x), G of them: one state of a discrete latent, of mass 1.
 
     With :math:`k^*` these codes, :math:`\log p(x, k^*) \le \log p(x)` is a bound without noise, and the rate is
-    :math:`-\log p(k^*)`. The gradient is that of net(x), straight-through; codes that learn move when the net does: as
-    its gradient is formed, in training mode. While only the prior climbs, they stay.
+    :math:`-\log p(k^*)`. The gradient is that of net(x), straight-through; learned codes are updated when the net
+    is: as its gradient is formed, in training mode. While only the prior is trained, they stay.
 
     Args:
         net: [B, D] -> [B, G * E].
@@ -52,20 +52,20 @@ class Quantized(Guide):
         flat = bounded.detach().flatten(0, -2)
         learns = self.training and bounded.requires_grad
         if learns:
-            codes.begin(flat)
+            codes.initialise(flat)
         index = codes.nearest(bounded)
         if learns:
 
-            def follow(grad: Tensor) -> None:
-                codes.learn(flat, index.flatten())
+            def update(grad: Tensor) -> None:
+                codes.update(flat, index.flatten())
 
-            bounded.register_hook(follow)
+            bounded.register_hook(update)
         return OneState(bounded.flatten(-2), index, codes.flat_vectors, codes.flat_nearest)
 
     @property
     def phrase(self) -> str:
-        how = self.net.phrase if isinstance(self.net, Net) else type(self.net).__name__
-        return f"{self.groups} codes from a {self.codes.phrase} by {how}"
+        net = self.net.phrase if isinstance(self.net, Net) else type(self.net).__name__
+        return f"{self.groups} codes from a {self.codes.phrase} by {net}"
 
     @property
     def is_certain(self) -> bool:

@@ -1,8 +1,7 @@
-"""Guides that take gradient steps: the best member of a family for each datum by itself.
+"""Guides that take gradient steps: the best member of a family for each datum separately.
 
-A q(z | x) that is fitted to its datum is a guide like any other: what it costs is steps, for every batch that it is
-asked about. A fit depends on the model, on the datum and on a seed, and on nothing else: not on its neighbours in the
-batch, and not on earlier fits.
+A q(z | x) that is fitted to its datum is a guide like any other, at the cost of steps for every batch. A fit depends on
+the model, the datum and a seed alone: not on other data of the batch, and not on earlier fits.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from . import Amortized
 
-__all__ = ["PerDatum", "Refined", "Schedule", "fitted_params", "longer", "refinable", "refined_params"]
+__all__ = ["PerDatum", "Refined", "Schedule", "fitted_params", "refinable", "refined_params", "with_more_steps"]
 
-GLANCE = 5  # of the steps of an evaluation, one in so many while training is followed
+MONITORING = 5  # while training is monitored, the steps of an evaluation are divided by this
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How far to climb: Adam steps, their first rate (it decays to zero along a cosine), points per datum and step.
+    """The schedule of a fit: Adam steps, their first rate (with cosine decay to zero), points per datum and step.
 
     Raises:
-        UsageError: a number that cannot work.
+        UsageError: a number is out of range.
     """
 
     steps: int = 300
@@ -51,7 +50,7 @@ class Schedule:
 
 
 def refinable(guide: Guide) -> bool:
-    """Whether each datum can have a member of the guide's family of its own, found by gradient steps."""
+    """Return whether a member of the guide's family can be fitted to each datum by gradient steps."""
     return isinstance(guide, Amortized) and _is_free(guide.conditional.family)
 
 
@@ -60,8 +59,8 @@ def _is_free(family: Family) -> bool:
 
 
 @contextmanager
-def _still(model: nn.Module) -> Iterator[None]:
-    """Within the scope the model is as it is evaluated: a fit neither drops units nor moves running averages."""
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Set evaluation mode within the scope: a fit neither drops units nor moves running averages."""
     before = [m for m in model.modules() if m.training]
     for m in before:
         m.training = False
@@ -80,34 +79,35 @@ def fitted_params(
     generator: torch.Generator,
     schedule: Schedule = Schedule(),
 ) -> Tensor:
-    """Parameters [B, P] of a Gaussian family that climb the ELBO datum by datum, from `start` [B, P].
+    """Return parameters [B, P] of a Gaussian family that maximise the ELBO of each datum, from `start` [B, P].
 
-    The steps of the last quarter are averaged, which takes the noise of the gradient out (Polyak & Juditsky, 1992).
-    All of the batch is fitted at once: memory is for `points` times B points with their gradients. Nothing of the
-    model changes, and no gradient passes through the fit.
+    The steps of the last quarter are averaged, which removes the noise of the gradient (Polyak & Juditsky, 1992).
+    All of the batch is fitted at once: memory is for `points` times B points with their gradients. The model does not
+    change, and no gradient passes through the fit.
 
     Source: Cremer, Li & Duvenaud, "Inference suboptimality in variational autoencoders", 2018.
 
     Raises:
-        CompositionError: the family is no Gaussian with a scale of each datum's own.
+        CompositionError: the family is no Gaussian with a scale for each datum.
     """
     if not isinstance(family, Gaussian) or family.shared:
         raise CompositionError(
-            f"a guide of the family {family.phrase} is not refined yet", 'Use a Gaussian guide with scale="each".'
+            f"a guide must have a Gaussian family with a scale for each datum to be refined, got {family.phrase}",
+            'Use a Gaussian guide with scale="each".',
         )
     free = nn.Parameter(start.detach().clone())
     optimizer = torch.optim.Adam([free], lr=schedule.lr)
     total, counted = torch.zeros_like(free), 0
-    with _still(model), torch.enable_grad():
+    with _evaluation_mode(model), torch.enable_grad():
         for step in range(schedule.steps):
             optimizer.param_groups[0]["lr"] = schedule.lr * 0.5 * (1 + math.cos(math.pi * step / schedule.steps))
-            # one noise for all data, so that what is found for a datum does not depend on its neighbours
+            # one noise for all data, so that a fit does not depend on the other data of the batch
             shape = (schedule.points, 1, family.dim)
             noise = torch.randn(shape, dtype=free.dtype, device=free.device, generator=generator)
             loc, scale = family.loc_scale(free)
             z = loc + scale * noise
             # the density at frozen parameters: the same gradient in expectation, without the score's noise
-            # (Roeder, Wu & Duvenaud, 2017), so that it dies out where q meets the posterior
+            # (Roeder, Wu & Duvenaud, 2017), so that it vanishes where q is the posterior
             draw = weigh(model, family(free.detach()), z, batch, noise=noise.expand_as(z))
             (free.grad,) = torch.autograd.grad(-draw.log_weight.mean(0).sum(), [free])
             optimizer.step()
@@ -124,9 +124,9 @@ def refined_params(
     generator: torch.Generator,
     schedule: Schedule = Schedule(),
 ) -> Tensor:
-    """Parameters [B, P] of the guide's family, fitted datum by datum from the network's own proposal."""
+    """Return parameters [B, P] of the guide's family, fitted to each datum from the network's proposal."""
     with torch.no_grad():
-        start = guide.conditional.params(guide.seen(batch))
+        start = guide.conditional.params(guide.net_input(batch))
     return fitted_params(model, guide.conditional.family, start, batch, generator, schedule)
 
 
@@ -134,21 +134,21 @@ def refined_params(
 class Refined(Guide):
     """q(z | x) with parameters refined for each datum, from an amortised guide's proposal: semi-amortised.
 
-    In training mode it is the amortised guide itself, whose network learns; whenever it is evaluated it takes its steps
-    (no gradient passes through them). Training is followed on validation rows by the amortised guide, whose bound is
-    one too, and costs no steps.
+    In training mode it is the amortised guide itself, whose network learns; in evaluation mode it takes its steps (no
+    gradient passes through them). Training is monitored on validation rows by the amortised guide, which has a bound
+    too, and takes no steps.
 
     Sources: Kim et al., "Semi-amortized variational autoencoders", 2018 (steps at test time only here); Cremer, Li &
     Duvenaud, "Inference suboptimality in variational autoencoders", 2018.
 
     Args:
-        model: whose ELBO is climbed.
-        guide: proposes where to begin, and says which family.
+        model: of the ELBO that the steps maximise.
+        guide: of the first parameters and of the family.
         steps, lr, points: see `Schedule`.
         seed: of the gradient's noise.
 
     Raises:
-        CompositionError: the guide is not amortised; when called, its family is no Gaussian with a scale of its own.
+        CompositionError: the guide is not amortised; when called, it has no Gaussian with a scale for each datum.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class Refined(Guide):
         super().__init__()
         if not isinstance(guide, Amortized):
             raise CompositionError(
-                f"{type(guide).__name__} is not amortised, so there is nothing to refine", "Use it as it is."
+                f"the guide to refine must be Amortized, got {type(guide).__name__}", "Use it as it is."
             )
         self.model, self.guide, self.seed = model, guide, seed
         self.schedule = Schedule(steps, lr, points)
@@ -193,25 +193,25 @@ class PerDatum(Guide):
     r"""One member of a Gaussian family for each datum, :math:`q(z|x_n) = q(z; \lambda_n)`: no network reads x.
 
     In training mode row n of a table is the q of training row n, by the batch's `index`. For any other rows - in
-    evaluation mode, training rows not excepted, or without an index - q is fitted by gradient steps on the ELBO at the
+    evaluation mode, training rows included, or without an index - q is fitted by gradient steps on the ELBO at the
     model as it is, from the table's mean: deterministic, and the same treatment for training and test rows. While
-    training is followed on validation rows, a fifth of the steps is taken.
+    training is monitored on validation rows, a fifth of the steps is taken.
 
-    The table has N rows in the weights' file too. Rows that are not in a step's batch have no gradient: train the table
-    with an optimiser that leaves them then (Adagrad, RMSprop, SGD, all without momentum). Adam goes on moving them by
-    old gradients.
+    The file of weights holds the N rows of the table. Rows that are not in a step's batch have no gradient: train the
+    table with an optimiser that does not move them then (Adagrad, RMSprop, SGD, all without momentum). Adam would move
+    them by old gradients.
 
     Source: Hoffman, Blei, Wang & Paisley, "Stochastic variational inference", 2013.
 
     Args:
-        model: whose ELBO is climbed for rows that are not in the table.
+        model: of the ELBO that the steps maximise for rows that are not in the table.
         family: Gaussian, over the model's Z features, with a scale each.
         rows: N training rows.
         steps, lr, points: see `Schedule`.
         seed: of the noise of a fit.
 
     Raises:
-        CompositionError: of another family or size; when called in training mode, rows of another data set.
+        CompositionError: another family or size; when called in training mode, rows of another data set.
 
     Example:
         >>> from jensen.models.conditionals import Linear, Unconditional
@@ -248,7 +248,7 @@ class PerDatum(Guide):
         if self.training and batch.index is not None:
             if batch.n_data != len(self.table):
                 raise CompositionError(
-                    f"a table of {len(self.table)} rows was asked about rows of a data set of {batch.n_data}",
+                    f"the table has {len(self.table)} rows, and the data set {batch.n_data}",
                     "Train on the rows that it was made for, or call eval() first, so that q is fitted.",
                 )
             return self.family(self.table[batch.index])
@@ -262,32 +262,32 @@ class PerDatum(Guide):
 
     @property
     def followed(self) -> Guide:
-        return self._taking(max(self.schedule.steps // GLANCE, 1))
+        return self._with_steps(max(self.schedule.steps // MONITORING, 1))
 
     @property
     def takes_steps(self) -> bool:
         return True
 
-    def _taking(self, steps: int) -> PerDatum:
-        """The same guide, its table too, with other steps."""
-        again = copy.copy(self)
-        again.schedule = replace(self.schedule, steps=steps)
-        return again
+    def _with_steps(self, steps: int) -> PerDatum:
+        """Return a copy with another number of steps, which shares the table."""
+        other = copy.copy(self)
+        other.schedule = replace(self.schedule, steps=steps)
+        return other
 
 
-def longer(model: LatentVariableModel, guide: Guide, steps: int, seed: int = 0) -> Guide | None:
-    """The best member of the guide's family for each datum by so many steps, to be evaluated; None where none is found.
+def with_more_steps(model: LatentVariableModel, guide: Guide, steps: int, seed: int = 0) -> Guide | None:
+    """Return a guide, for evaluation, that fits the family to each datum by this many steps; None if it cannot.
 
-    Of a guide that takes steps itself it takes more of them, from the same start.
+    A guide that takes steps itself takes at least as many as its own, from the same start.
     """
     if isinstance(guide, PerDatum):
-        found: Guide = guide._taking(max(steps, guide.schedule.steps))
-        found.training = False  # not that of the model, which it shares
-        return found
+        more: Guide = guide._with_steps(max(steps, guide.schedule.steps))
+        more.training = False  # not that of the model, which it shares
+        return more
     if isinstance(guide, Refined):
         steps, guide = max(steps, guide.schedule.steps), guide.guide
     if not isinstance(guide, Amortized) or not refinable(guide):
         return None
-    found = Refined(model, guide, steps=steps, seed=seed)
-    found.training = False
-    return found
+    refined = Refined(model, guide, steps=steps, seed=seed)
+    refined.training = False
+    return refined

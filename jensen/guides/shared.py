@@ -1,4 +1,4 @@
-"""A guide that says nothing: the prior itself."""
+"""Guides that do not depend on x: the prior itself, and one distribution for all data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class FromPrior(Guide):
     """q(z | x) = p(z), so that the points of a draw are the prior's: the guide of a model without an encoder (a GAN).
 
     Args:
-        prior: the model's own.
+        prior: of the model.
     """
 
     def __init__(self, prior: Conditional) -> None:
@@ -39,7 +39,7 @@ class FromPrior(Guide):
 
 @part
 class Shared(Guide):
-    """q(z), one for all data: it shows why q needs x.
+    """q(z), one distribution for all data: a baseline without x.
 
     Args:
         conditional: its parameters do not depend on x.

@@ -23,7 +23,7 @@ class Structured(Guide):
     Args:
         first: q(y | x).
         then: from [x, y], [..., B, D + Y], to a distribution over z'.
-        features: of x, [B, D] -> [B, F], which `then` is given in the place of x: found once, whatever y is.
+        features: of x, [B, D] -> [B, F], which `then` takes in place of x: computed once for all y.
 
     Source: Kingma, Rezende, Mohamed & Welling, "Semi-supervised learning with deep generative models", 2014.
 

@@ -20,8 +20,8 @@ from .conditionals import Conditional
 
 __all__ = ["ChainRule", "InOrder", "over_codes"]
 
-ROWS = 256  # that are sampled at once
-POINTS = 16  # samples whose average stands for a mean
+ROWS = 256  # sampled at once
+POINTS = 16  # samples of an approximate mean
 
 
 @part
@@ -30,18 +30,18 @@ class ChainRule(Conditional):
 
     .. math:: \log p(y \mid c) = \sum_i \log p(y_i \mid y_{<i}, c)
 
-    As a likelihood without a context net it is a model without latents; with one, c = z, a decoder that also looks at
-    what it has drawn so far. As a prior it is one over codes (see `over_codes`). One pass of the network scores;
-    sampling takes a step per position, for which the network keeps what does not change (see `Causal.walk`).
+    As a likelihood without a context net it is a model without latents; with one, c = z, a decoder that is also
+    conditioned on its output so far. As a prior it is one over codes (see `over_codes`). One pass of the network
+    scores; sampling takes a step per position, for which the network caches what does not change (see `Causal.walk`).
 
-    The density of some known entries of y is a product of factors only if they come first: then it is exact, and any
+    The density of the observed entries of y is a product of factors only if they come first: then it is exact, and any
     other mask is refused.
 
     Args:
         net: of n positions, E features and P numbers each, and H features of context.
-        family: `Product(each, n)`, the law of a position being `each`, of E features and P parameters.
+        family: `Product(each, n)`, where `each` is the family of a position, of E features and P parameters.
         context: [..., C] -> [..., H]; None for H = 0.
-        before: what y goes through before the network sees it; None for nothing.
+        before: a standardisation of y as the network's input; None for none.
 
     Source: Larochelle & Murray, "The neural autoregressive distribution estimator", 2011; Germain et al., 2015; van den
     Oord et al., 2016; as a decoder: Gulrajani et al., "PixelVAE: a latent variable model for natural images", 2017.
@@ -72,8 +72,8 @@ class ChainRule(Conditional):
             )
         if (context is None) != (net.context == 0):
             raise CompositionError(
-                f"a causal net made for a context of {net.context} features has {'no' if context is None else 'a'} net"
-                " that makes it",
+                f"a context net and a causal net with a context go together, got {'no' if context is None else 'a'}"
+                f" context net and {net.context} features of context",
                 "Give both, or neither.",
             )
         self.net, self.family, self.context, self.before = net, family, context, before
@@ -83,18 +83,18 @@ class ChainRule(Conditional):
         return self.context is None
 
     def params(self, c: Tensor | None = None) -> Tensor:
-        """What the network takes of the context, [..., H]; [0] where it takes nothing."""
+        """Return the network's context [..., H]; [0] where it has none."""
         if self.context is None:
             return self.net.bias.new_zeros(0)
         if c is None:
-            raise CompositionError("this chain is conditioned on a context, and was given none", "Pass c.")
+            raise CompositionError("this chain is conditioned on a context, and none was given", "Pass c.")
         return applied(self.context, c)
 
     def at(self, params: Tensor) -> InOrder:
         return InOrder(self, params)
 
     def given(self, params: Tensor, y: Tensor) -> Tensor:
-        """The family's parameters [..., n * P] of every position, given the positions of y before it."""
+        """Return the family's parameters [..., n * P] of every position, given the positions of y before it."""
         x = y if self.before is None else self.before(y)
         if self.net.context:
             lead = torch.broadcast_shapes(x.shape[:-1], params.shape[:-1])
@@ -104,7 +104,7 @@ class ChainRule(Conditional):
     def scored(self, params: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is not None and bool((mask[..., 1:] & ~mask[..., :-1]).any()):
             raise CompositionError(
-                "entries are known after others that are not, and what is drawn in order cannot leave those out",
+                "observed entries must come before unobserved ones, since entries are conditioned on all before them",
                 "Use a likelihood that factorises over features, such as that of recipe miwae.",
             )
         y = filled(y, mask)
@@ -119,10 +119,10 @@ class ChainRule(Conditional):
 
 
 class InOrder(Distribution):
-    """What a `ChainRule` says at some contexts: exact densities, samples position by position.
+    """The distribution of a `ChainRule` at given contexts: exact densities, samples position by position.
 
     Mean and variance have no closed form: they are those of 16 samples, always from the same noise, an approximation
-    that no density and no bound rests on.
+    that no density and no bound uses.
 
     Args:
         chain: the conditional.
@@ -153,20 +153,20 @@ class InOrder(Distribution):
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         lead = torch.Size((*sample_shape, *self.batch_shape))
         contexts = self.params.expand(*lead, -1).reshape(lead.numel(), -1)
-        found = [self._drawn(c) for c in contexts.split(ROWS)]
-        return torch.cat(found).reshape(*lead, *self.event_shape)
+        samples = [self._drawn(c) for c in contexts.split(ROWS)]
+        return torch.cat(samples).reshape(*lead, *self.event_shape)
 
     def _drawn(self, contexts: Tensor) -> Tensor:
-        """One sample [M, D] at each context [M, H]."""
+        """Draw one sample [M, D] at each context [M, H]."""
         chain, each = self.chain, self.chain.family.part
         x = contexts.new_zeros(len(contexts), chain.family.dim)
         walk = chain.net.walk(len(contexts), contexts if chain.net.context else None)
-        said = next(walk)
+        params = next(walk)
         for i in range(chain.family.n):
             at = slice(i * each.dim, (i + 1) * each.dim)
-            x[:, at] = each(said).sample()
+            x[:, at] = each(params).sample()
             if i + 1 < chain.family.n:
-                said = walk.send(x[:, at] if chain.before is None else chain.before(x)[:, at])
+                params = walk.send(x[:, at] if chain.before is None else chain.before(x)[:, at])
         return x
 
     @cached_property
@@ -187,11 +187,11 @@ class InOrder(Distribution):
 def over_codes(
     grid: tuple[int, int] | int, codes: int, width: int = 32, layers: int = 3, hidden: Sequence[int] = (256,)
 ) -> ChainRule:
-    """A prior over codes in raster order: y [..., n * codes], one one-hot group after another.
+    """Return a prior over codes in raster order: y [..., n * codes], one one-hot group after another.
 
     Args:
         grid: (h, w) of an image of codes, for gated convolutions; or n codes in a row, for a masked perceptron.
-        codes: how many there are.
+        codes: the number of codes.
         width, layers: of the convolutions.
         hidden: of the perceptron.
 

@@ -1,4 +1,4 @@
-"""Codes: finitely many vectors that latents are rounded to, learned or on a lattice, and priors over them."""
+"""Codes: finite sets of vectors that latents are rounded to, learned or on a lattice, and priors over them."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .conditionals import Conditional, Unconditional
 __all__ = ["CodePrior", "Codebook", "Codes", "Lattice", "perplexity"]
 
 SMALL = 1e-5  # added to the counts of codes before means are taken
-ROUNDS = 10  # of k-means
-NUMBERS = 1 << 24  # of distances that are formed at once
+ROUNDS = 10  # iterations of k-means
+NUMBERS = 1 << 24  # distances that are formed at once
 
 
 class Codes(nn.Module, ABC):
     """n vectors of E numbers.
 
     Attributes:
-        n: how many.
+        n: the number of codes.
         width: E.
     """
 
@@ -38,54 +38,54 @@ class Codes(nn.Module, ABC):
 
     @abstractmethod
     def nearest(self, h: Tensor) -> Tensor:
-        """Indices [...] of the codes nearest to h [..., E]."""
+        """Return the indices [...] of the codes nearest to h [..., E]."""
 
     @abstractmethod
     def vectors(self, index: Tensor) -> Tensor:
-        """Codes [..., E] at these indices [...]."""
+        """Return the codes [..., E] at these indices [...]."""
 
     @property
     @abstractmethod
     def phrase(self) -> str:
-        """A few words for the sentence that describes a model."""
+        """A short description, for the sentence that describes a model."""
 
     def bounded(self, h: Tensor) -> Tensor:
-        """What of h [..., E] is rounded: h itself, unless the codes fill a bounded space."""
+        """Return h [..., E] as it is rounded: h itself, unless the codes fill a bounded space."""
         return h
 
-    def begin(self, h: Tensor) -> None:
-        """Be told of the first vectors [M, E] that are rounded while training: codes may start among them."""
+    def initialise(self, h: Tensor) -> None:
+        """Initialise the codes from the first vectors [M, E] of training; the default keeps them."""
         return
 
-    def learn(self, h: Tensor, index: Tensor) -> None:
-        """Follow the vectors [M, E] that were rounded to these codes [M] in a step of training."""
+    def update(self, h: Tensor, index: Tensor) -> None:
+        """Update the codes by the vectors [M, E] that a step of training rounded to these codes [M]."""
         return
 
     def flat_vectors(self, index: Tensor) -> Tensor:
-        """[..., G] -> [..., G * E]."""
+        """Return the concatenated codes [..., G * E] at indices [..., G]."""
         return self.vectors(index).flatten(-2)
 
     def flat_nearest(self, z: Tensor) -> Tensor:
-        """[..., G * E] -> [..., G]."""
+        """Return the indices [..., G] of the codes nearest to z [..., G * E]."""
         return self.nearest(z.unflatten(-1, (-1, self.width)))
 
 
 @part
 class Codebook(Codes):
-    r"""Learned codes: each follows the mean of what is rounded to it, as an exponential moving average.
+    r"""Learned codes: each is an exponential moving average of the vectors that are rounded to it.
 
     .. math:: N_j \gets \gamma N_j + (1-\gamma) n_j, \qquad m_j \gets \gamma m_j + (1-\gamma) \sum_{i \to j} h_i, \qquad
               e_j = m_j / N_j
 
-    The codes start as the means of k-means among the first vectors seen in training. A code whose count falls below
-    `revive` times the average count is moved onto a vector of the present batch. Both are random, from the number of
-    the step alone, so that the same training gives the same bytes.
+    The codes start as the means of k-means over the first vectors of training. A code whose count falls below
+    `revive` times the average count is moved onto a vector of the current batch. Both are random, seeded by the number
+    of the step alone, so that training is reproducible.
 
     Args:
         n: codes.
         width: E.
         decay: gamma.
-        revive: share of the average count; 0 leaves dead codes dead.
+        revive: share of the average count; 0 leaves unused codes as they are.
 
     Source: van den Oord, Vinyals & Kavukcuoglu, "Neural discrete representation learning", 2017 (appendix A.1);
     Dhariwal et al., "Jukebox", 2020 (random restarts).
@@ -109,7 +109,7 @@ class Codebook(Codes):
         require_integer(n=n, width=width)
         if not 0 <= decay < 1 or not 0 <= revive < 1:
             raise UsageError(
-                f"a codebook with a decay of {decay:g} and a revival of {revive:g} cannot work",
+                f"decay and revive must be at least 0 and below 1, got {decay:g} and {revive:g}",
                 "Give shares from 0 to below 1.",
             )
         self.n, self.width, self.decay, self.revive = n, width, decay, revive
@@ -122,16 +122,16 @@ class Codebook(Codes):
     def nearest(self, h: Tensor) -> Tensor:
         flat = h.detach().reshape(-1, self.width)
         half = 0.5 * self.table.square().sum(-1)
-        # |h - e|^2 / 2 less what all codes share
-        some = flat.split(max(NUMBERS // self.n, 1))
-        found = [torch.addmm(half, piece, self.table.T.to(piece), alpha=-1).argmin(-1) for piece in some]
-        return torch.cat(found).reshape(h.shape[:-1])
+        # |h - e|^2 / 2 without |h|^2 / 2, which is the same for all codes
+        pieces = flat.split(max(NUMBERS // self.n, 1))
+        indices = [torch.addmm(half, piece, self.table.T.to(piece), alpha=-1).argmin(-1) for piece in pieces]
+        return torch.cat(indices).reshape(h.shape[:-1])
 
     def vectors(self, index: Tensor) -> Tensor:
         return nn.functional.embedding(index, self.table)
 
     @torch.no_grad()
-    def begin(self, h: Tensor) -> None:
+    def initialise(self, h: Tensor) -> None:
         if float(self.steps):
             return
         self.steps.add_(1)
@@ -150,12 +150,12 @@ class Codebook(Codes):
         self.table.copy_(table)
 
     def _tally(self, h: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """How many [n] vectors were rounded to each code, and their sum [n, E]."""
+        """Return the number [n] of vectors that were rounded to each code, and their sum [n, E]."""
         counts = torch.zeros_like(self.counts).index_add_(0, index, torch.ones_like(h[:, 0]))
         return counts, torch.zeros_like(self.sums).index_add_(0, index, h)
 
     @torch.no_grad()
-    def learn(self, h: Tensor, index: Tensor) -> None:
+    def update(self, h: Tensor, index: Tensor) -> None:
         counts, sums = self._tally(h, index)
         self.counts.lerp_(counts, 1 - self.decay)
         self.sums.lerp_(sums, 1 - self.decay)
@@ -169,7 +169,7 @@ class Codebook(Codes):
             noise = stream(int(self.steps), "revived codes")
             chosen = torch.randint(len(h), (len(dead),), generator=noise).to(h.device)
             self.table[dead] = h[chosen]
-            # as if it had what a living code has at least, or it would be dead again at once
+            # the least count of a code in use, or it would be moved again at once
             self.counts[dead] = least
             self.sums[dead] = h[chosen] * least
 
@@ -188,7 +188,7 @@ class Lattice(Codes):
     Source: Mentzer, Minnen, Agustsson & Tschannen, "Finite scalar quantization: VQ-VAE made simple", 2024.
 
     Raises:
-        UsageError: a number of levels below 2, or too many codes to count.
+        UsageError: a number of levels below 2, or too many codes.
 
     Example:
         >>> Lattice((3, 2)).vectors(torch.arange(6))
@@ -204,12 +204,14 @@ class Lattice(Codes):
         super().__init__()
         require_integer(2, levels=tuple(levels) or None)
         if math.prod(levels) > 1 << 24:
-            raise UsageError(f"{math.prod(levels):,} codes are too many to count", "Give levels such as 8,5,5.")
+            raise UsageError(
+                f"levels must make at most {1 << 24:,} codes, got {math.prod(levels):,}", "Give levels such as 8,5,5."
+            )
         self.levels = tuple(levels)
         self.n, self.width = math.prod(self.levels), len(self.levels)
 
     def _sizes(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """L [E] and the half of it that is rounded down."""
+        """Return L [E], and L / 2 rounded down."""
         levels = torch.tensor(self.levels, dtype=like.dtype, device=like.device)
         return levels, (levels / 2).floor()
 
@@ -226,10 +228,10 @@ class Lattice(Codes):
         return (digits * torch.tensor(base, device=h.device)).sum(-1)
 
     def vectors(self, index: Tensor) -> Tensor:
-        digits, rest = [], index
+        digits, quotient = [], index
         for level in self.levels:
-            digits.append(rest % level - level // 2)
-            rest = rest // level
+            digits.append(quotient % level - level // 2)
+            quotient = quotient // level
         halves = torch.tensor([level // 2 for level in self.levels], device=index.device)
         return torch.stack(digits, -1).to(torch.get_default_dtype()) / halves
 
@@ -240,15 +242,15 @@ class Lattice(Codes):
 
 @part
 class CodePrior(Conditional):
-    """p(z) of G code vectors by a law of their indices: the mass of vectors is that of their codes.
+    """p(z) of G code vectors by a distribution of their indices: the mass of vectors is that of their codes.
 
     Args:
         codes: shared with the guide.
         groups: G.
-        over: p of the indices as one-hot groups [..., G * n]: uniform, unless given; `over_codes` makes a learned one.
+        over: p of the indices as one-hot groups [..., G * n]; None for uniform; `over_codes` makes a learned one.
 
     Raises:
-        CompositionError: the law is of another number of features.
+        CompositionError: the distribution has another number of features.
 
     Example:
         >>> prior = CodePrior(Lattice((3, 3)), 2)
@@ -265,9 +267,9 @@ class CodePrior(Conditional):
             raise CompositionError(
                 f"{self.over.phrase} has {self.over.family.dim} features, and {groups} groups of {codes.n} codes have"
                 f" {groups * codes.n}",
-                "Give a law of as many one-hot groups.",
+                "Give a distribution of as many one-hot groups.",
             )
-        self.family = Gaussian(groups * codes.width)  # only as long as an event
+        self.family = Gaussian(groups * codes.width)  # for the size of an event alone
 
     def params(self, c: Tensor | None = None) -> Tensor:
         return self.over.params(c)
@@ -279,7 +281,7 @@ class CodePrior(Conditional):
 
     def scored(self, params: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is not None:
-            raise CompositionError("a latent is not observed in part", "Leave the mask out.")
+            raise CompositionError("a latent cannot be observed in part", "Leave the mask out.")
         index = self.codes.flat_nearest(y)
         one_hot = nn.functional.one_hot(index, self.codes.n).flatten(-2).to(y.dtype)
         return self.over.scored(params, one_hot)
@@ -290,7 +292,7 @@ class CodePrior(Conditional):
 
 
 def perplexity(index: Tensor, n: int) -> float:
-    """exp of the entropy of how often codes [...] of n occur: how many are in use, were they used equally often.
+    """Return exp of the entropy of the frequencies of codes [...] among n: the effective number of codes in use.
 
     Example:
         >>> round(perplexity(torch.tensor([0, 1, 2, 2]), 8), 3)

@@ -26,7 +26,7 @@ MEMORY = 0.01  # the weight of one batch in a running average
 def _check_learned(family: Family, where: str) -> None:
     if family.profiled:
         raise CompositionError(
-            f"a {where} does not set a scale to its optimum while it is trained",
+            f"a {where} cannot set a scale to its optimum while it is trained",
             'Use Given(net, ...), or scale="shared".',
         )
 
@@ -35,68 +35,68 @@ class Conditional(nn.Module, ABC):
     """p(y | c): parameters from a context, then a family.
 
     Attributes:
-        family: what the parameters mean.
+        family: of the parameters.
     """
 
     family: Family
 
     @abstractmethod
     def params(self, c: Tensor | None = None) -> Tensor:
-        """The family's parameters [..., P] at the context c [..., C]."""
+        """Return the family's parameters [..., P] at the context c [..., C]."""
 
     @property
     @abstractmethod
     def phrase(self) -> str:
-        """A few words for the sentence that describes a model."""
+        """A short description, for the sentence that describes a model."""
 
     @property
     def has_density(self) -> bool:
-        """Whether y can be scored (an implicit likelihood only samples)."""
+        """True if y can be scored (an implicit likelihood only samples)."""
         return self.family.has_density
 
     @property
     def sees_context(self) -> bool:
-        """Whether a likelihood is given the batch's context, after z: c = [z, context]."""
+        """True if a likelihood takes the batch's context after z: c = [z, context]."""
         return False
 
     @property
     def is_constant(self) -> bool:
-        """Whether p(y | c) is one law, whatever the context."""
+        """True if p(y | c) does not depend on the context."""
         return False
 
     def at(self, params: Tensor) -> Distribution:
-        """p(y | c) with these parameters [..., P] of `params(c)`."""
+        """Return p(y | c) with these parameters [..., P] of `params(c)`."""
         return self.family(params)
 
     def scored(self, params: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
-        """log p(y | c) [...] in nats, with these parameters [..., P] of `params(c)`."""
+        """Return log p(y | c) [...] in nats, with these parameters [..., P] of `params(c)`."""
         return self.family.log_prob(params, y, mask)
 
     def forward(self, c: Tensor | None = None) -> Distribution:
         return self.at(self.params(c))
 
     def adapted(self, params: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The parameters with which y is scored while training: these, unless some are profiled out (see `Given`)."""
+        """Return the parameters that score y in training: these, unless some are profiled out (see `Given`)."""
         return params
 
     def log_prob(self, y: Tensor, c: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        """log p(y | c) [...] in nats, without building the distribution."""
+        """Return log p(y | c) [...] in nats, without building the distribution."""
         return self.scored(self.params(c), y, mask)
 
 
 @part
 class Given(Conditional):
-    """p(y | c) = family(net(c)); parameters that the family shares across contexts are learned beside the net.
+    """p(y | c) = family(net(c)); parameters that the family shares across contexts are learned separately.
 
     The scale of a Gaussian of optimal scale is in closed form instead. While training, each batch is scored with the
     scale that is best for it, the root of its mean squared error; there the gradient by the scale is zero, so that the
     gradient of the net is that of the profiled likelihood. The running average of the mean squared error is kept, over
-    the last hundred batches or so, and outside training it stands whatever is scored: p(y | c) is one fixed density.
+    the last hundred batches or so, and outside training it is the scale for all data: p(y | c) is one fixed density.
 
     Args:
         net: [..., C] -> [..., P - shared].
         family: P parameters.
-        context: as a likelihood, whether the net is given [z, context] and not z alone.
+        context: as a likelihood, whether the net takes [z, context] and not z alone.
 
     Example:
         >>> Given(nn.Linear(3, 4), Gaussian(2))(torch.zeros(5, 3)).batch_shape
@@ -112,7 +112,7 @@ class Given(Conditional):
         if family.profiled:
             self.register_buffer("free", torch.zeros(family.shared))
             self.register_buffer("batches", torch.zeros(()))
-            self.training = False  # data change it in training alone, and a trainer says when that is
+            self.training = False  # the scale changes in training alone, and a trainer sets the mode
         else:
             self.free = nn.Parameter(torch.zeros(family.shared)) if family.shared else None
 
@@ -182,14 +182,14 @@ class Given(Conditional):
 
     @property
     def phrase(self) -> str:
-        told = " that sees the context" if self.context else ""
+        context = " that sees the context" if self.context else ""
         net = self.net.phrase if isinstance(self.net, Net) else type(self.net).__name__
-        return f"{self.family.phrase} by {net}{told}"
+        return f"{self.family.phrase} by {net}{context}"
 
 
 @part
 class Unconditional(Conditional):
-    """p(y) = family(params), whatever the context; zero parameters are the standard member.
+    """p(y) = family(params), independent of the context; zero parameters are the standard member.
 
     Args:
         family: P parameters.
@@ -233,12 +233,12 @@ class Table(Conditional):
 
     def params(self, c: Tensor | None = None) -> Tensor:
         if c is None:
-            raise CompositionError("a Table has one row per class, and was given no class", "Pass a one-hot z.")
+            raise CompositionError("a Table has one row per class, and no class was given", "Pass a one-hot z.")
         out = c @ self.table
         return out if self.free is None else torch.cat([out, self.free.expand(*out.shape[:-1], -1)], -1)
 
     def rows(self, start: int = 0, stop: int | None = None) -> Tensor:
-        """Parameters [n, P] of the classes from `start` to `stop`, without a one-hot of each."""
+        """Return the parameters [n, P] of the classes from `start` to `stop`, without a one-hot of each."""
         out = self.table[start:stop]
         return out if self.free is None else torch.cat([out, self.free.expand(len(out), -1)], -1)
 
@@ -255,7 +255,7 @@ class Linear(Conditional):
         latent: Z.
         dim: D.
         noise: "shared" for one learned scale, "feature" for one per data feature.
-        floor: what the learned scale stays above.
+        floor: the lower limit of the learned scale.
 
     Source: Tipping & Bishop, "Probabilistic principal component analysis", 1999.
     """

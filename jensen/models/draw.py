@@ -1,4 +1,4 @@
-r"""The draw: K weighted latent points per datum, with all their log-densities. Every objective reads this and no more.
+r"""The draw: K weighted latent points per datum, with all their log-densities. Objectives read nothing else.
 
 With a log-measure :math:`l` for which :math:`\sum_k e^{l_k} = 1`, and
 :math:`\log w_k = \log p(x|z_k) + \log p(z_k) - \log q(z_k|x)`, every quantity of the field is one of two reductions:
@@ -37,8 +37,8 @@ __all__ = ["Draw", "closed_rate", "place", "weigh"]
 T = TypeVar("T")
 
 
-def _kept(f: Callable[[Any], T]) -> cached_property[T]:
-    """A property that is computed once, when first asked for, with gradients if the draw was made with them."""
+def _computed_once(f: Callable[[Any], T]) -> cached_property[T]:
+    """Return a property that is computed once, on first access, with gradients if the draw was made with them."""
 
     def compute(draw: Draw) -> T:
         with torch.set_grad_enabled(draw.differentiable):
@@ -52,24 +52,24 @@ def _kept(f: Callable[[Any], T]) -> cached_property[T]:
 class Draw:
     """K weighted points for each of B data.
 
-    What an objective does not read is not computed: a closed-form rate needs neither the prior's nor the guide's
-    density at the points. A draw is therefore to be read before the parameters change.
+    Terms are computed on first access: a closed-form rate needs neither the prior's nor the guide's density at the
+    points. A draw must therefore be read before the parameters change.
 
     Attributes:
         batch: the data.
         z: [K, B, Z] the points.
-        noise: what the points were made from, [K, B, Z] standard normal, where they were made so.
+        noise: [K, B, Z] the standard normal noise of the points, where they were made from it.
         guide: q(z | x), as a distribution.
         model: the model at whose parameters the densities are taken.
-        likelihood_params: [K, B, P], or what broadcasts to it, parameters of p(x | z).
+        likelihood_params: the parameters of p(x | z), of a shape that broadcasts to [K, B, P].
         log_lik: [K, B] log p(x | z); NaN where the likelihood only samples.
-        measure: [K, B] or [], the l above, where it is not the guide itself.
-        enumerated: z runs over all states, and the measure is the guide itself.
+        measure: [K, B] or [], the l above, where it is not the guide's.
+        enumerated: z runs over all states, and the measure is the guide's.
         mass: q is a point mass, whose log-density is not formed (it is recorded as 0).
         differentiable: whether gradients were being recorded.
-        walk: down a ladder that model and guide share, whose densities were found on the way; None elsewhere.
-        frozen: z -> log q(z | x) at the guide's present parameters as constants, for estimators that score so.
-        offset: [K, B] l - log q(z | x), where it is known more plainly than as a difference; None elsewhere.
+        walk: a pass down the ladder that model and guide share, with its densities; None elsewhere.
+        frozen: z -> log q(z | x) at the guide's current parameters as constants, for estimators that need it.
+        offset: [K, B] l - log q(z | x), where it is known directly and not as a difference; None elsewhere.
     """
 
     batch: Batch
@@ -87,7 +87,7 @@ class Draw:
     frozen: Callable[[Tensor], Tensor] | None = None
     offset: Tensor | None = None
 
-    @_kept
+    @_computed_once
     def log_prior(self) -> Groups:
         """log p(z) [K, B, G], by group."""
         if self.walk is not None:
@@ -95,68 +95,70 @@ class Draw:
         z = self.z[:, :1] if self.enumerated else self.z  # the states are the same for every datum
         return self.model.prior.log_prob(z, self.batch.context).expand_as(self.log_lik)[..., None]
 
-    @_kept
+    @_computed_once
     def log_guide(self) -> Groups:
         """log q(z | x) [K, B, G], by group."""
         if self.walk is not None:
             return self.walk.log_prob
         return (torch.zeros_like(self.log_lik) if self.mass else self.guide.log_prob(self.z))[..., None]
 
-    @_kept
+    @_computed_once
     def log_measure(self) -> Points:
-        """l [K, B]."""
+        """The log-measure l [K, B]."""
         if self.enumerated:
             return self.log_guide.sum(-1)
         measure = self.log_lik.new_full((), -math.log(len(self.z))) if self.measure is None else self.measure
         return measure.expand_as(self.log_lik)
 
-    @_kept
+    @_computed_once
     def log_offset(self) -> Points:
         """l - log q(z | x) [K, B]; exactly zero for an enumeration, also where q is zero."""
         if self.enumerated:
             return torch.zeros_like(self.log_lik)
         return self.log_measure - self.log_guide.sum(-1) if self.offset is None else self.offset
 
-    @_kept
+    @_computed_once
     def likelihood(self) -> Distribution:
-        """p(x | z) at the points, built when asked for."""
+        """The likelihood p(x | z) at the points."""
         return self.model.likelihood.at(self.likelihood_params)
 
-    @_kept
+    @_computed_once
     def prior(self) -> Distribution:
-        """p(z), built when asked for."""
+        """The prior p(z)."""
         return self.model.prior(self.batch.context)
 
     @property
     def log_weight(self) -> Points:
-        """log w [K, B]."""
+        """The log-weights log w [K, B]."""
         return self.log_lik + (self.log_prior - self.log_guide).sum(-1)
 
-    @_kept
+    @_computed_once
     def distortion(self) -> PerDatum:
-        """-E_q[log p(x | z)] [B]."""
+        """The distortion -E_q[log p(x | z)] [B]."""
         return -self.mean(self.log_lik)
 
-    @_kept
+    @_computed_once
     def rate(self) -> PerDatum:
-        """KL(q(z | x) || p(z)) [B]: in closed form where torch knows the pair (on a ladder rung by rung, given the
-        points above), else by the draw's points."""
+        """The rate KL(q(z | x) || p(z)) [B], in closed form where torch has one, else by the draw's points.
+
+        On a ladder it is in closed form for each rung, given the points above.
+        """
         if self.walk is not None:
             return self.mean(self.walk.rate.sum(-1))
         exact = closed_rate(self.guide, self.prior, len(self.batch))
         return self.mean((self.log_guide - self.log_prior).sum(-1)) if exact is None else exact
 
     def mean(self, f: Points) -> PerDatum:
-        """E_q[f] [B] of values [K, B]; points of measure zero do not count, whatever their value."""
+        """Return E_q[f] [B] of values [K, B]; points of measure zero do not count, even if f is not finite there."""
         if self.noise is not None:  # Monte Carlo: equal weights, none of them zero
             return f.mean(0)
         counts = self.log_measure > -torch.inf
         kept = torch.where(counts, f, torch.zeros_like(f))
         return (torch.where(counts, self.log_measure, 0.0).exp() * counts * kept).sum(0)
 
-    @_kept
+    @_computed_once
     def log_evidence(self) -> PerDatum:
-        """log sum_k exp(l_k) w_k [B]; the guide cancels before it is exponentiated."""
+        """The estimate log sum_k exp(l_k) w_k [B]; the guide cancels before it is exponentiated."""
         return torch.logsumexp(self.log_lik + self.log_prior.sum(-1) + self.log_offset, 0)
 
 
@@ -164,7 +166,7 @@ _NO_CLOSED_FORM: set[tuple[type, ...]] = set()
 
 
 def closed_rate(guide: Distribution, prior: Distribution, b: int) -> Tensor | None:
-    """KL(guide || prior) [B] by torch's registry of closed forms; None where it has none."""
+    """Return KL(guide || prior) [B] by torch's registry of closed forms; None where it has none."""
     pair = tuple(type(d) for p in (guide, prior) for d in (p, getattr(p, "base_dist", p)))
     if pair in _NO_CLOSED_FORM:
         return None
@@ -178,7 +180,7 @@ def closed_rate(guide: Distribution, prior: Distribution, b: int) -> Tensor | No
 
 
 def place(guide: Distribution, k: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor | None]:
-    """K reparameterised samples [K, B, Z] of a guide, and the standard normal noise behind them where there is one."""
+    """Draw K samples [K, B, Z] of a guide, reparameterised where it is; return them with their normal noise, if any."""
     if isinstance(guide, Independent) and isinstance(guide.base_dist, Normal):
         loc, scale = guide.base_dist.loc, guide.base_dist.scale
         noise = torch.randn((k, *loc.shape), dtype=loc.dtype, device=loc.device, generator=generator)
@@ -198,23 +200,35 @@ def weigh(
     enumerated: bool = False,
     mass: bool = False,
 ) -> Draw:
-    """The draw of these points: every density of an objective is evaluated by it, and nowhere else.
+    """Return the draw of these points, by which every density of an objective is evaluated.
 
     Args:
         guide: q(z | x), batch shape [B].
         z: [K, B, Z].
         log_measure: [K, B]; None means Monte Carlo, -log K.
-        enumerated: z runs over all states, and the measure is the guide itself.
+        enumerated: z runs over all states, and the measure is the guide's.
         mass: q is a point mass, whose log-density is not formed.
     """
     # the states are the same for every datum: one pass of the network serves all data
-    alike = enumerated and not model.likelihood.sees_context
-    found = shared_walk(model, guide, z)
-    walk, params = found or (None, model.likelihood_params(z[:, :1] if alike else z, batch.context))
+    same_states = enumerated and not model.likelihood.sees_context
+    shared = shared_walk(model, guide, z)
+    walk, params = shared or (None, model.likelihood_params(z[:, :1] if same_states else z, batch.context))
     params = model.likelihood.adapted(params, batch.x, batch.mask)
     if model.likelihood.has_density:
         log_lik = model.likelihood.scored(params, batch.x, batch.mask).expand(z.shape[:2])
-    else:  # no number can be made of it: what may not be read is NaN, and objectives that would are refused before
+    else:  # NaN in place of a density; objectives that would read it are refused before
         log_lik = z.new_full(z.shape[:2], torch.nan)
-    how = (enumerated, mass, torch.is_grad_enabled())
-    return Draw(batch, z, noise, guide, model, params, log_lik, log_measure, *how, walk)
+    return Draw(
+        batch=batch,
+        z=z,
+        noise=noise,
+        guide=guide,
+        model=model,
+        likelihood_params=params,
+        log_lik=log_lik,
+        measure=log_measure,
+        enumerated=enumerated,
+        mass=mass,
+        differentiable=torch.is_grad_enabled(),
+        walk=walk,
+    )

@@ -18,48 +18,48 @@ class Guide(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: Batch) -> Distribution:
-        """q(z | x), batch shape [B], event shape [Z]."""
+        """Return q(z | x), batch shape [B], event shape [Z]."""
 
     @property
     @abstractmethod
     def phrase(self) -> str:
-        """A few words for the sentence that describes a model."""
+        """A short description, for the sentence that describes a model."""
 
     @property
     def has_density(self) -> bool:
-        """Whether q(z | x) has a density (or a mass over a finite space), so that bounds can be formed from it."""
+        """True if q(z | x) has a density (or a mass over a finite space), so that bounds can be formed from it."""
         return True
 
     @property
     def infers(self) -> bool:
-        """Whether it says anything of z given x: not where points are only drawn from the prior, as by a GAN."""
+        """True if q depends on x; False where points are drawn from the prior alone, as by a GAN."""
         return True
 
     def bounds(self, model: LatentVariableModel) -> bool:
-        """Whether a bound on log p(x) can be formed: both q(z | x) and p(x | z) have densities."""
+        """Return whether a bound on log p(x) can be formed: both q(z | x) and p(x | z) have densities."""
         return self.has_density and model.likelihood.has_density
 
     @property
     def is_exact(self) -> bool:
-        """Whether q(z | x) is p(z | x), so that every log-weight is the evidence itself."""
+        """True if q(z | x) is p(z | x), so that every log-weight is the evidence itself."""
         return False
 
     @property
     def is_certain(self) -> bool:
-        """Whether q(z | x) is one state of a discrete z, of mass 1: then log p(x, z) is a bound, without any noise."""
+        """True if q(z | x) is one state of a discrete z, of mass 1: then log p(x, z) is a bound without noise."""
         return False
 
     @property
     def scores_any_point(self) -> bool:
-        """Whether log q(z | x) can be asked of points that the guide did not draw itself."""
+        """True if log q(z | x) can be computed at points that the guide did not draw itself."""
         return True
 
     @property
     def takes_steps(self) -> bool:
-        """Whether q(z | x) of rows that it was not trained on is found by gradient steps, which no gradient passes."""
+        """True if q(z | x) of new rows is fitted by gradient steps, which are not differentiated."""
         return False
 
     @property
     def followed(self) -> Guide:
-        """The guide whose bound on validation rows follows training: this one, or a cheaper one with a bound too."""
+        """The guide whose bound on validation rows is monitored in training: itself, or a cheaper one with a bound."""
         return self

@@ -1,11 +1,11 @@
-r"""Ladders: latents in groups, each given those above it, walked from the top down by prior and guide alike.
+r"""Ladders: latents in groups, each given those above it, computed from the top down by prior and guide alike.
 
 .. math:: p(z) = \prod_g p(z_g | h_g), \qquad q(z|x) = \prod_g q(z_g | h_g, e_g(x)), \qquad
           h_{g+1} = h_g + \mathrm{step}_g(h_g, z_g)
 
-The state h carries what the groups above have said; the features e of the data are gathered from the bottom up. The
-guide's parameters are the prior's plus what the data add, so that a guide with nothing to say is the prior (Sonderby
-et al., "Ladder variational autoencoders", 2016; Vahdat & Kautz, "NVAE", 2020; Child, "Very deep VAEs", 2021).
+The state h summarises the groups above; the features e of the data are computed from the bottom up. The guide's
+parameters are the prior's plus terms from the data, so that a guide whose terms are zero is the prior (Sonderby et al.,
+"Ladder variational autoencoders", 2016; Vahdat & Kautz, "NVAE", 2020; Child, "Very deep VAEs", 2021).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Rung(nn.Module):
     Args:
         size: features of the group.
         prior: [..., H] -> [..., 2 * size], the parameters of p(z_g | h).
-        step: [..., H + size] -> [..., H'], what the group adds to the state (where H' is H), or the next state.
+        step: [..., H + size] -> [..., H'], the change of the state (where H' is H), or the next state.
     """
 
     def __init__(self, size: int, prior: nn.Module, step: nn.Module) -> None:
@@ -47,14 +47,14 @@ class Rung(nn.Module):
         self.family, self.prior, self.step = Gaussian(size), prior, step
 
     def after(self, h: Tensor, z: Tensor) -> Tensor:
-        """The state [..., H'] below this rung."""
+        """Return the state [..., H'] below this rung."""
         added = applied(self.step, torch.cat([h, z], -1))
         return h + added if added.shape == h.shape else added
 
 
 @part
 class Ladder(nn.Module):
-    """The way down, which prior, guide and likelihood share.
+    """The computation from the top down, which prior, guide and likelihood share.
 
     Args:
         state: H, the size of the state at the top.
@@ -67,7 +67,7 @@ class Ladder(nn.Module):
         if not rungs:
             raise CompositionError("a ladder without rungs has no latent", "Give at least one Rung.")
         self.rungs, self.way = nn.ModuleList(rungs), tuple(rungs)
-        # not zero: the weights that read it would have no gradient
+        # not zero, or the weights that read it would have no gradient
         self.start = nn.Parameter(0.1 * torch.randn(state))
 
     @property
@@ -76,7 +76,7 @@ class Ladder(nn.Module):
         return [rung.family.dim for rung in self.way]
 
     def state_at(self, z: Tensor) -> Tensor:
-        """The state [..., H'] below the last rung, at z [..., Z]."""
+        """Return the state [..., H'] below the last rung, at z [..., Z]."""
         h = self.start.expand(*z.shape[:-1], -1)
         for rung, group in zip(self.way, z.split(self.sizes, -1), strict=True):
             h = rung.after(h, group)
@@ -85,11 +85,11 @@ class Ladder(nn.Module):
 
 @dataclass(frozen=True)
 class Walk:
-    """What one way down has found.
+    """The results of one pass down the ladder.
 
     Attributes:
         z: [..., Z].
-        log_prob, log_prior: [..., G] densities of the groups under the law that was walked, and under the prior.
+        log_prob, log_prior: [..., G] densities of the groups under the distribution of the pass, and under the prior.
         rate: [..., G], KL(q(z_g | h, x) || p(z_g | h)) at each rung in closed form.
         state: [..., H] below the last rung.
     """
@@ -102,13 +102,13 @@ class Walk:
 
 
 class LadderDistribution(Distribution):
-    """The law of all groups: the prior's, or the guide's for a batch.
+    """The distribution of all groups: the prior, or the guide for a batch.
 
-    It keeps its last sample's walk, so that a draw need not go down again to know densities and state at its points.
+    It keeps the walk of its last sample, so that a draw has densities and state at its points without a second pass.
 
     Args:
-        ladder: the way down.
-        added: the guide, which says what the data add to the prior's parameters; None is the prior.
+        ladder: the shared computation.
+        added: the guide, which adds terms from the data to the prior's parameters; None is the prior.
         features: of the data, per rung from the top, [B, F] each.
     """
 
@@ -123,78 +123,82 @@ class LadderDistribution(Distribution):
         super().__init__(batch, torch.Size((sum(ladder.sizes),)), validate_args=False)
 
     def expand(self, batch_shape: Sequence[int], _instance: None = None) -> LadderDistribution:
-        """The prior for each of B data, or the guide as it is."""
+        """Return the prior for each of B data, or the guide as it is."""
         made = LadderDistribution(self.ladder, self.added, self.features)
         Distribution.__init__(made, torch.Size(batch_shape), self._event_shape, validate_args=False)
         return made
 
     def walk(self, z: Tensor | None = None, shape: Sequence[int] = (), *, noise: float = 1.0) -> Walk:
-        """Down the ladder: along a given z [..., Z], or sampling a new one of this shape [*, ..., Z] (at the groups'
-        means, one after the other, with noise 0)."""
+        """Pass down the ladder along a given z [..., Z], or sample a new one of this shape [*, ..., Z].
+
+        With noise 0 the sample is at the groups' means, each given the means above.
+        """
         if z is None:
             lead, given = torch.Size((*shape, *self._batch_shape)), None
         else:
             lead = torch.broadcast_shapes(z.shape[:-1], self._batch_shape)
             given = z.expand(*lead, -1).split(self.ladder.sizes, -1)
         h = self.ladder.start.expand(*lead, -1)
-        found: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        groups: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         for g, rung in enumerate(self.ladder.way):
             prior = applied(rung.prior, h)
-            params = prior if self.added is None else prior + self.added.says(g, h, self.features)
+            params = prior if self.added is None else prior + self.added.added_params(g, h, self.features)
             loc, scale = rung.family.loc_scale(params)
             if given is not None:
-                here = given[g]
+                point = given[g]
             else:
-                here = loc + noise * scale * torch.randn_like(loc) if noise else loc
-            log_prob = rung.family.log_prob(params, here)
+                point = loc + noise * scale * torch.randn_like(loc) if noise else loc
+            log_prob = rung.family.log_prob(params, point)
             if self.added is None:
                 log_prior, rate = log_prob, torch.zeros_like(log_prob)
             else:
-                log_prior = rung.family.log_prob(prior, here)
+                log_prior = rung.family.log_prob(prior, point)
                 rate = _kl(loc, scale, *rung.family.loc_scale(prior))
-            found.append((here, log_prob, log_prior, rate))
-            h = rung.after(h, here)
-        heres, *terms = zip(*found, strict=True)
+            groups.append((point, log_prob, log_prior, rate))
+            h = rung.after(h, point)
+        points, *terms = zip(*groups, strict=True)
         log_prob, log_prior, rate = (torch.stack(term, -1) for term in terms)
-        return Walk(torch.cat(heres, -1) if z is None else z, log_prob, log_prior, rate, h)
+        return Walk(torch.cat(points, -1) if z is None else z, log_prob, log_prior, rate, h)
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         self.last = self.walk(shape=sample_shape)
         return self.last.z
 
     def walk_at(self, z: Tensor) -> Walk:
-        """The walk at these points: the one that made them, if they are the last sample, else a new one."""
+        """Return the walk at these points: that of the last sample, if they are it, else a new one."""
         made = self.last
         if made is None or made.z is not z or (torch.is_grad_enabled() and not made.log_prob.requires_grad):
             return self.walk(z)
         return made
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log q(z) [...]."""
+        """Return log q(z) [...]."""
         return self.walk_at(value).log_prob.sum(-1)
 
     @property
     def mean(self) -> Tensor:
-        """A code [..., Z]: the groups' means one after the other, each given the means above. (Of a single group that
-        is the mean; the mean of a whole ladder has no closed form.)"""
+        """The groups' means [..., Z], each given the means above.
+
+        Of a single group that is the mean; the mean of a whole ladder has no closed form.
+        """
         return self.walk(noise=0.0).z
 
     @property
     def scale(self) -> Tensor:
         """Standard deviations [..., Z] of each group, given the means above."""
-        found, h = [], self.ladder.start.expand(*self._batch_shape, -1)
+        scales, h = [], self.ladder.start.expand(*self._batch_shape, -1)
         for g, rung in enumerate(self.ladder.way):
             params = applied(rung.prior, h)
             if self.added is not None:
-                params = params + self.added.says(g, h, self.features)
+                params = params + self.added.added_params(g, h, self.features)
             loc, scale = rung.family.loc_scale(params)
-            found.append(scale)
+            scales.append(scale)
             h = rung.after(h, loc)
-        return torch.cat(found, -1)
+        return torch.cat(scales, -1)
 
 
 def _kl(loc: Tensor, scale: Tensor, prior_loc: Tensor, prior_scale: Tensor) -> Tensor:
-    """KL(N(loc, scale) || N(prior_loc, prior_scale)) [...], in nats, summed over features."""
+    """Return KL(N(loc, scale) || N(prior_loc, prior_scale)) [...], in nats, summed over features."""
     ratio, far = scale / prior_scale, (loc - prior_loc) / prior_scale
     return (0.5 * (ratio.square() + far.square() - 1.0) - ratio.log()).sum(-1)
 
@@ -204,7 +208,7 @@ class LadderPrior(Conditional):
     """p(z) = prod_g p(z_g | the groups above).
 
     Args:
-        ladder: the way down.
+        ladder: the shared computation.
     """
 
     def __init__(self, ladder: Ladder) -> None:
@@ -231,7 +235,7 @@ class FromLadder(Conditional):
     """p(x | z) = family(net(h)), h being the state below the last rung.
 
     Args:
-        ladder: the way down.
+        ladder: the shared computation.
         net: [..., H] -> [..., P - shared].
         family: P parameters.
     """
@@ -240,19 +244,19 @@ class FromLadder(Conditional):
         super().__init__()
         if family.profiled:
             raise CompositionError(
-                f"{family.phrase} keeps a scale that only Given can follow", "Use another likelihood on a ladder."
+                f"the optimal scale of {family.phrase} is kept by Given alone", "Use another likelihood on a ladder."
             )
         self.ladder, self.net, self.family = ladder, net, family
         self.free = nn.Parameter(torch.zeros(family.shared)) if family.shared else None
 
     def at_state(self, h: Tensor) -> Tensor:
-        """Parameters [..., P] at the state [..., H]."""
+        """Return the parameters [..., P] at the state [..., H]."""
         out = applied(self.net, h)
         return out if self.free is None else torch.cat([out, self.free.expand(*out.shape[:-1], -1)], -1)
 
     def params(self, c: Tensor | None = None) -> Tensor:
         if c is None:
-            raise CompositionError("a ladder's likelihood was given no latent", "Pass z [..., Z].")
+            raise CompositionError("a ladder's likelihood needs a latent, and none was given", "Pass z [..., Z].")
         return self.at_state(self.ladder.state_at(c))
 
     @property
@@ -263,10 +267,10 @@ class FromLadder(Conditional):
 
 @part
 class LadderGuide(Guide):
-    """q(z | x) = prod_g q(z_g | the groups above, x): features from the bottom up, then the shared way down.
+    """q(z | x) = prod_g q(z_g | the groups above, x): features from the bottom up, then the shared pass down.
 
     Args:
-        ladder: the way down.
+        ladder: the shared computation.
         up: nets from the data to features of the lowest rung, from these to features of the one above, and so on.
         heads: per rung, from the top: [..., H + features] -> [..., 2 * size], added to the prior's parameters.
     """
@@ -280,16 +284,16 @@ class LadderGuide(Guide):
         self.ladder, self.up, self.heads = ladder, nn.ModuleList(up), nn.ModuleList(heads)
 
     def forward(self, batch: Batch) -> Distribution:
-        features, here = [], batch.x
+        features, h = [], batch.x
         for net in self.up:
-            here = applied(net, here)
-            features.append(here)
+            h = applied(net, h)
+            features.append(h)
         return LadderDistribution(self.ladder, self, features[::-1])
 
-    def says(self, g: int, h: Tensor, features: Sequence[Tensor]) -> Tensor:
-        """What the data add to the prior's parameters [..., 2 * size] at rung g."""
-        seen = features[g].expand(*h.shape[:-1], -1)
-        return applied(self.heads[g], torch.cat([h, seen], -1))
+    def added_params(self, g: int, h: Tensor, features: Sequence[Tensor]) -> Tensor:
+        """Return the terms [..., 2 * size] that the data add to the prior's parameters at rung g."""
+        expanded = features[g].expand(*h.shape[:-1], -1)
+        return applied(self.heads[g], torch.cat([h, expanded], -1))
 
     @property
     def phrase(self) -> str:
@@ -297,8 +301,10 @@ class LadderGuide(Guide):
 
 
 def shared_walk(model: LatentVariableModel, guide: Distribution, z: Tensor) -> tuple[Walk, Tensor] | None:
-    """The walk at z [K, B, Z] and the likelihood's parameters there, from one way down; None where model and guide
-    share none."""
+    """Return the walk at z [K, B, Z] and the likelihood's parameters there, from one pass down the ladder.
+
+    None where model and guide share no ladder.
+    """
     prior, likelihood = model.prior, model.likelihood
     if not (isinstance(guide, LadderDistribution) and isinstance(prior, LadderPrior)):
         return None

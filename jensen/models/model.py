@@ -42,26 +42,26 @@ class LatentVariableModel(nn.Module):
 
     @property
     def latent(self) -> int:
-        """Z."""
+        """The number of latent features, Z."""
         return self.prior.family.dim
 
     @property
     def usual(self) -> Tensor | None:
-        """The most frequent context [C], where one has to be taken for all; None of a model that has none."""
+        """The most frequent context [C], where one must represent all; None of an unconditional model."""
         if self.context is None:
             return None
         mean = self.context().mean
         return torch.nn.functional.one_hot(mean.argmax(-1), mean.shape[-1]).to(mean)
 
     def contexts(self, n: int, generator: torch.Generator | None = None) -> Tensor | None:
-        """c [n, C] as frequent as in training; None of a model that is conditioned on none."""
+        """Draw contexts [n, C] with the frequencies of training; return None for an unconditional model."""
         if self.context is None:
             return None
         with torch.no_grad(), drawing_from(generator):
             return self.context().sample((n,))
 
     def posterior(self, batch: Batch) -> Distribution:
-        """p(z | x), where a closed form is registered.
+        """Return p(z | x), where a closed form is registered.
 
         Raises:
             NoExactPosterior: none is.
@@ -69,7 +69,7 @@ class LatentVariableModel(nn.Module):
         return posterior(self.prior, self.likelihood, batch)
 
     def likelihood_params(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """Parameters [..., B, P] of p(x | z, context) at z [..., B, Z]; the context [B, C] counts where it is seen.
+        """Return the parameters [..., B, P] of p(x | z, context) at z [..., B, Z]; context [B, C] counts if it is used.
 
         Raises:
             CompositionError: the likelihood is conditioned on a context, and none was given.
@@ -77,12 +77,12 @@ class LatentVariableModel(nn.Module):
         if not self.likelihood.sees_context:
             return self.likelihood.params(z)
         if context is None:
-            raise CompositionError("p(x | z, c) was given no context c", "Pass Batch(x, context=...).")
+            raise CompositionError("p(x | z, c) needs a context c, and none was given", "Pass Batch(x, context=...).")
         shape = torch.broadcast_shapes(z.shape[:-1], context.shape[:-1])
         return self.likelihood.params(torch.cat([z.expand(*shape, -1), context.expand(*shape, -1)], -1))
 
     def log_joint(self, batch: Batch, z: Tensor) -> Tensor:
-        """log p(x, z) [K, B] at z [K, B, Z], in nats."""
+        """Return log p(x, z) [K, B] at z [K, B, Z], in nats."""
         log_lik = self.likelihood.scored(self.likelihood_params(z, batch.context), batch.x, batch.mask)
         return log_lik + self.prior.log_prob(z, batch.context)
 
@@ -90,8 +90,10 @@ class LatentVariableModel(nn.Module):
     def simulate(
         self, n: int, generator: torch.Generator | None = None, context: Tensor | None = None
     ) -> tuple[Tensor, Batch]:
-        """Draw z [n, Z] from the prior and x from the likelihood at z, as a batch; a conditional model draws contexts
-        that are not given."""
+        """Draw z [n, Z] from the prior and x from the likelihood at z, as a batch.
+
+        A conditional model draws contexts too, where none are given.
+        """
         context = self.contexts(n, generator) if context is None else context
         with drawing_from(generator):
             prior = self.prior(context)
@@ -101,5 +103,5 @@ class LatentVariableModel(nn.Module):
         return z, Batch(x, context=context)
 
     def sample(self, n: int, generator: torch.Generator | None = None, context: Tensor | None = None) -> Tensor:
-        """x [n, D] from the model."""
+        """Draw x [n, D] from the model."""
         return self.simulate(n, generator, context)[1].x

@@ -16,7 +16,7 @@ from .conditionals import Conditional, Linear, Table, Unconditional
 
 __all__ = ["has_posterior", "posterior", "register_posterior"]
 
-NUMBERS = 1 << 24  # of data under the components of a mixture, formed at once
+NUMBERS = 1 << 24  # densities of data under the components of a mixture, formed at once
 _FORMS: dict[tuple[type, type], Callable[..., Distribution]] = {}
 
 
@@ -36,14 +36,14 @@ def register_posterior(prior: type[Family], likelihood: type[Conditional]) -> Ca
 
 
 def has_posterior(prior: Conditional, likelihood: Conditional) -> bool:
-    """Whether a closed form is registered for this pair."""
+    """Return whether a closed form is registered for this pair."""
     if _pair(prior, likelihood) not in _FORMS:
         return False
     return not isinstance(likelihood, Linear | Table) or isinstance(prior, Unconditional)
 
 
 def posterior(prior: Conditional, likelihood: Conditional, batch: Batch) -> Distribution:
-    """p(z | x) by the registered closed form; batch shape [B].
+    """Return p(z | x) by the registered closed form; batch shape [B].
 
     Raises:
         NoExactPosterior: there is none for this pair.
@@ -55,37 +55,37 @@ def posterior(prior: Conditional, likelihood: Conditional, batch: Batch) -> Dist
 
 
 def _pair(prior: Conditional, likelihood: Conditional) -> tuple[type, type]:
-    """What a form is registered under: a likelihood that does not look at z is as good as an `Unconditional`."""
+    """Return the key of a form: a likelihood that does not depend on z counts as an `Unconditional`."""
     return type(prior.family), Unconditional if likelihood.is_constant else type(likelihood)
 
 
 @register_posterior(Gaussian, Linear)
 def _linear_gaussian(prior: Conditional, likelihood: Linear, batch: Batch) -> Distribution:
-    """N(m, S) with S^-1 = V^-1 + W' Psi^-1 W and m = S (W' Psi^-1 (x - b) + V^-1 mu), V and mu the prior's.
+    """Return N(m, S), S^-1 = V^-1 + W' Psi^-1 W, m = S (W' Psi^-1 (x - b) + V^-1 mu), V and mu the prior's.
 
-    Where entries of x are missing, their rows of W, Psi and x - b are left out: S is then another one for each datum.
+    Where entries of x are missing, their rows of W, Psi and x - b are left out: S then differs between data.
     """
     family = prior.family
     mu, sd = family.loc_scale(prior.params(batch.context))  # pyright: ignore[reportAttributeAccessIssue]
-    precise = sd.square().reciprocal().expand(mu.shape)
+    prior_precision = sd.square().reciprocal().expand(mu.shape)
     weighted = likelihood.W / likelihood.noise_variance[:, None]  # Psi^-1 W, [D, Z]
-    away = batch.x - likelihood.b
+    residual = batch.x - likelihood.b
     if batch.mask is None:
-        gained = likelihood.W.mT @ weighted
+        data_precision = likelihood.W.mT @ weighted
     else:
-        away = torch.where(batch.mask, away, torch.zeros_like(away))
+        residual = torch.where(batch.mask, residual, torch.zeros_like(residual))
         products = likelihood.W[:, :, None] * weighted[:, None, :]  # [D, Z, Z]
-        gained = (batch.mask.to(products) @ products.flatten(1)).unflatten(-1, products.shape[1:])
-    precision = torch.diag_embed(precise) + gained
+        data_precision = (batch.mask.to(products) @ products.flatten(1)).unflatten(-1, products.shape[1:])
+    precision = torch.diag_embed(prior_precision) + data_precision
     chol = torch.linalg.cholesky(precision)
-    pull = away @ weighted + precise * mu
+    pull = residual @ weighted + prior_precision * mu
     mean = torch.cholesky_solve(pull[..., None], chol)[..., 0]
     # precision = L L', so covariance = L^-T L^-1; its lower Cholesky factor comes from the flipped problem
     return MultivariateNormal(mean, scale_tril=_lower_of_inverse(precision), validate_args=False)
 
 
 def _lower_of_inverse(precision: Tensor) -> Tensor:
-    """The lower Cholesky factor of the inverse of a positive definite matrix, without forming the inverse."""
+    """Return the lower Cholesky factor of the inverse of a positive definite matrix, without forming the inverse."""
     flipped = torch.linalg.cholesky(precision.flip(-2, -1)).flip(-2, -1).mT
     eye = torch.eye(precision.shape[-1], dtype=precision.dtype, device=precision.device)
     return torch.linalg.solve_triangular(flipped, eye, upper=False)
@@ -93,17 +93,17 @@ def _lower_of_inverse(precision: Tensor) -> Tensor:
 
 @register_posterior(Categorical, Table)
 def _finite(prior: Conditional, likelihood: Table, batch: Batch) -> Distribution:
-    """p(z = j | x), proportional to p(z = j) p(x | z = j): the responsibilities of a mixture."""
+    """Return p(z = j | x), proportional to p(z = j) p(x | z = j): the responsibilities of a mixture."""
     n, x = len(likelihood.table), batch.x[:, None]
     mask = None if batch.mask is None else batch.mask[:, None]
     # row by row of the table: a one-hot of each class would be n^2 numbers
-    some = max(NUMBERS // max(len(batch) * likelihood.family.size, 1), 1)
-    pieces = [likelihood.rows(i, i + some) for i in range(0, n, some)]
+    rows = max(NUMBERS // max(len(batch) * likelihood.family.size, 1), 1)
+    pieces = [likelihood.rows(i, i + rows) for i in range(0, n, rows)]
     log_lik = torch.cat([likelihood.family.log_prob(params, x, mask) for params in pieces], -1)  # [B, n]
     return OneHotCategorical(logits=log_lik + torch.log_softmax(prior.params(batch.context), -1), validate_args=False)
 
 
 @register_posterior(Gaussian, Unconditional)
 def _unused(prior: Conditional, likelihood: Conditional, batch: Batch) -> Distribution:
-    """p(z | x) = p(z): the likelihood does not look at z (a model without latents has Z = 0)."""
+    """Return p(z | x) = p(z): the likelihood does not depend on z (a model without latents has Z = 0)."""
     return prior.family(prior.params(batch.context).expand(len(batch), -1))

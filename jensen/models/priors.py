@@ -22,23 +22,23 @@ from .guide import Guide
 
 __all__ = ["FlowPrior", "VampPrior"]
 
-NUMBERS = 1 << 22  # of densities of points under the components, formed at once
+NUMBERS = 1 << 22  # densities of points under the components, formed at once
 
 
 @part
 class VampPrior(Conditional):
-    r"""The guide's own average over n learned pseudo-inputs: :math:`p(z) = \frac1n \sum_j q(z \mid u_j)`.
+    r"""The guide's average over n learned pseudo-inputs: :math:`p(z) = \frac1n \sum_j q(z \mid u_j)`.
 
     Under a diagonal Gaussian guide the densities of all points under all components come from two matrix products, in
     double precision (the squares that they expand would cancel in single precision), and are the mixture's exactly.
     Other guides are evaluated in pieces.
 
-    The prior holds the guide: what is learned of one is learned of the other, and both are written down once.
+    The prior holds the guide: they share their weights, which are recorded once.
 
     Args:
-        guide: q; it can be scored at any point.
+        guide: q; it scores any point.
         dim: D.
-        n: pseudo-inputs. They start as standard normal numbers, each of its own; `start_from` sets them to data.
+        n: pseudo-inputs. They start as independent standard normal numbers; `start_from` sets them to data.
         weighted: learn the components' weights too, rather than 1/n.
         low, high: the range of pseudo-inputs, such as 0 and 1 for pixels; None is no limit.
 
@@ -70,15 +70,15 @@ class VampPrior(Conditional):
         require_integer(n=n, dim=dim)
         least, most = (-math.inf if low is None else low), (math.inf if high is None else high)
         if not least < most:
-            raise UsageError(f"pseudo-inputs cannot lie between {low} and {high}", "Give low < high, or None.")
+            raise UsageError(f"low must be below high, got {low} and {high}", "Give low < high, or None.")
         if guide.is_exact:
             raise CompositionError(
-                "the exact posterior depends on the prior, and a VampPrior on the guide: each would wait for the other",
+                "the exact posterior depends on the prior, and a VampPrior on the guide: neither can come first",
                 "Use Amortized(...) as the guide.",
             )
         if not (guide.has_density and guide.scores_any_point):
             raise CompositionError(
-                f"a VampPrior asks for the guide's density at any point, and {guide.phrase} has none there",
+                f"a VampPrior needs the guide's density at any point, and {guide.phrase} has none there",
                 "Use a Gaussian guide, or a flow with a cheap inverse (AffineCoupling, SplineCoupling).",
             )
         self.guide, self.n, self.low, self.high = guide, n, low, high
@@ -91,7 +91,7 @@ class VampPrior(Conditional):
         try:
             with torch.no_grad():
                 q = self.guide(Batch(like.new_zeros(2, dim)))
-        except RuntimeError as error:  # from whatever net the guide holds, which alone knows its inputs
+        except RuntimeError as error:  # from the guide's net, which alone knows its inputs
             raise CompositionError(
                 f"{self.guide.phrase} cannot read pseudo-inputs of {dim} features ({str(error).splitlines()[0]})",
                 "Give dim=D, the features of a datum that the guide's net takes.",
@@ -104,14 +104,14 @@ class VampPrior(Conditional):
         return q.event_shape[0]
 
     def start_from(self, rows: Tensor) -> None:
-        """Set the pseudo-inputs to these data [M, D] in place, over and over if there are fewer than n."""
+        """Set the pseudo-inputs to these data [M, D] in place, repeated if there are fewer than n."""
         index = torch.arange(self.n, device=rows.device) % len(rows)
         with torch.no_grad():
             self.inputs.copy_(rows[index])
 
     @property
     def components(self) -> Distribution:
-        """q(z | u_j), batch shape [n]."""
+        """The guide q(z | u_j) at the pseudo-inputs, batch shape [n]."""
         low, high = (-BOUND if self.low is None else self.low), (BOUND if self.high is None else self.high)
         return self.guide(Batch(self.inputs.clamp(low, high)))
 
@@ -124,7 +124,7 @@ class VampPrior(Conditional):
 
     def log_prob(self, y: Tensor, c: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         if mask is not None:
-            raise CompositionError("a latent is not observed in part", "Leave the mask out.")
+            raise CompositionError("a latent cannot be observed in part", "Leave the mask out.")
         q, log_weights = self.components, self.weights.log_softmax(-1)
         flat = y.reshape(-1, y.shape[-1])
         if isinstance(q, Independent) and isinstance(q.base_dist, Normal):
@@ -136,11 +136,11 @@ class VampPrior(Conditional):
 
             wide = self.n * max(y.shape[-1], 1)
         pieces = flat.split(max(NUMBERS // wide, 1))
-        if len(pieces) > 1 and torch.is_grad_enabled():  # what a piece needs is found again on the way back
-            found = [checkpoint(each, piece, use_reentrant=False) for piece in pieces]
+        if len(pieces) > 1 and torch.is_grad_enabled():  # activations of a piece are recomputed in the backward pass
+            log_probs = [checkpoint(each, piece, use_reentrant=False) for piece in pieces]
         else:
-            found = [each(piece) for piece in pieces]
-        return torch.cat(found).reshape(y.shape[:-1])  # pyright: ignore[reportCallIssue, reportArgumentType]
+            log_probs = [each(piece) for piece in pieces]
+        return torch.cat(log_probs).reshape(y.shape[:-1])  # pyright: ignore[reportCallIssue, reportArgumentType]
 
     @property
     def phrase(self) -> str:
@@ -148,8 +148,10 @@ class VampPrior(Conditional):
 
 
 class _Products:
-    r"""log sum_j pi_j N(z; mu_j, sigma_j^2) [M] at points [M, Z], by the products of z^2 with 1/sigma^2 and of z with
-    mu/sigma^2, about the components' common centre."""
+    r"""The log-density log sum_j pi_j N(z; mu_j, sigma_j^2) [M] at points [M, Z], by matrix products.
+
+    The products are of z^2 with 1/sigma^2 and of z with mu/sigma^2, about the components' common centre.
+    """
 
     def __init__(self, normal: Normal, log_weights: Tensor) -> None:
         loc, self.dtype = normal.loc.double(), normal.loc.dtype
@@ -174,7 +176,7 @@ class FlowPrior(Conditional):
 
     Args:
         base: p_0, over Z features.
-        flow: with a cheap inverse, since the prior is asked for its density at the guide's points.
+        flow: with a cheap inverse, since the prior scores the guide's points.
 
     Source: Dinh, Sohl-Dickstein & Bengio, "Density estimation using real NVP", 2017; Chen et al., "Variational lossy
     autoencoder", 2017.
@@ -193,7 +195,7 @@ class FlowPrior(Conditional):
         super().__init__()
         if not flow.invertible:
             raise CompositionError(
-                f"a prior is asked for its density at the guide's points, and {flow.phrase} has no cheap inverse",
+                f"a prior scores the guide's points, and {flow.phrase} has no cheap inverse",
                 "Use a coupling flow: AffineCoupling, SplineCoupling.",
             )
         if flow.context or flow.dim != base.family.dim:
@@ -212,7 +214,7 @@ class FlowPrior(Conditional):
 
     def log_prob(self, y: Tensor, c: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         if mask is not None:
-            raise CompositionError("a latent is not observed in part", "Leave the mask out.")
+            raise CompositionError("a latent cannot be observed in part", "Leave the mask out.")
         u, log_det = self.flow.inverse(y)
         return self.base.log_prob(u, c) + log_det
 

@@ -1,7 +1,7 @@
-"""Plain networks: they know nothing of distributions."""
+"""Plain networks, independent of distributions."""
 
 from .append_context import AppendContext
-from .causal import Causal, CausalConv, Walk, uncached
+from .causal import Causal, CausalConv, Stepwise, uncached
 from .convolutional import ConvDecoder, ConvEncoder
 from .counts import LogCounts, SizeFactor
 from .critic import Critic
@@ -29,7 +29,7 @@ __all__ = [
     "ResidualMLP",
     "SizeFactor",
     "Standardize",
+    "Stepwise",
     "ToGrid",
-    "Walk",
     "uncached",
 ]

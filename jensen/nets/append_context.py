@@ -1,4 +1,4 @@
-"""A net of one part of what comes in, with the other beside its result."""
+"""A net applied to the first part of its input; the other part is appended to its result."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ __all__ = ["AppendContext"]
 
 @part
 class AppendContext(Net):
-    r"""[..., F + C] -> [first(x_1, ..., x_F), x_{F+1}, ..., x_{F+C}]: what is no image, such as a class, beside
-    the features of one.
+    r"""[..., F + C] -> [first(x_1, ..., x_F), x_{F+1}, ..., x_{F+C}].
+
+    It appends what is not part of an image, such as a one-hot class, to the features of the image.
 
     Args:
         first: [..., F] -> [..., H].

@@ -24,7 +24,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def _pyramid(height: int, width: int) -> list[tuple[int, int]]:
-    """Sizes from the image down to at most 4 pixels a side, each half of the one before, rounded up."""
+    """Return the sizes from the image down to at most 4 pixels a side, each half of the one before, rounded up."""
     sizes = [(height, width)]
     while max(sizes[-1]) > 4:
         sizes.append((math.ceil(sizes[-1][0] / 2), math.ceil(sizes[-1][1] / 2)))
@@ -36,7 +36,7 @@ def _channels(width: int, levels: int) -> list[int]:
 
 
 def channels_last(module: M) -> M:
-    """The module with its weights in the layout on which convolutions run fastest."""
+    """Return the module with its weights in the layout on which convolutions run fastest."""
     return module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
@@ -55,12 +55,12 @@ class _Residual(nn.Module):
 
 
 def residuals(channels: int, blocks: int, activation: str) -> list[nn.Module]:
-    """So many residual blocks of two convolutions."""
+    """Return residual blocks of two convolutions each."""
     require_integer(0, blocks=blocks)
     return [_Residual(channels, activation) for _ in range(blocks)]
 
 
-def _told(blocks: int) -> str:
+def _blocks_phrase(blocks: int) -> str:
     return f", {blocks} residual blocks a level" if blocks else ""
 
 
@@ -98,7 +98,7 @@ class ConvEncoder(Net):
 
     @property
     def phrase(self) -> str:
-        return f"convolutions over {'x'.join(map(str, self.shape))}{_told(self.blocks)}"
+        return f"convolutions over {'x'.join(map(str, self.shape))}{_blocks_phrase(self.blocks)}"
 
 
 @part
@@ -149,4 +149,4 @@ class ConvDecoder(Net):
 
     @property
     def phrase(self) -> str:
-        return f"upsampling convolutions to {'x'.join(map(str, self.shape))}{_told(self.blocks)}"
+        return f"upsampling convolutions to {'x'.join(map(str, self.shape))}{_blocks_phrase(self.blocks)}"

@@ -1,4 +1,4 @@
-"""What networks of counts are fed, and how a size of the whole datum multiplies what they say."""
+"""Input features for networks of counts, and log-rates with a latent size factor per datum."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ __all__ = ["LogCounts", "SizeFactor"]
 class LogCounts(Net):
     r"""Counts [..., D] -> [..., D + 1]: :math:`\log(1 + x s / n)` with n the datum's total, and :math:`\log(1 + n)`.
 
-    What is in a datum and how much there is of it are told apart: the first D features do not change where all counts
-    are multiplied.
+    Composition and total are separated: the first D features do not change when all counts are multiplied.
 
     Args:
         dim: D.
@@ -39,7 +38,7 @@ class LogCounts(Net):
         self.dim, self.size = dim, size
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.clamp_min(0)  # what is seen may be noisy
+        x = x.clamp_min(0)  # the input may be noisy
         total = x.sum(-1, keepdim=True)
         return torch.cat([x * (self.size / total.clamp_min(1.0)), total], -1).log1p()
 
@@ -50,16 +49,16 @@ class LogCounts(Net):
 
 @part
 class SizeFactor(Net):
-    r"""Log-rates [..., D] whose sum is a datum's size, which is a latent feature of its own, the last one:
+    r"""Log-rates [..., D] of a datum whose total is set by a latent feature of its own, the last one:
 
     .. math:: \log\mathrm{rate} = \log\mathrm{softmax}(\mathrm{net}(z_{<Z})) + c + s z_Z
 
-    With :math:`z_Z \sim N(0, 1)` sizes are log-normal. What the net says beside the log-rates is passed on.
+    With :math:`z_Z \sim N(0, 1)` sizes are log-normal. Other outputs of the net are passed on.
 
     Args:
         net: [..., Z - 1] -> [..., P].
         dim: D.
-        at: which of the P outputs is the first log-rate.
+        at: the index, among the P outputs, of the first log-rate.
         centre, spread: c and s, mean and standard deviation of the data's log-sizes.
 
     Source: Lopez et al., "Deep generative modeling for single-cell transcriptomics", 2018.

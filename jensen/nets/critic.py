@@ -1,4 +1,4 @@
-"""A network that tells two kinds of points apart."""
+"""A network that classifies points as of one of two kinds."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["Critic"]
 
 @part
 class Critic(nn.Module):
-    """A logit [...] for points [..., D]: log D(x) - log(1 - D(x)), with D(x) the chance that x is of the first kind.
+    """A logit [...] for points [..., D]: log D(x) - log(1 - D(x)), D(x) the probability that x is of the first kind.
 
     Its optimum is the log-ratio of the two densities.
 
     Args:
         body: [..., D] -> [..., width].
-        width: features that the body finds, of which the logit is a linear map after the activation.
-        scaled: what is done to the points first; None leaves them. Gradients are penalised after it, so that they are
-            in the same units whatever the data's are.
+        width: features of the body, of which the logit is a linear map after the activation.
+        scaled: a standardisation of the points before the body; None leaves them. Gradient penalties apply after it, so
+            that they do not depend on the data's units.
         activation: by name.
 
     Example:
@@ -39,17 +39,17 @@ class Critic(nn.Module):
         self.body, self.scaled, self.activation = body, scaled, activated(activation)
         self.head = nn.Linear(width, 1)
 
-    def seen(self, x: Tensor) -> Tensor:
-        """Points [..., D] as the body sees them."""
+    def standardized(self, x: Tensor) -> Tensor:
+        """Return the points [..., D] as the body takes them."""
         return x if self.scaled is None else self.scaled(x)
 
-    def features(self, seen: Tensor) -> Tensor:
-        """[..., width] what it looks at last, of points that are already scaled."""
-        return self.activation(applied(self.body, seen))
+    def features(self, standardized: Tensor) -> Tensor:
+        """Return the features [..., width] of the last layer, at points that are already standardised."""
+        return self.activation(applied(self.body, standardized))
 
-    def judged(self, seen: Tensor) -> Tensor:
-        """Logits [...] of points that are already scaled."""
-        return self.head(self.features(seen)).squeeze(-1)
+    def logits(self, standardized: Tensor) -> Tensor:
+        """Return the logits [...] of points that are already standardised."""
+        return self.head(self.features(standardized)).squeeze(-1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.judged(self.seen(x))
+        return self.logits(self.standardized(x))

@@ -29,7 +29,7 @@ LARGEST = 1e12  # inputs are kept within +-this, so that no finite input overflo
 
 
 def activated(name: str) -> nn.Module:
-    """The activation of that name.
+    """Return a new module of the activation of that name.
 
     Raises:
         UsageError: there is none.
@@ -40,7 +40,7 @@ def activated(name: str) -> nn.Module:
 
 
 class Net(nn.Module, ABC):
-    """A network that can say what it is in a few words."""
+    """A network with a short description of itself, its phrase."""
 
     @property
     @abstractmethod
@@ -122,7 +122,7 @@ class ResidualMLP(Net):
 
 @part
 class Standardize(Net):
-    """x -> (x - mean) / scale, with statistics of the training data kept as buffers; at first it changes nothing.
+    """x -> (x - mean) / scale, with statistics of the training data kept as buffers; the identity at first.
 
     Centred inputs train faster (LeCun et al., "Efficient BackProp", 1998).
 
@@ -140,7 +140,7 @@ class Standardize(Net):
         self.register_buffer("scale", torch.ones(dim))
 
     def set(self, mean: Tensor, scale: Tensor) -> Standardize:
-        """Take over the statistics [D]; a scale of zero (a constant feature) becomes one."""
+        """Set the statistics [D]; a scale of zero (a constant feature) becomes one."""
         self.mean.copy_(mean)
         self.scale.copy_(torch.where(scale > 0, scale, torch.ones_like(scale)))
         return self

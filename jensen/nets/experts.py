@@ -1,4 +1,4 @@
-"""A net for each class, of which a datum's own one is applied."""
+"""One net for each class, and a datum's class selects the net that is applied."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["Experts"]
 
 @part
 class Experts(Net):
-    r"""A net for each of C classes: :math:`(y, h) \mapsto \sum_c y_c f_c(h)`, which of a class y is :math:`f_y(h)`.
+    r"""One net for each of C classes: :math:`(y, h) \mapsto \sum_c y_c f_c(h)`, for one-hot y the net of that class.
 
     Rows of one class run through its net together, so that a pass over classes costs what one net would; such a row
     has no gradient by its class. Where any row is a mixture of classes (a relaxed sample), all nets run on all rows.
 
     Args:
         nets: [..., F] -> [..., P] each.
-        last: whether the class stands behind h, in inputs [..., F + C], and not before it, in [..., C + F].
+        last: whether the class comes after h, in inputs [..., F + C], and not before it, in [..., C + F].
         through: always run all nets, so that gradients by y pass through classes too (straight-through samples).
 
     Source: Jacobs, Jordan, Nowlan & Hinton, "Adaptive mixtures of local experts", 1991.
@@ -42,7 +42,7 @@ class Experts(Net):
 
     @classmethod
     def copies(cls, classes: int, net: nn.Module, last: bool = False) -> Experts:
-        """So many copies of one net, itself the first: nothing but the data tells one class from another."""
+        """Return experts that are copies of one net, itself the first, so that only the data separate the classes."""
         require_integer(classes=classes)
         return cls([net, *(deepcopy(net) for _ in range(classes - 1))], last)
 
@@ -54,13 +54,13 @@ class Experts(Net):
             y, h = x.split([classes, x.shape[-1] - classes], -1)
         if self.through or not bool((y.amax(-1) == 1).all()):
             return sum((y[..., c, None] * net(h) for c, net in enumerate(self.nets)), h.new_zeros(()))
-        which, rows = y.argmax(-1).flatten(), h.reshape(-1, h.shape[-1])
+        classes_of, rows = y.argmax(-1).flatten(), h.reshape(-1, h.shape[-1])
         # states that were enumerated one after another are in order
-        order = None if bool((which.diff() >= 0).all()) else which.argsort(stable=True)
-        pieces = (rows if order is None else rows[order]).split(which.bincount(minlength=classes).tolist())
-        found = torch.cat([net(mine) for net, mine in zip(self.nets, pieces, strict=True)])
-        found = found if order is None else found[order.argsort()]
-        return found.reshape(*h.shape[:-1], found.shape[-1])
+        order = None if bool((classes_of.diff() >= 0).all()) else classes_of.argsort(stable=True)
+        pieces = (rows if order is None else rows[order]).split(classes_of.bincount(minlength=classes).tolist())
+        out = torch.cat([net(piece) for net, piece in zip(self.nets, pieces, strict=True)])
+        out = out if order is None else out[order.argsort()]
+        return out.reshape(*h.shape[:-1], out.shape[-1])
 
     @property
     def phrase(self) -> str:

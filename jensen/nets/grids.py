@@ -17,7 +17,7 @@ __all__ = ["FromGrid", "ToGrid", "grid_sizes"]
 
 
 def grid_sizes(height: int, width: int, halvings: int) -> list[tuple[int, int]]:
-    """Sizes from the image down to the grid, each half of the one before, rounded up.
+    """Return the sizes from the image down to the grid, each half of the one before, rounded up.
 
     Example:
         >>> grid_sizes(28, 28, 2)
@@ -109,7 +109,7 @@ class FromGrid(Net):
         first = width if halvings == 1 else 2 * width
         start = [nn.Conv2d(inputs, first, 3, padding=1), *residuals(first, blocks, activation), activated(activation)]
         self.start = channels_last(nn.Sequential(*start))
-        # four images of half the size, woven into one: no convolution runs at a size before it must
+        # four images of half the size, interleaved into one: convolutions run at the smallest size possible
         pairs = [(first, width if i == halvings - 2 else 2 * width) for i in range(halvings - 1)]
         self.layers = channels_last(nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairs))
         self.activation = activated(activation)

@@ -11,22 +11,22 @@ from torch.nn.functional import linear
 
 from ..core.parts import part
 from ..core.validation import require_integer
-from .causal import Causal, Walk
+from .causal import Causal, Stepwise
 from .dense import activated
 
 __all__ = ["CausalMLP", "MaskedLinear", "MaskedMLP"]
 
 
 class MaskedLinear(nn.Module):
-    """x -> (mask * weight) x + bias, with weights [outputs, inputs] that a mask of that shape lets through."""
+    """x -> (mask * weight) x + bias, with weights and a mask of shape [outputs, inputs]."""
 
     mask: Tensor
 
     def __init__(self, mask: Tensor) -> None:
         super().__init__()
         outputs, inputs = mask.shape
-        made = nn.Linear(max(inputs, 1), outputs)
-        self.weight, self.bias = nn.Parameter(made.weight.detach()[:, :inputs].clone()), made.bias
+        dense = nn.Linear(max(inputs, 1), outputs)
+        self.weight, self.bias = nn.Parameter(dense.weight.detach()[:, :inputs].clone()), dense.bias
         self.register_buffer("mask", mask, persistent=False)  # it follows from the sizes
 
     def forward(self, x: Tensor) -> Tensor:
@@ -34,15 +34,17 @@ class MaskedLinear(nn.Module):
 
 
 def _stack(inputs: Tensor, hidden: Sequence[Tensor], outputs: Tensor, activation: str) -> nn.Sequential:
-    """Masked layers between units of these degrees: one of degree d sees the first d positions, an output of degree d
-    those before position d, which is counted from 1."""
+    """Return masked layers between units of these degrees.
+
+    A unit of degree d sees the first d positions, an output of degree d those before position d, counted from 1.
+    """
     layers: list[nn.Module] = []
     for before, after in pairwise([inputs, *hidden]):
         layers += [MaskedLinear((after[:, None] >= before).float()), activated(activation)]
     return nn.Sequential(*layers, MaskedLinear((outputs[:, None] > (hidden[-1] if hidden else inputs)).float()))
 
 
-def _silent(layer: MaskedLinear) -> None:
+def _set_to_zero(layer: MaskedLinear) -> None:
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
 
@@ -67,11 +69,11 @@ class MaskedMLP(nn.Module):
         require_integer(dim=dim, outputs=outputs, hidden=tuple(hidden))
         require_integer(0, context=context)
         self.shape = (outputs, dim)
-        # a unit of degree 0 sees the context alone, and serves the first feature
+        # a unit of degree 0 sees the context alone, and feeds the first feature
         first = torch.cat([torch.arange(1, dim + 1), torch.zeros(context, dtype=torch.long)])
         between = [torch.arange(width) % dim for width in hidden]
         self.layers = _stack(first, between, torch.arange(1, dim + 1).repeat(outputs), activation)
-        _silent(self.layers[-1])  # pyright: ignore[reportArgumentType]
+        _set_to_zero(self.layers[-1])  # pyright: ignore[reportArgumentType]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x).unflatten(-1, self.shape)
@@ -85,7 +87,7 @@ class CausalMLP(Causal):
 
     Args:
         positions: n.
-        inputs: E, features of a position, which are seen and said together.
+        inputs: E, features of a position.
         outputs: P, numbers per position.
         context: H.
         hidden: sizes of the hidden layers, at least one.
@@ -121,7 +123,7 @@ class CausalMLP(Causal):
         last = order.repeat_interleave(outputs)
         self.layers = _stack(first, between, last, activation)
         self.direct = MaskedLinear((last[:, None] > first).float())
-        _silent(self.direct)
+        _set_to_zero(self.direct)
 
     @property
     def bias(self) -> nn.Parameter:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -130,24 +132,23 @@ class CausalMLP(Causal):
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x) + self.direct(x)
 
-    def walk(self, rows: int, context: Tensor | None = None) -> Walk:
+    def walk(self, rows: int, context: Tensor | None = None) -> Stepwise:
         first, *between, last = self.layers
         e, p = self.inputs, self.outputs
-        known = self.bias.new_zeros(rows, self.positions * e + self.context)
+        x = self.bias.new_zeros(rows, self.positions * e + self.context)
         if context is not None:
-            known[:, self.positions * e :] = context
+            x[:, self.positions * e :] = context
         weights = [layer.weight * layer.mask for layer in (first, last, self.direct)]  # pyright: ignore[reportOperatorIssue]
-        start = first(known)  # what the first layer adds up; a position that becomes known adds its own part
+        start = first(x)  # the first layer's sums, to which each new position adds its own terms
         for i in range(self.positions):
             h = start
             for layer in between:
                 h = layer(h)
-            at = slice(i * p, (i + 1) * p)
-            said = linear(h, weights[1][at], last.bias[at])  # pyright: ignore[reportArgumentType, reportIndexIssue]
-            x = yield said + linear(known, weights[2][at], self.bias[at])
-            here = slice(i * e, (i + 1) * e)
-            known[:, here] = x
-            start = start + linear(x, weights[0][:, here])
+            outputs, inputs = slice(i * p, (i + 1) * p), slice(i * e, (i + 1) * e)
+            out = linear(h, weights[1][outputs], last.bias[outputs])  # pyright: ignore[reportArgumentType, reportIndexIssue]
+            drawn = yield out + linear(x, weights[2][outputs], self.bias[outputs])
+            x[:, inputs] = drawn
+            start = start + linear(drawn, weights[0][:, inputs])
 
     @property
     def phrase(self) -> str:

@@ -1,4 +1,4 @@
-"""Convolutions over images of features, flat in and flat out, so that they serve wherever a vector does."""
+"""Convolutions over images of features, flat in and flat out, so that they can replace a dense net."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ __all__ = ["Planes"]
 
 @part
 class Planes(Net):
-    """Flat images, one after another, [..., sum(parts) * h * w] -> [..., outputs * h' * w'], by a bottleneck of
-    convolutions (1x1, 3x3, 3x3, 1x1).
+    """A bottleneck of convolutions (1x1, 3x3, 3x3, 1x1) over concatenated flat images.
+
+    [..., sum(parts) * h * w] -> [..., outputs * h' * w'].
 
     Each image is flat in the order height, width, channel. Where the result has another size, it is enlarged before
     the convolutions (to the nearest pixel), or averaged after them.
 
     Args:
-        size: (h, w) of what comes in.
-        parts: channels of each image that comes in.
-        outputs: channels of what comes out.
-        width: channels in between.
+        size: (h, w) of the input.
+        parts: channels of each image of the input.
+        outputs: channels of the result.
+        width: channels of the hidden layers.
         to: (h', w'); None for the same.
         planes: the result's channels are this many groups, laid one after another as flat images of their own (a
             family's parameters: all locations, then all scales).
@@ -58,14 +59,16 @@ class Planes(Net):
         super().__init__()
         require_integer(size=tuple(size), parts=tuple(parts) or None, outputs=outputs, width=width, planes=planes)
         require_integer(to=tuple(to or size))
-        if outputs % planes or (residual and outputs != parts[0]):
+        if outputs % planes:
+            raise UsageError(f"outputs must be a multiple of planes={planes}, got {outputs}", "Give sizes that agree.")
+        if residual and outputs != parts[0]:
             raise UsageError(
-                f"{outputs} channels cannot be {planes} groups, or be added to {parts[0]}", "Give sizes that agree."
+                f"outputs must equal parts[0]={parts[0]} where it is added, got {outputs}", "Give sizes that agree."
             )
         self.size, self.parts, self.outputs = (size[0], size[1]), tuple(parts), outputs
         after = to or size
         self.to_size, self.planes, self.residual = (after[0], after[1]), planes, residual
-        inner = [3 if max(self.where) > 1 else 1] * 2
+        inner = [3 if max(self.inner_size) > 1 else 1] * 2
         layers: list[nn.Module] = [nn.Conv2d(sum(parts), width, 1)]
         for kernel in inner:
             layers += [activated(activation), nn.Conv2d(width, width, kernel, padding=kernel // 2)]
@@ -81,8 +84,8 @@ class Planes(Net):
         return self.to_size[0] > self.size[0] or self.to_size[1] > self.size[1]
 
     @property
-    def where(self) -> tuple[int, int]:
-        """The size at which the convolutions work."""
+    def inner_size(self) -> tuple[int, int]:
+        """The size (h, w) at which the convolutions run."""
         return self.to_size if self.enlarges else self.size
 
     def forward(self, x: Tensor) -> Tensor:
@@ -91,10 +94,10 @@ class Planes(Net):
             image.reshape(n, h, w, channels).permute(0, 3, 1, 2)
             for image, channels in zip(x.split([c * h * w for c in self.parts], -1), self.parts, strict=True)
         ]
-        first, seen = images[0], torch.cat(images, 1)
+        first, joined = images[0], torch.cat(images, 1)
         if self.enlarges:
-            seen, first = (interpolate(i, size=self.to_size, mode="nearest") for i in (seen, first))
-        out = self.layers(seen.contiguous(memory_format=torch.channels_last))
+            joined, first = (interpolate(i, size=self.to_size, mode="nearest") for i in (joined, first))
+        out = self.layers(joined.contiguous(memory_format=torch.channels_last))
         out = out + first if self.residual else out
         if out.shape[2:] != self.to_size:
             out = adaptive_avg_pool2d(out, self.to_size)

@@ -182,11 +182,11 @@ class FeatureDistortion(Objective):
 
     def __call__(self, draw: Draw) -> Tensor:
         with torch.no_grad():
-            target = self.critic.features(self.critic.seen(draw.batch.x))
+            target = self.critic.features(self.critic.standardized(draw.batch.x))
             variance = torch.ones_like(target[0, 0])
             if self.share is not None:
                 variance = (self.share * target.var(0, correction=0).mean()).clamp_min(LEAST)
-        made = self.critic.features(self.critic.seen(_made(draw)))
+        made = self.critic.features(self.critic.standardized(_made(draw)))
         return draw.mean(0.5 * ((made - target).square() / variance + LOG_2PI + variance.log()).sum(-1))
 
     def __str__(self) -> str:
@@ -227,8 +227,8 @@ class GradientPenalty(Objective):
     def __call__(self, draw: Draw) -> Tensor:
         further = torch.is_grad_enabled() and draw.differentiable
         with torch.enable_grad():
-            seen = self.critic.seen(_first(draw, self.on).detach()).requires_grad_(True)
-            (slope,) = torch.autograd.grad(self.critic.judged(seen).sum(), seen, create_graph=further)
+            seen = self.critic.standardized(_first(draw, self.on).detach()).requires_grad_(True)
+            (slope,) = torch.autograd.grad(self.critic.logits(seen).sum(), seen, create_graph=further)
         square = slope.square().sum(-1)
         return square if square.dim() == 1 else draw.mean(square)
 

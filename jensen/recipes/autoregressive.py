@@ -1,4 +1,4 @@
-"""Autoregressive models, by themselves and as decoders."""
+"""Autoregressive models, without latents and as decoders."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .networks import dense, gaussian_pair, play, standardized
 __all__ = ["made", "pixel_vae", "pixelcnn"]
 
 
-@recipe("made", "Germain et al. 2015", epochs=100)
+@recipe("made", "Germain et al. 2015", title="MADE", epochs=100)
 def made(
     context: RecipeContext,
     *,
@@ -33,21 +33,22 @@ def made(
     activation: str = "silu",
     likelihood: str = "auto",
 ) -> BuiltModel:
-    """One feature after another by a masked perceptron: exact likelihood, and no latents."""
+    """A masked autoregressive network, one feature after another: exact likelihood, no latents."""
     family = in_order(context, likelihood, components, 1)
     net = CausalMLP(context.dim, 1, family.part.size, hidden=hidden, activation=activation)
-    return _alone(context, net, family)
+    return _without_latents(context, net, family)
 
 
-@recipe("pixelcnn", "van den Oord et al. 2016", epochs=60)
+@recipe("pixelcnn", "van den Oord et al. 2016", title="PixelCNN", epochs=60)
 def pixelcnn(
     context: RecipeContext, *, width: int = 16, depth: int = 5, components: int = 5, likelihood: str = "auto"
 ) -> BuiltModel:
-    """One pixel after another by gated causal convolutions: exact likelihood, and no latents."""
-    return _alone(context, *_convolutions(context, width, depth, components, likelihood))
+    """Gated causal convolutions, one pixel after another: exact likelihood, no latents."""
+    net, family = _convolutions(context, width, depth, components, likelihood)
+    return _without_latents(context, net, family)
 
 
-@recipe("pixel-vae", "Gulrajani et al. 2017", epochs=60)
+@recipe("pixel-vae", "Gulrajani et al. 2017", title="PixelVAE", epochs=60)
 def pixel_vae(
     context: RecipeContext,
     nets: Nets,
@@ -58,21 +59,21 @@ def pixel_vae(
     components: int = 5,
     nats: float = 5.0,
 ) -> BuiltModel:
-    """A VAE whose decoder also sees the few pixels just drawn; some nats of rate are free, so that z is not ignored."""
+    """A VAE whose decoder also sees the pixels just drawn; some nats of rate are free, so that z is not ignored."""
     model, guide = gaussian_pair(context, nets, latent, Gaussian(context.dim))
     net, family = _convolutions(context, nets.width, depth, components, nets.likelihood, planes, 1)
     start_from_mean(net.bias, family, context.mean)
-    p = ChainRule(net, family, _context(context, nets, latent, planes), standardized(context))
+    p = ChainRule(net, family, _latent_planes(context, nets, latent, planes), standardized(context))
     model = LatentVariableModel(model.prior, p)
     return play(context, model, guide, -Distortion() - FreeBits(nats))
 
 
 def in_order(context: RecipeContext, likelihood: str, components: int, channels: int) -> Product:
-    """The family of one position after another, of so many channels each: a mixture, but for bits.
+    """Return the family of the positions, of so many channels each: a mixture, except for bits.
 
     Raises:
-        UsageError: the family has parameters that no context gives it.
-        DataError: the data are not in its support.
+        UsageError: the family has parameters that do not come from the network.
+        DataError: the data are outside its support.
     """
     schema = context.schema
     one = replace(schema, shape=(1, 1, channels) if schema.is_image else (1,), names=None)
@@ -80,13 +81,16 @@ def in_order(context: RecipeContext, likelihood: str, components: int, channels:
     name = "discretized-logistic-mixture" if coupled else likelihood
     part = likelihood_of(name, one, context.rows, context.learned_floor)
     if part.shared:
-        raise UsageError(f"--likelihood {likelihood} learns numbers beside the network", "Use --likelihood auto.")
+        raise UsageError(
+            f"--likelihood {likelihood} has parameters that do not come from the network", "Use --likelihood auto."
+        )
     if components > 1 and not isinstance(part, Bernoulli | DiscretizedLogisticMixture):
         part = Mixture(part, components)
     return Product(part, context.dim // channels)
 
 
-def _alone(context: RecipeContext, net: Causal, family: Product) -> BuiltModel:
+def _without_latents(context: RecipeContext, net: Causal, family: Product) -> BuiltModel:
+    """Return a model that is the autoregressive network alone."""
     start_from_mean(net.bias, family, context.mean)
     model = LatentVariableModel(Unconditional(Gaussian(0)), ChainRule(net, family, before=standardized(context)))
     return BuiltModel(model, Exact(model), [Player(Elbo(), list(net.parameters()), Pathwise(1), context.optimizer)])
@@ -95,6 +99,7 @@ def _alone(context: RecipeContext, net: Causal, family: Product) -> BuiltModel:
 def _convolutions(
     context: RecipeContext, width: int, depth: int, components: int, likelihood: str, planes: int = 0, first: int = 3
 ) -> tuple[CausalConv, Product]:
+    """Return causal convolutions of an image with `planes` planes of context, and the family of its pixels."""
     if not context.schema.is_image:
         raise UsageError("pixels need images, and these data are a table", "Use --recipe made.")
     height, wide, channels = context.schema.shape
@@ -102,8 +107,8 @@ def _convolutions(
     return CausalConv((height, wide), channels, family.part.size, planes, width, depth, first=first), family
 
 
-def _context(context: RecipeContext, nets: Nets, latent: int, planes: int) -> nn.Module:
-    """[..., latent] -> an image of so many planes."""
+def _latent_planes(context: RecipeContext, nets: Nets, latent: int, planes: int) -> nn.Module:
+    """Return a network [..., latent] -> [..., H * W * planes]."""
     height, width, _ = context.schema.shape
     if nets.net == "mlp":
         return dense(nets, latent, height * width * planes, backwards=True)

@@ -1,4 +1,4 @@
-"""Classical models with exact evidence, through the same code as the deep ones."""
+"""Classical models with exact log p(x), as recipes like the deep ones."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ Fit = Literal["closed", "em", "gradient"]
 
 
 def _step(fit: str, **steps: ClosedStep) -> ClosedStep | None:
-    """The closed-form step of that name; None for gradients.
+    """Return the closed-form step of that name, None for "gradient".
 
     Raises:
-        UsageError: the model cannot be fitted so.
+        UsageError: the model has no such step.
     """
     if fit != "gradient" and fit not in steps:
-        raise UsageError(f"this model has no --fit {fit}", f"Choose from {', '.join([*steps, 'gradient'])}.")
+        choices = ", ".join([*steps, "gradient"])
+        raise UsageError(f"--fit must be one of {choices}, got {fit}", f"Choose from {choices}.")
     return steps.get(fit)
 
 
-@recipe("gaussian", "Gauss 1809", density=True, keep="last", epochs=300)
+@recipe("gaussian", "Gauss 1809", title="diagonal Gaussian", density=True, keep="last", epochs=300)
 def gaussian(context: RecipeContext, *, fit: Literal["closed", "gradient"] = "closed") -> BuiltModel:
     """One Gaussian with a variance per feature and no latents: maximum likelihood in closed form."""
     p = Unconditional(Gaussian(context.dim, floor=context.learned_floor()), learn=True)
@@ -51,9 +52,9 @@ def gaussian(context: RecipeContext, *, fit: Literal["closed", "gradient"] = "cl
     return BuiltModel(model, Exact(model), [Player(Elbo(), [p.value], Pathwise(1), context.optimizer, closed=closed)])
 
 
-@recipe("gmm", "Dempster, Laird & Rubin 1977", density=True, keep="last", epochs=300)
+@recipe("gmm", "Dempster, Laird & Rubin 1977", title="Gaussian mixture", density=True, keep="last", epochs=300)
 def gmm(context: RecipeContext, *, components: int = 10, fit: Literal["em", "gradient"] = "em") -> BuiltModel:
-    """A mixture of diagonal Gaussians, started from k-means: exact evidence by enumeration."""
+    """A mixture of diagonal Gaussians, initialised by k-means: exact log p(x) by enumeration."""
     prior = Unconditional(Categorical(components), learn=True)
     p = Table(Gaussian(context.dim, floor=context.learned_floor()), components)
     model = LatentVariableModel(prior, p)
@@ -64,30 +65,44 @@ def gmm(context: RecipeContext, *, components: int = 10, fit: Literal["em", "gra
     return BuiltModel(model, Exact(model), [player])
 
 
-@recipe("ppca", "Tipping & Bishop 1999", density=True, standardize="global", keep="last", epochs=300)
+@recipe(
+    "ppca",
+    "Tipping & Bishop 1999",
+    title="probabilistic PCA model",
+    density=True,
+    standardize="global",
+    keep="last",
+    epochs=300,
+)
 def ppca(context: RecipeContext, *, latent: int = 16, fit: Fit = "closed") -> BuiltModel:
-    """Probabilistic principal component analysis: linear decoder, one noise variance, exact evidence."""
-    return _linear(context, latent, "shared", _step(fit, closed=PrincipalComponents(), em=FactorEM()))
+    """Probabilistic principal component analysis: linear decoder, one noise variance, exact log p(x)."""
+    return _linear_model(context, latent, "shared", _step(fit, closed=PrincipalComponents(), em=FactorEM()))
 
 
 @recipe(
     "factor-analysis",
     "Joreskog 1967; Rubin & Thayer 1982",
+    title="factor analysis model",
     density=True,
     keep="last",
     epochs=1000,
 )
 def factor_analysis(context: RecipeContext, *, latent: int = 16, fit: Fit = "closed") -> BuiltModel:
-    """Factor analysis: linear decoder, a noise variance per feature; `closed` alternates two exact steps."""
-    return _linear(context, latent, "feature", _step(fit, closed=FactorAlternation(), em=FactorEM()))
+    """Factor analysis: linear decoder, a noise variance per feature; `--fit closed` alternates two exact steps."""
+    return _linear_model(context, latent, "feature", _step(fit, closed=FactorAlternation(), em=FactorEM()))
 
 
-def _linear(
+def _linear_model(
     context: RecipeContext, latent: int, noise: Literal["shared", "feature"], closed: ClosedStep | None
 ) -> BuiltModel:
+    """Return a linear Gaussian model, started at the data's mean, with its exact posterior.
+
+    Raises:
+        UsageError: there are not fewer latents than features.
+    """
     if latent >= context.dim:
         raise UsageError(
-            f"--latent {latent} is not below the data's {context.dim} features",
+            f"--latent must be below the data's {context.dim} features, got {latent}",
             f"Give --latent {context.dim - 1} or less.",
         )
     floor = context.learned_floor() if noise == "feature" else 1e-4
@@ -100,15 +115,17 @@ def _linear(
 
 
 def _start_from_kmeans(table: Table, context: RecipeContext) -> None:
-    """Each component begins as one cluster of a subsample, with the spread of all the data within clusters."""
+    """Start each component at a k-means cluster of a subsample, with the pooled standard deviation within clusters."""
     n, k = len(context.rows), len(table.table)
     if k > n:
-        raise UsageError(f"--components {k} is more than the {n} training rows", f"Give --components {n} or less.")
+        raise UsageError(
+            f"--components must be at most the number of training rows, {n}, got {k}", f"Give --components {n} or less."
+        )
     index = torch.linspace(0, n - 1, min(n, 20_000)).long().to(context.rows.device)
     x = context.rows.take(index).x.double().cpu()
-    centre, labels = kmeans(x, k, context.seed)
-    within = (x - centre[labels]).square().mean(0).sqrt()
+    centres, labels = kmeans(x, k, context.seed)
+    scale = (x - centres[labels]).square().mean(0).sqrt()
     dim = context.dim
     with torch.no_grad():
-        table.table[:, :dim] = centre.to(table.table)
-        table.table[:, dim:] = table.family.raw(within).to(table.table)  # pyright: ignore[reportAttributeAccessIssue]
+        table.table[:, :dim] = centres.to(table.table)
+        table.table[:, dim:] = table.family.raw(scale).to(table.table)  # pyright: ignore[reportAttributeAccessIssue]

@@ -19,40 +19,48 @@ from .networks import dense, features, play, warmed
 __all__ = ["count_vae"]
 
 COUNTS = ("poisson", "negative-binomial", "zip", "zinb")
-MOST = 10_000  # rows that statistics are of
+MOST = 10_000  # rows that statistics are computed from
 
 
-@recipe("count-vae", "Lopez et al. 2018", standardize="none")
+@recipe("count-vae", "Lopez et al. 2018", title="VAE of counts", standardize="none")
 def count_vae(context: RecipeContext, nets: Nets, *, latent: int = 16, warmup: int | None = None) -> BuiltModel:
-    """A VAE of counts (negative binomial, or zinb, poisson, zip) whose size is one more latent, log-normal.
+    """A VAE of counts (negative-binomial, zinb, poisson or zip) with the total count as one more, log-normal latent.
 
-    Data with as much of everything, twice over, differ in that last latent feature alone.
+    Doubling all counts of a datum changes that last latent feature alone.
     """
     family = _family(context, nets)
-    x = _some(context.rows)
+    x = _subsample(context.rows)
     log_size = x.sum(-1).clamp_min(1).log()
     centre, spread = float(log_size.mean()), max(float(log_size.std(correction=0)), 0.01)
     at = family.dim if isinstance(family, ZeroInflated) else 0
     rates = SizeFactor(features(context, nets, latent, family), context.dim, at, centre, spread)
-    first = LogCounts(context.dim, float(log_size.mean().exp()))
-    seen = first(x)
-    scaled = Standardize(context.dim + 1).set(seen.mean(0), seen.std(0, correction=0))
-    net = Chain((first, scaled, dense(nets, context.dim + 1, 2 * latent + 2)))
+    logs = LogCounts(context.dim, float(log_size.mean().exp()))
+    inputs = logs(x)
+    standardize = Standardize(context.dim + 1).set(inputs.mean(0), inputs.std(0, correction=0))
+    net = Chain((logs, standardize, dense(nets, context.dim + 1, 2 * latent + 2)))
     guide = Amortized(Given(net, Gaussian(latent + 1)))
     model = LatentVariableModel(Unconditional(Gaussian(latent + 1)), Given(rates, family))
     return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate())
 
 
 def _family(context: RecipeContext, nets: Nets) -> Family:
+    """Return the likelihood of counts that the user named; by default the negative binomial.
+
+    Raises:
+        UsageError: the networks are not dense, or the likelihood is not one of counts.
+    """
     if nets.net != "mlp":
-        raise UsageError("a count-vae has dense nets alone", "Use --net mlp.")
+        raise UsageError(f"--net of count-vae must be mlp, got {nets.net}", "Use --net mlp.")
     name = "negative-binomial" if nets.likelihood == "auto" else nets.likelihood
     if name not in COUNTS:
-        raise UsageError(f"a count-vae has no likelihood {name}", f"Choose from {', '.join(COUNTS)}.")
+        raise UsageError(
+            f"--likelihood of count-vae must be one of {', '.join(COUNTS)}, got {name}",
+            f"Choose from {', '.join(COUNTS)}.",
+        )
     return context.likelihood(name)
 
 
-def _some(rows: Rows) -> Tensor:
-    """At most 10,000 rows [M, D], evenly spaced."""
+def _subsample(rows: Rows) -> Tensor:
+    """Return at most 10,000 rows [M, D], evenly spaced."""
     index = torch.linspace(0, len(rows) - 1, min(len(rows), MOST), dtype=torch.float64).long().to(rows.device)
     return rows.take(index).x.float()

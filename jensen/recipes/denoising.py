@@ -1,4 +1,4 @@
-"""Models whose guide sees noisy data, and whose likelihood scores what was there."""
+"""Models whose guide sees corrupted data, and whose likelihood scores the clean ones."""
 
 from __future__ import annotations
 
@@ -21,31 +21,41 @@ Noise = Literal["masking", "gaussian", "salt-and-pepper"]
 
 
 def _corruption(context: RecipeContext, noise: Noise, amount: float) -> Corruption:
-    """The noise of that name: a share of the features, or a standard deviation in units of the data's (over all)."""
+    """Return the corruption of that name.
+
+    The amount is a fraction of the features, or a standard deviation in units of the data's overall one.
+
+    Raises:
+        UsageError: the amount is not a fraction.
+        DataError: salt and pepper need values with a range.
+    """
     if noise == "gaussian":
         return GaussianNoise(amount * float(context.scale.square().mean().sqrt()))
     if not 0 <= amount <= 1:
-        raise UsageError(f"--amount {amount:g} is no share of the features", "Give a number from 0 to 1.")
+        raise UsageError(
+            f"--amount must be a fraction of the features, from 0 to 1, got {amount:g}", "Give a number from 0 to 1."
+        )
     if noise == "masking":
         return Masking(amount)
     if context.schema.kind == "real":
         raise DataError(
-            "salt and pepper are the ends of a range, and real values have none", "Use --noise gaussian, or masking."
+            "salt and pepper are the ends of a range, and real values have no range",
+            "Use --noise gaussian, or masking.",
         )
     return SaltAndPepper(amount, 0.0, (context.schema.levels or 2) - 1.0)
 
 
-@recipe("denoising-autoencoder", "Vincent, Larochelle, Bengio & Manzagol 2008")
+@recipe("denoising-autoencoder", "Vincent, Larochelle, Bengio & Manzagol 2008", title="denoising autoencoder")
 def denoising_autoencoder(
     context: RecipeContext, nets: Nets, *, latent: int = 16, noise: Noise = "masking", amount: float = 0.25
 ) -> BuiltModel:
-    """An autoencoder that is shown noisy data and has to say what they were; it forms no bound on log p(x)."""
+    """A deterministic autoencoder that reconstructs data from corrupted inputs; no bound on log p(x)."""
     model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(context, nets, latent))
     guide = Deterministic(encoder(context, nets, latent))
     return play(context, model, guide, -Distortion(), Corrupted(Pathwise(), _corruption(context, noise, amount)))
 
 
-@recipe("denoising-vae", "Im, Ahn, Memisevic & Bengio 2017")
+@recipe("denoising-vae", "Im, Ahn, Memisevic & Bengio 2017", title="denoising VAE")
 def denoising_vae(
     context: RecipeContext,
     nets: Nets,
@@ -55,7 +65,7 @@ def denoising_vae(
     amount: float = 0.25,
     warmup: int | None = None,
 ) -> BuiltModel:
-    """A VAE whose guide sees noisy data in training; a bound all the same, and evaluated on clean data."""
+    """A VAE whose guide sees corrupted inputs in training; still a lower bound, and evaluated on clean data."""
     model, guide = gaussian_pair(context, nets, latent)
     estimator = Corrupted(Pathwise(), _corruption(context, noise, amount))
     return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate(), estimator)

@@ -1,4 +1,4 @@
-"""Models with discrete latents: codes that vectors are rounded to, and classes."""
+"""Models with discrete latents: quantised codes, and classes."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from .networks import decoder, encoder, features, image_shape, play, standardize
 __all__ = ["categorical", "fsq", "gumbel", "vq_vae"]
 
 LARGEST = 7  # side of a grid of codes
-CODES = 0.6  # of the training is for the codes, and the rest for their prior
+CODES = 0.6  # share of the training for the codes; what remains is for their prior
 
-
-Grid = int | tuple[int, int]  # how many codes in a row, or (h, w)
+Grid = int | tuple[int, int]  # the number of codes in a row, or (h, w)
 
 
 def _nets(
     context: RecipeContext, nets: Nets, latent: int, size: int, family: Family
 ) -> tuple[nn.Module, nn.Module, Grid]:
-    """Encoder, decoder, and where the codes are."""
+    """Return encoder, decoder, and the layout of the codes."""
     if nets.net == "mlp":
         return encoder(context, nets, latent * size), features(context, nets, latent * size, family), latent
     shape, planes = image_shape(context), (family.size - family.shared) // context.dim
     halvings = max(1, math.ceil(math.log2(max(shape[:2]) / LARGEST)))
-    how = (halvings, nets.width, nets.activation, max(nets.blocks, 1))
-    down = ToGrid(shape, size, *how)
-    return Chain((standardized(context), down)), FromGrid(size, shape, planes, *how), down.size
+    width, activation, blocks = nets.width, nets.activation, max(nets.blocks, 1)
+    down = ToGrid(shape, size, halvings, width, activation, blocks)
+    up = FromGrid(size, shape, planes, halvings, width, activation, blocks)
+    return Chain((standardized(context), down)), up, down.size
 
 
 def _coded(context: RecipeContext, nets: Nets, latent: int, codes: Codes, more: Objective | None = None) -> BuiltModel:
-    """First the codes, under the prior as it starts; then the prior over the codes, which stay."""
+    """Train the codes first, under the initial prior, and then the prior over codes that no longer change."""
     family = context.likelihood(nets.likelihood)
     q, p, grid = _nets(context, nets, latent, codes.width, family)
     groups = grid if isinstance(grid, int) else math.prod(grid)
@@ -59,7 +59,7 @@ def _coded(context: RecipeContext, nets: Nets, latent: int, codes: Codes, more: 
     return BuiltModel(model, guide, [learn, over])
 
 
-@recipe("vq-vae", "van den Oord, Vinyals & Kavukcuoglu 2017", epochs=60)
+@recipe("vq-vae", "van den Oord, Vinyals & Kavukcuoglu 2017", title="VQ-VAE", epochs=60)
 def vq_vae(
     context: RecipeContext,
     nets: Nets,
@@ -69,24 +69,26 @@ def vq_vae(
     code_size: int = 4,
     commitment: float = 0.25,
 ) -> BuiltModel:
-    """A VAE with learned codes for latents, `latent` of them or a grid (conv); then an autoregressive prior of them."""
+    """A vector-quantised VAE: `latent` codes (a grid with --net conv), then an autoregressive prior of them."""
     return _coded(context, nets, latent, Codebook(codes, code_size), commitment * Commitment())
 
 
-@recipe("fsq", "Mentzer et al. 2024", epochs=60)
+@recipe("fsq", "Mentzer et al. 2024", title="FSQ-VAE", epochs=60)
 def fsq(context: RecipeContext, nets: Nets, *, latent: int = 16, levels: Sequence[int] = (5, 5, 3)) -> BuiltModel:
-    """A VAE whose latents are rounded to a lattice of so many levels; then an autoregressive prior of them."""
+    """Finite scalar quantisation: latents are rounded to a few levels each, then an autoregressive prior of them."""
     return _coded(context, nets, latent, Lattice(levels))
 
 
 def _classes(context: RecipeContext, nets: Nets, q: OneHots) -> tuple[LatentVariableModel, Amortized]:
-    """A learned prior of independent classes, a decoder of their one-hots, and a guide of this family."""
+    """Return a learned prior of independent classes with a decoder of their one-hots, and a guide of this family."""
     prior = Unconditional(OneHots(q.groups, q.classes), learn=True)
     model = LatentVariableModel(prior, decoder(context, nets, q.dim))
     return model, Amortized(Given(encoder(context, nets, q.size), q))
 
 
-@recipe("categorical", "Mnih & Rezende 2016; Kool, van Hoof & Welling 2019", most=150)
+@recipe(
+    "categorical", "Mnih & Rezende 2016; Kool, van Hoof & Welling 2019", title="VAE with categorical latents", most=150
+)
 def categorical(
     context: RecipeContext,
     nets: Nets,
@@ -97,13 +99,13 @@ def categorical(
     points: int = 8,
     warmup: int | None = None,
 ) -> BuiltModel:
-    """A VAE whose latents are a few classes: every state of them is summed over, or `points` are scored."""
+    """A VAE with a few categorical latents: all states are enumerated, or `points` are drawn for a score gradient."""
     model, guide = _classes(context, nets, OneHots(latent, classes))
     objective = -Distortion() - warmed(context, 1.0, warmup) * Rate()
     return play(context, model, guide, objective, Enumerate() if gradient == "enumerate" else Score(points))
 
 
-@recipe("gumbel", "Jang, Gu & Poole 2017; Maddison, Mnih & Teh 2017")
+@recipe("gumbel", "Jang, Gu & Poole 2017; Maddison, Mnih & Teh 2017", title="Gumbel-softmax VAE")
 def gumbel(
     context: RecipeContext,
     nets: Nets,
@@ -114,6 +116,6 @@ def gumbel(
     hard: bool = True,
     warmup: int | None = None,
 ) -> BuiltModel:
-    """A VAE of many classes, by the Gumbel softmax: a gradient with a bias, and straight through with `hard`."""
+    """A VAE with many categorical latents and the biased Gumbel-softmax gradient; `hard` is straight-through."""
     model, guide = _classes(context, nets, OneHots(latent, classes, temperature, hard))
     return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate())

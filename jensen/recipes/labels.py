@@ -1,4 +1,4 @@
-"""Models that learn from labels: as what they are conditioned on, or as a latent that is known of some rows."""
+"""Models that learn from labels: as a context that they are conditioned on, or as a latent known for some rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .networks import dense, encoder, features, image_shape, play, standardized,
 __all__ = ["conditional", "semi_supervised"]
 
 
-@recipe("conditional", "Sohn, Lee & Yan 2015", labels="context", most=100)
+@recipe("conditional", "Sohn, Lee & Yan 2015", title="conditional VAE", labels="context", most=100)
 def conditional(
     context: RecipeContext,
     nets: Nets,
@@ -32,7 +32,7 @@ def conditional(
     learned_prior: bool = False,
     warmup: int | None = 0,
 ) -> BuiltModel:
-    """A VAE of x given its label: each class has a decoder (or one is told the class), and the guide sees the label."""
+    """A VAE of x given its label, which the guide sees; each class has a decoder of its own, or all share one."""
     c, family = context.classes, context.likelihood(nets.likelihood)
     prior: Conditional = Unconditional(Gaussian(latent))
     if learned_prior:
@@ -43,50 +43,60 @@ def conditional(
         body = Chain((_label_scale(context, latent), features(context, nets, latent + c, family)))
     p = Given(body, family, context=True)
     model = LatentVariableModel(prior, p, frequencies(context))
-    guide = Amortized(Given(_told(context, nets, 2 * latent), Gaussian(latent)), context=True)
+    guide = Amortized(Given(_labelled_encoder(context, nets, 2 * latent), Gaussian(latent)), context=True)
     return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate())
 
 
-@recipe("semi-supervised", "Kingma, Rezende, Mohamed & Welling 2014", labels="partial", keep="last", most=80)
+@recipe(
+    "semi-supervised",
+    "Kingma, Rezende, Mohamed & Welling 2014",
+    title="semi-supervised VAE (M2)",
+    labels="partial",
+    keep="last",
+    most=80,
+)
 def semi_supervised(
     context: RecipeContext, nets: Nets, *, latent: int = 16, weight: float = 10.0, warmup: int | None = None
 ) -> BuiltModel:
-    """M2: the class is a latent that is known of some rows; these teach the classifier q(y | x), by that weight."""
+    """A semi-supervised VAE (M2): the class is a latent, known for some rows, which train the classifier q(y | x)."""
     c, both = context.classes, Grouped((Categorical(context.classes), Gaussian(latent)))
     family, width = context.likelihood(nets.likelihood), nets.hidden[-1] if nets.hidden else context.dim
     body = Experts.copies(c, features(context, nets, latent, family))
     model = LatentVariableModel(Unconditional(both), Given(body, family))
-    read = Labelled(Given(encoder(context, nets, c), Categorical(c)))
-    then = Experts.copies(c, MLP(width, 2 * latent, (width,), nets.activation), last=True)
-    guide = Structured(read, Given(then, Gaussian(latent)), encoder(context, nets, width))
-    aim = -Distortion() - warmed(context, 1.0, warmup) * Rate() + weight * Classification()
-    return play(context, model, guide, aim, ByGroup((Enumerate(), Pathwise())))
+    classifier = Labelled(Given(encoder(context, nets, c), Categorical(c)))
+    heads = Experts.copies(c, MLP(width, 2 * latent, (width,), nets.activation), last=True)
+    guide = Structured(classifier, Given(heads, Gaussian(latent)), encoder(context, nets, width))
+    objective = -Distortion() - warmed(context, 1.0, warmup) * Rate() + weight * Classification()
+    return play(context, model, guide, objective, ByGroup((Enumerate(), Pathwise())))
 
 
 def frequencies(context: RecipeContext) -> Unconditional:
-    """How frequent each class is among the training rows."""
-    made = Unconditional(Categorical(context.classes))
+    """Return the distribution of the classes among the labelled training rows."""
+    prior = Unconditional(Categorical(context.classes))
     counts = torch.tensor([float(n) for n in context.labels.counts] if context.labels else [])
     with torch.no_grad():
-        made.value.copy_(torch.where(counts > 0, (counts / counts.sum()).log(), -math.inf))
-    return made
+        prior.value.copy_(torch.where(counts > 0, (counts / counts.sum()).log(), -math.inf))
+    return prior
 
 
-def _told(context: RecipeContext, nets: Nets, outputs: int) -> Chain:
-    """A net of [x, label] [B, D + C], x standardised: dense; or the label beside what convolutions make of x."""
+def _labelled_encoder(context: RecipeContext, nets: Nets, outputs: int) -> Chain:
+    """Return a network of [x, label], [B, D + C] -> [B, outputs]; convolutions see x alone, dense layers the label."""
     first, scale = standardized(context), _label_scale(context, context.dim)
     d = context.dim
     scale.set(torch.cat([first.mean, scale.mean[d:]]), torch.cat([first.scale, scale.scale[d:]]))
     if nets.net == "mlp":
         return Chain((scale, dense(nets, d + context.classes, outputs)))
     width = nets.hidden[-1] if nets.hidden else outputs
-    seen = AppendContext(ConvEncoder(image_shape(context), width, nets.width, nets.activation, nets.blocks), d)
-    return Chain((scale, seen, MLP(width + context.classes, outputs, (width,), nets.activation)))
+    body = AppendContext(ConvEncoder(image_shape(context), width, nets.width, nets.activation, nets.blocks), d)
+    return Chain((scale, body, MLP(width + context.classes, outputs, (width,), nets.activation)))
 
 
 def _label_scale(context: RecipeContext, before: int) -> Standardize:
-    """[..., before + C] -> the same, the label standardised: a class in ten is otherwise a faint signal beside z, and a
-    latent that has learned the class once is slow to forget it."""
+    """Return a map [..., before + C] -> [..., before + C] that standardises the label.
+
+    Unscaled, the indicator of one class in ten is a weak input beside z, and a latent that has once encoded the class
+    is slow to lose it.
+    """
     share = frequencies(context)().mean.detach().clamp(1e-3, 1 - 1e-3)
     blank, c = torch.zeros(before), len(share)
     return Standardize(before + c).set(torch.cat([blank, share]), torch.cat([blank + 1, (share * (1 - share)).sqrt()]))

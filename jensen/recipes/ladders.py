@@ -1,4 +1,4 @@
-"""Latents in groups, each given those above it."""
+"""Models with latents in groups, each conditioned on the groups above it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["ladder", "very_deep"]
 
 
 def _small(nets: Nets, state: int, inputs: int, outputs: int) -> MLP:
-    """One hidden layer."""
+    """Return a network with one hidden layer."""
     return MLP(inputs, outputs, (state,), nets.activation)
 
 
-def _quiet(nets: Nets, state: int, outputs: int) -> MLP:
-    """The prior of a group given the state: the standard member at first."""
+def _group_prior(nets: Nets, state: int, outputs: int) -> MLP:
+    """Return the prior of a group given the state; it starts as the standard member of its family."""
     net = _small(nets, state, state, outputs)
     for parameter in net.layers[-1].parameters():
         nn.init.zeros_(parameter)
@@ -33,8 +33,11 @@ def _quiet(nets: Nets, state: int, outputs: int) -> MLP:
 
 
 def _step(nets: Nets, state: int, group: int) -> MLP:
-    """What a group adds to the state. Its latents are heard from the start: among `state` other inputs they would
-    first be a hundredth of the signal, and what is not heard is pruned by the rate before it is used."""
+    """Return the network that adds a group to the state, with large initial weights on its latents.
+
+    Among `state` other inputs, usual weights would make the latents a hundredth of the signal, and the rate prunes
+    what has no influence before it is used.
+    """
     net = _small(nets, state, state + group, state)
     with torch.no_grad():
         net.layers[0].weight[:, state:].normal_(0.0, 2.0 * group**-0.5)  # pyright: ignore[reportIndexIssue, reportCallIssue]
@@ -42,19 +45,19 @@ def _step(nets: Nets, state: int, group: int) -> MLP:
 
 
 def _head(nets: Nets, state: int, outputs: int) -> MLP:
-    """What the data add to a group's prior: an affine map of state and features, loud enough to be learned from."""
+    """Return the affine map of state and features that is added to a group's prior, with large initial weights."""
     net = MLP(2 * state, outputs, (), nets.activation)
     with torch.no_grad():
         net.layers[0].weight.mul_(4.0)  # pyright: ignore[reportCallIssue]
     return net
 
 
-@recipe("ladder", "Sonderby et al. 2016")
+@recipe("ladder", "Sonderby et al. 2016", title="ladder VAE")
 def ladder(
     context: RecipeContext, nets: Nets, *, groups: Sequence[int] = (8, 16), state: int = 128, warmup: int | None = None
 ) -> BuiltModel:
-    """A VAE with latents in groups (sizes from the top down): prior and guide walk down the same ladder."""
-    rungs = [Rung(d, _quiet(nets, state, 2 * d), _step(nets, state, d)) for d in groups]
+    """A ladder VAE: latents in groups (sizes from the top down), with one top-down path for prior and guide."""
+    rungs = [Rung(d, _group_prior(nets, state, 2 * d), _step(nets, state, d)) for d in groups]
     down, family = Ladder(state, rungs), context.likelihood(nets.likelihood)
     up = [encoder(context, nets, state), *(_small(nets, state, state, state) for _ in groups[1:])]
     guide = LadderGuide(down, up, [_head(nets, state, 2 * d) for d in groups])
@@ -63,11 +66,11 @@ def ladder(
     return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate())
 
 
-@recipe("very-deep", "Child 2021", epochs=40)
+@recipe("very-deep", "Child 2021", title="very deep VAE", epochs=40)
 def very_deep(
     context: RecipeContext, nets: Nets, *, depth: int = 2, planes: int = 4, warmup: int | None = None
 ) -> BuiltModel:
-    """A ladder of convolutions: `depth` rungs at each size from one pixel to half the image, `planes` latents each."""
+    """A convolutional ladder: `depth` groups at each size from one pixel to half the image, `planes` latents each."""
     _check_very_deep(context, nets)
     (height, width, channels), c, act = image_shape(context), nets.width, nets.activation
     size, levels = (height, width), [s for s in _sizes(height, width) for _ in range(depth)]
@@ -84,13 +87,17 @@ def very_deep(
 
 
 def _check_very_deep(context: RecipeContext, nets: Nets) -> None:
-    """Refuse tables, and options that would be recorded and play no part."""
+    """Refuse tables, and options that would have no effect."""
     if not context.schema.is_image:
         raise UsageError("very-deep needs images, and these data are a table", "Use --recipe ladder.")
-    plain = Nets()
-    for name in ("hidden", "net", "blocks"):
-        given, usual = getattr(nets, name), getattr(plain, name)
-        if (tuple(given) != tuple(usual)) if name == "hidden" else (given != usual):
+    defaults = Nets()
+    changed = {
+        "hidden": tuple(nets.hidden) != tuple(defaults.hidden),
+        "net": nets.net != defaults.net,
+        "blocks": nets.blocks != defaults.blocks,
+    }
+    for name, is_changed in changed.items():
+        if is_changed:
             raise UsageError(
                 f"very-deep has no --{name}: it is made of convolutions, --depth of them at each size",
                 f"Leave --{name} out; --width, --depth and --planes set its size.",
@@ -98,15 +105,15 @@ def _check_very_deep(context: RecipeContext, nets: Nets) -> None:
 
 
 def _sizes(height: int, width: int) -> list[tuple[int, int]]:
-    """From one pixel to half the image, each twice the one before, rounded so that the last is the half rounded up."""
-    found = [(-(-height // 2), -(-width // 2))]
-    while max(found[-1]) > 1:
-        found.append((-(-found[-1][0] // 2), -(-found[-1][1] // 2)))
-    return found[::-1]
+    """Return sizes from one pixel to half the image (rounded up), each about twice the one before."""
+    sizes = [(-(-height // 2), -(-width // 2))]
+    while max(sizes[-1]) > 1:
+        sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
+    return sizes[::-1]
 
 
 def _rung(here: tuple[int, int], after: tuple[int, int], c: int, planes: int, act: str) -> Rung:
-    """A rung of `planes` latents a pixel, and the step to the next."""
+    """Return a rung of `planes` latents a pixel, with the step to the next size."""
     prior = Planes(here, (c,), 2 * planes, c, planes=2, zero=True, activation=act)
     step = Planes(here, (c, planes), c, c, to=after, residual=here != after, activation=act)
     return Rung(planes * here[0] * here[1], prior, step)

@@ -1,4 +1,4 @@
-"""Likelihoods by name: what each needs of the data, and how it is refused."""
+"""Likelihoods by name, with the data that each needs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CHUNK = 4096
 def _bernoulli(schema: Schema, floor: Floor) -> Family:
     if schema.kind != "binary":
         raise DataError(
-            f"a Bernoulli likelihood needs values 0 and 1, and these are {_held(schema)}",
+            f"a Bernoulli likelihood needs values 0 and 1, and these are {_values(schema)}",
             "Name a binarisation: --binarize dynamic (or static, threshold).",
         )
     return Bernoulli(schema.size)
@@ -54,24 +54,24 @@ def _logistic(schema: Schema, floor: Floor) -> Family:
     return DiscretizedLogistic(schema.size, _levels(schema))
 
 
-def _logistics(schema: Schema, floor: Floor) -> Family:
+def _logistic_mixture(schema: Schema, floor: Floor) -> Family:
     channels = schema.shape[2] if schema.is_image else 1
     most = 6 if channels <= 3 else channels  # components that make whole planes of a convolution
     return DiscretizedLogisticMixture(schema.size, channels, _levels(schema), most)
 
 
 def _density(make: Callable[[int, Floor], Family]) -> Callable[[Schema, Floor], Family]:
-    """A density over reals."""
+    """Return the constructor of a density over reals, which refuses other data."""
 
-    def made(schema: Schema, floor: Floor) -> Family:
+    def make_density(schema: Schema, floor: Floor) -> Family:
         if schema.kind != "real":
             raise DataError(
-                f"a density over {_held(schema)} has no upper bound",
+                f"a density over {_values(schema)} has no upper bound",
                 "Use --likelihood auto, or spread the values with --dequantize.",
             )
         return make(schema.size, floor)
 
-    return made
+    return make_density
 
 
 def _beta(dim: int, floor: Floor) -> Family:
@@ -80,12 +80,19 @@ def _beta(dim: int, floor: Floor) -> Family:
 
 
 def _counts(make: Callable[[int], Family]) -> Callable[[Schema, Floor], Family]:
+    """Return the constructor of a family of counts, which has no scale."""
     return lambda schema, floor: make(schema.size)
 
 
 @dataclass(frozen=True)
-class _Named:
-    """A likelihood: how it is made, and the values it is for, where their kind does not say it all."""
+class _Likelihood:
+    """A likelihood, and the values that it is for.
+
+    Attributes:
+        make: (schema, floor) -> family.
+        needs: the values that it needs, if the kind of the data is not enough; "" otherwise.
+        remedy: for other values.
+    """
 
     make: Callable[[Schema, Floor], Family]
     needs: str = ""
@@ -94,32 +101,34 @@ class _Named:
 
 _WHOLE = (
     "whole numbers from 0",
-    "Counts are modelled as they are: leave --standardize to itself; for other values use --likelihood auto.",
+    "Counts are modelled as they are: leave --standardize out; for other values use --likelihood auto.",
 )
-_UNIT = "Give values in that range, and leave --standardize to itself: they are then modelled as they are."
+_UNIT = "Give values in that range, and leave --standardize out: they are then modelled as they are."
 
-LIKELIHOODS: dict[str, _Named] = {
-    "bernoulli": _Named(_bernoulli),
-    "discretized-logistic": _Named(_logistic),
-    "discretized-logistic-mixture": _Named(_logistics),
-    "gaussian": _Named(_density(lambda dim, floor: Gaussian(dim, "each", floor()))),
-    "gaussian-shared": _Named(_density(lambda dim, floor: Gaussian(dim, "shared", floor()))),
-    "gaussian-optimal": _Named(_density(lambda dim, floor: Gaussian(dim, "optimal", floor()))),
-    "gaussian-unit": _Named(_density(lambda dim, floor: Gaussian(dim, 1.0))),
-    "laplace": _Named(_density(lambda dim, floor: Laplace(dim, floor()))),
-    "student-t": _Named(_density(lambda dim, floor: StudentT(dim, None, floor()))),
-    "log-normal": _Named(_density(lambda dim, floor: LogNormal(dim, floor())), "values above 0", _UNIT),
-    "beta": _Named(_density(_beta), "values between 0 and 1, both excluded", _UNIT),
-    "continuous-bernoulli": _Named(_density(lambda dim, floor: ContinuousBernoulli(dim)), "values from 0 to 1", _UNIT),
-    "poisson": _Named(_counts(Poisson), *_WHOLE),
-    "negative-binomial": _Named(_counts(NegativeBinomial), *_WHOLE),
-    "zip": _Named(_counts(lambda dim: ZeroInflated(Poisson(dim))), *_WHOLE),
-    "zinb": _Named(_counts(lambda dim: ZeroInflated(NegativeBinomial(dim))), *_WHOLE),
+LIKELIHOODS: dict[str, _Likelihood] = {
+    "bernoulli": _Likelihood(_bernoulli),
+    "discretized-logistic": _Likelihood(_logistic),
+    "discretized-logistic-mixture": _Likelihood(_logistic_mixture),
+    "gaussian": _Likelihood(_density(lambda dim, floor: Gaussian(dim, "each", floor()))),
+    "gaussian-shared": _Likelihood(_density(lambda dim, floor: Gaussian(dim, "shared", floor()))),
+    "gaussian-optimal": _Likelihood(_density(lambda dim, floor: Gaussian(dim, "optimal", floor()))),
+    "gaussian-unit": _Likelihood(_density(lambda dim, floor: Gaussian(dim, 1.0))),
+    "laplace": _Likelihood(_density(lambda dim, floor: Laplace(dim, floor()))),
+    "student-t": _Likelihood(_density(lambda dim, floor: StudentT(dim, None, floor()))),
+    "log-normal": _Likelihood(_density(lambda dim, floor: LogNormal(dim, floor())), "values above 0", _UNIT),
+    "beta": _Likelihood(_density(_beta), "values between 0 and 1, both excluded", _UNIT),
+    "continuous-bernoulli": _Likelihood(
+        _density(lambda dim, floor: ContinuousBernoulli(dim)), "values from 0 to 1", _UNIT
+    ),
+    "poisson": _Likelihood(_counts(Poisson), *_WHOLE),
+    "negative-binomial": _Likelihood(_counts(NegativeBinomial), *_WHOLE),
+    "zip": _Likelihood(_counts(lambda dim: ZeroInflated(Poisson(dim))), *_WHOLE),
+    "zinb": _Likelihood(_counts(lambda dim: ZeroInflated(NegativeBinomial(dim))), *_WHOLE),
 }
 
 
 def in_own_units(name: str) -> bool:
-    """Whether the likelihood of that name is for a range of its own, which standardised values would leave."""
+    """Return whether the likelihood of that name needs a range that standardised values would leave."""
     return name in LIKELIHOODS and bool(LIKELIHOODS[name].needs)
 
 
@@ -127,28 +136,32 @@ _AUTO = {"binary": "bernoulli", "integers": "discretized-logistic", "real": "gau
 
 
 def likelihood_of(name: str, schema: Schema, rows: Rows, floor: Floor) -> Family:
-    """The family of p(x | z) by name; "auto" goes by the kind of the data.
+    """Return the family of p(x | z) of that name; "auto" depends on the kind of the data.
 
     Args:
         name: one of `LIKELIHOODS`, or "auto".
         schema, rows: of the training data as the model sees them.
-        floor: the floor of a learned scale, or a refusal of constant columns.
+        floor: returns the lower limit of a learned scale, or refuses constant columns.
 
     Raises:
-        DataError: the data are not in the family's support.
+        DataError: the data are outside the family's support.
         UsageError: there is no such family.
     """
-    named = LIKELIHOODS.get(_AUTO[schema.kind] if name == "auto" else name)
-    if named is None:
+    likelihood = LIKELIHOODS.get(_AUTO[schema.kind] if name == "auto" else name)
+    if likelihood is None:
         raise UsageError(f"there is no likelihood {name!r}", f"Choose from auto, {', '.join(LIKELIHOODS)}.")
-    family = named.make(schema, floor)
-    if named.needs:
-        _check_support(name, named, family, rows)
+    family = likelihood.make(schema, floor)
+    if likelihood.needs:
+        _check_support(name, likelihood, family, rows)
     return family
 
 
-def _check_support(name: str, named: _Named, family: Family, rows: Rows) -> None:
-    """Look at every observed value of the training rows."""
+def _check_support(name: str, likelihood: _Likelihood, family: Family, rows: Rows) -> None:
+    """Refuse training rows with an observed value outside the support.
+
+    Raises:
+        DataError: naming the first such value.
+    """
     support = _features(family(torch.zeros(family.size))).support
     for batch in rows.batches(CHUNK):
         inside = support.check(batch.x)  # pyright: ignore[reportOptionalMemberAccess]
@@ -159,14 +172,16 @@ def _check_support(name: str, named: _Named, family: Family, rows: Rows) -> None
             value = f"{float(batch.x[row, column]):g}"
             at = row if batch.index is None else int(batch.index[row])
             where = f"training row {at}, column {column} (from 0), is {value}"
-            raise DataError(f"--likelihood {name} needs {named.needs}, and {where}", named.remedy)
+            raise DataError(f"--likelihood {name} needs {likelihood.needs}, and {where}", likelihood.remedy)
 
 
 def _features(d: Distribution) -> Distribution:
+    """Return the distribution of single features."""
     return d.base_dist if isinstance(d, Independent) else d
 
 
-def _held(schema: Schema) -> str:
+def _values(schema: Schema) -> str:
+    """Return the kind of the values in words."""
     return {"binary": "values 0 and 1", "integers": f"integers of {schema.levels} levels"}.get(
         schema.kind, "real values"
     )

@@ -17,17 +17,19 @@ from .networks import decoder, dense, gaussian_pair, play, standardized
 __all__ = ["miwae"]
 
 
-@recipe("miwae", "Mattei & Frellsen 2019", most=160, missing=True)
+@recipe("miwae", "Mattei & Frellsen 2019", title="MIWAE", most=160, missing=True)
 def miwae(
     context: RecipeContext, nets: Nets, *, latent: int = 16, points: int = 20, sees_mask: bool = False
 ) -> BuiltModel:
-    """A VAE on the importance-weighted bound of what is observed: from data with missing entries, to impute them."""
+    """A VAE trained on the importance-weighted bound of the observed entries, to impute the missing ones."""
     if not sees_mask:
         return play(context, *gaussian_pair(context, nets, latent), ImportanceWeighted(), points)
     if nets.net != "mlp":
-        raise UsageError("only dense nets see the mask", "Use --net mlp, or leave --sees-mask out.")
-    first, zero = standardized(context), torch.zeros(context.dim)
-    both = Standardize(2 * context.dim).set(torch.cat([first.mean, zero]), torch.cat([first.scale, zero + 1]))
-    q = Given(Chain((both, dense(nets, 2 * context.dim, 2 * latent))), Gaussian(latent))
+        raise UsageError(
+            f"--net must be mlp with --sees-mask, got {nets.net}", "Use --net mlp, or leave --sees-mask out."
+        )
+    of_x, zero = standardized(context), torch.zeros(context.dim)
+    scale = Standardize(2 * context.dim).set(torch.cat([of_x.mean, zero]), torch.cat([of_x.scale, zero + 1]))
+    q = Given(Chain((scale, dense(nets, 2 * context.dim, 2 * latent))), Gaussian(latent))
     model = LatentVariableModel(Unconditional(Gaussian(latent)), decoder(context, nets, latent))
     return play(context, model, Masked(q), ImportanceWeighted(), points)

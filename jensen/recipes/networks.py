@@ -1,4 +1,4 @@
-"""What all recipes with networks share: their options, and the encoders and decoders made from them."""
+"""Encoders, decoders and players that the recipes share."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .base import BuiltModel, Nets, RecipeContext, start_from_mean
 
 __all__ = ["decoder", "encoder", "features", "gaussian_pair", "image_shape", "last", "play", "standardized", "warmed"]
 
-NEAR = 0.01  # of a mean square of one, which standardised columns have unless some are constant
+NEAR = 0.01  # largest difference from a mean square of 1, which standardised columns have unless some are constant
 
 
 def dense(nets: Nets, inputs: int, outputs: int, *, backwards: bool = False) -> MLP | ResidualMLP:
-    """A dense net of the asked kind [..., inputs] -> [..., outputs]."""
+    """Return a dense network [..., inputs] -> [..., outputs], with residual blocks if asked for."""
     if nets.blocks:
         return ResidualMLP(inputs, outputs, nets.hidden[0] if nets.hidden else outputs, nets.blocks, nets.activation)
     hidden = tuple(nets.hidden)[::-1] if backwards else tuple(nets.hidden)
@@ -32,14 +32,14 @@ def dense(nets: Nets, inputs: int, outputs: int, *, backwards: bool = False) -> 
 
 
 def standardized(context: RecipeContext) -> Standardize:
-    """The data centred; integers, and reals that were not standardised before, are also scaled."""
+    """Return the standardisation of inputs: centring, and scaling unless they are binary or standardised already."""
     unscaled = context.schema.kind == "real" and abs(float(context.scale.square().mean()) - 1) > NEAR
     scaled = unscaled or context.schema.kind == "integers"
     return Standardize(context.dim).set(context.mean, context.scale if scaled else torch.ones_like(context.scale))
 
 
 def encoder(context: RecipeContext, nets: Nets, outputs: int) -> nn.Module:
-    """Standardised inputs, then a net [B, D] -> [B, outputs]."""
+    """Return an encoder [B, D] -> [B, outputs] that standardises its inputs."""
     if nets.net == "mlp":
         return Chain((standardized(context), dense(nets, context.dim, outputs)))
     body = ConvEncoder(image_shape(context), outputs, nets.width, nets.activation, nets.blocks)
@@ -47,13 +47,13 @@ def encoder(context: RecipeContext, nets: Nets, outputs: int) -> nn.Module:
 
 
 def last(net: nn.Module) -> nn.Linear:
-    """The affine layer that a dense net, or an encoder, ends in."""
+    """Return the affine layer at the end of a dense network or an encoder."""
     body = net.nets[-1] if isinstance(net, Chain) else net
     return body.layers[-1] if isinstance(body, MLP) else body.head  # pyright: ignore[reportReturnType]
 
 
 def features(context: RecipeContext, nets: Nets, latent: int, family: Family) -> nn.Module:
-    """A decoder's net [..., latent] -> [..., P], started from the data's average where its last layer is dense."""
+    """Return a decoder's network [..., latent] -> [..., P]; if dense, it starts at the mean of the data."""
     outputs = family.size - family.shared
     if nets.net == "mlp":
         layers = dense(nets, latent, outputs, backwards=True)
@@ -64,13 +64,13 @@ def features(context: RecipeContext, nets: Nets, latent: int, family: Family) ->
 
 
 def decoder(context: RecipeContext, nets: Nets, latent: int, family: Family | None = None) -> Given:
-    """p(x | z), of the family that the user named, or of this one."""
+    """Return p(x | z) of this family, by default of the family that the user named."""
     chosen = context.likelihood(nets.likelihood) if family is None else family
     return Given(features(context, nets, latent, chosen), chosen)
 
 
 def image_shape(context: RecipeContext) -> tuple[int, int, int]:
-    """(H, W, C).
+    """Return (H, W, C).
 
     Raises:
         UsageError: the data are a table.
@@ -84,16 +84,21 @@ def image_shape(context: RecipeContext) -> tuple[int, int, int]:
 def gaussian_pair(
     context: RecipeContext, nets: Nets, latent: int, likelihood: Family | None = None
 ) -> tuple[LatentVariableModel, Amortized]:
-    """A standard normal prior, a decoder (of this family, or of the one that was named), a diagonal Gaussian guide."""
+    """Return a model with a standard normal prior, and a diagonal Gaussian guide.
+
+    Args:
+        context, nets, latent: of the recipe.
+        likelihood: the family of p(x | z); by default the one that the user named.
+    """
     family = context.likelihood(nets.likelihood) if likelihood is None else likelihood
     q = Given(encoder(context, nets, 2 * latent), Gaussian(latent))
     return LatentVariableModel(Unconditional(Gaussian(latent)), decoder(context, nets, latent, family)), Amortized(q)
 
 
 def warmed(context: RecipeContext, weight: float, warmup: int | None) -> float | Ramp:
-    """A weight that rises from 0 over the first `warmup` epochs; unless told otherwise a tenth of all, so that it ends.
+    """Return a weight that rises from 0 over the first `warmup` epochs, by default a tenth of all.
 
-    Fewer features are left unused than with the full weight at once (Bowman et al., 2016; Sonderby et al., 2016).
+    It leaves fewer features unused than the full weight from the start (Bowman et al., 2016; Sonderby et al., 2016).
     """
     epochs = context.epochs // 10 if warmup is None else warmup
     return Ramp(weight, epochs * context.steps_per_epoch) if epochs else weight
@@ -106,7 +111,8 @@ def play(
     objective: Objective,
     estimator: GradientEstimator | int = 1,
 ) -> BuiltModel:
-    """One player that trains everything; a number of points means that many, with gradients through them."""
-    everything = list(dict.fromkeys([*model.parameters(), *guide.parameters()]))
-    how = Pathwise(estimator) if isinstance(estimator, int) else estimator
-    return BuiltModel(model, guide, [Player(objective, everything, how, context.optimizer)])
+    """Return model and guide with one player for all parameters; an integer estimator k stands for `Pathwise(k)`."""
+    parameters = list(dict.fromkeys([*model.parameters(), *guide.parameters()]))
+    if isinstance(estimator, int):
+        estimator = Pathwise(estimator)
+    return BuiltModel(model, guide, [Player(objective, parameters, estimator, context.optimizer)])

@@ -16,7 +16,7 @@ from .networks import gaussian_pair, warmed
 __all__ = ["two_stage"]
 
 
-@recipe("two-stage", "Dai & Wipf 2019", keep="last")
+@recipe("two-stage", "Dai & Wipf 2019", title="two-stage VAE", keep="last")
 def two_stage(
     context: RecipeContext,
     nets: Nets,
@@ -26,15 +26,18 @@ def two_stage(
     first: float = 0.7,
     warmup: int | None = None,
 ) -> BuiltModel:
-    """A VAE first; then its prior alone, bent by flows towards where the codes of all data lie."""
+    """A VAE trained in two stages: first model and guide, then a flow prior fitted to the codes of the data."""
     if not 0 < first < 1:
-        raise UsageError(f"--first {first:g} leaves no two stages", "Give the first stage's share, such as 0.7.")
+        raise UsageError(
+            f"--first must be a fraction between 0 and 1, got {first:g}",
+            "Give the first stage's fraction of the epochs, such as 0.7.",
+        )
     model, guide = gaussian_pair(context, nets, latent)
-    stack = Stack([AffineCoupling(latent, flip=bool(i % 2)) for i in range(flows)])  # the identity, until it climbs
+    stack = Stack([AffineCoupling(latent, flip=bool(i % 2)) for i in range(flows)])  # the identity until stage two
     model = LatentVariableModel(FlowPrior(Unconditional(Gaussian(latent)), stack), model.likelihood)
     split = min(max(round(first * context.epochs), 1), max(context.epochs - 1, 1)) / max(context.epochs, 2)
     autoencoder = [*model.likelihood.parameters(), *guide.parameters()]
-    one = -Distortion() - warmed(context, 1.0, warmup) * Rate()
-    players = [Player(one, autoencoder, optimizer=context.optimizer, during=(0.0, split))]
-    players += [Player(-Rate(), list(model.prior.parameters()), optimizer=context.optimizer, during=(split, 1.0))]
-    return BuiltModel(model, guide, players)
+    bound = -Distortion() - warmed(context, 1.0, warmup) * Rate()
+    one = Player(bound, autoencoder, optimizer=context.optimizer, during=(0.0, split))
+    two = Player(-Rate(), list(model.prior.parameters()), optimizer=context.optimizer, during=(split, 1.0))
+    return BuiltModel(model, guide, [one, two])

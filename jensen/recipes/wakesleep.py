@@ -1,4 +1,4 @@
-"""Two players: the model climbs a bound while awake, the guide goes down the inclusive divergence."""
+"""Two players: the model maximises a bound on log p(x), the guide minimises the inclusive divergence KL(p || q)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from .networks import decoder, encoder, last
 __all__ = ["reweighted_wake_sleep", "wake_sleep"]
 
 Units = Literal["bits", "gaussian"]
-LOUD = {"bits": (60.0, 5.0), "gaussian": (10.0, 1.0)}  # how loud codes are said, and heard, at first: times the usual
+# initial weight scales of the encoder's last and the decoder's first layer, in multiples of the usual ones
+WEIGHT_SCALES = {"bits": (60.0, 5.0), "gaussian": (10.0, 1.0)}
 
 
-@recipe("wake-sleep", "Hinton, Dayan, Frey & Neal 1995")
+@recipe("wake-sleep", "Hinton, Dayan, Frey & Neal 1995", title="Helmholtz machine (wake-sleep)")
 def wake_sleep(
     context: RecipeContext, nets: Nets, *, latent: int = 12, units: Units = "bits", points: int = 1
 ) -> BuiltModel:
-    """The Helmholtz machine: awake the model climbs the ELBO, asleep the guide learns to read the model's dreams."""
+    """A Helmholtz machine: the model is trained on the ELBO, the guide on samples of the model."""
     model, guide = _pair(context, nets, latent, units)
     wake = Player(Elbo(), list(model.parameters()), DetachedSamples(points), context.optimizer)
     return BuiltModel(
@@ -36,11 +37,13 @@ def wake_sleep(
     )
 
 
-@recipe("reweighted-wake-sleep", "Bornschein & Bengio 2015", most=120)
+@recipe(
+    "reweighted-wake-sleep", "Bornschein & Bengio 2015", title="Helmholtz machine (reweighted wake-sleep)", most=120
+)
 def reweighted_wake_sleep(
     context: RecipeContext, nets: Nets, *, latent: int = 12, units: Units = "bits", points: int = 10
 ) -> BuiltModel:
-    """Wake-sleep by importance weights: a tighter bound for the model, and a guide that learns from the data."""
+    """A Helmholtz machine trained with importance weights: a tighter bound, and a guide trained on the data."""
     model, guide = _pair(context, nets, latent, units)
     wake = Player(ImportanceWeighted(), list(model.parameters()), DetachedSamples(points), context.optimizer)
     return BuiltModel(
@@ -49,23 +52,24 @@ def reweighted_wake_sleep(
 
 
 def _pair(context: RecipeContext, nets: Nets, latent: int, units: Units) -> tuple[LatentVariableModel, Amortized]:
-    """Bits that are on with learned probabilities, or standard normal features; a guide of the same kind."""
+    """Return a model of bits with learned probabilities, or of standard normal features, and a guide of that family."""
     family: Family = Bernoulli(latent) if units == "bits" else Gaussian(latent)
     model = LatentVariableModel(Unconditional(family, learn=units == "bits"), decoder(context, nets, latent))
     guide = Given(encoder(context, nets, family.size), family)
-    if nets.hidden or nets.blocks or nets.net == "conv":  # affine maps are loud as they are
-        _awake(last(guide.net), next(m for m in model.likelihood.modules() if isinstance(m, nn.Linear)), latent, units)
+    if nets.hidden or nets.blocks or nets.net == "conv":  # affine maps need no other scale
+        first = next(m for m in model.likelihood.modules() if isinstance(m, nn.Linear))
+        _scale_weights(last(guide.net), first, latent, units)
     return model, Amortized(guide)
 
 
 @torch.no_grad()
-def _awake(says: nn.Linear, hears: nn.Linear, latent: int, units: Units) -> None:
-    """Let codes be a random map of x that says something from the start, and is heard.
+def _scale_weights(encoder_end: nn.Linear, decoder_start: nn.Linear, latent: int, units: Units) -> None:
+    """Scale the initial weights so that codes depend on x, and reconstructions on codes, from the start.
 
-    Where q = p(z) and p(x | z) = p(x), no gradient moves guide or model from one another: dreams tell nothing of the z
-    that they came from, and codes nothing of x. Nets as they usually begin are so near to it that hundreds of steps
-    do not lead away.
+    Where q = p(z) and p(x | z) = p(x), all gradients vanish: samples of the model say nothing about their z, and codes
+    nothing about x. With the usual initial weights, networks start so near to this point that hundreds of steps do not
+    leave it.
     """
-    said, heard = LOUD[units]
-    says.weight[:latent] *= said  # of a Gaussian the locations alone
-    hears.weight *= heard
+    encoder_scale, decoder_scale = WEIGHT_SCALES[units]
+    encoder_end.weight[:latent] *= encoder_scale  # of a Gaussian the locations alone
+    decoder_start.weight *= decoder_scale

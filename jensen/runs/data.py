@@ -30,6 +30,7 @@ from ..data import (
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .evaluation import Part
+from .places import labels_at, located
 from .training_data import Sources
 
 __all__ = ["RunData", "Source", "Targets"]
@@ -42,6 +43,7 @@ class RunData(ABC):
     """The part of a `Run` that deals with data; see there.
 
     Attributes:
+        path: the run folder.
         spec: the specification, as read.
         model: at whose precision rows are prepared.
         guide: of the model.
@@ -52,6 +54,7 @@ class RunData(ABC):
     """
 
     held: tuple[Dataset | None, Dataset | None] = (None, None)
+    path: Path
     spec: dict[str, Any]
     model: LatentVariableModel
     guide: Guide
@@ -93,9 +96,12 @@ class RunData(ABC):
             raise DataError(
                 "this run was trained on data in memory, which are not kept", "Give the data: DATA or data=."
             )
-        dataset = read(data["location"], labels=data["labels_from"], size=data["resize"], missing=self.holed)
+        reading = {"labels": data["labels_from"], "size": data["resize"], "missing": self.holed}
+        place = located(self.path, data, **reading)
+        reading["labels"] = labels_at(data["labels_from"], data["location"], place)
+        dataset = read(place, **reading)
         if dataset.source.sha256 != data["sha256"]:
-            raise DataError(f"{data['location']} has changed since the run was trained", "Give the data to use: DATA.")
+            raise DataError(f"{place} has changed since the run was trained", "Give the data to use: DATA.")
         return dataset
 
     @property
@@ -126,8 +132,11 @@ class RunData(ABC):
                 raise DataError(
                     "the test rows of this run were given in memory, and are not kept", "Give DATA or data=."
                 )
-            where = (s["test"]["location"], s["test"]["labels_from"], s["test"].get("own_labels"))
-            tested = read_test(*where, data["resize"], self.holed)
+            place = located(self.path, s["test"], size=data["resize"], missing=self.holed)
+            labels, own = (
+                labels_at(s["test"].get(name), s["test"]["location"], place) for name in ("labels_from", "own_labels")
+            )
+            tested = read_test(place, labels, own, data["resize"], self.holed)
             if tested.source.sha256 != s["test"]["sha256"]:
                 raise DataError(
                     f"{s['test']['location']} has changed since the run was trained", "Give the data: DATA."

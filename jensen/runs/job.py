@@ -132,7 +132,7 @@ class Job:
 
     def spec(self) -> dict[str, Any]:
         """Return the specification that the run folder holds."""
-        return spec_from(self.command(), self.training_data, self.made, self.choices)
+        return spec_from(self.command(), self.training_data, self.made, self.choices, self.folder)
 
     def run(
         self,

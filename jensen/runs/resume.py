@@ -13,6 +13,7 @@ from ..storage.run_lock import holding
 from ..storage.training_state import behind, found_state
 from ..storage.weights import BESIDE
 from ..training import Event
+from .places import located
 from .players import are_in_words
 from .run import Run
 from .train import Job, Sources, recorded_recipe, sorted_options
@@ -106,6 +107,8 @@ def _job(path: Path, spec: dict[str, Any], given: Sources, parts: Parts, epochs:
         raise DataError(
             f"{path} had test rows in memory, which are not kept", "Give them: jensen.resume(RUN, test=...)."
         )
+    if given.data is None:
+        located(path, spec["data"], labels=None, size=spec["data"]["resize"], missing=bool(spec["data"]["missing"]))
     recipe, sources, command = recorded_recipe(spec, path, parts)
     if given.data is not None:
         sources = replace(given, data=given.data)

@@ -81,6 +81,7 @@ def _spec(model: LatentVariableModel, guide: Guide, schema: Schema) -> dict[str,
         "data": {
             "name": "",
             "location": "",
+            "beside": "",
             "readable": False,
             "labels_from": None,
             "resize": None,

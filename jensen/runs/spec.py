@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..core.errors import CorruptRunError
+from ..core.errors import CorruptRunError, DataError
 from ..core.version import __version__
 from ..data import EMBEDDED
 from ..recipes import BuiltModel
 from ..storage.migrations import FORMAT
 from ..training import Player
+from .places import beside, labels_at, located
 from .players import record_players
 from .training_data import TrainingData
 
@@ -37,18 +38,32 @@ def recorded_command(spec: dict[str, Any], path: Path) -> dict[str, Any]:
     try:
         where, tested, choices = spec["data"], spec["split"]["test"], spec["choices"]
         command = {k: v for k, v in spec["command"].items() if v is not None and k != "out"}
-        command |= {"data": where["location"], "test": None if tested is None else tested["location"]}
+        folder = path.parent if path.name == "spec.json" else path
+        reading = {"labels": where["labels_from"], "size": where["resize"], "missing": bool(where["missing"])}
+        data = _place(folder, where, reading) if where["readable"] else where["location"]
+        command |= {"data": data, "labels": labels_at(where["labels_from"], where["location"], data)}
+        test = _place(folder, tested, reading) if tested and tested["location"] else None
+        command |= {"test": test}
         # of runs that were written before there was a seed of the split, it is the one that split them
-        command |= {"labels": where["labels_from"], "split_seed": spec["split"]["seed"]}
+        command |= {"split_seed": spec["split"]["seed"]}
         command |= {k: choices[k] for k in ("device", "epochs", "keep")}
         command |= {"precision": {"fast": "medium"}.get(choices["precision"], choices["precision"])}  # its old name
-        if tested is not None and "test_labels" in command:
-            command |= {"test_labels": tested.get("own_labels", command["test_labels"])}
+        if tested is not None and test is not None and "test_labels" in command:
+            own = tested.get("own_labels", command["test_labels"])
+            command |= {"test_labels": labels_at(own, tested["location"], test)}
         return command
     except (KeyError, TypeError, AttributeError) as error:
         raise CorruptRunError(
             f"{path} is damaged ({type(error).__name__}: {error})", "Restore it from a copy."
         ) from error
+
+
+def _place(folder: Path, record: dict[str, Any], reading: dict[str, Any]) -> str:
+    """Return where data are now, or were: another place may be given in its stead."""
+    try:
+        return located(folder, record, **reading)
+    except DataError:
+        return record["location"]
 
 
 def _sentence(made: BuiltModel) -> str:
@@ -72,7 +87,7 @@ def _absolute(labels: str | None) -> str | None:
 
 
 def spec_from(
-    command: dict[str, Any], training_data: TrainingData, made: BuiltModel, choices: dict[str, Any]
+    command: dict[str, Any], training_data: TrainingData, made: BuiltModel, choices: dict[str, Any], folder: Path
 ) -> dict[str, Any]:
     """Return the specification of a training: enough to rebuild the model without code, and to train it again."""
     data, where = training_data.data, training_data.split
@@ -83,8 +98,10 @@ def spec_from(
     tested = None
     if training_data.test is not None:
         source = training_data.test.source
+        location = str(Path(source.name).resolve()) if source.files else ""  # none of rows in memory
         tested = {
-            "location": str(Path(source.name).resolve()) if source.files else "",  # none of rows in memory
+            "location": location,
+            "beside": beside(location, folder),
             "labels_from": labels,
             "own_labels": _absolute(command["test_labels"]),
             "sha256": source.sha256,
@@ -100,6 +117,7 @@ def spec_from(
         "data": {
             "name": data.source.name,
             "location": absolute,
+            "beside": beside(absolute, folder) if data.source.files else "",
             "readable": readable,
             "labels_from": labels,
             "resize": command["size"],

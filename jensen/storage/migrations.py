@@ -73,17 +73,20 @@ def _with_present_names(node: Any) -> Any:
 
 
 def _from_2(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Format 2: parts had other names, and players were recorded in words."""
+    """Format 2: parts had other names, players were recorded in words, and data by their absolute places alone."""
     players = []
     for player in spec["players"]:
         words = {key: renamed_words(str(player[key])) for key in ("objective", "estimator")}
         kept = {k: v for k, v in player.items() if k != "corruption"}
         players.append({**kept, **words, "parts": player_parts(player)})
     earlier = spec.get("earlier") or {"format": 2, "weights": ""}
+    tested = spec["split"]["test"]
     return {
         **spec,
         "model": _with_present_names(spec["model"]),
         "players": players,
+        "data": {"beside": "", **spec["data"]},
+        "split": {**spec["split"], "test": None if tested is None else {"beside": "", **tested}},
         "sentence": renamed_words(str(spec["sentence"])),
         "command": with_current_names(spec["command"]),
         "earlier": {**earlier, "belongs": fingerprint(_tie_of_2(spec))},

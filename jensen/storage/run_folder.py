@@ -128,6 +128,7 @@ class _Known(msgspec.Struct, forbid_unknown_fields=True):
 class _Data(_Known):
     name: str
     location: str
+    beside: str
     readable: bool
     labels_from: str | None
     resize: tuple[Count, Count] | None
@@ -140,6 +141,7 @@ class _Data(_Known):
 
 class _Tested(_Known):
     location: str
+    beside: str
     labels_from: str | None
     own_labels: str | None
     sha256: str

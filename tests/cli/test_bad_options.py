@@ -11,26 +11,26 @@ FEW = ["--hidden", "8"]
 
 # options -> what is said
 BAD = {
-    "--latent 0": ("--latent 0 cannot work", "at least 1"),
+    "--latent 0": ("--latent must be a whole number of at least 1, got 0", "--latent 1 or more"),
     "--latent x": ("--latent x is not a whole number", "such as --latent 16"),
     "--latent 1.5": ("--latent 1.5 is not a whole number",),
-    "--width 0": ("--width 0 cannot work", "at least 1"),
-    "--points 0": ("--points 0 cannot work", "at least 1"),
-    "--warmup -1": ("--warmup -1 cannot work", "at least 0"),
+    "--width 0": ("--width must be a whole number of at least 1, got 0", "--width 1 or more"),
+    "--points 0": ("--points must be a whole number of at least 1, got 0", "--points 1 or more"),
+    "--warmup -1": ("--warmup must be a finite number of at least 0, got -1", "--warmup 0 or more"),
     "--net conv": ("--net conv needs images", "--net mlp"),
     "--net foo": ("--net foo is not a choice", "mlp, conv"),
     "--activation foo": ("no activation 'foo'", "silu"),
     "--likelihood foo": ("no likelihood 'foo'", "bernoulli"),
     "--recipe foo": ("no recipe 'foo'", "jensen recipes"),
     "--recipe iwa": ("no recipe 'iwa'", "Did you mean iwae?"),
-    "--recipe ppca --latent 4": ("--latent 4 is not below the data's 4 features", "--latent 3"),
-    "--recipe factor-analysis --latent 5": ("--latent 5 is not below", "--latent 3 or less"),
-    "--recipe gmm --components 100": ("more than the 48 training rows", "--components 48"),
-    "--recipe gmm --components 0": ("--components 0 cannot work", "at least 1"),
+    "--recipe ppca --latent 4": ("--latent must be below the data's 4 features, got 4", "--latent 3"),
+    "--recipe factor-analysis --latent 5": ("--latent must be below the data's 4 features, got 5", "--latent 3 or less"),
+    "--recipe gmm --components 100": ("--components must be at most the number of training rows, 48, got 100", "--components 48"),
+    "--recipe gmm --components 0": ("--components must be a whole number of at least 1, got 0", "--components 1 or more"),
     "--recipe gmm --fit closed": ("--fit closed is not a choice", "em, gradient"),
     "--recipe gaussian --latent 3": ("recipe gaussian has no option --latent", "Recipes that have it: vae,"),
-    "--recipe beta-vae --beta nan": ("--beta nan cannot work", "at least 0"),
-    "--recipe beta-vae --beta -1": ("--beta -1.0 cannot work", "at least 0"),
+    "--recipe beta-vae --beta nan": ("--beta must be a finite number of at least 0, got nan", "--beta 0 or more"),
+    "--recipe beta-vae --beta -1": ("--beta must be a finite number of at least 0, got -1.0", "--beta 0 or more"),
     "--latents 3": ("no option --latents", "Did you mean --latent?"),
     "--bogus 3": ("no option --bogus",),
     "--jsn": ("no option --jsn", "Did you mean --json?"),
@@ -41,16 +41,16 @@ BAD = {
     "--schedule foo": ("--schedule", '"cosine", "constant", "linear"'),
     "--device foo": ("device 'foo' cannot be used here", "--device cpu"),
     "--device meta": ("device 'meta' cannot be used here", "--device cpu"),
-    "--epochs 0": ("--epochs 0 cannot work", "at least 1"),
+    "--epochs 0": ("--epochs must be a whole number of at least 1, got 0", "--epochs 1 or more"),
     "--epochs x": ("--epochs", "into int", "--help"),
-    "--batch 0": ("--batch 0 cannot work", "at least 1"),
+    "--batch 0": ("--batch must be a whole number of at least 1, got 0", "--batch 1 or more"),
     "--lr 0": ("learning rate of 0 cannot work", "positive"),
     "--lr nan": ("learning rate of nan cannot work", "positive"),
     "--lr -1": ("learning rate of -1 cannot work", "positive"),
     "--clip 0": ("--clip 0 cannot work", "positive"),
     "--average 2": ("decay of 2 cannot work", "0.999"),
-    "--floor -1": ("floor of -1 cannot work", "--floor"),
-    "--patience 0": ("--patience 0 cannot work", "at least 1"),
+    "--floor -1": ("floor must be above 0 and below 1, got -1", "--floor"),
+    "--patience 0": ("--patience must be a whole number of at least 1, got 0", "--patience 1 or more"),
     "--patience 2 --split 1,0,0": ("--patience needs validation rows", "--split"),
     "--split 0.5,0.5": ("is not three fractions", "--split 0.8,0.1,0.1"),
     "--split a,b,c": ("is not three fractions", "--split 0.8,0.1,0.1"),
@@ -78,7 +78,7 @@ def test_bad_option_is_refused(options, data, refused):
 
 
 def test_hidden_of_zero(data, refused):
-    refused(["train", "real.npy", "--out", "out", "--hidden", "8,0"], 2, "--hidden 8,0 cannot work", "--hidden 200,200")
+    refused(["train", "real.npy", "--out", "out", "--hidden", "8,0"], 2, "--hidden must hold sizes of at least 1, got 8,0", "--hidden 200,200")
 
 
 @pytest.mark.parametrize(

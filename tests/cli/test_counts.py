@@ -70,7 +70,7 @@ def test_values_of_a_range_are_left_in_it(jensen, here):
     np.save("x.npy", np.random.default_rng(0).gamma(2.0, size=(80, 3)))
     refused = jensen("train", "x.npy", "--out", "run", "--likelihood", "log-normal", "--standardize", "feature", *TINY)
     assert refused.code == 3
-    assert "leave --standardize to itself" in " ".join(refused.err.split())
+    assert "leave --standardize out" in " ".join(refused.err.split())
     assert jensen("train", "x.npy", "--out", "run", "--likelihood", "log-normal", *TINY).code == 0
     assert json.loads(Path("run/spec.json").read_text())["preparation"]["scale"] is None
     assert jensen("sample", "run", "-n", "9", "--out", "s.npy").code == 0

@@ -157,7 +157,7 @@ def test_samples_of_integers_read_as_the_same_kind(data, jensen):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["-n", "0"], "-n 0 cannot work"),
+        (["-n", "0"], "-n must be a whole number of at least 1, got 0"),
         (["--out", "x.png"], "these are no images"),
         (["--out", "x.jpg"], ".npy, .npz, .csv"),
         (["--out", "x"], "no suffix that can be written"),

@@ -1,4 +1,4 @@
-"""Numbers that make no sense are refused where a part is made, by a typed error with a remedy, whatever the part."""
+"""Argument validation: invalid numbers are refused where a part is made, by a typed error with a remedy."""
 
 from __future__ import annotations
 
@@ -150,26 +150,26 @@ def test_numbers_of_numpy_are_numbers():
 def test_a_damaged_size_is_told_from_a_wrong_one():
     nodes = spec_of(Gaussian(3))
     nodes[0]["args"]["dim"] = -3
-    with pytest.raises(CorruptRunError, match="dim=-3 cannot work"):
+    with pytest.raises(CorruptRunError, match="dim must be a whole number of at least 0, got -3"):
         build(nodes)
 
 
 @pytest.mark.parametrize(
     ("check", "words"),
     [
-        (lambda: require_integer(1, k=0), "k=0 cannot work. Give k a whole number of at least 1."),
+        (lambda: require_integer(1, k=0), "k must be a whole number of at least 1, got 0. Give k 1 or more."),
         (
             lambda: require_integer(2, **{"--levels": 1}),
-            "--levels 1 cannot work. Give --levels a whole number of at least 2.",
+            "--levels must be a whole number of at least 2, got 1. Give --levels 2 or more.",
         ),
         (
             lambda: require_integer(1, hidden=(8, 2.5)),
-            "hidden=(8, 2.5) cannot work. Give hidden whole numbers of at least 1.",
+            "hidden must hold whole numbers of at least 1, got (8, 2.5). Give hidden 1 or more.",
         ),
-        (lambda: require_integer(0, n="3"), "n='3' cannot work. Give n a whole number of at least 0."),
-        (lambda: require_finite(beta=math.inf), "beta=inf cannot work. Give beta a finite number."),
-        (lambda: require_finite(0, beta=-0.5), "beta=-0.5 cannot work. Give beta a finite number of at least 0."),
-        (lambda: require_above(0, lr=0.0), "lr=0.0 cannot work. Give lr a finite number above 0."),
+        (lambda: require_integer(0, n="3"), "n must be a whole number of at least 0, got '3'. Give n 0 or more."),
+        (lambda: require_finite(beta=math.inf), "beta must be a finite number, got inf. Give beta a finite number."),
+        (lambda: require_finite(0, beta=-0.5), "beta must be a finite number of at least 0, got -0.5. Give beta 0 or more."),
+        (lambda: require_above(0, lr=0.0), "lr must be a finite number above 0, got 0.0. Give lr more than 0."),
     ],
 )
 def test_refusals_name_the_value_and_the_remedy(check, words):

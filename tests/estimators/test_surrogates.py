@@ -304,8 +304,8 @@ def test_refusals():
     Score(2).check(Elbo() + one + Renyi(0.5))
     with pytest.raises(CompositionError, match=r"wrong gradients for mean.*Pathwise\(k\)"):
         Score(2).check(Elbo() + coupled)
-    for make in (lambda: StickTheLanding(0), lambda: DoublyReparameterized(0), lambda: Score(1)):
-        with pytest.raises(UsageError, match="Give k a whole number of at least"):
+    for make, least in ((lambda: StickTheLanding(0), 1), (lambda: DoublyReparameterized(0), 1), (lambda: Score(1), 2)):
+        with pytest.raises(UsageError, match=f"^k must be a whole number of at least {least}, got {least - 1}"):
             make()
     point = Deterministic(MLP(5, 2, (4,))).double()
     for estimator in (StickTheLanding(), DoublyReparameterized(), Score()):

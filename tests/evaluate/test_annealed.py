@@ -240,7 +240,7 @@ def test_what_cannot_be_annealed_is_refused_with_a_remedy():
 
 @pytest.mark.parametrize("name", ["temperatures", "leaps", "chains"])
 def test_impossible_settings_are_refused(name):
-    with pytest.raises(UsageError, match=rf"{name}=0 cannot work\. Give {name} a whole number of at least 1"):
+    with pytest.raises(UsageError, match=rf"^{name} must be a whole number of at least 1, got 0\. Give {name} 1 or more\.$"):
         Annealed(**{name: 0})
 
 

@@ -163,9 +163,13 @@ def test_rates_use_the_closed_form():
 
 
 def test_what_cannot_work_is_refused():
-    with pytest.raises(UsageError, match="dim=0 cannot work"):
+    with pytest.raises(UsageError, match="^dim must be a whole number of at least 1, got 0"):
         FullGaussian(0)
-    for wrong, why in (((0, 1), "dim=0"), ((3, 0), "rank=0"), ((3, 4), "rank from 1 to dim")):
+    for wrong, why in (
+        ((0, 1), "^dim must be .*, got 0"),
+        ((3, 0), "^rank must be .*, got 0"),
+        ((3, 4), "^rank must be at most dim=3, got 4. Give a rank from 1 to dim"),
+    ):
         with pytest.raises(UsageError, match=why):
             LowRankGaussian(*wrong)
     for family in (FullGaussian(2), LowRankGaussian(2)):

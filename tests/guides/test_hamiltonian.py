@@ -276,7 +276,7 @@ def test_what_cannot_begin_a_path_is_refused():
     gaussian = Amortized(Given(MLP(5, 4, (4,)), Gaussian(2)))
     flow = Flowing(gaussian, Autoregressive(2))
     for start in (Exact(model), Deterministic(MLP(5, 2, ())), flow, Hamiltonian(model, gaussian)):
-        with pytest.raises(CompositionError, match="cannot begin"):
+        with pytest.raises(CompositionError, match="cannot start"):
             Hamiltonian(model, start)
     nothing = LatentVariableModel(Unconditional(Gaussian(0)), Unconditional(Gaussian(5), learn=True))
     with pytest.raises(CompositionError, match="no latent"):

@@ -16,7 +16,7 @@ from jensen.core.random import drawing_from, stream
 from jensen.evaluate.gaps import elbo_per_datum, lower_bounds
 from jensen.families import FullGaussian, Gaussian
 from jensen.guides import Exact
-from jensen.guides.refined import PerDatum, Refined, Schedule, fitted_params, longer
+from jensen.guides.refined import PerDatum, Refined, Schedule, fitted_params, with_more_steps
 from jensen.models.conditionals import Given
 from jensen.models.model import LatentVariableModel
 from jensen.objectives import Distortion, Rate
@@ -214,7 +214,7 @@ def test_the_gaps_of_a_guide_that_takes_steps():
         assert bounds.refined is not None
         assert float((bounds.refined - bounds.amortised).mean()) > 0.1
     assert abs(float((found[0].refined - found[1].refined).mean())) < 0.05
-    assert longer(given.model, alone, 200).schedule.steps == 200
+    assert with_more_steps(given.model, alone, 200).schedule.steps == 200
     assert alone.schedule.steps == 3
 
 
@@ -248,7 +248,7 @@ def test_what_has_no_table_is_refused():
     for family in (FullGaussian(1), Gaussian(1, "shared"), Gaussian(2)):
         with pytest.raises(CompositionError, match=r"Use Gaussian\(1\)"):
             PerDatum(model, family, 4)
-    with pytest.raises(UsageError, match="rows=0 cannot work"):
+    with pytest.raises(UsageError, match="^rows must be a whole number of at least 1, got 0"):
         PerDatum(model, Gaussian(1), 0)
     for numbers in ({"steps": 0}, {"points": 0}, {"lr": 0.0}, {"lr": float("nan")}):
         with pytest.raises(UsageError, match="Give"):

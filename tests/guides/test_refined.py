@@ -100,7 +100,7 @@ def test_a_guide_that_sees_a_context_is_refined_from_there():
     close(near.mean, guide(batch).mean)
     close(near.stddev, guide(batch).stddev)
     assert not torch.allclose(far.mean, guide(batch).mean, atol=1e-3)
-    with pytest.raises(CompositionError, match="no context"):
+    with pytest.raises(CompositionError, match="needs a context c, and none was given"):
         Refined(model, guide).eval()(simulated(model, 4))
 
 

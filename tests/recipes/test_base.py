@@ -32,7 +32,7 @@ X = {
 }
 
 
-def setting(kind: str, shape=(D,), **more) -> RecipeContext:
+def context(kind: str, shape=(D,), **more) -> RecipeContext:
     x = X[kind]
     schema = Schema(kind, shape, 5 if kind == "integers" else None)
     mean, scale = x.double().mean(0), x.double().std(0)
@@ -74,7 +74,7 @@ def test_every_recipe_makes_parts_that_go_together(name):
     sizes |= {"hidden": (200, 200)} if name == "very-deep" else {}
     options = {k: v for k, v in sizes.items() if k in RECIPES[name].options}
     with drawing_from(stream(0, "init")):
-        made = RECIPES[name](setting(kind, (2, 2, 1) if name in IMAGES else (D,), labels=LABELS), **options)
+        made = RECIPES[name](context(kind, (2, 2, 1) if name in IMAGES else (D,), labels=LABELS), **options)
     check_players(made.model, made.guide, made.players, 10)
     trained = {id(p) for player in made.players for p in player.trained}
     modules = (made.model, made.guide, *made.critics)
@@ -92,7 +92,7 @@ def test_every_recipe_makes_parts_that_go_together(name):
 )
 def test_very_deep_refuses_what_would_play_no_part(options, words):
     with pytest.raises(UsageError, match=words) as refusal:
-        find("very-deep")(setting("binary", (2, 2, 1)), width=3, **options)
+        find("very-deep")(context("binary", (2, 2, 1)), width=3, **options)
     assert "Leave" in refusal.value.remedy
 
 
@@ -104,7 +104,7 @@ def test_every_recipe_is_a_short_function(name):
 
 def test_objectives_are_what_the_recipes_say():
     def of(name, **options):
-        [player] = RECIPES[name](setting("binary"), latent=2, hidden=(3,), **options).players
+        [player] = RECIPES[name](context("binary"), latent=2, hidden=(3,), **options).players
         return str(player.objective), str(player.estimator)
 
     assert of("vae") == ("-Distortion - Rate", "Pathwise(k=1)")
@@ -116,7 +116,7 @@ def test_objectives_are_what_the_recipes_say():
 
 @pytest.mark.parametrize("kind", ["binary", "integers", "real"])
 def test_the_likelihood_follows_the_data(kind):
-    auto = setting(kind).likelihood("auto")
+    auto = context(kind).likelihood("auto")
     assert (
         auto
         == {
@@ -128,7 +128,7 @@ def test_the_likelihood_follows_the_data(kind):
 
 
 def test_likelihoods_by_name():
-    real = setting("real", floor=0.02)
+    real = context("real", floor=0.02)
     assert real.likelihood("gaussian") == Gaussian(D, "each", 0.02)
     assert real.likelihood("gaussian-shared") == Gaussian(D, "shared", 0.02)
     assert real.likelihood("gaussian-unit") == Gaussian(D, 1.0)
@@ -147,20 +147,20 @@ def test_likelihoods_by_name():
 )
 def test_likelihoods_that_the_data_do_not_have_are_refused(kind, name, error, words):
     with pytest.raises(error, match=words):
-        setting(kind).likelihood(name)
+        context(kind).likelihood(name)
 
 
 def test_constant_columns_need_a_floor_under_a_learned_scale():
     with pytest.raises(DataError, match=r"3 columns are constant.*--floor"):
-        setting("real", constant=3).likelihood("gaussian")
-    assert setting("real", constant=3, floor=0.1).likelihood("gaussian").floor == 0.1
-    assert setting("real", constant=3).likelihood("gaussian-unit").scale == 1  # nothing is learned
-    assert setting("real", floor=None).learned_floor() == 1e-4
+        context("real", constant=3).likelihood("gaussian")
+    assert context("real", constant=3, floor=0.1).likelihood("gaussian").floor == 0.1
+    assert context("real", constant=3).likelihood("gaussian-unit").scale == 1  # nothing is learned
+    assert context("real", floor=None).learned_floor() == 1e-4
 
 
 @pytest.mark.parametrize("kind", ["binary", "integers", "real"])
 def test_a_decoder_starts_at_the_average(kind):
-    family = setting(kind).likelihood("auto")
+    family = context(kind).likelihood("auto")
     net = MLP(2, family.size, ())
     mean = X[kind].double().mean(0).float()
     start_from_mean(net.layers[-1].bias, family, mean)
@@ -189,9 +189,9 @@ def test_options_and_their_defaults():
     [
         ({"latnet": 3}, "Did you mean --latent"),
         ({"zebra": 3}, "It has --latent"),
-        ({"latent": 0}, "--latent 0"),
-        ({"width": -1}, "--width -1"),
-        ({"hidden": (5, 0)}, "--hidden 5,0"),
+        ({"latent": 0}, "^--latent must be a whole number of at least 1, got 0. Give --latent 1 or more"),
+        ({"width": -1}, "^--width must be a whole number of at least 1, got -1"),
+        ({"hidden": (5, 0)}, "^--hidden must hold sizes of at least 1, got 5,0"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options, words):
@@ -208,8 +208,8 @@ def test_unknown_recipes_are_refused():
 
 def test_convolutions_need_images():
     with pytest.raises(UsageError, match="--net mlp"):
-        find("vae")(setting("binary"), net="conv", latent=2)
-    made = find("vae")(setting("binary", (2, 2, 1)), net="conv", latent=2, width=4)
+        find("vae")(context("binary"), net="conv", latent=2)
+    made = find("vae")(context("binary", (2, 2, 1)), net="conv", latent=2, width=4)
     assert made.model.sample(3).shape == (3, D)
-    batch = next(setting("binary").rows.batches(3))
+    batch = next(context("binary").rows.batches(3))
     assert torch.isfinite(made.model.log_joint(batch, torch.zeros(1, 3, 2))).all()

@@ -16,7 +16,7 @@ from jensen.core.random import drawing_from, stream
 from jensen.families import NegativeBinomial, ZeroInflated
 from jensen.nets import MLP, LogCounts, SizeFactor
 from jensen.recipes import find
-from tests.recipes.test_base import setting
+from tests.recipes.test_base import context
 
 SMALL = {"hidden": (32,), "epochs": 40, "lr": 5e-3, "batch": 64, "split": "0.6,0,0.4", "checkpoints": 0}
 
@@ -86,26 +86,26 @@ def test_rates_add_up_to_the_latent_size(at):
 
 
 def test_a_decoder_starts_at_the_average_composition():
-    made = find("count-vae")(setting("integers"), latent=2, hidden=(3,))
+    made = find("count-vae")(context("integers"), latent=2, hidden=(3,))
     rates = made.model.likelihood.net
     with torch.no_grad():
         for parameter in rates.net.layers[0].parameters():
             parameter.zero_()
         mean = made.model.likelihood(torch.zeros(1, 3)).mean[0]
-    x = setting("integers").rows.take(torch.arange(3)).x
+    x = context("integers").rows.take(torch.arange(3)).x
     torch.testing.assert_close(mean / mean.sum(), (x.mean(0) / x.mean(0).sum()), rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(mean.sum().log(), x.sum(1).log().mean())
 
 
 def test_its_likelihoods_are_of_counts():
-    made = find("count-vae")(setting("integers"), latent=2, hidden=(3,), likelihood="zinb")
+    made = find("count-vae")(context("integers"), latent=2, hidden=(3,), likelihood="zinb")
     assert isinstance(made.model.likelihood.family, ZeroInflated)
     assert made.model.likelihood.net.at == 4
-    assert isinstance(find("count-vae")(setting("integers"), latent=2).model.likelihood.family, NegativeBinomial)
+    assert isinstance(find("count-vae")(context("integers"), latent=2).model.likelihood.family, NegativeBinomial)
     with pytest.raises(UsageError, match="Choose from poisson"):
-        find("count-vae")(setting("integers"), likelihood="gaussian")
+        find("count-vae")(context("integers"), likelihood="gaussian")
     with pytest.raises(UsageError, match="--net mlp"):
-        find("count-vae")(setting("integers"), net="conv")
+        find("count-vae")(context("integers"), net="conv")
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ SIZES = {
     "groups": (1, 2),
     "hidden": (5,),
     "latent": 2,
-    "leaps": 2,
+    "leapfrog_steps": 2,
     "planes": 1,
     "points": 2,
     "rank": 1,

@@ -8,7 +8,7 @@ import torch
 from jensen.core.batch import Batch
 from jensen.core.random import drawing_from, stream
 from jensen.recipes import RECIPES
-from tests.recipes.test_base import D, setting
+from tests.recipes.test_base import D, context
 
 NETS = [{"hidden": (50,)}, {"hidden": (50,), "blocks": 1}, {"hidden": ()}]
 EACH = pytest.mark.parametrize("nets", NETS, ids=str)
@@ -16,7 +16,7 @@ EACH = pytest.mark.parametrize("nets", NETS, ids=str)
 
 def made(name: str, **options):
     with drawing_from(stream(0, "made")):
-        return RECIPES[name](setting("real", epochs=20), latent=3, **options)
+        return RECIPES[name](context("real", epochs=20), latent=3, **options)
 
 
 def batch() -> Batch:

@@ -69,7 +69,7 @@ def test_a_mixture_fills_whole_planes_of_a_convolution(channels):
 @pytest.mark.parametrize(
     ("name", "x", "kind", "words"),
     [
-        ("log-normal", REAL, "real", "above 0, and training row 0, column 0.*is -1.*leave --standardize to itself"),
+        ("log-normal", REAL, "real", "above 0, and training row 0, column 0.*is -1.*leave --standardize out"),
         ("beta", torch.eye(3), "real", "both excluded, and training row 0, column 0.*is 1"),
         ("continuous-bernoulli", REAL, "real", "from 0 to 1.*row 0, column 0.*is -1"),
         ("poisson", UNIT, "real", "whole numbers from 0.*is 0.2"),

@@ -13,7 +13,7 @@ from jensen.cli.train import outcome
 from jensen.core.errors import CompositionError, UsageError
 from jensen.recipes import find
 from jensen.storage.checkpoints import kept_epochs
-from tests.recipes.test_base import setting
+from tests.recipes.test_base import context
 
 SMALL = {"latent": 2, "hidden": (16,), "split": "0.6,0.2,0.2"}
 
@@ -61,7 +61,7 @@ def test_weights_of_the_first_stage_are_kept(run):
 
 
 def test_the_first_prior_is_a_standard_normal():
-    made = find("two-stage")(setting("binary", epochs=10), latent=2, hidden=(3,))
+    made = find("two-stage")(context("binary", epochs=10), latent=2, hidden=(3,))
     z = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
     expected = -0.5 * z.square().sum(-1) - math.log(2 * math.pi)
     torch.testing.assert_close(made.model.prior.log_prob(z), expected)
@@ -72,7 +72,7 @@ def test_the_first_prior_is_a_standard_normal():
 
 def test_what_leaves_no_stage_is_refused():
     for first in (0.0, 1.0):
-        with pytest.raises(UsageError, match="no two stages"):
-            find("two-stage")(setting("binary"), first=first)
+        with pytest.raises(UsageError, match=f"--first must be a fraction between 0 and 1, got {first:g}"):
+            find("two-stage")(context("binary"), first=first)
     with pytest.raises(CompositionError, match="Give more --epochs"):
         jensen.train(np.eye(8).astype(np.uint8), recipe="two-stage", epochs=1, out="never", **SMALL)

@@ -147,7 +147,7 @@ def test_results_have_the_datas_shape_and_units(home):
     smooth = ppca.sample(4000, seed=1, mean=True)
     assert smooth.var(0).sum() < drawn.var(0).sum()
     assert np.linalg.matrix_rank(smooth - smooth.mean(0), tol=1e-6) == 2
-    with pytest.raises(UsageError, match="-n 0"):
+    with pytest.raises(UsageError, match="-n must be a whole number of at least 1, got 0"):
         run.sample(0)
 
 

@@ -17,7 +17,7 @@ from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.recipes import find
 from jensen.training import PriorClusters, kmeans
-from tests.recipes.test_base import setting
+from tests.recipes.test_base import context
 
 CENTRES = torch.tensor([[-4.0, 0.0], [3.0, 3.0], [3.0, -3.0]])
 COUNTS = (20, 50, 30)
@@ -80,7 +80,7 @@ def test_other_priors_are_refused():
 
 @pytest.mark.parametrize(("epochs", "span"), [(100, (10, 11)), (20, (2, 3)), (2, (0, 1)), (1, (0, 1))])
 def test_the_recipe_looks_for_clusters_once(epochs, span):
-    _, start = find("mixture-prior")(setting("binary", epochs=epochs), latent=2, components=2, hidden=(3,)).players
+    _, start = find("mixture-prior")(context("binary", epochs=epochs), latent=2, components=2, hidden=(3,)).players
     assert start.span(epochs) == span
 
 

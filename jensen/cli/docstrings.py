@@ -1,0 +1,48 @@
+"""Help texts of options, read from the `Attributes:` section of their dataclass, where each is described once."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+__all__ = ["attribute_texts"]
+
+_ENTRY = re.compile(r" {4}(\w+(?:, \w+)*): (.*)")
+_CONTINUATION = re.compile(r" {8,}(.*)")
+
+
+def attribute_texts(options: type) -> dict[str, str]:
+    """Return the description of each attribute of a class, on one line.
+
+    An option that another's text names in backticks is named by its flag.
+
+    Example:
+        >>> class Options:
+        ...     '''Options of a walk.
+        ...
+        ...     Attributes:
+        ...         steps: number of steps; at most
+        ...             `limit`.
+        ...         limit: largest number of steps.
+        ...     '''
+        >>> attribute_texts(Options)
+        {'steps': 'number of steps; at most --limit', 'limit': 'largest number of steps'}
+    """
+    texts: dict[str, str] = {}
+    names: list[str] = []
+    _, _, section = (inspect.getdoc(options) or "").partition("Attributes:\n")
+    for line in section.splitlines():
+        if entry := _ENTRY.fullmatch(line):
+            names = entry[1].split(", ")
+            texts |= dict.fromkeys(names, entry[2])
+        elif names and (continuation := _CONTINUATION.fullmatch(line)):
+            texts |= {name: f"{texts[name]} {continuation[1]}" for name in names}
+        elif line.strip():
+            break
+    return {name: _as_help(text, texts.keys()) for name, text in texts.items()}
+
+
+def _as_help(text: str, names: object) -> str:
+    """Return a text without the marks of code, and without its last full stop."""
+    text = re.sub(r"`(\w+)`", lambda m: f"--{m[1].replace('_', '-')}", text)
+    return text.replace('"', "").removesuffix(".")
