@@ -237,14 +237,14 @@ def test_law_finds_a_planted_breach(law):
     ],
 )
 def test_imports_are_resolved(source, name):
-    assert [found for _, found in imports(Module("jensen.data.sources", False, source))] == [name]
+    assert [imported for _, imported in imports(Module("jensen.data.sources", False, source))] == [name]
 
 
 # --- the graph ---
 
 
 def graph(key: Callable[[str], str]) -> dict[str, set[str]]:
-    """Who imports whom, with modules merged by `key`; what a thing imports of itself is left out."""
+    """Return the imports of each module, with modules merged by `key` and self-imports left out."""
     edges: dict[str, set[str]] = {}
     for module in MODULES.values():
         wanted = {key(name) for _, name in own_imports(module)}

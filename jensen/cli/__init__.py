@@ -1,8 +1,8 @@
-"""The command line: one file per verb; this one starts quickly, and turns every failure into a line and an exit code.
+"""The command line: one file per verb; this one starts quickly, and turns every failure into a message and a code.
 
-Results go to stdout and everything else to stderr. Exit codes: 0 done, 1 failure, 2 usage, 3 bad data, 4 a damaged run,
-5 a number that is not finite, 6 the doctor found a problem, 75 interrupted with a readable run, 130 interrupted at
-once, 141 a closed stdout; a stderr that is closed or full changes nothing.
+Results go to stdout and everything else to stderr. Exit codes: 0 success, 1 failure, 2 usage, 3 bad data, 4 a damaged
+run, 5 a number that is not finite, 6 a check that failed (`doctor`, `verify`, `compare --fail-worse`), 75 interrupted
+with a readable run, 130 interrupted at once, 141 a closed stdout; a stderr that is closed or full changes nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import nullcontext
 
 from ..core.errors import JensenError, UsageError
 from ..core.version import __version__
-from .output import complain, say
+from .output import print_error, print_stderr
 from .signals import stopping
 from .verbs import VERBS
 
@@ -28,28 +28,30 @@ STOPPABLE = ("train", "resume", "rate-distortion")  # verbs that train
 
 
 def _overview() -> str:
-    verbs = "\n".join(f"  {name:<15} {what}" for name, what in VERBS.items())
-    return f"""jensen {__version__}: latent-variable models by maximum likelihood, and how tight the bound is.
+    """Return the help of the whole command line."""
+    verbs = "\n".join(f"  {name:<15} {summary}" for name, summary in VERBS.items())
+    return f"""jensen {__version__}: train latent-variable models, and measure how tight the bound is.
 
 Usage: jensen COMMAND [OPTIONS]
 
 Commands:
 {verbs}
 
-  -h, --help   of jensen, or of a command: jensen train --help
-  --version    the version
-  --debug      show the traceback of an error (also JENSEN_DEBUG=1)
+Options:
+  -h, --help      show the help of jensen, or of a command: jensen train --help
+  --version       show the version
+  --debug         show the traceback of an error (also JENSEN_DEBUG=1)
 
 Start: jensen train digits --out runs/digits"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command, and return its exit code; no exception leaves, and no traceback is shown unless asked for.
+    """Run a command, and return its exit code; no exception is raised, and tracebacks are shown on request only.
 
     Args:
         argv: the words after `jensen`; by default those that this process was started with.
     """
-    atexit.register(gc.freeze)  # a process that ends need not look through all that it holds: half a second of torch
+    atexit.register(gc.freeze)  # the last garbage collection of a process with torch would take half a second
     words = list(sys.argv[1:] if argv is None else argv)
     if sys.stderr is None:  # a process may be started without one
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # open until the process ends
@@ -59,52 +61,52 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # the reader has gone; what is still buffered must not fail again when the interpreter exits
+        # stdout is closed; what is still buffered must not fail again when the interpreter exits
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
         return CLOSED_PIPE
     except KeyboardInterrupt:
-        complain("interrupted")
+        print_error("interrupted")
         return INTERRUPTED
-    except Exception as error:  # the last resort: everything that goes wrong ends as a line and a code
+    except Exception as error:  # the last resort: every failure ends as a message and a code
         if debug:
-            say(traceback.format_exc(), end="")
-        return _explain(error)
+            print_stderr(traceback.format_exc(), end="")
+        return _report(error)
     finally:
-        say("", end="")  # what others left in the buffer of a stderr that takes nothing must not change the code
+        print_stderr("", end="")  # flush here: a stderr that is closed or full must not change the exit code
 
 
 def _dispatch(words: list[str]) -> int:
-    """Run the words; the exit code of a verb that gives one, else 0."""
+    """Run a command, and return the exit code of its verb, 0 if it returns none."""
     if not words or words[0] in ("-h", "--help", "help"):
-        print(_overview())  # by hand, because importing the parser takes longer than all of this
+        print(_overview())  # without the parser, whose import would take most of the time
     elif words[0] == "--version":
         print(__version__)
     elif words[0].startswith("-"):
         raise UsageError(
-            f"{words[0]} comes before any command", "Begin with a command: jensen train DATA; see jensen --help."
+            f"a command must come first, got {words[0]}", "Begin with a command: jensen train DATA; see jensen --help."
         )
     else:
         with stopping() if words[0] in STOPPABLE else nullcontext():
-            from .app import run  # the parser, and then the verb's own imports
+            from .app import run  # imports the parser, and then the verb
 
             code = run(words)
         return code if isinstance(code, int) else 0
     return 0
 
 
-def _explain(error: Exception) -> int:
-    """Say what happened in at most four lines, and return the exit code."""
+def _report(error: Exception) -> int:
+    """Print an error in at most four lines, and return its exit code."""
     if isinstance(error, JensenError):
-        complain(error.what, error.remedy)
+        print_error(error.what, error.remedy)
         return error.exit_code
     if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or "can't allocate memory" in str(error):
-        complain("there is not enough memory", "Give a smaller --batch, fewer rows, or another --device.")
+        print_error("there is not enough memory", "Give a smaller --batch, fewer rows, or another --device.")
     elif isinstance(error, OSError) and error.strerror:
-        complain(
-            f"{error.filename or 'a file'}: {error.strerror}", "Check the path, its permissions and the space left."
+        print_error(
+            f"{error.filename or 'a file'}: {error.strerror}", "Check the path, its permissions and the free space."
         )
     else:
-        complain(
+        print_error(
             f"internal error ({type(error).__name__}: {' '.join(str(error).split())[:200]})",
             "This is a bug of jensen: please report it; --debug shows the traceback.",
         )

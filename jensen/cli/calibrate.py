@@ -11,7 +11,7 @@ from ..runs.evaluation import versions
 from ..runs.run import load
 from ..storage.run_folder import digest, write_json
 from .flags import Device, Json, Quiet, Run, Seed
-from .output import emit, notices, show
+from .output import notifier, print_json, print_lines
 from .progress import Line
 
 __all__ = ["calibrate"]
@@ -39,12 +39,12 @@ def calibrate(
     about |= {"weights_sha256": digest(opened.path / "model.safetensors"), "versions": versions()}
     record, path = {**found.to_dict(), **about}, opened.path / "calibration.json"
     write_json(path, record)
-    notices(quiet)(f"kept in {path}")
+    notifier(quiet)(f"kept in {path}")
     if json:
-        emit(record)
+        print_json(record)
     else:
         made = f"on {found.n:,} data that the model made, not on yours"
-        show([*_lines(found), f"{made}; {opened.weights} weights; seed {seed}", f"next: jensen report {run}"])
+        print_lines([*_lines(found), f"{made}; {opened.weights} weights; seed {seed}", f"next: jensen report {run}"])
 
 
 def _lines(found: Calibration) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ..core.wording import plural
 from ..core.errors import UsageError
 from ..evaluate.choose import METHODS
 from ..evaluate.estimate import format_nats
@@ -14,7 +15,7 @@ from ..runs.compare import compare as compare_runs
 from ..runs.paired import Comparison, Group
 from ..runs.run import Run, load
 from .flags import Data, Device, Json, Labels, Quiet, Seed, switch
-from .output import emit, notices, plural, show
+from .output import notifier, print_json, print_lines
 from .progress import Line
 
 __all__ = ["compare"]
@@ -49,13 +50,13 @@ def compare(
     with Line(quiet) as line:
         told = {"labels": labels, "k": k, "method": method, "seed": seed}
         found = compare_runs(first, second, data, **told, watch=lambda done: line.fraction("comparing", done))
-    tell = notices(quiet)
+    tell = notifier(quiet)
     for note in found.notes:
         tell(note)
     if json:
-        emit(found.to_dict())
+        print_json(found.to_dict())
     else:
-        show(_lines(found))
+        print_lines(_lines(found))
     return WORSE if fail_worse and found.higher == "B" else 0
 
 

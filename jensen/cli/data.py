@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from ..core.wording import plural
 from ..data import describe, read
 from .flags import Json, parse_size
-from .output import emit, notices, plural, show
+from .output import notifier, print_json, print_lines
 
 __all__ = ["data"]
 
@@ -27,12 +28,12 @@ def data(
     found = describe(read(source, labels=labels, size=None if size is None else parse_size(size), missing=True))
     found["advice"] = _advice(found)
     if json:
-        emit(found)
+        print_json(found)
         return
-    tell = notices(False)
+    tell = notifier(False)
     for note in found["notes"]:
         tell(note)
-    show(_lines(found))
+    print_lines(_lines(found))
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..core.wording import plural
 from ..analysis.doctor import Diagnosis, Finding
 from ..evaluate.estimate import format_nats
 from ..runs.run import load
 from .flags import Device, Json, Quiet, Run, Seed
-from .output import emit, notices, plural, show
+from .output import notifier, print_json, print_lines
 from .progress import Line
 
 __all__ = ["doctor"]
@@ -33,15 +34,15 @@ def doctor(
     opened = load(run, device=device)
     with Line(quiet) as line:
         found = opened.doctor(seed=seed, watch=lambda done: line.fraction("examining", done))
-    tell = notices(quiet)
+    tell = notifier(quiet)
     for note in found.notes:
         tell(note)
     if json:
-        emit({"run": str(opened.path), "weights": opened.weights, "seed": seed, **found.to_dict()})
+        print_json({"run": str(opened.path), "weights": opened.weights, "seed": seed, **found.to_dict()})
     else:
         told = [text for finding in found.findings for text in _told(finding)]
         about = f"{opened.weights} weights; seed {seed}"
-        show([_verdict(found), *told, *_numbers(found.measures), about, f"next: jensen report {run}"])
+        print_lines([_verdict(found), *told, *_numbers(found.measures), about, f"next: jensen report {run}"])
     return 0 if found.healthy else FINDINGS
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from ..core.wording import plural
 from ..core.errors import UsageError
 from ..runs.run import load
 from .flags import Data, Device, Force, Json, Labels, Out, Quiet, Run, Seed, switch
-from .output import notices, plural
+from .output import notifier
 from .writing import Target, tell
 
 __all__ = ["encode"]
@@ -33,7 +34,7 @@ def encode(
         raise UsageError(f"the model in {run} has no latent features", "Train one that has, such as --recipe vae.")
     target = Target.choose(out, opened.path / "codes.csv", force, pictures=False, json=json)
     part = opened.chosen(data, seed, labels=labels)
-    note = notices(quiet)
+    note = notifier(quiet)
     for text in part.notes:
         note(text)
     z = opened.encode(part, seed=seed)

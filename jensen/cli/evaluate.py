@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from ..core.wording import plural
 from ..core.errors import UsageError
 from ..evaluate import Annealed, Assessment, Estimate, ExactTightness
 from ..evaluate.choose import METHODS
@@ -15,7 +16,7 @@ from ..runs.classify import Classified
 from ..runs.run import Evaluation, load
 from ..runs.sandwich import Certificate, certify
 from .flags import Data, Device, Json, Labels, Quiet, Run, Seed
-from .output import emit, notices, plural, show
+from .output import notifier, print_json, print_lines
 from .progress import Line
 
 __all__ = ["evaluate"]
@@ -59,14 +60,14 @@ def evaluate(
     """
     annealing = _annealing(temperatures=temperatures, leaps=leaps, chains=chains, start=start)
     _refuse(method, data, k, budget, rows)
-    opened, tell = load(run, device=device), notices(quiet)
+    opened, tell = load(run, device=device), notifier(quiet)
     if method == SANDWICH:
         with Line(quiet) as line:
             job = {"annealing": annealing, "rows": 100 if rows is None else rows, "seed": seed}
             pair = certify(opened, **job, watch=lambda done: line.fraction("annealing both ways", done))
         for note in pair.notes:
             tell(note)
-        emit(pair.to_dict()) if json else show(_certified(pair))
+        print_json(pair.to_dict()) if json else print_lines(_certified(pair))
         return
     with Line(quiet) as line:
         asked = {"k": k, "method": method, "budget": 120.0 if budget is None else budget, "annealing": annealing}
@@ -79,7 +80,7 @@ def evaluate(
         kept = opened.keep(found)  # before anything is printed: the reader of a pipe may leave
         if kept.name != "evaluation.json":
             tell(f"kept in {kept}: evaluation.json keeps the plain evaluation of these weights")
-    emit(found.to_dict()) if json else show(_lines(found))
+    print_json(found.to_dict()) if json else print_lines(_lines(found))
 
 
 def _annealing(**given: Any) -> Annealed | None:

@@ -12,7 +12,7 @@ from ..runs.fidelity import fidelity as measure
 from ..runs.run import load
 from ..storage.run_folder import FIDELITY, digest, write_json
 from .flags import Data, Device, Json, Labels, Quiet, Run, Seed, switch
-from .output import emit, notices, show
+from .output import notifier, print_json, print_lines
 from .progress import Line
 
 __all__ = ["fidelity"]
@@ -47,11 +47,11 @@ def fidelity(
     record = {**found.to_dict(), **about, "weights_sha256": digest(opened.path / "model.safetensors")}
     if data is None:
         write_json(opened.path / FIDELITY, record)
-        notices(quiet)(f"kept in {opened.path / FIDELITY}")
+        notifier(quiet)(f"kept in {opened.path / FIDELITY}")
     if json:
-        emit(record)
+        print_json(record)
     else:
-        show([*_lines(found), f"next: jensen report {run}"])
+        print_lines([*_lines(found), f"next: jensen report {run}"])
 
 
 def _lines(found: Fidelity) -> list[str]:

@@ -12,39 +12,41 @@ __all__ = ["Data", "Device", "Force", "Json", "Labels", "Number", "Out", "Quiet"
 
 
 def switch(text: str) -> Parameter:
-    """A flag that is there or not."""
+    """Return the help of a flag without a value, off by default."""
     return Parameter(help=text, negative="", show_default=False)
 
 
-Run = Annotated[str, Parameter(help="the folder that jensen train wrote")]
-Data = Annotated[str | None, Parameter(help="other data than the run's own test rows: a path, digits or sprites")]
+Run = Annotated[str, Parameter(help="a run folder, as jensen train writes it")]
+Data = Annotated[
+    str | None, Parameter(help="data to use instead of the run's test rows: a path, digits or sprites")
+]
 Labels = Annotated[str | None, Parameter(name="--labels", help="labels of DATA: a file, or a column or key of it")]
 Out = Annotated[
     str | None,
     Parameter(
         name="--out",
-        help="the file to write: .npy, .npz, .csv or .png, as its suffix says; - is CSV on stdout",
+        help="file to write, in the format of its suffix: .npy, .npz, .csv or .png; - is CSV on stdout",
         allow_leading_hyphen=True,  # for the hyphen itself
     ),
 ]
-Number = Annotated[int, Parameter(name="-n", help="how many")]
-Seed = Annotated[int, Parameter(name="--seed", help="of all randomness")]
+Number = Annotated[int, Parameter(name="-n", help="number of samples")]
+Seed = Annotated[int, Parameter(name="--seed", help="seed of all randomness")]
 Device = Annotated[str, Parameter(name="--device", help="auto, cpu, cuda, ...")]
 Force = Annotated[bool, switch("replace what exists")]
-Json = Annotated[bool, switch("print one JSON object")]
-Quiet = Annotated[bool, switch("no progress and no notes")]
+Json = Annotated[bool, switch("print the result as one JSON object")]
+Quiet = Annotated[bool, switch("print neither progress nor notes")]
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Height and width from "H,W" or "H".
+    """Return height and width from "H,W", or from "H" if they are equal.
 
     Raises:
-        UsageError: these are not one or two whole numbers.
+        UsageError: the text does not hold one or two whole numbers.
     """
     try:
         sizes = [int(part) for part in text.replace("x", ",").split(",")]
     except ValueError:
         sizes = []
     if len(sizes) not in (1, 2):
-        raise UsageError(f"--size {text} is not a height and a width", "Give both: --size 28,28.")
+        raise UsageError(f"--size must be a height and a width, got {text}", "Give both: --size 28,28.")
     return sizes[0], sizes[-1]

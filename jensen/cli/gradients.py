@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from ..core.wording import plural
 from ..analysis.gradients import Comparison, Side
 from ..runs.run import load
 from .flags import Device, Json, Quiet, Run, Seed
-from .output import emit, plural, show
+from .output import print_json, print_lines
 from .progress import Line
 
 __all__ = ["gradients"]
@@ -45,10 +46,10 @@ def gradients(
         found = opened.gradients(n=n, repeats=repeats, seed=seed, pair=pair, watch=watch)
     weights = "initial" if at == "start" else opened.weights
     if json:
-        emit({"run": str(opened.path), "at": at, "weights": weights, "seed": seed, **found.to_dict()})
+        print_json({"run": str(opened.path), "at": at, "weights": weights, "seed": seed, **found.to_dict()})
         return
     about = f"{weights} weights; {plural(found.rows, 'training row')}; {found.repeats} repeats; seed {seed}"
-    show([found.sentence, f"objective: {found.objective}", *_lines(found), about, f"next: jensen doctor {run}"])
+    print_lines([found.sentence, f"objective: {found.objective}", *_lines(found), about, f"next: jensen doctor {run}"])
 
 
 def _lines(found: Comparison) -> Iterator[str]:

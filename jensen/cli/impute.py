@@ -8,6 +8,7 @@ import numpy as np
 from cyclopts import Parameter
 from torch import Tensor
 
+from ..core.wording import plural
 from ..analysis.imputation import METHODS
 from ..analysis.latents import decode
 from ..data import parse_mask
@@ -17,7 +18,7 @@ from ..runs.run import Run as Opened
 from ..runs.run import load
 from .flags import Data, Device, Force, Json, Labels, Out, Quiet, Run, Seed
 from .grids import data_range, model_range, painted, png, scaled, strips
-from .output import emit, notices, plural, show
+from .output import notifier, print_json, print_lines
 from .progress import Line
 from .writing import Target, columns
 
@@ -62,7 +63,7 @@ def impute(
     images = opened.schema.is_image
     target = Target.choose(out, opened.path / f"imputations.{'png' if images else 'csv'}", force, images, json)
     part = opened.chosen(data, seed, missing=True, labels=labels)
-    note = notices(quiet)
+    note = notifier(quiet)
     hidden = None if mask is None else parse_mask(mask, opened.schema, len(part.x))
     if target.is_picture and len(part.x) > PICTURED:
         note(f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all")
@@ -77,9 +78,9 @@ def impute(
     told |= {"k": found.drawn.k, "steps": found.drawn.steps}
     record = {**told, **_record(found), "out": target.path}
     if json:
-        emit(record)
+        print_json(record)
     elif target.path is not None:
-        show([f"{plural(m, 'version')} of {found.data} in {target.path} (seed {seed})", *_lines(record)])
+        print_lines([f"{plural(m, 'version')} of {found.data} in {target.path} (seed {seed})", *_lines(record)])
 
 
 def _write(target: Target, opened: Opened, found: Completion, part: Part) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc
 import difflib
-import inspect
 import types
 from dataclasses import fields
 from typing import Any, Literal, Union, get_args, get_origin
@@ -15,13 +14,13 @@ from .train_flags import TrainFlags
 
 __all__ = ["check_recorded", "parse_options", "parse_value", "refuse_unknown_flags"]
 
-OTHER_FLAGS = {"recipe", "out", "spec", "force", "json", "quiet", "help"}  # of jensen train, and of no dataclass
+OWN_FLAGS = {"recipe", "out", "spec", "force", "json", "quiet", "help"}  # of the verb jensen train itself
 _NUMBERS: dict[Any, tuple[str, str]] = {int: ("a whole number", "16"), float: ("a number", "0.5")}
 
 
-def _train_options() -> set[str]:
-    """Return the names of the options of `jensen train` that do not depend on the recipe."""
-    return {f.name for f in fields(TrainFlags)} | OTHER_FLAGS  # pyright: ignore[reportArgumentType]
+def _shared_options() -> set[str]:
+    """Return the names of the options of training that do not depend on the recipe."""
+    return {f.name for f in fields(TrainFlags)}  # pyright: ignore[reportArgumentType]
 
 
 def _nearest(name: str, options: set[str]) -> str | None:
@@ -36,7 +35,7 @@ def refuse_unknown_flags(words: list[str]) -> None:
     Raises:
         UsageError: naming the flag, and the nearest one that exists.
     """
-    options = _train_options() | option_names()
+    options = _shared_options() | OWN_FLAGS | option_names()
     for word in words:
         name = word.removeprefix("--").partition("=")[0].replace("-", "_")
         if word.startswith("--") and name.removeprefix("no_") not in options:
@@ -65,7 +64,7 @@ def _remedy(recipe: Recipe, name: str) -> str:
     others = [other.name for other in RECIPES.values() if name in other.options]
     if others:
         return f"Recipes that have it: {', '.join(others)}."
-    nearest = _nearest(name, _train_options() | recipe.options.keys())
+    nearest = _nearest(name, _shared_options() | OWN_FLAGS | recipe.options.keys())
     return nearest or f"The recipe's own options are {', '.join(map(option_flag, recipe.options))}."
 
 
@@ -113,6 +112,6 @@ def check_recorded(command: dict[str, Any]) -> None:
     recipe = command.get("recipe")
     if recipe not in RECIPES:
         raise CorruptRunError(f"the recorded command names no known recipe ({recipe})", remedy)
-    unknown = command.keys() - _train_options() - {"data"} - RECIPES[recipe].options.keys()
+    unknown = command.keys() - _shared_options() - {"data", "recipe", "out"} - RECIPES[recipe].options.keys()
     if unknown:
         raise CorruptRunError(f"the recorded command names an unknown option ({min(unknown)})", remedy)

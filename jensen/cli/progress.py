@@ -1,45 +1,46 @@
-"""One line of progress on stderr: rewritten in place on a terminal, a line about every ten seconds elsewhere."""
+"""Progress on stderr: one line, rewritten in place on a terminal, and printed every ten seconds elsewhere."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from ..training.events import EpochEnded, Event, Measures, Progressed, Recovered, Started
-from .output import say
+from .output import print_stderr
 
-__all__ = ["Line", "Training", "bar", "clock"]
+__all__ = ["ProgressLine", "TrainingProgress", "format_duration", "progress_bar"]
 
-IN_PLACE, PLAIN = 0.1, 10.0  # seconds between updates
+IN_PLACE, PLAIN = 0.1, 10.0  # seconds between updates, on a terminal and elsewhere
 WIDTH = 12
 
 
-def bar(fraction: float) -> str:
-    """A bar of twelve characters.
+def progress_bar(fraction: float) -> str:
+    """Return a bar of twelve characters.
 
     Example:
-        >>> bar(0.5)
+        >>> progress_bar(0.5)
         '━━━━━━──────'
     """
     full = round(WIDTH * min(max(fraction, 0.0), 1.0))
     return "━" * full + "─" * (WIDTH - full)
 
 
-def clock(seconds: float) -> str:
-    """A time, as a clock shows it.
+def format_duration(seconds: float) -> str:
+    """Return a time in minutes and seconds, with hours if there are any.
 
     Example:
-        >>> clock(75), clock(3700)
+        >>> format_duration(75), format_duration(3700)
         ('1:15', '1:01:40')
     """
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}:{seconds:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
 
 
-class Line:
-    """The line, as a context: it is wiped when the context ends.
+class ProgressLine:
+    """A line of progress, as a context: it is erased when the context ends.
 
     Args:
         quiet: show nothing.
@@ -52,78 +53,84 @@ class Line:
         self.last = self.began if not self.in_place else 0.0
         self.shown = False
         self.phase, self.done = 1, 0.0
-        self.since = (self.began, 0.0)  # when this phase was first heard of, and how much of it was done
+        self.phase_start = (self.began, 0.0)  # time and fraction at the first report of this phase
 
-    def __enter__(self) -> Line:
+    def __enter__(self) -> ProgressLine:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.shown and self.in_place:
-            say("\r\x1b[K", end="")
+            print_stderr("\r\x1b[K", end="")
 
-    def show(self, text: str) -> None:
-        """Show the text, unless something was shown a moment ago."""
+    def update(self, text: str) -> None:
+        """Show the text in the line, unless it was updated a moment ago."""
         now = time.monotonic()
         if self.quiet or now - self.last < (IN_PLACE if self.in_place else PLAIN):
             return
         self.last, self.shown = now, True
         if not self.in_place:
-            say(text)
+            print_stderr(text)
             return
         try:
             columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80
         except OSError:
             columns = 80
-        say(f"\r{text[: columns - 1]}\x1b[K", end="")
+        print_stderr(f"\r{text[: columns - 1]}\x1b[K", end="")
 
-    def say(self, text: str) -> None:
-        """Show the text on a line of its own, which stays."""
-        wipe = "\r\x1b[K" if self.in_place and self.shown else ""
+    def print_above(self, text: str) -> None:
+        """Print the text on a line of its own, which stays."""
+        erase = "\r\x1b[K" if self.in_place and self.shown else ""
         if not self.quiet:
-            say(f"{wipe}{text}")
+            print_stderr(f"{erase}{text}")
 
-    def fraction(self, what: str, done: float) -> None:
-        """Show how much of a long task is done, and how long the rest will take.
+    def task(self, name: str) -> Callable[[float], None]:
+        """Return a progress callback, 0 to 1, that shows a task with its remaining time."""
+        return lambda done: self.update_task(name, done)
 
-        A fraction that does not grow begins another phase, with a number and a clock of its own: evaluating may anneal
-        again and again, and what came before says nothing of how long the next time takes.
+    def update_task(self, name: str, done: float) -> None:
+        """Show the fraction of a task that is done, and its remaining time.
+
+        A fraction that does not grow begins a new phase, with its own clock: an evaluation may anneal several times, at
+        different speeds.
         """
         now = time.monotonic()
         if done <= self.done and self.done > 0:
-            self.phase, self.since = self.phase + 1, (now, done)
+            self.phase, self.phase_start = self.phase + 1, (now, done)
         self.done = done
-        start, had = self.since
-        left = f"  {clock((now - start) * (1 - done) / (done - had))} left" if done > had else ""
-        name = what if self.phase == 1 else f"{what}, phase {self.phase}"
-        self.show(f"{name} {bar(done)} {done:4.0%}{left}")
+        start, done_at_start = self.phase_start
+        left = ""
+        if done > done_at_start:
+            left = f"  {format_duration((now - start) * (1 - done) / (done - done_at_start))} left"
+        title = name if self.phase == 1 else f"{name}, phase {self.phase}"
+        self.update(f"{title} {progress_bar(done)} {done:4.0%}{left}")
 
 
-class Training:
-    """Listens to training, and says where it is on a line.
+class TrainingProgress:
+    """A listener that shows the events of training.
 
     Args:
-        line: where.
+        line: shows them.
     """
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: ProgressLine) -> None:
         self.line = line
         self.started = Started(1, 1, 1)
-        self.valid: Measures | None = None
+        self.valid: Measures | None = None  # of the last epoch that has ended
 
     def __call__(self, event: Event) -> None:
         match event:
             case Started():
                 self.started = event
             case Progressed():
-                self.line.show(self._text(event))
+                self.line.update(self._text(event))
             case EpochEnded():
                 self.valid = event.valid
-                self.line.show(self._text(event))
+                self.line.update(self._text(event))
             case Recovered():
                 self.valid = None
-                self.line.say(
+                self.line.print_above(
                     f"{event.what}: back to step {event.step:,}, with learning rates times {event.factor:g}"
                     f" (recovery {event.count})"
                 )
@@ -131,25 +138,28 @@ class Training:
                 pass
 
     def _text(self, event: Progressed | EpochEnded) -> str:
-        total = self.started.epochs * self.started.steps_per_epoch
-        words = [f"epoch {event.epoch}/{self.started.epochs} {bar(event.step / max(total, 1))} step {event.step:,}"]
-        words += [_measures(event.train)]
+        """Return epoch and step, measures, speed and remaining time."""
+        epochs, total = self.started.epochs, self.started.epochs * self.started.steps_per_epoch
+        parts = [f"epoch {event.epoch}/{epochs} {progress_bar(event.step / max(total, 1))} step {event.step:,}"]
+        parts.append(_measures(event.train))
         if self.valid is not None:
-            words.append(f"validation {_headline(self.valid)}")
+            parts.append(f"validation {_main_measure(self.valid)}")
         if event.beta is not None and event.beta != 1:
-            words.append(f"beta {event.beta:.3g}")
-        rate = event.data_per_second
-        words.append(f"{rate / 1000:.3g}k data/s" if rate >= 1000 else f"{rate:.3g} data/s")
-        words.append(f"{clock(event.seconds_left)} left")
-        return "  ".join(words)
+            parts.append(f"beta {event.beta:.3g}")
+        speed = event.data_per_second
+        parts.append(f"{speed / 1000:.3g}k data/s" if speed >= 1000 else f"{speed:.3g} data/s")
+        parts.append(f"{format_duration(event.seconds_left)} left")
+        return "  ".join(parts)
 
 
-def _headline(m: Measures) -> str:
+def _main_measure(m: Measures) -> str:
+    """Return the bound, or the objective if training has no bound."""
     return f"{m.objective if m.bound is None else m.bound:.2f}"
 
 
 def _measures(m: Measures) -> str:
+    """Return bound or objective, with rate and distortion if known."""
     name = "objective" if m.bound is None else "bound"
     rate = "" if m.rate is None else f"  rate {m.rate:.2f}"
     distortion = "" if m.distortion is None else f"  distortion {m.distortion:.2f}"
-    return f"{name} {_headline(m)} nats{rate}{distortion}"
+    return f"{name} {_main_measure(m)} nats{rate}{distortion}"

@@ -9,7 +9,7 @@ import numpy as np
 from ..runs.run import load
 from .flags import Data, Device, Force, Json, Labels, Out, Quiet, Run, Seed, switch
 from .grids import data_range, model_range, painted, pairs, png, scaled
-from .output import notices
+from .output import notifier
 from .writing import Target, columns, tell, whole
 
 __all__ = ["reconstruct"]
@@ -41,7 +41,7 @@ def reconstruct(
     default = opened.path / ("reconstructions.png" if images else "reconstructions.csv")
     target = Target.choose(out, default, force, images, json)
     part = opened.chosen(data, seed, labels=labels)
-    note = notices(quiet)
+    note = notifier(quiet)
     for text in part.notes:
         note(text)
     if target.is_picture and len(part.x) > PICTURED:

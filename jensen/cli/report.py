@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from ..core.errors import RunExistsError, UsageError
 from ..runs.run import load
 from .flags import Force, Json, Run
-from .output import emit, show
+from .output import print_json, print_lines
 
 __all__ = ["report"]
 
@@ -35,6 +35,6 @@ def report(
 
     written = write(opened, path, examples=examples)
     if json:
-        emit({"report": written, "run": run, "examples": examples})
+        print_json({"report": written, "run": run, "examples": examples})
     else:
-        show([f"report: {written}"])
+        print_lines([f"report: {written}"])

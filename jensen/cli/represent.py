@@ -8,7 +8,7 @@ from ..runs.represent import represent as measure
 from ..runs.run import load
 from ..storage.run_folder import REPRESENTATION, digest, write_json
 from .flags import Data, Device, Json, Labels, Quiet, Run, Seed
-from .output import emit, notices, show
+from .output import notifier, print_json, print_lines
 from .progress import Line
 
 __all__ = ["represent"]
@@ -30,7 +30,7 @@ def represent(
     Fitted on the run's training rows and scored on its test rows; of other data, on one half and the other. What is
     found for the run's own rows is kept in RUN/representation.json, for the report.
     """
-    opened, tell = load(run, device=device), notices(quiet)
+    opened, tell = load(run, device=device), notifier(quiet)
     with Line(quiet) as line:
 
         def watch(done: float) -> None:
@@ -45,9 +45,9 @@ def represent(
         write_json(opened.path / REPRESENTATION, record)
         tell(f"kept in {opened.path / REPRESENTATION}")
     if json:
-        emit(record)
+        print_json(record)
     else:
-        show([*_lines(found), f"next: jensen report {run}"])
+        print_lines([*_lines(found), f"next: jensen report {run}"])
 
 
 def _lines(found: Representation) -> list[str]:

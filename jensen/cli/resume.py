@@ -1,4 +1,4 @@
-"""`jensen resume`: go on with a training that was stopped."""
+"""`jensen resume`: continue a training that was interrupted."""
 
 from __future__ import annotations
 
@@ -13,42 +13,51 @@ from ..core.errors import CorruptRunError
 from ..runs.resume import resume as resume_training
 from ..storage.run_folder import read_spec
 from ..storage.run_lock import replaced
-from .flags import Json, Quiet
-from .output import notices
-from .progress import Line, Training
+from .flags import Json, Quiet, Run
+from .output import notifier
+from .progress import ProgressLine, TrainingProgress
 from .signals import stopping
-from .train import told
+from .train import print_outcome
 
 __all__ = ["resume"]
 
-THREADS = 1024  # or the cores of this machine: more than any training has
+THREADS = 1024  # more than any training has, unless this machine has more cores
 
 
 def resume(
-    run: Annotated[str, Parameter(help="a run folder")],
+    run: Run,
     /,
     *,
-    epochs: Annotated[int | None, Parameter(help="passes over the data in all [as before]")] = None,
+    epochs: Annotated[
+        int | None, Parameter(help="passes over the data in all; by default as many as were asked for")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Go on with a training that was stopped, killed or finished: it ends in the bits in which it would have ended."""
+    """Continue a training that was interrupted, killed or finished.
+
+    The result is bit-identical to that of an uninterrupted training.
+    """
     threads = read_spec(Path(run))["choices"].get("threads")
-    if threads and threads > max(THREADS, os.cpu_count() or 1):  # too many end the process
+    if threads and threads > max(THREADS, os.cpu_count() or 1):  # too many would kill the process
         raise CorruptRunError(
             f"{Path(run) / 'spec.json'} is damaged ({threads:,} threads)", "Restore it from a copy, or train again."
         )
-    if threads:  # sums are split over threads, and their last bits with them
+    if threads:  # the last bits of sums depend on the number of threads
         torch.set_num_threads(threads)
-    with stopping() as should_stop, Line(quiet) as line:
+    with stopping() as should_stop, ProgressLine(quiet) as line:
         try:
-            found = resume_training(
-                run, epochs=epochs, listeners=[Training(line)], should_stop=should_stop, notice=notices(quiet)
+            resumed = resume_training(
+                run,
+                epochs=epochs,
+                listeners=[TrainingProgress(line)],
+                should_stop=should_stop,
+                notice=notifier(quiet),
             )
         except CorruptRunError as error:
-            aside = replaced(Path(run))
-            if aside is None:
+            previous = replaced(Path(run))
+            if previous is None:
                 raise
-            remedy = f"{error.remedy} The run that it was to replace is in {aside}."
+            remedy = f"{error.remedy} The run that it was to replace is in {previous}."
             raise CorruptRunError(error.what, remedy) from error
-    told(found, json)
+    print_outcome(resumed, json)

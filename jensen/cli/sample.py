@@ -6,10 +6,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ..core.wording import plural
 from ..runs.run import load
 from .flags import Device, Force, Json, Number, Out, Run, Seed, switch
 from .grids import grid, model_range, png, scaled
-from .output import plural
+
 from .writing import Target, columns, tell, whole
 
 __all__ = ["sample"]

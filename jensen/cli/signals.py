@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGUSR1: the first asks training to stop and be saved, the second leaves at once."""
+"""Ctrl-C, SIGTERM and SIGUSR1: the first one stops training and saves it, the second exits at once."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from .output import say
+from .output import print_stderr
 
 __all__ = ["stopping"]
 
-# where a system has it, SIGUSR1 is what schedulers send before they take a machine back
+# SIGUSR1 is what schedulers send before they take a machine back
 SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGUSR1] if sys.platform != "win32" else []))
 
-_listening: list[threading.Event] = []  # of the scope that is open
+_active: list[threading.Event] = []  # the flag of the open scope
 
 
 @contextmanager
 def stopping() -> Iterator[Callable[[], bool]]:
-    """Within the scope, the first signal sets a flag, which the function that this gives returns.
+    """Handle signals within a scope, and yield a function that returns True after the first one.
 
-    A scope within another is that one: signals are heard from before the heavy imports of a verb on.
+    A nested scope shares the flag of the outer one, which is open during the slow imports of a verb too.
 
     Raises:
         KeyboardInterrupt: at the second signal.
     """
-    if _listening:
-        yield _listening[0].is_set
+    if _active:
+        yield _active[0].is_set
         return
     received = threading.Event()
 
@@ -37,16 +37,16 @@ def stopping() -> Iterator[Callable[[], bool]]:
         if received.is_set():
             raise KeyboardInterrupt
         received.set()
-        say("\nstopping after this step, and saving; once more leaves at once")
+        print_stderr("\nstopping after this step, and saving; a second signal exits at once")
 
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may listen to signals
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
         yield received.is_set
         return
     before = {number: signal.signal(number, receive) for number in SIGNALS}
-    _listening.append(received)
+    _active.append(received)
     try:
         yield received.is_set
     finally:
-        _listening.clear()
+        _active.clear()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""`jensen train`: from a file to a run."""
+"""`jensen train`: train a recipe on data, and write a run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from ..core.wording import plural
 from ..core.errors import DataError, UsageError
 from ..core.precision import fast_products_are_accurate
 from ..data import read
 from ..recipes import find
+from ..runs.players import term_names
 from ..runs.run import Run
 from ..runs.spec import recorded_command
 from ..runs.train import train as train_recipe
@@ -19,62 +21,74 @@ from ..storage.run_folder import read_spec
 from ..training.stages import Stage, in_words
 from .flags import Force, Json, Quiet
 from .options import check_recorded, parse_options
-from .output import emit, notices, plural, show
-from .progress import Line, Training, clock
-from .settings import Settings
+from .output import notifier, print_json, print_lines
+from .progress import ProgressLine, TrainingProgress, format_duration
 from .signals import stopping
+from .train_flags import TrainFlags
 
-__all__ = ["told", "train"]
+__all__ = ["outcome", "print_outcome", "train"]
 
 
 def train(
     data: Annotated[str | None, Parameter(help="digits, sprites, or a path")] = None,
     /,
     *,
-    recipe: Annotated[str | None, Parameter(help="a name from jensen recipes [vae]")] = None,
-    out: Annotated[str | None, Parameter(help="the run folder [the first free of runs/DATA-RECIPE, -2, ...]")] = None,
-    spec: Annotated[str | None, Parameter(help="RUN/spec.json: replay its command; other flags override it")] = None,
-    settings: Settings | None = None,
+    recipe: Annotated[str | None, Parameter(help="a name from jensen recipes [default: vae]")] = None,
+    out: Annotated[
+        str | None,
+        Parameter(help="run folder to write; by default the first that is free of runs/DATA-RECIPE, runs/DATA-RECIPE-2, ..."),
+    ] = None,
+    spec: Annotated[str | None, Parameter(help="RUN/spec.json: repeat its command; other flags override it")] = None,
+    flags: TrainFlags | None = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
     **options: Annotated[str, Parameter(show=False)],
 ) -> None:
-    """Train a recipe on data, and write a run. Ctrl-C stops early and keeps a readable run."""
-    command = _replayed(spec, data) if spec is not None else {}
+    """Train a recipe on data, and write a run.
+
+    Ctrl-C stops after the current step, and keeps a readable run that `jensen resume` continues.
+    """
+    command = _recorded_options(spec, data) if spec is not None else {}
     if data is not None:
         command["data"] = data
     if "data" not in command:
         raise UsageError("no data are named", "Give a path, or digits: jensen train digits")
     if recipe is not None:
         command["recipe"] = recipe
-    command |= settings.given() if settings else {}
+    command |= flags.given() if flags else {}
     command |= parse_options(find(command.get("recipe", "vae")), options)
     source = command.pop("data")
-    with stopping() as should_stop, Line(quiet) as line:
+    with stopping() as should_stop, ProgressLine(quiet) as line:
         run = train_recipe(
             source,
             out=out,
             force=force,
-            listeners=[Training(line)],
+            listeners=[TrainingProgress(line)],
             should_stop=should_stop,
-            notice=notices(quiet),
+            notice=notifier(quiet),
             **command,
         )
-    told(run, json)
+    print_outcome(run, json)
 
 
-def told(run: Run, json: bool) -> None:
-    """Say what training reached."""
-    found = outcome(run)
+def print_outcome(run: Run, json: bool) -> None:
+    """Print the result of a training."""
+    result = outcome(run)
     if json:
-        emit(found)
+        print_json(result)
     else:
-        show(_lines(found))
+        print_lines(_lines(result))
 
 
-def _replayed(spec: str, data: str | None) -> dict[str, Any]:
-    """The command that a run recorded, with the choices that were made for it, so that it gives the same weights."""
+def _recorded_options(spec: str, data: str | None) -> dict[str, Any]:
+    """Return the command that a run recorded, with the choices made for it, so that the weights are the same.
+
+    Raises:
+        UsageError: this is not the specification of a run with a recipe.
+        DataError: the data of the run are not kept, or have changed, and no others are given.
+        CorruptRunError: the specification is damaged.
+    """
     path = Path(spec)
     if path.is_file() and path.name != "spec.json":
         raise UsageError(f"{spec} is not the spec.json of a run", "Give RUN/spec.json.")
@@ -82,20 +96,19 @@ def _replayed(spec: str, data: str | None) -> dict[str, Any]:
     command = recorded_command(recorded, path)
     if "recipe" not in command:
         raise UsageError(
-            "this run was made from parts in Python, and has no recipe to replay",
-            "Call jensen.train(data, model=..., guide=...) again, or go on with jensen resume RUN.",
+            "this run was composed in Python, and has no recipe to repeat",
+            "Call jensen.train(data, model=..., guide=...) again, or continue it: jensen resume RUN.",
         )
     check_recorded(command)
     if data is not None:
         return command
-    where = recorded["data"]
-    if not where.get("readable"):
+    source = recorded["data"]
+    if not source.get("readable"):
         raise DataError(
             "this run was trained on an array in memory, which is not kept", "Give it: jensen train DATA --spec"
         )
-    if read(command["data"], labels=command.get("labels"), size=command.get("size")).source.sha256 != where.get(
-        "sha256"
-    ):
+    dataset = read(command["data"], labels=command.get("labels"), size=command.get("size"))
+    if dataset.source.sha256 != source.get("sha256"):
         raise DataError(
             f"{command['data']} has changed since the run was trained", "Name it to train on it as it is: DATA."
         )
@@ -103,12 +116,12 @@ def _replayed(spec: str, data: str | None) -> dict[str, Any]:
 
 
 def outcome(run: Run) -> dict[str, Any]:
-    """What training reached, in the data's own units, as JSON takes it."""
+    """Return the result of a training, in the data's own units, as JSON-serialisable values."""
     epochs = [line for line in run.metrics if line["event"] == "epoch"]
     stopped = run.metrics[-1]
     kept = next(line for line in epochs if line["epoch"] == stopped["kept_epoch"])
     part = "train" if kept["valid"] is None else "valid"
-    measures, moving = kept[part], part == "train" and not _fitted_in_one(run)
+    measures, moving = kept[part], part == "train" and not _has_closed_step(run)
     bound = measures["bound"]
     return {
         "run": str(run.path),
@@ -123,7 +136,7 @@ def outcome(run: Run) -> dict[str, Any]:
         "part": {"train": "training", "valid": "validation"}[part],
         "n": run.spec["split"]["sizes"][part],
         "measured": "while training" if moving else "after the epoch",
-        "precision": _coarse(run) if part == "train" else None,
+        "precision": _reduced_precision(run) if part == "train" else None,
         "weights": "raw" if moving else run.weights,
         "kept_weights": run.weights,
         "kept_epoch": stopped["kept_epoch"],
@@ -135,13 +148,13 @@ def outcome(run: Run) -> dict[str, Any]:
     }
 
 
-def _fitted_in_one(run: Run) -> bool:
-    """Whether no weights moved while training rows were measured: a closed form, or a step of EM, came before."""
+def _has_closed_step(run: Run) -> bool:
+    """Return whether weights were fixed while training rows were measured, after a step in closed form or of EM."""
     return run.spec["command"].get("fit", "gradient") != "gradient"
 
 
-def _coarse(run: Run) -> str | None:
-    """How training was less accurate than float32; None where it was not."""
+def _reduced_precision(run: Run) -> str | None:
+    """Return how products were computed in training, None if in float32 accuracy."""
     mode = run.spec["choices"]["precision"]
     if mode == "bfloat16":
         return "networks in bfloat16"
@@ -149,42 +162,53 @@ def _coarse(run: Run) -> str | None:
 
 
 def _kind(run: Run, bound: float | None, objective: float) -> str:
+    """Return the kind of the number that training reached."""
     if math.isnan(objective):
         return "not finite"
     if bound is None:
         return "no bound"
     if run.guide.is_exact:
         return "exact"
-    words = run.spec["players"][0]["objective"]
-    if "ImportanceWeighted" in words or "Renyi" in words:
+    first_player = {"players": run.spec["players"][:1]}  # whose bound is the number
+    if term_names(first_player) & {"ImportanceWeighted", "Renyi"}:
         return "importance-weighted bound"
     return "ELBO"
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
-    rows = f"{plural(found['n'], found['part'] + ' row')}"
-    moving = found["measured"] == "while training"
-    rows = f"average over the epoch while training, {rows}, raw weights" if moving else rows
-    rows = rows if found["precision"] is None else f"{rows}, {found['precision']}"
-    keeps = f"{'keeps ' if moving else ''}{found['kept_weights']} weights of epoch {found['kept_epoch']}"
-    if found["kind"] == "not finite":
-        number = f"the bound is not finite, {rows}: some of them have extreme values"
-    elif found["bound"] is None:
-        number = f"objective {found['objective']:.2f} nats per datum (no bound on log p(x)), {rows}"
-    else:
-        sign = "=" if found["kind"] == "exact" else ">="
-        about = "p(x)" if found["given"] is None else f"p(x | {found['given']})"
-        number = f"log {about} {sign} {found['bound']:.2f} nats per datum ({found['kind']}), {rows}"
-    rate = "" if found["rate"] is None else f"rate {found['rate']:.2f}, "
-    only_samples = found["distortion"] is None and found["kind"] != "not finite"
-    stages = in_words([Stage(**stage) for stage in found["stages"]])
-    distortion = "" if found["distortion"] is None else f"distortion {found['distortion']:.2f}; "
+def _lines(result: dict[str, Any]) -> list[str]:
+    """Return the lines of a result: the number, how training ended, the model, and the next command."""
+    rate = "" if result["rate"] is None else f"rate {result['rate']:.2f}, "
+    distortion = "" if result["distortion"] is None else f"distortion {result['distortion']:.2f}; "
+    keeps = "keeps " if result["measured"] == "while training" else ""
+    weights = f"{keeps}{result['kept_weights']} weights of epoch {result['kept_epoch']}"
+    end = f"{result['reason']} in epoch {result['epoch']} of {result['epochs']}"
+    has_density = result["distortion"] is not None or result["kind"] == "not finite"
     return [
-        number,
-        f"{rate}{distortion}{keeps},"
-        f" {found['reason']} in epoch {found['epoch']} of {found['epochs']} after {clock(found['seconds'])}",
-        *stages,
-        found["sentence"],
-        f"run:  {found['run']}",
-        f"next: jensen {'fidelity' if only_samples else 'evaluate'} {found['run']}",
+        f"{_number(result)}, {_measured_rows(result)}",
+        f"{rate}{distortion}{weights}, {end} after {format_duration(result['seconds'])}",
+        *in_words([Stage(**stage) for stage in result["stages"]]),
+        result["sentence"],
+        f"run:  {result['run']}",
+        f"next: jensen {'evaluate' if has_density else 'fidelity'} {result['run']}",
     ]
+
+
+def _number(result: dict[str, Any]) -> str:
+    """Return the number that training reached, with its kind."""
+    if result["kind"] == "not finite":
+        return "the bound is not finite"
+    if result["bound"] is None:
+        return f"objective {result['objective']:.2f} nats per datum (no bound on log p(x))"
+    sign = "=" if result["kind"] == "exact" else ">="
+    density = "p(x)" if result["given"] is None else f"p(x | {result['given']})"
+    return f"log {density} {sign} {result['bound']:.2f} nats per datum ({result['kind']})"
+
+
+def _measured_rows(result: dict[str, Any]) -> str:
+    """Return the rows that the number is of, and how it was computed."""
+    rows = plural(result["n"], f"{result['part']} row")
+    if result["measured"] == "while training":
+        rows = f"average over the epoch while training, {rows}, raw weights"
+    if result["precision"] is not None:
+        rows = f"{rows}, {result['precision']}"
+    return f"{rows}: some of them have extreme values" if result["kind"] == "not finite" else rows

@@ -11,7 +11,7 @@ from ..runs.run import load
 from ..runs.verify import TOLERANCE, recorded
 from ..runs.verify import verify as verify_run
 from .flags import Json, Quiet, Run
-from .output import emit, notices, show
+from .output import notifier, print_json, print_lines
 from .progress import Line
 
 __all__ = ["verify"]
@@ -40,14 +40,14 @@ def verify(
     opened = load(run, device=where)
     with Line(quiet) as line:
         found = verify_run(opened, tolerance=tolerance, watch=lambda done: line.fraction("repeating", done))
-    tell = notices(quiet)
+    tell = notifier(quiet)
     for note in found.notes:
         tell(note)
     if json:
-        emit(found.to_dict())
+        print_json(found.to_dict())
     else:
         more = len(found.differences) - MOST
         told = [str(difference) for difference in found.differences[:MOST]]
         about = f"largest difference {found.largest:.2g}; tolerance {found.tolerance:g}"
-        show([found.verdict, *told, *([f"and {more} more"] if more > 0 else []), about])
+        print_lines([found.verdict, *told, *([f"and {more} more"] if more > 0 else []), about])
     return 0 if found.holds else DIFFERS

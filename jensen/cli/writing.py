@@ -15,7 +15,7 @@ import numpy as np
 from ..core.errors import RunExistsError, UsageError
 from ..data import Schema
 from ..storage.run_folder import write_atomic
-from .output import emit, show
+from .output import print_json, print_lines
 
 __all__ = ["Target", "columns", "tell", "whole"]
 
@@ -31,9 +31,9 @@ def columns(schema: Schema) -> list[str]:
 def tell(target: Target, json: bool, words: str, record: dict[str, Any]) -> None:
     """Say where the result is: a line, or one JSON object; nothing where the result itself went to stdout."""
     if json:
-        emit({**record, "out": target.path})
+        print_json({**record, "out": target.path})
     elif target.path is not None:
-        show([words])
+        print_lines([words])
 
 
 def whole(x: np.ndarray, levels: int | None) -> np.ndarray:

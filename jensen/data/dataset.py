@@ -280,10 +280,8 @@ def _checked(raw: Raw, where: str) -> tuple[np.ndarray, tuple[int, ...], list[st
     if raw.x.ndim == 1:
         raise DataError(f"{where} has one axis only ({len(raw.x)} numbers)", "Give one row per datum, [N, D].")
     if raw.x.size == 0:
-        raise DataError(f"{where} is empty: its shape is {raw.x.shape}", "Give at least 2 rows and 1 column.")
+        raise DataError(f"{where} is empty: its shape is {raw.x.shape}", "Give at least one row and one column.")
     x, shape, notes = _layout(raw.x, where)
-    if len(x) < 2:
-        raise DataError(f"{where} holds one datum only, of shape {shape}", "Give at least 2 rows: one row per datum.")
     return x, shape, notes
 
 

@@ -111,8 +111,7 @@ def read(
             else it is refused. Infinite entries always are.
 
     Raises:
-        DataError: the file is missing, damaged or not what its name says, or does not hold finite numbers in at least
-            two rows.
+        DataError: the file is missing, damaged or not what its name says, or does not hold finite numbers.
         UsageError: `size` with a source that is no folder.
 
     Example:

@@ -3,7 +3,7 @@
 from .adversarial import adversarial_autoencoder, factor_vae, gan, vae_gan
 from .autoencoders import autoencoder, beta_vae, iwae, vae
 from .autoregressive import made, pixel_vae, pixelcnn
-from .base import RECIPES, BuiltModel, Nets, Recipe, RecipeContext, find, option_names, recipe
+from .base import RECIPES, BuiltModel, Nets, Recipe, RecipeContext, find, option_flag, option_names, recipe
 from .bounds import capacity, dreg, free_bits, renyi, sigma_vae, sticking_the_landing
 from .classical import factor_analysis, gaussian, gmm, ppca
 from .counts import count_vae
@@ -19,7 +19,7 @@ from .regularized import beta_tcvae, dip_vae, info_vae, wae_mmd
 from .staged import two_stage
 from .wakesleep import reweighted_wake_sleep, wake_sleep
 
-# as a reader would meet them, not by the alphabet of files
+# in the order of a textbook, not of the files' names
 _ORDER = (
     *("autoencoders", "bounds", "priors", "guides", "individual", "ladders", "likelihoods", "counts", "missing"),
     *("denoising", "staged", "regularized", "discrete", "autoregressive", "labels", "wakesleep", "adversarial"),
@@ -67,6 +67,7 @@ __all__ = [
     "miwae",
     "mixture_posterior",
     "mixture_prior",
+    "option_flag",
     "option_names",
     "pixel_vae",
     "pixelcnn",

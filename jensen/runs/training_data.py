@@ -225,6 +225,11 @@ def gather(
     schema, seed = dataset.schema, options.split_seed
     second = sources.read_test(options, recipe.missing)
     second = None if second is None else conform(second, schema, "test data")
+    if len(dataset) < 2:
+        shape = dataset.schema.shape
+        raise DataError(
+            f"{sources.name} holds one datum only, of shape {shape}", "Give at least 2 rows: one row per datum."
+        )
     where = split(len(dataset), parts, seed)
     if len(where.train) < 2:
         raise DataError(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jensen.cli.output import complain, notices
+from jensen.cli.output import print_error, notifier
 from jensen.cli.progress import Line
 from jensen.cli.signals import SIGNALS, stopping
 from tests.cli.conftest import environment
@@ -67,8 +67,8 @@ def test_nobody_need_hear(in_place, deaf, monkeypatch):
     with line:
         line.show("shown")
         line.say("said")
-    notices(quiet=False)("noted")
-    complain("what happened", "what to do")
+    notifier(quiet=False)("noted")
+    print_error("what happened", "what to do")
     with stopping() as should_stop:
         os.kill(os.getpid(), signal.SIGINT)
         assert should_stop()

@@ -143,8 +143,8 @@ def exact(model: LatentVariableModel, guide: Guide, data: Rows) -> tuple[float, 
         return Enumerated()(model, guide, data).mean, 1e-9
     if not integrable(model):
         return None
-    found = Integral()(model, guide, data)
-    return found.mean, found.error
+    integral = Integral()(model, guide, data)
+    return integral.mean, integral.error
 
 
 def check_bound(parts: Combination, data: Rows) -> bool:
@@ -165,7 +165,7 @@ def check_bound(parts: Combination, data: Rows) -> bool:
 
 
 def check_again(parts: Combination, data: Rows, folder: Path) -> None:
-    """What is written down and rebuilt has the same sentence, and gives the same numbers."""
+    """A combination that is recorded and rebuilt has the same sentence, and gives the same numbers."""
     nodes = json.loads(json.dumps(spec_of(parts.model, parts.guide)))
     write_weights(folder, modules(parts.model, parts.guide), nodes, None)
     again = Combination(*fresh(parts.model, parts.guide, parts.estimator, parts.objective))
@@ -182,15 +182,15 @@ def check_again(parts: Combination, data: Rows, folder: Path) -> None:
         draws = [Pathwise(2).draw(p.model, p.guide, batch, stream(3, "again")) for p in (parts, again)]
         assert torch.equal(draws[0].log_lik, draws[1].log_lik)
         if parts.guide.has_density:
-            found = [Importance(8)(p.model, p.guide, data, 5).nats for p in (parts, again)]
-            assert torch.equal(*found)
+            nats = [Importance(8)(p.model, p.guide, data, 5).nats for p in (parts, again)]
+            assert torch.equal(*nats)
 
 
 @pytest.mark.parametrize("number", range(NUMBER))
 def test_a_combination_trains_or_is_refused(number, tmp_path):
     parts = combined(SEED, number)
-    told = f"combination {number} of seed {SEED}: {parts.sentence()}"
-    print(told)
+    combination = f"combination {number} of seed {SEED}: {parts.sentence()}"
+    print(combination)
     data = rows_for(parts.model)
     refusal = outcome(parts, data)
     if refusal is not None:

@@ -99,8 +99,8 @@ def test_zeros_are_the_standard_member_exactly(family, dtype):
         assert (d.mixture_distribution.probs == 1 / 2).all()
         d = d.component_distribution
     for name, value in standard_member(kind).items():
-        found = getattr(d.base_dist if isinstance(kind, Factorised | Gaussian | Bernoulli) else d, name)
-        torch.testing.assert_close(found, torch.full_like(found, value), rtol=0, atol=1e-7 if value == 1 / 3 else 0)
+        moment = getattr(d.base_dist if isinstance(kind, Factorised | Gaussian | Bernoulli) else d, name)
+        torch.testing.assert_close(moment, torch.full_like(moment, value), rtol=0, atol=1e-7 if value == 1 / 3 else 0)
     x = inside(family, torch.tensor([1, 0, 0], dtype=dtype))
     standard = kind.log_prob(torch.zeros(kind.size, dtype=dtype), x.unflatten(-1, (-1, kind.dim))).sum(-1)
     torch.testing.assert_close(family.log_prob(params, x), standard)

@@ -38,11 +38,11 @@ def drawn(estimator, name: str, guide, batch: Batch) -> Draw | None:
 
 
 def draws() -> list[object]:
-    found = []
+    cases = []
     for estimator, (name, guide) in itertools.product(ALL_ESTIMATORS, PAIRS):
         if drawn(estimator, name, guide, Batch(X)):
-            found.append(pytest.param(estimator, name, guide, id=f"{estimator}-{name}-{type(guide).__name__}"))
-    return found
+            cases.append(pytest.param(estimator, name, guide, id=f"{estimator}-{name}-{type(guide).__name__}"))
+    return cases
 
 
 EVERY = pytest.mark.parametrize(("estimator", "name", "guide"), draws())
@@ -171,7 +171,7 @@ def test_an_objective_is_rebuilt(objective):
 
 @EVERY
 def test_gradients_are_finite(estimator, name, guide):
-    """Of every objective, with respect to every parameter of model and guide, where the estimator gives them."""
+    """Gradients of every objective by every parameter of model and guide are finite, where the estimator gives them."""
     model, guide = (guide.model if guide.is_exact else MODELS[name]), guide
     both = copy.deepcopy(torch.nn.ModuleList([model, guide]))
     mixture = isinstance(guide(Batch(X)), MixtureSameFamily)

@@ -67,9 +67,9 @@ def test_samples_follow_the_density(family):
         return
     count = torch.bincount(x.long(), minlength=len(mass)).double()[: len(mass)]
     often = N * mass >= 5
-    found = torch.cat([count[often], N - count[often].sum()[None]])
+    observed = torch.cat([count[often], N - count[often].sum()[None]])
     due = torch.cat([N * mass[often], (N - N * mass[often].sum())[None]])
-    statistic = ((found - due).square() / due.clamp_min(1)).sum()
+    statistic = ((observed - due).square() / due.clamp_min(1)).sum()
     assert statistic < chi2.ppf(1 - 1e-3, max(int(often.sum()), 1))
 
 
@@ -111,7 +111,7 @@ def test_the_variance_of_pixels_is_that_of_their_masses(channels, levels):
     family = DiscretizedLogisticMixture(2 * channels, channels, levels, 3)
     params = torch.randn(4, family.size, dtype=torch.float64, generator=stream(5, "params"))
     one = torch.tensor(list(itertools.product(range(levels), repeat=channels)), dtype=torch.float64)
-    found = family(params).variance
+    variance = family(params).variance
     for pixel in (0, 1):
         mask = torch.zeros(family.dim, dtype=torch.bool)
         mask[pixel * channels : (pixel + 1) * channels] = True
@@ -119,7 +119,7 @@ def test_the_variance_of_pixels_is_that_of_their_masses(channels, levels):
         full[:, mask] = one
         mass = family.log_prob(params[:, None], full, mask).exp()
         known = mass @ one.square() - (mass @ one).square()
-        torch.testing.assert_close(found[:, mask], known, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(variance[:, mask], known, rtol=1e-9, atol=1e-12)
 
 
 def test_a_variance_of_too_many_values_is_refused():

@@ -27,9 +27,9 @@ EACH = pytest.mark.parametrize("objective", GAMES, ids=str)
 
 
 def draws() -> list[Draw]:
-    """Of points with and without a density, and of a rule's nodes."""
-    found = [Pathwise(3).draw(MODELS["network"], g, Batch(X), stream(0, "noise")) for g in GUIDES]
-    return [*found, Quadrature(5).draw(MODELS["network"], GUIDES[0], Batch(X), stream(0, "noise"))]
+    """Return draws of points with and without a density, and of a rule's nodes."""
+    monte_carlo = [Pathwise(3).draw(MODELS["network"], g, Batch(X), stream(0, "noise")) for g in GUIDES]
+    return [*monte_carlo, Quadrature(5).draw(MODELS["network"], GUIDES[0], Batch(X), stream(0, "noise"))]
 
 
 @EACH
@@ -67,17 +67,17 @@ def test_a_term_of_a_game_is_written_down_with_its_critic(objective):
 
 
 def test_a_score_gradient_of_a_game_is_that_of_the_path():
-    """Of the mean over 800 points, with respect to the guide, within six errors (of seven degrees of freedom)."""
+    """The gradient is of the mean over 800 points by the guide, within six errors (of seven degrees of freedom)."""
     guide, objective = GUIDES[0], GAMES[7]  # LogRatio
     parameters = list(guide.parameters())
 
     def gradients(estimator, n: int) -> torch.Tensor:
-        found = []
+        gradients = []
         for i in range(n):
             draw = estimator.draw(MODELS["network"], guide, Batch(X), stream(i, "noise"))
             grads = torch.autograd.grad(estimator.surrogate(objective, draw).mean(), parameters)
-            found.append(torch.cat([g.flatten() for g in grads]))
-        return torch.stack(found)
+            gradients.append(torch.cat([g.flatten() for g in grads]))
+        return torch.stack(gradients)
 
     path, score = gradients(Pathwise(100), 8), gradients(Score(100), 8)
     error = ((path.var(0) + score.var(0)) / 8).sqrt()

@@ -57,14 +57,14 @@ ANY = {(Refined, "seed"), (PerDatum, "seed"), (Hamiltonian, "limit")}
 
 
 def arguments(member: object) -> dict[str, Any]:
-    """What a part was made with."""
+    """Return the arguments that a part was made with."""
     if is_dataclass(member):
         return {f.name: getattr(member, f.name) for f in fields(member) if f.init}
     return dict(getattr(member, "_made_with", {}))
 
 
 def senseless(value: object) -> Iterator[object]:
-    """What makes no sense in the place of a number, or of a number in a tuple of numbers."""
+    """Yield invalid values in place of a number, or of the last number of a tuple."""
     if isinstance(value, int) and not isinstance(value, bool):
         yield from (-1, 1.5, math.nan, math.inf, "3", True)
     elif isinstance(value, float):
@@ -75,13 +75,13 @@ def senseless(value: object) -> Iterator[object]:
 
 def cases() -> list[object]:
     """Each number of each kind of part once."""
-    found = {}
+    params = {}
     for member in LISTED:
         for name, value in arguments(member).items():
             key = (type(member), name)
             if key not in ANY and any(True for _ in senseless(value)):
-                found[key] = pytest.param(member, name, id=f"{type(member).__name__}-{name}")
-    return list(found.values())
+                params[key] = pytest.param(member, name, id=f"{type(member).__name__}-{name}")
+    return list(params.values())
 
 
 @pytest.fixture
@@ -93,11 +93,11 @@ def as_users_call(monkeypatch):
 @pytest.mark.usefixtures("as_users_call")
 @pytest.mark.parametrize(("member", "name"), cases())
 def test_senseless_numbers_are_refused(member, name):
-    told = arguments(member)
-    for bad in senseless(told[name]):
+    given = arguments(member)
+    for bad in senseless(given[name]):
         shown = bad[-1] if isinstance(bad, tuple) else bad
         with pytest.raises(UsageError, match=re.escape(str(shown))) as refusal:
-            type(member)(**{**told, name: bad})
+            type(member)(**{**given, name: bad})
         assert refusal.value.remedy, "what to give instead"
 
 
@@ -168,7 +168,10 @@ def test_a_damaged_size_is_told_from_a_wrong_one():
         ),
         (lambda: require_integer(0, n="3"), "n must be a whole number of at least 0, got '3'. Give n 0 or more."),
         (lambda: require_finite(beta=math.inf), "beta must be a finite number, got inf. Give beta a finite number."),
-        (lambda: require_finite(0, beta=-0.5), "beta must be a finite number of at least 0, got -0.5. Give beta 0 or more."),
+        (
+            lambda: require_finite(0, beta=-0.5),
+            "beta must be a finite number of at least 0, got -0.5. Give beta 0 or more.",
+        ),
         (lambda: require_above(0, lr=0.0), "lr must be a finite number above 0, got 0.0. Give lr more than 0."),
     ],
 )

@@ -67,7 +67,7 @@ def test_gradients_pass_through_layers_in_bfloat16():
 
 
 def test_the_check_tells_true():
-    """What it says is what products show, and it leaves randomness alone."""
+    """The check agrees with measured products, and leaves randomness untouched."""
     state = torch.get_rng_state()
     fast_products_are_accurate.cache_clear()
     said = fast_products_are_accurate("cpu")

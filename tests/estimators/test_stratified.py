@@ -127,7 +127,7 @@ def test_what_is_no_mixture_is_refused():
         Stratified().draw(mixture_model(), Exact(mixture_model()), Batch(X[:, :2]))
     with pytest.raises(CompositionError, match=r"Use Pathwise\(k\)"):
         Stratified().draw(model, amortized(5, Categorical(2)), Batch(X))
-    with pytest.raises(UsageError, match="^k must be a whole number of at least 1, got 0"):
+    with pytest.raises(UsageError, match=r"^k must be a whole number of at least 1, got 0"):
         Stratified(0)
     with pytest.raises(CompositionError, match=r"Stratified\(k\)"):
         Pathwise(1).draw(model, guide_of(Gaussian(2)), Batch(X))

@@ -240,7 +240,8 @@ def test_what_cannot_be_annealed_is_refused_with_a_remedy():
 
 @pytest.mark.parametrize("name", ["temperatures", "leaps", "chains"])
 def test_impossible_settings_are_refused(name):
-    with pytest.raises(UsageError, match=rf"^{name} must be a whole number of at least 1, got 0\. Give {name} 1 or more\.$"):
+    refusal = rf"^{name} must be a whole number of at least 1, got 0\. Give {name} 1 or more\.$"
+    with pytest.raises(UsageError, match=refusal):
         Annealed(**{name: 0})
 
 

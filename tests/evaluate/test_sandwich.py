@@ -93,7 +93,7 @@ def test_it_can_be_written_down():
     assert moved["gap"] == pytest.approx(record["gap"])
     alone = Sandwich(Annealed(temperatures=2, leaps=1, chains=2), 1)(given.model, given.guide).to_dict()
     assert (alone["gap_stderr"], alone["stderr"]) == (None, [None, None])
-    with pytest.raises(UsageError, match="^--rows must be a whole number of at least 1, got 0"):
+    with pytest.raises(UsageError, match=r"^--rows must be a whole number of at least 1, got 0"):
         Sandwich(n=0)
 
 

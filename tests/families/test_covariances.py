@@ -163,7 +163,7 @@ def test_rates_use_the_closed_form():
 
 
 def test_what_cannot_work_is_refused():
-    with pytest.raises(UsageError, match="^dim must be a whole number of at least 1, got 0"):
+    with pytest.raises(UsageError, match=r"^dim must be a whole number of at least 1, got 0"):
         FullGaussian(0)
     for wrong, why in (
         ((0, 1), "^dim must be .*, got 0"),

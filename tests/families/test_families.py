@@ -104,7 +104,7 @@ def test_a_class_of_probability_zero():
 
 
 def has_moments(family):
-    """Whether mean and variance are in closed form, and a sample's variance has a standard error."""
+    """Return whether mean and variance are in closed form, and a sample's variance has a standard error."""
     if isinstance(family, DiscretizedLogisticMixture):
         return family.channels == 1
     return not isinstance(innermost(family), StudentT | LogNormal)

@@ -119,8 +119,10 @@ def test_no_finite_input_makes_a_nan(flow, dtype, size):
         z, log_det = flow(u, h)
         assert not z.isnan().any()
         assert torch.isfinite(log_det).all()
-        found = torch.autograd.grad(z.clamp(-1, 1).sum() + log_det.sum(), [u, *flow.parameters()], allow_unused=True)
-        assert not any(g.isnan().any() for g in found if g is not None)
+        gradients = torch.autograd.grad(
+            z.clamp(-1, 1).sum() + log_det.sum(), [u, *flow.parameters()], allow_unused=True
+        )
+        assert not any(g.isnan().any() for g in gradients if g is not None)
         if flow.invertible:
             back, log_det = flow.inverse(u, h)
             assert not back.isnan().any()
@@ -241,9 +243,9 @@ def test_a_guide_of_flows_is_described():
 def test_a_plain_evaluation_anneals_from_the_prior_where_it_must():
     """Its annealing never asks a one-way flow for a foreign point, and a calibration is refused at once."""
     guide, model = guide_of(flows()[2]), linear_model(Z)
-    found = Importance(20)(model, guide, Rows(X))
+    estimate = Importance(20)(model, guide, Rows(X))
     settings = Settings(rows=4, temperatures=4, leaps=1, chains=2, simulated=2, refine=0)
-    fine = assess(model, guide, Rows(X), found, settings).annealed
+    fine = assess(model, guide, Rows(X), estimate, settings).annealed
     assert fine.settings is not None
     assert fine.settings["start"] == "prior"
     with pytest.raises(NotInvertible, match="SplineCoupling"):

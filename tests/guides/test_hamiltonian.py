@@ -59,8 +59,8 @@ def exact_elbo(guide: Hamiltonian, batch: Batch) -> Tensor:
     one = torch.eye(steps * latent, dtype=torch.float64)
     noise = torch.cat([torch.zeros_like(one[:1]), one, -one]).reshape(-1, steps, 1, latent).movedim(1, 0)
     with torch.no_grad():
-        found = log_weight(guide, batch, noise.expand(-1, -1, len(batch), -1)).mean(-1)
-    return found[0] + 0.5 * (found[1:] - found[0]).sum()  # each second derivative is f(e) + f(-e) - 2 f(0)
+        weights = log_weight(guide, batch, noise.expand(-1, -1, len(batch), -1)).mean(-1)
+    return weights[0] + 0.5 * (weights[1:] - weights[0]).sum()  # each second derivative is f(e) + f(-e) - 2 f(0)
 
 
 def test_the_elbo_is_a_lower_bound_that_rises_with_more_steps():
@@ -126,8 +126,8 @@ def test_gradients_are_those_of_the_expected_bound():
         direction = [torch.randn_like(p) for p in where]
 
     def along(value: Tensor) -> float:
-        found = torch.autograd.grad(value, where, retain_graph=True)
-        return float(sum((g * d).sum() for g, d in zip(found, direction, strict=True)))
+        gradient = torch.autograd.grad(value, where, retain_graph=True)
+        return float(sum((g * d).sum() for g, d in zip(gradient, direction, strict=True)))
 
     h = 1e-5
     ends = [moved(guide, direction, side * h) for side in (1, -1)]
@@ -165,11 +165,11 @@ def test_evaluation_of_a_curved_model():
     """Importance weighting by paths against quadrature, 4 standard errors and the bound's own slack."""
     model, base = curved_model(), amortized(3, Gaussian(1))
     guide, data = Hamiltonian(model, base, 6).double(), simulated(model, 6)
-    found = Importance(2000)(model, guide, rows(data))
+    estimate = Importance(2000)(model, guide, rows(data))
     truth = Quadrature()(model, base, rows(data)).nats
-    assert found.stderr_mc is not None
-    assert abs(float((found.nats - truth).mean())) < 4 * found.stderr_mc + 1e-2
-    assert float((found.elbo - truth).mean()) < 0
+    assert estimate.stderr_mc is not None
+    assert abs(float((estimate.nats - truth).mean())) < 4 * estimate.stderr_mc + 1e-2
+    assert float((estimate.elbo - truth).mean()) < 0
 
 
 def test_the_rate_is_that_of_the_paths():

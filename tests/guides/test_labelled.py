@@ -40,7 +40,7 @@ HOW = ByGroup((Enumerate(), Pathwise(3)))
 
 
 def test_a_bound_by_hand():
-    """Of known class log p(x | y, z) + log p(y, z) - log q(z | x, y); else the mean over q(y | x), and its entropy."""
+    """A known class gives log p(x, y, z) - log q(z | x, y), an unknown one its mean over q(y | x) and the entropy."""
     model, guide = pair()
     draw = HOW.draw(model, guide, Batch(X, context=KNOWN), stream(0, "points"))
     value = Elbo()(draw)
@@ -53,11 +53,11 @@ def test_a_bound_by_hand():
             mine = [z for z in draw.z[:, i] if z[y] == 1]
             assert len(mine) == 3
             x = X[i : i + 1]
-            told = torch.cat([guide.features(x), ONE[y][None]], -1)
+            features_and_class = torch.cat([guide.features(x), ONE[y][None]], -1)
             each = []
             for z in mine:
                 log_lik = model.likelihood(z[None]).log_prob(x)
-                log_q = guide.then(told).log_prob(z[None, 3:])
+                log_q = guide.then(features_and_class).log_prob(z[None, 3:])
                 each.append(log_lik + model.prior.log_prob(z[None]) - log_q)
             inner = torch.cat(each).mean()
             if share[y] > 0:
@@ -80,13 +80,13 @@ def test_labels_that_nobody_knows_leave_the_bound_as_it_is():
 
 
 def test_an_enumerated_evidence_is_that_of_x_whatever_is_known():
-    """Where all states are summed the guide cancels, and with it what it knows: log p(x), not log p(x, y)."""
+    """The guide cancels in a sum over all states, and known classes with it: log p(x), not log p(x, y)."""
     model, guide = pair()
-    free, told = (
+    free, labelled = (
         ImportanceWeighted()(HOW.draw(model, guide, Batch(X, context=known), stream(0, "points")))
         for known in (None, ONE)
     )
-    close(told, free)
+    close(labelled, free)
 
 
 def test_the_classifiers_term():

@@ -103,8 +103,8 @@ def test_a_fit_leaves_a_model_in_training_as_it_is():
     before = copy.deepcopy(model.state_dict())
     start = torch.zeros(4, 2).double()
     batch = Batch(torch.randn(4, 3, dtype=torch.float64, generator=stream(0, "x")))
-    found = [fitted_params(model, Gaussian(1), start, batch, stream(0, "fit"), Schedule(3)) for _ in range(2)]
-    assert torch.equal(*found)
+    params = [fitted_params(model, Gaussian(1), start, batch, stream(0, "fit"), Schedule(3)) for _ in range(2)]
+    assert torch.equal(*params)
     assert all(torch.equal(a, b) for a, b in zip(before.values(), model.state_dict().values(), strict=True))
     assert all(m.training for m in model.modules())
 
@@ -136,17 +136,17 @@ def taken(optimizer: Optimizer) -> tuple[torch.Tensor, torch.Tensor]:
     """The table after one step for all 8 rows, and after three more for the first four."""
     model = linear_model(2)
     guide, data = table(model), Rows(simulated(model, 8).x)
-    climb, found = optimizer([guide.table]), []
+    climb, tables = optimizer([guide.table]), []
     for rows_of_step in (8, 4, 4, 4):
         climb.zero_grad()
         (guide(data.take(torch.arange(rows_of_step))).mean ** 2).sum().backward()
         climb.step()
-        found.append(guide.table.detach().clone())
-    return found[0], found[-1]
+        tables.append(guide.table.detach().clone())
+    return tables[0], tables[-1]
 
 
 def test_adam_would_move_them():
-    """Why the recipe takes Adagrad: momentum of an earlier step moves rows that are no longer looked at."""
+    """The recipe takes Adagrad, since momentum of an earlier step moves rows that are not in the batch."""
     before, after = taken(Optimizer("Adam", 0.1))
     assert not (after[4:, :2] == before[4:, :2]).any()
 
@@ -208,12 +208,12 @@ def test_the_gaps_of_a_guide_that_takes_steps():
     given = instance(**(SMALL | {"n": 3}))
     few = Refined(given.model, given.guide, steps=3, lr=0.03).eval()
     alone = PerDatum(given.model, Gaussian(3), 4, steps=3, lr=0.1).double().eval()
-    found = [lower_bounds(given.model, guide, given.rows, steps=200) for guide in (few, alone)]
-    for bounds in found:
+    estimates = [lower_bounds(given.model, guide, given.rows, steps=200) for guide in (few, alone)]
+    for bounds in estimates:
         assert bounds.proposal == "steps"
         assert bounds.refined is not None
         assert float((bounds.refined - bounds.amortised).mean()) > 0.1
-    assert abs(float((found[0].refined - found[1].refined).mean())) < 0.05
+    assert abs(float((estimates[0].refined - estimates[1].refined).mean())) < 0.05
     assert with_more_steps(given.model, alone, 200).schedule.steps == 200
     assert alone.schedule.steps == 3
 
@@ -224,8 +224,8 @@ def test_gradients_of_steps_are_not_compared():
     with pytest.raises(CompositionError, match="no gradient passes"):
         compare_gradients(model, guide, batch)
     refined = Refined(model, amortized(3, Gaussian(1)), steps=5).eval()
-    found = compare_gradients(model, refined, batch, repeats=32)
-    assert found.measured[0].guide is not None  # those of the proposal, which is what is trained
+    gradients = compare_gradients(model, refined, batch, repeats=32)
+    assert gradients.measured[0].guide is not None  # those of the proposal, which is what is trained
 
 
 def test_it_can_be_written_down_and_rebuilt():
@@ -248,7 +248,7 @@ def test_what_has_no_table_is_refused():
     for family in (FullGaussian(1), Gaussian(1, "shared"), Gaussian(2)):
         with pytest.raises(CompositionError, match=r"Use Gaussian\(1\)"):
             PerDatum(model, family, 4)
-    with pytest.raises(UsageError, match="^rows must be a whole number of at least 1, got 0"):
+    with pytest.raises(UsageError, match=r"^rows must be a whole number of at least 1, got 0"):
         PerDatum(model, Gaussian(1), 0)
     for numbers in ({"steps": 0}, {"points": 0}, {"lr": 0.0}, {"lr": float("nan")}):
         with pytest.raises(UsageError, match="Give"):

@@ -68,7 +68,7 @@ def amortized(dim: int, family: Family, name: str = "guide") -> Amortized:
 
 
 class Fixed(Conditional):
-    """The same distribution for every datum, or one row of parameters for each: a conditional without a network."""
+    """One distribution for all data, or one row of parameters for each: a conditional without a network."""
 
     def __init__(self, family: Family, values: Tensor) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ SCALES = (1e-4, 1e-2, 0.3, 1.0, 20.0, 1e8)
 @pytest.mark.parametrize("missing", [-torch.inf, -1e4, -1e300])
 @pytest.mark.parametrize("beta", [0.0, 1.0])
 def test_a_state_of_probability_zero_does_no_harm(missing, beta):
-    """Where q(z|x) = 0, the ELBO is the sum over the other states and the evidence stays exact, gradients included."""
+    """With q(z|x) = 0, the ELBO is the sum over the other states and the evidence stays exact, gradients included."""
     model = mixture_model(3)
     batch = simulated(model, 8)
     guide = Amortized(Fixed(Categorical(3), torch.tensor([0.3, missing, -0.2], dtype=torch.float64)))

@@ -80,15 +80,15 @@ def test_importance_weighted_gradient_is_that_of_its_expectation():
 
 def _leaves(value: torch.Tensor) -> list[torch.Tensor]:
     """The parameters that a value depends on."""
-    found, todo, seen = [], [value.grad_fn], set()
+    leaves, todo, seen = [], [value.grad_fn], set()
     while todo:
         node = todo.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
-        found += [node.variable] if hasattr(node, "variable") else []
+        leaves += [node.variable] if hasattr(node, "variable") else []
         todo += [n for n, _ in node.next_functions]
-    return found
+    return leaves
 
 
 def test_gradient_of_the_model_is_unbiased():

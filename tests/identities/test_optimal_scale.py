@@ -60,10 +60,10 @@ def test_the_gradient_is_that_of_the_profiled_likelihood():
     model.train()
     batch, weights = data(), [*model.likelihood.net.parameters(), *guide.parameters()]
     draw = Pathwise(3).draw(model, guide, batch, stream(0, "noise"))
-    found = torch.autograd.grad(draw.distortion.mean(), weights)
+    gradients = torch.autograd.grad(draw.distortion.mean(), weights)
     again = Pathwise(3).draw(model, guide, batch, stream(0, "noise"))
     square = (batch.x - model.likelihood.net(again.z)).square().mean()
-    for a, b in zip(found, torch.autograd.grad(D / 2 * square.log(), weights), strict=True):
+    for a, b in zip(gradients, torch.autograd.grad(D / 2 * square.log(), weights), strict=True):
         close(a, b, 1e-9)
 
 
@@ -105,7 +105,7 @@ def test_what_is_kept_is_the_mean_over_batches():
 
 
 def test_training_finds_the_noise_of_the_data():
-    """Of noise of variance 0.09, whose estimate from N rows has the standard error 0.09 sqrt(2 / (N (D - Z)))."""
+    """The noise has variance 0.09, whose estimate from N rows has the standard error 0.09 sqrt(2 / (N (D - Z)))."""
     noise = stream(3, "data")
     z = torch.randn(2000, 2, dtype=torch.float64, generator=noise)
     w = torch.randn(2, D, dtype=torch.float64, generator=noise)

@@ -74,8 +74,8 @@ SPACES: list[tuple[Family, Tensor, tuple[int, int]]] = [
 def test_masses_sum_to_one(kind, part, values, size):
     p = chain(kind, part, 0, *size)
     whole = every(values, p.family.n)
-    found = p.log_prob(whole.double())
-    assert abs(math.fsum(found.exp().tolist()) - 1) < 1e-12
+    log_probs = p.log_prob(whole.double())
+    assert abs(math.fsum(log_probs.exp().tolist()) - 1) < 1e-12
     single = p.float().log_prob(whole)
     assert abs(math.fsum(single.double().exp().tolist()) - 1) < 1e-6
 
@@ -157,7 +157,7 @@ def test_samples_are_the_densitys_own(kind):
 
 @KINDS
 def test_a_known_beginning_has_a_density(kind):
-    """Of the first positions alone it is the sum over all others; known entries after unknown ones are refused."""
+    """The density of the first positions is the sum over all others; known entries after unknown ones are refused."""
     p, bits = chain(kind, Bernoulli(1)), torch.tensor([[0.0], [1.0]])
     start = every(bits, 4).double()
     rest = every(bits, 2).double()
@@ -172,10 +172,10 @@ def test_a_known_beginning_has_a_density(kind):
 def test_without_latents_the_evidence_is_exact():
     model = LatentVariableModel(Unconditional(Gaussian(0)), chain("perceptron", Bernoulli(1))).double()
     x = model.sample(40, stream(0, "x"))
-    found = choose(model, Exact(model))(model, Exact(model), Rows(x))
-    assert str(found.kind) == "exact"
-    torch.testing.assert_close(found.nats, model.likelihood.log_prob(x).detach(), rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(found.distortion, -torch.as_tensor(found.nats))
+    estimate = choose(model, Exact(model))(model, Exact(model), Rows(x))
+    assert str(estimate.kind) == "exact"
+    torch.testing.assert_close(estimate.nats, model.likelihood.log_prob(x).detach(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(estimate.distortion, -torch.as_tensor(estimate.nats))
 
 
 def test_a_chain_that_sees_z_has_no_posterior_in_closed_form():
@@ -227,5 +227,5 @@ def test_parts_that_do_not_fit_are_refused():
             made()
     with pytest.raises(CompositionError, match="share"):
         Product(Gaussian(1, "shared"), 3)
-    with pytest.raises(UsageError, match="^n must be a whole number of at least 1, got 0"):
+    with pytest.raises(UsageError, match=r"^n must be a whole number of at least 1, got 0"):
         Product(Bernoulli(1), 0)

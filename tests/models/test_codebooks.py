@@ -73,9 +73,9 @@ def test_codes_move_as_those_of_vector_quantize_pytorch():
     theirs.train()
     for step in range(5):
         h = torch.randn(64, 4, generator=stream(step, "h"))
-        found, index, _ = theirs(h[None])
+        vectors, index, _ = theirs(h[None])
         assert torch.equal(index[0], mine.nearest(h))
-        torch.testing.assert_close(found[0].detach(), mine.vectors(index[0]))
+        torch.testing.assert_close(vectors[0].detach(), mine.vectors(index[0]))
         mine.update(h, index[0])
         torch.testing.assert_close(mine.table, book.embed[0], rtol=1e-4, atol=1e-5)
 
@@ -84,9 +84,9 @@ def test_a_lattice_is_that_of_vector_quantize_pytorch():
     package = pytest.importorskip("vector_quantize_pytorch", reason="the oracle of the lattice is not installed")
     theirs, mine = package.FSQ(levels=[8, 5, 4]), Lattice((8, 5, 4))
     h = 3 * torch.randn(200, 3, generator=stream(0, "h"))
-    found, index = theirs(h[None])
+    vectors, index = theirs(h[None])
     torch.testing.assert_close(mine.nearest(mine.bounded(h)), index[0].long())
-    torch.testing.assert_close(mine.vectors(index[0].long()), found[0])
+    torch.testing.assert_close(mine.vectors(index[0].long()), vectors[0])
 
 
 def test_codes_start_at_the_clusters_of_the_first_vectors():
@@ -116,7 +116,7 @@ def test_a_dead_code_comes_back_to_life():
 
 
 def test_the_nearest_code_has_the_least_distance():
-    """Of codes of different lengths, where the largest product is not the nearest."""
+    """Codes have different lengths, and the largest product is not the nearest."""
     codes = Codebook(5, 2).double()
     codes.table.copy_(torch.tensor([[0.0, 0.0], [9.0, 0.0], [1.0, 1.0], [-0.5, 4.0], [-2.0, -2.0]]))
     h = 3 * torch.randn(200, 2, dtype=torch.float64, generator=stream(0, "h"))
@@ -249,13 +249,13 @@ def test_a_bound_is_below_the_sum_over_all_codes(codes, name):
         known = torch.logsumexp(model.log_joint(Batch(X), z[:, None]), 0)
         at = guide(Batch(X)).mean
         one = model.log_joint(Batch(X), at[None])[0]
-    found = choose(model, guide)(model, guide, Rows(X))
-    assert found.kind is Kind.LOWER
-    assert found.stderr_mc == 0
-    assert str(found).startswith("log p(x) >=")
-    torch.testing.assert_close(found.nats, one)
-    torch.testing.assert_close(found.elbo, found.nats)
-    assert (found.nats < known).all()
+    estimate = choose(model, guide)(model, guide, Rows(X))
+    assert estimate.kind is Kind.LOWER
+    assert estimate.stderr_mc == 0
+    assert str(estimate).startswith("log p(x) >=")
+    torch.testing.assert_close(estimate.nats, one)
+    torch.testing.assert_close(estimate.elbo, estimate.nats)
+    assert (estimate.nats < known).all()
     assert choose(model, guide, k=7) == choose(model, guide)
 
 
@@ -330,7 +330,7 @@ def test_relaxed_classes(hard):
 
 
 def test_a_lower_temperature_has_less_bias_and_more_noise():
-    """Of E[f(z)] with f of one class: the gradient by 20,000 relaxed points against the sum."""
+    """The gradient of E[f(z)], with f of one class, by 20,000 relaxed points against the sum."""
     logits = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64, requires_grad=True)
     worth = torch.tensor([1.0, -1.0, 2.0], dtype=torch.float64)
 
@@ -343,10 +343,10 @@ def test_a_lower_temperature_has_less_bias_and_more_noise():
         rows = logits.detach().expand(20_000, -1).clone().requires_grad_()
         with drawing_from(stream(10, "z")):
             z = OneHots(1, 3, temperature, hard=False)(rows).rsample()
-        found = torch.autograd.grad(value(z).sum(), rows)[0]
-        error = found.std(0) / 20_000**0.5
-        bias.append(float((found.mean(0) - exact).norm()))
-        noise.append(float(found.var(0).sum()))
+        gradients = torch.autograd.grad(value(z).sum(), rows)[0]
+        error = gradients.std(0) / 20_000**0.5
+        bias.append(float((gradients.mean(0) - exact).norm()))
+        noise.append(float(gradients.var(0).sum()))
         assert float(error.norm()) < 0.1 * bias[0]
     assert bias[1] < 0.5 * bias[0]
     assert noise[1] > 2 * noise[0]
@@ -361,9 +361,9 @@ def test_the_evidence_of_several_classes_is_a_sum():
     every = torch.cat([torch.eye(3).repeat_interleave(3, 0), torch.eye(3).repeat(3, 1)], -1).double()
     with torch.no_grad():
         known = torch.logsumexp(model.log_joint(Batch(X), every[:, None]), 0)
-        found = choose(model, guide)(model, guide, Rows(X))
+        estimate = choose(model, guide)(model, guide, Rows(X))
         draw = Enumerate().draw(model, guide, Batch(X))
-    assert found.kind is Kind.EXACT
-    torch.testing.assert_close(found.nats, known)
+    assert estimate.kind is Kind.EXACT
+    torch.testing.assert_close(estimate.nats, known)
     torch.testing.assert_close(draw.log_evidence, known)
-    torch.testing.assert_close(found.elbo, -draw.distortion - draw.rate)
+    torch.testing.assert_close(estimate.elbo, -draw.distortion - draw.rate)

@@ -72,7 +72,7 @@ def test_the_importance_weighted_bound_reaches_the_integral():
 def test_one_walk_is_the_generic_path():
     """Densities, state and gradients of a draw that remembers its walk equal those found from its points alone."""
     model, guide = made((2, 3, 1), seed=2)
-    batch, found = data(), {}
+    batch, results = data(), {}
     parameters = [*model.parameters(), *guide.parameters()]
     for name in ("walk", "generic"):
         q = guide(batch)
@@ -86,9 +86,9 @@ def test_one_walk_is_the_generic_path():
             draw = weigh(model, q, z, batch, noise=noise)
             assert draw.walk is q.last
         loss = ImportanceWeighted()(draw).sum()
-        found[name] = (draw.log_weight.detach(), torch.autograd.grad(loss, parameters, allow_unused=True))
-    torch.testing.assert_close(found["walk"][0], found["generic"][0], atol=1e-12, rtol=0)
-    for a, b in zip(found["walk"][1], found["generic"][1], strict=True):
+        results[name] = (draw.log_weight.detach(), torch.autograd.grad(loss, parameters, allow_unused=True))
+    torch.testing.assert_close(results["walk"][0], results["generic"][0], atol=1e-12, rtol=0)
+    for a, b in zip(results["walk"][1], results["generic"][1], strict=True):
         torch.testing.assert_close(a, b, atol=1e-10, rtol=1e-10)
 
 

@@ -57,13 +57,13 @@ def test_a_linear_posterior_under_a_mask_is_that_of_fewer_features(noise):
     model = linear_model(noise=noise)
     batch = simulated(model, 4)
     mask = torch.tensor([[1, 0, 1, 1, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]]).bool()
-    found = model.posterior(Batch(torch.where(mask, batch.x, torch.nan), mask))
+    posterior = model.posterior(Batch(torch.where(mask, batch.x, torch.nan), mask))
     lik = model.likelihood
     for i, seen in enumerate(mask):
         W, psi = lik.W[seen], lik.noise_variance.expand(5)[seen]
         covariance = torch.linalg.inv(torch.eye(2).double() + W.mT @ (W / psi[:, None]))
-        close(found.covariance_matrix[i], covariance)
-        close(found.mean[i], covariance @ W.mT @ ((batch.x[i] - lik.b)[seen] / psi))
+        close(posterior.covariance_matrix[i], covariance)
+        close(posterior.mean[i], covariance @ W.mT @ ((batch.x[i] - lik.b)[seen] / psi))
 
 
 @pytest.mark.parametrize(

@@ -79,10 +79,10 @@ def test_a_vamp_prior_is_the_mixture_of_its_guide(kind, numbers, monkeypatch):
     monkeypatch.setattr(priors, "NUMBERS", numbers)
     prior, z = vamp(kind, weighted=True), points(2, 3, 2).requires_grad_()
     known, learned = explicit(prior, z.reshape(-1, 2)).reshape(2, 3), [z, *prior.parameters()]
-    found = prior.log_prob(z)
-    torch.testing.assert_close(found, known, rtol=1e-9, atol=1e-9)
+    log_probs = prior.log_prob(z)
+    torch.testing.assert_close(log_probs, known, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(prior().log_prob(z), known, rtol=1e-9, atol=1e-9)
-    seen = torch.autograd.grad(found.sum(), learned)
+    seen = torch.autograd.grad(log_probs.sum(), learned)
     for a, b in zip(seen, torch.autograd.grad(known.sum(), learned), strict=True):
         assert b.any()
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
@@ -182,8 +182,8 @@ def test_training_reaches_prior_and_guide(kind):
         draw.log_weight, draw.likelihood.log_prob(X) + prior().log_prob(draw.z) - draw.guide.log_prob(draw.z.clone())
     )
     for objective in (Elbo(), ImportanceWeighted()):
-        found = torch.autograd.grad(objective(draw).sum(), list(model.parameters()), retain_graph=True)
-        assert all(torch.isfinite(g).all() and g.any() for g in found)
+        gradients = torch.autograd.grad(objective(draw).sum(), list(model.parameters()), retain_graph=True)
+        assert all(torch.isfinite(g).all() and g.any() for g in gradients)
 
 
 def test_evaluators_agree_on_a_vamp_prior():
@@ -198,9 +198,9 @@ def test_evaluators_agree_on_a_vamp_prior():
         joint = model.log_joint(Batch(X), grid[:, None].expand(-1, len(X), -1))
     known = torch.logsumexp(joint, 0) + 2 * math.log(0.05)
     for evaluator in (Importance(4000), Annealed(20, 3, 64), Annealed(20, 3, 64, start="prior")):
-        found = evaluator(model, prior.guide, Rows(X))
-        slack = 4 * float(found.variance_mc.mean() / len(X)) ** 0.5 + 2e-3
-        assert float(found.nats.mean() - known.mean()) == pytest.approx(0.0, abs=slack)
+        estimate = evaluator(model, prior.guide, Rows(X))
+        slack = 4 * float(estimate.variance_mc.mean() / len(X)) ** 0.5 + 2e-3
+        assert float(estimate.nats.mean() - known.mean()) == pytest.approx(0.0, abs=slack)
         assert slack < 0.1
 
 
@@ -215,19 +215,19 @@ def test_a_flow_prior_is_a_change_of_variables(family):
     prior, z = flow_prior(family), points(4, 2)
     assert torch.isfinite(prior.log_prob(z)).all()
     torch.testing.assert_close(prior().log_prob(z), prior.log_prob(z), rtol=1e-9, atol=1e-9)
-    for point, found in zip(z, prior.log_prob(z), strict=True):
+    for point, log_prob in zip(z, prior.log_prob(z), strict=True):
         u, _ = prior.flow.inverse(point)
         jacobian = torch.autograd.functional.jacobian(lambda v: prior.flow(v)[0], u)
         expected = prior.base.log_prob(u) - torch.linalg.slogdet(jacobian)[1]
-        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(log_prob, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_a_flow_prior_trains_simulates_and_is_rebuilt():
     prior, guide = flow_prior(), flowing()
     model = model_of(prior)
     draw = bound(model, guide, 2)
-    found = torch.autograd.grad(ImportanceWeighted()(draw).sum(), list(model.parameters()))
-    assert all(torch.isfinite(g).all() for g in found)
+    gradients = torch.autograd.grad(ImportanceWeighted()(draw).sum(), list(model.parameters()))
+    assert all(torch.isfinite(g).all() for g in gradients)
     z, batch = model.simulate(11, stream(0, "simulate"))
     assert (z.shape, batch.x.shape) == ((11, 2), (11, D))
     again = build(spec_of(model))[0].double()

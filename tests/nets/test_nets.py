@@ -147,7 +147,7 @@ def test_residual_blocks_are_the_identity_at_first_and_learn():
 
 @pytest.mark.parametrize("make", [lambda: ResidualMLP(3, 2, blocks=-1), lambda: ConvEncoder((4, 4, 1), 2, blocks=-1)])
 def test_a_negative_number_of_blocks_is_refused(make):
-    with pytest.raises(UsageError, match="^blocks must be a whole number of at least 0, got -1"):
+    with pytest.raises(UsageError, match=r"^blocks must be a whole number of at least 0, got -1"):
         make()
 
 

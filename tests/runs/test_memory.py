@@ -73,3 +73,15 @@ def test_what_would_play_no_part_is_refused(given, kind, tmp_path):
     with pytest.raises(kind):
         j.train(X, out=tmp_path / "none", **SMALL, **given)
     assert not (tmp_path / "none").exists()
+
+
+def test_one_row_is_enough_for_every_verb_but_training(tmp_path):
+    run = j.train(X, out=tmp_path / "run", **SMALL)
+    np.save(tmp_path / "one.npy", X[:1])
+    for one in (X[:1], tmp_path / "one.npy", X[:1].tolist()):
+        assert run.encode(one).shape == (1, 2)
+        assert run.reconstruct(one).shape == (1, 4)
+        assert run.evaluate(one, budget=0, k=10).estimate.nats.shape == (1,)
+    assert run.encode(X[:1]).tolist() == pytest.approx(run.encode(X)[:1].tolist())
+    with pytest.raises(DataError, match="one datum only.*at least 2 rows"):
+        j.train(X[:1], out=tmp_path / "none", **SMALL)
