@@ -1,14 +1,16 @@
-"""What all tests share: shapes and types are checked on every call, and no test may leave global state changed."""
+"""Shared by all tests: shapes and types of calls are checked, and no test may leave global state changed."""
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from jaxtyping import install_import_hook
+
+from tests import typecheck
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -17,26 +19,30 @@ PACKAGE = Path(__file__).resolve().parent.parent / "jensen"
 # These import torch and their types late, so that their annotations cannot be looked up when they are called.
 UNCHECKED = {"__init__", "__main__", "cli", "report", "explorer"}
 
-# An int is welcome where a float is asked for, as in every type checker (PEP 484).
-CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-
 
 def checked_rooms() -> list[str]:
-    """The rooms of the package whose every call is checked."""
+    """Return the rooms of the package whose calls are checked."""
     rooms = [p for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()]
     return sorted(f"jensen.{p.stem}" for p in rooms if p.stem not in UNCHECKED)
 
 
 # The hook must be in place before the first import of jensen; it stays for the whole session.
-install_import_hook(checked_rooms(), CHECKER)
+typecheck.install(checked_rooms())
 
 # The same examples on every run, and none kept between runs.
 settings.register_profile("jensen", deadline=None, derandomize=True, max_examples=50, database=None)
 settings.load_profile("jensen")
 
 
+def pytest_collection_finish() -> None:
+    """Take what collection made out of the reach of the garbage collector, which would walk it thousands of times."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 def global_state() -> dict[str, object]:
-    """The process-wide switches of torch that a library must leave as it found them."""
+    """Return the process-wide switches of torch that a library must leave alone."""
     torch = sys.modules.get("torch")
     if torch is None:
         return {}
@@ -51,8 +57,24 @@ def global_state() -> dict[str, object]:
     }
 
 
+@pytest.fixture
+def unrendered(monkeypatch):
+    """Paint the drawings of reports without rendering them, which takes most of the time of a page."""
+    from matplotlib.figure import Figure
+
+    render = Figure.savefig
+
+    def savefig(figure, file, **options):
+        if options.get("format") != "svg":
+            return render(figure, file, **options)
+        return file.write('<svg viewBox="0 0 1 1"></svg>')
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+
+
 @pytest.fixture(autouse=True)
 def global_state_is_left_alone():
+    typecheck.new_test()
     before = global_state()
     yield
     after = global_state()

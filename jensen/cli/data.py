@@ -1,4 +1,4 @@
-"""`jensen data`: what a file is taken for, before any model."""
+"""`jensen data`: describe a data set, before any model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .output import notifier, print_json, print_lines
 
 __all__ = ["data"]
 
-MOST = 12  # names or labels that are listed
+MOST_LISTED = 12  # names or labels
 
 
 def data(
@@ -24,61 +24,63 @@ def data(
     size: Annotated[str | None, Parameter(help="H,W: resize the images of a folder")] = None,
     json: Json = False,
 ) -> None:
-    """What a file is taken for: shape, kind, range, oddities, and what to train on it."""
-    found = describe(read(source, labels=labels, size=None if size is None else parse_size(size), missing=True))
-    found["advice"] = _advice(found)
+    """Describe a data set: shape, kind, range, irregularities, and how to train on it."""
+    dataset = read(source, labels=labels, size=None if size is None else parse_size(size), missing=True)
+    description = describe(dataset)
+    description["advice"] = _advice(description)
     if json:
-        print_json(found)
+        print_json(description)
         return
-    tell = notifier(False)
-    for note in found["notes"]:
-        tell(note)
-    print_lines(_lines(found))
+    notify = notifier(False)
+    for note in description["notes"]:
+        notify(note)
+    print_lines(_lines(description))
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
-    shape, (low, high) = found["shape"], found["range"]
-    what = f"images of {shape[0]}x{shape[1]}x{shape[2]} (height x width x channels)" if len(shape) == 3 else ""
+def _lines(description: dict[str, Any]) -> list[str]:
+    """Return the description of a data set in sentences."""
+    shape, (low, high) = description["shape"], description["range"]
+    images = f"images of {shape[0]}x{shape[1]}x{shape[2]} (height x width x channels)" if len(shape) == 3 else ""
     kinds = {
         "binary": "binary values, 0 and 1",
-        "integers": f"integers of {found['levels']} levels",
+        "integers": f"integers of {description['levels']} levels",
         "real": "real values",
     }
     lines = [
-        f"{found['name']}: {found['n']:,} {what or 'rows of ' + plural(shape[0], 'column')}",
-        f"{kinds[found['kind']]}, from {low:g} to {high:g}",
+        f"{description['name']}: {description['n']:,} {images or 'rows of ' + plural(shape[0], 'column')}",
+        f"{kinds[description['kind']]}, from {low:g} to {high:g}",
     ]
-    if found["names"]:
-        lines.append(f"columns: {_few(found['names'])}")
-    if found["labels"]:
-        lines.append(f"labels: {_few([f'{name} ({n:,})' for name, n in found['labels'].items()])}")
-    if found["factors"]:
-        lines.append(f"factors: {', '.join(f'{name} ({n})' for name, n in found['factors'].items())}")
-    if found["constant_columns"]:
-        lines.append(
-            f"{plural(len(found['constant_columns']), 'constant column')}, such as {found['constant_columns'][0]}"
-        )
-    if found["duplicates"]:
-        lines.append(f"{plural(found['duplicates'], 'row')} occurred before")
-    return [*lines, *found["advice"]]
+    if description["names"]:
+        lines.append(f"columns: {_first(description['names'])}")
+    if description["labels"]:
+        lines.append(f"labels: {_first([f'{name} ({n:,})' for name, n in description['labels'].items()])}")
+    if description["factors"]:
+        lines.append(f"factors: {', '.join(f'{name} ({n})' for name, n in description['factors'].items())}")
+    constant = description["constant_columns"]
+    if constant:
+        lines.append(f"{plural(len(constant), 'constant column')}, the first of them {constant[0]}")
+    if description["duplicates"]:
+        lines.append(f"{plural(description['duplicates'], 'duplicate row')}")
+    return [*lines, *description["advice"]]
 
 
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:MOST]) + (f", ... {len(names)} in all" if len(names) > MOST else "")
+def _first(names: list[str]) -> str:
+    """Return the first names, and their number if there are more."""
+    return ", ".join(names[:MOST_LISTED]) + (f", ... {len(names)} in all" if len(names) > MOST_LISTED else "")
 
 
-def _advice(found: dict[str, Any]) -> list[str]:
-    """The likelihood that `auto` means, and flags to think of."""
+def _advice(description: dict[str, Any]) -> list[str]:
+    """Return the default likelihood of these data, and flags to consider."""
     likelihood = {
         "binary": "Bernoulli",
-        "integers": f"discretised logistic with {found['levels']} levels",
+        "integers": f"discretised logistic with {description['levels']} levels",
         "real": "Gaussian, after each column is standardised",
-    }[found["kind"]]
-    words = [f"likelihood of a vae: {likelihood}"]
-    if found["kind"] == "integers":
-        words.append("for a Bernoulli: --binarize dynamic (or static, threshold); ppca, gmm and the like dequantise")
-    if found["kind"] == "real" and found["constant_columns"]:
-        words.append("constant columns under a learned scale need --floor 0.01, or drop them")
-    net = " --net conv" if len(found["shape"]) == 3 and min(found["shape"][:2]) >= 16 else ""
-    recipe = "miwae" if found["missing"] else "vae"
-    return [*words, f"next: jensen train {found['name']} --recipe {recipe}{net}"]
+    }[description["kind"]]
+    advice = [f"likelihood of a vae: {likelihood}"]
+    if description["kind"] == "integers":
+        advice.append("for a Bernoulli likelihood: --binarize dynamic (or static, threshold)")
+    if description["kind"] == "real" and description["constant_columns"]:
+        advice.append("constant columns under a learned scale need --floor 0.01, or drop them")
+    net = " --net conv" if len(description["shape"]) == 3 and min(description["shape"][:2]) >= 16 else ""
+    recipe = "miwae" if description["missing"] else "vae"
+    return [*advice, f"next: jensen train {description['name']} --recipe {recipe}{net}"]

@@ -1,4 +1,4 @@
-"""`jensen doctor`: what is wrong with a run, why, and what to do."""
+"""`jensen doctor`: find the problems of a run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..evaluate.estimate import format_nats
 from ..runs.run import load
 from .flags import Device, Json, Quiet, Run, Seed
 from .output import notifier, print_json, print_lines
-from .progress import Line
+from .progress import ProgressLine
 
 __all__ = ["doctor"]
 
-FINDINGS = 6  # the exit code
+FINDINGS = 6  # exit code if there is a problem
 
 
 def doctor(
@@ -27,39 +27,42 @@ def doctor(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """What is wrong with a run, why, and what to do.
+    """Find the problems of a run, with causes and remedies.
 
     The exit code is 6 if there is a problem; notes do not count.
     """
     opened = load(run, device=device)
-    with Line(quiet) as line:
-        found = opened.doctor(seed=seed, watch=lambda done: line.fraction("examining", done))
-    tell = notifier(quiet)
-    for note in found.notes:
-        tell(note)
+    with ProgressLine(quiet) as line:
+        diagnosis = opened.doctor(seed=seed, watch=line.task("examining"))
+    notify = notifier(quiet)
+    for note in diagnosis.notes:
+        notify(note)
     if json:
-        print_json({"run": str(opened.path), "weights": opened.weights, "seed": seed, **found.to_dict()})
+        print_json({"run": str(opened.path), "weights": opened.weights, "seed": seed, **diagnosis.to_dict()})
     else:
-        told = [text for finding in found.findings for text in _told(finding)]
-        about = f"{opened.weights} weights; seed {seed}"
-        print_lines([_verdict(found), *told, *_numbers(found.measures), about, f"next: jensen report {run}"])
-    return 0 if found.healthy else FINDINGS
+        findings = [line for finding in diagnosis.findings for line in _finding_lines(finding)]
+        basis = f"{opened.weights} weights; seed {seed}"
+        measures = _measure_lines(diagnosis.measures)
+        print_lines([_verdict(diagnosis), *findings, *measures, basis, f"next: jensen report {run}"])
+    return 0 if diagnosis.healthy else FINDINGS
 
 
-def _verdict(found: Diagnosis) -> str:
-    problems, notes = len(found.problems), len(found.findings) - len(found.problems)
-    others = f", {plural(notes, 'note')}" if notes else ""
-    return f"{plural(problems, 'problem') if problems else 'nothing alarming'}{others}"
+def _verdict(diagnosis: Diagnosis) -> str:
+    """Return the number of problems and notes."""
+    problems, notes = len(diagnosis.problems), len(diagnosis.findings) - len(diagnosis.problems)
+    verdict = plural(problems, "problem") if problems else "no problem"
+    return f"{verdict}, {plural(notes, 'note')}" if notes else verdict
 
 
-def _told(finding: Finding) -> Iterator[str]:
+def _finding_lines(finding: Finding) -> Iterator[str]:
+    """Yield the lines of a finding."""
     yield f"{finding.severity}: {finding.name}: {finding.what}"
     yield f"  why: {finding.cause}"
     yield f"  try: {finding.remedy}"
 
 
-def _numbers(m: dict[str, Any]) -> Iterator[str]:
-    """The key measures, those that there are."""
+def _measure_lines(m: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of the main measures, as far as they exist."""
     if "gap" in m:
         train, test = (format_nats(m[k], m["gap_stderr"]).split(" ")[0] for k in ("score_train", "score_test"))
         gap = format_nats(m["gap"], m["gap_stderr"])
@@ -68,7 +71,7 @@ def _numbers(m: dict[str, Any]) -> Iterator[str]:
         active = f"; {m['active_features']} of {m['features']} features active" if "features" in m else ""
         yield f"rate {m['rate']:.2f}, of which I(x; z) is at least {m['mutual_information']:.2f}{active}"
     if "codebook_perplexity" in m:
-        yield f"perplexity of the codes {m['codebook_perplexity']:.1f} of {m['codes']}; {m['codes_used']} of them occur"
+        yield f"codebook perplexity {m['codebook_perplexity']:.1f} of {m['codes']}; {m['codes_used']} codes are used"
     if "marginal_kl_at_least" in m:
         yield f"KL(q(z) || p(z)) between {m['marginal_kl_at_least']:.2f} and {m['marginal_kl_at_most']:.2f} nats"
     if "sample_distance_ratio" in m:

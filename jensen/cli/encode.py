@@ -1,15 +1,17 @@
-"""`jensen encode`: latent features of data."""
+"""`jensen encode`: compute latent features of data."""
 
 from __future__ import annotations
 
 from typing import Annotated
+
+import numpy as np
 
 from ..core.wording import plural
 from ..core.errors import UsageError
 from ..runs.run import load
 from .flags import Data, Device, Force, Json, Labels, Out, Quiet, Run, Seed, switch
 from .output import notifier
-from .writing import Target, tell
+from .writing import Target, print_target
 
 __all__ = ["encode"]
 
@@ -21,28 +23,30 @@ def encode(
     *,
     out: Out = None,
     labels: Labels = None,
-    active: Annotated[bool, switch("only features whose mean varies over training rows (variance above 0.01)")] = False,
+    active: Annotated[
+        bool, switch("only active features, whose mean varies over training rows (variance above 0.01)")
+    ] = False,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """The mean of q(z | x) of each datum, with its label if it has one. Without --out: RUN/codes.csv."""
+    """Compute the mean of q(z | x) of each datum, with its label if it has one. Without --out: RUN/codes.csv."""
     opened = load(run, device=device)
     if opened.model.latent == 0:
-        raise UsageError(f"the model in {run} has no latent features", "Train one that has, such as --recipe vae.")
+        raise UsageError(f"the model in {run} has no latent features", "Train one that has some, such as --recipe vae.")
     target = Target.choose(out, opened.path / "codes.csv", force, pictures=False, json=json)
     part = opened.chosen(data, seed, labels=labels)
-    note = notifier(quiet)
+    notify = notifier(quiet)
     for text in part.notes:
-        note(text)
+        notify(text)
     z = opened.encode(part, seed=seed)
-    kept = [i for i, used in enumerate(opened.active_features()) if used] if active else list(range(z.shape[1]))
+    kept = [int(i) for i in np.flatnonzero(opened.active_features())] if active else list(range(z.shape[1]))
     if not kept:
-        raise UsageError(f"no latent feature of {run} varies over data", f"Ask why: jensen doctor {run}.")
+        raise UsageError(f"no latent feature of {run} is active", f"See why: jensen doctor {run}.")
     z, names = z[:, kept], [f"z{i + 1}" for i in kept]
-    named = None if part.labels is None else (part.labels, opened.schema.classes)
-    target.write(z, names, bytes, named)
-    words = f"{plural(z.shape[1], 'latent feature')} of {part.name} in {target.path}"
-    tell(target, json, words, {"n": len(z), "features": z.shape[1], "data": part.name, "notes": list(part.notes)})
+    target.write(z, names, bytes, None if part.labels is None else (part.labels, opened.schema.classes))
+    line = f"{plural(z.shape[1], 'latent feature')} of {part.name} in {target.path}"
+    record = {"n": len(z), "features": z.shape[1], "data": part.name, "notes": list(part.notes)}
+    print_target(target, json, line, record)

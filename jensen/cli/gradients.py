@@ -1,4 +1,4 @@
-"""`jensen gradients`: bias, noise and cost of each gradient estimator on a run's own model."""
+"""`jensen gradients`: compare gradient estimators on the model of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..analysis.gradients import Comparison, Side
 from ..runs.run import load
 from .flags import Device, Json, Quiet, Run, Seed
 from .output import print_json, print_lines
-from .progress import Line
+from .progress import ProgressLine
 
 __all__ = ["gradients"]
 
@@ -21,51 +21,62 @@ def gradients(
     run: Run,
     /,
     *,
-    at: Annotated[Literal["end", "start"], Parameter(help="trained weights, or those before the first step")] = "end",
-    n: Annotated[int, Parameter(name="-n", help="training rows, as one batch")] = 64,
+    at: Annotated[Literal["end", "start"], Parameter(help="trained weights, or initial ones")] = "end",
+    n: Annotated[int, Parameter(name="-n", help="number of training rows in the batch")] = 64,
     repeats: Annotated[int, Parameter(help="gradients per estimator")] = 100,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Which gradient estimator suits a run's model: bias, noise and cost of each, for guide and model.
+    """Compare gradient estimators on the model of a run: bias, noise and cost of each, for guide and model.
 
-    The batch is fixed, and so is the noise on it of a denoising run: what varies are the latent points. A bias is held
-    against many more samples.
+    The batch is fixed, and with it the corruption of a denoising run; only the latent points vary. The reference for the
+    bias has many more samples.
     """
     opened = load(run, device=device)
     pair = None
     if at == "start":
         from ..runs.train import untrained
 
-        made = untrained(opened)
-        pair = made.model, made.guide
-    with Line(quiet) as line:
-        watch = lambda done: line.fraction("differentiating", done)  # noqa: E731
-        found = opened.gradients(n=n, repeats=repeats, seed=seed, pair=pair, watch=watch)
+        built = untrained(opened)
+        pair = built.model, built.guide
+    with ProgressLine(quiet) as line:
+        comparison = opened.gradients(
+            n=n, repeats=repeats, seed=seed, pair=pair, watch=line.task("computing gradients")
+        )
     weights = "initial" if at == "start" else opened.weights
     if json:
-        print_json({"run": str(opened.path), "at": at, "weights": weights, "seed": seed, **found.to_dict()})
+        print_json({"run": str(opened.path), "at": at, "weights": weights, "seed": seed, **comparison.to_dict()})
         return
-    about = f"{weights} weights; {plural(found.rows, 'training row')}; {found.repeats} repeats; seed {seed}"
-    print_lines([found.sentence, f"objective: {found.objective}", *_lines(found), about, f"next: jensen doctor {run}"])
+    rows = plural(comparison.rows, "training row")
+    print_lines(
+        [
+            comparison.sentence,
+            f"objective: {comparison.objective}",
+            *_lines(comparison),
+            f"{weights} weights; {rows}; {comparison.repeats} repeats; seed {seed}",
+            f"next: jensen doctor {run}",
+        ]
+    )
 
 
-def _lines(found: Comparison) -> Iterator[str]:
-    for m in found.measured:
+def _lines(comparison: Comparison) -> Iterator[str]:
+    """Yield the lines of each estimator, of those that were left out, and of the reference."""
+    for m in comparison.measured:
         yield f"{m.estimator}: {1000 * m.seconds:.2f} ms per step{', biased' if m.biased else ''}"
         for name, side in (("guide", m.guide), ("model", m.model)):
             if side is not None:
-                yield f"  {name}: {_told(side)}"
-    for name, why in found.left_out:
+                yield f"  {name}: {_measures(side)}"
+    for name, why in comparison.left_out:
         yield f"not {name}: {why}"
-    yield f"reference: {found.reference}"
+    yield f"reference: {comparison.reference}"
 
 
-def _told(side: Side) -> str:
+def _measures(side: Side) -> str:
+    """Return the measures of the gradient of guide or model."""
     ratio = "no noise" if side.signal_to_noise is None else f"signal to noise {side.signal_to_noise:.3g}"
-    bias = "no signal to hold a bias against"
+    bias = "no gradient to compare a bias with"
     if side.bias is not None:
         bias = f"bias {side.bias:+.2%} ± {side.bias_stderr:.2%} of the gradient"
     return f"{ratio}, variance {side.variance:.3g}, {bias}"

@@ -1,4 +1,4 @@
-"""`jensen reconstruct`: data, through the latent space and back."""
+"""`jensen reconstruct`: pass data through the latent space and back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..runs.run import load
 from .flags import Data, Device, Force, Json, Labels, Out, Quiet, Run, Seed, switch
 from .grids import data_range, model_range, painted, pairs, png, scaled
 from .output import notifier
-from .writing import Target, columns, tell, whole
+from .writing import Target, column_names, print_target, to_integers
 
 __all__ = ["reconstruct"]
 
@@ -23,8 +23,10 @@ def reconstruct(
     /,
     *,
     out: Out = None,
-    sample: Annotated[bool, switch("a draw from p(x | z) at a draw from q(z | x), not the mean at the mean")] = False,
-    noisy: Annotated[bool, switch("from data with the noise that a denoising run was trained with")] = False,
+    sample: Annotated[
+        bool, switch("a sample of p(x | z) at a sample of q(z | x), instead of the mean at the mean")
+    ] = False,
+    noisy: Annotated[bool, switch("corrupt the data first, as a denoising run did in training")] = False,
     labels: Labels = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -32,36 +34,36 @@ def reconstruct(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """What the model makes of each datum. Without --out: RUN/reconstructions.png (originals above), or .csv.
+    """Reconstruct data from their codes. Without --out: RUN/reconstructions.png (originals above), or .csv.
 
-    With --noisy a picture shows the noisy datum between both, and an .npz holds it as "noisy".
+    With --noisy a picture shows the corrupted datum between both, and an .npz holds it as "noisy".
     """
     opened = load(run, device=device)
     images = opened.schema.is_image
     default = opened.path / ("reconstructions.png" if images else "reconstructions.csv")
     target = Target.choose(out, default, force, images, json)
     part = opened.chosen(data, seed, labels=labels)
-    note = notifier(quiet)
+    notify = notifier(quiet)
     for text in part.notes:
-        note(text)
+        notify(text)
     if target.is_picture and len(part.x) > PICTURED:
-        note(f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all")
+        notify(f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all")
         part = part.first(PICTURED)
-    start = opened.corrupted(part, seed=seed) if noisy else part
-    x = opened.reconstruct(start, seed=seed, sample=sample)
+    inputs = opened.corrupted(part, seed=seed) if noisy else part
+    x = opened.reconstruct(inputs, seed=seed, sample=sample)
     if sample and opened.seen.kind != "real":
-        x = whole(x, opened.seen.levels)
+        x = to_integers(x, opened.seen.levels)
     original = part.x if part.mask is None else np.where(part.mask, part.x.astype(np.float64), np.nan)
     original = original.reshape(x.shape)
-    seen = {"noisy": opened.shaped(start.rows.stored)} if noisy else {}
-    named = None if part.labels is None else (part.labels, opened.schema.classes)
+    corrupted = {"noisy": opened.shaped(inputs.rows.stored)} if noisy else {}
+    labels_with_names = None if part.labels is None else (part.labels, opened.schema.classes)
 
     def picture() -> bytes:
-        known = original[~np.isnan(original)] if part.mask is not None else original
-        above = scaled(original, data_range(opened.schema, known))
-        below = [scaled(each, model_range(opened, known)) for each in (*seen.values(), x)]
+        observed = original[~np.isnan(original)] if part.mask is not None else original
+        above = scaled(original, data_range(opened.schema, observed))
+        below = [scaled(images, model_range(opened, observed)) for images in (*corrupted.values(), x)]
         return png(pairs(*(painted(above, *below) if part.mask is not None else (above, *below))))
 
-    target.write(x, columns(opened.schema), picture, named, None, original=original, **seen)
-    record = {"n": len(x), "data": start.name, "sample": sample, "seed": seed, "notes": list(part.notes)}
-    tell(target, json, f"reconstructions of {start.name} in {target.path}", record)
+    target.write(x, column_names(opened.schema), picture, labels_with_names, None, original=original, **corrupted)
+    record = {"n": len(x), "data": inputs.name, "sample": sample, "seed": seed, "notes": list(part.notes)}
+    print_target(target, json, f"reconstructions of {inputs.name} in {target.path}", record)

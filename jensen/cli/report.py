@@ -1,4 +1,4 @@
-"""`jensen report`: one page about a run."""
+"""`jensen report`: write one page about a run."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ def report(
     run: Run,
     /,
     *,
-    out: Annotated[str | None, Parameter(help="the page to write [RUN/report.html]")] = None,
-    examples: Annotated[bool, Parameter(help="show examples of the data", show_default=False)] = True,
+    out: Annotated[str | None, Parameter(help="the page to write [default: RUN/report.html]")] = None,
+    examples: Annotated[
+        bool, Parameter(help="show examples of the data (default), or none", show_default=False)
+    ] = True,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -31,7 +33,7 @@ def report(
         raise RunExistsError(f"{path} exists", "Give --out another name, or replace it with --force.")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}", "Make it first, or give --out another name.")
-    from ..report import write  # matplotlib takes a second to import, which a mistyped path need not wait for
+    from ..report import write  # late: importing matplotlib takes a second
 
     written = write(opened, path, examples=examples)
     if json:

@@ -1,4 +1,4 @@
-"""`jensen sample`: new data from a run."""
+"""`jensen sample`: draw new data from a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..runs.run import load
 from .flags import Device, Force, Json, Number, Out, Run, Seed, switch
 from .grids import grid, model_range, png, scaled
 
-from .writing import Target, columns, tell, whole
+from .writing import Target, column_names, print_target, to_integers
 
 __all__ = ["sample"]
 
@@ -22,9 +22,9 @@ def sample(
     *,
     n: Number = 64,
     out: Out = None,
-    mean: Annotated[bool, switch("the mean of p(x | z) at z from the prior, not a draw")] = False,
+    mean: Annotated[bool, switch("the mean of p(x | z) at each z from the prior, instead of a sample")] = False,
     label: Annotated[
-        str | None, Parameter(help="the class of all samples [classes as frequent as in training]")
+        str | None, Parameter(help="class of all samples; by default classes are drawn with their training frequencies")
     ] = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -38,10 +38,10 @@ def sample(
     target = Target.choose(out, default, force, images, json)
     x, labels = opened.labelled_sample(n, seed=seed, mean=mean, label=label)
     if not mean and opened.seen.kind != "real":
-        x = whole(x, opened.seen.levels)
-    named = None if labels is None else (labels, opened.schema.classes)
-    target.write(x, columns(opened.schema), lambda: png(grid(scaled(x, model_range(opened, x)))), named)
-    told = "" if label is None else f" of class {label}"
-    words = f"{plural(n, 'mean' if mean else 'sample')}{told} in {target.path} (seed {seed})"
-    about = {"label": label, "shape": list(opened.schema.shape)}
-    tell(target, json, words, {"n": n, "seed": seed, "mean": mean, **about})
+        x = to_integers(x, opened.seen.levels)
+    named_labels = None if labels is None else (labels, opened.schema.classes)
+    target.write(x, column_names(opened.schema), lambda: png(grid(scaled(x, model_range(opened, x)))), named_labels)
+    of_class = "" if label is None else f" of class {label}"
+    line = f"{plural(n, 'mean' if mean else 'sample')}{of_class} in {target.path} (seed {seed})"
+    record = {"n": n, "seed": seed, "mean": mean, "label": label, "shape": list(opened.schema.shape)}
+    print_target(target, json, line, record)

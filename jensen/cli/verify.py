@@ -1,4 +1,4 @@
-"""`jensen verify`: does the recorded evaluation come out again."""
+"""`jensen verify`: repeat the recorded evaluation and compare every number."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..runs.verify import TOLERANCE, recorded
 from ..runs.verify import verify as verify_run
 from .flags import Json, Quiet, Run
 from .output import notifier, print_json, print_lines
-from .progress import Line
+from .progress import ProgressLine
 
 __all__ = ["verify"]
 
-DIFFERS = 6  # the exit code where a number does not come out again
-MOST = 12  # differences that are printed
+DIFFERS = 6  # exit code if a number differs
+MOST_LISTED = 12  # differences
 
 
 def verify(
@@ -25,29 +25,33 @@ def verify(
     /,
     *,
     tolerance: Annotated[
-        float, Parameter(help="largest difference, relative above 1; 0: equal to the bit")
+        float, Parameter(help="largest difference, relative for numbers above 1; 0: bit-identical")
     ] = TOLERANCE,
-    device: Annotated[str | None, Parameter(name="--device", help="auto, cpu, cuda, ... [the recorded one]")] = None,
+    device: Annotated[
+        str | None, Parameter(name="--device", help="auto, cpu, cuda, ...; by default the recorded one")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Repeat the evaluation in RUN/evaluation.json with its recorded settings, and compare every number.
 
-    The exit code is 6 where one differs.
+    The exit code is 6 if one differs.
     """
-    load(run)  # what is wrong with the run is said before what is wrong with its evaluation
-    where = recorded(Path(run))["replay"]["device"] if device is None else device
-    opened = load(run, device=where)
-    with Line(quiet) as line:
-        found = verify_run(opened, tolerance=tolerance, watch=lambda done: line.fraction("repeating", done))
-    tell = notifier(quiet)
-    for note in found.notes:
-        tell(note)
+    load(run)  # reports damage of the run before damage of its evaluation
+    recorded_device = recorded(Path(run))["replay"]["device"] if device is None else device
+    opened = load(run, device=recorded_device)
+    with ProgressLine(quiet) as line:
+        verification = verify_run(opened, tolerance=tolerance, watch=line.task("repeating"))
+    notify = notifier(quiet)
+    for note in verification.notes:
+        notify(note)
     if json:
-        print_json(found.to_dict())
+        print_json(verification.to_dict())
     else:
-        more = len(found.differences) - MOST
-        told = [str(difference) for difference in found.differences[:MOST]]
-        about = f"largest difference {found.largest:.2g}; tolerance {found.tolerance:g}"
-        print_lines([found.verdict, *told, *([f"and {more} more"] if more > 0 else []), about])
-    return 0 if found.holds else DIFFERS
+        differences = [str(difference) for difference in verification.differences[:MOST_LISTED]]
+        more = len(verification.differences) - MOST_LISTED
+        if more > 0:
+            differences.append(f"and {more} more")
+        limits = f"largest difference {verification.largest:.2g}; tolerance {verification.tolerance:g}"
+        print_lines([verification.verdict, *differences, limits])
+    return 0 if verification.holds else DIFFERS

@@ -1,4 +1,4 @@
-"""Arrays to files: .npy, .npz, .csv, .png; what exists is not overwritten without --force."""
+"""Arrays to files: .npy, .npz, .csv, .png; existing files are not overwritten without --force."""
 
 from __future__ import annotations
 
@@ -17,27 +17,32 @@ from ..data import Schema
 from ..storage.run_folder import write_atomic
 from .output import print_json, print_lines
 
-__all__ = ["Target", "columns", "tell", "whole"]
+__all__ = ["Target", "column_names", "print_target", "to_integers"]
 
 SUFFIXES = (".npy", ".npz", ".csv", ".png")
-ROWS = 1000  # of text at a time
+ROWS = 1000  # rows that are formatted at a time
 
 
-def columns(schema: Schema) -> list[str]:
-    """Names of the features, as a table's header."""
+def column_names(schema: Schema) -> list[str]:
+    """Return the names of the features, for the header of a table."""
     return list(schema.names or (f"x{i + 1}" for i in range(schema.size)))
 
 
-def tell(target: Target, json: bool, words: str, record: dict[str, Any]) -> None:
-    """Say where the result is: a line, or one JSON object; nothing where the result itself went to stdout."""
+def print_target(target: Target, json: bool, line: str, record: dict[str, Any]) -> None:
+    """Print where a result was written, as a line or a JSON object; nothing if the result itself went to stdout."""
     if json:
         print_json({**record, "out": target.path})
     elif target.path is not None:
-        print_lines([words])
+        print_lines([line])
 
 
-def whole(x: np.ndarray, levels: int | None) -> np.ndarray:
-    """Samples of whole numbers in the type that they are read as again; counts may rise above the data's levels."""
+def to_integers(x: np.ndarray, levels: int | None) -> np.ndarray:
+    """Return samples of whole numbers in the integer type that data of their range are read as.
+
+    Args:
+        x: samples.
+        levels: of the data; counts may exceed them.
+    """
     rounded = np.rint(x)
     most = max(levels or 2, int(rounded.max(initial=0)) + 1)
     return rounded.astype(np.uint8 if most <= 256 else np.int32 if most <= 2**31 else np.int64)
@@ -45,33 +50,33 @@ def whole(x: np.ndarray, levels: int | None) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Target:
-    """Where an array goes, checked before any work.
+    """The file that an array is written to, checked before any work.
 
     Attributes:
-        path: the file; None is stdout.
+        path: of the file; None is stdout.
     """
 
     path: Path | None
 
     @staticmethod
     def choose(out: str | None, default: Path, force: bool, pictures: bool, json: bool = False) -> Target:
-        """The file that was asked for, or the default one inside the run, which is replaced freely.
+        """Return the file that was asked for, or the default one inside the run, which may be replaced.
 
         Raises:
             UsageError: the suffix is none of those that can be written, or the folder does not exist.
-            RunExistsError: the file exists, and `force` was not given.
+            RunExistsError: the file exists, and `force` is not given.
         """
         if out == "-" and json:
-            raise UsageError("--out - and --json both want stdout", "Give --out a file.")
+            raise UsageError("--out - and --json would both write to stdout", "Give --out a file.")
         if out == "-":
             return Target(None)
         path = default if out is None else Path(out)
-        known = SUFFIXES if pictures else SUFFIXES[:-1]
+        suffixes = ", ".join(SUFFIXES if pictures else SUFFIXES[:-1])
         if path.suffix.lower() == ".png" and not pictures:
-            raise UsageError(f"{path} would be a picture, and these are no images", f"Choose from {', '.join(known)}.")
-        if path.suffix.lower() not in known:
+            raise UsageError(f"{path} would be a picture, and these data are no images", f"Choose from {suffixes}.")
+        if path.suffix.lower() not in SUFFIXES:
             raise UsageError(
-                f"--out {path} has no suffix that can be written", f"Choose from {', '.join(known)}, or -."
+                f"--out must end in {suffixes}, or be -, got {path}", f"Choose from {suffixes}, or - for stdout."
             )
         if path.is_dir() or (out is not None and path.exists() and not force):
             raise RunExistsError(f"{path} exists", "Give --out another name, or replace it with --force.")
@@ -81,6 +86,7 @@ class Target:
 
     @property
     def is_picture(self) -> bool:
+        """True if the file is a .png."""
         return self.path is not None and self.path.suffix.lower() == ".png"
 
     def write(
@@ -95,11 +101,11 @@ class Target:
         """Write [N, ...] in the format of the suffix.
 
         Args:
-            x: what to write; under the name "x" in an .npz.
+            x: the array; named "x" in an .npz.
             names: of its features, for a header.
-            picture: makes the bytes of a .png.
-            labels: [N] and their classes' names: a last column of a .csv, "labels" of an .npz.
-            first: a column of whole numbers [N] that stands before all others of a table, and its name.
+            picture: returns the bytes of a .png.
+            labels: [N] and the names of their classes: the last column of a .csv, "labels" in an .npz.
+            first: name and whole numbers [N] of a column before all others of a table.
             **others: further arrays of an .npz.
         """
         if self.path is None:
@@ -109,8 +115,8 @@ class Target:
         if suffix == ".npy":
             np.save(content, x, allow_pickle=False)
         elif suffix == ".npz":
-            kept = {"x": x, **others} | ({} if labels is None else {"labels": labels[0]})
-            np.savez(content, allow_pickle=False, **kept)
+            arrays = {"x": x, **others} | ({} if labels is None else {"labels": labels[0]})
+            np.savez(content, allow_pickle=False, **arrays)
         elif suffix == ".csv":
             text = io.StringIO()
             _write_table(text, x, names, labels, first)
@@ -121,9 +127,10 @@ class Target:
 
 
 def _rows(x: np.ndarray, labels: tuple[np.ndarray, Sequence[str] | None] | None) -> Iterator[list[str]]:
+    """Yield the fields of each row, its label last."""
     flat = x.reshape(len(x), -1)
     for start in range(0, len(flat), ROWS):
-        # as text, NumPy writes the fewest digits that give the same number back
+        # NumPy writes the fewest digits that are read as the same number
         part = flat[start : start + ROWS].astype(str).tolist()
         for i, row in enumerate(part, start):
             if labels is not None:
@@ -139,6 +146,7 @@ def _write_table(
     labels: tuple[np.ndarray, Sequence[str] | None] | None,
     first: tuple[str, np.ndarray] | None,
 ) -> None:
+    """Write a table with a header as CSV."""
     writer = csv.writer(stream, lineterminator="\n")
     before = [] if first is None else [first[0]]
     writer.writerow([*before, *names, *([] if labels is None else ["label"])])

@@ -95,15 +95,17 @@ def _refuse_entries(x: np.ndarray, bad: Any, what: str, trouble: str, remedy: st
             )
 
 
-def _as_integers(dataset: Dataset, schema: Schema, what: str) -> np.ndarray:
+def _as_integers(dataset: Dataset, schema: Schema, what: str, bounded: bool) -> np.ndarray:
     x, levels = dataset.x, schema.levels or 0
     if dataset.schema.kind == "real":
         remedy = "Prepare both in the same way, or train on real values."
         _refuse_entries(x, lambda part: part != np.floor(part), what, "the training data are integers", remedy)
-    trouble = f"the training data are integers from 0 to {levels - 1}"
-    remedy = "Train on data that hold the whole range, or drop these rows."
-    _refuse_entries(x, lambda part: (part < 0) | (part >= levels), what, trouble, remedy)
-    return x.astype(np.uint8 if levels <= 256 else np.int32, copy=False)
+    if bounded:
+        trouble = f"the model is of whole numbers from 0 to {levels - 1}"
+        remedy = "Train on data that hold the whole range, or choose a likelihood without a last level."
+        _refuse_entries(x, lambda part: (part < 0) | (part >= levels), what, trouble, remedy)
+    is_byte = int(x.min()) >= 0 and int(x.max()) < 256
+    return x.astype(np.uint8 if is_byte else np.int32, copy=False)
 
 
 def _conform_labels(dataset: Dataset, schema: Schema) -> tuple[np.ndarray | None, list[str]]:
@@ -116,7 +118,7 @@ def _conform_labels(dataset: Dataset, schema: Schema) -> tuple[np.ndarray | None
     return np.array([theirs.index(name) for name in ours], dtype=np.int64)[labels], []
 
 
-def conform(dataset: Dataset, schema: Schema, what: str = "evaluation data") -> Dataset:
+def conform(dataset: Dataset, schema: Schema, what: str = "evaluation data", bounded: bool = True) -> Dataset:
     """The data set seen through another's schema: that of the training data.
 
     Binary data may stand for integers or reals, integers for reals, and whole reals for integers.
@@ -125,6 +127,7 @@ def conform(dataset: Dataset, schema: Schema, what: str = "evaluation data") -> 
         dataset: what was read.
         schema: what the model was trained on.
         what: what the data set is called in errors.
+        bounded: whether integers end with the last level of the training data, because the likelihood does.
 
     Raises:
         DataError: shape, columns or kind differ, or values lie outside the levels of the training data.
@@ -148,7 +151,7 @@ def conform(dataset: Dataset, schema: Schema, what: str = "evaluation data") -> 
             "Binarise them as the training data were.",
         )
     if schema.kind == "integers":
-        x = _as_integers(dataset, schema, what)
+        x = _as_integers(dataset, schema, what, bounded)
     if schema.kind == "real" and ours.kind != "real":
         x = x.astype(np.float32 if x.dtype == np.uint8 or int(x.max()) <= 2**24 else np.float64)
         notes.append(f"{what}: {ours.kind} values read as real, like the training data")

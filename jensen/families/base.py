@@ -12,6 +12,7 @@ from torch.distributions import Distribution, Independent
 from torch.nn.functional import softplus
 
 from ..core.errors import UsageError
+from .support import REALS, Support
 
 __all__ = ["BOUND", "FLOOR", "Factorised", "Family", "check_floor", "filled", "positive", "positive_inverse", "total"]
 
@@ -71,6 +72,11 @@ class Family(ABC):
     @abstractmethod
     def phrase(self) -> str:
         """A short description, for the sentence that describes a model."""
+
+    @property
+    def support(self) -> Support:
+        """The values that a feature can have: all finite numbers, unless a family says otherwise."""
+        return REALS
 
     @property
     def has_density(self) -> bool:

@@ -12,6 +12,7 @@ from ..core.parts import part
 from ..core.validation import require_integer
 from ..distributions import DiscretizedLogisticMixture as PixelMixture
 from .base import BOUND, Family, filled, positive, total
+from .support import Support, levels
 
 __all__ = ["DiscretizedLogisticMixture"]
 
@@ -65,6 +66,10 @@ class DiscretizedLogisticMixture(Family):
     @property
     def size(self) -> int:
         return 2 * self.n * self.dim + self._other * self.pixels
+
+    @property
+    def support(self) -> Support:
+        return levels(self.levels)
 
     @property
     def phrase(self) -> str:

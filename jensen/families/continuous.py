@@ -17,6 +17,7 @@ from ..distributions import ContinuousBernoulli as Exponential
 from ..distributions import LogNormal as PositiveNormal
 from ..distributions import StudentT as HeavyTailed
 from .base import BOUND, FLOOR, Factorised, check_floor, positive, positive_inverse
+from .support import ABOVE_ZERO, OPEN_UNIT, UNIT, Support
 
 __all__ = ["Beta", "ContinuousBernoulli", "Laplace", "LogNormal", "StudentT"]
 
@@ -59,6 +60,10 @@ class ContinuousBernoulli(Factorised):
     @property
     def inside(self) -> float:
         return 0.5
+
+    @property
+    def support(self) -> Support:
+        return UNIT
 
     @property
     def phrase(self) -> str:
@@ -217,6 +222,10 @@ class LogNormal(Factorised):
         return 1.0
 
     @property
+    def support(self) -> Support:
+        return ABOVE_ZERO
+
+    @property
     def phrase(self) -> str:
         return f"LogNormal({self.dim})"
 
@@ -258,6 +267,10 @@ class Beta(Factorised):
     @property
     def inside(self) -> float:
         return 0.5
+
+    @property
+    def support(self) -> Support:
+        return OPEN_UNIT
 
     @property
     def phrase(self) -> str:

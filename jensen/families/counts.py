@@ -16,6 +16,7 @@ from ..distributions import NegativeBinomial as Dispersed
 from ..distributions import Poisson as Counted
 from ..distributions import ZeroInflated as Gated
 from .base import BOUND, Factorised, positive
+from .support import COUNTS, Support
 
 __all__ = ["NegativeBinomial", "Poisson", "ZeroInflated"]
 
@@ -57,6 +58,10 @@ class Poisson(Factorised):
     @property
     def inside(self) -> float:
         return 0.0
+
+    @property
+    def support(self) -> Support:
+        return COUNTS
 
     @property
     def phrase(self) -> str:
@@ -106,6 +111,10 @@ class NegativeBinomial(Factorised):
     @property
     def inside(self) -> float:
         return 0.0
+
+    @property
+    def support(self) -> Support:
+        return COUNTS
 
     @property
     def phrase(self) -> str:
@@ -160,6 +169,10 @@ class ZeroInflated(Factorised):
     @property
     def inside(self) -> float:
         return 0.0
+
+    @property
+    def support(self) -> Support:
+        return self.part.support
 
     @property
     def phrase(self) -> str:

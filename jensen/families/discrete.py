@@ -16,6 +16,7 @@ from ..core.parts import part
 from ..core.validation import require_integer
 from ..distributions import DiscretizedLogistic as BinnedLogistic
 from .base import BOUND, Factorised, Family, filled, positive, total
+from .support import BITS, Support, levels
 
 __all__ = ["Bernoulli", "Categorical", "DiscretizedLogistic"]
 
@@ -64,6 +65,10 @@ class Bernoulli(Family):
         return self.dim
 
     @property
+    def support(self) -> Support:
+        return BITS
+
+    @property
     def phrase(self) -> str:
         return f"Bernoulli({self.dim})"
 
@@ -95,6 +100,10 @@ class Categorical(Family):
     @property
     def size(self) -> int:
         return self.dim
+
+    @property
+    def support(self) -> Support:
+        return BITS
 
     @property
     def phrase(self) -> str:
@@ -134,6 +143,10 @@ class DiscretizedLogistic(Factorised):
     @property
     def size(self) -> int:
         return 2 * self.dim
+
+    @property
+    def support(self) -> Support:
+        return levels(self.levels)
 
     @property
     def phrase(self) -> str:

@@ -14,6 +14,7 @@ from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.validation import require_integer
 from .base import Family
+from .support import Support
 
 __all__ = ["Mixture"]
 
@@ -51,6 +52,10 @@ class Mixture(Family):
 
     def _split(self, params: Tensor) -> tuple[Tensor, Tensor]:
         return params[..., : self.n], params[..., self.n :].unflatten(-1, (self.n, self.part.size))
+
+    @property
+    def support(self) -> Support:
+        return self.part.support
 
     @property
     def phrase(self) -> str:

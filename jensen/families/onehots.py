@@ -12,6 +12,7 @@ from ..core.parts import part
 from ..core.validation import require_above, require_integer
 from ..distributions import OneHots as SeveralClasses
 from .base import Family
+from .support import BITS, Support
 
 __all__ = ["OneHots"]
 
@@ -55,6 +56,10 @@ class OneHots(Family):
     @property
     def size(self) -> int:
         return self.dim
+
+    @property
+    def support(self) -> Support:
+        return BITS
 
     @property
     def phrase(self) -> str:

@@ -13,6 +13,7 @@ from ..core.parts import part
 from ..core.validation import require_integer
 from ..distributions import IndependentEvents
 from .base import Family
+from .support import Support
 
 __all__ = ["Product"]
 
@@ -53,6 +54,10 @@ class Product(Family):
     @property
     def size(self) -> int:
         return self.n * self.part.size
+
+    @property
+    def support(self) -> Support:
+        return self.part.support
 
     @property
     def phrase(self) -> str:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-from torch.distributions import Distribution, Independent
-
 from ..core.batch import Rows
 from ..core.errors import DataError, UsageError
 from ..data import Schema
@@ -26,8 +23,9 @@ from ..families import (
     StudentT,
     ZeroInflated,
 )
+from ..families.support import Support
 
-__all__ = ["LIKELIHOODS", "in_own_units", "likelihood_of"]
+__all__ = ["LIKELIHOODS", "check_support", "in_own_units", "likelihood_of"]
 
 Floor = Callable[[], float]
 CHUNK = 4096
@@ -90,17 +88,17 @@ class _Likelihood:
 
     Attributes:
         make: (schema, floor) -> family.
-        needs: the values that it needs, if the kind of the data is not enough; "" otherwise.
-        remedy: for other values.
+        own_units: whether its support would be left by standardised values.
+        remedy: for values outside the support.
     """
 
     make: Callable[[Schema, Floor], Family]
-    needs: str = ""
+    own_units: bool = False
     remedy: str = ""
 
 
 _WHOLE = (
-    "whole numbers from 0",
+    True,
     "Counts are modelled as they are: leave --standardize out; for other values use --likelihood auto.",
 )
 _UNIT = "Give values in that range, and leave --standardize out: they are then modelled as they are."
@@ -115,11 +113,9 @@ LIKELIHOODS: dict[str, _Likelihood] = {
     "gaussian-unit": _Likelihood(_density(lambda dim, floor: Gaussian(dim, 1.0))),
     "laplace": _Likelihood(_density(lambda dim, floor: Laplace(dim, floor()))),
     "student-t": _Likelihood(_density(lambda dim, floor: StudentT(dim, None, floor()))),
-    "log-normal": _Likelihood(_density(lambda dim, floor: LogNormal(dim, floor())), "values above 0", _UNIT),
-    "beta": _Likelihood(_density(_beta), "values between 0 and 1, both excluded", _UNIT),
-    "continuous-bernoulli": _Likelihood(
-        _density(lambda dim, floor: ContinuousBernoulli(dim)), "values from 0 to 1", _UNIT
-    ),
+    "log-normal": _Likelihood(_density(lambda dim, floor: LogNormal(dim, floor())), True, _UNIT),
+    "beta": _Likelihood(_density(_beta), True, _UNIT),
+    "continuous-bernoulli": _Likelihood(_density(lambda dim, floor: ContinuousBernoulli(dim)), True, _UNIT),
     "poisson": _Likelihood(_counts(Poisson), *_WHOLE),
     "negative-binomial": _Likelihood(_counts(NegativeBinomial), *_WHOLE),
     "zip": _Likelihood(_counts(lambda dim: ZeroInflated(Poisson(dim))), *_WHOLE),
@@ -129,7 +125,7 @@ LIKELIHOODS: dict[str, _Likelihood] = {
 
 def in_own_units(name: str) -> bool:
     """Return whether the likelihood of that name needs a range that standardised values would leave."""
-    return name in LIKELIHOODS and bool(LIKELIHOODS[name].needs)
+    return name in LIKELIHOODS and LIKELIHOODS[name].own_units
 
 
 _AUTO = {"binary": "bernoulli", "integers": "discretized-logistic", "real": "gaussian"}
@@ -151,33 +147,31 @@ def likelihood_of(name: str, schema: Schema, rows: Rows, floor: Floor) -> Family
     if likelihood is None:
         raise UsageError(f"there is no likelihood {name!r}", f"Choose from auto, {', '.join(LIKELIHOODS)}.")
     family = likelihood.make(schema, floor)
-    if likelihood.needs:
-        _check_support(name, likelihood, family, rows)
+    if likelihood.own_units:
+        check_support(family.support, rows, "training row {}", f"--likelihood {name}", likelihood.remedy)
     return family
 
 
-def _check_support(name: str, likelihood: _Likelihood, family: Family, rows: Rows) -> None:
-    """Refuse training rows with an observed value outside the support.
+def check_support(support: Support, rows: Rows, what: str, who: str, remedy: str) -> None:
+    """Refuse rows with an observed value outside the support of a likelihood.
+
+    Args:
+        support: of each feature.
+        rows: as the model sees them.
+        what: one of these rows, in words, with {} for its number.
+        who: needs the support.
+        remedy: for other values.
 
     Raises:
-        DataError: naming the first such value.
+        DataError: naming the row and the column of the first such value.
     """
-    support = _features(family(torch.zeros(family.size))).support
     for batch in rows.batches(CHUNK):
-        inside = support.check(batch.x)  # pyright: ignore[reportOptionalMemberAccess]
-        if batch.mask is not None:
-            inside = inside | ~batch.mask
-        if not bool(inside.all()):
-            row, column = (~inside).nonzero()[0].tolist()
-            value = f"{float(batch.x[row, column]):g}"
+        places = support.outside(batch.x, batch.mask)
+        if len(places):
+            row, column = places[0].tolist()
             at = row if batch.index is None else int(batch.index[row])
-            where = f"training row {at}, column {column} (from 0), is {value}"
-            raise DataError(f"--likelihood {name} needs {likelihood.needs}, and {where}", likelihood.remedy)
-
-
-def _features(d: Distribution) -> Distribution:
-    """Return the distribution of single features."""
-    return d.base_dist if isinstance(d, Independent) else d
+            where = f"{what.format(at)}, column {column} (from 0), is {float(batch.x[row, column]):g}"
+            raise DataError(f"{who} needs {support.words}, and {where}", remedy)
 
 
 def _values(schema: Schema) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from ..data import (
 )
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
+from ..recipes.likelihoods import check_support
 from .evaluation import Part
 from .places import labels_at, located
 from .training_data import Sources
@@ -82,6 +84,11 @@ class RunData(ABC):
     def holed(self) -> bool:
         """True if entries were missing from the data that it was trained on."""
         return bool(self.spec["data"].get("missing"))
+
+    @property
+    def has_last_level(self) -> bool:
+        """True if the model knows no integers beyond those of the training data."""
+        return self.preparation.binarize is not None or math.isfinite(self.model.likelihood.family.support.high)
 
     def dataset(self) -> Dataset:
         """Return the data that the run was trained on, read again and checked.
@@ -141,7 +148,8 @@ class RunData(ABC):
                 raise DataError(
                     f"{s['test']['location']} has changed since the run was trained", "Give the data: DATA."
                 )
-            return self._part(conform(tested, self.schema, "test data"), f"test file {tested.source.name}", seed, 2)
+            tested = conform(tested, self.schema, "test data", self.has_last_level)
+            return self._part(tested, f"test file {tested.source.name}", seed, 2)
         if which == "test" and not len(rows.test):
             which, notes = "valid", ("there is no test part: these are validation rows",)
         index = getattr(rows, which)
@@ -169,7 +177,7 @@ class RunData(ABC):
                 f"{dataset.source.name} is binary already, and the run binarises grey values",
                 "Give grey values, or train on binary data.",
             )
-        dataset = conform(dataset, self.schema)
+        dataset = conform(dataset, self.schema, bounded=self.has_last_level)
         if labels is not None and dataset.labels is None:
             raise DataError(
                 f"the labels of {dataset.source.name} are of classes that the training data do not have",
@@ -196,6 +204,10 @@ class RunData(ABC):
         if classes is not None and classes.role == "context":
             seen = torch.from_numpy(classes.one_hot(dataset.labels, f"the {name}")).to(self.device, self.dtype)
             rows = replace(rows, context=seen)
+        likelihood = self.model.likelihood
+        if self.preparation.binarize is None and likelihood.has_density:
+            remedy = "Drop or correct these rows, or train with a likelihood for such values: --likelihood."
+            check_support(likelihood.family.support, rows, f"row {{}} of {name}", likelihood.family.phrase, remedy)
         if self.preparation.binarize == "dynamic":
             rows = rows.fixed(stream(seed, "binarize", self.device))
         if dataset.mask is not None:

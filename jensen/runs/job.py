@@ -17,7 +17,7 @@ from ..core.random import drawing_from, stream
 from ..core.validation import require_finite, require_integer
 from ..data import constant_columns, is_in_memory
 from ..recipes import BuiltModel, Recipe, RecipeContext
-from ..recipes.likelihoods import in_own_units
+from ..recipes.likelihoods import check_support, in_own_units
 from ..storage.commits import flush_folder
 from ..storage.fault_log import Forensics
 from ..storage.recorder import Recorder, TensorBoard
@@ -110,6 +110,7 @@ class Job:
             self.dtype,
             self.options,
         )
+        self._check_supports()
         self.trainer.check(self.made.players)
         if kept == "best" or training.patience is not None:
             _check_followed(self.made)
@@ -118,6 +119,20 @@ class Job:
             notice(_take_over(self.module, Path(training.init_from)))
         if training.tensorboard:
             TensorBoard.check()
+
+    def _check_supports(self) -> None:
+        """Refuse rows of any part with a value that the likelihood does not know, before training begins.
+
+        Raises:
+            DataError: naming row and column.
+        """
+        data, likelihood = self.training_data, self.made.model.likelihood
+        if data.preparation.binarize is not None or not likelihood.has_density:
+            return
+        family = likelihood.family
+        remedy = "Drop or correct these rows, or choose a likelihood for such values: --likelihood."
+        for part, rows in data.prepared(self.dtype):
+            check_support(family.support, rows, f"{part} row {{}}", family.phrase, remedy)
 
     def check_space(self, again: bool = False) -> None:
         """Refuse a disk that cannot hold what will be written; see `jensen.storage.training_state.check_space`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -207,6 +207,16 @@ class TrainingData:
         away = (torch.where(m, c.double().div(top).sub_(mean), 0.0) for c, m in pairs)
         return mean, (torch.as_tensor(sum(a.square_().sum(0) for a in away)) / counts).sqrt()
 
+    def prepared(self, dtype: torch.dtype) -> Iterator[tuple[str, Rows]]:
+        """Yield training, validation and test rows as the model sees them, each with what to call them."""
+        yield "training", self.train
+        if self.valid is not None:
+            yield "validation", self.valid
+        test = self.data.rows(self.split.test) if self.test is None else self.test
+        if len(test):
+            rows = self.preparation.rows(test.x, self.data.schema, mask=test.mask, device="cpu", dtype=dtype, stream=2)
+            yield "test", rows
+
     def log_jacobian(self, part: Literal["train", "valid"] = "train") -> float:
         """Nats to add to the mean log-density of these rows for that in the data's own units; of what is observed."""
         rows = self.valid if part == "valid" else self.train
@@ -224,7 +234,8 @@ def gather(
     dataset = sources.read(options, recipe.missing)
     schema, seed = dataset.schema, options.split_seed
     second = sources.read_test(options, recipe.missing)
-    second = None if second is None else conform(second, schema, "test data")
+    unbounded = options.binarize is None  # a likelihood with a last level refuses others itself, when it is known
+    second = None if second is None else conform(second, schema, "test data", not unbounded)
     if len(dataset) < 2:
         shape = dataset.schema.shape
         raise DataError(

@@ -56,7 +56,7 @@ def grid(family: Family) -> tuple[Tensor, Tensor]:
         most = 20_000 if isinstance(kind, COUNTS) else kind.levels if isinstance(kind, LEVELS) else 2
         return torch.arange(most, dtype=torch.float64), torch.zeros(most, dtype=torch.float64)
     half = 45 if not isinstance(kind, UNIT) else 36
-    t = torch.linspace(-half, half, 400_001, dtype=torch.float64)
+    t = torch.linspace(-half, half, 200_001, dtype=torch.float64)
     if isinstance(kind, UNIT):
         x = torch.sigmoid(t)
         width = x * torch.sigmoid(-t)

@@ -60,6 +60,7 @@ def test_without_a_calibration(page):
     assert not any(label.startswith(("Ranks of", "Coverage")) for label in labels(page))
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_calibration_of_other_weights_is_not_shown(calibrated, tmp_path):
     folder = shutil.copytree(calibrated, tmp_path / "run")
     record = json.loads((folder / "calibration.json").read_text())
@@ -69,6 +70,7 @@ def test_a_calibration_of_other_weights_is_not_shown(calibrated, tmp_path):
     assert not any(label.startswith("Coverage") for label in labels(found))
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("damage", ["missing", "of another type", "cut short"])
 def test_a_damaged_calibration_is_refused(key, damage, calibrated, tmp_path):
@@ -88,6 +90,7 @@ def test_a_damaged_calibration_is_refused(key, damage, calibrated, tmp_path):
         page_of(jensen.load(folder), tmp_path / "page.html")
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_the_curve_of_rate_against_distortion(images, tmp_path):
     made = trade(images, out=tmp_path / "rd", betas=(0.1, 4.0), epochs=1, latent=2, hidden=(8,), checkpoints=0)
     low = made.points[0]

@@ -75,6 +75,7 @@ def test_samples_are_means_of_the_labels_that_were_drawn(of_labels):
     assert np.array_equal(mean, classes[told])
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_page_of_a_conditional_model(conditional, tmp_path):
     page = page_of(conditional, tmp_path / "page.html")
     assert "turns z and the label into a distribution" in page.said
@@ -84,6 +85,7 @@ def test_a_page_of_a_conditional_model(conditional, tmp_path):
     assert "classified" not in page.numbers
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_page_says_how_often_a_classifier_is_right(semi, tmp_path):
     """Rows by class add up to the line of all, which is what `evaluate` says."""
     page = page_of(semi, tmp_path / "page.html")

@@ -89,6 +89,7 @@ def changed(facts: Facts, **assessment) -> Facts:
     return replace(facts, evaluation=evaluation)
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_wide_sandwich_is_not_drawn(facts):
     pair = {**facts.evaluation["assessment"]["sandwich"], "lower": -100.0}
     narrow, wide = (changed(facts, sandwich={**pair, "upper": -100 + g, "gap": g}) for g in (0.5, 500.0))
@@ -97,6 +98,7 @@ def test_a_wide_sandwich_is_not_drawn(facts):
     assert "500" in str(evidence(wide).tables)
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_the_bar_of_a_sandwich_is_the_error_of_its_gap(facts):
     pair = {**facts.evaluation["assessment"]["sandwich"], "lower": -100.0, "upper": -99.5, "gap": 0.5}
     known, unknown = (changed(facts, sandwich={**pair, "gap_stderr": e}) for e in (0.125, None))
@@ -167,6 +169,7 @@ def test_few_effective_points_alarm_only_where_nobody_measured_what_they_cost(fa
     assert "a bound that may be loose" not in {f.short for f in findings(measured)}
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_training_rows_are_told_beside_the_others(facts):
     sides = {
         "score": "log p(x) (exact)",
@@ -185,6 +188,7 @@ def test_training_rows_are_told_beside_the_others(facts):
     assert table.rows == (("500 training rows", "-80", ""), ("48 other rows", "-88", ""), ("difference", "8", "1"))
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_gap_that_is_not_split_is_one_bar(facts):
     split = {**facts.evaluation["assessment"]["gaps"], "approximation": None, "amortisation": None}
     drawn = [b for p in evidence(changed(facts, gaps=split)).panels for b in p.bodies]

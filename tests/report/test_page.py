@@ -85,6 +85,7 @@ def test_numbers_are_those_of_the_evaluation(run, page):
     assert "From evaluation.json" in page.said
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_no_other_file_is_touched(run, tmp_path):
     def state():
         return {p.name: p.stat().st_mtime_ns for p in run.path.iterdir()}
@@ -100,6 +101,7 @@ def test_same_run_gives_the_same_bytes(run, page, tmp_path):
     assert page_of(run, tmp_path / "again.html").text == page.text
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_without_examples(run, page, tmp_path):
     bare = page_of(run, tmp_path / "bare.html", examples=False)
     titles = [title for _, title in bare.headings]
@@ -113,6 +115,7 @@ def test_without_examples(run, page, tmp_path):
     assert bare.tags["img"] == page.tags["img"] - 2
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_of_images(recipe, images, tmp_path):
     run = jensen.train(images, recipe=recipe, out=tmp_path / "run", **RECIPES[recipe])
@@ -140,6 +143,7 @@ def test_every_kind_of_table(recipe, table, tmp_path):
         assert "<script>alert(1)</script>" in found.said  # as text
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_hostile_names_stay_text(run, tmp_path):
     folder = shutil.copytree(run.path, tmp_path / "run")
     spec = json.loads((folder / "spec.json").read_text())
@@ -156,11 +160,13 @@ def test_hostile_names_stay_text(run, tmp_path):
     assert not any("onerror" in attributes for _, attributes in found.attributes)
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_binarised_images_are_shown_as_the_model_sees_them(images, tmp_path):
     run = jensen.train(images, binarize="dynamic", latent=2, out=tmp_path / "run", **SMALL)
     assert "binarised at random, as the model sees them" in page_of(run, tmp_path / "page.html").said
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_data_that_are_gone(tmp_path):
     x = np.random.default_rng(0).normal(size=(60, 4))
     run = jensen.train(x, recipe="ppca", latent=2, out=tmp_path / "run")
@@ -170,6 +176,7 @@ def test_data_that_are_gone(tmp_path):
     assert "no number" in found.numbers["headline"]
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_long_evaluation_is_cut_and_says_so(run, tmp_path, monkeypatch):
     monkeypatch.setattr(facts, "MOST_EVALUATED", 10)
     monkeypatch.setattr(facts, "POINTS", 5)
@@ -181,6 +188,7 @@ def test_a_long_evaluation_is_cut_and_says_so(run, tmp_path, monkeypatch):
     assert not (folder / "evaluation.json").exists()
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("content", ["{", "{}", "[1]"])
 def test_a_damaged_evaluation_is_refused(content, run, tmp_path):
     folder = shutil.copytree(run.path, tmp_path / "run")

@@ -1,0 +1,126 @@
+"""Values outside the likelihood's support are refused wherever they come from: any part, any later file, exit 3."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import jensen as j
+from jensen.cli import main
+from jensen.core.errors import DataError
+from jensen.data import split
+from jensen.families import (
+    Bernoulli,
+    Beta,
+    Categorical,
+    ContinuousBernoulli,
+    DiscretizedLogistic,
+    DiscretizedLogisticMixture,
+    Gaussian,
+    LogNormal,
+    Mixture,
+    NegativeBinomial,
+    Poisson,
+    Product,
+    ZeroInflated,
+)
+
+RNG = np.random.default_rng(0)
+SMALL = {"latent": 2, "hidden": (8,), "epochs": 1, "device": "cpu"}
+N = 60
+
+# likelihood: data within its support, and values outside it
+LIKELIHOODS = {
+    "continuous-bernoulli": (RNG.random((N, 3)), (2.8, -0.1)),
+    "beta": (RNG.uniform(0.1, 0.9, (N, 3)), (0.0, 1.0, 1.5)),
+    "log-normal": (RNG.uniform(0.5, 2.0, (N, 3)), (0.0, -2.0)),
+    "poisson": (RNG.integers(0, 9, (N, 3)), (1.5, -2.0)),
+    "negative-binomial": (RNG.integers(0, 9, (N, 3)), (1.5, -2.0)),
+    "zinb": (RNG.integers(0, 9, (N, 3)), (1.5, -2.0)),
+    "discretized-logistic": (RNG.integers(0, 9, (N, 3)), (9.0, -1.0)),
+}
+
+
+def with_value(x: np.ndarray, row: int, value: float) -> np.ndarray:
+    x = x.astype(np.float64)
+    x[row, 1] = value
+    return x
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_later_data_are_checked(likelihood, tmp_path, capsys):
+    x, outside = LIKELIHOODS[likelihood]
+    run = j.train(x, likelihood=likelihood, out=tmp_path / "run", **SMALL)
+    for i, value in enumerate(outside):
+        bad = with_value(x, 7, value)
+        for verb in (run.evaluate, run.encode, run.reconstruct):
+            with pytest.raises(DataError, match=r"row 7\b.*column 1"):
+                verb(bad)
+        path = tmp_path / f"bad{i}.npy"
+        np.save(path, bad)
+        assert main(["evaluate", str(run.path), str(path), "--quiet"]) == 3
+        answer = capsys.readouterr()
+        assert "column 1 (from 0)" in answer.err
+        assert answer.out == ""
+
+
+@pytest.mark.parametrize("likelihood", ["continuous-bernoulli", "beta", "log-normal"])
+@pytest.mark.parametrize("part", ["train", "valid", "test"])
+def test_every_part_is_checked_before_training(likelihood, part, tmp_path):
+    x, outside = LIKELIHOODS[likelihood]
+    row = int(getattr(split(N), part)[0])
+    with pytest.raises(DataError, match=r"row \d+, column 1 \(from 0\), is"):
+        j.train(with_value(x, row, outside[0]), likelihood=likelihood, out=tmp_path / "run", **SMALL)
+    assert not (tmp_path / "run").exists()
+
+
+def test_test_files_are_checked_before_training(tmp_path):
+    x, _ = LIKELIHOODS["poisson"]
+    for bad in (with_value(x, 3, 1.5), with_value(x, 3, -2.0)):
+        np.save(tmp_path / "test.npy", bad)
+        with pytest.raises(DataError, match="row 3, column 1"):
+            j.train(x, likelihood="poisson", test=tmp_path / "test.npy", out=tmp_path / "run", **SMALL)
+
+
+@pytest.mark.parametrize("recipe", ["count-vae", "gmm", "ppca", "sigma-vae"])
+def test_integers_beyond_the_largest_of_training_are_no_error_where_the_model_has_no_last_level(recipe, tmp_path):
+    x = RNG.integers(0, 150, (N, 4))
+    options = {"latent": 1} if recipe == "ppca" else {"components": 2} if recipe == "gmm" else {"latent": 2}
+    more = {"hidden": (8,), "epochs": 1} if recipe in ("count-vae", "sigma-vae") else {}
+    run = j.train(x, recipe=recipe, out=tmp_path / "run", device="cpu", **options, **more)
+    beyond = x[:10].copy()
+    beyond[3, 2] = 373
+    estimate = run.evaluate(beyond, k=20).estimate
+    assert bool(torch.isfinite(estimate.nats).all())
+    same = [i for i in range(10) if i != 3]
+    assert estimate.nats[3] < estimate.nats[same].min()
+    tested = j.train(x, recipe=recipe, test=beyond, out=tmp_path / "tested", device="cpu", **options, **more)
+    assert tested.evaluate(k=20).estimate.nats.shape == (10,)
+
+
+FAMILIES = {
+    "continuous Bernoulli": (ContinuousBernoulli(1), [0.0, 0.3, 1.0], [-0.1, 2.8]),
+    "Beta": (Beta(1), [0.3], [0.0, 1.0, -1.0]),
+    "log-normal": (LogNormal(1), [1e-3, 9.0], [0.0, -1.0]),
+    "Poisson": (Poisson(1), [0.0, 173.0], [1.5, -2.0]),
+    "negative binomial": (NegativeBinomial(1), [0.0, 173.0], [1.5, -2.0]),
+    "zero-inflated": (ZeroInflated(Poisson(1)), [0.0, 173.0], [0.5, -2.0]),
+    "Bernoulli": (Bernoulli(1), [0.0, 1.0], [0.5, 2.0]),
+    "one-hot": (Categorical(1), [0.0, 1.0], [0.5]),
+    "levels": (DiscretizedLogistic(1, 17), [0.0, 16.0], [17.0, 0.5, -1.0]),
+    "mixtures of levels": (DiscretizedLogisticMixture(1, 1, 17, 2), [0.0, 16.0], [17.0, 0.5]),
+    "Gaussian": (Gaussian(1), [-1e9, 1e9], [float("inf"), float("nan")]),
+    "mixture": (Mixture(Gaussian(1), 2), [-3.0], [float("nan")]),
+    "product": (Product(Categorical(2), 2), [1.0], [2.0]),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_support_holds_what_has_a_density_and_nothing_else(name):
+    family, inside, outside = FAMILIES[name]
+    assert family.support.contains(torch.tensor(inside)).all()
+    assert not family.support.contains(torch.tensor(outside)).any()
+    if family.dim == 1 and name not in ("one-hot", "mixtures of levels"):
+        values = family.log_prob(torch.zeros(len(inside), family.size), torch.tensor(inside)[:, None])
+        assert bool(torch.isfinite(values).all())

@@ -1,0 +1,119 @@
+"""Checks of types and shapes while tests run: the first calls of every function in each test, and some of the others.
+
+jaxtyping's import hook decorates every function of a room with `jaxtyping.jaxtyped`. With every call checked, a third
+of the suite's time goes into checks, nearly all of them repeats: a training of a hundred epochs calls the same
+functions with the same shapes. So a function is checked in its first `FIRST` calls of a test, and in every `EVERY`-th
+call after them. JENSEN_CHECK_CALLS=all checks each call.
+
+A check is built when its function is first called, not when its module is imported: half of the functions are never
+called in a given process, and by then every name in the annotations is defined. Functions within functions are made
+anew whenever their surroundings run; all that have one code share one check.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import os
+from collections.abc import Callable, Iterable
+from types import CodeType, FunctionType
+from typing import Any
+
+import jaxtyping
+from jaxtyping import install_import_hook
+
+__all__ = ["install", "new_test"]
+
+# An int is accepted where a float is declared, as in every type checker (PEP 484).
+CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+FIRST = 5
+EVERY = 64
+CHECK_ALL = os.environ.get("JENSEN_CHECK_CALLS") == "all"
+
+fully_checked = jaxtyping.jaxtyped
+test = 0  # the number of the test that runs
+
+
+def new_test() -> None:
+    """Count the calls of every function from zero again."""
+    global test
+    test += 1
+
+
+class Check:
+    """The check of one function, and of every closure with its code."""
+
+    __slots__ = ("calls", "checked", "last", "running", "template", "typechecker")
+
+    def __init__(self, template: Callable[..., Any], typechecker: Callable[..., Any]) -> None:
+        self.template, self.typechecker = template, typechecker
+        self.calls, self.last = 0, -1
+        self.checked: Callable[..., Any] | None = None
+        self.running: list[Callable[..., Any]] = []
+
+    def __call__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
+        if self.checked is None:
+            self.checked = fully_checked(self.runner(), typechecker=self.typechecker)
+        depth = len(self.running)
+        self.running.append(function)
+        try:
+            return self.checked(*args, **kwargs)
+        finally:
+            del self.running[depth:]  # it still waits there where its arguments were refused
+
+    def runner(self) -> Callable[..., Any]:
+        """Return a function with the signature of the template that calls whichever closure is to run."""
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            return self.running.pop()(*args, **kwargs)
+
+        # names in annotations are looked up in the globals of the function
+        run = FunctionType(run.__code__, self.template.__globals__, closure=run.__closure__)
+        return functools.update_wrapper(run, self.template)
+
+
+CHECKS: dict[CodeType, Check] = {}
+
+
+def jaxtyped(typechecker: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return a decorator in the place of `jaxtyping.jaxtyped(typechecker=...)`."""
+    return functools.partial(decorate, typechecker)
+
+
+def decorate(typechecker: Callable[..., Any], item: Any) -> Any:
+    """Return a function or descriptor with checks; of a class, check the arguments of a dataclass."""
+    if inspect.isclass(item):
+        made_by_dataclass = dataclasses.is_dataclass(item) and "__init__" in vars(item)
+        if made_by_dataclass and not getattr(item.__init__, "__wrapped__", None):
+            item.__init__ = decorate(typechecker, item.__init__)
+        return item
+    if isinstance(item, classmethod | staticmethod):
+        return type(item)(decorate(typechecker, item.__func__))
+    if isinstance(item, property):
+        return property(*(f and decorate(typechecker, f) for f in (item.fget, item.fset, item.fdel)))
+    if not inspect.isfunction(item):
+        return fully_checked(item, typechecker=typechecker)
+    check = CHECKS.get(item.__code__)
+    if check is None:
+        check = CHECKS[item.__code__] = Check(item, typechecker)
+
+    @functools.wraps(item)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        if check.last != test:
+            check.last, check.calls = test, 0
+        check.calls = calls = check.calls + 1
+        if calls > FIRST and calls % EVERY and not CHECK_ALL:
+            return item(*args, **kwargs)
+        return check(item, args, kwargs)
+
+    return call
+
+
+def install(modules: Iterable[str]) -> None:
+    """Check the calls of these modules. Must run before the first of them is imported."""
+    install_import_hook(list(modules), CHECKER)
+    jaxtyping.jaxtyped = jaxtyped
