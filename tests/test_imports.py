@@ -207,7 +207,7 @@ PLANTED: dict[Law, tuple[str, str]] = {
     never_asserts: ("models.draw", "def f(x):\n    assert x > 0"),
     never_asks_hasattr: ("models.draw", "hasattr(1, 'real')"),
     leaves_global_state: ("runs.run", "import torch\ntorch.manual_seed(0)"),
-    reads_and_writes_no_files: ("training.fit", "print('epoch')"),
+    reads_and_writes_no_files: ("training.loop", "print('epoch')"),
     is_small: ("models.draw", "def f():\n" + "    x = 1\n" * 60),
     lists_public_names: ("models.draw", "x = 1"),
     annotates_lazily: ("models.draw", "def f(x: int) -> int: ..."),

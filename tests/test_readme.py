@@ -1,11 +1,13 @@
 """The README's commands and examples run, as written, and what it points at exists.
 
-A `console` block is a session with the `jensen` script; all of them run in order in one folder. Each `python` block is
+A `console` block is a session with the `jensen` script; all of them run in order in one folder, and in one process, to
+import torch once. Each `python` block is
 a program of its own, in an empty folder. Other blocks (`sh`, `text`) are not run.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -37,13 +39,23 @@ def script() -> list[str]:
     return [str(installed)] if installed.exists() else [sys.executable, "-c", program]
 
 
-def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+SESSION = """
+import json, sys
+from jensen.cli import main
+for words in json.load(sys.stdin):
+    print("$ jensen", *words, file=sys.stderr, flush=True)
+    if code := main(words):
+        sys.exit(code)
+"""
+
+
+def run(arguments: list[str], folder: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return subprocess.run(
         arguments,
         cwd=folder,
         env=os.environ | {"PYTHONPATH": path, "NO_COLOR": "1", "COLUMNS": "100", "MPLBACKEND": "Agg"},
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         capture_output=True,
         encoding="utf-8",
         errors="replace",  # samples may go to stdout as bytes
@@ -59,12 +71,11 @@ def check(done: subprocess.CompletedProcess[str], what: str) -> None:
 
 
 def test_console_session_runs(tmp_path):
-    session = commands(README)
+    session = [shlex.split(command, comments=True) for command in commands(README)]
     assert session
-    for command in session:
-        program, *arguments = shlex.split(command, comments=True)
-        assert program == "jensen", f"only jensen is run in a console block; use sh for: {command}"
-        check(run([*script(), *arguments], tmp_path), command)
+    for program, *_ in session:
+        assert program == "jensen", f"only jensen is run in a console block; use sh for {program}"
+    check(run([sys.executable, "-c", SESSION], tmp_path, json.dumps([words for _, *words in session])), "the session")
 
 
 @pytest.mark.parametrize("program", blocks(README, "python"))

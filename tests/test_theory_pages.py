@@ -191,11 +191,11 @@ def test_where_codes_start():
     still, book = codes.WAYS["moving averages, random start"](), codes.Pulled(codes.CODES, codes.WIDTH, clusters=True)
     for each in (still, book):
         before = each.table.detach().clone()
-        each.initialise(h[:64])  # a rehearsal's few vectors
-        each.initialise(h)
+        each.begin(h[:64])  # a rehearsal's few vectors
+        each.begin(h)
         assert torch.equal(each.table, before) == (each is still)
     first = book.table.detach().clone()
-    book.initialise(-h)
+    book.begin(-h)
     assert torch.equal(book.table, first)
     assert len(book.nearest(h).unique()) == codes.CODES
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..core.errors import CompositionError, NotInvertible, NotNormalised, NumericalError, UsageError
 from ..core.random import stream
-from ..evaluate.estimate import Watch, exact_products
+from ..evaluate.estimate import ProgressCallback, exact_products
 from ..evaluate.importance import widest
 from ..models.draw import place, weigh
 from ..models.guide import Guide
@@ -30,7 +30,7 @@ SLIGHT = 2.0  # standard errors below which a slope or a bend explains nothing
 
 
 class Shape(StrEnum):
-    """What ails the guide, told from the shape of a rank histogram."""
+    """A miscalibration of the guide, read off the shape of a rank histogram."""
 
     NARROW = "over-confident"  # the truth is too often at either end: U
     WIDE = "under-confident"  # too often in the middle: an arch
@@ -52,7 +52,7 @@ class Misfit:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How often the truth is inside the guide's region of highest density.
+    """The coverage of the truth by the guide's regions of highest density.
 
     Attributes:
         levels: [M] nominal, 0.05 .. 0.95.
@@ -116,8 +116,8 @@ class Calibration:
     def adjusted(self) -> Tensor:
         """[Q] p-values adjusted for their number (Holm, 1979)."""
         order = self.p_values.argsort()
-        found = (self.p_values[order] * torch.arange(len(order), 0, -1)).cummax(0).values.clamp(max=1.0)
-        return torch.empty_like(found).scatter_(0, order, found)
+        values = (self.p_values[order] * torch.arange(len(order), 0, -1)).cummax(0).values.clamp(max=1.0)
+        return torch.empty_like(values).scatter_(0, order, values)
 
     @property
     def findings(self) -> list[Misfit]:
@@ -130,7 +130,8 @@ class Calibration:
 
     @property
     def coverage(self) -> Coverage:
-        """Of the regions of highest density; where a level falls between two ranks, the rank counts in proportion."""
+        """The coverage of regions of highest density; where a level falls between two ranks, the rank counts in
+        proportion."""
         levels = torch.arange(1, 20, dtype=torch.float64) / 20
         denser = self.l - self.ranks[:, self.names.index(GUIDE)]  # draws of higher density than the truth
         inside = (levels * (self.l + 1) - denser[:, None]).clamp(0, 1)
@@ -151,7 +152,7 @@ class Calibration:
         return ("right feature by feature, not together: " if alone else "") + "; ".join(words)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number, as JSON takes it (the ECDF at all ranks says what the ranks themselves would)."""
+        """Return every number, JSON-serialisable (the ECDF at all ranks says what the ranks themselves would)."""
         shapes = {f.name: str(f.shape) for f in self.findings}
         keys = ("name", "finding", "p", "p_adjusted", "histogram", "ecdf_difference")
         numbers = (self.p_values, self.adjusted, self.histograms, self.ecdf_difference)
@@ -178,7 +179,7 @@ def calibrate(
     n: int = 1000,
     l: int = 127,  # noqa: E741
     seed: int = 0,
-    watch: Watch | None = None,
+    watch: ProgressCallback | None = None,
 ) -> Calibration:
     r"""Simulation-based calibration: z* ~ p(z), x ~ p(x|z*), z_1 .. z_l ~ q(z|x), and the rank of z* among them.
 
@@ -194,7 +195,7 @@ def calibrate(
         n: simulations.
         l: draws for each; 4 to 20 equal bins must divide l + 1.
         seed: of all randomness.
-        watch: told the fraction that is done.
+        watch: progress callback, called with the fraction done, 0 to 1.
 
     Raises:
         NotNormalised: the guide is a point mass.
@@ -226,7 +227,7 @@ def calibrate(
 
 
 def _simulated_ranks(
-    model: LatentVariableModel, guide: Guide, n: int, draws: int, seed: int, watch: Watch | None
+    model: LatentVariableModel, guide: Guide, n: int, draws: int, seed: int, watch: ProgressCallback | None
 ) -> Tensor:
     """Ranks [n, Q], in bounded memory."""
     device = next(model.parameters()).device
@@ -274,14 +275,14 @@ def _check(model: LatentVariableModel, guide: Guide, n: int, draws: int) -> None
 
 
 def _bins(draws: int) -> int:
-    """The most bins, up to 20, that hold equally many of the l + 1 ranks."""
+    """Return the most bins, up to 20, that hold equally many of the l + 1 ranks."""
     return max(b for b in range(1, 21) if (draws + 1) % b == 0)
 
 
 def _values(
     model: LatentVariableModel, guide: Guide, n: int, draws: int, noise: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Every quantity [Q, l + 1, n] of the truth and the draws, and the place [n] at which the truth stands."""
+    """Return every quantity [Q, l + 1, n] of the truth and the draws, and the place [n] at which the truth stands."""
     truth, batch = model.simulate(n, noise)
     q = guide(batch)
     where = torch.randint(draws + 1, (n,), generator=noise, device=truth.device)
@@ -299,7 +300,7 @@ def _values(
 
 
 def _among(truth: Tensor, drawn: Tensor, where: Tensor) -> Tensor:
-    """Points [l + 1, n, Z]: the draws [l, n, Z], and the truth [n, Z] at the places [n].
+    """Return points [l + 1, n, Z]: the draws [l, n, Z], and the truth [n, Z] at the places [n].
 
     The places are random: rounding may depend on the place in a batch, and must not tell the truth from the draws.
     """
@@ -323,7 +324,8 @@ def _listed(names: list[str]) -> str:
 
 
 def _shape(ranks: Tensor, draws: int, is_density: bool) -> Shape:
-    """By the larger of slope and bend: the first two moments of centred ranks, in standard errors of uniform ones."""
+    """Classify by the larger of slope and bend: the first two moments of centred ranks, in standard errors of uniform
+    ones."""
     u = (ranks.double() + 0.5) / (draws + 1) - 0.5
     slope = float(u.mean()) * math.sqrt(12 * len(u))
     bend = (float(u.square().mean()) - (1 - (draws + 1) ** -2) / 12) * math.sqrt(180 * len(u))

@@ -1,4 +1,4 @@
-"""How much of a codebook is in use."""
+"""Usage of a codebook."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FEW = 0.1  # of all codes
 
 
 def codebook(patient: Examination) -> Outcome | str:
-    """Whether the codes that latents are rounded to are in use: their perplexity over training rows.
+    """Return whether the codes that latents are rounded to are in use: their perplexity over training rows.
 
     A note below a tenth of all codes: the others cost nothing, and carry nothing.
     """

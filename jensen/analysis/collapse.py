@@ -1,4 +1,4 @@
-"""What the latent features carry: too little, nothing at all, or every digit of the data."""
+"""Collapse: latent features that carry too little, nothing at all, or every digit of the data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from ..families import Categorical, OneHots
 from .examination import Examination, Pass
 from .findings import Finding, Outcome
-from .latents import ACTIVE
+from .latents import ACTIVE, are_active
 from .two_sample import two_sample
 
 __all__ = ["collapsed", "components", "encoder_scale", "holes", "mutual_information"]
@@ -26,7 +26,7 @@ GAIN_CLASSES = 0.5
 
 @torch.no_grad()
 def mutual_information(sight: Pass) -> float:
-    r"""A lower estimate of I(x; z) in nats, by the aggregate posterior of the rows themselves.
+    r"""Return a lower estimate of I(x; z) in nats, by the aggregate posterior of the rows themselves.
 
     .. math:: I(x; z) \ge E\left[\log q(z_n|x_n) - \log \tfrac1N \sum_m q(z_n|x_m)\right] \le \log N
 
@@ -46,7 +46,7 @@ def _finite(patient: Examination) -> bool:
 
 
 def _unsuited(patient: Examination) -> str | None:
-    """Why a check of what latents carry does not apply."""
+    """Return the reason why the collapse checks do not apply."""
     if patient.model.latent == 0:
         return "the model has no latent features"
     if not patient.model.likelihood.has_density:
@@ -61,7 +61,7 @@ def _unsuited(patient: Examination) -> str | None:
 
 
 def collapsed(patient: Examination) -> Outcome | str:
-    """Whether z carries anything about x: a rate or a mutual information below 0.1 nats, or no active feature.
+    """Return whether z carries anything about x: a rate or a mutual information below 0.1 nats, or no active feature.
 
     A feature is active when the variance over data of its posterior mean is above 0.01 (Burda et al., 2016); ones that
     are not active are a note, because a VAE switches off what it does not need.
@@ -78,8 +78,8 @@ def collapsed(patient: Examination) -> Outcome | str:
     findings: list[Finding] = []
     active = None
     if not _finite(patient):
-        active = sight.mean.double().var(0, correction=0) > ACTIVE
-        measures |= {"active_features": int(active.sum()), "features": len(active)}
+        active = are_active(sight.mean)
+        measures |= {"active_features": int(active.sum()), "features": len(active), "active": active.tolist()}
         if sight.feature_rate is not None:
             measures["rate_per_feature"] = [float(r) for r in sight.feature_rate]
     if rate < FAINT or information < FAINT or (active is not None and not bool(active.any())):
@@ -115,7 +115,7 @@ def _unused(active: Tensor, rates: Tensor | None) -> Finding:
 
 
 def holes(patient: Examination) -> Outcome | str:
-    """Whether z ~ p(z) falls where no code lies: the aggregate posterior q(z) against the prior.
+    """Return whether z ~ p(z) falls where no code lies: the aggregate posterior q(z) against the prior.
 
     A VAE in the best of health has some mismatch, which a test with enough rows will see; a problem is one of at least
     2 nats, because KL(q(z) || p(z)) is what a perfectly fitting prior would add to the bound. The classifier estimates
@@ -134,19 +134,19 @@ def holes(patient: Examination) -> Outcome | str:
 def _features(patient: Examination) -> Outcome:
     sight, noise = patient.trained, patient.stream("prior")
     z, _ = patient.model.simulate(len(sight.z), noise)
-    found = two_sample(sight.z, z, noise)
+    test = two_sample(sight.z, z, noise)
     above = max(float(sight.rate.mean()) - mutual_information(sight), 0.0)
     measures = {
-        "prior_mismatch_p": found.p,
-        "prior_mismatch_auc": found.auc,
-        "marginal_kl_at_least": found.kl,
+        "prior_mismatch_p": test.p,
+        "prior_mismatch_auc": test.auc,
+        "marginal_kl_at_least": test.kl,
         "marginal_kl_at_most": above,
     }
-    if found.p >= LEVEL or found.kl < GAIN:
+    if test.p >= LEVEL or test.kl < GAIN:
         return Outcome(measures=measures)
     what = (
-        f"of a code and a draw from the prior a classifier tells which is which {100 * found.auc:.0f} % of the time "
-        f"(KL(q(z) || p(z)) is at least {found.kl:.1f} nats, p = {found.p:.1g})"
+        f"of a code and a draw from the prior a classifier tells which is which {100 * test.auc:.0f} % of the time "
+        f"(KL(q(z) || p(z)) is at least {test.kl:.1f} nats, p = {test.p:.1g})"
     )
     return Outcome((_hole(what),), measures)
 
@@ -180,7 +180,7 @@ def _hole(what: str) -> Finding:
 
 
 def encoder_scale(patient: Examination) -> Outcome | str:
-    """Whether the encoder's noise has died out: below 3 % of the spread of the codes in every active feature.
+    """Return whether the encoder's noise has died out: below 3 % of the spread of the codes in every active feature.
 
     A feature that is not active (see `collapsed`) has the prior's width whatever the others do, and is left aside.
     Nothing holds it up but the rate; without it neighbouring codes mean nothing to each other, as in an autoencoder.
@@ -215,7 +215,7 @@ def encoder_scale(patient: Examination) -> Outcome | str:
 
 
 def components(patient: Examination) -> Outcome | str:
-    """Whether every component of a mixture has data: a weight of 1/(20 N) is a twentieth of a datum.
+    """Return whether every component of a mixture has data: a weight of 1/(20 N) is a twentieth of a datum.
 
     Of a sample of the rows, a component is without data if they should give it 20 and give it less than half of one.
     """

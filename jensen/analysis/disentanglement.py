@@ -1,4 +1,4 @@
-"""Whether each latent feature stands for one factor of the data: MIG, SAP, DCI and the FactorVAE score.
+"""Disentanglement, one latent feature per factor of the data: MIG, SAP, DCI and the FactorVAE score.
 
 All of them look at codes [N, Z] beside the factors [N, F] that the data were made from. What is fitted is fitted on
 some rows and scored on others. None of them is comparable between data sets, nor between implementations that bin,
@@ -50,7 +50,7 @@ class Coded:
                 raise DataError(f"the factor {name!r} has one value in these rows", "Give more rows, or leave it out.")
 
     def shuffled(self, rng: np.random.Generator) -> Coded:
-        """The same codes beside factors of other rows: what is measured of them is chance."""
+        """Return the same codes beside factors of other rows, whose scores are chance."""
         return Coded(self.codes[rng.permutation(len(self.codes))], self.factors)
 
     @property
@@ -60,7 +60,7 @@ class Coded:
 
 
 def disentanglement(fitted: Coded, scored: Coded, seed: int = 0) -> dict[str, float]:
-    """All of the measures, by name; of each 1 is the best."""
+    """Return all of the measures, by name; of each 1 is the best."""
     disentangled, complete, informative = dci(fitted, scored, seed)
     return {
         "MIG": mig(scored),
@@ -76,14 +76,14 @@ def disentanglement(fitted: Coded, scored: Coded, seed: int = 0) -> dict[str, fl
 
 
 def _binned(codes: np.ndarray, bins: int) -> np.ndarray:
-    """[N, Z] the number of each code's bin, of equal width from the least to the largest of its feature."""
+    """Return [N, Z] the number of each code's bin, of equal width from the least to the largest of its feature."""
     low, width = codes.min(0), np.ptp(codes, axis=0)
     part = (codes - low) / np.where(width == 0, 1.0, width)
     return np.minimum((part * bins).astype(np.int64), bins - 1)
 
 
 def _entropy(counts: np.ndarray) -> float:
-    """Of frequencies, in nats."""
+    """Return the entropy of frequencies, in nats."""
     p = counts[counts > 0] / counts.sum()
     return float(-(p * np.log(p)).sum())
 
@@ -104,7 +104,7 @@ def informations(coded: Coded, bins: int = BINS) -> tuple[np.ndarray, np.ndarray
 
 
 def _gap(scores: np.ndarray, nothing: float | np.ndarray = 0.0) -> np.ndarray:
-    """The best score less the second [F] of scores [Z, F]; a lone feature is held against what knows nothing."""
+    """Return the best score less the second [F] of scores [Z, F]; a lone feature is held against what knows nothing."""
     ordered = np.sort(np.vstack([scores, np.broadcast_to(nothing, scores.shape[1:])]) if len(scores) < 2 else scores, 0)
     return ordered[-1] - ordered[-2]
 
@@ -145,13 +145,13 @@ def sap(fitted: Coded, scored: Coded) -> float:
         if ordered:
             gaps.append(_gap(_squared_correlations(scored.codes, scored.factors.values[:, k])[:, None])[0])
         else:
-            found = [_thresholds(fitted, scored, j, k) for j in range(scored.codes.shape[1])]
-            gaps.append(_gap(np.array(found)[:, None], 1 / len(np.unique(scored.factors.values[:, k])))[0])
+            thresholds = [_thresholds(fitted, scored, j, k) for j in range(scored.codes.shape[1])]
+            gaps.append(_gap(np.array(thresholds)[:, None], 1 / len(np.unique(scored.factors.values[:, k])))[0])
     return float(np.mean(gaps))
 
 
 def _squared_correlations(codes: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """[Z]; 0 of a constant feature."""
+    """Return [Z]; 0 of a constant feature."""
     away, other = codes - codes.mean(0), value - value.mean()
     spread = (away**2).sum(0) * (other**2).sum()
     moves = np.ptp(codes, axis=0) > 0
@@ -209,12 +209,12 @@ def _entropic(weights: np.ndarray) -> tuple[float, float]:
 
 
 def _share(weights: np.ndarray) -> float:
-    """The entropy of shares, to the base of how many there are; 0 where there is one."""
+    """Return the entropy of shares, to the base of how many there are; 0 where there is one."""
     return _entropy(weights) / np.log(len(weights)) if len(weights) > 1 and weights.sum() > 0 else 0.0
 
 
 def factor_vae_score(fitted: Coded, scored: Coded, seed: int = 0) -> float:
-    """How often the feature that varies least among rows of one factor's value tells which factor it is.
+    """Return the accuracy of telling a factor by the feature that varies least among rows of one of its values.
 
     Each vote takes 64 rows, with replacement, that agree in one factor, and names the feature with the least variance,
     in units of its variance over the fitted rows; constant features never win. 500 votes among the fitted rows say what
@@ -231,7 +231,7 @@ def factor_vae_score(fitted: Coded, scored: Coded, seed: int = 0) -> float:
 
 
 def _votes(coded: Coded, spread: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The features that varied least, and the factors that were held."""
+    """Return the features that varied least, and the factors that were held."""
     factors, winners = rng.integers(len(coded.factors.names), size=VOTES), np.empty(VOTES, dtype=np.int64)
     moves = spread > 0
     for i, k in enumerate(factors):

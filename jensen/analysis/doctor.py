@@ -12,8 +12,8 @@ from typing import Any
 
 from ..core.batch import Rows
 from ..core.errors import DataError
-from ..evaluate.estimate import Watch
-from ..evaluate.generalisation import ERRORS, GeneralisationGap
+from ..evaluate.estimate import ProgressCallback
+from ..evaluate.generalisation import GeneralisationGap, ValidationCurve
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .codebook import codebook
@@ -30,7 +30,8 @@ LARGE = 0.8  # standard deviations of the score over data, of a large gap (Cohen
 
 
 def bound(patient: Examination) -> Outcome | str:
-    """Whether the rate weighed 1 in the objective of the weights that were kept, so that what was climbed is the ELBO.
+    """Return whether the rate weighed 1 in the objective of the weights that were kept, so that what was climbed is the
+    ELBO.
 
     Both sides are a problem: above 1 it was a looser bound than the ELBO, below 1 none at all. A warm-up that was not
     over is told apart from a weight that was asked for.
@@ -58,7 +59,8 @@ def bound(patient: Examination) -> Outcome | str:
 
 
 def _warming(history: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
-    """The epoch whose weights were kept, and the last one, if the rate's weight was still moving then; else None."""
+    """Return the epoch whose weights were kept, and the last one, if the rate's weight was still moving then; else
+    None."""
     epochs, kept = _epochs(history)
     betas = {epoch: line.get("beta") for epoch, line in epochs.items()}
     if kept is None or betas[kept] is None:
@@ -70,7 +72,8 @@ def _warming(history: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
 
 
 def overfitting(patient: Examination) -> Outcome | str:
-    """Whether training rows score better than others, by 3 standard errors and enough standard deviations over data.
+    """Return whether training rows score better than others, by 3 standard errors and enough standard deviations over
+    data.
 
     A problem is a large gap, or one where the validation bound has fallen since its best epoch by 3 standard errors.
     """
@@ -81,20 +84,21 @@ def overfitting(patient: Examination) -> Outcome | str:
     train, test = patient.trained.score, patient.unseen.score
     halves = GeneralisationGap(train, test)
     gap, error = halves.difference, halves.stderr or math.inf
-    best, fallen = _fallen(patient.history)
+    curve = _validation_curve(patient.history, math.sqrt(float(test.var()) / len(test)))
+    fallen = 0.0 if curve is None else curve.fallen
     score = "log p(x)" if patient.guide.is_exact else "the ELBO" if patient.scored else "minus the distortion"
     measures: dict[str, Any] = {"score": score, "score_train": float(train.mean()), "score_test": float(test.mean())}
     measures |= {"gap": gap, "gap_stderr": error}
     measures |= {"gap_in_deviations": halves.deviations, "validation_fallen": fallen}
     if not halves.over_fitting:
         return Outcome(measures=measures)
-    late = fallen > ERRORS * math.sqrt(float(test.var()) / len(test))
+    late = curve is not None and curve.is_beyond_chance(fallen)
     finding = Finding(
         "over-fitting",
         "problem" if measures["gap_in_deviations"] > LARGE or late else "note",
         f"{score} is {gap:.1f} ± {error:.1f} nats higher on training rows than on others "
         f"({measures['score_train']:.1f} against {measures['score_test']:.1f})"
-        + (f", and on validation rows {fallen:.1f} below that of epoch {best}" if late else ""),
+        + (f", and on validation rows {fallen:.1f} below that of epoch {curve.best}" if curve and late else ""),
         "the model describes its training rows more closely than what they were drawn from",
         "Use a smaller model (--hidden, --latent, --components), more data, or --keep best with --patience 20.",
     )
@@ -102,7 +106,7 @@ def overfitting(patient: Examination) -> Outcome | str:
 
 
 def _epochs(history: Sequence[Mapping[str, Any]]) -> tuple[dict[int, Mapping[str, Any]], int | None]:
-    """The lines of the epochs by number, and the number of that whose weights were kept."""
+    """Return the lines of the epochs by number, and the number of that whose weights were kept."""
     epochs = {line["epoch"]: line for line in history if line.get("event") == "epoch"}
     kept = next((line["kept_epoch"] for line in reversed(history) if line.get("event") == "stopped"), None)
     return epochs, kept if kept in epochs else max(epochs, default=None)
@@ -114,22 +118,19 @@ def _weight(history: Sequence[Mapping[str, Any]]) -> float | None:
     return None if kept is None else epochs[kept].get("beta")
 
 
-def _fallen(history: Sequence[Mapping[str, Any]]) -> tuple[int, float]:
-    """The epoch of the highest validation bound, and how far below it that of the kept weights is."""
+def _validation_curve(history: Sequence[Mapping[str, Any]], stderr: float) -> ValidationCurve | None:
+    """Return the validation bound by epoch; None where it was not measured."""
     epochs, kept = _epochs(history)
     measured = {epoch: line["valid"].get("bound") for epoch, line in epochs.items() if line.get("valid")}
-    curve = {epoch: bound for epoch, bound in measured.items() if bound is not None}
-    if not curve:
-        return 0, 0.0
-    best = max(curve, key=curve.__getitem__)
-    return best, curve[best] - curve.get(kept if kept is not None else best, curve[max(curve)])
+    scores = {epoch: bound for epoch, bound in measured.items() if bound is not None}
+    return ValidationCurve(scores, max(scores) if kept is None else kept, stderr) if scores else None
 
 
 Check = Callable[[Examination], Outcome | str]
 
 
 def recovered(patient: Examination) -> Outcome | str:
-    """Whether numbers stopped being finite on the way, so that training went back and took smaller steps."""
+    """Return whether numbers stopped being finite on the way, so that training went back and took smaller steps."""
     lines = [line for line in patient.history if line.get("event") == "recovered"]
     if not patient.history:
         return "there is no record of the training"
@@ -168,7 +169,7 @@ def examine(
     history: Sequence[Mapping[str, Any]] = (),
     rows_at_most: int = 2000,
     log_jacobian: float = 0.0,
-    watch: Watch | None = None,
+    watch: ProgressCallback | None = None,
 ) -> Diagnosis:
     """Look for every illness that a trained model can have; nothing is changed, and nothing is trained.
 
@@ -180,7 +181,7 @@ def examine(
         history: the lines of metrics.jsonl, as dictionaries.
         rows_at_most: rows of each part that are looked at, evenly spaced.
         log_jacobian: nats to add to each log-density, so that scores are in the data's own units.
-        watch: told the fraction that is done.
+        watch: progress callback, called with the fraction done, 0 to 1.
 
     Raises:
         DataError: there are no training rows.
@@ -208,12 +209,12 @@ def examine(
         if any(f.name == "non-finite-weights" for f in findings):
             skipped[name] = "weights are not finite"
             continue
-        found = check(patient)
-        if isinstance(found, str):
-            skipped[name] = found
+        finding = check(patient)
+        if isinstance(finding, str):
+            skipped[name] = finding
         else:
-            findings.extend(found.findings)
-            measures |= found.measures
+            findings.extend(finding.findings)
+            measures |= finding.measures
         if watch is not None:
             watch((i + 1) / len(CHECKS))
     return Diagnosis(tuple(sorted(findings, key=lambda f: f.severity != "problem")), measures, skipped)

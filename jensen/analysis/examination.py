@@ -1,4 +1,4 @@
-"""What every check of the doctor looks at: one pass over rows, with a few latent points for each."""
+"""The examination that all checks of the doctor share: one pass over rows, with a few latent points for each."""
 
 from __future__ import annotations
 
@@ -13,26 +13,22 @@ from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from ..core.batch import Batch, Rows
 from ..core.random import stream
+from ..core.rows import evenly_spaced
 from ..estimators.reparameterized import Pathwise
 from ..families import Gaussian, Laplace, LogNormal, StudentT
 from ..models.draw import Draw
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 
-__all__ = ["Examination", "Pass", "spread"]
+__all__ = ["Examination", "Pass"]
 
 POINTS = 4  # the bound's noise per datum is averaged over all rows, so few points are enough
 CHUNK = 128
 
 
-def spread(n: int, most: int, device: torch.device) -> Tensor:
-    """At most `most` of n row numbers, evenly spaced, so that a file sorted by class shows every class."""
-    return torch.linspace(0, n - 1, min(n, most), dtype=torch.float64).round().long().to(device)
-
-
 @dataclass(frozen=True)
 class Pass:
-    """What a pass over N rows saw.
+    """The measurements of a pass over N rows.
 
     Attributes:
         score: [N] the ELBO (log p(x) itself under an exact guide); minus the distortion without a density.
@@ -81,27 +77,27 @@ class Examination:
 
     @cached_property
     def trained(self) -> Pass:
-        """What training rows show."""
+        """The pass over training rows."""
         return self._look(self.train, "train")
 
     @cached_property
     def unseen(self) -> Pass | None:
-        """What rows show that were not trained on."""
+        """The pass over rows that were not trained on."""
         return None if self.test is None else self._look(self.test, "test")
 
     @property
     def scored(self) -> bool:
-        """Whether guide and likelihood have densities, so that there is a bound."""
+        """True if guide and likelihood have densities, so that there is a bound."""
         return self.guide.bounds(self.model)
 
     def stream(self, name: str) -> torch.Generator:
-        """The randomness of one check."""
+        """Return the randomness of one check."""
         return stream(self.seed, f"doctor:{name}", self.train.device)
 
     def batches(self, rows: Rows, name: str, most: int | None = None) -> list[Batch]:
-        """The rows that are looked at, or at most so many of them; their numbers in the data set are kept."""
+        """Return the rows that are looked at, or at most so many of them; their numbers in the data set are kept."""
         noise = self.stream(f"{name}:rows")
-        index = spread(len(rows), min(self.most, most or self.most), rows.device)
+        index = evenly_spaced(len(rows), min(self.most, most or self.most), rows.device)
         return [rows.take(i, noise) for i in index.split(CHUNK)]
 
     @torch.no_grad()
@@ -146,7 +142,7 @@ def _moments(q: Distribution, z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _feature_rate(draw: Draw) -> Tensor | None:
-    """The sum [Z] over the batch of each latent feature's rate."""
+    """Return the sum [Z] over the batch of each latent feature's rate."""
     pair = draw.guide, draw.prior
     if not all(isinstance(d, Independent) and isinstance(d.base_dist, Normal) for d in pair):
         return None
@@ -155,12 +151,12 @@ def _feature_rate(draw: Draw) -> Tensor | None:
 
 
 def _joined(parts: list[Pass]) -> Pass:
-    """The sights of consecutive batches as one; sums over rows become averages."""
+    """Return the sights of consecutive batches as one; sums over rows become averages."""
     n = sum(len(p.score) for p in parts)
 
     def cat(name: str) -> Any:
-        found = [getattr(p, name) for p in parts]
-        return None if found[0] is None else torch.cat(found)
+        values = [getattr(p, name) for p in parts]
+        return None if values[0] is None else torch.cat(values)
 
     rates = [p.feature_rate for p in parts if p.feature_rate is not None]
     return Pass(

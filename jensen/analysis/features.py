@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 from ..core.batch import Rows
 from ..core.errors import DataError
 from ..core.random import drawing_from, stream
+from ..core.rows import evenly_spaced
 from ..data import UNKNOWN
 from ..nets import MLP, ConvEncoder, Critic, Standardize
 
@@ -55,14 +56,14 @@ class Features:
 
     @property
     def phrase(self) -> str:
-        """In words."""
+        """The features in words."""
         if self.kind != "classifier":
             return f"{self.size} {self.kind}"
         how = "" if self.accuracy is None else f" (right on {self.accuracy:.1%} of the rows)"
         return f"{self.size} features of a classifier{how}"
 
     def to_dict(self) -> dict[str, Any]:
-        """What it is, as JSON takes it."""
+        """Return a JSON-serialisable record."""
         return {k: getattr(self, k) for k in ("kind", "size", "rows", "accuracy", "seed")}
 
 
@@ -74,7 +75,7 @@ def learn_features(
     shape: tuple[int, ...],
     seed: int = 0,
 ) -> Features:
-    """A classifier's last features, where there are labels of two classes or more; else principal components.
+    """Return a classifier's last features, where there are labels of two classes or more; else principal components.
 
     Args:
         train: rows to learn from.
@@ -121,7 +122,7 @@ class _Classifier(nn.Module):
         self.eye, self.head = eye, nn.Linear(WIDTH, classes)
 
     def sight(self, x: Tensor) -> Tensor:
-        """[N, F]"""
+        """Return [N, F]"""
         return self.eye.features(self.eye.standardized(x))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -158,7 +159,7 @@ def _fit(net: nn.Module, x: Tensor, numbers: Tensor, seed: int) -> None:
 
 def _components(x: Tensor, seed: int) -> Features:
     """Projections onto the directions of most variance, in units of the data's mean standard deviation."""
-    some = x[torch.linspace(0, len(x) - 1, min(FIT, len(x)), dtype=torch.float64).round().long()]
+    some = x[evenly_spaced(len(x), FIT, x.device)]
     centre = some.mean(0)
     _, _, directions = torch.linalg.svd((some - centre).double(), full_matrices=False)
     size = min(COMPONENTS, len(directions))

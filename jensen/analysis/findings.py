@@ -1,4 +1,4 @@
-"""What the doctor says: findings, each with its cause and a remedy, and the diagnosis that holds them."""
+"""Findings of the doctor, each with its cause and a remedy, and the diagnosis that holds them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Finding:
     remedy: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field, as JSON takes it."""
+        """Return every field, JSON-serialisable."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check found, and the numbers that it looked at."""
+    """The result of one check, with the numbers that it used."""
 
     findings: tuple[Finding, ...] = ()
     measures: dict[str, Any] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `examine` found.
+    """The result of `examine`.
 
     Attributes:
         findings: problems first.
@@ -62,11 +62,11 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether there is no problem; notes do not count."""
+        """True if there is no problem; notes do not count."""
         return not self.problems
 
     def to_dict(self) -> dict[str, Any]:
         """Findings, measures and skipped checks, as JSON takes them."""
-        found = [f.to_dict() for f in self.findings]
+        findings = [f.to_dict() for f in self.findings]
         about = {"skipped": dict(self.skipped), "notes": list(self.notes)}
-        return {"healthy": self.healthy, "findings": found, "measures": dict(self.measures), **about}
+        return {"healthy": self.healthy, "findings": findings, "measures": dict(self.measures), **about}

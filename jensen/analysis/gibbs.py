@@ -16,7 +16,7 @@ __all__ = ["Chains", "features", "split_r_hat"]
 
 
 def features(model: LatentVariableModel, z: Tensor, context: Tensor | None = None) -> Distribution:
-    """p(x | z) at z [K, B, Z], batch shape [K, B], also where the likelihood does not look at z."""
+    """Return p(x | z) at z [K, B, Z], batch shape [K, B], also where the likelihood does not look at z."""
     return model.likelihood.at(model.likelihood_params(z, context)).expand(z.shape[:-1])
 
 
@@ -52,7 +52,7 @@ class Chains:
         return accepted, r_hat, mean, self.z.unflatten(0, shape), self.x.unflatten(0, shape)
 
     def _step(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Which chains moved [mB], E[x | z] [mB, D], and the two scalars [2, mB]."""
+        """Return the chains that moved [mB], E[x | z] [mB, D], and the two scalars [2, mB]."""
         full = Batch(self.x, None, self.context)
         q = self.guide(full)
         proposed, _ = place(q, 1, self.noise)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from ..estimators.quadrature import Quadrature
 from ..estimators.reparameterized import DoublyReparameterized, Pathwise, StickTheLanding
 from ..estimators.score import Score
 from ..estimators.stratified import Stratified
+from ..evaluate.estimate import ProgressCallback
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..objectives import Distortion, Objective, Rate, TermKind
@@ -34,7 +35,6 @@ SCORED = 32  # points per datum of a reference by the score function
 SURE = 4.0  # standard errors
 SURE_BY_GROUPS = 6.0  # the same, where the standard error is itself estimated from few groups
 WORTH = 1.25  # how many times less work makes a change worth recommending
-Watch = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Side:
 
     @property
     def biased(self) -> bool:
-        """Whether a bias is seen: by 4 standard errors along the gradient, or by 6 in its length."""
+        """True if a bias is seen: by 4 standard errors along the gradient, or by 6 in its length."""
         pairs = ((self.bias, self.bias_stderr, SURE), (self.bias_squared, self.bias_squared_stderr, SURE_BY_GROUPS))
         return any(b is not None and s is not None and abs(b) > max(sure * s, 1e-5) for b, s, sure in pairs)
 
@@ -100,12 +100,12 @@ class Comparison:
     sentence: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number, as JSON takes it."""
-        told = asdict(self)
-        for record, measured in zip(told["measured"], self.measured, strict=True):
+        """Return a JSON-serialisable record of every number."""
+        plain = asdict(self)
+        for record, measured in zip(plain["measured"], self.measured, strict=True):
             record["biased"] = measured.biased
-        told["left_out"] = [{"estimator": name, "why": why} for name, why in self.left_out]
-        return told
+        plain["left_out"] = [{"estimator": name, "why": why} for name, why in self.left_out]
+        return plain
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class _Sample:
 
 
 def _own(guide: Guide, model: LatentVariableModel) -> list[nn.Parameter]:
-    """The guide's trained parameters that are not the model's too."""
+    """Return the guide's trained parameters that are not the model's too."""
     shared = {id(p) for p in model.parameters()}
     return [p for p in guide.parameters() if p.requires_grad and id(p) not in shared]
 
@@ -135,7 +135,7 @@ def compare_gradients(
     corruption: Corruption | None = None,
     repeats: int = 100,
     seed: int = 0,
-    watch: Watch | None = None,
+    watch: ProgressCallback | None = None,
 ) -> Comparison:
     """Measure every estimator that suits model, guide and objective, on one batch and at the present parameters.
 
@@ -150,7 +150,7 @@ def compare_gradients(
         corruption: of what the guide sees. It is drawn once, as the batch is: all noise is that of the points.
         repeats: gradients per estimator.
         seed: of all points.
-        watch: told the fraction that is done.
+        watch: progress callback, called with the fraction done, 0 to 1.
 
     Raises:
         UsageError: too few repeats to tell a bias.
@@ -169,19 +169,19 @@ def compare_gradients(
     suiting, left_out = gradient.suiting(_candidates(objective, points))
     if not suiting:
         raise CompositionError(f"no estimator suits this model: {left_out[0][1]}", "Use a run such as vae or iwae.")
-    told = watch or (lambda done: None)
+    report_progress = watch or (lambda done: None)
     exact = next((e for e in suiting if isinstance(e, Enumerate)), None)
     basis = exact or _unbiased(suiting, guide, batch, objective)
     cuts = _cuts(of_guide, of_model)
     reference, along, directions = gradient.halves(basis, 1 if exact else REFERENCE * repeats // 2, seed, cuts)
     measured = []
     for i, estimator in enumerate(suiting):
-        told((i + 1) / (1 + len(suiting)))
+        report_progress((i + 1) / (1 + len(suiting)))
         times = 1 if isinstance(estimator, Enumerate | Quadrature) else repeats
-        found = gradient.sample(estimator, times, seed, str(estimator), directions)
-        ours, theirs = (_side(found, reference, along, side, cut) for side, cut in enumerate(cuts))
-        measured.append(Measured(str(estimator), ours, theirs, found.seconds))
-    told(1.0)
+        sample = gradient.sample(estimator, times, seed, str(estimator), directions)
+        ours, theirs = (_side(sample, reference, along, side, cut) for side, cut in enumerate(cuts))
+        measured.append(Measured(str(estimator), ours, theirs, sample.seconds))
+    report_progress(1.0)
     name = f"{exact}, without noise" if exact else f"the mean of {REFERENCE * repeats} draws of {basis}"
     told_of = (f"{objective}{noisy}", len(batch), repeats, name, tuple(measured), tuple(left_out))
     return Comparison(*told_of, *_recommend(measured))
@@ -190,7 +190,8 @@ def compare_gradients(
 def _unbiased(
     suiting: Sequence[GradientEstimator], guide: Guide, batch: Batch, objective: Objective
 ) -> GradientEstimator:
-    """Whose mean is taken for the gradient: the first, unless its path is that of a relaxation, which is biased."""
+    """Return the estimator whose mean stands for the gradient: the first, unless its path is that of a relaxation,
+    which is biased."""
     q = guide(batch)
     relaxed = isinstance(q, OneHots) and q.temperature is not None
     scored = [e for e in suiting if isinstance(e, Score)]
@@ -200,7 +201,7 @@ def _unbiased(
 
 
 def _refuse(guide: Guide, repeats: int) -> None:
-    """What cannot be compared, before anything is computed."""
+    """Refuse comparisons that are impossible, before anything is computed."""
     if repeats < 2 * GROUPS:
         raise UsageError(f"{repeats} repeats tell nothing of a bias", f"Give at least {2 * GROUPS}.")
     if not guide.has_density or not guide.infers or guide.is_certain:
@@ -212,19 +213,19 @@ def _refuse(guide: Guide, repeats: int) -> None:
 
 
 def _cuts(of_guide: Sequence[Tensor], of_model: Sequence[Tensor]) -> tuple[slice, slice]:
-    """Where the guide's and the model's parameters are in a flat gradient."""
+    """Return the places of the guide's and the model's parameters in a flat gradient."""
     first, second = (sum(p.numel() for p in some) for some in (of_guide, of_model))
     return slice(first), slice(first, first + second)
 
 
 def _direction(mean: Tensor) -> Tensor:
-    """[P] of length one, or zero."""
+    """Return [P] of length one, or zero."""
     return mean / mean.norm().clamp_min(1e-300)
 
 
 @dataclass(frozen=True)
 class _Drawn(Corruption):
-    """What was drawn of a corruption, again and again."""
+    """A corruption that repeats what was drawn once."""
 
     x: Tensor
 
@@ -237,7 +238,7 @@ class _Drawn(Corruption):
 
 
 def _of_all_weights(objective: Objective) -> bool:
-    """Whether the expectation hangs on the number of points."""
+    """Return whether the expectation hangs on the number of points."""
     return any(term.kind is TermKind.IMPORTANCE_WEIGHTED for _, term in objective.terms)
 
 
@@ -268,12 +269,12 @@ class _Gradient:
     def __call__(self, estimator: GradientEstimator, generator: torch.Generator) -> Tensor:
         draw = estimator.draw(self.model, self.guide, self.batch, generator)
         value = estimator.surrogate(self.objective, draw).mean()
-        found = torch.autograd.grad(value, self.parameters, allow_unused=True)
-        pairs = zip(self.parameters, found, strict=True)
+        gradients = torch.autograd.grad(value, self.parameters, allow_unused=True)
+        pairs = zip(self.parameters, gradients, strict=True)
         return torch.cat([torch.zeros_like(p).flatten() if g is None else g.flatten() for p, g in pairs])
 
     def placed(self, estimator: GradientEstimator) -> GradientEstimator:
-        """The same, with the guide seeing what it saw in training."""
+        """Return the same estimator, with the guide seeing what it saw in training."""
         return estimator if self.corruption is None else Corrupted(estimator, self.corruption)
 
     def suiting(self, some: Sequence[GradientEstimator]) -> tuple[list[GradientEstimator], list[tuple[str, str]]]:
@@ -291,7 +292,8 @@ class _Gradient:
     def halves(
         self, estimator: GradientEstimator, half: int, seed: int, cuts: Sequence[slice]
     ) -> tuple[Tensor, Tensor, list[tuple[slice, Tensor]]]:
-        """A reference of twice so many repetitions: means [groups, P], lengths [half, sides] along its own directions,
+        """Return a reference of twice so many repetitions: means [groups, P], lengths [half, sides] along its own
+        directions,
         and these. They are of one half, and the lengths of the other, so that their noise is independent."""
         first = self.sample(estimator, half, seed, "reference, first half", [])
         directions = [(cut, _direction(first.means.mean(0)[cut])) for cut in cuts]
@@ -315,15 +317,15 @@ class _Gradient:
         along, seconds = [], []
         for i in range(repeats):
             began = time.perf_counter()
-            found = self(placed, generator).double()
-            if not math.isfinite(float(found.sum())):  # which also waits for the device
+            gradient = self(placed, generator).double()
+            if not math.isfinite(float(gradient.sum())):  # which also waits for the device
                 raise NumericalError(f"a gradient by {estimator} is not finite", "Look at the run: jensen doctor RUN.")
             seconds.append(time.perf_counter() - began)
-            along.append([float(found[part] @ direction) for part, direction in directions])
-            sums[i % groups] += found
-            far = found - mean
+            along.append([float(gradient[part] @ direction) for part, direction in directions])
+            sums[i % groups] += gradient
+            far = gradient - mean
             mean += far / (i + 1)
-            spread += far * (found - mean)
+            spread += far * (gradient - mean)
         counts = torch.tensor([len(range(g, repeats, groups)) for g in range(groups)]).to(sums)
         each = torch.tensor(along, dtype=torch.float64)
         return _Sample(sums / counts[:, None], spread / max(repeats - 1, 1), each, sorted(seconds)[repeats // 2])
@@ -345,27 +347,27 @@ def _length_squared(means: Tensor) -> tuple[float, float]:
     return over(every), float(((groups - 1) * left.var(correction=0)).sqrt())
 
 
-def _side(found: _Sample, reference: Tensor, theirs: Tensor, number: int, part: slice) -> Side | None:
-    """What an estimator's repetitions say against the reference's; None where there are no parameters."""
-    means, reference = found.means[:, part], reference[:, part]
+def _side(sample: _Sample, reference: Tensor, theirs: Tensor, number: int, part: slice) -> Side | None:
+    """Return an estimator's statistics against the reference; None where there are no parameters."""
+    means, reference = sample.means[:, part], reference[:, part]
     size = means.shape[1]
     if not size:
         return None
-    variance = float(found.variance[part].sum())
+    variance = float(sample.variance[part].sum())
     signal, _ = _length_squared(means)
     ratio = math.sqrt(max(signal, 0.0) / variance) if variance > 0 else None
     length, error = _length_squared(reference)
     if length <= SURE_BY_GROUPS * error or length == 0:
         return Side(size, variance, ratio, None, None, None, None)
     squared, squared_error = _length_squared(means - reference)
-    pair, root = (found.along[:, number], theirs[:, number]), math.sqrt(length)
+    pair, root = (sample.along[:, number], theirs[:, number]), math.sqrt(length)
     bias = float(pair[0].mean() - pair[1].mean())
     noise = math.sqrt(sum(float(t.var()) / len(t) for t in pair if len(t) > 1))
     return Side(size, variance, ratio, bias / root, noise / root, squared / length, squared_error / length)
 
 
 def _recommend(measured: Sequence[Measured]) -> tuple[str, str]:
-    """The estimator with the least work among those without a visible bias, and why."""
+    """Return the estimator with the least work among those without a visible bias, and why."""
     if len(measured) == 1:
         return measured[0].estimator, f"{measured[0].estimator} alone suits this model: there is nothing to choose."
     honest = [m for m in measured if not m.biased]

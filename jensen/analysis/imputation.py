@@ -1,4 +1,4 @@
-"""What is missing, given what is observed: draws of p(x_missing | x_observed), and how far they can be trusted."""
+"""Imputation, given the observed entries: draws of p(x_missing | x_observed), and how far they can be trusted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..core.batch import Batch, Rows
 from ..core.errors import CompositionError, NotNormalised, NumericalError, UsageError
 from ..core.random import drawing_from, stream
 from ..evaluate.annealed import Annealed
-from ..evaluate.estimate import Watch, exact_products
+from ..evaluate.estimate import ProgressCallback, exact_products
 from ..evaluate.importance import widest
 from ..evaluate.psis import pareto_k, reliable_below
 from ..families import Gaussian
@@ -79,7 +79,7 @@ class Imputation:
 
     @property
     def warning(self) -> str | None:
-        """What to say where draws should not be trusted, and what to do; None where all is well."""
+        """A warning with its remedy where draws should not be trusted; None otherwise."""
         bad, n = int(self.unreliable.sum()), int(self.holed.sum())
         if not bad:
             return None
@@ -102,7 +102,7 @@ def impute(
     k: int | None = None,
     steps: int | None = None,
     seed: int = 0,
-    watch: Watch | None = None,
+    watch: ProgressCallback | None = None,
 ) -> Imputation:
     r"""Draw what is missing m times, given what is observed.
 
@@ -124,7 +124,7 @@ def impute(
         steps: of each chain, by default 1000, of which the first half is left out of means and diagnostics; or
             temperatures, by default 200.
         seed: of all randomness.
-        watch: told the fraction that is done.
+        watch: progress callback, called with the fraction done, 0 to 1.
 
     Raises:
         UsageError: a number is too small, or there is no such method.
@@ -143,19 +143,19 @@ def impute(
         weigher = _Weigher(model, guide, rows, holed, method, k, steps, seed)
         for index in _pieces(holed, weigher.size(m), watch):
             batch = _batch(rows, x, index)
-            found = weigher(batch, noise)
-            ess[index], k_hat[index], mean[index] = found.ess, found.k_hat, found.mean
-            z, drawn = found.resampled(model, batch, m, noise)
+            imputation = weigher(batch, noise)
+            ess[index], k_hat[index], mean[index] = imputation.ess, imputation.k_hat, imputation.mean
+            z, drawn = imputation.resampled(model, batch, m, noise)
             if method == "gibbs":
                 moved = Chains(model, guide, batch, z, drawn, noise).run(steps or 0)
                 acceptance[index], r_hat[index], mean[index], z, drawn = moved
             at[:, index], draws[:, index] = z.to(at), drawn
-    found = Imputation(draws, at, mean, k, ess, k_hat, steps=steps)
-    return replace(found, acceptance=acceptance, r_hat=r_hat) if method == "gibbs" else found
+    imputation = Imputation(draws, at, mean, k, ess, k_hat, steps=steps)
+    return replace(imputation, acceptance=acceptance, r_hat=r_hat) if method == "gibbs" else imputation
 
 
-def _pieces(holed: Tensor, size: int, watch: Watch | None) -> Iterator[Tensor]:
-    """The rows with holes, `size` at a time; `watch` is told what is done."""
+def _pieces(holed: Tensor, size: int, watch: ProgressCallback | None) -> Iterator[Tensor]:
+    """Yield the rows with holes, `size` at a time; `watch` is told what is done."""
     for done, index in enumerate(holed.split(size) if len(holed) else (), 1):
         yield index
         if watch is not None:
@@ -189,8 +189,12 @@ def _check(model: LatentVariableModel, guide: Guide, m: int, method: str, k: int
         Annealed(steps or 1, LEAPS, k, "prior").check(model, guide)
     like = next(iter(model.parameters()))
     usual = model.usual
-    found = features(model, like.new_zeros(1, 1, model.latent), None if usual is None else usual[None])
-    if not (isinstance(found, Independent) and found.base_dist.event_shape == () and len(found.event_shape) == 1):
+    distribution = features(model, like.new_zeros(1, 1, model.latent), None if usual is None else usual[None])
+    if not (
+        isinstance(distribution, Independent)
+        and distribution.base_dist.event_shape == ()
+        and len(distribution.event_shape) == 1
+    ):
         raise CompositionError(
             f"features of {model.likelihood.family.phrase} depend on each other given z, so that what is missing"
             " cannot be drawn without what is observed",
@@ -205,7 +209,7 @@ def _is_discrete(model: LatentVariableModel) -> bool:
 
 
 def _batch(rows: Rows, x: Tensor, index: Tensor) -> Batch:
-    """The rows [B] with one preparation for all uses of them."""
+    """Return the rows [B] with one preparation for all uses of them."""
     mask, context = (None if t is None else t.index_select(0, index) for t in (rows.mask, rows.context))
     return Batch(x.index_select(0, index), mask, context, index, len(rows))
 

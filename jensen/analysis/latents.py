@@ -1,4 +1,4 @@
-"""What people do with a trained model: encode, reconstruct, interpolate, look at what each latent feature carries."""
+"""Uses of a trained model: encode, reconstruct, interpolate, and the rate of each latent feature."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..models.model import LatentVariableModel
 
 __all__ = [
     "active_features",
+    "are_active",
     "decode",
     "encode",
     "interpolate",
@@ -30,7 +31,7 @@ ACTIVE = 0.01  # variance over data of a feature's posterior mean above which it
 
 @torch.no_grad()
 def encode(model: LatentVariableModel, guide: Guide, data: Rows, generator: torch.Generator | None = None) -> Tensor:
-    """The mean of q(z | x) [N, Z] (class probabilities, for a categorical latent).
+    """Return the mean of q(z | x) [N, Z] (class probabilities, for a categorical latent).
 
     Raises:
         CompositionError: the guide says nothing of z given x.
@@ -43,16 +44,30 @@ def encode(model: LatentVariableModel, guide: Guide, data: Rows, generator: torc
     return torch.cat([guide(batch).mean.expand(len(batch), -1) for batch in data.batches(CHUNK, generator)])
 
 
+def are_active(codes: Tensor) -> Tensor:
+    """Return, for each feature of codes [N, Z], whether its variance over data is above 0.01.
+
+    Codes are posterior means; the variance is that of the N data, with the denominator N.
+
+    Source: Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders", 2016.
+
+    Example:
+        >>> are_active(torch.tensor([[0.0, 1.0], [1.0, 1.1]])).tolist()  # variances 0.25 and 0.0025
+        [True, False]
+    """
+    return codes.double().var(0, correction=0) > ACTIVE
+
+
 @torch.no_grad()
 def active_features(model: LatentVariableModel, guide: Guide, data: Rows) -> Tensor:
-    """Whether each latent feature [Z] is active: its posterior mean has a variance over data above 0.01.
+    """Return whether each latent feature [Z] is active: its posterior mean has a variance over data above 0.01.
 
     Source: Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders", 2016.
 
     Raises:
         CompositionError: the guide says nothing of z given x.
     """
-    return encode(model, guide, data).var(0, correction=0) > ACTIVE
+    return are_active(encode(model, guide, data))
 
 
 @torch.no_grad()
@@ -64,7 +79,7 @@ def decode(
     sample: bool = False,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """The mean of p(x | z), or a sample from it, [N, D] at z [N, Z].
+    """Return the mean of p(x | z), or a sample from it, [N, D] at z [N, Z].
 
     Of a conditional model p(x | z, c), with the context [N, C], or with the most frequent one where none is given.
     """
@@ -114,7 +129,8 @@ def reconstruct(
     sample: bool = False,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """What the model makes of each datum [N, D]: the mean of p(x | z) at the posterior mean, or x ~ p(x | z), z ~ q."""
+    """Return the reconstruction of each datum [N, D]: the mean of p(x | z) at the posterior mean, or x ~ p(x | z), z ~
+    q."""
     if not sample:
         return decode(model, encode(model, guide, data, generator), data.context)
     parts = []
@@ -160,7 +176,7 @@ def prior_grid(model: LatentVariableModel, n: int = 15) -> Tensor:
 def rate_per_feature(
     model: LatentVariableModel, guide: Guide, data: Rows, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The rate carried by each latent feature, averaged over data [Z], and which features are active [Z].
+    """Return the rate carried by each latent feature, averaged over data [Z], and which features are active [Z].
 
     A feature is active when the variance over data of its posterior mean is above 0.01 (Burda et al., 2016).
 
@@ -176,4 +192,4 @@ def rate_per_feature(
             )
         total = total + kl_divergence(q.base_dist, prior.base_dist).sum(0)
         means.append(q.mean)
-    return torch.as_tensor(total) / len(data), torch.cat(means).var(0, correction=0) > ACTIVE
+    return torch.as_tensor(total) / len(data), are_active(torch.cat(means))

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ..core.batch import Rows
-from .examination import Examination, spread
+from ..core.rows import evenly_spaced
+from .examination import Examination
 from .findings import Finding, Outcome
 from .two_sample import nearer
 
@@ -33,23 +34,23 @@ def nearest(x: Tensor, rows: Rows, index: Tensor, own: Tensor | None = None) -> 
         distance = torch.cdist(x, rows.take(some).x, compute_mode="use_mm_for_euclid_dist").double()
         if own is not None:
             distance = distance.masked_fill(some == own[:, None], torch.inf)
-        found, at = distance.min(1)
-        which = torch.where(found < best, some[at], which)
-        best = torch.minimum(best, found)
+        least, at = distance.min(1)
+        which = torch.where(least < best, some[at], which)
+        best = torch.minimum(best, least)
     return best, which
 
 
 def _relative(x: Tensor, rows: Rows, index: Tensor) -> Tensor:
     """Distance to the nearest row, over that row's own distance to the next: about 1 for new data, 0 for a copy."""
     near, which = nearest(x, rows, index)
-    found, place = which.unique(return_inverse=True)
-    apart, _ = nearest(rows.take(found).x, rows, index, found)
+    distinct, place = which.unique(return_inverse=True)
+    apart, _ = nearest(rows.take(distinct).x, rows, index, distinct)
     return near / apart[place].clamp_min(1e-6 * float(near.max().clamp_min(1e-30)))
 
 
 @torch.no_grad()
 def memorised(patient: Examination) -> Outcome | str:
-    """Whether samples lie much nearer to training rows than unseen rows do.
+    """Return whether samples lie much nearer to training rows than unseen rows do.
 
     Each distance to the nearest training row is divided by that row's distance to its own nearest neighbour, so that a
     model that likes the dense regions of its data is not taken for one that copies. A problem needs both a rank test
@@ -66,9 +67,9 @@ def memorised(patient: Examination) -> Outcome | str:
         return "the model's prior is not trained, so nobody samples from it"
     noise = patient.stream("samples")
     frozen = train.fixed(noise) if len(train) <= MOST_TRAINED else train
-    index = spread(len(train), MOST_TRAINED, train.device)
+    index = evenly_spaced(len(train), MOST_TRAINED, train.device)
     x = patient.model.sample(SAMPLES, noise).to(torch.float32)
-    unseen = test.take(spread(len(test), SAMPLES, test.device), noise).x.to(torch.float32)
+    unseen = test.take(evenly_spaced(len(test), SAMPLES, test.device), noise).x.to(torch.float32)
     frozen = _single(frozen)
     of_samples, of_unseen = _relative(x, frozen, index), _relative(unseen, frozen, index)
     typical = float(of_unseen.median())
@@ -90,7 +91,7 @@ def memorised(patient: Examination) -> Outcome | str:
 
 
 def _single(rows: Rows) -> Rows:
-    """Rows that are prepared in single precision, which is enough for distances."""
+    """Return rows that are prepared in single precision, which is enough for distances."""
     inner = rows.prepare
 
     def prepare(x: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""What comes out of the nets: scales at their floor, impossible certainty, weights that ran away."""
+"""Outputs of the networks: scales at their floor, impossible certainty, diverged weights."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HUGE_OUTPUT = 1e4
 
 
 def decoder_scale(patient: Examination) -> Outcome | str:
-    """Whether a learned scale of p(x | z) has run to zero: at its floor, or finer than the data can be read.
+    """Return whether a learned scale of p(x | z) has run to zero: at its floor, or finer than the data can be read.
 
     With a perfect reconstruction the likelihood grows without bound as the scale falls, so that log p(x) says where the
     floor is and nothing about the data. A feature counts if its scale is within three times the floor on a tenth of the
@@ -72,8 +72,8 @@ def _scales(patient: Examination, family: Gaussian | Laplace | LogNormal | Stude
     if isinstance(likelihood, Table):
         states = torch.eye(len(likelihood.table), dtype=likelihood.table.dtype, device=likelihood.table.device)
         return family.loc_scale(likelihood.params(states).detach())[1].double(), 1e-9
-    found = patient.trained.scale
-    return torch.as_tensor(found).double(), OFTEN
+    scale = patient.trained.scale
+    return torch.as_tensor(scale).double(), OFTEN
 
 
 def _scale(what: str, floor: float) -> Finding:
@@ -99,7 +99,7 @@ def _constant(n: int, family: Gaussian | Laplace | LogNormal | StudentT) -> Find
 
 
 def saturated(patient: Examination) -> Outcome | str:
-    r"""Whether the model is certain and wrong: values whose mass was below e^-15, in nats lost per datum.
+    r"""Return whether the model is certain and wrong: values whose mass was below e^-15, in nats lost per datum.
 
     A value's mass is what the points of a datum give it together, each with its part in log p(x):
 
@@ -134,7 +134,7 @@ def saturated(patient: Examination) -> Outcome | str:
 
 @torch.no_grad()
 def _certain_errors(patient: Examination) -> tuple[Tensor, float | None]:
-    """Nats [M] lost to values that were all but impossible, of some rows, and the share of logits beyond +-15."""
+    """Return nats [M] lost to nearly impossible values, of some rows, and the share of logits beyond +-15."""
     rows, name = (patient.train, "train") if patient.test is None else (patient.test, "test")
     noise, family = patient.stream("certain"), patient.model.likelihood.family
     k = POINTS if patient.model.latent and patient.scored else 1
@@ -153,7 +153,7 @@ def _certain_errors(patient: Examination) -> tuple[Tensor, float | None]:
 
 
 def weights(patient: Examination) -> Outcome | str:
-    """Whether every weight is finite, and no layer's weights or outputs have run away (above 1,000 and 10,000)."""
+    """Return whether every weight is finite, and no layer's weights or outputs exceed 1,000 and 10,000."""
     both = nn.ModuleDict({"model": patient.model, "guide": patient.guide})
     broken = [n for n, p in both.named_parameters() if not bool(torch.isfinite(p).all())]
     if broken:

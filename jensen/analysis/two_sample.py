@@ -18,7 +18,7 @@ STEPS = 20
 
 @dataclass(frozen=True)
 class TwoSample:
-    """What a classifier made of two samples.
+    """The result of a classifier two-sample test.
 
     Attributes:
         p: chance of such an order of the held-out scores if both samples were of one distribution.
@@ -37,8 +37,8 @@ def nearer(a: Tensor, b: Tensor) -> tuple[float, float]:
     """P(a < b) + P(a = b)/2, and the p-value of so small an `a` by the rank-sum test (Mann & Whitney, 1947)."""
     from scipy.stats import mannwhitneyu  # half a second of import time
 
-    found = mannwhitneyu(a.double().cpu().numpy(), b.double().cpu().numpy(), alternative="less")
-    return 1.0 - float(found.statistic) / (len(a) * len(b)), float(found.pvalue)
+    test = mannwhitneyu(a.double().cpu().numpy(), b.double().cpu().numpy(), alternative="less")
+    return 1.0 - float(test.statistic) / (len(a) * len(b)), float(test.pvalue)
 
 
 @torch.no_grad()

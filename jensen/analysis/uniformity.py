@@ -16,7 +16,7 @@ LEVEL = 0.05  # how often a perfect guide is found fault with, over all quantiti
 
 
 def rank_counts(ranks: Tensor, draws: int) -> Tensor:
-    """How often each rank occurs, [Q, l + 1]."""
+    """Return the count of each rank [Q, l + 1]."""
     return torch.stack([torch.bincount(column, minlength=draws + 1) for column in ranks.T])
 
 
@@ -26,7 +26,8 @@ def rank_grid(draws: int) -> Tensor:
 
 
 def uniform_p(ranks: Tensor, l: int) -> float:  # noqa: E741
-    r"""The p-value of n independent ranks [n] under uniformity on 0..l, by their empirical distribution function.
+    r"""Return the p-value of n independent ranks [n] under uniformity on 0..l, by their empirical distribution
+    function.
 
     The number of ranks up to r is Binomial(n, (r + 1) / (l + 1)); the statistic is the smallest two-sided tail
     probability over r, and the p-value is the chance of one as small, exactly: no simulation, no asymptotics. (Below
@@ -59,7 +60,7 @@ def uniform_band(n: int, l: int, level: float = LEVEL) -> tuple[np.ndarray, np.n
 
 
 def _accepted(n: int, draws: int, tail: float) -> tuple[np.ndarray, np.ndarray]:
-    """The counts [l], from and to, whose two-sided tail probability is above `tail`, at each r."""
+    """Return the counts [l], from and to, whose two-sided tail probability is above `tail`, at each r."""
     grid = rank_grid(draws).numpy()
     low, high = np.zeros(draws, dtype=np.int64), np.full(draws, n, dtype=np.int64)
     while (low < high).any():  # bisection, at all r at once
@@ -70,7 +71,7 @@ def _accepted(n: int, draws: int, tail: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _chance_inside(n: int, lower: np.ndarray, upper: np.ndarray) -> float:
-    """The chance that n uniform ranks have, for all r, from lower to upper of them up to r.
+    """Return the chance that n uniform ranks have, for all r, from lower to upper of them up to r.
 
     The numbers at each rank are independent Poisson variables given their sum, so that the paths inside the band are
     summed by one convolution per rank (Khmaladze & Shinjikashvili, 2001; Moscovich & Nadler, 2017).

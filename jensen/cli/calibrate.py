@@ -9,7 +9,8 @@ from cyclopts import Parameter
 from ..analysis.calibration import Calibration
 from ..runs.evaluation import versions
 from ..runs.run import load
-from ..storage.run_folder import digest, write_json
+from ..storage.files import digest, write_json
+from ..storage.run_folder import CALIBRATION, WEIGHTS
 from .flags import Device, Json, Quiet, Run, Seed
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
@@ -41,10 +42,10 @@ def calibrate(
         "guide": opened.guide.phrase,
         "weights": opened.weights,
         "seed": seed,
-        "weights_sha256": digest(opened.path / "model.safetensors"),
+        "weights_sha256": digest(opened.path / WEIGHTS),
         "versions": versions(),
     }
-    path = opened.path / "calibration.json"
+    path = opened.path / CALIBRATION
     write_json(path, record)
     notifier(quiet)(f"kept in {path}")
     if json:

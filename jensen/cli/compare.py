@@ -7,8 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ..core.wording import plural
 from ..core.errors import UsageError
+from ..core.wording import plural
 from ..evaluate.choose import METHODS
 from ..evaluate.estimate import format_nats
 from ..runs.compare import compare as compare_runs
@@ -43,8 +43,8 @@ def compare(
     """Test which of two models is better on the same rows, by paired differences of log p(x).
 
     Several runs of one side, jensen compare s0,s1,s2 t0,t1,t2, count as their mean, with an error over seeds. If a
-    number is a lower bound, the order of log p(x) remains open, unless the evaluation that the run has on record (jensen
-    evaluate RUN) estimates that the bound is tighter than the difference.
+    number is a lower bound, the order of log p(x) remains open, unless the evaluation on record (jensen evaluate RUN)
+    estimates that the bound is tighter than the difference.
     """
     runs_a, runs_b = _load_side(a, device), _load_side(b, device)
     with ProgressLine(quiet) as line:

@@ -79,6 +79,7 @@ def _advice(description: dict[str, Any]) -> list[str]:
     advice = [f"likelihood of a vae: {likelihood}"]
     if description["kind"] == "integers":
         advice.append("for a Bernoulli likelihood: --binarize dynamic (or static, threshold)")
+        advice.append("ppca, gmm and other densities dequantise integers by themselves")
     if description["kind"] == "real" and description["constant_columns"]:
         advice.append("constant columns under a learned scale need --floor 0.01, or drop them")
     net = " --net conv" if len(description["shape"]) == 3 and min(description["shape"][:2]) >= 16 else ""

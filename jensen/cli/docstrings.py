@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 
-__all__ = ["attribute_texts"]
+__all__ = ["as_help", "attribute_texts"]
 
 _ENTRY = re.compile(r" {4}(\w+(?:, \w+)*): (.*)")
 _CONTINUATION = re.compile(r" {8,}(.*)")
@@ -39,10 +39,16 @@ def attribute_texts(options: type) -> dict[str, str]:
             texts |= {name: f"{texts[name]} {continuation[1]}" for name in names}
         elif line.strip():
             break
-    return {name: _as_help(text, texts.keys()) for name, text in texts.items()}
+    return {name: re.sub(r"(?<!\.)\.$", "", as_help(text)) for name, text in texts.items()}
 
 
-def _as_help(text: str, names: object) -> str:
-    """Return a text without the marks of code, and without its last full stop."""
-    text = re.sub(r"`(\w+)`", lambda m: f"--{m[1].replace('_', '-')}", text)
-    return text.replace('"', "").removesuffix(".")
+def as_help(text: str) -> str:
+    """Return a sentence of a docstring for the terminal: options as flags, without quotes.
+
+    Example:
+        >>> as_help("`init_from` is a run, or `None`; see `RUN/spec.json`.")
+        '--init-from is a run, or none; see RUN/spec.json.'
+    """
+    text = text.replace("`None`", "none")
+    text = re.sub(r"`([a-z]\w*)`", lambda m: f"--{m[1].replace('_', '-')}", text)
+    return text.replace('"', "").replace("`", "")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..core.wording import plural
 from ..analysis.doctor import Diagnosis, Finding
+from ..core.wording import plural
 from ..evaluate.estimate import format_nats
 from ..runs.run import load
 from .flags import Device, Json, Quiet, Run, Seed

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import numpy as np
 
-from ..core.wording import plural
 from ..core.errors import UsageError
+from ..core.wording import plural
 from ..runs.run import load
 from .flags import Data, Device, Force, Json, Labels, Out, Quiet, Run, Seed, switch
 from .output import notifier

@@ -10,7 +10,8 @@ from ..runs.evaluation import versions
 from ..runs.fidelity import Fidelity, Score
 from ..runs.fidelity import fidelity as measure
 from ..runs.run import load
-from ..storage.run_folder import FIDELITY, digest, write_json
+from ..storage.files import digest, write_json
+from ..storage.run_folder import FIDELITY, WEIGHTS
 from .flags import Data, Device, Json, Labels, Quiet, Run, Seed, switch
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
@@ -23,7 +24,9 @@ def fidelity(
     data: Data = None,
     /,
     *,
-    n: Annotated[int | None, Parameter(name="-n", help="number of samples, and of rows; by default half the rows")] = None,
+    n: Annotated[
+        int | None, Parameter(name="-n", help="number of samples, and of rows; by default half the rows")
+    ] = None,
     mean: Annotated[bool, switch("use means of p(x | z) instead of samples")] = False,
     labels: Labels = None,
     seed: Seed = 0,
@@ -33,8 +36,8 @@ def fidelity(
 ) -> None:
     """Measure how close samples are to data: Frechet distance, precision and recall, with those of real data.
 
-    They are computed in features of a classifier trained on the run's training rows, or in principal components if there
-    are no labels. The result for the run's own test rows is kept in RUN/fidelity.json, for the report.
+    They are computed in features of a classifier trained on the run's training rows, or in principal components without
+    labels. The result for the run's own test rows is kept in RUN/fidelity.json, for the report.
     """
     opened = load(run, device=device)
     with ProgressLine(quiet) as line:
@@ -44,7 +47,7 @@ def fidelity(
         "run": str(opened.path),
         "weights": opened.weights,
         "versions": versions(),
-        "weights_sha256": digest(opened.path / "model.safetensors"),
+        "weights_sha256": digest(opened.path / WEIGHTS),
     }
     if data is None:
         write_json(opened.path / FIDELITY, record)

@@ -17,9 +17,7 @@ def switch(text: str) -> Parameter:
 
 
 Run = Annotated[str, Parameter(help="a run folder, as jensen train writes it")]
-Data = Annotated[
-    str | None, Parameter(help="data to use instead of the run's test rows: a path, digits or sprites")
-]
+Data = Annotated[str | None, Parameter(help="data to use instead of the run's test rows: a path, digits or sprites")]
 Labels = Annotated[str | None, Parameter(name="--labels", help="labels of DATA: a file, or a column or key of it")]
 Out = Annotated[
     str | None,

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from ..core.wording import plural
 from ..analysis.gradients import Comparison, Side
+from ..core.wording import plural
 from ..runs.run import load
 from .flags import Device, Json, Quiet, Run, Seed
 from .output import print_json, print_lines
@@ -31,7 +31,7 @@ def gradients(
 ) -> None:
     """Compare gradient estimators on the model of a run: bias, noise and cost of each, for guide and model.
 
-    The batch is fixed, and with it the corruption of a denoising run; only the latent points vary. The reference for the
+    The batch is fixed, and with it the corruption of a denoising run; only the latent points vary. The reference of the
     bias has many more samples.
     """
     opened = load(run, device=device)

@@ -13,13 +13,13 @@ from ..runs.run import Run
 __all__ = ["data_range", "grid", "model_range", "painted", "pairs", "png", "scaled", "strips"]
 
 GAP = 2
-SIDE = 48  # smaller images are enlarged to about this many pixels
-GROUND = 255
-UNKNOWN = (196, 164, 120)  # a tan that no shade of grey is
+SIDE = 48  # pixels that smaller images are enlarged to, about
+BACKGROUND = 255
+UNKNOWN = (196, 164, 120)  # tan, to differ from all shades of grey
 
 
 def data_range(schema: Schema, x: np.ndarray) -> tuple[float, float]:
-    """The values that are black and white: of the kind of data, or the extremes of x for reals outside 0..1."""
+    """Return the values of black and white: those of the kind of data, or the extremes of x for reals outside 0..1."""
     if schema.kind == "integers":
         return 0.0, (schema.levels or 2) - 1.0
     low, high = float(x.min()), float(x.max())
@@ -27,45 +27,47 @@ def data_range(schema: Schema, x: np.ndarray) -> tuple[float, float]:
 
 
 def model_range(run: Run, x: np.ndarray) -> tuple[float, float]:
-    """The values of what a model makes that are black and white; x stands for the data where they are real."""
+    """Return the values of black and white in the output of a model; of reals, those of data x."""
     if run.preparation.binarize:
         return 0.0, 1.0
     low, high = data_range(run.schema, x)
-    spread = 0.5 if run.preparation.dequantize else 0.0  # the middle of the noise
-    return low + spread, high + spread
+    noise = 0.5 if run.preparation.dequantize else 0.0  # the mean of the uniform noise
+    return low + noise, high + noise
 
 
 def scaled(x: np.ndarray, between: tuple[float, float]) -> np.ndarray:
-    """Values as 0..1, by one map for all images."""
+    """Return values as 0..1, by one map for all images."""
     low, high = between
     return np.clip((x - low) / max(high - low, 1e-12), 0.0, 1.0)
 
 
 def _tile(x: np.ndarray) -> np.ndarray:
-    """One row of cells [M, H, W, C] side by side, enlarged, with gaps between them."""
+    """Return cells [M, H, W, C] side by side, enlarged, with gaps between them."""
     factor = max(1, round(SIDE / max(x.shape[1:3])))
     large = x.repeat(factor, axis=1).repeat(factor, axis=2)
-    padded = np.pad(large, ((0, 0), (0, GAP), (0, GAP), (0, 0)), constant_values=GROUND)
+    padded = np.pad(large, ((0, 0), (0, GAP), (0, GAP), (0, 0)), constant_values=BACKGROUND)
     return np.concatenate(list(padded), axis=1)
 
 
 def _colours(x: np.ndarray) -> np.ndarray:
+    """Return images of any channels with 1 or 3 of them."""
     return x if x.shape[-1] in (1, 3) else x[..., :3] if x.shape[-1] > 3 else x.mean(-1, keepdims=True)
 
 
 def _bytes(x: np.ndarray) -> np.ndarray:
+    """Return images of 0..1 as bytes."""
     return np.rint(_colours(x) * 255).astype(np.uint8)
 
 
 def _stack(rows: list[np.ndarray]) -> np.ndarray:
-    """Rows of cells [M, H, W, C], the last filled up, as one picture."""
+    """Return rows of cells [M, H, W, C] as one picture, the last row filled up."""
     width = len(rows[0])
-    filled = [np.concatenate([r, np.full((width - len(r), *r.shape[1:]), GROUND, np.uint8)]) for r in rows]
+    filled = [np.concatenate([r, np.full((width - len(r), *r.shape[1:]), BACKGROUND, np.uint8)]) for r in rows]
     return np.concatenate([_tile(r) for r in filled], axis=0)[:-GAP, :-GAP]
 
 
 def painted(above: np.ndarray, *below: np.ndarray) -> tuple[np.ndarray, ...]:
-    """All as colours of 0..1 [N, H, W, 3]; pixels of the first with a value that is unknown (NaN) in tan."""
+    """Return all images in colours of 0..1, [N, H, W, 3]; unknown pixels (NaN) of the first are tan."""
     unknown = np.isnan(above).any(-1)
     first, *others = (np.broadcast_to(_colours(x), (*x.shape[:-1], 3)).copy() for x in (above, *below))
     first[unknown] = np.array(UNKNOWN) / 255
@@ -73,25 +75,25 @@ def painted(above: np.ndarray, *below: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def grid(x: np.ndarray) -> np.ndarray:
-    """Images [N, H, W, C] of 0..1 as one picture, about as wide as high."""
+    """Return images [N, H, W, C] of 0..1 as one picture, about as wide as high."""
     cells, across = _bytes(x), math.ceil(math.sqrt(len(x)))
     return _stack([cells[i : i + across] for i in range(0, len(cells), across)])
 
 
 def pairs(*kinds: np.ndarray, across: int = 16) -> np.ndarray:
-    """Images of 0..1, each of the first kind directly above its partner of the second, and so on."""
+    """Return one picture of images of 0..1: each of the first kind directly above that of the second, and so on."""
     rows = [_bytes(x) for x in kinds]
     starts = range(0, len(rows[0]), min(across, len(rows[0])))
     return _stack([row[i : i + across] for i in starts for row in rows])
 
 
 def strips(x: np.ndarray) -> np.ndarray:
-    """Images [R, M, H, W, C] of 0..1 as R rows of M."""
+    """Return images [R, M, H, W, C] of 0..1 as one picture of R rows of M."""
     return _stack([_bytes(row) for row in x])
 
 
 def png(picture: np.ndarray) -> bytes:
-    """A picture [H, W, 1 or 3] of bytes as a PNG file."""
+    """Return a picture [H, W, 1 or 3] of bytes as a PNG file."""
     from PIL import Image
 
     content = io.BytesIO()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ __all__ = ["TwoColumns", "paragraphs", "terminal_width", "two_columns"]
 
 WIDEST = 120  # columns: longer lines are hard to read
 LEFT = 25  # columns of names, with the gap; a longer name has a line of its own
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def terminal_width() -> int:
@@ -30,7 +32,7 @@ def paragraphs(text: str, width: int) -> list[str]:
 
 
 def two_columns(rows: Iterable[tuple[str, str]], width: int, left: int = LEFT) -> Iterator[str]:
-    """Yield the lines of rows of a name and a text, the text wrapped in a column of its own.
+    """Yield the lines of rows of a name and a text, the text wrapped in a column of its own; brackets stay together.
 
     Example:
         >>> for line in two_columns([("--k INT", "latent points per datum")], 30, left=12):
@@ -39,7 +41,9 @@ def two_columns(rows: Iterable[tuple[str, str]], width: int, left: int = LEFT) -
                     datum
     """
     for name, text in rows:
+        text = re.sub(r"\[[^\]]*\]", lambda brackets: brackets[0].replace(" ", NO_BREAK), text)
         lines = textwrap.wrap(text, max(width - left, 20), break_on_hyphens=False, break_long_words=False) or [""]
+        lines = [line.replace(NO_BREAK, " ") for line in lines]
         if len(name) + 2 < left - 1:
             lines[0] = f"  {name:<{left - 2}}{lines[0]}"
         else:

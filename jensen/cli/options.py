@@ -69,7 +69,7 @@ def _remedy(recipe: Recipe, name: str) -> str:
 
 
 def parse_value(name: str, text: str, hint: Any) -> Any:
-    """Return the value of a text as the annotated type: int, float, bool, str, Literal, or a union or sequence of these.
+    """Return a text as a value of a type: int, float, bool, str, a Literal, or a union or sequence of these.
 
     Raises:
         UsageError: the text is not of that type.

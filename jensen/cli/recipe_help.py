@@ -8,8 +8,8 @@ from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin
 
 from ..recipes import RECIPES, Nets, Recipe, option_flag
-from .docstrings import attribute_texts
-from .layout import terminal_width, two_columns
+from .docstrings import as_help, attribute_texts
+from .layout import paragraphs, terminal_width, two_columns
 
 __all__ = ["network_options", "own_options", "recipe_help"]
 
@@ -28,7 +28,7 @@ def recipe_help() -> str:
     rows = [(name, text) for recipe in RECIPES.values() for name, text in _recipe_rows(recipe)]
     return "\n".join(
         [
-            f"Networks, of all recipes but {without}:",
+            *paragraphs(f"Networks, of all recipes but {without}:", width),
             *two_columns(network_options(), width),
             "",
             "Recipes, with the defaults of their own options:",
@@ -47,8 +47,10 @@ def network_options() -> Iterator[tuple[str, str]]:
 
 def _recipe_rows(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Yield the summary of a recipe, and the options that it does not share."""
-    yield recipe.name, recipe.summary
-    options = [f"{option_flag(name)} {_default(p)}{_choices(recipe.hints[name])}" for name, p in own_options(recipe).items()]
+    yield recipe.name, as_help(recipe.summary)
+    options = [
+        f"{option_flag(name)} {_default(p)}{_choices(recipe.hints[name])}" for name, p in own_options(recipe).items()
+    ]
     if options:
         yield "", "; ".join(options)
 

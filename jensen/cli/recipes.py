@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from ..recipes import RECIPES, Nets, Recipe, option_flag
+from .docstrings import as_help
 from .flags import Json
 from .layout import terminal_width, two_columns
 from .output import print_json
@@ -28,7 +29,7 @@ def recipes(*, json: Json = False) -> None:
 
 def _rows(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Yield the lines of a recipe; the options of networks are named as one."""
-    yield recipe.name, recipe.summary
+    yield recipe.name, as_help(recipe.summary)
     yield "", recipe.paper
     options = [*map(option_flag, own_options(recipe)), *(["NETWORKS"] if recipe.has_nets else [])]
     yield "", " ".join(options) or "no options"

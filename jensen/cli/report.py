@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from ..core.errors import RunExistsError, UsageError
 from ..runs.run import load
+from ..storage.run_folder import REPORT
 from .flags import Force, Json, Run
 from .output import print_json, print_lines
 
@@ -28,7 +29,7 @@ def report(
 ) -> None:
     """Write one page with numbers, pictures and findings."""
     opened = load(run)
-    path = opened.path / "report.html" if out is None else Path(out)
+    path = opened.path / REPORT if out is None else Path(out)
     if path.is_dir() or (out is not None and path.exists() and not force):
         raise RunExistsError(f"{path} exists", "Give --out another name, or replace it with --force.")
     if not path.parent.is_dir():

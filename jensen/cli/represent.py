@@ -6,7 +6,8 @@ from ..runs.evaluation import versions
 from ..runs.represent import Representation, Score
 from ..runs.represent import represent as measure
 from ..runs.run import load
-from ..storage.run_folder import REPRESENTATION, digest, write_json
+from ..storage.files import digest, write_json
+from ..storage.run_folder import REPRESENTATION, WEIGHTS
 from .flags import Data, Device, Json, Labels, Quiet, Run, Seed
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
@@ -39,7 +40,7 @@ def represent(
         "run": str(opened.path),
         "weights": opened.weights,
         "versions": versions(),
-        "weights_sha256": digest(opened.path / "model.safetensors"),
+        "weights_sha256": digest(opened.path / WEIGHTS),
     }
     for note in result.notes:
         notify(note)

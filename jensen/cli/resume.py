@@ -11,8 +11,9 @@ from cyclopts import Parameter
 
 from ..core.errors import CorruptRunError
 from ..runs.resume import resume as resume_training
-from ..storage.run_folder import read_spec
+from ..storage.run_folder import SPEC
 from ..storage.run_lock import replaced
+from ..storage.specification import read_spec
 from .flags import Json, Quiet, Run
 from .output import notifier
 from .progress import ProgressLine, TrainingProgress
@@ -41,7 +42,7 @@ def resume(
     threads = read_spec(Path(run))["choices"].get("threads")
     if threads and threads > max(THREADS, os.cpu_count() or 1):  # too many would kill the process
         raise CorruptRunError(
-            f"{Path(run) / 'spec.json'} is damaged ({threads:,} threads)", "Restore it from a copy, or train again."
+            f"{Path(run) / SPEC} is damaged ({threads:,} threads)", "Restore it from a copy, or train again."
         )
     if threads:  # the last bits of sums depend on the number of threads
         torch.set_num_threads(threads)

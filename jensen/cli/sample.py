@@ -10,7 +10,6 @@ from ..core.wording import plural
 from ..runs.run import load
 from .flags import Device, Force, Json, Number, Out, Run, Seed, switch
 from .grids import grid, model_range, png, scaled
-
 from .writing import Target, column_names, print_target, to_integers
 
 __all__ = ["sample"]

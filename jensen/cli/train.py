@@ -8,17 +8,18 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from ..core.wording import plural
 from ..core.errors import DataError, UsageError
 from ..core.precision import fast_products_are_accurate
+from ..core.wording import plural
 from ..data import read
 from ..recipes import find
 from ..runs.players import term_names
 from ..runs.run import Run
 from ..runs.spec import recorded_command
 from ..runs.train import train as train_recipe
-from ..storage.run_folder import read_spec
-from ..training.stages import Stage, in_words
+from ..storage.run_folder import SPEC
+from ..storage.specification import read_spec
+from ..training.stages import Stage, stage_lines
 from .flags import Force, Json, Quiet
 from .options import check_recorded, parse_options
 from .output import notifier, print_json, print_lines
@@ -36,7 +37,9 @@ def train(
     recipe: Annotated[str | None, Parameter(help="a name from jensen recipes [default: vae]")] = None,
     out: Annotated[
         str | None,
-        Parameter(help="run folder to write; by default the first that is free of runs/DATA-RECIPE, runs/DATA-RECIPE-2, ..."),
+        Parameter(
+            help="run folder to write; by default the first that is free of runs/DATA-RECIPE, runs/DATA-RECIPE-2, ..."
+        ),
     ] = None,
     spec: Annotated[str | None, Parameter(help="RUN/spec.json: repeat its command; other flags override it")] = None,
     flags: TrainFlags | None = None,
@@ -90,9 +93,9 @@ def _recorded_options(spec: str, data: str | None) -> dict[str, Any]:
         CorruptRunError: the specification is damaged.
     """
     path = Path(spec)
-    if path.is_file() and path.name != "spec.json":
+    if path.is_file() and path.name != SPEC:
         raise UsageError(f"{spec} is not the spec.json of a run", "Give RUN/spec.json.")
-    recorded = read_spec(path.parent if path.name == "spec.json" else path)
+    recorded = read_spec(path.parent if path.name == SPEC else path)
     command = recorded_command(recorded, path)
     if "recipe" not in command:
         raise UsageError(
@@ -186,7 +189,7 @@ def _lines(result: dict[str, Any]) -> list[str]:
     return [
         f"{_number(result)}, {_measured_rows(result)}",
         f"{rate}{distortion}{weights}, {end} after {format_duration(result['seconds'])}",
-        *in_words([Stage(**stage) for stage in result["stages"]]),
+        *stage_lines([Stage(**stage) for stage in result["stages"]]),
         result["sentence"],
         f"run:  {result['run']}",
         f"next: jensen {'evaluate' if has_density else 'fidelity'} {result['run']}",

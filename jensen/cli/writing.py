@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.errors import RunExistsError, UsageError
 from ..data import Schema
-from ..storage.run_folder import write_atomic
+from ..storage.files import write_atomic
 from .output import print_json, print_lines
 
 __all__ = ["Target", "column_names", "print_target", "to_integers"]

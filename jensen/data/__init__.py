@@ -1,4 +1,4 @@
-"""Data: sources, schema, splits, and preparation with its log-Jacobian."""
+"""Data: reading, schema, splits, and preparation with its log-Jacobian."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # reading data needs no torch, and importing torch takes a second: the commands that only look do without
+    # reading data needs no torch, whose import takes a second
     if name in ("Preparation", "constant_columns"):
         from . import preparation
 

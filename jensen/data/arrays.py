@@ -1,4 +1,4 @@
-"""Arrays from NumPy, IDX and MATLAB files; a header is believed only where the size of the file agrees."""
+"""Arrays from NumPy, IDX and MATLAB files; headers are checked against the size of the file."""
 
 from __future__ import annotations
 
@@ -31,25 +31,30 @@ LABEL_KEYS = ("y", "Y", "labels", "target")
 
 
 def _damaged(where: object, why: object) -> DataError:
+    """Return the error of a damaged file."""
     return DataError(f"{where} is damaged ({why})", "Write or download it again.")
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without NumPy's warnings of headers that Python 2 wrote."""
+    """Suppress NumPy's warnings about headers written by Python 2."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def _npy_bytes(stream: Stream, where: str) -> tuple[np.dtype, tuple[int, ...], int]:
-    """Type, shape and total size in bytes that a .npy header declares."""
+    """Return type, shape and total size in bytes that a .npy header declares.
+
+    Raises:
+        DataError: the header is damaged, or declares objects or too many bytes.
+    """
     try:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         with _quiet():
             shape, _, dtype = read(stream)
-    except Exception as error:  # the header is read as a literal of Python, and that raises almost anything
+    except Exception as error:  # the header is parsed as a Python literal, which raises almost anything
         raise _damaged(where, error or type(error).__name__) from error
     if dtype.hasobject:
         check_dtype(dtype, where)
@@ -61,11 +66,15 @@ def _npy_bytes(stream: Stream, where: str) -> tuple[np.dtype, tuple[int, ...], i
 
 
 def read_npy(path: Path) -> Raw:
-    """A .npy file; object arrays are refused and never unpickled."""
+    """Read a .npy file; object arrays are refused and never unpickled.
+
+    Raises:
+        DataError: the file is damaged, or does not hold numbers.
+    """
     with path.open("rb") as stream:
         _, shape, size = _npy_bytes(stream, str(path))
     if path.stat().st_size < size:
-        raise _damaged(path, f"truncated: shape {shape} needs {size:,} bytes, and there are {path.stat().st_size:,}")
+        raise _damaged(path, f"truncated: shape {shape} needs {size:,} bytes, got {path.stat().st_size:,}")
     try:
         with _quiet():
             return Raw(np.load(path, allow_pickle=False))
@@ -74,7 +83,11 @@ def read_npy(path: Path) -> Raw:
 
 
 def _choose(names: list[str], key: str | None, wanted: str | None, where: str) -> tuple[str, str | None]:
-    """Which array of several is x, and which the labels."""
+    """Return the names of the data and of the labels among several arrays.
+
+    Raises:
+        DataError: there is no array of that name, or several could be the data.
+    """
     if key is not None and key not in names:
         raise DataError(f"{where} has no array {key!r}", f"It has {', '.join(names)}.")
     labels = wanted if wanted is not None else next((n for n in LABEL_KEYS if n in names and n != key), None)
@@ -85,14 +98,14 @@ def _choose(names: list[str], key: str | None, wanted: str | None, where: str) -
         key = others[0] if len(others) == 1 else next((n for n in DATA_KEYS if n in others), None)
     if key is None:
         raise DataError(
-            f"{where} holds {len(names)} arrays ({', '.join(names[:8])}), and which is the data is not clear",
+            f"{where} holds {len(names)} arrays ({', '.join(names[:8])}), and it is not clear which are the data",
             f"Name it: {where}:{names[0]}" if names else "Save one array of numbers.",
         )
     return key, labels
 
 
 def _paired(x: np.ndarray, labels: np.ndarray | None, label: str | None, wanted: str | None, names: list[str]) -> Raw:
-    """x with its labels; an array that happens to be called y, but does not hold one entry a row, is left alone."""
+    """Return x with its labels; an unnamed array of labels is ignored unless it has one entry per row."""
     raw = Raw(x, labels, choices=tuple(names))
     if labels is not None and wanted is None:
         if x.ndim and labels.size == len(x):
@@ -104,21 +117,25 @@ def _paired(x: np.ndarray, labels: np.ndarray | None, label: str | None, wanted:
 
 
 def read_npz(path: Path, key: str | None, wanted: str | None) -> Raw:
-    """An .npz archive: the array `key`, or the only one, or the one called x, X, data or images."""
+    """Read an .npz archive: the array `key`, or the only one, or the one named x, X, data or images.
+
+    Raises:
+        DataError: the archive is damaged, or has no such array.
+    """
 
     def load(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         where, member = f"{path}:{name}", archive.getinfo(f"{name}.npy")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise DataError(f"{where} is compressed in a way that NumPy does not use", "Save it with np.savez.")
+            raise DataError(f"{where} has a compression that NumPy does not use", "Save it with np.savez.")
         with archive.open(member) as stream:
             _, shape, size = _npy_bytes(stream, where)
         if size != member.file_size:
-            raise _damaged(where, f"shape {shape} does not fit its {member.file_size:,} bytes")
+            raise _damaged(where, f"shape {shape} does not match its {member.file_size:,} bytes")
         _check_packed(size, min(member.compress_size, path.stat().st_size), where)
         with archive.open(member) as stream:
             with _quiet():
                 x = np.lib.format.read_array(stream, allow_pickle=False)
-            stream.read(1)  # past the end, so that the checksum is looked at
+            stream.read(1)  # past the end, so that the checksum is verified
             return x
 
     try:
@@ -137,21 +154,34 @@ def read_npz(path: Path, key: str | None, wanted: str | None) -> Raw:
 
 
 def _check_packed(size: int, packed: int, where: str) -> None:
-    """Refuse a size that no compression by deflate can have come from, before it is allocated."""
+    """Refuse a size that exceeds any compression by deflate, before it is allocated.
+
+    Raises:
+        DataError: the size is impossible.
+    """
     if size > MOST_PACKED * (packed + 1):
         raise _damaged(where, f"{packed:,} compressed bytes cannot hold {size:,}")
 
 
-def _held(stream: Stream, size: int) -> bytearray:
-    """So many bytes, or as many as there are; a file that claims more than it has costs no more than it has."""
-    # a bytearray, because torch wants memory that may be written
-    found = bytearray()
-    while len(found) < size and (part := stream.read(min(size - len(found), 2**24))):
-        found += part
-    return found
+def _read_at_most(stream: Stream, size: int) -> bytearray:
+    """Return at most `size` bytes; memory is allocated as they are read, and not as a header claims."""
+    content = bytearray()  # torch needs writable memory
+    while len(content) < size and (part := stream.read(min(size - len(content), 2**24))):
+        content += part
+    return content
 
 
 def _read_idx(stream: Stream, where: str, packed: int) -> np.ndarray:
+    """Return the array of an IDX stream.
+
+    Args:
+        stream: uncompressed.
+        where: name of the file.
+        packed: size of the file in bytes.
+
+    Raises:
+        DataError: the stream is not IDX data, or damaged.
+    """
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\x00\x00" or magic[2] not in IDX_TYPES or not 1 <= magic[3] <= 4:
         raise DataError(
@@ -165,15 +195,15 @@ def _read_idx(stream: Stream, where: str, packed: int) -> np.ndarray:
     size = math.prod(shape) * dtype.itemsize
     check_size(size, where)
     _check_packed(size, packed, where)
-    held = _held(stream, size)
-    if len(held) < size or stream.read(1):
-        found = "fewer" if len(held) < size else "more"
-        raise _damaged(where, f"shape {shape} needs {size:,} bytes, and there are {found}")
-    return np.frombuffer(held, dtype=dtype).reshape(shape)
+    content = _read_at_most(stream, size)
+    if len(content) < size or stream.read(1):
+        amount = "fewer" if len(content) < size else "more"
+        raise _damaged(where, f"shape {shape} needs {size:,} bytes, and there are {amount}")
+    return np.frombuffer(content, dtype=dtype).reshape(shape)
 
 
-def _labels_of(path: Path) -> Path | None:
-    """The label file that belongs to an IDX image file, where the same folder has it."""
+def _labels_beside(path: Path) -> Path | None:
+    """Return the label file in the same folder that belongs to an IDX image file, None if there is none."""
     name = path.name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
     if name == path.name or "images" not in path.name:
         return None
@@ -182,6 +212,11 @@ def _labels_of(path: Path) -> Path | None:
 
 
 def _open_idx(path: Path) -> np.ndarray:
+    """Return the array of an IDX file, plain or compressed.
+
+    Raises:
+        DataError: it is not IDX data, or damaged.
+    """
     try:
         with path.open("rb") as plain:
             zipped = plain.read(2) == b"\x1f\x8b"
@@ -194,40 +229,48 @@ def _open_idx(path: Path) -> np.ndarray:
 
 
 def read_idx(path: Path, pair: bool = True) -> Raw:
-    """IDX data, plain or gzip-compressed (LeCun, Cortes and Burges, 1998), with the labels that lie beside them."""
+    """Read IDX data, plain or gzip-compressed (LeCun, Cortes and Burges, 1998), with the labels in the same folder.
+
+    Raises:
+        DataError: a file is damaged, or there is not one label per row.
+    """
     raw = Raw(_open_idx(path))
-    labels = _labels_of(path) if pair else None
+    labels = _labels_beside(path) if pair else None
     if labels is not None:
         raw.labels = _open_idx(labels)
         raw.notes.append(f"labels paired with {labels.name}")
         raw.files.append(str(labels.resolve()))
         if len(raw.labels) != len(raw.x):
             raise DataError(
-                f"{path} has {len(raw.x):,} rows, and {labels.name} beside it {len(raw.labels):,} labels",
+                f"{path} has {len(raw.x):,} rows, and {labels.name} in its folder {len(raw.labels):,} labels",
                 "Name the right labels with --labels, or move these away.",
             )
     return raw
 
 
 def read_mat(path: Path, key: str | None, wanted: str | None) -> Raw:
-    """A MATLAB v5 file: numeric arrays only, chosen like those of an .npz archive."""
+    """Read a MATLAB v5 file: numeric arrays only, chosen as those of an .npz archive.
+
+    Raises:
+        DataError: the file is damaged, or has no such array.
+    """
     try:
-        found = {v.name: v for v in variables(path)}
+        headers = {v.name: v for v in variables(path)}
     except (ValueError, zlib.error, OSError) as error:
         raise _damaged(path, error) from error
-    if not found:
+    if not headers:
         raise DataError(f"{path} holds no array of numbers", "Save a full numeric matrix: save(FILE, 'x', '-v7').")
-    key, label = _choose(list(found), key, wanted, str(path))
-    held = {}
+    key, label = _choose(list(headers), key, wanted, str(path))
+    arrays = {}
     for name in (key, label):
         if name is not None:
-            size = math.prod(found[name].shape)  # in bytes, at least
+            size = math.prod(headers[name].shape)  # in bytes, at least
             check_size(size, str(path))
             _check_packed(size, path.stat().st_size, f"{path}:{name}")
             try:
-                held[name] = values(path, found[name])
+                arrays[name] = values(path, headers[name])
             except (ValueError, zlib.error, OSError) as error:
                 raise _damaged(f"{path}:{name}", error) from error
-    raw = _paired(held[key], None if label is None else held[label], label, wanted, list(found))
-    raw.loose = found[key].kind in ("double", "single")
+    raw = _paired(arrays[key], None if label is None else arrays[label], label, wanted, list(headers))
+    raw.loose = headers[key].kind in ("double", "single")
     return raw

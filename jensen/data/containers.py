@@ -1,6 +1,6 @@
-"""Data that are in memory already: arrays, tensors, tables and data sets of the libraries that people have open.
+"""Data in memory: arrays, tensors, tables and data sets of other libraries.
 
-No library is imported for this: an object can only be one of pandas's where pandas has been imported.
+None of these libraries is imported here: an object of pandas exists only if pandas has been imported.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REMEDY = "Give an array, a tensor, a DataFrame, an Arrow table, a torch Dataset 
 
 
 def is_in_memory(data: Any) -> bool:
-    """Return whether data are given themselves, and not by a name or a path."""
+    """Return whether the data are an object in memory, not a name or a path."""
     return not isinstance(data, str | Path)
 
 
@@ -34,12 +34,13 @@ def from_memory(data: Any, labels: Any = None, name: str = "array", missing: boo
         data: a NumPy array (a masked entry is missing), a torch tensor, a pandas or polars DataFrame, an Arrow table, a
             SciPy sparse matrix, a torch `Dataset` of tensors or of (tensor, label) pairs, a `DataLoader` of one, nested
             lists of numbers, or a mapping of columns, or of x and y.
-        labels: [N] in any of these forms, or the name of a column of a table; found in the data set where it has some.
+        labels: [N] in any of these forms, or the name of a column of a table; by default those of the container.
         name: what to call the data.
         missing: whether NaN (and null) is an entry that is missing; else it is refused.
 
     Raises:
         DataError: this is not a container of numbers, or a column does not hold numbers.
+        UsageError: the labels are in a file, or in a column that the container does not have.
 
     Example:
         >>> from_memory([[0.5, 1.5], [2.5, 0.0]]).schema.kind
@@ -56,7 +57,7 @@ def from_memory(data: Any, labels: Any = None, name: str = "array", missing: boo
 
 
 def labels_from_memory(labels: Any) -> np.ndarray:
-    """Return labels [N] as an array, whatever holds them.
+    """Return labels [N] in any container as an array.
 
     Raises:
         DataError: they are not one value per row.
@@ -93,6 +94,7 @@ def _is(data: Any, library: str, *names: str) -> bool:
 
 
 def _raw_of(data: Any, label: str | None, name: str) -> Raw:
+    """Return the rows of a container, with the labels in the column `label`."""
     torch = sys.modules.get("torch")
     if _is(data, "pandas", "DataFrame"):
         return _table({str(k): data.iloc[:, i] for i, k in enumerate(data.columns)}, label, name)
@@ -110,7 +112,11 @@ def _raw_of(data: Any, label: str | None, name: str) -> Raw:
 
 
 def _plain(data: Any, name: str = "array") -> np.ndarray:
-    """Return a tensor, an array with masked entries, a sparse matrix, a series or nested lists as an array."""
+    """Return a tensor, an array with masked entries, a sparse matrix, a series or nested lists as an array.
+
+    Raises:
+        DataError: NumPy cannot make an array of it.
+    """
     if _is(data, "torch", "Tensor"):
         data = data.detach().cpu()
         return (data.float() if str(data.dtype) in ("torch.bfloat16", "torch.float16") else data).numpy()
@@ -157,7 +163,7 @@ def _numeric(dtype: Any) -> bool:
 
 
 def _table(columns: Mapping[str, Any], label: str | None, name: str) -> Raw:
-    """Return the columns of a table side by side, in their common type; the column `label` is the labels."""
+    """Return the columns of a table side by side, in their common type, with the column `label` as labels."""
     chosen = {k: v for k, v in columns.items() if k != label}
     if not chosen:
         raise DataError(f"the {name} has no columns of data", REMEDY)
@@ -168,7 +174,7 @@ def _table(columns: Mapping[str, Any], label: str | None, name: str) -> Raw:
 
 
 def _mapping(data: Mapping[Any, Any], label: str | None, name: str) -> Raw:
-    """Return x and y of a mapping that has these keys, as of an .npz archive, or its columns."""
+    """Return x and y of a mapping with these keys, as of an .npz archive; of any other mapping, its columns."""
     keys = {str(k): v for k, v in data.items()}
     x = next((k for k in DATA_KEYS if k in keys and np.ndim(keys[k]) > 1), None)
     if x is None:
@@ -180,7 +186,7 @@ def _mapping(data: Mapping[Any, Any], label: str | None, name: str) -> Raw:
 def _torch_dataset(data: Any, name: str) -> Raw:
     """Return the rows of a torch `Dataset` of tensors, or of tuples of a tensor and a label, one after another."""
     tensors: Any = getattr(data, "tensors", None)
-    if isinstance(tensors, tuple) and tensors:  # a TensorDataset, whose rows need not be taken apart
+    if isinstance(tensors, tuple) and tensors:  # a TensorDataset, which holds all rows in one tensor
         first, *others = tensors
         labelled = bool(others) and others[0].ndim == 1
         return Raw(_plain(first, name), _plain(others[0]) if labelled else None)
@@ -200,5 +206,5 @@ def _torch_dataset(data: Any, name: str) -> Raw:
 
 
 def _is_indexable(data: Any) -> bool:
-    """Return whether rows can be counted and asked for by number."""
+    """Return whether the object has a length and rows by number."""
     return callable(getattr(type(data), "__len__", None)) and callable(getattr(type(data), "__getitem__", None))

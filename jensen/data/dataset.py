@@ -1,4 +1,4 @@
-"""A data set in memory, and the judgement of what an array holds."""
+"""Data sets in memory, with a schema inferred from their values."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..core.errors import DataError
+from ..core.wording import plural
 from .factors import Factors
 from .schema import Kind, Schema
 
@@ -25,20 +26,20 @@ __all__ = [
     "encode_labels",
 ]
 
-UNKNOWN = -1  # the label of a row whose class is not known
+UNKNOWN = -1  # the label of a row of unknown class
 LIMIT = 16 * 2**30  # bytes: a larger array is refused before it is allocated
-MISSING_REMEDY = "Train a recipe that takes missing entries: --recipe miwae"
-MOST_LEVELS = 65536  # more integer values than this are a measurement, not levels
-CHUNK = 2**22  # entries looked at together, so that a check never needs a second copy of the data
+MISSING_REMEDY = "Train a recipe for missing entries: --recipe miwae"
+MOST_LEVELS = 65536  # integers with more values are read as reals
+CHUNK = 2**22  # entries that are checked at a time, without a copy of the data
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where data came from.
+    """The source of data.
 
     Attributes:
-        name: what the user typed.
-        files: absolute paths of what was read.
+        name: as the user typed it.
+        files: absolute paths of the files that were read.
         sha256: of the shape, the type and the bytes of x as read.
         n: N, the number of data.
     """
@@ -51,18 +52,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Data in memory, compactly.
+    """Data in memory, in a compact type.
 
     Attributes:
         x: [N, D], C-contiguous: uint8 for binary data and integers of at most 256 levels, int32 for more levels,
-            float32 for reals (float64 where the file had it). An image is flat, in the order height, width, channel.
-            An entry that is missing holds 0.
+            float32 for reals (float64 if the file has it). An image is flat, in the order height, width, channel.
+            Missing entries hold 0.
         labels: [N] int64, or None.
         schema: the kind of the values and the shape of a datum.
-        source: where the data came from.
-        notes: what the user should be told about how the file was read.
-        mask: [N, D] bool, True where observed; None when everything is.
-        factors: what the data were made from, [N, F] of them, where that is known.
+        source: of the data.
+        notes: for the user, on how the file was read.
+        mask: [N, D] bool, True where observed; None if all entries are.
+        factors: [N, F], the factors that the data were generated from, if known.
     """
 
     x: np.ndarray
@@ -77,7 +78,7 @@ class Dataset:
         return len(self.x)
 
     def rows(self, index: np.ndarray) -> Dataset:
-        """The rows [M] of these numbers, as a data set."""
+        """Return the rows of these numbers [M], as a data set."""
         labels, mask = (None if each is None else each[index] for each in (self.labels, self.mask))
         factors = None if self.factors is None else self.factors.rows(index)
         return replace(self, x=self.x[index], labels=labels, mask=mask, factors=factors)
@@ -85,19 +86,19 @@ class Dataset:
 
 @dataclass
 class Raw:
-    """What a reader found in a file, before it is judged.
+    """The content of a file, before it is checked and its schema inferred.
 
     Attributes:
         x: [N, ...] as in the file.
         labels: [N] of any type.
         names: column names.
-        classes: names of the labels, where these are numbered already.
+        classes: names of the labels, if these are numbers already.
         notes: for the user.
         files: that were read.
-        levels: how many values there are, where the file's format says so.
-        loose: the file knows no integer type (text, MATLAB doubles): whole numbers up to 255 count as integers.
-        choices: what else in the file could be named as labels.
-        factors: what the data were made from, where that is known.
+        levels: number of values, if the file's format declares it.
+        loose: True if the file has no integer type (text, MATLAB doubles): whole numbers up to 255 are integers.
+        choices: names in the file that labels could have.
+        factors: that the data were generated from, if known.
     """
 
     x: np.ndarray
@@ -113,14 +114,18 @@ class Raw:
 
 
 def chunks(x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Runs of rows of x, each with the number of its first row."""
+    """Yield x in chunks of rows, each with the number of its first row."""
     step = max(1, CHUNK // max(1, x[0].size))
     for start in range(0, len(x), step):
         yield start, x[start : start + step]
 
 
 def check_size(bytes_declared: int, where: str) -> None:
-    """Refuse an array by the size that its header declares, before it is allocated."""
+    """Refuse an array by the size that its header declares, before it is allocated.
+
+    Raises:
+        DataError: it is too large.
+    """
     if bytes_declared > LIMIT:
         raise DataError(
             f"{where} declares {bytes_declared / 2**30:,.1f} GiB of data, and at most {LIMIT // 2**30} GiB are read",
@@ -142,14 +147,22 @@ _REFUSED = {
 
 
 def check_dtype(dtype: np.dtype, where: str) -> None:
-    """Refuse an array that does not hold real numbers."""
+    """Refuse an array that does not hold real numbers.
+
+    Raises:
+        DataError: naming its content.
+    """
     if dtype.hasobject or dtype.kind not in "biuf":
-        held = _REFUSED["O" if dtype.hasobject else dtype.kind]
-        raise DataError(f"{where} holds {held}", "Save it as one array of numbers: np.save(FILE, x.astype(float)).")
+        content = _REFUSED["O" if dtype.hasobject else dtype.kind]
+        raise DataError(f"{where} holds {content}", "Save it as one array of numbers: np.save(FILE, x.astype(float)).")
 
 
 def _layout(x: np.ndarray, where: str) -> tuple[np.ndarray, tuple[int, ...], list[str]]:
-    """One datum's shape, with channels last."""
+    """Return x with channels last, the shape of a datum, and notes.
+
+    Raises:
+        DataError: the shape is not that of a table or of images.
+    """
     if x.ndim == 2:
         return x, x.shape[1:], []
     if x.ndim == 3:
@@ -165,68 +178,67 @@ def _layout(x: np.ndarray, where: str) -> tuple[np.ndarray, tuple[int, ...], lis
     )
 
 
-def _place(bad: tuple[int, int], names: tuple[str, ...] | None) -> str:
-    row, column = bad
+def _position(entry: tuple[int, int], names: tuple[str, ...] | None) -> str:
+    """Return row and column of an entry in words."""
+    row, column = entry
     return f"row {row}, column {names[column]!r}" if names else f"row {row}, column {column}"
 
 
-def _first(x: np.ndarray, bad: Callable[[np.ndarray], np.ndarray]) -> tuple[int, tuple[int, int]]:
-    """How many entries are bad, and the row and column of the first."""
+def _count(x: np.ndarray, bad: Callable[[np.ndarray], np.ndarray]) -> tuple[int, tuple[int, int]]:
+    """Return the number of entries for which `bad` is true, with row and column of the first."""
     count, first = 0, None
     for start, part in chunks(x):
-        found = bad(part.reshape(len(part), -1))
-        count += int(found.sum())
-        if first is None and found.any():
-            row, column = np.argwhere(found)[0]
+        is_bad = bad(part.reshape(len(part), -1))
+        count += int(is_bad.sum())
+        if first is None and is_bad.any():
+            row, column = np.argwhere(is_bad)[0]
             first = (start + int(row), int(column))
     return count, first or (0, 0)
 
 
 def _observed(x: np.ndarray, raw: Raw, missing: bool, where: str) -> np.ndarray | None:
-    """Where x [N, ...] is observed, as [N, ...] bool; None where everything is.
+    """Return a mask of the observed entries of x [N, ...], None if all are.
 
     Raises:
-        DataError: entries are infinite; or missing, where that is not taken; or all of them are.
+        DataError: entries are infinite, or missing and `missing` is False, or none is observed.
     """
     if x.dtype.kind != "f" or (np.isfinite(x.min()) and np.isfinite(x.max())):
         return None
-    count, first = _first(x, np.isinf)
+    count, first = _count(x, np.isinf)
     if count:
         raise DataError(
-            f"{where} holds {_entries(count, 'infinite')}, first in {_place(first, raw.names)} (from 0)",
+            f"{where} holds {plural(count, 'infinite entry')}, first in {_position(first, raw.names)} (from 0)",
             "Clean them or drop these rows; an entry that is missing is written as NaN, or left empty.",
         )
     if not missing:
-        count, first = _first(x, np.isnan)
+        count, first = _count(x, np.isnan)
         raise DataError(
-            f"{where} holds {_entries(count, 'missing')} (NaN), first in {_place(first, raw.names)} (from 0)",
+            f"{where} holds {plural(count, 'missing entry')} (NaN), first in {_position(first, raw.names)} (from 0)",
             f"{MISSING_REMEDY}; or fill them, or drop these rows.",
         )
     mask = ~np.isnan(x)
     if not mask.any():
-        raise DataError(f"{where} has no observed entry at all", "Give data of which something is known.")
+        raise DataError(f"{where} has no observed entry", "Give data with observed entries.")
     return mask
 
 
-def _entries(n: int, what: str) -> str:
-    return f"{n:,} {what} {'entry' if n == 1 else 'entries'}"
-
-
-def _whole(x: np.ndarray) -> bool:
+def _are_whole(x: np.ndarray) -> bool:
+    """Return whether all numbers are whole."""
     return all(bool((part == np.floor(part)).all()) for _, part in chunks(x))
 
 
-def _only(x: np.ndarray, a: int, b: int) -> bool:
+def _are_only(x: np.ndarray, a: int, b: int) -> bool:
+    """Return whether no number but a and b occurs."""
     return all(bool(((part == a) | (part == b)).all()) for _, part in chunks(x))
 
 
-def _judge(x: np.ndarray, low: float, high: float, raw: Raw) -> tuple[Kind, int | None, type]:
-    """Kind, levels and compact type of numbers between `low` and `high`; see `read` for the rules."""
+def _infer_kind(x: np.ndarray, low: float, high: float, raw: Raw) -> tuple[Kind, int | None, type]:
+    """Return kind, levels and compact type of numbers from `low` to `high`, by the rules in `read`."""
     floating = x.dtype.kind == "f"
-    if low >= 0 and high <= 1 and (not floating or _only(x, 0, 1)):
+    if low >= 0 and high <= 1 and (not floating or _are_only(x, 0, 1)):
         return "binary", None, np.uint8
     if floating or raw.loose:
-        if raw.loose and low >= 0 and high <= 255 and _whole(x):
+        if raw.loose and low >= 0 and high <= 255 and _are_whole(x):
             return "integers", int(high) + 1, np.uint8
         wide = x.dtype.itemsize >= 8 if floating else max(-low, high) > 2**24
         return "real", None, np.float64 if wide else np.float32
@@ -238,9 +250,12 @@ def _judge(x: np.ndarray, low: float, high: float, raw: Raw) -> tuple[Kind, int 
 
 
 def encode_labels(labels: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...] | None]:
-    """Labels as int64 [N]; text that is not whole numbers is numbered in sorted order, and its names returned.
+    """Return labels as int64 [N], with the names of the classes if they are text.
 
-    A label that is NaN, empty or NA is `UNKNOWN`, and so is -1.
+    Text is numbered in sorted order, unless it holds whole numbers. NaN, empty or NA is `UNKNOWN`, and so is -1.
+
+    Raises:
+        DataError: labels are neither whole numbers nor text.
     """
     labels = labels.reshape(-1)
     if labels.dtype.kind in "US":
@@ -250,9 +265,9 @@ def encode_labels(labels: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str
             labels = np.where(blank, "nan", text).astype(np.float64)
         except ValueError:
             names, numbers = np.unique(text[~blank], return_inverse=True)
-            found = np.full(len(text), UNKNOWN, dtype=np.int64)
-            found[~blank] = numbers.reshape(-1)
-            return found, tuple(str(n) for n in names)
+            encoded = np.full(len(text), UNKNOWN, dtype=np.int64)
+            encoded[~blank] = numbers.reshape(-1)
+            return encoded, tuple(str(n) for n in names)
     if labels.dtype.kind == "f":
         labels = np.where(np.isnan(labels), UNKNOWN, labels)
         bad = ~np.isfinite(labels)
@@ -268,6 +283,7 @@ def encode_labels(labels: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str
 
 
 def _digest(x: np.ndarray, mask: np.ndarray | None) -> str:
+    """Return the SHA-256 of type, shape, bytes and mask."""
     digest = hashlib.sha256(f"{x.dtype.newbyteorder('<').str}{x.shape}".encode())
     digest.update(x.data.cast("B"))
     if mask is not None:
@@ -276,6 +292,11 @@ def _digest(x: np.ndarray, mask: np.ndarray | None) -> str:
 
 
 def _checked(raw: Raw, where: str) -> tuple[np.ndarray, tuple[int, ...], list[str]]:
+    """Return x with channels last, the shape of a datum, and notes.
+
+    Raises:
+        DataError: x does not hold real numbers, is empty, or has an impossible shape.
+    """
     check_dtype(raw.x.dtype, where)
     if raw.x.ndim == 1:
         raise DataError(f"{where} has one axis only ({len(raw.x)} numbers)", "Give one row per datum, [N, D].")
@@ -286,36 +307,36 @@ def _checked(raw: Raw, where: str) -> tuple[np.ndarray, tuple[int, ...], list[st
 
 
 def assemble(raw: Raw, name: str, missing: bool = False) -> Dataset:
-    """Judge what a reader found, and store it compactly.
+    """Return the data set of the content of a file: checked, with its schema inferred, in a compact type.
 
     Args:
-        raw: what was found.
+        raw: content of the file.
         name: of the source.
-        missing: whether NaN is an entry that is missing; else it is refused. The observed entries decide the kind, and
-            since no integer type can hold NaN, whole numbers with holes count as integers as those of a table do.
+        missing: True if NaN is a missing entry; otherwise it is refused. The observed entries determine the kind; since
+            no integer type can hold NaN, whole numbers with missing entries are integers, as those of a table are.
 
     Raises:
-        DataError: values are not finite real numbers, the shape is no data set's, or labels do not fit.
+        DataError: values are not finite real numbers, the shape is impossible, or there is not one label per row.
     """
     x, shape, notes = _checked(raw, name)
     mask = _observed(x, raw, missing, name)
     if mask is not None:
         x, raw = np.where(mask, x, 0), replace(raw, loose=True)
         notes.append(
-            f"{_entries(int((~mask).sum()), 'missing')} of {mask.size:,} ({(~mask).mean():.1%}):"
+            f"{plural(int((~mask).sum()), 'missing entry')} of {mask.size:,} ({(~mask).mean():.1%}):"
             " log p(x) is of the observed ones"
         )
-    # a zero in the place of what is missing must not widen the range
+    # the zeros of missing entries must not widen the range
     low, high = (x.min().item(), x.max().item()) if mask is None else (x[mask].min().item(), x[mask].max().item())
-    kind, levels, dtype = _judge(x, low, high, raw)
-    if kind == "integers" and len(shape) == 3 and high == 255 and _only(x, 0, 255):
+    kind, levels, dtype = _infer_kind(x, low, high, raw)
+    if kind == "integers" and len(shape) == 3 and high == 255 and _are_only(x, 0, 255):
         notes.append("only the values 0 and 255 occur: --binarize threshold makes these images binary without loss")
-    if kind == "real" and _whole(x):
+    if kind == "real" and _are_whole(x):
         notes.append("whole numbers read as reals, so that log p(x) is a density: an integer type from 0 gives a mass")
     labels, classes = None, raw.classes
     if raw.labels is not None:
-        labels, found = encode_labels(raw.labels, name)
-        classes = classes or found
+        labels, names = encode_labels(raw.labels, name)
+        classes = classes or names
         if len(labels) != len(x):
             raise DataError(
                 f"{name} has {len(x):,} rows and {len(labels):,} labels", "Name the labels of these rows with --labels."

@@ -1,4 +1,4 @@
-"""Which format a file is in, by its first bytes; its name has to agree."""
+"""File formats, recognised by their first bytes and checked against the name."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ _UNREADABLE = {
 
 
 def _sniff(head: bytes) -> str:
+    """Return the format that the first bytes of a file indicate."""
     for signature, name in _SIGNATURES:
         if head.startswith(signature) and (name != "image" or signature != b"BM" or b"\x00" in head):
             return name
@@ -68,6 +69,7 @@ def _sniff(head: bytes) -> str:
 
 
 def _expected(path: Path) -> str | None:
+    """Return the format that the name of a file indicates, None if any."""
     suffix = path.suffix.lower()
     if suffix in _TEXT:
         return "text"
@@ -77,10 +79,10 @@ def _expected(path: Path) -> str | None:
 
 
 def file_format(path: Path) -> str:
-    """The format of a file ("npy", "npz", "gz", "idx", "mat", "text"), by its content, checked against its suffix.
+    """Return the format of a file ("npy", "npz", "gz", "idx", "mat", "text") by its content, which its name must match.
 
     Raises:
-        DataError: the file is missing, empty, unreadable, or not what its name says.
+        DataError: the file is missing, empty or unreadable, or its content does not match its name.
     """
     try:
         with path.open("rb") as stream:
@@ -91,20 +93,20 @@ def file_format(path: Path) -> str:
         raise DataError(f"{path} cannot be opened ({error.strerror})", "Check its permissions.") from error
     if not head:
         raise DataError(f"{path} is an empty file", "Write or download it again.")
-    found, expected = _sniff(head), _expected(path)
-    if expected == "idx" and found != "idx":
+    content, expected = _sniff(head), _expected(path)
+    if expected == "idx" and content != "idx":
         raise DataError(
-            f"{path} is named like IDX data, but begins with {head[:4].hex(' ')} ({_NAMES[found]})",
+            f"{path} is named like IDX data, but begins with {head[:4].hex(' ')} ({_NAMES[content]})",
             "An IDX file begins with 00 00, a type and a number of axes; download it again.",
         )
-    if found in _UNREADABLE and not (expected == "mat" and found == "hdf5") and expected is not None:
-        named = path.suffix or path.name
-        raise DataError(f"{path} is named {named}, but holds {_NAMES[found]}", _UNREADABLE[found])
-    if found in _UNREADABLE:
-        raise DataError(f"{path} is {_NAMES[found]}, which is not read", _UNREADABLE[found])
-    if expected is not None and found != expected:
+    if content in _UNREADABLE and not (expected == "mat" and content == "hdf5") and expected is not None:
+        suffix = path.suffix or path.name
+        raise DataError(f"{path} is named {suffix}, but holds {_NAMES[content]}", _UNREADABLE[content])
+    if content in _UNREADABLE:
+        raise DataError(f"{path} is {_NAMES[content]}, which is not read", _UNREADABLE[content])
+    if expected is not None and content != expected:
         raise DataError(
-            f"{path} is named {path.suffix}, but holds {_NAMES[found]}",
+            f"{path} is named {path.suffix}, but holds {_NAMES[content]}",
             "Rename it, or give the right file.",
         )
-    return found
+    return content

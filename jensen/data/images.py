@@ -1,4 +1,4 @@
-"""Folders of images, read by Pillow into one array; what had to be converted is noted."""
+"""Folders of images, read by Pillow into one array; conversions are noted."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..core.errors import DataError
+from ..core.wording import plural
 from .dataset import Raw, check_size
 
 __all__ = ["read_bits", "read_folder"]
@@ -26,7 +27,7 @@ _GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 @dataclass(frozen=True)
 class _Header:
-    """What is known of an image before its pixels are decoded."""
+    """The header of an image, read before its pixels."""
 
     path: Path
     size: tuple[int, int]  # height, width, after rotation
@@ -35,7 +36,11 @@ class _Header:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turn whatever Pillow says about a bad image into one error that names it."""
+    """Turn any error of Pillow about a damaged image into one that names it.
+
+    Raises:
+        DataError: the image is damaged or too large.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -50,12 +55,17 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _too_large(path: Path) -> DataError:
+    """Return the error of an image with too many pixels."""
     return DataError(f"{path} has more than {MOST_PIXELS // 10**6} million pixels", "Make it smaller or remove it.")
 
 
 @contextmanager
 def _open(path: Path) -> Iterator[Image.Image]:
-    """As a file and not by name, for which Pillow 13 maps plain TIFF into memory, and scrambles what is rotated."""
+    """Open an image as a file object: by name, Pillow 13 maps plain TIFF into memory and scrambles rotated images.
+
+    Raises:
+        DataError: it is too large.
+    """
     with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
         if image.width * image.height > MOST_PIXELS:
             raise _too_large(path)
@@ -63,6 +73,11 @@ def _open(path: Path) -> Iterator[Image.Image]:
 
 
 def _family(mode: str, path: Path) -> str:
+    """Return the family of a mode of Pillow.
+
+    Raises:
+        DataError: pixels are floating-point numbers.
+    """
     if mode == "F":
         raise DataError(f"{path} has floating-point pixels", "Save these images as one .npy array [N, H, W].")
     if mode in _GREY16:
@@ -70,28 +85,33 @@ def _family(mode: str, path: Path) -> str:
     return {"1": "bits", "L": "grey", "LA": "grey", "La": "grey"}.get(mode, "colour")
 
 
-def _is_turned(image: Image.Image) -> bool:
-    """Whether the size is that after the rotation: newer versions of Pillow say so of TIFF."""
+def _is_rotated_size(image: Image.Image) -> bool:
+    """Return whether the size is that after the EXIF rotation, as newer versions of Pillow return it for TIFF."""
     stored: Any = getattr(image, "tag_v2", {})
     return image.size == (stored.get(0x0101), stored.get(0x0100))
 
 
 def _header(path: Path, counts: Counter[str]) -> _Header:
+    """Return the header of an image, and count conversions.
+
+    Raises:
+        DataError: the image is damaged or too large.
+    """
     with _reading(path), _open(path) as image:
         width, height = image.size
-        if image.getexif().get(0x0112, 1) in (5, 6, 7, 8) and not _is_turned(image):  # these exchange the axes
+        if image.getexif().get(0x0112, 1) in (5, 6, 7, 8) and not _is_rotated_size(image):  # these exchange the axes
             width, height = height, width
         counts["rotated as EXIF says"] += image.getexif().get(0x0112, 1) in range(2, 9)
         counts["animated: the first frame is read"] += bool(getattr(image, "is_animated", False))
         counts["CMYK converted to RGB"] += image.mode == "CMYK"
         counts["with a palette converted to RGB"] += image.mode in ("P", "PA")
-        tile = str(getattr(image, "tile", ""))  # how pixels are stored; Pillow has no 16-bit colour
+        tile = str(getattr(image, "tile", ""))  # the storage of pixels; Pillow has no 16-bit colour
         counts["of 16 bits per colour reduced to 8"] += image.mode in ("RGB", "RGBA") and ";16" in tile
         return _Header(path, (height, width), _family(image.mode, path))
 
 
 def _without_alpha(image: Image.Image, counts: Counter[str]) -> Image.Image:
-    """The image without transparency: dropped where it is opaque, else composed over black."""
+    """Return the image without its alpha channel, composed over black unless it is opaque."""
     if image.mode not in ("LA", "La", "PA", "RGBA", "RGBa") and "transparency" not in image.info:
         return image
     grey = image.mode in ("1", "L", "LA", "La")
@@ -105,7 +125,11 @@ def _without_alpha(image: Image.Image, counts: Counter[str]) -> Image.Image:
 
 
 def _pixels(header: _Header, target: str, size: tuple[int, int] | None, counts: Counter[str]) -> np.ndarray:
-    """[H, W, C] in the family that the whole folder is read as."""
+    """Return an image [H, W, C] in the family of the whole folder.
+
+    Raises:
+        DataError: the image is damaged.
+    """
     with _reading(header.path), _open(header.path) as opened:
         image = ImageOps.exif_transpose(opened)
         if target == "grey16":
@@ -120,7 +144,11 @@ def _pixels(header: _Header, target: str, size: tuple[int, int] | None, counts: 
 
 
 def _deep_pixels(image: Image.Image, header: _Header, size: tuple[int, int] | None) -> np.ndarray:
-    """A 16-bit grey image; 8-bit ones are stretched to the same range."""
+    """Return a 16-bit grey image; 8-bit ones are scaled to the same range.
+
+    Raises:
+        DataError: pixels are outside this range.
+    """
     if header.family != "grey16":
         values = np.asarray(_without_alpha(image, Counter()).convert("L"), dtype=np.float32) * 257
     else:
@@ -133,16 +161,24 @@ def _deep_pixels(image: Image.Image, header: _Header, size: tuple[int, int] | No
 
 
 def read_bits(path: Path) -> np.ndarray:
-    """[H, W] bool of one image: True where it is nearer to white than to black."""
+    """Return one image as bool [H, W]: True where it is nearer to white than to black.
+
+    Raises:
+        DataError: the image is damaged or too large.
+    """
     with _reading(path), _open(path) as opened:
         return np.asarray(_without_alpha(ImageOps.exif_transpose(opened), Counter()).convert("L")) > 127
 
 
 def _find(folder: Path) -> tuple[list[Path], int]:
-    """Images below a folder in sorted order, and how many other files were passed over."""
+    """Return the images below a folder in sorted order, and the number of other files.
+
+    Raises:
+        DataError: there are no images.
+    """
     files = [p for p in folder.rglob("*") if p.is_file()]
-    shown = [p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts)]
-    images = sorted((p for p in shown if p.suffix.lower() in SUFFIXES), key=lambda p: p.relative_to(folder).parts)
+    visible = [p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts)]
+    images = sorted((p for p in visible if p.suffix.lower() in SUFFIXES), key=lambda p: p.relative_to(folder).parts)
     if not images:
         raise DataError(
             f"{folder} holds no images ({len(files)} other files)", f"Images are {', '.join(s[1:] for s in SUFFIXES)}."
@@ -151,7 +187,11 @@ def _find(folder: Path) -> tuple[list[Path], int]:
 
 
 def _target(headers: list[_Header], size: tuple[int, int] | None, notes: list[str]) -> str:
-    """The family that all images are converted to: the one that loses nothing."""
+    """Return the family that all images can be converted to without loss, and note conversions.
+
+    Raises:
+        DataError: there is none for 16-bit grey and colour.
+    """
     families = Counter(h.family for h in headers)
     if {"grey16", "colour"} <= families.keys():
         first = {h.family: h.path for h in reversed(headers)}
@@ -160,33 +200,39 @@ def _target(headers: list[_Header], size: tuple[int, int] | None, notes: list[st
         )
     target = next(f for f in ("grey16", "colour", "grey", "bits") if f in families)
     if len(families) > 1:
-        told = {"colour": "converted to RGB", "grey16": "stretched to 16 bits", "grey": "converted to 8-bit grey"}
-        notes.append(f"{len(headers) - families[target]:,} of {len(headers):,} images {told[target]}, like the others")
+        how = {"colour": "converted to RGB", "grey16": "scaled to 16 bits", "grey": "converted to 8-bit grey"}
+        notes.append(f"{len(headers) - families[target]:,} of {len(headers):,} images {how[target]}, like the others")
     if target == "grey16":
         notes.append("16-bit grey images kept as integers of 65,536 levels")
     return "grey" if target == "bits" and size is not None else target
 
 
 def _classes(folder: Path, images: list[Path], notes: list[str]) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
-    """The folders at the top as classes, where every image lies in one of several."""
-    tops = [p.relative_to(folder).parts for p in images]
-    names = sorted({parts[0] for parts in tops if len(parts) > 1})
-    if len(names) < 2 or any(len(parts) == 1 for parts in tops):
-        if names and any(len(parts) == 1 for parts in tops):
+    """Return sub-folders as classes, if every image lies in one of several."""
+    places = [p.relative_to(folder).parts for p in images]
+    names = sorted({parts[0] for parts in places if len(parts) > 1})
+    outside = any(len(parts) == 1 for parts in places)
+    if len(names) < 2 or outside:
+        if names and outside:
             notes.append("some images lie outside the folders, so the folders are not taken as classes")
         return None, None
     number = {name: i for i, name in enumerate(names)}
     notes.append(f"{len(names)} folders taken as classes")
-    return np.array([number[parts[0]] for parts in tops]), tuple(names)
+    return np.array([number[parts[0]] for parts in places]), tuple(names)
 
 
 def _common_size(headers: list[_Header], size: tuple[int, int] | None, notes: list[str]) -> tuple[int, int]:
+    """Return height and width of all images, after resizing to `size` if given.
+
+    Raises:
+        DataError: they differ, and no size is given.
+    """
     first, *others = headers
-    odd = next((h for h in others if h.size != first.size), None)
-    if size is None and odd is not None:
-        (h, w), (i, j) = first.size, odd.size
+    other = next((h for h in others if h.size != first.size), None)
+    if size is None and other is not None:
+        (h, w), (i, j) = first.size, other.size
         raise DataError(
-            f"images differ in size: {first.path} is {h}x{w} and {odd.path} is {i}x{j} (height x width)",
+            f"images differ in size: {first.path} is {h}x{w} and {other.path} is {i}x{j} (height x width)",
             f"Resize all of them while reading: --size {h},{w}",
         )
     resized = 0 if size is None else sum(h.size != size for h in headers)
@@ -196,21 +242,21 @@ def _common_size(headers: list[_Header], size: tuple[int, int] | None, notes: li
 
 
 def read_folder(folder: Path, size: tuple[int, int] | None = None) -> Raw:
-    """All images below a folder, in sorted order.
+    """Read all images below a folder, in sorted order.
 
-    Images are rotated as their EXIF data say. An alpha channel is dropped where it is opaque, and composed over black
-    elsewhere. Palettes and CMYK become RGB; a folder of grey and colour images becomes RGB; 1-bit images are binary;
-    16-bit grey ones keep their 65,536 levels; of an animation the first frame is read. Each of these is noted.
+    Images are rotated as their EXIF data say. An opaque alpha channel is dropped, and any other composed over black.
+    Palettes and CMYK become RGB; a folder of grey and colour images becomes RGB; 1-bit images are binary; 16-bit grey
+    ones keep their 65,536 levels; the first frame of an animation is read. Each of these is noted.
 
     Args:
-        folder: its sub-folders, where all images lie in them, are the classes.
+        folder: if all images lie in sub-folders, these are the classes.
         size: height and width that all images are resized to, by area averaging.
 
     Raises:
         DataError: no images, images of different sizes without `size`, or an image that is damaged or too large.
     """
     images, skipped = _find(folder)
-    notes = [f"{skipped:,} files that are hidden or not images passed over"] if skipped else []
+    notes = [f"{skipped:,} files that are hidden or not images were skipped"] if skipped else []
     counts: Counter[str] = Counter()
     headers = [_header(path, counts) for path in images]
     height, width = _common_size(headers, size, notes)
@@ -221,8 +267,8 @@ def read_folder(folder: Path, size: tuple[int, int] | None = None) -> Raw:
     for row, header in enumerate(headers):
         pixels = _pixels(header, target, size, counts)
         if pixels.shape != x.shape[1:]:
-            raise DataError(f"{header.path} is damaged (it has other pixels than it says)", "Save it again.")
+            raise DataError(f"{header.path} is damaged (its pixels do not match its header)", "Save it again.")
         x[row] = pixels
-    notes += [f"{count:,} image{'s' * (count > 1)} {what}" for what, count in counts.items() if count]
+    notes += [f"{plural(count, 'image')} {what}" for what, count in counts.items() if count]
     labels, classes = _classes(folder, images, notes)
     return Raw(x, labels, None, classes, notes, [str(folder.resolve())], 65536 if deep else None)

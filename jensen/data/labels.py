@@ -1,4 +1,4 @@
-"""Labels as a model sees them: one of C classes in a one-hot row, or no class at all where nobody knows."""
+"""Labels as a model sees them: one of C classes as a one-hot row, or zeros if the class is unknown."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Labels:
 
     Attributes:
         role: "context": the model is conditioned on the class, and every row has one; "partial": the class is a latent
-            that is known of some rows.
-        values: [C] the numbers of the classes in `Dataset.labels`.
-        names: [C] what to call them.
-        counts: [C] training rows of each class, of those whose class was known.
+            that is known for some rows.
+        values: [C], the numbers of the classes in `Dataset.labels`.
+        names: [C].
+        counts: [C], labelled training rows of each class.
 
     Example:
         >>> labels = Labels.of(np.array([3, 5, 5, -1]), Schema("binary", (2,)), "partial")
@@ -45,46 +45,47 @@ class Labels:
 
     @staticmethod
     def of(labels: np.ndarray, schema: Schema, role: Role, train: np.ndarray | None = None) -> Labels:
-        """The classes that occur among labels [N], counted in those of the training rows.
+        """Return the classes of labels [N], counted in those of the training rows.
 
         Raises:
-            DataError: there are fewer than two classes, or too many to be any.
+            DataError: there are fewer than two classes, or too many.
         """
-        known = labels[labels != UNKNOWN]
-        values = np.unique(known) if schema.classes is None else np.arange(len(schema.classes))
+        present = labels[labels != UNKNOWN]
+        values = np.unique(present) if schema.classes is None else np.arange(len(schema.classes))
         if not 2 <= len(values) <= MOST_CLASSES:
             raise DataError(
-                f"the labels are of {len(values):,} classes", f"Give labels of 2 to {MOST_CLASSES:,} classes: --labels."
+                f"labels must have 2 to {MOST_CLASSES:,} classes, got {len(values):,}",
+                f"Give labels of 2 to {MOST_CLASSES:,} classes: --labels.",
             )
         names = schema.classes or tuple(str(v) for v in values)
-        counted = labels if train is None else train
-        counts = tuple(int((counted == v).sum()) for v in values)
+        training_labels = labels if train is None else train
+        counts = tuple(int((training_labels == v).sum()) for v in values)
         return Labels(role, tuple(int(v) for v in values), names, counts)
 
     def __len__(self) -> int:
         return len(self.values)
 
     def index(self, labels: np.ndarray, what: str = "the data") -> np.ndarray:
-        """The number of each label's class [N], from 0; `UNKNOWN` where it is not known.
+        """Return the number of each label's class [N], from 0, or `UNKNOWN`.
 
         Raises:
-            DataError: a label is of no class that was trained on.
+            DataError: a label does not occur in the training data.
         """
         values = np.asarray(self.values)
-        place = np.searchsorted(values, labels).clip(0, len(values) - 1)
-        strange = (values[place] != labels) & (labels != UNKNOWN)
-        if strange.any():
+        position = np.searchsorted(values, labels).clip(0, len(values) - 1)
+        is_new = (values[position] != labels) & (labels != UNKNOWN)
+        if is_new.any():
             raise DataError(
-                f"the label {labels[strange][0]} of {what} does not occur in the training data",
-                f"Its classes are {_few(self.names)}.",
+                f"the label {labels[is_new][0]} of {what} does not occur in the training data",
+                f"Its classes are {_first(self.names)}.",
             )
-        return np.where(labels == UNKNOWN, UNKNOWN, place)
+        return np.where(labels == UNKNOWN, UNKNOWN, position)
 
     def one_hot(self, labels: np.ndarray | None, what: str = "the data") -> np.ndarray:
-        """Rows [N, C] of zeros and ones, all zero where the class is not known.
+        """Return one-hot rows [N, C], all zero where the class is unknown.
 
         Raises:
-            DataError: the role is that of a context, and a row has no label.
+            DataError: there are no labels, or the role is "context" and a row has none.
         """
         if self.role == "context" and labels is None:
             raise DataError(
@@ -93,37 +94,37 @@ class Labels:
             )
         if labels is None:
             raise DataError(f"{what} have no labels", "Name them: --labels FILE, or a column or key of DATA.")
-        found = self.index(labels, what)
-        if self.role == "context" and (found == UNKNOWN).any():
-            row = int(np.flatnonzero(found == UNKNOWN)[0])
+        index = self.index(labels, what)
+        if self.role == "context" and (index == UNKNOWN).any():
+            row = int(np.flatnonzero(index == UNKNOWN)[0])
             raise DataError(
                 f"the model is conditioned on labels, and row {row} of {what} has none",
                 "Give its label, drop the row, or train --recipe semi-supervised.",
             )
-        return (found[:, None] == np.arange(len(self))).astype(np.float32)
+        return (index[:, None] == np.arange(len(self))).astype(np.float32)
 
     def find(self, name: str | int) -> int:
-        """The number of a class from its name.
+        """Return the number of a class from its name.
 
         Raises:
             UsageError: there is no such class, or no training row had its label.
         """
         if str(name) not in self.names:
-            raise UsageError(f"--label {name} is no class of this run", f"Its classes are {_few(self.names)}.")
-        found = self.names.index(str(name))
-        if not self.counts[found]:
-            seen = tuple(n for n, count in zip(self.names, self.counts, strict=True) if count)
-            raise UsageError(f"no training row was labelled {name}", f"The model knows {_few(seen)}.")
-        return found
+            raise UsageError(f"--label must be a class of this run, got {name}", f"Choose from {_first(self.names)}.")
+        number = self.names.index(str(name))
+        if not self.counts[number]:
+            trained = tuple(n for n, count in zip(self.names, self.counts, strict=True) if count)
+            raise UsageError(f"no training row was labelled {name}", f"The model knows {_first(trained)}.")
+        return number
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, as they are written to a specification."""
+        """Return the classes as JSON-serialisable values, for a specification."""
         plain = {"values": list(self.values), "names": list(self.names), "counts": list(self.counts)}
         return {"role": self.role, **plain}
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> Labels:
-        """The inverse of `to_dict`.
+        """Return the classes from the result of `to_dict`.
 
         Raises:
             CorruptRunError: an entry is missing or of the wrong type.
@@ -141,32 +142,34 @@ class Labels:
 
 
 def hide_labels(labels: np.ndarray, keep: int, seed: int) -> np.ndarray:
-    """The labels [N] with all but `keep` of them unknown, about as many of each class.
+    """Return labels [N] with all but `keep` of them unknown, about as many of each class.
 
     Raises:
-        UsageError: there are fewer labels, or classes than could each keep one.
+        UsageError: there are fewer labels, or more classes than labels to keep.
 
     Example:
         >>> hidden = hide_labels(np.repeat([0, 1], 50), 4, seed=0)
         >>> np.bincount(hidden[hidden >= 0])
         array([2, 2])
     """
-    known = np.flatnonzero(labels != UNKNOWN)
-    values = np.unique(labels[known])
-    if not len(values) <= keep <= len(known):
+    labelled = np.flatnonzero(labels != UNKNOWN)
+    values = np.unique(labels[labelled])
+    if not len(values) <= keep <= len(labelled):
         raise UsageError(
-            f"--labelled {keep} of {len(known)} labelled training rows of {len(values)} classes cannot be kept",
-            f"Give a number from {len(values)} to {len(known)}.",
+            f"--labelled must be from the number of classes, {len(values)}, to that of labelled training rows,"
+            f" {len(labelled)}, got {keep}",
+            f"Give a number from {len(values)} to {len(labelled)}.",
         )
     rng = np.random.default_rng(seed)
-    # in turns through the classes: the first of each, then the second of each, ...
-    turns = [rng.permutation(np.flatnonzero(labels == v)) for v in values]
-    order = sorted((turn, number, row) for number, rows in enumerate(turns) for turn, row in enumerate(rows))
+    # round-robin over the classes: the first row of each, then the second of each, ...
+    shuffled = [rng.permutation(np.flatnonzero(labels == v)) for v in values]
+    order = sorted((turn, number, row) for number, rows in enumerate(shuffled) for turn, row in enumerate(rows))
     kept = np.array([row for _, _, row in order[:keep]], dtype=np.int64)
     hidden = np.full_like(labels, UNKNOWN)
     hidden[kept] = labels[kept]
     return hidden
 
 
-def _few(names: tuple[str, ...]) -> str:
+def _first(names: tuple[str, ...]) -> str:
+    """Return the first names, and their number if there are more."""
     return ", ".join(names[:12]) + (f", ... {len(names)} in all" if len(names) > 12 else "")

@@ -1,4 +1,4 @@
-"""Which entries to hide, as the command line names them."""
+"""Masks of entries to hide, as the command line names them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ SIDES = ("right", "left", "top", "bottom")
 
 
 def parse_mask(text: str, schema: Schema, n: int) -> np.ndarray:
-    """Which entries to hide, [N, D] or [D]: `right`, `left`, `top`, `bottom`, `rect:r0,c0,r1,c1`, or a file.
+    """Return a mask [N, D] or [1, D], True for entries to hide.
 
-    A rectangle holds the rows from r0 up to but without r1, counted from 0, and the columns likewise. A file is an
-    image of one datum's size, white where to hide, or a .npy array of the shape of one datum or of all of them, in
-    which everything but 0 is to be hidden.
+    Args:
+        text: `right`, `left`, `top`, `bottom`, `rect:r0,c0,r1,c1`, or a file. A rectangle is rows r0 to r1 - 1, from 0,
+            and columns likewise. A file is an image of the size of a datum, white where to hide, or a .npy array of the
+            shape of one datum or of all of them, not 0 where to hide.
+        schema: of the data.
+        n: N, the number of data.
 
     Raises:
-        UsageError: the text is none of these, or the data are no images.
+        UsageError: the text is none of these, or the data are not images.
         DataError: the file has another shape.
     """
     if text in SIDES or text.startswith("rect:"):
@@ -42,45 +45,56 @@ def parse_mask(text: str, schema: Schema, n: int) -> np.ndarray:
 
 
 def _rectangle(text: str, height: int, width: int) -> tuple[int, int, int, int]:
-    middle = {
+    """Return the first row and column of a rectangle, and those after the last.
+
+    Raises:
+        UsageError: the text is not a rectangle within the image.
+    """
+    sides = {
         "right": (0, width // 2, height, width),
         "left": (0, 0, height, width - width // 2),
         "top": (0, 0, height - height // 2, width),
         "bottom": (height // 2, 0, height, width),
     }
-    if text in middle:
-        return middle[text]
+    if text in sides:
+        return sides[text]
     try:
         r0, c0, r1, c1 = (int(number) for number in text.removeprefix("rect:").split(","))
     except ValueError as error:
-        raise UsageError(f"--mask {text} is no rectangle", "Give four numbers: --mask rect:0,4,8,8.") from error
+        raise UsageError(f"--mask {text} is not a rectangle", "Give four numbers: --mask rect:0,4,8,8.") from error
     if not (0 <= r0 < r1 <= height and 0 <= c0 < c1 <= width):
         raise UsageError(
-            f"--mask {text} does not lie within images of {height}x{width}",
+            f"--mask {text} is not within images of {height}x{width}",
             f"Give rows from 0 to {height} and columns from 0 to {width}: --mask rect:0,{width // 2},{height},{width}.",
         )
     return r0, c0, r1, c1
 
 
 def _mask_file(text: str, schema: Schema, n: int) -> np.ndarray:
+    """Return the mask in a file, of the shape of one datum or of all of them.
+
+    Raises:
+        UsageError: there is no such file.
+        DataError: it has another shape.
+    """
     path = Path(text)
     if not path.is_file():
-        raise UsageError(f"--mask {text} is no file", f"Give one, or {', '.join(SIDES)} or rect:r0,c0,r1,c1.")
+        raise UsageError(f"there is no file {text} for --mask", f"Give one, or {', '.join(SIDES)} or rect:r0,c0,r1,c1.")
     if path.suffix.lower() == ".npy":
-        file_format(path)  # refuses what is no array
-        found = read_npy(path).x != 0
+        file_format(path)  # refuses other formats
+        hidden = read_npy(path).x != 0
     else:
         from .images import read_bits  # Pillow is imported for images only
 
-        found = read_bits(path)
-    fits = {schema.shape, (schema.size,), (n, *schema.shape), (n, schema.size)}
+        hidden = read_bits(path)
+    shapes = {schema.shape, (schema.size,), (n, *schema.shape), (n, schema.size)}
     if schema.is_image:
-        fits |= {schema.shape[:2], (n, *schema.shape[:2])}
-    if found.shape not in fits:
+        shapes |= {schema.shape[:2], (n, *schema.shape[:2])}
+    if hidden.shape not in shapes:
         shape = schema.shape[:2] if schema.is_image and schema.shape[2] == 1 else schema.shape
         raise DataError(
-            f"the mask {text} has the shape {found.shape}, and a datum {shape}", f"Give {shape}, or {(n, *shape)}."
+            f"the mask {text} has the shape {hidden.shape}, and a datum {shape}", f"Give {shape}, or {(n, *shape)}."
         )
-    if schema.is_image and found.shape[-2:] == schema.shape[:2] and found.ndim < 4 and found.shape != schema.shape:
-        found = np.repeat(found[..., None], schema.shape[2], axis=-1)
-    return found
+    if schema.is_image and hidden.shape[-2:] == schema.shape[:2] and hidden.ndim < 4 and hidden.shape != schema.shape:
+        hidden = np.repeat(hidden[..., None], schema.shape[2], axis=-1)
+    return hidden

@@ -1,7 +1,7 @@
-"""MATLAB v5 files: full numeric arrays, read here because the readers of others crash on damaged files.
+"""MATLAB v5 files: full numeric arrays, read here because other readers crash on damaged files.
 
-A file is 128 bytes of header and then elements: a type, a number of bytes, and these. A variable is an element of type
-matrix, plain or inside a compressed one; its parts are elements too. Source: MathWorks, "MAT-File Format", 2019.
+A file is 128 bytes of header and then elements: a type, a number of bytes, and these bytes. A variable is an element of
+type matrix, plain or inside a compressed one; its parts are elements too. Source: MathWorks, "MAT-File Format", 2019.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 
 __all__ = ["MOST_PACKED", "Variable", "values", "variables"]
 
-MOST_PACKED = 1032  # bytes that one byte of deflate can stand for, at most
+MOST_PACKED = 1032  # largest number of bytes that one byte of deflate can encode
 HEADER, MATRIX, COMPRESSED = 128, 14, 15
-BEGINNING = 2**16  # bytes of a variable in which its name and shape are looked for
+BEGINNING = 2**16  # bytes at the start of a variable that contain its name and shape
 TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 KINDS = {6: "double", 7: "single", 8: "int8", 9: "uint8", 10: "int16", 11: "uint16", 12: "int32", 13: "uint32"}
 KINDS |= {14: "int64", 15: "uint64"}
@@ -28,17 +28,17 @@ COMPLEX, LOGICAL = 0x08, 0x02
 
 @dataclass(frozen=True)
 class Variable:
-    """A full numeric array, as its beginning describes it.
+    """The header of a full numeric array.
 
     Attributes:
         name: in MATLAB.
         kind: "double", "single", an integer type or "logical".
-        shape: as it claims.
-        complex: whether it has an imaginary part.
+        shape: as declared.
+        complex: True if it has an imaginary part.
         order: of bytes, "<" or ">".
-        at, size: where its element is in the file, without the tag.
-        packed: whether that is compressed.
-        begins: where in the variable its numbers are.
+        at, size: offset and size of its element in the file, without the tag.
+        packed: True if the element is compressed.
+        begins: offset of its numbers in the variable.
     """
 
     name: str
@@ -53,11 +53,15 @@ class Variable:
 
 
 def _part(body: bytes, at: int, order: str) -> tuple[int, int, int, int]:
-    """Type, place and size of the element at a place, and where the next is."""
+    """Return type, offset and size of the element at an offset, and the offset of the next.
+
+    Raises:
+        ValueError: it is damaged.
+    """
     if len(body) < at + 8:
         raise ValueError("truncated")
     first, size = struct.unpack_from(f"{order}II", body, at)
-    if first >> 16:  # up to four bytes lie in the tag itself
+    if first >> 16:  # a short element: up to four bytes within the tag
         if first >> 16 > 4:
             raise ValueError("a short element of more than four bytes")
         return first & 0xFFFF, at + 4, first >> 16, at + 8
@@ -65,16 +69,24 @@ def _part(body: bytes, at: int, order: str) -> tuple[int, int, int, int]:
 
 
 def _numbers(body: bytes, at: int, order: str, kind: str, most: int) -> tuple[tuple[int, ...], int]:
-    """Whole numbers of an element at the beginning of a variable, and where the next element is."""
-    found, start, size, after = _part(body, at, order)
+    """Return the whole numbers of an element in the header of a variable, and the offset of the next.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    number, start, size, after = _part(body, at, order)
     width = int(kind[1])
-    if TYPES.get(found) != kind or size % width or size > most or len(body) < start + size:
+    if TYPES.get(number) != kind or size % width or size > most or len(body) < start + size:
         raise ValueError("its beginning is not that of a variable")
     return tuple(int(v) for v in np.frombuffer(body, f"{order}{kind}", size // width, start)), after
 
 
 def _described(body: bytes, order: str, at: int, size: int, packed: bool) -> Variable | None:
-    """What the beginning of a variable says; None of one that is no full array of numbers."""
+    """Return the header of a variable, None if it is not a full array of numbers.
+
+    Raises:
+        ValueError: it is damaged.
+    """
     flags, after = _numbers(body, 0, order, "u4", 8)
     if not flags or flags[0] & 0xFF not in KINDS:
         return None
@@ -82,14 +94,14 @@ def _described(body: bytes, order: str, at: int, size: int, packed: bool) -> Var
     letters, after = _numbers(body, after, order, "i1", 2**12)
     if min(shape, default=-1) < 0:
         raise ValueError(f"shape {shape}")
-    marks = flags[0] >> 8
-    kind = "logical" if marks & LOGICAL else KINDS[flags[0] & 0xFF]
+    bits = flags[0] >> 8
+    kind = "logical" if bits & LOGICAL else KINDS[flags[0] & 0xFF]
     name = bytes(v & 0xFF for v in letters).decode("latin-1")
-    return Variable(name, kind, shape, bool(marks & COMPLEX), order, at, size, packed, after)
+    return Variable(name, kind, shape, bool(bits & COMPLEX), order, at, size, packed, after)
 
 
 def variables(path: Path) -> Iterator[Variable]:
-    """The full numeric arrays of a file, in order.
+    """Yield the headers of the full numeric arrays of a file, in order.
 
     Raises:
         ValueError, zlib.error, OSError: it is damaged.
@@ -98,7 +110,7 @@ def variables(path: Path) -> Iterator[Variable]:
     with path.open("rb") as file:
         order = {b"IM": "<", b"MI": ">"}.get(file.read(HEADER)[126:])
         if order is None:
-            raise ValueError("its header does not say in which order bytes are")
+            raise ValueError("its header does not state the byte order")
         at = HEADER
         while at + 8 <= total:
             file.seek(at)
@@ -107,20 +119,20 @@ def variables(path: Path) -> Iterator[Variable]:
             if size > total - at:
                 raise ValueError(f"truncated: an element of {size:,} bytes, of which there are {total - at:,}")
             if kind == MATRIX:
-                found = _described(file.read(min(size, BEGINNING)), order, at, size, False)
+                variable = _described(file.read(min(size, BEGINNING)), order, at, size, False)
             elif kind == COMPRESSED:
                 body = zlib.decompressobj().decompress(file.read(min(size, BEGINNING)), BEGINNING)
-                inner = _part(body, 0, order)[0] == MATRIX
-                found = _described(body[8:], order, at, size, True) if inner else None
+                is_matrix = _part(body, 0, order)[0] == MATRIX
+                variable = _described(body[8:], order, at, size, True) if is_matrix else None
             else:
                 raise ValueError(f"an element of type {kind} between the variables")
-            if found is not None and found.name:
-                yield found
+            if variable is not None and variable.name:
+                yield variable
             at += size
 
 
 def values(path: Path, of: Variable) -> np.ndarray:
-    """The numbers of a variable, of the type in which they are stored.
+    """Return the numbers of a variable, of the type in which they are stored.
 
     Raises:
         ValueError, zlib.error, OSError: it is damaged.
@@ -133,21 +145,25 @@ def values(path: Path, of: Variable) -> np.ndarray:
     kind, start, size, _ = _part(body, of.begins, of.order)
     needed = math.prod(of.shape) * (int(TYPES[kind][1]) if kind in TYPES else 0)
     if kind not in TYPES or size != needed or len(body) < start + size:
-        raise ValueError(f"shape {of.shape} does not fit {size:,} bytes of type {kind}")
-    # a bytearray, because torch wants memory that may be written
+        raise ValueError(f"shape {of.shape} does not match {size:,} bytes of type {kind}")
+    # a bytearray, because torch needs writable memory
     x = np.frombuffer(bytearray(memoryview(body)[start : start + size]), f"{of.order}{TYPES[kind]}")
     x = x.reshape(of.shape, order="F")
     return x.astype(np.complex128) if of.complex else x
 
 
 def _unpacked(body: bytes, order: str) -> bytes:
-    """The variable in a compressed element, with its checksum looked at."""
+    """Return the variable in a compressed element, after verifying its checksum.
+
+    Raises:
+        ValueError, zlib.error: it is damaged.
+    """
     unpacker = zlib.decompressobj()
     first = unpacker.decompress(body, 8)
     size = _part(first, 0, order)[2]
     if size > MOST_PACKED * (len(body) + 1):
         raise ValueError(f"{len(body):,} compressed bytes cannot hold {size:,}")
-    found = unpacker.decompress(unpacker.unconsumed_tail, max(size, 1))
-    if len(found) != size or unpacker.decompress(unpacker.unconsumed_tail, 1) or not unpacker.eof:
-        raise ValueError(f"its {len(body):,} compressed bytes do not hold the {size:,} that they should")
-    return found
+    content = unpacker.decompress(unpacker.unconsumed_tail, max(size, 1))
+    if len(content) != size or unpacker.decompress(unpacker.unconsumed_tail, 1) or not unpacker.eof:
+        raise ValueError(f"its {len(body):,} compressed bytes do not hold the {size:,} that they declare")
+    return content

@@ -1,6 +1,6 @@
-"""What is done to data between the file and the model, and what it does to their density.
+"""Preparation of data for the model: binarisation, dequantisation, standardisation, with the log-Jacobian.
 
-A density of x' = (x - center) / scale becomes one of x by log p(x) = log p'(x') - sum_d log scale_d.
+A density p' of x' = (x - center) / scale gives the density of x: log p(x) = log p'(x') - sum_d log scale_d.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from torch import Tensor
 
 from ..core.batch import Rows
 from ..core.errors import CorruptRunError, DataError, UsageError
-from .conform import constant_columns, extremes
+from ..core.wording import plural
+from .conform import constant_columns
 from .dataset import chunks
 from .schema import Schema
+from .statistics import center_and_scale, column_means
 
 __all__ = ["Binarize", "Preparation", "Standardize", "constant_columns"]
 
@@ -28,7 +30,7 @@ Standardize = Literal["none", "global", "feature"]
 
 @dataclass(frozen=True)
 class _Cast:
-    """Stored rows as floating point."""
+    """A conversion of stored rows to floating point."""
 
     dtype: torch.dtype
 
@@ -38,7 +40,7 @@ class _Cast:
 
 @dataclass(frozen=True)
 class _Draw:
-    """Stored rows [B, D] of values from 0 to `top` as bits, P(1) = x / top, exact to 2^-24."""
+    """A binarisation of stored rows [B, D] of values from 0 to `top`, P(1) = x / top, exact to 2^-24."""
 
     top: int
     dtype: torch.dtype
@@ -53,10 +55,10 @@ class _Draw:
         return u < x.to(torch.float32).div_(self.top)
 
     def _by_digits(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        """One random byte a pixel, which is half the time of `_uniform`.
+        """Return the bits from one random byte per pixel, in half the time of `_uniform`.
 
-        x / 255 is 0.xxx... to the base 256, so a uniform number whose first digit is not x is below or above it by this
-        digit alone; where the digits tie (one pixel in 256), what remains of the question is the same question again.
+        In base 256, x / 255 is 0.xxx..., so the first digit of a uniform number decides whether it is below x / 255
+        unless it equals x; then (in one pixel of 256) the remaining digits pose the same question again.
         """
         words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None, generator=generator)
         digit = words.view(torch.uint8)[: x.numel()].view(x.shape)
@@ -67,96 +69,68 @@ class _Draw:
 
 
 def _check_fit(schema: Schema, binarize: str | None, dequantize: bool, standardize: str) -> None:
-    """Refuse combinations that mean nothing, before any work."""
+    """Refuse steps that do not go together, before any work.
+
+    Raises:
+        UsageError: naming them.
+    """
     if binarize is not None and binarize not in get_args(Binarize):
-        raise UsageError(f"there is no binarisation {binarize!r}", f"Choose from {', '.join(get_args(Binarize))}.")
+        choices = ", ".join(get_args(Binarize))
+        raise UsageError(f"--binarize must be one of {choices}, got {binarize}", f"Choose from {choices}.")
     if standardize not in get_args(Standardize):
-        raise UsageError(
-            f"there is no standardisation {standardize!r}", f"Choose from {', '.join(get_args(Standardize))}."
-        )
+        choices = ", ".join(get_args(Standardize))
+        raise UsageError(f"--standardize must be one of {choices}, got {standardize}", f"Choose from {choices}.")
     if binarize and schema.kind == "binary":
         raise UsageError("the data are already binary", "Leave --binarize out.")
     if binarize and (dequantize or standardize != "none"):
         raise UsageError("binarised data are neither dequantised nor standardised", "Choose one of them.")
     if dequantize and schema.kind != "integers":
-        raise UsageError(f"{schema.kind} data are not dequantised: only integers are", "Leave dequantisation out.")
+        raise UsageError(f"only integers can be dequantised, got {schema.kind} data", "Leave --dequantize out.")
     if standardize != "none" and schema.kind != "real" and not dequantize:
-        remedy = "Dequantise integers first." if schema.kind == "integers" else "Leave standardisation out."
-        raise UsageError(f"{schema.kind} data have no density, so they are not standardised", remedy)
+        remedy = "Dequantise them first." if schema.kind == "integers" else "Leave --standardize out."
+        raise UsageError(f"{schema.kind} data have no density, so they cannot be standardised", remedy)
 
 
 def _check_columns(schema: Schema, mask: np.ndarray | None) -> None:
-    """Refuse rows without any entry of some column: there would be nothing to learn it from."""
+    """Refuse rows without an observed entry in some column.
+
+    Raises:
+        DataError: naming the first such column.
+    """
     empty = np.flatnonzero([] if mask is None else ~mask.any(axis=0))
     if len(empty):
         name = repr(schema.names[empty[0]]) if schema.names else str(empty[0])
         raise DataError(
-            f"the training rows have no entry of {len(empty)} columns, first {name} (from 0)",
+            f"{plural(len(empty), 'column')} of the training rows have no observed entry, first {name} (from 0)",
             "Drop these columns, or give more rows or another --split-seed.",
         )
 
 
 def _check_unit(x: np.ndarray) -> None:
+    """Refuse reals outside [0, 1].
+
+    Raises:
+        DataError: naming their range.
+    """
     if x.min() < 0 or x.max() > 1:
         raise DataError(
-            f"real values from {x.min():g} to {x.max():g} are not grey levels that could be binarised",
+            f"grey levels must be from 0 to 1 to be binarised, got values from {x.min():g} to {x.max():g}",
             "Scale them to 0..1, or leave --binarize out.",
         )
 
 
-def _mean(x: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | int]:
-    """The mean [D] of the observed entries of each column in float64, and how many there are.
-
-    An entry that is missing holds 0, which a sum does not see.
-    """
-    n = len(x) if mask is None else mask.sum(axis=0)
-    return sum((part.sum(axis=0, dtype=np.float64) for _, part in chunks(x)), np.zeros(x.shape[1])) / n, n
-
-
-def _moments(x: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of the observed entries of each column in float64, in two passes over rows."""
-    mean, n = _mean(x, mask)
-    square = np.zeros(x.shape[1])
-    for start, part in chunks(x):
-        away = part - mean
-        square += (away**2 if mask is None else np.where(mask[start : start + len(part)], away, 0) ** 2).sum(axis=0)
-    return mean, square / n
-
-
-def _statistics(
-    x: np.ndarray, mask: np.ndarray | None, dequantize: bool, standardize: str, floor: float | None
-) -> tuple[np.ndarray, np.ndarray]:
-    center, variance = _moments(x, mask)
-    low, high = extremes(x, mask)
-    constant = low == high
-    # a sum of equal numbers need not be a multiple of them: a constant column is centred on its value itself
-    center[constant], variance[constant] = low[constant], 0
-    if dequantize:
-        center, variance = center + 1 / 2, variance + 1 / 12
-    if standardize == "global":
-        scale = np.sqrt(variance.mean())
-        scale = np.asarray(1.0 if scale == 0 else max(scale, floor or 0.0))
-    else:
-        scale = np.sqrt(variance)
-        scale = np.where(scale == 0, 1.0, np.maximum(scale, floor or 0.0))
-    if not (np.isfinite(scale).all() and np.isfinite(center).all()):
-        raise DataError("the data are too large: their variance overflows", "Divide them by a constant first.")
-    return center, scale
-
-
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """The steps from stored data to what the model sees: binarised, or dequantised and standardised.
+    """The steps from stored data to the input of the model: binarisation, or dequantisation and standardisation.
 
     Attributes:
-        binarize: "static" (drawn once), "dynamic" (drawn anew whenever a row is taken), "threshold" (above half the
-            range), each with P(1) = x / (levels - 1); None leaves values as they are.
-        dequantize: x + u with u ~ U[0, 1), drawn once (Theis, van den Oord and Bethge, 2016).
+        binarize: "static" (drawn once), "dynamic" (drawn anew whenever a row is taken), both with
+            P(1) = x / (levels - 1), "threshold" (above half the range); None leaves values as they are.
+        dequantize: True for x + u with u ~ U[0, 1), drawn once (Theis, van den Oord and Bethge, 2016).
         center: [D] float64, subtracted.
         scale: [] or [D] float64, divided by.
         seed: of all draws that are made once.
-        fill: [D], where nothing is centred: the mean of what the model sees, which it sees in the place of an entry
-            that is missing. Where `center` is subtracted, that is 0.
+        fill: [D], the mean of the model's input, which replaces missing entries; with a `center`, None for 0.
 
     Example:
         >>> schema = Schema("real", (2,))
@@ -188,33 +162,33 @@ class Preparation:
         seed: int = 0,
         floor: float | None = None,
     ) -> Preparation:
-        """Choose the steps, with statistics from these rows [N, D] (the training rows) in float64.
+        """Return the steps, with statistics of the training rows [N, D] in float64.
 
         Args:
             x: the training rows, as stored.
             schema: of the data.
-            mask: [N, D], True where observed: statistics are of these entries alone.
+            mask: [N, D], True where observed; statistics are of these entries alone.
             binarize: see the class.
-            dequantize: see the class; the statistics are then those expected over the noise.
-            standardize: "global" centres each column and divides all by one number, the root mean square of what is
-                left; "feature" divides each column by its standard deviation, and a constant one by 1.
+            dequantize: see the class; statistics are expectations over the noise.
+            standardize: "global" centres each column and divides all by one number, the root mean square of the
+                centred values; "feature" divides each column by its standard deviation, a constant one by 1.
             seed: of all draws that are made once.
             floor: the smallest scale to divide by, in the data's units.
 
         Raises:
-            UsageError: the steps do not go with the kind of data, or with each other.
-            DataError: reals outside [0, 1] cannot be binarised; or no row has an entry of some column.
+            UsageError: the steps do not suit the kind of data, or each other.
+            DataError: reals to binarise are outside [0, 1], or a column has no observed entry.
         """
         _check_fit(schema, binarize, dequantize, standardize)
         _check_columns(schema, mask)
         if binarize and schema.kind == "real":
             _check_unit(x)
         if standardize == "none":
-            mean = _mean(x, mask)[0] + (0.5 if dequantize else 0.0)
+            mean = column_means(x, mask)[0] + (0.5 if dequantize else 0.0)
             top = (schema.levels or 2) - 1 if binarize else 1
-            # a few digits are enough for what only a guide looks at, and keep a specification short
+            # a few digits are enough for the input of a guide, and keep a specification short
             return Preparation(binarize, dequantize, seed=seed, fill=(mean / top).astype(np.float32).astype(np.float64))
-        center, scale = _statistics(x, mask, dequantize, standardize, floor)
+        center, scale = center_and_scale(x, mask, dequantize, standardize, floor)
         return Preparation(None, dequantize, center, scale, seed)
 
     def rows(
@@ -227,26 +201,26 @@ class Preparation:
         dtype: torch.dtype = torch.float32,
         stream: int = 0,
     ) -> Rows:
-        """Rows [N, D] of the stored data as a source of batches; what is done once is done here.
+        """Return rows [N, D] of the stored data as a source of batches, after the steps that are done once.
 
         Bytes stay bytes on the device until a batch is taken. Reals are computed in float64, and stored as float32
-        (float64 where `dtype` is).
+        (float64 if `dtype` is).
 
         Args:
             x: rows of `Dataset.x`.
             schema: of the data.
-            mask: [N, D], True where observed; None where everything is.
-            device: where the rows live.
+            mask: [N, D], True where observed; None if all entries are.
+            device: of the rows.
             dtype: of the batches.
-            stream: tells draws for training, validation and test apart; the same rows, seed and stream give the same
+            stream: number of the random stream (training, validation, test); equal rows, seed and stream give equal
                 bits.
 
         Raises:
-            DataError: the rows do not have the schema's size, or values that can be binarised.
+            DataError: the rows do not have the schema's size, or reals to binarise are outside [0, 1].
         """
         if x.ndim != 2 or x.shape[1] != schema.size:
             raise DataError(
-                f"rows have the shape {x.shape}, and the schema {schema.size} features", "Give [N, D] rows."
+                f"rows must have the shape [N, {schema.size}] of the schema, got {x.shape}", "Give [N, D] rows."
             )
         if self.binarize and schema.kind == "real":
             _check_unit(x)
@@ -267,12 +241,14 @@ class Preparation:
         return rows if mask is None else self.masked(rows, mask)
 
     def masked(self, rows: Rows, mask: np.ndarray) -> Rows:
-        """The same rows with a mask [N, D], True where observed: what is not is neither seen nor scored."""
+        """Return the rows with a mask [N, D], True where observed; other entries are neither seen nor scored."""
         fill = np.zeros(mask.shape[1]) if self.fill is None else self.fill
-        held = {"dtype": torch.float64 if rows.device.type != "mps" else torch.float32, "device": rows.device}
-        return replace(rows, mask=torch.from_numpy(mask).to(rows.device), fill=torch.as_tensor(fill, **held))
+        dtype = torch.float64 if rows.device.type != "mps" else torch.float32
+        filled = torch.as_tensor(fill, dtype=dtype, device=rows.device)
+        return replace(rows, mask=torch.from_numpy(mask).to(rows.device), fill=filled)
 
     def _binarized(self, x: np.ndarray, schema: Schema, top: int, rng: np.random.Generator) -> np.ndarray:
+        """Return bits that are drawn once, or decided by a threshold."""
         if self.binarize == "threshold":
             return (x > top / 2).astype(np.uint8)
         if schema.kind == "integers":
@@ -283,11 +259,16 @@ class Preparation:
         return bits
 
     def _real(self, x: np.ndarray, dtype: type, rng: np.random.Generator) -> np.ndarray:
+        """Return reals, dequantised and standardised.
+
+        Raises:
+            DataError: they overflow `dtype`.
+        """
         if not self.dequantize and self.scale is None:
             largest = float(np.abs(x).max(initial=0.0))
             if largest > np.finfo(dtype).max:
                 raise DataError(
-                    f"the data reach {largest:.3g}, beyond what single precision holds",
+                    f"the data reach {largest:.3g}, beyond the range of single precision",
                     "Leave --standardize to its default.",
                 )
             return np.ascontiguousarray(x, dtype=dtype)
@@ -302,7 +283,7 @@ class Preparation:
         return result
 
     def outcome(self, schema: Schema) -> Schema:
-        """The schema that the model sees."""
+        """Return the schema of the prepared data, which the model sees."""
         if self.binarize is not None:
             return replace(schema, kind="binary", levels=None)
         if self.dequantize or self.scale is not None:
@@ -310,29 +291,29 @@ class Preparation:
         return schema
 
     def log_jacobian(self, size: int) -> float:
-        """Nats to add to the model's log-density of D = `size` features for that in the data's own units.
+        """Return -sum_d log scale_d over D = `size` features, 0 without a scale.
 
-        -sum_d log scale_d, which is 0 where nothing is scaled.
+        Added to the model's log-density, in nats, it gives that in the data's own units.
         """
         if self.scale is None:
             return 0.0
         return -math.fsum(np.log(np.broadcast_to(self.scale, (size,))))
 
     def log_jacobians(self, mask: np.ndarray) -> np.ndarray:
-        """The same of the observed entries of each row alone: [N] from a mask [N, D]."""
+        """Return the log-Jacobian of the observed entries of each row: [N] from a mask [N, D]."""
         if self.scale is None:
             return np.zeros(len(mask))
         return -(mask @ np.log(np.broadcast_to(self.scale, mask.shape[1:])))
 
     def invert(self, x: Tensor | np.ndarray) -> np.ndarray:
-        """From the model's space [..., D] to the data's units: x * scale + center, in float64 if there is a scale."""
+        """Return x [..., D] of the model's space in the data's units: x * scale + center, in float64 with a scale."""
         values = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
         if self.scale is not None:
             values = values.astype(np.float64) * self.scale
         return values if self.center is None else values + self.center
 
     def describe(self, schema: Schema) -> str:
-        """One line for headers.
+        """Return the preparation in words.
 
         Example:
             >>> Preparation().describe(Schema("integers", (8, 8, 1), levels=17))
@@ -351,7 +332,7 @@ class Preparation:
         return f"{values}, no binarisation" if schema.kind == "integers" and not self.dequantize else values
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, from which `from_dict` makes the same preparation to the last bit."""
+        """Return JSON-serialisable values, from which `from_dict` makes a bit-identical preparation."""
         return {
             "binarize": self.binarize,
             "dequantize": self.dequantize,
@@ -363,7 +344,7 @@ class Preparation:
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> Preparation:
-        """The inverse of `to_dict`.
+        """Return the preparation from the result of `to_dict`.
 
         Raises:
             CorruptRunError: an entry is missing or of the wrong type.

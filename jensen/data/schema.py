@@ -1,4 +1,4 @@
-"""What a data set is made of, in as few words as a model needs to be built for it."""
+"""The schema of a data set: what a model needs to know of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Schema:
     Attributes:
         kind: "binary" (0 and 1), "integers" (0 .. levels - 1) or "real".
         shape: (D,) for a table, (height, width, channels) for images.
-        levels: of integers: how many values there are (8-bit images always have 256).
+        levels: number of values of integers (256 for 8-bit images); None for other kinds.
         names: the D column names of a table.
         classes: the names of the labels.
 
@@ -44,11 +44,14 @@ class Schema:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
-            raise UsageError(f"{self.kind!r} is not a kind of data", f"Kinds are {', '.join(get_args(Kind))}.")
+            kinds = ", ".join(get_args(Kind))
+            raise UsageError(f"the kind of data must be one of {kinds}, got {self.kind!r}", f"Kinds are {kinds}.")
         if len(self.shape) not in (1, 3) or min(self.shape) < 1:
-            raise UsageError(f"a datum cannot have the shape {self.shape}", "Shapes are (D,) and (H, W, C).")
+            raise UsageError(
+                f"the shape of a datum must be (D,) or (H, W, C), got {self.shape}", "Shapes are (D,) and (H, W, C)."
+            )
         if (self.kind == "integers") != (self.levels is not None):
-            raise UsageError(f"{self.kind} data with levels={self.levels}", "Integers, and only they, have levels.")
+            raise UsageError(f"{self.kind} data have levels={self.levels}", "Integers, and only they, have levels.")
 
     @property
     def size(self) -> int:
@@ -57,16 +60,16 @@ class Schema:
 
     @property
     def is_image(self) -> bool:
-        """Whether a datum is an image (height, width, channels)."""
+        """True if a datum is an image (height, width, channels)."""
         return len(self.shape) == 3
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, as they are written to a specification."""
+        """Return the schema as JSON-serialisable values, for a specification."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> Schema:
-        """The inverse of `to_dict`.
+        """Return the schema from the result of `to_dict`.
 
         Raises:
             CorruptRunError: an entry is missing, unknown or of the wrong type.

@@ -19,7 +19,7 @@ __all__ = ["EMBEDDED", "Dataset", "Source", "conform", "describe", "from_array",
 
 
 def _digits() -> Raw:
-    """The 8x8 digits of Alpaydin and Kaynak (1998), as scikit-learn holds them."""
+    """Return the 8x8 digits of Alpaydin and Kaynak (1998), from scikit-learn."""
     from sklearn.datasets import load_digits
 
     bunch: Any = load_digits()
@@ -28,7 +28,7 @@ def _digits() -> Raw:
 
 
 def _sprites() -> Raw:
-    """Made from factors that are known; labelled by shape."""
+    """Return images generated from known factors, labelled by shape."""
     from .sprites import LEVELS, SHAPES, sprites
 
     x, factors = sprites()
@@ -39,12 +39,17 @@ EMBEDDED = {"digits": _digits, "sprites": _sprites}  # data sets that have a nam
 
 
 def _split_key(source: str) -> tuple[Path, str | None]:
-    """FILE.npz:KEY into its two parts."""
-    found = re.fullmatch(r"(.+\.(?:npz|mat)):([^/\\]+)", source, flags=re.IGNORECASE)
-    return (Path(found[1]), found[2]) if found and not Path(source).exists() else (Path(source), None)
+    """Split FILE.npz:KEY into path and key."""
+    parts = re.fullmatch(r"(.+\.(?:npz|mat)):([^/\\]+)", source, flags=re.IGNORECASE)
+    return (Path(parts[1]), parts[2]) if parts and not Path(source).exists() else (Path(source), None)
 
 
 def _read_file(path: Path, key: str | None, labels: str | None, missing: bool = False) -> Raw:
+    """Return the content of a file, in any format.
+
+    Raises:
+        DataError: the file is damaged, or has no such key.
+    """
     kind = file_format(path)
     if key is not None and kind not in ("npz", "mat"):
         raise DataError(f"{path} holds one array, and no {key!r}", f"Leave the key out: {path}")
@@ -63,6 +68,12 @@ def _read_file(path: Path, key: str | None, labels: str | None, missing: bool = 
 
 
 def _read_raw(source: str, labels: str | None, size: tuple[int, int] | None, missing: bool) -> Raw:
+    """Return the content of a source, before it is checked.
+
+    Raises:
+        DataError: it is damaged.
+        UsageError: a size is given, and the source is not a folder.
+    """
     if source in EMBEDDED:
         return EMBEDDED[source]()
     path, key = _split_key(source)
@@ -71,22 +82,26 @@ def _read_raw(source: str, labels: str | None, size: tuple[int, int] | None, mis
 
         return read_folder(path, size)
     if size is not None:
-        raise UsageError(f"{source} is not a folder of images, so there is no size to choose", "Leave --size out.")
+        raise UsageError(f"--size is for a folder of images, and {source} is not a folder", "Leave --size out.")
     return _read_file(path, key, labels, missing)
 
 
 def _read_labels(labels: str, raw: Raw, source: str) -> tuple[np.ndarray, str]:
-    """Labels from a file of their own, and the path of it."""
+    """Return labels from a file of their own, and its path.
+
+    Raises:
+        DataError: there is no such file, or it does not hold one label per row.
+    """
     path, key = _split_key(labels)
     if not path.is_file():
         choices = f" It has {', '.join(raw.choices[:12])}." if raw.choices else ""
         raise DataError(f"labels {labels!r} are neither a part of {source} nor a file", f"Check the name.{choices}")
     if file_format(path) == "text":
         return read_column(path, len(raw.x)), str(path.resolve())
-    held = _read_file(path, key, "").x  # an empty name: no labels of labels
-    if held.ndim == 0 or held.size != max(held.shape):
-        raise DataError(f"the labels in {labels} have the shape {held.shape}", "Labels are one number per row, [N].")
-    return held, str(path.resolve())
+    values = _read_file(path, key, "").x  # an empty name: no labels of labels
+    if values.ndim == 0 or values.size != max(values.shape):
+        raise DataError(f"the labels in {labels} have the shape {values.shape}", "Labels are one number per row, [N].")
+    return values, str(path.resolve())
 
 
 def read(
@@ -96,23 +111,23 @@ def read(
     size: tuple[int, int] | None = None,
     missing: bool = False,
 ) -> Dataset:
-    """Read a data set, and judge what it holds.
+    """Read a data set, and infer its schema.
 
     Values of 0 and 1 alone are binary. Whole numbers from 0 of an integer type are integers of max + 1 levels (of 256,
-    if 8-bit images), and so are those up to 255 in a CSV or a MATLAB matrix, which know no types. All else is real.
+    if 8-bit images), and so are those up to 255 in a CSV or a MATLAB matrix, which have no types. All others are real.
 
     Args:
-        source: `digits` (the 8x8 digits of scikit-learn; ./digits is a path), `sprites` (16x16 images made here, with
-            their factors), or the path of a .npy, .npz (also
-            FILE.npz:KEY), IDX (plain or .gz), MATLAB v5 .mat or CSV file, or of a folder of images.
-        labels: a column or an array of the source, or a file of labels; found without being named where possible.
+        source: `digits` (the 8x8 digits of scikit-learn; ./digits is a path), `sprites` (16x16 images generated here,
+            with their factors), or the path of a .npy, .npz (also FILE.npz:KEY), IDX (plain or .gz), MATLAB v5 .mat or
+            CSV file, or of a folder of images.
+        labels: a column or an array of the source, or a file of labels; by default those that the source names so.
         size: height and width that images in a folder are resized to.
-        missing: whether NaN, and in a table a field that is empty or NA, is an entry that is missing (`Dataset.mask`);
-            else it is refused. Infinite entries always are.
+        missing: True if NaN, and in a table a field that is empty or NA, is a missing entry (`Dataset.mask`); otherwise
+            it is refused. Infinite entries are always refused.
 
     Raises:
         DataError: the file is missing, damaged or not what its name says, or does not hold finite numbers.
-        UsageError: `size` with a source that is no folder.
+        UsageError: `size` is given, and the source is not a folder.
 
     Example:
         >>> digits = read("digits")
@@ -121,7 +136,10 @@ def read(
     """
     name, wanted = str(source), None if labels is None else str(labels)
     if size is not None and min(size) < 1:
-        raise UsageError(f"images cannot have the size {size[0]}x{size[1]}", "Give height,width: --size 32,32")
+        raise UsageError(
+            f"--size must be at least 1 pixel in both directions, got {size[0]},{size[1]}",
+            "Give height,width: --size 32,32",
+        )
     if not name:
         raise DataError("no data are named", "Give a path, or `digits` or `sprites`.")
     raw = _read_raw(name, wanted, size, missing)
@@ -138,12 +156,12 @@ def read_beside(
     size: tuple[int, int] | None = None,
     missing: bool = False,
 ) -> Dataset:
-    """Read a second data set, with labels from the column or array that the first had them in, if it has one like it.
+    """Read a second data set, with labels from the same column or array as in the first, if there is one.
 
     Args:
         source: as for `read`.
-        labels: what was given for the first data set; a file of labels belongs to that one alone.
-        size: to which the images of a folder are resized; an array is taken as it is.
+        labels: as given for the first data set; a file of labels is of that one alone.
+        size: height and width that the images of a folder are resized to.
         missing: as for `read`.
 
     Raises:
@@ -154,7 +172,7 @@ def read_beside(
         try:
             return read(source, labels=labels, size=size, missing=missing)
         except DataError:
-            pass  # without such a column it may still be read, or fails again for another reason
+            pass  # if only the column is absent, the next call succeeds
     return read(source, size=size, missing=missing)
 
 
@@ -165,7 +183,7 @@ def read_test(
     size: tuple[int, int] | None = None,
     missing: bool = False,
 ) -> Dataset:
-    """Read test rows, with labels of their `own` where these are named, else as `read_beside` does.
+    """Read test rows, with labels of their `own` if these are named, otherwise as `read_beside` does.
 
     Raises:
         DataError, UsageError: as for `read`.
@@ -176,7 +194,7 @@ def read_test(
 
 
 def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "array", missing: bool = False) -> Dataset:
-    """A data set from an array in memory, [N, D], [N, H, W] or [N, H, W, C], judged as `read` judges files.
+    """Return the data set of an array [N, D], [N, H, W] or [N, H, W, C], with a schema inferred as by `read`.
 
     Raises:
         DataError: as for `read`.

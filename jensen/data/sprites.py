@@ -1,4 +1,4 @@
-"""Sprites: small grey images made here from factors that are known, to judge what a representation tells apart."""
+"""Sprites: small grey images generated from known factors, to measure disentanglement."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ __all__ = ["LEVELS", "SHAPES", "SPRITES", "draw_sprites", "sprites"]
 
 SHAPES = ("rectangle", "ellipse", "triangle")
 SIDE = 16  # pixels
-FINE = 4  # points along a pixel's side, which the shape covers or not
+FINE = 4  # sample points along a side of a pixel
 LEVELS = FINE**2 + 1
-# pixels: the first place, and half the length of the smallest and the largest shape, whose corners stay inside
+# in pixels: the first position, and half the length of the smallest and the largest shape, whose corners stay inside
 FIRST, LEAST, MOST = 4.5, 2.5, 4.0
 SIZES, TURNS, PLACES = 4, 8, 8
 ROWS = 4096  # of the 6,144 combinations
-SEED = 0  # of which rows, and in which order
+SEED = 0  # of the choice and the order of rows
 
 NAMES = ("shape", "size", "rotation", "x", "y")
-# a turn by half a circle leaves rectangles and ellipses as they are: angles are a circle, and no order
+# rectangles and ellipses are invariant to half a turn, so angles form a circle and have no order
 SPRITES = Factors(
     np.stack(np.meshgrid(*map(np.arange, (3, SIZES, TURNS, PLACES, PLACES)), indexing="ij"), -1).reshape(-1, 5),
     NAMES,
@@ -29,7 +29,7 @@ SPRITES = Factors(
 
 
 def _templates() -> np.ndarray:
-    """How many points of each pixel every shape, size and rotation covers in the upper left place [3, 4, 8, 16, 16]."""
+    """Return all shapes, sizes and rotations in the upper left position, as points per pixel [3, 4, 8, 16, 16]."""
     shape, size, turn = (i[..., None, None] for i in np.indices((len(SHAPES), SIZES, TURNS)))
     fine = (np.arange(SIDE * FINE) + 0.5) / FINE - FIRST
     angle, half = np.pi * turn / TURNS, LEAST + (MOST - LEAST) * size / (SIZES - 1)
@@ -41,10 +41,10 @@ def _templates() -> np.ndarray:
 
 
 def draw_sprites(factors: np.ndarray) -> np.ndarray:
-    """Images [N, 16, 16] of the levels 0 to 16 from the numbers [N, 5] of shape, size, rotation, x and y.
+    """Return images [N, 16, 16] of the levels 0 to 16 from the numbers [N, 5] of shape, size, rotation, x and y.
 
-    A pixel's level is how many of 4 x 4 points in it the shape covers. Half the length runs from 2.5 to 4 pixels and
-    is twice half the width, the angle from 0 by steps of 22.5 degrees, the middle from pixel 4.5 to 11.5.
+    The level of a pixel is the number of its 4 x 4 points that the shape covers. Half the length is from 2.5 to 4
+    pixels, and twice half the width; angles are multiples of 22.5 degrees, and centres are from pixel 4.5 to 11.5.
 
     Example:
         >>> draw_sprites(np.array([[0, 0, 0, 3, 3]]))[0, 5:10, 4:11]
@@ -64,7 +64,7 @@ def draw_sprites(factors: np.ndarray) -> np.ndarray:
 
 
 def sprites() -> tuple[np.ndarray, Factors]:
-    """The data set `sprites`: 4,096 images [N, 16, 16] in a random order that is always the same, and their factors."""
+    """Return the data set `sprites`: 4,096 images [N, 16, 16] in a fixed random order, and their factors."""
     index = np.random.default_rng(SEED).permutation(len(SPRITES.values))[:ROWS]
     factors = SPRITES.rows(index)
     return draw_sprites(factors.values), factors

@@ -1,4 +1,4 @@
-"""Tables of numbers in text: CSV, with its delimiter and header found by looking."""
+"""Tables of numbers in text: CSV, with delimiter and header inferred."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["read_column", "read_table"]
 
 @dataclass(frozen=True)
 class _Text:
-    """The lines of a table that are not blank, with their numbers in the file."""
+    """The lines of a table that are not blank, with their line numbers in the file."""
 
     path: Path
     lines: list[str]
@@ -26,24 +26,32 @@ class _Text:
     header: tuple[str, ...] | None
 
     def fields(self, row: int) -> list[str]:
+        """Return the fields of a row."""
         return _fields(self.lines[row], self.delimiter, self.path)
 
     def column(self, index: int) -> str:
+        """Return the number of a column, from 1, with its name."""
         return f"column {index + 1}" + (f" ({self.header[index]})" if self.header and index < len(self.header) else "")
 
 
 def _fields(line: str, delimiter: str | None, path: Path) -> list[str]:
+    """Return the fields of a line.
+
+    Raises:
+        DataError: its quotes do not match.
+    """
     if delimiter is None:
         return line.split()
     try:
         return [f.strip() for f in next(csv.reader([line], delimiter=delimiter), [])]
     except csv.Error as error:
         raise DataError(
-            f"the line of {path} that begins with {line[:20]!r} cannot be taken apart ({error})", "Look at its quotes."
+            f"the line of {path} that begins with {line[:20]!r} cannot be parsed ({error})", "Check its quotes."
         ) from error
 
 
 def _is_number(text: str) -> bool:
+    """Return whether the text is a number."""
     try:
         float(text)
     except ValueError:
@@ -52,7 +60,8 @@ def _is_number(text: str) -> bool:
 
 
 def _delimiter(line: str) -> str | None:
-    # a semicolon before a comma, since the comma may be a decimal mark; None is any white space
+    """Return the delimiter of a line, None for white space."""
+    # a semicolon takes precedence over a comma, which may be a decimal mark
     return next((d for d in "\t;," if d in line), None)
 
 
@@ -60,9 +69,10 @@ _MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "."}
 
 
 def _is_header(first: list[str], second: list[str]) -> bool:
-    """Names stand above: no field is a number, or some are whole numbers and one is text above a number.
+    """Return whether the first line holds column names.
 
-    A row of data with a missing entry must not be taken for names, since it would vanish without a word.
+    It does if no field is a number, or if its numbers are whole and a text is above a number. A row of data with a
+    missing entry is not a header: it would be lost.
     """
     words = [f for f in first if not _is_number(f)]
     if len(words) == len(first):
@@ -73,6 +83,11 @@ def _is_header(first: list[str], second: list[str]) -> bool:
 
 
 def _open(path: Path) -> _Text:
+    """Return the lines of a table, with delimiter and header.
+
+    Raises:
+        DataError: the file is too large, not UTF-8, or has no rows.
+    """
     check_size(path.stat().st_size, str(path))
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -91,21 +106,26 @@ def _open(path: Path) -> _Text:
 
 
 def _check_width(table: _Text) -> int:
-    """The number of columns, which is the same in all rows."""
+    """Return the number of columns.
+
+    Raises:
+        DataError: rows have different numbers.
+    """
     width = len(table.header) if table.header else len(table.fields(0))
     for row, line in enumerate(table.lines):
-        # counting is enough for a line without quotes
-        quick = table.delimiter is not None and '"' not in line
-        found = line.count(table.delimiter or "") + 1 if quick else len(table.fields(row))
-        if found != width:
+        # without quotes, counting delimiters is faster than parsing
+        is_simple = table.delimiter is not None and '"' not in line
+        count = line.count(table.delimiter or "") + 1 if is_simple else len(table.fields(row))
+        if count != width:
             raise DataError(
-                f"line {table.numbers[row]} of {table.path} has {found} fields instead of {width}",
+                f"line {table.numbers[row]} of {table.path} has {count} fields instead of {width}",
                 "Every row needs the same number of columns.",
             )
     return width
 
 
-def _offender(table: _Text, columns: list[int], missing: bool, error: Exception) -> DataError:
+def _number_error(table: _Text, columns: list[int], missing: bool, error: Exception) -> DataError:
+    """Return the error of the first field that is not a number."""
     for row, number in enumerate(table.numbers):
         fields = table.fields(row)
         for index in columns:
@@ -113,8 +133,8 @@ def _offender(table: _Text, columns: list[int], missing: bool, error: Exception)
                 continue
             where = f"line {number}, {table.column(index)} of {table.path}"
             if fields[index].lower() in _MISSING:
-                told = f"is {fields[index]!r}, a missing entry" if fields[index] else "is empty"
-                return DataError(f"{where} {told}", f"{MISSING_REMEDY}; or fill it, or drop the row.")
+                content = f"is {fields[index]!r}, a missing entry" if fields[index] else "is empty"
+                return DataError(f"{where} {content}", f"{MISSING_REMEDY}; or fill it, or drop the row.")
             return DataError(
                 f"{where} is {fields[index]!r}, not a number",
                 "Encode or drop this column; a column of classes is named with --labels.",
@@ -123,16 +143,21 @@ def _offender(table: _Text, columns: list[int], missing: bool, error: Exception)
 
 
 def _load(table: _Text, columns: list[int], dtype: type) -> np.ndarray:
+    """Return the numbers of these columns.
+
+    Raises:
+        ValueError: a field is not a number.
+    """
     return np.loadtxt(
         table.lines, dtype=dtype, delimiter=table.delimiter, usecols=columns, ndmin=2, comments=None, quotechar='"'
     )
 
 
 def _load_missing(table: _Text, columns: list[int]) -> np.ndarray:
-    """Field by field, with NaN for what is empty, NA or the like.
+    """Return the numbers of these columns, NaN for fields that are empty, NA or the like.
 
     Raises:
-        ValueError: some other field is no number.
+        ValueError: another field is not a number.
     """
     x = np.empty((len(table.lines), len(columns)))
     for row in range(len(table.lines)):
@@ -142,22 +167,30 @@ def _load_missing(table: _Text, columns: list[int]) -> np.ndarray:
 
 
 def _label_column(table: _Text, width: int, wanted: str | None) -> int | None:
+    """Return the index of the column of labels, None if there is none of that name.
+
+    Raises:
+        DataError: several columns have that name.
+    """
     if wanted is None:
         return None
     if table.header is not None:
         if table.header.count(wanted) > 1:
-            raise DataError(f"{table.path} has several columns {wanted!r}", "Rename them, so that one can be meant.")
+            raise DataError(f"{table.path} has several columns {wanted!r}", "Rename all but one of them.")
         return table.header.index(wanted) if wanted in table.header else None
     return int(wanted) - 1 if wanted.isdecimal() and 1 <= int(wanted) <= width else None
 
 
 def read_table(path: Path, wanted: str | None, missing: bool = False) -> Raw:
-    """A table of numbers; `wanted` names the column of labels (or, without a header, its number from 1).
+    """Read a table of numbers.
 
     Args:
         path: of the table.
-        wanted: see above.
-        missing: whether a field that is empty or NA is an entry that is missing, NaN.
+        wanted: name of the column of labels, or without a header its number from 1.
+        missing: True if a field that is empty or NA is a missing entry, NaN.
+
+    Raises:
+        DataError: the table is damaged, or holds other fields than numbers.
     """
     table = _open(path)
     width = _check_width(table)
@@ -173,16 +206,20 @@ def read_table(path: Path, wanted: str | None, missing: bool = False) -> Raw:
             with contextlib.suppress(ValueError):
                 x = _load_missing(table, columns)
         if x is None:
-            raise _offender(table, columns, missing, error) from error
+            raise _number_error(table, columns, missing, error) from error
     labels = None if label is None else np.array([table.fields(row)[label] for row in range(len(table.lines))])
     names = None if table.header is None else tuple(table.header[i] for i in columns)
     return Raw(x, labels, names, loose=True, choices=table.header or ())
 
 
 def read_column(path: Path, n: int) -> np.ndarray:
-    """The one column of a text file as text [n or another length]; one line more than n is a header."""
+    """Read the one column of a text file, as text [N]; one line more than n is a header.
+
+    Raises:
+        DataError: the file has several columns.
+    """
     table = _open(path)
     if _check_width(table) != 1:
-        raise DataError(f"{path} has several columns, and labels are one", "Give a file with one label a line.")
+        raise DataError(f"labels must be a single column, and {path} has several", "Give a file with one label a line.")
     column = [table.fields(row)[0] for row in range(len(table.lines))]
     return np.array(column[1:] if len(column) == n + 1 and table.header is None else column)

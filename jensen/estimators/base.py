@@ -30,19 +30,19 @@ class GradientEstimator(ABC):
 
     @abstractmethod
     def suits(self, term: Objective) -> bool:
-        """Whether gradients of this term are right under this estimator."""
+        """Return whether gradients of this term are right under this estimator."""
 
     def trains_guide(self, term: Objective) -> bool:
-        """Whether gradients of the guide's parameters are right too, where those of the model's are."""
+        """Return whether gradients of the guide's parameters are right too, where those of the model's are."""
         return True
 
     @property
     @abstractmethod
     def remedy(self) -> str:
-        """What to use for a term that does not suit."""
+        """A remedy for a term that does not suit."""
 
     def surrogate(self, term: Objective, draw: Draw) -> Tensor:
-        """[B] whose gradient is the estimator's; its value is the term's."""
+        """Return [B] whose gradient is the estimator's; its value is the term's."""
         return term(draw)
 
     def check(self, objective: Objective) -> None:
@@ -68,7 +68,7 @@ class WeightedSamples(GradientEstimator):
 
 
 def no_path(q: Distribution) -> NotReparameterizable:
-    """The refusal of a guide whose samples carry no gradient, with what to use in the place of one."""
+    """Return the refusal of a guide whose samples carry no gradient, with what to use in the place of one."""
     remedy = "Stratified(k)" if isinstance(q, MixtureSameFamily) else "Score(k), or Enumerate() of a finite z"
     remedy = "ByGroup((Enumerate(), Pathwise(k)))" if isinstance(q, Chained) else remedy
     return NotReparameterizable(f"{type(q).__name__} has no pathwise gradient", f"Use {remedy}.")

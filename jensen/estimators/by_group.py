@@ -131,7 +131,7 @@ class _Group:
 def _placed(
     estimator: GradientEstimator, q: Distribution, shape: torch.Size, generator: torch.Generator | None
 ) -> _Group:
-    """Points of a group whose batch shape [B] or [*S, B] is given the points [*S, B] of those before it."""
+    """Return points of a group whose batch shape [B] or [*S, B] is given the points [*S, B] of those before it."""
     if isinstance(estimator, Enumerate):
         states = finite_states(q, q.mean)
         z = states.view(len(states), *[1] * len(shape), -1).expand(len(states), *shape, -1)

@@ -228,7 +228,7 @@ class Corrupted(GradientEstimator):
 
 
 def corrupted_rows(rows: Rows, corruption: Corruption, generator: torch.Generator | None = None) -> Rows:
-    """The same rows as x~, drawn once: what a denoising guide is to see; entries that are missing stay so."""
+    """Return the rows as x~, drawn once, for a denoising guide to see; entries that are missing stay so."""
     x = torch.cat([corruption(batch.x, generator) for batch in rows.batches(CHUNK, generator)])
     if rows.mask is not None and rows.fill is not None:
         x = torch.where(rows.mask, x, rows.fill.to(x))

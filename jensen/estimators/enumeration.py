@@ -42,7 +42,8 @@ class Enumerate(WeightedSamples):
 
 
 def bit_states(dim: int, start: int, stop: int, like: Tensor) -> Tensor:
-    """The states [n, dim] from `start` to `stop` of that many bits: state j is j in binary, its lowest bit first.
+    """Return the states [n, dim] from `start` to `stop` of that many bits: state j is j in binary, its lowest bit
+    first.
 
     Example:
         >>> bit_states(2, 0, 4, torch.zeros(0))
@@ -56,7 +57,8 @@ def bit_states(dim: int, start: int, stop: int, like: Tensor) -> Tensor:
 
 
 def class_states(groups: int, classes: int, start: int, stop: int, like: Tensor) -> Tensor:
-    """The states [S, G * n] from `start` to `stop` of G classes of n, one-hot: state j is j to the base n, its lowest
+    """Return the states [S, G * n] from `start` to `stop` of G classes of n, one-hot: state j is j to the base n, its
+    lowest
     digit first.
 
     Example:
@@ -70,7 +72,7 @@ def class_states(groups: int, classes: int, start: int, stop: int, like: Tensor)
 
 
 def finite_states(q: Distribution, like: Tensor) -> Tensor:
-    """Every state [n, Z] of a finite guide.
+    """Return every state [n, Z] of a finite guide.
 
     Raises:
         NotEnumerable: they are infinitely many, or too many.

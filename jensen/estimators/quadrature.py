@@ -57,7 +57,7 @@ class Quadrature(WeightedSamples):
 
 
 def _location_and_factor(q: Distribution) -> tuple[Tensor, Tensor]:
-    """The mean [B, Z] of a Gaussian guide and a factor [B, Z, Z] of its covariance."""
+    """Return the mean [B, Z] of a Gaussian guide and a factor [B, Z, Z] of its covariance."""
     if isinstance(q, Independent) and isinstance(q.base_dist, Normal):
         loc, factor = q.base_dist.loc, torch.diag_embed(q.base_dist.scale)
     elif isinstance(q, torch.distributions.MultivariateNormal):

@@ -36,7 +36,7 @@ __all__ = ["DoublyReparameterized", "Pathwise", "StickTheLanding"]
 
 
 def _log_guide(draw: Draw) -> Tensor:
-    """log q(z | x) [K, B] at frozen parameters."""
+    """Return log q(z | x) [K, B] at frozen parameters."""
     if draw.frozen is None:
         raise UsageError("this draw was not made by the estimator that is to differentiate it", "Use its own draw.")
     return draw.frozen(draw.z)
@@ -74,7 +74,7 @@ class Pathwise(GradientEstimator):
 
 
 def _through_points(term: Objective, draw: Draw) -> Tensor:
-    """[B] of a mean over the draw, without the score; what reads no log q is left as it is."""
+    """Return [B] of a mean over the draw, without the score; what reads no log q is left as it is."""
     if isinstance(term, Elbo):
         return draw.mean(draw.log_lik + term.beta * (draw.log_prior.sum(-1) - _log_guide(draw)))
     if isinstance(term, Rate):

@@ -81,13 +81,13 @@ def _scored(term: Objective, draw: Draw) -> Tensor:
 
 
 def _bound(term: ImportanceWeighted | Renyi, log_w: Tensor) -> Tensor:
-    """The bound of equally placed points, [K, ...] -> [...], up to a constant."""
+    """Return the bound of equally placed points, [K, ...] -> [...], up to a constant."""
     rest = 1 - term.alpha if isinstance(term, Renyi) else 1.0
     return torch.logsumexp(rest * log_w, 0) / rest
 
 
 def _without_each(log_w: Tensor) -> Tensor:
-    """[K, K, B]: in row k the log-weights [K, B] with the k-th replaced by the mean of the others."""
+    """Return [K, K, B]: in row k the log-weights [K, B] with the k-th replaced by the mean of the others."""
     k = len(log_w)
     others = (log_w.sum(0) - log_w) / (k - 1)
     own = torch.eye(k, dtype=torch.bool, device=log_w.device)[..., None]
@@ -95,7 +95,8 @@ def _without_each(log_w: Tensor) -> Tensor:
 
 
 def _by_point(term: Objective, draw: Draw) -> Tensor:
-    """[K, B] whose mean over points is the term. The score that log q itself would add is noise, and is left out."""
+    """Return [K, B] whose mean over points is the term. The score that log q itself would add is noise, and is left
+    out."""
     log_q = draw.log_guide.sum(-1).detach()
     if isinstance(term, Distortion):
         return -draw.log_lik
@@ -110,7 +111,7 @@ def _by_point(term: Objective, draw: Draw) -> Tensor:
 
 
 def _only(draw: Draw, k: int) -> Draw:
-    """The draw of its k-th point alone."""
+    """Return the draw of its k-th point alone."""
     one = slice(k, k + 1)
     walk = draw.walk and type(draw.walk)(*(getattr(draw.walk, f.name)[one] for f in fields(draw.walk)))
     params = draw.likelihood_params

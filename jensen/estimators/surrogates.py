@@ -73,7 +73,7 @@ def require_scores(guide: Guide) -> None:
 
 
 def surrogate_value(objective: Objective, draw: Draw, surrogate: Callable[[Objective, Draw], Tensor]) -> Tensor:
-    """[B] with the objective's value and the gradient of its terms' surrogates."""
+    """Return [B] with the objective's value and the gradient of its terms' surrogates."""
     value = objective(draw)
     if not (torch.is_grad_enabled() and draw.differentiable):
         return value

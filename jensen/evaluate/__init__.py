@@ -1,4 +1,4 @@
-"""How good is it really: estimates of the evidence, each with its kind and its errors. This room never trains."""
+"""Estimates of the evidence, each with its kind and its errors. This room never trains."""
 
 from .annealed import Annealed
 from .choose import Evaluator, Unnormalised, choose

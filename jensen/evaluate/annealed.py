@@ -15,13 +15,14 @@ from ..core.batch import Batch, Rows
 from ..core.errors import NotInvertible, NotNormalised, NotReparameterizable, UsageError
 from ..core.random import drawing_from, stream
 from ..core.validation import require_integer
+from ..core.rows import evenly_spaced
 from ..families import Gaussian
 from ..models.codebooks import CodePrior
 from ..models.guide import Guide
 from ..models.ladder import LadderDistribution
 from ..models.model import LatentVariableModel
 from .annealing_start import Correction, correction, normal
-from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
+from .estimate import Estimate, Evaluator, Kind, ProgressCallback, exact_products, joined
 from .exact import MOST_STATES, finite
 from .hamiltonian import Ends, State, move
 from .importance import summary, widest
@@ -47,7 +48,8 @@ def temperatures(n: int) -> list[float]:
 
 @dataclass(frozen=True)
 class Steps:
-    """What is frozen before the estimate: leapfrog step sizes, in units of the start's scale, and the start itself.
+    """The settings frozen before the estimate: leapfrog step sizes, in units of the start's scale, and the start
+    itself.
 
     Attributes:
         sizes: one per temperature, b_1 .. b_T.
@@ -126,7 +128,7 @@ class Annealed(Evaluator):
             )
 
     def __call__(
-        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: Watch | None = None
+        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: ProgressCallback | None = None
     ) -> Estimate:
         self.check(model, guide)
         started = time.monotonic()
@@ -140,19 +142,20 @@ class Annealed(Evaluator):
                 rates.append(accepted)
                 if watch is not None:
                     watch(min(len(parts) * at_once / len(data), 1.0))
-        found = self.estimate(torch.cat(parts, 1), rates, steps)
-        return replace(found, seconds=time.monotonic() - started)
+        estimate = self.estimate(torch.cat(parts, 1), rates, steps)
+        return replace(estimate, seconds=time.monotonic() - started)
 
     def rows(self, model: LatentVariableModel) -> int:
         """Data at once, whose chains fit into the memory: a wide layer, such as a convolution's, takes fewer."""
         return max(min(POINTS, NUMBERS // widest(model)) // self.chains, 1)
 
     def noise(self, seed: int, purpose: str, device: torch.device) -> torch.Generator:
-        """A stream for this purpose and number of temperatures: a run with half of them shares no noise with this."""
+        """Return a stream for this purpose and number of temperatures: a run with half of them shares no noise with
+        this."""
         return stream(seed, f"{purpose}, {self.temperatures} temperatures", device)
 
     def estimate(self, log_w: Tensor, rates: list[Tensor], steps: Steps) -> Estimate:
-        """The lower bound from the log-weights [S, N] of all chains, with the mean acceptance of each batch."""
+        """Return the lower bound from the log-weights [S, N] of all chains, with the mean acceptance of each batch."""
         return replace(
             weighed(log_w, Kind.STOCHASTIC_LOWER),
             acceptance=float(torch.stack(rates).mean()),
@@ -163,7 +166,7 @@ class Annealed(Evaluator):
     def ends(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, correct: Correction | None = None
     ) -> tuple[Ends, Distribution, Tensor]:
-        """The path for a batch, the distribution that it starts from, and the scale of a step per feature."""
+        """Return the path for a batch, the distribution that it starts from, and the scale of a step per feature."""
         with torch.no_grad():
             first = guide(batch) if self.start == "guide" else model.prior(batch.context)
             if first.batch_shape == ():
@@ -181,7 +184,7 @@ class Annealed(Evaluator):
         wanted = self.correct and self.start == "guide"
         correct = correction(model, guide, data, seed) if wanted else None
         noise = self.noise(seed, "pilot", data.device)
-        index = torch.linspace(0, len(data) - 1, min(PILOT_ROWS, len(data))).long().to(data.device)
+        index = evenly_spaced(len(data), PILOT_ROWS, data.device)
         batch = data.take(index, noise)
         sizes = [0.5 * max(model.latent, 1) ** -0.25] * self.temperatures
         seen = [0.0] * self.temperatures
@@ -200,13 +203,14 @@ class Annealed(Evaluator):
     def weights(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, steps: Steps, noise: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """log w [S, B] of every chain, and the mean acceptance."""
+        """Return log w [S, B] of every chain, and the mean acceptance."""
         return self.arrivals(model, guide, batch, steps, noise)[1:]
 
     def arrivals(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, steps: Steps, noise: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Where the chains end, z [S, B, Z], their log w [S, B], by which z are draws of p(z | x), and the mean
+        """Return the end points of the chains, z [S, B, Z], their log w [S, B], by which z are draws of p(z | x), and
+        the mean
         acceptance."""
         ends, first, scale = self.ends(model, guide, batch, steps.correction)
         state = ends.at(sample(first, self.chains, noise))
@@ -223,7 +227,8 @@ class Annealed(Evaluator):
     def reverse_weights(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, z: Tensor, steps: Steps, noise: torch.Generator
     ) -> Tensor:
-        """log w [S, B] of chains run backwards from exact posterior samples z [B, Z]: 1/w is unbiased for 1/p(x)."""
+        """Return log w [S, B] of chains run backwards from exact posterior samples z [B, Z]: 1/w is unbiased for
+        1/p(x)."""
         ends, _, scale = self.ends(model, guide, batch, steps.correction)
         state: State = ends.at(z.expand(self.chains, *z.shape))
         total = torch.zeros_like(state.start)
@@ -255,11 +260,11 @@ def sample(dist: Distribution, n: int, generator: torch.Generator) -> Tensor:
 
 
 def weighed(log_w: Tensor, kind: Kind) -> Estimate:
-    """The estimate from the log-weights [K, N] of all chains, with the Monte Carlo variance of independent ones."""
+    """Return the estimate from the log-weights [K, N] of all chains, with the variance of independent ones."""
     w, k = log_w.double().cpu(), len(log_w)
     share = torch.softmax(w, 0)
-    found = summary(torch.logsumexp(w, 0) - math.log(k), share.square().sum(0), k)
-    return replace(found, kind=kind, variance_mc=_jackknife(share) if k > 1 else None)
+    estimate = summary(torch.logsumexp(w, 0) - math.log(k), share.square().sum(0), k)
+    return replace(estimate, kind=kind, variance_mc=_jackknife(share) if k > 1 else None)
 
 
 def _jackknife(share: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where annealing starts: the guide, corrected for what it misses on data that the model made itself."""
+"""The start of annealing: the guide, corrected for what it misses on data that the model made itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIMULATED, AT_ONCE = 1024, 128
 
 @dataclass(frozen=True)
 class Correction:
-    r"""What turns a diagonal Gaussian guide N(mu, sigma^2) into the start of a chain, feature by feature.
+    r"""A correction of a diagonal Gaussian guide N(mu, sigma^2) into the start of a chain, feature by feature.
 
     .. math:: f_0 = \mathcal N(a \mu + b,\; \sigma^2 + \tau^2)
 
@@ -51,14 +51,14 @@ class Correction:
     @staticmethod
     def of(z: Tensor, mean: Tensor, variance: Tensor) -> Correction:
         """From latent points [N, Z] that made data, and the guide's means and variances [N, Z] for these data."""
-        found, z, mean, variance = z.dtype, z.double(), mean.double(), variance.double()
+        dtype, z, mean, variance = z.dtype, z.double(), mean.double(), variance.double()
         centred = mean - mean.mean(0)
         slope = (centred * (z - z.mean(0))).mean(0) / centred.square().mean(0).clamp_min(1e-30)
         slope = slope.clamp(0.0, 1.0)  # the mean of an unused feature is all but constant, and its regression noise
         offset = z.mean(0) - slope * mean.mean(0)
         missed = (z - slope * mean - offset).square().mean(0)
         extra = (missed - variance.mean(0)).clamp_min(0.0)
-        return Correction(slope.to(found), offset.to(found), extra.to(found))
+        return Correction(slope.to(dtype), offset.to(dtype), extra.to(dtype))
 
     def __call__(self, q: Normal) -> Normal:
         """f_0, for a batch."""
@@ -67,13 +67,14 @@ class Correction:
 
 
 def normal(q: Distribution) -> Normal | None:
-    """The features of a diagonal Gaussian; None of any other distribution."""
+    """Return the features of a diagonal Gaussian; None of any other distribution."""
     return q.base_dist if isinstance(q, Independent) and isinstance(q.base_dist, Normal) else None
 
 
 @torch.no_grad()
 def correction(model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0) -> Correction | None:
-    """The correction of a diagonal Gaussian guide, from 1,024 simulated pairs; None for any other guide, used as it is.
+    """Return the correction of a diagonal Gaussian guide, from 1,024 simulated pairs; None for any other guide, used as
+    it is.
 
     None, too, where the guide makes no numbers of half of these.
 

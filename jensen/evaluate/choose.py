@@ -1,4 +1,4 @@
-"""Which evaluator a model calls for."""
+"""The choice of an evaluator for a model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..models.posteriors import has_posterior
 from .annealed import Annealed
-from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
+from .estimate import Estimate, Evaluator, Kind, ProgressCallback, exact_products, joined
 from .exact import MOST_STATES, Enumerated, Exact, finite
 from .importance import NUMBERS, Importance, widest
 from .quadrature import Quadrature, integrable
@@ -28,11 +28,11 @@ CHUNK = 1024
 
 @dataclass(frozen=True)
 class Unnormalised(Evaluator):
-    """For a guide without a density: the distortion alone, and no number for log p(x)."""
+    """The evaluator of a guide without a density: the distortion alone, and no number for log p(x)."""
 
     @torch.no_grad()
     def __call__(
-        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: Watch | None = None
+        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: ProgressCallback | None = None
     ) -> Estimate:
         started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
         draws = (Pathwise(1).draw(model, guide, batch, noise) for batch in data.batches(CHUNK, noise))
@@ -49,7 +49,7 @@ class AtOneState(Evaluator):
 
     @torch.no_grad()
     def __call__(
-        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: Watch | None = None
+        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: ProgressCallback | None = None
     ) -> Estimate:
         started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
         rows, parts = max(min(CHUNK, NUMBERS // widest(model)), 1), []
@@ -70,7 +70,8 @@ def choose(
     k: int | None = None,
     annealing: Annealed | None = None,
 ) -> Evaluator:
-    """The evaluator for this model: exact where possible, quadrature of one or two features, else importance weighting.
+    """Return the evaluator for this model: exact where possible, quadrature of one or two features, else importance
+    weighting.
 
     With a k, importance weighting is what is asked for, wherever the evidence has no closed form. An autoencoder's
     prior was not trained, so its evidence is told only where the method is named; annealing must be told to start from

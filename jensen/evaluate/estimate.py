@@ -20,14 +20,24 @@ from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .psis import reliable_below
 
-__all__ = ["Estimate", "Evaluator", "Kind", "Watch", "exact_products", "format_nats", "joined"]
+__all__ = ["Estimate", "Evaluator", "Kind", "ProgressCallback", "exact_products", "format_nats", "joined", "quantity"]
 
 CHAINS = 0.3  # the effective share of chains at which the jackknife still covers
-Watch = Callable[[float], None]  # told the fraction that is done
+ProgressCallback = Callable[[float], None]  # called with the fraction done, 0 to 1
+
+
+def quantity(given: str | None) -> str:
+    """Return the name of what is estimated: log p(x), or log p(x | given).
+
+    Example:
+        >>> quantity(None), quantity("label")
+        ('log p(x)', 'log p(x | label)')
+    """
+    return "log p(x)" if given is None else f"log p(x | {given})"
 
 
 class Kind(StrEnum):
-    """What an estimate is."""
+    """The kind of an estimate."""
 
     EXACT = "exact"
     QUADRATURE = "quadrature"
@@ -106,7 +116,7 @@ class Estimate:
 
     @property
     def reliable(self) -> bool | None:
-        """Whether `stderr_mc` can be trusted: k-hat below its limit for 95 % of the data, and a median ESS of 10.
+        """True if `stderr_mc` can be trusted: k-hat below its limit for 95 % of the data, and a median ESS of 10.
 
         Of annealing, where the error is that of leaving out each chain, 0.3 K is enough (it covers at its nominal rate
         with 16 chains of an effective 5).
@@ -120,7 +130,8 @@ class Estimate:
         return heavy <= 0.05 and self.ess_median >= enough
 
     def shifted(self, nats: float | Tensor) -> Estimate:
-        """The same estimate in other units: a log-Jacobian added to every log-density, one for all or one each [N]."""
+        """Return the same estimate in other units: a log-Jacobian added to every log-density, one for all or one each
+        [N]."""
         moved = None if self.nats is None else self.nats + nats
         average = float(nats.mean()) if isinstance(nats, Tensor) else nats
         curve = tuple((k, mean + average, error) for k, mean, error in self.curve)
@@ -129,7 +140,7 @@ class Estimate:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers for a record, as JSON takes them."""
+        """Return the numbers for a record, as JSON takes them."""
 
         def average(values: Tensor | None) -> float | None:
             return None if values is None else float(values.double().mean())
@@ -176,8 +187,8 @@ class Estimate:
 def _quantiles(values: Tensor) -> dict[str, float]:
     """Quantiles over data and the maximum, as JSON takes them."""
     known = values.double().nan_to_num(posinf=1e6, neginf=-1e6)
-    found = torch.quantile(known, torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95, 1.0], dtype=torch.float64))
-    return dict(zip(("q05", "q25", "median", "q75", "q95", "max"), found.tolist(), strict=True))
+    quantiles = torch.quantile(known, torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95, 1.0], dtype=torch.float64))
+    return dict(zip(("q05", "q25", "median", "q75", "q95", "max"), quantiles.tolist(), strict=True))
 
 
 def _first(*tensors: Tensor | None) -> Tensor:
@@ -185,7 +196,7 @@ def _first(*tensors: Tensor | None) -> Tensor:
 
 
 def format_nats(mean: float | None, stderr: float | None) -> str:
-    """A number with the digits that its standard error supports.
+    """Return a number with the digits that its standard error supports.
 
     Example:
         >>> format_nats(-88.1234, 0.42)
@@ -200,7 +211,7 @@ def format_nats(mean: float | None, stderr: float | None) -> str:
 
 
 def exact_products(device: torch.device) -> AbstractContextManager[None]:
-    """The scope in which every evaluator computes: float32 products are as exact as float32.
+    """Return the scope in which every evaluator computes: float32 products are as exact as float32.
 
     A number about the evidence must not depend on what a user's process allows its products to be (bfloat16, or 10 bits
     of mantissa on a GPU), nor on the evaluator. "auto" takes the faster library only where it costs no accuracy.
@@ -214,7 +225,7 @@ class Evaluator(ABC):
 
     @abstractmethod
     def __call__(
-        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: Watch | None = None
+        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: ProgressCallback | None = None
     ) -> Estimate:
         """Estimate log p(x) of every row, without gradients, in bounded memory."""
 

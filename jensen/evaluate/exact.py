@@ -21,7 +21,7 @@ from ..models.conditionals import Table
 from ..models.draw import place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
+from .estimate import Estimate, Evaluator, Kind, ProgressCallback, exact_products, joined
 from .importance import widest
 
 __all__ = ["MOST_STATES", "Enumerated", "Exact", "finite"]
@@ -48,7 +48,7 @@ class Exact(Evaluator):
 
     @torch.no_grad()
     def __call__(
-        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: Watch | None = None
+        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: ProgressCallback | None = None
     ) -> Estimate:
         try:
             exact = guide if guide.is_exact else ExactGuide(model)
@@ -76,8 +76,8 @@ def _own_parts(model: LatentVariableModel, guide: Guide, data: Rows, seed: int) 
     without a density no rate."""
     states = finite(model)
     if guide.has_density and states is not None and states <= MOST_STATES:
-        found = Enumerated()(model, guide, data, seed)
-        return torch.as_tensor(found.distortion), torch.as_tensor(found.rate)
+        estimate = Enumerated()(model, guide, data, seed)
+        return torch.as_tensor(estimate.distortion), torch.as_tensor(estimate.rate)
     noise, parts = stream(seed, "own bound", data.device), []
     rows = max(min(ROWS, NUMBERS // (AT_ONCE * widest(model))), 1)
     with exact_products(data.device):
@@ -86,8 +86,8 @@ def _own_parts(model: LatentVariableModel, guide: Guide, data: Rows, seed: int) 
             for _ in range(POINTS // AT_ONCE if guide.has_density else 1):
                 z, eps = place(q, AT_ONCE if guide.has_density else 1, noise)
                 draw = weigh(model, q, z, batch, noise=eps)
-                told = (draw.log_guide - draw.log_prior).sum(-1) if guide.has_density else draw.log_lik
-                sums.append(torch.stack([-draw.log_lik.double().mean(0), told.double().mean(0)]))
+                log_ratio = (draw.log_guide - draw.log_prior).sum(-1) if guide.has_density else draw.log_lik
+                sums.append(torch.stack([-draw.log_lik.double().mean(0), log_ratio.double().mean(0)]))
             parts.append(torch.stack(sums).mean(0).mT)
     distortion, rate = joined(parts).unbind(-1)
     return distortion, rate if guide.has_density else None
@@ -111,7 +111,7 @@ class Enumerated(Evaluator):
 
     @torch.no_grad()
     def __call__(
-        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: Watch | None = None
+        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: ProgressCallback | None = None
     ) -> Estimate:
         n = _number_of_states(model)
         if not guide.has_density:
@@ -138,7 +138,8 @@ class Enumerated(Evaluator):
 
 
 def finite(model: LatentVariableModel) -> int | None:
-    """How many states the latent has: n classes, n^G of G classes, or 2^Z settings of Z bits; None where they are
+    """Return the number of states the latent has: n classes, n^G of G classes, or 2^Z settings of Z bits; None where
+    they are
     infinitely many."""
     family = model.prior.family
     if isinstance(family, OneHots):
@@ -151,9 +152,9 @@ def _number_of_states(model: LatentVariableModel) -> int:
     if n is None:
         raise NotEnumerable("the latent has infinitely many states", "Use --method importance.")
     if n > MOST_STATES:
-        told = f"{n:,}" if n == dim else f"{n:.1e}" if isinstance(model.prior.family, OneHots) else f"2^{dim}"
+        count = f"{n:,}" if n == dim else f"{n:.1e}" if isinstance(model.prior.family, OneHots) else f"2^{dim}"
         raise NotEnumerable(
-            f"the latent has {told} states, and at most {MOST_STATES:,} are enumerated", "Use --method importance."
+            f"the latent has {count} states, and at most {MOST_STATES:,} are enumerated", "Use --method importance."
         )
     return n
 
@@ -168,7 +169,7 @@ def _no_probabilities(guide: Guide) -> CompositionError:
 def _pieces(
     model: LatentVariableModel, q: Distribution, batch: Batch, n: int, wide: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """log p(x | z), log p(z) and log q(z | x), each [S, B], of all n states in order, as many at once as fit.
+    """Yield log p(x | z), log p(z) and log q(z | x), each [S, B], of all n states in order, as many at once as fit.
 
     Args:
         wide: numbers that the network needs for one state.
@@ -195,12 +196,12 @@ def _pieces(
 
 
 def _columns(logs: Tensor, start: int, stop: int) -> Tensor:
-    """[S, B] or [S, 1], of log-probabilities [B, n] or [n] of all classes."""
+    """Return [S, B] or [S, 1], of log-probabilities [B, n] or [n] of all classes."""
     return torch.atleast_2d(logs)[:, start:stop].mT
 
 
 def _states(model: LatentVariableModel, start: int, stop: int, like: Tensor) -> Tensor:
-    """The states [S, Z] from `start` to `stop`."""
+    """Return the states [S, Z] from `start` to `stop`."""
     family = model.prior.family
     if isinstance(family, OneHots):
         return class_states(family.groups, family.classes, start, stop, like)
@@ -228,7 +229,7 @@ class _Sums:
         self.log_px = torch.logaddexp(self.log_px, torch.logsumexp(log_lik + log_prior, 0))
         mass = log_q.exp()
         # a state that the guide excludes counts for nothing, whatever its densities
-        lost, told = (torch.where(mass == 0, 0.0, t) for t in (-log_lik, log_q - log_prior))
+        lost, log_ratio = (torch.where(mass == 0, 0.0, t) for t in (-log_lik, log_q - log_prior))
         self.mass = self.mass + mass.sum(0)
         self.distortion = self.distortion + (mass * lost).sum(0)
-        self.rate = self.rate + (mass * told).sum(0)
+        self.rate = self.rate + (mass * log_ratio).sum(0)

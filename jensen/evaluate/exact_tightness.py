@@ -1,4 +1,4 @@
-"""What stands behind a number that needs no annealing: an exact one, or an integral with its error."""
+"""The tightness of a number that needs no annealing: an exact one, or an integral with its error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.errors import JensenError
 from ..core.random import stream
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from .estimate import Estimate, Kind, Watch
+from .estimate import Estimate, Kind, ProgressCallback
 from .gaps import Gaps, gaps
 from .generalisation import some_rows
 from .tightness import MOST_ROWS, REFINE, Assessment, Settings, assess, assess_within
@@ -23,7 +23,7 @@ STILL = 0.1  # nats, that the last doubling of the nodes may still have moved a 
 
 @dataclass(frozen=True)
 class ExactTightness:
-    """How sure a number is that is log p(x) itself, and what the guide's own bound loses against it.
+    """The accuracy of a number that is log p(x) itself, and the gap of the guide's own bound to it.
 
     Attributes:
         settings: rows and refinement steps of the gaps; nothing is annealed.
@@ -38,7 +38,7 @@ class ExactTightness:
     seconds: float
 
     def shifted(self, nats: float) -> ExactTightness:
-        """The same in other units: a log-Jacobian added to every log-density."""
+        """Return the same in other units: a log-Jacobian added to every log-density."""
         split = None if self.gaps is None else self.gaps.shifted(nats)
         return replace(self, estimate=self.estimate.shifted(nats), gaps=split)
 
@@ -49,7 +49,7 @@ class ExactTightness:
 
     @property
     def converged(self) -> bool:
-        """Whether the last doubling of the nodes moved no row by more than 0.1 nats."""
+        """True if the last doubling of the nodes moved no row by more than 0.1 nats."""
         return self.loss <= STILL
 
     @property
@@ -62,7 +62,7 @@ class ExactTightness:
         return f"quadrature: error {self.loss:.2g} nats"
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number, as JSON takes it, under the names of an `Assessment`."""
+        """Return every number, JSON-serialisable, under the names of an `Assessment`."""
         return {
             "verdict": self.verdict,
             "converged": self.converged,
@@ -78,7 +78,7 @@ def measure_gaps(
     model: LatentVariableModel,
     guide: Guide,
     data: Rows,
-    found: Estimate,
+    estimate: Estimate,
     settings: Settings | None = None,
     seed: int = 0,
 ) -> ExactTightness:
@@ -92,7 +92,7 @@ def measure_gaps(
         JensenError: there is no number to measure against.
     """
     started = time.monotonic()
-    if found.nats is None or found.kind not in (Kind.EXACT, Kind.QUADRATURE):
+    if estimate.nats is None or estimate.kind not in (Kind.EXACT, Kind.QUADRATURE):
         raise JensenError("the gaps need log p(x) itself here", "Use --method exact or quadrature.")
     if settings is None:
         n = min(MOST_ROWS, len(data))
@@ -100,32 +100,32 @@ def measure_gaps(
     split = None
     if model.latent and not guide.is_exact and guide.bounds(model) and settings.rows:
         index = some_rows(len(data), settings.rows, stream(seed, "gaps"))
-        known = Estimate(found.kind, found.nats[index], error=found.error)
+        known = Estimate(estimate.kind, estimate.nats[index], error=estimate.error)
         split = gaps(model, guide, data.subset(index.to(data.device)), known, seed, settings.refine)
-        split = replace(split, converged=(found.error or 0.0) <= STILL)
-    return ExactTightness(settings, found, split, time.monotonic() - started)
+        split = replace(split, converged=(estimate.error or 0.0) <= STILL)
+    return ExactTightness(settings, estimate, split, time.monotonic() - started)
 
 
 def assess_tightness(
     model: LatentVariableModel,
     guide: Guide,
     data: Rows,
-    found: Estimate,
+    estimate: Estimate,
     budget: float,
     settings: Settings | None = None,
     seed: int = 0,
-    watch: Watch | None = None,
+    watch: ProgressCallback | None = None,
 ) -> Assessment | ExactTightness | None:
-    """What a plain evaluation says of its own number; None without a budget, a number, or an honest answer in time.
+    """Assess the tightness of a plain evaluation; None without a budget, a number, or an honest answer in time.
 
     Args:
         budget: seconds, for annealing.
         settings: instead of a budget: those of an earlier answer repeat it.
     """
-    if found.nats is None or (settings is None and budget <= 0):
+    if estimate.nats is None or (settings is None and budget <= 0):
         return None
-    if found.kind in (Kind.EXACT, Kind.QUADRATURE):
-        return measure_gaps(model, guide, data, found, settings, seed)
+    if estimate.kind in (Kind.EXACT, Kind.QUADRATURE):
+        return measure_gaps(model, guide, data, estimate, settings, seed)
     if settings is not None:
-        return assess(model, guide, data, found, settings, seed, watch)
-    return assess_within(model, guide, data, found, budget, seed, watch)
+        return assess(model, guide, data, estimate, settings, seed, watch)
+    return assess_within(model, guide, data, estimate, budget, seed, watch)

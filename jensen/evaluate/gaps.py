@@ -1,4 +1,4 @@
-"""Where the bound is lost: the guide's family, or the network that proposes its parameters."""
+"""The gaps of the bound: the guide's family, or the network that proposes its parameters."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Gaps:
     converged: bool = True
 
     def shifted(self, nats: float) -> Gaps:
-        """The same in other units: a log-Jacobian added to every log-density."""
+        """Return the same in other units: a log-Jacobian added to every log-density."""
         b = self.bounds
         refined = None if b.refined is None else b.refined + nats
         moved = replace(b, amortised=b.amortised + nats, refined=refined)
@@ -110,7 +110,7 @@ class Gaps:
 
     @property
     def advice(self) -> str:
-        """What to enlarge, in a sentence; it says so where log p(x) may be higher than the estimate."""
+        """Advice on what to enlarge, in a sentence; it says so where log p(x) may be higher than the estimate."""
         if self.converged:
             return self._advice
         lies = "The estimate of log p(x) has not converged, so the gap may be larger than measured."
@@ -168,7 +168,7 @@ def _both(values: Tensor | None, variance: Tensor) -> dict[str, float | None] | 
 
 
 def told(record: dict[str, Any]) -> str:
-    """The gaps of a record (see `Gaps.to_dict`) in words, with what their errors are over.
+    """Return the gaps of a record (see `Gaps.to_dict`) in words, with what their errors are over.
 
     Example:
         >>> part = {"mean": 1.204, "stderr": 0.05, "stderr_mc": 0.01}
@@ -196,7 +196,8 @@ def elbos(
     size: int = 64,
     name: str = "elbo",
 ) -> tuple[Tensor, Tensor]:
-    """The ELBO [N], E_q[log w] with many points per datum, and its Monte Carlo variance [N]: small where q is good.
+    """Return the ELBO [N], E_q[log w] with many points per datum, and its Monte Carlo variance [N]: small where q is
+    good.
 
     Of a finite latent it is a sum over all states, without noise.
 
@@ -205,8 +206,8 @@ def elbos(
         name: of the stream of random numbers.
     """
     if finite(model) is not None:
-        found = torch.as_tensor(Enumerated()(model, guide, data, seed).elbo).double()
-        return found, torch.zeros_like(found)
+        elbo = torch.as_tensor(Enumerated()(model, guide, data, seed).elbo).double()
+        return elbo, torch.zeros_like(elbo)
     noise, means, errors = stream(seed, name, data.device), [], []
     size = max(min(size, NUMBERS // (AT_ONCE * widest(model))), 1)
     with exact_products(data.device):
@@ -224,12 +225,12 @@ def elbos(
 def elbo_per_datum(
     model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, points: int = POINTS, size: int = 64
 ) -> Tensor:
-    """The ELBO [N] of every row; see `elbos`."""
+    """Return the ELBO [N] of every row; see `elbos`."""
     return elbos(model, guide, data, seed, points, size)[0]
 
 
 def lower_bounds(model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, steps: int = 300) -> Bounds:
-    """The ELBOs that the gaps are made of.
+    """Return the ELBOs that the gaps are made of.
 
     Args:
         steps: refinement steps per datum.
@@ -246,7 +247,7 @@ def lower_bounds(model: LatentVariableModel, guide: Guide, data: Rows, seed: int
 
 
 def _reads(guide: Guide) -> bool:
-    """Whether q depends on x: of a flow, through the guide before it or by a context of its own."""
+    """Return whether q depends on x: of a flow, through the guide before it or by a context of its own."""
     if isinstance(guide, Flowing):
         return guide.context is not None or _reads(guide.guide)
     return not isinstance(guide, Shared)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from .estimate import Estimate, format_nats
 
-__all__ = ["ERRORS", "GeneralisationGap", "some_rows"]
+__all__ = ["ERRORS", "GeneralisationGap", "ValidationCurve", "some_rows"]
 
 ERRORS = 3.0  # standard errors, beyond which a difference is more than the choice of rows
 # and standard deviations of the score over data, which no units change: a gap to see (Cohen, 1988), since with enough
@@ -21,7 +22,7 @@ VISIBLE = 0.3
 
 @dataclass(frozen=True)
 class GeneralisationGap:
-    """The same score of training rows and of others, by the same evaluator and in the same units.
+    """A score of training rows beside that of others, by the same evaluator and in the same units.
 
     Attributes:
         train, test: [N], [M], nats per datum: log p(x), a bound on it, or minus the distortion.
@@ -34,7 +35,7 @@ class GeneralisationGap:
 
     @staticmethod
     def of(train: Estimate, test: Estimate) -> GeneralisationGap | None:
-        """Two estimates side by side; None where there is no number to compare."""
+        """Return two estimates side by side; None where there is no number to compare."""
         if train.nats is None or test.nats is None or bool(torch.isnan(train.nats).any()):
             return None
         points = "" if test.k is None else f", K = {test.k}"
@@ -42,12 +43,12 @@ class GeneralisationGap:
 
     @property
     def difference(self) -> float:
-        """How much higher the mean of the training rows is."""
+        """The difference of the means, training rows minus others."""
         return float(self.train.double().mean() - self.test.double().mean())
 
     @property
     def stderr(self) -> float | None:
-        """Of the difference, over the choice of rows; None where a side has a single row."""
+        """The standard error of the difference, over the choice of rows; None where a side has a single row."""
         if min(len(self.train), len(self.test)) < 2:
             return None
         return math.sqrt(sum(float(side.double().var()) / len(side) for side in (self.train, self.test)))
@@ -60,12 +61,12 @@ class GeneralisationGap:
 
     @property
     def over_fitting(self) -> bool:
-        """Whether the difference is above 3 standard errors, and above 0.3 standard deviations over rows."""
+        """True if the difference is above 3 standard errors, and above 0.3 standard deviations over rows."""
         return self.beyond_chance and self.deviations > VISIBLE
 
     @property
     def beyond_chance(self) -> bool:
-        """Whether the training rows score higher by more than 3 standard errors, however little that is."""
+        """True if the training rows score higher by more than 3 standard errors, however little that is."""
         return self.stderr is not None and self.difference > ERRORS * self.stderr
 
     @property
@@ -73,8 +74,8 @@ class GeneralisationGap:
         """The outcome in words."""
         if self.stderr is None:
             return "too few rows to tell over-fitting"
-        told = format_nats(abs(self.difference), self.stderr)
-        where = f"training rows score {told} nats {'higher' if self.difference >= 0 else 'lower'} than other rows"
+        size = format_nats(abs(self.difference), self.stderr)
+        where = f"training rows score {size} nats {'higher' if self.difference >= 0 else 'lower'} than other rows"
         if self.over_fitting:
             return f"over-fitting: {where}"
         if self.beyond_chance:
@@ -82,7 +83,7 @@ class GeneralisationGap:
         return f"no sign of over-fitting: {where}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number, as JSON takes it."""
+        """Return a JSON-serialisable record of every number."""
         return {
             "score": self.name,
             "train": float(self.train.double().mean()),
@@ -97,8 +98,42 @@ class GeneralisationGap:
         }
 
 
+@dataclass(frozen=True)
+class ValidationCurve:
+    """The score of validation rows by epoch, whose fall after its best epoch is a sign of over-fitting.
+
+    Attributes:
+        scores: by epoch, to be maximised; not empty.
+        kept: the epoch whose weights were kept.
+        stderr: of a score, over rows; None where it is unknown.
+    """
+
+    scores: Mapping[int, float]
+    kept: int
+    stderr: float | None
+
+    @property
+    def best(self) -> int:
+        """The epoch of the highest score."""
+        return max(self.scores, key=self.scores.__getitem__)
+
+    @property
+    def fallen(self) -> float:
+        """Nats by which the score of the kept weights is below the highest."""
+        return self.scores[self.best] - self.scores.get(self.kept, self.scores[max(self.scores)])
+
+    @property
+    def fallen_later(self) -> float:
+        """Nats by which the score of the last epoch is below the highest."""
+        return self.scores[self.best] - self.scores[max(self.scores)]
+
+    def is_beyond_chance(self, fall: float) -> bool:
+        """Return whether a fall is above 3 standard errors, as for the gap between training rows and others."""
+        return self.stderr is not None and fall > ERRORS * self.stderr
+
+
 def some_rows(n: int, most: int, noise: torch.Generator) -> Tensor:
-    """At most `most` of n row numbers, drawn without replacement, in order."""
+    """Return at most `most` of n row numbers, drawn without replacement, in order."""
     if n <= most:
         return torch.arange(n)
     return torch.randperm(n, generator=noise)[:most].sort().values

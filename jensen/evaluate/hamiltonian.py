@@ -41,7 +41,7 @@ def _gradient(value: Tensor, z: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class State:
-    """Where the chains are: z [S, B, Z], log f_0 and log f_1 [S, B] there, and their gradients [S, B, Z]."""
+    """The position of the chains: z [S, B, Z], log f_0 and log f_1 [S, B] there, and their gradients [S, B, Z]."""
 
     z: Tensor
     start: Tensor
@@ -50,15 +50,15 @@ class State:
     pull_goal: Tensor
 
     def energy(self, b: float) -> Tensor:
-        """log f_b [S, B]."""
+        """Return log f_b [S, B]."""
         return torch.lerp(self.start, self.goal, b)
 
     def pull(self, b: float) -> Tensor:
-        """The gradient of log f_b [S, B, Z]."""
+        """Return the gradient of log f_b [S, B, Z]."""
         return torch.lerp(self.pull_start, self.pull_goal, b)
 
     def where(self, accept: Tensor, other: State) -> State:
-        """The other state where accepted [S, B], this one elsewhere."""
+        """Return the other state where accepted [S, B], this one elsewhere."""
         wide = accept[..., None]
         return State(
             torch.where(wide, other.z, self.z),
@@ -72,7 +72,7 @@ class State:
 def move(
     ends: Ends, state: State, b: float, step: Tensor, leaps: int, generator: torch.Generator
 ) -> tuple[State, Tensor]:
-    """One Hamiltonian move that leaves f_b invariant, and whether each chain accepted it [S, B].
+    """Return one Hamiltonian move that leaves f_b invariant, and whether each chain accepted it [S, B].
 
     The momentum is fresh, the trajectory is `leaps` leapfrog steps, the correction is Metropolis's (Duane et al.,
     1987; Neal, 2011). A trajectory that leaves the numbers is rejected.

@@ -19,7 +19,7 @@ from ..models.conditionals import Conditional
 from ..models.draw import closed_rate, place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
+from .estimate import Estimate, Evaluator, Kind, ProgressCallback, exact_products, joined
 from .psis import pareto_k
 
 __all__ = ["NUMBERS", "Importance", "summary", "widest"]
@@ -60,7 +60,7 @@ class Importance(Evaluator):
 
     @torch.no_grad()
     def __call__(
-        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: Watch | None = None
+        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: ProgressCallback | None = None
     ) -> Estimate:
         if not model.likelihood.has_density:
             raise NotNormalised(
@@ -84,9 +84,9 @@ class Importance(Evaluator):
         if guide.is_exact:
             nats = joined([p.log_mean for p in parts])
             return Estimate(Kind.EXACT, nats, seconds=time.monotonic() - started)
-        found = summary(joined([p.log_mean for p in parts]), joined([p.squared_share for p in parts]), self.k)
+        estimate = summary(joined([p.log_mean for p in parts]), joined([p.squared_share for p in parts]), self.k)
         return replace(
-            found,
+            estimate,
             distortion=joined([p.distortion for p in parts]),
             rate=joined([p.rate for p in parts]),
             k_hat=joined([p.k_hat for p in parts]),
@@ -113,17 +113,18 @@ class Importance(Evaluator):
 
 @torch.no_grad()
 def widest(model: LatentVariableModel) -> int:
-    """The most numbers that one point needs at once: of z, of its densities, or of a layer of the likelihood's network.
+    """Return the most numbers that one point needs at once: of z, of its densities, or of a layer of the likelihood's
+    network.
 
     Layers are measured, since a convolution's parameters do not tell its output. The network sees two points at zero
     (batch normalisation refuses a single one), and leaves nothing behind: it works on copies of its buffers, and the
     global random numbers that a dropout takes are put back.
     """
     of_prior = (n for p in model.prior.parameters() for n in p.shape)  # components, pseudo-inputs, layers
-    found = [model.likelihood.family.size, model.latent, *of_prior, 1]
+    widths = [model.likelihood.family.size, model.latent, *of_prior, 1]
 
     def measure(module: nn.Module, given: tuple[Any, ...], result: Any) -> None:
-        found.extend(t.numel() // 2 for t in (*given, result) if isinstance(t, Tensor))
+        widths.extend(t.numel() // 2 for t in (*given, result) if isinstance(t, Tensor))
 
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
     hooks = [m.register_forward_hook(measure) for m in model.likelihood.modules()]
@@ -137,7 +138,7 @@ def widest(model: LatentVariableModel) -> int:
     finally:
         for hook in hooks:
             hook.remove()
-    return max(found)
+    return max(widths)
 
 
 class _Scoring(nn.Module):
@@ -156,7 +157,7 @@ class _Scoring(nn.Module):
 
 @dataclass(frozen=True)
 class _Weights:
-    """What is kept of the log-weights [K, B] of a batch: [B] each, and [B] per rung of the curve."""
+    """Statistics of the log-weights [K, B] of a batch: [B] each, and [B] per rung of the curve."""
 
     log_mean: Tensor
     squared_share: Tensor
@@ -176,7 +177,8 @@ class _Weights:
 
 
 def _rung(log_w: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """The IWAE-n bound [B], averaged over disjoint groups of n points, and the variance of that mean (NaN for one)."""
+    """Return the IWAE-n bound [B], averaged over disjoint groups of n points, and the variance of that mean (NaN for
+    one)."""
     groups = len(log_w) // n
     each = torch.logsumexp(log_w[: groups * n].unflatten(0, (groups, n)), 1) - math.log(n)
     variance = each.var(0) / groups if groups > 1 else torch.full_like(each[0], math.nan)
@@ -184,16 +186,18 @@ def _rung(log_w: Tensor, n: int) -> tuple[Tensor, Tensor]:
 
 
 def _curve(parts: list[_Weights]) -> tuple[tuple[int, float, float | None], ...]:
-    """(n, mean over data, Monte Carlo standard error) for every rung; the last one's error is the estimate's own."""
-    found = []
+    """Return (n, mean over data, Monte Carlo standard error) for every rung; the last one's error is the estimate's
+    own."""
+    points = []
     for n in parts[0].curve:
         value, variance = joined([p.curve[n][0] for p in parts]), joined([p.curve[n][1] for p in parts])
         error = float(variance.sum().sqrt() / len(variance))
-        found.append((n, float(value.mean()), None if math.isnan(error) else error))
-    return tuple(found)
+        points.append((n, float(value.mean()), None if math.isnan(error) else error))
+    return tuple(points)
 
 
 def summary(log_mean: Tensor, squared_share: Tensor, k: int) -> Estimate:
-    """The estimate of K weights per datum from the log of their mean [N] and the sum of their squared shares [N]."""
+    """Return the estimate of K weights per datum from the log of their mean [N] and the sum of their squared shares
+    [N]."""
     variance = None if k == 1 else (squared_share - 1.0 / k).clamp_min(0.0) * (k / (k - 1))
     return Estimate(Kind.STOCHASTIC_LOWER, log_mean, k=k, ess=1.0 / squared_share, variance_mc=variance)

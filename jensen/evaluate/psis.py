@@ -13,7 +13,7 @@ WIDEST = 700.0  # nats from the largest weight to the tail's smallest, beyond wh
 
 
 def reliable_below(k: int) -> float:
-    """The k-hat below which K weights can be trusted: min(1 - 1/log10 K, 0.7) (Vehtari et al., 2024).
+    """Return the k-hat below which K weights can be trusted: min(1 - 1/log10 K, 0.7) (Vehtari et al., 2024).
 
     Example:
         >>> reliable_below(5000)
@@ -28,7 +28,7 @@ def _tail_length(k: int) -> int:
 
 
 def pareto_k(log_w: Tensor) -> Tensor:
-    r"""The shape k of a generalised Pareto distribution fitted to the largest weights, per datum.
+    r"""Return the shape k of a generalised Pareto distribution fitted to the largest weights, per datum.
 
     Above 0.5 the weights have no variance, above 1 no mean; above `reliable_below(K)` neither the estimate nor its
     standard error can be trusted. The fit is the empirical Bayes estimate of Zhang & Stephens (2009), with the weak

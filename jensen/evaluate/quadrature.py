@@ -20,7 +20,7 @@ from ..estimators.reparameterized import Pathwise
 from ..models.guide import Guide
 from ..models.ladder import LadderDistribution
 from ..models.model import LatentVariableModel
-from .estimate import Estimate, Evaluator, Kind, Watch, exact_products, joined
+from .estimate import Estimate, Evaluator, Kind, ProgressCallback, exact_products, joined
 from .importance import NUMBERS, widest
 
 __all__ = ["Quadrature", "integrable"]
@@ -37,7 +37,7 @@ ROWS = 64
 
 
 def integrable(model: LatentVariableModel) -> bool:
-    """Whether the latent is one or two continuous features, and the prior says where to look for it."""
+    """Return whether the latent is one or two continuous features, and the prior says where to look for it."""
     prior = model.prior(model.usual)
     if isinstance(prior, LadderDistribution):  # whose spread has no closed form
         return False
@@ -85,7 +85,7 @@ class Quadrature(Evaluator):
 
     @torch.no_grad()
     def __call__(
-        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: Watch | None = None
+        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: ProgressCallback | None = None
     ) -> Estimate:
         self.check(model)
         started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
@@ -95,9 +95,9 @@ class Quadrature(Evaluator):
         with exact_products(data.device):
             for batch in data.batches(rows, noise):
                 q = guide(batch)
-                told, by_rule = _told(model, guide, q, batch, noise, at_once), _gaussian_guide(q)
+                rate_terms, by_rule = _told(model, guide, q, batch, noise, at_once), _gaussian_guide(q)
                 log_px, error, used = self._batch(_Joint(model, batch, at_once), q)
-                parts.append((log_px, error, *told))
+                parts.append((log_px, error, *rate_terms))
                 points = max(points, used)
                 if watch is not None:
                     watch(min(len(parts) * rows / len(data), 1.0))
@@ -113,7 +113,7 @@ class Quadrature(Evaluator):
         )
 
     def _batch(self, density: _Joint, q: Distribution) -> tuple[Tensor, Tensor, int]:
-        """log p(x) [B], its error [B], and the most points that a datum took."""
+        """Return log p(x) [B], its error [B], and the most points that a datum took."""
         prior, dim = _prior(density.model, density.batch), density.model.latent
         box = _settled(density, _gaussian(q, len(density.batch), prior).scaled(REACH))
         inside = self._doubled(density, box, None, None, NODES[dim])
@@ -126,7 +126,8 @@ class Quadrature(Evaluator):
         return value, error, max(inside.points, outside.points)
 
     def _doubled(self, density: _Joint, box: _Box, hole: _Box | None, beside: Tensor | None, nodes: int) -> _Integral:
-        """The log-integral over a box, with nodes doubled where they changed it; `beside` is a part known already."""
+        """Return the log-integral over a box, with nodes doubled where they changed it; `beside` is a part known
+        already."""
         value = _integral(density, box, hole, nodes)
         error = torch.zeros_like(value)
         known = torch.full_like(value, -torch.inf) if beside is None else beside
@@ -171,7 +172,7 @@ class _Joint:
         return _Joint(self.model, _some(self.batch, index), self.at_once)
 
     def __call__(self, z: Tensor) -> Tensor:
-        """[K, B] in double precision, at z [K, B, Z]; what is not a number counts as zero."""
+        """Return [K, B] in double precision, at z [K, B, Z]; what is not a number counts as zero."""
         at_once = max(self.at_once // max(len(self.batch), 1), 1)
         pieces = [self.model.log_joint(self.batch, piece.to(self.batch.x)).double() for piece in z.split(at_once)]
         return torch.cat(pieces).nan_to_num(-torch.inf, posinf=torch.inf, neginf=-torch.inf)
@@ -211,31 +212,33 @@ class _Box:
 
 
 def _grid(n: int, dim: int, device: torch.device) -> Tensor:
-    """The middles [n^dim, dim] of equal cells of the cube (-1, 1)^dim: those of 2n are none of those of n."""
+    """Return the middles [n^dim, dim] of equal cells of the cube (-1, 1)^dim: those of 2n are none of those of n."""
     line = (torch.arange(n, dtype=torch.float64, device=device) + 0.5) * (2.0 / n) - 1.0
     return line[:, None] if dim == 1 else torch.cartesian_prod(line, line)
 
 
 def _share(u: Tensor) -> Tensor:
-    """How far a grid counts at u [..., Z]: 1 in its inner part, 0 outside, smooth between (no rule likes an edge)."""
+    """Return the weight of a grid at u [..., Z]: 1 in its inner part, 0 outside, smooth between (no rule likes an
+    edge)."""
     s = ((u.abs() - FLAT) / (1 - FLAT)).clamp(1e-3, 1 - 1e-3)
     step = torch.sigmoid(1 / s - 1 / (1 - s))
     return torch.where(u.abs() <= FLAT, 1.0, torch.where(u.abs() >= 1, 0.0, step)).prod(-1)
 
 
 def _integral(density: _Joint, box: _Box, hole: _Box | None, n: int) -> Tensor:
-    """The log-integral [B] by n nodes per feature: of a box's own share, or of all but that of another (the hole)."""
+    """Return the log-integral [B] by n nodes per feature: of a box's own share, or of all but that of another (the
+    hole)."""
     u = _grid(n, box.loc.shape[-1], box.loc.device)
-    found = []
+    terms = []
     for index in torch.arange(len(box.loc), device=u.device).split(max(AT_ONCE // len(u), 1)):
         z = box.of(index).at(u)
         share = _share(u)[:, None] if hole is None else 1 - _share(hole.of(index).coordinates(z))
-        found.append(torch.logsumexp(density.of(index)(z) + share.log(), 0))
-    return torch.cat(found) + box.log_volume + box.loc.shape[-1] * math.log(2.0 / n)
+        terms.append(torch.logsumexp(density.of(index)(z) + share.log(), 0))
+    return torch.cat(terms) + box.log_volume + box.loc.shape[-1] * math.log(2.0 / n)
 
 
 def _settled(density: _Joint, box: _Box) -> _Box:
-    """The box of REACH standard deviations about the posterior's mean, along its own axes: found by its moments."""
+    """Return the box of REACH standard deviations about the posterior's mean, along its own axes, by its moments."""
     loc, factor = box.loc.clone(), box.factor.clone()
     dim = loc.shape[-1]
     n = NODES[dim]
@@ -266,14 +269,15 @@ def _settled(density: _Joint, box: _Box) -> _Box:
 
 
 def _prior(model: LatentVariableModel, batch: Batch) -> _Box:
-    """One standard deviation about the prior's mean."""
+    """Return one standard deviation about the prior's mean."""
     prior = model.prior(batch.context)
     mean, sd = (t.expand(len(batch), -1).double() for t in (prior.mean, prior.variance.sqrt()))
     return _Box(mean, torch.diag_embed(sd))
 
 
 def _gaussian(q: Distribution, b: int, prior: _Box) -> _Box:
-    """One standard deviation about a Gaussian guide's mean; about the prior's, where the guide is of another kind."""
+    """Return one standard deviation about a Gaussian guide's mean; about the prior's, where the guide is of another
+    kind."""
     if isinstance(q, Independent) and isinstance(q.base_dist, Normal):
         return _Box(q.mean.expand(b, -1).double(), torch.diag_embed(q.base_dist.scale.expand(b, -1).double()))
     if isinstance(q, MultivariateNormal):
@@ -287,20 +291,20 @@ def _told(
     """Distortion and rate [B] of the guide, that many points at once, or all of a datum's."""
     estimator, points = _around(q, model.latent)
     index = torch.arange(len(batch), device=batch.x.device)
-    found = []
+    parts = []
     for some in index.split(max(at_once // points, 1)):
         draw = estimator.draw(model, guide, _some(batch, some), noise)
-        found.append((draw.distortion, draw.rate if guide.has_density else torch.zeros_like(draw.distortion)))
-    return torch.cat([d for d, _ in found]), torch.cat([r for _, r in found])
+        parts.append((draw.distortion, draw.rate if guide.has_density else torch.zeros_like(draw.distortion)))
+    return torch.cat([d for d, _ in parts]), torch.cat([r for _, r in parts])
 
 
 def _gaussian_guide(q: Distribution) -> bool:
-    """Whether q is a Gaussian, about which there is a rule."""
+    """Return whether q is a Gaussian, about which there is a rule."""
     return isinstance(q, MultivariateNormal) or (isinstance(q, Independent) and isinstance(q.base_dist, Normal))
 
 
 def _around(q: Distribution, dim: int) -> tuple[GradientEstimator, int]:
-    """What tells the ELBO of the guide, and its points: Gauss-Hermite about a Gaussian, else samples."""
+    """Return an estimator of the guide's ELBO, and its points: Gauss-Hermite about a Gaussian, else samples."""
     if _gaussian_guide(q):
         n = 32 if dim == 1 else 16
         return Rule(n), n**dim

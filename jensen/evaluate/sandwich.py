@@ -16,7 +16,7 @@ from ..core.validation import require_integer
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .annealed import Annealed, weighed
-from .estimate import Estimate, Kind, Watch, exact_products
+from .estimate import Estimate, Kind, ProgressCallback, exact_products
 
 __all__ = ["CERTIFIES", "Sandwich", "Sandwiched"]
 
@@ -34,7 +34,7 @@ class Sandwiched(NamedTuple):
     upper: Estimate
 
     def shifted(self, nats: float) -> Sandwiched:
-        """The same in other units: a log-Jacobian added to every log-density."""
+        """Return the same in other units: a log-Jacobian added to every log-density."""
         return Sandwiched(self.lower.shifted(nats), self.upper.shifted(nats))
 
     @property
@@ -53,7 +53,7 @@ class Sandwiched(NamedTuple):
         return float(self.open.std() / math.sqrt(len(self.open))) if len(self.open) > 1 else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number, as JSON takes it; `stderr` is of lower and upper, over rows."""
+        """Return every number, JSON-serialisable; `stderr` is of lower and upper, over rows."""
         return {
             "lower": self.lower.mean,
             "upper": self.upper.mean,
@@ -102,9 +102,9 @@ class Sandwich:
         guide: Guide,
         seed: int = 0,
         device: torch.device | str = "cpu",
-        watch: Watch | None = None,
+        watch: ProgressCallback | None = None,
     ) -> Sandwiched:
-        """The lower and the upper estimate, on the same simulated data."""
+        """Return the lower and the upper estimate, on the same simulated data."""
         self.annealed.check(model, guide)
         z, simulated = model.simulate(self.n, stream(seed, "simulation", device))
         rows, chain, started = Rows(simulated.x, context=simulated.context), self.annealed, time.monotonic()

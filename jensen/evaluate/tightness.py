@@ -16,7 +16,7 @@ from ..core.random import stream
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .annealed import PILOT_PASSES, PILOT_ROWS, Annealed, sample
-from .estimate import Estimate, Kind, Watch
+from .estimate import Estimate, Kind, ProgressCallback
 from .gaps import POINTS, Bounds, Gaps, lower_bounds
 from .hamiltonian import Ends, move
 from .sandwich import CERTIFIES, Sandwich, Sandwiched
@@ -34,7 +34,7 @@ SEEN = "as far as annealing sees"
 
 @dataclass(frozen=True)
 class Settings:
-    """What an assessment does; chosen once, by time and by what came out, recorded, and enough to repeat it.
+    """The settings of an assessment; chosen once, by time and by what came out, recorded, and enough to repeat it.
 
     Attributes:
         rows: how many rows are annealed.
@@ -53,7 +53,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Assessment:
-    """How tight the importance-weighted bound is.
+    """The tightness of the importance-weighted bound.
 
     Attributes:
         settings: what was done.
@@ -81,7 +81,7 @@ class Assessment:
     seconds: float
 
     def shifted(self, nats: float) -> Assessment:
-        """The same in other units: a log-Jacobian added to every log-density."""
+        """Return the same in other units: a log-Jacobian added to every log-density."""
         return replace(
             self,
             importance=self.importance.shifted(nats),
@@ -105,7 +105,7 @@ class Assessment:
 
     @property
     def converged(self) -> bool:
-        """Whether doubling the temperatures changed nothing that matters, annealing is not the worse bound of the two,
+        """True if doubling the temperatures changed nothing that matters, annealing is not the worse bound of the two,
         its chains are even enough to tell their error, and little is open on simulated data."""
         gap = self.sandwich_gap
         if self.annealed.reliable is False:
@@ -131,23 +131,23 @@ class Assessment:
     @property
     def _unsettled(self) -> str:
         """The first reason why it has not converged."""
-        gap, found = self.sandwich_gap, self.annealed
+        gap, estimate = self.sandwich_gap, self.annealed
         if gap is not None and gap > 1.0:
             return f"on simulated data annealing leaves {gap:.2g} nats open"
         if abs(self.unfinished) > 0.1:
             return f"annealing still moved by {self.unfinished:.2g} nats"
-        if found.reliable is False:
-            return f"an effective {found.ess_median:.1f} of {found.k} chains leave annealing's error unreliable"
+        if estimate.reliable is False:
+            return f"an effective {estimate.ess_median:.1f} of {estimate.k} chains leave annealing's error unreliable"
         return f"annealing ends {-self.correction:.2g} nats below importance"
 
     @property
     def caveat(self) -> str:
-        """What the verdict does not say."""
+        """A caveat: what the verdict does not cover."""
         above = "nothing bounds log p(x) of these rows from above"
         return above if self.sandwich is None else f"{above}: the sandwich certifies {CERTIFIES}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number, as JSON takes it."""
+        """Return a JSON-serialisable record of every number."""
         best = None if self.importance.mean is None else self.importance.mean + self.correction
         start = {name: self.annealed.settings.get(name) for name in ("start", "corrected")}
         return {
@@ -207,7 +207,7 @@ def plan(model: LatentVariableModel, guide: Guide, data: Rows, seconds: float, s
 
 
 def refusal(model: LatentVariableModel, guide: Guide) -> str | None:
-    """Why this model and guide cannot be annealed, whatever the budget; None where they can."""
+    """Return the reason why this model and guide cannot be annealed, whatever the budget; None where they can."""
     try:
         Annealed(start=_start(guide)).check(model, guide)
     except (NotNormalised, NotReparameterizable) as error:
@@ -216,13 +216,14 @@ def refusal(model: LatentVariableModel, guide: Guide) -> str | None:
 
 
 def _seconds(ends: Ends, z: Tensor, size: Tensor, noise: torch.Generator) -> float:
-    """Of one leap at these points, the median of five moves of four leaps (and an end each)."""
-    state, found = ends.at(z), []
+    """Return the seconds of one leapfrog step at these points, the median of five moves of four leaps (and an end
+    each)."""
+    state, durations = ends.at(z), []
     for _ in range(5):
         started = time.monotonic()
         move(ends, state, 0.5, size, 4, noise)
-        found.append((time.monotonic() - started) / 5)
-    return sorted(found)[2]
+        durations.append((time.monotonic() - started) / 5)
+    return sorted(durations)[2]
 
 
 def _start(guide: Guide) -> Literal["guide", "prior"]:
@@ -241,7 +242,7 @@ class _Bench:
         importance: Estimate,
         settings: Settings,
         seed: int,
-        watch: Watch | None,
+        watch: ProgressCallback | None,
     ) -> None:
         if importance.nats is None or importance.ess is None:
             raise JensenError("there is no importance-weighted bound to assess", "Use --method importance first.")
@@ -256,14 +257,14 @@ class _Bench:
         return Annealed(temperatures, self.settings.leaps, self.settings.chains, _start(self.guide))
 
     def annealed(self, temperatures: int) -> Estimate:
-        """Of the rows; the run with T temperatures is the coarse one beside that with 2 T."""
+        """Anneal the rows; the run with T temperatures is the coarse one beside that with 2 T."""
         if temperatures not in self.made:
             run = self.chain(temperatures)
             self.made[temperatures] = run(self.model, self.guide, self.rows, self.seed, self.watch)
         return self.made[temperatures]
 
     def unfinished(self, temperatures: int) -> tuple[float, float]:
-        """What the last doubling of the temperatures added to the mean over all rows, and its standard error."""
+        """Return the gain in the mean of all rows by the last doubling of temperatures, and its standard error."""
         fine, coarse = (self.annealed(t) for t in (temperatures, temperatures // 2))
         if fine.variance_mc is None or coarse.variance_mc is None:
             raise UsageError("a single chain tells nothing of its error", "Anneal at least 2 chains.")
@@ -286,7 +287,7 @@ class _Bench:
         if self.settings.simulated:
             pair = Sandwich(self.chain(temperatures), self.settings.simulated)
             sandwich = pair(self.model, self.guide, self.seed, self.device)
-        found = Assessment(
+        assessment = Assessment(
             replace(self.settings, temperatures=temperatures),
             self.index,
             self.share,
@@ -302,8 +303,8 @@ class _Bench:
             gaps=None if self.bounds is None else Gaps(fine, self.bounds),
             seconds=time.monotonic() - started,
         )
-        split = found.gaps
-        return found if split is None else replace(found, gaps=replace(split, converged=found.converged))
+        split = assessment.gaps
+        return assessment if split is None else replace(assessment, gaps=replace(split, converged=assessment.converged))
 
 
 def assess(
@@ -313,7 +314,7 @@ def assess(
     importance: Estimate,
     settings: Settings,
     seed: int = 0,
-    watch: Watch | None = None,
+    watch: ProgressCallback | None = None,
 ) -> Assessment:
     """Anneal a stratified subsample, and weigh what it adds back to the whole.
 
@@ -337,7 +338,7 @@ def assess_within(
     importance: Estimate,
     seconds: float,
     seed: int = 0,
-    watch: Watch | None = None,
+    watch: ProgressCallback | None = None,
 ) -> Assessment | None:
     """Assess with up to 200 temperatures, and double them until the answer holds still or the time is used up.
 
@@ -356,12 +357,12 @@ def assess_within(
         still = abs(bench.unfinished(temperatures)[0]) <= STILL
         ahead = 2.2 * sides * bench.annealed(temperatures).seconds
         if still or _last(temperatures, began, ahead, seconds):
-            found = bench.assessment(temperatures, began)
-            if (still and found.converged) or _last(temperatures, began, ahead, seconds):
-                return found
+            assessment = bench.assessment(temperatures, began)
+            if (still and assessment.converged) or _last(temperatures, began, ahead, seconds):
+                return assessment
         temperatures *= 2
 
 
 def _last(temperatures: int, began: float, ahead: float, seconds: float) -> bool:
-    """Whether twice the temperatures, which take so long, are too many or would come too late."""
+    """Return whether twice the temperatures, which take so long, are too many or would come too late."""
     return 2 * temperatures > MOST_TEMPERATURES or time.monotonic() - began + ahead > seconds

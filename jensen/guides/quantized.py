@@ -52,12 +52,12 @@ class Quantized(Guide):
         flat = bounded.detach().flatten(0, -2)
         learns = self.training and bounded.requires_grad
         if learns:
-            codes.initialise(flat)
+            codes.begin(flat)
         index = codes.nearest(bounded)
         if learns:
 
             def update(grad: Tensor) -> None:
-                codes.update(flat, index.flatten())
+                codes.learn(flat, index.flatten())
 
             bounded.register_hook(update)
         return OneState(bounded.flatten(-2), index, codes.flat_vectors, codes.flat_nearest)

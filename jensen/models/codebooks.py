@@ -53,11 +53,11 @@ class Codes(nn.Module, ABC):
         """Return h [..., E] as it is rounded: h itself, unless the codes fill a bounded space."""
         return h
 
-    def initialise(self, h: Tensor) -> None:
+    def begin(self, h: Tensor) -> None:
         """Initialise the codes from the first vectors [M, E] of training; the default keeps them."""
         return
 
-    def update(self, h: Tensor, index: Tensor) -> None:
+    def learn(self, h: Tensor, index: Tensor) -> None:
         """Update the codes by the vectors [M, E] that a step of training rounded to these codes [M]."""
         return
 
@@ -131,7 +131,7 @@ class Codebook(Codes):
         return nn.functional.embedding(index, self.table)
 
     @torch.no_grad()
-    def initialise(self, h: Tensor) -> None:
+    def begin(self, h: Tensor) -> None:
         if float(self.steps):
             return
         self.steps.add_(1)
@@ -155,7 +155,7 @@ class Codebook(Codes):
         return counts, torch.zeros_like(self.sums).index_add_(0, index, h)
 
     @torch.no_grad()
-    def update(self, h: Tensor, index: Tensor) -> None:
+    def learn(self, h: Tensor, index: Tensor) -> None:
         counts, sums = self._tally(h, index)
         self.counts.lerp_(counts, 1 - self.decay)
         self.sums.lerp_(sums, 1 - self.decay)

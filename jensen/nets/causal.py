@@ -89,7 +89,7 @@ class _Layer(nn.Module):
 
 @part
 class CausalConv(Causal):
-    """Gated convolutions over an image in raster order: pixel (r, c) depends on the rows above, and its own up to c - 1.
+    """Gated convolutions over an image in raster order: pixel (r, c) depends on rows above, and its own up to c - 1.
 
     One stack of convolutions covers the rows above, and feeds a second one for the row itself: so there is no blind
     spot. No weight is masked; kernels end before pixels that they must not see. The context is an image of the same

@@ -40,7 +40,7 @@ LEAST = 1e-6  # variance of features, of a batch that has none
 @part
 @dataclass(frozen=True)
 class Discriminate(Objective):
-    r"""How well a critic tells the two kinds apart: what the critic climbs.
+    r"""The log-likelihood of a critic that tells the two kinds apart: the critic's objective.
 
     .. math:: E_1[\log D] + E_2[\log(1 - D)] \le 2\,\mathrm{JSD}(p_1, p_2) - 2 \log 2
 
@@ -71,8 +71,8 @@ class Discriminate(Objective):
 
     def __call__(self, draw: Draw) -> Tensor:
         first, second = _first(draw, self.on).detach(), _second(draw, self.on).detach()  # both are data to the critic
-        told = logsigmoid(self.critic(first)).expand(draw.z.shape[:2]) + logsigmoid(-self.critic(second))
-        return draw.mean(told)
+        log_odds = logsigmoid(self.critic(first)).expand(draw.z.shape[:2]) + logsigmoid(-self.critic(second))
+        return draw.mean(log_odds)
 
     def __str__(self) -> str:
         return f"Discriminate({self.on})"
@@ -81,7 +81,7 @@ class Discriminate(Objective):
 @part
 @dataclass(frozen=True)
 class GeneratorLoss(Objective):
-    r"""How much a critic takes the second kind for the first: what the model, or the guide, climbs.
+    r"""The critic's mistaking of the second kind for the first: the objective of the model, or of the guide.
 
     .. math:: E_2[\log D]
 
@@ -196,7 +196,7 @@ class FeatureDistortion(Objective):
 @part
 @dataclass(frozen=True)
 class GradientPenalty(Objective):
-    r"""How steep a critic is where the first kind lies (R1): to be subtracted, gamma / 2 times.
+    r"""The squared gradient of a critic at data of the first kind (R1): to be subtracted, gamma / 2 times.
 
     .. math:: E_1\big[|\nabla \mathrm{logit}|^2\big]
 
@@ -242,14 +242,14 @@ def _check(on: str, known: tuple[str, ...]) -> None:
 
 
 def _first(draw: Draw, on: str) -> Tensor:
-    """Points of the first kind, [B, D] or [K, B, D]."""
+    """Return points of the first kind, [B, D] or [K, B, D]."""
     if on in ("points", "prior"):
         return draw.batch.x
     return draw.z if on == "features" else _fresh(draw)
 
 
 def _second(draw: Draw, on: str) -> Tensor:
-    """Points of the second kind [K, B, D], with gradients."""
+    """Return points of the second kind [K, B, D], with gradients."""
     if on == "features":
         return _shuffled(draw.z)
     if on == "codes":
@@ -258,7 +258,7 @@ def _second(draw: Draw, on: str) -> Tensor:
 
 
 def _made(draw: Draw, z: Tensor | None = None) -> Tensor:
-    """What the model makes of points [K, B, Z], by default the draw's: the mean of p(x | z) [K, B, D]."""
+    """Return the decoded points [K, B, Z], by default the draw's: the mean of p(x | z) [K, B, D]."""
     if z is None:
         likelihood, z = draw.likelihood, draw.z
     else:
@@ -267,7 +267,7 @@ def _made(draw: Draw, z: Tensor | None = None) -> Tensor:
 
 
 def _seeded(z: Tensor, purpose: str) -> torch.Generator:
-    """A stream that z itself seeds."""
+    """Return a stream that z itself seeds."""
     bits = z.detach().contiguous().view(torch.int64 if z.dtype == torch.float64 else torch.int32)
     return stream(int(bits.sum()), purpose, z.device)
 
@@ -282,7 +282,7 @@ def _fresh(draw: Draw) -> Tensor:
 
 
 def _shuffled(z: Tensor) -> Tensor:
-    """Points [K, B, Z] with each feature permuted over the batch by itself: of the product of the marginals."""
+    """Return points [K, B, Z] with each feature permuted over the batch by itself: of the product of the marginals."""
     generator = _seeded(z, "shuffled features")
     order = torch.rand(z.shape, generator=generator, device=z.device).argsort(1)
     return z.gather(1, order)

@@ -63,7 +63,7 @@ class MMD(Objective):
         return (within - 2 * cross.mean((-2, -1))).mean().expand(b)
 
     def _kernel(self, a: Tensor, b: Tensor) -> Tensor:
-        """[K, B, B] between points [K, B, Z]."""
+        """Return [K, B, B] between points [K, B, Z]."""
         far = a.square().sum(-1)[..., :, None] + b.square().sum(-1)[..., None, :] - 2 * a @ b.transpose(-1, -2)
         far, width = far.clamp_min(0.0), 2.0 * max(a.shape[-1], 1)
         return torch.stack([width * s / (width * s + far) for s in self.scales]).sum(0)
@@ -74,7 +74,7 @@ class MMD(Objective):
 
 @torch.no_grad()
 def _points_of(prior: Distribution, z: Tensor) -> Tensor:
-    """Points [K, B, Z] of the prior, from a stream that z itself seeds."""
+    """Return points [K, B, Z] of the prior, from a stream that z itself seeds."""
     bits = z.detach().contiguous().view(torch.int64 if z.dtype == torch.float64 else torch.int32)
     generator = stream(int(bits.sum()), "points of the prior", z.device)
     with drawing_from(generator):
@@ -114,12 +114,12 @@ class TotalCorrelation(Objective):
                 "Use a factorised guide, such as Amortized(Given(net, Gaussian(Z))).",
             )
         log_share = log_shares(b, n, draw.z)[..., None]
-        found = []
+        sums = []
         for z in draw.z:  # one set of points at a time: [B, B, Z]
             each = draw.guide.base_dist.log_prob(z[:, None])
             joint = torch.logsumexp(each.sum(-1, keepdim=True) + log_share, 1).sum(-1)
-            found.append(joint - torch.logsumexp(each + log_share, 1).sum(-1))
-        return draw.mean(torch.stack(found))
+            sums.append(joint - torch.logsumexp(each + log_share, 1).sum(-1))
+        return draw.mean(torch.stack(sums))
 
     def __str__(self) -> str:
         return "TotalCorrelation"
@@ -177,7 +177,7 @@ class DIP(Objective):
 
 
 def _variance(guide: Distribution) -> Tensor:
-    """Of each feature [B, Z].
+    """Return the variance of each feature [B, Z].
 
     Raises:
         CompositionError: it has no closed form.

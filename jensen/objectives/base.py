@@ -1,4 +1,4 @@
-"""What an objective is: terms that say how they read a draw, their sums, and coefficients that change in time."""
+"""The abstraction of an objective: terms that declare how they read a draw, sums, and scheduled coefficients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Objective", "Ramp", "Sum", "TermKind", "likelihood_weight", "present
 
 
 class TermKind(Enum):
-    """How a term reads the draw; an estimator refuses the kinds that it is wrong for."""
+    """The way in which a term reads the draw; an estimator refuses the kinds that it is wrong for."""
 
     PER_DATUM = "a mean over the draw, datum by datum"
     IMPORTANCE_WEIGHTED = "a function of all the weights of a datum"
@@ -41,7 +41,7 @@ class Objective(ABC):
 
     @abstractmethod
     def __call__(self, draw: Draw) -> Tensor:
-        """[B] nats, to be maximised."""
+        """Return [B] nats, to be maximised."""
 
     @property
     def terms(self) -> tuple[tuple[float | Ramp, Objective], ...]:
@@ -50,7 +50,8 @@ class Objective(ABC):
 
     @property
     def shares(self) -> tuple[float | None, float]:
-        """What minus the rate and minus the distortion weigh in this term; None where the rate has no one weight."""
+        """The weights of minus the rate and minus the distortion in this term; None where the rate has no single
+        weight."""
         return 0.0, 0.0
 
     @property
@@ -77,14 +78,14 @@ class Objective(ABC):
 
 
 def weighted(weight: float | Ramp, value: Tensor) -> Tensor:
-    """A coefficient times a value."""
+    """Return a coefficient times a value."""
     if isinstance(weight, Ramp):
         return weight.value.to(value) * value
     return value if weight == 1 else -value if weight == -1 else weight * value
 
 
 def present(setting: float | Ramp) -> float | Tensor:
-    """The value that a setting has now: a ramp's is a tensor, so that a compiled step sees it change."""
+    """Return the value that a setting has now: a ramp's is a tensor, so that a compiled step sees it change."""
     return setting.value if isinstance(setting, Ramp) else setting
 
 
@@ -143,7 +144,7 @@ class Ramp:
         self.value.fill_(self.start + (self.target - self.start) * done)
 
     def times(self, c: float) -> Ramp:
-        """The same schedule of c times the values."""
+        """Return the same schedule of c times the values."""
         return Ramp(self.target * c, self.steps, self.start * c, self.every)
 
     def __str__(self) -> str:
@@ -184,13 +185,14 @@ class Sum(Objective):
 
 
 def rate_weight(objective: Objective) -> float | None:
-    """The present weight of the rate relative to the distortion (the effective beta); None where it means nothing."""
+    """Return the present weight of the rate relative to the distortion (the effective beta); None where it means
+    nothing."""
     rate, distortion = _weights(objective)
     return rate / distortion if distortion and rate is not None else None
 
 
 def likelihood_weight(objective: Objective) -> float:
-    """What a constant added to log p(x | z) adds to the objective, in multiples of it: 1 for every bound."""
+    """Return the multiple of a constant, added to log p(x | z), that the objective gains: 1 for every bound."""
     return _weights(objective)[1]
 
 

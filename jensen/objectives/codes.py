@@ -1,4 +1,4 @@
-"""What holds an encoder to its codes."""
+"""The commitment of an encoder to its codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What labels that are known say to the guide."""
+"""The log-likelihood of known labels under the guide."""
 
 from __future__ import annotations
 

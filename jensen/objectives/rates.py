@@ -98,7 +98,7 @@ class Capacity(Objective):
 
 
 def _ends(setting: float | Ramp) -> object:
-    """A number, or the first and the last of a schedule."""
+    """Return a number, or the first and the last of a schedule."""
     return (setting.start, setting.target) if isinstance(setting, Ramp) else setting
 
 

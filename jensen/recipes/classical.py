@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from ..core.errors import UsageError
+from ..core.rows import evenly_spaced
 from ..estimators.enumeration import Enumerate
 from ..estimators.reparameterized import Pathwise
 from ..families import Categorical, Gaussian
@@ -121,7 +122,7 @@ def _start_from_kmeans(table: Table, context: RecipeContext) -> None:
         raise UsageError(
             f"--components must be at most the number of training rows, {n}, got {k}", f"Give --components {n} or less."
         )
-    index = torch.linspace(0, n - 1, min(n, 20_000)).long().to(context.rows.device)
+    index = evenly_spaced(n, 20_000, context.rows.device)
     x = context.rows.take(index).x.double().cpu()
     centres, labels = kmeans(x, k, context.seed)
     scale = (x - centres[labels]).square().mean(0).sqrt()

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..core.batch import Rows
 from ..core.errors import UsageError
+from ..core.rows import evenly_spaced
 from ..families import Family, Gaussian, ZeroInflated
 from ..guides import Amortized
 from ..models.conditionals import Given, Unconditional
@@ -62,5 +63,5 @@ def _family(context: RecipeContext, nets: Nets) -> Family:
 
 def _subsample(rows: Rows) -> Tensor:
     """Return at most 10,000 rows [M, D], evenly spaced."""
-    index = torch.linspace(0, len(rows) - 1, min(len(rows), MOST), dtype=torch.float64).long().to(rows.device)
+    index = evenly_spaced(len(rows), MOST, rows.device)
     return rows.take(index).x.float()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ..core.rows import evenly_spaced
 from ..families import Gaussian, Mixture
 from ..flows import AffineCoupling, Stack
 from ..models.conditionals import Unconditional
@@ -66,6 +67,6 @@ def flow_prior(
 
 def _pseudo_inputs(context: RecipeContext, n: int) -> torch.Tensor:
     """Return training rows [n, D] as the model sees them, evenly spaced."""
-    index = torch.linspace(0, len(context.rows) - 1, min(n, len(context.rows))).long().to(context.rows.device)
+    index = evenly_spaced(len(context.rows), n, context.rows.device)
     noise = torch.Generator(context.rows.device).manual_seed(context.seed)
     return context.rows.take(index, noise).x

@@ -19,12 +19,12 @@ MOST = 12  # classes with a row of their own
 
 
 def _shown(counts: tuple[int, ...]) -> list[int]:
-    """The most frequent classes, in their order."""
+    """Return the most frequent classes, in their order."""
     return sorted(np.argsort(-np.asarray(counts), kind="stable")[:MOST].tolist())
 
 
 def by_class(facts: Facts, shades: Shades) -> Panel | None:
-    """A row of samples for each class."""
+    """Return a row of samples for each class."""
     run, classes = facts.run, facts.run.classes
     if classes is None:
         return None
@@ -43,13 +43,13 @@ def by_class(facts: Facts, shades: Shades) -> Panel | None:
 
 
 def right(facts: Facts, numbers: dict[str, Any]) -> Table | None:
-    """How often the guide is right about each class; None where the class is no latent or no label is known."""
+    """Return a table of the guide's accuracy on each class; None where the class is no latent or no label is known."""
     classes = facts.run.classes
     table = None if facts.part is None else confusion(facts.run, facts.part)
     if facts.part is None or classes is None or table is None:
         return None
-    found = Classified.of(table, classes)
-    numbers["classified"] = {**found.to_dict(), "confusion": table.tolist()}
+    classified = Classified.of(table, classes)
+    numbers["classified"] = {**classified.to_dict(), "confusion": table.tolist()}
     rows = [_row("all", sum(classes.counts), int(table.sum()), int(table.trace()), "")]
     for c in _shown(classes.counts):
         wrong = table[c].copy()
@@ -58,9 +58,9 @@ def right(facts: Facts, numbers: dict[str, Any]) -> Table | None:
         rows.append(_row(classes.names[c], classes.counts[c], int(table[c].sum()), int(table[c, c]), most))
     usual = table.sum(1).max() / table.sum()
     caption = (
-        f"Of {facts.part.name}, {count(found.n, 'row')} with a label: the share of those whose most probable class by "
-        "q(y|x) is the right one, and the wrong one that is told most often; labels are those of training rows. Always "
-        f"the most frequent class would be right in {usual:.1%}.".replace("%", " %")
+        f"Of {facts.part.name}, {count(classified.n, 'row')} with a label: the share whose most probable class by "
+        "q(y|x) is the right one, and the most frequent wrong one; the column of labels counts training rows. Always "
+        f"predicting the most frequent class would be right in {usual:.1%}.".replace("%", " %")
     )
     return Table(("class", "labels", "rows", "right", "±", "or taken for"), tuple(rows), (5,), caption)
 
@@ -69,5 +69,5 @@ def _row(name: str, labels: int, n: int, hits: int, taken: str) -> tuple[str, ..
     if not n:
         return (name, f"{labels:,}", "0", "", "", taken)
     share = Classified(hits / n, n, labels)
-    told = (f"{value:.1%}".replace("%", " %") for value in (share.accuracy, share.stderr))
-    return (name, f"{labels:,}", f"{n:,}", *told, taken)
+    percentages = (f"{value:.1%}".replace("%", " %") for value in (share.accuracy, share.stderr))
+    return (name, f"{labels:,}", f"{n:,}", *percentages, taken)

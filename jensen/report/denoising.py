@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from ..analysis import latents
+from ..core.rows import evenly_spaced
 from ..estimators.denoising import corrupted_rows
-from .facts import Facts, spread
+from .facts import Facts
 from .grids import Shades, columns, sheet
 from .panels import Panel, Section, Table
 
@@ -31,12 +32,12 @@ def _errors(facts: Facts, numbers: dict[str, Any]) -> dict[str, float]:
 
     clean, seen = whole(rows), torch.ones(len(rows), run.schema.size, dtype=torch.bool, device=run.device)
     seen = seen if rows.mask is None else rows.mask
-    found = {
+    errors = {
         "noisy": whole(noisy),
         "from noisy": latents.reconstruct(run.model, run.guide, noisy).double(),
         "from clean": latents.reconstruct(run.model, run.guide, rows).double(),
     }
-    numbers["denoising"] = {k: float((v - clean)[seen].square().mean().sqrt()) for k, v in found.items()}
+    numbers["denoising"] = {k: float((v - clean)[seen].square().mean().sqrt()) for k, v in errors.items()}
     return numbers["denoising"]
 
 
@@ -68,7 +69,7 @@ def _rows(facts: Facts, shades: Shades) -> Panel:
     run, part, corruption = facts.run, facts.part, facts.run.corruption
     if part is None or corruption is None:
         raise TypeError("rows and a corruption are needed")
-    index = spread(len(part.rows), columns(shades.shape))
+    index = evenly_spaced(len(part.rows), columns(shades.shape)).numpy()
     rows = part.rows.subset(torch.as_tensor(index).to(run.device))
     noisy = corrupted_rows(rows, corruption, facts.stream("denoising"))
     seen = np.concatenate([run.shaped(b.x) for b in noisy.batches(len(noisy))])

@@ -1,4 +1,4 @@
-"""How good is it: the numbers with their kinds, how tight the bound is, where it is lost, and what tells so."""
+"""Evidence: the numbers with their kinds, how tight the bound is, where it is lost, and how that was measured."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUANTILES = ("q05", "q25", "median", "q75", "q95")
 
 
 def evidence(facts: Facts) -> Section:
-    """The section: a verdict and how to read it, tables, and a figure for whatever was measured."""
+    """Return the section: a verdict and how to read it, tables, and a figure for whatever was measured."""
     tables = (estimates(facts), _sandwich_table(facts), _halves(facts))
     panels = (_curve(facts), _gaps(facts), _along(facts), _weights(facts), _sandwich(facts))
     text = (verdict(facts), *_reading(facts))
@@ -38,61 +38,63 @@ def evidence(facts: Facts) -> Section:
 
 
 def _assessed(facts: Facts) -> dict[str, Any]:
-    """What annealing, sandwich and gaps told; empty where they were not measured."""
+    """Return the results of annealing, sandwich and gaps; empty where they were not measured."""
     return (facts.evaluation or {}).get("assessment") or {}
 
 
 def verdict(facts: Facts) -> str:
-    """How tight the number is, in one sentence."""
-    e, told = facts.evaluation, _assessed(facts).get("verdict")
+    """Return, in one sentence, how tight the number is."""
+    e, words = facts.evaluation, _assessed(facts).get("verdict")
     if not facts.run.model.likelihood.has_density:
-        return "This model only samples, so log p(x) has no number: jensen fidelity RUN compares samples with data."
+        return (
+            f"This model only samples, so {facts.log_px} has no number: jensen fidelity RUN compares samples with data."
+        )
     if e is None:
         what = "There is no evaluation.json of these weights, and the data are not at hand"
         return f"{what}: jensen evaluate RUN DATA gives the number."
     if e["log_px"] is None:
-        return "The guide has no density, so this model forms no bound on log p(x)."
-    if told:
-        return f"Verdict: {told}."
+        return f"The guide has no density, so this model forms no bound on {facts.log_px}."
+    if words:
+        return f"Verdict: {facts.worded(words)}."
     if e["kind"] == "exact":
-        return "Verdict: this is log p(x) itself, not a bound."
+        return f"Verdict: this is {facts.log_px} itself, not a bound."
     if e["kind"] == LOWER:
         return "Verdict: how tight the bound is was not measured. jensen evaluate RUN, without -k, measures it."
     return f"Verdict: the number is a {e['kind']}."
 
 
 def _reading(facts: Facts) -> list[str]:
-    """Where the numbers come from, where the bound is lost, and how training rows compare."""
-    e, found = facts.evaluation, []
+    """Describe where the numbers come from, where the bound is lost, and how training rows compare."""
+    e, sentences = facts.evaluation, []
     if e is None:
-        return found
-    told = _assessed(facts)
-    if told.get("caveat"):
-        found.append(f"But {told['caveat']}.")
-    if told.get("gaps"):
-        found.append(told["gaps"]["advice"])
+        return sentences
+    assessed = _assessed(facts)
+    if assessed.get("caveat"):
+        sentences.append(facts.worded(f"But {assessed['caveat']}."))
+    if assessed.get("gaps"):
+        sentences.append(facts.worded(assessed["gaps"]["advice"]))
     sides = e.get("train_test")
     measures = facts.measures
     if sides:
-        found.append(f"{sides['sentence'][:1].upper()}{sides['sentence'][1:]}.")
+        sentences.append(f"{sides['sentence'][:1].upper()}{sides['sentence'][1:]}.")
     elif "gap" in measures:
         gap, error = measures["gap"], measures["gap_stderr"]
         chance = ", which may be chance" if abs(gap) <= BAND * error else ""
         than = "higher" if gap >= 0 else "lower"
-        told = format_nats(abs(gap), error)
-        found.append(f"Training rows score {told} nats {than} than rows that were not trained on{chance}.")
-    found.append(
+        assessed = format_nats(abs(gap), error)
+        sentences.append(f"Training rows score {assessed} nats {than} than rows that were not trained on{chance}.")
+    sentences.append(
         "From evaluation.json; jensen verify RUN repeats it."
         if facts.stored
         else "There was no evaluation.json of these weights, so the report evaluated by itself and kept nothing."
     )
     if e["kind"] == LOWER:
-        found[-1] += " The truth is higher, in expectation: the bound rises to log p(x) with K."
-    return found
+        sentences[-1] += f" The truth is higher, in expectation: the bound rises to {facts.log_px} with K."
+    return sentences
 
 
 def _number(value: float | None, error: float | None) -> tuple[str, str]:
-    """A value and its error, in cells of their own."""
+    """Return a value and its error, in cells of their own."""
     if value is None:
         return "", ""
     shown, _, plus = format_nats(value, error).partition(" ± ")
@@ -126,7 +128,7 @@ def _halves(facts: Facts) -> Table | None:
             (f"{sides['test_rows']:,} other rows", _number(sides["test"], error)[0], ""),
             ("difference", *_number(sides["difference"], error)),
         )
-        about = f"{sides['score']}, in nats per datum; called over-fitting is a difference of more than {ERRORS:g} "
+        about = f"{facts.worded(sides['score'])}, in nats per datum; a difference is over-fitting above {ERRORS:g} "
         about += f"standard errors and {VISIBLE:g} standard deviations over training rows."
         return Table(("over-fitting", "nats", "± over rows"), rows, (), about)
     m = facts.measures
@@ -136,13 +138,13 @@ def _halves(facts: Facts) -> Table | None:
     gap = _number(m["gap"], m["gap_stderr"])
     rows = (("training rows", train, ""), ("other rows", test, ""), ("gap", *gap))
     name = "ELBO" if facts.normalised and not facts.run.guide.is_exact else "score"
-    name = "log p(x)" if facts.run.guide.is_exact else name
+    name = facts.log_px if facts.run.guide.is_exact else name
     about = "The score is minus the distortion." if name == "score" else f"{name}, as the doctor measured it."
     return Table((f"{name}, nats per datum", "value", "±"), rows, (), about)
 
 
 def _rungs(e: dict[str, Any]) -> list[tuple[int, float, float]]:
-    """(K, bound, Monte Carlo standard error) along the curve; the last one's error is the estimate's own.
+    """Return (K, bound, Monte Carlo standard error) along the curve; the last one's error is the estimate's own.
 
     Where an error is unknown or unreliable it is NaN, of which no band is drawn.
     """
@@ -156,7 +158,7 @@ def _rungs(e: dict[str, Any]) -> list[tuple[int, float, float]]:
 
 
 def _curve(facts: Facts) -> Panel | None:
-    """The importance-weighted bound over K, with the annealed one."""
+    """Return the importance-weighted bound over K, with the annealed one."""
     e = facts.evaluation
     curve = [] if e is None else _rungs(e)
     if e is None or len(curve) < 2:
@@ -176,7 +178,7 @@ def _curve(facts: Facts) -> Panel | None:
             ends.append((k[-1], chain["log_px"], "annealed"))
         end_labels(axes, ends)
         axes.set_xlabel("K, latent points per datum")
-        axes.set_ylabel("log p(x) ≥, nats per datum")
+        axes.set_ylabel(f"{facts.log_px} ≥, nats per datum")
 
     alt = f"The bound rises from {value[0]:.2f} at K = {k[0]:,.0f} to {value[-1]:.2f} nats at K = {k[-1]:,.0f}"
     caption = (
@@ -201,7 +203,7 @@ def _logarithmic(axes: Axes) -> None:
 
 
 def _gaps(facts: Facts) -> Panel | None:
-    """log p(x) - ELBO as a bar of two parts."""
+    """Return log p(x) - ELBO as a bar of two parts."""
     split = _assessed(facts).get("gaps")
     if not split:
         return None
@@ -217,19 +219,19 @@ def _gaps(facts: Facts) -> Panel | None:
             width = max(part["mean"], 0.0)
             axes.barh(0, width, left=left, height=0.5, color=COLOURS[i], hatch=("", "//")[i], edgecolor="white")
             axes.errorbar(left + width, 0, xerr=part["stderr"] or 0.0, color=INK, capsize=4, linewidth=1.4)
-            told = f"{name}: {format_nats(part['mean'], part['stderr'])}"
-            axes.annotate(told, (0, (0.62, -0.62)[i]), color=TEXTS[i], va="center", ha="left", annotation_clip=False)
+            gaps = f"{name}: {format_nats(part['mean'], part['stderr'])}"
+            axes.annotate(gaps, (0, (0.62, -0.62)[i]), color=TEXTS[i], va="center", ha="left", annotation_clip=False)
             left += width
-        axes.set(ylim=(-0.95, 0.95), xlim=(0, 1.12 * whole), yticks=[], xlabel="log p(x) - ELBO, nats per datum")
+        axes.set(ylim=(-0.95, 0.95), xlim=(0, 1.12 * whole), yticks=[], xlabel=f"{facts.log_px} - ELBO, nats per datum")
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
 
-    told = ", ".join(f"{name} {format_nats(p['mean'], p['stderr'])}" for name, p in parts.items())
+    gaps = ", ".join(f"{name} {format_nats(p['mean'], p['stderr'])}" for name, p in parts.items())
     return Panel(
-        (draw("evidence-gaps", f"What the ELBO loses: {told} nats per datum.", paint, 470, 190),),
-        f"On {split['n']} rows, against a {split['against']}. Amortisation: what the best guide of "
-        "the same family for each datum by itself would win. Approximation: what that family cannot reach. Bars of "
-        "error: one standard error over data.",
+        (draw("evidence-gaps", f"The gap of the ELBO: {gaps} nats per datum.", paint, 470, 190),),
+        f"On {split['n']} rows, against a {split['against']}. Amortisation: the gain of "
+        "the best guide of the same family for each datum by itself. Approximation: the gap that family leaves. "
+        "Error bars: one standard error over data.",
     )
 
 
@@ -250,7 +252,7 @@ def _along(facts: Facts) -> Panel | None:
         end_labels(
             axes,
             [
-                (epoch[-1], nats[-1], "log p(x) ≥" if facts.along and facts.along.k else "log p(x)"),
+                (epoch[-1], nats[-1], f"{facts.log_px}{' ≥' if facts.along and facts.along.k else ''}"),
                 (epoch[-1], elbo[-1], "ELBO"),
             ],
         )
@@ -261,13 +263,13 @@ def _along(facts: Facts) -> Panel | None:
         axes.fill_between(epoch, gap - BAND * error, gap + BAND * error, color=COLOURS[2], alpha=0.25, linewidth=0)
         axes.plot(epoch, gap, color=COLOURS[2], marker="o", markersize=4)
         axes.set_ylim(bottom=min(0.0, float((gap - BAND * error).min())))
-        axes.set(xlabel="epoch", ylabel="log p(x) - ELBO, nats per datum")
+        axes.set(xlabel="epoch", ylabel=f"{facts.log_px} - ELBO, nats per datum")
 
     first, last = stages[0], stages[-1]
     bodies = (
         draw(
             "evidence-along",
-            f"The ELBO goes from {first.elbo:.2f} to {last.elbo:.2f}, the estimate of log p(x) from "
+            f"The ELBO goes from {first.elbo:.2f} to {last.elbo:.2f}, the estimate of {facts.log_px} from "
             f"{first.log_px:.2f} to {last.log_px:.2f} nats.",
             bounds,
             470,
@@ -277,8 +279,8 @@ def _along(facts: Facts) -> Panel | None:
     )
     how = f"estimated with K = {facts.along.k}" if facts.along.k else "exact"
     caption = (
-        f"Along training, with the weights of {len(stages)} moments, on {facts.along.data}; log p(x) {how}. "
-        "The ELBO rises because log p(x) rises or because the gap closes: a gap that grows late says that the "
+        f"Along training, with the weights of {len(stages)} moments, on {facts.along.data}; {facts.log_px} {how}. "
+        f"The ELBO rises because {facts.log_px} rises or because the gap closes: a gap that grows late says that the "
         "model has outrun its guide. "
         "Band: two standard errors over data."
     )
@@ -286,11 +288,11 @@ def _along(facts: Facts) -> Panel | None:
 
 
 def _weights(facts: Facts) -> Panel | None:
-    """Whether the weights behind the bound can be trusted: k-hat and effective sample size over data."""
+    """Return whether the weights behind the bound can be trusted: k-hat and effective sample size over data."""
     e = facts.evaluation or {}
     shape, size, k = e.get("k_hat") or {}, e.get("ess_quantiles") or {}, e.get("k")
-    told = [q.get(name) for q in (shape, size) for name in QUANTILES] + [shape.get("limit"), shape.get("share_above")]
-    if k is None or None in told:
+    cells = [q.get(name) for q in (shape, size) for name in QUANTILES] + [shape.get("limit"), shape.get("share_above")]
+    if k is None or None in cells:
         return None
 
     def strip(axes: Axes, q: dict[str, float], limit: float, name: str, words: str) -> None:
@@ -344,11 +346,11 @@ def _sandwich(facts: Facts) -> Panel | None:
             axes.annotate(name, (value, height), color=TEXTS[2], ha="center", va="center")
         middle, half = (pair["lower"] + pair["upper"]) / 2, abs(pair["gap"]) / 2 + bar
         axes.set(ylim=(-1, 1.2), yticks=[], xlim=(middle - 2 * max(half, 0.02), middle + 2 * max(half, 0.02)))
-        axes.set_xlabel("log p(x) of simulated data, nats per datum")
+        axes.set_xlabel(f"{facts.log_px} of simulated data, nats per datum")
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
 
-    told = "" if error is None else f" ± {error:.3f}"
+    error_text = "" if error is None else f" ± {error:.3f}"
     drawn = "" if error is None else " (bar at the upper end: two standard errors of this gap, over rows)"
     return Panel(
         (
@@ -357,6 +359,6 @@ def _sandwich(facts: Facts) -> Panel | None:
             ),
         ),
         f"Apart from the test rows: on {pair['simulated_rows']} rows that the model made itself, where an upper bound "
-        f"is possible too, annealing is {pair['gap']:.3f}{told} nats wide{drawn}. A wide "
+        f"is possible too, annealing is {pair['gap']:.3f}{error_text} nats wide{drawn}. A wide "
         "sandwich means that annealing cannot be trusted here, and so not on the test rows either.",
     )

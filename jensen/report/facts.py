@@ -1,4 +1,4 @@
-"""What a report is made of: all that is read off a run, once; nothing is trained and nothing written."""
+"""Facts of a report: all that is read off a run, once; nothing is trained and nothing written."""
 
 from __future__ import annotations
 
@@ -15,28 +15,25 @@ from ..analysis.doctor import Diagnosis
 from ..core.batch import Rows
 from ..core.errors import CompositionError, DataError
 from ..core.random import stream
+from ..core.rows import evenly_spaced
 from ..data import UNKNOWN
 from ..evaluate import choose
+from ..evaluate.estimate import quantity
 from ..families import Categorical
 from ..runs.checkpoint_bounds import CheckpointCurve
-from ..runs.classify import classified
-from ..runs.evaluation import bits_per_dim
+from ..runs.evaluate import assembled
 from ..runs.run import Evaluation, Part, Run
 from ..storage.checkpoints import kept_epochs
-from ..storage.run_folder import digest
+from ..storage.files import digest
+from ..storage.run_folder import EVALUATION, WEIGHTS
 from ..storage.schemas import EvaluationRecord, read_record
 
-__all__ = ["Facts", "gather", "kept", "of_these_weights", "spread"]
+__all__ = ["Facts", "gather", "kept", "of_these_weights"]
 
 POINTS = 1000  # importance points per datum, where the report has to evaluate by itself
 MOST_EVALUATED = 1000
 MOST_ENCODED = 2000
 MOST_FOLLOWED, FOLLOWED_POINTS = 100, 200  # rows, and points per datum, at every checkpoint
-
-
-def spread(n: int, most: int) -> np.ndarray:
-    """At most `most` of n row numbers, evenly spaced, so that a file sorted by class shows every class."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64)) if n else np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -68,6 +65,15 @@ class Facts:
     diagnosis: Diagnosis | None = None
 
     @property
+    def log_px(self) -> str:
+        """The quantity that all numbers are of: log p(x), or log p(x | label) of a conditional model."""
+        return quantity("label" if self.run.conditional else None)
+
+    def worded(self, text: str) -> str:
+        """Return a text of an evaluation or a diagnosis, which speaks of log p(x), with the quantity of this model."""
+        return text.replace(quantity(None), self.log_px)
+
+    @property
     def measures(self) -> dict[str, Any]:
         """The numbers that the doctor looked at, by name."""
         return {} if self.diagnosis is None else self.diagnosis.measures
@@ -81,17 +87,17 @@ class Facts:
 
     @property
     def classes(self) -> int:
-        """How many of the latent features, the first, are a class that is known of some rows."""
-        found = self.run.classes
-        return len(found) if found is not None and found.role == "partial" else 0
+        """The number of of the latent features, the first, are a class that is known of some rows."""
+        classes = self.run.classes
+        return len(classes) if classes is not None and classes.role == "partial" else 0
 
     @property
     def holed(self) -> bool:
-        """Whether entries are missing, of what was trained on or of `part`."""
+        """True if entries are missing, of what was trained on or of `part`."""
         return self.run.holed or (self.part is not None and self.part.mask is not None)
 
     def originals(self, index: np.ndarray) -> np.ndarray:
-        """Rows of `part` [M, D] as the model sees them, in float64: NaN where they are unknown.
+        """Return rows of `part` [M, D] as the model sees them, in float64: NaN where they are unknown.
 
         Bits where the model sees bits, else the data themselves.
         """
@@ -106,12 +112,12 @@ class Facts:
 
     @property
     def normalised(self) -> bool:
-        """Whether guide and likelihood have densities, so that there is a bound."""
+        """True if guide and likelihood have densities, so that there is a bound."""
         return self.run.guide.bounds(self.run.model)
 
     @property
     def samples(self) -> bool:
-        """Whether codes were held to the prior in training, so that what it makes of prior points means something."""
+        """True if codes were held to the prior in training, so that what it makes of prior points means something."""
         words = " ".join(str(player["objective"]) for player in self.run.spec["players"])
         return self.normalised or any(term in words for term in ("GeneratorLoss", "MMD"))
 
@@ -123,7 +129,7 @@ class Facts:
 
     @cached_property
     def shown(self) -> Rows | None:
-        """At most 2,000 rows that were not trained on, evenly spaced."""
+        """Up to 2,000 evenly spaced rows that were not trained on."""
         return None if self.part is None else self.part.rows.subset(self.index(MOST_ENCODED))
 
     @cached_property
@@ -139,10 +145,10 @@ class Facts:
         if self.part is None or self.part.labels is None:
             return None
         names = self.run.schema.classes
-        found = self.part.labels[spread(len(self.part.rows), MOST_ENCODED)]
-        known = names is not None and found.min() >= UNKNOWN and found.max() < len(names)
-        told = (names[i] if known and names else str(i) for i in found)
-        return np.array(["?" if i == UNKNOWN else name for i, name in zip(found, told, strict=True)])
+        numbers = self.part.labels[evenly_spaced(len(self.part.rows), MOST_ENCODED).numpy()]
+        known = names is not None and numbers.min() >= UNKNOWN and numbers.max() < len(names)
+        class_names = (names[i] if known and names else str(i) for i in numbers)
+        return np.array(["?" if i == UNKNOWN else name for i, name in zip(numbers, class_names, strict=True)])
 
     @cached_property
     def rates(self) -> np.ndarray | None:
@@ -159,7 +165,9 @@ class Facts:
         """[Z] whether the mean of q(z | x) moves with x: a variance above 0.01 (Burda et al., 2016); not of classes."""
         if self.codes is None or self.latent != "features" or len(self.codes) < 2:
             return None
-        return self.codes[:, self.classes :].var(0, ddof=1) > latents.ACTIVE
+        if "active" in self.measures and not self.classes:  # of training rows, so that page and doctor agree
+            return np.array(self.measures["active"])
+        return latents.are_active(torch.from_numpy(self.codes[:, self.classes :])).numpy()
 
     @cached_property
     def weights(self) -> np.ndarray | None:
@@ -181,8 +189,8 @@ class Facts:
         """The bound and its gap at every checkpoint, on a few rows; None without at least two of them."""
         if self.part is None or not self.normalised or not kept_epochs(self.run.path):
             return None
-        found = self.run.along(self.part, rows_at_most=MOST_FOLLOWED, k=FOLLOWED_POINTS)
-        return found if len(found.stages) > 1 else None
+        curve = self.run.along(self.part, rows_at_most=MOST_FOLLOWED, k=FOLLOWED_POINTS)
+        return curve if len(curve.stages) > 1 else None
 
     @property
     def parameters(self) -> int:
@@ -193,15 +201,15 @@ class Facts:
     def index(self, most: int) -> torch.Tensor:
         """Row numbers of at most `most` rows of `part`, evenly spaced."""
         n = 0 if self.part is None else len(self.part.rows)
-        return torch.as_tensor(spread(n, most)).to(self.run.device)
+        return evenly_spaced(n, most, self.run.device)
 
     def stream(self, name: str) -> torch.Generator:
-        """The randomness of one figure: the same for every report of the run."""
+        """Return the randomness of one figure: the same for every report of the run."""
         return stream(0, f"report:{name}", self.run.device)
 
 
 def kept(path: Path, kind: type[Any], command: str) -> dict[str, Any] | None:
-    """What a command has written into this file, of this shape; None where there is none.
+    """Return the record that a command has written into this file; None where there is none.
 
     Raises:
         CorruptRunError: it is damaged.
@@ -212,9 +220,9 @@ def kept(path: Path, kind: type[Any], command: str) -> dict[str, Any] | None:
 
 
 def of_these_weights(run: Run, path: Path, kind: type[Any], command: str) -> dict[str, Any] | None:
-    """The same, where it was found of the weights that the run has now."""
-    found = kept(path, kind, command)
-    return found if found and found["weights_sha256"] == digest(run.path / "model.safetensors") else None
+    """Return the record, if it is of the weights that the run has now."""
+    record = kept(path, kind, command)
+    return record if record and record["weights_sha256"] == digest(run.path / WEIGHTS) else None
 
 
 def gather(run: Run, examples: bool) -> Facts:
@@ -229,8 +237,8 @@ def gather(run: Run, examples: bool) -> Facts:
         evaluation = _evaluate(run, part).to_dict()
         notes = tuple(evaluation["notes"])
     epochs, stopped = _history(run)
-    found = None if part is None else _diagnosis(run)
-    return Facts(run, examples, part, missing, evaluation, stored is not None, notes, epochs, stopped, found)
+    diagnosis = None if part is None else _diagnosis(run)
+    return Facts(run, examples, part, missing, evaluation, stored is not None, notes, epochs, stopped, diagnosis)
 
 
 def _diagnosis(run: Run) -> Diagnosis | None:
@@ -241,24 +249,20 @@ def _diagnosis(run: Run) -> Diagnosis | None:
 
 
 def _stored(run: Run) -> dict[str, Any] | None:
-    """What evaluation.json holds; None where it is of weights that the run had once, before it trained on."""
-    found = kept(run.path / "evaluation.json", EvaluationRecord, "jensen evaluate RUN")
-    of = ((found or {}).get("replay") or {}).get("weights_sha256")  # older evaluations do not say
-    return found if of in (None, digest(run.path / "model.safetensors")) else None
+    """Return the content of evaluation.json; None if it is of earlier weights, before the run was trained further."""
+    record = kept(run.path / EVALUATION, EvaluationRecord, "jensen evaluate RUN")
+    of = ((record or {}).get("replay") or {}).get("weights_sha256")  # older evaluations do not say
+    return record if of in (None, digest(run.path / WEIGHTS)) else None
 
 
 def _evaluate(run: Run, part: Part) -> Evaluation:
-    """A quick evaluation of at most 1,000 rows with K = 1000, which the report shows and does not keep."""
+    """Return a quick evaluation of at most 1,000 rows with K = 1000, which the report shows and does not keep."""
     if len(part.rows) <= MOST_EVALUATED:
         return run.evaluate(k=POINTS)
     first = part.first(MOST_EVALUATED)
-    found = choose(run.model, run.guide, "auto", POINTS)(run.model, run.guide, first.rows).shifted(first.shift)
-    bits = None if first.mask is not None else bits_per_dim(found, run.schema, run.preparation)
+    estimate = choose(run.model, run.guide, "auto", POINTS)(run.model, run.guide, first.rows)
     note = f"these are the first {MOST_EVALUATED:,} of {part.name}: jensen evaluate looks at all of them"
-    about = (str(run.path), f"the first {MOST_EVALUATED:,} of {part.name}", run.preparation.describe(run.schema))
-    rest, right = (run.weights, 0, bits, run.schema.size, (*part.notes, note)), classified(run, first)
-    known = {"given": "label" if run.conditional else None, "classified": right and right.to_dict()}
-    return Evaluation(found, *about, *rest, **known)
+    return assembled(run, first, estimate, notes=(*part.notes, note))
 
 
 def _history(run: Run) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:

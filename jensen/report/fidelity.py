@@ -1,4 +1,4 @@
-"""How near samples are to data, as `jensen fidelity` found it."""
+"""Fidelity: the distance of samples to data, as `jensen fidelity` measured it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ def fidelity(facts: Facts, numbers: dict[str, Any]) -> Table | None:
     Raises:
         CorruptRunError: the file is damaged.
     """
-    found = of_these_weights(facts.run, facts.run.path / FIDELITY, FidelityRecord, "jensen fidelity RUN")
-    if found is None:
+    record = of_these_weights(facts.run, facts.run.path / FIDELITY, FidelityRecord, "jensen fidelity RUN")
+    if record is None:
         return None
-    numbers["fidelity"] = found
+    numbers["fidelity"] = record
     names = {"frechet": "Frechet distance (less is better)", "precision": "precision", "recall": "recall"}
-    rows = tuple((name, *_told(found[key])) for key, name in names.items())
-    kind, accuracy = found["features"]["kind"], found["features"]["accuracy"]
+    rows = tuple((name, *_told(record[key])) for key, name in names.items())
+    kind, accuracy = record["features"]["kind"], record["features"]["accuracy"]
     right = "" if accuracy is None else f", which is right on {accuracy:.1%} of these rows"
     caption = (
-        f"{found['n']:,} {found['sampled']} of the model against as many of {found['data']}; ± over draws. In "
-        f"{found['features']['size']} features of a {kind}{right}, found on the training rows: numbers compare between "
-        "models of the same data and split, at the same number of points. Precision: samples that are among data. "
-        "Recall: data that are among samples; a low one shows data that the model leaves out."
+        f"{record['n']:,} {record['sampled']} of the model against as many of {record['data']}; ± over draws. In "
+        f"{record['features']['size']} features of a {kind}{right}, fitted to the training rows: compare numbers "
+        "between models of the same data and split, at the same number of points. Precision: samples among "
+        "data. Recall: data that are among samples; a low one shows data that the model leaves out."
     )
     return Table(("samples against data", "model", "±", "real rows", "±"), rows, (), caption)
 

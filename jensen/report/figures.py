@@ -67,13 +67,13 @@ RC: dict[str, Any] = {
 
 
 def clean(text: str, most: int = 28) -> str:
-    """A name from a file as a drawing can show it: printable, and not too long."""
+    """Return a name from a file as a drawing can show it: printable, and not too long."""
     text = "".join(c if c.isprintable() else "�" for c in text)
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def draw(name: str, alt: str, paint: Callable[[Axes], None], width: int = 480, height: int = 300) -> str:
-    """A drawing as <svg>.
+    """Return a drawing as <svg>.
 
     Args:
         name: distinguishes its ids from those of other drawings on the page.
@@ -91,7 +91,8 @@ def draw(name: str, alt: str, paint: Callable[[Axes], None], width: int = 480, h
 
 
 def _inline(text: str, name: str, alt: str, width: int) -> str:
-    """What matplotlib wrote, fit for the page: own ids, the page's font and colours, nothing that names an address."""
+    """Return matplotlib's drawing prepared for the page: own ids, the page's font and colours, nothing that names an
+    address."""
     body = text[text.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.DOTALL)
     view = re.search(r'viewBox="[^"]*"', body)
@@ -108,9 +109,9 @@ def _inline(text: str, name: str, alt: str, width: int) -> str:
     return opening + body  # matplotlib has escaped every text in it
 
 
-def _font(found: re.Match[str]) -> str:
-    weight = "font-weight: bold; " if "bold" in found[1] or "700" in found[1] else ""
-    return f"{weight}font-size: {found[2]};"
+def _font(match: re.Match[str]) -> str:
+    weight = "font-weight: bold; " if "bold" in match[1] or "700" in match[1] else ""
+    return f"{weight}font-size: {match[2]};"
 
 
 def end_labels(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
@@ -150,7 +151,7 @@ def lines(axes: Axes, curves: dict[str, tuple[Sequence[float], Sequence[float]]]
 
 
 def _mark(axes: Axes, curves: dict[str, tuple[Sequence[float], Sequence[float]]], kept: int) -> None:
-    """A line at the epoch whose weights were kept, named where no curve is near."""
+    """Draw a line at the epoch whose weights were kept, named where no curve is near."""
     axes.axvline(kept, color=SOFT, linewidth=1, linestyle=":")
     last = max(max(x) for x, _ in curves.values())
     side = "right" if kept > last / 2 else "left"

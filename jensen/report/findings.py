@@ -1,4 +1,4 @@
-"""What there is to say about a run, in words: simple checks, each supported by numbers that the report holds."""
+"""Findings about a run, in words: simple checks, each supported by numbers that the report holds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from ..evaluate.generalisation import ValidationCurve
 from .facts import Facts
 from .words import count
 
@@ -34,8 +35,8 @@ class Remark:
 def findings(facts: Facts) -> list[Remark]:
     """Everything to know about the run, alarms first."""
     checks = (_ending, _numbers, _data, _overfitting, _doctor, _notes)
-    found = [finding for check in checks for finding in check(facts)]
-    return sorted(found, key=lambda f: f.level != "alarm")
+    remarks = [finding for check in checks for finding in check(facts)]
+    return sorted(remarks, key=lambda f: f.level != "alarm")
 
 
 def _ending(facts: Facts) -> Iterator[Remark]:
@@ -87,7 +88,7 @@ def _numbers(facts: Facts) -> Iterator[Remark]:
         text = f"The Monte Carlo error ({mc:.2g}) exceeds that over data ({error:.2g}): a larger K would help."
         yield Remark("note", "Monte Carlo error", text)
     if assessed and assessed.get("converged") is False:
-        verdict = f"{assessed['verdict'][:1].upper()}{assessed['verdict'][1:]}."
+        verdict = facts.worded(f"{assessed['verdict'][:1].upper()}{assessed['verdict'][1:]}.")
         yield Remark("alarm", "a bound of unknown tightness", verdict)
     rule = e.get("quadrature_error")
     if rule is not None and rule > (error or 0.01):
@@ -107,13 +108,14 @@ def _data(facts: Facts) -> Iterator[Remark]:
     copies = {k: n for k, n in split["duplicates_of_training_rows"].items() if n}
     if copies:
         level = "alarm" if any(n > MANY_DUPLICATES * sizes[k][1] for k, n in copies.items()) else "note"
-        told = " and ".join(f"{n:,} of {count(sizes[k][1], f'{sizes[k][0]} row')}" for k, n in copies.items())
-        text = f"{told} are exact copies of training rows, so that their score flatters the model: drop repeated rows."
+        copied = " and ".join(f"{n:,} of {count(sizes[k][1], f'{sizes[k][0]} row')}" for k, n in copies.items())
+        text = f"{copied} are exact copies of training rows, which biases their score upwards: drop repeated rows."
         yield Remark(level, "duplicates across the split", text)
 
 
 def _curve(facts: Facts) -> list[tuple[int, float]]:
-    """(epoch, what is to rise): the bound, or minus the distortion where there is none; [] where there is neither."""
+    """Return (epoch, what is to rise): the bound, or minus the distortion where there is none; [] where there is
+    neither."""
     return [
         (e["epoch"], -e["valid"]["distortion"] if e["valid"]["bound"] is None else e["valid"]["bound"])
         for e in facts.epochs
@@ -130,43 +132,43 @@ def _validation_error(facts: Facts) -> float | None:
 
 
 def _overfitting(facts: Facts) -> Iterator[Remark]:
-    valid = dict(_curve(facts))
-    told = facts.diagnosis is not None and any(f.name == "over-fitting" for f in facts.diagnosis.findings)
-    if told or not valid or facts.kept is None or facts.kept["epoch"] not in valid:
+    scores = dict(_curve(facts))
+    is_known = facts.diagnosis is not None and any(f.name == "over-fitting" for f in facts.diagnosis.findings)
+    if is_known or not scores or facts.kept is None or facts.kept["epoch"] not in scores:
         return
-    kept, best = facts.kept["epoch"], max(valid, key=valid.__getitem__)
-    error, last = _validation_error(facts), max(valid)
+    curve = ValidationCurve(scores, facts.kept["epoch"], _validation_error(facts))
+    kept, best = curve.kept, curve.best
     what = "bound" if facts.normalised else "score (minus the distortion)"
-    if error is not None and valid[best] - valid[kept] > error:
+    if curve.is_beyond_chance(curve.fallen):
         text = (
-            f"The weights are those of epoch {kept}, whose validation {what} ({valid[kept]:.2f}) is "
-            f"{valid[best] - valid[kept]:.2f} nats below that of epoch {best}: train with --keep best."
+            f"The weights are those of epoch {kept}, whose validation {what} ({scores[kept]:.2f}) is "
+            f"{curve.fallen:.2f} nats below that of epoch {best}: train with --keep best."
         )
         yield Remark("alarm", "over-fitting", text)
-    elif error is not None and valid[best] - valid[last] > error:
+    elif curve.is_beyond_chance(curve.fallen_later):
         text = (
-            f"After epoch {best} the validation {what} fell by {valid[best] - valid[last]:.2f} nats; the weights of "
+            f"After epoch {best} the validation {what} fell by {curve.fallen_later:.2f} nats; the weights of "
             f"epoch {kept} were kept. Fewer epochs, or --patience, save time."
         )
         yield Remark("note", "over-fitting later", text)
 
 
 def _doctor(facts: Facts) -> Iterator[Remark]:
-    """What the doctor found: illnesses of the model have their thresholds there."""
+    """Yield the findings of the doctor, which has the thresholds of failure modes."""
     if facts.diagnosis is None:
         return
-    for found in facts.diagnosis.findings:
-        text = f"{found.what[:1].upper()}{found.what[1:]}: {found.cause}. {found.remedy}"
+    for finding in facts.diagnosis.findings:
+        text = facts.worded(f"{finding.what[:1].upper()}{finding.what[1:]}: {finding.cause}. {finding.remedy}")
         yield Remark(
-            "alarm" if found.severity == "problem" else "note",
-            found.name.replace("-", " ").replace("over fitting", "over-fitting"),
+            "alarm" if finding.severity == "problem" else "note",
+            finding.name.replace("-", " ").replace("over fitting", "over-fitting"),
             text,
         )
 
 
 def _notes(facts: Facts) -> Iterator[Remark]:
     for note in dict.fromkeys((*facts.notes, *_standing_in(facts))):
-        text = note[:1].upper() + note[1:] + ("" if note.endswith(".") else ".")
+        text = facts.worded(note[:1].upper() + note[1:] + ("" if note.endswith(".") else "."))
         if "validation rows" in note:
             text = text[:-1] + ". These rows chose the weights, so the number is a little too good."
         yield Remark("note", "about the rows", text)

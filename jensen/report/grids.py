@@ -21,7 +21,7 @@ UNKNOWN = (196, 164, 120)  # a tan that no shade of grey is
 
 @dataclass(frozen=True)
 class Shades:
-    """How values become shades, the same for every image of a report.
+    """A map from values to shades, the same for every image of a report.
 
     Attributes:
         low, high: the values shown black and white.
@@ -34,7 +34,7 @@ class Shades:
 
     @staticmethod
     def of(facts: Facts) -> Shades:
-        """The full range of the data's kind; for reals, that of the rows at hand."""
+        """Return the full range of the data's kind; for reals, that of the rows at hand."""
         schema, seen = facts.run.schema, facts.run.preparation
         height, width, channels = schema.shape
         low, high = 0.0, 1.0
@@ -75,12 +75,12 @@ def _cell(shape: tuple[int, int, int]) -> tuple[int, int]:
 
 
 def columns(shape: tuple[int, int, int], most: int = 16) -> int:
-    """How many images stand side by side."""
+    """Return the number of images stand side by side."""
     return max(min(WIDTH // (_cell(shape)[1] + GAP), most), 3)
 
 
 def sheet(rows: list[np.ndarray], alt: str) -> str:
-    """Rows of images, each bytes [n, H, W, C], as one <img>; the gaps of 2 pixels are transparent."""
+    """Return rows of images, each bytes [n, H, W, C], as one <img>; the gaps of 2 pixels are transparent."""
     height, width = _cell((rows[0].shape[1], rows[0].shape[2], 1))
     n = max(map(len, rows))
     size = (n * (width + GAP) - GAP, len(rows) * (height + GAP) - GAP)

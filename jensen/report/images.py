@@ -9,7 +9,8 @@ import torch
 
 from ..analysis import latents
 from ..core.errors import JensenError
-from .facts import Facts, spread
+from ..core.rows import evenly_spaced
+from .facts import Facts
 from .grids import Shades, coloured, columns, sheet
 from .panels import Panel
 
@@ -20,7 +21,7 @@ BLOCKS = 2
 
 
 def _originals(facts: Facts, index: np.ndarray, shades: Shades) -> np.ndarray:
-    """Rows of the part as the model sees them; unknown pixels in a colour of their own."""
+    """Return rows of the part as the model sees them; unknown pixels in a colour of their own."""
     return shades(facts.originals(index))
 
 
@@ -36,7 +37,7 @@ def reconstructions(facts: Facts, shades: Shades) -> Panel | None:
     """Data above what the model makes of them: a mean, and a sample."""
     if facts.part is None or not facts.examples or facts.latent == "none" or not facts.run.guide.infers:
         return None
-    index = spread(len(facts.part.rows), columns(shades.shape))
+    index = evenly_spaced(len(facts.part.rows), columns(shades.shape)).numpy()
     rows = facts.part.rows.subset(torch.as_tensor(index).to(facts.run.device))
     run, noise = facts.run, facts.stream("reconstructions")
     mean = latents.reconstruct(run.model, run.guide, rows)
@@ -52,16 +53,16 @@ def reconstructions(facts: Facts, shades: Shades) -> Panel | None:
 
 
 def nearest(facts: Facts, x: np.ndarray, shades: Shades, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of `train` nearest to images [M, H, W, C] in shades, and how far they are, pixels from 0 to 1."""
+    """Return the rows of `train` nearest to images [M, H, W, C] in shades, and how far they are, pixels from 0 to 1."""
     flat = x.reshape(len(x), -1).astype(np.float32) / 255
     best, where = np.full(len(x), np.inf, np.float32), np.zeros(len(x), np.int64)
     for start in range(0, len(train), 4096):
         other = shades(train[start : start + 4096]).reshape(-1, flat.shape[1]).astype(np.float32) / 255
         square = (flat**2).sum(1)[:, None] - 2 * flat @ other.T + (other**2).sum(1)
-        found = square.argmin(1)
-        value = square[np.arange(len(x)), found]
+        index = square.argmin(1)
+        value = square[np.arange(len(x)), index]
         better = value < best
-        best[better], where[better] = value[better], start + found[better]
+        best[better], where[better] = value[better], start + index[better]
     return where, np.sqrt(np.maximum(best, 0))
 
 
@@ -84,8 +85,8 @@ def samples(facts: Facts, shades: Shades, numbers: dict[str, Any]) -> Panel | No
     z, batch = run.model.simulate(BLOCKS * n, facts.stream("samples"))
     drawn = shades(run.shaped(batch.x))
     mean = drawn if only_noise else shades(run.shaped(latents.decode(run.model, z, batch.context)))
-    content, told = ([drawn] if only_noise else [mean, drawn]), []
-    told.append(
+    content, captions = ([drawn] if only_noise else [mean, drawn]), []
+    captions.append(
         "Samples from the model."
         if only_noise
         else "Top: the mean of p(x|z) at z drawn from the prior. Below it: a sample of x at the same z."
@@ -95,22 +96,22 @@ def samples(facts: Facts, shades: Shades, numbers: dict[str, Any]) -> Panel | No
         where, distance = nearest(facts, mean, shades, train)
         content.append(shades(train[where]))
         numbers["nearest_training_row"] = _distances(facts, shades, train, distance)
-        told.append(f"Bottom: the training row that is nearest to {'it' if only_noise else 'the mean'}.")
-        told.append(_told(numbers["nearest_training_row"]))
-    told.append(
+        captions.append(f"Bottom: the training row that is nearest to {'it' if only_noise else 'the mean'}.")
+        captions.append(_told(numbers["nearest_training_row"]))
+    captions.append(
         "Good samples look like data and differ from one another; identical pairs would mean memory, not learning."
     )
     blocks = [[row[i : i + n] for row in content] for i in range(0, BLOCKS * n, n)]
     alt = f"{n} samples from the prior{', each above its nearest training row' if train is not None else ''}."
-    return Panel(tuple(sheet(block, alt) for block in blocks), " ".join(told))
+    return Panel(tuple(sheet(block, alt) for block in blocks), " ".join(captions))
 
 
 def _distances(facts: Facts, shades: Shades, train: np.ndarray, distance: np.ndarray) -> dict[str, float]:
-    found = {"samples": float(np.median(distance))}
+    medians = {"samples": float(np.median(distance))}
     if facts.part is not None:
-        some = shades(facts.part.x[spread(len(facts.part.x), 200)])
-        found["held_out_rows"] = float(np.median(nearest(facts, some, shades, train)[1]))
-    return found
+        some = shades(facts.part.x[evenly_spaced(len(facts.part.x), 200).numpy()])
+        medians["held_out_rows"] = float(np.median(nearest(facts, some, shades, train)[1]))
+    return medians
 
 
 def _told(distance: dict[str, float]) -> str:
@@ -127,7 +128,7 @@ def between(facts: Facts, shades: Shades) -> Panel | None:
     """Straight lines in latent space between pairs of data."""
     if facts.codes is None or facts.latent != "features" or not facts.examples or len(facts.codes) < 2:
         return None
-    order = spread(len(facts.codes), 4 * PAIRS)
+    order = evenly_spaced(len(facts.codes), 4 * PAIRS).numpy()
     a, b = order[: len(order) // 2], order[len(order) // 2 :][: len(order) // 2]
     if facts.labels is not None:
         labels = facts.labels
@@ -158,7 +159,7 @@ def _pixels(shades: Shades) -> tuple[int, int, int]:
 
 
 def traversals(facts: Facts, shades: Shades) -> Panel | None:
-    """What each of the strongest features changes."""
+    """Draw the change that each of the strongest features makes."""
     if facts.rates is None or len(facts.rates) < 3:
         return None
     model, top = facts.run.model, np.argsort(-facts.rates)[:FEATURES]
@@ -177,7 +178,7 @@ def traversals(facts: Facts, shades: Shades) -> Panel | None:
 
 
 def _usual(facts: Facts) -> str:
-    """Of which class pictures are that could be of any."""
+    """Return the class of pictures that could be of any."""
     classes, usual = facts.run.classes, facts.run.model.usual
     if classes is None or usual is None:
         return ""
@@ -185,7 +186,7 @@ def _usual(facts: Facts) -> str:
 
 
 def prior_grid(facts: Facts, shades: Shades) -> Panel | None:
-    """For two features, the plane itself."""
+    """Draw the decoded plane of two features."""
     if facts.latent != "features" or facts.run.model.latent != 2 or not facts.normalised:
         return None
     try:
@@ -202,7 +203,7 @@ def prior_grid(facts: Facts, shades: Shades) -> Panel | None:
 
 
 def component_means(facts: Facts, shades: Shades) -> Panel | None:
-    """The mean image of each component of a mixture, heaviest first."""
+    """Return the mean image of each component of a mixture, heaviest first."""
     if facts.weights is None:
         return None
     order, n = np.argsort(-facts.weights)[: 4 * columns(shades.shape)], columns(shades.shape)

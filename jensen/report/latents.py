@@ -22,28 +22,28 @@ SPREAD = "Circles: one and two standard deviations of the prior; the cloud shoul
 
 
 def curves(facts: Facts) -> Panel | None:
-    """The bound, and its two parts, over epochs."""
+    """Return the bound, and its two parts, over epochs."""
     if len(facts.epochs) < 2:
         return None
     kept = facts.kept["epoch"] if facts.stopped and facts.kept else None
     titles = {
-        "bound": "bound on log p(x), nats per datum",
+        "bound": f"bound on {facts.log_px}, nats per datum",
         "distortion": "distortion, nats per datum",
         "rate": "rate, nats per datum",
     }
     exact = facts.run.guide.is_exact
     bodies = []
     for key in titles:
-        found = _series(facts, key)
-        if not found or (key == "rate" and facts.latent == "none"):
+        series = _series(facts, key)
+        if not series or (key == "rate" and facts.latent == "none"):
             continue
-        title = "log p(x), nats per datum" if key == "bound" and exact else titles[key]
+        title = f"{facts.log_px}, nats per datum" if key == "bound" and exact else titles[key]
 
-        def paint(axes: Axes, found: Any = found, title: str = title) -> None:
-            lines(axes, found, kept=kept)
+        def paint(axes: Axes, shown: Any = series, title: str = title) -> None:
+            lines(axes, shown, kept=kept)
             axes.set_title(title, loc="left")
 
-        ends = ", ".join(f"{name} ends at {y[-1]:.2f}" for name, (_, y) in found.items())
+        ends = ", ".join(f"{name} ends at {y[-1]:.2f}" for name, (_, y) in series.items())
         bodies.append(
             draw(f"curve-{key}", f"{title.split(',')[0]} over epochs: {ends} nats per datum.", paint, 335, 260)
         )
@@ -62,16 +62,16 @@ def curves(facts: Facts) -> Panel | None:
 
 
 def _series(facts: Facts, key: str) -> dict[str, tuple[list[float], list[float]]]:
-    found = {}
+    series = {}
     for part, name in (("train", "training"), ("valid", "validation")):
         pairs = [(e["epoch"], e[part][key]) for e in facts.epochs if e[part] is not None and e[part][key] is not None]
         if pairs:
-            found[name] = ([p[0] for p in pairs], [p[1] for p in pairs])
-    return found
+            series[name] = ([p[0] for p in pairs], [p[1] for p in pairs])
+    return series
 
 
 def rates(facts: Facts) -> Panel | None:
-    """How many nats each feature carries, most first."""
+    """Return the number of nats each feature carries, most first."""
     if facts.rates is None or facts.active is None or len(facts.rates) < 2:
         return None
     order = np.argsort(-facts.rates)
@@ -94,7 +94,7 @@ def rates(facts: Facts) -> Panel | None:
 
 
 def component_weights(facts: Facts) -> Panel | None:
-    """How the mixture shares the data out, most first."""
+    """Draw the weights of the mixture's components, heaviest first."""
     if facts.weights is None or len(facts.weights) < 2:
         return None
     order = np.argsort(-facts.weights)
@@ -114,7 +114,7 @@ def component_weights(facts: Facts) -> Panel | None:
 
 
 def latent_map(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
-    """Where held-out data lie in latent space."""
+    """Draw the map of held-out data in latent space."""
     codes = facts.codes
     if codes is None or facts.latent != "features" or len(codes) < 3:
         return None
@@ -137,7 +137,7 @@ def latent_map(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel=names[0], ylabel=names[1])
         axes.set_aspect("equal", adjustable="box")
 
-    told = (
+    message = (
         SPREAD + "Points far outside, or empty places inside, are codes that samples and data do not share. "
         if circles is not None
         else ""
@@ -149,12 +149,12 @@ def latent_map(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
     alt = f"Map of {len(points)} held-out data in latent space{', by class' if key else ''}."
     return Panel(
         (draw("map", alt, paint, 500, round(min(max(height, 240), 560))),),
-        f"Means of q(z|x) of {len(points):,} held-out rows: {how} {classes}{told}".strip(),
+        f"Means of q(z|x) of {len(points):,} held-out rows: {how} {classes}{message}".strip(),
     )
 
 
 def _limits(points: np.ndarray, circles: bool) -> tuple[np.ndarray, np.ndarray]:
-    """What the map shows: nearly all points, and the prior's circles; neither side is much the longer."""
+    """Return the limits of the map: nearly all points, and the prior's circles; neither side is much the longer."""
     middle = np.median(points, 0)
     low, high = np.quantile(points, 0.002, axis=0), np.quantile(points, 0.998, axis=0)
     low, high = (np.minimum(low, -2.3), np.maximum(high, 2.3)) if circles else (low, high)
@@ -164,7 +164,7 @@ def _limits(points: np.ndarray, circles: bool) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _is_standard(facts: Facts) -> bool:
-    """Whether the prior is the standard normal."""
+    """Return whether the prior is the standard normal."""
     prior = facts.run.model.prior(facts.run.model.usual)
     gaussian = isinstance(prior, Independent) and isinstance(prior.base_dist, Normal)
     return gaussian and not prior.mean.any() and bool((prior.stddev == 1).all())
@@ -173,7 +173,8 @@ def _is_standard(facts: Facts) -> bool:
 def _plane(
     facts: Facts, codes: np.ndarray, numbers: dict[str, Any]
 ) -> tuple[np.ndarray, tuple[str, str], str, np.ndarray | None]:
-    """Two coordinates of the codes, their names, what they are, and the prior's scales if circles mean something."""
+    """Return two coordinates of the codes, their names, what they are, and the prior's scales if circles mean
+    something."""
     circles = np.ones(2) if _is_standard(facts) and facts.normalised else None
     z = codes.shape[1]
     if z == 2:
@@ -224,7 +225,7 @@ def _scatter(axes: Axes, facts: Facts, points: np.ndarray, style: dict[str, tupl
 
 
 def _line(facts: Facts, codes: np.ndarray) -> Panel:
-    """One feature: a histogram of the codes, beside the density of the prior."""
+    """Return one feature: a histogram of the codes, beside the density of the prior."""
     grid = np.linspace(min(-3.5, codes.min()), max(3.5, codes.max()), 281)
     density = _density(facts, grid) if facts.normalised and not facts.classes else None
     standard = _is_standard(facts)
@@ -238,16 +239,16 @@ def _line(facts: Facts, codes: np.ndarray) -> Panel:
             axes.annotate(name, (grid[top], density[top]), (6, 0), textcoords="offset points")
         axes.set(xlabel="latent feature 1", ylabel="density")
 
-    told = f", beside {beside}" if density is not None else ""
+    clause = f", beside {beside}" if density is not None else ""
     return Panel(
         (draw("map", f"Histogram of the codes of {len(codes)} held-out rows.", paint, 520, 300),),
-        f"Means of q(z|x) of {len(codes):,} held-out rows{told}. Codes far "
+        f"Means of q(z|x) of {len(codes):,} held-out rows{clause}. Codes far "
         "outside the prior, or in one heap, would be bad.",
     )
 
 
 @torch.no_grad()
 def _density(facts: Facts, grid: np.ndarray) -> np.ndarray:
-    """p(z) [n] of the model's own prior, at values [n] of its one feature."""
+    """Return p(z) [n] of the model's own prior, at values [n] of its one feature."""
     z = torch.as_tensor(grid[:, None], dtype=facts.run.dtype, device=facts.run.device)
     return facts.run.model.prior.log_prob(z).exp().double().cpu().numpy().reshape(-1)

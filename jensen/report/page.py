@@ -10,7 +10,8 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..runs.run import Run
-from ..storage.run_folder import write_atomic
+from ..storage.files import write_atomic
+from ..storage.run_folder import REPORT
 from . import images, latents, tables
 from .calibration import calibration, tradeoff
 from .classes import by_class, right
@@ -48,26 +49,23 @@ def write(run: Run, path: Path | None = None, *, examples: bool = True) -> Path:
         CorruptRunError: evaluation.json or metrics.jsonl is damaged.
         UsageError: the file cannot be written.
     """
-    path = run.path / "report.html" if path is None else Path(path)
-    page = _render(gather(run, examples))
-    # every number of a conditional model is of x given its label
-    page = page.replace("log p(x)", "log p(x | label)") if run.conditional else page
-    write_atomic(path, page.encode())
+    path = run.path / REPORT if path is None else Path(path)
+    write_atomic(path, _render(gather(run, examples)).encode())
     return path
 
 
 def _render(facts: Facts) -> str:
-    found = findings(facts)
+    remarks = findings(facts)
     numbers: dict[str, Any] = {}
     sections = [s for s in _sections(facts, numbers) if not s.is_empty]
-    sentence = headline(facts, [f.short for f in found if f.level == "alarm"])
+    sentence = headline(facts, [f.short for f in remarks if f.level == "alarm"])
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template("template.html").render(
         title=f"{model_name(facts)[:1].upper()}{model_name(facts)[1:]} on {data_name(facts)}",
         headline=sentence,
-        findings=found,
+        findings=remarks,
         model=model_sentence(facts),
         sentence=facts.run.sentence,
         parts=model_parts(facts),
@@ -75,26 +73,26 @@ def _render(facts: Facts) -> str:
         examples=facts.examples,
         sections=sections,
         settings=settings(facts),
-        numbers=_json(_numbers(facts, sentence, found) | numbers),
+        numbers=_json(_numbers(facts, sentence, remarks) | numbers),
     )
 
 
 def _evidence(facts: Facts, numbers: dict[str, Any]) -> Section:
-    """How good is it, with what calibrate, fidelity and rate-distortion have written."""
-    found, more = evidence(facts), (right(facts, numbers), fidelity(facts, numbers))
-    panels = (*found.panels, *calibration(facts, numbers), *_some(tradeoff(facts, numbers)))
-    return replace(found, panels=panels, tables=(*found.tables, *(t for t in more if t is not None)))
+    """Return the evidence, with the records of calibrate, fidelity and rate-distortion."""
+    panel, more = evidence(facts), (right(facts, numbers), fidelity(facts, numbers))
+    panels = (*panel.panels, *calibration(facts, numbers), *_some(tradeoff(facts, numbers)))
+    return replace(panel, panels=panels, tables=(*panel.tables, *(t for t in more if t is not None)))
 
 
 def _sections(facts: Facts, numbers: dict[str, Any]) -> list[Section]:
     pictures = _of_images if facts.run.schema.is_image else _of_tables
     staged = stages(facts, numbers)
     training = Section("Training", _some(latents.curves(facts)), () if staged is None else (staged,))
-    found = [training, *pictures(facts, numbers)]
-    told = representation(facts, numbers)
-    if told is not None:  # a part of the last one, the latent space
-        found[-1] = replace(found[-1], tables=(*found[-1].tables, told))
-    return found
+    sections = [training, *pictures(facts, numbers)]
+    codes_panel = representation(facts, numbers)
+    if codes_panel is not None:  # a part of the last one, the latent space
+        sections[-1] = replace(sections[-1], tables=(*sections[-1].tables, codes_panel))
+    return sections
 
 
 def _of_images(facts: Facts, numbers: dict[str, Any]) -> list[Section]:
@@ -126,13 +124,13 @@ def _some(*panels: Panel | None) -> tuple[Panel, ...]:
     return tuple(p for p in panels if p is not None)
 
 
-def _numbers(facts: Facts, sentence: str, found: list[Remark]) -> dict[str, Any]:
+def _numbers(facts: Facts, sentence: str, remarks: list[Remark]) -> dict[str, Any]:
     def plain(values: Any) -> Any:
         return None if values is None else values.tolist()
 
     return {
         "headline": sentence,
-        "findings": [{"level": f.level, "short": f.short, "text": f.text} for f in found],
+        "findings": [{"level": f.level, "short": f.short, "text": f.text} for f in remarks],
         "evaluation": facts.evaluation,
         "doctor": None if facts.diagnosis is None else facts.diagnosis.to_dict(),
         "training": {"epochs": facts.epochs, "stopped": facts.stopped, "units": "nats per datum"},

@@ -1,4 +1,4 @@
-"""What the page is made of: sections of tables and of pictures with captions."""
+"""Panels of the page: sections of tables and of pictures with captions."""
 
 from __future__ import annotations
 

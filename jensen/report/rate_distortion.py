@@ -12,7 +12,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..storage.run_folder import write_atomic
+from ..storage.files import write_atomic
 from .figures import COLOURS, INK, RC, SOFT, TEXTS
 
 __all__ = ["paint", "write_tradeoff"]
@@ -48,9 +48,9 @@ def paint(axes: Axes, curve: Mapping[str, Any], own: float | None = None) -> Non
         if p["beta"] == own:
             axes.plot(p["rate"], p["distortion"], "o", markersize=15, fillstyle="none", color=COLOURS[1], zorder=4)
         best = p["beta"] == curve["best_beta"]
-        told = f"beta {p['beta']:g}" + (f": best ELBO, {p['elbo']:.2f}" if best else "")
+        label = f"beta {p['beta']:g}" + (f": best ELBO, {p['elbo']:.2f}" if best else "")
         axes.annotate(
-            told,
+            label,
             (p["rate"], p["distortion"]),
             (8, 6),
             textcoords="offset points",
@@ -73,9 +73,9 @@ def _diagonals(axes: Axes, sums: np.ndarray) -> None:
     values, apart = np.unique(np.quantile(sums, [0.0, 0.5, 1.0]).round(2)), 0.04 * (top - bottom)
     for value in values[np.diff(values, prepend=-np.inf) > apart]:  # names of lines that are closer would overlap
         axes.plot([low, high], [value - low, value - high], color=SOFT, linewidth=1, linestyle=":", zorder=1)
-        told, how = f"{value:.2f}", {"textcoords": "offset points", "color": SOFT, "fontsize": 11}
+        label, how = f"{value:.2f}", {"textcoords": "offset points", "color": SOFT, "fontsize": 11}
         if bottom <= value - high <= top:
-            axes.annotate(told, (high, value - high), (5, 0), va="center", annotation_clip=False, **how)
+            axes.annotate(label, (high, value - high), (5, 0), va="center", annotation_clip=False, **how)
         elif low <= value - bottom <= high:
-            axes.annotate(told, (value - bottom, bottom), (4, 5), va="bottom", **how)
+            axes.annotate(label, (value - bottom, bottom), (4, 5), va="bottom", **how)
     axes.set_ylim(bottom, top)

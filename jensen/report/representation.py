@@ -1,4 +1,4 @@
-"""What codes tell of labels and factors, as `jensen represent` found it."""
+"""Representation: labels and factors read off codes, as `jensen represent` measured them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ __all__ = ["representation"]
 
 
 def representation(facts: Facts, numbers: dict[str, Any]) -> Table | None:
-    """Each measure beside chance; none where they are of other weights.
+    """Return each measure beside chance; none where they are of other weights.
 
     Raises:
         CorruptRunError: the file is damaged.
     """
-    found = of_these_weights(facts.run, facts.run.path / REPRESENTATION, RepresentationRecord, "jensen represent RUN")
-    if found is None:
+    record = of_these_weights(facts.run, facts.run.path / REPRESENTATION, RepresentationRecord, "jensen represent RUN")
+    if record is None:
         return None
-    numbers["representation"] = found
+    numbers["representation"] = record
     rows = tuple(
         (f"{s['name']}, {s['of']}", *("" if v is None else f"{v:.3f}" for v in (s["value"], s["stderr"], s["chance"])))
-        for s in found["scores"]
+        for s in record["scores"]
     )
-    fitted, scored = found["fitted"], found["scored"]
+    fitted, scored = record["fitted"], record["scored"]
     caption = (
-        f"What posterior means tell: fitted on {fitted['data']}, scored on {scored['data']} (seed {found['seed']}); ± "
+        f"What posterior means tell: fitted on {fitted['data']}, scored on {scored['data']} (seed {record['seed']}); ± "
         "is the standard error over scored rows. 1 is the best of every measure. One that is near its chance tells "
         "nothing: of a probe that is the most frequent class, of the others what shuffled codes reach."
     )

@@ -18,7 +18,7 @@ def _told(value: float | None, places: int) -> str:
 
 
 def estimates(facts: Facts) -> Table | None:
-    """Each number with what kind of number it is and how sure it is."""
+    """Return each number with what kind of number it is and how sure it is."""
     e = facts.evaluation
     if e is None:
         return None
@@ -30,9 +30,9 @@ def estimates(facts: Facts) -> Table | None:
     mc = f"{e['stderr_mc']:.2g}" if e.get("stderr_mc") else ""
     mc = "unreliable" if e.get("stderr_mc_reliable") is False else mc
     mark = sign(e["kind"])
-    name = "log p(x)" if mark == "=" else f"log p(x) {mark}"
+    name = facts.log_px if mark == "=" else f"{facts.log_px} {mark}"
     rows = [(name, _told(e["log_px"], places), _told(e["stderr"], places), mc, k, ess, e["kind"])]
-    rows += [*_annealed(e), *_parts(facts, e, places)]
+    rows += [*_annealed(e, facts.log_px), *_parts(facts, e, places)]
     if e.get("bits_per_dim") is not None:
         bound = "stochastic upper bound" if mark == "≥" else str(e["kind"])
         error = None if not e["stderr"] else e["stderr"] / (facts.run.schema.size * math.log(2))
@@ -43,8 +43,8 @@ def estimates(facts: Facts) -> Table | None:
     return _table(facts, rows)
 
 
-def _annealed(e: dict[str, Any]) -> list[tuple[str, ...]]:
-    """What annealing of some rows makes of the number of all."""
+def _annealed(e: dict[str, Any], log_px: str) -> list[tuple[str, ...]]:
+    """Return the annealed estimate of some rows beside the estimate of all."""
     chain = (e.get("assessment") or {}).get("annealed")
     if not chain:
         return []
@@ -55,7 +55,7 @@ def _annealed(e: dict[str, Any]) -> list[tuple[str, ...]]:
     error = "unreliable" if chain.get("stderr_mc_reliable") is False else _told(chain["stderr_mc"], places)
     values = (_told(chain["log_px"], places), "", error, str(chain["chains"]))
     ess = "" if chain["ess"] is None else f"{chain['ess']:.1f}"
-    return [("log p(x) ≥, annealed", *values, ess, kind)]
+    return [(f"{log_px} ≥, annealed", *values, ess, kind)]
 
 
 def _row(name: str, value: str, error: str = "", kind: str = "") -> tuple[str, ...]:
@@ -72,17 +72,18 @@ def _table(facts: Facts, rows: list[tuple[str, ...]]) -> Table:
 
 
 def _parts(facts: Facts, e: dict[str, Any], places: int) -> list[tuple[str, ...]]:
-    """The ELBO and what it is made of, where there is a latent."""
+    """Return the ELBO and what it is made of, where there is a latent."""
     if e.get("elbo") is None or facts.latent == "none":
         return []
     rows = [_row("ELBO", _told(e["elbo"], places), kind=_elbo_kind(facts, e))]
     if not facts.run.guide.is_exact and not facts.run.guide.is_certain:
-        rows.append(_row("log p(x) - ELBO", _told(e["log_px"] - e["elbo"], places), kind="measured gap"))
+        rows.append(_row(f"{facts.log_px} - ELBO", _told(e["log_px"] - e["elbo"], places), kind="measured gap"))
     return [*rows, _row("distortion", _told(e.get("distortion"), places)), _row("rate", _told(e.get("rate"), places))]
 
 
 def _elbo_kind(facts: Facts, e: dict[str, Any]) -> str:
-    """How the ELBO was found: the posterior's is log p(x) itself, a finite latent's a sum, a Gaussian's by a rule."""
+    """Return how the ELBO was computed: the posterior's is log p(x) itself, a finite latent's a sum, a Gaussian's by a
+    rule."""
     if e["kind"] == "exact" and (facts.run.guide.is_exact or finite(facts.run.model) is not None):
         return "exact"
     if e["kind"] == "quadrature" and (e.get("settings") or {}).get("elbo") == "quadrature":
@@ -104,16 +105,17 @@ def model_parts(facts: Facts) -> Table:
 
 
 def stages(facts: Facts, numbers: dict[str, Any]) -> Table | None:
-    """The bound at the end of each stage of a training whose players took turns; None for others."""
-    found = facts.run.stages
-    if len(found) < 2:
+    """Return the bound at the end of each stage of a training whose players took turns; None for others."""
+    run_stages = facts.run.stages
+    if len(run_stages) < 2:
         return None
-    numbers["stages"] = [stage.to_dict() for stage in found]
+    numbers["stages"] = [stage.to_dict() for stage in run_stages]
     head = ("stage", "epochs", "ELBO", "rate", "distortion")
     rows = (
-        (s.objective, f"{s.first}-{s.last}", *(_told(v, 2) for v in (s.bound, s.rate, s.distortion))) for s in found
+        (s.objective, f"{s.first}-{s.last}", *(_told(v, 2) for v in (s.bound, s.rate, s.distortion)))
+        for s in run_stages
     )
-    caption = f"After the last epoch of each stage, {found[0].part} rows, in nats per datum."
+    caption = f"After the last epoch of each stage, {run_stages[0].part} rows, in nats per datum."
     return Table(head, tuple(rows), (1,), caption)
 
 

@@ -9,7 +9,8 @@ import torch
 from matplotlib.axes import Axes
 
 from ..analysis import latents
-from .facts import Facts, spread
+from ..core.rows import evenly_spaced
+from .facts import Facts
 from .figures import COLOURS, INK, SOFT, clean, draw
 from .panels import Panel, Table
 
@@ -21,7 +22,7 @@ DOTS = 400
 
 
 def column_names(facts: Facts) -> list[str]:
-    """As in the file, or numbered from 1."""
+    """Return the names of the columns as in the file, or numbers from 1."""
     names = facts.run.schema.names
     return [clean(n) for n in names] if names else [f"column {i + 1}" for i in range(facts.run.schema.size)]
 
@@ -30,13 +31,13 @@ def drawn_rows(facts: Facts) -> np.ndarray | None:
     """Samples [M, D] in the data's own units, whole numbers at their middle; None where the prior plays no part."""
     if not facts.samples:
         return None
-    found = facts.run.sample(ROWS, seed=0).reshape(ROWS, -1).astype(np.float64)
-    return found - 0.5 if facts.run.preparation.dequantize else found
+    samples = facts.run.sample(ROWS, seed=0).reshape(ROWS, -1).astype(np.float64)
+    return samples - 0.5 if facts.run.preparation.dequantize else samples
 
 
 def _data(facts: Facts) -> np.ndarray | None:
-    """Rows that were not trained on [M, D]: NaN where they are unknown."""
-    return None if facts.part is None else facts.originals(spread(len(facts.part.x), ROWS))
+    """Return rows that were not trained on [M, D]: NaN where they are unknown."""
+    return None if facts.part is None else facts.originals(evenly_spaced(len(facts.part.x), ROWS).numpy())
 
 
 def _known(x: np.ndarray) -> np.ndarray:
@@ -48,7 +49,7 @@ def _moments(x: np.ndarray) -> str:
 
 
 def _left_out(data: np.ndarray) -> str:
-    """What to say about unknown entries."""
+    """Return a note on unknown entries."""
     unknown = int(np.isnan(data).sum())
     return f" {unknown:,} of {data.size:,} entries are missing, and left out." if unknown else ""
 
@@ -63,7 +64,7 @@ def _bins(facts: Facts, values: np.ndarray, other: np.ndarray | None) -> np.ndar
 
 
 def distributions(facts: Facts, drawn: np.ndarray | None) -> Panel | None:
-    """A histogram per column: data, and samples."""
+    """Return a histogram per column: data, and samples."""
     data = _data(facts)
     if data is None or drawn is None:
         return None
@@ -141,11 +142,11 @@ def correlations(facts: Facts, drawn: np.ndarray | None, numbers: dict[str, Any]
 
 
 def returns(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
-    """Each column against what comes back through the code."""
+    """Return each column against what comes back through the code."""
     data = _data(facts)
     if data is None or not facts.examples or facts.latent == "none" or facts.part is None:
         return None
-    index = spread(len(data), DOTS)
+    index = evenly_spaced(len(data), DOTS).numpy()
     rows = facts.part.rows.subset(facts.index(ROWS)[torch.as_tensor(index).to(facts.run.device)])
     back = facts.run.shaped(latents.reconstruct(facts.run.model, facts.run.guide, rows)).reshape(len(index), -1)
     x = data[index]
@@ -184,7 +185,7 @@ def _explained(x: np.ndarray, back: np.ndarray) -> float:
 
 
 def component_table(facts: Facts) -> Table | None:
-    """The means of the heaviest components."""
+    """Return the means of the heaviest components."""
     if facts.weights is None:
         return None
     order = np.argsort(-facts.weights)[:12]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 from ..data import EMBEDDED
 from ..evaluate.estimate import format_nats
@@ -23,57 +22,11 @@ __all__ = [
     "sign",
 ]
 
-NAMES = {
-    "vae": "VAE",
-    "beta-vae": "beta-VAE",
-    "beta-tcvae": "beta-TCVAE",
-    "capacity": "VAE of a held rate",
-    "conditional": "conditional VAE",
-    "dip-vae": "DIP-VAE",
-    "dreg": "importance-weighted autoencoder",
-    "flow-prior": "VAE with a flow prior",
-    "free-bits": "VAE with free bits",
-    "full-covariance": "VAE with a full-covariance guide",
-    "hamiltonian": "VAE with a Hamiltonian guide",
-    "iaf": "VAE with autoregressive flows",
-    "info-vae": "InfoVAE",
-    "iwae": "importance-weighted autoencoder",
-    "ladder": "ladder VAE",
-    "low-rank": "VAE with a low-rank guide",
-    "miwae": "MIWAE",
-    "mixture-posterior": "VAE with a mixture guide",
-    "mixture-prior": "VAE with a mixture prior",
-    "refined": "semi-amortised VAE",
-    "reweighted-wake-sleep": "Helmholtz machine by reweighted wake-sleep",
-    "semi-supervised": "semi-supervised VAE (M2)",
-    "renyi": "Renyi VAE",
-    "sigma-vae": "sigma-VAE",
-    "spline-posterior": "VAE with spline flows",
-    "sticking-the-landing": "VAE",
-    "svi": "VAE without an encoder",
-    "vampprior": "VampPrior VAE",
-    "vq-vae": "VQ-VAE",
-    "fsq": "VAE on a lattice of codes",
-    "categorical": "VAE of classes",
-    "gumbel": "VAE of classes, by the Gumbel softmax",
-    "very-deep": "very deep VAE",
-    "wake-sleep": "Helmholtz machine by wake-sleep",
-    "wae-mmd": "Wasserstein autoencoder",
-    "autoencoder": "plain autoencoder",
-    "adversarial-autoencoder": "adversarial autoencoder",
-    "factor-vae": "FactorVAE",
-    "gan": "GAN",
-    "vae-gan": "VAE-GAN",
-    "ppca": "probabilistic PCA model",
-    "factor-analysis": "factor analysis model",
-    "gaussian": "diagonal Gaussian",
-    "gmm": "Gaussian mixture",
-}
 SIGNS = {"lower bound": "≥", "stochastic lower bound": "≥", "stochastic upper bound": "≤", "quadrature": "≈"}
 
 
 def count(n: int, noun: str) -> str:
-    """A number and its noun.
+    """Return a number and its noun.
 
     Example:
         >>> count(1, "row"), count(1797, "row")
@@ -83,7 +36,7 @@ def count(n: int, noun: str) -> str:
 
 
 def article(words: str) -> str:
-    """The words with "A" or "An" before them.
+    """Return the words with "A" or "An" before them.
 
     Example:
         >>> article("8-feature VAE"), article("16-feature VAE")
@@ -101,18 +54,18 @@ def digits(stderr: float | None) -> int:
 
 
 def sign(kind: str) -> str:
-    """What stands between log p(x) and a number of this kind."""
+    """Return the sign between log p(x) and a number of this kind."""
     return SIGNS.get(kind, "=")
 
 
 def data_name(facts: Facts) -> str:
-    """The name of the data, without the folder that they are in."""
+    """Return the name of the data, without the folder that they are in."""
     name = facts.run.spec["data"]["name"]
     return Path(name).name or name
 
 
 def rows(facts: Facts) -> str:
-    """How many data of what."""
+    """Return the number of data of what."""
     name, n = data_name(facts), facts.run.spec["data"]["n"]
     if name in EMBEDDED:
         return f"{n:,} {name}"
@@ -121,32 +74,33 @@ def rows(facts: Facts) -> str:
 
 
 def model_name(facts: Facts) -> str:
-    """The model in two or three words: "16-feature VAE"."""
-    recipe = str(facts.run.spec["command"].get("recipe", "model"))
-    name, z = NAMES.get(recipe, recipe), facts.run.model.latent - facts.classes
+    """Return the model in two or three words: "16-feature VAE"."""
+    name, z = facts.run.title, facts.run.model.latent - facts.classes
     if facts.latent == "none":
         return name
     return f"{z}-{'component' if facts.latent == 'classes' else 'feature'} {name}"
 
 
-def result(evaluation: dict[str, Any] | None) -> str:
-    """The number with its kind, in a clause."""
+def result(facts: Facts) -> str:
+    """Return the number with its kind, in a clause."""
+    evaluation = facts.evaluation
     if evaluation is None:
         return "no number, as its data cannot be read"
     if evaluation["log_px"] is None:
         distortion = evaluation.get("distortion")
-        told = "" if distortion is None else f"; distortion {distortion:.2f} nats per datum"
-        return f"it has no density, so no log p(x){told}"
+        verdict = "" if distortion is None else f"; distortion {distortion:.2f} nats per datum"
+        return f"it has no density, so no {facts.log_px}{verdict}"
     number = format_nats(evaluation["log_px"], evaluation["stderr"])
-    told = ((evaluation.get("assessment") or {}).get("verdict") or "").split(":")[0]
-    return f"log p(x) {sign(evaluation['kind'])} {number} nats per datum{f', {told}' if told else ''}"
+    verdict = ((evaluation.get("assessment") or {}).get("verdict") or "").split(":")[0]
+    clause = f", {facts.worded(verdict)}" if verdict else ""
+    return f"{facts.log_px} {sign(evaluation['kind'])} {number} nats per datum{clause}"
 
 
 def headline(facts: Facts, alarms: list[str]) -> str:
-    """The report in one sentence."""
+    """Return the report in one sentence."""
     scored = facts.run.model.likelihood.has_density
-    told = result(facts.evaluation) if scored else "it only samples, so there is no log p(x)"
-    parts = [f"{article(model_name(facts))} on {rows(facts)}: {told}"]
+    outcome = result(facts) if scored else f"it only samples, so there is no {facts.log_px}"
+    parts = [f"{article(model_name(facts))} on {rows(facts)}: {outcome}"]
     if facts.active is not None:
         parts.append(f"{int(facts.active.sum())} of {len(facts.active)} features in use")
     right = (facts.evaluation or {}).get("classified")
@@ -160,7 +114,7 @@ def headline(facts: Facts, alarms: list[str]) -> str:
 
 
 def model_sentence(facts: Facts) -> str:
-    """How the model makes a datum, and how z is found for one."""
+    """Describe how the model generates a datum, and how z is inferred for one."""
     run, z = facts.run, facts.run.model.latent - facts.classes
     d = count(run.schema.size, "pixel value" if run.schema.is_image else "column")
     if facts.latent == "none":
@@ -168,14 +122,14 @@ def model_sentence(facts: Facts) -> str:
     made = f"one of {z} components" if facts.latent == "classes" else count(z, "latent feature")
     made = f"one of {facts.classes} classes and {made}" if facts.classes else made
     if not run.model.likelihood.has_density:
-        found = "; the guide guesses z from x" if run.guide.infers else "; there is no encoder"
-        return f"The prior draws z, {made}; a network turns z into {d}, without a density{found}."
+        guide_clause = "; the guide guesses z from x" if run.guide.infers else "; there is no encoder"
+        return f"The prior draws z, {made}; a network turns z into {d}, without a density{guide_clause}."
     if not facts.normalised:
         return f"The guide computes one z for x, {made}; the likelihood turns z into a distribution over {d}."
-    found = "is the exact posterior of z" if run.guide.is_exact else "guesses z from x"
+    guide_clause = "is the exact posterior of z" if run.guide.is_exact else "guesses z from x"
     if run.conditional:
         return (
             f"Of a label, the prior draws z, {made}; the likelihood turns z and the label into a distribution over "
-            f"{d}; the guide {found} and the label."
+            f"{d}; the guide {guide_clause} and the label."
         )
-    return f"The prior draws z, {made}; the likelihood turns z into a distribution over {d}; the guide {found}."
+    return f"The prior draws z, {made}; the likelihood turns z into a distribution over {d}; the guide {guide_clause}."

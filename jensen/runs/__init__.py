@@ -1,4 +1,4 @@
-"""All that is done with a run, one file per verb, as in `jensen.cli`: train, resume, evaluate, compare, impute."""
+"""Verbs on runs, one file per verb, as in `jensen.cli`: train, resume, evaluate, compare, impute."""
 
 from __future__ import annotations
 

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from ..core.batch import Rows
 from ..core.errors import NotNormalised
+from ..core.modules import joined
 from ..evaluate import Estimate, Importance, Unnormalised, choose
-from ..evaluate.estimate import Watch
+from ..evaluate.estimate import ProgressCallback
 from ..evaluate.gaps import elbo_per_datum
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..storage.checkpoints import file_name, kept_epochs
-from ..storage.run_folder import modules
+from ..storage.run_folder import WEIGHTS
 from ..storage.weights import read_weights
 
 __all__ = ["CheckpointBound", "CheckpointCurve", "evaluate_checkpoints"]
@@ -28,7 +29,7 @@ __all__ = ["CheckpointBound", "CheckpointCurve", "evaluate_checkpoints"]
 
 @dataclass(frozen=True)
 class CheckpointBound:
-    """The same rows under the weights of one epoch, in nats per datum.
+    """Bounds of rows under the weights of one epoch, in nats per datum.
 
     Attributes:
         epoch: after which the weights were these.
@@ -70,7 +71,7 @@ class CheckpointCurve:
     seed: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number, as JSON takes it."""
+        """Return a JSON-serialisable record of every number."""
         stages = [asdict(stage) for stage in self.stages]
         return {
             "stages": stages,
@@ -93,9 +94,9 @@ def evaluate_checkpoints(
     k: int,
     seed: int,
     shift: float,
-    watch: Watch | None = None,
+    watch: ProgressCallback | None = None,
 ) -> Iterator[CheckpointBound]:
-    """The stages of a run; its model and guide are left as they are.
+    """Yield the stages of a run; its model and guide are left as they are.
 
     Args:
         nodes: what the weights are tied to.
@@ -108,14 +109,12 @@ def evaluate_checkpoints(
         raise NotNormalised(
             "q(z|x) or p(x|z) has no density, so there is no bound to follow", "Train a recipe such as vae."
         )
-    pair = copy.deepcopy(modules(model, guide))  # what model and guide share stays shared
+    pair = copy.deepcopy(joined(model, guide))  # what model and guide share stays shared
     epochs = kept_epochs(folder)
     alone = own is not None and (own[1] != "raw" or own[0] not in epochs)
     jobs = [(epoch, "raw") for epoch in epochs] + ([own] if own is not None and alone else [])
     for i, (epoch, weights) in enumerate(sorted(jobs)):
-        read_weights(
-            folder, pair, nodes, "model.safetensors" if (epoch, weights) == own and alone else file_name(epoch)
-        )
+        read_weights(folder, pair, nodes, WEIGHTS if (epoch, weights) == own and alone else file_name(epoch))
         yield _bound_at(pair, rows, epoch, weights, k, seed, shift)
         if watch is not None:
             watch((i + 1) / len(jobs))
@@ -128,9 +127,9 @@ def _bound_at(
     if not isinstance(model, LatentVariableModel) or not isinstance(guide, Guide):
         raise TypeError("a model and a guide are needed")
     evaluator = choose(model, guide, "auto", k)
-    found = evaluator(model, guide, rows, seed)
-    elbo = _elbo(model, guide, rows, found, isinstance(evaluator, Importance), seed)
-    nats = torch.as_tensor(found.nats).double()
+    estimate = evaluator(model, guide, rows, seed)
+    elbo = _elbo(model, guide, rows, estimate, isinstance(evaluator, Importance), seed)
+    nats = torch.as_tensor(estimate.nats).double()
     gap, root = nats - elbo, math.sqrt(len(nats))
     return CheckpointBound(
         epoch,
@@ -138,16 +137,18 @@ def _bound_at(
         float(elbo.mean()) + shift,
         float(nats.mean()) + shift,
         float(gap.mean()),
-        str(found.kind),
-        found.stderr,
+        str(estimate.kind),
+        estimate.stderr,
         float(gap.std() / root) if len(gap) > 1 else None,
-        found.stderr_mc,
-        found.ess_median,
+        estimate.stderr_mc,
+        estimate.ess_median,
     )
 
 
-def _elbo(model: LatentVariableModel, guide: Guide, rows: Rows, found: Estimate, weighted: bool, seed: int) -> Tensor:
-    """[N] the guide's own ELBO: from the same points as the estimate, or from fresh ones where that had none."""
+def _elbo(
+    model: LatentVariableModel, guide: Guide, rows: Rows, estimate: Estimate, weighted: bool, seed: int
+) -> Tensor:
+    """Return [N] the guide's own ELBO: from the same points as the estimate, or from fresh ones where that had none."""
     if guide.is_exact:
-        return torch.as_tensor(found.nats).double()
-    return torch.as_tensor(found.elbo).double() if weighted else elbo_per_datum(model, guide, rows, seed, 64)
+        return torch.as_tensor(estimate.nats).double()
+    return torch.as_tensor(estimate.elbo).double() if weighted else elbo_per_datum(model, guide, rows, seed, 64)

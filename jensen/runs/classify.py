@@ -1,4 +1,4 @@
-"""How often a run that learned from some labels is right about those of other rows."""
+"""Classification: the accuracy, on other rows, of a run that learned from some labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Classified", "classified", "confusion"]
 
 @dataclass(frozen=True)
 class Classified:
-    """What a guide says of classes, against what is known.
+    """The guide's classes against the known ones.
 
     Attributes:
         accuracy: the share of rows whose most probable class by q(y | x) is the right one.
@@ -43,7 +43,7 @@ class Classified:
 
     @property
     def stderr(self) -> float:
-        """Of the accuracy, over rows: as if two more were right and two wrong, so that few rows are never certain.
+        """The standard error of the accuracy, as if two more rows were right and two wrong: few rows are never certain.
 
         Source: Agresti & Coull, "Approximate is better than exact for interval estimation", 1998.
         """
@@ -51,7 +51,7 @@ class Classified:
         return (share * (1 - share) / (self.n + 4)) ** 0.5
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Return a JSON-serialisable record."""
         return {"accuracy": self.accuracy, "stderr": self.stderr, "n": self.n, "labels_in_training": self.labels}
 
     def __str__(self) -> str:
@@ -60,13 +60,13 @@ class Classified:
 
 
 def classified(run: RunData, part: Part) -> Classified | None:
-    """How often the guide is right about these rows; None where the class is no latent, or no row has a label."""
+    """Return the guide's accuracy on these rows; None where the class is no latent, or no row has a label."""
     table, classes = confusion(run, part), run.classes
     return None if table is None or classes is None else Classified.of(table, classes)
 
 
 def confusion(run: RunData, part: Part) -> np.ndarray | None:
-    """How many rows [C, C] of each class (down) are most probably of each by q(y | x) (across).
+    """Return the number of rows [C, C] of each class (down) are most probably of each by q(y | x) (across).
 
     None where the class is no latent, or no row has a label.
     """

@@ -12,9 +12,9 @@ import numpy as np
 
 from ..core.errors import DataError, NotNormalised, UsageError
 from ..evaluate import Estimate, Unnormalised, choose
-from ..evaluate.estimate import Watch
-from ..storage.files import JSON_LIMIT, parsed, read_limited
-from ..storage.run_folder import digest
+from ..evaluate.estimate import ProgressCallback
+from ..storage.files import JSON_LIMIT, digest, parsed, read_limited
+from ..storage.run_folder import EVALUATION, WEIGHTS
 from .data import Targets
 from .paired import Comparison, Group, Score
 from .run import Part, Run, Source
@@ -33,7 +33,7 @@ def compare(
     k: int | None = None,
     method: str = "auto",
     seed: int = 0,
-    watch: Watch | None = None,
+    watch: ProgressCallback | None = None,
 ) -> Comparison:
     """Estimate log p(x) of the same rows under both, and say which is better and how surely.
 
@@ -47,7 +47,7 @@ def compare(
         k: points per datum; 5000 unless given.
         method: as of `Run.evaluate`, without annealing behind it.
         seed: of all Monte Carlo, and of a dynamic binarisation.
-        watch: told the fraction that is done.
+        watch: progress callback, called with the fraction done, 0 to 1.
 
     Raises:
         UsageError: a group is empty.
@@ -63,20 +63,20 @@ def compare(
     parts = _parts(seeded, data, labels, seed)
     scores: list[Score] = []
     for i, (run, part) in enumerate(zip(seeded, parts, strict=True)):
-        told = None if watch is None else _share(watch, i, len(runs))
-        scores.append(_score(run, part, method, k, seed, told))
+        progress = None if watch is None else _share(watch, i, len(runs))
+        scores.append(_score(run, part, method, k, seed, progress))
     first, second = (Group(tuple(s)) for s in (scores[: len(groups[0])], scores[len(groups[0]) :]))
     notes = (*_rows_notes(seeded, parts, data), *_kind_notes(first, second))
     prepared = runs[0].preparation.describe(runs[0].schema).split(", standardised")[0]
     return Comparison(first, second, parts[0].name, prepared, measure_of(runs[0]), seed, notes)
 
 
-def _share(watch: Watch, done: int, of: int) -> Watch:
+def _share(watch: ProgressCallback, done: int, of: int) -> ProgressCallback:
     return lambda fraction: watch((done + fraction) / of)
 
 
 def measure_of(run: Run) -> Literal["mass", "density"]:
-    """What log p(x) is the logarithm of."""
+    """Return the measure that log p(x) is the logarithm of."""
     return "density" if run.seen.kind == "real" else "mass"
 
 
@@ -107,8 +107,10 @@ def _check(runs: Sequence[Run], method: str, k: int | None) -> None:
             )
         how = [(r.preparation.binarize, r.preparation.dequantize) for r in (first, run)]
         if how[0] != how[1]:
-            told = " and ".join(r.preparation.describe(r.schema) for r in (first, run))
-            raise DataError(f"{pair} do not see the same values: {told}", "Train both with the same --binarize.")
+            preparations = " and ".join(r.preparation.describe(r.schema) for r in (first, run))
+            raise DataError(
+                f"{pair} do not see the same values: {preparations}", "Train both with the same --binarize."
+            )
 
 
 def _words(run: Run) -> str:
@@ -117,14 +119,14 @@ def _words(run: Run) -> str:
 
 
 def _aligned(run: Run, seed: int) -> Run:
-    """The run with another's draws of a static binarisation or a dequantisation: the same rows to the bit."""
+    """Return the run with another's draws of a static binarisation or a dequantisation: the same rows to the bit."""
     same = copy.copy(run)
     same.preparation = replace(run.preparation, seed=seed)
     return same
 
 
 def _parts(runs: Sequence[Run], data: Source | None, labels: Targets | None, seed: int) -> list[Part]:
-    """The rows, as each run sees them; they are the same rows in the data's own units."""
+    """Return the rows, as each run sees them; they are the same rows in the data's own units."""
     first = runs[0]
     for run in runs[1:]:
         if data is None and run.spec["data"]["sha256"] != first.spec["data"]["sha256"]:
@@ -137,38 +139,38 @@ def _parts(runs: Sequence[Run], data: Source | None, labels: Targets | None, see
 
 
 def _seen(part: Part) -> np.ndarray:
-    """[N, D], True where observed."""
+    """Return [N, D], True where observed."""
     return np.ones(part.x.shape, dtype=bool) if part.mask is None else part.mask
 
 
-def _score(run: Run, part: Part, method: str, k: int | None, seed: int, watch: Watch | None) -> Score:
-    found = choose(run.model, run.guide, method, k)(run.model, run.guide, part.rows, seed, watch)
-    found = found.shifted(part.shift)
-    recipe, sha256 = str(run.spec["command"].get("recipe", "model")), digest(run.path / "model.safetensors")
-    return Score(str(run.path), recipe, run.weights, sha256, found, _loss(run, part, found, sha256))
+def _score(run: Run, part: Part, method: str, k: int | None, seed: int, watch: ProgressCallback | None) -> Score:
+    estimate = choose(run.model, run.guide, method, k)(run.model, run.guide, part.rows, seed, watch)
+    estimate = estimate.shifted(part.shift)
+    recipe, sha256 = str(run.spec["command"].get("recipe", "model")), digest(run.path / WEIGHTS)
+    return Score(str(run.path), recipe, run.weights, sha256, estimate, _loss(run, part, estimate, sha256))
 
 
-def _loss(run: Run, part: Part, found: Estimate, sha256: str) -> float | None:
-    """How loose the bound is, as far as the run's own evaluation saw; None unless it is of this very question.
+def _loss(run: Run, part: Part, estimate: Estimate, sha256: str) -> float | None:
+    """Return the looseness of the bound by the run's own evaluation; None unless it answers this very question.
 
     That is: of these weights and rows, by no more points per datum than here, and converged.
     """
-    if found.k is None:
+    if estimate.k is None:
         return None
     try:
-        held = parsed(read_limited(run.path / "evaluation.json", JSON_LIMIT), dict[str, Any])
-        told = held["assessment"]
+        held = parsed(read_limited(run.path / EVALUATION, JSON_LIMIT), dict[str, Any])
+        assessment = held["assessment"]
         same = held["replay"]["weights_sha256"] == sha256 and held["data"] == part.name
         same = same and held["prepared"] == run.preparation.describe(run.schema)
-        known = same and held["k"] <= found.k and told["converged"]
-        loss = float(told["loss"]) if known else None
+        known = same and held["k"] <= estimate.k and assessment["converged"]
+        loss = float(assessment["loss"]) if known else None
     except (OSError, msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError, ValueError):
         return None  # there is none, or it says nothing of how loose the bound is
     return loss
 
 
 def _rows_notes(runs: Sequence[Run], parts: Sequence[Part], data: Source | None) -> list[str]:
-    """What to say about the rows: each note once, with the run it is about where it is about one."""
+    """Return the notes on the rows: each once, with the run that it is about if it is about one."""
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
     for run, part in zip(runs, parts, strict=True):
         notes += [f"{run.path}: {note}" for note in run.overlap(part, data)]
@@ -178,7 +180,7 @@ def _rows_notes(runs: Sequence[Run], parts: Sequence[Part], data: Source | None)
 
 
 def _kind_notes(a: Group, b: Group) -> list[str]:
-    """Where a difference of bounds is not one of models."""
+    """Return notes on differences of bounds that are not differences of models."""
     notes: list[str] = []
     sides = (("A", a), ("B", b))
     if a.kinds != b.kinds:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from ..data import (
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..recipes.likelihoods import check_support
+from ..training.stages import Stage
 from .evaluation import Part
 from .places import labels_at, located
 from .training_data import Sources
@@ -52,6 +53,7 @@ class RunData(ABC):
         schema: of the data, as the user knows them.
         preparation: from there to what the model sees.
         device: where rows go.
+        weights: which the model has, "raw" or "averaged".
         held: data and test rows that training was given in memory, as long as this object lives.
     """
 
@@ -63,6 +65,17 @@ class RunData(ABC):
     schema: Schema
     preparation: Preparation
     device: str
+    weights: str
+
+    @property
+    @abstractmethod
+    def unfinished(self) -> tuple[str, ...]:
+        """Notes on a training that did not come to its end."""
+
+    @property
+    @abstractmethod
+    def stages(self) -> tuple[Stage, ...]:
+        """The measures at the end of each stage of a training whose players took turns."""
 
     @property
     def dtype(self) -> torch.dtype:

@@ -19,8 +19,9 @@ from ..core.errors import NumericalError, UsageError
 from ..core.version import __version__
 from ..data import Factors, Preparation, Schema
 from ..evaluate import Annealed, Assessment, Estimate, Evaluator, ExactTightness, GeneralisationGap
-from ..storage.files import JSON_LIMIT, parsed, read_limited
-from ..storage.run_folder import EVALUATIONS, digest, write_json
+from ..evaluate.estimate import quantity
+from ..storage.files import JSON_LIMIT, digest, parsed, read_limited, write_json
+from ..storage.run_folder import EVALUATION, EVALUATIONS, WEIGHTS
 
 __all__ = ["Evaluation", "Part", "bits_per_dim", "circumstances", "keep", "refuse_nan", "versions"]
 
@@ -53,7 +54,7 @@ class Part:
     factors: Factors | None = None
 
     def subset(self, index: Tensor, name: str) -> Part:
-        """The rows [M] of these numbers, under another name."""
+        """Return the rows [M] of these numbers, under another name."""
         own = index.cpu().numpy()
         labels, mask = (None if each is None else each[own] for each in (self.labels, self.mask))
         shift = self.shift[index.to(self.shift.device)] if isinstance(self.shift, Tensor) else self.shift
@@ -61,7 +62,7 @@ class Part:
         return Part(self.rows.subset(index), self.x[own], labels, name, self.notes, mask, shift, factors)
 
     def first(self, n: int) -> Part:
-        """The first n rows."""
+        """Return the first n rows."""
         some = min(n, len(self.rows))
         return self.subset(torch.arange(some, device=self.rows.device), f"the first {some} of {self.name}")
 
@@ -82,7 +83,7 @@ class Evaluation:
             measured.
         halves: training rows beside these, where they were compared.
         given: what the number is conditional on, log p(x | given): "label"; None of one on log p(x).
-        classified: how often the guide is right about labels, where the class is a latent; as JSON takes it.
+        classified: how often the guide is right about labels, where the class is a latent; JSON-serialisable.
         replay: what was asked for, and of which weights and versions: enough to repeat it (see `circumstances`).
     """
 
@@ -107,7 +108,7 @@ class Evaluation:
         return self.size * math.log(2)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number, as JSON takes it."""
+        """Return a JSON-serialisable record of every number."""
         about = {
             "run": self.run,
             "data": self.data,
@@ -117,53 +118,54 @@ class Evaluation:
         }
         record = {**self.estimate.to_dict(), "bits_per_dim": self.bits_per_dim, "units": "nats per datum"}
         record["given"] = self.given
-        told = None if self.assessment is None else self.assessment.to_dict()
+        assessment = None if self.assessment is None else self.assessment.to_dict()
         halves = None if self.halves is None else self.halves.to_dict()
-        measured = {"assessment": told, "train_test": halves, "classified": self.classified}
+        measured = {"assessment": assessment, "train_test": halves, "classified": self.classified}
         return {**record, **about, **measured, "notes": list(self.notes), "replay": self.replay}
 
     @property
     def slug(self) -> str:
-        """What was asked for, as the name of a file.
+        """The question that was asked, as the name of a file.
 
         Method and K (or the settings of annealing), the binding parts of the question; the seed, where it is not 0.
         """
-        method, found = str(self.replay.get("method", "auto")), self.estimate
+        method, estimate = str(self.replay.get("method", "auto")), self.estimate
         if method == "auto":
-            bound = "importance" if found.k is not None else str(found.kind)
+            bound = "importance" if estimate.k is not None else str(estimate.kind)
             method = bound
         words = [method.replace(" ", "-")]
         if method == "annealed":
-            words += [f"{name[0]}{found.settings[name]}" for name in ("temperatures", "leaps", "chains", "start")]
-            words += [] if found.settings["correct"] else ["uncorrected"]
-        elif found.k is not None:
-            words.append(f"k{found.k}")
+            words += [f"{name[0]}{estimate.settings[name]}" for name in ("temperatures", "leaps", "chains", "start")]
+            words += [] if estimate.settings["correct"] else ["uncorrected"]
+        elif estimate.k is not None:
+            words.append(f"k{estimate.k}")
         words += [f"seed{self.seed}"] if self.seed else []
         return re.sub(r"[^a-z0-9-]", "", "-".join(words))
 
     def worded(self, text: str) -> str:
-        """Words about log p(x), as words about what the number is of: log p(x | label) where labels are given."""
-        return text if self.given is None else text.replace("log p(x)", f"log p(x | {self.given})")
+        """Return a line about log p(x) with the quantity that the number is of, such as log p(x | label)."""
+        return text.replace(quantity(None), quantity(self.given))
 
     def __str__(self) -> str:
         return self.worded(f"{self.estimate} on {self.data} ({self.prepared})")
 
 
-def bits_per_dim(found: Estimate, schema: Schema, preparation: Preparation) -> float | None:
-    """Of integer data, a mass or a density of dequantised values; None of others, whose bits have no common unit."""
-    if found.mean is None or schema.kind != "integers" or preparation.binarize is not None:
+def bits_per_dim(estimate: Estimate, schema: Schema, preparation: Preparation) -> float | None:
+    """Return bits per dimension of integer data, a mass or a dequantised density; None of others, which have no common
+    unit."""
+    if estimate.mean is None or schema.kind != "integers" or preparation.binarize is not None:
         return None
-    return -found.mean / (schema.size * math.log(2))
+    return -estimate.mean / (schema.size * math.log(2))
 
 
-def refuse_nan(found: Estimate) -> None:
+def refuse_nan(estimate: Estimate) -> None:
     """Refuse an estimate with a row that is not a number.
 
     Raises:
         NumericalError: naming the first.
     """
-    if found.nats is not None and bool(torch.isnan(found.nats).any()):
-        bad = int(torch.isnan(found.nats).nonzero()[0])
+    if estimate.nats is not None and bool(torch.isnan(estimate.nats).any()):
+        bad = int(torch.isnan(estimate.nats).nonzero()[0])
         raise NumericalError(f"log p(x) of row {bad} is not a number", "Look at that row, and at jensen doctor.")
 
 
@@ -173,7 +175,7 @@ def keep(folder: Path, evaluation: Evaluation) -> Path:
     evaluation.json is for the plain one (no method, no K): that, and what it knows of its own tightness, is not lost to
     a later, narrower question about the same weights, which goes into the folder `evaluations`.
     """
-    record, main = evaluation.to_dict(), folder / "evaluation.json"
+    record, main = evaluation.to_dict(), folder / EVALUATION
     path = main if _yields(main, record) else folder / EVALUATIONS / f"{evaluation.slug}.json"
     try:
         path.parent.mkdir(exist_ok=True)
@@ -184,7 +186,8 @@ def keep(folder: Path, evaluation: Evaluation) -> Path:
 
 
 def _yields(path: Path, record: dict[str, Any]) -> bool:
-    """Whether what the file holds may be replaced: nothing, other weights, the same question, or less than there is."""
+    """Return whether what the file holds may be replaced: nothing, other weights, the same question, or less than there
+    is."""
     try:
         held = parsed(read_limited(path, JSON_LIMIT), dict[str, Any])
         was, now = held["replay"], record["replay"]
@@ -198,7 +201,7 @@ def _yields(path: Path, record: dict[str, Any]) -> bool:
 
 
 def versions() -> dict[str, str]:
-    """Of what computes the numbers."""
+    """Return the versions of what computes the numbers."""
     return {
         "jensen": __version__,
         "python": platform.python_version(),
@@ -216,7 +219,7 @@ def circumstances(
     device: str,
     evaluator: Evaluator | None = None,
 ) -> dict[str, Any]:
-    """What has to be known to repeat an evaluation, beside its seed: time plays no part in it.
+    """Return the record that repeats an evaluation, beside its seed; time plays no part in it.
 
     Args:
         folder: the run's.
@@ -231,7 +234,7 @@ def circumstances(
         "annealing": asdict(evaluator) if isinstance(evaluator, Annealed) else None,
         "assessment": None if assessment is None else asdict(assessment.settings),
         "train_rows": 0 if halves is None else len(halves.train),
-        "weights_sha256": digest(folder / "model.safetensors"),
+        "weights_sha256": digest(folder / WEIGHTS),
         "device": device,
         "threads": torch.get_num_threads(),
         "versions": versions(),

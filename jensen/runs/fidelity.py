@@ -1,4 +1,4 @@
-"""How near a model's samples are to data: what can be said of a model that only samples, and of any other.
+"""Fidelity: the distance of a model's samples to data, also for a model that only samples.
 
 Frechet distance, precision and recall in features found here (see `features`); each beside what real data reach
 against other real data, as many.
@@ -59,7 +59,7 @@ def frechet(a: Tensor, b: Tensor) -> float:
 
 
 def precision_recall(real: Tensor, made: Tensor, k: int = NEIGHBOURS) -> tuple[float, float]:
-    """The share of made points [M, F] among real ones [N, F], and of real points among made ones.
+    """Return the share of made points [M, F] among real ones [N, F], and of real points among made ones.
 
     A point is among others if it is no further from some one of them than that one's k-th nearest neighbour of its own
     kind is. Low precision: samples that are like no datum. Low recall: data that no sample is like.
@@ -83,7 +83,7 @@ def precision_recall(real: Tensor, made: Tensor, k: int = NEIGHBOURS) -> tuple[f
 
 
 def _among(points: Tensor, others: Tensor, k: int) -> float:
-    """The share of points [M, F] within the k-th neighbour's distance of one of the others [N, F]."""
+    """Return the share of points [M, F] within the k-th neighbour's distance of one of the others [N, F]."""
     exact = "donot_use_mm_for_euclid_dist"
     parts = others.split(CHUNK)
     # the nearest is the point itself
@@ -115,13 +115,13 @@ class Score:
         return Score(a, b, c, d)
 
     def to_dict(self) -> dict[str, float]:
-        """As JSON takes it."""
+        """Return a JSON-serialisable record."""
         return {"value": self.value, "spread": self.spread, "real": self.real, "real_spread": self.real_spread}
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How near samples are to data.
+    """The distance of samples to data.
 
     Attributes:
         frechet, precision, recall: see the functions of these names.
@@ -144,7 +144,7 @@ class Fidelity:
     seed: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number, as JSON takes it."""
+        """Return a JSON-serialisable record of every number."""
         scores = {name: getattr(self, name).to_dict() for name in ("frechet", "precision", "recall")}
         about = {"n": self.n, "repeats": self.repeats, "features": self.features.to_dict(), "data": self.data}
         return {**scores, **about, "sampled": self.sampled, "seed": self.seed, "neighbours": NEIGHBOURS}
@@ -175,7 +175,7 @@ def fidelity(
         mean: the mean of p(x | z) at z from the prior in the place of samples.
         repeats: two or more, of which the spread is told.
         seed: of samples and halves.
-        watch: told the fraction that is done.
+        watch: progress callback, called with the fraction done, 0 to 1.
 
     Raises:
         DataError: entries are missing, the training rows cannot be read, or there are too few rows.
@@ -192,19 +192,19 @@ def fidelity(
         raise UsageError(f"-n {size} cannot work with {len(part.rows)} rows", f"Give -n from {FEWEST} to {half}.")
     if repeats < 2:
         raise UsageError(f"{repeats} repeats tell nothing of a spread", "Give at least 2.")
-    found = _features(run, part)
-    real = found(torch.cat([b.x for b in part.rows.batches(CHUNK, stream(seed, "fidelity rows", run.device))]))
+    features = _features(run, part)
+    real = features(torch.cat([b.x for b in part.rows.batches(CHUNK, stream(seed, "fidelity rows", run.device))]))
     scores: list[tuple[tuple[float, float, float], tuple[float, float, float]]] = []
     for i in range(repeats):
         order = torch.randperm(len(real), generator=stream(seed, f"halves:{i}"))
         reference, other = real[order[:size]], real[order[size : 2 * size]]
-        made = found(_samples(run, size, stream(seed, f"samples:{i}", run.device), mean))
+        made = features(_samples(run, size, stream(seed, f"samples:{i}", run.device), mean))
         scores.append((_compared(reference, made), _compared(reference, other)))
         if watch is not None:
             watch((i + 1) / repeats)
     model, floor = (list(zip(*side, strict=True)) for side in zip(*scores, strict=True))
     near, precision, recall = (Score.of(ours, theirs) for ours, theirs in zip(model, floor, strict=True))
-    return Fidelity(near, precision, recall, size, repeats, found, part.name, "means" if mean else "samples", seed)
+    return Fidelity(near, precision, recall, size, repeats, features, part.name, "means" if mean else "samples", seed)
 
 
 def _compared(reference: Tensor, points: Tensor) -> tuple[float, float, float]:
@@ -212,7 +212,7 @@ def _compared(reference: Tensor, points: Tensor) -> tuple[float, float, float]:
 
 
 def _samples(run: Run, n: int, generator: torch.Generator, mean: bool) -> Tensor:
-    """[n, D] as the model sees data."""
+    """Return [n, D] as the model sees data."""
     z, batch = run.model.simulate(n, generator)
     return latents.decode(run.model, z, batch.context) if mean else batch.x
 

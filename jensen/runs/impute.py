@@ -1,4 +1,4 @@
-"""What is missing in a run's data, in the data's own units: which entries, and draws of them."""
+"""Missing entries of a run's data, and draws of them, in the data's own units."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Completion:
 
 
 def hide(part: Part, hidden: np.ndarray, preparation: Preparation) -> Part:
-    """The same rows with more entries missing: those where `hidden` [N, D] or [D] is True."""
+    """Return the rows with more entries missing: those where `hidden` [N, D] or [D] is True."""
     mask = ~np.broadcast_to(hidden, part.x.shape) & (True if part.mask is None else part.mask)
     return replace(part, mask=mask, rows=preparation.masked(part.rows, mask))
 

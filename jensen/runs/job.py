@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 
+from ..core.device import resolve_device
 from ..core.errors import InterruptedRun, NumericalError, UsageError
+from ..core.modules import joined, named_tensors
 from ..core.parts import own_parts
 from ..core.precision import resolve_precision
 from ..core.random import drawing_from, stream
@@ -20,15 +22,15 @@ from ..recipes import BuiltModel, Recipe, RecipeContext
 from ..recipes.likelihoods import check_support, in_own_units
 from ..storage.commits import flush_folder
 from ..storage.fault_log import Forensics
+from ..storage.files import write_json
 from ..storage.recorder import Recorder, TensorBoard
-from ..storage.run_folder import modules, resolve_device, write_json
+from ..storage.run_folder import SPEC, TENSORBOARD
 from ..storage.training_state import StateKeeper, check_space
 from ..storage.weights import tie
 from ..training import Budget, EpochEnded, Event, Optimizer, Snapshot, Trainer
+from ..training.dry_run import dry_run
 from ..training.players import check_players
-from ..training.rehearsal import rehearse
-from ..training.snapshot import named_tensors
-from ..training.stages import ends
+from ..training.stages import stage_ends
 from .composition import write_initial
 from .run import Run, load
 from .spec import spec_from
@@ -114,7 +116,7 @@ class Job:
         self.trainer.check(self.made.players)
         if kept == "best" or training.patience is not None:
             _check_followed(self.made)
-        self.module = modules(self.made.model, self.made.guide)
+        self.module = joined(self.made.model, self.made.guide)
         if training.init_from is not None:
             notice(_take_over(self.module, Path(training.init_from)))
         if training.tensorboard:
@@ -159,13 +161,13 @@ class Job:
     ) -> None:
         """Write the specification (or the one given), train (on from a state, if one is given), write weights."""
         spec = self.spec() if spec is None else spec
-        writers: list[Any] = [TensorBoard(self.folder / "tensorboard")] if self.training.tensorboard else []
-        write_json(self.folder / "spec.json", spec)
+        writers: list[Any] = [TensorBoard(self.folder / TENSORBOARD)] if self.training.tensorboard else []
+        write_json(self.folder / SPEC, spec)
         if self.recipe.built is not None and start is None:
             write_initial(self.folder, spec, self.made)
         for place in self.folder.absolute().parents[:2]:  # the folder may be new, and its parent, such as runs
             flush_folder(place)
-        stages = ends(spec["players"], self.budget.epochs)
+        stages = stage_ends(spec["players"], self.budget.epochs)
         recorder = Recorder(self.folder, self.module, tie(spec), self.training.checkpoints, stages, notice)
         forensics = Forensics(self.folder, spec["command"], self.training_data.in_file)
         keeper = None
@@ -247,7 +249,7 @@ def _make(
     for critic in made.critics:
         critic.to(device, dtype)
     check_players(made.model, made.guide, made.players, epochs)
-    rehearse(made.model, made.guide, made.players, data.train)
+    dry_run(made.model, made.guide, made.players, data.train)
     for player in made.players:
         if player.closed is None:
             player.optimizer(player.trained)  # refuses parameters that it is not for
@@ -266,7 +268,7 @@ def _check_followed(made: BuiltModel) -> None:
 def _take_over(module: torch.nn.Module, folder: Path) -> str:
     """Start from another run's weights, where names and shapes agree."""
     other = load(folder)
-    theirs, mine = named_tensors(modules(other.model, other.guide)), named_tensors(module)
+    theirs, mine = named_tensors(joined(other.model, other.guide)), named_tensors(module)
     common = [n for n, t in mine.items() if n in theirs and theirs[n].shape == t.shape]
     trained = {name for name, p in module.named_parameters() if p.requires_grad}
     if not trained & set(common):

@@ -43,7 +43,7 @@ class Score:
 
     @property
     def is_bound(self) -> bool:
-        """Whether the number is a bound from below, and not log p(x) itself."""
+        """True if the number is a bound from below, and not log p(x) itself."""
         return self.estimate.kind in (Kind.LOWER, Kind.STOCHASTIC_LOWER)
 
     @property
@@ -52,7 +52,7 @@ class Score:
         return self.loss if self.is_bound else self.estimate.error or 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers, as JSON takes them."""
+        """Return the numbers, as JSON takes them."""
         about = {"run": self.run, "recipe": self.recipe, "weights": self.weights}
         kept = ("log_px", "kind", "k", "stderr", "stderr_mc", "stderr_mc_reliable", "ess", "elbo")
         numbers = self.estimate.to_dict()
@@ -82,14 +82,14 @@ class Group:
 
     @property
     def is_bound(self) -> bool:
-        """Whether any of the numbers is a bound from below."""
+        """True if any of the numbers is a bound from below."""
         return any(s.is_bound for s in self.scores)
 
     @property
     def below(self) -> float | None:
         """Nats that the mean of log p(x) seems to lie above the mean of the numbers; None where nobody knows."""
-        found = [s.below for s in self.scores]
-        return None if None in found else math.fsum(f for f in found if f is not None) / len(found)
+        scores = [s.below for s in self.scores]
+        return None if None in scores else math.fsum(f for f in scores if f is not None) / len(scores)
 
     @property
     def above(self) -> float:
@@ -161,12 +161,12 @@ class Comparison:
 
     @property
     def stderr(self) -> float | None:
-        """Of the difference: over data, and over seeds where they are known."""
+        """The standard error of the difference: over data, and over seeds where there are several."""
         return None if self.stderr_data is None else math.hypot(self.stderr_data, self.stderr_seeds or 0.0)
 
     @property
     def degrees_of_freedom(self) -> float | None:
-        """Of `stderr`: few where few seeds make most of it; None where it is unknown or zero.
+        """The degrees of freedom of `stderr`: few where few seeds make most of it; None where it is unknown or zero.
 
         Source: Satterthwaite, "An approximate distribution of estimates of variance components", 1946; Welch, 1947.
         """
@@ -234,7 +234,7 @@ class Comparison:
 
     @property
     def remedy(self) -> str | None:
-        """What would settle the order, where it is not."""
+        """A remedy that would settle the order, where it is not settled."""
         if self.higher is None or self.better is not None:
             return None
         runs = [s.run for s in self._lower.scores if s.below is None]  # one example is enough
@@ -243,7 +243,7 @@ class Comparison:
         return "raise -k, or evaluate again with a larger --budget"
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number, as JSON takes it."""
+        """Return a JSON-serialisable record of every number."""
         return {
             "verdict": self.verdict,
             "better": self.better,

@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 
 from ..core.errors import RunExistsError, UsageError
-from ..storage.run_folder import write_json
+from ..storage.files import write_json
+from ..storage.run_folder import SPEC
 from ..training import Event
 from .evaluation import Evaluation, versions
 from .run import Run, load
@@ -26,7 +27,7 @@ NAME = "rate-distortion"
 
 @dataclass(frozen=True)
 class Point:
-    """Where the training with one beta ended, in nats per datum of the rows that were kept aside.
+    """The end point of the training with one beta, in nats per datum of the held-out rows.
 
     Attributes:
         beta: the weight of the rate in training.
@@ -73,7 +74,7 @@ class Curve:
         return max(self.points, key=lambda point: point.elbo)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number, as JSON takes it."""
+        """Return a JSON-serialisable record of every number."""
         about = {"data": self.data, "prepared": self.prepared, "n": self.n, "seed": self.seed}
         points = [asdict(point) for point in self.points]
         return {
@@ -96,10 +97,10 @@ def parse_betas(text: str) -> tuple[float, ...]:
         (0.1, 1.0)
     """
     try:
-        found = [float(word) for word in text.split(",")]
+        betas = [float(word) for word in text.split(",")]
     except ValueError:
-        found = []
-    return _checked(found, text)
+        betas = []
+    return _checked(betas, text)
 
 
 def _checked(betas: Sequence[float], text: str) -> tuple[float, ...]:
@@ -145,31 +146,31 @@ def trade(
         InterruptedRun: `should_stop` said so; what is finished is kept.
     """
     betas, folder = _checked(betas, str(betas)), Path(out)
-    if folder.is_file() or (folder / "spec.json").exists():
+    if folder.is_file() or (folder / SPEC).exists():
         raise RunExistsError(f"{folder} is a {'file' if folder.is_file() else 'run'}", "Give --out another name.")
     jobs, options = [], {"keep": "last", **options}
     for beta in betas:  # what cannot work is refused before the first training
         place, asked = folder / f"beta-{beta:g}", {**options, "beta": beta}
         jobs.append((beta, place, asked, not force and _is_finished(place, command_of(data, recipe, **asked))))
-    points, found = [], None
+    points, trained = [], None
     for beta, place, asked, reused in jobs:
         if reused:
             notice(f"{place} is there already, and is used again")
             run = load(place)
         else:
-            told = {"listeners": listeners, "should_stop": should_stop, "notice": notice}
-            run = train(data, recipe=recipe, out=place, force=place.exists(), **told, **asked)
-        found = run.evaluate(k=k)
-        points.append(_point(beta, run, found, reused))
-    if found is None:
+            callbacks = {"listeners": listeners, "should_stop": should_stop, "notice": notice}
+            run = train(data, recipe=recipe, out=place, force=place.exists(), **callbacks, **asked)
+        trained = run.evaluate(k=k)
+        points.append(_point(beta, run, trained, reused))
+    if trained is None:
         raise UsageError("there is no beta", "Give at least one.")
-    curve = Curve(tuple(points), found.data, found.prepared, len(_nats(found)), found.seed)
+    curve = Curve(tuple(points), trained.data, trained.prepared, len(_nats(trained)), trained.seed)
     write_json(folder / f"{NAME}.json", curve.to_dict())
     return curve
 
 
 def _is_finished(place: Path, command: dict[str, Any]) -> bool:
-    """Whether the run is there, complete, and of this very command.
+    """Return whether the run is there, complete, and of this very command.
 
     Raises:
         RunExistsError: it is of another command.
@@ -191,16 +192,16 @@ def _is_finished(place: Path, command: dict[str, Any]) -> bool:
     return bool(ended) and ended[-1]["reason"] in ("finished", "early stopping", "converged")
 
 
-def _nats(found: Evaluation) -> Any:
-    nats = found.estimate.nats
-    if nats is None or found.estimate.elbo is None:
+def _nats(evaluation: Evaluation) -> Any:
+    nats = evaluation.estimate.nats
+    if nats is None or evaluation.estimate.elbo is None:
         raise UsageError("this recipe has no rate", "Use --recipe beta-vae.")
     return nats
 
 
-def _point(beta: float, run: Run, found: Evaluation, reused: bool) -> Point:
-    _nats(found)
-    numbers, elbo = found.estimate.to_dict(), found.estimate.elbo
+def _point(beta: float, run: Run, evaluation: Evaluation, reused: bool) -> Point:
+    _nats(evaluation)
+    numbers, elbo = evaluation.estimate.to_dict(), evaluation.estimate.elbo
     error = None if elbo is None or len(elbo) < 2 else float(elbo.double().std() / math.sqrt(len(elbo)))
     values = (numbers["rate"], numbers["distortion"], numbers["elbo"], error, numbers["log_px"], numbers["kind"])
     return Point(beta, *values, numbers["k"], str(run.path), reused)

@@ -1,4 +1,4 @@
-"""What the codes of a run are worth: labels and factors read off them, clusters among them, factors told apart.
+"""Representation quality of a run's codes: linear probes, clusters, disentanglement.
 
 Each number stands beside what it would be by chance. Rows that something is fitted on are never scored.
 """
@@ -54,7 +54,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Representation:
-    """What was found.
+    """The scores of a representation.
 
     Attributes:
         scores: all measures.
@@ -72,7 +72,7 @@ class Representation:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number, as JSON takes it."""
+        """Return a JSON-serialisable record of every number."""
         rows = {name: {"n": n, "data": data} for name, (n, data) in (("fitted", self.fitted), ("scored", self.scored))}
         about = {"size": self.size, **rows, "seed": self.seed, "notes": list(self.notes)}
         return {"scores": [asdict(score) for score in self.scores], **about}
@@ -96,7 +96,7 @@ def represent(
         data: other rows.
         labels: of these rows, where they do not hold them.
         seed: of all randomness.
-        watch: told the fraction that is done.
+        watch: progress callback, called with the fraction done, 0 to 1.
 
     Raises:
         DataError: the data have neither labels nor factors, there are too few rows, or rows cannot be read.
@@ -132,7 +132,7 @@ def represent(
 
 
 def _halves(run: Run, data: Source | None, labels: Targets | None, seed: int) -> tuple[Part, Part, tuple[str, ...]]:
-    """Rows to fit, rows to score, and what to say about them."""
+    """Return rows to fit, rows to score, and what to say about them."""
     if data is None:
         score = run.chosen(None, seed, labels=labels)
         pair, notes = (run.part("train", seed), score), score.notes
@@ -157,7 +157,7 @@ def _few(part: Part, seed: int) -> Part:
 
 @dataclass(frozen=True)
 class _Target:
-    """What may be read off codes: its values in the fitted and in the scored rows, and whether they are the labels."""
+    """A target to read off codes: its values in the fitted and in the scored rows, and whether they are the labels."""
 
     name: str
     known: np.ndarray
@@ -166,15 +166,15 @@ class _Target:
 
 
 def _targets(fit: Part, score: Part) -> list[_Target]:
-    """Every factor, and the labels, unless these are one of the factors."""
-    found = []
+    """Return every factor, and the labels, unless these are one of the factors."""
+    targets = []
     if fit.factors is not None and score.factors is not None:
         columns = zip(fit.factors.names, fit.factors.values.T, score.factors.values.T, strict=True)
-        found = [_Target(n, a, b, fit.labels is not None and np.array_equal(a, fit.labels)) for n, a, b in columns]
+        targets = [_Target(n, a, b, fit.labels is not None and np.array_equal(a, fit.labels)) for n, a, b in columns]
     given = all(part.labels is not None and (part.labels != UNKNOWN).any() for part in (fit, score))
-    if given and not any(target.labels for target in found):
-        found.append(_Target("labels", np.asarray(fit.labels), np.asarray(score.labels), True))
-    return found
+    if given and not any(target.labels for target in targets):
+        targets.append(_Target("labels", np.asarray(fit.labels), np.asarray(score.labels), True))
+    return targets
 
 
 # ---------------------------------------------------------------- labels
@@ -229,10 +229,10 @@ def clusters(
     if len(classes) > len(np.unique(codes[0], axis=0)):
         raise DataError(f"fewer different codes than {len(classes)} classes", "Give more rows.")
     starts: dict[str, Any] = {"n_init": 10}
-    found = KMeans(len(classes), random_state=seed, **starts).fit(codes[0])
+    fitted = KMeans(len(classes), random_state=seed, **starts).fit(codes[0])
     place = np.searchsorted(classes, truth[1]).clip(0, len(classes) - 1)
     real = np.where(classes[place] == truth[1], place, len(classes))  # a class that was not fitted is never right
-    numbers = (np.asarray(found.labels_), np.asarray(found.predict(codes[1])))
+    numbers = (np.asarray(fitted.labels_), np.asarray(fitted.predict(codes[1])))
     ours, rng = _agreement(numbers, (known, real)), np.random.default_rng([seed, 1])
     chance = np.mean(
         [_agreement(numbers, (rng.permutation(known), rng.permutation(real))) for _ in range(SHUFFLES)], axis=0

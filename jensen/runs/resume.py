@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import CorruptRunError, DataError, UsageError
-from ..storage.run_folder import read_spec
+from ..storage.run_folder import SPEC
 from ..storage.run_lock import holding
+from ..storage.specification import read_spec
 from ..storage.training_state import behind, found_state
 from ..storage.weights import BESIDE
 from ..training import Event
@@ -69,7 +70,7 @@ def resume(
     spec = read_spec(path)
     with holding(path):
         kept, was = found_state(path, notice)
-        _refuse(was, spec, f"{path / 'spec.json'} is not what its last state was trained by")
+        _refuse(was, spec, f"{path / SPEC} is not what its last state was trained by")
         given = Sources(data, labels, test, test_labels)
         job = _job(path, spec, given, parts, epochs)
         done = kept.facts["epoch"] - 1

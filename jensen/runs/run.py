@@ -15,25 +15,27 @@ from ..analysis.compared_objective import compared_objective
 from ..analysis.doctor import Diagnosis, examine
 from ..analysis.gradients import Comparison, compare_gradients
 from ..analysis.imputation import impute
+from ..core.device import resolve_device
 from ..core.errors import CorruptRunError, DataError, UsageError
 from ..core.random import stream
+from ..core.rows import evenly_spaced
 from ..core.validation import require_integer
 from ..data import Preparation, Schema
 from ..estimators.denoising import Corruption, corrupted_rows
-from ..evaluate import Annealed, Estimate, Evaluator, GeneralisationGap, Settings, assess_tightness, choose
-from ..evaluate.estimate import Watch
+from ..evaluate import Annealed, Settings
+from ..evaluate.estimate import ProgressCallback
 from ..evaluate.generalisation import some_rows
-from ..evaluate.tightness import refusal
 from ..models import autoregressive, priors
 from ..recipes import RECIPES
-from ..storage.run_folder import read_spec, rebuild, resolve_device
+from ..storage.run_folder import METRICS, SPEC
 from ..storage.schemas import lines_of
-from ..storage.weights import tie, undigested
-from ..training.stages import Stage, in_words, stretches
+from ..storage.specification import read_spec, rebuild
+from ..storage.weights import tie
+from ..training.stages import Stage, finished_stages
 from .checkpoint_bounds import CheckpointCurve, evaluate_checkpoints
-from .classify import classified
 from .data import RunData, Source, Targets
-from .evaluation import Evaluation, Part, bits_per_dim, circumstances, keep, refuse_nan
+from .evaluate import evaluate
+from .evaluation import Evaluation, Part, keep
 from .impute import Completion, complete, hide
 from .players import recorded_corruption, recorded_points
 
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "Part", "Run", "Source", "load", "resolve_device"]
 
 PARTS = (autoregressive, priors)  # rooms whose parts a specification may name, and that nothing else here imports
-COMPARED = 500  # training rows beside the test rows of a plain evaluation
 
 
 def load(folder: str | Path, parts: Mapping[str, Callable[..., Any]] | None = None, device: str = "cpu") -> Run:
@@ -64,7 +65,7 @@ def load(folder: str | Path, parts: Mapping[str, Callable[..., Any]] | None = No
         return Run(folder, spec, parts, str(where))
     except (KeyError, TypeError, AttributeError) as error:
         raise CorruptRunError(
-            f"{folder / 'spec.json'} is damaged ({type(error).__name__}: {error})",
+            f"{folder / SPEC} is damaged ({type(error).__name__}: {error})",
             "Restore it from a copy, or train again.",
         ) from error
 
@@ -105,7 +106,7 @@ class Run(RunData):
         scale = self.preparation.scale
         if not fits or (scale is not None and not (scale > 0).all()):
             raise CorruptRunError(
-                f"model, data schema and preparation in {self.path / 'spec.json'} are not of the same data",
+                f"model, data schema and preparation in {self.path / SPEC} are not of the same data",
                 "Restore it from a copy, or train again.",
             )
 
@@ -120,7 +121,7 @@ class Run(RunData):
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a last line cut short by a crash is left out."""
-        return list(lines_of(self.path / "metrics.jsonl"))
+        return list(lines_of(self.path / METRICS))
 
     def evaluate(
         self,
@@ -134,7 +135,7 @@ class Run(RunData):
         annealing: Annealed | None = None,
         train_rows: int | None = None,
         seed: int = 0,
-        watch: Watch | None = None,
+        watch: ProgressCallback | None = None,
     ) -> Evaluation:
         """Estimate log p(x) in the data's own units; of the run's test rows unless told otherwise.
 
@@ -152,53 +153,21 @@ class Run(RunData):
             train_rows: training rows to evaluate beside the run's own test rows; by default 500 where there is a
                 budget and the evaluation is plain.
             seed: of all Monte Carlo, and of a dynamic binarisation.
-            watch: told the fraction that is done.
+            watch: progress callback, called with the fraction done, 0 to 1.
         """
-        evaluator = choose(self.model, self.guide, method, k, annealing)
-        if budget < 0:
-            raise UsageError(f"--budget {budget:g} cannot work", "Give seconds, or 0 for no annealing.")
-        if labels is not None and self.classes is None:
-            raise UsageError("this run did not learn from labels: none change its number", "Leave --labels out.")
-        part = self.chosen(data, seed, True, labels)
-        first = (*undigested(self.path), *self.unfinished, *in_words(self.stages))
-        notes = (*first, *part.notes, *self.overlap(part, data))
-        found = evaluator(self.model, self.guide, part.rows, seed, watch)
-        refuse_nan(found)
-        plain, assessed = method == "auto" and k is None, None
-        if plain and part.mask is not None:
-            notes = (*notes, "how tight the number is was not measured: entries are missing")
-        elif plain:
-            assessed = assess_tightness(self.model, self.guide, part.rows, found, budget, settings, seed, watch)
-            if assessed is None and found.nats is not None and budget > 0:
-                why = refusal(self.model, self.guide) or "raise --budget"
-                notes = (*notes, f"how tight the bound is was not measured: {why}")
-        found = found.shifted(part.shift)
-        assessed = None if assessed is None else assessed.shifted(float(part.shift))
-        most = COMPARED if train_rows is None and plain and data is None and budget > 0 else train_rows or 0
-        halves = self._halves(found, evaluator, most, seed, watch)
-        prepared, bits = self.preparation.describe(self.schema), bits_per_dim(found, self.schema, self.preparation)
-        bits = None if part.mask is not None else bits
-        about = (str(self.path), part.name, prepared, self.weights, seed, bits, self.schema.size, notes)
-        told = circumstances(self.path, method, k, assessed, halves, self.device, evaluator)
-        return Evaluation(found, *about, assessed, halves, told, **self._known(part))
-
-    def _known(self, part: Part) -> dict[str, Any]:
-        """What labels have to do with a number of these rows."""
-        right = classified(self, part)
-        return {"given": "label" if self.conditional else None, "classified": right and right.to_dict()}
-
-    def _halves(
-        self, test: Estimate, evaluator: Evaluator, most: int, seed: int, watch: Watch | None
-    ) -> GeneralisationGap | None:
-        """At most so many training rows beside the estimate of the test rows; None where they cannot be read."""
-        if most <= 0 or test.nats is None:
-            return None
-        try:
-            part = self.part("train", seed)
-        except DataError:
-            return None
-        part = part.subset(some_rows(len(part.x), most, stream(seed, "training rows")).to(self.device), part.name)
-        return GeneralisationGap.of(evaluator(self.model, self.guide, part.rows, seed, watch).shifted(part.shift), test)
+        return evaluate(
+            self,
+            data,
+            labels=labels,
+            k=k,
+            method=method,
+            budget=budget,
+            settings=settings,
+            annealing=annealing,
+            train_rows=train_rows,
+            seed=seed,
+            watch=watch,
+        )
 
     def along(
         self,
@@ -207,7 +176,7 @@ class Run(RunData):
         rows_at_most: int = 200,
         k: int = 500,
         seed: int = 0,
-        watch: Watch | None = None,
+        watch: ProgressCallback | None = None,
     ) -> CheckpointCurve:
         """ELBO, log p(x) and their gap at every checkpoint that training kept, and with the run's own weights.
 
@@ -216,24 +185,24 @@ class Run(RunData):
             rows_at_most: rows to look at, evenly spaced.
             k: points per datum, where log p(x) is not exact.
             seed: of all Monte Carlo.
-            watch: told the fraction that is done.
+            watch: progress callback, called with the fraction done, 0 to 1.
 
         Raises:
             NotNormalised: the guide has no density.
             CorruptRunError: a checkpoint is damaged, or belongs to another run.
         """
         part = self.chosen(data, seed)
-        few = torch.linspace(0, len(part.rows) - 1, min(rows_at_most, len(part.rows)), dtype=torch.float64).round()
-        rows = part.rows.subset(few.long().to(self.device))
+        few = evenly_spaced(len(part.rows), rows_at_most, self.device)
+        rows = part.rows.subset(few)
         last = [line for line in self.metrics if line["event"] == "stopped"]
         own = (int(last[-1]["kept_epoch"]), self.weights) if last else None
-        shift = part.subset(few.long().to(self.device), "").shift
-        told = {"k": k, "seed": seed, "shift": float(torch.as_tensor(shift).mean()), "watch": watch}
-        stages = tuple(evaluate_checkpoints(self.model, self.guide, self.path, tie(self.spec), rows, own, **told))
+        shift = part.subset(few, "").shift
+        options = {"k": k, "seed": seed, "shift": float(torch.as_tensor(shift).mean()), "watch": watch}
+        stages = tuple(evaluate_checkpoints(self.model, self.guide, self.path, tie(self.spec), rows, own, **options))
         points = k if any(stage.ess is not None for stage in stages) else None
         return CheckpointCurve(stages, f"{len(rows)} of {part.name}", len(rows), points, seed)
 
-    def doctor(self, *, seed: int = 0, watch: Watch | None = None) -> Diagnosis:
+    def doctor(self, *, seed: int = 0, watch: ProgressCallback | None = None) -> Diagnosis:
         """Look for whatever can be wrong with the run, on its own rows; see `jensen.analysis.doctor.examine`.
 
         Raises:
@@ -251,12 +220,12 @@ class Run(RunData):
             test = self.part("test", seed)
         rows = (train.rows, None if test is None else test.rows)
         shift = self.preparation.log_jacobian(self.schema.size)
-        told = {"seed": seed, "history": self.metrics, "log_jacobian": shift, "watch": watch}
-        found = examine(self.model, self.guide, *rows, **told)
-        return replace(found, notes=() if test is None else test.notes)
+        options = {"seed": seed, "history": self.metrics, "log_jacobian": shift, "watch": watch}
+        diagnosis = examine(self.model, self.guide, *rows, **options)
+        return replace(diagnosis, notes=() if test is None else test.notes)
 
-    def calibrate(self, *, n: int = 1000, seed: int = 0, watch: Watch | None = None) -> Calibration:
-        """Whether q(z | x) is as sure as it should be, on n data of the model's own; see `evaluate.calibration`."""
+    def calibrate(self, *, n: int = 1000, seed: int = 0, watch: ProgressCallback | None = None) -> Calibration:
+        """Return the calibration of q(z | x) on n data simulated by the model; see `jensen.analysis.calibration`."""
         from ..analysis.calibration import calibrate  # SciPy's functions take a tenth of a second
 
         return calibrate(self.model, self.guide, n=n, seed=seed, watch=watch)
@@ -314,7 +283,7 @@ class Run(RunData):
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The measures at the end of each stage of a training whose players took turns; empty for others."""
-        return stretches(self.spec, self.metrics)
+        return finished_stages(self.spec, self.metrics)
 
     @property
     def corruption(self) -> Corruption | None:
@@ -322,7 +291,8 @@ class Run(RunData):
         return recorded_corruption(self.spec)
 
     def corrupted(self, data: Source | Part | None = None, *, seed: int = 0) -> Part:
-        """Rows with the noise of the training, drawn once, for other verbs to start from; `x` stays the clean data.
+        """Return rows with the noise of the training, drawn once, for other verbs to start from; `x` stays the clean
+        data.
 
         Raises:
             UsageError: the run was trained without noise.
@@ -366,7 +336,7 @@ class Run(RunData):
         hidden: np.ndarray | None = None,
         labels: Targets | None = None,
         seed: int = 0,
-        watch: Watch | None = None,
+        watch: ProgressCallback | None = None,
     ) -> Completion:
         """Draw what is missing m times, given what is observed; see `jensen.analysis.imputation.impute`.
 
@@ -379,7 +349,7 @@ class Run(RunData):
             hidden: [N, D] or [D], True where entries are to be taken for missing, whatever they are.
             labels: of these rows, as for `evaluate`.
             seed: of all randomness.
-            watch: told the fraction that is done.
+            watch: progress callback, called with the fraction done, 0 to 1.
 
         Raises:
             CompositionError: the likelihood does not factorise over features.
@@ -397,7 +367,7 @@ class Run(RunData):
         return self.preparation.invert(x).reshape(len(x), *self.schema.shape)
 
     def gradients(
-        self, *, n: int = 64, repeats: int = 100, seed: int = 0, pair: Any = None, watch: Watch | None = None
+        self, *, n: int = 64, repeats: int = 100, seed: int = 0, pair: Any = None, watch: ProgressCallback | None = None
     ) -> Comparison:
         """Bias, variance and cost of each gradient estimator on n training rows; `pair` is another (model, guide)."""
         rows, noise = self.part("train", seed).rows, stream(seed, "gradient rows", self.device)

@@ -1,4 +1,4 @@
-"""How far annealing may be from log p(x) for the model of a run: bounds from both sides, on data that it simulates."""
+"""The sandwich of log p(x) for the model of a run: bounds from both sides, on data that it simulates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..evaluate import Annealed, Sandwich, Sandwiched
-from ..evaluate.estimate import Watch
+from ..evaluate.estimate import ProgressCallback
 from .evaluation import circumstances
 from .run import Run
 
@@ -34,7 +34,7 @@ class Certificate:
     replay: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number, as JSON takes it."""
+        """Return a JSON-serialisable record of every number."""
         lower = self.bounds.lower.to_dict()
         chains = {name: lower[name] for name in ("acceptance", "spread", "settings", "seconds")}
         about = {"run": self.run, "weights": self.weights, "seed": self.seed}
@@ -49,7 +49,12 @@ class Certificate:
 
 
 def certify(
-    run: Run, *, annealing: Annealed | None = None, rows: int = 100, seed: int = 0, watch: Watch | None = None
+    run: Run,
+    *,
+    annealing: Annealed | None = None,
+    rows: int = 100,
+    seed: int = 0,
+    watch: ProgressCallback | None = None,
 ) -> Certificate:
     """Bidirectional Monte Carlo with the model of a run; see `Sandwich`.
 
@@ -57,14 +62,14 @@ def certify(
         annealing: temperatures, leaps, chains and start; `Annealed()` unless given.
         rows: data to simulate.
         seed: of all randomness.
-        watch: told the fraction that is done.
+        watch: progress callback, called with the fraction done, 0 to 1.
 
     Raises:
         UsageError: rows < 1.
         CompositionError: the model or the guide cannot be annealed.
     """
     chain = annealing or Annealed()
-    found = Sandwich(chain, rows)(run.model, run.guide, seed, run.device, watch)
-    bounds = found.shifted(run.preparation.log_jacobian(run.schema.size))
+    result = Sandwich(chain, rows)(run.model, run.guide, seed, run.device, watch)
+    bounds = result.shifted(run.preparation.log_jacobian(run.schema.size))
     replay = circumstances(run.path, "sandwich", None, None, None, run.device, chain)
     return Certificate(bounds, str(run.path), run.weights, seed, run.unfinished, {**replay, "rows": rows})

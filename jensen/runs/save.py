@@ -10,13 +10,15 @@ import numpy as np
 import torch
 
 from ..core.errors import UsageError
+from ..core.modules import joined
 from ..core.parts import own_parts, spec_of
 from ..core.version import __version__
 from ..data import Preparation, Schema
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
+from ..storage.files import write_json
 from ..storage.migrations import FORMAT
-from ..storage.run_folder import modules, write_json
+from ..storage.run_folder import SPEC
 from ..storage.run_lock import claim, writing
 from ..storage.weights import tie, write_weights
 from .run import Run, load
@@ -55,8 +57,8 @@ def save(model: LatentVariableModel, guide: Guide, path: str | Path, *, like: An
     claim(folder, force)
     spec = _spec(model, guide, schema)
     with writing(folder, force):
-        write_json(folder / "spec.json", spec)
-        write_weights(folder, modules(model, guide), tie(spec), None)
+        write_json(folder / SPEC, spec)
+        write_weights(folder, joined(model, guide), tie(spec), None)
     return load(folder, own_parts(model, guide))
 
 

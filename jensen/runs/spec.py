@@ -14,6 +14,7 @@ from ..core.version import __version__
 from ..data import EMBEDDED
 from ..recipes import BuiltModel
 from ..storage.migrations import FORMAT
+from ..storage.run_folder import SPEC
 from ..training import Player
 from .places import beside, labels_at, located
 from .players import record_players
@@ -38,7 +39,7 @@ def recorded_command(spec: dict[str, Any], path: Path) -> dict[str, Any]:
     try:
         where, tested, choices = spec["data"], spec["split"]["test"], spec["choices"]
         command = {k: v for k, v in spec["command"].items() if v is not None and k != "out"}
-        folder = path.parent if path.name == "spec.json" else path
+        folder = path.parent if path.name == SPEC else path
         reading = {"labels": where["labels_from"], "size": where["resize"], "missing": bool(where["missing"])}
         data = _place(folder, where, reading) if where["readable"] else where["location"]
         command |= {"data": data, "labels": labels_at(where["labels_from"], where["location"], data)}

@@ -44,19 +44,20 @@ class DataOptions:
     """Options for reading, splitting and preparing data.
 
     Attributes:
-        test: a second file, as test rows.
-        labels: a file, or a column or key of the data.
-        test_labels: a file of labels of the test rows, or a column or key of theirs.
-        labelled: how many training rows keep their label, for a recipe that learns from some; by default all that have.
+        test: a file of test rows.
+        labels: labels of the data: a file, or a column or key of theirs.
+        test_labels: labels of the test rows: a file, or a column or key of theirs.
+        labelled: number of training rows that keep their label, for a recipe that learns from some; by default all that
+            have one.
         split: fractions of train, validation and test; by default 0.8,0.1,0.1, or 0.9,0.1,0 with a test file.
-        size: (H, W) to which images of a folder are resized.
-        binarize: how grey values become 0 and 1; never unless named.
-        dequantize: spread integers by uniform noise; by default where the recipe models a density.
-        standardize: how reals are scaled; by default as the recipe needs.
-        floor: accept constant columns under a learned scale, which stays above this.
-        split_seed: of the split, and of bits or noise of the data that are drawn once: it does not move with `seed`, so
-            that several seeds are judged on the same rows.
-        seed: of initial weights, order and noise.
+        split_seed: seed of the split, and of bits and noise that are drawn once; independent of `seed`, so that several
+            seeds are compared on the same rows.
+        size: height and width, H,W, that the images of a folder are resized to.
+        binarize: conversion of grey values to 0 and 1; by default none.
+        dequantize: add uniform noise to integers; by default if the recipe models a density.
+        standardize: scaling of reals; "auto" is what the recipe needs.
+        floor: accept constant columns under a learned scale, which stays above this number.
+        seed: seed of initial weights, order and noise.
         device: "auto", "cpu", "cuda", ...
     """
 
@@ -218,7 +219,8 @@ class TrainingData:
             yield "test", rows
 
     def log_jacobian(self, part: Literal["train", "valid"] = "train") -> float:
-        """Nats to add to the mean log-density of these rows for that in the data's own units; of what is observed."""
+        """Return nats to add to the mean log-density of these rows for that in the data's own units; of what is
+        observed."""
         rows = self.valid if part == "valid" else self.train
         if rows is None or rows.mask is None:
             return self.preparation.log_jacobian(self.data.schema.size)

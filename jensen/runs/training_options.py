@@ -14,24 +14,25 @@ class TrainingOptions:
     """Options of the training loop.
 
     Attributes:
-        epochs: passes over the data; by default the recipe's, or about 20,000 steps.
+        epochs: passes over the data; by default the recipe's number, or about 20,000 steps.
         batch: data per step.
         lr: learning rate.
-        optimizer: a class of torch.optim, by name.
-        schedule: of the learning rate.
-        clip: largest norm of the gradient.
-        spikes: how many times its usual norm a gradient may be long; longer ones are shortened, and counted.
-        average: decay of averaged weights, such as 0.999.
-        patience: stop when the validation bound has not risen for this many epochs.
-        keep: the weights that are kept, of the best validation bound or of the last step.
-        precision: of products in training; "fast" runs networks in bfloat16 where the processor knows it, "auto" is
-            "fast" only where that costs no accuracy. Evaluation is accurate whatever it is.
+        optimizer: name of an optimiser of torch.optim.
+        schedule: schedule of the learning rate.
+        clip: largest norm of a gradient; longer ones are clipped.
+        spikes: clip gradients above this multiple of their running norm, and count them.
+        average: also keep averaged weights, with this decay, such as 0.999.
+        patience: stop when the validation bound has not improved for this many epochs.
+        keep: weights to keep: those of the "best" validation bound, or of the "last" step; "auto" is what the recipe
+            needs.
+        precision: precision of products in training: "fast" runs networks in bfloat16 if the processor supports it,
+            "auto" is "fast" only if that costs no accuracy. Evaluation is accurate in any case.
         init_from: a run whose weights to start from, where names and shapes agree.
-        checkpoints: weights to keep along training, at most: after the first epoch, the last, and evenly in the
-            logarithm between; 0 keeps none.
-        tensorboard: also write event files into the run folder.
-        save_every: seconds between the states that a training can be resumed from (less often where that would cost a
-            hundredth of its time); 0 keeps one after every step, None keeps none at all.
+        checkpoints: largest number of weights to keep along training: after the first epoch, the last, and evenly on a
+            logarithmic scale between; 0 keeps none.
+        tensorboard: also write event files of TensorBoard into the run folder.
+        save_every: seconds between the states that a training can be resumed from (more if saving would take over a
+            hundredth of the time); 0 saves after every step, `None` never.
     """
 
     epochs: int | None = None

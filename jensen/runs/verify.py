@@ -1,4 +1,4 @@
-"""Whether an evaluation can be repeated: the recorded settings once more, and every number beside the recorded one."""
+"""Verification: an evaluation repeated by its recorded settings, every number beside the recorded one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import msgspec
 from ..core.errors import CorruptRunError, UsageError
 from ..evaluate import Annealed, Settings
 from ..evaluate.choose import METHODS
-from ..evaluate.estimate import Watch
-from ..storage.run_folder import digest
+from ..evaluate.estimate import ProgressCallback
+from ..storage.files import digest
+from ..storage.run_folder import EVALUATION, WEIGHTS
 from ..storage.schemas import EvaluationRecord, read_record
 from .evaluation import versions
 from .run import Run
@@ -45,7 +46,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verification:
-    """What came of a replay.
+    """The result of a replay.
 
     Attributes:
         run: its folder.
@@ -67,7 +68,7 @@ class Verification:
 
     @property
     def holds(self) -> bool:
-        """Whether everything came out as it was recorded."""
+        """True if everything came out as it was recorded."""
         return not self.differences
 
     @property
@@ -80,7 +81,7 @@ class Verification:
         return f"repeated: {self.compared} recorded values within {self.tolerance:g}, {self.identical} to the bit"
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as JSON takes it."""
+        """Everything, JSON-serialisable."""
         plain = {k: v for k, v in asdict(self).items() if k != "notes"}
         return {"verdict": self.verdict, "holds": self.holds, **plain, "notes": list(self.notes)}
 
@@ -106,31 +107,31 @@ class _Replay(TypedDict):
 
 
 def recorded(folder: Path) -> dict[str, Any]:
-    """What evaluation.json holds.
+    """Return the content of evaluation.json.
 
     Raises:
         UsageError: there is none, or it was written before evaluations could be repeated.
         CorruptRunError: it is damaged.
     """
-    path = folder / "evaluation.json"
+    path = folder / EVALUATION
     if not path.exists():
         raise UsageError(f"{path} does not exist", f"Evaluate first: jensen evaluate {folder}.")
     again = f"Evaluate again: jensen evaluate {folder}."
-    found = read_record(path, EvaluationRecord, again)
+    record = read_record(path, EvaluationRecord, again)
     try:
-        if not found.get("replay"):
+        if not record.get("replay"):
             raise UsageError(f"{path} does not say how it was made", again)
-        replay = msgspec.convert(found["replay"], _Replay)
-        if type(found["seed"]) is not int or replay["method"] not in METHODS:
+        replay = msgspec.convert(record["replay"], _Replay)
+        if type(record["seed"]) is not int or replay["method"] not in METHODS:
             raise KeyError("seed")
         if replay["assessment"] is not None:
             Settings(**replay["assessment"])
     except (msgspec.ValidationError, KeyError, TypeError) as error:
         raise CorruptRunError(f"{path} is damaged ({error})", again) from error
-    return found
+    return record
 
 
-def verify(run: Run, *, tolerance: float = TOLERANCE, watch: Watch | None = None) -> Verification:
+def verify(run: Run, *, tolerance: float = TOLERANCE, watch: ProgressCallback | None = None) -> Verification:
     """Repeat the evaluation of the run's own rows that evaluation.json holds, and compare every value.
 
     The recorded seed, method, K and settings of the annealing are used; time plays no part. The same machine, versions
@@ -139,7 +140,7 @@ def verify(run: Run, *, tolerance: float = TOLERANCE, watch: Watch | None = None
 
     Args:
         tolerance: absolute for numbers below 1, relative above.
-        watch: told the fraction that is done.
+        watch: progress callback, called with the fraction done, 0 to 1.
 
     Raises:
         UsageError: there is no evaluation to repeat, or the tolerance is negative.
@@ -160,7 +161,7 @@ def verify(run: Run, *, tolerance: float = TOLERANCE, watch: Watch | None = None
     pairs = list(_pairs(was, now))
     gaps = [_gap(a, b) for _, a, b in pairs]
     differences = [Difference(*pair) for pair, gap in zip(pairs, gaps, strict=True) if not gap <= tolerance]
-    weights = digest(run.path / "model.safetensors")
+    weights = digest(run.path / WEIGHTS)
     if weights != replay["weights_sha256"]:
         differences.insert(0, Difference("replay.weights_sha256", replay["weights_sha256"], weights))
     largest = max((g for g in gaps if math.isfinite(g)), default=0.0)
@@ -170,7 +171,7 @@ def verify(run: Run, *, tolerance: float = TOLERANCE, watch: Watch | None = None
 
 
 def _pairs(was: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """(name, recorded, replayed) of every value that is a result."""
+    """Yield (name, recorded, replayed) of every value that is a result."""
     if isinstance(was, dict) and isinstance(now, dict):
         for key in dict.fromkeys((*was, *now)):
             if key not in LEFT_OUT:

@@ -1,4 +1,4 @@
-"""Weights along training: when they are kept, and what the bound and its gap were at each of them."""
+"""Checkpoints: weights that are kept along training, by their epochs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 from ..core.errors import CorruptRunError
 from .run_folder import CHECKPOINTS
 
-__all__ = ["file_name", "kept_epochs", "moments"]
+__all__ = ["checkpoint_epochs", "file_name", "kept_epochs"]
 
 
-def moments(epochs: int, n: int) -> tuple[int, ...]:
-    """The epochs, at most n of them, after which weights are kept: first, last, and evenly in the logarithm between.
+def checkpoint_epochs(epochs: int, n: int) -> tuple[int, ...]:
+    """Return at most n epochs after which weights are kept: the first, the last, and between evenly in the logarithm.
 
     Example:
-        >>> moments(100, 5)
+        >>> checkpoint_epochs(100, 5)
         (1, 3, 10, 32, 100)
-        >>> moments(3, 8), moments(100, 0), moments(100, 1)
+        >>> checkpoint_epochs(3, 8), checkpoint_epochs(100, 0), checkpoint_epochs(100, 1)
         ((1, 2, 3), (), (100,))
     """
     if n < 2:
@@ -27,7 +27,7 @@ def moments(epochs: int, n: int) -> tuple[int, ...]:
 
 
 def file_name(epoch: int) -> str:
-    """Where the weights after an epoch are, within the run.
+    """Return the path of the weights after an epoch, within the run.
 
     Example:
         >>> file_name(12)
@@ -37,15 +37,15 @@ def file_name(epoch: int) -> str:
 
 
 def kept_epochs(folder: Path) -> list[int]:
-    """The epochs whose weights the run has kept, in order.
+    """Return the epochs whose weights a run has kept, in order.
 
     Raises:
-        CorruptRunError: a file among them is none of a run's.
+        CorruptRunError: a file among them is not named as a checkpoint.
     """
-    found = []
+    epochs = []
     for path in sorted((folder / CHECKPOINTS).glob("epoch-*.safetensors")):
         digits = path.stem.removeprefix("epoch-")
         if not digits.isdecimal() or path.name != Path(file_name(int(digits))).name:
-            raise CorruptRunError(f"{path} is not named as a checkpoint is", "Remove it, or give it back its name.")
-        found.append(int(digits))
-    return found
+            raise CorruptRunError(f"{path} is not named as a checkpoint", "Remove it, or give it back its name.")
+        epochs.append(int(digits))
+    return epochs

@@ -1,8 +1,8 @@
-"""Several files that are written together or not at all, and are what they were, or known to be damaged, when read.
+"""Commits: several files that are written together or not at all, and whose damage is noticed when they are read.
 
 A commit is a folder. It is written under a temporary name: each file, then a manifest of their sizes and SHA-256, all
 flushed to the disk; then it is renamed, and its parent is flushed. The folder's name holds the manifest's own digest,
-so that no bit of a commit can change unseen. A reader takes the newest that is whole.
+so that no bit of a commit can change unnoticed. A reader takes the newest one that is intact.
 
 Source of the order of steps: Pillai et al., "All file systems are not created equal", 2014.
 """
@@ -46,7 +46,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Entry(msgspec.Struct, forbid_unknown_fields=True):
-    """What a manifest says of one file."""
+    """The size and SHA-256 of one file, as recorded in a manifest."""
 
     size: int
     sha256: str
@@ -54,7 +54,7 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True):
 
 @runtime_checkable
 class Content(Protocol):
-    """Bytes of a file, of which there may be too many to have at once."""
+    """The bytes of a file in pieces, since they may be too many for the memory."""
 
     def __len__(self) -> int: ...
 
@@ -62,39 +62,44 @@ class Content(Protocol):
 
 
 class Damage(CorruptRunError):
-    """A commit is not what was written."""
+    """A commit differs from what was written."""
 
 
 def commit(parent: Path, files: Mapping[str, bytes | Content], keep: int = KEPT) -> Path:
-    """Write files as the next commit of a folder, and prune the oldest beyond `keep`.
+    """Write files as the next commit of a folder, and remove the oldest beyond `keep`.
 
-    Where there is no room for one more beside those that are there, all that are older than the newest whole one go.
+    Where the disk has no room for one more, all commits older than the newest intact one are removed first.
+
+    Args:
+        parent: the folder of commits.
+        files: contents by name.
+        keep: the number of commits to keep.
 
     Raises:
-        UsageError: it cannot be written; the newest that is whole is as it was.
+        UsageError: it cannot be written; the newest intact commit is unchanged.
     """
     size = sum(map(len, files.values()))
     try:
         try:
-            final = _committed(parent, files)
+            final = _write_commit(parent, files)
         except OSError as error:
-            if error.errno not in FULL or not _thin(parent):
+            if error.errno not in FULL or not _remove_older(parent):
                 raise
-            final = _committed(parent, files)
+            final = _write_commit(parent, files)
     except OSError as error:
         raise UsageError(
-            f"{parent} cannot take the {size:,} bytes of a checkpoint ({error.strerror or error})",
-            "Free space there; what was kept before is intact.",
+            f"{parent} cannot take the {size:,} bytes of a training state ({error.strerror or error})",
+            "Free space there; the states before it are intact.",
         ) from error
     _prune(parent, final, keep)
     return final
 
 
-def _committed(parent: Path, files: Mapping[str, bytes | Content]) -> Path:
+def _write_commit(parent: Path, files: Mapping[str, bytes | Content]) -> Path:
     """Write the next commit.
 
     Raises:
-        OSError: it cannot be written; nothing of it is left.
+        OSError: it cannot be written; no part of it is left.
     """
     size = sum(map(len, files.values()))
     number = 1 + max((int(p.name[:12]) for p in commits(parent)), default=0)
@@ -103,7 +108,8 @@ def _committed(parent: Path, files: Mapping[str, bytes | Content]) -> Path:
         if not parent.is_dir():
             parent.mkdir()
             flush_folder(parent.parent)
-        check_free(parent, size + len(_manifest({name: Entry(len(x), "0" * 64) for name, x in files.items()})))
+        expected = _manifest({name: Entry(len(content), "0" * 64) for name, content in files.items()})
+        check_free(parent, size + len(expected))
         temporary.mkdir()
         manifest = _manifest({name: _write(temporary / name, content) for name, content in files.items()})
         _write(temporary / MANIFEST, manifest)
@@ -117,10 +123,10 @@ def _committed(parent: Path, files: Mapping[str, bytes | Content]) -> Path:
     return final
 
 
-def _thin(parent: Path) -> bool:
-    """Remove what is older than the newest whole commit; says whether there was any."""
-    whole = next((path for path, files in newest(parent) if not isinstance(files, Damage)), None)
-    older = [] if whole is None else [p for p in commits(parent) if p.name < whole.name]
+def _remove_older(parent: Path) -> bool:
+    """Remove all commits older than the newest intact one; return whether there were any."""
+    intact = next((path for path, files in newest(parent) if not isinstance(files, Damage)), None)
+    older = [] if intact is None else [p for p in commits(parent) if p.name < intact.name]
     for path in older:
         shutil.rmtree(path, ignore_errors=True)
     return bool(older)
@@ -131,25 +137,25 @@ def _manifest(entries: Mapping[str, Entry]) -> bytes:
 
 
 def _write(path: Path, content: bytes | Content) -> Entry:
-    """Write a file, have it reach the disk, and say what is in it."""
-    size, found = 0, hashlib.sha256()
+    """Write a file, flush it to the disk, and return its entry."""
+    size, sha256 = 0, hashlib.sha256()
     with open(path, "wb") as file:
         for piece in pieces(content):
             file.write(piece)
-            found.update(piece)
+            sha256.update(piece)
             size += len(piece)
         file.flush()
         os.fsync(file.fileno())
-    return Entry(size, found.hexdigest())
+    return Entry(size, sha256.hexdigest())
 
 
 def pieces(content: bytes | Content) -> Iterable[bytes | memoryview]:
-    """What is to be written, one after the other."""
+    """Return the pieces of a content, in order."""
     return (content,) if isinstance(content, bytes) else content
 
 
 def flush_folder(folder: Path) -> None:
-    """Have the names in a folder reach the disk; where a system cannot do that for folders, nothing is done."""
+    """Flush the names in a folder to the disk, where the system can flush folders."""
     try:
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -162,51 +168,51 @@ def flush_folder(folder: Path) -> None:
 
 
 def commits(parent: Path) -> list[Path]:
-    """All that are there under their final names, the newest first; nothing is said of what is in them."""
+    """Return all commits under their final names, the newest first, intact or not."""
     if not parent.is_dir():
         return []
     return sorted((p for p in parent.iterdir() if NAME.fullmatch(p.name)), key=lambda p: p.name, reverse=True)
 
 
-def _prune(parent: Path, made: Path, keep: int) -> None:
-    """Remove what is older than the last few, and what a killed process has left half-written."""
-    older = [p for p in commits(parent) if p != made]
-    left = [p for p in parent.iterdir() if p.name.startswith(".") and NAME.match(p.name[1:])]
-    for path in (*older[max(keep - 1, 0) :], *left):
+def _prune(parent: Path, latest: Path, keep: int) -> None:
+    """Remove all but the last commits, and those that a killed process has left half-written."""
+    older = [p for p in commits(parent) if p != latest]
+    unfinished = [p for p in parent.iterdir() if p.name.startswith(".") and NAME.match(p.name[1:])]
+    for path in (*older[max(keep - 1, 0) :], *unfinished):
         shutil.rmtree(path, ignore_errors=True)
 
 
 def read_commit(path: Path) -> dict[str, bytes]:
-    """The files of a commit by name, every byte as it was written.
+    """Return the files of a commit by name, with every byte verified.
 
     Raises:
         Damage: one is missing, or has changed.
     """
     matched = NAME.fullmatch(path.name)
     if matched is None:
-        raise Damage(f"{path} is not named as a checkpoint is", "Give it back its name.")
+        raise Damage(f"{path} is not named as a training state", "Give it back its name.")
     manifest = _bytes(path / MANIFEST, MANIFEST_LIMIT)
     if hashlib.sha256(manifest).hexdigest()[:16] != matched[2]:
         raise Damage(f"{path / MANIFEST} has changed since it was written", "Restore it from a copy.")
     try:
         entries = msgspec.json.decode(manifest, type=dict[str, Entry])
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Damage(f"{path / MANIFEST} is no manifest ({error})", "Restore it from a copy.") from error
-    found = {}
+        raise Damage(f"{path / MANIFEST} is not a manifest ({error})", "Restore it from a copy.") from error
+    files = {}
     for name, entry in entries.items():
         if Path(name).name != name:
-            raise Damage(f"{path / MANIFEST} names {name!r}, which is no file beside it", "Restore it from a copy.")
+            raise Damage(f"{path / MANIFEST} names {name!r}, which is not a file of the same folder", "Restore it from a copy.")
         content = _bytes(path / name, entry.size)
         if len(content) != entry.size:
             raise Damage(f"{path / name} has {len(content):,} bytes of {entry.size:,}", "Restore it from a copy.")
         if hashlib.sha256(content).hexdigest() != entry.sha256:
             raise Damage(f"{path / name} has changed since it was written", "Restore it from a copy.")
-        found[name] = content
-    return found
+        files[name] = content
+    return files
 
 
 def _bytes(path: Path, most: int) -> bytes:
-    """All bytes of a file that should have at most so many."""
+    """Return the bytes of a file, which may have at most so many."""
     try:
         if (size := path.stat().st_size) > most:
             raise Damage(f"{path} has {size:,} bytes, more than {most:,}", "Restore it from a copy.")
@@ -216,7 +222,7 @@ def _bytes(path: Path, most: int) -> bytes:
 
 
 def newest(parent: Path) -> Iterator[tuple[Path, dict[str, bytes] | Damage]]:
-    """Commits from the newest on, each with its files or what is wrong with it, up to the first that is whole."""
+    """Yield commits from the newest on, each with its files or its damage, up to the first that is intact."""
     for path in commits(parent):
         try:
             files = read_commit(path)
@@ -228,14 +234,14 @@ def newest(parent: Path) -> Iterator[tuple[Path, dict[str, bytes] | Damage]]:
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes free where a folder is, or would be; very many where the file system does not say."""
+    """Return the bytes free where a folder is, or would be; `sys.maxsize` where the file system reports none."""
     place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     usage = shutil.disk_usage(place)
     return usage.free if usage.total else sys.maxsize
 
 
 def check_free(folder: Path, size: int) -> None:
-    """Fail as writing so many bytes would, before a byte is written.
+    """Check that a disk has room for so many bytes, before a byte is written.
 
     Raises:
         OSError: there are fewer bytes free.

@@ -1,9 +1,9 @@
-"""A file that one process holds: by a lock of the system, which ends with its holder, or else by what is written in it.
+"""Lock files: held by one process, through a lock of the system or else by their content.
 
-Where a system has locks of files (all but some network disks), they alone decide: a process that was killed holds
-nothing, whatever it left behind. Elsewhere the file says who holds it: the host, the process, and when that process
-began, so that another one with its number is not taken for it. A holder on another host cannot be asked, and is
-believed.
+Where the system has file locks (all but some network disks), they alone decide: a process that was killed holds
+nothing, whatever file it has left. Elsewhere the content of the file decides: host and number of the process that holds
+it, and when that process began, so that a later process with the same number is not mistaken for it. Whether a process
+on another host is alive cannot be checked, and is assumed.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-__all__ = ["Holder", "hold", "lives", "release"]
+__all__ = ["Holder", "acquire", "is_alive", "release"]
 
 LIMIT = 4096  # bytes
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 TRIES = 100
-SETTLED = 0.1  # seconds
+RACE = 0.1  # seconds within which processes without locks may write at once
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a file.
+    """The process that holds a lock file.
 
     Attributes:
-        host: its machine's name; empty of a file by a version that did not write it.
-        pid: its process.
-        began: when that process did, as the system counts it; empty where it does not say.
+        host: the name of its machine; empty in files of early versions.
+        pid: its number.
+        began: when it began, by the system's own count; empty where the system does not report it.
     """
 
     host: str
@@ -52,31 +52,31 @@ class Holder:
         return f"process {self.pid}" + (f" on {self.host}" if self.host else "")
 
 
-def _myself() -> Holder:
+def _this_process() -> Holder:
     return Holder(socket.gethostname(), os.getpid(), _began(os.getpid()))
 
 
 def _began(pid: int) -> str:
-    """When a process began, in ticks since its machine did, and which start of the machine that was."""
+    """Return when a process began: the identity of the machine's last start, and the ticks since then."""
     with contextlib.suppress(OSError, IndexError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}:{fields[19]}"
     return ""
 
 
-def _written(content: bytes) -> Holder | None:
-    """Who a file says holds it; None where it says nothing that can be read."""
+def _holder_in(content: bytes) -> Holder | None:
+    """Return the holder that is recorded in a file; None if it cannot be read."""
     try:
-        found = parsed(content)
-        if type(found) is int:  # the number of the process alone, as it was written once
-            return Holder("", found, "")
-        return msgspec.convert(found, Holder)
+        record = parsed(content)
+        if type(record) is int:  # early versions wrote the number of the process alone
+            return Holder("", record, "")
+        return msgspec.convert(record, Holder)
     except msgspec.DecodeError:
         return None
 
 
-def lives(holder: Holder) -> bool:
-    """Whether a process is still there, as far as can be known from here."""
+def is_alive(holder: Holder) -> bool:
+    """Return whether a process is still running, as far as this machine can know."""
     if holder.host not in ("", socket.gethostname()):
         return True
     if not 0 < holder.pid < 2**31:
@@ -86,12 +86,12 @@ def lives(holder: Holder) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # somebody else's process
+        return True  # a process of another user
     return not holder.began or holder.began == _began(holder.pid)
 
 
-def hold(path: Path) -> int:
-    """Take a file; what is given back is for `release`.
+def acquire(path: Path) -> int:
+    """Acquire a lock file, and return its handle for `release`.
 
     Raises:
         RunExistsError: another process holds it.
@@ -100,31 +100,35 @@ def hold(path: Path) -> int:
     for _ in range(TRIES):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
         try:
-            alone = _locked(handle, path)
-            if not alone:
-                _believed(path, os.pread(handle, LIMIT, 0))
+            locked = _lock(handle, path)
+            if not locked:
+                _check_holder(path, os.pread(handle, LIMIT, 0))
             if _is_at(handle, path):
                 os.ftruncate(handle, 0)
-                os.pwrite(handle, msgspec.json.encode(_myself()), 0)
-                if not alone:  # two may have come here at once: the last to write has it
-                    time.sleep(SETTLED)
-                    _believed(path, os.pread(handle, LIMIT, 0))
+                os.pwrite(handle, msgspec.json.encode(_this_process()), 0)
+                if not locked:  # two processes may be here at once: the last to write holds it
+                    time.sleep(RACE)
+                    _check_holder(path, os.pread(handle, LIMIT, 0))
                 return handle
         except BaseException:
             os.close(handle)
             raise
-        os.close(handle)  # its holder has just removed it: this is a file without a name
-    raise RunExistsError(f"{path.parent} is taken again and again by others", "Give --out another name.")
+        os.close(handle)  # its holder has just removed it, so that this file has no name
+    raise RunExistsError(f"{path.parent} is repeatedly locked by other processes", "Give --out another name.")
 
 
-def _locked(handle: int, path: Path) -> bool:
-    """Whether the system has given the lock; False where it has none to give."""
+def _lock(handle: int, path: Path) -> bool:
+    """Acquire the system's lock of an open file; return False where the system has no such locks.
+
+    Raises:
+        RunExistsError: another process holds it.
+    """
     if fcntl is None:
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise _refused(path, _written(os.pread(handle, LIMIT, 0))) from None
+        raise _held(path, _holder_in(os.pread(handle, LIMIT, 0))) from None
     except OSError as error:
         if error.errno in UNSUPPORTED:
             return False
@@ -132,22 +136,26 @@ def _locked(handle: int, path: Path) -> bool:
     return True
 
 
-def _believed(path: Path, content: bytes) -> None:
-    """Without locks, refuse a file whose holder lives."""
-    holder = _written(content)
-    if holder is not None and holder != _myself() and lives(holder):
-        raise _refused(path, holder, f" If it does not run any more, delete {path}.")
+def _check_holder(path: Path, content: bytes) -> None:
+    """Refuse a file whose recorded holder is alive.
+
+    Raises:
+        RunExistsError: it is.
+    """
+    holder = _holder_in(content)
+    if holder is not None and holder != _this_process() and is_alive(holder):
+        raise _held(path, holder, f" If it does not run any more, delete {path}.")
 
 
-def _refused(path: Path, holder: Holder | None, more: str = "") -> RunExistsError:
-    who = "" if holder is None else f" ({holder})"
+def _held(path: Path, holder: Holder | None, more: str = "") -> RunExistsError:
+    process = "" if holder is None else f" ({holder})"
     return RunExistsError(
-        f"another training{who} is writing into {path.parent}", f"Wait for it, or give --out another name.{more}"
+        f"another training{process} is writing into {path.parent}", f"Wait for it, or give --out another name.{more}"
     )
 
 
 def _is_at(handle: int, path: Path) -> bool:
-    """Whether an open file is the one of that name."""
+    """Return whether an open file is the one at that path."""
     try:
         return os.path.samestat(os.fstat(handle), os.stat(path))
     except FileNotFoundError:
@@ -155,7 +163,7 @@ def _is_at(handle: int, path: Path) -> bool:
 
 
 def release(path: Path, handle: int) -> None:
-    """Give a file back: it is removed while it is still held, so that nobody can take it in between."""
+    """Release a lock file: it is removed while it is still held, so that no process can acquire it in between."""
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)
     os.close(handle)

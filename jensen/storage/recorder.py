@@ -1,4 +1,4 @@
-"""What listens to training and writes the run folder; nothing else does."""
+"""Listeners that write the events of a training: metrics and weights in the run folder, and TensorBoard."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from ..core.errors import UsageError
 from ..training import EpochEnded, Event, Recovered, Started, Stopped
-from .checkpoints import file_name, moments
-from .files import append
-from .run_folder import write_atomic
+from .checkpoints import checkpoint_epochs, file_name
+from .files import append, write_atomic
+from .run_folder import METRICS
 from .schemas import line_of
 from .weights import write_weights
 
@@ -28,19 +28,18 @@ SHARE = 0.01  # of the time that training takes, at most
 
 
 class Recorder:
-    """Appends a line to metrics.jsonl for every epoch, and keeps model.safetensors fresh, so that a run that is stopped
-    at any moment can be read.
+    """Appends a line to metrics.jsonl for every epoch, and updates model.safetensors, so that a run is always readable.
+
+    Write failures are tolerated, and warned of once: lines wait until they can be written, and weights are tried again.
+    Only the last write must succeed.
 
     Args:
         folder: the run's.
         module: model and guide.
-        nodes: what the weights are tied to.
-        checkpoints: how many weights along training to keep beside the last.
-        always: epochs after which weights are kept too, unless none are.
-        notice: told what the user should know.
-
-    A disk that is full or read-only does not end a training: lines wait until they can be written, weights are tried
-    again, and the user is told once. What is written last must be written.
+        nodes: that the weights belong to, see `tie`.
+        checkpoints: the number of checkpoints to keep along training.
+        always: epochs after which a checkpoint is kept too, if any are.
+        notice: called with a sentence for the user.
     """
 
     def __init__(
@@ -53,54 +52,54 @@ class Recorder:
         notice: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.folder, self.module, self.nodes = folder, module, nodes
-        self.checkpoints, self.moments, self.always = checkpoints, (), always if checkpoints else ()
+        self.checkpoints, self.epochs, self.always = checkpoints, (), always if checkpoints else ()
         self.written, self.cost = 0.0, 0.0
-        self.waiting, self.notice, self.told = b"", notice, False
+        self.waiting, self.notice, self.warned = b"", notice, False
 
     def __call__(self, event: Event) -> None:
         match event:
             case Started(epochs=epochs):
-                self.moments = (*moments(epochs, self.checkpoints), *self.always)
+                self.epochs = (*checkpoint_epochs(epochs, self.checkpoints), *self.always)
                 self.write(None)
             case EpochEnded():
                 self._line({"event": "epoch", **_plain(event)})
-                with self._going_on():
+                with self._tolerated():
                     self.flush()
-                if event.epoch in self.moments:
-                    with self._going_on():
+                if event.epoch in self.epochs:
+                    with self._tolerated():
                         write_weights(self.folder, self.module, self.nodes, None, file_name(event.epoch))
                 if time.monotonic() - self.written > max(SECONDS_BETWEEN_WRITES, self.cost / SHARE):
-                    with self._going_on():
+                    with self._tolerated():
                         self.write(None)
             case Recovered():
-                with self._going_on():
-                    self._take_back(event.epoch)
+                with self._tolerated():
+                    self._remove_lines(event.epoch)
                 self._line({"event": "recovered", **dataclasses.asdict(event)})
-                with self._going_on():  # the state that has it behind it is on the disk already
+                with self._tolerated():  # the training state after the recovery is on the disk already
                     self.flush()
             case Stopped():
                 self._line({"event": "stopped", **_plain(event)})
-                with self._going_on():  # what it was stopped by must not be lost in what the disk says of it
+                with self._tolerated():  # a failure here must not hide the reason why training ended
                     self.flush()
             case _:
                 pass
 
     def write(self, averaged: Mapping[str, Tensor] | None) -> None:
-        """Write the present weights, and all lines that wait.
+        """Write the present weights, the averaged ones if there are any, and all lines that wait.
 
         Raises:
             UsageError: the disk is full, or cannot be written.
         """
-        began = time.monotonic()
+        start = time.monotonic()
         self.flush()
         write_weights(self.folder, self.module, self.nodes, averaged)
         self.written = time.monotonic()
-        self.cost = self.written - began
+        self.cost = self.written - start
 
-    def _take_back(self, epoch: int) -> None:
-        """Take back the lines of this epoch and of later ones: they will be made again, differently."""
+    def _remove_lines(self, epoch: int) -> None:
+        """Remove the lines of this epoch and of later ones, which a recovery has made void."""
         self.flush()
-        path = self.folder / "metrics.jsonl"
+        path = self.folder / METRICS
         lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
         kept = [line for line in lines if not _is_void(line, epoch)]
         if len(kept) < len(lines):
@@ -116,27 +115,27 @@ class Recorder:
             UsageError: the disk is full, or cannot be written.
         """
         if self.waiting:
-            append(self.folder / "metrics.jsonl", self.waiting)
+            append(self.folder / METRICS, self.waiting)
         self.waiting = b""
 
     @contextmanager
-    def _going_on(self) -> Iterator[None]:
-        """Training outlasts a disk that takes nothing; it is told once."""
+    def _tolerated(self) -> Iterator[None]:
+        """A scope in which write failures are tolerated, and warned of once."""
         try:
             yield
         except UsageError as error:
-            if not self.told:
-                self.notice(f"{error.what}; training goes on, and tries again")
-            self.told = True
+            if not self.warned:
+                self.notice(f"{error.what}; training continues, and tries again")
+            self.warned = True
 
 
 def _is_void(line: bytes, epoch: int) -> bool:
-    """Whether a line is of this epoch or of a later one; one that cannot be read is left to who reads the file."""
+    """Return whether a line is of this epoch or of a later one; a damaged one is left to the readers of the file."""
     try:
-        found = line_of(line)
+        content = line_of(line)
     except msgspec.DecodeError:
         return False
-    return found["event"] == "epoch" and found["epoch"] >= epoch
+    return content["event"] == "epoch" and content["epoch"] >= epoch
 
 
 def _plain(event: EpochEnded | Stopped) -> dict[str, Any]:
@@ -144,10 +143,10 @@ def _plain(event: EpochEnded | Stopped) -> dict[str, Any]:
 
 
 class TensorBoard:
-    """Writes the measures of every epoch for TensorBoard.
+    """A listener that writes the measures of every epoch for TensorBoard.
 
     Args:
-        folder: where its event files go.
+        folder: of its event files.
 
     Raises:
         UsageError: tensorboard is not installed.
@@ -161,9 +160,13 @@ class TensorBoard:
 
     @staticmethod
     def check() -> None:
-        """Refuse before anything is written if tensorboard is not installed."""
+        """Check that tensorboard is installed, before anything is written.
+
+        Raises:
+            UsageError: it is not.
+        """
         try:
-            importlib.import_module("torch.utils.tensorboard")  # an extra: most people do without
+            importlib.import_module("torch.utils.tensorboard")  # an optional dependency
         except ImportError as error:
             raise UsageError("tensorboard is not installed", "pip install 'jensen[tensorboard]'") from error
 

@@ -1,8 +1,8 @@
-"""A run folder is written by one training at a time, and an old run is lost only to a new one that can stand for it.
+"""The lock of a run folder: one training writes at a time, and only a resumable or finished run replaces another.
 
-With `force` the old run's files wait in `.replaced` until the new run has ended or has a state to resume from. They
-get there, and back, by way of `.moving`, so that whenever a training is killed each run is whole in one place, or its
-files are in two that say so.
+With `force` the old run's files wait in `.replaced` until the new run has ended or has a training state. They get there,
+and back, by way of `.moving`, so that whenever a training is killed each run is whole in one place, or its files are in
+two that are known to belong together.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from pathlib import Path
 
 from ..core.errors import CorruptRunError, InterruptedRun, RunExistsError, UsageError
 from .commits import Damage, newest
-from .locks import hold, release
-from .run_folder import CHECKPOINTS, EVALUATIONS, FORENSICS, REPLACED, STATE, WRITTEN
+from .locks import acquire, release
+from .run_folder import CHECKPOINTS, EVALUATIONS, FAULTS, METRICS, REPLACED, SPEC, STATE, TENSORBOARD, WEIGHTS, WRITTEN
 from .schemas import lines_of
 
-__all__ = ["claim", "holding", "replaced", "writing"]
+__all__ = ["check_target", "locked", "replaced_run", "writing"]
 
 LOCK, MOVING = ".lock", ".moving"
 TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}")  # see `jensen.storage.files.write_atomic`
-OF_TRAINING = ("model.safetensors", "metrics.jsonl", FORENSICS, "spec.json")  # what no other command writes
+OF_TRAINING = (WEIGHTS, METRICS, FAULTS, SPEC)  # files that no other command writes
 ABANDONED = 3600.0  # seconds after which no other command is still writing a file
 
 
-def claim(folder: Path, force: bool) -> None:
-    """Make sure that a run can be written here, before any work; nothing is overwritten without `force`.
+def check_target(folder: Path, force: bool) -> None:
+    """Check that a run can be written here, before any work; nothing is overwritten without `force`.
 
-    A run that a killed training had moved aside, and put nothing in the place of, is brought back.
+    A run that a killed training had moved aside without writing another is restored.
 
     Raises:
         RunExistsError: there is something already.
@@ -41,68 +41,69 @@ def claim(folder: Path, force: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise RunExistsError(f"{folder} is a file", "Give --out the name of a folder.")
     if _is_half_moved(folder):
-        with holding(folder):
+        with locked(folder):
             pass
-    _check(folder, force)
+    _check_content(folder, force)
     place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not os.access(place, os.W_OK | os.X_OK):
         raise UsageError(f"{place} cannot be written to", "Give --out a folder of your own.")
 
 
-def _check(folder: Path, force: bool) -> None:
+def _check_content(folder: Path, force: bool) -> None:
+    """Refuse a folder that holds other files, or a run that may not be replaced."""
     if not folder.is_dir():
         return
-    if all(path.name in (LOCK, REPLACED) or _half_written(path) for path in folder.iterdir()):
+    if all(path.name in (LOCK, REPLACED) or _unfinished_name(path) for path in folder.iterdir()):
         return
-    if not (folder / "spec.json").exists():
+    if not (folder / SPEC).exists():
         raise RunExistsError(f"{folder} holds files that are not a run's", "Give --out another name.")
     if not force:
-        aside = replaced(folder)
+        aside = replaced_run(folder)
         waits = "" if aside is None else f", and the one that it was to replace in {aside}"
         raise RunExistsError(
             f"{folder} holds a run already{waits}", "Give --out another name, or replace it with --force."
         )
 
 
-def replaced(folder: Path) -> Path | None:
-    """Where the run waits that a training here was to replace, and did not come far enough to; None without one."""
+def replaced_run(folder: Path) -> Path | None:
+    """Return the folder of the run that a training here was to replace, and has not replaced yet; None without one."""
     aside = folder / REPLACED
-    return aside if (aside / "spec.json").exists() else None
+    return aside if (aside / SPEC).exists() else None
 
 
 @contextmanager
 def writing(folder: Path, force: bool) -> Iterator[None]:
-    """Hold the folder while a run is written into it; an earlier run's files wait aside, and return if this one fails.
+    """Lock a folder while a run is written into it; an earlier run's files wait aside, and return if this one fails.
 
     Raises:
-        RunExistsError: another training holds it, or has filled it meanwhile.
+        RunExistsError: another training holds it, or has filled it in the meantime.
         UsageError: the folder cannot be made or written.
     """
-    with holding(folder):
-        claim(folder, force)
-        had_one = _put_aside(folder)
+    with locked(folder):
+        check_target(folder, force)
+        replaces = _move_aside(folder)
         try:
             yield
-        except InterruptedRun as error:  # what there is of the new run can be read
-            aside = None if _stands(folder) else replaced(folder)
+        except InterruptedRun as error:  # the new run can be read as far as it was written
+            aside = None if _is_resumable_or_finished(folder) else replaced_run(folder)
             if aside is None:
                 raise
             raise InterruptedRun(
-                f"{error.what}, but holds no state to resume from; the run that it was to replace is in {aside}",
+                f"{error.what}, but holds no training state; the run that it was to replace is in {aside}",
                 f"Look at either with jensen evaluate, or train again: --force replaces {folder} alone.",
             ) from error
         except BaseException as error:
-            if had_one and not (isinstance(error, KeyboardInterrupt) and _stands(folder)):
-                _bring_back(folder)
+            if replaces and not (isinstance(error, KeyboardInterrupt) and _is_resumable_or_finished(folder)):
+                _restore_replaced(folder)
             raise
 
 
 @contextmanager
-def holding(folder: Path) -> Iterator[None]:
-    """Be the one training that writes into this folder, which is made if need be.
+def locked(folder: Path) -> Iterator[None]:
+    """Lock a folder, which is made if need be, for one training.
 
-    What killed ones left behind is put in order: files written in part go, a run that was on its way aside returns, and
-    one that waits there goes as soon as the new one stands.
+    What killed trainings left is resolved: unfinished files are removed, a run that was being moved aside is restored,
+    and one that waits there is removed once the new run is resumable or finished.
 
     Raises:
         RunExistsError: another training holds it.
@@ -110,69 +111,71 @@ def holding(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held = hold(folder / LOCK)
+        handle = acquire(folder / LOCK)
     except RunExistsError:
-        raise  # it is an OSError too
+        raise  # which is an OSError too
     except OSError as error:
         raise UsageError(
             f"{folder} cannot be written ({error.strerror})", "Give --out a folder of your own."
         ) from error
     try:
-        _sweep(folder)
-        _settle(folder)
+        _remove_unfinished(folder)
+        _resolve_replacement(folder)
         try:
             yield
         finally:
-            with suppress(OSError):  # the next to hold it tries again
-                _settle(folder)
+            with suppress(OSError):  # the next process that locks the folder tries again
+                _resolve_replacement(folder)
     finally:
-        release(folder / LOCK, held)
+        release(folder / LOCK, handle)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove files whose writing never ended: a training's, since it holds the folder, and old ones of any command."""
+def _remove_unfinished(folder: Path) -> None:
+    """Remove files that were written in part: a training's, since it has the lock, and old ones of any command."""
     for place in (folder, folder / CHECKPOINTS, folder / EVALUATIONS):
         for path in place.iterdir() if place.is_dir() else ():
-            name = _half_written(path)
+            name = _unfinished_name(path)
             with suppress(OSError):
                 ours = name in OF_TRAINING or place.name == CHECKPOINTS
                 if name and (ours or time.time() - path.stat().st_mtime > ABANDONED):
                     path.unlink()
 
 
-def _half_written(path: Path) -> str | None:
-    """The name that a file of a run would have had, if its writing had ended; None of any other."""
-    found = TEMPORARY.fullmatch(path.name)
-    known = found is not None and (found[1] in WRITTEN or path.parent.name in (CHECKPOINTS, EVALUATIONS))
-    return found[1] if found is not None and known and path.is_file() else None
+def _unfinished_name(path: Path) -> str | None:
+    """Return the name that a file of a run would have had, if its writing had finished; None for any other file."""
+    match = TEMPORARY.fullmatch(path.name)
+    if match is None or not path.is_file():
+        return None
+    return match[1] if match[1] in WRITTEN or path.parent.name in (CHECKPOINTS, EVALUATIONS) else None
 
 
-def _stands(folder: Path) -> bool:
-    """Whether a run is worth an earlier one: its training came to an end, or can be gone on with."""
-    if not (folder / "spec.json").exists() or not (folder / "model.safetensors").exists():
+def _is_resumable_or_finished(folder: Path) -> bool:
+    """Return whether a run may replace an earlier one: its training has ended, or can be resumed."""
+    if not (folder / SPEC).exists() or not (folder / WEIGHTS).exists():
         return False
     with suppress(CorruptRunError, OSError):
-        lines = list(lines_of(folder / "metrics.jsonl"))
+        lines = list(lines_of(folder / METRICS))
         if lines and lines[-1]["event"] == "stopped" and lines[-1]["reason"] not in ("failed", "interrupted"):
             return True
-    return any(not isinstance(found, Damage) for _, found in newest(folder / STATE))
+    return any(not isinstance(files, Damage) for _, files in newest(folder / STATE))
 
 
 def _is_half_moved(folder: Path) -> bool:
-    """Whether a training was killed while it moved a run aside or back, or before it wrote the first of its own."""
-    return (folder / MOVING).is_dir() or (replaced(folder) is not None and not (folder / "spec.json").exists())
+    """Return whether a training was killed while it moved a run, or before it wrote the first file of its own."""
+    return (folder / MOVING).is_dir() or (replaced_run(folder) is not None and not (folder / SPEC).exists())
 
 
-def _settle(folder: Path) -> None:
-    """Bring back a run of which nothing has taken the place; drop one that has been replaced."""
+def _resolve_replacement(folder: Path) -> None:
+    """Restore a run that was moved aside without another in its place; remove one that has been replaced."""
     if _is_half_moved(folder):
-        _bring_back(folder)
-    elif (folder / REPLACED).is_dir() and _stands(folder):
+        _restore_replaced(folder)
+    elif (folder / REPLACED).is_dir() and _is_resumable_or_finished(folder):
         shutil.rmtree(folder / REPLACED, ignore_errors=True)
 
 
 def _files(folder: Path) -> list[Path]:
-    names = (*WRITTEN, STATE, CHECKPOINTS, EVALUATIONS, "tensorboard")
+    """Return the files and folders of the run in a folder."""
+    names = (*WRITTEN, STATE, CHECKPOINTS, EVALUATIONS, TENSORBOARD)
     return [folder / name for name in names if (folder / name).exists()]
 
 
@@ -181,29 +184,29 @@ def _remove(paths: list[Path]) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _put_aside(folder: Path) -> bool:
-    """Move an earlier run's files out of the way; says whether any wait there.
+def _move_aside(folder: Path) -> bool:
+    """Move an earlier run's files aside, and return whether a run waits there.
 
-    Where a run waits already, what is here never ended and goes: otherwise it would have been dropped.
+    Where one waits already, the files here are those of a run that neither ended nor can be resumed, and are removed.
     """
-    aside, moving, found = folder / REPLACED, folder / MOVING, _files(folder)
-    if replaced(folder) is not None:
-        _remove(found)
+    aside, moving, files = folder / REPLACED, folder / MOVING, _files(folder)
+    if replaced_run(folder) is not None:
+        _remove(files)
         return True
     shutil.rmtree(aside, ignore_errors=True)
-    if found:
+    if files:
         moving.mkdir()
-        for path in found:
+        for path in files:
             path.rename(moving / path.name)
         moving.rename(aside)
-    return bool(found)
+    return bool(files)
 
 
-def _bring_back(folder: Path) -> None:
+def _restore_replaced(folder: Path) -> None:
     """Move the run that waits aside, or that was being moved, back to its place."""
     aside, moving = folder / REPLACED, folder / MOVING
     if not moving.is_dir():
-        _remove([path for path in _files(folder) if path.name != FORENSICS])  # what was wrong with the run that failed
+        _remove([path for path in _files(folder) if path.name != FAULTS])  # which says why the new run failed
         aside.rename(moving)
     for path in moving.iterdir():
         path.replace(folder / path.name)

@@ -1,4 +1,4 @@
-"""safetensors files, written from the tensors' own memory: saving a large model takes no second copy of it.
+"""A writer of safetensors files from the tensors' own memory, so that saving a model takes no second copy of it.
 
 Format: eight bytes of the header's length, the header as JSON padded with spaces, then the tensors without gaps.
 """
@@ -15,7 +15,7 @@ from ..core.errors import CompositionError
 
 __all__ = ["Packed", "raw_bytes"]
 
-KINDS = {  # widest first, so that each tensor lies where numbers of its width may
+KINDS = {  # widest first, so that each tensor is aligned to its width
     torch.uint64: "U64",
     torch.int64: "I64",
     torch.float64: "F64",
@@ -36,7 +36,7 @@ ALIGNED = 8  # bytes
 
 
 class Packed:
-    """The bytes of a safetensors file, piece by piece, the same to the byte as the library's own.
+    """The bytes of a safetensors file in pieces, identical to those of the safetensors library.
 
     Tensors are copied only where they lie on an accelerator or are not contiguous, and then one at a time.
 
@@ -45,18 +45,19 @@ class Packed:
         metadata: of the file.
 
     Raises:
-        CompositionError: a tensor has numbers of a type that such files do not hold.
+        CompositionError: a tensor is of a type that such files cannot hold.
 
     Example:
-        >>> made = Packed({"a": torch.zeros(2)})
-        >>> len(made), sum(len(piece) for piece in made)
+        >>> packed = Packed({"a": torch.zeros(2)})
+        >>> len(packed), sum(len(piece) for piece in packed)
         (72, 72)
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
         for name, tensor in tensors.items():
             if tensor.dtype not in KINDS:
-                raise CompositionError(f"{name} is of {tensor.dtype}, which no file holds", "Hold it in another type.")
+                what = f"{name} is of {tensor.dtype}, which a safetensors file cannot hold"
+                raise CompositionError(what, "Hold it in another type.")
         self.tensors = dict(sorted(tensors.items(), key=lambda pair: (ORDER[pair[1].dtype], pair[0])))
         header: dict[str, object] = {} if metadata is None else {"__metadata__": dict(metadata)}
         end = 0
@@ -78,5 +79,5 @@ class Packed:
 
 
 def raw_bytes(tensor: Tensor) -> memoryview:
-    """What a tensor's numbers are in memory, row after row."""
+    """Return the bytes of a tensor's numbers, row after row."""
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data

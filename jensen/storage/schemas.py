@@ -1,6 +1,6 @@
-"""What commands write into a run and others read: its shape, so that a damaged file is refused, and never believed.
+"""Schemas of the JSON files that commands write into a run and others read; damaged files are refused.
 
-Null stands for a number that there is none of, or that was not finite: JSON has no word for the latter.
+Null stands for a number that is missing or was not finite, for which JSON has no notation.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ __all__ = [
     "CalibrationRecord",
     "CurveRecord",
     "EvaluationRecord",
+    "FaultRecord",
     "FidelityRecord",
-    "ForensicsRecord",
     "RepresentationRecord",
     "line_of",
     "lines_of",
@@ -41,7 +41,7 @@ class _Quantiles(TypedDict, total=False):
     share_above: Number
 
 
-class _Rung(TypedDict):
+class _CurvePoint(TypedDict):
     k: int
     log_px: float
     stderr_mc: Error
@@ -71,15 +71,15 @@ class _Sandwich(TypedDict):
     certifies: str
 
 
-class _Both(TypedDict):
+class _MeanGap(TypedDict):
     mean: float
     stderr: Error
 
 
 class _Gaps(TypedDict):
-    approximation: _Both | None
-    amortisation: _Both | None
-    gap: _Both
+    approximation: _MeanGap | None
+    amortisation: _MeanGap | None
+    gap: _MeanGap
     advice: str
     against: str
     proposal: NotRequired[str]
@@ -96,7 +96,7 @@ class _Assessment(TypedDict):
     gaps: _Gaps | None
 
 
-class _Halves(TypedDict):
+class _GeneralisationGap(TypedDict):
     score: str
     train: Number
     test: Number
@@ -108,7 +108,7 @@ class _Halves(TypedDict):
 
 
 class EvaluationRecord(TypedDict):
-    """What is read of evaluation.json; what it takes to repeat it is looked at by who repeats it."""
+    """The contents of evaluation.json; those that `verify` needs to repeat it are validated there."""
 
     log_px: Number
     kind: str
@@ -120,7 +120,7 @@ class EvaluationRecord(TypedDict):
     ess: NotRequired[Number]
     ess_quantiles: NotRequired[_Quantiles | None]
     k_hat: NotRequired[_Quantiles | None]
-    curve: NotRequired[list[_Rung]]
+    curve: NotRequired[list[_CurvePoint]]
     elbo: NotRequired[Number]
     rate: NotRequired[Number]
     distortion: NotRequired[Number]
@@ -132,7 +132,7 @@ class EvaluationRecord(TypedDict):
     weights: NotRequired[str]
     seed: NotRequired[int]
     assessment: NotRequired[_Assessment | None]
-    train_test: NotRequired[_Halves | None]
+    train_test: NotRequired[_GeneralisationGap | None]
     notes: NotRequired[list[str]]
     replay: NotRequired[dict[str, Any]]
 
@@ -156,7 +156,7 @@ class _Coverage(TypedDict):
 
 
 class CalibrationRecord(TypedDict):
-    """What is read of calibration.json."""
+    """The contents of calibration.json."""
 
     verdict: str
     n: int
@@ -168,7 +168,7 @@ class CalibrationRecord(TypedDict):
     weights_sha256: str
 
 
-class _Point(TypedDict):
+class _RateDistortionPoint(TypedDict):
     beta: float
     rate: float
     distortion: float
@@ -178,9 +178,9 @@ class _Point(TypedDict):
 
 
 class CurveRecord(TypedDict):
-    """What is read of rate-distortion.json."""
+    """The contents of rate-distortion.json."""
 
-    points: list[_Point]
+    points: list[_RateDistortionPoint]
     best_beta: float
     data: str
     prepared: str
@@ -201,7 +201,7 @@ class _Features(TypedDict):
 
 
 class FidelityRecord(TypedDict):
-    """What is read of fidelity.json."""
+    """The contents of fidelity.json."""
 
     frechet: _Measure
     precision: _Measure
@@ -213,7 +213,7 @@ class FidelityRecord(TypedDict):
     weights_sha256: str
 
 
-class _Probe(TypedDict):
+class _Score(TypedDict):
     name: str
     of: str
     value: float
@@ -227,38 +227,38 @@ class _Rows(TypedDict):
 
 
 class RepresentationRecord(TypedDict):
-    """What is read of representation.json."""
+    """The contents of representation.json."""
 
-    scores: list[_Probe]
+    scores: list[_Score]
     fitted: _Rows
     scored: _Rows
     seed: int
     weights_sha256: str
 
 
-class ForensicsRecord(TypedDict):
-    """What is read of forensics.json."""
+class FaultRecord(TypedDict):
+    """The contents of forensics.json."""
 
     faults: list[dict[str, Any]]
 
 
 def read_record(path: Path, kind: Any, remedy: str) -> dict[str, Any]:
-    """What a file of JSON holds, of this shape.
+    """Read a JSON file and validate it.
 
     Args:
         path: of the file.
-        kind: a TypedDict; what it does not name may be anything.
-        remedy: what to do about a damaged one.
+        kind: a TypedDict; fields that it does not name are not validated.
+        remedy: for a damaged file.
 
     Raises:
         CorruptRunError: it is damaged, or cannot be read.
     """
     try:
-        found = parsed(read_limited(path, JSON_LIMIT), dict[str, Any])
-        msgspec.convert(found, kind)
+        record = parsed(read_limited(path, JSON_LIMIT), dict[str, Any])
+        msgspec.convert(record, kind)
     except (msgspec.DecodeError, OSError, ValueError) as error:
         raise CorruptRunError(f"{path} is damaged ({error})", remedy) from error
-    return found
+    return record
 
 
 # --- metrics.jsonl ---
@@ -301,21 +301,21 @@ class _Stopped(msgspec.Struct, tag_field="event", tag="stopped"):
 
 
 def line_of(content: bytes) -> dict[str, Any]:
-    """A line of metrics.jsonl; an objective that was not finite is NaN.
+    """Decode a line of metrics.jsonl; an objective that was not finite is NaN.
 
     Raises:
-        msgspec.DecodeError: it is none.
+        msgspec.DecodeError: it is not a line of metrics.
     """
-    found = parsed(content, dict[str, Any])
-    msgspec.convert(found, _Epoch | _Recovered | _Stopped)
-    for measures in (found.get("train"), found.get("valid")):
+    line = parsed(content, dict[str, Any])
+    msgspec.convert(line, _Epoch | _Recovered | _Stopped)
+    for measures in (line.get("train"), line.get("valid")):
         if isinstance(measures, dict) and measures["objective"] is None:
             measures["objective"] = math.nan
-    return found
+    return line
 
 
 def lines_of(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of metrics.jsonl; a last line cut short by a crash is left out.
+    """Yield the lines of metrics.jsonl; a last line that was written in part is left out.
 
     Raises:
         CorruptRunError: a line is damaged.

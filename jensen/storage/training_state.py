@@ -1,4 +1,4 @@
-"""The state of a training on the disk: kept while it runs, and found again by what resumes it."""
+"""Training states on the disk: kept while training runs, and read when it is resumed."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from safetensors.torch import load as load_tensors
 from ..core.errors import CorruptRunError, UsageError
 from ..core.version import __version__
 from ..training import EpochEnded, Keeper, Snapshot
+from ..training.state import RecoveryRecord
 from .commits import Damage, commit, commits, free_bytes, newest, read_commit
 from .files import parsed, write_atomic
 from .migrations import FORMAT
-from .run_folder import CHECKPOINTS, STATE, checked_spec
+from .run_folder import CHECKPOINTS, METRICS, SPEC, STATE, WEIGHTS
 from .safetensors_writer import Packed
 from .schemas import line_of
+from .specification import checked_spec
 
-__all__ = ["STATE", "StateKeeper", "behind", "check_space", "found_state"]
+__all__ = ["TrainingStateKeeper", "check_space", "completed_epochs", "read_newest_state"]
 
-TENSORS, FACTS, LINES = "training.safetensors", "training.json", "metrics.jsonl"
+TENSORS, FACTS = "training.safetensors", "training.json"
 STATES = 3  # on the disk at once, at most
 SHARE = 0.01  # of the time that training takes, at most
 
-
-Unbounded = Literal["inf", "-inf", "nan"]  # as words, for which JSON has no number
+Unbounded = Literal["inf", "-inf", "nan"]  # words for numbers that JSON has no notation for
 
 
 class _Training(msgspec.Struct, forbid_unknown_fields=True):
-    """What a snapshot says beside tensors: what `Fit.snapshot` writes, and what earlier versions left out."""
+    """The facts of a snapshot, as `TrainingState.snapshot` writes them; earlier versions had no optional ones."""
 
     epoch: Annotated[int, msgspec.Meta(ge=1)]
     index: Annotated[int, msgspec.Meta(ge=0)]
@@ -52,7 +53,7 @@ class _Training(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Facts(msgspec.Struct, forbid_unknown_fields=True):
-    """What a state holds beside tensors. Between formats 1 and 2 only the specification has changed."""
+    """The file training.json; between its formats only the specification has changed."""
 
     format: int
     jensen: str
@@ -60,22 +61,21 @@ class _Facts(msgspec.Struct, forbid_unknown_fields=True):
     training: dict[str, Any]
 
 
-class StateKeeper(Keeper):
-    """Commits snapshots to the run folder: every so many seconds, less often where that would cost a hundredth of them.
+class TrainingStateKeeper(Keeper):
+    """Commits snapshots to the run folder: every so many seconds, less often where that would take more than 1 % of them.
 
-    A disk that is full or read-only costs nothing but the checkpoint: training goes on, it is told once, and tried
-    again. The last snapshot of a training must be written: where it cannot be, the weights are written first, and then
-    `settle` raises.
+    Write failures are tolerated, and warned of once: the next snapshot is tried again. The last snapshot of a training
+    must be written: where it cannot be, the weights are written first, and then `check_last` raises.
 
     Args:
         folder: the run's.
-        spec: what the training was asked for, kept with each state: what resumes it must be asked for the same.
+        spec: the specification, kept with each state; a training that resumes from it must have the same.
         every: seconds between commits; 0 commits after every step.
-        notice: told what the user should know.
-        first: called before each; what must be on the disk before a state is, such as lines of epochs behind it.
+        notice: called with a sentence for the user.
+        before: called before each commit, to write what must be on the disk before a state, such as lines of metrics.
 
     Attributes:
-        lost: why the last snapshot could not be kept.
+        lost: the error of the last snapshot, if it could not be kept.
     """
 
     def __init__(
@@ -84,9 +84,9 @@ class StateKeeper(Keeper):
         spec: dict[str, Any],
         every: float,
         notice: Callable[[str], None],
-        first: Callable[[], None] = lambda: None,
+        before: Callable[[], None] = lambda: None,
     ) -> None:
-        self.folder, self.spec, self.every, self.notice, self.first = folder, spec, every, notice, first
+        self.folder, self.spec, self.every, self.notice, self.before = folder, spec, every, notice, before
         self.ended, self.cost, self.failed = time.monotonic(), 0.0, False
         self.lost: UsageError | None = None
 
@@ -95,79 +95,79 @@ class StateKeeper(Keeper):
         return time.monotonic() - self.ended >= wait
 
     def keep(self, snapshot: Snapshot, *, last: bool = False) -> None:
-        began = time.monotonic()
+        start = time.monotonic()
         facts = {"format": FORMAT, "jensen": __version__, "spec": self.spec, "training": snapshot.facts}
         try:
-            self.first()
-            lines = self.folder / LINES
-            _flush(lines)  # the epochs that a state has behind it are there before it is
+            self.before()
+            metrics = self.folder / METRICS
+            _flush(metrics)  # the epochs before a state must be on the disk before it
             files = {TENSORS: Packed(snapshot.tensors), FACTS: msgspec.json.encode(facts)}
-            files |= {LINES: lines.read_bytes()} if lines.exists() else {}  # in case they are damaged there
+            files |= {METRICS: metrics.read_bytes()} if metrics.exists() else {}  # a copy, in case of damage
             commit(self.folder / STATE, files)
         except (UsageError, OSError) as error:
             error = error if isinstance(error, UsageError) else _unflushed(self.folder, error)
             self.lost = error if last else None
             if not self.failed and not last:
-                self.notice(f"{error.what}; training goes on, and tries again")
+                self.notice(f"{error.what}; training continues, and tries again")
             self.failed = True
         self.ended = time.monotonic()
-        self.cost = self.ended - began
+        self.cost = self.ended - start
 
-    def settle(self) -> None:
-        """Say that the last snapshot could not be kept; to be called when all else is on the disk.
+    def check_last(self) -> None:
+        """Check that the last snapshot was kept; to be called when everything else is on the disk.
 
         Raises:
-            UsageError: it could not.
+            UsageError: it could not be written.
         """
         if self.lost is not None:
             again = f"jensen resume {self.folder}"
             raise UsageError(
-                f"{self.lost.what}; the weights are written, but no state to train on from",
-                f"Use the weights, or free space there and train on from the state before: {again}.",
+                f"{self.lost.what}; the weights are written, but the last training state is not",
+                f"Use the weights, or free space there and resume from the state before it: {again}.",
             ) from self.lost
 
     def earlier(self) -> list[Snapshot]:
-        """The whole states in the folder that were made under this specification."""
-        found = []
+        """Return the intact states in the folder that have this specification."""
+        snapshots = []
         for path in commits(self.folder / STATE):
             with suppress(CorruptRunError):
-                kept, spec = _read(path, read_commit(path))
-                found += [kept] if msgspec.json.encode(spec) == msgspec.json.encode(self.spec) else []
-        return found
+                snapshot, spec = _read(path, read_commit(path))
+                snapshots += [snapshot] if msgspec.json.encode(spec) == msgspec.json.encode(self.spec) else []
+        return snapshots
 
 
 def _unflushed(folder: Path, error: OSError) -> UsageError:
-    return UsageError(f"{folder / 'metrics.jsonl'} cannot be written ({error.strerror})", "Free space there.")
+    return UsageError(f"{folder / METRICS} cannot be written ({error.strerror})", "Free space there.")
 
 
-def check_space(folder: Path, state: int, weights: int, along: int = 0, again: bool = False) -> None:
-    """Refuse, before the run, a disk that cannot hold what it will write.
+def check_space(folder: Path, state: int, weights: int, checkpoints: int = 0, again: bool = False) -> None:
+    """Check, before a run, that the disk has room for everything that it writes.
 
     Args:
         folder: the run's.
-        state: bytes of each state, of which there are three while the third is written; 0 if none are kept.
-        weights: of model.safetensors, of which there are two while it is replaced.
-        along: of all weights that are kept along training.
-        again: whether the folder holds this run already, whose files count as space: they are replaced.
+        state: bytes of a training state, of which there are three while the third is written; 0 if none are kept.
+        weights: bytes of model.safetensors, of which there are two while it is replaced.
+        checkpoints: bytes of all checkpoints.
+        again: True if the folder holds this run already: its files count as free, since they are replaced.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: there is not enough room.
     """
-    needed = STATES * state + 2 * weights + along
-    files = (folder / "model.safetensors", folder / STATE, folder / CHECKPOINTS) if again else ()
+    needed = STATES * state + 2 * weights + checkpoints
+    files = (folder / WEIGHTS, folder / STATE, folder / CHECKPOINTS) if again else ()
     held, free = sum(map(_size, files)), free_bytes(folder)
     if free + held < needed:
         has = f", {held:,} in the run," if held else ""
         raise UsageError(
-            f"{folder} has {free:,} bytes free{has} and the run's checkpoints need about {needed:,}",
+            f"{folder} has {free:,} bytes free{has} and the run needs about {needed:,}",
             "Free space, or give --out another disk.",
         )
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
-    found = path.rglob("*") if path.is_dir() else (path,)
-    return sum(p.stat().st_size for p in found if p.is_file())
+    """Return the bytes of a file, or of all files in a folder."""
+    paths = path.rglob("*") if path.is_dir() else (path,)
+    return sum(p.stat().st_size for p in paths if p.is_file())
 
 
 def _flush(path: Path) -> None:
@@ -176,25 +176,31 @@ def _flush(path: Path) -> None:
             os.fsync(file.fileno())
 
 
-def found_state(folder: Path, notice: Callable[[str], None] = lambda text: None) -> tuple[Snapshot, dict[str, Any]]:
-    """The newest whole state of a run, and the specification that it was made under; damaged ones are told of.
+def read_newest_state(
+    folder: Path, notice: Callable[[str], None] = lambda text: None
+) -> tuple[Snapshot, dict[str, Any]]:
+    """Read the newest intact training state of a run, and the specification that it was kept with.
+
+    Args:
+        folder: the run's.
+        notice: called with a sentence for every damaged state.
 
     Raises:
-        CorruptRunError: there is none, or the newest whole one is of a later version.
+        CorruptRunError: there is none, or the newest intact one is of a later version.
     """
     damaged: list[Damage] = []
-    again = f"Train again: jensen train --spec {folder / 'spec.json'} --out NEW."
+    again = f"Train again: jensen train --spec {folder / SPEC} --out NEW."
     for path, files in newest(folder / STATE):
         for damage in damaged[-1:]:
-            notice(f"{damage.what}: going back to the checkpoint before it")
+            notice(f"{damage.what}: the training state before it is used")
         if not isinstance(files, Damage):
             return _read(path, files)
         damaged.append(files)
     if damaged:
-        raise CorruptRunError(f"no checkpoint of {folder} is whole ({damaged[0].what})", again)
+        raise CorruptRunError(f"no training state of {folder} is intact ({damaged[0].what})", again)
     raise CorruptRunError(
-        f"{folder} holds no state to resume from: it was stopped before the first, told to keep none, or "
-        "made by an older jensen",
+        f"{folder} holds no training state: it was stopped before the first, configured to keep none, or made by an "
+        "older jensen",
         again,
     )
 
@@ -205,47 +211,54 @@ def _read(path: Path, files: dict[str, bytes]) -> tuple[Snapshot, dict[str, Any]
         facts = parsed(files[FACTS], dict[str, Any])
     except (KeyError, SafetensorError, msgspec.DecodeError) as error:
         raise CorruptRunError(
-            f"{path} is no state of a training ({error})", "Remove it: the state before it is used."
+            f"{path} is not a training state ({error})", "Remove it: the state before it is used."
         ) from error
     try:
-        said = msgspec.convert(facts, _Facts)
-        msgspec.convert(said.training, _Training)
-    except msgspec.ValidationError as error:  # digests are right, so that it is no damage
+        record = msgspec.convert(facts, _Facts)
+        msgspec.convert(record.training, _Training)
+    except msgspec.ValidationError as error:  # not damage, since all digests are right
         raise CorruptRunError(
             f"{path} holds what this jensen does not know ({error})",
             f"It was written by jensen {facts.get('jensen', '?')}: use that version.",
         ) from error
-    if not 1 <= said.format <= FORMAT:
+    if not 1 <= record.format <= FORMAT:
         raise CorruptRunError(
-            f"{path} has format {said.format}, and this jensen reads formats 1 to {FORMAT}",
-            f"It was written by jensen {said.jensen}: use that version.",
+            f"{path} has format {record.format}, and this jensen reads formats 1 to {FORMAT}",
+            f"It was written by jensen {record.jensen}: use that version.",
         )
-    return Snapshot(tensors, said.training), checked_spec(said.spec, path)
+    return Snapshot(tensors, record.training), checked_spec(record.spec, path)
 
 
-def behind(folder: Path, snapshot: Snapshot, notice: Callable[[str], None] = lambda text: None) -> list[EpochEnded]:
-    """The events of the epochs that a state has behind it; later lines of metrics.jsonl are cut off.
+def completed_epochs(
+    folder: Path, snapshot: Snapshot, notice: Callable[[str], None] = lambda text: None
+) -> list[EpochEnded]:
+    """Return the events of the epochs that are complete in a state, and remove later lines from metrics.jsonl.
 
-    Lines that are damaged or missing are restored from the newest whole state, and that is told.
+    Lines that are damaged or missing are restored from the newest intact state.
+
+    Args:
+        folder: the run's.
+        snapshot: from which training is resumed.
+        notice: called with a sentence if lines are restored.
 
     Raises:
         CorruptRunError: lines are missing there too, as in states of earlier versions.
     """
     try:
-        return _behind(folder, snapshot)
+        return _completed_epochs(folder, snapshot)
     except CorruptRunError as damage:
-        whole = next((files for _, files in newest(folder / STATE) if not isinstance(files, Damage)), {})
-        if LINES not in whole:
+        files = next((files for _, files in newest(folder / STATE) if not isinstance(files, Damage)), {})
+        if METRICS not in files:
             raise
-        write_atomic(folder / LINES, whole[LINES])
-        notice(f"{damage.what}: it is restored from the last state")
-        return _behind(folder, snapshot)
+        write_atomic(folder / METRICS, files[METRICS])
+        notice(f"{damage.what}: it is restored from the last training state")
+        return _completed_epochs(folder, snapshot)
 
 
-def _behind(folder: Path, snapshot: Snapshot) -> list[EpochEnded]:
-    path, done = folder / LINES, snapshot.facts["epoch"] - 1
+def _completed_epochs(folder: Path, snapshot: Snapshot) -> list[EpochEnded]:
+    path, done = folder / METRICS, snapshot.facts["epoch"] - 1
     lines, events = path.read_bytes().splitlines(keepends=True) if path.exists() else [], []
-    left, whole = {"epoch": done, "recovered": (snapshot.facts.get("recovered") or {}).get("count", 0)}, 0
+    left, kept = {"epoch": done, "recovered": RecoveryRecord.of(snapshot.facts).count}, 0
     for line in lines:
         if not any(left.values()):
             break
@@ -258,12 +271,12 @@ def _behind(folder: Path, snapshot: Snapshot) -> list[EpochEnded]:
                 events.append(msgspec.convert({**event, "seconds_left": 0.0}, EpochEnded))
         except msgspec.DecodeError as error:
             raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy.") from error
-        whole += 1
+        kept += 1
     if [e.epoch for e in events] != list(range(1, done + 1)):
-        raise CorruptRunError(f"{path} lacks epochs that the state has behind it", "Restore it from a copy.")
-    if len(lines) > whole:
+        raise CorruptRunError(f"{path} lacks epochs that are complete in the training state", "Restore it from a copy.")
+    if len(lines) > kept:
         with open(path, "r+b") as file:
-            file.truncate(sum(map(len, lines[:whole])))
+            file.truncate(sum(map(len, lines[:kept])))
             file.flush()
             os.fsync(file.fileno())
     return events

@@ -1,8 +1,8 @@
-"""Weights on the disk: safetensors, with a digest of every bit and a tie to the specification that they belong to.
+"""Weights on the disk: safetensors, with a digest of every bit and the fingerprint of their specification.
 
-The file's one entry of metadata is `jensen`: its format, the version that wrote it, the fingerprint of what the
-weights belong to, and a SHA-256 of all this and of every tensor's name, type, shape and bytes. No flipped bit passes,
-and weights of another run of the same shape are refused.
+The only entry of metadata is `jensen`: its format, the version that wrote it, the fingerprint of the specification that
+the weights belong to, and a SHA-256 of all this and of every tensor's name, type, shape and bytes. A changed bit is
+noticed, and weights of another run of the same shape are refused.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ..core.errors import CorruptRunError, UsageError
+from ..core.modules import named_tensors
 from ..core.version import __version__
-from ..training.snapshot import named_tensors
 from .commits import flush_folder
-from .files import parsed, read_limited, write_atomic
+from .files import numpy_number, parsed, read_limited, write_atomic
 from .migrations import fingerprint
+from .run_folder import SPEC, WEIGHTS
 from .safetensors_writer import Packed, raw_bytes
 
 __all__ = ["allocating", "header_of", "read_weights", "tie", "undigested", "write_weights"]
@@ -35,16 +36,16 @@ __all__ = ["allocating", "header_of", "read_weights", "tie", "undigested", "writ
 FORMAT = 1
 HEADER_LIMIT = 2**25  # bytes; a tensor takes about a hundred
 KEY = "jensen"
-UNTIED = ("device", "threads", "epochs")  # choices that may be others when a training goes on
-
-BESIDE = {
+# choices and options that do not change which weights are meant: data may be moved, and training resumed elsewhere
+FREE_CHOICES = ("device", "threads", "epochs")
+FREE_OPTIONS = {
     *("data", "test", "labels", "test_labels", "size", "split", "split_seed", "out"),
     *("epochs", "device", "keep", "precision", "checkpoints", "tensorboard", "save_every"),
 }
 
 
 class Mark(msgspec.Struct, forbid_unknown_fields=True):
-    """What a file of weights says of itself; `sha256` is of the rest and of the tensors."""
+    """The metadata of a file of weights; `sha256` is of the other fields and of the tensors."""
 
     format: int
     jensen: str
@@ -53,53 +54,55 @@ class Mark(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def tie(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What weights belong to: the model, how it was trained, the data, split, preparation and seed.
+    """Return the part of a specification that weights belong to: model, training, data, split, preparation and seed.
 
-    Where the data lie, and for how long it was trained, may change.
+    The place of the data and the length of the training are left out.
     """
     data = {k: spec["data"][k] for k in ("sha256", "n", "schema")}
-    choices = {k: v for k, v in spec["choices"].items() if k not in UNTIED}
-    command = {k: v for k, v in spec["command"].items() if k not in BESIDE}
+    choices = {k: v for k, v in spec["choices"].items() if k not in FREE_CHOICES}
+    command = {k: v for k, v in spec["command"].items() if k not in FREE_OPTIONS}
     split = {k: v for k, v in spec["split"].items() if k != "test"}
     tested = spec["split"]["test"]
     split["test"] = None if tested is None else {k: tested[k] for k in ("sha256", "n")}
     earlier = spec.get("earlier")
-    found = {k: spec[k] for k in ("model", "preparation")} | {"split": split, "choices": choices, "command": command}
-    return {**found, "data": data, "earlier": earlier}
+    return {
+        "model": spec["model"],
+        "preparation": spec["preparation"],
+        "split": split,
+        "choices": choices,
+        "command": command,
+        "data": data,
+        "earlier": earlier,
+    }
 
 
 def _belongs(nodes: Any) -> str:
     plain = {k: v for k, v in nodes.items() if k != "earlier"} if isinstance(nodes, Mapping) else nodes
-    return fingerprint(msgspec.json.decode(msgspec.json.encode(plain, enc_hook=_number)))  # as it will be read
-
-
-def _number(value: Any) -> Any:
-    """A NumPy number, such as a seed out of a loop over an array, as Python's."""
-    return value.item()
+    return fingerprint(msgspec.json.decode(msgspec.json.encode(plain, enc_hook=numpy_number)))  # as it will be read
 
 
 def _digest(mark: Mark, tensors: Mapping[str, Tensor]) -> str:
-    found = hashlib.sha256(msgspec.json.encode([mark.format, mark.jensen, mark.belongs]))
+    sha256 = hashlib.sha256(msgspec.json.encode([mark.format, mark.jensen, mark.belongs]))
     for name, tensor in sorted(tensors.items()):
-        found.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        found.update(raw_bytes(tensor))
-    return found.hexdigest()
+        sha256.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        sha256.update(raw_bytes(tensor))
+    return sha256.hexdigest()
 
 
 def write_weights(
-    folder: Path, module: nn.Module, nodes: Any, averaged: Mapping[str, Tensor] | None, name: str = "model.safetensors"
+    folder: Path, module: nn.Module, nodes: Any, averaged: Mapping[str, Tensor] | None, name: str = WEIGHTS
 ) -> None:
     """Write raw and, where there are any, averaged weights; the folder of `name` is made if need be.
 
     Args:
         folder: the run's.
         module: model and guide.
-        nodes: what they belong to, see `tie`.
-        averaged: weights that were averaged along training, by name.
+        nodes: that they belong to, see `tie`.
+        averaged: averaged weights, by name.
         name: of the file within the folder.
 
     Raises:
-        UsageError: it cannot be written; what was there before is as it was.
+        UsageError: it cannot be written; an earlier file is unchanged.
     """
     tensors = {f"raw/{k}": v.detach().cpu().contiguous() for k, v in named_tensors(module).items()}
     tensors |= {f"averaged/{k}": v.detach().cpu().contiguous() for k, v in (averaged or {}).items()}
@@ -116,10 +119,14 @@ def write_weights(
 
 
 def header_of(content: bytes, size: int) -> dict[str, Any]:
-    """The header of a safetensors file of so many bytes, of which these are the first.
+    """Decode the header of a safetensors file.
+
+    Args:
+        content: the first bytes of the file.
+        size: of the file in bytes.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is damaged.
     """
     length = int.from_bytes(content[:8], "little")
     if len(content) < 8 or length > min(size - 8, HEADER_LIMIT):
@@ -127,11 +134,11 @@ def header_of(content: bytes, size: int) -> dict[str, Any]:
     try:
         return parsed(content[8 : 8 + length], dict[str, Any])
     except msgspec.DecodeError as error:
-        raise ValueError(f"its header is no JSON: {error}") from error
+        raise ValueError(f"its header is not JSON: {error}") from error
 
 
 def _read(path: Path, most: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and metadata of a file of at most so many bytes."""
+    """Read the tensors and metadata of a file of at most so many bytes."""
     try:
         content = read_limited(path, most)
         metadata = header_of(content, len(content)).get("__metadata__") or {}
@@ -141,7 +148,7 @@ def _read(path: Path, most: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _marked(path: Path, metadata: Mapping[str, Any]) -> Mark | None:
-    """What the file says of itself; None of one that was written before there were digests."""
+    """Return the mark in the metadata of a file; None for a file that was written before there were digests."""
     if metadata.keys() == {"model"}:
         return None
     written = metadata.get(KEY)
@@ -151,24 +158,24 @@ def _marked(path: Path, metadata: Mapping[str, Any]) -> Mark | None:
             "Restore it from a copy, or train again.",
         )
     try:
-        said = parsed(written.encode(), dict[str, Any])
-        if type(number := said.get("format")) is not int or number == FORMAT:
-            return msgspec.convert(said, Mark)
+        mark = parsed(written.encode(), dict[str, Any])
+        if type(number := mark.get("format")) is not int or number == FORMAT:
+            return msgspec.convert(mark, Mark)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy, or train again.") from error
     raise CorruptRunError(
         f"{path} has format {number} of weights, and this jensen reads format {FORMAT}",
-        f"It was written by jensen {said.get('jensen', '?')}: use that version.",
+        f"It was written by jensen {mark.get('jensen', '?')}: use that version.",
     )
 
 
-def read_weights(folder: Path, module: nn.Module, nodes: Any, name: str = "model.safetensors") -> str:
-    """Put the weights into the module: averaged ones where there are any, else raw. Says which.
+def read_weights(folder: Path, module: nn.Module, nodes: Any, name: str = WEIGHTS) -> str:
+    """Load weights into a module, averaged ones where there are any, and return "averaged" or "raw".
 
     Args:
         folder: the run's.
         module: model and guide.
-        nodes: what the weights must belong to, see `tie`.
+        nodes: that the weights must belong to, see `tie`.
         name: of the file within the folder.
 
     Raises:
@@ -187,7 +194,7 @@ def read_weights(folder: Path, module: nn.Module, nodes: Any, name: str = "model
             f"{path} is damaged: its weights are not those that were written", "Restore it from a copy, or train again."
         )
     earlier = (nodes.get("earlier") if isinstance(nodes, Mapping) else None) or {}
-    undigested = earlier.get("weights") or None  # how weights of format 1 said what they belong to
+    undigested = earlier.get("weights") or None  # the fingerprint in weights of format 1
     theirs = metadata.get("model") == undigested
     if mark is not None:
         theirs = mark.belongs in (_belongs(nodes), earlier.get("belongs"))
@@ -198,7 +205,7 @@ def read_weights(folder: Path, module: nn.Module, nodes: Any, name: str = "model
     fits = fits and all(t.shape == raw[n].shape and t.dtype == raw[n].dtype for n, t in averaged.items())
     if not fits or not theirs:
         raise CorruptRunError(
-            f"the weights in {path} do not belong to the model in spec.json", "Restore both files from the same run."
+            f"the weights in {path} do not belong to the model in {SPEC}", "Restore both files from the same run."
         )
     with torch.no_grad():
         for name, tensor in mine.items():
@@ -207,8 +214,8 @@ def read_weights(folder: Path, module: nn.Module, nodes: Any, name: str = "model
 
 
 def undigested(folder: Path) -> tuple[str, ...]:
-    """What to say about weights that were written before files carried a digest; nothing of others."""
-    path = folder / "model.safetensors"
+    """Return a note if the weights were written before files had a digest; none otherwise."""
+    path = folder / WEIGHTS
     try:
         with open(path, "rb") as file:
             first = file.read(8)
@@ -221,7 +228,7 @@ def undigested(folder: Path) -> tuple[str, ...]:
 
 
 class _Bounded(TorchDispatchMode):
-    """Counts the numbers that tensors are made of, and refuses too many before they are allocated."""
+    """Counts the numbers that tensors are made with, and refuses too many before they are allocated."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -243,12 +250,12 @@ class _Bounded(TorchDispatchMode):
 
 @contextmanager
 def allocating(folder: Path) -> Iterator[None]:
-    """Within the scope, tensors that have far more numbers than the run's file of weights are refused.
+    """A scope in which tensors with far more numbers than the run's file of weights are refused.
 
     Raises:
         CorruptRunError: there are no weights.
     """
-    path = folder / "model.safetensors"
+    path = folder / WEIGHTS
     if not path.is_file():
         raise CorruptRunError(
             f"{path} is missing", "The run was stopped before its first weights were written: train again."

@@ -1,14 +1,14 @@
-"""Training: players climb objectives. This room emits events and writes nothing."""
+"""Training: optimisers maximise the objectives of players. This room emits events and writes no files."""
 
 from .closed import ClosedStep, FactorAlternation, FactorEM, GaussianMaximum, MixtureEM, PrincipalComponents
 from .clusters import PriorClusters, kmeans
-from .events import Diagnosed, EpochEnded, Event, Finding, Progressed, Recovered, Started, Stopped
+from .events import Diagnosed, EpochEnded, Event, Fault, Progressed, Recovered, Started, Stopped
 from .history import History
-from .loop import Trainer
 from .optimizers import Optimizer, schedule_factor
 from .plan import Budget
 from .players import Player
 from .snapshot import Keeper, Snapshot
+from .trainer import Trainer
 
 __all__ = [
     "Budget",
@@ -18,7 +18,7 @@ __all__ = [
     "Event",
     "FactorAlternation",
     "FactorEM",
-    "Finding",
+    "Fault",
     "GaussianMaximum",
     "History",
     "Keeper",

@@ -1,7 +1,7 @@
-"""Closed-form steps: maximum likelihood of the exact models, each a step that looks at all data at once.
+"""Closed-form steps: maximum likelihood of the exact models, each step over all data at once.
 
-A `ClosedStep` stands in a `Player` where an optimiser would. One that `settles` reaches its optimum in one call; the
-others are iterations (EM, alternation), each of which never lowers the likelihood.
+A `ClosedStep` takes the place of an optimiser in a `Player`. Some reach the optimum in one call (`reaches_optimum`);
+the others are iterations (EM, alternation), none of which lowers the likelihood.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class ClosedStep(ABC):
     """An update of the whole model from the whole data set.
 
     Attributes:
-        settles: whether one call reaches the optimum.
+        reaches_optimum: True if one call reaches the optimum.
     """
 
-    settles: bool = False
+    reaches_optimum: bool = False
 
     @abstractmethod
     def __call__(self, model: LatentVariableModel, rows: Rows) -> None:
@@ -47,13 +47,13 @@ class ClosedStep(ABC):
 
     @abstractmethod
     def suits(self, model: LatentVariableModel) -> bool:
-        """Whether the model is of the kind that this step maximises."""
+        """Return whether this step maximises the likelihood of models of this kind."""
 
     def check(self, model: LatentVariableModel) -> None:
         """Refuse a model of another kind, before the loop.
 
         Raises:
-            CompositionError: it is.
+            CompositionError: the step does not suit the model.
         """
         if not self.suits(model):
             raise CompositionError(f"{type(self).__name__} does not fit this model", "Use --fit gradient.")
@@ -61,22 +61,22 @@ class ClosedStep(ABC):
 
 @dataclass(frozen=True)
 class Moments:
-    """n, mean [D] and the (1/N) covariance [D, D] of a data set, in double precision where the device has it."""
+    """Number of rows, mean [D] and (1/N) covariance [D, D] of data, in double precision where the device has it."""
 
     n: int
     mean: Tensor
     covariance: Tensor
 
 
-def _refuse_holes(rows: Rows) -> None:
-    """Refuse rows with missing entries: a closed form is of whole rows.
+def _refuse_missing(rows: Rows) -> None:
+    """Refuse rows with missing entries, which a closed form cannot use.
 
     Raises:
         CompositionError: there are some.
     """
     if rows.mask is not None:
         raise CompositionError(
-            "a closed-form step needs every entry of x, and entries are missing",
+            "a closed-form step needs data without missing entries, and entries are missing",
             "Use --fit gradient, or --recipe miwae.",
         )
 
@@ -86,8 +86,8 @@ def _double(device: torch.device) -> torch.dtype:
 
 
 def moments(rows: Rows) -> Moments:
-    """Mean and covariance in two passes, so that a large mean costs no digits."""
-    _refuse_holes(rows)
+    """Compute mean and covariance in two passes, so that a large mean costs no digits."""
+    _refuse_missing(rows)
     dtype = _double(rows.device)
     n = len(rows)
     mean = sum(b.x.to(dtype).sum(0) for b in rows.batches(CHUNK)) / n
@@ -104,7 +104,7 @@ def _gaussian(model: LatentVariableModel) -> Gaussian:
 
 
 def _scale(model: LatentVariableModel) -> object:
-    """How the scale of a Gaussian likelihood is given; None for other families."""
+    """Return the `scale` of a Gaussian likelihood's family; None for other families."""
     family = model.likelihood.family
     return family.scale if isinstance(family, Gaussian) else None
 
@@ -123,9 +123,9 @@ def _is_linear(model: LatentVariableModel, noise: str) -> bool:
 @part
 @dataclass(frozen=True)
 class GaussianMaximum(ClosedStep):
-    """Mean and (1/N) variance of the sample: the maximum-likelihood Gaussian."""
+    """The maximum-likelihood Gaussian: mean and (1/N) variance of the sample."""
 
-    settles = True
+    reaches_optimum = True
 
     def suits(self, model: LatentVariableModel) -> bool:
         lik = model.likelihood
@@ -148,7 +148,7 @@ class PrincipalComponents(ClosedStep):
     Source: Tipping & Bishop, "Probabilistic principal component analysis", 1999.
     """
 
-    settles = True
+    reaches_optimum = True
 
     def suits(self, model: LatentVariableModel) -> bool:
         return _is_linear(model, "shared") and model.latent < model.likelihood.family.dim
@@ -156,9 +156,9 @@ class PrincipalComponents(ClosedStep):
     def __call__(self, model: LatentVariableModel, rows: Rows) -> None:
         m, z = moments(rows), model.latent
         values, vectors = torch.linalg.eigh(m.covariance)
-        rest = len(values) - z
-        noise = values[:rest].mean().clamp_min(_gaussian(model).smallest ** 2)
-        W = vectors[:, rest:] * (values[rest:] - noise).clamp_min(0).sqrt()
+        discarded = len(values) - z
+        noise = values[:discarded].mean().clamp_min(_gaussian(model).smallest ** 2)
+        W = vectors[:, discarded:] * (values[discarded:] - noise).clamp_min(0).sqrt()
         cast(Linear, model.likelihood).assign(W.flip(-1), m.mean, noise[None])
 
 
@@ -184,8 +184,8 @@ class FactorAlternation(ClosedStep):
         psi = cast(Linear, model.likelihood).noise_variance.detach().to(variance).minimum(variance).maximum(smallest)
         root = psi.sqrt()
         values, vectors = torch.linalg.eigh(m.covariance / root / root[:, None])
-        rest = len(values) - z
-        W = root[:, None] * vectors[:, rest:] * (values[rest:] - 1).clamp_min(0).sqrt()
+        discarded = len(values) - z
+        W = root[:, None] * vectors[:, discarded:] * (values[discarded:] - 1).clamp_min(0).sqrt()
         cast(Linear, model.likelihood).assign(W.flip(-1), m.mean, (variance - W.square().sum(1)).maximum(smallest))
 
 
@@ -223,7 +223,7 @@ class FactorEM(ClosedStep):
 class MixtureEM(ClosedStep):
     """One EM iteration of a Gaussian mixture: responsibilities, then weights, means and variances per component.
 
-    Variances below the family's floor are held there, so that no component collapses onto a datum; a component without
+    Variances are kept at or above the family's floor, so that no component collapses onto a datum; a component without
     data keeps its mean and variance.
 
     Source: Dempster, Laird & Rubin, 1977.
@@ -239,10 +239,10 @@ class MixtureEM(ClosedStep):
 
     @torch.no_grad()
     def __call__(self, model: LatentVariableModel, rows: Rows) -> None:
-        _refuse_holes(rows)
+        _refuse_missing(rows)
         table = cast(Table, model.likelihood).table
         dim, dtype = model.likelihood.family.dim, _double(rows.device)
-        # second moments about the present means, so that far-away data cost no digits
+        # second moments about the present means, so that data far from zero cost no digits
         centre = table[:, :dim].to(dtype)
         count = torch.zeros(len(table), dtype=dtype, device=rows.device)
         first, second = torch.zeros_like(centre), torch.zeros_like(centre)
@@ -251,11 +251,11 @@ class MixtureEM(ClosedStep):
             x = batch.x.to(dtype)
             count += r.sum(0)
             for j in range(len(table)):
-                away = x - centre[j]
-                first[j] += r[:, j] @ away
-                second[j] += r[:, j] @ away.square()
+                deviation = x - centre[j]
+                first[j] += r[:, j] @ deviation
+                second[j] += r[:, j] @ deviation.square()
         if not torch.isfinite(second).all():
-            raise NumericalError("EM met a number that is not finite", "Look at the data for extreme values.")
+            raise NumericalError("the moments of EM are not finite", "Look at the data for extreme values.")
         used = (count > 1e-8)[:, None]
         shift = first / count.clamp_min(1e-8)[:, None]
         variance = (second / count.clamp_min(1e-8)[:, None] - shift.square()).clamp_min(_gaussian(model).smallest ** 2)
@@ -265,6 +265,6 @@ class MixtureEM(ClosedStep):
 
 
 def _responsibilities(model: LatentVariableModel, batch: Batch) -> Tensor:
-    """p(z = j | x) [B, n]; NaN where data are too extreme to score, which a distribution would not hold."""
+    """Return p(z = j | x) [B, n]; NaN where data are too extreme to score, which a distribution would refuse."""
     states = torch.eye(model.latent, dtype=cast(Table, model.likelihood).table.dtype, device=batch.x.device)
     return model.log_joint(batch, states[:, None]).softmax(0).mT

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..core.batch import Rows
 from ..core.errors import CompositionError, UsageError
 from ..core.random import stream
+from ..core.rows import evenly_spaced
 from ..families import Gaussian, Mixture
 from ..models.conditionals import Unconditional
 from ..models.guide import Guide
@@ -20,11 +21,11 @@ from .closed import ClosedStep
 __all__ = ["PriorClusters", "kmeans"]
 
 CHUNK = 1024
-MOST = 20_000  # rows that k-means looks at
+MOST = 20_000  # rows that k-means is run on
 
 
 def kmeans(x: Tensor, k: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Centres [k, D] and the cluster [N] of each of the rows [N, D], in double precision on the CPU.
+    """Return the centres [k, D] and the cluster [N] of each of the rows [N, D], in double precision on the CPU.
 
     Raises:
         UsageError: there are more clusters than rows.
@@ -33,33 +34,35 @@ def kmeans(x: Tensor, k: int, seed: int) -> tuple[Tensor, Tensor]:
     from threadpoolctl import threadpool_limits  # comes with it
 
     if k > len(x):
-        raise UsageError(f"--components {k} is more than the {len(x)} training rows", "Give fewer --components.")
-    # one thread: sums by several are added in whatever order they end, and the same seed must give the same bytes
+        raise UsageError(
+            f"--components must be at most the number of training rows, {len(x)}, got {k}", "Give fewer --components."
+        )
+    # one thread: several add their sums in the order in which they end, and the same seed must give the same bytes
     with threadpool_limits(1, "openmp"):
-        start = KMeans(k, n_init=3, random_state=seed % 2**32)  # pyright: ignore[reportArgumentType]
-        found = start.fit(x.double().cpu().numpy())  # pyright: ignore[reportArgumentType]
-    return torch.as_tensor(found.cluster_centers_), torch.as_tensor(found.labels_, dtype=torch.long)
+        model = KMeans(k, n_init=3, random_state=seed % 2**32)  # pyright: ignore[reportArgumentType]
+        model.fit(x.double().cpu().numpy())  # pyright: ignore[reportArgumentType]
+    return torch.as_tensor(model.cluster_centers_), torch.as_tensor(model.labels_, dtype=torch.long)
 
 
 @dataclass(frozen=True)
 class PriorClusters(ClosedStep):
-    r"""A mixture prior whose components are the clusters that k-means finds among the codes, by their moments.
+    r"""Initialise a mixture prior by the moments of the clusters that k-means finds among the codes.
 
     Component j of :math:`n_j` codes gets the weight :math:`n_j / N`, and mean and variance of the guide averaged over
-    its data, :math:`\bar\mu_j` and :math:`\overline{\sigma^2} + \mathrm{Var}(\mu)`. Components that start alike stay
-    alike under gradients, and components that start anywhere lose their data to a few of them.
+    its data, :math:`\bar\mu_j` and :math:`\overline{\sigma^2} + \mathrm{Var}(\mu)`. Components that start equal stay
+    equal under gradients, and components that start at random lose their data to a few of them.
 
     Source: Jiang, Zheng, Tan, Tang & Zhou, "Variational deep embedding", 2017 (who pretrain by an autoencoder).
 
     Args:
-        guide: whose codes they are.
+        guide: whose codes are clustered.
         seed: of k-means.
     """
 
     guide: Guide
     seed: int = 0
 
-    settles = True
+    reaches_optimum = True
 
     def suits(self, model: LatentVariableModel) -> bool:
         prior = model.prior
@@ -70,7 +73,7 @@ class PriorClusters(ClosedStep):
     def check(self, model: LatentVariableModel) -> None:
         if not self.suits(model):
             raise CompositionError(
-                f"the clusters of codes are no start for {model.prior.phrase}",
+                f"clusters of codes cannot initialise {model.prior.phrase}",
                 "Use Unconditional(Mixture(Gaussian(Z), n), learn=True) as the prior.",
             )
 
@@ -89,9 +92,9 @@ class PriorClusters(ClosedStep):
         prior.value.copy_(fresh.to(prior.value))
 
     def _codes(self, rows: Rows) -> tuple[Tensor, Tensor]:
-        """Mean and variance [M, Z] of q(z | x) of at most 20,000 rows, in double precision on the CPU."""
-        index = torch.linspace(0, len(rows) - 1, min(len(rows), MOST), dtype=torch.float64).long().to(rows.device)
+        """Return mean and variance [M, Z] of q(z | x) of at most 20,000 rows, in double precision on the CPU."""
+        index = evenly_spaced(len(rows), MOST, rows.device)
         noise = stream(self.seed, "clusters", rows.device)
-        found = [self.guide(rows.take(some, noise)) for some in index.split(CHUNK)]
-        means, variances = ([getattr(q, name).double().cpu() for q in found] for name in ("mean", "variance"))
-        return torch.cat(means), torch.cat(variances)
+        posteriors = [self.guide(rows.take(part, noise)) for part in index.split(CHUNK)]
+        mean = torch.cat([q.mean.double().cpu() for q in posteriors])
+        return mean, torch.cat([q.variance.double().cpu() for q in posteriors])

@@ -1,4 +1,4 @@
-"""What training says while it runs. Listeners are plain functions of an event; they draw, write or decide."""
+"""Training events. Listeners are plain functions of an event; they draw, write or decide."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = [
     "Diagnosed",
     "EpochEnded",
     "Event",
-    "Finding",
+    "Fault",
     "Listener",
     "Measures",
     "Progressed",
@@ -25,8 +25,8 @@ class Measures:
     """Averages over data, in nats per datum, in the data's own units.
 
     Attributes:
-        objective: what is climbed.
-        bound: the ELBO, or the importance-weighted bound where that is what is climbed; None without densities.
+        objective: the leading player's.
+        bound: the ELBO, or the importance-weighted bound where that is the objective; None without densities.
         rate, distortion: rate is None without a bound, and distortion where the likelihood only samples.
     """
 
@@ -47,7 +47,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Progressed:
-    """A glance in the middle of an epoch: averages since it began."""
+    """Progress within an epoch: averages since it began."""
 
     epoch: int
     step: int
@@ -60,13 +60,18 @@ class Progressed:
 
 @dataclass(frozen=True)
 class EpochEnded:
-    """An epoch is over.
+    """An epoch is complete.
 
     Attributes:
-        valid: measures on the validation rows, by the same noise each time; None without such rows.
-        beta: effective weight of the rate at the last step; None where it means nothing.
-        is_best: whether the validation bound is the highest so far.
-        spikes: gradients shortened so far; None where none would be.
+        epoch, step: counted from 1; `step` optimiser steps are done.
+        train: measures on the training rows, while the weights moved.
+        valid: measures on the validation rows, with the same noise each time; None without such rows.
+        learning_rate: of the leading player at the last step.
+        beta: effective weight of the rate at the last step; None where it is not defined.
+        data_per_second: of this epoch.
+        seconds, seconds_left: since training began, and expected until it ends.
+        is_best: True if the validation bound is the highest so far.
+        spikes: gradients clipped so far; None if spikes are not clipped.
     """
 
     epoch: int
@@ -83,29 +88,30 @@ class EpochEnded:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Where numbers stopped being finite, and through what.
+class Fault:
+    """The first number of a training that is not finite, and its cause.
 
     Attributes:
-        number: which such fault of this training, from 1.
+        number: of the fault within this training, from 1.
         step, epoch: the first bad step, counted from 1, and its epoch; step 0 where no steps are taken.
-        found_in: where in the step it was first seen; "objective" where it is finite, and a billion times
-            worse than at the first step; "nowhere" where the same steps, made again, were fine.
-        culprit: what to look at; "rate" is the size of the steps.
-        hopeless: it is there at good parameters too, so that smaller steps cannot mend it.
+        found_in: the place within the step where it was first seen; "objective" where that is finite, and a billion
+            times worse than at the first step; "nowhere" where the same steps, repeated, were fine.
+        culprit: the cause; "rate" stands for the size of the steps.
+        hopeless: True if the fault occurs at good parameters too, so that smaller steps cannot help.
         what: all of this in one sentence.
-        player: the objective that was climbed.
+        player: the objective that was maximised.
         learning_rates: of all players at this step.
-        terms: which of the draw's densities and the objective's terms are not finite.
-        part: the part of the model that the first of these is asked of.
-        tensor: the first bad tensor: name of its module, pass, shape, how many entries are bad, whether what the
-            module was given is finite, and the largest entry of it.
+        terms: densities of the draw and terms of the objective that are not finite.
+        part: the part of the model that computes the first of these.
+        tensor: the first bad tensor: name of its module, pass, shape, how many entries are bad, whether the module's
+            input is finite, and the largest entry of it.
         parameter, gradient: the first bad ones after the step, and in it.
         largest: the largest parameter just before the step: its name and size, and the largest size before `back_to`.
-        batch: the step's rows among the training rows, from 0; `rows`: those that are not finite by themselves.
+        batch: the step's rows among the training rows, from 0.
+        rows: those of them that are not finite, or cause the fault.
         features: of the data, where log p(x | z) is not finite.
         values: the most extreme entries of those rows, as the model sees them: row, feature, value.
-        back_to: the step that training goes back to; None where it ends.
+        back_to: the step from which training continues; None where it ends.
     """
 
     number: int
@@ -132,22 +138,22 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosed:
-    """Numbers stopped being finite; what comes next is `Recovered`, or the end."""
+    """A number stopped being finite; the next event is `Recovered` or `Stopped`."""
 
-    finding: Finding
+    fault: Fault
 
 
 @dataclass(frozen=True)
 class Recovered:
-    """Training went back to a good state, and goes on from there with smaller steps.
+    """Training went back to a good state, and continues from there with smaller steps.
 
     Attributes:
-        epoch: in which it goes on; what was told of it and of later ones is void.
-        step: the step that it went back to.
-        bad_step: the first bad one.
+        epoch: in which it continues; earlier events of this epoch and of later ones are void.
+        step: the number of steps done in the good state.
+        bad_step: the first bad step, counted from 1.
         count: recoveries so far.
         factor: of all learning rates from here on.
-        what: went wrong.
+        what: the fault in one sentence.
     """
 
     epoch: int
@@ -160,12 +166,13 @@ class Recovered:
 
 @dataclass(frozen=True)
 class Stopped:
-    """Training is over.
+    """Training has ended.
 
     Attributes:
         reason: "finished", "early stopping", "converged", "interrupted" or "failed".
         epoch: the last one.
         kept_epoch: the epoch whose weights the model now has.
+        seconds: spent.
     """
 
     reason: str

@@ -1,4 +1,4 @@
-"""What a training leaves behind beside the weights."""
+"""The history of a training: what it returns beside the weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ __all__ = ["History"]
 
 @dataclass
 class History:
-    """What happened: the events of all epochs, the recoveries, how training ended, and averaged weights if any."""
+    """Events of a training, and its averaged weights.
+
+    Attributes:
+        epochs: one event per epoch.
+        recoveries: one event per recovery.
+        stopped: the last event; None while training runs.
+        average: averaged weights, if any.
+    """
 
     epochs: list[EpochEnded] = field(default_factory=list)
     recoveries: list[Recovered] = field(default_factory=list)

@@ -1,66 +1,249 @@
-"""Training as it is called: everything is checked, then `fit.py` does it."""
+"""The training loop: permutation and index_select on the device, no DataLoader, no wrapper between step and step."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import NamedTuple
 
-from ..core.allocator import keep_freed_memory
-from ..core.batch import Rows
-from ..core.errors import DataError, UsageError
-from ..core.precision import matmul_precision
-from ..models.guide import Guide
-from ..models.model import LatentVariableModel
-from .earlier import copied
-from .events import EpochEnded
-from .firstaid import FirstAid
-from .fit import Fit
+import torch
+
+from ..core.errors import NumericalError
+from ..core.random import stream
+from ..objectives import rate_weight
+from .callbacks import StepCallbacks
+from .events import EpochEnded, Event, Progressed, Started, Stopped
 from .history import History
-from .plan import Budget, Plan
-from .players import Player, check_players
-from .rehearsal import rehearse
-from .snapshot import Snapshot
+from .measurement import CHUNK, measure, train_measures, validate
+from .nonfinite import REMEDY, first_nonfinite
+from .setup import TrainingSetup
+from .state import TrainingState
+from .step import OptimizerSteps
 
-__all__ = ["Trainer"]
+__all__ = ["Ending", "TrainingLoop"]
+
+REPORT_EVERY = 0.25  # seconds between reports within an epoch
 
 
-class Trainer(Plan):
-    """Has players climb their objectives, as planned (see `Plan` for its settings)."""
+class Ending(NamedTuple):
+    """The reason for an end ("finished", "early stopping", "converged" or "interrupted"), and the last epoch."""
 
-    def fit(
-        self,
-        model: LatentVariableModel,
-        guide: Guide,
-        players: Sequence[Player],
-        data: Rows,
-        budget: Budget = Budget(),  # noqa: B008 (frozen)
-        valid: Rows | None = None,
-        start: tuple[Snapshot, list[EpochEnded]] | None = None,
-    ) -> History:
-        """Train in place.
+    reason: str
+    epoch: int
+
+
+def _since(start: float) -> float:
+    """Return the seconds since a time; never zero, even where the clock is coarse."""
+    return max(time.monotonic() - start, 1e-9)
+
+
+class TrainingLoop:
+    """Trains the epochs of a setup, emits events and has snapshots kept.
+
+    Recovery from non-finite values wraps it (`recovery.Recovery`): it calls `train` again after going back to an
+    earlier snapshot (`rewind`), and looks into repeated steps by callbacks of its own (`observed_by`).
+
+    Attributes:
+        setup: everything given.
+        state: everything that changes.
+        steps: takes optimiser steps.
+        callbacks: of every step.
+        lead: the player whose objective is reported in this epoch.
+    """
+
+    def __init__(self, setup: TrainingSetup) -> None:
+        self.setup, self.state = setup, TrainingState.initial(setup)
+        self.steps = OptimizerSteps(setup, self.state)
+        self.callbacks = StepCallbacks()
+        self.lead = setup.lead(1)
+        self.reported = time.monotonic()
+
+    # --- for whoever runs it, and for recovery ---
+
+    def run(self, train: Callable[[], Ending] | None = None) -> History:
+        """Train to the end and leave the module in evaluation mode.
 
         Args:
-            data: training rows.
-            valid: rows on which the bound is followed, and by which training may stop early.
-            start: a snapshot of an earlier training to go on from, and the events of the epochs behind it.
+            train: `TrainingLoop.train`, or a function that calls it and recovers from its errors.
 
         Raises:
-            CompositionError: parts that do not go together, before anything is trained.
-            DataError: there are no rows.
-            NumericalError: the objective, or a parameter, is no longer finite, also after going back to a good state
-                with smaller steps three times; or smaller steps could not help.
+            NumericalError: something is not finite.
         """
-        check_players(model, guide, players, budget.epochs)
-        self.check(players)
-        if not len(data):
-            raise DataError("there are no rows to train on", "Give at least one.")
-        if budget.patience is not None and not valid:
-            raise UsageError("--patience needs validation rows", "Give --split a middle part, such as 0.8,0.1,0.1.")
-        keep_freed_memory()
-        with matmul_precision(self.precision):
-            rehearse(model, guide, players, data)
-            fit = Fit(self, model, guide, list(players), data, budget, valid)
-            first = None
-            if start is not None:
-                first = copied(fit)
-                fit.restore(*start)
-            return fit.run(FirstAid(fit, first).course)
+        setup, state = self.setup, self.state
+        state.module.train()
+        self.emit(Started(setup.budget.epochs, setup.steps_per_epoch, len(setup.data)))
+        try:
+            return self._finish((train or self.train)())
+        except NumericalError:
+            done = len(state.history.epochs)
+            self.emit(Stopped("failed", done + 1, done, state.clock.seconds))
+            raise
+
+    def train(self) -> Ending:
+        """Train from the present state until the budget is spent, or training stops or converges.
+
+        Raises:
+            NumericalError: something is not finite.
+        """
+        setup, state, budget = self.setup, self.state, self.setup.budget
+        while state.epoch <= budget.epochs:
+            epoch = state.epoch
+            self.lead = setup.lead(epoch)
+            if setup.is_closed and setup.plan.should_stop():
+                return Ending("interrupted", epoch)
+            rate = self._run_epoch()
+            if rate is None:
+                return Ending("interrupted", epoch)
+            ended = self._end_epoch(rate)
+            previous, state.previous = state.previous, ended.train.objective
+            state.begin_epoch(epoch + 1, setup.plan.seed, setup.data.device)
+            if setup.is_closed and self._has_converged(ended.train.objective, previous):
+                return Ending("converged", epoch)
+            if budget.patience is not None and epoch - state.best.epoch >= budget.patience:
+                return Ending("early stopping", epoch)
+            self.callbacks.step_ended()
+            self._keep_snapshot()
+        return Ending("finished", state.epoch - 1)
+
+    @contextmanager
+    def observed_by(self, callbacks: StepCallbacks) -> Iterator[None]:
+        """A scope in which steps call other callbacks."""
+        usual, self.callbacks = self.callbacks, callbacks
+        try:
+            yield
+        finally:
+            self.callbacks = usual
+
+    def is_finite(self) -> bool:
+        """Return whether measures, parameters and the optimisers' own tensors are finite."""
+        try:
+            self.check_finite()
+        except NumericalError:
+            return False
+        return True
+
+    def check_finite(self) -> None:
+        """Check measures, parameters and the optimisers' own tensors: the objective of a step is measured before it.
+
+        Raises:
+            NumericalError: something is not finite.
+        """
+        train = train_measures(self.setup, self.lead, self.state.measures)
+        bad = first_nonfinite(self.state.finite_required())
+        if bad is None and math.isfinite(train.objective) and math.isfinite(train.distortion or 0.0):
+            return
+        where = "the parameters are still finite" if bad is None else f"the first bad parameter is {bad}"
+        raise NumericalError(f"the objective is {train.objective} at step {self.state.step}; {where}", REMEDY)
+
+    def emit(self, event: Event) -> None:
+        """Call every listener."""
+        for listener in self.setup.plan.listeners:
+            listener(event)
+
+    # --- epochs ---
+
+    def _run_epoch(self) -> float | None:
+        """Run the rest of one pass over the data in a fresh order; return data per second, None if interrupted."""
+        setup, state = self.setup, self.state
+        plan, data, already = setup.plan, setup.data, state.measures.n
+        start, rate = time.monotonic(), 0.0
+        for player in setup.players if state.index == 0 else ():
+            if player.closed and player.is_active_in(state.epoch, setup.budget.epochs):
+                player.closed(setup.model, data)
+        if setup.is_closed:
+            for batch in data.batches(CHUNK, state.noise):
+                measure(setup, self.lead, setup.guide, batch, state.noise, state.measures)
+            return len(data) / _since(start)
+        order = torch.randperm(len(data), generator=stream(plan.seed, f"order:{state.epoch}")).to(data.device)
+        batches = order.split(setup.batch_size)
+        while state.index < len(batches):
+            self.steps.take(data.take(batches[state.index], state.noise), self.lead, self.callbacks)
+            state.index += 1
+            self.callbacks.step_ended()
+            if plan.should_stop():
+                return None
+            rate = (state.measures.n - already) / _since(start)
+            self._report_progress(rate)
+            self._keep_snapshot()
+        return rate
+
+    def _end_epoch(self, rate: float) -> EpochEnded:
+        """Measure an epoch that is complete, keep the weights if they are the best, and emit its event."""
+        setup, state, lead = self.setup, self.state, self.lead
+        train = train_measures(setup, lead, state.measures)
+        self.check_finite()
+        self.callbacks.epoch_ended(train)
+        with nullcontext() if state.average is None else state.average.in_place():
+            valid = validate(setup, lead, state.module)
+        followed = None if valid is None else (valid.objective if valid.bound is None else valid.bound)
+        is_best = followed is not None and followed > state.best.bound
+        if followed is not None and is_best:
+            state.best.bound, state.best.epoch = followed, state.epoch
+            if setup.plan.keep_best:
+                state.keep_best()
+        seconds = state.clock.seconds
+        ended = EpochEnded(
+            epoch=state.epoch,
+            step=state.step,
+            train=train,
+            valid=valid,
+            learning_rate=self.steps.learning_rate(lead, max(state.step - 1, 0)),  # of the last step that was taken
+            beta=rate_weight(lead.objective),
+            data_per_second=rate,
+            seconds=seconds,
+            seconds_left=seconds / state.epoch * (setup.budget.epochs - state.epoch),
+            is_best=is_best,
+            spikes=None if state.spikes is None else state.spikes.count,
+        )
+        if not self.callbacks.silent:
+            state.history.epochs.append(ended)
+            self.emit(ended)
+        return ended
+
+    def _has_converged(self, objective: float, previous: float) -> bool:
+        exact = all(p.closed.reaches_optimum for p in self.setup.players if p.closed)
+        return exact or objective - previous < self.setup.budget.tolerance
+
+    def _report_progress(self, rate: float) -> None:
+        """Emit the averages so far, at most every quarter of a second."""
+        setup, state, now = self.setup, self.state, time.monotonic()
+        if now - self.reported < REPORT_EVERY or self.callbacks.silent:
+            return
+        self.reported = now
+        train = train_measures(setup, self.lead, state.measures)
+        if not math.isfinite(train.objective + (train.distortion or 0.0)):
+            self.check_finite()
+        seconds, done = state.clock.seconds, state.step / (setup.steps_per_epoch * setup.budget.epochs)
+        self.emit(
+            Progressed(
+                epoch=state.epoch,
+                step=state.step,
+                train=train,
+                data_per_second=rate,
+                seconds=seconds,
+                seconds_left=seconds * (1 / done - 1),
+                beta=rate_weight(self.lead.objective),
+            )
+        )
+
+    def _keep_snapshot(self, *, last: bool = False) -> None:
+        """Have a snapshot kept if one is due; never one from which training could not continue."""
+        keeper = self.setup.plan.keeper
+        if keeper is not None and not self.callbacks.silent and (last or keeper.due()):
+            self.check_finite()
+            keeper.keep(self.state.snapshot(), last=last)
+
+    def _finish(self, ending: Ending) -> History:
+        """Keep the last snapshot, load the best weights if they were kept, and emit the last event."""
+        state, reason = self.state, ending.reason
+        state.ended = None if reason == "interrupted" else reason
+        self._keep_snapshot(last=True)
+        kept = ending.epoch if state.best.tensors is None else state.best.epoch
+        state.load_best()
+        state.module.eval()
+        stopped = Stopped(reason, ending.epoch, kept, state.clock.seconds)
+        state.history.stopped, state.history.average = stopped, state.average
+        self.emit(stopped)
+        return state.history

@@ -17,11 +17,18 @@ __all__ = ["SCHEDULES", "Optimizer", "optimizer_names", "schedule_factor"]
 
 SCHEDULES = ("cosine", "constant", "linear")
 
-_UNUSABLE = ("Optimizer", "SparseAdam")  # the base class; and one that takes only sparse gradients, which none is here
+_UNUSABLE = ("Optimizer", "SparseAdam")  # the base class, and one for sparse gradients alone
 
 
 def schedule_factor(name: str, progress: float) -> float:
-    """The factor of the learning rate at this fraction of training: "constant", "cosine" or "linear" decay to zero.
+    """Return the factor of the learning rate at a fraction of training: "cosine" and "linear" decay to zero.
+
+    Args:
+        name: "cosine", "linear" or "constant".
+        progress: the fraction of training that is done, 0 to 1.
+
+    Raises:
+        UsageError: there is no such schedule.
 
     Example:
         >>> schedule_factor("cosine", 0.5)
@@ -37,7 +44,7 @@ def schedule_factor(name: str, progress: float) -> float:
 
 
 def optimizer_names() -> list[str]:
-    """Everything in torch.optim that can be named."""
+    """Return the names of all usable optimisers of torch.optim."""
     return sorted(
         name
         for name, kind in vars(torch.optim).items()
@@ -55,8 +62,8 @@ class Optimizer:
         options: further keyword arguments of that class.
 
     Raises:
-        UsageError: there is no such optimiser, or the rate is not positive; when called, an optimiser that does not
-            take such parameters (Muon is for matrices alone).
+        UsageError: there is no such optimiser, or the rate is not positive; when called, the optimiser does not
+            accept such parameters (Muon is for matrices alone).
 
     Example:
         >>> Optimizer("adamw", lr=1e-3)([nn.Parameter(torch.zeros(1))]).defaults["lr"]
@@ -68,16 +75,17 @@ class Optimizer:
     options: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        known = {n.lower(): n for n in optimizer_names()}
-        if self.name.lower() not in known:
-            raise UsageError(f"torch.optim has no optimiser {self.name!r}", f"Choose from {', '.join(known.values())}.")
+        names = {n.lower(): n for n in optimizer_names()}
+        if self.name.lower() not in names:
+            raise UsageError(f"torch.optim has no optimiser {self.name!r}", f"Choose from {', '.join(names.values())}.")
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise UsageError(
-                f"a learning rate of {self.lr:g} cannot work", "Give --lr a positive number, such as 1e-3."
+                f"--lr must be a finite number above 0, got {self.lr:g}", "Give --lr a positive number, such as 1e-3."
             )
-        object.__setattr__(self, "name", known[self.name.lower()])
+        object.__setattr__(self, "name", names[self.name.lower()])
 
     def __call__(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        """Return a fresh optimiser of these parameters."""
         kind = getattr(torch.optim, self.name)
         options = dict(self.options)
         if (
@@ -86,9 +94,10 @@ class Optimizer:
             and parameters[0].device.type in ("cpu", "cuda")
         ):
             options.setdefault("fused", True)
-        if kind is torch.optim.LBFGS:  # without a line search it diverges on a plain factor analysis
+        if kind is torch.optim.LBFGS:  # without a line search it diverges even on factor analysis
             options.setdefault("line_search_fn", "strong_wolfe")
         try:
             return kind(list(parameters), lr=self.lr, **options)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise UsageError(f"{self.name} cannot train these parameters ({error})", "Use --optimizer Adam.") from error
+            what = f"{self.name} does not accept these parameters ({error})"
+            raise UsageError(what, "Use --optimizer Adam.") from error

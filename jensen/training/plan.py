@@ -1,4 +1,4 @@
-"""What is asked of training, and what cannot be."""
+"""Training configuration and its validation."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ __all__ = ["Budget", "Plan"]
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train.
+    """The length of a training.
 
     Args:
         epochs: passes over the data, at most.
-        batch: data per step; more than there are means all of them.
+        batch: data per step; at most all of them are used.
         patience: stop when the validation bound has not risen for this many epochs, and keep the best weights.
         tolerance: a closed-form iteration stops when the objective rises by less than this, in nats per datum.
 
     Raises:
-        UsageError: a number that cannot work.
+        UsageError: a number is out of range.
     """
 
     epochs: int = 100
@@ -43,8 +43,7 @@ class Budget:
     tolerance: float = 1e-8
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch"):
-            require_integer(1, **{f"--{name}": getattr(self, name)})
+        require_integer(1, **{"--epochs": self.epochs, "--batch": self.batch})
         if self.patience is not None:
             require_integer(1, **{"--patience": self.patience})
         require_finite(0, tolerance=self.tolerance)
@@ -52,21 +51,21 @@ class Budget:
 
 @dataclass
 class Plan:
-    """How players climb their objectives.
+    """The configuration of a training, beside its parts, its data and its length.
 
     Args:
         seed: of the order of data and of all noise.
         schedule: of every learning rate, "constant", "cosine" or "linear".
-        clip: largest norm of a player's gradient; None leaves it.
-        spikes: how many times its usual norm a player's gradient may be long; None leaves it.
+        clip: clip gradients above this norm; None leaves them.
+        spikes: clip gradients above this multiple of their running norm; None leaves them.
         average: decay of averaged weights; None keeps none.
         keep_best: leave the model with the weights of the best validation bound, where there are validation rows.
-        precision: of float32 matrix products in training; validation is accurate whatever it is.
-        log_jacobian: nats that turn the model's log-density into that of the data's own units, in which events speak.
-        valid_jacobian: the same of the validation rows, where entries are missing, so that it differs; None if not.
+        precision: of float32 matrix products in training; validation always has accurate ones.
+        log_jacobian: nats to add to the model's log-density for that in the data's own units, in which events report.
+        valid_jacobian: likewise for the validation rows, if it differs because entries are missing.
         listeners: called with every event.
-        should_stop: asked between steps; True ends training with reason "interrupted".
-        keeper: of snapshots from which training can go on.
+        should_stop: called between steps; True ends training with reason "interrupted".
+        keeper: of snapshots from which training can be resumed.
     """
 
     seed: int = 0
@@ -83,7 +82,7 @@ class Plan:
     keeper: Keeper | None = None
 
     def check(self, players: Sequence[Player] = ()) -> None:
-        """Refuse settings that cannot work.
+        """Validate the configuration.
 
         Raises:
             UsageError: an unknown schedule, or a clip, decay or factor out of range.
@@ -91,11 +90,11 @@ class Plan:
         """
         schedule_factor(self.schedule, 0.0)
         if self.clip is not None and not self.clip > 0:
-            raise UsageError(f"--clip {self.clip:g} cannot work", "Give --clip a positive number, such as 10.")
+            raise UsageError(f"--clip must be above 0, got {self.clip:g}", "Give --clip a positive number, such as 10.")
         if self.spikes is not None:
             Spikes.check(self.spikes)
             if any(p.closed is None and p.optimizer.name == "LBFGS" for p in players):
-                raise UsageError("a line search compares gradients as they are", "Leave --spikes out.")
+                raise UsageError("--spikes cannot be used with the line search of LBFGS", "Leave --spikes out.")
         if self.average is not None:
             Average([], self.average)
             if players and all(p.closed for p in players):
@@ -105,10 +104,10 @@ class Plan:
                 )
 
     def bound_of(self, guide: Guide, objective: Objective, draw: Draw) -> Tensor | None:
-        """The bound [B] that this objective climbs, in its proper scale; None without densities."""
+        """Return the bound on log p(x) [B] that an objective maximises, unscaled; None without densities."""
         if not guide.bounds(draw.model):
             return None
-        # under the posterior every point tells the evidence: a closed-form rate beside a sampled distortion would not
+        # under the posterior every point gives the evidence: a closed-form rate and a sampled distortion would not
         if guide.is_exact or any(term.kind is TermKind.IMPORTANCE_WEIGHTED for _, term in objective.terms):
             return draw.log_evidence
         return -draw.distortion - draw.rate

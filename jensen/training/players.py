@@ -1,4 +1,4 @@
-"""Players: who climbs which objective, with which parameters."""
+"""Players: objectives with the parameters that maximise them."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ __all__ = ["Player", "check_players"]
 
 @dataclass(frozen=True)
 class Player:
-    """One that climbs an objective: one player for an ELBO, two or three for a GAN or for alternating inference.
+    """An objective, the parameters that maximise it, and how: one player for an ELBO, several for a GAN.
 
     Args:
         objective: to be maximised.
-        parameters: what it may change, as parameters or as the modules that hold them; those that need no gradient are
-            left out.
-        estimator: how points are placed and differentiated.
+        parameters: to train, as parameters or as the modules that hold them; those that need no gradient are left out.
+        estimator: draws latent points and differentiates the objective.
         optimizer: makes the optimiser of these parameters.
         steps: optimiser steps per batch.
-        closed: a closed-form step, once per epoch over all data, in the place of an optimiser.
-        during: the part of the training, as fractions of all epochs, in which it climbs; its learning rate's schedule
-            runs from the one to the other.
+        closed: a closed-form step over all data, once per epoch, instead of an optimiser.
+        during: the part of the training in which the player is active, as fractions of all epochs; the schedule of its
+            learning rate runs over this part.
 
     Raises:
-        UsageError: no steps, or fractions that are no part of the training.
+        UsageError: `steps` or `during` is out of range.
     """
 
     objective: Objective
@@ -51,10 +50,11 @@ class Player:
         require_integer(steps=self.steps)
         first, last = self.during
         if not 0 <= first < last <= 1:
-            raise UsageError(f"a player cannot climb from {first:g} to {last:g}", "Give fractions such as (0.0, 0.5).")
+            what = f"during must hold increasing fractions between 0 and 1, got ({first:g}, {last:g})"
+            raise UsageError(what, "Give fractions such as (0.0, 0.5).")
 
     def span(self, epochs: int) -> tuple[int, int]:
-        """Epochs done before its first, and at the end of its last.
+        """Return the numbers of epochs done before the player's first, and at the end of its last.
 
         Example:
             >>> from jensen.objectives import Elbo
@@ -64,8 +64,8 @@ class Player:
         first, last = (round(epochs * share) for share in self.during)
         return first, last
 
-    def climbs_in(self, epoch: int, epochs: int) -> bool:
-        """Whether it climbs in this epoch, counted from 1."""
+    def is_active_in(self, epoch: int, epochs: int) -> bool:
+        """Return whether the player is active in an epoch, counted from 1."""
         first, last = self.span(epochs)
         return first < epoch <= last
 
@@ -77,13 +77,13 @@ class Player:
 
 
 def check_players(model: LatentVariableModel, guide: Guide, players: Sequence[Player], epochs: int = 1) -> None:
-    """Refuse, before the loop, a combination that would train something other than what it says.
+    """Refuse combinations of parts that train something other than what they say.
 
     Raises:
         CompositionError: naming the parts and the remedy.
     """
     if not players:
-        raise CompositionError("nobody trains this model", "Give at least one Player.")
+        raise CompositionError("no player was given", "Give at least one Player.")
     for player in players:
         player.estimator.check(player.objective)
         if player.closed is not None:
@@ -98,7 +98,7 @@ def check_players(model: LatentVariableModel, guide: Guide, players: Sequence[Pl
         first, last = player.span(epochs)
         if not 0 <= first < last <= epochs:
             raise CompositionError(
-                f"{epochs} epochs leave the player of {player.objective} none to climb in", "Give more --epochs."
+                f"{epochs} epochs leave the player of {player.objective} none to be active in", "Give more --epochs."
             )
         unscored = [str(term) for _, term in player.objective.terms if term.needs_likelihood]
         if unscored and not model.likelihood.has_density:

@@ -1,4 +1,4 @@
-"""The whole state of a training between two steps, as tensors and plain values: enough to go on to the same bits."""
+"""Snapshots: the state of a training as named tensors and JSON-serialisable facts, to resume from."""
 
 from __future__ import annotations
 
@@ -8,59 +8,68 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..core.errors import CorruptRunError
 
-__all__ = ["Keeper", "Snapshot", "fill", "named_tensors", "pack", "unpack"]
+__all__ = ["Keeper", "Snapshot", "fill", "pack", "unpack"]
 
 MARK = "tensor"
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a training has come to.
+    """The state of a training between two steps.
 
     Attributes:
-        tensors: by name; they are those of the training itself until they are copied, and change with it.
-        facts: everything else, as JSON takes it.
+        tensors: by name; until they are copied they are the training's own, and change with it.
+        facts: everything else, JSON-serialisable.
     """
 
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
 
     def copied(self) -> Snapshot:
-        """The same, of its own."""
+        """Return a snapshot with tensors of its own."""
         return Snapshot({k: v.detach().clone() for k, v in self.tensors.items()}, self.facts)
 
 
 class Keeper(ABC):
-    """Keeps snapshots. It is asked after every step whether one is due."""
+    """Keeps snapshots, from which training can be resumed."""
 
     @abstractmethod
     def due(self) -> bool:
-        """Whether it wants a snapshot now."""
+        """Return whether a snapshot is due; called after every step."""
 
     @abstractmethod
     def keep(self, snapshot: Snapshot, *, last: bool = False) -> None:
-        """Keep it; the last one of a training is kept whatever it costs.
+        """Keep a snapshot.
 
-        What hinders it must not keep training from its end: weights are yet to be written.
+        No failure may be raised from here: the weights are yet to be written.
+
+        Args:
+            snapshot: whose tensors change with the next step.
+            last: True for the last one of a training, which is kept whatever it costs.
         """
 
     @abstractmethod
     def earlier(self) -> list[Snapshot]:
-        """What is still kept of this training, by this process or by those that it goes on from; in no order."""
+        """Return the snapshots of this training that are still kept, those of earlier processes included, unordered."""
 
 
 def pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """A nest of dicts, lists and tensors as JSON takes it: tensors go to `tensors`, under names that begin with `name`.
+    """Return nested dicts, lists and tensors as JSON-serialisable values.
 
     Dicts become lists of pairs, so that their keys may be numbers (an optimiser's are).
 
+    Args:
+        value: to pack.
+        name: with which the names of its tensors begin.
+        tensors: where the tensors are put, by name.
+
     Example:
-        >>> found = {}
-        >>> pack({0: [torch.zeros(2), 1.5]}, "a", found), list(found)
+        >>> tensors = {}
+        >>> pack({0: [torch.zeros(2), 1.5]}, "a", tensors), list(tensors)
         ({'pairs': [[0, [{'tensor': 'a/0/0'}, 1.5]]]}, ['a/0/0'])
     """
     if isinstance(value, Tensor):
@@ -74,7 +83,7 @@ def pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
 
 
 def unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """What `pack` made of it, as it was; tuples come back as lists."""
+    """Return the value that `pack` packed, with lists for tuples."""
     if isinstance(value, Mapping):
         if MARK in value:
             return tensors[value[MARK]].clone()
@@ -84,25 +93,20 @@ def unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     return value
 
 
-def named_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, each once."""
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
-
-
 @torch.no_grad()
 def fill(mine: Mapping[str, Tensor], kept: Mapping[str, Tensor], prefix: str) -> None:
-    """Copy the kept tensors of this prefix over mine, in place.
+    """Copy the kept tensors with this prefix over mine, in place.
 
     Raises:
         CorruptRunError: they are not those of this model.
     """
-    found = {k.removeprefix(prefix): t for k, t in kept.items() if k.startswith(prefix)}
-    if found.keys() != mine.keys() or any(
-        found[k].shape != t.shape or found[k].dtype != t.dtype for k, t in mine.items()
+    named = {k.removeprefix(prefix): t for k, t in kept.items() if k.startswith(prefix)}
+    if named.keys() != mine.keys() or any(
+        named[k].shape != t.shape or named[k].dtype != t.dtype for k, t in mine.items()
     ):
         raise CorruptRunError(
-            f"the kept state does not belong to this model: its {prefix.rstrip('/')} tensors differ",
+            f"the training state does not belong to this model: its {prefix.rstrip('/')} tensors differ",
             "Resume with the data and the version that it was trained with.",
         )
     for name, tensor in mine.items():
-        tensor.copy_(found[name])
+        tensor.copy_(named[name])

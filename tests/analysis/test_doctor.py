@@ -32,7 +32,7 @@ def test_models_on_their_own_data_are_healthy():
 @pytest.mark.parametrize(
     "options",
     [
-        {"recipe": "vae", "epochs": 60},
+        {"recipe": "vae", "epochs": 30},
         {"recipe": "ppca", "latent": 10},
         {"recipe": "gmm", "components": 10},
         {"recipe": "gaussian"},
@@ -57,18 +57,18 @@ def ill(tmp_path, **options):
 
 
 def test_run_with_a_heavy_rate(tmp_path):
-    assert "posterior-collapse" in ill(tmp_path, recipe="beta-vae", beta=50.0, epochs=20)
+    assert "posterior-collapse" in ill(tmp_path, recipe="beta-vae", beta=50.0, epochs=10)
 
 
 def test_run_with_a_light_rate(tmp_path):
     found = ill(
-        tmp_path, recipe="beta-vae", beta=1e-5, epochs=40, batch=64, lr=3e-3, latent=4, hidden=(64,), keep="last"
+        tmp_path, recipe="beta-vae", beta=1e-5, epochs=20, batch=64, lr=5e-3, latent=4, hidden=(64,), keep="last"
     )
     assert {"prior-mismatch", "beta-not-one", "encoder-scale-collapse"} <= found
 
 
 def test_run_on_few_rows(tmp_path):
-    found = ill(tmp_path, split="0.05,0.05,0.9", epochs=120, batch=16, keep="last", latent=8, lr=3e-3)
+    found = ill(tmp_path, split="0.05,0.05,0.9", epochs=80, batch=16, keep="last", latent=8, lr=3e-3)
     assert {"over-fitting", "saturated-outputs"} <= found
 
 

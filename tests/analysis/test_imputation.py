@@ -107,12 +107,11 @@ def test_resampling_draws_from_the_closed_form(noise):
     assert found.warning is None or "rows are carried by too few" in found.warning
 
 
-@pytest.mark.parametrize("noise", ["shared", "feature"])
-def test_chains_draw_from_the_closed_form(noise):
-    model = faint_model(noise)
+def test_chains_draw_from_the_closed_form():
+    model = faint_model("feature")
     rows = holed(model)
     # few points, so that the chains begin where the closed form does not lie
-    found = impute(model, near_guide(model), rows, NUMBER, method="gibbs", k=20, steps=400, seed=4)
+    found = impute(model, near_guide(model), rows, NUMBER, method="gibbs", k=20, steps=300, seed=4)
     assert found.r_hat is not None
     assert found.acceptance is not None
     assert float(found.r_hat[:3].max()) < 1.05

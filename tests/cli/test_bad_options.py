@@ -1,4 +1,4 @@
-"""Options that cannot work: each is refused with exit code 2 and a remedy, and nothing is written."""
+"""Invalid options: each is refused with exit code 2 and a remedy, and nothing is written."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ FEW = ["--hidden", "8"]
 # options -> what is said
 BAD = {
     "--latent 0": ("--latent must be a whole number of at least 1, got 0", "--latent 1 or more"),
-    "--latent x": ("--latent x is not a whole number", "such as --latent 16"),
-    "--latent 1.5": ("--latent 1.5 is not a whole number",),
+    "--latent x": ("--latent must be a whole number, got x", "such as --latent 16"),
+    "--latent 1.5": ("--latent must be a whole number, got 1.5",),
     "--width 0": ("--width must be a whole number of at least 1, got 0", "--width 1 or more"),
     "--points 0": ("--points must be a whole number of at least 1, got 0", "--points 1 or more"),
     "--warmup -1": ("--warmup must be a finite number of at least 0, got -1", "--warmup 0 or more"),
     "--net conv": ("--net conv needs images", "--net mlp"),
-    "--net foo": ("--net foo is not a choice", "mlp, conv"),
+    "--net foo": ("--net must be one of mlp, conv, got foo", "Choose from mlp, conv"),
     "--activation foo": ("no activation 'foo'", "silu"),
     "--likelihood foo": ("no likelihood 'foo'", "bernoulli"),
     "--recipe foo": ("no recipe 'foo'", "jensen recipes"),
     "--recipe iwa": ("no recipe 'iwa'", "Did you mean iwae?"),
     "--recipe ppca --latent 4": ("--latent must be below the data's 4 features, got 4", "--latent 3"),
-    "--recipe factor-analysis --latent 5": ("--latent must be below the data's 4 features, got 5", "--latent 3 or less"),
-    "--recipe gmm --components 100": ("--components must be at most the number of training rows, 48, got 100", "--components 48"),
-    "--recipe gmm --components 0": ("--components must be a whole number of at least 1, got 0", "--components 1 or more"),
-    "--recipe gmm --fit closed": ("--fit closed is not a choice", "em, gradient"),
+    "--recipe factor-analysis --latent 5": ("must be below the data's 4 features, got 5", "--latent 3 or less"),
+    "--recipe gmm --components 100": ("at most the number of training rows, 48, got 100", "--components 48 or less"),
+    "--recipe gmm --components 0": ("--components must be a whole number of at least 1, got 0", "Give --components 1"),
+    "--recipe gmm --fit closed": ("--fit must be one of em, gradient, got closed", "Choose from em, gradient"),
     "--recipe gaussian --latent 3": ("recipe gaussian has no option --latent", "Recipes that have it: vae,"),
     "--recipe beta-vae --beta nan": ("--beta must be a finite number of at least 0, got nan", "--beta 0 or more"),
     "--recipe beta-vae --beta -1": ("--beta must be a finite number of at least 0, got -1.0", "--beta 0 or more"),
@@ -44,11 +44,11 @@ BAD = {
     "--epochs 0": ("--epochs must be a whole number of at least 1, got 0", "--epochs 1 or more"),
     "--epochs x": ("--epochs", "into int", "--help"),
     "--batch 0": ("--batch must be a whole number of at least 1, got 0", "--batch 1 or more"),
-    "--lr 0": ("learning rate of 0 cannot work", "positive"),
-    "--lr nan": ("learning rate of nan cannot work", "positive"),
-    "--lr -1": ("learning rate of -1 cannot work", "positive"),
-    "--clip 0": ("--clip 0 cannot work", "positive"),
-    "--average 2": ("decay of 2 cannot work", "0.999"),
+    "--lr 0": ("--lr must be a finite number above 0, got 0", "positive"),
+    "--lr nan": ("--lr must be a finite number above 0, got nan", "positive"),
+    "--lr -1": ("--lr must be a finite number above 0, got -1", "positive"),
+    "--clip 0": ("--clip must be above 0, got 0", "positive"),
+    "--average 2": ("--average must be at least 0 and below 1, got 2", "0.999"),
     "--floor -1": ("floor must be above 0 and below 1, got -1", "--floor"),
     "--patience 0": ("--patience must be a whole number of at least 1, got 0", "--patience 1 or more"),
     "--patience 2 --split 1,0,0": ("--patience needs validation rows", "--split"),
@@ -61,7 +61,7 @@ BAD = {
     "--seed -1": ("seed -1", "from 0"),
     "--split-seed -1": ("--split-seed -1", "from 0"),
     "--size 3": ("not a folder of images", "Leave --size out"),
-    "--size a": ("--size a is not a height and a width", "--size 28,28"),
+    "--size a": ("--size must be a height and a width, got a", "--size 28,28"),
     "--binarize foo": ("--binarize", '"static", "dynamic", "threshold"'),
     "--binarize static --standardize global": ("neither dequantised nor standardised", "Choose one"),
     "--dequantize": ("real data are not dequantised", "Leave"),
@@ -78,7 +78,8 @@ def test_bad_option_is_refused(options, data, refused):
 
 
 def test_hidden_of_zero(data, refused):
-    refused(["train", "real.npy", "--out", "out", "--hidden", "8,0"], 2, "--hidden must hold sizes of at least 1, got 8,0", "--hidden 200,200")
+    words = ["train", "real.npy", "--out", "out", "--hidden", "8,0"]
+    refused(words, 2, "--hidden must hold sizes of at least 1, got 8,0", "--hidden 200,200")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_hidden_of_zero(data, refused):
     [
         (["trian"], "Did you mean"),
         (["train"], "no data are named"),
-        (["--foo"], "comes before any command"),
+        (["--foo"], "a command must come first, got --foo"),
         (["train", "--spec", "absent"], "no run at absent"),
         (["train", "--spec", "real.npy"], "is not the spec.json of a run"),
         (["evaluate"], "jensen evaluate needs RUN"),

@@ -91,7 +91,7 @@ def test_an_order_that_is_not_settled(sides, jensen):
     assert f"t, {found['degrees_of_freedom']:.3g} d.f." in answer.out
     assert (found["higher"], found["better"], found["settled"]) == ("A", None, False)
     assert "B's is a lower bound, so the order of log p(x) is not settled" in answer.out
-    assert answer.out.splitlines()[-1].startswith("to settle it: jensen evaluate run says how loose")
+    assert answer.out.splitlines()[-1].startswith("to decide it: jensen evaluate run says how loose")
 
 
 @pytest.mark.parametrize(

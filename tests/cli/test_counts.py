@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jensen.cli.writing import whole
+from jensen.cli.writing import to_integers
 from tests.cli.conftest import TINY
 
 SOME = ["--epochs", "30", "--latent", "2", "--hidden", "8"]
@@ -89,6 +89,6 @@ def test_counts_that_are_read_as_reals_are_left_as_they_are(jensen, here):
 @pytest.mark.parametrize(("most", "kind"), [(255, np.uint8), (256, np.int32), (70_000, np.int32), (2**31, np.int64)])
 def test_samples_above_the_levels_of_the_data_are_kept(most, kind):
     """Counts have no upper end: 300 must not become 44 because the data ended at 40."""
-    x = whole(np.array([0.0, float(most)]), 41)
+    x = to_integers(np.array([0.0, float(most)]), 41)
     assert x.dtype == kind
     assert x.max() == most

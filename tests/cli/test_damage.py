@@ -68,7 +68,7 @@ def test_replay_refuses_a_command_that_nobody_typed(run, refused):
     spec = json.loads(path.read_bytes())
     spec["command"]["listeners"] = "x"
     path.write_text(json.dumps(spec))
-    refused(["train", "--spec", "run", "--out", "out"], 4, "names an unknown listeners", "damaged")
+    refused(["train", "--spec", "run", "--out", "out"], 4, "names an unknown option (listeners)", "damaged")
 
 
 def test_newer_format(run, refused):

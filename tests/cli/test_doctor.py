@@ -24,7 +24,7 @@ def test_healthy_run(healthy, jensen):
     answer = jensen("doctor", "run", "--quiet")
     first, *others, last = answer.out.splitlines()
     assert answer.code == 0
-    assert first.startswith("nothing alarming")
+    assert first.startswith("no problem")
     assert any(line.startswith("log p(x) is -") and "a gap of" in line for line in others)
     assert last == "next: jensen report run"
     assert answer.err == ""
@@ -86,7 +86,7 @@ def test_notes_do_not_change_the_exit_code(data, jensen, monkeypatch):
     assert jensen("train", "real.npy", "--recipe", "ppca", "--latent", "2", "--out", "run").code == 0
     answer = jensen("doctor", "run")
     assert answer.code == 0
-    assert answer.out.startswith("nothing alarming, 1 note\nnote: unused-features: one feature\n")
+    assert answer.out.startswith("no problem, 1 note\nnote: unused-features: one feature\n")
 
 
 def test_writes_nothing(healthy, jensen):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from jensen.cli.evaluate import _assessed
+from jensen.cli.evaluate import _tightness_lines
 from tests.cli.conftest import TINY
 from tests.evaluate.test_tightness import verdict
 
@@ -60,12 +60,12 @@ def test_beside_the_verdict_is_what_it_does_not_say():
     """Nothing bounds test rows from above; an error that is unreliable is not printed; the start is named."""
     found = verdict(0.1, 0.02, 0.01, (-3.0, -2.9))
     found = replace(found, annealed=replace(found.annealed, settings={"start": "guide", "corrected": True}))
-    lines = _assessed(found)
+    lines = _tightness_lines(found)
     assert lines[0] == "verdict: tight to about 0.24 nats, as far as annealing sees"
     assert lines[1].startswith("but nothing bounds log p(x) of these rows from above: the sandwich certifies")
     assert lines[1].endswith("not on the test set (open by 0.1 nats on 1 simulated row)")
     assert lines[2].startswith("log p(x) >= 0.10 ± 0.02 by annealing 1 row (from the guide, corrected; 8 temperatures;")
     few = replace(found.annealed, k=16, acceptance=0.8, ess=found.annealed.nats + 3)
-    assert _assessed(replace(found, annealed=few))[2].endswith("error unreliable)")
-    assert "± 0.02" not in _assessed(replace(found, annealed=few))[2]
-    assert _assessed(replace(found, sandwich=None))[1] == "but nothing bounds log p(x) of these rows from above"
+    assert _tightness_lines(replace(found, annealed=few))[2].endswith("error unreliable)")
+    assert "± 0.02" not in _tightness_lines(replace(found, annealed=few))[2]
+    assert _tightness_lines(replace(found, sandwich=None))[1] == "but nothing bounds log p(x) of these rows from above"

@@ -89,7 +89,7 @@ def test_uncorrected_from_python(run):
         (["--method", "annealed", "--start", "middle"], ("middle", "guide")),
         (["--method", "sandwich", "-k", 7], ("-k 7", "Use --chains 7")),
         (["--method", "sandwich", "--budget", 0], ("--budget 0", "Use --temperatures")),
-        (["--method", "sandwich", "--rows", 0], ("--rows must be a whole number of at least 1, got 0", "--rows 1 or more")),
+        (["--method", "sandwich", "--rows", 0], ("--rows must be a whole number of at least 1, got 0", "--rows 1")),
         (["real.npy", "--method", "sandwich"], ("not of real.npy", "Leave out DATA")),
         (["--method", "magic"], ("no method 'magic'", "Choose from")),
     ],

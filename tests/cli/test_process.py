@@ -27,11 +27,11 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_first_signal_stops_and_keeps_the_run(number, data, start, jensen):
+def test_first_signal_stops_and_keeps_the_run(data, start, jensen):
+    """SIGTERM; test_stopping.py sends SIGINT to a process, and both to a verb in this one."""
     process = start("train", "real.npy", "--epochs", "1000000", "--hidden", "8", "--out", "run", "--json")
     wait_for(data / "run" / "metrics.jsonl", process)
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 75, err
     assert out == ""
@@ -50,7 +50,7 @@ def test_second_signal_leaves_at_once(data, start):
     wait_for(data / "run" / "model.safetensors", process)
     process.send_signal(signal.SIGINT)
     # two signals within one long operation of a library are one: the second is for whoever has read of the first
-    assert any("once more leaves at once" in line for line in process.stderr)
+    assert any("a second signal exits at once" in line for line in process.stderr)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 130, err
@@ -67,21 +67,23 @@ def test_closed_pipe_is_quiet(run, start):
     assert err == ""
 
 
-def test_nothing_but_plain_text_off_a_terminal(data, start):
-    process = start("train", "real.npy", "--epochs", "3", "--hidden", "8")
-    out, err = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0
-    assert "\x1b" not in out + err
-    assert "\r" not in out + err
+def test_nothing_but_plain_text_off_a_terminal(data, jensen, monkeypatch):
+    monkeypatch.setattr("jensen.cli.progress.PLAIN", 0.0)
+    answer = jensen("train", "real.npy", "--epochs", "3", "--hidden", "8")
+    assert answer.code == 0
+    assert "epoch" in answer.err
+    assert "\x1b" not in answer.out + answer.err
+    assert "\r" not in answer.out + answer.err
 
 
 @pytest.mark.parametrize("quiet", [False, True])
-def test_one_line_on_a_terminal(quiet, data, start):
+def test_one_line_on_a_terminal(quiet, data, capsys, monkeypatch):
     ours, theirs = pty.openpty()
     words = ["--epochs", "30", "--hidden", "8", *(["--quiet"] if quiet else [])]
-    process = start("train", "real.npy", *words, stderr=theirs)
-    os.close(theirs)
-    out = process.communicate(timeout=SECONDS)[0]
+    with open(theirs, "w") as terminal:
+        monkeypatch.setattr("sys.stderr", terminal)
+        assert main(["train", "real.npy", *words]) == 0
+    out = capsys.readouterr().out
     said = b""
     try:
         while part := os.read(ours, 65536):
@@ -90,7 +92,6 @@ def test_one_line_on_a_terminal(quiet, data, start):
         pass
     finally:
         os.close(ours)
-    assert process.returncode == 0
     assert "\x1b" not in out
     if quiet:
         assert said == b""

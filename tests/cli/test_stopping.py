@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from jensen.cli.output import print_error, notifier
-from jensen.cli.progress import Line
+from jensen.cli.output import notifier, print_error
+from jensen.cli.progress import ProgressLine
 from jensen.cli.signals import SIGNALS, stopping
 from tests.cli.conftest import environment
 from tests.cli.test_process import SECONDS, wait_for
@@ -62,11 +62,11 @@ def deaf(request):
 @pytest.mark.parametrize("in_place", [False, True])
 def test_nobody_need_hear(in_place, deaf, monkeypatch):
     monkeypatch.setattr("sys.stderr", deaf)
-    line = Line(quiet=False)
+    line = ProgressLine(quiet=False)
     line.in_place, line.last = in_place, -1e9
     with line:
-        line.show("shown")
-        line.say("said")
+        line.update("shown")
+        line.print_above("said")
     notifier(quiet=False)("noted")
     print_error("what happened", "what to do")
     with stopping() as should_stop:

@@ -17,6 +17,7 @@ import torch
 
 from jensen.core.batch import Rows
 from jensen.core.errors import JensenError, UsageError
+from jensen.core.modules import joined
 from jensen.core.parts import build, spec_of
 from jensen.core.random import drawing_from, stream
 from jensen.estimators.base import GradientEstimator
@@ -37,7 +38,6 @@ from jensen.nets import MLP
 from jensen.objectives import CustomObjective, ImportanceWeighted, Objective
 from jensen.recipes import BuiltModel
 from jensen.runs.spec import _sentence
-from jensen.storage.run_folder import modules
 from jensen.storage.weights import read_weights, write_weights
 from jensen.training import Budget, Optimizer, Player, Trainer
 from tests.contracts.members import (
@@ -117,7 +117,7 @@ def rows_for(model: LatentVariableModel) -> Rows:
 
 def outcome(parts: Combination, data: Rows) -> JensenError | None:
     """Train for a few steps; the refusal, if there is one, came before the loop, and nothing had changed."""
-    module, events = modules(parts.model, parts.guide), []
+    module, events = joined(parts.model, parts.guide), []
     before = {k: v.clone() for k, v in module.state_dict().items()}
     trainer = Trainer(seed=1, listeners=[events.append])
     refusal = None
@@ -167,13 +167,13 @@ def check_bound(parts: Combination, data: Rows) -> bool:
 def check_again(parts: Combination, data: Rows, folder: Path) -> None:
     """A combination that is recorded and rebuilt has the same sentence, and gives the same numbers."""
     nodes = json.loads(json.dumps(spec_of(parts.model, parts.guide)))
-    write_weights(folder, modules(parts.model, parts.guide), nodes, None)
+    write_weights(folder, joined(parts.model, parts.guide), nodes, None)
     again = Combination(*fresh(parts.model, parts.guide, parts.estimator, parts.objective))
     assert again.sentence() == parts.sentence()
     assert spec_of(again.model, again.guide) == nodes
     again.model.double()
     again.guide.double()
-    read_weights(folder, modules(again.model, again.guide), nodes)
+    read_weights(folder, joined(again.model, again.guide), nodes)
     for each in (parts, again):
         each.model.eval()
         each.guide.eval()

@@ -107,12 +107,15 @@ def test_two_valued_images_are_pointed_out(tmp_path):
     assert from_array(PIXELS).notes == ()
 
 
+def test_a_single_row_is_a_data_set():
+    assert from_array(np.ones((1, 3)) / 2).x.shape == (1, 3)
+
+
 @pytest.mark.parametrize(
     ("x", "word"),
     [
         (np.zeros((0, 3)), "empty"),
         (np.zeros((3, 0)), "empty"),
-        (np.zeros((1, 3)), "one datum"),
         (np.zeros(3), "one axis"),
         (np.float64(3.0), "neither"),
         (np.zeros((2, 2, 2, 5)), "neither"),
@@ -206,7 +209,7 @@ def test_headers_are_not_believed(tmp_path, shape):
     refuse(tmp_path / "x.npy")
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("x.npy", npy_header(shape))
-    refuse(tmp_path / "x.npz", {"(1000000000": "GiB", "(-2": "damaged"}.get(shape.split(",")[0], "does not fit"))
+    refuse(tmp_path / "x.npz", {"(1000000000": "GiB", "(-2": "damaged"}.get(shape.split(",")[0], "does not match"))
 
 
 def test_npz_choices(tmp_path):

@@ -88,7 +88,7 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "a line that never ends": (
         "x.csv",
         lambda: b"1," * 20_000 + b'"' + b"7" * 200_000 + b'"\n1,2\n',
-        "cannot be taken apart",
+        "cannot be parsed",
     ),
 }
 

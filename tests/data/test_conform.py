@@ -68,7 +68,7 @@ def test_labels_are_renumbered_by_name():
     assert known.labels.tolist() == [2, 1]
     unknown = conform(data, Schema("real", (1,), classes=("ant", "bee")))
     assert unknown.labels is None
-    assert "left out" in unknown.notes[-1]
+    assert "are ignored" in unknown.notes[-1]
 
 
 def test_describe_is_plain_and_true():

@@ -223,7 +223,7 @@ def test_damaged_record():
         (Schema("binary", (4,)), {"dequantize": True}, "only integers"),
         (Schema("binary", (4,)), {"standardize": "feature"}, "have no density"),
         (Schema("real", (4,)), {"dequantize": True}, "only integers"),
-        (DIGITS, {"standardize": "feature"}, "Dequantise integers first"),
+        (DIGITS, {"standardize": "feature"}, "cannot be standardised. Dequantise them first"),
         (DIGITS, {"binarize": "static", "dequantize": True}, "Choose one"),
     ],
 )
@@ -246,7 +246,7 @@ def test_reals_outside_the_unit_interval_are_not_grey():
         Preparation.fit(x, REAL, binarize="dynamic")
     with pytest.raises(DataError, match=r"0 to 1\.5"):
         Preparation(binarize="dynamic").rows(x, REAL)
-    with pytest.raises(DataError, match="3 features"):
+    with pytest.raises(DataError, match=r"must have the shape \[N, 3\] of the schema, got \(2, 4\)"):
         Preparation().rows(np.zeros((2, 4)), REAL)
 
 

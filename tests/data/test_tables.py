@@ -88,7 +88,6 @@ def test_kinds_of_tables(tmp_path, rows, kind, levels):
         ("a,b\n1,2\n3,NA\n", "is 'NA'"),
         ("a,b\n1,2\n3,nan\n", "1 missing entry .*row 1, column 'b'.*miwae"),
         ("a,b\n1,2\n3,1_0\n", "is '1_0'"),
-        ("a,b\n1,2\n", "one datum"),
         ("a,b\n", "is 'a'"),
         ("\n\n", "no rows"),
         ("caf\udce9,b\n1,2\n", "not UTF-8"),

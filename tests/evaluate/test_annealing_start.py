@@ -156,8 +156,8 @@ def test_a_guide_that_is_far_too_sure(wide):
 
 def test_the_committed_instance_with_and_without():
     """Both starts meet the exact evidence; whether one was corrected is on record, and it is the surer one."""
-    given = instance(n=16)
-    found = {c: Annealed(50, correct=c)(given.model, given.guide, given.rows) for c in (True, False)}
+    given = instance(n=8)
+    found = {c: Annealed(25, correct=c)(given.model, given.guide, given.rows) for c in (True, False)}
     for corrected, estimate in found.items():
         assert estimate.settings["corrected"] is corrected
         assert abs(estimate.mean - given.mean) < 4 * estimate.stderr_mc

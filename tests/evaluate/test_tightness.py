@@ -178,7 +178,7 @@ def watched(monkeypatch):
 
 def test_temperatures_double_until_the_answer_holds_still(watched):
     """No run is made twice: that with T is the coarse one beside 2 T; and `assess` gives the same numbers."""
-    given = instance(n=30, dim=24, latent=6, common=1.5, off=0.5, wide=0.7)
+    given = instance(n=15, dim=24, latent=6, common=1.35, off=0.5, wide=0.7)
     job = (given.model, given.guide, given.rows, Importance(10)(given.model, given.guide, given.rows))
     found = assess_within(*job, 1e6, 5)
     last = found.settings.temperatures

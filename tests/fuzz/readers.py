@@ -29,8 +29,8 @@ from jensen.storage.schemas import (
     CalibrationRecord,
     CurveRecord,
     EvaluationRecord,
+    FaultRecord,
     FidelityRecord,
-    ForensicsRecord,
     RepresentationRecord,
     read_record,
 )
@@ -147,7 +147,7 @@ def records() -> list[Reader]:
     fault = b'{"command":{"data":"x.npy"},"faults":[{"number":1,"step":3,"rows":[4],"what":"a row"},{"number":2}]}'
     older = "does not say how it was made"  # what a file that lost its `replay` cannot be told from
     again = Reader("evaluation to repeat", (whole["evaluation"],), recorded_evaluation, 4, apart=older)
-    return [*made, again, Reader("forensics", (fault,), record(ForensicsRecord), 4)]
+    return [*made, again, Reader("forensics", (fault,), record(FaultRecord), 4)]
 
 
 def module() -> torch.nn.ModuleDict:

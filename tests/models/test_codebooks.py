@@ -53,7 +53,7 @@ def test_codes_follow_the_mean_of_what_is_rounded_to_them():
     h = torch.randn(50, 2, dtype=torch.float64, generator=stream(0, "h"))
     for _ in range(3):
         index = codes.nearest(h)
-        codes.update(h, index)
+        codes.learn(h, index)
         for j in range(3):
             counts[j] = 0.9 * counts[j] + 0.1 * (index == j).sum()
             sums[j] = 0.9 * sums[j] + 0.1 * h[index == j].sum(0)
@@ -76,7 +76,7 @@ def test_codes_move_as_those_of_vector_quantize_pytorch():
         vectors, index, _ = theirs(h[None])
         assert torch.equal(index[0], mine.nearest(h))
         torch.testing.assert_close(vectors[0].detach(), mine.vectors(index[0]))
-        mine.update(h, index[0])
+        mine.learn(h, index[0])
         torch.testing.assert_close(mine.table, book.embed[0], rtol=1e-4, atol=1e-5)
 
 
@@ -93,11 +93,11 @@ def test_codes_start_at_the_clusters_of_the_first_vectors():
     centres = torch.tensor([[5.0, 0], [0, 5], [-5, 0], [0, -5]])
     h = (centres[:, None] + 0.1 * torch.randn(4, 100, 2, generator=stream(0, "h"))).flatten(0, 1)
     codes = Codebook(4, 2)
-    codes.initialise(h)
+    codes.begin(h)
     assert (torch.cdist(centres, codes.table).min(1).values < 0.1).all()
     assert codes.counts.sum() == 400
     before = codes.table.clone()
-    codes.initialise(-h)  # once
+    codes.begin(-h)  # once
     assert torch.equal(codes.table, before)
 
 
@@ -105,9 +105,9 @@ def test_a_dead_code_comes_back_to_life():
     h = torch.randn(200, 2, generator=stream(0, "h"))
     for revive, alive in ((0.05, True), (0.0, False)):
         codes = Codebook(4, 2, revive=revive)
-        codes.initialise(h)
+        codes.begin(h)
         codes.table[0], codes.sums[0], codes.counts[0] = 100.0, 1.0, 0.01
-        codes.update(h, codes.nearest(h))
+        codes.learn(h, codes.nearest(h))
         used = len(codes.nearest(h).unique()) == 4
         assert used is alive
         if alive:  # as if it had the least that a living code has: its mean stays, and it is not dead again at once

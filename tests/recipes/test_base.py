@@ -96,6 +96,12 @@ def test_very_deep_refuses_what_would_play_no_part(options, words):
     assert "Leave" in refusal.value.remedy
 
 
+def test_every_recipe_has_a_title():
+    untitled = {name for name, r in RECIPES.items() if r.title in ("", name)}
+    assert untitled == {"autoencoder"}  # whose title is its name
+    assert {name for name, r in RECIPES.items() if r.title != r.title.strip(" .") or "\n" in r.title} == set()
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_a_short_function(name):
     lines = inspect.getsource(RECIPES[name].make).splitlines()
@@ -181,7 +187,8 @@ def test_options_and_their_defaults():
         "latent": 3,
     }
     assert {"latent", "beta", "points", "components", "fit", "warmup"} <= option_names()
-    assert "setting" not in option_names()
+    assert "context" not in option_names()
+    assert "nets" not in option_names()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ import pytest
 import jensen
 from jensen.cli import main
 from jensen.core.errors import CorruptRunError
+from jensen.report.calibration import calibration
+from jensen.report.facts import Facts, gather
+from jensen.report.panels import Panel
 from jensen.runs.rate_distortion import trade
 from tests.report.pages import page_of
 
@@ -25,10 +29,21 @@ def calibrated(run, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def facts(calibrated) -> Facts:
+    return gather(jensen.load(calibrated), examples=False)
+
+
+def panels(folder: Path, facts: Facts) -> list[Panel]:
+    """Return the panels of calibration.json in a copy of the run."""
+    return calibration(replace(facts, run=jensen.load(folder)), {})
+
+
 def labels(found) -> list[str]:
     return [p.get("aria-label") or "" for p in found.all("svg")]
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_the_figures_and_the_numbers(calibrated, tmp_path):
     record = json.loads((calibrated / "calibration.json").read_text())
     found = page_of(jensen.load(calibrated), tmp_path / "page.html")
@@ -42,7 +57,7 @@ def test_the_figures_and_the_numbers(calibrated, tmp_path):
     assert f"{fewer} of 6 quantities are found not uniform" in found.said
 
 
-def test_only_what_is_not_uniform_is_named(calibrated, tmp_path):
+def test_only_what_is_not_uniform_is_named(calibrated, facts, tmp_path):
     """Of the quantities at fault the three that go furthest are named in the drawing."""
     path, folder = tmp_path / "run" / "calibration.json", shutil.copytree(calibrated, tmp_path / "run")
     record = json.loads(path.read_text())
@@ -50,8 +65,8 @@ def test_only_what_is_not_uniform_is_named(calibrated, tmp_path):
         q |= {"finding": "over-confident" if i < 4 else None, "name": f"quantity {i}"}
         q["ecdf_difference"] = [(-1) ** i * 0.1 * (i + 1)] * record["l"]
     path.write_text(json.dumps(record))
-    drawing = page_of(jensen.load(folder), tmp_path / "page.html").text.partition('aria-label="Ranks')[2]
-    drawing = drawing.partition("</svg>")[0]
+    [drawing] = panels(folder, facts)[0].bodies
+    assert 'aria-label="Ranks' in drawing
     assert [f">quantity {i}<" in drawing for i in range(6)] == [False, True, True, True, False, False]
 
 
@@ -70,10 +85,9 @@ def test_a_calibration_of_other_weights_is_not_shown(calibrated, tmp_path):
     assert not any(label.startswith("Coverage") for label in labels(found))
 
 
-@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("damage", ["missing", "of another type", "cut short"])
-def test_a_damaged_calibration_is_refused(key, damage, calibrated, tmp_path):
+def test_a_damaged_calibration_is_refused(key, damage, calibrated, facts, tmp_path):
     folder = shutil.copytree(calibrated, tmp_path / "run")
     path = folder / "calibration.json"
     record = json.loads(path.read_text())
@@ -87,7 +101,7 @@ def test_a_damaged_calibration_is_refused(key, damage, calibrated, tmp_path):
         record[key][0]["ecdf_difference"].pop()
     path.write_text(json.dumps(record)[: -40 if damage == "cut short" and key == "verdict" else None])
     with pytest.raises(CorruptRunError, match=r"calibration\.json is damaged"):
-        page_of(jensen.load(folder), tmp_path / "page.html")
+        panels(folder, facts)
 
 
 @pytest.mark.usefixtures("unrendered")

@@ -15,7 +15,7 @@ from jensen.report.evidence import _rungs, evidence, verdict
 from jensen.report.facts import Facts, gather
 from jensen.report.settings import estimates
 from jensen.runs.resume import resume
-from jensen.storage.run_folder import digest
+from jensen.storage.files import digest
 from tests.report.pages import page_of
 
 SETTINGS = Settings(rows=8, temperatures=6, leaps=2, chains=3, simulated=6, refine=10)

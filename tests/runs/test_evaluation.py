@@ -27,13 +27,13 @@ def noisy_lines(n: int, dim: int) -> np.ndarray:
 def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("evaluation")
     np.save(folder / "few.npy", noisy_lines(120, 40))
-    np.save(folder / "many.npy", noisy_lines(3000, 6))
+    np.save(folder / "many.npy", noisy_lines(900, 6))
     return folder
 
 
 @pytest.fixture
 def run(folder) -> Run:
-    """Three latent features of 3,000 rows: a bound, with annealing behind it."""
+    """Three latent features of 900 rows: a bound, with annealing behind it."""
     if not (folder / "run" / "spec.json").exists():
         jensen.train(folder / "many.npy", latent=3, hidden=(16,), epochs=3, out=folder / "run")
     for name in ("evaluation.json", "evaluations"):
@@ -52,7 +52,7 @@ def held(run: Run) -> dict:
 
 def test_an_over_fitted_model_is_said_to_be(folder):
     """96 rows of 40 columns and a wide network that is trained until it knows them by heart."""
-    wide = {"latent": 2, "hidden": (64,), "epochs": 200, "batch": 32, "keep": "last"}
+    wide = {"latent": 2, "hidden": (64,), "epochs": 100, "batch": 32, "lr": 3e-3, "keep": "last"}
     found = jensen.train(folder / "few.npy", out=folder / "fitted", **wide).evaluate(budget=5.0)
     assert found.halves.over_fitting
     assert found.halves.difference > 2.5 * found.halves.stderr

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 import jensen
 from jensen.core.errors import CorruptRunError
 from jensen.runs.players import are_in_words, players_from, recorded_corruption, term_names
-from jensen.storage.run_folder import read_spec
+from jensen.storage.specification import read_spec
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "format-2"
 EXPECTED = json.loads((FIXTURES / "expected.json").read_text())

@@ -26,7 +26,7 @@ from jensen.core.errors import (
 from jensen.core.random import stream
 from jensen.recipes import find
 from jensen.runs.training_data import DataOptions, Sources, gather
-from jensen.storage.run_folder import write_json
+from jensen.storage.files import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"recipe": "vae", "latent": 2, "hidden": (8,), "epochs": 3, "batch": 16}

@@ -23,6 +23,13 @@ class Killed(BaseException):
     """Stands for the end of the process: nothing catches it on its way out."""
 
 
+def overwrite(path: Path, content: bytes) -> None:
+    """Write in place: a file that is cut to nothing first is flushed to the disk by some file systems."""
+    with path.open("r+b") as file:
+        file.write(content)
+        file.truncate()
+
+
 def latest(parent: Path) -> dict[str, bytes] | None:
     """What a reader finds."""
     for _, found in newest(parent):
@@ -53,7 +60,7 @@ def test_every_flipped_byte_and_every_length_is_detected(tmp_path: Path, name: s
     changed = [whole[:i] for i in range(len(whole))] + [whole + b"\0"]
     changed += [whole[:i] + bytes([whole[i] ^ (1 << noise.randrange(8))]) + whole[i + 1 :] for i in range(len(whole))]
     for content in changed:
-        path.write_bytes(content)
+        overwrite(path, content)
         found = list(newest(tmp_path))
         assert isinstance(found[0][1], Damage)
         assert name in str(found[0][1])
@@ -69,10 +76,10 @@ def test_bits_at_random_places(tmp_path: Path) -> None:
         file = noise.choice(files)
         whole = file.read_bytes()
         at = noise.randrange(len(whole))
-        file.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << noise.randrange(8))]) + whole[at + 1 :])
+        overwrite(file, whole[:at] + bytes([whole[at] ^ (1 << noise.randrange(8))]) + whole[at + 1 :])
         with pytest.raises(Damage):
             read_commit(path)
-        file.write_bytes(whole)
+        overwrite(file, whole)
     assert read_commit(path) == FILES
 
 

@@ -16,7 +16,7 @@ from jensen.runs.resume import resume
 from jensen.runs.train import train
 from jensen.runs.training_data import TrainingData
 from jensen.storage.fault_log import Forensics
-from jensen.storage.run_folder import FORENSICS
+from jensen.storage.run_folder import FAULTS
 from jensen.storage.training_state import found_state
 from jensen.training import Diagnosed, Event, Finding, Recovered
 from tests.runs.test_resume import same, stop_after
@@ -35,7 +35,7 @@ def test_a_bad_row_is_named_as_it_is_numbered_in_the_data(tmp_path: Path) -> Non
     with pytest.raises(NumericalError, match=r"row 37 of the data, from 0; see .*forensics\.json") as caught:
         train(array(37), out=tmp_path / "run", epochs=3, split=(1, 0, 0), standardize="none", **SMALL)
     assert caught.value.exit_code == 5
-    told = json.loads((tmp_path / "run" / FORENSICS).read_text())
+    told = json.loads((tmp_path / "run" / FAULTS).read_text())
     assert told["command"]["recipe"] == "vae"
     [fault] = told["faults"]
     assert (fault["number"], fault["culprit"], fault["data_rows"]) == (1, "row", [37])
@@ -56,7 +56,7 @@ def test_a_run_that_recovered_can_be_read_and_resumed(tmp_path: Path) -> None:
     recovered = [line for line in lines if line["event"] == "recovered"]
     assert [line["factor"] for line in recovered] == [0.5, 0.25]
     assert [line["epoch"] for line in lines if line["event"] == "epoch"] == [1, 2, 3, 4, 5]
-    assert len(json.loads((whole / FORENSICS).read_text())["faults"]) == len(recovered)
+    assert len(json.loads((whole / FAULTS).read_text())["faults"]) == len(recovered)
     assert run.unfinished == ()
     with pytest.raises(InterruptedRun):
         train(array(), out=tmp_path / "run", should_stop=stop_after(25), **settings)
@@ -100,5 +100,5 @@ def test_a_fault_that_is_met_again_replaces_the_one_before(tmp_path: Path) -> No
     faults = [Finding(n, n, 1, "update", "rate", False, what, "Elbo") for n, what in ((1, "a"), (2, "b"), (2, "c"))]
     for fault in faults:
         Forensics(tmp_path, {}, list)(Diagnosed(fault))
-    told = json.loads((tmp_path / FORENSICS).read_text())["faults"]
+    told = json.loads((tmp_path / FAULTS).read_text())["faults"]
     assert [fault["what"] for fault in told] == ["a", "c"]

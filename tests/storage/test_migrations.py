@@ -13,7 +13,7 @@ from jensen.core.errors import CorruptRunError
 from jensen.runs.resume import resume
 from jensen.runs.run import load
 from jensen.storage.migrations import FORMAT, STEPS, migrated
-from jensen.storage.run_folder import read_spec
+from jensen.storage.specification import read_spec
 from jensen.storage.training_state import found_state
 
 OLD = Path(__file__).resolve().parents[1] / "fixtures" / "format-1"

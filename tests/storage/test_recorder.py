@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import load_file
 
 from jensen.core.errors import UsageError
+from jensen.core.modules import joined
 from jensen.core.parts import spec_of
 from jensen.families import Gaussian
 from jensen.storage import recorder
 from jensen.storage.recorder import Recorder, TensorBoard
-from jensen.storage.run_folder import modules
 from jensen.training.events import EpochEnded, Measures, Progressed, Started, Stopped
 from tests.identities.models import amortized, linear_model
 
@@ -29,7 +29,7 @@ def ended(epoch: int, **more) -> EpochEnded:
 
 def made(folder) -> tuple[Recorder, torch.nn.ModuleDict]:
     model, guide = linear_model(2, 3), amortized(3, Gaussian(2))
-    return Recorder(folder, modules(model, guide), ["nodes"]), modules(model, guide)
+    return Recorder(folder, joined(model, guide), ["nodes"]), joined(model, guide)
 
 
 def test_a_line_per_epoch_and_one_for_the_end(tmp_path):
@@ -83,7 +83,7 @@ def test_shared_modules_are_written_once(tmp_path):
     from jensen.guides import Exact
 
     model = linear_model(2, 3)
-    module = modules(model, Exact(model))
+    module = joined(model, Exact(model))
     Recorder(tmp_path, module, spec_of(model, Exact(model))).write(None)
     names = set(load_file(tmp_path / "model.safetensors"))
     assert names == {f"raw/model.{n}" for n, _ in model.named_parameters()}

@@ -52,8 +52,8 @@ def test_the_present_weights_come_back():
 
 
 @pytest.mark.parametrize("decay", [1.0, -0.1, float("nan")])
-def test_decays_that_cannot_work_are_refused(decay):
-    with pytest.raises(UsageError, match="--average"):
+def test_decays_out_of_range_are_refused(decay):
+    with pytest.raises(UsageError, match=f"--average must be at least 0 and below 1, got {decay:g}"):
         Average([], decay)
 
 

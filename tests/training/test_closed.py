@@ -53,7 +53,7 @@ def test_factor_steps_suit_factor_analysis():
 
 
 def test_which_steps_settle():
-    assert [type(s).__name__ for s in STEPS if s.settles] == ["GaussianMaximum", "PrincipalComponents"]
+    assert [type(s).__name__ for s in STEPS if s.reaches_optimum] == ["GaussianMaximum", "PrincipalComponents"]
 
 
 def models() -> list[tuple]:

@@ -47,15 +47,15 @@ def test_components_have_the_moments_of_their_clusters():
     x, labels = clustered()
     model, guide = pair()
     PriorClusters(guide)(model, Rows(x))
-    found = model.prior()
-    order = [int((found.component_distribution.mean - c).norm(dim=-1).argmin()) for c in CENTRES]
+    prior = model.prior()
+    order = [int((prior.component_distribution.mean - c).norm(dim=-1).argmin()) for c in CENTRES]
     assert sorted(order) == [0, 1, 2]
     for j, k in enumerate(order):
         own = x[labels == j]
-        assert float(found.mixture_distribution.probs[k]) == pytest.approx(COUNTS[j] / 100)
-        torch.testing.assert_close(found.component_distribution.mean[k], own.mean(0))
+        assert float(prior.mixture_distribution.probs[k]) == pytest.approx(COUNTS[j] / 100)
+        torch.testing.assert_close(prior.component_distribution.mean[k], own.mean(0))
         variance = 0.25 + own.var(0, correction=0)
-        torch.testing.assert_close(found.component_distribution.variance[k], variance, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(prior.component_distribution.variance[k], variance, rtol=1e-4, atol=1e-4)
 
 
 def test_the_same_seed_finds_the_same_clusters():

@@ -52,12 +52,12 @@ STILL = Optimizer("SGD", 1e-30)
 
 @pytest.mark.parametrize(("seed", "agrees"), [(0, True), (1, False)])
 def test_a_seed_decides_everything(seed, agrees):
-    found = []
+    trained = []
     for s in (0, seed):
         model, guide = pair()
         Trainer(seed=s).fit(model, guide, everyone(model, guide), data(), Budget(3, 4))
-        found.append(values(model, guide))
-    assert same(*found) == agrees
+        trained.append(values(model, guide))
+    assert same(*trained) == agrees
 
 
 def looked_at(seed: int = 0, n: int = N, **settings) -> list:
@@ -67,7 +67,7 @@ def looked_at(seed: int = 0, n: int = N, **settings) -> list:
     look = CustomObjective(lambda draw: draws.append(draw) or draw.log_lik[0], "look")
     players = everyone(model, guide, look, **{"optimizer": STILL, **settings})
     Trainer(seed=seed).fit(model, guide, players, data(n), Budget(2, 4))
-    return draws[1:]  # the first is the rehearsal's
+    return draws[1:]  # the first is of the dry run
 
 
 def test_every_epoch_is_all_rows_in_a_fresh_order():
@@ -111,7 +111,7 @@ def probed(batch: int, valid: Rows | None = None) -> list[tuple[bool, int]]:
     assert not model.training
     assert not guide.training
     assert not probe.training
-    return probe.seen[2:]  # the first two are the rehearsal's
+    return probe.seen[2:]  # the first two are of the dry run
 
 
 def test_nets_train_in_training_mode_and_are_validated_in_evaluation_mode():
@@ -304,12 +304,12 @@ def test_a_guide_without_a_density_is_followed_by_its_objective():
     assert [e for e in history.epochs if e.is_best][-1].valid.objective == best
 
 
-def test_the_first_that_climbs_by_steps_is_reported():
-    """A closed-form player in front of it has no objective of its own to tell of a batch."""
+def test_the_first_player_with_optimiser_steps_is_reported():
+    """A closed-form player before it has no objective of its own to report."""
     model = linear_model(1, D)
     closed = Player(Elbo(), list(model.parameters()), closed=PrincipalComponents())
-    climber = Player(Elbo(), list(model.parameters()), optimizer=STILL)
-    [epoch] = Trainer().fit(model, Exact(model), [closed, climber], data(), Budget(1, 4)).epochs
+    stepping = Player(Elbo(), list(model.parameters()), optimizer=STILL)
+    [epoch] = Trainer().fit(model, Exact(model), [closed, stepping], data(), Budget(1, 4)).epochs
     close(epoch.train.objective, evidence(model, Batch(data().stored)).mean())
 
 
@@ -324,18 +324,18 @@ def test_a_fit_in_closed_form_has_no_steps_to_average():
 
 REFUSED = [
     ({"schedule": "wavy"}, {}, "Choose from cosine"),
-    ({"clip": 0.0}, {}, "--clip"),
-    ({"clip": math.nan}, {}, "--clip"),
-    ({"average": 1.0}, {}, "--average"),
-    ({}, {"epochs": 0}, "--epochs 0"),
-    ({}, {"batch": 0}, "--batch 0"),
-    ({}, {"patience": 0}, "--patience 0"),
+    ({"clip": 0.0}, {}, "--clip must be above 0, got 0"),
+    ({"clip": math.nan}, {}, "--clip must be above 0, got nan"),
+    ({"average": 1.0}, {}, "--average must be at least 0 and below 1, got 1"),
+    ({}, {"epochs": 0}, "--epochs must be a whole number of at least 1, got 0"),
+    ({}, {"batch": 0}, "--batch must be a whole number of at least 1, got 0"),
+    ({}, {"patience": 0}, "--patience must be a whole number of at least 1, got 0"),
     ({}, {"patience": 3}, "needs validation rows"),
 ]
 
 
 @pytest.mark.parametrize(("trainer", "budget", "words"), REFUSED)
-def test_settings_that_cannot_work_are_refused_before_the_loop(trainer, budget, words):
+def test_settings_out_of_range_are_refused_before_the_loop(trainer, budget, words):
     model, guide = pair()
     before = values(model, guide)
     with pytest.raises(UsageError, match=words):

@@ -50,7 +50,7 @@ def test_optimisers_that_no_model_here_can_use_are_not_named():
 
 
 def test_parameters_that_an_optimiser_cannot_train_are_refused():
-    with pytest.raises(UsageError, match=r"Muon cannot train these parameters.*Use --optimizer Adam"):
+    with pytest.raises(UsageError, match=r"Muon does not accept these parameters.*Use --optimizer Adam"):
         Optimizer("muon")([nn.Parameter(torch.zeros(3))])
 
 
@@ -80,5 +80,5 @@ def test_lbfgs_looks_more_than_once_and_reaches_the_optimum():
     history = Trainer(schedule="constant").fit(model, Exact(model), players, Rows(batch.x), Budget(20, 100))
     close(evidence(model, batch).mean(), evidence(best, batch).mean(), 1e-6)
     assert history.epochs[-1].step == 20
-    # the objective that is told is that of the first look, at the weights that the step starts from
+    # the reported objective is that of the first evaluation, at the weights before the step
     close(history.epochs[0].train.objective, evidence(linear_model(1, 4), batch).mean())

@@ -36,9 +36,9 @@ def test_a_player_changes_only_its_own_parameters(which):
     assert {k for k, m in parts.items() if not same(before[k], values(m))} == {which}
 
 
-def test_each_of_two_players_climbs_its_own_objective():
+def test_each_of_two_players_maximises_its_own_objective():
     """One alone, or beside another whose parameters do not bear on its objective: the same way."""
-    found = []
+    biases = []
     for both in (False, True):
         model, guide = curved_model(), amortized(3, Gaussian(1))
         b = model.likelihood.net.layers[-1].bias
@@ -47,8 +47,8 @@ def test_each_of_two_players_climbs_its_own_objective():
         )
         other = Player(-1.0 * Rate(), list(guide.parameters()), optimizer=SLOW)
         fit(model, guide, [mine, other] if both else [mine])
-        found.append(b.detach().clone())
-    assert torch.equal(*found)
+        biases.append(b.detach().clone())
+    assert torch.equal(*biases)
 
 
 def test_alternating_ascent_raises_the_bound_every_time():
@@ -71,8 +71,8 @@ def test_a_player_takes_its_steps_each_turn():
     phi = Player(note("phi"), list(guide.parameters()), optimizer=SLOW, steps=2)
     theta = Player(note("theta"), list(model.parameters()), optimizer=SLOW, steps=3)
     history = fit(model, guide, [phi, theta], epochs=2)
-    rehearsed, asked = asked[:2], asked[2:]
-    assert rehearsed == ["phi", "theta"]
+    in_dry_run, asked = asked[:2], asked[2:]
+    assert in_dry_run == ["phi", "theta"]
     assert asked == ["phi"] * 2 + ["theta"] * 3 + ["phi"] * 2 + ["theta"] * 3
     assert history.epochs[-1].step == 2
 
@@ -90,11 +90,11 @@ def test_a_later_player_sees_what_an_earlier_one_did():
         optimizer=SLOW,
     )
     fit(model, guide, [move, look], epochs=1)
-    close(seen[0], start)  # the rehearsal
+    close(seen[0], start)  # the dry run
     close(seen[1], start + 1)
 
 
-def test_a_closed_form_that_settles_takes_one_epoch():
+def test_a_closed_form_that_reaches_its_optimum_takes_one_epoch():
     model = linear_model(1, 4)
     history = fit(model, Exact(model), [Player(Elbo(), list(model.parameters()), closed=PrincipalComponents())], 50)
     assert (history.stopped.reason, history.stopped.epoch) == ("converged", 1)
@@ -131,7 +131,7 @@ def test_a_point_mass_is_refused_where_a_density_is_read(objective):
 
 def test_combinations_that_train_nothing_are_refused():
     model = linear_model(1, 4)
-    with pytest.raises(CompositionError, match="nobody trains"):
+    with pytest.raises(CompositionError, match="no player was given"):
         check_players(model, Exact(model), [])
     with pytest.raises(CompositionError, match="no parameters to train"):
         check_players(model, Exact(model), [Player(Elbo(), [model.prior.value])])

@@ -1,4 +1,4 @@
-"""A training that is stopped and goes on from a snapshot ends in the same bits as one that was never stopped."""
+"""A training that is stopped and resumed from a snapshot is bit-identical to one that was never stopped."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from jensen import (
     Trainer,
     Unconditional,
 )
+from jensen.core.modules import named_tensors
 from jensen.models.guide import Guide
 from jensen.nets import MLP
 from jensen.objectives import Distortion, Ramp, Rate
 from jensen.training import EpochEnded, History, Keeper, Optimizer, Snapshot
-from jensen.training.snapshot import named_tensors
-from jensen.training.tally import Tally
+from jensen.training.running_measures import RunningMeasures
 
 
 @dataclass
@@ -129,10 +129,10 @@ def test_from_every_snapshot_of_a_training() -> None:
 
 
 def test_sums_that_are_not_finite_are_kept_as_they_are() -> None:
-    tally = Tally(3, sums=torch.tensor([1.5, math.inf, -math.inf, math.nan], dtype=torch.float64))
-    again = Tally.of(msgspec.json.decode(msgspec.json.encode(tally.state())))
+    measures = RunningMeasures(3, sums=torch.tensor([1.5, math.inf, -math.inf, math.nan], dtype=torch.float64))
+    again = RunningMeasures.from_list(msgspec.json.decode(msgspec.json.encode(measures.to_list())))
     assert (again.n, again.has_rate, again.has_distortion) == (3, True, True)
-    assert torch.equal(again.sums.nan_to_num(nan=7.0), tally.sums.nan_to_num(nan=7.0))
+    assert torch.equal(again.sums.nan_to_num(nan=7.0), measures.sums.nan_to_num(nan=7.0))
 
 
 def test_keeping_changes_nothing() -> None:

@@ -1,4 +1,4 @@
-"""The rehearsal: one look at a few rows, by which parts that do not fit are refused before the loop starts."""
+"""A dry run on a few rows, by which parts that do not fit are refused before the loop starts."""
 
 from __future__ import annotations
 
@@ -12,22 +12,26 @@ from torch.distributions.constraints import Constraint
 
 from ..core.batch import Batch, Rows
 from ..core.errors import CompositionError, JensenError
+from ..core.modules import joined
 from ..core.random import stream
 from ..guides import Exact
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .players import Player
 
-__all__ = ["rehearse"]
+__all__ = ["dry_run"]
 
-FEW = 8
+ROWS = 8
+STREAM = "rehearsal"  # the name of its noise, in which the numbers of earlier versions were drawn
 
 
-def rehearse(model: LatentVariableModel, guide: Guide, players: Sequence[Player], data: Rows) -> None:
-    """Have every player look at the first rows once, and change nothing: sizes, supports and gradients that do not fit.
+def dry_run(model: LatentVariableModel, guide: Guide, players: Sequence[Player], data: Rows) -> None:
+    """Evaluate every player's objective once, changing nothing, and refuse sizes, supports and gradients that misfit.
 
     Args:
-        data: training rows; the first eight of them, at most, are looked at, with noise of their own.
+        model, guide: to be trained.
+        players: to train them.
+        data: training rows; at most the first eight are used, with noise of their own.
 
     Raises:
         CompositionError: naming the parts and the remedy.
@@ -36,35 +40,42 @@ def rehearse(model: LatentVariableModel, guide: Guide, players: Sequence[Player]
         raise CompositionError(
             "the guide is the exact posterior of another model than the one that is trained", "Use Exact(model)."
         )
-    noise = stream(0, "rehearsal", data.device)
-    batch = data.take(torch.arange(min(len(data), FEW), device=data.device), noise)
-    module = nn.ModuleDict({"model": model, "guide": guide})
-    with _left_alone(module), torch.enable_grad():
+    noise = stream(0, STREAM, data.device)
+    batch = data.take(torch.arange(min(len(data), ROWS), device=data.device), noise)
+    module = joined(model, guide)
+    with _unchanged(module), torch.enable_grad():
         module.train()
-        with _named(f"{guide.phrase} cannot look at data of {batch.x.shape[-1]} features"):
+        with _errors_named(f"{guide.phrase} cannot be evaluated on data of {batch.x.shape[-1]} features"):
             q = guide(batch)
         _check_size(model, q, batch)
         for player in players:
-            with _named(f"{player.objective} by {player.estimator} cannot be formed of this model and guide"):
-                draw = player.estimator.draw(model, guide, batch, noise)
-                value = player.estimator.surrogate(player.objective, draw)
-            if guide.has_density:
-                _check_support(model, q, draw.z, batch)
-            if value.shape != (len(batch),):
-                raise CompositionError(
-                    f"{player.objective} gives {list(value.shape)} numbers for {len(batch)} data",
-                    "An objective gives [B], one number per datum.",
-                )
-            if player.closed is None and not value.requires_grad:
-                raise CompositionError(
-                    f"{player.objective} depends on nothing that can be trained here",
-                    "Give the player an objective of the parameters that it trains.",
-                )
+            _check_player(model, guide, player, q, batch, noise)
+
+
+def _check_player(
+    model: LatentVariableModel, guide: Guide, player: Player, q: Distribution, batch: Batch, noise: torch.Generator
+) -> None:
+    """Check that a player's objective is one number [B] per datum, with a gradient, and finite by its supports."""
+    with _errors_named(f"{player.objective} by {player.estimator} cannot be evaluated with this model and guide"):
+        draw = player.estimator.draw(model, guide, batch, noise)
+        value = player.estimator.surrogate(player.objective, draw)
+    if guide.has_density:
+        _check_support(model, q, draw.z, batch)
+    if value.shape != (len(batch),):
+        raise CompositionError(
+            f"{player.objective} must be one number per datum, [{len(batch)}], got {list(value.shape)}",
+            "Give an objective of shape [B].",
+        )
+    if player.closed is None and not value.requires_grad:
+        raise CompositionError(
+            f"{player.objective} depends on nothing that can be trained here",
+            "Give the player an objective of the parameters that it trains.",
+        )
 
 
 @contextmanager
-def _left_alone(module: nn.Module) -> Iterator[None]:
-    """A scope after which buffers and modes are what they were: no running average has seen the rehearsal."""
+def _unchanged(module: nn.Module) -> Iterator[None]:
+    """A scope after which buffers and modes are restored, so that running averages do not count the dry run."""
     modes = {m: m.training for m in module.modules()}
     held = [(b, b.detach().clone()) for b in module.buffers()]
     try:
@@ -78,8 +89,8 @@ def _left_alone(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _named(what: str) -> Iterator[None]:
-    """What torch says of sizes that do not agree, as an error that names the parts."""
+def _errors_named(what: str) -> Iterator[None]:
+    """A scope in which torch's errors about sizes that disagree become errors that name the parts."""
     try:
         yield
     except JensenError:
@@ -92,7 +103,7 @@ def _named(what: str) -> Iterator[None]:
 
 
 def _check_size(model: LatentVariableModel, q: Distribution, batch: Batch) -> None:
-    """z and x have as many features on both sides."""
+    """Check that prior and guide have as many latent features, and likelihood and data as many data features."""
     if q.event_shape != (model.latent,):
         raise CompositionError(
             f"the prior is over {model.latent} latent features, and the guide over {q.event_shape.numel()}",
@@ -107,7 +118,7 @@ def _check_size(model: LatentVariableModel, q: Distribution, batch: Batch) -> No
 
 
 def _support(distribution: Distribution) -> Constraint | None:
-    """Where a distribution puts its mass; None where it does not say."""
+    """Return the support of a distribution; None where it is not declared."""
     try:
         return distribution.support
     except (NotImplementedError, AttributeError):
@@ -115,21 +126,21 @@ def _support(distribution: Distribution) -> Constraint | None:
 
 
 def _check_support(model: LatentVariableModel, q: Distribution, z: Tensor, batch: Batch) -> None:
-    """The guide's points are where the prior has mass: elsewhere KL(q || p) is infinite, or means nothing."""
+    """Check that the prior has mass at the guide's points: elsewhere KL(q || p) is infinite, or undefined."""
     mine, prior = _support(q), _support(model.prior(batch.context))
     if mine is None or prior is None:
         return
     kinds = ["discrete" if s.is_discrete else "continuous" for s in (mine, prior)]
     if kinds[0] != kinds[1]:
         raise CompositionError(
-            f"the guide is {kinds[0]} and the prior {kinds[1]}: KL(q || p) means nothing",
+            f"the guide is {kinds[0]} and the prior {kinds[1]}: KL(q || p) is not defined",
             "Give both families of the same kind, such as Gaussian, or Categorical.",
         )
-    known = z.detach().isfinite().all(-1)  # a row that is not finite says nothing of the guide
+    finite = z.detach().isfinite().all(-1)  # rows that are not finite say nothing about the guide
     inside = prior.check(z.detach())
-    if inside.dim() > known.dim():  # a support that is told feature by feature
+    if inside.dim() > finite.dim():  # a support that is checked feature by feature
         inside = inside.all(-1)
-    if not bool((inside | ~known).all()):
+    if not bool((inside | ~finite).all()):
         raise CompositionError(
             "the guide puts points where the prior has no mass: KL(q || p) is infinite",
             "Give the guide a family with the prior's support.",

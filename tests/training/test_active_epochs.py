@@ -1,4 +1,4 @@
-"""Players that climb during a part of the training only."""
+"""Players that are active during a part of the training only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def two_stages(first: tuple[float, float], second: tuple[float, float]) -> tuple
     ]
 
 
-def test_each_player_climbs_in_its_own_epochs() -> None:
+def test_each_player_is_active_in_its_own_epochs() -> None:
     model, players = two_stages((0.0, 0.5), (0.5, 1.0))
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
 

@@ -1,4 +1,4 @@
-"""The rehearsal: parts that do not fit are refused before the loop, and looking at them changes nothing."""
+"""The dry run: parts that do not fit are refused before the loop, and nothing is changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import CustomObjective, Distortion, Elbo
 from jensen.training import Budget, Player, Trainer
-from jensen.training.rehearsal import rehearse
+from jensen.training.dry_run import dry_run
 
 X = torch.tensor([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
 
@@ -32,13 +32,13 @@ def amortized(family, features: int = 3) -> Amortized:
 FINITE = LatentVariableModel(Unconditional(Categorical(4)), Table(Gaussian(3), 4))
 MISFITS = {
     "latent sizes": (gaussian(2), amortized(Gaussian(4)), Elbo(), "over 2 latent features, and the guide over 4"),
-    "data sizes": (gaussian(2), amortized(Gaussian(2), 5), Elbo(), "cannot look at data of 3 features"),
+    "data sizes": (gaussian(2), amortized(Gaussian(2), 5), Elbo(), "cannot be evaluated on data of 3 features"),
     "likelihood sizes": (gaussian(2, 5), Shared(Unconditional(Gaussian(2))), Elbo(), "the likelihood is over 5"),
     "net sizes": (
         LatentVariableModel(Unconditional(Gaussian(2)), Given(MLP(7, 3), Bernoulli(3))),
         amortized(Gaussian(2)),
         Elbo(),
-        "cannot be formed of this model and guide",
+        "cannot be evaluated with this model and guide",
     ),
     "kinds": (FINITE, amortized(Gaussian(4)), Elbo(), "the guide is continuous and the prior discrete"),
     "supports": (
@@ -53,7 +53,7 @@ MISFITS = {
         gaussian(),
         amortized(Gaussian(2)),
         CustomObjective(lambda d: d.rate.mean(), "mean"),
-        "one number per",
+        r"mean must be one number per datum, \[3\], got \[\]",
     ),
 }
 
@@ -94,7 +94,7 @@ def test_nothing_is_changed():
     before = {k: v.clone() for k, v in module.state_dict().items()}
     modes, state = [m.training for m in module.modules()], torch.get_rng_state()
     own = list(dict.fromkeys(p for p in module.parameters() if p.requires_grad))
-    rehearse(model, guide, [Player(Elbo(), own)], Rows(X))
+    dry_run(model, guide, [Player(Elbo(), own)], Rows(X))
     assert len(list(module.buffers())) == 2
     assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())
     assert [m.training for m in module.modules()] == modes

@@ -1,8 +1,9 @@
-"""The running averages of an epoch."""
+"""Running averages of an epoch's measures."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -11,12 +12,22 @@ from torch import Tensor
 from ..models.draw import Draw
 from .events import Measures
 
-__all__ = ["Tally"]
+__all__ = ["RunningMeasures"]
 
 
 @dataclass
-class Tally:
-    """Values of an epoch's data, kept on the device as they come: nothing waits for them until somebody looks."""
+class RunningMeasures:
+    """Sums of objective, bound, rate and distortion over an epoch's data.
+
+    Batches wait on the device until the averages are read, so that no step waits for them.
+
+    Attributes:
+        n: data so far.
+        has_rate: True if there is a bound, and so a rate.
+        has_distortion: True if the likelihood has a density.
+        sums: of objective, bound, rate and distortion [4], of the batches that no longer wait.
+        waiting: the same four of each batch that waits, [B] each.
+    """
 
     n: int = 0
     has_rate: bool = True
@@ -25,7 +36,14 @@ class Tally:
     waiting: list[tuple[Tensor, ...]] = field(default_factory=list)
 
     def add(self, value: Tensor, bound: Tensor | None, draw: Draw, exact: bool = False) -> None:
-        """One batch; under an exact posterior the rate is what adds up to the evidence."""
+        """Add one batch.
+
+        Args:
+            value: the objective [B].
+            bound: on log p(x) [B]; None without densities.
+            draw: that they are of.
+            exact: True under an exact posterior: the rate is then what adds up to the evidence.
+        """
         scored = draw.model.likelihood.has_density
         distortion = draw.distortion if scored else torch.zeros_like(value)
         if bound is None:
@@ -36,30 +54,34 @@ class Tally:
         self.n += len(value)
         self.has_rate, self.has_distortion = bound is not None, scored
 
-    def _count(self) -> None:
-        """Add up what waits, batch after batch: the sum is the same to the bit whenever somebody looks."""
+    def _add_waiting(self) -> None:
+        """Add what waits to the sums, batch after batch: the result does not depend on when it is read."""
         if self.waiting:
             for batch in torch.stack([torch.stack(parts).double().sum(1) for parts in self.waiting]).cpu():
                 self.sums += batch
             self.waiting.clear()
 
-    def state(self) -> list[float | str]:
-        """All that it has come to, as plain numbers; those that are not finite as words, for which JSON has none."""
-        self._count()
+    def to_list(self) -> list[float | str]:
+        """Return all of it as JSON-serialisable values; infinities and NaN as words."""
+        self._add_waiting()
         sums = [x if math.isfinite(x) else str(x) for x in self.sums.tolist()]
         return [self.n, self.has_rate, self.has_distortion, *sums]
 
     @classmethod
-    def of(cls, state: list[float | str]) -> Tally:
-        """The tally that had this state."""
-        n, has_rate, has_distortion, *sums = state
+    def from_list(cls, values: Sequence[float | str]) -> RunningMeasures:
+        """Return the averages that `to_list` wrote."""
+        n, has_rate, has_distortion, *sums = values
         numbers = torch.tensor([float(x) for x in sums], dtype=torch.float64)
         return cls(int(n), bool(has_rate), bool(has_distortion), numbers)
 
-    def measures(self, shift: float, weight: float) -> Measures:
-        """Averages so far, in the data's own units: `shift` more nats of log p(x | z), `weight` times in the
-        objective."""
-        self._count()
+    def averages(self, shift: float, weight: float) -> Measures:
+        """Return the averages so far in the data's own units.
+
+        Args:
+            shift: nats to add to log p(x | z), for the change of units.
+            weight: of log p(x | z) in the objective.
+        """
+        self._add_waiting()
         objective, bound, rate, distortion = (self.sums / max(self.n, 1)).tolist()
         objective, bound, distortion = objective + weight * shift, bound + shift, distortion - shift
         bounds = (bound, rate) if self.has_rate else (None, None)

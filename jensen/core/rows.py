@@ -1,0 +1,19 @@
+"""The choice of a few rows of many."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["evenly_spaced"]
+
+
+def evenly_spaced(n: int, most: int, device: torch.device | str = "cpu") -> Tensor:
+    """Return the numbers of at most `most` of n rows, evenly spaced, so that a file sorted by class shows every class.
+
+    Example:
+        >>> evenly_spaced(10, 4).tolist(), evenly_spaced(3, 8).tolist(), evenly_spaced(0, 8).tolist()
+        ([0, 3, 6, 9], [0, 1, 2], [])
+    """
+    count = max(min(n, most), 0)
+    return torch.linspace(0, max(n - 1, 0), count, dtype=torch.float64).round().long().to(device)

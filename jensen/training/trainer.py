@@ -1,0 +1,67 @@
+"""The trainer: the arguments of a training are validated, then the loop runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.allocator import keep_freed_memory
+from ..core.batch import Rows
+from ..core.errors import DataError, UsageError
+from ..core.precision import matmul_precision
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
+from .dry_run import dry_run
+from .events import EpochEnded
+from .history import History
+from .loop import TrainingLoop
+from .plan import Budget, Plan
+from .players import Player, check_players
+from .recovery import Recovery
+from .setup import TrainingSetup
+from .snapshot import Snapshot
+
+__all__ = ["Trainer"]
+
+
+class Trainer(Plan):
+    """Has optimisers maximise the objectives of players, as planned (see `Plan` for its settings)."""
+
+    def fit(
+        self,
+        model: LatentVariableModel,
+        guide: Guide,
+        players: Sequence[Player],
+        data: Rows,
+        budget: Budget = Budget(),  # noqa: B008 (frozen)
+        valid: Rows | None = None,
+        start: tuple[Snapshot, list[EpochEnded]] | None = None,
+    ) -> History:
+        """Train in place.
+
+        Args:
+            model, guide: to train.
+            players: objectives with the parameters that maximise them.
+            data: training rows.
+            budget: for how long.
+            valid: rows on which the bound is followed, and by which training may stop early.
+            start: a snapshot of an earlier training to continue from, and the events of its epochs so far.
+
+        Raises:
+            CompositionError: parts that do not fit together, before anything is trained.
+            DataError: there are no rows.
+            NumericalError: the objective or a parameter is not finite, and recovery is impossible or failed.
+        """
+        check_players(model, guide, players, budget.epochs)
+        self.check(players)
+        if not len(data):
+            raise DataError("there are no rows to train on", "Give at least one.")
+        if budget.patience is not None and not valid:
+            raise UsageError("--patience needs validation rows", "Give --split a middle part, such as 0.8,0.1,0.1.")
+        keep_freed_memory()
+        with matmul_precision(self.precision):
+            dry_run(model, guide, players, data)
+            loop, first = TrainingLoop(TrainingSetup(self, model, guide, list(players), data, budget, valid)), None
+            if start is not None:
+                first = loop.state.copy()
+                loop.state.restore(*start)
+            return loop.run(Recovery(loop, first).train)

@@ -1,0 +1,26 @@
+"""Rows that are evenly spaced are distinct, in order, and hold both ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from jensen.core.rows import evenly_spaced
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 1797, 100_003])
+@pytest.mark.parametrize("most", [1, 2, 5, 2000, 200_000])
+def test_rows_are_distinct_and_in_order(n, most):
+    rows = evenly_spaced(n, most).tolist()
+    assert len(rows) == min(n, most)
+    assert rows == sorted(set(rows))
+    assert rows[0] == 0
+    assert rows[-1] == n - 1 or most == 1
+    steps = {b - a for a, b in zip(rows, rows[1:], strict=False)}
+    assert max(steps, default=1) - min(steps, default=1) <= 1  # as even as whole numbers can be
+    if most >= n:
+        assert rows == list(range(n))
+
+
+def test_none_of_none():
+    assert evenly_spaced(0, 5).tolist() == []
+    assert evenly_spaced(5, 0).tolist() == []
