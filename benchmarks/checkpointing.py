@@ -22,13 +22,13 @@ import numpy as np
 from jensen.core.errors import InterruptedRun
 from jensen.runs import job, train
 from jensen.storage import recorder
-from jensen.storage.training_state import StateKeeper
+from jensen.storage.training_state import TrainingStateKeeper
 from jensen.training import Snapshot
 
 SPENT: dict[str, list[float]] = {"states": [], "weights": [], "asking": [0.0]}
 
 
-class Timed(StateKeeper):
+class Timed(TrainingStateKeeper):
     """A keeper that notes what each commit took, and what asking whether one is due took in all."""
 
     def due(self) -> bool:
@@ -65,7 +65,7 @@ def main() -> None:
     words.add_argument("--json", type=Path, help="where the measurement goes")
     given = words.parse_args()
     x = (np.random.default_rng(0).random((12_800, 784)) < 0.13).astype(np.uint8)
-    job.StateKeeper = Timed
+    job.TrainingStateKeeper = Timed
     recorder.write_weights = timed(recorder.write_weights)
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         until = time.monotonic() + given.seconds

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from ..core.errors import CorruptRunError
 from ..runs.resume import resume as resume_training
 from ..storage.run_folder import SPEC
-from ..storage.run_lock import replaced
+from ..storage.run_lock import replaced_run
 from ..storage.specification import read_spec
 from .flags import Json, Quiet, Run
 from .output import notifier
@@ -56,7 +56,7 @@ def resume(
                 notice=notifier(quiet),
             )
         except CorruptRunError as error:
-            previous = replaced(Path(run))
+            previous = replaced_run(Path(run))
             if previous is None:
                 raise
             remedy = f"{error.remedy} The run that it was to replace is in {previous}."

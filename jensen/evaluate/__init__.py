@@ -27,7 +27,7 @@ __all__ = [
     "Quadrature",
     "Sandwich",
     "Sandwiched",
-    "Settings",
+    "TightnessSettings",
     "Unnormalised",
     "assess",
     "assess_tightness",

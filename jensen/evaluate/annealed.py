@@ -14,8 +14,8 @@ from torch.distributions import Distribution, Independent
 from ..core.batch import Batch, Rows
 from ..core.errors import NotInvertible, NotNormalised, NotReparameterizable, UsageError
 from ..core.random import drawing_from, stream
-from ..core.validation import require_integer
 from ..core.rows import evenly_spaced
+from ..core.validation import require_integer
 from ..families import Gaussian
 from ..models.codebooks import CodePrior
 from ..models.guide import Guide
@@ -77,7 +77,7 @@ class Annealed(Evaluator):
 
     Args:
         temperatures: T.
-        leaps: L leapfrog steps per move.
+        leapfrog_steps: L leapfrog steps per move.
         chains: per datum.
         start: "guide" or "prior".
         correct: whether a diagonal Gaussian guide is corrected before chains start from it; whether one was is in the
@@ -87,13 +87,13 @@ class Annealed(Evaluator):
     """
 
     temperatures: int = 200
-    leaps: int = 10
+    leapfrog_steps: int = 10
     chains: int = 16
     start: Literal["guide", "prior"] = "guide"
     correct: bool = True
 
     def __post_init__(self) -> None:
-        require_integer(temperatures=self.temperatures, leaps=self.leaps, chains=self.chains)
+        require_integer(temperatures=self.temperatures, leapfrog_steps=self.leapfrog_steps, chains=self.chains)
         if self.start not in ("guide", "prior"):
             raise UsageError(f"annealing cannot start from {self.start!r}", "Start from the guide or the prior.")
 
@@ -194,7 +194,7 @@ class Annealed(Evaluator):
             for t, b in enumerate(temperatures(self.temperatures)[1:]):
                 if turn == 0 and t:
                     sizes[t] = sizes[t - 1]
-                state, accept = move(ends, state, b, sizes[t] * scale, self.leaps, noise)
+                state, accept = move(ends, state, b, sizes[t] * scale, self.leapfrog_steps, noise)
                 seen[t] = float(accept.double().mean())
                 gain = 0.5 if turn == 0 else 0.3
                 sizes[t] = min(max(sizes[t] * math.exp(gain * (seen[t] - ACCEPTANCE)), 1e-5), 2.0)
@@ -219,7 +219,7 @@ class Annealed(Evaluator):
             total = total + (b - before) * (state.goal - state.start)
             before = b
             if b < 1.0:  # a move at the last temperature would change nothing in the weight
-                state, accept = move(ends, state, b, size * scale, self.leaps, noise)
+                state, accept = move(ends, state, b, size * scale, self.leapfrog_steps, noise)
                 accepted.append(accept.double().mean())
         rate = torch.stack(accepted).mean() if accepted else torch.ones((), dtype=torch.float64)
         return state.z, total, rate
@@ -235,7 +235,7 @@ class Annealed(Evaluator):
         ladder = temperatures(self.temperatures)
         for t in range(self.temperatures, 0, -1):
             if ladder[t] < 1.0:
-                state, _ = move(ends, state, ladder[t], steps.sizes[t - 1] * scale, self.leaps, noise)
+                state, _ = move(ends, state, ladder[t], steps.sizes[t - 1] * scale, self.leapfrog_steps, noise)
             total = total + (ladder[t] - ladder[t - 1]) * (state.goal - state.start)
         return total
 

@@ -99,7 +99,7 @@ def choose(
         return _annealed(model, guide, annealing or Annealed(), k)
     if annealing is not None:
         raise UsageError(
-            f"temperatures, leaps, chains and start are of annealing, and the method is {method}",
+            f"temperatures, leapfrog steps, chains and start are of annealing, and the method is {method}",
             "Add --method annealed.",
         )
     if method == "importance":

@@ -96,7 +96,7 @@ def measure_gaps(
         raise JensenError("the gaps need log p(x) itself here", "Use --method exact or quadrature.")
     if settings is None:
         n = min(MOST_ROWS, len(data))
-        settings = Settings(rows=n, temperatures=0, leaps=0, chains=0, simulated=0, refine=REFINE)
+        settings = Settings(rows=n, temperatures=0, leapfrog_steps=0, chains=0, simulated=0, refine=REFINE)
     split = None
     if model.latent and not guide.is_exact and guide.bounds(model) and settings.rows:
         index = some_rows(len(data), settings.rows, stream(seed, "gaps"))

@@ -22,7 +22,7 @@ from .hamiltonian import Ends, move
 from .sandwich import CERTIFIES, Sandwich, Sandwiched
 from .strata import stratified, stratified_stderr
 
-__all__ = ["Assessment", "Settings", "assess", "assess_within", "plan", "refusal"]
+__all__ = ["Assessment", "TightnessSettings", "assess", "assess_within", "plan", "refusal"]
 
 MOST_ROWS, LEAST_ROWS = 100, 16
 LADDER = (25, 50, 100, 200)  # temperatures to begin with
@@ -33,19 +33,19 @@ SEEN = "as far as annealing sees"
 
 
 @dataclass(frozen=True)
-class Settings:
+class TightnessSettings:
     """The settings of an assessment; chosen once, by time and by what came out, recorded, and enough to repeat it.
 
     Attributes:
         rows: how many rows are annealed.
-        temperatures, leaps, chains: of the annealing; a second one with half the temperatures tells its convergence.
+        temperatures, leapfrog_steps, chains: of the annealing; a second one with half the temperatures tells its convergence.
         simulated: rows of the sandwich.
         refine: steps per datum of the gaps, where the guide's family can be refined; 0 leaves the gaps out.
     """
 
     rows: int
     temperatures: int
-    leaps: int = 10
+    leapfrog_steps: int = 10
     chains: int = 16
     simulated: int = SIMULATED
     refine: int = REFINE
@@ -66,7 +66,7 @@ class Assessment:
         gaps: on the annealed rows.
     """
 
-    settings: Settings
+    settings: TightnessSettings
     index: Tensor
     share: Tensor
     importance: Estimate
@@ -168,7 +168,7 @@ class Assessment:
                 **start,
                 "rows": len(self.index),
                 "temperatures": self.settings.temperatures,
-                "leaps": self.settings.leaps,
+                "leapfrog_steps": self.settings.leapfrog_steps,
                 "chains": self.settings.chains,
                 "acceptance": self.annealed.acceptance,
                 "spread": None if self.annealed.spread is None else float(self.annealed.spread.mean()),
@@ -180,7 +180,9 @@ class Assessment:
         }
 
 
-def plan(model: LatentVariableModel, guide: Guide, data: Rows, seconds: float, seed: int = 0) -> Settings | None:
+def plan(
+    model: LatentVariableModel, guide: Guide, data: Rows, seconds: float, seed: int = 0
+) -> TightnessSettings | None:
     """Choose rows and temperatures for a budget of time by timing a few moves; None where it buys no honest answer."""
     trial = Annealed(temperatures=4, start=_start(guide))
     rows = min(MOST_ROWS, len(data))
@@ -196,13 +198,13 @@ def plan(model: LatentVariableModel, guide: Guide, data: Rows, seconds: float, s
     def cost(temperatures: int, n: int) -> float:
         # both annealings (T and T/2), the sandwich's two directions, and the pilots of all three; then the gaps
         calls, points = 1.5 + 2 + 2.5 * PILOT_PASSES, 1.5 * n + 2 * SIMULATED + 2.5 * PILOT_PASSES * PILOT_ROWS / 4
-        moves = temperatures * (trial.leaps + 1) * (calls * call + points * trial.chains * point)
+        moves = temperatures * (trial.leapfrog_steps + 1) * (calls * call + points * trial.chains * point)
         return moves + REFINE * call + n * (8 * REFINE + 2 * POINTS) * point
 
     for n in (rows, max(rows // 2, LEAST_ROWS), LEAST_ROWS):
         fitting = [t for t in LADDER if cost(t, n) <= 0.8 * seconds]
         if fitting and (fitting[-1] >= 100 or n == LEAST_ROWS):
-            return Settings(min(n, len(data)), fitting[-1])
+            return TightnessSettings(min(n, len(data)), fitting[-1])
     return None
 
 
@@ -216,7 +218,7 @@ def refusal(model: LatentVariableModel, guide: Guide) -> str | None:
 
 
 def _seconds(ends: Ends, z: Tensor, size: Tensor, noise: torch.Generator) -> float:
-    """Return the seconds of one leapfrog step at these points, the median of five moves of four leaps (and an end
+    """Return the seconds of one leapfrog step at these points, the median of five moves of four steps (and an end
     each)."""
     state, durations = ends.at(z), []
     for _ in range(5):
@@ -240,7 +242,7 @@ class _Bench:
         guide: Guide,
         data: Rows,
         importance: Estimate,
-        settings: Settings,
+        settings: TightnessSettings,
         seed: int,
         watch: ProgressCallback | None,
     ) -> None:
@@ -254,7 +256,7 @@ class _Bench:
         self.made: dict[int, Estimate] = {}
 
     def chain(self, temperatures: int) -> Annealed:
-        return Annealed(temperatures, self.settings.leaps, self.settings.chains, _start(self.guide))
+        return Annealed(temperatures, self.settings.leapfrog_steps, self.settings.chains, _start(self.guide))
 
     def annealed(self, temperatures: int) -> Estimate:
         """Anneal the rows; the run with T temperatures is the coarse one beside that with 2 T."""
@@ -312,7 +314,7 @@ def assess(
     guide: Guide,
     data: Rows,
     importance: Estimate,
-    settings: Settings,
+    settings: TightnessSettings,
     seed: int = 0,
     watch: ProgressCallback | None = None,
 ) -> Assessment:

@@ -14,7 +14,7 @@ from ..evaluate import (
     Evaluator,
     ExactTightness,
     GeneralisationGap,
-    Settings,
+    TightnessSettings,
     assess_tightness,
     choose,
 )
@@ -40,7 +40,7 @@ def evaluate(
     k: int | None = None,
     method: str = "auto",
     budget: float = 120.0,
-    settings: Settings | None = None,
+    settings: TightnessSettings | None = None,
     annealing: Annealed | None = None,
     train_rows: int | None = None,
     seed: int = 0,

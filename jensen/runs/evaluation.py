@@ -135,7 +135,9 @@ class Evaluation:
             method = bound
         words = [method.replace(" ", "-")]
         if method == "annealed":
-            words += [f"{name[0]}{estimate.settings[name]}" for name in ("temperatures", "leaps", "chains", "start")]
+            words += [
+                f"{name[0]}{estimate.settings[name]}" for name in ("temperatures", "leapfrog_steps", "chains", "start")
+            ]
             words += [] if estimate.settings["correct"] else ["uncorrected"]
         elif estimate.k is not None:
             words.append(f"k{estimate.k}")

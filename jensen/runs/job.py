@@ -21,11 +21,11 @@ from ..data import constant_columns, is_in_memory
 from ..recipes import BuiltModel, Recipe, RecipeContext
 from ..recipes.likelihoods import check_support, in_own_units
 from ..storage.commits import flush_folder
-from ..storage.fault_log import Forensics
+from ..storage.fault_log import FaultLog
 from ..storage.files import write_json
 from ..storage.recorder import Recorder, TensorBoard
 from ..storage.run_folder import SPEC, TENSORBOARD
-from ..storage.training_state import StateKeeper, check_space
+from ..storage.training_state import TrainingStateKeeper, check_space
 from ..storage.weights import tie
 from ..training import Budget, EpochEnded, Event, Optimizer, Snapshot, Trainer
 from ..training.dry_run import dry_run
@@ -56,7 +56,7 @@ class Job:
     ) -> None:
         self.sources, self.recipe, self.options, self.folder = sources, recipe, options, folder
         self.reading, self.training = reading, training
-        self.keeper: StateKeeper | None = None
+        self.keeper: TrainingStateKeeper | None = None
         self.device = resolve_device(reading.device)
         self.dtype = recipe.dtype if self.device.type in ("cpu", "cuda") else torch.float32  # others lack float64
         if training.epochs is not None:
@@ -169,18 +169,19 @@ class Job:
             flush_folder(place)
         stages = stage_ends(spec["players"], self.budget.epochs)
         recorder = Recorder(self.folder, self.module, tie(spec), self.training.checkpoints, stages, notice)
-        forensics = Forensics(self.folder, spec["command"], self.training_data.in_file)
+        faults = FaultLog(self.folder, spec["command"], self.training_data.in_file)
         keeper = None
         if self.training.save_every is not None:
-            self.keeper = keeper = StateKeeper(self.folder, spec, self.training.save_every, notice, recorder.flush)
+            seconds = self.training.save_every
+            self.keeper = keeper = TrainingStateKeeper(self.folder, spec, seconds, notice, recorder.flush)
         trainer = replace(
-            self.trainer, listeners=(recorder, forensics, *writers, *listeners), should_stop=should_stop, keeper=keeper
+            self.trainer, listeners=(recorder, faults, *writers, *listeners), should_stop=should_stop, keeper=keeper
         )
         made, data = self.made, self.training_data
         try:
             history = trainer.fit(made.model, made.guide, made.players, data.train, self.budget, data.valid, start)
         except NumericalError as error:
-            raise NumericalError(f"{error.what}{forensics.where()}", error.remedy) from error
+            raise NumericalError(f"{error.what}{faults.reference()}", error.remedy) from error
         averaged = None
         if history.average is not None:
             names = {id(p): n for n, p in self.module.named_parameters()}
@@ -202,7 +203,7 @@ class Job:
             UsageError: it could not be written.
         """
         if self.keeper is not None:
-            self.keeper.settle()
+            self.keeper.check_last()
 
     def opened(self) -> Run:
         """Return the run, with the modules of the user's own, and the data that were given in memory."""

@@ -9,10 +9,10 @@ from typing import Any
 
 from ..core.errors import CorruptRunError, DataError, UsageError
 from ..storage.run_folder import SPEC
-from ..storage.run_lock import holding
+from ..storage.run_lock import locked
 from ..storage.specification import read_spec
-from ..storage.training_state import behind, found_state
-from ..storage.weights import BESIDE
+from ..storage.training_state import completed_epochs, read_newest_state
+from ..storage.weights import FREE_OPTIONS
 from ..training import Event
 from .places import located
 from .players import are_in_words
@@ -68,8 +68,8 @@ def resume(
     """
     path = Path(folder)
     spec = read_spec(path)
-    with holding(path):
-        kept, was = found_state(path, notice)
+    with locked(path):
+        kept, was = read_newest_state(path, notice)
         _refuse(was, spec, f"{path / SPEC} is not what its last state was trained by")
         given = Sources(data, labels, test, test_labels)
         job = _job(path, spec, given, parts, epochs)
@@ -92,7 +92,7 @@ def resume(
         if made["choices"]["epochs"] != spec["choices"]["epochs"]:  # else the file stays as it is
             command = {**spec["command"], "epochs": epochs}
             spec = {**spec, **{k: made[k] for k in ("players", "sentence", "choices")}, "command": command}
-        job.run(listeners, should_stop, notice, (kept, behind(path, kept, notice)), spec)
+        job.run(listeners, should_stop, notice, (kept, completed_epochs(path, kept, notice)), spec)
     job.settle()
     return job.opened()
 
@@ -157,7 +157,7 @@ def _essence(spec: dict[str, Any], longer: bool, in_words: bool) -> dict[str, An
         "split": split,
         "preparation": spec["preparation"],
         "choices": choices,
-        "command": {k: v for k, v in spec["command"].items() if k not in BESIDE and v is not None},
+        "command": {k: v for k, v in spec["command"].items() if k not in FREE_OPTIONS and v is not None},
     }
     if longer:
         return essence

@@ -22,7 +22,7 @@ from ..core.rows import evenly_spaced
 from ..core.validation import require_integer
 from ..data import Preparation, Schema
 from ..estimators.denoising import Corruption, corrupted_rows
-from ..evaluate import Annealed, Settings
+from ..evaluate import Annealed, TightnessSettings
 from ..evaluate.estimate import ProgressCallback
 from ..evaluate.generalisation import some_rows
 from ..models import autoregressive, priors
@@ -131,7 +131,7 @@ class Run(RunData):
         k: int | None = None,
         method: str = "auto",
         budget: float = 120.0,
-        settings: Settings | None = None,
+        settings: TightnessSettings | None = None,
         annealing: Annealed | None = None,
         train_rows: int | None = None,
         seed: int = 0,
@@ -149,7 +149,7 @@ class Run(RunData):
             method: "auto", "exact", "importance", "annealed" or "quadrature".
             budget: seconds for annealing, where the method is "auto"; 0 leaves out all but the number itself.
             settings: of annealing, instead of a budget: those of an earlier evaluation repeat it.
-            annealing: temperatures, leaps, chains and start, where the method is "annealed".
+            annealing: temperatures, leapfrog_steps, chains and start, where the method is "annealed".
             train_rows: training rows to evaluate beside the run's own test rows; by default 500 where there is a
                 budget and the evaluation is plain.
             seed: of all Monte Carlo, and of a dynamic binarisation.

@@ -59,7 +59,7 @@ def certify(
     """Bidirectional Monte Carlo with the model of a run; see `Sandwich`.
 
     Args:
-        annealing: temperatures, leaps, chains and start; `Annealed()` unless given.
+        annealing: temperatures, leapfrog_steps, chains and start; `Annealed()` unless given.
         rows: data to simulate.
         seed: of all randomness.
         watch: progress callback, called with the fraction done, 0 to 1.

@@ -19,7 +19,7 @@ from ..models.model import LatentVariableModel
 from ..storage.files import write_json
 from ..storage.migrations import FORMAT
 from ..storage.run_folder import SPEC
-from ..storage.run_lock import claim, writing
+from ..storage.run_lock import check_target, writing
 from ..storage.weights import tie, write_weights
 from .run import Run, load
 from .training_data import DataOptions, Sources
@@ -54,7 +54,7 @@ def save(model: LatentVariableModel, guide: Guide, path: str | Path, *, like: An
             f"the likelihood is of {model.likelihood.family.dim} features, and the data have {schema.size}",
             "Give like= data of this model.",
         )
-    claim(folder, force)
+    check_target(folder, force)
     spec = _spec(model, guide, schema)
     with writing(folder, force):
         write_json(folder / SPEC, spec)

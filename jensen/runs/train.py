@@ -13,7 +13,7 @@ from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..objectives import Objective
 from ..recipes import BuiltModel, Recipe, find
-from ..storage.run_lock import claim, writing
+from ..storage.run_lock import check_target, writing
 from ..training import Event, Optimizer, Player
 from .composition import composed, recomposed
 from .job import Job
@@ -100,7 +100,7 @@ def train(
         chosen = composed(model, guide, objective, estimator, players, optimizer)
     folder = _folder(sources.name, chosen.name, out)
     job = Job(sources, chosen, reading, training, chosen.checked(rest), folder)
-    claim(job.folder, force)
+    check_target(job.folder, force)
     job.prepare(notice)
     job.check_space()
     with writing(job.folder, force):

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 import msgspec
 
 from ..core.errors import CorruptRunError, UsageError
-from ..evaluate import Annealed, Settings
+from ..core.renames import RENAMED_OPTIONS
+from ..evaluate import Annealed, TightnessSettings
 from ..evaluate.choose import METHODS
 from ..evaluate.estimate import ProgressCallback
 from ..storage.files import digest
@@ -88,7 +89,7 @@ class Verification:
 
 class _Annealing(TypedDict):
     temperatures: Annotated[int, msgspec.Meta(ge=1)]
-    leaps: Annotated[int, msgspec.Meta(ge=1)]
+    leapfrog_steps: Annotated[int, msgspec.Meta(ge=1)]
     chains: Annotated[int, msgspec.Meta(ge=1)]
     start: Literal["guide", "prior"]
     correct: NotRequired[bool]
@@ -106,6 +107,13 @@ class _Replay(TypedDict):
     versions: dict[str, str]
 
 
+def _with_current_names(record: Any) -> Any:
+    """Return a record in which settings of annealing have their current names, whichever version wrote it."""
+    if isinstance(record, dict):
+        return {RENAMED_OPTIONS.get(k, k): _with_current_names(v) for k, v in record.items()}
+    return [_with_current_names(v) for v in record] if isinstance(record, list) else record
+
+
 def recorded(folder: Path) -> dict[str, Any]:
     """Return the content of evaluation.json.
 
@@ -117,7 +125,7 @@ def recorded(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise UsageError(f"{path} does not exist", f"Evaluate first: jensen evaluate {folder}.")
     again = f"Evaluate again: jensen evaluate {folder}."
-    record = read_record(path, EvaluationRecord, again)
+    record = _with_current_names(read_record(path, EvaluationRecord, again))
     try:
         if not record.get("replay"):
             raise UsageError(f"{path} does not say how it was made", again)
@@ -125,7 +133,7 @@ def recorded(folder: Path) -> dict[str, Any]:
         if type(record["seed"]) is not int or replay["method"] not in METHODS:
             raise KeyError("seed")
         if replay["assessment"] is not None:
-            Settings(**replay["assessment"])
+            TightnessSettings(**replay["assessment"])
     except (msgspec.ValidationError, KeyError, TypeError) as error:
         raise CorruptRunError(f"{path} is damaged ({error})", again) from error
     return record
@@ -151,7 +159,7 @@ def verify(run: Run, *, tolerance: float = TOLERANCE, watch: ProgressCallback | 
         raise UsageError(f"--tolerance {tolerance:g} cannot work", "Give 0 (equal to the bit) or more.")
     was = recorded(run.path)
     replay = was["replay"]
-    settings = None if replay["assessment"] is None else Settings(**replay["assessment"])
+    settings = None if replay["assessment"] is None else TightnessSettings(**replay["assessment"])
     asked = {"k": replay["k"], "method": replay["method"], "seed": was["seed"], "settings": settings}
     asked["train_rows"] = replay.get("train_rows", 0)
     if replay.get("annealing") is not None:

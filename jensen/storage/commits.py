@@ -201,7 +201,8 @@ def read_commit(path: Path) -> dict[str, bytes]:
     files = {}
     for name, entry in entries.items():
         if Path(name).name != name:
-            raise Damage(f"{path / MANIFEST} names {name!r}, which is not a file of the same folder", "Restore it from a copy.")
+            what = f"{path / MANIFEST} names {name!r}, which is not a file of the same folder"
+            raise Damage(what, "Restore it from a copy.")
         content = _bytes(path / name, entry.size)
         if len(content) != entry.size:
             raise Damage(f"{path / name} has {len(content):,} bytes of {entry.size:,}", "Restore it from a copy.")

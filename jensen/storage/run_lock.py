@@ -1,8 +1,8 @@
 """The lock of a run folder: one training writes at a time, and only a resumable or finished run replaces another.
 
-With `force` the old run's files wait in `.replaced` until the new run has ended or has a training state. They get there,
-and back, by way of `.moving`, so that whenever a training is killed each run is whole in one place, or its files are in
-two that are known to belong together.
+With `force` the old run's files wait in `.replaced` until the new run has ended or has a training state. They get
+there, and back, by way of `.moving`, so that whenever a training is killed each run is whole in one place, or its files
+are in two that are known to belong together.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class _Facts(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class TrainingStateKeeper(Keeper):
-    """Commits snapshots to the run folder: every so many seconds, less often where that would take more than 1 % of them.
+    """Commits snapshots to the run folder: every so many seconds, less often if that took more than 1 % of them.
 
     Write failures are tolerated, and warned of once: the next snapshot is tried again. The last snapshot of a training
     must be written: where it cannot be, the weights are written first, and then `check_last` raises.

@@ -12,7 +12,7 @@ from jensen.runs.verify import verify
 from tests.cli.conftest import TINY, contents
 
 QUICK = ["--temperatures", 6, "--leaps", 2, "--chains", 5]
-CHOSEN = {"temperatures": 6, "leaps": 2, "chains": 5, "start": "guide", "correct": True}
+CHOSEN = {"temperatures": 6, "leapfrog_steps": 2, "chains": 5, "start": "guide", "correct": True}
 DONE = {**CHOSEN, "corrected": True}
 
 
@@ -58,7 +58,7 @@ def test_damaged_settings_are_refused(annealing, jensen, run, refused):
 
 
 def test_the_same_from_python(run):
-    chain = Annealed(temperatures=6, leaps=2, chains=5)
+    chain = Annealed(temperatures=6, leapfrog_steps=2, chains=5)
     found = load(run).evaluate(method="annealed", annealing=chain)
     again = load(run).evaluate(method="annealed", annealing=chain)
     assert found.estimate.mean == again.estimate.mean
@@ -69,7 +69,7 @@ def test_the_same_from_python(run):
 
 
 def test_uncorrected_from_python(run):
-    chain = Annealed(temperatures=6, leaps=2, chains=5, correct=False)
+    chain = Annealed(temperatures=6, leapfrog_steps=2, chains=5, correct=False)
     opened = load(run)
     found = opened.evaluate(method="annealed", annealing=chain)
     assert (found.estimate.settings["corrected"], found.slug) == (False, "annealed-t6-l2-c5-sguide-uncorrected")
@@ -83,7 +83,10 @@ def test_uncorrected_from_python(run):
         (["--method", "annealed", "-k", 7], ("-k 7", "Use --chains 7")),
         (["--temperatures", 9], ("the method is auto", "Add --method annealed")),
         (["--method", "importance", "--start", "prior"], ("the method is importance", "Add --method annealed")),
-        (["--method", "annealed", "--leaps", 0], ("leaps=0 cannot work", "at least 1")),
+        (
+            ["--method", "annealed", "--leaps", 0],
+            ("leapfrog_steps must be a whole number of at least 1, got 0", "1 or more"),
+        ),
         (["--method", "annealed", "--budget", 9], ("--budget 9", "Use --temperatures")),
         (["--method", "annealed", "--rows", 9], ("--rows 9", "Add --method sandwich")),
         (["--method", "annealed", "--start", "middle"], ("middle", "guide")),

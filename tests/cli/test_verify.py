@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from jensen.evaluate import Settings
+from jensen.evaluate import TightnessSettings
 from jensen.runs.run import load
 from jensen.runs.verify import verify
 
@@ -38,7 +38,7 @@ def test_it_is_repeated_to_the_bit(evaluated, jensen):
 def test_the_settings_of_annealing_are_repeated(data, jensen):
     assert jensen("train", "real.npy", "--out", "run", "--epochs", "1", "--latent", "3", "--hidden", "8").code == 0
     opened, run = load("run"), data / "run"
-    settings = Settings(rows=4, temperatures=4, leaps=2, chains=3, simulated=4, refine=5)
+    settings = TightnessSettings(rows=4, temperatures=4, leapfrog_steps=2, chains=3, simulated=4, refine=5)
     kept = opened.evaluate(settings=settings, seed=5)
     opened.keep(kept)
     found = verify(opened, tolerance=0.0)

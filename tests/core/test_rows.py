@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from jensen.core.rows import evenly_spaced
@@ -15,7 +17,7 @@ def test_rows_are_distinct_and_in_order(n, most):
     assert rows == sorted(set(rows))
     assert rows[0] == 0
     assert rows[-1] == n - 1 or most == 1
-    steps = {b - a for a, b in zip(rows, rows[1:], strict=False)}
+    steps = {b - a for a, b in pairwise(rows)}
     assert max(steps, default=1) - min(steps, default=1) <= 1  # as even as whole numbers can be
     if most >= n:
         assert rows == list(range(n))

@@ -118,7 +118,7 @@ def test_labels_in_any_form():
     named = pd.Series(["x", None, "y", "x", "x", "y", "x"])
     assert from_memory(X, named).labels.tolist() == [0, -1, 1, 0, 0, 1, 0]
     assert relabelled(from_memory(X), ["u", "v"] * 3 + ["u"]).schema.classes == ("u", "v")
-    with pytest.raises(DataError, match="7 rows.*2 labels"):
+    with pytest.raises(DataError, match=r"7 rows.*2 labels"):
         relabelled(from_memory(X), [0, 1])
     with pytest.raises(DataError, match="not one per row"):
         labels_from_memory(np.zeros((2, 2)))

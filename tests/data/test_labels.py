@@ -29,7 +29,7 @@ def test_what_is_no_class_is_refused():
         labels.one_hot(None)
     with pytest.raises(DataError, match="row 1 of the data has none"):
         labels.one_hot(np.array([0, -1]))
-    with pytest.raises(UsageError, match="--label must be a class of this run, got 9. Choose from 0, 1"):
+    with pytest.raises(UsageError, match=r"--label must be a class of this run, got 9\. Choose from 0, 1"):
         labels.find(9)
     with pytest.raises(DataError, match="labels must have 2 to 1,000 classes, got 1"):
         Labels.of(np.array([4, 4, -1]), PLAIN, "context")

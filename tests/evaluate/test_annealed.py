@@ -44,7 +44,7 @@ def steps(size: float, n: int) -> Steps:
 
 
 def weights(given: Instance, chains: int = 400, size: float = 0.5) -> torch.Tensor:
-    chain = Annealed(temperatures=4, leaps=3, chains=chains)
+    chain = Annealed(temperatures=4, leapfrog_steps=3, chains=chains)
     batch = Batch(given.rows.stored)
     return chain.weights(given.model, given.guide, batch, steps(size, 4), stream(0, "weights"))[0]
 
@@ -68,7 +68,7 @@ def test_without_the_correction_they_are_biased(monkeypatch):
 def test_reverse_weights_are_unbiased():
     """From exact samples of the posterior, 1 / w is unbiased for 1 / p(x)."""
     given = small()
-    chain, noise = Annealed(temperatures=4, leaps=3, chains=1), stream(0, "reverse")
+    chain, noise = Annealed(temperatures=4, leapfrog_steps=3, chains=1), stream(0, "reverse")
     batch = Batch(given.rows.stored.repeat(400, 1))
     with drawing_from(noise):
         z = ExactGuide(given.model)(batch).sample()
@@ -96,7 +96,7 @@ def over_seeds(given: Instance, evaluator, seeds: range) -> tuple[float, float]:
 
 def bound(given: Instance, temperatures: int) -> tuple[float, float]:
     """The bound of 16 chains less the exact mean, over 12 sets of chains, and its standard error."""
-    chain = Annealed(temperatures, leaps=5, chains=12 * 16)
+    chain = Annealed(temperatures, leapfrog_steps=5, chains=12 * 16)
     tuned = chain.tune(given.model, given.guide, given.rows, 0)
     log_w, _ = chain.weights(given.model, given.guide, Batch(given.rows.stored), tuned, stream(0, "bound"))
     nats = torch.logsumexp(log_w.unflatten(0, (12, 16)), 1) - math.log(16)
@@ -117,9 +117,16 @@ def test_the_bound_is_close_and_below():
 
 def test_an_estimate_says_what_it_is():
     given = small(6)
-    found = Annealed(temperatures=30, leaps=4, chains=8)(given.model, given.guide, given.rows)
+    found = Annealed(temperatures=30, leapfrog_steps=4, chains=8)(given.model, given.guide, given.rows)
     assert (found.kind, found.k, len(found.nats)) == (Kind.STOCHASTIC_LOWER, 8, 6)
-    settings = {"temperatures": 30, "leaps": 4, "chains": 8, "start": "guide", "correct": True, "corrected": True}
+    settings = {
+        "temperatures": 30,
+        "leapfrog_steps": 4,
+        "chains": 8,
+        "start": "guide",
+        "correct": True,
+        "corrected": True,
+    }
     assert found.settings == settings
     assert 0.6 < found.acceptance < 0.95
     assert found.spread.shape == found.ess.shape == (6,)
@@ -129,7 +136,7 @@ def test_an_estimate_says_what_it_is():
 
 
 def test_a_seed_gives_the_same_numbers_and_leaves_the_global_state():
-    given, chain = small(6), Annealed(temperatures=5, leaps=2, chains=4)
+    given, chain = small(6), Annealed(temperatures=5, leapfrog_steps=2, chains=4)
     before = torch.get_rng_state()
     a, b, c = (chain(given.model, given.guide, given.rows, seed) for seed in (3, 3, 4))
     assert torch.equal(a.nats, b.nats)
@@ -139,7 +146,7 @@ def test_a_seed_gives_the_same_numbers_and_leaves_the_global_state():
 
 def test_the_pilot_has_noise_of_its_own():
     """Step sizes are frozen: the run's own stream begins where it would have begun without a pilot."""
-    given, chain = small(6), Annealed(temperatures=5, leaps=2, chains=4)
+    given, chain = small(6), Annealed(temperatures=5, leapfrog_steps=2, chains=4)
     tuned = chain.tune(given.model, given.guide, given.rows, 3)
     batch = Batch(given.rows.stored)
     log_w, _ = chain.weights(given.model, given.guide, batch, tuned, chain.noise(3, "annealing", CPU))
@@ -151,7 +158,7 @@ def test_other_temperatures_have_other_noise():
     """Else a run and the one with half its temperatures would start from the same points, and agree too well."""
     given, first = small(6), {}
     for n in (5, 10):
-        chain = Annealed(temperatures=n, leaps=2, chains=4)
+        chain = Annealed(temperatures=n, leapfrog_steps=2, chains=4)
         first[n] = annealed.sample(given.guide(Batch(given.rows.stored)), 4, chain.noise(3, "annealing", CPU))
     assert not torch.isclose(first[5], first[10]).any()
 
@@ -160,7 +167,7 @@ def test_other_temperatures_have_other_noise():
 def test_no_lower_bound_is_above_the_evidence(name):
     """Over eight seeds, its mean is not above exact by three standard errors; nor the sandwich's upper bound below."""
     given, off = small(8), []
-    chain = Annealed(temperatures=8, leaps=2, chains=8)
+    chain = Annealed(temperatures=8, leapfrog_steps=2, chains=8)
     two, prior = replace(chain, temperatures=2), replace(chain, start="prior")
     kinds = {"annealed": chain, "two temperatures": two, "prior": prior}
     kinds |= {"importance-1": Importance(1), "importance-50": Importance(50)}
@@ -180,7 +187,7 @@ def test_the_pilot_finds_the_acceptance_from_far_away():
     """Eighty per cent, with a guide whose scale is a tenth of the posterior's, or ten times."""
     for wide in (0.1, 10.0):
         given = instance(n=8, dim=24, latent=6, wide=wide)
-        found = Annealed(temperatures=20, leaps=3)(given.model, given.guide, given.rows)
+        found = Annealed(temperatures=20, leapfrog_steps=3)(given.model, given.guide, given.rows)
         assert 0.55 < found.acceptance < 0.97
 
 
@@ -194,7 +201,9 @@ def test_few_points_are_in_memory_at_once(monkeypatch):
 
     monkeypatch.setattr(annealed, "POINTS", 16)
     monkeypatch.setattr(Annealed, "weights", spy)
-    found = Annealed(temperatures=3, leaps=2, chains=4)(given.model, given.guide, given.rows, watch=told.append)
+    found = Annealed(temperatures=3, leapfrog_steps=2, chains=4)(
+        given.model, given.guide, given.rows, watch=told.append
+    )
     assert sizes == [4, 4, 2]
     assert told == [0.4, 0.8, 1.0]
     assert len(found.nats) == 10
@@ -218,7 +227,7 @@ def point(model: LatentVariableModel, dim: int) -> Deterministic:
 def test_from_the_prior_no_guide_is_needed():
     """The encoder of an autoencoder has no density; the model's evidence does not need it."""
     given = small(6)
-    found = Annealed(temperatures=60, leaps=5, start="prior")(given.model, point(given.model, 24), given.rows)
+    found = Annealed(temperatures=60, leapfrog_steps=5, start="prior")(given.model, point(given.model, 24), given.rows)
     assert found.settings["start"] == "prior"
     assert abs(found.mean - given.mean) < 0.1 + 4 * found.stderr_mc
 
@@ -238,7 +247,7 @@ def test_what_cannot_be_annealed_is_refused_with_a_remedy():
             Annealed(start=start)(none, ExactGuide(none), Rows(torch.zeros(2, 3)))
 
 
-@pytest.mark.parametrize("name", ["temperatures", "leaps", "chains"])
+@pytest.mark.parametrize("name", ["temperatures", "leapfrog_steps", "chains"])
 def test_impossible_settings_are_refused(name):
     refusal = rf"^{name} must be a whole number of at least 1, got 0\. Give {name} 1 or more\.$"
     with pytest.raises(UsageError, match=refusal):
@@ -252,7 +261,7 @@ def test_a_mixture_prior_is_continuous_and_can_be_annealed():
         model = LatentVariableModel(prior, Given(MLP(2, 4, (6,), "tanh"), Gaussian(4, "shared"))).double()
     guide = Shared(scrambled(Unconditional(Mixture(Gaussian(2), 2), learn=True), "guide", 0.2))
     data = rows(simulated(model, 8))
-    found = Annealed(temperatures=30, leaps=4)(model, guide, data)
+    found = Annealed(temperatures=30, leapfrog_steps=4)(model, guide, data)
     many = Importance(20_000)(model, guide, data)
     assert abs(found.mean - many.mean) < 0.02 + 4 * math.hypot(found.stderr_mc, many.stderr_mc)
 
@@ -317,7 +326,7 @@ def test_of_more_states_than_are_enumerated_the_remedy_is_another(bits, remedy):
 def test_the_error_is_that_of_repeats():
     """In small, of 150 sets of 16 chains with uneven weights: root mean square within fifteen per cent."""
     given = small(8)
-    chain = Annealed(temperatures=8, leaps=3, chains=150 * 16)
+    chain = Annealed(temperatures=8, leapfrog_steps=3, chains=150 * 16)
     tuned = chain.tune(given.model, given.guide, given.rows, 0)
     log_w, _ = chain.weights(given.model, given.guide, Batch(given.rows.stored), tuned, stream(0, "repeats"))
     found = [weighed(some, Kind.STOCHASTIC_LOWER) for some in log_w.split(16)]
@@ -342,7 +351,7 @@ def test_on_the_committed_instance_the_error_covers_the_mean_of_repeats():
     The weights are as uneven as they come here, an effective 7 of 16.
     """
     given = instance(n=4, dtype=torch.float32)
-    chain = Annealed(temperatures=4, leaps=3, chains=500 * 16)
+    chain = Annealed(temperatures=4, leapfrog_steps=3, chains=500 * 16)
     tuned = replace(chain, chains=16).tune(given.model, given.guide, given.rows, 0)
     log_w, _ = chain.weights(given.model, given.guide, Batch(given.rows.stored), tuned, stream(0, "repeats"))
     found = [weighed(some, Kind.STOCHASTIC_LOWER) for some in log_w.split(16)]
@@ -358,7 +367,7 @@ def test_on_the_committed_instance_the_error_covers_the_mean_of_repeats():
 def test_chains_are_reliable_where_their_error_was_seen_to_cover():
     """Importance weighting wants an effective 10 of 16; the jackknife of chains covers with 5."""
     given = small(6)
-    found = Annealed(temperatures=4, leaps=2, chains=8)(given.model, given.guide, given.rows)
+    found = Annealed(temperatures=4, leapfrog_steps=2, chains=8)(given.model, given.guide, given.rows)
     assert found.reliable
     assert not replace(found, acceptance=None).reliable
     assert not replace(found, ess=torch.full((6,), 2.0)).reliable
@@ -385,7 +394,7 @@ def test_the_committed_instance(capsys):
 def test_the_error_covers_the_mean_of_repeats_at_its_nominal_rate():
     """500 repeats: 95 % of intervals of 1.96 Monte Carlo standard errors hold their mean; binomial error 1 %."""
     given = instance(n=16, dim=24, latent=6)
-    chain = Annealed(temperatures=40, leaps=4)
+    chain = Annealed(temperatures=40, leapfrog_steps=4)
     found = [chain(given.model, given.guide, given.rows, seed) for seed in range(500)]
     means = torch.tensor([e.mean for e in found]).double()
     errors = torch.tensor([e.stderr_mc for e in found]).double()

@@ -121,7 +121,7 @@ def mean_ratio(log_ratio: torch.Tensor) -> tuple[float, float]:
 def test_weights_from_the_corrected_start_are_unbiased_both_ways():
     """Forwards for p(x), backwards for 1 / p(x), with the correction of a guide that is ten times too sure."""
     given = instance(n=24, dim=24, latent=6, wide=0.1, off=2.0)
-    chain, noise = Annealed(temperatures=6, leaps=3, chains=400), stream(0, "both ways")
+    chain, noise = Annealed(temperatures=6, leapfrog_steps=3, chains=400), stream(0, "both ways")
     steps = Steps((0.4,) * 6, (1.0,) * 6, correction(given.model, given.guide, given.rows))
     batch = Batch(given.rows.stored)
     log_w, _ = chain.weights(given.model, given.guide, batch, steps, noise)
@@ -131,7 +131,7 @@ def test_weights_from_the_corrected_start_are_unbiased_both_ways():
     many = Batch(given.rows.stored.repeat(400, 1))
     with drawing_from(noise):
         z = ExactGuide(given.model)(many).sample()
-    one = Annealed(temperatures=6, leaps=3, chains=1)
+    one = Annealed(temperatures=6, leapfrog_steps=3, chains=1)
     back = one.reverse_weights(given.model, given.guide, many, z, steps, noise).reshape(400, -1)
     mean, error = mean_ratio(given.truth - back)
     assert abs(mean - 1) < 4 * error
@@ -142,7 +142,7 @@ def test_weights_from_the_corrected_start_are_unbiased_both_ways():
 def test_a_guide_that_is_far_too_sure(wide):
     """Its bounds are those of a good guide; without the correction they are apart by hundreds of nats and more."""
     given = instance(n=8, dim=24, latent=6, wide=wide, off=3.0)
-    chain = Annealed(temperatures=20, leaps=4)
+    chain = Annealed(temperatures=20, leapfrog_steps=4)
     found, pair = chain(given.model, given.guide, given.rows), Sandwich(chain, 12)(given.model, given.guide)
     assert abs(found.mean - given.mean) < 0.05 + 4 * found.stderr_mc
     assert abs(pair.gap) < 0.1 + 3 * pair.gap_stderr
@@ -172,5 +172,5 @@ def test_a_guide_far_from_every_posterior():
     """One and the same narrow peak for all data, ten deviations of the prior away: the start is the prior's."""
     given = instance(**SMALL)
     away = normal_guide(torch.full((6,), 10.0).double(), torch.full((6,), 1e-3).double())
-    found = Annealed(temperatures=40, leaps=4)(given.model, away, given.rows)
+    found = Annealed(temperatures=40, leapfrog_steps=4)(given.model, away, given.rows)
     assert abs(found.mean - given.mean) < 0.1 + 4 * found.stderr_mc

@@ -19,7 +19,7 @@ from jensen.evaluate import (
     Importance,
     Kind,
     Quadrature,
-    Settings,
+    TightnessSettings,
     assess_tightness,
     measure_gaps,
 )
@@ -30,7 +30,7 @@ from jensen.models.conditionals import Given, Unconditional
 from tests.evaluate.instance import instance
 from tests.identities.models import close, mixture_model, rows, simulated
 
-NOTHING = Settings(rows=0, temperatures=0, leaps=0, chains=0, simulated=0, refine=0)
+NOTHING = TightnessSettings(rows=0, temperatures=0, leapfrog_steps=0, chains=0, simulated=0, refine=0)
 
 
 def wrong_guide() -> Amortized:
@@ -128,7 +128,7 @@ def test_what_stands_behind_which_number(mixture):
     assert assess_tightness(model, wrong_guide(), data, Estimate(Kind.UNNORMALISED, None), 1.0) is None
     given = instance(n=10, dim=8, latent=2)
     bound = Importance(20)(given.model, given.guide, given.rows)
-    quick = Settings(rows=8, temperatures=4, leaps=2, chains=3, simulated=0, refine=0)
+    quick = TightnessSettings(rows=8, temperatures=4, leapfrog_steps=2, chains=3, simulated=0, refine=0)
     assert assess_tightness(given.model, given.guide, given.rows, bound, 0.0, quick).annealed.k == 3
     with pytest.raises(JensenError, match="log p\\(x\\) itself"):
         measure_gaps(given.model, given.guide, given.rows, bound)

@@ -165,7 +165,7 @@ def test_annealing_and_importance_agree_on_a_nonlinear_model():
     truth = Quadrature()(model, guide, data)
     off = []
     for seed in range(4):
-        found = Annealed(temperatures=25, leaps=4)(model, guide, data, seed)
+        found = Annealed(temperatures=25, leapfrog_steps=4)(model, guide, data, seed)
         off.append(found.mean - truth.mean)
         assert abs(off[-1]) < 0.02 + 4 * found.stderr_mc
     off = torch.tensor(off)

@@ -34,7 +34,9 @@ def test_the_evidence_lies_between():
     given = instance(n=4, **SMALL)
     below, above = [], []
     for seed in range(4):
-        lower, upper = Sandwich(Annealed(temperatures=6, leaps=4, chains=8), 40)(given.model, given.guide, seed)
+        lower, upper = Sandwich(Annealed(temperatures=6, leapfrog_steps=4, chains=8), 40)(
+            given.model, given.guide, seed
+        )
         truth = simulated_truth(given, 40, seed)
         below.append(lower.mean - truth)
         above.append(upper.mean - truth)
@@ -49,7 +51,7 @@ def test_its_ends_meet():
     given = instance(n=4, **SMALL)
     apart = []
     for temperatures in (1, 40):
-        lower, upper = Sandwich(Annealed(temperatures=temperatures, leaps=5), 40)(given.model, given.guide)
+        lower, upper = Sandwich(Annealed(temperatures=temperatures, leapfrog_steps=5), 40)(given.model, given.guide)
         apart.append(upper.mean - lower.mean)
     assert apart[0] > 0.3
     assert apart[1] < 0.1
@@ -57,21 +59,21 @@ def test_its_ends_meet():
 
 def test_each_end_says_what_it_is():
     given = instance(n=4, **SMALL)
-    lower, upper = Sandwich(Annealed(temperatures=5, leaps=2, chains=4), 7)(given.model, given.guide)
+    lower, upper = Sandwich(Annealed(temperatures=5, leapfrog_steps=2, chains=4), 7)(given.model, given.guide)
     assert (lower.kind, upper.kind) == (Kind.STOCHASTIC_LOWER, Kind.STOCHASTIC_UPPER)
     assert len(lower.nats) == len(upper.nats) == 7
     assert lower.stderr_mc > 0
     assert upper.stderr_mc is None
     assert upper.stderr > 0
     assert str(upper).startswith("log p(x) <=")
-    again = Sandwich(Annealed(temperatures=5, leaps=2, chains=4), 7)(given.model, given.guide)
+    again = Sandwich(Annealed(temperatures=5, leapfrog_steps=2, chains=4), 7)(given.model, given.guide)
     assert torch.equal(again[1].nats, upper.nats)
 
 
 def test_the_gap_has_the_error_of_its_rows():
     """Its standard error over rows is the spread over 50 seeds (each with data of its own); the ends' own are wider."""
     given = instance(n=4, **SMALL)
-    chain = Annealed(temperatures=3, leaps=2, chains=4)
+    chain = Annealed(temperatures=3, leapfrog_steps=2, chains=4)
     pairs = [Sandwich(chain, 12)(given.model, given.guide, seed) for seed in range(50)]
     spread = float(torch.tensor([pair.gap for pair in pairs], dtype=torch.float64).std())
     told = math.sqrt(sum(pair.gap_stderr**2 for pair in pairs) / 50)
@@ -82,7 +84,9 @@ def test_the_gap_has_the_error_of_its_rows():
 def test_it_can_be_written_down():
     """Every number, in any units, and what it does not say."""
     given, done = instance(n=4, **SMALL), []
-    pair = Sandwich(Annealed(temperatures=3, leaps=2, chains=4), 5)(given.model, given.guide, watch=done.append)
+    pair = Sandwich(Annealed(temperatures=3, leapfrog_steps=2, chains=4), 5)(
+        given.model, given.guide, watch=done.append
+    )
     record, moved = pair.to_dict(), pair.shifted(10.0).to_dict()
     assert done == [1.0]
     assert record["gap"] == pytest.approx(record["upper"] - record["lower"])
@@ -91,7 +95,7 @@ def test_it_can_be_written_down():
     assert "not on the test set" in record["certifies"]
     assert moved["upper"] == pytest.approx(record["upper"] + 10)
     assert moved["gap"] == pytest.approx(record["gap"])
-    alone = Sandwich(Annealed(temperatures=2, leaps=1, chains=2), 1)(given.model, given.guide).to_dict()
+    alone = Sandwich(Annealed(temperatures=2, leapfrog_steps=1, chains=2), 1)(given.model, given.guide).to_dict()
     assert (alone["gap_stderr"], alone["stderr"]) == (None, [None, None])
     with pytest.raises(UsageError, match=r"^--rows must be a whole number of at least 1, got 0"):
         Sandwich(n=0)
@@ -104,7 +108,7 @@ def test_a_nonlinear_model_lies_between():
         model = LatentVariableModel(Unconditional(Gaussian(2)), Given(net, Gaussian(8, "shared")))
     scrambled(model, "nonlinear", 0.6)
     guide = amortized(8, Gaussian(2))
-    pair = Sandwich(Annealed(temperatures=40, leaps=4), 60)(model, guide)
+    pair = Sandwich(Annealed(temperatures=40, leapfrog_steps=4), 60)(model, guide)
     x = model.simulate(60, stream(0, "simulation"))[1].x
     truth = Quadrature()(model, guide, Rows(x))
     assert truth.error < 1e-3

@@ -19,7 +19,7 @@ from jensen.evaluate import (
     Exact,
     Importance,
     Kind,
-    Settings,
+    TightnessSettings,
     Unnormalised,
     assess,
     assess_within,
@@ -35,7 +35,7 @@ from tests.identities.models import close, mixture_model, rows, simulated
 
 assessing = sys.modules["jensen.evaluate.tightness"]  # the module: its name is also that of a function
 N = 103  # no multiple of four: strata of 26 and 25 rows
-QUICK = Settings(rows=12, temperatures=8, leaps=3, chains=8, simulated=6, refine=0)
+QUICK = TightnessSettings(rows=12, temperatures=8, leapfrog_steps=3, chains=8, simulated=6, refine=0)
 
 
 def planted() -> tuple[torch.Tensor, torch.Tensor]:
@@ -109,7 +109,7 @@ def test_the_annealed_mean_is_the_exact_one():
     """End to end: a poor bound on 40 rows, 16 of them annealed, weighted back to the whole."""
     given = instance(n=40, dim=24, latent=4, common=1.5, off=0.5, wide=0.7)
     bound = Importance(10)(given.model, given.guide, given.rows)
-    settings = Settings(rows=16, temperatures=40, leaps=4, simulated=0, refine=0)
+    settings = TightnessSettings(rows=16, temperatures=40, leapfrog_steps=4, simulated=0, refine=0)
     found = assess(given.model, given.guide, given.rows, bound, settings)
     record = found.to_dict()["annealed"]
     assert given.mean - bound.mean > 0.3
@@ -328,7 +328,7 @@ def test_what_doubling_adds_has_the_error_of_pairs():
     """Over 40 seeds, all rows annealed: the error is the spread, within 4 / sqrt(2 x 40) of it."""
     given = instance(n=16, dim=12, latent=3)
     bound = Importance(30)(given.model, given.guide, given.rows)
-    settings = Settings(rows=16, temperatures=4, leaps=1, chains=16, simulated=0, refine=0)
+    settings = TightnessSettings(rows=16, temperatures=4, leapfrog_steps=1, chains=16, simulated=0, refine=0)
     found = [assess(given.model, given.guide, given.rows, bound, settings, seed) for seed in range(40)]
     added = torch.tensor([f.unfinished for f in found]).double()
     error = math.sqrt(sum(f.unfinished_stderr**2 for f in found) / 40)
@@ -343,7 +343,7 @@ def test_no_gap_is_called_tight_against_what_has_not_converged(small):
     given, bound = small
     found = assess(given.model, given.guide, given.rows, bound, replace(QUICK, refine=8))
     assert found.gaps.converged == found.converged
-    shy = replace(QUICK, temperatures=2, leaps=1, refine=8)
+    shy = replace(QUICK, temperatures=2, leapfrog_steps=1, refine=8)
     poor = instance(n=30, dim=24, latent=6, common=3.0, off=0.5, wide=0.7)
     rough = Importance(10)(poor.model, poor.guide, poor.rows)
     far = assess(poor.model, poor.guide, poor.rows, rough, shy)

@@ -17,7 +17,7 @@ from jensen.distributions import Flowed
 from jensen.estimators.reparameterized import Pathwise
 from jensen.evaluate.annealed import Annealed
 from jensen.evaluate.importance import Importance
-from jensen.evaluate.tightness import Settings, assess
+from jensen.evaluate.tightness import TightnessSettings, assess
 from jensen.families import Categorical, Gaussian
 from jensen.flows import AffineCoupling, Autoregressive, Flow, Planar, SplineCoupling, Stack
 from jensen.guides import Amortized, Deterministic, Exact, Flowing
@@ -244,7 +244,7 @@ def test_a_plain_evaluation_anneals_from_the_prior_where_it_must():
     """Its annealing never asks a one-way flow for a foreign point, and a calibration is refused at once."""
     guide, model = guide_of(flows()[2]), linear_model(Z)
     estimate = Importance(20)(model, guide, Rows(X))
-    settings = Settings(rows=4, temperatures=4, leaps=1, chains=2, simulated=2, refine=0)
+    settings = TightnessSettings(rows=4, temperatures=4, leapfrog_steps=1, chains=2, simulated=2, refine=0)
     fine = assess(model, guide, Rows(X), estimate, settings).annealed
     assert fine.settings is not None
     assert fine.settings["start"] == "prior"

@@ -34,7 +34,7 @@ from jensen.storage.schemas import (
     RepresentationRecord,
     read_record,
 )
-from jensen.storage.training_state import behind, found_state
+from jensen.storage.training_state import completed_epochs, read_newest_state
 from jensen.storage.weights import read_weights, write_weights
 from jensen.training import Snapshot
 
@@ -177,7 +177,7 @@ def state(folder: Path, content: bytes) -> Any:
     whole = dict(zip(("training.safetensors", "training.json"), state_files(), strict=True))
     name = "training.json" if content[:1] in b'{["' else "training.safetensors"
     commit(run / "state", {**whole, name: content})
-    snapshot, _ = found_state(run)
+    snapshot, _ = read_newest_state(run)
     return snapshot
 
 
@@ -194,7 +194,7 @@ def lines(folder: Path, content: bytes) -> Any:
     run = folder / "lines"
     run.mkdir(exist_ok=True)
     (run / "metrics.jsonl").write_bytes(content)
-    return behind(run, Snapshot({}, {"epoch": 2}))
+    return completed_epochs(run, Snapshot({}, {"epoch": 2}))
 
 
 def state_files() -> tuple[bytes, bytes]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jensen
-from jensen.evaluate import Settings
+from jensen.evaluate import TightnessSettings
 from jensen.evaluate.generalisation import ERRORS, VISIBLE
 from jensen.report.evidence import _rungs, evidence, verdict
 from jensen.report.facts import Facts, gather
@@ -18,7 +18,7 @@ from jensen.runs.resume import resume
 from jensen.storage.files import digest
 from tests.report.pages import page_of
 
-SETTINGS = Settings(rows=8, temperatures=6, leaps=2, chains=3, simulated=6, refine=10)
+SETTINGS = TightnessSettings(rows=8, temperatures=6, leapfrog_steps=2, chains=3, simulated=6, refine=10)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from scipy.stats import t
 
 import jensen
 from jensen.core.errors import DataError, NotNormalised, UsageError
-from jensen.evaluate import Estimate, Kind, Settings
+from jensen.evaluate import Estimate, Kind, TightnessSettings
 from jensen.runs.compare import Comparison, Group, Score, compare
 from tests.identities.models import close
 
@@ -187,7 +187,7 @@ def test_looseness_is_that_of_the_runs_own_evaluation(home):
     vae, ppca = opened(home, "wide", "ppca")
     path = home / "wide" / "evaluation.json"
     assert compare(ppca, vae, k=20).better is None
-    settings = Settings(rows=16, temperatures=4, chains=4, simulated=8, refine=0)
+    settings = TightnessSettings(rows=16, temperatures=4, chains=4, simulated=8, refine=0)
     vae.keep(replace(vae.evaluate(settings=settings), notes=()))
     held = json.loads(path.read_text())
     held["assessment"] |= {"loss": 0.125, "converged": True}

@@ -1,4 +1,4 @@
-"""Models put together from parts become runs: every verb, resumes to the same bytes, reloads with parts of one's own."""
+"""Models put together from parts become runs: every verb, resumes to the same bytes, reloads with own parts."""
 
 from __future__ import annotations
 
@@ -234,11 +234,9 @@ def test_a_function_as_objective_is_given_back_by_its_name(tmp_path):
     model, guide = bits()
     listeners, stop = after(1)
     out = tmp_path / "cut"
+    objective = j.Elbo() + 0.1 * pull
     with pytest.raises(InterruptedRun):
-        objective = j.Elbo() + 0.1 * pull
-        j.train(
-            X, model=model, guide=guide, objective=objective, out=out, listeners=listeners, should_stop=stop, **FEW
-        )
+        j.train(X, model=model, guide=guide, objective=objective, out=out, listeners=listeners, should_stop=stop, **FEW)
     with pytest.raises(UsageError, match=r"parts=\{'pull': pull\}"):
         j.resume(out, data=X)
     assert "Elbo + 0.1 pull" in j.resume(out, data=X, parts={"pull": pull.f}).sentence
@@ -278,7 +276,8 @@ def test_initial_weights_are_kept_for_recoveries_and_their_damage_is_noticed(min
     assert {"initial.safetensors", "model.safetensors"} <= {p.name for p in mine.path.iterdir()}
     start = untrained(mine)
     model, guide = bits()
-    pairs = zip([*start.model.parameters(), *start.guide.parameters()], [*model.parameters(), *guide.parameters()])
+    theirs, mine_ = [*start.model.parameters(), *start.guide.parameters()], [*model.parameters(), *guide.parameters()]
+    pairs = zip(theirs, mine_, strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     path = mine.path / "initial.safetensors"
     content = bytearray(path.read_bytes())
@@ -315,9 +314,9 @@ def test_a_model_trained_elsewhere_is_saved_as_a_run(tmp_path):
     for verb in (again.doctor, again.evaluate):
         with pytest.raises(DataError):
             verb()
-    with pytest.raises(j.JensenError, match="resume|state|trained"):
+    with pytest.raises(j.JensenError, match=r"state|trained"):
         j.resume(tmp_path / "saved", data=X)
-    with pytest.raises(j.JensenError, match="exists|run already"):
+    with pytest.raises(j.JensenError, match=r"exists|run already"):
         j.save(model, guide, tmp_path / "saved", like=X)
     with pytest.raises(UsageError, match="6 features, and the data have 5"):
         j.save(model, guide, tmp_path / "other", like=X[:, :5])

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import jensen
-from jensen.evaluate import Settings
+from jensen.evaluate import TightnessSettings
 from jensen.runs.run import Run
 from jensen.runs.verify import verify
 
-QUICK = Settings(rows=8, temperatures=6, leaps=2, chains=3, simulated=4, refine=5)
+QUICK = TightnessSettings(rows=8, temperatures=6, leapfrog_steps=2, chains=3, simulated=4, refine=5)
 
 
 def noisy_lines(n: int, dim: int) -> np.ndarray:

@@ -83,5 +83,5 @@ def test_one_row_is_enough_for_every_verb_but_training(tmp_path):
         assert run.reconstruct(one).shape == (1, 4)
         assert run.evaluate(one, budget=0, k=10).estimate.nats.shape == (1,)
     assert run.encode(X[:1]).tolist() == pytest.approx(run.encode(X)[:1].tolist())
-    with pytest.raises(DataError, match="one datum only.*at least 2 rows"):
+    with pytest.raises(DataError, match=r"one datum only.*at least 2 rows"):
         j.train(X[:1], out=tmp_path / "none", **SMALL)

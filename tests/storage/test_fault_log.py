@@ -15,9 +15,9 @@ from jensen.data import Preparation, Split, from_array
 from jensen.runs.resume import resume
 from jensen.runs.train import train
 from jensen.runs.training_data import TrainingData
-from jensen.storage.fault_log import Forensics
+from jensen.storage.fault_log import FaultLog
 from jensen.storage.run_folder import FAULTS
-from jensen.storage.training_state import found_state
+from jensen.storage.training_state import read_newest_state
 from jensen.training import Diagnosed, Event, Finding, Recovered
 from tests.runs.test_resume import same, stop_after
 
@@ -82,7 +82,7 @@ def test_killed_after_a_recovery_or_just_before(tmp_path: Path, event: type, sav
     whole = train(array(), out=tmp_path / "whole", **settings).path
     with pytest.raises(Killed):
         train(array(), out=tmp_path / "run", listeners=[kill], save_every=save_every, **settings)
-    kept, _ = found_state(tmp_path / "run")
+    kept, _ = read_newest_state(tmp_path / "run")
     assert kept.facts["recovered"]["count"] == (1 if event is Recovered else 0)
     assert (kept.facts["step"] > 0) == (event is Diagnosed)
     resume(tmp_path / "run", data=array())
@@ -99,6 +99,6 @@ def test_repeated_rows_are_those_that_they_repeat() -> None:
 def test_a_fault_that_is_met_again_replaces_the_one_before(tmp_path: Path) -> None:
     faults = [Finding(n, n, 1, "update", "rate", False, what, "Elbo") for n, what in ((1, "a"), (2, "b"), (2, "c"))]
     for fault in faults:
-        Forensics(tmp_path, {}, list)(Diagnosed(fault))
+        FaultLog(tmp_path, {}, list)(Diagnosed(fault))
     told = json.loads((tmp_path / FAULTS).read_text())["faults"]
     assert [fault["what"] for fault in told] == ["a", "c"]

@@ -23,7 +23,7 @@ from jensen.runs.run import load
 from jensen.runs.train import train
 from jensen.storage.commits import Damage, commit, newest
 from jensen.storage.files import append, write_atomic
-from jensen.storage.training_state import check_space, found_state
+from jensen.storage.training_state import check_space, read_newest_state
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 SMALL: dict[str, Any] = {
@@ -152,11 +152,11 @@ def test_a_disk_that_stays_full_costs_what_was_trained_since(disk: Path, data: P
     whole = train(str(data), out=tmp_path / "whole", epochs=4, **SMALL).path
     with pytest.raises(UsageError, match="No space left"):
         train(str(data), out=disk / "run", epochs=4, should_stop=counted(lambda n: n == 7 and squeeze(disk)), **SMALL)
-    kept, _ = found_state(disk / "run")
+    kept, _ = read_newest_state(disk / "run")
     assert kept.facts["step"] == 6
     with pytest.raises(UsageError, match="bytes"):
         resume(disk / "run")
-    assert found_state(disk / "run")[0].facts["step"] == 6
+    assert read_newest_state(disk / "run")[0].facts["step"] == 6
     (disk / "filler").unlink()
     resume(disk / "run")
     assert (disk / "run" / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
@@ -175,7 +175,7 @@ def test_a_read_only_disk(disk: Path, data: Path) -> None:
     ):
         with pytest.raises(UsageError, match=str(disk)):
             call()
-    assert found_state(disk / "run")[0].facts["step"] == 7
+    assert read_newest_state(disk / "run")[0].facts["step"] == 7
 
 
 LIMITED = """

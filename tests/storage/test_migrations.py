@@ -14,7 +14,7 @@ from jensen.runs.resume import resume
 from jensen.runs.run import load
 from jensen.storage.migrations import FORMAT, STEPS, migrated
 from jensen.storage.specification import read_spec
-from jensen.storage.training_state import found_state
+from jensen.storage.training_state import read_newest_state
 
 OLD = Path(__file__).resolve().parents[1] / "fixtures" / "format-1"
 
@@ -47,7 +47,7 @@ def test_an_old_run_is_evaluated_and_gone_on_with(old: Path) -> None:
     run = load(old)
     assert "without a digest" in run.evaluate(k=2).notes[0]
     assert (old / "spec.json").read_bytes() == before  # reading changes nothing
-    kept, spec = found_state(old)
+    kept, spec = read_newest_state(old)
     assert spec["format"] == FORMAT
     assert kept.facts["step"] == 8
     run = resume(old)

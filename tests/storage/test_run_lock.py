@@ -15,7 +15,7 @@ import jensen
 from jensen.cli import main
 from jensen.core.errors import InterruptedRun, NumericalError, RunExistsError, UsageError
 from jensen.runs.train import train
-from jensen.storage.run_lock import holding, writing
+from jensen.storage.run_lock import locked, writing
 
 QUICK = {"latent": 2, "hidden": (8,), "epochs": 1, "checkpoints": 0}
 
@@ -194,7 +194,7 @@ def test_killed_with_a_state(killed):
     """It can be gone on with: the old one goes with the next to hold the folder, and the new one can be replaced."""
     folder, _ = killed(with_state)
     now = {k: v for k, v in contents(folder).items() if k.parts[0] not in (".replaced", ".lock")}
-    with holding(folder):
+    with locked(folder):
         pass
     assert contents(folder) == now
     with pytest.raises(NumericalError):
@@ -231,7 +231,7 @@ def test_files_written_in_part_go(old):
     for name in (*names[:2], ".mine.0123abcd", ".report.html.0123abcd"):
         (folder / name).write_bytes(b"in part")
     os.utime(folder / ".report.html.0123abcd", (0, 0))
-    with holding(folder):
+    with locked(folder):
         pass
     left = {str(p) for p in contents(folder).keys() - before.keys()}
     assert left == {".evaluation.json.0123abcd", ".mine.0123abcd"}
