@@ -1,8 +1,8 @@
 """The README's commands and examples run, as written, and what it points at exists.
 
-A `console` block is a session with the `jensen` script; all of them run in order in one folder, and in one process, to
-import torch once. Each `python` block is
-a program of its own, in an empty folder. Other blocks (`sh`, `text`) are not run.
+A `console` block is a session with the `jensen` script; all of them run in order in one folder, and in one process, so
+that torch is imported once. Each `python` block is a program of its own, in an empty folder. Other blocks (`sh`,
+`text`) are not run.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def _recorded_options(spec: str, data: str | None) -> dict[str, Any]:
         raise UsageError(f"{spec} is not the spec.json of a run", "Give RUN/spec.json.")
     recorded = read_spec(path.parent if path.name == SPEC else path)
     command = recorded_command(recorded, path)
-    if "recipe" not in command:
+    if "recipe" not in command and "recipe" in recorded["command"]:
         raise UsageError(
             "this run was composed in Python, and has no recipe to repeat",
             "Call jensen.train(data, model=..., guide=...) again, or continue it: jensen resume RUN.",

@@ -10,7 +10,7 @@ from .generalisation import GeneralisationGap
 from .importance import Importance
 from .quadrature import Quadrature
 from .sandwich import Sandwich, Sandwiched
-from .tightness import Assessment, Settings, assess, assess_within
+from .tightness import Assessment, TightnessSettings, assess, assess_within
 
 __all__ = [
     "Annealed",

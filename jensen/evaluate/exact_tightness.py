@@ -14,7 +14,7 @@ from ..models.model import LatentVariableModel
 from .estimate import Estimate, Kind, ProgressCallback
 from .gaps import Gaps, gaps
 from .generalisation import some_rows
-from .tightness import MOST_ROWS, REFINE, Assessment, Settings, assess, assess_within
+from .tightness import MOST_ROWS, REFINE, Assessment, TightnessSettings, assess, assess_within
 
 __all__ = ["ExactTightness", "assess_tightness", "measure_gaps"]
 
@@ -32,7 +32,7 @@ class ExactTightness:
         seconds: time taken.
     """
 
-    settings: Settings
+    settings: TightnessSettings
     estimate: Estimate
     gaps: Gaps | None
     seconds: float
@@ -79,7 +79,7 @@ def measure_gaps(
     guide: Guide,
     data: Rows,
     estimate: Estimate,
-    settings: Settings | None = None,
+    settings: TightnessSettings | None = None,
     seed: int = 0,
 ) -> ExactTightness:
     """Measure the gaps of the guide's bound against numbers that are log p(x) itself.
@@ -96,7 +96,7 @@ def measure_gaps(
         raise JensenError("the gaps need log p(x) itself here", "Use --method exact or quadrature.")
     if settings is None:
         n = min(MOST_ROWS, len(data))
-        settings = Settings(rows=n, temperatures=0, leapfrog_steps=0, chains=0, simulated=0, refine=REFINE)
+        settings = TightnessSettings(rows=n, temperatures=0, leapfrog_steps=0, chains=0, simulated=0, refine=REFINE)
     split = None
     if model.latent and not guide.is_exact and guide.bounds(model) and settings.rows:
         index = some_rows(len(data), settings.rows, stream(seed, "gaps"))
@@ -112,7 +112,7 @@ def assess_tightness(
     data: Rows,
     estimate: Estimate,
     budget: float,
-    settings: Settings | None = None,
+    settings: TightnessSettings | None = None,
     seed: int = 0,
     watch: ProgressCallback | None = None,
 ) -> Assessment | ExactTightness | None:

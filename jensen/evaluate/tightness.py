@@ -38,7 +38,8 @@ class TightnessSettings:
 
     Attributes:
         rows: how many rows are annealed.
-        temperatures, leapfrog_steps, chains: of the annealing; a second one with half the temperatures tells its convergence.
+        temperatures, leapfrog_steps, chains: of the annealing; a second one with half the temperatures shows its
+            convergence.
         simulated: rows of the sandwich.
         refine: steps per datum of the gaps, where the guide's family can be refined; 0 leaves the gaps out.
     """

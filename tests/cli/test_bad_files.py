@@ -55,7 +55,7 @@ BAD = {
     "an array named .csv": (lambda: _array_named_csv(), "named .csv, but holds a NumPy array", "Rename it"),
     "truncated gzip": (cut_gzip, "truncated", "download it again"),
     "empty file": (lambda: _touched("x.npy"), "is an empty file", "again"),
-    "empty array": (lambda: saved("x.npy", np.zeros((0, 3))), "is empty: its shape is (0, 3)", "at least 2 rows"),
+    "empty array": (lambda: saved("x.npy", np.zeros((0, 3))), "is empty: its shape is (0, 3)", "at least one row"),
     "NaN": (lambda: saved("x.npy", with_value(np.nan)), "1 missing entry (NaN), first in row 3, column 1", "miwae"),
     "infinity": (lambda: saved("x.npy", with_value(-np.inf)), "row 3, column 1", "drop these rows"),
     "one axis": (lambda: saved("x.npy", REAL[0]), "one axis only", "[N, D]"),
@@ -81,10 +81,22 @@ def test_bad_file_is_refused(case, refused):
     refused(["train", make(), *TINY], 3, *said)
 
 
-@pytest.mark.parametrize("case", [case for case in BAD if case not in ("constant column", "NaN")])
+# data that can be described, although no model can be trained on them as they are
+DESCRIBED = ("constant column", "NaN", "one row")
+
+
+@pytest.mark.parametrize("case", [case for case in BAD if case not in DESCRIBED])
 def test_data_refuses_it_too(case, refused):
     make, *said = BAD[case]
     refused(["data", make()], 3, *said)
+
+
+@pytest.mark.parametrize("case", DESCRIBED)
+def test_data_describes_it(case, jensen):
+    make, *_ = BAD[case]
+    answer = jensen("data", make())
+    assert answer.code == 0, answer.err
+    assert f"{1 if case == 'one row' else len(REAL)} row" in answer.out
 
 
 @pytest.mark.parametrize("verb", ["train", "data"])
@@ -110,7 +122,7 @@ def test_grey_under_bernoulli_needs_a_binarisation(name, words, said, data, refu
 
 def test_values_outside_the_unit_interval_are_not_binarised(data, refused):
     words = ["--likelihood", "bernoulli", "--binarize", "static"]
-    refused(["train", "real.npy", *TINY, *words], 3, "are not grey levels", "Scale them to 0..1")
+    refused(["train", "real.npy", *TINY, *words], 3, "grey levels must be from 0 to 1", "Scale them to 0..1")
 
 
 @pytest.mark.parametrize(

@@ -52,19 +52,19 @@ BAD = {
     "--floor -1": ("floor must be above 0 and below 1, got -1", "--floor"),
     "--patience 0": ("--patience must be a whole number of at least 1, got 0", "--patience 1 or more"),
     "--patience 2 --split 1,0,0": ("--patience needs validation rows", "--split"),
-    "--split 0.5,0.5": ("is not three fractions", "--split 0.8,0.1,0.1"),
-    "--split a,b,c": ("is not three fractions", "--split 0.8,0.1,0.1"),
-    "--split 0.5,0.2,0.2": ("sum to 0.9", "--split 0.8,0.1,0.1"),
-    "--split 0,1,0": ("nothing to train on", "--split 0.8,0.1,0.1"),
-    "--split 2,-1,0": ("are not fractions", "--split 0.8,0.1,0.1"),
+    "--split 0.5,0.5": ("--split must be three fractions from 0 to 1, got '0.5,0.5'", "--split 0.8,0.1,0.1"),
+    "--split a,b,c": ("--split must be three fractions from 0 to 1, got 'a,b,c'", "--split 0.8,0.1,0.1"),
+    "--split 0.5,0.2,0.2": ("must sum to 1, got 0.5,0.2,0.2 (sum 0.9)", "--split 0.8,0.1,0.1"),
+    "--split 0,1,0": ("the training fraction of --split must be above 0", "--split 0.8,0.1,0.1"),
+    "--split 2,-1,0": ("--split must be three fractions from 0 to 1, got 2,-1,0", "--split 0.8,0.1,0.1"),
     "--split 0.8,0.1,0.1 --test real.npy": ("exclude each other", "--split 0.9,0.1,0"),
-    "--seed -1": ("seed -1", "from 0"),
-    "--split-seed -1": ("--split-seed -1", "from 0"),
-    "--size 3": ("not a folder of images", "Leave --size out"),
+    "--seed -1": ("--seed must be a whole number of at least 0, got -1", "--seed 0 or more"),
+    "--split-seed -1": ("--split-seed must be a whole number of at least 0, got -1", "--split-seed 0 or more"),
+    "--size 3": ("--size is for a folder of images, and real.npy is not a folder", "Leave --size out"),
     "--size a": ("--size must be a height and a width, got a", "--size 28,28"),
     "--binarize foo": ("--binarize", '"static", "dynamic", "threshold"'),
     "--binarize static --standardize global": ("neither dequantised nor standardised", "Choose one"),
-    "--dequantize": ("real data are not dequantised", "Leave"),
+    "--dequantize": ("only integers can be dequantised, got real data", "Leave --dequantize out"),
     "--init-from absent": ("there is no run at absent", "jensen train"),
 }
 
@@ -121,7 +121,7 @@ def test_an_existing_run_is_not_replaced(run, data, refused):
 
 
 def test_an_existing_run_survives_a_failure_in_spite_of_force(run, data, refused):
-    refused(["train", "real.npy", "--epochs", "0", "--out", "run", "--force"], 2, "--epochs 0")
+    refused(["train", "real.npy", "--epochs", "0", "--out", "run", "--force"], 2, "--epochs must be")
     refused(["train", "absent.npy", "--out", "run", "--force"], 3, "absent.npy")
 
 

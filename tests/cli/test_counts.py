@@ -24,6 +24,7 @@ def counts(here):
     return x
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_counts_from_file_to_report(jensen, counts):
     train = jensen("train", "counts.npy", "--out", "run", "--likelihood", "negative-binomial", *SOME)
     assert train.code == 0

@@ -21,12 +21,14 @@ def data(here):
     return x
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_denoising_run(jensen, here, data):
     how = ["--noise", "salt-and-pepper", "--amount", "0.5"]
     assert jensen("train", "images.npy", "--recipe", "denoising-vae", "--out", "run", *how, *TINY).code == 0
     spec = json.loads((here / "run" / "spec.json").read_text())
     args = {"share": 0.5, "low": 0.0, "high": 255.0}
-    assert spec["players"][0]["corruption"] == {"id": 0, "part": "SaltAndPepper", "args": args}
+    corruption = spec["players"][0]["parts"]["estimator"]["args"]["corruption"]
+    assert (corruption["part"], corruption["args"]) == ("SaltAndPepper", args)
     assert "50 % of the features set to 0 or 255 at random" in spec["sentence"]
     assert jensen("reconstruct", "run", "images.npy", "--noisy", "--out", "x.npz").code == 0
     with np.load("x.npz") as found:

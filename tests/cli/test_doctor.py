@@ -108,6 +108,6 @@ def test_how_many_codes_are_in_use(data, jensen):
     words = ["--recipe", "vq-vae", "--codes", "4", "--epochs", "3", "--latent", "2", "--hidden", "8", "--out", "run"]
     assert jensen("train", "bits.npy", *words).code == 0
     measures = json.loads(jensen("doctor", "run", "--json").out)["measures"]
-    told = f"perplexity of the codes {measures['codebook_perplexity']:.1f} of 4; {measures['codes_used']} of them occur"
+    told = f"codebook perplexity {measures['codebook_perplexity']:.1f} of 4; {measures['codes_used']} codes are used"
     assert 1 <= measures["codebook_perplexity"] <= measures["codes_used"] <= 4
     assert told in jensen("doctor", "run").out

@@ -16,6 +16,7 @@ def timeless(text: str) -> dict:
     return {**found, "seconds": 0, "assessment": inner}
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_two_latent_features_are_integrated(jensen, run):
     """Nothing is left to chance, so there is nothing to anneal; the error of the rule is told."""
     answer = jensen("evaluate", "run")

@@ -39,7 +39,7 @@ def test_five_versions_of_a_table(run, holes, jensen):
     answer = jensen("impute", "run", "holes.csv", "-m", "5", "--out", "full.csv", *QUICK)
     assert answer.code == 0, answer.err
     first, counted, points, *_ = answer.out.splitlines()
-    assert first == "5 versions of 6 rows of holes.csv in full.csv (seed 0)"
+    assert first == "5 imputations of 6 rows of holes.csv in full.csv (seed 0)"
     assert counted == "11 missing entries in 5 rows"
     assert points.startswith("effective points of 200: median ")
     header, found = table((run.parent / "full.csv").read_text())
@@ -104,7 +104,7 @@ def picture(path) -> np.ndarray:
 def test_a_picture_of_hidden_pixels(image_run, data, jensen):
     answer = jensen("impute", "run", "images.npy", "--mask", "rect:1,0,3,2", "-m", "3", *QUICK)
     assert answer.code == 0, answer.err
-    assert "the mean misses the hidden entries by" in answer.out
+    assert "root mean square error of the mean on hidden entries: " in answer.out
     shown = picture(image_run / "imputations.png")
     side = 48 + 2  # a cell and its gap
     assert shown.shape == (12 * side - 2, 6 * side - 2, 3)  # data, observed, mean, three versions
@@ -157,7 +157,7 @@ def test_what_exists_is_not_overwritten(run, holes, jensen):
         (["nowhere.csv"], 3, "nowhere.csv"),
         (["bits.npy"], 3, "6"),  # another number of columns
         (["words.csv"], 3, "not a number"),
-        (["blank.npy"], 3, "no observed entry at all"),
+        (["blank.npy"], 3, "blank.npy has no observed entry"),
         (["holes.npy", "--mask", "right"], 2, "these data are a table"),
         (["holes.npy", "--mask", "nowhere.npy"], 2, "is no file"),
         (["holes.npy", "--mask", "bits.npy"], 3, "the mask bits.npy has the shape (60, 6)"),
@@ -165,8 +165,8 @@ def test_what_exists_is_not_overwritten(run, holes, jensen):
         (["holes.npy", "-m", "0"], 2, "-m 0"),
         (["holes.npy", "-k", "0"], 2, "-k 0"),
         (["holes.npy", "--method", "gibbs", "--steps", "3"], 2, "--steps 3"),
-        (["holes.npy", "--out", "full.png"], 2, "these are no images"),
-        (["holes.npy", "--out", "full.txt"], 2, "suffix"),
+        (["holes.npy", "--out", "full.png"], 2, "these data are no images"),
+        (["holes.npy", "--out", "full.txt"], 2, "--out must end in .npy, .npz, .csv, or be -, got full.txt"),
     ],
 )
 def test_what_is_refused(run, holes, refused, words, code, said):

@@ -158,9 +158,9 @@ def test_samples_of_integers_read_as_the_same_kind(data, jensen):
     ("words", "said"),
     [
         (["-n", "0"], "-n must be a whole number of at least 1, got 0"),
-        (["--out", "x.png"], "these are no images"),
+        (["--out", "x.png"], "these data are no images"),
         (["--out", "x.jpg"], ".npy, .npz, .csv"),
-        (["--out", "x"], "no suffix that can be written"),
+        (["--out", "x"], "--out must end in .npy, .npz, .csv, or be -, got x"),
         (["--out", "absent/x.csv"], "there is no folder absent"),
         (["--out", "real.npy"], "real.npy exists"),
         (["--out", "folder.csv", "--force"], "folder.csv exists"),
@@ -342,6 +342,7 @@ def test_data_of_a_folder_is_resized(jensen, here):
     assert "3 images of 5x5x1" in jensen("data", "pictures", "--size", "5").out
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_report(run, jensen):
     answer = jensen("report", "run")
     assert answer.code == 0, answer.err

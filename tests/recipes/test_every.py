@@ -67,6 +67,7 @@ def remedy_of(call: Callable) -> str | None:
     return None
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("name", list(map(marked, RECIPES)))
 def test_from_a_file_to_a_report(name, digits, tmp_path):
     jensen.train(digits, recipe=name, out=tmp_path / "run", **options_of(name))

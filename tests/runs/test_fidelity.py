@@ -175,6 +175,7 @@ def test_refusals_say_what_to_do(run):
         assert "Give" in error.value.remedy
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_the_command_line_keeps_what_the_report_shows(run, capsys):
     assert main(["fidelity", str(run.path), "--json", "--quiet"]) == 0
     record = json.loads(capsys.readouterr().out)

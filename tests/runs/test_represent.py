@@ -164,6 +164,7 @@ def made(tmp_path_factory):
         yield run
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_factors_of_a_run_from_the_command_line_to_the_report(made, capsys):
     assert main(["represent", str(made.path), "--quiet"]) == 0
     told = capsys.readouterr().out
