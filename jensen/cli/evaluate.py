@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ..core.errors import UsageError
+from ..core.validation import require_integer
 from ..core.wording import plural
 from ..evaluate import Annealed, Assessment, Estimate, ExactTightness, Importance
 from ..evaluate.choose import METHODS
 from ..evaluate.estimate import format_nats
 from ..evaluate.gaps import told
+from ..recipes import option_flag
 from ..runs.classify import Classified
 from ..runs.run import Evaluation, load
 from ..runs.run import Run as LoadedRun
@@ -116,8 +118,14 @@ def evaluate(
 
 
 def _annealing(**given: Any) -> Annealed | None:
-    """Return the settings of annealing, None if none is given."""
+    """Return the settings of annealing, None if none is given.
+
+    Raises:
+        UsageError: a number is below 1.
+    """
     settings = {name: value for name, value in given.items() if value is not None}
+    for name in settings.keys() & {"temperatures", "leapfrog_steps", "chains"}:
+        require_integer(1, **{option_flag(name): settings[name]})
     return Annealed(**settings) if settings else None
 
 

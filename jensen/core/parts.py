@@ -140,6 +140,23 @@ def _missing(nodes: Any, given: Mapping[str, Any]) -> UsageError:
     return UsageError(f"this run holds {what}", f"Give {'it' if len(keys) == 1 else 'them'} back: parts={{{parts}}}")
 
 
+def _refusal(error: Exception, unknown: list[str]) -> Exception:
+    """Return what to raise for an error of a constructor: a part that cannot be made, an unknown one, or damage."""
+    if isinstance(error, UsageError) and error.what.startswith("parts["):
+        return error
+    if unknown:
+        name = unknown[0]
+        remedy = f"If it is your own, give it back: load(RUN, parts={{{name!r}: {name}}}); if not, the run"
+        return CorruptRunError(
+            f"this run holds a part that this jensen does not have, {name!r}",
+            f"{remedy} is damaged, or was written by another version.",
+        )
+    return CorruptRunError(
+        f"the model's specification cannot be rebuilt ({type(error).__name__}: {error})",
+        "It is damaged, or was written by another version of jensen.",
+    )
+
+
 def build(nodes: list[Any], custom: Mapping[str, Callable[..., Any]] | None = None) -> list[Any]:
     """Rebuild what `spec_of` wrote: the inverse of it, up to weights.
 
@@ -188,18 +205,6 @@ def build(nodes: list[Any], custom: Mapping[str, Callable[..., Any]] | None = No
     try:
         return [read(node) for node in nodes]
     except Exception as error:  # whatever a damaged value makes a constructor raise
-        if isinstance(error, UsageError) and error.what.startswith("parts["):
-            raise
         if missing:
             raise _missing(nodes, given) from None
-        if unknown:
-            name = unknown[0]
-            remedy = f"If it is your own, give it back: load(RUN, parts={{{name!r}: {name}}}); if not, the run"
-            raise CorruptRunError(
-                f"this run holds a part that this jensen does not have, {name!r}",
-                f"{remedy} is damaged, or was written by another version.",
-            ) from error
-        raise CorruptRunError(
-            f"the model's specification cannot be rebuilt ({type(error).__name__}: {error})",
-            "It is damaged, or was written by another version of jensen.",
-        ) from error
+        raise _refusal(error, unknown) from error

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import DataError
-from .dataset import Dataset, chunks
+from .dataset import UNKNOWN, Dataset, chunks
 from .schema import Schema
 
 __all__ = ["conform", "constant_columns", "describe", "duplicates", "extremes"]
@@ -116,7 +116,7 @@ def _as_integers(dataset: Dataset, schema: Schema, what: str, bounded: bool) -> 
         remedy = "Train on data that hold the whole range, or choose a likelihood without a last level."
         _refuse_entries(x, lambda part: (part < 0) | (part >= levels), what, reason, remedy)
     is_byte = int(x.min()) >= 0 and int(x.max()) < 256
-    return x.astype(np.uint8 if is_byte else np.int32, copy=False)
+    return x.astype(np.uint8 if is_byte and levels <= 256 else np.int32, copy=False)
 
 
 def _conform_labels(dataset: Dataset, schema: Schema) -> tuple[np.ndarray | None, list[str]]:
@@ -126,7 +126,8 @@ def _conform_labels(dataset: Dataset, schema: Schema) -> tuple[np.ndarray | None
         return labels, []
     if training_classes is None or not set(classes) <= set(training_classes):
         return None, ["labels are ignored: their classes are not those of the training data"]
-    return np.array([training_classes.index(name) for name in classes], dtype=np.int64)[labels], []
+    numbers = np.array([training_classes.index(name) for name in classes], dtype=np.int64)
+    return np.where(labels == UNKNOWN, UNKNOWN, numbers[labels]), []
 
 
 def conform(dataset: Dataset, schema: Schema, what: str = "evaluation data", bounded: bool = True) -> Dataset:

@@ -106,16 +106,6 @@ class _Reparameterized(GradientEstimator):
         draw = weigh(model, q, z, batch, noise=noise, mass=not guide.has_density)
         return replace(draw, frozen=frozen_density(guide, q, batch))
 
-    def suits(self, term: Objective) -> bool:
-        return isinstance(term, ImportanceWeighted | Elbo | Rate) or not term.needs_density
-
-    @property
-    def remedy(self) -> str:
-        return "Use Pathwise(k)."
-
-    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
-        return surrogate_value(term, draw, _doubly)
-
 
 @part
 @dataclass(frozen=True)
@@ -135,6 +125,16 @@ class StickTheLanding(_Reparameterized):
     Args:
         k: points per datum.
     """
+
+    def suits(self, term: Objective) -> bool:
+        return _is_reparameterizable(term)
+
+    @property
+    def remedy(self) -> str:
+        return "Use Pathwise(k)."
+
+    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
+        return surrogate_value(term, draw, _doubly)
 
 
 @part
@@ -157,6 +157,21 @@ class DoublyReparameterized(_Reparameterized):
     Args:
         k: points per datum.
     """
+
+    def suits(self, term: Objective) -> bool:
+        return _is_reparameterizable(term)
+
+    @property
+    def remedy(self) -> str:
+        return "Use Pathwise(k)."
+
+    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
+        return surrogate_value(term, draw, _doubly)
+
+
+def _is_reparameterizable(term: Objective) -> bool:
+    """Return whether the gradient of a term is known without the score."""
+    return isinstance(term, ImportanceWeighted | Elbo | Rate) or not term.needs_density
 
 
 def _doubly(term: Objective, draw: Draw) -> Tensor:

@@ -57,6 +57,11 @@ def frozen_density(guide: Guide, q: Distribution, batch: Batch) -> Callable[[Ten
 
 
 def require_density(estimator: GradientEstimator, guide: Guide) -> None:
+    """Refuse a guide whose log q(z | x) cannot be differentiated.
+
+    Raises:
+        CompositionError: it has no density, or no noise.
+    """
     if not guide.has_density:
         raise CompositionError(
             f"{estimator} differentiates log q(z|x), which {type(guide).__name__} does not have", "Use Pathwise()."
@@ -68,6 +73,11 @@ def require_density(estimator: GradientEstimator, guide: Guide) -> None:
 
 
 def require_scores(guide: Guide) -> None:
+    """Refuse a guide that can only score points that it has just made.
+
+    Raises:
+        CompositionError: naming the guide.
+    """
     if not guide.scores_any_point:
         raise CompositionError(f"{guide.phrase} cannot score a point that it did not just make", "Use Pathwise(k).")
 

@@ -87,14 +87,20 @@ def resume(
         again = {**made, "command": known | {"init_from": spec["command"].get("init_from")}}  # weights are the state's
         _refuse(spec, again, f"{path} would not be trained as it was")
         _tell(spec, made, notice)
-        if are_in_words(spec):
-            spec = {**spec, "players": made["players"]}
-        if made["choices"]["epochs"] != spec["choices"]["epochs"]:  # else the file stays as it is
-            command = {**spec["command"], "epochs": epochs}
-            spec = {**spec, **{k: made[k] for k in ("players", "sentence", "choices")}, "command": command}
+        spec = _updated(spec, made, epochs)
         job.run(listeners, should_stop, notice, (kept, completed_epochs(path, kept, notice)), spec)
     job.settle()
     return job.opened()
+
+
+def _updated(spec: dict[str, Any], made: dict[str, Any], epochs: int | None) -> dict[str, Any]:
+    """Return the specification to go on with: with trees of its players, and more epochs if they were asked for."""
+    if are_in_words(spec):
+        spec = {**spec, "players": made["players"]}
+    if made["choices"]["epochs"] == spec["choices"]["epochs"]:
+        return spec
+    command = {**spec["command"], "epochs": epochs}
+    return {**spec, **{k: made[k] for k in ("players", "sentence", "choices")}, "command": command}
 
 
 def _job(path: Path, spec: dict[str, Any], given: Sources, parts: Parts, epochs: int | None) -> Job:

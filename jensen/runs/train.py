@@ -86,18 +86,9 @@ def train(
     """
     sources, options = Sources.split_off(data, options)
     reading, training, rest = sorted_options(options)
-    if model is None:
-        given = {"guide": guide, "objective": objective, "estimator": estimator, "players": players}
-        extra = [name for name, value in given.items() if value is not None]
-        if extra:
-            raise UsageError(f"{extra[0]}= is for a model of your own, and none was given", "Give model= too.")
-        chosen = find("vae" if recipe is None else recipe)
-    else:
-        if recipe is not None:
-            raise UsageError(f"both a model and the recipe {recipe!r} were given", "Leave one of them out.")
-        own = players is not None and not {"lr", "optimizer"} & options.keys()
-        optimizer = None if own else Optimizer(training.optimizer, training.lr)
-        chosen = composed(model, guide, objective, estimator, players, optimizer)
+    own = players is not None and not {"lr", "optimizer"} & options.keys()
+    optimizer = None if own else Optimizer(training.optimizer, training.lr)
+    chosen = _chosen(recipe, model, guide, objective, estimator, players, optimizer)
     folder = _folder(sources.name, chosen.name, out)
     job = Job(sources, chosen, reading, training, chosen.checked(rest), folder)
     check_target(job.folder, force)
@@ -107,6 +98,31 @@ def train(
         job.run(listeners, should_stop, notice)
     job.settle()
     return job.opened()
+
+
+def _chosen(
+    recipe: str | None,
+    model: LatentVariableModel | None,
+    guide: Guide | None,
+    objective: Objective | None,
+    estimator: GradientEstimator | None,
+    players: Sequence[Player] | None,
+    optimizer: Optimizer | None,
+) -> Recipe:
+    """Return the recipe of that name, or the one that makes the parts given.
+
+    Raises:
+        UsageError: a name and parts, or parts without a model.
+    """
+    if model is not None:
+        if recipe is not None:
+            raise UsageError(f"both a model and the recipe {recipe!r} were given", "Leave one of them out.")
+        return composed(model, guide, objective, estimator, players, optimizer)
+    given = {"guide": guide, "objective": objective, "estimator": estimator, "players": players}
+    extra = [name for name, value in given.items() if value is not None]
+    if extra:
+        raise UsageError(f"{extra[0]}= is for a model of your own, and none was given", "Give model= too.")
+    return find("vae" if recipe is None else recipe)
 
 
 def command_of(data: Any, recipe: str = "vae", **options: Any) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def player_parts(player: Mapping[str, Any]) -> dict[str, Any]:
 
     Example:
         >>> player_parts({"objective": "-Distortion - 4 Rate", "estimator": "Pathwise(k=1)"})["estimator"]
-        {'id': 4, 'part': 'Pathwise', 'args': {'k': 1}}
+        {'id': 3, 'part': 'Pathwise', 'args': {'k': 1}}
     """
     numbers = itertools.count()
     objective = _objective(renamed_words(str(player["objective"])), numbers)

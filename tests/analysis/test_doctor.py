@@ -120,7 +120,7 @@ def test_no_rows_are_refused():
 
 def test_run_on_an_array_is_refused(tmp_path):
     x = np.random.default_rng(0).normal(size=(60, 3))
-    run = jensen.train(x, recipe="ppca", latent=1, out=tmp_path / "run", device="cpu")
+    run = jensen.load(jensen.train(x, recipe="ppca", latent=1, out=tmp_path / "run", device="cpu").path)
     with pytest.raises(DataError, match="in memory"):
         run.doctor()
 

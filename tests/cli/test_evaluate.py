@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
+
 from jensen.cli.evaluate import _tightness_lines
 from tests.cli.conftest import TINY
 from tests.evaluate.test_tightness import verdict

@@ -11,7 +11,7 @@ from jensen.runs.run import load
 from jensen.runs.verify import verify
 from tests.cli.conftest import TINY, contents
 
-QUICK = ["--temperatures", 6, "--leaps", 2, "--chains", 5]
+QUICK = ["--temperatures", 6, "--leapfrog-steps", 2, "--chains", 5]
 CHOSEN = {"temperatures": 6, "leapfrog_steps": 2, "chains": 5, "start": "guide", "correct": True}
 DONE = {**CHOSEN, "corrected": True}
 
@@ -84,8 +84,8 @@ def test_uncorrected_from_python(run):
         (["--temperatures", 9], ("the method is auto", "Add --method annealed")),
         (["--method", "importance", "--start", "prior"], ("the method is importance", "Add --method annealed")),
         (
-            ["--method", "annealed", "--leaps", 0],
-            ("leapfrog_steps must be a whole number of at least 1, got 0", "1 or more"),
+            ["--method", "annealed", "--leapfrog-steps", 0],
+            ("--leapfrog-steps must be a whole number of at least 1, got 0", "--leapfrog-steps 1 or more"),
         ),
         (["--method", "annealed", "--budget", 9], ("--budget 9", "Use --temperatures")),
         (["--method", "annealed", "--rows", 9], ("--rows 9", "Add --method sandwich")),
@@ -93,12 +93,23 @@ def test_uncorrected_from_python(run):
         (["--method", "sandwich", "-k", 7], ("-k 7", "Use --chains 7")),
         (["--method", "sandwich", "--budget", 0], ("--budget 0", "Use --temperatures")),
         (["--method", "sandwich", "--rows", 0], ("--rows must be a whole number of at least 1, got 0", "--rows 1")),
-        (["real.npy", "--method", "sandwich"], ("not of real.npy", "Leave out DATA")),
+        (["real.npy", "--method", "sandwich"], ("not on real.npy", "Leave out DATA")),
         (["--method", "magic"], ("no method 'magic'", "Choose from")),
     ],
 )
 def test_what_would_be_left_aside_is_refused(words, said, data, run, refused):
     refused(["evaluate", "run", *words], 2, *said)
+
+
+@pytest.mark.parametrize("words", [["--leaps", "2"], ["--leaps=2"]])
+def test_the_old_name_of_a_flag_still_works_and_says_so(words, jensen, run):
+    chosen = ["evaluate", "run", "--method", "annealed", "--temperatures", 3, "--chains", 2]
+    old, new = jensen(*chosen, *words), jensen(*chosen, "--leapfrog-steps", 2)
+    assert (old.code, old.out) == (0, new.out)
+    assert "3 temperatures, 2 leapfrog steps, 2 chains" in old.out
+    assert old.err.splitlines()[0] == "note: --leaps is now called --leapfrog-steps"
+    assert "--leaps" not in new.err
+    assert "--leaps" not in jensen(*chosen, *words, "--quiet").err
 
 
 def test_a_sandwich(jensen, run):

@@ -41,7 +41,7 @@ def test_five_versions_of_a_table(run, holes, jensen):
     first, counted, points, *_ = answer.out.splitlines()
     assert first == "5 imputations of 6 rows of holes.csv in full.csv (seed 0)"
     assert counted == "11 missing entries in 5 rows"
-    assert points.startswith("effective points of 200: median ")
+    assert points.startswith("effective sample size of 200: median ")
     header, found = table((run.parent / "full.csv").read_text())
     assert header[0] == "version"
     assert (found[:, 0] == np.repeat(np.arange(1, 6), 6)).all()

@@ -23,36 +23,11 @@ from jensen.runs.train import DataOptions, TrainingOptions, train
 KINDS = (DataOptions, TrainingOptions)
 OPTIONS = [(kind, f) for kind in KINDS for f in fields(kind)]
 # the flags of version 0.1.0, which keep their names
-RELEASED = [
-    "average",
-    "batch",
-    "binarize",
-    "checkpoints",
-    "clip",
-    "dequantize",
-    "device",
-    "epochs",
-    "floor",
-    "init-from",
-    "keep",
-    "labelled",
-    "labels",
-    "lr",
-    "optimizer",
-    "patience",
-    "precision",
-    "save-every",
-    "schedule",
-    "seed",
-    "size",
-    "spikes",
-    "split",
-    "split-seed",
-    "standardize",
-    "tensorboard",
-    "test",
-    "test-labels",
-]
+RELEASED = {
+    *("average", "batch", "binarize", "checkpoints", "clip", "dequantize", "device", "epochs", "floor", "init-from"),
+    *("keep", "labelled", "labels", "lr", "optimizer", "patience", "precision", "save-every", "schedule", "seed"),
+    *("size", "spikes", "split", "split-seed", "standardize", "tensorboard", "test", "test-labels"),
+}
 
 
 def entries(text: str) -> dict[str, str]:

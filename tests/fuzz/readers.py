@@ -40,7 +40,7 @@ from jensen.training import Snapshot
 
 OLD = Path(__file__).resolve().parent.parent / "fixtures" / "format-1"
 RECORDS = OLD.parent / "records"  # written by the commands themselves, shortened
-NODES = {"model": [], "seed": 3, "earlier": "f" * 64}
+NODES = {"model": [], "seed": 3, "earlier": {"format": 1, "weights": "f" * 64}}
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(6, 3))
 BYTES = RNG.integers(0, 256, (5, 4, 4), dtype=np.uint8)
@@ -165,7 +165,7 @@ def weights_files() -> tuple[bytes, ...]:
         folder, made = Path(name), module()
         write_weights(folder, made, NODES, None, "a")
         write_weights(folder, made, NODES, {"model.bias": torch.ones(2)}, "b")
-        old = save({f"raw/{k}": t for k, t in made.state_dict().items()}, {"model": NODES["earlier"]})
+        old = save({f"raw/{k}": t for k, t in made.state_dict().items()}, {"model": NODES["earlier"]["weights"]})
         return (folder / "a").read_bytes(), (folder / "b").read_bytes(), old
 
 

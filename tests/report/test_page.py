@@ -171,7 +171,7 @@ def test_binarised_images_are_shown_as_the_model_sees_them(images, tmp_path):
 @pytest.mark.usefixtures("unrendered")
 def test_data_that_are_gone(tmp_path):
     x = np.random.default_rng(0).normal(size=(60, 4))
-    run = jensen.train(x, recipe="ppca", latent=2, out=tmp_path / "run")
+    run = jensen.load(jensen.train(x, recipe="ppca", latent=2, out=tmp_path / "run").path)
     found = page_of(run, tmp_path / "page.html")
     assert found.numbers["evaluation"] is None
     assert "The data are not at hand" in found.said

@@ -11,7 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from jensen.report.facts import gather, spread
+from jensen.core.rows import evenly_spaced
+from jensen.report.facts import gather
 from jensen.report.figures import clean, draw, end_labels, lines
 from jensen.report.grids import Shades, sheet
 from jensen.report.images import nearest, reconstructions
@@ -27,7 +28,7 @@ def test_originals_stand_above_their_reconstructions(run):
     facts = gather(run, examples=True)
     shades = Shades.of(facts)
     picture = opened(reconstructions(facts, shades).bodies[0])
-    index = spread(len(facts.part.x), 16)
+    index = evenly_spaced(len(facts.part.x), 16).numpy()
     assert picture.shape[0] == 3 * 56 + 2 * 2
     for j, x in enumerate(facts.part.x[index]):
         cell = picture[:56, 58 * j : 58 * j + 56]
@@ -69,14 +70,6 @@ def test_nearest_is_the_nearest(run):
     assert distance[:2].max() < 0.01
     plain = np.linalg.norm((shades(train).astype(float) - x[2].astype(float)).reshape(5000, -1) / 255, axis=1)
     assert distance[2] == pytest.approx(plain.min(), abs=2e-3)
-
-
-@pytest.mark.parametrize(("n", "most"), [(0, 5), (3, 5), (5, 5), (100, 7)])
-def test_spread(n, most):
-    found = spread(n, most)
-    assert len(found) == min(n, most)
-    assert len(set(found.tolist())) == len(found)
-    assert n == 0 or (found[0] == 0 and found[-1] == n - 1)
 
 
 @pytest.mark.parametrize("values", [(0.5, 0.5), (0.0, 0.0), (1.0, 0.99), (0.2, 0.9)])

@@ -112,7 +112,7 @@ def test_it_passes_through_every_verb(mine, tmp_path):
     assert untrained(mine).model.latent == 2
     assert mine.title in write(mine, tmp_path / "report.html").read_text()
     other = j.train(X, recipe="vae", latent=2, hidden=(8,), out=tmp_path / "vae", **FEW)
-    assert compare([mine.path, other.path], X)
+    assert compare(mine, other, X)
 
 
 def test_a_fresh_process_opens_it(mine):
@@ -360,7 +360,7 @@ def test_the_command_line_resumes_it_and_replays_no_recipe(tmp_path, capsys):
     assert main(["evaluate", str(out), "--budget", "0", "-k", "20", "--quiet"]) == 0
     capsys.readouterr()
     assert main(["train", "--spec", str(out / "spec.json"), "--out", str(tmp_path / "again"), "--quiet"]) == 2
-    assert "has no recipe to replay" in capsys.readouterr().err
+    assert "has no recipe to repeat" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("recipe", ["vae-gan", "vq-vae", "wake-sleep", "gmm", "svi", "denoising-vae"])

@@ -247,9 +247,9 @@ def test_lines_that_no_state_has_either_are_not_made_up(interrupted: Path, tmp_p
 
 def test_two_at_once(data: Path, tmp_path: Path) -> None:
     run = stopped(data, tmp_path / "run", 7)
-    from jensen.storage.run_lock import holding
+    from jensen.storage.run_lock import locked
 
-    with holding(run), pytest.raises(RunExistsError, match="another training"):
+    with locked(run), pytest.raises(RunExistsError, match="another training"):
         resume(run)
 
 
@@ -265,7 +265,7 @@ import os, random, signal, sys, time, pathlib
 import torch
 torch.set_num_threads(1)
 from jensen.runs.resume import resume
-from jensen.storage.training_state import found_state
+from jensen.storage.training_state import read_newest_state
 from jensen.runs.train import train
 from jensen.core.errors import CorruptRunError, JensenError, UsageError
 from jensen.runs.run import load
@@ -302,7 +302,7 @@ while True:
         continue
     done += 1
     try:
-        state, _ = found_state(out)
+        state, _ = read_newest_state(out)
         if state.facts["step"] < last:
             lost += 1
         last = state.facts["step"]

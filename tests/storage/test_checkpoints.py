@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 import jensen
 from jensen.core.errors import CorruptRunError, NotNormalised, UsageError
-from jensen.storage.checkpoints import file_name, kept_epochs, moments
+from jensen.storage.checkpoints import checkpoint_epochs, file_name, kept_epochs
 
 SMALL = {"recipe": "vae", "latent": 2, "hidden": (8,), "batch": 32}
 
@@ -28,14 +28,14 @@ def home(tmp_path_factory):
 
 @pytest.mark.parametrize(("epochs", "n"), [(1, 8), (2, 8), (5, 8), (300, 8), (300, 2), (10**6, 5)])
 def test_moments_hold_both_ends(epochs, n):
-    found = moments(epochs, n)
+    found = checkpoint_epochs(epochs, n)
     assert (found[0], found[-1]) == (1, epochs)
     assert list(found) == sorted(set(found))
     assert len(found) <= n
 
 
 def test_the_files_are_those_of_the_moments(home):
-    assert kept_epochs(home / "vae") == list(moments(12, 4)) == [1, 2, 5, 12]
+    assert kept_epochs(home / "vae") == list(checkpoint_epochs(12, 4)) == [1, 2, 5, 12]
     last = load_file(home / "vae" / file_name(12))
     own = load_file(home / "vae" / "model.safetensors")
     assert last.keys() == own.keys()

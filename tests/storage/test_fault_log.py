@@ -18,7 +18,7 @@ from jensen.runs.training_data import TrainingData
 from jensen.storage.fault_log import FaultLog
 from jensen.storage.run_folder import FAULTS
 from jensen.storage.training_state import read_newest_state
-from jensen.training import Diagnosed, Event, Finding, Recovered
+from jensen.training import Diagnosed, Event, Fault, Recovered
 from tests.runs.test_resume import same, stop_after
 
 SMALL = {"latent": 2, "hidden": (8,), "batch": 16, "checkpoints": 2, "warmup": 0}
@@ -97,7 +97,7 @@ def test_repeated_rows_are_those_that_they_repeat() -> None:
 
 
 def test_a_fault_that_is_met_again_replaces_the_one_before(tmp_path: Path) -> None:
-    faults = [Finding(n, n, 1, "update", "rate", False, what, "Elbo") for n, what in ((1, "a"), (2, "b"), (2, "c"))]
+    faults = [Fault(n, n, 1, "update", "rate", False, what, "Elbo") for n, what in ((1, "a"), (2, "b"), (2, "c"))]
     for fault in faults:
         FaultLog(tmp_path, {}, list)(Diagnosed(fault))
     told = json.loads((tmp_path / FAULTS).read_text())["faults"]

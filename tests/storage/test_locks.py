@@ -13,7 +13,7 @@ import pytest
 
 from jensen.core.errors import RunExistsError
 from jensen.storage import locks
-from jensen.storage.locks import Holder, hold, lives, release
+from jensen.storage.locks import Holder, acquire, is_alive, release
 
 DEAD = 2**22 + 1  # above the highest number that Linux gives
 
@@ -33,11 +33,11 @@ def kind(request, monkeypatch) -> str:
 
 def test_it_says_who_holds_it_and_is_gone_afterwards(tmp_path: Path, kind: str) -> None:
     path = tmp_path / ".lock"
-    held = hold(path)
+    held = acquire(path)
     assert json.loads(path.read_bytes())["pid"] == os.getpid()
     release(path, held)
     assert not path.exists()
-    release(path, hold(path))
+    release(path, acquire(path))
 
 
 HOLDING = """
@@ -46,7 +46,7 @@ from pathlib import Path
 from jensen.storage import locks
 if sys.argv[2] != "the system's":
     locks.fcntl = None
-locks.hold(Path(sys.argv[1]))
+locks.acquire(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -58,45 +58,45 @@ def test_another_process_is_refused_until_it_is_killed(tmp_path: Path, kind: str
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "held\n"
         with pytest.raises(RunExistsError, match=f"process {other.pid} on"):
-            hold(path)
+            acquire(path)
         assert path.exists()
         other.kill()
     assert path.exists()  # nobody tidied up
-    release(path, hold(path))
+    release(path, acquire(path))
 
 
 def test_two_in_one_process(tmp_path: Path) -> None:
-    held = hold(tmp_path / ".lock")
+    held = acquire(tmp_path / ".lock")
     with pytest.raises(RunExistsError, match="another training"):
-        hold(tmp_path / ".lock")
+        acquire(tmp_path / ".lock")
     release(tmp_path / ".lock", held)
 
 
 @pytest.mark.parametrize("content", [b"", b"17x", b"[]", b"{}", b"\xff" * 9, b"[" * 4000, str(DEAD).encode(), b"-1"])
 def test_what_nobody_could_hold_does_not_hold(tmp_path: Path, kind: str, content: bytes) -> None:
     (tmp_path / ".lock").write_bytes(content)
-    release(tmp_path / ".lock", hold(tmp_path / ".lock"))
+    release(tmp_path / ".lock", acquire(tmp_path / ".lock"))
 
 
 def test_a_number_that_another_process_has_now_is_no_holder() -> None:
     here, mine = socket.gethostname(), os.getpid()
-    assert lives(Holder(here, mine, start_of(mine)))
-    assert lives(Holder("", mine, ""))
-    assert not lives(Holder(here, DEAD, ""))
+    assert is_alive(Holder(here, mine, start_of(mine)))
+    assert is_alive(Holder("", mine, ""))
+    assert not is_alive(Holder(here, DEAD, ""))
     if start_of(mine):
-        assert not lives(Holder(here, mine, "another start of the machine:1"))
-    assert lives(Holder("another machine", DEAD, ""))  # it cannot be asked
+        assert not is_alive(Holder(here, mine, "another start of the machine:1"))
+    assert is_alive(Holder("another machine", DEAD, ""))  # it cannot be asked
 
 
 def test_without_locks_a_holder_elsewhere_is_believed(tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / ".lock"
     path.write_text(json.dumps({"host": "another machine", "pid": 5, "began": ""}))
-    held = hold(path)  # locks of the system know better
+    held = acquire(path)  # locks of the system know better
     release(path, held)
     path.write_text(json.dumps({"host": "another machine", "pid": 5, "began": ""}))
     monkeypatch.setattr(locks, "fcntl", None)
     with pytest.raises(RunExistsError, match="process 5 on another machine") as caught:
-        hold(path)
+        acquire(path)
     assert f"delete {path}" in caught.value.remedy
 
 
@@ -108,7 +108,7 @@ from jensen.storage.locks import hold, release
 folder, many = Path(sys.argv[1]), int(sys.argv[2])
 while many:
     try:
-        held = hold(folder / ".lock")
+        held = acquire(folder / ".lock")
     except RunExistsError:
         continue
     os.mkdir(folder / "alone")  # fails where somebody else is inside

@@ -151,8 +151,8 @@ def killed(old, monkeypatch):
 
         with monkeypatch.context() as patch:
             patch.setattr(Path, "rename", counted)
-            patch.setattr("jensen.storage.run_lock._bring_back", lambda folder: None)
-            patch.setattr("jensen.storage.run_lock._settle", lambda folder: None)
+            patch.setattr("jensen.storage.run_lock._restore_replaced", lambda folder: None)
+            patch.setattr("jensen.storage.run_lock._resolve_replacement", lambda folder: None)
             with pytest.raises(Killed):
                 replace(folder, write, Killed)
         return folder, before

@@ -159,7 +159,7 @@ def test_a_digest_cannot_be_left_out(folder: Path) -> None:
         with pytest.raises(CorruptRunError):
             reading(folder)
     rewritten(folder, {"model": "e" * 64})
-    reading(folder, NODES | {"earlier": "e" * 64})
+    reading(folder, NODES | {"earlier": {"format": 1, "weights": "e" * 64}})
     assert "without a digest" in undigested(folder)[0]
     write_weights(folder, module(), NODES, None)
     assert undigested(folder) == ()
