@@ -204,7 +204,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "cumulative sum dropped",
     ),
     Mutant(
-        "penalty-gradient", "objectives/adversarial.py", "create_graph=further", "create_graph=False", "gradient lost"
+        "penalty-gradient",
+        "objectives/adversarial.py",
+        "create_graph=create_graph",
+        "create_graph=False",
+        "gradient lost",
     ),
     Mutant(
         "inclusive-weights",

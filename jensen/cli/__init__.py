@@ -29,7 +29,7 @@ STOPPABLE = ("train", "resume", "rate-distortion")  # verbs that train
 
 def _overview() -> str:
     """Return the help of the whole command line."""
-    verbs = "\n".join(f"  {name:<15} {summary}" for name, summary in VERBS.items())
+    verbs = "\n".join(f"  {name:<16} {summary}" for name, summary in VERBS.items())
     return f"""jensen {__version__}: train latent-variable models, and measure how tight the bound is.
 
 Usage: jensen COMMAND [OPTIONS]
@@ -38,9 +38,9 @@ Commands:
 {verbs}
 
 Options:
-  -h, --help      show the help of jensen, or of a command: jensen train --help
-  --version       show the version
-  --debug         show the traceback of an error (also JENSEN_DEBUG=1)
+  -h, --help       show the help of jensen, or of a command: jensen train --help
+  --version        show the version
+  --debug          show the traceback of an error (also JENSEN_DEBUG=1)
 
 Start: jensen train digits --out runs/digits"""
 

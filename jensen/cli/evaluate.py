@@ -55,7 +55,8 @@ LeapfrogSteps = Annotated[
 ]
 Chains = Annotated[int | None, Parameter(help=f"chains per datum [default: {CHAIN['chains']}]")]
 Start = Annotated[
-    Literal["guide", "prior"] | None, Parameter(help=f"start of the chains: q(z|x) or p(z) [default: {CHAIN['start']}]")
+    Literal["guide", "prior"] | None,
+    Parameter(help="start of the chains: q(z|x) or p(z)", show_default=f"{CHAIN['start']}"),
 ]
 Rows = Annotated[int | None, Parameter(help=f"number of data to simulate, for the method sandwich [default: {ROWS}]")]
 

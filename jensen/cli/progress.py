@@ -15,6 +15,7 @@ __all__ = ["ProgressLine", "TrainingProgress", "format_duration", "progress_bar"
 
 IN_PLACE, PLAIN = 0.1, 10.0  # seconds between updates, on a terminal and elsewhere
 WIDTH = 12
+GAP = "  "  # between the parts of a line
 
 
 def progress_bar(fraction: float) -> str:
@@ -77,7 +78,7 @@ class ProgressLine:
             columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80
         except OSError:
             columns = 80
-        print_stderr(f"\r{text[: columns - 1]}\x1b[K", end="")
+        print_stderr(f"\r{_shortened(text, columns - 1)}\x1b[K", end="")
 
     def print_above(self, text: str) -> None:
         """Print the text on a line of its own, which stays."""
@@ -138,28 +139,31 @@ class TrainingProgress:
                 pass
 
     def _text(self, event: Progressed | EpochEnded) -> str:
-        """Return epoch and step, measures, speed and remaining time."""
+        """Return epoch, remaining time, measures, speed and step, the most important first."""
         epochs, total = self.started.epochs, self.started.epochs * self.started.steps_per_epoch
-        parts = [f"epoch {event.epoch}/{epochs} {progress_bar(event.step / max(total, 1))} step {event.step:,}"]
-        parts.append(_measures(event.train))
-        if self.valid is not None:
-            parts.append(f"validation {_main_measure(self.valid)}")
-        if event.beta is not None and event.beta != 1:
-            parts.append(f"beta {event.beta:.3g}")
-        speed = event.data_per_second
-        parts.append(f"{speed / 1000:.3g}k data/s" if speed >= 1000 else f"{speed:.3g} data/s")
-        parts.append(f"{format_duration(event.seconds_left)} left")
-        return "  ".join(parts)
+        bar = progress_bar(event.step / max(total, 1))
+        train, speed = event.train, event.data_per_second
+        parts = [
+            f"epoch {event.epoch}/{epochs} {bar} {format_duration(event.seconds_left)} left",
+            f"{'objective' if train.bound is None else 'bound'} {_main_measure(train)} nats",
+            None if self.valid is None else f"validation {_main_measure(self.valid)}",
+            None if train.rate is None else f"rate {train.rate:.2f}",
+            None if train.distortion is None else f"distortion {train.distortion:.2f}",
+            None if event.beta in (None, 1) else f"beta {event.beta:.3g}",
+            f"{speed / 1000:.3g}k data/s" if speed >= 1000 else f"{speed:.3g} data/s",
+            f"step {event.step:,}",
+        ]
+        return GAP.join(filter(None, parts))
+
+
+def _shortened(text: str, width: int) -> str:
+    """Return a text without the last parts, separated by gaps, that exceed the width; half a number would mislead."""
+    if len(text) <= width:
+        return text
+    whole, _, _ = text[: width + len(GAP)].rpartition(GAP)
+    return whole or text[:width]
 
 
 def _main_measure(m: Measures) -> str:
     """Return the bound, or the objective if training has no bound."""
     return f"{m.objective if m.bound is None else m.bound:.2f}"
-
-
-def _measures(m: Measures) -> str:
-    """Return bound or objective, with rate and distortion if known."""
-    name = "objective" if m.bound is None else "bound"
-    rate = "" if m.rate is None else f"  rate {m.rate:.2f}"
-    distortion = "" if m.distortion is None else f"  distortion {m.distortion:.2f}"
-    return f"{name} {_main_measure(m)} nats{rate}{distortion}"

@@ -18,7 +18,7 @@ VERBS = {
     "doctor": "find the problems of a run, with causes and remedies",
     "compare": "test which of two models is better on the same rows",
     "verify": "repeat the recorded evaluation and compare every number",
-    "rate-distortion": "trace a rate-distortion curve: one training per weight of the rate",
+    "rate-distortion": "draw a rate-distortion curve, from one training per weight",
     "gradients": "compare gradient estimators on a run: bias, noise and cost",
     "report": "write one page with numbers, pictures and findings",
     "recipes": "list the recipes: models, publications and options",

@@ -1,4 +1,4 @@
-"""Gradient estimators: how latent points are placed, and how gradients pass through them."""
+"""Gradient estimators: the placement of latent points, and the gradients of objectives of them."""
 
 from .base import GradientEstimator, WeightedSamples, no_path
 from .by_group import ByGroup

@@ -1,4 +1,4 @@
-"""Gradient estimators: how the points are placed, and how gradients pass through them."""
+"""The abstraction of a gradient estimator: it places latent points, and differentiates objectives of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class GradientEstimator(ABC):
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
     ) -> Draw:
-        """Place the points of a batch and weigh them."""
+        """Place the points of a batch, and compute their densities and weights."""
 
     @abstractmethod
     def suits(self, term: Objective) -> bool:
@@ -42,7 +42,7 @@ class GradientEstimator(ABC):
         """A remedy for a term that does not suit."""
 
     def surrogate(self, term: Objective, draw: Draw) -> Tensor:
-        """Return [B] whose gradient is the estimator's; its value is the term's."""
+        """Return a value [B] whose gradient is the estimator's; its value is the term's."""
         return term(draw)
 
     def check(self, objective: Objective) -> None:
@@ -57,7 +57,7 @@ class GradientEstimator(ABC):
 
 
 class WeightedSamples(GradientEstimator):
-    """Points whose weights differ, which a term that couples the data of a batch does not read."""
+    """An estimator by points of unequal weights, which terms that couple the data of a batch cannot use."""
 
     def suits(self, term: Objective) -> bool:
         return term.kind is not TermKind.COUPLED
@@ -68,7 +68,7 @@ class WeightedSamples(GradientEstimator):
 
 
 def no_path(q: Distribution) -> NotReparameterizable:
-    """Return the refusal of a guide whose samples carry no gradient, with what to use in the place of one."""
+    """Return the error for a guide whose samples carry no gradient, with the estimator to use instead."""
     remedy = "Stratified(k)" if isinstance(q, MixtureSameFamily) else "Score(k), or Enumerate() of a finite z"
     remedy = "ByGroup((Enumerate(), Pathwise(k)))" if isinstance(q, Chained) else remedy
     return NotReparameterizable(f"{type(q).__name__} has no pathwise gradient", f"Use {remedy}.")

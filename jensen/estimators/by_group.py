@@ -28,7 +28,7 @@ __all__ = ["ByGroup"]
 @part
 @dataclass(frozen=True)
 class ByGroup(GradientEstimator):
-    r"""Each group of a guide :math:`q(z_1|x)\, q(z_2|x, z_1) \cdots` placed in its own way, given those before it.
+    r"""An estimator for each group of a guide :math:`q(z_1|x)\, q(z_2|x, z_1) \cdots`, given the groups before it.
 
     | group        | points                      | measure                                                       |
     |--------------|-----------------------------|---------------------------------------------------------------|
@@ -36,8 +36,8 @@ class ByGroup(GradientEstimator):
     | Pathwise(k)  | k, with a path              | 1/k                                                           |
     | Score(k)     | k, without                  | 1/k, whose gradient is the score's, less that of the other k-1 |
 
-    The draw has all combinations, and its measure is the product. An expectation therefore has the gradient that each
-    group's estimator gives, whatever the objective reads: that of `Score` is written into the measure as
+    The draw has all combinations, and its measure is the product. An expectation therefore has the gradient of each
+    group's estimator, whatever the objective reads: that of `Score` is written into the measure as
 
     .. math:: l_k = -\log K + \frac{K}{K-1}\Big(s_k - \frac1K \sum_j s_j\Big), \qquad
               s_k = \log q(z_k) - \overline{\log q(z_k)}
@@ -46,13 +46,14 @@ class ByGroup(GradientEstimator):
     the group as a baseline. The importance-weighted bound is a bound with enumerated and sampled groups.
 
     Args:
-        estimators: one per group, in order: `Enumerate`, `Pathwise` or `Score`. The last serves all the rest.
+        estimators: one per group, in order: `Enumerate`, `Pathwise` or `Score`. The last places all further
+            groups.
 
     Source: for a class and real features, Kingma, Rezende, Mohamed & Welling, "Semi-supervised learning with deep
     generative models", 2014.
 
     Raises:
-        CompositionError: fewer than two, or another kind of estimator.
+        CompositionError: fewer than two estimators, or one of another kind.
 
     Example:
         >>> from jensen.families import Categorical, Gaussian, Grouped
@@ -70,7 +71,9 @@ class ByGroup(GradientEstimator):
 
     def __post_init__(self) -> None:
         if len(self.estimators) < 2:
-            raise CompositionError("one group needs no ByGroup", "Use its estimator by itself.")
+            raise CompositionError(
+                f"ByGroup needs at least two estimators, got {len(self.estimators)}", "Use the estimator by itself."
+            )
         for estimator in self.estimators:
             if not isinstance(estimator, Enumerate | Pathwise | Score):
                 raise CompositionError(
@@ -80,19 +83,19 @@ class ByGroup(GradientEstimator):
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
     ) -> Draw:
-        q = rest = guide(batch)
+        q = remaining = guide(batch)
         groups: list[_Group] = []
         for number, estimator in enumerate(self.estimators):
             last = number == len(self.estimators) - 1
-            if not last and not isinstance(rest, Chained):
+            if not last and not isinstance(remaining, Chained):
                 raise CompositionError(
-                    f"{guide.phrase} has {number + 1} groups of latents, and {len(self.estimators)} were to be placed",
+                    f"{guide.phrase} has {number + 1} latent groups, and there are {len(self.estimators)} estimators",
                     "Use a guide of as many groups (Structured, or a Grouped family), or fewer estimators.",
                 )
-            here = rest if last or not isinstance(rest, Chained) else rest.first
-            groups.append(_placed(estimator, here, groups[-1].z.shape[:-1] if groups else q.batch_shape, generator))
-            if not last and isinstance(rest, Chained):
-                rest = rest.then(groups[-1].z)
+            group = remaining if last or not isinstance(remaining, Chained) else remaining.first
+            groups.append(_placed(estimator, group, groups[-1].z.shape[:-1] if groups else q.batch_shape, generator))
+            if not last and isinstance(remaining, Chained):
+                remaining = remaining.then(groups[-1].z)
         shape = groups[-1].z.shape[:-1]  # [K_n, ..., K_1, B]
         z = torch.cat([g.z.expand(*shape, -1) for g in groups], -1).reshape(-1, shape[-1], q.event_shape[0])
         measure, offset, log_q = (
@@ -104,8 +107,8 @@ class ByGroup(GradientEstimator):
         return replace(weigh(model, q, z, batch, measure), offset=offset)
 
     def suits(self, term: Objective) -> bool:
-        scored = any(isinstance(e, Score) for e in self.estimators)
-        return term.kind is TermKind.PER_DATUM or (term.kind is TermKind.IMPORTANCE_WEIGHTED and not scored)
+        has_score = any(isinstance(e, Score) for e in self.estimators)
+        return term.kind is TermKind.PER_DATUM or (term.kind is TermKind.IMPORTANCE_WEIGHTED and not has_score)
 
     @property
     def remedy(self) -> str:
@@ -131,7 +134,7 @@ class _Group:
 def _placed(
     estimator: GradientEstimator, q: Distribution, shape: torch.Size, generator: torch.Generator | None
 ) -> _Group:
-    """Return points of a group whose batch shape [B] or [*S, B] is given the points [*S, B] of those before it."""
+    """Return the points of a group, whose distribution has batch shape [B] or [*S, B], given points [*S, B]."""
     if isinstance(estimator, Enumerate):
         states = finite_states(q, q.mean)
         z = states.view(len(states), *[1] * len(shape), -1).expand(len(states), *shape, -1)
@@ -157,7 +160,7 @@ def _placed(
 
 
 def _sampled(q: Distribution, k: int, shape: torch.Size, generator: torch.Generator | None) -> Tensor:
-    """k points [k, *shape, Z] of q, whose batch shape is the end of that shape."""
-    more = shape[: len(shape) - len(q.batch_shape)]
-    z, _ = place(q, k * more.numel(), generator)
-    return z.unflatten(0, (k, *more))
+    """Draw k points [k, *shape, Z] of q, whose batch shape is the end of that shape."""
+    leading = shape[: len(shape) - len(q.batch_shape)]
+    z, _ = place(q, k * leading.numel(), generator)
+    return z.unflatten(0, (k, *leading))

@@ -1,8 +1,7 @@
-r"""Noise on what the guide sees, while the likelihood scores what was there: denoising.
+r"""Denoising: the guide sees corrupted data, and the likelihood scores the clean data.
 
 With :math:`\tilde x \sim C(\tilde x | x)`, every draw of the wrapped estimator comes from :math:`q(z|\tilde x)` and is
-weighed for x. The posterior of another datum is still a proposal, so that each bound stays one, on average over
-:math:`\tilde x` too:
+weighted for x. That is still a proposal, so that each bound remains a bound, also on average over :math:`\tilde x`:
 
 .. math:: E_{C(\tilde x|x)}\, E_{q(z|\tilde x)}\Big[\log \frac{p(x, z)}{q(z|\tilde x)}\Big] \le \log p(x)
 """
@@ -40,11 +39,11 @@ CHUNK = 4096
 
 
 class Corruption(ABC):
-    """C(x~ | x), independent over data and features."""
+    """A corruption C(x~ | x), independent over data and features."""
 
     @abstractmethod
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """x~ [B, D] of data [B, D], as the model sees them."""
+        """Draw x~ [B, D] of data [B, D], as the model sees them."""
 
     @property
     @abstractmethod
@@ -58,16 +57,16 @@ def _uniform(x: Tensor, generator: torch.Generator | None) -> Tensor:
 
 def _check_share(share: float) -> None:
     if not 0 <= share <= 1:
-        raise UsageError(f"a share of {share:g} of the features cannot be corrupted", "Give a number from 0 to 1.")
+        raise UsageError(f"share must be from 0 to 1, got {share:g}", "Give a number from 0 to 1.")
 
 
 @part
 @dataclass(frozen=True)
 class GaussianNoise(Corruption):
-    """x + scale * eps, eps ~ N(0, I).
+    """Additive noise: x + scale * eps, eps ~ N(0, I).
 
     Args:
-        scale: standard deviation, in the units of what the model sees.
+        scale: standard deviation, in the units of the prepared data.
 
     Raises:
         UsageError: it is negative or not finite.
@@ -89,14 +88,14 @@ class GaussianNoise(Corruption):
 @part
 @dataclass(frozen=True)
 class Masking(Corruption):
-    """Each feature is replaced by `fill` with probability `share` (Vincent et al., 2008).
+    """Masking noise: each feature is replaced by `fill` with probability `share` (Vincent et al., 2008).
 
     Args:
         share: from 0 to 1.
-        fill: what stands for a feature that is dropped: 0 is the mean of standardised data, and a black pixel.
+        fill: the value of a masked feature: 0 is the mean of standardised data, and a black pixel.
 
     Raises:
-        UsageError: the share is no probability.
+        UsageError: the share is not a probability.
 
     Example:
         >>> Masking(1.0)(torch.ones(1, 3))
@@ -121,14 +120,15 @@ class Masking(Corruption):
 @part
 @dataclass(frozen=True)
 class SaltAndPepper(Corruption):
-    """Each feature becomes `low` or `high`, by a fair coin, with probability `share` (Vincent et al., 2010).
+    """Salt-and-pepper noise: with probability `share` a feature becomes `low` or `high`, equally often (Vincent et al.,
+    2010).
 
     Args:
         share: from 0 to 1.
-        low, high: black and white.
+        low, high: the two values, black and white by default.
 
     Raises:
-        UsageError: the share is no probability.
+        UsageError: the share is not a probability.
     """
 
     share: float = 0.25
@@ -149,13 +149,14 @@ class SaltAndPepper(Corruption):
 
 
 @contextmanager
-def _seeing(guide: Guide, batch: Batch, x: Tensor) -> Iterator[None]:
-    """Within the scope, the guide asked about this batch sees x; about others (a VampPrior's), what they are."""
+def _with_input(guide: Guide, batch: Batch, x: Tensor) -> Iterator[None]:
+    """Give the guide x in the place of this batch's data, within the scope; other batches (a VampPrior's) are left as
+    they are."""
 
-    def blur(module: object, given: tuple[Batch, ...]) -> tuple[Batch, ...]:
-        return (replace(given[0], x=x), *given[1:]) if given[0].x is batch.x else given
+    def substitute(module: object, inputs: tuple[Batch, ...]) -> tuple[Batch, ...]:
+        return (replace(inputs[0], x=x), *inputs[1:]) if inputs[0].x is batch.x else inputs
 
-    hook = guide.register_forward_pre_hook(blur)
+    hook = guide.register_forward_pre_hook(substitute)
     try:
         yield
     finally:
@@ -165,10 +166,10 @@ def _seeing(guide: Guide, batch: Batch, x: Tensor) -> Iterator[None]:
 @part
 @dataclass(frozen=True)
 class Corrupted(GradientEstimator):
-    """Another estimator's points from q(z | x~), x~ ~ C(x~ | x) drawn anew in every step, weighed for the clean x.
+    """Another estimator's points from q(z | x~), x~ ~ C(x~ | x) drawn anew in every step, weighted for the clean x.
 
-    What the estimator reports while it trains and validates is the bound on average over x~, a lower bound on log p(x)
-    like that of any other guide. Evaluation, encoding and reconstruction know nothing of it: there the guide sees x.
+    Training and validation report the bound on average over x~, a lower bound on log p(x) like that of any other guide.
+    Evaluation, encoding and reconstruction use no corruption: there the guide sees x.
 
     Sources: Vincent, Larochelle, Bengio & Manzagol, "Extracting and composing robust features with denoising
     autoencoders", 2008; Im, Ahn, Memisevic & Bengio, "Denoising criterion for variational auto-encoding framework",
@@ -176,10 +177,10 @@ class Corrupted(GradientEstimator):
 
     Args:
         estimator: places the points and differentiates.
-        corruption: of what the guide sees; none (a share or scale of 0) is the estimator itself.
+        corruption: of the guide's input; without any (a share or scale of 0) this is the estimator itself.
 
     Raises:
-        CompositionError: when it draws, if the guide is the exact posterior, which would no longer be that of x.
+        CompositionError: when it draws, if the guide is the exact posterior: of x~ it is not that of x.
 
     Example:
         >>> from jensen.estimators import Pathwise
@@ -195,17 +196,17 @@ class Corrupted(GradientEstimator):
     ) -> Draw:
         if guide.is_exact:
             raise CompositionError(
-                "the exact posterior of what was corrupted is not that of x", f"Use {self.estimator} with Exact(...)."
+                "the exact posterior of corrupted data is not that of x", f"Use {self.estimator} with Exact(...)."
             )
         x = self.corruption(batch.x, generator)
-        with _seeing(guide, batch, x):
+        with _with_input(guide, batch, x):
             draw = self.estimator.draw(model, guide, batch, generator)
         frozen = draw.frozen
         if frozen is None:
             return draw
 
-        def log_prob(z: Tensor) -> Tensor:  # may ask the guide again, about the same x~
-            with _seeing(guide, batch, x):
+        def log_prob(z: Tensor) -> Tensor:  # may call the guide again, on the same x~
+            with _with_input(guide, batch, x):
                 return frozen(z)
 
         return replace(draw, frozen=log_prob)
@@ -228,7 +229,7 @@ class Corrupted(GradientEstimator):
 
 
 def corrupted_rows(rows: Rows, corruption: Corruption, generator: torch.Generator | None = None) -> Rows:
-    """Return the rows as x~, drawn once, for a denoising guide to see; entries that are missing stay so."""
+    """Return the rows as x~, drawn once, as input of a denoising guide; missing entries stay missing."""
     x = torch.cat([corruption(batch.x, generator) for batch in rows.batches(CHUNK, generator)])
     if rows.mask is not None and rows.fill is not None:
         x = torch.where(rows.mask, x, rows.fill.to(x))

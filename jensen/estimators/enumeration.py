@@ -26,11 +26,10 @@ MOST_STATES = 1 << 12
 @part
 @dataclass(frozen=True)
 class Enumerate(WeightedSamples):
-    """Every state of a finite latent, weighted by the guide: no noise at all.
+    """Every state of a finite latent, weighted by the guide: the gradient has no noise.
 
     A latent is finite as one of n classes (a Categorical guide), as G classes of n (a OneHots guide) or as Z bits (a
-    Bernoulli guide), up to 4,096 states:
-    gradients need all of them at once. `Enumerated` evaluates many more.
+    Bernoulli guide), up to 4,096 states: gradients need all of them at once. `Enumerated` evaluates many more.
     """
 
     def draw(
@@ -58,8 +57,7 @@ def bit_states(dim: int, start: int, stop: int, like: Tensor) -> Tensor:
 
 def class_states(groups: int, classes: int, start: int, stop: int, like: Tensor) -> Tensor:
     """Return the states [S, G * n] from `start` to `stop` of G classes of n, one-hot: state j is j to the base n, its
-    lowest
-    digit first.
+    lowest digit first.
 
     Example:
         >>> class_states(2, 2, 1, 3, torch.zeros(0))
@@ -75,7 +73,7 @@ def finite_states(q: Distribution, like: Tensor) -> Tensor:
     """Return every state [n, Z] of a finite guide.
 
     Raises:
-        NotEnumerable: they are infinitely many, or too many.
+        NotEnumerable: there are infinitely many, or too many.
     """
     if isinstance(q, OneHots):
         n = q.classes**q.groups

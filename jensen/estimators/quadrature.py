@@ -44,7 +44,7 @@ class Quadrature(WeightedSamples):
     def __post_init__(self) -> None:
         require_integer(n=self.n)
         if self.n > MOST_NODES:
-            raise UsageError(f"a quadrature rule has 1 to {MOST_NODES} nodes per feature, not n={self.n}", "Try n=64.")
+            raise UsageError(f"n must be 1 to {MOST_NODES} nodes per feature, got {self.n}", "Try n=64.")
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
@@ -72,7 +72,7 @@ def _location_and_factor(q: Distribution) -> tuple[Tensor, Tensor]:
 
 
 def _rule(n: int, dim: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Nodes [n^dim, dim] of a standard normal and log-weights [n^dim] of the product Gauss-Hermite rule."""
+    """Return nodes [n^dim, dim] of a standard normal and log-weights [n^dim] of the product Gauss-Hermite rule."""
     t, w = np.polynomial.hermite.hermgauss(n)
     node = torch.as_tensor(t * math.sqrt(2.0), dtype=like.dtype, device=like.device)
     log_w = torch.as_tensor(np.log(w) - 0.5 * math.log(math.pi), dtype=like.dtype, device=like.device)

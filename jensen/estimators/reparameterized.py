@@ -1,14 +1,14 @@
-r"""Estimators whose gradient is not that of the value: each makes a surrogate, whose value is the objective's.
+r"""Reparameterised points, and estimators whose gradient is not that of the value: each makes a surrogate.
 
 With :math:`z = z_\phi(\epsilon)`, the gradient of :math:`\log q_\phi(z|x)` has two parts: through z, and the score
-:math:`\partial_\phi \log q_\phi(z|x)` at a fixed z, whose expectation is zero. What is done about the score tells the
-estimators apart:
+:math:`\partial_\phi \log q_\phi(z|x)` at a fixed z, whose expectation is zero. The estimators differ in how they treat
+the score:
 
 | estimator                | gradient with respect to the guide                                             |
 |--------------------------|--------------------------------------------------------------------------------|
 | `StickTheLanding`        | through z alone: no noise where q is the posterior                             |
 | `DoublyReparameterized`  | the same for importance weights, where leaving the score out would be a bias   |
-| `Score`                  | the score alone, times what the objective says of each point: no path is needed |
+| `Score`                  | the score alone, times the objective's value at each point: no path is needed  |
 """
 
 from __future__ import annotations
@@ -32,13 +32,10 @@ from .surrogates import frozen_density, require_density, require_scores, surroga
 __all__ = ["DoublyReparameterized", "Pathwise", "StickTheLanding"]
 
 
-# ---------------------------------------------------------------- densities of frozen guides
-
-
 def _log_guide(draw: Draw) -> Tensor:
     """Return log q(z | x) [K, B] at frozen parameters."""
     if draw.frozen is None:
-        raise UsageError("this draw was not made by the estimator that is to differentiate it", "Use its own draw.")
+        raise UsageError("this draw was not made by the estimator that differentiates it", "Use its own draw.")
     return draw.frozen(draw.z)
 
 
@@ -74,7 +71,7 @@ class Pathwise(GradientEstimator):
 
 
 def _through_points(term: Objective, draw: Draw) -> Tensor:
-    """Return [B] of a mean over the draw, without the score; what reads no log q is left as it is."""
+    """Return a mean over the draw [B], without the score; a term that does not read log q is returned as it is."""
     if isinstance(term, Elbo):
         return draw.mean(draw.log_lik + term.beta * (draw.log_prior.sum(-1) - _log_guide(draw)))
     if isinstance(term, Rate):
@@ -82,12 +79,9 @@ def _through_points(term: Objective, draw: Draw) -> Tensor:
     return term(draw)
 
 
-# ---------------------------------------------------------------- the estimators
-
-
 @dataclass(frozen=True)
 class _Reparameterized(GradientEstimator):
-    """K points with a path, and the frozen density beside them."""
+    """K points with a path, and the density with the guide's parameters as constants."""
 
     k: int = 1
 
@@ -114,11 +108,11 @@ class StickTheLanding(_Reparameterized):
 
     .. math:: \nabla_\phi\, E_q[\log w] = E\big[\partial_z \log w_{\bar\phi}(z)\ \partial_\phi z_\phi(\epsilon)\big]
 
-    Unbiased for what is linear in log q, and without noise where the guide is the posterior. A `Rate` is therefore
-    differentiated by the points, although its value is the closed form. Importance weights are not linear in log q:
-    leaving the score out of them, as the source does, is a bias. For `ImportanceWeighted` the score is therefore
-    reparameterised a second time, as by `DoublyReparameterized`: that gradient is unbiased, and without noise under
-    the posterior too.
+    Unbiased for terms that are linear in log q, and without noise where the guide is the posterior. A `Rate` is
+    therefore differentiated by the points, although its value is the closed form. Importance weights are not linear in
+    log q: leaving the score out of them, as the source does, is a bias. For `ImportanceWeighted` the score is therefore
+    reparameterised a second time, as by `DoublyReparameterized`: that gradient is unbiased, and without noise under the
+    posterior too.
 
     Source: Roeder, Wu & Duvenaud, "Sticking the landing", 2017; of importance weights Tucker et al., 2019.
 
@@ -140,14 +134,14 @@ class StickTheLanding(_Reparameterized):
 @part
 @dataclass(frozen=True)
 class DoublyReparameterized(_Reparameterized):
-    r"""Gradients of the importance-weighted bound without the score, whose noise would outlast the signal as K grows.
+    r"""Gradients of the importance-weighted bound without the score, whose noise falls more slowly with K than the signal.
 
     .. math:: \nabla_\phi = E\Big[\sum_k \tilde w_k^2\ \partial_z \log w_{\bar\phi}(z_k)\ \partial_\phi z_k\Big],
               \qquad \tilde w_k = w_k / \sum_j w_j
 
     The guide's signal-to-noise grows as :math:`\sqrt K` where `Pathwise`'s falls as :math:`1/\sqrt K` (Rainforth et
     al., 2018), for large K and weights of a finite variance above zero. Weights without variance, under the posterior,
-    leave neither signal nor noise; weights of a heavy tail promise nothing.
+    leave neither signal nor noise; for heavy-tailed weights there is no guarantee.
 
     Model parameters have the usual weights, :math:`\sum_k \tilde w_k \partial_\theta \log w_k`. Terms that are linear
     in log q are differentiated as by `StickTheLanding`.
@@ -170,14 +164,14 @@ class DoublyReparameterized(_Reparameterized):
 
 
 def _is_reparameterizable(term: Objective) -> bool:
-    """Return whether the gradient of a term is known without the score."""
+    """Return whether the gradient of a term can be computed without the score."""
     return isinstance(term, ImportanceWeighted | Elbo | Rate) or not term.needs_density
 
 
 def _doubly(term: Objective, draw: Draw) -> Tensor:
     if not isinstance(term, ImportanceWeighted):
         return _through_points(term, draw)
-    # on a ladder the densities hang on the rungs' points, not on z, which is put together from them
+    # on a ladder the densities depend on the points of each rung, not on z, which is assembled from them
     joint = draw.log_lik + draw.log_prior.sum(-1) if draw.walk is None else draw.model.log_joint(draw.batch, draw.z)
     log_w = joint - _log_guide(draw)
     share = torch.softmax(log_w.detach(), 0)
@@ -185,5 +179,5 @@ def _doubly(term: Objective, draw: Draw) -> Tensor:
     if not draw.z.requires_grad:
         return total
     (through,) = torch.autograd.grad(total.sum(), draw.z, retain_graph=True)
-    # what passes through z is weighted once by now: a second time here, and parameters of the model are left alone
+    # the gradient through z is weighted once so far; this weights it again, and leaves that of the model's parameters
     return total + ((share - 1)[..., None] * through * draw.z).sum((0, -1))

@@ -23,14 +23,13 @@ __all__ = ["Score"]
 @part
 @dataclass(frozen=True)
 class Score(GradientEstimator):
-    r"""The score function, with the other points of the same datum as a baseline: for any guide, discrete ones too.
+    r"""The score function, with the other points of the same datum as a baseline: for any guide, discrete or not.
 
     .. math:: \nabla_\phi\, E_q[f] = E\Big[\frac1K \sum_k \Big(f_k - \frac{1}{K-1} \sum_{j \ne k} f_j\Big)
               \partial_\phi \log q_\phi(z_k|x)\Big]
 
     For `ImportanceWeighted` and `Renyi` the baseline of a point is the bound with that point's log-weight replaced by
-    the mean of the others'. Both are unbiased, and for a mean over the draw without noise where the weights are
-    constant.
+    the mean of the others'. Both are unbiased; for a mean over the draw, and constant weights, without noise.
 
     Sources: Kool, van Hoof & Welling, "Buy 4 REINFORCE samples, get a baseline for free!", 2019; Mnih & Rezende,
     "Variational inference for Monte Carlo objectives", 2016.
@@ -52,7 +51,7 @@ class Score(GradientEstimator):
         q = guide(batch)
         with torch.no_grad():
             z, _ = place(q, self.k, generator)
-        # another tensor: a flow has kept the density of its own points as it was made, without gradients
+        # a copy: for its own points a flow keeps the density that was computed without gradients
         return weigh(model, q, z.clone(), batch)
 
     def suits(self, term: Objective) -> bool:
@@ -82,12 +81,12 @@ def _scored(term: Objective, draw: Draw) -> Tensor:
 
 def _bound(term: ImportanceWeighted | Renyi, log_w: Tensor) -> Tensor:
     """Return the bound of equally placed points, [K, ...] -> [...], up to a constant."""
-    rest = 1 - term.alpha if isinstance(term, Renyi) else 1.0
-    return torch.logsumexp(rest * log_w, 0) / rest
+    power = 1 - term.alpha if isinstance(term, Renyi) else 1.0
+    return torch.logsumexp(power * log_w, 0) / power
 
 
 def _without_each(log_w: Tensor) -> Tensor:
-    """Return [K, K, B]: in row k the log-weights [K, B] with the k-th replaced by the mean of the others."""
+    """Return log-weights [K, K, B]: row k holds those of [K, B] with the k-th replaced by the mean of the others."""
     k = len(log_w)
     others = (log_w.sum(0) - log_w) / (k - 1)
     own = torch.eye(k, dtype=torch.bool, device=log_w.device)[..., None]
@@ -95,8 +94,7 @@ def _without_each(log_w: Tensor) -> Tensor:
 
 
 def _by_point(term: Objective, draw: Draw) -> Tensor:
-    """Return [K, B] whose mean over points is the term. The score that log q itself would add is noise, and is left
-    out."""
+    """Return values [K, B] whose mean over points is the term, without the score of log q itself, which is noise."""
     log_q = draw.log_guide.sum(-1).detach()
     if isinstance(term, Distortion):
         return -draw.log_lik
@@ -111,7 +109,7 @@ def _by_point(term: Objective, draw: Draw) -> Tensor:
 
 
 def _only(draw: Draw, k: int) -> Draw:
-    """Return the draw of its k-th point alone."""
+    """Return the draw with its k-th point alone."""
     one = slice(k, k + 1)
     walk = draw.walk and type(draw.walk)(*(getattr(draw.walk, f.name)[one] for f in fields(draw.walk)))
     params = draw.likelihood_params

@@ -1,4 +1,4 @@
-"""Stratified points: as many from every component of a mixture guide, weighted by the component."""
+"""Stratified points: equally many from every component of a mixture guide, weighted by the component."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Stratified(WeightedSamples):
 
     .. math:: z_{jk} \sim q_j(z|x), \qquad e^{l_{jk}} = \pi_j(x) / k
 
-    Means over the draw are unbiased, the weights' gradient passes through the measure, and which component a point
-    comes from adds no noise; the importance-weighted bound of C k points stays a bound.
+    Means over the draw are unbiased, the weights' gradient passes through the measure, and the choice of a component
+    adds no noise; the importance-weighted bound of C k points stays a bound.
 
     Args:
         k: points per component and datum.

@@ -1,4 +1,4 @@
-"""Surrogates: values whose gradient is an estimator's own, and densities of guides whose parameters are constants."""
+"""Surrogates: values whose gradient is an estimator's own, and densities with the guide's parameters as constants."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["frozen_density", "require_density", "require_scores", "surrogate_val
 
 
 class _Scorer(nn.Module):
-    """log q(z | x) as a module, so that the guide's parameters can be given to it as constants."""
+    """A module that computes log q(z | x), so that the guide's parameters can be replaced by constants."""
 
     def __init__(self, guide: Guide) -> None:
         super().__init__()
@@ -31,10 +31,10 @@ class _Scorer(nn.Module):
 
 
 def frozen_density(guide: Guide, q: Distribution, batch: Batch) -> Callable[[Tensor], Tensor]:
-    """z -> log q(z | x) [K, B] with the guide's parameters as constants, so that gradients pass through z alone.
+    """Return z -> log q(z | x) [K, B] with the guide's parameters as constants, so that gradients pass through z alone.
 
-    A diagonal Gaussian is detached; any other guide is run again with its parameters detached, those that it shares
-    with the model among them, and must score points that this second run did not make.
+    A diagonal Gaussian is detached; any other guide is run again with its parameters detached, also those that it
+    shares with the model, and must score points that this second run did not draw.
 
     Raises:
         CompositionError: when called, if the guide cannot score such points.

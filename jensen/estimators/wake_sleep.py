@@ -1,13 +1,13 @@
-r"""Wake and sleep: guides that learn from the model's own data, or from importance weights, and not from a bound.
+r"""Wake and sleep: guides that are trained on samples of the model, or by importance weights, and not by a bound.
 
-A bound has the guide climb down :math:`KL(q(z|x) \,\|\, p(z|x))`, which avoids what the posterior rules out (it seeks
-one mode). Here the guide goes down the inclusive :math:`KL(p(z|x) \,\|\, q(z|x))`, which covers all of the posterior:
+Maximising a bound minimises :math:`KL(q(z|x) \,\|\, p(z|x))` over the guide, which seeks one mode of the posterior.
+Here the guide minimises the inclusive :math:`KL(p(z|x) \,\|\, q(z|x))`, which covers all of the posterior:
 
-| phase      | who climbs | objective                | points                                  |
-|------------|------------|--------------------------|-----------------------------------------|
-| wake       | model      | `Elbo`, or a tighter one | of the guide, `Still`                   |
-| sleep      | guide      | `SleepPhase`                  | of the model, `FromModel`                |
-| wake again | guide      | `Inclusive`              | of the guide, weighed by the posterior  |
+| phase      | trains | objective                | points                                   |
+|------------|--------|--------------------------|------------------------------------------|
+| wake       | model  | `Elbo`, or a tighter one | of the guide, `DetachedSamples`          |
+| sleep      | guide  | `SleepPhase`             | of the model, `FromModel`                |
+| wake again | guide  | `Inclusive`              | of the guide, weighted by the posterior  |
 
 No gradient passes through a point, so that latents may be discrete.
 """
@@ -33,26 +33,22 @@ from .base import GradientEstimator
 __all__ = ["DetachedSamples", "FromModel"]
 
 
-# ---------------------------------------------------------------- what the guide climbs
-
-
-# ---------------------------------------------------------------- whose points
-
-
-def _scoring(guide: Guide) -> None:
-    fixed = guide.is_exact or guide.is_certain or guide.takes_steps  # a certain one rules out all dreams but its own
-    if not (guide.has_density and guide.scores_any_point) or fixed:
-        what = f"{guide.phrase} cannot learn from points that it did not make itself"
+def _require_trainable_density(guide: Guide) -> None:
+    """Refuse a guide whose log q(z | x) is not known, or cannot be trained, at points of the model."""
+    # a point mass has density zero at all points but its own
+    is_fixed = guide.is_exact or guide.is_certain or guide.takes_steps
+    if not (guide.has_density and guide.scores_any_point) or is_fixed:
+        what = f"{guide.phrase} cannot be trained on points that it did not draw itself"
         raise CompositionError(what, "Use a guide whose density is known everywhere, such as Amortized(...).")
 
 
 @part
 @dataclass(frozen=True)
 class DetachedSamples(GradientEstimator):
-    """K points of the guide that stay where they are: no gradient passes through them.
+    """K points of the guide, detached: no gradient passes through them.
 
-    Right for the model's parameters under any bound. For the guide's, the score of a bound would be missing (see
-    `Score`), so that these may climb `Inclusive` alone.
+    Gradients of any bound with respect to the model's parameters are right. With respect to the guide's, the score of a
+    bound would be missing (see `Score`), so that a guide can only maximise `Inclusive`.
 
     Args:
         k: points per datum.
@@ -85,27 +81,27 @@ class DetachedSamples(GradientEstimator):
 @part
 @dataclass(frozen=True)
 class FromModel(GradientEstimator):
-    """The sleep phase: as many data as the batch holds are dreamt by the model, each at the z that it came from.
+    """The sleep phase: as many data as the batch holds, sampled from the model, each at the z that it came from.
 
-    The batch lends its size, what is observed, and its context; its values are not looked at. The model is not moved.
+    Of the batch only the size, the mask and the context are used, not the values. The model is not trained.
 
     Source: Hinton, Dayan, Frey & Neal, "The wake-sleep algorithm for unsupervised neural networks", 1995.
 
     Raises:
-        CompositionError: when it draws, if the guide cannot score a point that it did not make.
+        CompositionError: when it draws, if the guide cannot score a point that it did not draw.
     """
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
     ) -> Draw:
-        _scoring(guide)
-        z, dream = model.simulate(len(batch), generator, batch.context)
-        x = dream.x.to(batch.x)
-        x = x if batch.mask is None else torch.where(batch.mask, x, batch.x)  # what is hidden stays filled as it was
-        seen = replace(batch, x=x, index=None)  # rows of no data set
-        q = guide(seen)
-        with torch.no_grad():  # a likelihood that follows the data's scale must not follow the dreams'
-            draw = weigh(model, q, z[None], seen)
+        _require_trainable_density(guide)
+        z, simulated = model.simulate(len(batch), generator, batch.context)
+        x = simulated.x.to(batch.x)
+        x = x if batch.mask is None else torch.where(batch.mask, x, batch.x)  # missing entries keep their fill
+        samples = replace(batch, x=x, index=None)  # not rows of the data set
+        q = guide(samples)
+        with torch.no_grad():  # a likelihood that adapts its scale to the data must not adapt it to samples
+            draw = weigh(model, q, z[None], samples)
         walk = q.walk_at(draw.z) if draw.walk is not None and isinstance(q, LadderDistribution) else draw.walk
         return replace(draw, differentiable=torch.is_grad_enabled(), walk=walk)
 
@@ -114,4 +110,4 @@ class FromModel(GradientEstimator):
 
     @property
     def remedy(self) -> str:
-        return "On dreams only SleepPhase() is climbed."
+        return "On samples of the model only SleepPhase() can be maximised."

@@ -1,16 +1,16 @@
-"""Terms of a game: a critic learns to tell two kinds of points apart, and a model learns from what the critic sees.
+"""Adversarial terms: a critic learns to discriminate two kinds of points, and a model is trained through the critic.
 
-What is told apart, the first kind from the second:
+The two kinds that the critic discriminates:
 
 | on       | first                | second                                       | a term of             |
 |----------|----------------------|----------------------------------------------|-----------------------|
-| points   | the data             | what the model makes of the draw's points    | GAN                   |
-| prior    | the data             | what the model makes of new points of p(z)   | VAE-GAN               |
+| points   | the data             | the draw's points, decoded                   | GAN                   |
+| prior    | the data             | new points of p(z), decoded                  | VAE-GAN               |
 | codes    | points of p(z)       | the draw's points                            | adversarial autoencoder |
-| features | the draw's points    | the same, each feature shuffled by itself    | FactorVAE             |
+| features | the draw's points    | these, each feature permuted over the batch  | FactorVAE             |
 
-What the model makes of z is the mean of p(x | z), through which gradients pass. New points and shuffles come from
-streams that the draw's own points seed, so that every value is a function of the draw.
+A decoded point is the mean of p(x | z), through which gradients pass. New points and permutations come from random
+streams that are seeded by the draw's own points, so that every value is a function of the draw.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ from .base import Objective, TermKind
 
 __all__ = ["Discriminate", "FeatureDistortion", "GeneratorLoss", "GradientPenalty", "LogRatio"]
 
-CONTESTS = ("points", "prior", "codes", "features")
-LEAST = 1e-6  # variance of features, of a batch that has none
+KINDS = ("points", "prior", "codes", "features")
+LEAST = 1e-6  # lower limit of the features' variance, for a batch in which they are constant
 
 
 @part
 @dataclass(frozen=True)
 class Discriminate(Objective):
-    r"""The log-likelihood of a critic that tells the two kinds apart: the critic's objective.
+    r"""The log-likelihood of a critic that discriminates the two kinds: the critic's objective.
 
     .. math:: E_1[\log D] + E_2[\log(1 - D)] \le 2\,\mathrm{JSD}(p_1, p_2) - 2 \log 2
 
-    with equality for the best critic, whose logit is the log-ratio of the two densities. -2 log 2 is guessing, 0 is
-    telling them apart without fail.
+    with equality for the best critic, whose logit is the log-ratio of the two densities. A critic that guesses has the
+    value -2 log 2, one that is always right has 0.
 
     Source: Goodfellow et al., "Generative adversarial nets", 2014.
 
     Args:
-        critic: whose parameters are its player's.
-        on: what is told apart, see the table above.
+        critic: the critic, whose parameters its own player trains.
+        on: the kinds that are discriminated, see the table above.
 
     Raises:
-        UsageError: there is nothing of that name to tell apart.
+        UsageError: `on` is not in the table.
     """
 
     critic: Critic
@@ -63,14 +63,14 @@ class Discriminate(Objective):
     needs_likelihood: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _check(self.on, CONTESTS)
+        _check(self.on, KINDS)
 
     @property
     def kind(self) -> TermKind:  # pyright: ignore[reportIncompatibleVariableOverride]
         return TermKind.PER_DATUM if self.on == "points" else TermKind.COUPLED
 
     def __call__(self, draw: Draw) -> Tensor:
-        first, second = _first(draw, self.on).detach(), _second(draw, self.on).detach()  # both are data to the critic
+        first, second = _first(draw, self.on).detach(), _second(draw, self.on).detach()  # constants
         log_odds = logsigmoid(self.critic(first)).expand(draw.z.shape[:2]) + logsigmoid(-self.critic(second))
         return draw.mean(log_odds)
 
@@ -81,18 +81,18 @@ class Discriminate(Objective):
 @part
 @dataclass(frozen=True)
 class GeneratorLoss(Objective):
-    r"""The critic's mistaking of the second kind for the first: the objective of the model, or of the guide.
+    r"""The log-probability that the critic takes the second kind for the first: the objective of model or guide.
 
     .. math:: E_2[\log D]
 
-    The form that does not saturate, of Goodfellow et al., 2014: its gradient is large where the critic is sure.
+    The non-saturating form of Goodfellow et al., 2014: its gradient is large where the critic is certain.
 
     Args:
-        critic: another player's.
+        critic: the critic, which another player trains.
         on: "points" or "prior" train the likelihood, "codes" trains the guide.
 
     Raises:
-        UsageError: there is nothing of that name to be taken for something else.
+        UsageError: `on` is not one of these.
     """
 
     critic: Critic
@@ -101,7 +101,7 @@ class GeneratorLoss(Objective):
     needs_likelihood: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _check(self.on, CONTESTS[:3])
+        _check(self.on, KINDS[:3])
 
     @property
     def kind(self) -> TermKind:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -117,17 +117,17 @@ class GeneratorLoss(Objective):
 @part
 @dataclass(frozen=True)
 class LogRatio(Objective):
-    r"""A critic's logit at the draw's points: the total correlation of the codes, as far as the critic sees it.
+    r"""A critic's logit at the draw's points: the total correlation of the codes, according to the critic.
 
     .. math:: E_q[\log D - \log(1 - D)] \approx E_{q(z)}\Big[\log q(z) - \sum_d \log q(z_d)\Big]
 
-    for a critic that has learned `Discriminate(critic, "features")`; a penalty, to be subtracted. It is no bound: a
-    critic that is behind says anything.
+    for a critic that has learned `Discriminate(critic, "features")`; a penalty, to be subtracted. It is no bound: the
+    value of a critic that is not fully trained is arbitrary.
 
     Source: Kim & Mnih, "Disentangling by factorising", 2018.
 
     Args:
-        critic: another player's.
+        critic: the critic, which another player trains.
     """
 
     critic: Critic
@@ -148,19 +148,20 @@ class LogRatio(Objective):
 @part
 @dataclass(frozen=True)
 class FeatureDistortion(Objective):
-    r"""Nats needed to tell what a critic sees in x, given z: a distortion in its features f, not in x.
+    r"""Nats needed to encode the critic's features of x, given z: a distortion in these features f, not in x.
 
     .. math:: -E_q[\log N(f(x);\, f(\hat x(z)),\, s^2 I)]
 
     with s = 1, or such that the noise has a given share of the features' variance in the batch. A critic's features
-    are of any size, and grow as it learns: with s = 1 a code hardly pays for its rate at first, and is given up.
+    have any scale, and grow as it learns: with s = 1 the distortion hardly weighs against the rate at first, so that
+    the posterior collapses.
 
     It is no log-density of x, and forms no bound.
 
     Source: Larsen, Sonderby, Larochelle & Winther, "Autoencoding beyond pixels", 2016, with s = 1.
 
     Args:
-        critic: another player's.
+        critic: the critic, which another player trains.
         share: :math:`s^2` over the mean variance of a feature; None for s = 1.
 
     Raises:
@@ -186,8 +187,8 @@ class FeatureDistortion(Objective):
             variance = torch.ones_like(target[0, 0])
             if self.share is not None:
                 variance = (self.share * target.var(0, correction=0).mean()).clamp_min(LEAST)
-        made = self.critic.features(self.critic.standardized(_made(draw)))
-        return draw.mean(0.5 * ((made - target).square() / variance + LOG_2PI + variance.log()).sum(-1))
+        decoded = self.critic.features(self.critic.standardized(_decoded(draw)))
+        return draw.mean(0.5 * ((decoded - target).square() / variance + LOG_2PI + variance.log()).sum(-1))
 
     def __str__(self) -> str:
         return "FeatureDistortion" if self.share is None else f"FeatureDistortion({self.share:g})"
@@ -200,16 +201,17 @@ class GradientPenalty(Objective):
 
     .. math:: E_1\big[|\nabla \mathrm{logit}|^2\big]
 
-    It keeps the game from circling about its equilibrium. The gradient is by what the critic's body sees.
+    It keeps the players from circling about their equilibrium. The gradient is with respect to the standardised input
+    of the critic's body.
 
     Source: Mescheder, Geiger & Nowozin, "Which training methods for GANs do actually converge?", 2018.
 
     Args:
-        critic: whose parameters are its player's.
-        on: what is told apart, as in `Discriminate`.
+        critic: the critic, whose parameters its own player trains.
+        on: the kinds that are discriminated, as in `Discriminate`.
 
     Raises:
-        UsageError: there is nothing of that name to tell apart.
+        UsageError: `on` is not in the table.
     """
 
     critic: Critic
@@ -218,17 +220,17 @@ class GradientPenalty(Objective):
     needs_likelihood: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _check(self.on, CONTESTS)
+        _check(self.on, KINDS)
 
     @property
     def kind(self) -> TermKind:  # pyright: ignore[reportIncompatibleVariableOverride]
         return TermKind.PER_DATUM if self.on in ("points", "prior") else TermKind.COUPLED
 
     def __call__(self, draw: Draw) -> Tensor:
-        further = torch.is_grad_enabled() and draw.differentiable
+        create_graph = torch.is_grad_enabled() and draw.differentiable
         with torch.enable_grad():
-            seen = self.critic.standardized(_first(draw, self.on).detach()).requires_grad_(True)
-            (slope,) = torch.autograd.grad(self.critic.logits(seen).sum(), seen, create_graph=further)
+            inputs = self.critic.standardized(_first(draw, self.on).detach()).requires_grad_(True)
+            (slope,) = torch.autograd.grad(self.critic.logits(inputs).sum(), inputs, create_graph=create_graph)
         square = slope.square().sum(-1)
         return square if square.dim() == 1 else draw.mean(square)
 
@@ -236,9 +238,9 @@ class GradientPenalty(Objective):
         return f"GradientPenalty({self.on})"
 
 
-def _check(on: str, known: tuple[str, ...]) -> None:
-    if on not in known:
-        raise UsageError(f"a critic cannot judge {on!r} here", f"Choose from {', '.join(known)}.")
+def _check(on: str, kinds: tuple[str, ...]) -> None:
+    if on not in kinds:
+        raise UsageError(f"on must be one of {', '.join(kinds)}, got {on!r}", f"Choose from {', '.join(kinds)}.")
 
 
 def _first(draw: Draw, on: str) -> Tensor:
@@ -254,11 +256,11 @@ def _second(draw: Draw, on: str) -> Tensor:
         return _shuffled(draw.z)
     if on == "codes":
         return draw.z
-    return _made(draw) if on == "points" else _made(draw, _fresh(draw))
+    return _decoded(draw) if on == "points" else _decoded(draw, _fresh(draw))
 
 
-def _made(draw: Draw, z: Tensor | None = None) -> Tensor:
-    """Return the decoded points [K, B, Z], by default the draw's: the mean of p(x | z) [K, B, D]."""
+def _decoded(draw: Draw, z: Tensor | None = None) -> Tensor:
+    """Return the mean of p(x | z) [K, B, D] at points [K, B, Z], by default the draw's."""
     if z is None:
         likelihood, z = draw.likelihood, draw.z
     else:
@@ -267,14 +269,14 @@ def _made(draw: Draw, z: Tensor | None = None) -> Tensor:
 
 
 def _seeded(z: Tensor, purpose: str) -> torch.Generator:
-    """Return a stream that z itself seeds."""
+    """Return a random stream that is seeded by the bits of z."""
     bits = z.detach().contiguous().view(torch.int64 if z.dtype == torch.float64 else torch.int32)
     return stream(int(bits.sum()), purpose, z.device)
 
 
 @torch.no_grad()
 def _fresh(draw: Draw) -> Tensor:
-    """New points [K, B, Z] of the prior."""
+    """Draw new points [K, B, Z] of the prior."""
     prior, z = draw.prior, draw.z
     with drawing_from(_seeded(z, "new points of the prior")):
         shape = z.shape[:2] if prior.batch_shape == () else z.shape[:1]
@@ -282,7 +284,7 @@ def _fresh(draw: Draw) -> Tensor:
 
 
 def _shuffled(z: Tensor) -> Tensor:
-    """Return points [K, B, Z] with each feature permuted over the batch by itself: of the product of the marginals."""
+    """Permute each feature of z [K, B, Z] over the batch: points of the product of its marginals."""
     generator = _seeded(z, "shuffled features")
     order = torch.rand(z.shape, generator=generator, device=z.device).argsort(1)
     return z.gather(1, order)

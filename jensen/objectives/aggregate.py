@@ -1,4 +1,4 @@
-"""Terms of the aggregate posterior q(z) = E[q(z | x)]: they couple the data of a batch, and tell each the same value.
+"""Terms of the aggregate posterior q(z) = E[q(z | x)]: they couple the data of a batch, which share one value.
 
 All are penalties, to be subtracted.
 """
@@ -31,8 +31,8 @@ class MMD(Objective):
     .. math:: k(z, z') = \sum_s \frac{2 Z s}{2 Z s + |z - z'|^2}
 
     Unbiased (it may be negative), from the batch and as many points of the prior. These come from a stream that is
-    seeded by the bits of z, so that the value is a function of the draw. It is no divergence in nats. A batch of one
-    datum tells nothing, and has the value 0.
+    seeded by the bits of z, so that the value is a function of the draw. It is no divergence in nats. For a batch of
+    one datum it is 0.
 
     Sources: Gretton et al., "A kernel two-sample test", 2012; Tolstikhin et al., "Wasserstein auto-encoders", 2018.
 
@@ -63,7 +63,7 @@ class MMD(Objective):
         return (within - 2 * cross.mean((-2, -1))).mean().expand(b)
 
     def _kernel(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return [K, B, B] between points [K, B, Z]."""
+        """Return the kernel [K, B, B] between points [K, B, Z]."""
         far = a.square().sum(-1)[..., :, None] + b.square().sum(-1)[..., None, :] - 2 * a @ b.transpose(-1, -2)
         far, width = far.clamp_min(0.0), 2.0 * max(a.shape[-1], 1)
         return torch.stack([width * s / (width * s + far) for s in self.scales]).sum(0)
@@ -74,7 +74,7 @@ class MMD(Objective):
 
 @torch.no_grad()
 def _points_of(prior: Distribution, z: Tensor) -> Tensor:
-    """Return points [K, B, Z] of the prior, from a stream that z itself seeds."""
+    """Draw points [K, B, Z] of the prior, from a stream that is seeded by the bits of z."""
     bits = z.detach().contiguous().view(torch.int64 if z.dtype == torch.float64 else torch.int32)
     generator = stream(int(bits.sum()), "points of the prior", z.device)
     with drawing_from(generator):
@@ -85,15 +85,15 @@ def _points_of(prior: Distribution, z: Tensor) -> Tensor:
 @part
 @dataclass(frozen=True)
 class TotalCorrelation(Objective):
-    r"""E_q(z)[log q(z) - sum_d log q(z_d)]: how far the features of the aggregate are from independent.
+    r"""E_q(z)[log q(z) - sum_d log q(z_d)]: the dependence between the features of the aggregate posterior.
 
     `Elbo() - (beta - 1) * TotalCorrelation()` is the beta-TCVAE. q(z) is estimated from the batch,
 
     .. math:: q(z_i) \approx \frac1N q(z_i|x_i) + \frac{1 - 1/N}{B - 1} \sum_{j \ne i} q(z_i|x_j)
 
-    which has the expectation q(z_i): the minibatch-stratified weights, averaged over which datum is the odd one. The
-    logarithms of these are biased for B < N, so the value is an estimate, and no bound; with B = N it has the Monte
-    Carlo error of z alone.
+    which has the expectation q(z_i): the minibatch-stratified weights, averaged over the choice of the datum that is
+    weighted differently. The logarithms of these are biased for B < N, so the value is an estimate, and no bound; with
+    B = N it has the Monte Carlo error of z alone.
 
     Source: Chen, Li, Grosse & Duvenaud, "Isolating sources of disentanglement", 2018.
     """
@@ -107,7 +107,7 @@ class TotalCorrelation(Objective):
     def __call__(self, draw: Draw) -> Tensor:
         n, b = draw.batch.n_data, len(draw.batch)
         if n is None:
-            raise UsageError("the total correlation needs to know how many data there are", "Give Batch(n_data=N).")
+            raise UsageError("the total correlation needs the number of data N", "Give Batch(n_data=N).")
         if not isinstance(draw.guide, Independent):
             raise CompositionError(
                 f"the features of a {type(draw.guide).__name__} have no densities of their own",
@@ -126,7 +126,7 @@ class TotalCorrelation(Objective):
 
 
 def log_shares(b: int, n: int, like: Tensor) -> Tensor:
-    """Log-weights [B, B] of q(z_i | x_j); each row sums to one."""
+    """Return the log-weights [B, B] of q(z_i | x_j); the weights of each row sum to one."""
     if b == 1:
         return torch.zeros((1, 1), dtype=like.dtype, device=like.device)
     others = torch.full((b, b), math.log((1 - 1 / n) / (b - 1)), dtype=like.dtype, device=like.device)
@@ -148,7 +148,7 @@ class DIP(Objective):
         diagonal: weight of the variances' distance from 1.
 
     Raises:
-        UsageError: another covariance, or a negative weight.
+        UsageError: `of` is neither of these, or a weight is negative.
     """
 
     of: str = "means"
@@ -159,7 +159,7 @@ class DIP(Objective):
 
     def __post_init__(self) -> None:
         if self.of not in ("means", "points"):
-            raise UsageError(f"there is no covariance of {self.of!r}", 'Choose "means" or "points".')
+            raise UsageError(f'of must be "means" or "points", got {self.of!r}', 'Choose "means" or "points".')
         require_finite(0, off=self.off, diagonal=self.diagonal)
 
     def __call__(self, draw: Draw) -> Tensor:

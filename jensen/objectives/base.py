@@ -30,7 +30,7 @@ class Objective(ABC):
     """A functional of a draw, in nats per datum.
 
     Attributes:
-        kind: how it reads the draw.
+        kind: the way in which it reads the draw.
         needs_density: whether it reads log q(z | x), which a deterministic guide does not have.
         needs_likelihood: whether it reads log p(x | z), which an implicit likelihood does not have.
     """
@@ -57,8 +57,8 @@ class Objective(ABC):
     @property
     def ramps(self) -> tuple[Ramp, ...]:
         """Every schedule within: coefficients, and settings of terms."""
-        held = [getattr(t, f.name) for _, t in self.terms if is_dataclass(t) for f in fields(t)]
-        return tuple(r for r in (*(w for w, _ in self.terms), *held) if isinstance(r, Ramp))
+        settings = [getattr(t, f.name) for _, t in self.terms if is_dataclass(t) for f in fields(t)]
+        return tuple(r for r in (*(w for w, _ in self.terms), *settings) if isinstance(r, Ramp))
 
     def __add__(self, other: Objective) -> Sum:
         return Sum(self.terms + other.terms)
@@ -85,7 +85,7 @@ def weighted(weight: float | Ramp, value: Tensor) -> Tensor:
 
 
 def present(setting: float | Ramp) -> float | Tensor:
-    """Return the value that a setting has now: a ramp's is a tensor, so that a compiled step sees it change."""
+    """Return the present value of a setting; a ramp's is a tensor, so that a compiled step sees it change."""
     return setting.value if isinstance(setting, Ramp) else setting
 
 
@@ -197,11 +197,11 @@ def likelihood_weight(objective: Objective) -> float:
 
 
 def _weights(objective: Objective) -> tuple[float | None, float]:
-    """Present weights of minus the rate and minus the distortion."""
+    """Return the present weights of minus the rate and minus the distortion."""
     rate, distortion = 0.0, 0.0
     for weight, term in objective.terms:
-        value, (of_rate, of_distortion) = float(present(weight)), term.shares
-        distortion += value * of_distortion
+        value, (rate_share, distortion_share) = float(present(weight)), term.shares
+        distortion += value * distortion_share
         if value:
-            rate = None if rate is None or of_rate is None else rate + value * of_rate
+            rate = None if rate is None or rate_share is None else rate + value * rate_share
     return rate, distortion

@@ -1,4 +1,4 @@
-"""Bounds on log p(x), and what they are made of."""
+"""Bounds on log p(x), and their parts: rate and distortion."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["CustomObjective", "Distortion", "Elbo", "ImportanceWeighted", "Rate"
 @part
 @dataclass(frozen=True)
 class Distortion(Objective):
-    """-E_q[log p(x | z)]: nats needed to tell x, given z."""
+    """-E_q[log p(x | z)]: nats needed to encode x, given z."""
 
     needs_density: ClassVar[bool] = False
 
@@ -38,7 +38,7 @@ class Distortion(Objective):
 @part
 @dataclass(frozen=True)
 class Rate(Objective):
-    """KL(q(z | x) || p(z)): nats that z tells of x; in closed form where torch knows it, else by the draw's points."""
+    """KL(q(z | x) || p(z)): nats that z carries; in closed form where torch knows it, else by the draw's points."""
 
     needs_likelihood: ClassVar[bool] = False
 
@@ -137,13 +137,13 @@ class Renyi(Objective):
     def __call__(self, draw: Draw) -> Tensor:
         if self.alpha == 1:
             return draw.mean(draw.log_weight)
-        rest = 1 - self.alpha
-        # l + rest * log w, in which the guide's own log q cancels where the measure is the guide itself
-        power = rest * (draw.log_lik + draw.log_prior.sum(-1) + draw.log_offset)
+        power = 1 - self.alpha
+        # l + power * log w, in which the guide's own log q cancels where the measure is the guide itself
+        log_terms = power * (draw.log_lik + draw.log_prior.sum(-1) + draw.log_offset)
         if self.alpha:
             measure = draw.log_measure
-            power = power + torch.where(measure > -torch.inf, self.alpha * measure, -torch.inf)
-        return torch.logsumexp(power, 0) / rest
+            log_terms = log_terms + torch.where(measure > -torch.inf, self.alpha * measure, -torch.inf)
+        return torch.logsumexp(log_terms, 0) / power
 
     def __str__(self) -> str:
         return f"Renyi(alpha={self.alpha:g})"
@@ -156,7 +156,7 @@ class CustomObjective(Objective):
 
     Args:
         f: draw -> [B].
-        name: what the record says.
+        name: the name under which it is recorded.
         coupled: whether it couples the data of a batch.
         reads_density: whether it reads log q(z | x).
     """

@@ -20,10 +20,10 @@ __all__ = ["Commitment"]
 @part
 @dataclass(frozen=True)
 class Commitment(Objective):
-    r"""\|h - e\|^2 [B], summed over codes and their numbers, of what was rounded to the codes e, which are constants.
+    r"""\|h - e\|^2 [B], summed over codes and their components: h is the encoder's output, e its nearest codes.
 
-    A penalty, no part of any bound, and not in nats; to be subtracted. It keeps the encoder from running away from the
-    codes, which follow it.
+    The codes are constants here. A penalty, no part of any bound, and not in nats; to be subtracted. It keeps the
+    encoder's outputs near the codes, which follow them.
 
     Source: van den Oord, Vinyals & Kavukcuoglu, "Neural discrete representation learning", 2017.
 
@@ -37,7 +37,7 @@ class Commitment(Objective):
     def __call__(self, draw: Draw) -> Tensor:
         if not isinstance(draw.guide, OneState):
             raise CompositionError(
-                f"a commitment is to codes, and {type(draw.guide).__name__} has none",
+                f"Commitment needs a guide that rounds to codes, not {type(draw.guide).__name__}",
                 "Use Quantized(...) as the guide.",
             )
         return torch.square(draw.guide.h - draw.guide.value).sum(-1)

@@ -20,13 +20,13 @@ __all__ = ["Classification"]
 @part
 @dataclass(frozen=True)
 class Classification(Objective):
-    """log q(y | x) of the class y that is known, and 0 where none is: a classifier's log-likelihood, in nats.
+    """log q(y | x) of the known class y, and 0 where the class is unknown: a classifier's log-likelihood, in nats.
 
-    The bound of a datum of known class does not train q(y | x), which it has no use for: this term does (Kingma et al.,
-    2014).
+    The bound of a datum of known class does not contain q(y | x), and so does not train it: this term does (Kingma et
+    al., 2014).
 
     Raises:
-        CompositionError: when it is read, if the guide has no classes that can be known.
+        CompositionError: when called, if the guide does not take known classes.
     """
 
     needs_likelihood: ClassVar[bool] = False
@@ -34,7 +34,7 @@ class Classification(Objective):
     def __call__(self, draw: Draw) -> Tensor:
         q = draw.guide.first if isinstance(draw.guide, Chained) else draw.guide
         if not isinstance(q, Clamped):
-            raise CompositionError("Classification needs a guide that is told classes", "Use Labelled(...) first.")
+            raise CompositionError("Classification needs a guide that takes known classes", "Use Labelled(...) first.")
         return torch.where(q.known > 0, q.free.logits, 0.0).sum(-1)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Terms that hold the rate at a level instead of weighing it."""
+"""Terms that hold the rate at a level instead of weighting it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ __all__ = ["Capacity", "FreeBits"]
 @part
 @dataclass(frozen=True)
 class FreeBits(Objective):
-    r"""The rate, of which each group of latent features has some nats for nothing: to be subtracted.
+    r"""The rate with a free allowance of nats for each group of latent features: to be subtracted.
 
     .. math:: \sum_g \max\Big(\lambda,\ \frac1B \sum_b \mathrm{KL}_g(q(z|x_b)\,\|\,p(z))\Big)
 
-    The mean is over the batch, so it couples the data, and every datum is told the same value. `-Distortion() -
-    FreeBits(lambda)` is a lower bound on log p(x), for its value is at least the rate.
+    The mean is over the batch, so it couples the data, which share one value. `-Distortion() - FreeBits(lambda)` is a
+    lower bound on log p(x), for its value is at least the rate.
 
     Source: Kingma et al., "Improved variational inference with inverse autoregressive flow", 2016.
 
     Args:
         nats: lambda, per group.
-        features: consecutive latent features to a group (1: each by itself); None takes the groups of the latent,
+        features: consecutive latent features per group (1: each by itself); None takes the groups of the latent,
             which for a flat one is the total.
 
     Raises:
@@ -50,7 +50,7 @@ class FreeBits(Objective):
 
     @property
     def shares(self) -> tuple[float | None, float]:
-        return None, 0.0  # below lambda it weighs nothing, above it one
+        return None, 0.0  # its weight is 0 below lambda, and 1 above
 
     def __call__(self, draw: Draw) -> Tensor:
         mean = grouped_rate(draw, self.features).mean(0)
@@ -59,7 +59,7 @@ class FreeBits(Objective):
 
     def __str__(self) -> str:
         groups = "" if self.features is None else f", features={self.features}"
-        return f"FreeBits(nats={_said(self.nats)}{groups})"
+        return f"FreeBits(nats={_formatted(self.nats)}{groups})"
 
 
 @part
@@ -67,14 +67,14 @@ class FreeBits(Objective):
 class Capacity(Objective):
     r"""gamma \|rate - C\|: holds the mean rate of the batch at C nats; to be subtracted.
 
-    Burgess et al. write it for a single datum; with the mean over the batch, as the published experiments have it
+    Burgess et al. write it for a single datum; with the mean over the batch, as in the published experiments
     (Locatello et al., "Challenging common assumptions", 2019), data may share the capacity unequally.
 
     Source: Burgess et al., "Understanding disentangling in beta-VAE", 2018.
 
     Args:
         nats: C; a `Ramp` raises it along training.
-        gamma: the pull towards it.
+        gamma: weight of the deviation from it.
     """
 
     nats: float | Ramp
@@ -86,28 +86,28 @@ class Capacity(Objective):
 
     @property
     def shares(self) -> tuple[float | None, float]:
-        return None, 0.0  # it pulls both ways
+        return None, 0.0  # the sign of the rate's weight depends on the rate
 
     def __call__(self, draw: Draw) -> Tensor:
         mean = draw.rate.mean()
-        held = torch.as_tensor(present(self.nats), dtype=mean.dtype, device=mean.device)
-        return (self.gamma * (mean - held).abs()).expand(len(draw.batch))
+        level = torch.as_tensor(present(self.nats), dtype=mean.dtype, device=mean.device)
+        return (self.gamma * (mean - level).abs()).expand(len(draw.batch))
 
     def __str__(self) -> str:
-        return f"Capacity(nats={_said(self.nats)}, gamma={self.gamma:g})"
+        return f"Capacity(nats={_formatted(self.nats)}, gamma={self.gamma:g})"
 
 
 def _ends(setting: float | Ramp) -> object:
-    """Return a number, or the first and the last of a schedule."""
+    """Return a number, or the first and the last value of a schedule."""
     return (setting.start, setting.target) if isinstance(setting, Ramp) else setting
 
 
-def _said(setting: float | Ramp) -> str:
+def _formatted(setting: float | Ramp) -> str:
     return str(setting) if isinstance(setting, Ramp) else f"{setting:g}"
 
 
 def grouped_rate(draw: Draw, features: int | None) -> Tensor:
-    """KL(q(z_g | x) || p(z_g)) [B, G] of every group.
+    """Compute KL(q(z_g | x) || p(z_g)) [B, G] of every group.
 
     Raises:
         CompositionError: guide or prior does not factorise, or Z is no multiple of `features`.
@@ -118,11 +118,11 @@ def grouped_rate(draw: Draw, features: int | None) -> Tensor:
         return torch.stack([draw.mean(rate) for rate in draw.walk.rate.unbind(-1)], -1)
     q, p = draw.guide, draw.prior
     if not (isinstance(q, Independent) and isinstance(p, Independent)):
-        whole = type(p if isinstance(q, Independent) else q).__name__
-        raise CompositionError(f"a {whole} has no rate feature by feature", "Leave `features` out.")
+        name = type(p if isinstance(q, Independent) else q).__name__
+        raise CompositionError(f"a {name} has no rate feature by feature", "Leave `features` out.")
     if draw.z.shape[-1] % features:
         raise CompositionError(
-            f"{draw.z.shape[-1]} latent features make no groups of {features}", "Give a number that divides them."
+            f"{draw.z.shape[-1]} latent features form no groups of {features}", "Give a number that divides them."
         )
     try:
         rate = kl_divergence(q.base_dist, p.base_dist).expand(draw.z.shape[1:])

@@ -1,4 +1,4 @@
-"""Objectives of a guide that learns from samples of the model (sleep), or from importance weights (wake)."""
+"""Objectives of a guide that is trained on samples of the model (sleep), or by importance weights (wake)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Inclusive", "SleepPhase"]
 @dataclass(frozen=True)
 class SleepPhase(Objective):
     r"""E[log q(z | x)] at the draw's points, which `FromModel` takes from the model: minus
-    :math:`E_{p(x)} KL(p(z|x) \,\|\, q(z|x))`, but for a constant (Hinton et al., 1995)."""
+    :math:`E_{p(x)} KL(p(z|x) \,\|\, q(z|x))`, up to a constant (Hinton et al., 1995)."""
 
     needs_likelihood: ClassVar[bool] = False
 
@@ -33,7 +33,7 @@ class SleepPhase(Objective):
 @part
 @dataclass(frozen=True)
 class Inclusive(Objective):
-    r"""sum_k w~_k log q(z_k | x), with weights that are constants: minus :math:`KL(p(z|x) \,\|\, q(z|x))`, but for a
+    r"""sum_k w~_k log q(z_k | x), with weights that are constants: minus :math:`KL(p(z|x) \,\|\, q(z|x))`, up to a
     constant; exact where z is enumerated, else with a bias that falls as 1/K (Bornschein & Bengio, 2015)."""
 
     kind: ClassVar[TermKind] = TermKind.IMPORTANCE_WEIGHTED

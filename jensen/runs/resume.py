@@ -62,9 +62,6 @@ def resume(
         CorruptRunError: no state of it is whole, or its specification was changed since.
         DataError: the data are gone, or have changed.
         InterruptedRun: `should_stop` said so; the run is readable and can be resumed.
-
-    Example:
-        >>> run = resume("runs/digits-vae")  # doctest: +SKIP
     """
     path = Path(folder)
     spec = read_spec(path)
@@ -75,10 +72,8 @@ def resume(
         job = _job(path, spec, given, parts, epochs)
         done = kept.facts["epoch"] - 1
         if done >= job.budget.epochs or (kept.facts["ended"] and epochs is None):
-            ended = kept.facts["ended"] or "interrupted"
-            raise UsageError(
-                f"{path} has made {done} epochs already ({ended})", f"Train beyond them: --epochs {2 * max(done, 1)}."
-            )
+            what = f"{path} has made {done} epochs already ({kept.facts['ended'] or 'interrupted'})"
+            raise UsageError(what, f"Train beyond them: --epochs {2 * max(done, 1)}.")
         job.prepare(notice)
         job.check_space(again=True)
         made = job.spec()

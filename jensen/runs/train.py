@@ -79,10 +79,7 @@ def train(
         InterruptedRun: `should_stop` said so; the run is readable.
 
     Example:
-        >>> import jensen as j
-        >>> model = j.LatentVariableModel(j.Unconditional(j.Gaussian(2)), j.Given.mlp(2, (8,), j.Bernoulli(64)))
-        >>> guide = j.Amortized.mlp(64, (8,), j.Gaussian(2))
-        >>> run = j.train(x, model=model, guide=guide, out="runs/mine")  # doctest: +SKIP
+        >>> run = train(x, model=model, guide=guide, out="runs/mine")  # doctest: +SKIP
     """
     sources, options = Sources.split_off(data, options)
     reading, training, rest = sorted_options(options)

@@ -162,7 +162,7 @@ def test_codes_that_cannot_be_judged(codes, message):
 def test_factors_that_cannot_be_judged():
     with pytest.raises(DataError, match="one value"):
         Coded(np.zeros((4, 1)), Factors.of(np.array([[0, 1], [0, 2], [0, 3], [0, 4]])))
-    with pytest.raises(DataError, match="no table"):
+    with pytest.raises(DataError, match="must be a table of numbers"):
         Factors.of(np.arange(3))
     with pytest.raises(DataError, match="Give one for each"):
         Factors.of(GRID, ("a", "b"))

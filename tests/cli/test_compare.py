@@ -36,10 +36,10 @@ def test_the_verdict_comes_first(sides, jensen):
     answer = jensen("compare", *sides, "-k", "20")
     verdict, errors, a, b, about = answer.out.splitlines()
     assert answer.code == 0
-    found = json.loads(jensen("compare", *sides, "-k", "20", "--json").out)
-    low, high = found["interval"]
+    record = json.loads(jensen("compare", *sides, "-k", "20", "--json").out)
+    low, high = record["interval"]
     assert low < 0 < high  # of six rows
-    number = format_nats(found["difference"], found["stderr"])
+    number = format_nats(record["difference"], record["stderr"])
     assert verdict == f"no difference at this size: A - B = {number} nats per datum"
     assert "over 6 paired data" in errors
     assert a.startswith("A: ")
@@ -51,11 +51,11 @@ def test_the_verdict_comes_first(sides, jensen):
 
 
 def test_as_json(sides, jensen):
-    found = json.loads(jensen("compare", *sides, "-k", "20", "--json").out)
-    assert found["difference"] == pytest.approx(found["a"]["log_px"] - found["b"]["log_px"])
-    assert found["n"] == 6
-    assert found["a"]["kinds"] == ["exact"]
-    assert found["b"]["runs"][0]["k"] == 20
+    record = json.loads(jensen("compare", *sides, "-k", "20", "--json").out)
+    assert record["difference"] == pytest.approx(record["a"]["log_px"] - record["b"]["log_px"])
+    assert record["n"] == 6
+    assert record["a"]["kinds"] == ["exact"]
+    assert record["b"]["runs"][0]["k"] == 20
 
 
 def test_the_gate(sides, jensen):
@@ -84,12 +84,12 @@ def test_groups_are_separated_by_commas(sides, jensen):
 def test_an_order_that_is_not_settled(sides, jensen):
     good, run = sides
     answer = jensen("compare", good, run, "real.npy", "-k", "20")
-    found = json.loads(jensen("compare", good, run, "real.npy", "-k", "20", "--json").out)
-    low, high = found["interval"]
-    assert low < found["difference"] < high
+    record = json.loads(jensen("compare", good, run, "real.npy", "-k", "20", "--json").out)
+    low, high = record["interval"]
+    assert low < record["difference"] < high
     assert "95 % interval " in answer.out
-    assert f"t, {found['degrees_of_freedom']:.3g} d.f." in answer.out
-    assert (found["higher"], found["better"], found["settled"]) == ("A", None, False)
+    assert f"t, {record['degrees_of_freedom']:.3g} d.f." in answer.out
+    assert (record["higher"], record["better"], record["settled"]) == ("A", None, False)
     assert "B's is a lower bound, so the order of log p(x) is not settled" in answer.out
     assert answer.out.splitlines()[-1].startswith("to decide it: jensen evaluate run says how loose")
 

@@ -29,9 +29,9 @@ def test_counts_from_file_to_report(jensen, counts):
     train = jensen("train", "counts.npy", "--out", "run", "--likelihood", "negative-binomial", *SOME)
     assert train.code == 0
     assert "NegativeBinomial(6, a dispersion per feature)" in train.out
-    found = json.loads(jensen("evaluate", "run", "-k", "50", "--json").out)
-    assert np.isfinite(found["log_px"])
-    assert found["kind"] == "stochastic lower bound"
+    record = json.loads(jensen("evaluate", "run", "-k", "50", "--json").out)
+    assert np.isfinite(record["log_px"])
+    assert record["kind"] == "stochastic lower bound"
     assert jensen("sample", "run", "-n", "2000", "--out", "samples.npy").code == 0
     samples = np.load("samples.npy")
     assert samples.dtype.kind in "iu"

@@ -31,19 +31,19 @@ def test_a_denoising_run(jensen, here, data):
     assert (corruption["part"], corruption["args"]) == ("SaltAndPepper", args)
     assert "50 % of the features set to 0 or 255 at random" in spec["sentence"]
     assert jensen("reconstruct", "run", "images.npy", "--noisy", "--out", "x.npz").code == 0
-    with np.load("x.npz") as found:
-        assert np.array_equal(found["original"][..., 0], data)
-        changed = found["noisy"] != found["original"]
-        assert set(np.unique(found["noisy"][changed])) <= {0.0, 255.0}
+    with np.load("x.npz") as arrays:
+        assert np.array_equal(arrays["original"][..., 0], data)
+        changed = arrays["noisy"] != arrays["original"]
+        assert set(np.unique(arrays["noisy"][changed])) <= {0.0, 255.0}
         assert 0.2 < changed.mean() < 0.5  # half of the pixels, of which some were 0 before
-        noisy, again = found["x"].copy(), found["noisy"].copy()
+        noisy, again = arrays["x"].copy(), arrays["noisy"].copy()
     assert jensen("reconstruct", "run", "images.npy", "--out", "y.npz").code == 0
-    with np.load("y.npz") as found:
-        assert not np.array_equal(found["x"], noisy)
-        assert "noisy" not in found
+    with np.load("y.npz") as arrays:
+        assert not np.array_equal(arrays["x"], noisy)
+        assert "noisy" not in arrays
     assert jensen("reconstruct", "run", "images.npy", "--noisy", "--seed", "1", "--out", "z.npz").code == 0
-    with np.load("z.npz") as found:
-        assert not np.array_equal(found["noisy"], again)
+    with np.load("z.npz") as arrays:
+        assert not np.array_equal(arrays["noisy"], again)
     assert "with noise" in jensen("reconstruct", "run", "images.npy", "--noisy").out
     with Image.open(here / "run" / "reconstructions.png") as picture:
         assert picture.size[1] == 4 * 3 * 50 - 2  # three rows for 16 of 60 images

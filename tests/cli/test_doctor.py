@@ -43,12 +43,12 @@ def test_sick_run(sick, jensen):
 def test_as_json(sick, jensen):
     answer = jensen("doctor", "run", "--json", "--seed", "3")
     assert len(answer.out.splitlines()) == 1
-    found = json.loads(answer.out)
+    record = json.loads(answer.out)
     assert answer.code == 6
-    assert (found["seed"], found["healthy"], found["run"]) == (3, False, "run")
-    assert "beta-not-one" in {f["name"] for f in found["findings"] if f["severity"] == "problem"}
-    assert found["measures"]["beta"] == 0.01
-    assert "unused-components" in found["skipped"]
+    assert (record["seed"], record["healthy"], record["run"]) == (3, False, "run")
+    assert "beta-not-one" in {f["name"] for f in record["findings"] if f["severity"] == "problem"}
+    assert record["measures"]["beta"] == 0.01
+    assert "unused-components" in record["skipped"]
     assert jensen("doctor", "run", "--json", "--seed", "3").out == answer.out
 
 
@@ -108,6 +108,6 @@ def test_how_many_codes_are_in_use(data, jensen):
     words = ["--recipe", "vq-vae", "--codes", "4", "--epochs", "3", "--latent", "2", "--hidden", "8", "--out", "run"]
     assert jensen("train", "bits.npy", *words).code == 0
     measures = json.loads(jensen("doctor", "run", "--json").out)["measures"]
-    told = f"codebook perplexity {measures['codebook_perplexity']:.1f} of 4; {measures['codes_used']} codes are used"
+    line = f"codebook perplexity {measures['codebook_perplexity']:.1f} of 4; {measures['codes_used']} codes are used"
     assert 1 <= measures["codebook_perplexity"] <= measures["codes_used"] <= 4
-    assert told in jensen("doctor", "run").out
+    assert line in jensen("doctor", "run").out

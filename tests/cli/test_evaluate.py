@@ -13,9 +13,9 @@ from tests.evaluate.test_tightness import verdict
 
 
 def timeless(text: str) -> dict:
-    found = json.loads(text)
-    inner = found["assessment"] and {**found["assessment"], "seconds": 0}
-    return {**found, "seconds": 0, "assessment": inner}
+    record = json.loads(text)
+    inner = record["assessment"] and {**record["assessment"], "seconds": 0}
+    return {**record, "seconds": 0, "assessment": inner}
 
 
 @pytest.mark.usefixtures("unrendered")
@@ -26,13 +26,13 @@ def test_two_latent_features_are_integrated(jensen, run):
     assert "(quadrature; ± over data)" in answer.out
     assert "quadrature error" in answer.out
     assert "verdict: quadrature: error" in answer.out
-    told = timeless(jensen("evaluate", "run", "--json").out)
-    assert (told["kind"], told["k"], told["stderr_mc"]) == ("quadrature", None, 0.0)
-    assert (told["assessment"]["annealed"], told["assessment"]["sandwich"]) == (None, None)
-    assert 0 <= told["quadrature_error"] < 1e-3
-    assert told["elbo"] < told["log_px"]
-    assert told == timeless(jensen("evaluate", "run", "--json").out)
-    assert timeless((run / "evaluation.json").read_text()) == told
+    record = timeless(jensen("evaluate", "run", "--json").out)
+    assert (record["kind"], record["k"], record["stderr_mc"]) == ("quadrature", None, 0.0)
+    assert (record["assessment"]["annealed"], record["assessment"]["sandwich"]) == (None, None)
+    assert 0 <= record["quadrature_error"] < 1e-3
+    assert record["elbo"] < record["log_px"]
+    assert record == timeless(jensen("evaluate", "run", "--json").out)
+    assert timeless((run / "evaluation.json").read_text()) == record
     assert jensen("report", "run").code == 0
     assert "quadrature" in (run / "report.html").read_text(encoding="utf-8")
 
@@ -53,22 +53,27 @@ def test_too_few_effective_points_are_said_to_be_unreliable(jensen, run):
 def test_an_autoencoder_has_a_number_where_it_is_asked_for(jensen, data):
     """Its guide forms no bound; the integral needs none."""
     assert jensen("train", "real.npy", "--recipe", "autoencoder", *TINY, "--out", "run").code == 0
-    told = json.loads(jensen("evaluate", "run", "--json").out)
-    assert (told["kind"], told["log_px"]) == ("unnormalised", None)
-    told = json.loads(jensen("evaluate", "run", "--method", "quadrature", "--json").out)
-    assert (told["kind"], told["elbo"]) == ("quadrature", None)
+    record = json.loads(jensen("evaluate", "run", "--json").out)
+    assert (record["kind"], record["log_px"]) == ("unnormalised", None)
+    record = json.loads(jensen("evaluate", "run", "--method", "quadrature", "--json").out)
+    assert (record["kind"], record["elbo"]) == ("quadrature", None)
 
 
 def test_beside_the_verdict_is_what_it_does_not_say():
     """Nothing bounds test rows from above; an error that is unreliable is not printed; the start is named."""
-    found = verdict(0.1, 0.02, 0.01, (-3.0, -2.9))
-    found = replace(found, annealed=replace(found.annealed, settings={"start": "guide", "corrected": True}))
-    lines = _tightness_lines(found)
+    assessment = verdict(0.1, 0.02, 0.01, (-3.0, -2.9))
+    assessment = replace(
+        assessment, annealed=replace(assessment.annealed, settings={"start": "guide", "corrected": True})
+    )
+    lines = _tightness_lines(assessment)
     assert lines[0] == "verdict: tight to about 0.24 nats, as far as annealing sees"
     assert lines[1].startswith("but nothing bounds log p(x) of these rows from above: the sandwich certifies")
     assert lines[1].endswith("not on the test set (open by 0.1 nats on 1 simulated row)")
     assert lines[2].startswith("log p(x) >= 0.10 ± 0.02 by annealing 1 row (from the guide, corrected; 8 temperatures;")
-    few = replace(found.annealed, k=16, acceptance=0.8, ess=found.annealed.nats + 3)
-    assert _tightness_lines(replace(found, annealed=few))[2].endswith("error unreliable)")
-    assert "± 0.02" not in _tightness_lines(replace(found, annealed=few))[2]
-    assert _tightness_lines(replace(found, sandwich=None))[1] == "but nothing bounds log p(x) of these rows from above"
+    few = replace(assessment.annealed, k=16, acceptance=0.8, ess=assessment.annealed.nats + 3)
+    assert _tightness_lines(replace(assessment, annealed=few))[2].endswith("error unreliable)")
+    assert "± 0.02" not in _tightness_lines(replace(assessment, annealed=few))[2]
+    assert (
+        _tightness_lines(replace(assessment, sandwich=None))[1]
+        == "but nothing bounds log p(x) of these rows from above"
+    )

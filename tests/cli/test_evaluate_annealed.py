@@ -22,12 +22,12 @@ def test_its_settings_are_taken_and_told(jensen, run):
     start = "annealed from the guide, corrected on simulated data"
     assert f"{start}: 6 temperatures, 2 leapfrog steps, 5 chains; acceptance 0." in answer.out
     assert "chains spread by" in answer.out
-    told = json.loads(jensen("evaluate", "run", "--method", "annealed", *QUICK, "--json").out)
-    assert (told["kind"], told["k"], told["settings"]) == ("stochastic lower bound", 5, DONE)
-    assert told["replay"]["annealing"] == CHOSEN
-    assert 0.3 < told["acceptance"] <= 1
-    assert told["spread"]["q05"] <= told["spread"]["median"] <= told["spread"]["max"]
-    assert told["spread"]["mean"] > 0
+    record = json.loads(jensen("evaluate", "run", "--method", "annealed", *QUICK, "--json").out)
+    assert (record["kind"], record["k"], record["settings"]) == ("stochastic lower bound", 5, DONE)
+    assert record["replay"]["annealing"] == CHOSEN
+    assert 0.3 < record["acceptance"] <= 1
+    assert record["spread"]["q05"] <= record["spread"]["median"] <= record["spread"]["max"]
+    assert record["spread"]["mean"] > 0
     single = jensen("evaluate", "run", "--method", "annealed", "--temperatures", 2, "--chains", 1)
     assert "2 temperatures, 10 leapfrog steps, 1 chain; acceptance" in single.out
     assert "chains spread" not in single.out
@@ -59,21 +59,24 @@ def test_damaged_settings_are_refused(annealing, jensen, run, refused):
 
 def test_the_same_from_python(run):
     chain = Annealed(temperatures=6, leapfrog_steps=2, chains=5)
-    found = load(run).evaluate(method="annealed", annealing=chain)
+    evaluation = load(run).evaluate(method="annealed", annealing=chain)
     again = load(run).evaluate(method="annealed", annealing=chain)
-    assert found.estimate.mean == again.estimate.mean
-    assert found.replay["annealing"] == CHOSEN
+    assert evaluation.estimate.mean == again.estimate.mean
+    assert evaluation.replay["annealing"] == CHOSEN
     opened = load(run)
-    opened.keep(found)
+    opened.keep(evaluation)
     assert verify(opened, tolerance=0.0).holds
 
 
 def test_uncorrected_from_python(run):
     chain = Annealed(temperatures=6, leapfrog_steps=2, chains=5, correct=False)
     opened = load(run)
-    found = opened.evaluate(method="annealed", annealing=chain)
-    assert (found.estimate.settings["corrected"], found.slug) == (False, "annealed-t6-l2-c5-sguide-uncorrected")
-    opened.keep(found)
+    evaluation = opened.evaluate(method="annealed", annealing=chain)
+    assert (evaluation.estimate.settings["corrected"], evaluation.slug) == (
+        False,
+        "annealed-t6-l2-c5-sguide-uncorrected",
+    )
+    opened.keep(evaluation)
     assert verify(opened, tolerance=0.0).holds
 
 
@@ -121,15 +124,15 @@ def test_a_sandwich(jensen, run):
     assert "<= log p(x) <=" in answer.out
     assert "12 rows simulated from the model" in answer.out
     assert "this certifies the estimator on the model's own data, not on the test set" in answer.out
-    told = json.loads(jensen("evaluate", "run", "--method", "sandwich", "--rows", 12, *QUICK, "--json").out)
+    record = json.loads(jensen("evaluate", "run", "--method", "sandwich", "--rows", 12, *QUICK, "--json").out)
     assert contents(run) == before
-    assert told["gap"] == pytest.approx(told["upper"] - told["lower"])
-    assert told["gap_stderr"] > 0
-    assert len(told["stderr"]) == 2
-    assert (told["simulated_rows"], told["settings"], told["replay"]["method"]) == (12, DONE, "sandwich")
-    assert "not on the test set" in told["certifies"]
-    assert f"± {told['gap_stderr']:.2g} nats between the bounds" in answer.out
-    assert abs(told["gap"]) < 0.5
+    assert record["gap"] == pytest.approx(record["upper"] - record["lower"])
+    assert record["gap_stderr"] > 0
+    assert len(record["stderr"]) == 2
+    assert (record["simulated_rows"], record["settings"], record["replay"]["method"]) == (12, DONE, "sandwich")
+    assert "not on the test set" in record["certifies"]
+    assert f"± {record['gap_stderr']:.2g} nats between the bounds" in answer.out
+    assert abs(record["gap"]) < 0.5
 
 
 def test_a_sandwich_is_in_the_units_of_the_data(jensen, data):
@@ -151,10 +154,10 @@ def test_an_autoencoder_is_annealed_from_the_prior_on_request(jensen, data, refu
     assert jensen("train", "real.npy", "--recipe", "autoencoder", *TINY, "--out", "run").code == 0
     for method in ("annealed", "sandwich"):
         refused(["evaluate", "run", "--method", method], 2, "deterministic encoder", "--start prior")
-    told = json.loads(jensen("evaluate", "run", "--method", "annealed", *QUICK, "--start", "prior", "--json").out)
+    record = json.loads(jensen("evaluate", "run", "--method", "annealed", *QUICK, "--start", "prior", "--json").out)
     exact = json.loads(jensen("evaluate", "run", "--method", "quadrature", "--json").out)
-    assert told["settings"]["start"] == "prior"
-    assert abs(told["log_px"] - exact["log_px"]) < 0.1 + 4 * told["stderr_mc"]
+    assert record["settings"]["start"] == "prior"
+    assert abs(record["log_px"] - exact["log_px"]) < 0.1 + 4 * record["stderr_mc"]
     pair = json.loads(jensen("evaluate", "run", "--method", "sandwich", *QUICK, "--start", "prior", "--json").out)
     assert pair["settings"]["start"] == "prior"
     assert abs(pair["gap"]) < 0.2 + 3 * pair["gap_stderr"]

@@ -12,10 +12,10 @@ from jensen.runs.train import train, untrained
 
 
 def without_times(text: str) -> dict:
-    found = json.loads(text)
-    for measured in found["measured"]:
+    record = json.loads(text)
+    for measured in record["measured"]:
         assert measured.pop("seconds") > 0
-    return {k: v for k, v in found.items() if k not in ("recommended", "sentence")}  # these weigh seconds
+    return {k: v for k, v in record.items() if k not in ("recommended", "sentence")}  # these weigh seconds
 
 
 def test_says_what_to_use(run, jensen):
@@ -37,10 +37,10 @@ def test_as_json_and_at_the_start(run, data, jensen):
     end, start = jensen(*words), jensen(*words, "--at", "start")
     assert (end.code, start.code) == (0, 0), start.err
     assert without_times(jensen(*words).out) == without_times(end.out)
-    found, first = json.loads(end.out), json.loads(start.out)
-    assert (found["weights"], first["weights"]) == ("raw", "initial")
-    assert found["measured"][0]["guide"]["variance"] != first["measured"][0]["guide"]["variance"]
-    assert {m["estimator"] for m in found["measured"]} >= {"Pathwise(k=1)", "Score(k=2)"}
+    last, first = json.loads(end.out), json.loads(start.out)
+    assert (last["weights"], first["weights"]) == ("raw", "initial")
+    assert last["measured"][0]["guide"]["variance"] != first["measured"][0]["guide"]["variance"]
+    assert {m["estimator"] for m in last["measured"]} >= {"Pathwise(k=1)", "Score(k=2)"}
 
 
 def test_too_few_repeats(run, refused):

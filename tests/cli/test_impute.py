@@ -42,10 +42,10 @@ def test_five_versions_of_a_table(run, holes, jensen):
     assert first == "5 imputations of 6 rows of holes.csv in full.csv (seed 0)"
     assert counted == "11 missing entries in 5 rows"
     assert points.startswith("effective sample size of 200: median ")
-    header, found = table((run.parent / "full.csv").read_text())
+    header, rows = table((run.parent / "full.csv").read_text())
     assert header[0] == "version"
-    assert (found[:, 0] == np.repeat(np.arange(1, 6), 6)).all()
-    versions = found[:, 1:].reshape(5, 6, 4)
+    assert (rows[:, 0] == np.repeat(np.arange(1, 6), 6)).all()
+    versions = rows[:, 1:].reshape(5, 6, 4)
     known = ~np.isnan(holes)
     assert np.isfinite(versions).all()
     assert (versions[:, known] == holes[known]).all()  # as it was, to the last digit
@@ -79,15 +79,15 @@ def test_other_methods(run, holes, jensen, method, said):
     answer = jensen(*words, "--out", "full.npy")
     assert answer.code == 0, answer.err
     assert said in answer.out
-    found, known = np.load("full.npy"), ~np.isnan(holes)
-    assert np.isfinite(found).all()
-    assert (found[:, known] == holes[known]).all()
+    imputed, known = np.load("full.npy"), ~np.isnan(holes)
+    assert np.isfinite(imputed).all()
+    assert (imputed[:, known] == holes[known]).all()
 
 
 def test_the_default_file_is_in_the_run(run, holes, jensen):
     assert jensen("impute", "run", "holes.csv", *QUICK).code == 0
-    header, found = table((run / "imputations.csv").read_text())
-    assert (len(found), len(header)) == (30, 5)
+    header, rows = table((run / "imputations.csv").read_text())
+    assert (len(rows), len(header)) == (30, 5)
     assert jensen("impute", "run", "holes.csv", *QUICK).code == 0  # inside the run it is replaced
 
 
@@ -125,11 +125,11 @@ def test_a_mask_from_an_image(image_run, data, jensen):
     Image.fromarray(bits).save("mask.png")
     answer = jensen("impute", "run", "images.npy", "--mask", "mask.png", "-m", "2", "--out", "full.npy", *QUICK)
     assert answer.code == 0, answer.err
-    found = np.load("full.npy")
-    assert found.shape == (2, 60, 4, 4, 1)
-    assert found.dtype == np.uint8
-    assert (found[:, :, :3, :, 0] == arrays()["images"][:, :3]).all()
-    assert set(np.unique(found[:, :, 3])) == {0, 255}  # the run sees bits
+    imputed = np.load("full.npy")
+    assert imputed.shape == (2, 60, 4, 4, 1)
+    assert imputed.dtype == np.uint8
+    assert (imputed[:, :, :3, :, 0] == arrays()["images"][:, :3]).all()
+    assert set(np.unique(imputed[:, :, 3])) == {0, 255}  # the run sees bits
 
 
 def test_a_column_of_which_nothing_is_known(run, data, jensen):

@@ -24,8 +24,8 @@ def labelled(data, jensen):
 
 def test_labels_are_named_where_data_hold_none(labelled, jensen, refused):
     named = ["run", "other.npy", "--labels", "classes.npy"]
-    told = json.loads(jensen("evaluate", *named, "-k", 5, "--json").out)
-    assert (told["given"], told["n"]) == ("label", 20)
+    record = json.loads(jensen("evaluate", *named, "-k", 5, "--json").out)
+    assert (record["given"], record["n"]) == ("label", 20)
     again = jensen("train", "both.npz", "--recipe", "conditional", *TINY, "--out", "again")
     assert "log p(x | label) >= " in again.out
     for verb, more in (("encode", []), ("reconstruct", []), ("impute", ["--mask", "mask.npy", "-m", 1])):

@@ -48,3 +48,12 @@ def test_nothing_done_has_no_remaining_time(updates):
         "evaluating ────────────   0%",
         "evaluating ━━━━━━──────  50%  0:10 left",
     ]
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"), [(99, "a 1.23  b 45.6  c 7"), (18, "a 1.23  b 45.6"), (14, "a 1.23  b 45.6")]
+)
+def test_a_line_that_is_too_long_loses_whole_parts(width, shown):
+    assert progress._shortened("a 1.23  b 45.6  c 7", width) == shown
+    assert progress._shortened("a 1.23  b 45.6  c 7", 13) == "a 1.23"
+    assert progress._shortened("without gaps", 7) == "without"

@@ -21,15 +21,15 @@ def test_the_curve(data, jensen):
     assert first.startswith("beta ")
     assert "has the best ELBO: -" in first
     assert head.split() == ["beta", "rate", "distortion", "ELBO", "log", "p(x)", ">="]
-    found = json.loads((data / "rd/rate-distortion.json").read_text())
-    assert [p["beta"] for p in found["points"]] == [0.01, 4.0]
-    low, high = found["points"]
+    record = json.loads((data / "rd/rate-distortion.json").read_text())
+    assert [p["beta"] for p in record["points"]] == [0.01, 4.0]
+    low, high = record["points"]
     assert low["rate"] > high["rate"]
-    for point, row in zip(found["points"], rows, strict=True):
+    for point, row in zip(record["points"], rows, strict=True):
         assert point["elbo"] == pytest.approx(-point["rate"] - point["distortion"], abs=1e-4)
         assert row.split()[1] == f"{point['rate']:.2f}"
         assert point["log_px"] >= point["elbo"]
-    assert found["n"] == 6
+    assert record["n"] == 6
     assert figure.startswith("figure: rd/rate-distortion.svg")
     assert following.startswith("next: jensen report rd/beta-")
     svg = (data / "rd/rate-distortion.svg").read_text()
@@ -43,7 +43,7 @@ def test_the_curve(data, jensen):
     assert again.err.count("is used again") == 2
     assert (data / "rd/beta-4/model.safetensors").stat().st_mtime_ns == before
     numbers = [{k: v for k, v in p.items() if k != "reused"} for p in json.loads(again.out)["points"]]
-    assert numbers == [{k: v for k, v in p.items() if k != "reused"} for p in found["points"]]
+    assert numbers == [{k: v for k, v in p.items() if k != "reused"} for p in record["points"]]
 
     other = jensen(*words, "--lr", "0.01")
     assert other.code == 2
@@ -65,14 +65,14 @@ def test_a_curve_from_before_there_was_a_seed_of_the_split(data):
 
 
 def test_an_interrupted_curve_goes_on(data, jensen):
-    told: list[str] = []
-    options = {"epochs": 2, "latent": 2, "hidden": (8,), "out": "rd", "betas": (1.0, 2.0), "notice": told.append}
+    notices: list[str] = []
+    options = {"epochs": 2, "latent": 2, "hidden": (8,), "out": "rd", "betas": (1.0, 2.0), "notice": notices.append}
     asked = iter([False] * 3 + [True])
     with pytest.raises(InterruptedRun):
         trade("real.npy", should_stop=lambda: next(asked, True), **options)
-    found = trade("real.npy", **options)
-    assert [p.beta for p in found.points] == [1.0, 2.0]
-    assert sum("is used again" in text for text in told) == sum(p.reused for p in found.points) == 1
+    curve = trade("real.npy", **options)
+    assert [p.beta for p in curve.points] == [1.0, 2.0]
+    assert sum("is used again" in text for text in notices) == sum(p.reused for p in curve.points) == 1
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,8 @@ def test_a_full_stderr_does_not_change_the_exit_code(start):
 
 def test_no_stderr_at_all(here):
     command = ["sh", "-c", 'exec "$0" -m jensen --nope 2>&-', sys.executable]
-    found = subprocess.run(command, cwd=here, env=environment(), capture_output=True, timeout=SECONDS)
-    assert (found.returncode, found.stdout) == (2, b"")
+    result = subprocess.run(command, cwd=here, env=environment(), capture_output=True, timeout=SECONDS)
+    assert (result.returncode, result.stdout) == (2, b"")
 
 
 @pytest.fixture(params=["closed", "full"])

@@ -151,10 +151,10 @@ def test_replay_of_a_run_without_a_seed_of_the_split(data, jensen):
     for name, more in (("again", []), ("other", ["--seed", "6"])):
         answer = jensen("train", "--spec", "run/spec.json", "--out", name, *more)
         assert answer.code == 0, answer.err
-        found = load(name)
-        assert found.spec["split"] == spec["split"]
-        assert found.spec["command"]["split_seed"] == 5
-        assert found.part("test").x.tolist() == old.part("test").x.tolist()
+        run = load(name)
+        assert run.spec["split"] == spec["split"]
+        assert run.spec["command"]["split_seed"] == 5
+        assert run.part("test").x.tolist() == old.part("test").x.tolist()
     assert weights(data / "run") == weights(data / "again")
     assert weights(data / "run") != weights(data / "other")
 
@@ -202,19 +202,19 @@ def test_result_lines(data, jensen):
 def test_json_is_one_object_with_the_kind_of_the_number(options, kind, data, jensen):
     answer = jensen("train", "real.npy", "--epochs", "1", *options, "--out", "run", "--json")
     assert answer.code == 0, answer.err
-    found = json.loads(answer.out)
+    record = json.loads(answer.out)
     assert len(answer.out.splitlines()) == 1
-    assert (found["kind"], found["part"], found["n"]) == (kind, "validation", 6)
-    assert (found["bound"] is None) == (kind == "no bound")
+    assert (record["kind"], record["part"], record["n"]) == (kind, "validation", 6)
+    assert (record["bound"] is None) == (kind == "no bound")
 
 
 def test_result_is_in_the_units_of_the_data(jensen):
-    found = {}
+    bounds = {}
     for factor in (1, 10):
         np.save("x.npy", REAL * factor)
         words = ["--recipe", "ppca", "--latent", "2", "--out", f"run{factor}", "--json"]
-        found[factor] = json.loads(jensen("train", "x.npy", *words).out)["bound"]
-    assert found[1] - found[10] == pytest.approx(4 * np.log(10), abs=1e-4)
+        bounds[factor] = json.loads(jensen("train", "x.npy", *words).out)["bound"]
+    assert bounds[1] - bounds[10] == pytest.approx(4 * np.log(10), abs=1e-4)
 
 
 def test_result_is_what_evaluate_says(jensen):
@@ -264,15 +264,19 @@ def test_a_number_of_training_rows_is_of_raw_weights_that_moved(average, data, j
     assert number.endswith("(ELBO), average over the epoch while training, 60 training rows, raw weights")
     kept = "averaged" if average else "raw"
     assert f"; keeps {kept} weights of epoch 1, finished" in parts
-    found = json.loads(jensen(*words, "--force", "--json").out)
-    assert (found["measured"], found["weights"], found["kept_weights"]) == ("while training", "raw", kept)
+    record = json.loads(jensen(*words, "--force", "--json").out)
+    assert (record["measured"], record["weights"], record["kept_weights"]) == ("while training", "raw", kept)
     assert load("run").weights == kept
 
 
 def test_a_number_of_validation_rows_is_of_the_weights_that_are_kept(data, jensen):
-    found = json.loads(jensen("train", "real.npy", *TINY, "--average", "0.9", "--json").out)
-    assert (found["measured"], found["weights"], found["kept_weights"]) == ("after the epoch", "averaged", "averaged")
-    assert found["precision"] is None
+    record = json.loads(jensen("train", "real.npy", *TINY, "--average", "0.9", "--json").out)
+    assert (record["measured"], record["weights"], record["kept_weights"]) == (
+        "after the epoch",
+        "averaged",
+        "averaged",
+    )
+    assert record["precision"] is None
 
 
 def test_a_validation_bound_that_is_not_finite_is_told(here, jensen):
@@ -284,8 +288,8 @@ def test_a_validation_bound_that_is_not_finite_is_told(here, jensen):
     assert answer.code == 0, answer.err
     assert answer.out.startswith("the bound is not finite, 6 validation rows: some of them have extreme values")
     assert "next: jensen evaluate run" in answer.out
-    told = json.loads(jensen(*words, "--force", "--json").out)
-    assert (told["bound"], told["objective"], told["kind"]) == (None, None, "not finite")
+    record = json.loads(jensen(*words, "--force", "--json").out)
+    assert (record["bound"], record["objective"], record["kind"]) == (None, None, "not finite")
 
 
 def test_a_closed_form_is_measured_with_its_own_weights(data, jensen):

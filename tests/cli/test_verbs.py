@@ -50,8 +50,8 @@ def test_evaluation_as_json(run, jensen):
 
 def test_evaluation_repeats_itself(run, jensen):
     def numbers(seed):
-        found = json.loads(jensen("evaluate", "run", "-k", "5", "--json", "--seed", seed).out)
-        return {k: v for k, v in found.items() if k != "seconds"}
+        record = json.loads(jensen("evaluate", "run", "-k", "5", "--json", "--seed", seed).out)
+        return {k: v for k, v in record.items() if k != "seconds"}
 
     assert numbers(3) == numbers(3)
     assert numbers(3)["log_px"] != numbers(4)["log_px"]
@@ -123,13 +123,13 @@ def test_samples_of_a_table(run, jensen):
 def test_samples_in_every_format(suffix, image_run, jensen):
     assert jensen("sample", "run", "-n", "5", "--out", f"x.{suffix}").code == 0
     if suffix == "csv":
-        found = np.array(table(Path("x.csv").read_text())[1], float).reshape(5, 4, 4, 1)
+        samples = np.array(table(Path("x.csv").read_text())[1], float).reshape(5, 4, 4, 1)
     else:
-        found = np.load(f"x.{suffix}", allow_pickle=False)
-        found = found["x"] if suffix == "npz" else found
-        assert found.dtype == np.uint8
-    assert set(np.unique(found)) == {0, 1}
-    assert found.shape == (5, 4, 4, 1)
+        samples = np.load(f"x.{suffix}", allow_pickle=False)
+        samples = samples["x"] if suffix == "npz" else samples
+        assert samples.dtype == np.uint8
+    assert set(np.unique(samples)) == {0, 1}
+    assert samples.shape == (5, 4, 4, 1)
 
 
 def test_samples_repeat_themselves(run, jensen):
@@ -142,9 +142,9 @@ def test_samples_repeat_themselves(run, jensen):
 
 def test_samples_as_a_picture(image_run, jensen):
     assert jensen("sample", "run", "-n", "10").code == 0
-    found = picture(image_run / "samples.png")
-    assert found.shape == (3 * 48 + 2 * 2, 4 * 48 + 3 * 2)  # 3 down, 4 across, gaps of 2
-    assert set(np.unique(found[:48, :48])) <= {0, 255}  # bits, not smoothed
+    image = picture(image_run / "samples.png")
+    assert image.shape == (3 * 48 + 2 * 2, 4 * 48 + 3 * 2)  # 3 down, 4 across, gaps of 2
+    assert set(np.unique(image[:48, :48])) <= {0, 255}  # bits, not smoothed
 
 
 def test_samples_of_integers_read_as_the_same_kind(data, jensen):
@@ -246,11 +246,11 @@ def test_reconstructions_of_a_table(run, jensen):
 def test_originals_stand_above_their_reconstructions(image_run, data, jensen):
     answer = jensen("reconstruct", "run", "images.npy")
     assert "shows the first 64" not in answer.err
-    found = picture(image_run / "reconstructions.png")
+    image = picture(image_run / "reconstructions.png")
     original = np.load("images.npy")[1]
-    assert np.array_equal(found[:48:12, 50:98:12], original)  # the second of the first row
+    assert np.array_equal(image[:48:12, 50:98:12], original)  # the second of the first row
     mean = load("run").reconstruct("images.npy")[1, :, :, 0]
-    assert np.allclose(found[50:98:12, 50:98:12], 255 * mean, atol=0.6)
+    assert np.allclose(image[50:98:12, 50:98:12], 255 * mean, atol=0.6)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
@@ -262,19 +262,19 @@ def test_originals_with_unknown_pixels(channels, jensen, here):
     words = ["--recipe", "miwae", "--points", "2", "--latent", "2", "--hidden", "8", "--epochs", "1", "--out", "run"]
     assert jensen("train", "holes.npy", *words).code == 0
     assert jensen("reconstruct", "run", "holes.npy", "--out", "x.npz").code == 0
-    with np.load("x.npz", allow_pickle=False) as found:
-        assert np.array_equal(np.isnan(found["original"]), np.broadcast_to(~known, x.shape))
-        assert np.isfinite(found["x"]).all()
+    with np.load("x.npz", allow_pickle=False) as arrays:
+        assert np.array_equal(np.isnan(arrays["original"]), np.broadcast_to(~known, x.shape))
+        assert np.isfinite(arrays["x"]).all()
     assert jensen("reconstruct", "run", "holes.npy").code == 0
-    found = picture(here / "run" / "reconstructions.png")
-    assert found.shape[-1] == 3
-    tan = (found[:48:12, :48:12] == UNKNOWN).all(-1)
+    image = picture(here / "run" / "reconstructions.png")
+    assert image.shape[-1] == 3
+    tan = (image[:48:12, :48:12] == UNKNOWN).all(-1)
     assert np.array_equal(tan, ~known[0, :, :, 0])
-    assert not (found[50:98, :48] == UNKNOWN).all(-1).any()
-    grey = np.ptp(found[:48:12, :48:12][~tan], axis=-1)
+    assert not (image[50:98, :48] == UNKNOWN).all(-1).any()
+    grey = np.ptp(image[:48:12, :48:12][~tan], axis=-1)
     assert channels == 3 or not grey.any()
     # known values fill the range: a zero in the place of an unknown one would have made them all bright
-    assert found[:48:12, :48:12][~tan].min() < 60
+    assert image[:48:12, :48:12][~tan].min() < 60
 
 
 def test_long_pictures_are_cut(image_run, data, jensen):
@@ -283,15 +283,15 @@ def test_long_pictures_are_cut(image_run, data, jensen):
     assert "shows the first 64 of 70" in answer.err
     assert picture(image_run / "reconstructions.png").shape == (8 * 50 - 2, 16 * 50 - 2)
     assert jensen("reconstruct", "run", "many.npy", "--out", "x.npz").code == 0
-    with np.load("x.npz", allow_pickle=False) as found:
-        assert found["x"].shape == found["original"].shape == (70, 4, 4, 1)
+    with np.load("x.npz", allow_pickle=False) as arrays:
+        assert arrays["x"].shape == arrays["original"].shape == (70, 4, 4, 1)
 
 
 def test_sampled_reconstructions(image_run, data, jensen):
     assert jensen("reconstruct", "run", "images.npy", "--sample", "--out", "x.npy").code == 0
-    found = np.load("x.npy")
-    assert found.dtype == np.uint8
-    assert set(np.unique(found)) == {0, 1}
+    samples = np.load("x.npy")
+    assert samples.dtype == np.uint8
+    assert set(np.unique(samples)) == {0, 1}
 
 
 # --- pictures ---
@@ -318,20 +318,20 @@ def test_grids():
 
 
 def test_recipes(jensen):
-    told = jensen("recipes").out
-    found = json.loads(jensen("recipes", "--json").out)["recipes"]
-    assert {"vae", "gmm", "ppca"} <= {r["name"] for r in found}
-    assert all(r["name"] in told and r["paper"] in told for r in found)
-    assert next(r for r in found if r["name"] == "vae")["options"]["--latent"] == 16
+    output = jensen("recipes").out
+    record = json.loads(jensen("recipes", "--json").out)["recipes"]
+    assert {"vae", "gmm", "ppca"} <= {r["name"] for r in record}
+    assert all(r["name"] in output and r["paper"] in output for r in record)
+    assert next(r for r in record if r["name"] == "vae")["options"]["--latent"] == 16
 
 
 def test_data(jensen, data):
-    told = jensen("data", "digits").out
-    assert told.startswith("digits: 1,797 images of 8x8x1")
-    assert "integers of 17 levels" in told
-    found = json.loads(jensen("data", "bits.npy", "--json").out)
-    assert (found["kind"], found["shape"], found["n"]) == ("binary", [6], 60)
-    assert "Bernoulli" in found["advice"][0]
+    output = jensen("data", "digits").out
+    assert output.startswith("digits: 1,797 images of 8x8x1")
+    assert "integers of 17 levels" in output
+    record = json.loads(jensen("data", "bits.npy", "--json").out)
+    assert (record["kind"], record["shape"], record["n"]) == ("binary", [6], 60)
+    assert "Bernoulli" in record["advice"][0]
 
 
 def test_data_of_a_folder_is_resized(jensen, here):

@@ -30,9 +30,9 @@ def test_it_is_repeated_to_the_bit(evaluated, jensen):
     assert answer.code == 0
     assert answer.out.splitlines()[0].endswith("recorded values are equal to the bit")
     assert answer.err == ""
-    found = json.loads(jensen("verify", "run", "--tolerance", "0", "--json").out)
-    assert found["holds"]
-    assert found["identical"] == found["compared"] > 20
+    record = json.loads(jensen("verify", "run", "--tolerance", "0", "--json").out)
+    assert record["holds"]
+    assert record["identical"] == record["compared"] > 20
 
 
 def test_the_settings_of_annealing_are_repeated(data, jensen):
@@ -41,8 +41,8 @@ def test_the_settings_of_annealing_are_repeated(data, jensen):
     settings = TightnessSettings(rows=4, temperatures=4, leapfrog_steps=2, chains=3, simulated=4, refine=5)
     kept = opened.evaluate(settings=settings, seed=5)
     opened.keep(kept)
-    found = verify(opened, tolerance=0.0)
-    assert found.holds
+    verification = verify(opened, tolerance=0.0)
+    assert verification.holds
     assert kept.to_dict()["replay"]["assessment"]["temperatures"] == 4
     altered(run, lambda r: r["replay"]["assessment"].update(temperatures=8))
     names = {d.name for d in verify(opened).differences}

@@ -74,7 +74,7 @@ class Combination:
 
 def fresh(*parts) -> list:
     """Copies of parts that are shared by all tests, with new weights; what they share they still share."""
-    custom = {type(p).__name__: lambda p=p: p for p in parts if isinstance(p, CustomObjective)}
+    custom = {p.name: p.f for p in parts if isinstance(p, CustomObjective)}
     with drawing_from(stream(SEED, "fresh")):
         return build(json.loads(json.dumps(spec_of(*parts))), custom)
 

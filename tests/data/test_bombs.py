@@ -144,23 +144,23 @@ def test_matlab_as_scipy_reads_it(kind: str, packed: bool, tmp_path: Path) -> No
     }
     beside = {"word": "text", "cell": np.array([1, "a"], dtype=object), "part": {"x": 1.0}, "none": np.zeros((0, 3))}
     scipy.io.savemat(path, {**held, **beside, "big": np.full((2, 2), 1e300)}, do_compression=packed)
-    found = {v.name: v for v in variables(path)}
+    headers = {v.name: v for v in variables(path)}
     theirs = scipy.io.loadmat(path)
-    assert found.keys() == {*held, "none", "big"}
-    for name, variable in found.items():
+    assert headers.keys() == {*held, "none", "big"}
+    for name, variable in headers.items():
         mine = values(path, variable)
         assert mine.dtype == theirs[name].dtype
         assert mine.shape == theirs[name].shape == variable.shape
         assert (mine == theirs[name]).all()
-    assert {n: (s, k) for n, s, k in scipy.io.whosmat(path) if n in found} == {
-        n: (v.shape, v.kind) for n, v in found.items()
+    assert {n: (s, k) for n, s, k in scipy.io.whosmat(path) if n in headers} == {
+        n: (v.shape, v.kind) for n, v in headers.items()
     }
 
 
 def test_matlab_logicals_and_complex_numbers(tmp_path: Path) -> None:
     scipy.io.savemat(tmp_path / "x.mat", {"x": np.array([[True, False], [False, True]])})
-    [found] = variables(tmp_path / "x.mat")
-    assert found.kind == "logical"
+    [variable] = variables(tmp_path / "x.mat")
+    assert variable.kind == "logical"
     assert read(tmp_path / "x.mat").x.tolist() == [[1, 0], [0, 1]]
     scipy.io.savemat(tmp_path / "x.mat", {"x": np.array([[1j, 2], [3, 4]])})
     with pytest.raises(DataError, match="complex numbers"):

@@ -73,11 +73,17 @@ def test_labels_are_renumbered_by_name():
 
 def test_describe_is_plain_and_true():
     x = np.array([[0, 1, 7], [2, 1, 7], [0, 1, 7]], dtype=np.uint8)
-    told = describe(assemble(Raw(x, np.array(["b", "a", "b"])), "mine"))
-    assert json.loads(json.dumps(told)) == told
-    assert told["name"] == "mine"
-    assert (told["n"], told["size"], told["shape"], told["kind"], told["levels"]) == (3, 3, [3], "integers", 8)
-    assert told["range"] == [0, 7]
-    assert told["labels"] == {"a": 1, "b": 2}
-    assert told["constant_columns"] == [1, 2]
-    assert told["duplicates"] == 1
+    description = describe(assemble(Raw(x, np.array(["b", "a", "b"])), "mine"))
+    assert json.loads(json.dumps(description)) == description
+    assert description["name"] == "mine"
+    assert (
+        description["n"],
+        description["size"],
+        description["shape"],
+        description["kind"],
+        description["levels"],
+    ) == (3, 3, [3], "integers", 8)
+    assert description["range"] == [0, 7]
+    assert description["labels"] == {"a": 1, "b": 2}
+    assert description["constant_columns"] == [1, 2]
+    assert description["duplicates"] == 1

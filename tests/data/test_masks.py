@@ -16,10 +16,10 @@ TABLE = Schema("real", (4,))
 
 def shown(text: str, schema: Schema = GREY, n: int = 7) -> list[str]:
     """The mask of one datum as rows of letters, h where the first channel is hidden."""
-    found = parse_mask(text, schema, n)
-    assert found.dtype == bool
-    assert found.shape == (1, schema.size)
-    return ["".join("h" if value else "." for value in row) for row in found.reshape(schema.shape)[..., 0]]
+    hidden = parse_mask(text, schema, n)
+    assert hidden.dtype == bool
+    assert hidden.shape == (1, schema.size)
+    return ["".join("h" if value else "." for value in row) for row in hidden.reshape(schema.shape)[..., 0]]
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,13 @@ def test_arrays_of_one_datum_or_of_all(tmp_path):
         for shape in (schema.shape, (schema.size,), (7, *schema.shape), (7, schema.size)):
             hidden = rng.integers(0, 3, size=shape)
             np.save(path, hidden)
-            found = parse_mask(str(path), schema, 7)
-            assert (found == (hidden != 0).reshape(-1, schema.size)).all()
+            parsed = parse_mask(str(path), schema, 7)
+            assert (parsed == (hidden != 0).reshape(-1, schema.size)).all()
     for lead in ((), (7,)):  # without channels: all of a pixel
         hidden = rng.random((*lead, 3, 5)) < 0.5
         np.save(path, hidden)
-        found = parse_mask(str(path), COLOUR, 7).reshape(*(lead or (1,)), *COLOUR.shape)
-        assert (found == hidden[..., None]).all()
+        parsed = parse_mask(str(path), COLOUR, 7).reshape(*(lead or (1,)), *COLOUR.shape)
+        assert (parsed == hidden[..., None]).all()
 
 
 def test_an_image_hides_where_it_is_white(tmp_path):

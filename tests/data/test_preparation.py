@@ -56,9 +56,9 @@ def test_ties_are_decided_like_the_rest():
     words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None, generator=again)
     tie = words.view(torch.uint8)[: x.numel()] == x[0]
     p = x[0, tie].double() / 255
-    found = prepare(x, torch.Generator().manual_seed(3))[0, tie].double()
+    bits = prepare(x, torch.Generator().manual_seed(3))[0, tie].double()
     assert 600 < tie.sum() < 1000
-    assert abs((found - p).sum()) < 4 * (p * (1 - p)).sum().sqrt()
+    assert abs((bits - p).sum()) < 4 * (p * (1 - p)).sum().sqrt()
 
 
 def test_dynamic_bits_are_independent():
@@ -272,3 +272,12 @@ def test_identity_has_no_jacobian_and_inverts_to_itself():
 def test_reading_needs_no_torch():
     program = "import sys, jensen.data as d; d.split(5); d.Schema('real', (1,)); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_row_has_the_jacobian_of_its_observed_entries():
+    from jensen.data import Preparation
+
+    preparation = Preparation(center=np.zeros(2), scale=np.array([2.0, 4.0]))
+    mask = np.array([[True, True], [True, False], [False, True], [False, False]])
+    np.testing.assert_allclose(preparation.log_jacobians(mask), -np.log([8.0, 2.0, 4.0, 1.0]))
+    assert preparation.log_jacobians(mask)[0] == pytest.approx(preparation.log_jacobian(2))

@@ -62,13 +62,13 @@ def test_the_set_is_always_the_same():
 
 
 def test_they_are_read_with_labels_and_factors():
-    found = read("sprites")
-    assert (found.x.shape, found.schema.kind, found.schema.levels) == ((4096, 256), "integers", 17)
-    assert found.schema.classes == SHAPES
-    assert np.array_equal(found.labels, found.factors.values[:, 0])
+    dataset = read("sprites")
+    assert (dataset.x.shape, dataset.schema.kind, dataset.schema.levels) == ((4096, 256), "integers", 17)
+    assert dataset.schema.classes == SHAPES
+    assert np.array_equal(dataset.labels, dataset.factors.values[:, 0])
     index = np.array([5, 2])
-    assert np.array_equal(found.rows(index).factors.values, found.factors.values[index])
-    assert conform(found, found.schema).factors is found.factors
+    assert np.array_equal(dataset.rows(index).factors.values, dataset.factors.values[index])
+    assert conform(dataset, dataset.schema).factors is dataset.factors
 
 
 def test_the_command_line_tells_their_factors(capsys):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from torch.distributions import Independent, Normal, OneHotCategorical
 
 from jensen.distributions import (
     Beta,
@@ -128,3 +129,14 @@ def test_distributions_expand(d):
     assert wide.batch_shape == (4, 1)
     assert wide.sample((2,)).shape == (2, 4, 1)
     torch.testing.assert_close(wide.log_prob(x), d.log_prob(x).expand(4, 1))
+
+
+def test_the_variance_of_a_chain_is_that_of_the_mixture_over_its_class():
+    """Var z = E[z^2] - E[z]^2, each a sum over the classes."""
+    from jensen.distributions import Chained
+
+    share, means, sd = torch.tensor([[0.3, 0.7]]), torch.tensor([[-1.0], [2.0]]), 0.5
+    q = Chained(OneHotCategorical(probs=share), lambda y: Independent(Normal(y @ means, sd), 1), 1)
+    first = (share * means[:, 0]).sum()
+    second = (share * (means[:, 0].square() + sd**2)).sum()
+    torch.testing.assert_close(q.variance[0, 2], second - first.square())

@@ -173,7 +173,7 @@ def test_a_network_is_run_once_for_its_points():
 @pytest.mark.parametrize(
     ("estimators", "guide", "words"),
     [
-        ((Enumerate(), Pathwise(1), Pathwise(1)), mixed()[1], "2 groups"),
+        ((Enumerate(), Pathwise(1), Pathwise(1)), mixed()[1], "has 2 latent groups, and there are 3 estimators"),
         ((Enumerate(), Enumerate()), mixed()[1], "infinitely many states"),
         ((Pathwise(1), Pathwise(1)), mixed()[1], "no pathwise gradient"),
     ],

@@ -63,7 +63,7 @@ def test_a_method_can_be_named():
 
 @pytest.mark.parametrize("method", ["auto", "exact", "quadrature", "importance"])
 def test_a_bad_number_of_points_is_refused_whatever_the_method(method):
-    with pytest.raises(UsageError, match="-k 0"):
+    with pytest.raises(UsageError, match="-k must be a whole number of at least 1, got 0"):
         choose(LINEAR, ExactGuide(LINEAR), method, 0)
 
 

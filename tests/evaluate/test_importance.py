@@ -206,7 +206,7 @@ def test_point_masses_and_no_points_are_refused():
     guide = Deterministic(nn.Linear(3, 1).double())
     with pytest.raises(NotNormalised, match="no density"):
         Importance(3)(curved_model(), guide, rows(BATCH))
-    with pytest.raises(UsageError, match="-k 0"):
+    with pytest.raises(UsageError, match="-k must be a whole number of at least 1, got 0"):
         Importance(0)
 
 
@@ -239,3 +239,14 @@ def test_measuring_leaves_nothing_behind(training):
     assert torch.equal(torch.get_rng_state(), state)
     assert not any(m._forward_hooks for m in model.modules())
     assert all(m.training is training for m in model.modules())
+
+
+def test_the_error_of_a_rung_is_that_of_a_mean_over_data():
+    """Of the rung with one point per datum: sqrt(sum of each datum's variance / K) / N."""
+    from jensen.evaluate.importance import _curve, _Weights
+
+    log_w = torch.randn(50, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    zero = torch.zeros(8, dtype=torch.float64)
+    (n, mean, error), *_ = _curve([_Weights.of(some, zero[:4], zero[:4]) for some in log_w.split(4, 1)])
+    assert (n, mean) == (1, pytest.approx(float(log_w.mean())))
+    assert error == pytest.approx(float((log_w.var(0) / 50).sum().sqrt()) / 8)

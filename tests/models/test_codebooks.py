@@ -267,7 +267,7 @@ def test_what_has_no_noise_is_refused_where_noise_is_needed():
         choose(model, guide, "annealed")
     with pytest.raises(CompositionError, match="noise"):
         Score(2).draw(model, guide, Batch(X))
-    with pytest.raises(CompositionError, match="a commitment is to codes"):
+    with pytest.raises(CompositionError, match="Commitment needs a guide that rounds to codes"):
         Commitment()(Pathwise(1).draw(*_gaussian(), Batch(X.float())))
 
 

@@ -170,3 +170,15 @@ def test_what_cannot_work_is_refused():
         LadderGuide(guide.ladder, list(guide.up)[:1], list(guide.heads)[:1])
     with pytest.raises(CompositionError, match="flat"):
         model.prior.params()
+
+
+def test_points_made_without_gradients_are_scored_with_them():
+    """As by an estimator that keeps its points fixed: the densities at them train model and guide all the same."""
+    from tests.models.test_ladder import data, made
+
+    _, guide = made()
+    q = guide(data())
+    with torch.no_grad():
+        z = q.rsample((2,))
+    assert q.log_prob(z).requires_grad
+    torch.testing.assert_close(q.log_prob(z), guide(data()).log_prob(z))

@@ -35,8 +35,8 @@ def position(x: np.ndarray, folder, **options) -> tuple[jensen.Run, object]:
 )
 def test_a_position_has_the_family_of_the_data(x, recipe, part, tmp_path):
     small = {"width": 4, "depth": 1} if recipe == "pixelcnn" else {"hidden": (6,)}
-    run, found = position(x, tmp_path, recipe=recipe, components=2, **small)
-    assert found == part
+    run, likelihood = position(x, tmp_path, recipe=recipe, components=2, **small)
+    assert likelihood == part
     assert run.sample(2).shape == (2, *run.schema.shape)
     assert str(run.evaluate(x, budget=0).estimate.kind) == "exact"
 
@@ -61,6 +61,6 @@ def test_what_depends_on_what_came_before_is_learned(tmp_path):
     bits = (np.random.default_rng(0).random((800, 3)) < 0.5).astype(np.float64)
     x = np.concatenate([bits, bits], 1)
     run = jensen.train(x, recipe="made", out=tmp_path / "run", epochs=40, lr=0.01, hidden=(24,))
-    found = run.evaluate(x[:200], budget=0).estimate
-    assert found.mean is not None
-    assert -3 * math.log(2) - 0.1 < found.mean < -3 * math.log(2) + 0.02
+    estimate = run.evaluate(x[:200], budget=0).estimate
+    assert estimate.mean is not None
+    assert -3 * math.log(2) - 0.1 < estimate.mean < -3 * math.log(2) + 0.02

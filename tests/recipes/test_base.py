@@ -172,12 +172,12 @@ def test_a_decoder_starts_at_the_average(kind):
     start_from_mean(net.layers[-1].bias, family, mean)
     with torch.no_grad():
         net.layers[-1].weight.zero_()
-        found = Given(net, family)(torch.zeros(1, 2))
+        likelihood = Given(net, family)(torch.zeros(1, 2))
     loc = net.layers[-1].bias[:D].detach()
     if kind == "integers":
         close((loc + 1) * 2, mean, 1e-5)  # the locations run from -1 to 1 over 0..4
     else:
-        close(found.mean[0].detach(), mean.clamp(0.01, 0.99) if kind == "binary" else mean, 1e-5)
+        close(likelihood.mean[0].detach(), mean.clamp(0.01, 0.99) if kind == "binary" else mean, 1e-5)
 
 
 def test_options_and_their_defaults():

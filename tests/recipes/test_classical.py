@@ -40,24 +40,24 @@ def wine(tmp_path):
 
 def evidence(run: jensen.Run) -> float:
     """Of the rows that were trained on, in the data's own units."""
-    found = choose(run.model, run.guide)(run.model, run.guide, run.part("train").rows)
-    assert found.kind is Kind.EXACT
-    assert found.stderr_mc == 0
-    return found.shifted(run.preparation.log_jacobian(run.schema.size)).mean
+    estimate = choose(run.model, run.guide)(run.model, run.guide, run.part("train").rows)
+    assert estimate.kind is Kind.EXACT
+    assert estimate.stderr_mc == 0
+    return estimate.shifted(run.preparation.log_jacobian(run.schema.size)).mean
 
 
 @pytest.mark.parametrize(("recipe", "options", "fits"), CASES, ids=[c[0] for c in CASES])
 def test_every_fit_reaches_the_same_evidence(recipe, options, fits, wine, tmp_path):
     """Within 1e-3 nats per datum, on the rows that were trained on."""
     ways = {fit: {"fit": fit} for fit in fits} | {"gradient": BY_GRADIENT}
-    found = {
+    fitted = {
         name: evidence(jensen.train(wine, recipe=recipe, out=tmp_path / name, **options, **way))
         for name, way in ways.items()
         if name != "gradient"
     }
     run = jensen.train(wine, recipe=recipe, out=tmp_path / "gradient", **options, **BY_GRADIENT)
     assert run.metrics[0]["train"]["bound"] < run.metrics[-2]["train"]["bound"] - 1e-3  # it had some way to go
-    for value in found.values():
+    for value in fitted.values():
         close(value, evidence(run), 1e-3)
 
 

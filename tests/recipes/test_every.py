@@ -52,10 +52,10 @@ def digits(tmp_path_factory) -> Path:
 
 
 def options_of(name: str) -> dict:
-    found = {k: v for k, v in SIZES.items() if k in RECIPES[name].options}
+    options = {k: v for k, v in SIZES.items() if k in RECIPES[name].options}
     if name == "very-deep":
-        found.pop("hidden")
-    return found | {"epochs": 2, "split": "0.5,0.25,0.25", "floor": 0.01}
+        options.pop("hidden")
+    return options | {"epochs": 2, "split": "0.5,0.25,0.25", "floor": 0.01}
 
 
 def remedy_of(call: Callable) -> str | None:
@@ -85,10 +85,10 @@ def test_from_a_file_to_a_report(name, digits, tmp_path):
     if name in SAMPLERS:
         assert "jensen fidelity" in str(remedy_of(lambda: run.evaluate(k=5)))
     else:
-        found = run.evaluate(k=5)
-        assert (found.estimate.mean is None) == (name in NO_BOUND)
-        assert (str(found.estimate.kind) == "exact") == (name in EXACT)
-        assert name in NO_BOUND or -500 < found.estimate.mean < 0
+        evaluation = run.evaluate(k=5)
+        assert (evaluation.estimate.mean is None) == (name in NO_BOUND)
+        assert (str(evaluation.estimate.kind) == "exact") == (name in EXACT)
+        assert name in NO_BOUND or -500 < evaluation.estimate.mean < 0
     measures = run.doctor().measures.values()
     assert all(math.isfinite(v) for v in measures if isinstance(v, float))
     remedy = remedy_of(lambda: run.gradients(n=4, repeats=32))
@@ -106,11 +106,11 @@ def test_a_plain_evaluation(name, digits, tmp_path):
     if name in SAMPLERS:
         assert "jensen fidelity" in str(remedy_of(lambda: run.evaluate(budget=0.5)))
         return
-    found = run.evaluate(budget=0.5)
+    evaluation = run.evaluate(budget=0.5)
     if name in NO_BOUND:
-        assert found.estimate.nats is None
+        assert evaluation.estimate.nats is None
         with pytest.raises(CompositionError):
             run.evaluate(method="importance")
     else:
-        assert found.assessment is not None or any("how tight the" in note for note in found.notes)
-        assert found.estimate.nats.isfinite().all()
+        assert evaluation.assessment is not None or any("how tight the" in note for note in evaluation.notes)
+        assert evaluation.estimate.nats.isfinite().all()

@@ -33,12 +33,12 @@ def test_a_full_covariance_begins_diagonal(nets):
 
 @EACH
 def test_a_low_rank_begins_nearly_diagonal_and_learns(nets):
-    found = made("low-rank", **nets)
-    q = found.guide(batch())
+    low_rank = made("low-rank", **nets)
+    q = low_rank.guide(batch())
     size = (q.cov_factor.square().mean() / q.cov_diag.mean()).sqrt()
     assert 1e-4 < float(size.detach()) < 0.2
     away = (q.covariance_matrix * torch.ones(3, 3).tril(-1)).sum()
-    last = found.guide.conditional.net.nets[-1]
+    last = low_rank.guide.conditional.net.nets[-1]
     last = last.layers[-1] if hasattr(last, "layers") else last.head
     (slope,) = torch.autograd.grad(away, [last.weight])
     assert (slope[6:].abs().sum(1) > 0).all()  # no row of the factor is at a saddle

@@ -33,9 +33,9 @@ def folder(tmp_path_factory):
 def test_a_conditional_model_says_what_it_is_given(folder, tmp_path):
     options = {**TINY, "epochs": 60, "batch": 16, "lr": 0.02}
     run = jensen.train(folder / "both.npz", recipe="conditional", out=tmp_path / "run", **options)
-    found = run.evaluate(k=10)
-    assert found.given == found.to_dict()["given"] == "label"
-    assert str(found).startswith("log p(x | label) >=")
+    evaluation = run.evaluate(k=10)
+    assert evaluation.given == evaluation.to_dict()["given"] == "label"
+    assert str(evaluation).startswith("log p(x | label) >=")
     assert run.sample(3, label=3).shape == (3, 4)
     left, right = (run.sample(200, label=c).mean(0) for c in (3, 7))
     assert (left[:2] > right[:2] + 0.4).all()
@@ -47,7 +47,7 @@ def test_a_conditional_model_says_what_it_is_given(folder, tmp_path):
     assert abs((labels == 7).mean() - share) < 4 * (share * (1 - share) / 500) ** 0.5
     assert run.reconstruct().shape == (24, 4)
     assert run.calibrate(n=20).ranks.shape[0] == 20
-    with pytest.raises(UsageError, match="classes are 3, 7"):
+    with pytest.raises(UsageError, match="Choose from 3, 7"):
         run.sample(1, label=5)
     with pytest.raises(DataError, match="--labels"):
         run.evaluate(folder / "bare.npy", k=5)
@@ -75,16 +75,16 @@ def test_a_prior_that_sees_the_label(folder, tmp_path):
 
 
 def test_labels_of_some_rows(folder, tmp_path):
-    told = []
+    notices = []
     run = jensen.train(
-        folder / "both.npz", recipe="semi-supervised", labelled=6, out=tmp_path / "run", notice=told.append, **TINY
+        folder / "both.npz", recipe="semi-supervised", labelled=6, out=tmp_path / "run", notice=notices.append, **TINY
     )
-    assert any("6 of 72 training rows have labels" in text for text in told)
+    assert any("6 of 72 training rows have labels" in text for text in notices)
     assert run.classes.counts == (3, 3)
-    found = run.evaluate(k=5)
-    assert found.given is None
-    assert found.classified["labels_in_training"] == 6
-    assert found.classified["n"] == 24
+    evaluation = run.evaluate(k=5)
+    assert evaluation.given is None
+    assert evaluation.classified["labels_in_training"] == 6
+    assert evaluation.classified["n"] == 24
     codes = run.encode()
     assert codes.shape == (24, 4)
     np.testing.assert_allclose(codes[:, :2].sum(1), 1, atol=1e-5)
@@ -112,8 +112,8 @@ def test_labels_that_play_no_part_are_refused(folder, tmp_path):
 @pytest.fixture(scope="module")
 def others(folder):
     """Rows and labels of them in files of their own, and in one: the same rows."""
-    found = np.load(folder / "both.npz")
-    x, y = found["x"][:40], found["y"][:40]
+    arrays = np.load(folder / "both.npz")
+    x, y = arrays["x"][:40], arrays["y"][:40]
     np.save(folder / "x.npy", x)
     np.save(folder / "y.npy", y)
     np.savez(folder / "some.npz", x=x, y=y)
@@ -140,8 +140,8 @@ def test_labels_of_other_data_are_taken_from_where_they_are_named(folder, others
         assert np.array_equal(verb(x, labels=y), verb(folder / "some.npz"))
         assert not np.array_equal(verb(x, labels=10 - y), verb(x, labels=y))
     hidden = np.array([True, False, False, False])
-    told = {"m": 2, "k": 20, "hidden": hidden}
-    assert np.array_equal(run.impute(x, labels=y, **told).x, run.impute(folder / "some.npz", **told).x)
+    options = {"m": 2, "k": 20, "hidden": hidden}
+    assert np.array_equal(run.impute(x, labels=y, **options).x, run.impute(folder / "some.npz", **options).x)
 
 
 def test_labels_that_cannot_be_taken_are_refused(folder, others, conditional):
@@ -168,10 +168,10 @@ def test_labels_of_other_data_say_how_often_a_classifier_is_right(folder, others
     x, y = others
     run = jensen.train(folder / "both.npz", recipe="semi-supervised", labelled=6, out=tmp_path / "run", **TINY)
     assert run.evaluate(x, k=5).classified is None
-    found = run.evaluate(x, labels=y, k=5).classified
+    classified = run.evaluate(x, labels=y, k=5).classified
     taken = np.where(run.encode(x)[:, :2].argmax(-1) == 1, 7, 3)
-    assert found["n"] == 40
-    assert found["accuracy"] == pytest.approx((taken == y).mean())
+    assert classified["n"] == 40
+    assert classified["accuracy"] == pytest.approx((taken == y).mean())
     part = run.other(x, y)
     table = confusion(run, part)
     assert table.tolist() == [[int(((y == a) & (taken == b)).sum()) for b in (3, 7)] for a in (3, 7)]
@@ -199,3 +199,17 @@ def test_a_conditional_model_of_convolutions(tmp_path):
     batch = again.other(x, y).rows.take(torch.arange(8))
     Elbo()(Pathwise().draw(again.model, again.guide, batch, stream(0, "points"))).sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in again.guide.parameters())
+
+
+def test_a_label_is_standardised_to_mean_zero_and_variance_one():
+    """Over classes as frequent as in training; what stands before the label is left as it is."""
+    from jensen.data.labels import Labels
+    from jensen.recipes.labels import _label_scale
+    from tests.recipes.test_base import context
+
+    scale = _label_scale(context("binary", labels=Labels("context", (0, 1, 2), ("a", "b", "c"), (1, 3, 6))), 2)
+    share = torch.tensor([0.1, 0.3, 0.6])
+    out = scale(torch.cat([torch.full((3, 2), 5.0), torch.eye(3)], -1))
+    assert out[:, :2].eq(5.0).all()
+    torch.testing.assert_close(share @ out[:, 2:], torch.zeros(3), atol=1e-6, rtol=0)
+    torch.testing.assert_close(share @ out[:, 2:].square(), torch.ones(3))

@@ -133,5 +133,5 @@ def check_start(family, x):
             parameter.zero_()
     start_from_mean(net.layers[-1].bias, family, mean)
     with torch.no_grad():
-        found = Given(net, family)(torch.zeros(1, 2)).mean[0]
-    torch.testing.assert_close(found, mean, rtol=1e-4, atol=1e-4)
+        start = Given(net, family)(torch.zeros(1, 2)).mean[0]
+    torch.testing.assert_close(start, mean, rtol=1e-4, atol=1e-4)

@@ -43,9 +43,9 @@ def test_the_prior_alone_moves_in_the_second_stage(run):
 
 
 def test_both_bounds_are_told(run):
-    found = outcome(run)
-    assert [stage["last"] for stage in found["stages"]] == [28, 40]
-    assert found["bound"] == found["stages"][1]["bound"]
+    result = outcome(run)
+    assert [stage["last"] for stage in result["stages"]] == [28, 40]
+    assert result["bound"] == result["stages"][1]["bound"]
     one, two = (f"{stage.bound:.2f}" for stage in run.stages)
     [note] = [n for n in run.evaluate(k=5).notes if n.startswith("stages")]
     assert f"{one} after epoch 28" in note

@@ -55,7 +55,7 @@ def test_everything_measured_is_on_the_page(told):
     assert chain["stderr_mc_reliable"] in (True, False)
     assert "on simulated data" in told.said
     assert any(f"annealing gives {chain['log_px']:.2f}" in label for label in labels(told))
-    assert any(label.startswith("What the ELBO loses: encoder") for label in labels(told))
+    assert any(label.startswith("The gap of the ELBO: encoder") for label in labels(told))
     assert any(label.startswith("k-hat: median") for label in labels(told))
     assert any(label.startswith("Effective sample size: median") for label in labels(told))
     assert any(label.startswith("The gap goes from") for label in labels(told))
@@ -79,7 +79,7 @@ def test_every_number_is_in_the_json(told):
 def test_what_was_not_measured_is_left_out(page):
     assert "how tight the bound is was not measured" in page.said
     assert "on simulated data" not in page.said
-    assert not any("What the ELBO loses" in label for label in labels(page))
+    assert not any("The gap of the ELBO" in label for label in labels(page))
     assert not any("annealing gives" in label for label in labels(page))
 
 
@@ -184,7 +184,7 @@ def test_training_rows_are_told_beside_the_others(facts):
     found = evidence(replace(facts, evaluation={**facts.evaluation, "train_test": sides}))
     assert "Over-fitting: training rows score 8 nats higher than other rows." in found.text
     table = next(t for t in found.tables if t.head[0] == "over-fitting")
-    assert f"more than {ERRORS:g} standard errors and {VISIBLE:g} standard deviations" in table.caption
+    assert f"above {ERRORS:g} standard errors and {VISIBLE:g} standard deviations" in table.caption
     assert table.rows == (("500 training rows", "-80", ""), ("48 other rows", "-88", ""), ("difference", "8", "1"))
 
 
@@ -192,7 +192,7 @@ def test_training_rows_are_told_beside_the_others(facts):
 def test_a_gap_that_is_not_split_is_one_bar(facts):
     split = {**facts.evaluation["assessment"]["gaps"], "approximation": None, "amortisation": None}
     drawn = [b for p in evidence(changed(facts, gaps=split)).panels for b in p.bodies]
-    assert any("What the ELBO loses: family and encoder" in b for b in drawn)
+    assert any("The gap of the ELBO: family and encoder" in b for b in drawn)
 
 
 def test_an_evaluation_of_earlier_weights_is_not_told_of_those_that_trained_on(run, tmp_path):

@@ -150,8 +150,8 @@ def test_a_new_training_sweeps_the_answers_away(run):
 
 
 def test_what_more_time_would_not_change_is_told_apart_from_what_it_would(run, monkeypatch):
-    monkeypatch.setattr(jensen.runs.run, "assess_tightness", lambda *_: None)
+    monkeypatch.setattr("jensen.runs.evaluate.assess_tightness", lambda *_: None)
     unmeasured = "how tight the bound is was not measured: "
     assert f"{unmeasured}raise --budget" in run.evaluate(budget=1.0).notes
-    monkeypatch.setattr(jensen.runs.run, "refusal", lambda *_: "a discrete latent has no gradient")
+    monkeypatch.setattr("jensen.runs.evaluate.refusal", lambda *_: "a discrete latent has no gradient")
     assert f"{unmeasured}a discrete latent has no gradient" in run.evaluate(budget=1.0).notes

@@ -110,7 +110,7 @@ def test_a_damaged_state_is_named_and_the_one_before_it_used(
     told: list[str] = []
     resume(run, notice=told.append)
     assert name in told[0]
-    assert "going back" in told[0]
+    assert "the training state before it is used" in told[0]
     same(whole, run)
 
 
@@ -120,11 +120,11 @@ def test_no_whole_state(data: Path, tmp_path: Path) -> None:
     for path in (run / STATE).iterdir():
         (path / "manifest.json").write_bytes(b"")
     told: list[str] = []
-    with pytest.raises(CorruptRunError, match=r"no checkpoint .* is whole .*jensen train --spec"):
+    with pytest.raises(CorruptRunError, match=r"no training state .* is intact .*jensen train --spec"):
         resume(run, notice=told.append)
     assert len(told) == kept - 1  # it goes back as often as there is something to go back to
     shutil.rmtree(run / STATE)
-    with pytest.raises(CorruptRunError, match=r"no state to resume from.*jensen train --spec"):
+    with pytest.raises(CorruptRunError, match=r"holds no training state.*jensen train --spec"):
         resume(run)
 
 
@@ -231,7 +231,7 @@ def test_lines_of_epochs_are_restored_from_the_state(
             _ = load(run).metrics
     told: list[str] = []
     resume(run, notice=told.append)
-    assert any("metrics.jsonl" in text and "restored from the last state" in text for text in told)
+    assert any("metrics.jsonl" in text and "restored from the last training state" in text for text in told)
     same(whole, run)
 
 
@@ -241,7 +241,7 @@ def test_lines_that_no_state_has_either_are_not_made_up(interrupted: Path, tmp_p
     del files["metrics.jsonl"]  # as an earlier version wrote it
     commit(run / STATE, files)
     (run / "metrics.jsonl").unlink()
-    with pytest.raises(CorruptRunError, match="lacks epochs that the state has behind it"):
+    with pytest.raises(CorruptRunError, match="lacks epochs that are complete in the training state"):
         resume(run)
 
 

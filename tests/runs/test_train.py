@@ -231,7 +231,7 @@ def test_global_randomness_is_left_alone(bits, tmp_path):
 REFUSED = [
     ({"recipe": "vea"}, UsageError, "Did you mean vae"),
     ({"optimizer": "Adamant"}, UsageError, "torch.optim has no"),
-    ({"optimizer": "Muon"}, UsageError, "Muon cannot train these parameters"),
+    ({"optimizer": "Muon"}, UsageError, "Muon does not accept these parameters"),
     ({"optimizer": "SparseAdam"}, UsageError, "torch.optim has no"),
     ({"epochs": 0}, UsageError, "--epochs must be a whole number of at least 1, got 0"),
     ({"epochs": -1}, UsageError, "--epochs must be a whole number of at least 1, got -1"),

@@ -49,7 +49,7 @@ def test_none_are_kept_on_request_and_force_removes_old_ones(home, tmp_path):
     jensen.train(home / "bits.npy", out=run, epochs=2, force=True, checkpoints=0, **SMALL)
     assert kept_epochs(run) == []
     assert jensen.load(run).spec["command"]["checkpoints"] == 0
-    with pytest.raises(UsageError, match="--checkpoints -1"):
+    with pytest.raises(UsageError, match="--checkpoints must be a whole number of at least 0, got -1"):
         jensen.train(home / "bits.npy", out=tmp_path / "no", checkpoints=-1, **SMALL)
     assert not (tmp_path / "no").exists()
 

@@ -165,3 +165,15 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
     with pytest.raises(UsageError, match="cannot take the 211 bytes"):
         commit(tmp_path / "state", FILES)
+
+
+def test_names_reach_the_disk_before_the_folder_has_its_own(tmp_path, monkeypatch):
+    """A commit that is visible is whole: the names of its files are flushed before it is renamed, and its own after."""
+    import jensen.storage.commits as module
+
+    steps, rename = [], module.os.rename
+    monkeypatch.setattr(module, "flush_folder", lambda folder: steps.append(folder.name))
+    monkeypatch.setattr(module.os, "rename", lambda a, b: (steps.append("rename"), rename(a, b)))
+    module.commit(tmp_path, {"a": b"1"})
+    assert steps[0].startswith(".")
+    assert steps[1:] == ["rename", tmp_path.name]

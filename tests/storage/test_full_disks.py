@@ -141,7 +141,7 @@ def test_training_outlasts_a_full_disk_and_ends_as_if_nothing_had_been(disk: Pat
         return False
 
     run = train(str(data), out=disk / "run", epochs=4, should_stop=counted(act), notice=told.append, **SMALL)
-    said = [text for text in told if "training goes on" in text]
+    said = [text for text in told if "training continues" in text]
     assert 1 <= len(said) <= 2  # of states, and of lines and weights
     assert all(str(disk) in text and "bytes" in text for text in said)
     assert (run.path / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()

@@ -27,7 +27,7 @@ def kind(request, monkeypatch) -> str:
     """With locks of the system, and where there are none."""
     if request.param != "the system's":
         monkeypatch.setattr(locks, "fcntl", None)
-        monkeypatch.setattr(locks, "SETTLED", 0.0)
+        monkeypatch.setattr(locks, "RACE", 0.0)
     return request.param
 
 
@@ -104,7 +104,7 @@ RACING = """
 import os, sys, time
 from pathlib import Path
 from jensen.core.errors import RunExistsError
-from jensen.storage.locks import hold, release
+from jensen.storage.locks import acquire, release
 folder, many = Path(sys.argv[1]), int(sys.argv[2])
 while many:
     try:
