@@ -8,7 +8,7 @@ VERBS = {
     "train": "train a recipe on data, and write a run",
     "resume": "continue a training that was interrupted, bit-identically",
     "evaluate": "estimate log p(x), with the kind of the number and its error",
-    "calibrate": "test the calibration of q(z | x) on data simulated by the model",
+    "calibrate": "test the calibration of q(z | x) on data from the model",
     "sample": "draw new data from a run",
     "encode": "compute latent features of data",
     "reconstruct": "pass data through the latent space and back",
