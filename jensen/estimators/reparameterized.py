@@ -134,7 +134,7 @@ class StickTheLanding(_Reparameterized):
 @part
 @dataclass(frozen=True)
 class DoublyReparameterized(_Reparameterized):
-    r"""Gradients of the importance-weighted bound without the score, whose noise falls more slowly with K than the signal.
+    r"""Gradients of the importance-weighted bound without the score, whose noise falls slower than the signal with K.
 
     .. math:: \nabla_\phi = E\Big[\sum_k \tilde w_k^2\ \partial_z \log w_{\bar\phi}(z_k)\ \partial_\phi z_k\Big],
               \qquad \tilde w_k = w_k / \sum_j w_j

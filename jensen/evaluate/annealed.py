@@ -184,7 +184,7 @@ class Annealed(Evaluator):
         wanted = self.correct and self.start == "guide"
         correct = correction(model, guide, data, seed) if wanted else None
         noise = self.noise(seed, "pilot", data.device)
-        index = evenly_spaced(len(data), PILOT_ROWS, data.device)
+        index = evenly_spaced(len(data), PILOT_ROWS, data.device, nearest=False)
         batch = data.take(index, noise)
         sizes = [0.5 * max(model.latent, 1) ** -0.25] * self.temperatures
         seen = [0.0] * self.temperatures

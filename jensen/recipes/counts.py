@@ -62,5 +62,5 @@ def _family(context: RecipeContext, nets: Nets) -> Family:
 
 def _subsample(rows: Rows) -> Tensor:
     """Return at most 10,000 rows [M, D], evenly spaced."""
-    index = evenly_spaced(len(rows), MOST, rows.device)
+    index = evenly_spaced(len(rows), MOST, rows.device, nearest=False)
     return rows.take(index).x.float()

@@ -93,7 +93,7 @@ class PriorClusters(ClosedStep):
 
     def _codes(self, rows: Rows) -> tuple[Tensor, Tensor]:
         """Return mean and variance [M, Z] of q(z | x) of at most 20,000 rows, in double precision on the CPU."""
-        index = evenly_spaced(len(rows), MOST, rows.device)
+        index = evenly_spaced(len(rows), MOST, rows.device, nearest=False)
         noise = stream(self.seed, "clusters", rows.device)
         posteriors = [self.guide(rows.take(part, noise)) for part in index.split(CHUNK)]
         mean = torch.cat([q.mean.double().cpu() for q in posteriors])

@@ -358,7 +358,7 @@ def test_the_verb(tmp_path, capsys, monkeypatch):
     assert verdict == "calibrated at this resolution (200 simulations, 127 draws each)"
     assert worst.startswith("smallest p-value of 5 quantities, adjusted for their number: ")
     assert held.startswith("50% regions contain the true z in ")
-    assert made.startswith("on 200 data that the model made, not on yours; ")
+    assert made.startswith("on 200 data simulated by the model, not on yours; ")
     assert following == "next: jensen report run"
     assert main(["calibrate", "run", "-n", "200", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)

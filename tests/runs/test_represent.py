@@ -168,7 +168,15 @@ def made(tmp_path_factory):
 def test_factors_of_a_run_from_the_command_line_to_the_report(made, capsys):
     assert main(["represent", str(made.path), "--quiet"]) == 0
     told = capsys.readouterr().out
-    for words in ("linear probe", "rotation", "MIG", "chance", "fitted on 400 of 4096", "seed 0"):
+    for words in (
+        "linear probe",
+        "rotation",
+        "MIG",
+        "chance",
+        "fitted to 400 of 3,277 training",
+        "scored on 400 of 409 test",
+        "seed 0",
+    ):
         assert words in told
     assert main(["represent", str(made.path), "--json", "--quiet"]) == 0
     record = json.loads(capsys.readouterr().out)
