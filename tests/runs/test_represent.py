@@ -173,7 +173,7 @@ def test_factors_of_a_run_from_the_command_line_to_the_report(made, capsys):
         "rotation",
         "MIG",
         "chance",
-        "fitted to 400 of 3,277 training",
+        "fitted to 400 of 3277 training",
         "scored on 400 of 409 test",
         "seed 0",
     ):
