@@ -221,38 +221,40 @@ ALT = (
 PAGE = """
 # Codes in use
 
-A VQ-VAE rounds each of its latents to the nearest of its codes. A code that is the nearest to nothing carries nothing:
-where most are such, the model has fewer codes than it says. The perplexity, exp of the entropy of how often each code
-occurs, counts the codes in use as if all of them were used equally often.
+A VQ-VAE rounds each of its latents to the nearest of its codes. A code that is nearest to no latent carries no
+information: where there are many, the effective codebook is smaller than its nominal size. The perplexity, exp of the
+entropy of the codes' frequencies, is the number of codes in use if all of them were used equally often.
 
 Here {latent} latents of a digit are rounded to {codes} codes of {width} numbers. Codes start at random, or at the
-clusters (k-means) of the first batch. They are parameters, pulled by gradients towards what is rounded to them (the
-loss of van den Oord et al., 2017), or moving averages of it; last, codes that have died are moved onto data, which is
-what the recipe `vq-vae` does. Beside them a lattice of {levels} levels (`fsq`), which has no codes to learn. Nets, data
-and schedule are the same for all. The codes have {first} epochs; then they stay, and an autoregressive prior over them
-has {last}.
+clusters (k-means) of the first batch. They are parameters, moved by gradients towards the vectors that are rounded to
+them (the loss of van den Oord et al., 2017), or moving averages of these vectors; in the last variant, unused codes are
+moved onto data, as in the recipe `vq-vae`. For comparison, a lattice of {levels} levels (`fsq`), which has no codes to
+learn. Networks, data and schedule are the same for all. The codes are trained for {first} epochs; then they are fixed,
+and an autoregressive prior over them is trained for {last}.
 
 ![{alt}]({image})
 
-*Over the training rows, after each epoch. Lines are means over {seeds} seeds, bands reach from the least to the most.
-What is good is a line that comes up and stays up; one that falls and stays low has lost codes.*
+*On the training rows, after each epoch. Lines are means over {seeds} seeds, bands the range. A good line rises and
+stays
+high; one that falls and stays low has lost codes.*
 
 {table}
 
 Perplexity and codes that occur are those of the training rows at the end; distortion, rate and bound, in nats per
 datum, are of the test rows with the learned prior. ± is a standard error over seeds.
 
-- **A good start is not enough.** The first batch is seen by an encoder that has learned nothing, and its vectors lie
-  close together. As they spread, a few codes at the rim become the nearest to most of them: pulled by gradients, the
-  perplexity falls from {start:.0f} after the first epoch to {ends[1]:.0f}. A code without vectors has no gradient, so
-  that it stays where it is. Codes that start at random, and wider than the vectors, end at {ends[0]:.0f}.
-- **Averages follow.** From clusters the perplexity falls too, to {low:.0f} in epoch {when}, but a code that is the mean
-  of its vectors keeps up with them: it comes back to {ends[3]:.0f}, and from a random start ends at {ends[2]:.0f}.
-- **Revival shortens the way back.** In epoch {later} the perplexity is {revived:.0f} with it, {unrevived:.0f} without.
-- **A lattice has nothing to lose:** all of it occurs, if not equally often, and its perplexity ends at {ends[5]:.0f}.
-- **More codes in use are no better bound by themselves.** The bounds lie from {bounds[0]:.1f} to {bounds[1]:.1f} nats,
-  in another order than the perplexities: what more codes save in distortion, their prior pays as rate. Codes out of use
-  are a waste, which `jensen doctor` notes where nine tenths are; how good a model is, the bound says.
+- **A good initialisation is not enough.** The first batch is encoded by an untrained network, and its vectors lie close
+  together. As they spread, a few codes at the edge become the nearest to most of them: with gradients, the perplexity
+  falls from {start:.0f} after the first epoch to {ends[1]:.0f}. A code without vectors has no gradient, and does not
+  move. Codes that start at random, and wider than the vectors, end at {ends[0]:.0f}.
+- **Moving averages recover.** From clusters the perplexity falls too, to {low:.0f} in epoch {when}, but a code that is
+  the mean of its vectors follows them: it returns to {ends[3]:.0f}, and from a random start ends at {ends[2]:.0f}.
+- **Revival speeds the recovery.** In epoch {later} the perplexity is {revived:.0f} with it, {unrevived:.0f} without.
+- **A lattice loses no codes:** all of them occur, if not equally often, and its perplexity ends at {ends[5]:.0f}.
+- **More codes in use do not by themselves raise the bound.** The bounds lie between {bounds[0]:.1f} and {bounds[1]:.1f}
+  nats, in another order than the perplexities: what more codes save in distortion, their prior pays as rate. Unused
+codes
+  are wasted capacity, which `jensen doctor` notes above nine tenths; the quality of a model is measured by the bound.
 """
 
 if __name__ == "__main__":

@@ -79,15 +79,17 @@ def _draw(z: Tensor, p: Tensor, found: dict[str, tuple]) -> None:
 
 PAGE = """# Two divergences
 
-A guide can be fitted in two directions. The ELBO goes down the exclusive KL(q || p), which avoids what the posterior
-rules out: of two modes it seeks one. Wake-sleep and importance weights go down the inclusive KL(p || q), which avoids
-missing anything: it covers both, and what lies between them.
+A guide can be fitted by two divergences. The ELBO minimises the exclusive KL(q || p), which penalises mass where the
+posterior has none: of two modes it selects one. Wake-sleep and importance weights minimise the inclusive KL(p || q),
+which penalises missing mass: it covers both modes, and what lies between them.
 
-Here z ~ N(0, 1) and x ~ N(z² - 4, 1), seen at x = 0: z is near 1.8 or near -1.8. The guide is one Gaussian, trained by
-`Player(Elbo(), phi, Pathwise(100))` and by `Player(Inclusive(), phi, Still(1000))`. The
-divergences are integrals over a grid, in nats; each guide is the better one by its own. The first starts near a mode:
-from a wide start it stays wide, in a worse optimum. The second starts wide: importance weights know nothing of a mode
-that no point of the guide reaches, and from a narrow start it stays at one mode.
+Here z ~ N(0, 1) and x ~ N(z² - 4, 1), observed at x = 0: z is near 1.8 or near -1.8. The guide is one Gaussian,
+trained by
+`Player(Elbo(), phi, Pathwise(100))` and by `Player(Inclusive(), phi, DetachedSamples(1000))`. The divergences are
+integrals over a grid, in nats; each guide is the better one by its own divergence. The first is initialised near a
+mode:
+from a wide initialisation it stays wide, in a worse optimum. The second is initialised wide: importance weights contain
+no information on a mode that no point of the guide reaches, so that from a narrow initialisation it stays at one mode.
 
 | trained on | mean | s.d. | KL(q \\|\\| p) | KL(p \\|\\| q) |
 |---|---|---|---|---|
@@ -95,7 +97,7 @@ that no point of the guide reaches, and from a narrow start it stays at one mode
 
 ![A posterior of two modes: one Gaussian sits on the right one, a wider one covers both.](images/divergences.svg)
 
-The recipes `wake-sleep` and `reweighted-wake-sleep` train guides so. This page is written by
+The recipes `wake-sleep` and `reweighted-wake-sleep` train guides by the inclusive one. This page is written by
 `python benchmarks/divergences.py`.
 """
 

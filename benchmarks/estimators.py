@@ -150,11 +150,12 @@ PAGE = """
 # Two ways to a gradient
 
 The ELBO is an average over points z ~ q, and q moves with its parameters phi: differentiating by the product rule
-leaves a term that is no average over q. Two ways turn it into one. The *score function*, f(z) d log q(z) / d phi,
+leaves a term that is not an average over q. Two ways turn it into one. The *score function*, f(z) d log q(z) / d phi,
 needs no path through z, and multiplies the noise of log q's slope with the whole value of f. *Reparameterised*, z =
 mu + sigma eps with eps ~ N(0, 1), the gradient passes through z itself.
 
-Here both are held against the truth: in probabilistic PCA ({dim} features of x, one datum, a Gaussian q that is off
+Here both are compared with the exact gradient: in probabilistic PCA ({dim} features of x, one datum, a Gaussian q
+that is off
 its posterior) the ELBO and its gradient have a closed form. Each gradient is from {points} points, and there are
 {repeats:,} of each kind.
 
@@ -167,10 +168,10 @@ its posterior) the ELBO and its gradient have a closed form. Each gradient is fr
 - **Bias** is the largest distance of a mean gradient from the exact one, over all of phi, in standard errors of
   that mean: about 2 to 3 is what unbiased gradients give for so many parameters. All four are unbiased.
 - **Variance** is in units of the reparameterised gradient's. The score function has {first:,.0f} times as much for
-  one latent feature and {last:,.0f} times for {most}. A baseline (the other point of the same datum) takes out what
+  one latent feature and {last:,.0f} times for {most}. A baseline (the other point of the same datum) removes what
   both points share.
-- The *path alone* leaves out the score's own term, whose average is 0 (Roeder et al., 2017): it is the quietest
-  near the posterior, where its variance goes to 0, and need not be far from it.
+- The *path alone* leaves out the score's own term, whose average is 0 (Roeder et al., 2017): it has the least
+  variance near the posterior, where it goes to 0, but not necessarily far from it.
 
 `Score`, `Pathwise` and `StickTheLanding` are jensen's names; `jensen gradients RUN` measures them on a run's own
 model.

@@ -29,7 +29,7 @@ K = {"train": 20, "test": 500}  # points of each datum's ELBO, which is unbiased
 
 @dataclass(frozen=True)
 class Case:
-    """One way to climb.
+    """An optimiser with the learning rates to try.
 
     Attributes:
         name: in the table.
@@ -264,18 +264,19 @@ def page(options: argparse.Namespace, runs: dict[tuple[str, float], list[dict[st
         "",
         "# Optimisers on one bound",
         "",
-        f"`jensen train --optimizer NAME` takes any optimiser of `torch.optim`. Here some of them climb the ELBO of "
+        f"`jensen train --optimizer NAME` takes any optimiser of `torch.optim`. Here some of them maximise the ELBO of "
         "one model, the recipe `vae` (16 features, no warm-up of the rate, batches of 128, 12 steps an epoch, "
         f"{options.epochs} epochs) on the digits, each at the best of a few learning rates.",
         "",
-        "The rate is chosen by the bound on the validation rows at the end of the first seed, and what is compared is "
-        "the ELBO of the *last* weights on test rows that took no part in that choice. Numbers are nats per datum, "
+        "The rate is chosen by the bound on the validation rows at the end of the first seed, and the numbers "
+        "compared are the ELBO of the *last* weights on test rows, which played no part in that choice. "
+        "Numbers are nats per datum, "
         f"lower bounds on log p(x), by {K['test']} points per test datum. "
-        "Differences are paired by row; *(end)* marks a rate at the end of those tried.",
+        "Differences are paired by row; *(end)* marks a rate at the end of the range tried.",
         "",
         "![Curves of the validation bound against epochs, one per optimiser](images/optimizers.svg)",
         "",
-        "Dashed: a constant rate. The band is one standard error over seeds, which judge the same rows.",
+        "Dashed: a constant rate. The band is one standard error over seeds, on the same rows.",
         "",
         *table(runs),
         "",
@@ -285,7 +286,7 @@ def page(options: argparse.Namespace, runs: dict[tuple[str, float], list[dict[st
         "",
         "AdamW decays weights by 0.01, torch's default. Adagrad and SGD have torch's defaults beside the momentum. The "
         "schedule-free optimiser is that of Defazio and others (2024), from the package `schedulefree` (Apache 2.0, "
-        'newest release 1.4.1, of March 2025). It is needed for this page alone: `pip install ".[benchmarks]"`.',
+        'newest release 1.4.1, of March 2025). Only this page needs it: `pip install ".[benchmarks]"`.',
         "",
         f"Made by `python benchmarks/optimizers.py --out OUT --write`; seeds 0 to {options.seeds - 1}, torch "
         f"{torch.__version__}, {torch.get_num_threads()} threads."
@@ -295,24 +296,24 @@ def page(options: argparse.Namespace, runs: dict[tuple[str, float], list[dict[st
 
 
 def verdict(runs: dict[tuple[str, float], list[dict[str, Any]]]) -> str:
-    """What the table says, in words, by twice the standard error over seeds."""
+    """Return the results in words, by twice the standard error over seeds."""
     base = [statistics.fmean(run["test"]) for run in runs[BASELINE, best(CASES[0], runs)]]
-    groups: dict[str, list[str]] = {"higher": [], "lower": [], "not told apart": []}
+    groups: dict[str, list[str]] = {"higher": [], "lower": [], "similar": []}
     for case in available()[1:]:
         mine = [statistics.fmean(run["test"]) for run in runs[case.name, best(case, runs)]]
         apart = statistics.fmean(mine) - statistics.fmean(base)
         limit = 2 * math.hypot(error(mine), error(base))
-        told = abs(apart) > limit  # False with one seed, whose error is not known
-        where = "not told apart" if not told else "higher" if apart > 0 else "lower"
+        clear = abs(apart) > limit  # False with one seed, whose error is not known
+        where = "similar" if not clear else "higher" if apart > 0 else "lower"
         groups[where].append(case.name)
-    said = [
+    results = [
         f"{where} than it by more than two standard errors over seeds: {', '.join(names)}"
         for where, names in groups.items()
-        if names and where != "not told apart"
+        if names and where != "similar"
     ]
-    same = groups["not told apart"]
-    said += [f"not told apart from it by so few seeds: {', '.join(same)}"] if same else []
-    return f"Against {BASELINE} with its cosine schedule, jensen's default, on test rows: {'; '.join(said)}."
+    same = groups["similar"]
+    results += [f"not distinguishable from it with so few seeds: {', '.join(same)}"] if same else []
+    return f"Against {BASELINE} with its cosine schedule, jensen's default, on test rows: {'; '.join(results)}."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -187,7 +187,7 @@ def main() -> None:
 
 ALTS = {
     "image": (
-        "How far estimates of log p(x) fall short, against the number of points: the prior stays nats away, "
+        "The gap of estimates of log p(x) against the number of points: the prior stays nats too low, "
         "one q for all data is better, q(z | x) is exact with a few points."
     ),
 }
@@ -196,7 +196,7 @@ PAGE = """
 # Three proposals
 
 p(x) is an average over any r that is positive wherever p(x, z) is: p(x) = E_r[p(x | z) p(z) / r(z)]. Which r
-decides whether the average can be had. Here the answer is known: probabilistic PCA of the digits with {latent}
+decides how many points the average takes. Here the answer is known: probabilistic PCA of the digits with {latent}
 latent features, at its maximum, for {n} images of the digit {digit}, whose exact evidence is {exact:.2f} nats per
 datum on average.
 
@@ -208,18 +208,18 @@ points.*
 {table}
 
 The columns K are log p(x) less the mean of log (1/K) sum_k w_k, in nats per datum: a lower bound on average, as
-tight as the proposal is good. The second column is what the ELBO loses, exactly; the third, from the variance of a
-weight in closed form, how many points bring the standard error of p(x) to a tenth of it, for the median image.
+tight as the proposal is good. The second column is the exact gap of the ELBO; the third, from the variance of a weight
+in closed form, the number of points that brings the standard error of p(x) to a tenth of it, for the median image.
 
-- **The prior** is hopeless: most of its points explain nothing. {prior_needed:,.0f} points are needed, and with
-  10,000 the estimate is still {prior:.2f} nats short.
-- **One q for all data** (a Gaussian with the average mean and spread of these images' posteriors) is poor: it needs
+- **The prior** fails: the likelihood is negligible at most of its points. It takes {prior_needed:,.0f} points, and with
+  10,000 the estimate is still {prior:.2f} nats too low.
+- **One q for all data** (a Gaussian with the average mean and spread of these images' posteriors) is poor: it takes
   {shared_needed:,.0f}. For *all* digits it would be no better than the prior: at the maximum of the likelihood the
   posteriors of the data average to the prior.
 - **q(z | x)**, a diagonal Gaussian at the posterior's mean, is good, although posteriors here are not diagonal:
-  {own:.3f} nats short with 100 points. But the one that is best for the ELBO is narrower than the posterior in some
-  direction, so that its weights have no finite variance: no number of points makes the error of p(x) small for
-  sure. One as wide as the posterior's features needs {wide_needed:,.0f} points. With the exact posterior one is
+  {own:.3f} nats too low with 100 points. But the one that is best for the ELBO is narrower than the posterior in some
+  direction, so that its weights have infinite variance: no number of points guarantees a small error of p(x). One as
+  wide as the posterior's features takes {wide_needed:,.0f} points. With the exact posterior one is
   enough: every weight is p(x).
 
 `Shared` and `Amortized` are jensen's guides of the second and the third kind; `jensen evaluate` uses the run's own.

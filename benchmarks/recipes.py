@@ -30,21 +30,22 @@ BASELINE = {"mass": "vae", "density": "ppca"}
 MARK = "<!-- Made by benchmarks/recipes.py --write: change that, not this page. -->"
 INTRODUCTION = f"""{MARK}
 
-# The recipes, and what each reaches on the digits
+# The recipes, and the result of each on the digits
 
-A recipe is a choice along six axes, and its sentence says which. All are trained as `jensen train digits --recipe NAME`
-trains them, with the recipe's own defaults unless the last paragraph says otherwise (the epochs, often: schedules in a
-sentence are those of its defaults): 1,797 images of 8 x 8 pixels, 1,437 to train
-on, 180 to keep the best weights by, 180 to test. No recipe was tuned here, and few have as many features or epochs as
-they would like: the table says what each costs and how far it comes in so short a time, not which model is best.
-`jensen compare` says that, of your own data. Pixels that are independent of one another, each a discretised logistic of
-its own, have -108.5: what lies below has learned less than that here, or pays more for its latents than they save.
+A recipe is a choice along six axes, which its sentence states. All are trained by `jensen train digits --recipe NAME`,
+with the recipe's own defaults except for what the last section names (often the number of epochs; the schedules in a
+sentence are those of the defaults), on 1,797 images of 8 x 8 pixels: 1,437 for training, 180 for the choice of the best
+weights, 180 for testing. No recipe was tuned here, and few have as many features or epochs as they need: the tables
+show
+what each costs and reaches in a short time, not which model is best. For your own data, `jensen compare` tests that.
+For scale: pixels that are independent, each a discretised logistic, have -108.5. A model below that has learned less
+here, or pays more for its latents than they save.
 
-Numbers are nats per datum, of the test rows in the data's own units, with all constants. *Exact* is the evidence;
-a *stochastic lower bound* is that of the stated number of points, and lies below log p(x) by an unknown amount, so that
-a difference of two bounds may be one of tightness; a † says that its weights are too uneven for its Monte Carlo error
-to be trusted, so that it may be far below. *s.e. over rows* is what other test rows would change, *s.e. over
-seeds* what another training would (the rows are the same for all seeds). Differences are paired row by row.
+Numbers are nats per datum on the test rows, in the data's own units, with all constants. *Exact* is the evidence; a
+*stochastic lower bound* is that of the stated number of points, and lies below log p(x) by an unknown amount, so that a
+difference of two bounds may be a difference in tightness; † marks importance weights too uneven for a reliable Monte
+Carlo error, so that the bound may be far below. *s.e. over rows* is the error from the choice of test rows, *s.e. over
+seeds* that from training (the rows are the same for all seeds). Differences are paired by row.
 """
 MEASURES = {
     "mass": """## Masses
@@ -56,13 +57,13 @@ bits per dimension are those of a code.
 
 These model a density over reals, and the 17 levels are not real: uniform noise from [0, 1) is added to each pixel,
 once, and the base measure is Lebesgue's on [0, 17)^64. By Jensen's inequality the mean of such a log-density over the
-noise is a lower bound on the log-mass that the same model gives to the levels. It is still another number than those
-above: **the two tables are not to be compared**.
+noise is a lower bound on the log-mass that the same model gives to the levels. It is still a different quantity from
+the one above: **the two tables must not be compared**.
 """,
     "none": """## Without a number
 
-These form no bound on log p(x), for the reason given. The distortion, -E[log p(x | z)], says how well they
-reconstruct, and nothing of how probable the data are.
+These models form no bound on log p(x), for the reason given. The distortion, -E[log p(x | z)], measures how well they
+reconstruct, and not how probable the data are.
 """,
 }
 

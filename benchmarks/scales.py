@@ -114,40 +114,41 @@ def main() -> None:
 
 ALTS = {
     "image": (
-        "The ELBO while training: with a scale for each pixel it goes on rising, the further the lower the "
-        "floor; one scale that is kept at its optimum rises too."
+        "The ELBO during training: with a scale for each pixel it keeps rising, the further the lower the "
+        "floor; with one scale at its optimum it rises too."
     ),
 }
 
 PAGE = """
-# A scale that runs away
+# A learned scale that falls to zero
 
 With sigma = 1 the distortion of a Gaussian is half the squared error plus D/2 log 2 pi. With a scale that is
-learned for each pixel, a datum that is reproduced exactly has no largest density: log p(x) rises by 1 nat per pixel
-each time the scale falls by a factor e. Here a VAE learns {n} digits ({dim} pixels that vary) by heart, with scales
-that may fall to a floor.
+learned for each pixel, the density of a datum that is reproduced exactly is unbounded: log p(x) rises by 1 nat per
+pixel
+each time the scale falls by a factor e. Here a VAE memorises {n} digits ({dim} pixels that vary), with scales that may
+fall to a floor.
 
 ![{alts[image]}]({image})
 
-*While training, every row in every batch. What is good is a curve that levels off by itself; one that is stopped by
-its floor says nothing about the data.*
+*During training, with all rows in every batch. A good curve levels off by itself; one that stops at its floor measures
+the floor, not the data.*
 
-The one optimal scale is the root of the squared error that is left; with it in the place of the model's own, the
+*One optimal scale* is the root of the remaining mean squared error; with it in the place of the model's own scales, the
 ELBO would be the number beside it.
 
 {table}
 
-- **Explained.** From a floor of 0.01 to one of 0.001 the same model on the same data gains {step:.1f} nats; if
-  every pixel of every datum went along, it would be D log 10 = {most:.1f}. The number measures the floor.
-- **Guarded.** jensen's scales never fall below a floor (`--floor`), and training on a pixel that never varies is
+- **Cause.** From a floor of 0.01 to one of 0.001 the same model on the same data gains {step:.1f} nats; if the scale of
+  every pixel fell with its floor, it would gain D log 10 = {most:.1f}. The number measures the floor.
+- **Prevention.** jensen's scales never fall below a floor (`--floor`), and training on a pixel that never varies is
   refused, unless a floor is given.
-- **Detected.** Of the lowest floor the doctor says: "{doctor}".
-- **Answered.** One scale for all pixels has its optimum in closed form: sigma² is the squared error expected under
-  q, averaged over data and pixels. Gradients are slow to find it: `gaussian-shared` stands at {shared.least:.4f}
+- **Detection.** At the lowest floor `jensen doctor` reports: "{doctor}".
+- **Remedy.** One scale for all pixels has its optimum in closed form: sigma² is the squared error expected under
+  q, averaged over data and pixels. Gradients are slow to reach it: `gaussian-shared` is at {shared.least:.4f}
   where {shared.optimum:.4f} is best, which alone would raise its ELBO from {shared.elbo:.1f} to {shared.best:.1f}
-  nats. `gaussian-optimal` climbs with each batch at its optimum; what it keeps is an average over batches,
-  {optimal.least:.4f}, which lags behind a fit that still gets better ({optimal.optimum:.4f}). One scale has no
-  bound either where everything is learned by heart, as here: look at test rows.
+  nats. `gaussian-optimal` is trained with each batch at its optimum; it stores an average over batches,
+  {optimal.least:.4f}, which lags behind a fit that still improves ({optimal.optimum:.4f}). A single scale is unbounded
+  too where the training set is memorised, as here: evaluate on test rows.
 """
 
 if __name__ == "__main__":

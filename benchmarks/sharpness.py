@@ -183,25 +183,25 @@ ALT = (
 PAGE = """
 # Is a VAE-GAN sharper than a VAE?
 
-A VAE's decoder says a mean for each pixel, and where it is unsure the mean is grey. A VAE-GAN (Larsen et al., 2016)
-scores no pixel: its decoder is to look, to a critic, like the data. Whether that makes its samples nearer to images is
-asked here of MNIST's grey values, where a blurred image is wrong: of bits, a drawn pixel is a bit like the data's own,
-and thresholded images did not tell the two apart.
+A VAE's decoder predicts a mean for each pixel, which is grey where it is uncertain. A VAE-GAN (Larsen et al., 2016)
+scores no pixel: its decoder is trained to be indistinguishable from data to a critic. The question here is whether its
+samples are nearer to images, on MNIST's grey values, where a blurred image is wrong: on bits, a drawn pixel is a bit as
+in the data, and thresholded images did not distinguish the two models.
 
 The same 20,000 training images, and the same networks (784-200-200-16 and back), for all. The VAE has a Gaussian
 likelihood with one scale at its optimum, and {epochs} epochs. The VAE-GAN starts from such a VAE of {start} epochs, and
-plays its game for {game}: `--init-from VAE --share 0.5 --weight 0.01 --penalty 0.1 --lr 5e-4`. A step of the game costs
-some five of the VAE's: equal data are not equal time. A VAE of bytes, with a discretised logistic likelihood of 256
-levels and {epochs} epochs, stands beside them.
+is trained with its critic for {game}: `--init-from VAE --share 0.5 --weight 0.01 --penalty 0.1 --lr 5e-4`. Such a step
+costs some five of the VAE's: equal data are not equal time. For comparison, a VAE of bytes, with a discretised logistic
+likelihood of 256 levels and {epochs} epochs.
 
 {table}
 
 Frechet distances are of 5,000 samples from 5,000 of MNIST's test images, in 64 features of one classifier of grey
 digits, the same for all, averaged over three halves of the test images; precision and recall (Kynkaanniemi et al.,
 2019) are of 2,000 of each kind. Means are of p(x | z) at z from the prior; draws have their pixels drawn too; a VAE-GAN
-has no noise to draw. Differences are paired by seed, with one standard error over seeds. The game's settings are the
-better of two pairs of weight and penalty, judged on the same test images with another VAE; the other pair (0.03 and 1)
-was 212 further away, and still 295 nearer than that VAE's means.
+has no noise to draw. Differences are paired by seed, with one standard error over seeds. The VAE-GAN's settings are
+the better of two pairs of weight and penalty, compared on the same test images with another VAE; the other pair (0.03
+and 1) had a distance larger by 212, and still smaller by 295 than that VAE's means.
 
 ![{alt}]({picture})
 
@@ -209,9 +209,10 @@ was 212 further away, and still 295 nearer than that VAE's means.
 
 - **By the distance it is nearer** to real images than means and draws of either VAE, on every seed: its strokes are
   darker, and their edges harder.
-- **It is not cleaner.** Its precision is lower than that of the VAE's means: the dense decoder scatters grey specks
+- **It is not more precise.** Its precision is lower than that of the VAE's means: the dense decoder scatters grey
+  specks
   over the background, and a distance between moments does not weigh them as an eye does.
-- **From nothing it failed.** With that penalty and without the VAE's weights ({scratch})
+- **Training from scratch failed.** With that penalty and without the VAE's weights ({scratch})
   nearly all samples were ones: recall 0.03 to 0.04, distances near 3,000. The recipe's own penalty is ten times larger.
 """
 

@@ -185,8 +185,8 @@ ALTS = {
 PAGE = """
 # Three models side by side
 
-An autoencoder, a variational one whose objective lacks the rate, and a VAE: the same networks with two latent
-features, the same digits, {epochs} epochs each. They differ in the noise on the code and in its price.
+An autoencoder, a variational autoencoder whose objective lacks the rate, and a VAE: the same networks with two latent
+features, the same digits, {epochs} epochs each. They differ in the noise on the code and in the rate that it costs.
 
 ![{alts[maps]}]({maps})
 
@@ -197,21 +197,21 @@ Look at the axes: only the VAE's codes are where its prior is.*
 
 Distortion, rate and ELBO are nats per datum on test rows. The width of q(z | x) is the median standard deviation
 over the spread of its means. Of the prior's own points 86 % are within two standard deviations. *Digits among
-samples* is how many kinds there are among 500 decoded points from the prior (exp of the entropy of the classes of
+samples* is the number of kinds among 500 decoded points from the prior (exp of the entropy of the classes of
 their nearest training images), of at most 10. *Half way* is the distance of points decoded half way between two
 codes to the nearest training image, root mean square per pixel of 0..1; test images themselves are {near:.3f} from
 theirs.
 
-- **Without a price the noise goes away.** Without the rate the encoder's deviation falls to {free.deviation:.2g} of
-  the spread of the codes: the VAE has become an autoencoder, and its codes have spread to {free.spread:.1f}. With
-  the rate it stays at {vae.deviation:.2g}, and the codes have the spread {vae.spread:.2f}, near the prior's 1.
-- **What the rate buys** is a model that can be sampled, and a bound: {vae.inside:.0%} of the VAE's codes are where
+- **Without the rate the noise vanishes.** The encoder's standard deviation falls to {free.deviation:.2g} of the spread
+  of the codes: the VAE has become an autoencoder, and its codes have a spread of {free.spread:.1f}. With the rate it
+  stays at {vae.deviation:.2g}, and the codes have a spread of {vae.spread:.2f}, near the prior's 1.
+- **The gain from the rate** is a model that can be sampled, and a bound: {vae.inside:.0%} of the VAE's codes are where
   its prior is, against {auto.inside:.0%} and {free.inside:.0%}, and its samples are of {vae.kinds:.1f} kinds of
   digits, against {auto.kinds:.1f} and {free.kinds:.1f}.
-- **What it costs** is distortion: {vae.distortion:.1f} nats on test rows, against {auto.distortion:.1f} and
+- **Its cost** is distortion: {vae.distortion:.1f} nats on test rows, against {auto.distortion:.1f} and
   {free.distortion:.1f}.
-- **What this does not show**: with two features codes lie so close that points half way decode to something near a
-  digit in all three; by that distance the VAE, whose images are blurred where digits overlap, is not ahead
+- **Not shown here**: with two features codes lie so close that points half way decode to something near a digit in all
+  three; by that distance the VAE, whose images are blurred where digits overlap, is not better
   ({vae.between:.3f} against {auto.between:.3f} and {free.between:.3f}).
 
 ![{alts[paths]}]({paths})

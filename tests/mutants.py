@@ -268,7 +268,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant("gibbs-acceptance", "analysis/gibbs.py", "u.log() < gain", "u < gain", "wrong comparison"),
     Mutant("impute-replacement", "analysis/imputation.py", "replacement=True", "replacement=False", "wrong sampling"),
-    Mutant("rank-ties", "analysis/calibration.py", "(below + (u * level).long()).T", "below.T", "ties ignored"),
+    Mutant("rank-ties", "analysis/calibration.py", "(below + (u * equal).long()).T", "below.T", "ties ignored"),
     Mutant(
         "jacobian-of-holes",
         "data/preparation.py",
@@ -316,7 +316,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "stale-evaluation",
         "report/facts.py",
-        " if of in (None, digest(run.path / WEIGHTS)) else None",
+        " if sha256 in (None, digest(run.path / WEIGHTS)) else None",
         "",
         "hash check missing",
     ),

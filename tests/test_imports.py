@@ -73,6 +73,15 @@ class Module:
     def tree(self) -> ast.Module:
         return ast.parse(self.source)
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        return list(ast.walk(self.tree))
+
+    @cached_property
+    def calls(self) -> list[tuple[int, str, ast.Call]]:
+        """(line, dotted name, node) of every call."""
+        return [(n.lineno, dotted(n.func), n) for n in self.nodes if isinstance(n, ast.Call)]
+
     @property
     def room(self) -> str:
         return self.name.split(".")[1] if "." in self.name else "__init__"
@@ -98,7 +107,7 @@ def base_of(module: Module, node: ast.ImportFrom) -> str:
 
 def imports(module: Module) -> Iterator[tuple[int, str]]:
     """(line, absolute name) of every import, late ones and those for type checkers included."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -119,10 +128,6 @@ def room_of(name: str) -> str:
 
 def dotted(node: ast.expr) -> str:
     return ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
-
-
-def calls(module: Module) -> Iterator[tuple[int, str, ast.Call]]:
-    return ((n.lineno, dotted(n.func), n) for n in ast.walk(module.tree) if isinstance(n, ast.Call))
 
 
 # --- the laws ---
@@ -149,7 +154,7 @@ def keeps_apart(module: Module) -> Iterator[str]:
 
 def never_unpickles(module: Module) -> Iterator[str]:
     yield from (f"{module.name}:{n} imports {name}" for n, name in imports(module) if name.split(".")[0] in PICKLES)
-    for line, name, call in calls(module):
+    for line, name, call in module.calls:
         if name in {"torch.load", "torch.save"}:
             yield f"{module.name}:{line} calls {name}"
         for k in call.keywords:
@@ -158,27 +163,27 @@ def never_unpickles(module: Module) -> Iterator[str]:
 
 
 def never_asserts(module: Module) -> Iterator[str]:
-    yield from (f"{module.name}:{n.lineno} asserts" for n in ast.walk(module.tree) if isinstance(n, ast.Assert))
+    yield from (f"{module.name}:{n.lineno} asserts" for n in module.nodes if isinstance(n, ast.Assert))
 
 
 def never_asks_hasattr(module: Module) -> Iterator[str]:
-    yield from (f"{module.name}:{line} calls hasattr" for line, name, _ in calls(module) if name == "hasattr")
+    yield from (f"{module.name}:{line} calls hasattr" for line, name, _ in module.calls if name == "hasattr")
 
 
 def leaves_global_state(module: Module) -> Iterator[str]:
-    yield from (f"{module.name}:{line} calls {name}" for line, name, _ in calls(module) if name in SWITCHES)
+    yield from (f"{module.name}:{line} calls {name}" for line, name, _ in module.calls if name in SWITCHES)
 
 
 def reads_and_writes_no_files(module: Module) -> Iterator[str]:
     if module.room in PURE:
-        yield from (f"{module.name}:{n} calls {name}" for n, name, _ in calls(module) if name in {"open", "print"})
+        yield from (f"{module.name}:{n} calls {name}" for n, name, _ in module.calls if name in {"open", "print"})
         yield from (f"{module.name}:{n} imports {name}" for n, name in imports(module) if name.split(".")[0] in FILES)
 
 
 def is_small(module: Module) -> Iterator[str]:
     if (length := len(module.source.splitlines())) > 400:
         yield f"{module.name} has {length} lines, more than 400"
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, Function) and (length := (node.end_lineno or 0) - node.lineno + 1) > 60:
             yield f"{module.name}.{node.name} has {length} lines, more than 60"
 
@@ -191,7 +196,7 @@ def lists_public_names(module: Module) -> Iterator[str]:
 
 
 def annotates_lazily(module: Module) -> Iterator[str]:
-    annotated = any(isinstance(n, Function | ast.AnnAssign) for n in ast.walk(module.tree))
+    annotated = any(isinstance(n, Function | ast.AnnAssign) for n in module.nodes)
     if annotated and "from __future__ import annotations" not in module.source:
         yield f"{module.name} lacks `from __future__ import annotations`"
 

@@ -16,6 +16,7 @@ from jaxtyping import TypeCheckError, jaxtyped
 
 from jensen.core.batch import Rows
 from jensen.core.shapes import Groups, Points
+from tests.test_imports import FLOORS
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -90,6 +91,34 @@ def test_every_room_is_on_the_maps():
     for page in ("docs/rooms.md", "docs/design.md"):
         missing = {room for room in rooms() if room not in text(page)}
         assert missing == set(), f"{page} does not name them"
+
+
+def test_the_maps_have_the_floors_of_the_import_law():
+    """Each line of the map has a floor and its rooms; docs/design.md has one line per floor."""
+    law = [{room if room.startswith("_") else f"{room}/" for room in floor} for floor in FLOORS]
+    lines = re.findall(r"^\| (\d+) \| (.*?) \|", text("docs/rooms.md"), flags=re.MULTILINE)
+    mapped: list[set[str]] = [set() for _ in law]
+    for floor, names in lines:
+        mapped[int(floor)] |= {name.removesuffix(".py") for name in re.findall(r"`(.*?)`", names)}
+    assert mapped == law
+    drawn = text("docs/design.md").partition("## Rooms, and the import law")[2].partition("\n## ")[0]
+    assert [set(line.split()) for line in re.findall(r"^    (.*)$", drawn, flags=re.MULTILINE)] == law
+
+
+def definitions(path: Path) -> set[str]:
+    """Return the names of a module's classes, functions, methods and variables."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    defined = (ast.ClassDef, ast.FunctionDef)
+    names = {node.name for node in ast.walk(tree) if isinstance(node, defined)}
+    return names | {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+
+
+def test_the_map_names_what_the_files_hold():
+    """Where the map says "`name` in [file](path)" or "`name` ([file](path))", the file defines that name."""
+    named = re.findall(r"`([A-Za-z_.]+)`(?: in)? \(?\[[^\]]*\]\(\.\./([^)]+\.py)\)", text("docs/rooms.md"))
+    assert len(named) > 10
+    missing = [(name, path) for name, path in named if name.rpartition(".")[2] not in definitions(ROOT / path)]
+    assert missing == []
 
 
 def test_calls_are_checked_while_testing():

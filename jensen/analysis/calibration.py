@@ -1,4 +1,4 @@
-"""Is the guide the posterior of its own model? Ranks of the truth among the guide's draws, on simulated data."""
+"""Simulation-based calibration of q(z | x): ranks of the true z among draws of the guide, on simulated data."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ __all__ = ["Calibration", "Coverage", "Misfit", "Shape", "calibrate"]
 
 JOINT, LIKELIHOOD, GUIDE = DENSITIES = ("log p(x, z)", "log p(x|z)", "log q(z|x)")
 FEWEST = 20  # simulations
-NUMBERS = 1 << 20  # of the widest kind, in memory at once
-NAMED = 5  # features in a sentence
-SLIGHT = 2.0  # standard errors below which a slope or a bend explains nothing
+NUMBERS = 1 << 20  # numbers of the widest layer, in memory at once
+NAMED = 5  # largest number of features named in a sentence
+SLIGHT = 2.0  # standard errors below which neither slope nor bend is significant
 
 
 class Shape(StrEnum):
     """A miscalibration of the guide, read off the shape of a rank histogram."""
 
-    NARROW = "over-confident"  # the truth is too often at either end: U
+    NARROW = "over-confident"  # the true z is too often at either end: U
     WIDE = "under-confident"  # too often in the middle: an arch
-    LOW = "biased low"  # the truth is too often above the draws
+    LOW = "biased low"  # the true z is too often above the draws
     HIGH = "biased high"
-    PROBABLE = "draws too probable"  # of a log-density: the guide keeps to the peak
-    IMPROBABLE = "draws too improbable"  # it is too wide, misplaced, or blind to x or to a correlation
+    PROBABLE = "draws too probable"  # of a log-density: the guide is concentrated at the peak
+    IMPROBABLE = "draws too improbable"  # it is too wide, misplaced, or ignores x or a correlation
     OTHER = "wrong in another way"
 
 
@@ -52,7 +52,7 @@ class Misfit:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The coverage of the truth by the guide's regions of highest density.
+    """The coverage of the true z by the guide's regions of highest density.
 
     Attributes:
         levels: [M] nominal, 0.05 .. 0.95.
@@ -65,14 +65,14 @@ class Coverage:
     stderr: Tensor
 
     def at(self, level: float) -> tuple[float, float]:
-        """Fraction and standard error at one of the levels."""
+        """Return fraction and standard error at one of the levels."""
         i = int((self.levels - level).abs().argmin())
         return float(self.fractions[i]), float(self.stderr[i])
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Ranks 0..l of the truth among l draws of the guide, per simulation and quantity; uniform if the guide is exact.
+    """Ranks 0..l of the true z among l draws of the guide, per simulation and quantity; uniform if the guide is exact.
 
     Attributes:
         ranks: [n, Q].
@@ -90,31 +90,31 @@ class Calibration:
 
     @property
     def n(self) -> int:
-        """Simulations."""
+        """The number of simulations."""
         return len(self.ranks)
 
     @property
     def histograms(self) -> Tensor:
-        """[Q, bins] counts, in bins that hold equally many ranks."""
+        """The counts [Q, bins], in bins of equally many ranks."""
         bins = _bins(self.l)
         counts = rank_counts(self.ranks, self.l)
         return counts.reshape(len(counts), bins, -1).sum(-1)
 
     @property
     def ecdf_difference(self) -> Tensor:
-        """[Q, l] fraction of ranks up to r, less (r + 1) / (l + 1), for r = 0..l-1."""
+        """The fraction of ranks up to r, less (r + 1) / (l + 1), for r = 0..l-1: [Q, l]."""
         fraction = rank_counts(self.ranks, self.l).cumsum(-1)[:, :-1].double() / self.n
         return fraction - rank_grid(self.l)
 
     @property
     def band(self) -> tuple[Tensor, Tensor]:
-        """Lower and upper [l], which hold all of one calibrated quantity's `ecdf_difference` with probability 95 %."""
+        """Limits [l], low and high, that the `ecdf_difference` of a calibrated quantity keeps with probability 95 %."""
         lower, upper = (torch.as_tensor(counts / self.n) for counts in uniform_band(self.n, self.l, LEVEL))
         return lower - rank_grid(self.l), upper - rank_grid(self.l)
 
     @property
     def adjusted(self) -> Tensor:
-        """[Q] p-values adjusted for their number (Holm, 1979)."""
+        """The p-values [Q], adjusted for their number (Holm, 1979)."""
         order = self.p_values.argsort()
         values = (self.p_values[order] * torch.arange(len(order), 0, -1)).cummax(0).values.clamp(max=1.0)
         return torch.empty_like(values).scatter_(0, order, values)
@@ -130,10 +130,9 @@ class Calibration:
 
     @property
     def coverage(self) -> Coverage:
-        """The coverage of regions of highest density; where a level falls between two ranks, the rank counts in
-        proportion."""
+        """The coverage of regions of highest density; a level between two ranks counts the rank in proportion."""
         levels = torch.arange(1, 20, dtype=torch.float64) / 20
-        denser = self.l - self.ranks[:, self.names.index(GUIDE)]  # draws of higher density than the truth
+        denser = self.l - self.ranks[:, self.names.index(GUIDE)]  # draws of higher density than the true z
         inside = (levels * (self.l + 1) - denser[:, None]).clamp(0, 1)
         return Coverage(levels, inside.mean(0), (levels * (1 - levels) / self.n).sqrt())
 
@@ -148,11 +147,11 @@ class Calibration:
             for shape in Shape
             if any(f.shape is shape for f in findings)
         ]
-        alone = len(self.names) > len(DENSITIES) and all(f.name in DENSITIES for f in findings)
-        return ("right feature by feature, not together: " if alone else "") + "; ".join(words)
+        only_densities = len(self.names) > len(DENSITIES) and all(f.name in DENSITIES for f in findings)
+        return ("right feature by feature, not together: " if only_densities else "") + "; ".join(words)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every number, JSON-serialisable (the ECDF at all ranks says what the ranks themselves would)."""
+        """Return a JSON-serialisable record of every number (the ECDF has the information of the ranks)."""
         shapes = {f.name: str(f.shape) for f in self.findings}
         keys = ("name", "finding", "p", "p_adjusted", "histogram", "ecdf_difference")
         numbers = (self.p_values, self.adjusted, self.histograms, self.ecdf_difference)
@@ -186,21 +185,20 @@ def calibrate(
     .. math:: r_f = \#\{k : f(z_k, x) < f(z^*, x)\} \sim \mathrm{Uniform}\{0..l\} \quad\text{for every } f
               \text{, if } q(z|x) = p(z|x)
 
-    taken for each latent feature, and for log p(x, z), log p(x|z) and log q(z|x), which see what features one by one
-    do not: correlations, and a guide that does not look at x. Ties are broken at random. The draws are independent, so
-    they need no thinning. This judges the guide on the model's own data, and says nothing of how well the model fits
-    any other.
+    for each latent feature, and for log p(x, z), log p(x|z) and log q(z|x), which detect what single features do not:
+    correlations, and a guide that ignores x. Ties are broken at random. The draws are independent, so they need no
+    thinning. This tests the guide on data simulated from the model, not the fit of the model to other data.
 
     Args:
         n: simulations.
         l: draws for each; 4 to 20 equal bins must divide l + 1.
-        seed: of all randomness.
+        seed: seed of all random streams.
         watch: progress callback, called with the fraction done, 0 to 1.
 
     Raises:
         NotNormalised: the guide is a point mass.
         CompositionError: the model has no latents.
-        UsageError: n or l cannot work.
+        UsageError: n is too small, or l gives no 4 to 20 equal bins.
         NumericalError: a density is not a number.
 
     Example:
@@ -220,8 +218,8 @@ def calibrate(
     _check(model, guide, n, l)
     started = time.monotonic()
     ranks = _simulated_ranks(model, guide, n, l, seed, watch)
-    discrete = ranks.shape[1] == len(DENSITIES)
-    names = (*(() if discrete else (f"z{i + 1}" for i in range(model.latent))), *DENSITIES)
+    is_discrete = ranks.shape[1] == len(DENSITIES)
+    names = (*(() if is_discrete else (f"z{i + 1}" for i in range(model.latent))), *DENSITIES)
     p = torch.tensor([uniform_p(column, l) for column in ranks.T], dtype=torch.float64)
     return Calibration(ranks, names, l, p, time.monotonic() - started)
 
@@ -229,7 +227,7 @@ def calibrate(
 def _simulated_ranks(
     model: LatentVariableModel, guide: Guide, n: int, draws: int, seed: int, watch: ProgressCallback | None
 ) -> Tensor:
-    """Ranks [n, Q], in bounded memory."""
+    """Simulate and return the ranks [n, Q], in bounded memory."""
     device = next(model.parameters()).device
     noise, ranks = stream(seed, "calibration", device), []
     rows = max(NUMBERS // (widest(model) * (draws + 1)), 1)
@@ -243,46 +241,48 @@ def _simulated_ranks(
 
 
 def _check(model: LatentVariableModel, guide: Guide, n: int, draws: int) -> None:
-    """Refuse what has nothing to calibrate, and sizes that cannot work."""
+    """Refuse models and guides without a posterior to calibrate, and invalid sizes."""
     if model.latent == 0:
-        raise CompositionError("this model has no latents, so its guide has nothing to say", "Use jensen evaluate.")
+        raise CompositionError("this model has no latents, so there is no guide to calibrate", "Use jensen evaluate.")
     if not model.likelihood.has_density or not guide.infers:
         raise NotNormalised(
-            f"there is no posterior p(z|x) to hold {guide.phrase} against: p(x|z) has no density"
+            f"there is no posterior p(z|x) with which to compare {guide.phrase}: p(x|z) has no density"
             if guide.infers
-            else f"{guide.phrase} states nothing of z given x that could be calibrated",
+            else f"{guide.phrase} does not infer z from x, so that there is nothing to calibrate",
             "Train a recipe with a density, such as vae.",
         )
     if not guide.has_density:
         raise NotNormalised(
-            "a deterministic encoder has no density q(z|x), so it states no uncertainty to calibrate",
+            "a deterministic encoder has no density q(z|x), so it has no uncertainty to calibrate",
             "Train a recipe with a density, such as vae.",
         )
     if guide.is_certain:
         raise NotNormalised(
-            f"{guide.phrase}: it names one state, and states no uncertainty to calibrate",
+            f"{guide.phrase}: all its mass is on one state, so it has no uncertainty to calibrate",
             "Train a recipe with noise in q(z|x), such as vae, or categorical.",
         )
     if not guide.scores_any_point:
         raise NotInvertible(
-            f"{guide.phrase}: its density is known at its own samples only, and calibration asks for that of the truth",
+            f"{guide.phrase}: its density is known at its own samples only, and calibration needs that of the true z",
             "Use a flow with a cheap inverse: AffineCoupling, SplineCoupling.",
         )
     if n < FEWEST:
-        raise UsageError(f"{n} simulations are too few to tell a shape", f"Give -n at least {FEWEST}, such as -n 1000.")
+        raise UsageError(
+            f"-n must be at least {FEWEST} simulations, got {n}", f"Give -n at least {FEWEST}, such as -n 1000."
+        )
     if draws < 3 or _bins(draws) < 4:
-        raise UsageError(f"l={draws} gives ranks that no 4 to 20 equal bins divide", "Give l=127, 99 or 63.")
+        raise UsageError(f"l must give ranks that 4 to 20 equal bins divide, got l={draws}", "Give l=127, 99 or 63.")
 
 
 def _bins(draws: int) -> int:
-    """Return the most bins, up to 20, that hold equally many of the l + 1 ranks."""
+    """Return the largest number of bins, up to 20, that divides the l + 1 ranks evenly."""
     return max(b for b in range(1, 21) if (draws + 1) % b == 0)
 
 
 def _values(
     model: LatentVariableModel, guide: Guide, n: int, draws: int, noise: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Return every quantity [Q, l + 1, n] of the truth and the draws, and the place [n] at which the truth stands."""
+    """Return every quantity [Q, l + 1, n] of the true z and the draws, and the position [n] of the true z."""
     truth, batch = model.simulate(n, noise)
     q = guide(batch)
     where = torch.randint(draws + 1, (n,), generator=noise, device=truth.device)
@@ -290,8 +290,8 @@ def _values(
     draw = weigh(model, q, z, batch)
     log_prior, log_guide = draw.log_prior.sum(-1), draw.log_guide.sum(-1)
     densities = torch.stack([draw.log_lik + log_prior, draw.log_lik, log_guide])
-    discrete = model.prior(model.usual).support.is_discrete  # pyright: ignore[reportOptionalMemberAccess]
-    values = densities if discrete else torch.cat([z.movedim(-1, 0).to(densities), densities])
+    is_discrete = model.prior(model.usual).support.is_discrete  # pyright: ignore[reportOptionalMemberAccess]
+    values = densities if is_discrete else torch.cat([z.movedim(-1, 0).to(densities), densities])
     if (bad := values.isnan().any(0).any(0)).any():
         raise NumericalError(
             f"a density is not a number in {int(bad.sum())} of {n} simulations", "Look at the run: jensen report RUN."
@@ -300,27 +300,27 @@ def _values(
 
 
 def _among(truth: Tensor, drawn: Tensor, where: Tensor) -> Tensor:
-    """Return points [l + 1, n, Z]: the draws [l, n, Z], and the truth [n, Z] at the places [n].
+    """Return points [l + 1, n, Z]: the draws [l, n, Z], and the true z [n, Z] at the positions [n].
 
-    The places are random: rounding may depend on the place in a batch, and must not tell the truth from the draws.
+    The positions are random: rounding may depend on the position in a batch, and must not single out the true z.
     """
     z, column = torch.cat([drawn, drawn[:1]]), torch.arange(len(truth), device=truth.device)
-    z[-1] = z[where, column]  # the draw that stood there goes last (where the truth does not)
+    z[-1] = z[where, column]  # the draw at that position goes last (unless the true z does)
     z[where, column] = truth
     return z
 
 
 def _ranks(values: Tensor, where: Tensor, noise: torch.Generator) -> Tensor:
-    """Ranks [n, Q] of the values [Q, K, n] at the places [n] among the others; ties are broken at random."""
+    """Return the ranks [n, Q] of values [Q, K, n] at the positions [n] among the others; ties are broken at random."""
     truth = values.gather(1, where.expand(len(values), 1, -1))
-    below, level = (values < truth).sum(1), (values == truth).sum(1)  # the truth is level with itself
+    below, equal = (values < truth).sum(1), (values == truth).sum(1)  # the true z is equal to itself
     u = torch.rand(below.shape, generator=noise, device=values.device, dtype=torch.float64)
-    return (below + (u * level).long()).T
+    return (below + (u * equal).long()).T
 
 
 def _listed(names: list[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names) if more < 2 else f"{', '.join(names[:NAMED])} and {more} more"
+    remaining = len(names) - NAMED
+    return ", ".join(names) if remaining < 2 else f"{', '.join(names[:NAMED])} and {remaining} more"
 
 
 def _shape(ranks: Tensor, draws: int, is_density: bool) -> Shape:

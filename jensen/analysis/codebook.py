@@ -12,15 +12,15 @@ __all__ = ["codebook"]
 FEW = 0.1  # of all codes
 
 
-def codebook(patient: Examination) -> Outcome | str:
-    """Return whether the codes that latents are rounded to are in use: their perplexity over training rows.
+def codebook(examination: Examination) -> Outcome | str:
+    """Check the usage of a codebook, by the perplexity of the codes over training rows.
 
-    A note below a tenth of all codes: the others cost nothing, and carry nothing.
+    A perplexity below a tenth of the number of codes is a note: unused codes do no harm.
     """
-    guide = patient.guide
+    guide = examination.guide
     if not isinstance(guide, Quantized):
         return "the latents are not rounded to codes"
-    index = guide.codes.flat_nearest(patient.trained.z)
+    index = guide.codes.flat_nearest(examination.trained.z)
     used, most = perplexity(index, guide.codes.n), guide.codes.n
     measures = {"codes": most, "codes_used": len(index.unique()), "codebook_perplexity": used}
     if used >= FEW * most:
@@ -29,7 +29,7 @@ def codebook(patient: Examination) -> Outcome | str:
         "unused-codes",
         "note",
         f"the perplexity of the codes is {used:.1f} of {most}",
-        "most codes are never the nearest to what the encoder says",
+        "most codes are never the nearest to an output of the encoder",
         f"Nothing, or train with --codes {max(int(2 * used), 2)}, or longer.",
     )
     return Outcome((finding,), measures)

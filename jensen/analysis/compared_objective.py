@@ -1,4 +1,4 @@
-"""The objective whose gradients several estimators have, from the record of what a run maximised."""
+"""The objective of a run, rebuilt from its record for a comparison of gradient estimators."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from ..objectives import DIP, MMD, Distortion, Elbo, ImportanceWeighted, Objecti
 
 __all__ = ["compared_objective"]
 
-# several estimators have the gradient of these, and all of them estimate one and the same expectation
+# terms whose gradient several estimators give, all with the same expectation
 COMPARED = {kind.__name__ for kind in (Distortion, Rate, Elbo, ImportanceWeighted, Renyi, MMD, DIP)}
 
-_ALONE = "reads densities of the whole batch together, whose gradient Pathwise(k) alone has: nothing to compare"
-_CRITIC = "hangs on a critic, which is not part of a trained model"
-_GUIDE = "is the guide's own, and not a bound that the model is trained by"
+_ALONE = "reads densities of the whole batch together, and only Pathwise(k) gives its gradient: nothing to compare"
+_CRITIC = "needs a critic, which is not part of a trained model"
+_GUIDE = "trains the guide alone, and is not a bound by which the model is trained"
 REASONS = {
     **dict.fromkeys(("FreeBits", "Capacity", "TotalCorrelation"), _ALONE),
     **dict.fromkeys(("Discriminate", "GeneratorLoss", "LogRatio", "FeatureDistortion", "GradientPenalty"), _CRITIC),
     **dict.fromkeys(("SleepPhase", "Inclusive"), _GUIDE),
-    "Commitment": "is of a guide that rounds to codes, which has no noise",
-    "Classification": "needs labels, which these rows come without",
+    "Commitment": "needs a guide that rounds to codes, which has no noise",
+    "Classification": "needs labels, which these rows do not have",
 }
 
 
 def compared_objective(players: Sequence[Mapping[str, Any]]) -> Objective:
     """Return the objective that a run maximised, schedules at their target, the rate of an ELBO in its closed form.
 
-    Of several players' objectives it is the one with the most terms: the others have parts of it.
+    For several players, that with the most terms: the others have parts of it.
 
     Args:
         players: as recorded, each with the tree of its objective.
 
     Raises:
-        CompositionError: a term whose gradient cannot be compared, and why.
+        CompositionError: the gradient of a term cannot be compared; with the reason.
 
     Example:
         >>> from jensen.core.parts import spec_of
@@ -50,6 +50,7 @@ def compared_objective(players: Sequence[Mapping[str, Any]]) -> Objective:
 
 
 def _rebuilt(node: Mapping[str, Any], words: str) -> Objective:
+    """Return the objective of a tree, with the ELBO split into distortion and rate."""
     terms: list[tuple[float, Objective]] = []
     for weight, tree in _terms(node):
         name = str(tree.get("part", tree.get("custom")))
@@ -57,7 +58,7 @@ def _rebuilt(node: Mapping[str, Any], words: str) -> Objective:
             name = str(tree["args"].get("name", name))
         if name not in COMPARED:
             raise CompositionError(
-                f"the gradient of {words} cannot be compared: {name} {REASONS.get(name, 'is not known here')}",
+                f"the gradient of {words} cannot be compared: {name} {REASONS.get(name, 'is not a known term')}",
                 "Compare a run of vae, beta-vae, iwae, renyi, info-vae or dip-vae.",
             )
         [term] = build([tree])

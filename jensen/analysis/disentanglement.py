@@ -1,8 +1,8 @@
 """Disentanglement, one latent feature per factor of the data: MIG, SAP, DCI and the FactorVAE score.
 
-All of them look at codes [N, Z] beside the factors [N, F] that the data were made from. What is fitted is fitted on
-some rows and scored on others. None of them is comparable between data sets, nor between implementations that bin,
-predict or vote otherwise; what is done here is said in each.
+All compare codes [N, Z] with the factors [N, F] that generated the data. Predictors are fitted on some rows and scored
+on others. No measure is comparable between data sets, nor between implementations with other bins, predictors or
+votes; each docstring states those used here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from ..core.errors import DataError
 from ..data import Factors
 
-__all__ = ["Coded", "dci", "disentanglement", "factor_vae_score", "informations", "mig", "sap"]
+__all__ = ["FactorCodes", "dci", "disentanglement", "factor_vae_score", "informations", "mig", "sap"]
 
 BINS = 20
 TREES, LEAF = 10, 5
@@ -23,15 +23,15 @@ VOTES, TOGETHER = 500, 64
 
 
 @dataclass(frozen=True)
-class Coded:
-    """Codes of some rows, and what these rows were made from.
+class FactorCodes:
+    """Codes of some rows, with the factors that generated these rows.
 
     Attributes:
         codes: [N, Z] float64.
         factors: of the same rows.
 
     Raises:
-        DataError: there are not as many codes as factors, codes are not finite, or a factor has one value only.
+        DataError: the numbers of rows differ, codes are not finite, or a factor has a single value.
     """
 
     codes: np.ndarray
@@ -40,7 +40,7 @@ class Coded:
     def __post_init__(self) -> None:
         if self.codes.ndim != 2 or len(self.codes) != len(self.factors.values) or 0 in self.codes.shape:
             raise DataError(
-                f"codes {self.codes.shape} do not go with factors {self.factors.values.shape}",
+                f"codes {self.codes.shape} do not match factors {self.factors.values.shape}",
                 "Give [N, Z] and [N, F] of the same rows.",
             )
         if not np.isfinite(self.codes).all():
@@ -49,9 +49,9 @@ class Coded:
             if (column == column[0]).all():
                 raise DataError(f"the factor {name!r} has one value in these rows", "Give more rows, or leave it out.")
 
-    def shuffled(self, rng: np.random.Generator) -> Coded:
-        """Return the same codes beside factors of other rows, whose scores are chance."""
-        return Coded(self.codes[rng.permutation(len(self.codes))], self.factors)
+    def shuffled(self, rng: np.random.Generator) -> FactorCodes:
+        """Return the codes with factors of other rows, whose scores are those of chance."""
+        return FactorCodes(self.codes[rng.permutation(len(self.codes))], self.factors)
 
     @property
     def spread(self) -> np.ndarray:
@@ -59,8 +59,8 @@ class Coded:
         return np.where(np.ptp(self.codes, axis=0) == 0, 0.0, self.codes.std(axis=0))
 
 
-def disentanglement(fitted: Coded, scored: Coded, seed: int = 0) -> dict[str, float]:
-    """Return all of the measures, by name; of each 1 is the best."""
+def disentanglement(fitted: FactorCodes, scored: FactorCodes, seed: int = 0) -> dict[str, float]:
+    """Return all measures by name; the best value of each is 1."""
     disentangled, complete, informative = dci(fitted, scored, seed)
     return {
         "MIG": mig(scored),
@@ -76,7 +76,7 @@ def disentanglement(fitted: Coded, scored: Coded, seed: int = 0) -> dict[str, fl
 
 
 def _binned(codes: np.ndarray, bins: int) -> np.ndarray:
-    """Return [N, Z] the number of each code's bin, of equal width from the least to the largest of its feature."""
+    """Return the bin numbers [N, Z] of codes, in bins of equal width from the smallest to the largest of a feature."""
     low, width = codes.min(0), np.ptp(codes, axis=0)
     part = (codes - low) / np.where(width == 0, 1.0, width)
     return np.minimum((part * bins).astype(np.int64), bins - 1)
@@ -88,10 +88,10 @@ def _entropy(counts: np.ndarray) -> float:
     return float(-(p * np.log(p)).sum())
 
 
-def informations(coded: Coded, bins: int = BINS) -> tuple[np.ndarray, np.ndarray]:
-    """I(z_j; v_k) [Z, F] and H(v_k) [F] in nats, of the frequencies of binned codes.
+def informations(coded: FactorCodes, bins: int = BINS) -> tuple[np.ndarray, np.ndarray]:
+    """Return I(z_j; v_k) [Z, F] and H(v_k) [F] in nats, by the frequencies of binned codes.
 
-    Frequencies of N rows tell too much, by about (bins - 1)(values - 1)/(2N) nats where there is nothing to tell.
+    With N rows the information is biased upwards, by about (bins - 1)(values - 1)/(2N) nats where it is zero.
     """
     numbers, factors = _binned(coded.codes, bins), coded.factors
     shared = np.empty((numbers.shape[1], len(factors.names)))
@@ -103,14 +103,14 @@ def informations(coded: Coded, bins: int = BINS) -> tuple[np.ndarray, np.ndarray
     return shared.clip(min=0.0), entropies
 
 
-def _gap(scores: np.ndarray, nothing: float | np.ndarray = 0.0) -> np.ndarray:
-    """Return the best score less the second [F] of scores [Z, F]; a lone feature is held against what knows nothing."""
-    ordered = np.sort(np.vstack([scores, np.broadcast_to(nothing, scores.shape[1:])]) if len(scores) < 2 else scores, 0)
+def _gap(scores: np.ndarray, chance: float | np.ndarray = 0.0) -> np.ndarray:
+    """Return the best less the second score [F] of scores [Z, F]; for a single feature the second is that of chance."""
+    ordered = np.sort(np.vstack([scores, np.broadcast_to(chance, scores.shape[1:])]) if len(scores) < 2 else scores, 0)
     return ordered[-1] - ordered[-2]
 
 
-def mig(coded: Coded, bins: int = BINS) -> float:
-    r"""Mutual information gap: how much more the best feature tells of a factor than the second best.
+def mig(coded: FactorCodes, bins: int = BINS) -> float:
+    r"""Return the mutual information gap: between the best feature of a factor and the second best.
 
     .. math:: \frac{1}{F} \sum_k \frac{I(z_{(1)}; v_k) - I(z_{(2)}; v_k)}{H(v_k)}
 
@@ -121,7 +121,7 @@ def mig(coded: Coded, bins: int = BINS) -> float:
 
     Example:
         >>> values = np.stack(np.meshgrid(range(3), range(4)), -1).reshape(-1, 2)
-        >>> round(mig(Coded(values.astype(float), Factors.of(values))), 6)
+        >>> round(mig(FactorCodes(values.astype(float), Factors.of(values))), 6)
         1.0
     """
     shared, entropies = informations(coded, bins)
@@ -131,11 +131,12 @@ def mig(coded: Coded, bins: int = BINS) -> float:
 # ---------------------------------------------------------------- one feature at a time
 
 
-def sap(fitted: Coded, scored: Coded) -> float:
-    """Separated attribute predictability: how much better the best feature alone predicts a factor than the second.
+def sap(fitted: FactorCodes, scored: FactorCodes) -> float:
+    """Return the separated attribute predictability: the gap of the best feature, alone, to the second in prediction.
 
-    An ordered factor by the squared correlation on the scored rows; one of mere names by the balanced accuracy of as
-    many thresholds as it has values less one, chosen on the fitted rows (a tree of one feature). Averaged over factors.
+    An ordered factor is predicted by the squared correlation on the scored rows; a nominal factor by the balanced
+    accuracy of as many thresholds as it has values less one, chosen on the fitted rows (a tree of one feature).
+    Averaged over factors.
 
     Source: Kumar, Sattigeri & Balakrishnan, "Variational inference of disentangled latent concepts from unlabeled
     observations", 2018.
@@ -151,15 +152,15 @@ def sap(fitted: Coded, scored: Coded) -> float:
 
 
 def _squared_correlations(codes: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Return [Z]; 0 of a constant feature."""
+    """Return the squared correlations [Z]; 0 for a constant feature."""
     away, other = codes - codes.mean(0), value - value.mean()
     spread = (away**2).sum(0) * (other**2).sum()
-    moves = np.ptp(codes, axis=0) > 0
-    return np.where(moves, (away.T @ other) ** 2 / np.where(moves, spread, 1.0), 0.0)
+    varies = np.ptp(codes, axis=0) > 0
+    return np.where(varies, (away.T @ other) ** 2 / np.where(varies, spread, 1.0), 0.0)
 
 
-def _thresholds(fitted: Coded, scored: Coded, j: int, k: int) -> float:
-    """Balanced accuracy of thresholds on feature j for factor k."""
+def _thresholds(fitted: FactorCodes, scored: FactorCodes, j: int, k: int) -> float:
+    """Return the balanced accuracy of thresholds on feature j for factor k."""
     from sklearn.tree import DecisionTreeClassifier
 
     leaves = len(np.unique(fitted.factors.values[:, k]))
@@ -173,11 +174,11 @@ def _thresholds(fitted: Coded, scored: Coded, j: int, k: int) -> float:
 # ---------------------------------------------------------------- all features together
 
 
-def dci(fitted: Coded, scored: Coded, seed: int = 0) -> tuple[float, float, float]:
-    """Disentanglement, completeness and informativeness, by which features a predictor of each factor leans on.
+def dci(fitted: FactorCodes, scored: FactorCodes, seed: int = 0) -> tuple[float, float, float]:
+    """Return disentanglement, completeness and informativeness, by the features that a predictor of each factor uses.
 
-    The predictor is a forest of 10 trees that see every feature and end in leaves of at least 5 fitted rows; R [Z, F]
-    is how much each feature lessens the impurity. Disentanglement is 1 minus the entropy (to the base F) of each
+    The predictor is a forest of 10 trees that use every feature, with leaves of at least 5 fitted rows; R [Z, F] is the
+    decrease of the impurity by each feature. Disentanglement is 1 minus the entropy (to the base F) of each
     feature's share among factors, weighted by its part of R; completeness 1 minus the entropy (to the base Z) of each
     factor's share among features; informativeness the mean accuracy on the scored rows.
 
@@ -186,39 +187,40 @@ def dci(fitted: Coded, scored: Coded, seed: int = 0) -> tuple[float, float, floa
     """
     from sklearn.ensemble import RandomForestClassifier
 
-    # all features at every split: one that is left out by chance would pass its weight on to others
+    # all features at every split: if one were left out by chance, others would get its weight
     every: dict[str, Any] = {"max_features": None}
     weights, right = [], []
-    for known, truth in zip(fitted.factors.values.T, scored.factors.values.T, strict=True):
+    for value, truth in zip(fitted.factors.values.T, scored.factors.values.T, strict=True):
         forest = RandomForestClassifier(TREES, min_samples_leaf=LEAF, random_state=seed, **every)
-        forest.fit(fitted.codes, known)
+        forest.fit(fitted.codes, value)
         weights.append(forest.feature_importances_)
         right.append(float((forest.predict(scored.codes) == truth).mean()))
-    return *_entropic(np.stack(weights, -1)), float(np.mean(right))
+    disentangled, complete = _entropic(np.stack(weights, -1))
+    return disentangled, complete, float(np.mean(right))
 
 
 def _entropic(weights: np.ndarray) -> tuple[float, float]:
-    """Disentanglement and completeness of weights [Z, F]."""
+    """Return the disentanglement and completeness of weights [Z, F]."""
     total = weights.sum()
     if total == 0:
         return 0.0, 0.0
     rows, columns = weights.sum(1), weights.sum(0)
-    apart = [1 - _share(row) for row in weights]
-    whole = [1 - _share(column) for column in weights.T if column.sum() > 0]
-    return float(np.dot(rows / total, apart)), float(np.sum(whole) / len(columns))
+    by_feature = [1 - _relative_entropy(row) for row in weights]
+    by_factor = [1 - _relative_entropy(column) for column in weights.T if column.sum() > 0]
+    return float(np.dot(rows / total, by_feature)), float(np.sum(by_factor) / len(columns))
 
 
-def _share(weights: np.ndarray) -> float:
-    """Return the entropy of shares, to the base of how many there are; 0 where there is one."""
+def _relative_entropy(weights: np.ndarray) -> float:
+    """Return the entropy of shares, to the base of their number; 0 for a single one."""
     return _entropy(weights) / np.log(len(weights)) if len(weights) > 1 and weights.sum() > 0 else 0.0
 
 
-def factor_vae_score(fitted: Coded, scored: Coded, seed: int = 0) -> float:
-    """Return the accuracy of telling a factor by the feature that varies least among rows of one of its values.
+def factor_vae_score(fitted: FactorCodes, scored: FactorCodes, seed: int = 0) -> float:
+    """Return the accuracy of predicting a factor by the feature that varies least among rows of one of its values.
 
-    Each vote takes 64 rows, with replacement, that agree in one factor, and names the feature with the least variance,
-    in units of its variance over the fitted rows; constant features never win. 500 votes among the fitted rows say what
-    factor each feature stands for, 500 among the scored rows whether that is so.
+    Each vote draws 64 rows, with replacement, that agree in one factor, and is for the feature with the least variance,
+    in units of its variance over the fitted rows; constant features get no vote. 500 votes among the fitted rows assign
+    a factor to each feature, 500 among the scored rows measure the accuracy.
 
     Source: Kim & Mnih, "Disentangling by factorising", 2018.
     """
@@ -230,13 +232,13 @@ def factor_vae_score(fitted: Coded, scored: Coded, seed: int = 0) -> float:
     return float((counts.argmax(1)[winners] == truth).mean())
 
 
-def _votes(coded: Coded, spread: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return the features that varied least, and the factors that were held."""
+def _votes(coded: FactorCodes, spread: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the features that varied least, and the factors that were fixed."""
     factors, winners = rng.integers(len(coded.factors.names), size=VOTES), np.empty(VOTES, dtype=np.int64)
-    moves = spread > 0
+    varies = spread > 0
     for i, k in enumerate(factors):
         values = coded.factors.values[:, k]
         alike = np.flatnonzero(values == rng.choice(values))
         variance = coded.codes[rng.choice(alike, TOGETHER)].var(0)
-        winners[i] = np.where(moves, variance / np.where(moves, spread, 1.0) ** 2, np.inf).argmin()
+        winners[i] = np.where(varies, variance / np.where(varies, spread, 1.0) ** 2, np.inf).argmin()
     return winners, factors

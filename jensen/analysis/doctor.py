@@ -1,7 +1,7 @@
-"""The doctor: what can be wrong with a trained model, each illness with its sign, its cause and what to do.
+"""The doctor: failure modes of a trained model, each with its symptom, its cause and a remedy.
 
-Every threshold is a constant with its reason beside it. A check that rests on chance needs both a p-value below 0.001
-and an effect that matters, because with enough rows every model is wrong somewhere.
+Every threshold is a constant with its reason beside it. A statistical check needs both a p-value below 0.001 and an
+effect that matters, because with enough rows every model deviates somewhere.
 """
 
 from __future__ import annotations
@@ -25,114 +25,111 @@ from .outputs import decoder_scale, saturated, weights
 
 __all__ = ["CHECKS", "Diagnosis", "Finding", "examine"]
 
-ROUNDING = 1e-4  # of a weight that is summed up in single precision
-LARGE = 0.8  # standard deviations of the score over data, of a large gap (Cohen, 1988)
+ROUNDING = 1e-4  # rounding error of a weight that is a sum in single precision
 
 
-def bound(patient: Examination) -> Outcome | str:
-    """Return whether the rate weighed 1 in the objective of the weights that were kept, so that what was climbed is the
-    ELBO.
+def bound(examination: Examination) -> Outcome | str:
+    """Check that the rate had weight 1 in the objective of the kept weights, so that the ELBO was maximised.
 
-    Both sides are a problem: above 1 it was a looser bound than the ELBO, below 1 none at all. A warm-up that was not
-    over is told apart from a weight that was asked for.
+    Both sides are a problem: above 1 the objective is a looser bound than the ELBO, below 1 it is no bound. An
+    unfinished warm-up is distinguished from a weight that was chosen.
     """
-    beta = patient.beta
-    if beta is None or not patient.scored or patient.model.latent == 0 or patient.guide.is_exact:
+    beta = examination.beta
+    if beta is None or not examination.scored or examination.model.latent == 0 or examination.guide.is_exact:
         return "training had no rate to weigh"
     measures = {"beta": beta}
     if abs(beta - 1) <= ROUNDING:
         return Outcome(measures=measures)
-    what = f"the rate weighed {beta:.4g} when the weights were kept: "
+    what = f"the rate had weight {beta:.4g} when the weights were kept: "
     if beta > 1:
-        what += "what was maximised is still a lower bound on log p(x), but looser than the ELBO"
-        cause = "a rate above its price trades likelihood for simpler codes"
+        what += "the objective is still a lower bound on log p(x), but looser than the ELBO"
+        cause = "a weight above 1 trades likelihood for simpler codes"
     else:
-        what += "what was maximised is no bound on log p(x)"
-        cause = "a rate below its price lets codes leave the prior"
+        what += "the objective is no bound on log p(x)"
+        cause = "a weight below 1 lets codes leave the prior"
     remedy = f"Train with --beta 1{'' if beta > 1 else ', and beyond the end of --warmup,'} where log p(x) matters."
-    if (warming := _warming(patient.history)) is not None:
+    if (warming := _warming(examination.history)) is not None:
         epoch, last = warming
-        cause = f"the weight was still moving in epoch {epoch}, whose weights were kept: the warm-up was not over"
+        cause = f"the weight was still changing in epoch {epoch}, whose weights were kept: the warm-up was not over"
         later = f"; --keep last keeps the weights of epoch {last}" if last > epoch else ""
         remedy = f"Train with more --epochs or a shorter --warmup (and with --beta 1, if it was another){later}."
     return Outcome((Finding("beta-not-one", "problem", what, cause, remedy),), measures)
 
 
 def _warming(history: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
-    """Return the epoch whose weights were kept, and the last one, if the rate's weight was still moving then; else
+    """Return the epoch whose weights were kept, and the last one, if the rate's weight was still changing then; else
     None."""
-    epochs, kept = _epochs(history)
+    epochs, kept_epoch = _epochs(history)
     betas = {epoch: line.get("beta") for epoch, line in epochs.items()}
-    if kept is None or betas[kept] is None:
+    if kept_epoch is None or betas[kept_epoch] is None:
         return None
-    # a ramp moves in every epoch until it is over; in the only epoch of a training nothing tells it from a constant
+    # a ramp changes in every epoch until it is over; in a training of one epoch it cannot be told from a constant
     last = max(epochs)
-    near = betas.get(kept + 1 if kept < last else kept - 1, betas[kept])
-    return (kept, last) if near != betas[kept] else None
+    near = betas.get(kept_epoch + 1 if kept_epoch < last else kept_epoch - 1, betas[kept_epoch])
+    return (kept_epoch, last) if near != betas[kept_epoch] else None
 
 
-def overfitting(patient: Examination) -> Outcome | str:
-    """Return whether training rows score better than others, by 3 standard errors and enough standard deviations over
-    data.
+def overfitting(examination: Examination) -> Outcome | str:
+    """Check that training rows do not score higher than others (see `GeneralisationGap`).
 
-    A problem is a large gap, or one where the validation bound has fallen since its best epoch by 3 standard errors.
+    A problem is a large gap, or any gap where the validation bound has fallen since its best epoch.
     """
-    if not patient.model.likelihood.has_density:
+    if not examination.model.likelihood.has_density:
         return "the likelihood only samples, so that no row has a score"
-    if patient.unseen is None or min(len(patient.unseen.score), len(patient.train)) < 2:
+    if examination.unseen is None or min(len(examination.unseen.score), len(examination.train)) < 2:
         return "there are no rows that were not trained on"
-    train, test = patient.trained.score, patient.unseen.score
-    halves = GeneralisationGap(train, test)
-    gap, error = halves.difference, halves.stderr or math.inf
-    curve = _validation_curve(patient.history, math.sqrt(float(test.var()) / len(test)))
+    train, test = examination.trained.score, examination.unseen.score
+    generalisation = GeneralisationGap(train, test)
+    gap, error = generalisation.difference, generalisation.stderr or math.inf
+    curve = _validation_curve(examination.history, math.sqrt(float(test.var()) / len(test)))
     fallen = 0.0 if curve is None else curve.fallen
-    score = "log p(x)" if patient.guide.is_exact else "the ELBO" if patient.scored else "minus the distortion"
+    score = "log p(x)" if examination.guide.is_exact else "the ELBO" if examination.scored else "minus the distortion"
     measures: dict[str, Any] = {"score": score, "score_train": float(train.mean()), "score_test": float(test.mean())}
     measures |= {"gap": gap, "gap_stderr": error}
-    measures |= {"gap_in_deviations": halves.deviations, "validation_fallen": fallen}
-    if not halves.over_fitting:
+    measures |= {"gap_in_deviations": generalisation.deviations, "validation_fallen": fallen}
+    if not generalisation.over_fitting:
         return Outcome(measures=measures)
-    late = curve is not None and curve.is_beyond_chance(fallen)
+    has_fallen = curve is not None and curve.has_fallen
     finding = Finding(
         "over-fitting",
-        "problem" if measures["gap_in_deviations"] > LARGE or late else "note",
+        "problem" if generalisation.is_large or has_fallen else "note",
         f"{score} is {gap:.1f} ± {error:.1f} nats higher on training rows than on others "
         f"({measures['score_train']:.1f} against {measures['score_test']:.1f})"
-        + (f", and on validation rows {fallen:.1f} below that of epoch {curve.best}" if curve and late else ""),
-        "the model describes its training rows more closely than what they were drawn from",
+        + (f", and on validation rows {fallen:.1f} below that of epoch {curve.best}" if curve and has_fallen else ""),
+        "the model describes its training rows more closely than the distribution that they come from",
         "Use a smaller model (--hidden, --latent, --components), more data, or --keep best with --patience 20.",
     )
     return Outcome((finding,), measures)
 
 
 def _epochs(history: Sequence[Mapping[str, Any]]) -> tuple[dict[int, Mapping[str, Any]], int | None]:
-    """Return the lines of the epochs by number, and the number of that whose weights were kept."""
+    """Return the lines of the epochs by number, and the number of the epoch whose weights were kept."""
     epochs = {line["epoch"]: line for line in history if line.get("event") == "epoch"}
-    kept = next((line["kept_epoch"] for line in reversed(history) if line.get("event") == "stopped"), None)
-    return epochs, kept if kept in epochs else max(epochs, default=None)
+    kept_epoch = next((line["kept_epoch"] for line in reversed(history) if line.get("event") == "stopped"), None)
+    return epochs, kept_epoch if kept_epoch in epochs else max(epochs, default=None)
 
 
-def _weight(history: Sequence[Mapping[str, Any]]) -> float | None:
-    """Effective weight of the rate at the kept epoch."""
-    epochs, kept = _epochs(history)
-    return None if kept is None else epochs[kept].get("beta")
+def _rate_weight(history: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the effective weight of the rate at the kept epoch."""
+    epochs, kept_epoch = _epochs(history)
+    return None if kept_epoch is None else epochs[kept_epoch].get("beta")
 
 
 def _validation_curve(history: Sequence[Mapping[str, Any]], stderr: float) -> ValidationCurve | None:
     """Return the validation bound by epoch; None where it was not measured."""
-    epochs, kept = _epochs(history)
+    epochs, kept_epoch = _epochs(history)
     measured = {epoch: line["valid"].get("bound") for epoch, line in epochs.items() if line.get("valid")}
     scores = {epoch: bound for epoch, bound in measured.items() if bound is not None}
-    return ValidationCurve(scores, max(scores) if kept is None else kept, stderr) if scores else None
+    return ValidationCurve(scores, max(scores) if kept_epoch is None else kept_epoch, stderr) if scores else None
 
 
 Check = Callable[[Examination], Outcome | str]
 
 
-def recovered(patient: Examination) -> Outcome | str:
-    """Return whether numbers stopped being finite on the way, so that training went back and took smaller steps."""
-    lines = [line for line in patient.history if line.get("event") == "recovered"]
-    if not patient.history:
+def recovered(examination: Examination) -> Outcome | str:
+    """Check that training was not set back by values that are not finite, to continue with smaller steps."""
+    lines = [line for line in examination.history if line.get("event") == "recovered"]
+    if not examination.history:
         return "there is no record of the training"
     measures = {"recoveries": len(lines)}
     if not lines:
@@ -143,7 +140,7 @@ def recovered(patient: Examination) -> Outcome | str:
 
 
 CHECKS: dict[str, Check] = {
-    "weights": weights,  # first: with broken weights nothing else means anything
+    "weights": weights,  # first: with weights that are not finite no other check is meaningful
     "posterior-collapse": collapsed,
     "prior-mismatch": holes,
     "beta-not-one": bound,
@@ -171,15 +168,15 @@ def examine(
     log_jacobian: float = 0.0,
     watch: ProgressCallback | None = None,
 ) -> Diagnosis:
-    """Look for every illness that a trained model can have; nothing is changed, and nothing is trained.
+    """Check a trained model for every failure mode; the model is neither changed nor trained.
 
     Args:
         train: rows that the model was trained on.
-        test: rows that it was not trained on; without them over-fitting and memorised rows are not looked for.
+        test: rows that it was not trained on; without them over-fitting and memorised rows are not checked.
         seed: of all Monte Carlo.
         beta: effective weight of the rate in training; by default that of the kept epoch in `history`.
         history: the lines of metrics.jsonl, as dictionaries.
-        rows_at_most: rows of each part that are looked at, evenly spaced.
+        rows_at_most: largest number of rows of each part that are used, evenly spaced.
         log_jacobian: nats to add to each log-density, so that scores are in the data's own units.
         watch: progress callback, called with the fraction done, 0 to 1.
 
@@ -198,10 +195,10 @@ def examine(
         ()
     """
     if not len(train):
-        raise DataError("the doctor was given no training rows", "Give the rows that the model was trained on.")
+        raise DataError("the doctor needs training rows, got none", "Give the rows that the model was trained on.")
     unseen = test if test is not None and len(test) else None
-    weight = _weight(history) if beta is None else beta
-    patient = Examination(model, guide, train, unseen, weight, tuple(history), seed, rows_at_most, log_jacobian)
+    weight = _rate_weight(history) if beta is None else beta
+    examination = Examination(model, guide, train, unseen, weight, tuple(history), seed, rows_at_most, log_jacobian)
     findings: list[Finding] = []
     measures: dict[str, Any] = {"rows_train": min(len(train), rows_at_most)}
     skipped: dict[str, str] = {}
@@ -209,12 +206,12 @@ def examine(
         if any(f.name == "non-finite-weights" for f in findings):
             skipped[name] = "weights are not finite"
             continue
-        finding = check(patient)
-        if isinstance(finding, str):
-            skipped[name] = finding
+        outcome = check(examination)
+        if isinstance(outcome, str):
+            skipped[name] = outcome
         else:
-            findings.extend(finding.findings)
-            measures |= finding.measures
+            findings.extend(outcome.findings)
+            measures |= outcome.measures
         if watch is not None:
             watch((i + 1) / len(CHECKS))
     return Diagnosis(tuple(sorted(findings, key=lambda f: f.severity != "problem")), measures, skipped)

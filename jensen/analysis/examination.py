@@ -22,22 +22,20 @@ from ..models.model import LatentVariableModel
 
 __all__ = ["Examination", "Pass"]
 
-POINTS = 4  # the bound's noise per datum is averaged over all rows, so few points are enough
+POINTS = 4  # few are enough, since the noise of the bound is averaged over all rows
 CHUNK = 128
 
 
 @dataclass(frozen=True)
 class Pass:
-    """The measurements of a pass over N rows.
+    """The measurements of one pass over N rows.
 
     Attributes:
-        score: [N] the ELBO (log p(x) itself under an exact guide); minus the distortion without a density.
-        rate: [N], zero without a density.
-        guides: q(z | x), one for each batch.
-        z: [N, Z] a point of each guide, and `log_own` [N] its log q(z | x).
-        mean, sd: [N, Z] of each guide.
-        feature_rate: [Z] the rate of each latent feature; None where guide or prior does not factorise.
-        scale: [N, D] or [N, 1] of a likelihood at z that has them (of log x, where it is log-normal); None for others.
+        score: [N] the ELBO (log p(x) itself under an exact guide); minus the distortion without a density. rate: [N],
+        zero without a density. guides: q(z | x), one for each batch. z: [N, Z] a point of each guide, and `log_own` [N]
+        its log q(z | x). mean, sd: [N, Z] of each guide. feature_rate: [Z] the rate of each latent feature; None where
+        guide or prior does not factorise. scale: [N, D] or [N, 1] scales of the likelihood at z (of log x, where it is
+        log-normal); None where it has none.
     """
 
     score: Tensor
@@ -53,16 +51,16 @@ class Pass:
 
 @dataclass(frozen=True)
 class Examination:
-    """A model and the rows that it is examined on.
+    """A model, and the rows on which it is examined.
 
     Attributes:
         train: the rows that it was trained on.
         test: rows that it was not trained on; None where there are none.
-        beta: effective weight of the rate in training; None where it means nothing.
+        beta: effective weight of the rate in training; None where there is none.
         history: lines of metrics.jsonl.
         seed: of all Monte Carlo.
-        most: rows of each part that are looked at.
-        log_jacobian: nats to add to a log-density of what the model sees, for that of the data in their own units.
+        most: largest number of rows of each part that are used.
+        log_jacobian: nats to add to a log-density of the prepared data, for that of the data in their own units.
     """
 
     model: LatentVariableModel
@@ -78,12 +76,12 @@ class Examination:
     @cached_property
     def trained(self) -> Pass:
         """The pass over training rows."""
-        return self._look(self.train, "train")
+        return self._pass(self.train, "train")
 
     @cached_property
     def unseen(self) -> Pass | None:
         """The pass over rows that were not trained on."""
-        return None if self.test is None else self._look(self.test, "test")
+        return None if self.test is None else self._pass(self.test, "test")
 
     @property
     def scored(self) -> bool:
@@ -91,28 +89,29 @@ class Examination:
         return self.guide.bounds(self.model)
 
     def stream(self, name: str) -> torch.Generator:
-        """Return the randomness of one check."""
+        """Return the random stream of a check."""
         return stream(self.seed, f"doctor:{name}", self.train.device)
 
     def batches(self, rows: Rows, name: str, most: int | None = None) -> list[Batch]:
-        """Return the rows that are looked at, or at most so many of them; their numbers in the data set are kept."""
+        """Return the rows that are used, at most `most`, as batches that keep their numbers in the data set."""
         noise = self.stream(f"{name}:rows")
         index = evenly_spaced(len(rows), min(self.most, most or self.most), rows.device)
         return [rows.take(i, noise) for i in index.split(CHUNK)]
 
     @torch.no_grad()
-    def _look(self, rows: Rows, name: str) -> Pass:
+    def _pass(self, rows: Rows, name: str) -> Pass:
         noise = self.stream(name)
         batches = self.batches(rows, name)
         draws = (Pathwise(POINTS).draw(self.model, self.guide, batch, noise) for batch in batches)
-        return _joined([self._glance(draw) for draw in draws])
+        return _joined([self._measured(draw) for draw in draws])
 
-    def _glance(self, draw: Draw) -> Pass:
+    def _measured(self, draw: Draw) -> Pass:
+        """Return the measurements of one batch; `feature_rate` is a sum over its rows."""
         score = -draw.distortion
         rate = torch.zeros_like(score)
         if self.scored:
             rate = draw.rate
-            # with the exact posterior every log-weight is log p(x): no noise from its two halves
+            # under the exact posterior every log-weight is log p(x), without noise
             score = draw.log_weight.mean(0) if self.guide.is_exact else score - rate
         score = score.double() + self.log_jacobian
         mean, sd = _moments(draw.guide, draw.z)
@@ -133,7 +132,7 @@ class Examination:
 
 
 def _moments(q: Distribution, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation [B, Z] of q; of its points, where it knows neither (a flow)."""
+    """Return the mean and standard deviation [B, Z] of q; of its points, where there is no closed form (a flow)."""
     b = z.shape[1]
     try:
         return q.mean.expand(b, -1), q.variance.sqrt().expand(b, -1)
@@ -151,22 +150,22 @@ def _feature_rate(draw: Draw) -> Tensor | None:
 
 
 def _joined(parts: list[Pass]) -> Pass:
-    """Return the sights of consecutive batches as one; sums over rows become averages."""
+    """Return the measurements of consecutive batches as one; the sums `feature_rate` become a mean."""
     n = sum(len(p.score) for p in parts)
 
-    def cat(name: str) -> Any:
+    def concatenated(name: str) -> Any:
         values = [getattr(p, name) for p in parts]
         return None if values[0] is None else torch.cat(values)
 
     rates = [p.feature_rate for p in parts if p.feature_rate is not None]
     return Pass(
-        cat("score"),
-        cat("rate"),
+        concatenated("score"),
+        concatenated("rate"),
         tuple(q for p in parts for q in p.guides),
-        cat("z"),
-        cat("log_own"),
-        cat("mean"),
-        cat("sd"),
+        concatenated("z"),
+        concatenated("log_own"),
+        concatenated("mean"),
+        concatenated("sd"),
         torch.stack(rates).sum(0) / n if rates else None,
-        cat("scale"),
+        concatenated("scale"),
     )

@@ -1,7 +1,7 @@
-"""Features in which samples are compared with data: of a small classifier, or principal components, found here.
+"""Features for comparing samples with data: those of a small classifier, or principal components, fitted to the data.
 
-No weights are downloaded, so these are features of the data set at hand: numbers in them can be compared between models
-of the same data and split, and with no other.
+No weights are downloaded, so the features are specific to the data set: distances in them can be compared between
+models of the same data and split, and not otherwise.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from ..nets import MLP, ConvEncoder, Critic, Standardize
 
 __all__ = ["Features", "learn_features"]
 
-WIDTH, CHANNELS = 64, 8  # features that a classifier sees last, and channels of its finest convolutions
+WIDTH, CHANNELS = 64, 8  # features of a classifier's last layer, and channels of its finest convolutions
 STEPS, BATCH, RATE = 1500, 128, 2e-3
-COMPONENTS, FIT = 32, 2000  # principal components, and rows that they are found from
+COMPONENTS, FIT = 32, 2000  # principal components, and rows to which they are fitted
 CLASSES = 1000
 CHUNK = 1024
 
@@ -37,9 +37,9 @@ class Features:
     Attributes:
         kind: "classifier" or "principal components".
         size: F.
-        rows: rows that it was found from.
-        accuracy: of a classifier, on the rows that it was tried on; None where there were no labels.
-        seed: of its weights and of the order of its data.
+        rows: number of rows to which it was fitted.
+        accuracy: of a classifier, on held-out rows; None where there were no labels.
+        seed: seed of its weights and of the order of its data.
         of: the map.
     """
 
@@ -59,8 +59,8 @@ class Features:
         """The features in words."""
         if self.kind != "classifier":
             return f"{self.size} {self.kind}"
-        how = "" if self.accuracy is None else f" (right on {self.accuracy:.1%} of the rows)"
-        return f"{self.size} features of a classifier{how}"
+        accuracy = "" if self.accuracy is None else f" (right on {self.accuracy:.1%} of the rows)"
+        return f"{self.size} features of a classifier{accuracy}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serialisable record."""
@@ -70,46 +70,46 @@ class Features:
 def learn_features(
     train: Rows,
     labels: Tensor | None,
-    tried: Rows,
-    tried_labels: Tensor | None,
+    held_out: Rows,
+    held_out_labels: Tensor | None,
     shape: tuple[int, ...],
     seed: int = 0,
 ) -> Features:
     """Return a classifier's last features, where there are labels of two classes or more; else principal components.
 
     Args:
-        train: rows to learn from.
+        train: rows to which the features are fitted.
         labels: [N] whole numbers, `UNKNOWN` where there is none; or None.
-        tried: rows to try the classifier on, with `tried_labels`.
+        held_out: rows on which the accuracy of the classifier is measured, with `held_out_labels`.
         shape: (H, W, C) of images, or (D,).
-        seed: of all randomness.
+        seed: seed of all random streams.
 
     Raises:
-        DataError: there are fewer than two rows to learn from.
+        DataError: there are fewer than two training rows.
     """
     if len(train) < 2:
-        raise DataError(f"{len(train)} rows are too few to find features from", "Train on more rows.")
+        raise DataError(f"features need at least 2 training rows, got {len(train)}", "Train on more rows.")
     x = torch.cat([batch.x for batch in train.batches(CHUNK, stream(seed, "feature rows", train.device))]).float()
-    if labels is not None and tried_labels is not None:
-        tried, tried_labels = _labelled(tried, tried_labels)
-    known = torch.zeros(0) if labels is None else labels[labels != UNKNOWN].unique()
-    classes = len(known)
+    if labels is not None and held_out_labels is not None:
+        held_out, held_out_labels = _labelled(held_out, held_out_labels)
+    names = torch.zeros(0) if labels is None else labels[labels != UNKNOWN].unique()
+    classes = len(names)
     if labels is None or not 2 <= classes <= min(CLASSES, len(x) // 2):
         return _components(x, seed)
-    x, numbers = x[(labels != UNKNOWN).to(x.device)], torch.searchsorted(known, labels[labels != UNKNOWN])
+    x, numbers = x[(labels != UNKNOWN).to(x.device)], torch.searchsorted(names, labels[labels != UNKNOWN])
     with torch.enable_grad(), drawing_from(stream(seed, "feature weights")):
         net = _classifier(x.cpu(), shape, classes).to(x.device)
     _fit(net, x, numbers.to(x.device), seed)
-    right = None
-    if tried_labels is not None and len(tried_labels):
-        y = torch.cat([b.x for b in tried.batches(CHUNK, stream(seed, "feature rows", tried.device))]).float()
-        guessed = torch.cat([net(part).argmax(-1).cpu() for part in y.split(CHUNK)])
-        right = float((known[guessed] == tried_labels.cpu()).double().mean())
-    return Features("classifier", WIDTH, len(x), right, seed, lambda part: net.sight(part))
+    accuracy = None
+    if held_out_labels is not None and len(held_out_labels):
+        y = torch.cat([b.x for b in held_out.batches(CHUNK, stream(seed, "feature rows", held_out.device))]).float()
+        predicted = torch.cat([net(part).argmax(-1).cpu() for part in y.split(CHUNK)])
+        accuracy = float((names[predicted] == held_out_labels.cpu()).double().mean())
+    return Features("classifier", WIDTH, len(x), accuracy, seed, lambda part: net.features(part))
 
 
 def _labelled(rows: Rows, labels: Tensor) -> tuple[Rows, Tensor]:
-    """Those whose class is known."""
+    """Return the rows whose class is known, with their labels."""
     index = (labels != UNKNOWN).nonzero().squeeze(-1)
     return rows.subset(index.to(rows.device)), labels[index]
 
@@ -117,16 +117,16 @@ def _labelled(rows: Rows, labels: Tensor) -> tuple[Rows, Tensor]:
 class _Classifier(nn.Module):
     """Logits [N, C] from the features of a net."""
 
-    def __init__(self, eye: Critic, classes: int) -> None:
+    def __init__(self, body: Critic, classes: int) -> None:
         super().__init__()
-        self.eye, self.head = eye, nn.Linear(WIDTH, classes)
+        self.body, self.head = body, nn.Linear(WIDTH, classes)
 
-    def sight(self, x: Tensor) -> Tensor:
-        """Return [N, F]"""
-        return self.eye.features(self.eye.standardized(x))
+    def features(self, x: Tensor) -> Tensor:
+        """Return the features [N, F] of the last layer."""
+        return self.body.features(self.body.standardized(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.sight(x))
+        return self.head(self.features(x))
 
 
 def _classifier(x: Tensor, shape: tuple[int, ...], classes: int) -> _Classifier:
@@ -141,7 +141,7 @@ def _classifier(x: Tensor, shape: tuple[int, ...], classes: int) -> _Classifier:
 
 @torch.enable_grad()
 def _fit(net: nn.Module, x: Tensor, numbers: Tensor, seed: int) -> None:
-    """Cross entropy by Adam, its rate falling to zero over a fixed number of steps."""
+    """Minimise the cross entropy by Adam, with a learning rate that falls to zero over a fixed number of steps."""
     parameters = list(net.parameters())
     optimizer = torch.optim.Adam(parameters, RATE)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, STEPS)
@@ -158,7 +158,7 @@ def _fit(net: nn.Module, x: Tensor, numbers: Tensor, seed: int) -> None:
 
 
 def _components(x: Tensor, seed: int) -> Features:
-    """Projections onto the directions of most variance, in units of the data's mean standard deviation."""
+    """Return projections onto the directions of largest variance, in units of the data's mean standard deviation."""
     some = x[evenly_spaced(len(x), FIT, x.device)]
     centre = some.mean(0)
     _, _, directions = torch.linalg.svd((some - centre).double(), full_matrices=False)

@@ -10,14 +10,14 @@ __all__ = ["Diagnosis", "Finding", "Outcome"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or worth knowing.
+    """A failure mode that was detected, or an observation.
 
     Attributes:
-        name: of the illness, in kebab case.
+        name: name of the failure mode, in kebab case.
         severity: "problem", if numbers or samples of the run should not be taken at face value, or "note".
-        what: one sentence with the numbers.
-        cause: why it happens.
-        remedy: what to type or change.
+        what: the symptom, in one sentence with the numbers.
+        cause: the likely cause.
+        remedy: the option to set, or the change to make.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Finding:
     remedy: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every field, JSON-serialisable."""
+        """Return a JSON-serialisable record of every field."""
         return asdict(self)
 
 
@@ -47,7 +47,7 @@ class Diagnosis:
         findings: problems first.
         measures: every number that was used, by name; nats per datum where they are nats.
         skipped: checks that do not apply to this model, with the reason.
-        notes: what to say about the rows.
+        notes: remarks about the rows.
     """
 
     findings: tuple[Finding, ...]
@@ -57,7 +57,7 @@ class Diagnosis:
 
     @property
     def problems(self) -> tuple[Finding, ...]:
-        """The findings that should not be ignored."""
+        """The findings with severity "problem"."""
         return tuple(f for f in self.findings if f.severity == "problem")
 
     @property
@@ -66,7 +66,11 @@ class Diagnosis:
         return not self.problems
 
     def to_dict(self) -> dict[str, Any]:
-        """Findings, measures and skipped checks, as JSON takes them."""
-        findings = [f.to_dict() for f in self.findings]
-        about = {"skipped": dict(self.skipped), "notes": list(self.notes)}
-        return {"healthy": self.healthy, "findings": findings, "measures": dict(self.measures), **about}
+        """Return a JSON-serialisable record of findings, measures and skipped checks."""
+        return {
+            "healthy": self.healthy,
+            "findings": [f.to_dict() for f in self.findings],
+            "measures": dict(self.measures),
+            "skipped": dict(self.skipped),
+            "notes": list(self.notes),
+        }

@@ -1,4 +1,4 @@
-"""Metropolis-within-Gibbs: chains over z and over what is missing, given what is observed."""
+"""Metropolis-within-Gibbs: chains over z and the missing entries, given the observed entries."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ..models.draw import place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 
-__all__ = ["Chains", "features", "split_r_hat"]
+__all__ = ["Chains", "likelihood_at", "split_r_hat"]
 
 
-def features(model: LatentVariableModel, z: Tensor, context: Tensor | None = None) -> Distribution:
-    """Return p(x | z) at z [K, B, Z], batch shape [K, B], also where the likelihood does not look at z."""
+def likelihood_at(model: LatentVariableModel, z: Tensor, context: Tensor | None = None) -> Distribution:
+    """Return p(x | z) at z [K, B, Z], with batch shape [K, B], also where the likelihood does not depend on z."""
     return model.likelihood.at(model.likelihood_params(z, context)).expand(z.shape[:-1])
 
 
 class Chains:
-    """m chains of (z, x_missing) for each datum of a batch, which leave p(z, x_missing | x_observed) as it is.
+    """m chains of (z, x_missing) for each datum of a batch, which leave p(z, x_missing | x_observed) invariant.
 
     Args:
-        z: [m, B, Z] where they begin, and x [m, B, D] there.
+        z: [m, B, Z] initial points, with x [m, B, D] there.
     """
 
     def __init__(
@@ -36,7 +36,8 @@ class Chains:
         self.context = None if batch.context is None else batch.context.repeat(self.m, 1)
 
     def run(self, steps: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Acceptance [B], R-hat [B] and mean [B, D] of the second half, and z [m, B, Z] and x [m, B, D] at the end."""
+        """Run the chains. Return acceptance [B], R-hat [B] and mean [B, D] of the second half, and the final z [m, B,
+        Z] and x [m, B, D]."""
         trace, accepted, mean = [], torch.zeros_like(self.z[:, 0:1].sum(-1)), torch.zeros_like(self.x)
         for step in range(steps):
             moved, expected, scalars = self._step()
@@ -52,7 +53,7 @@ class Chains:
         return accepted, r_hat, mean, self.z.unflatten(0, shape), self.x.unflatten(0, shape)
 
     def _step(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the chains that moved [mB], E[x | z] [mB, D], and the two scalars [2, mB]."""
+        """Make one step, and return whether chains moved [mB], E[x | z] [mB, D], and two scalars to monitor [2, mB]."""
         full = Batch(self.x, None, self.context)
         q = self.guide(full)
         proposed, _ = place(q, 1, self.noise)
@@ -62,21 +63,23 @@ class Chains:
         moved = u.log() < gain
         self.z = torch.where(moved[:, None], proposed[0], self.z)
         params = draw.likelihood_params
-        if params.dim() > 1:  # else the likelihood does not look at z
-            params = torch.where(moved[:, None], *params.expand(2, len(self.z), -1).flip(0))
-        features = self.model.likelihood.family(params).expand((len(self.z),))
+        if params.dim() > 1:  # else the likelihood does not depend on z
+            before, after = params.expand(2, len(self.z), -1)
+            params = torch.where(moved[:, None], after, before)
+        likelihood = self.model.likelihood.family(params).expand((len(self.z),))
         log_lik = self.model.likelihood.scored(params, self.x, self.mask)
-        log_prior = torch.where(moved, *draw.log_prior.sum(-1).flip(0))
+        before, after = draw.log_prior.sum(-1)
+        log_prior = torch.where(moved, after, before)
         with drawing_from(self.noise):
-            drawn = features.sample()
+            drawn = likelihood.sample()
         self.x = torch.where(self.mask, self.x, drawn)
-        mean = features.mean
+        mean = likelihood.mean
         missing = torch.where(self.mask, torch.zeros_like(mean), mean).sum(-1) / (~self.mask).sum(-1)
         return moved.to(mean), mean, torch.stack([log_lik + log_prior, missing])
 
 
 def split_r_hat(trace: Tensor) -> Tensor:
-    r"""R-hat of M chains, each split into two halves: 1 where they agree.
+    r"""Return R-hat of M chains, each split into two halves: 1 where they agree.
 
     .. math:: \hat R = \sqrt{\frac{(n-1) W / n + B / n}{W}}
 
@@ -86,7 +89,7 @@ def split_r_hat(trace: Tensor) -> Tensor:
         trace: [T, S, M, B]: T steps, S scalars, M chains, B data.
 
     Returns:
-        [S, B]; infinity where no chain moved, and they stand apart.
+        [S, B]; infinity where no chain moved, and their values differ.
 
     Source: Gelman, Carlin, Stern, Dunson, Vehtari & Rubin, "Bayesian data analysis", 3rd edition, 2013, 11.4.
 

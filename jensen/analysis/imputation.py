@@ -1,4 +1,4 @@
-"""Imputation, given the observed entries: draws of p(x_missing | x_observed), and how far they can be trusted."""
+"""Imputation of missing entries: draws of p(x_missing | x_observed), with diagnostics of their reliability."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from ..models.codebooks import CodePrior
 from ..models.draw import place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from .gibbs import Chains, features
+from .gibbs import Chains, likelihood_at
 
 __all__ = ["METHODS", "Imputation", "impute"]
 
 METHODS = ("sir", "gibbs", "annealed")
-NUMBERS = 1 << 20  # of the widest kind that are in memory at once
-POINTS, CHAINS = 1000, 6  # of the guide for each datum, and annealed ones for each draw
+NUMBERS = 1 << 20  # numbers of the widest layer in memory at once
+POINTS, CHAINS = 1000, 6  # points of the guide per datum, and annealed chains per draw
 STEPS = {"gibbs": 1000, "annealed": 200}
-LEAPS = 5
-KEPT = 1 << 24  # numbers of all points of a batch, which resampling needs together
-MIXED = 1.1  # R-hat above which chains have not forgotten where they began
+LEAPFROG_STEPS = 5
+RESAMPLED = 1 << 24  # numbers of all points of a batch, which resampling needs in memory at once
+MIXED = 1.1  # R-hat above which chains have not mixed
 MOVING = 0.02  # acceptance below which a chain hardly moves
 
 
 @dataclass(frozen=True)
 class Imputation:
-    """Draws of what is missing, in the model's space; every tensor has a row for each of the N data.
+    """Draws of the missing entries, in the units of the prepared data; every tensor has a row for each of the N data.
 
     Attributes:
-        x: [m, N, D]; an observed entry is itself in each of the m.
+        x: [m, N, D]; an observed entry has its value in each of the m.
         z: [m, N, Z] the latent points of the draws; NaN where nothing is missing.
         mean: [N, D] E[x | x_observed]: by the normalised weights of the K points, or along the chains.
         k: points per datum of the importance weights, or annealed chains.
-        ess: [N] effective number of them; NaN where nothing is missing.
+        ess: [N] their effective number; NaN where nothing is missing.
         k_hat: [N] shape of the weights' tail (see `jensen.evaluate.psis`); NaN where nothing is missing, or annealed.
-        acceptance: [N] share of proposals that a datum's chains accepted; None without chains.
+        acceptance: [N] fraction of accepted proposals of a datum's chains; None without chains.
         r_hat: [N] the larger split R-hat of two scalars of the chains, log p(x_observed, z) and the mean of the
             missing entries; None without chains.
         steps: of each chain, or temperatures; None where there are none.
@@ -65,29 +65,31 @@ class Imputation:
 
     @property
     def holed(self) -> Tensor:
-        """[N], True where something was missing."""
+        """[N], True where an entry is missing."""
         return ~self.ess.isnan()
 
     @property
     def unreliable(self) -> Tensor:
-        """[N], True where the draws should not be trusted: weights of too heavy a tail or worth fewer than 2 m points;
-        chains that did not mix or hardly moved."""
+        """[N], True where the draws are unreliable: weights with too heavy a tail or an ESS below 2 m; chains that did
+        not mix or hardly moved."""
         if self.r_hat is not None and self.acceptance is not None:
             return self.holed & ~((self.r_hat < MIXED) & (self.acceptance > MOVING))
-        light = self.ess > 2 * len(self.x)
-        return self.holed & ~(light if self.steps is not None else light & (self.k_hat < reliable_below(self.k)))
+        is_enough = self.ess > 2 * len(self.x)
+        if self.steps is None:
+            is_enough &= self.k_hat < reliable_below(self.k)
+        return self.holed & ~is_enough
 
     @property
     def warning(self) -> str | None:
-        """A warning with its remedy where draws should not be trusted; None otherwise."""
+        """A warning with its remedy where draws are unreliable; None otherwise."""
         bad, n = int(self.unreliable.sum()), int(self.holed.sum())
         if not bad:
             return None
         if self.r_hat is None:
-            carried = f"weights of {bad:,} of {n:,} rows are carried by too few of {self.k:,}"
+            symptom = f"weights of {bad:,} of {n:,} rows are carried by too few of {self.k:,}"
             if self.steps is not None:
-                return f"{carried} chains: give more (-k), or more temperatures (--steps)"
-            return f"{carried} points: give more (-k), anneal (--method annealed) or let chains run on (--method gibbs)"
+                return f"{symptom} chains: give more (-k), or more temperatures (--steps)"
+            return f"{symptom} points: give more (-k), anneal (--method annealed) or run chains (--method gibbs)"
         return f"chains of {bad:,} of {n:,} rows have not mixed in {self.steps:,} steps: give more (--steps)"
 
 
@@ -104,31 +106,31 @@ def impute(
     seed: int = 0,
     watch: ProgressCallback | None = None,
 ) -> Imputation:
-    r"""Draw what is missing m times, given what is observed.
+    r"""Draw the missing entries m times, given the observed ones.
 
     .. math:: p(x_m | x_o) = \int p(x_m | z)\, p(z | x_o)\, dz, \qquad w_k = p(x_o | z_k)\, p(z_k) / q(z_k | x_o)
 
     "sir" resamples m of K points of the guide by their weights, and draws x_m at each (sampling-importance-resampling,
-    Rubin 1987). "gibbs" goes on from there, with m chains: z' ~ q(z | x_o, x_m) is accepted as Metropolis and Hastings
-    say, then x_m is drawn anew at z (Mattei & Frellsen, "Leveraging the exact likelihood of deep latent variable
-    models", 2018). "annealed" carries K chains from the prior to p(z | x_o) by Hamiltonian moves, and resamples where
-    they end (see `Annealed`): slow, but it needs no guide. All are exact in the limit, of many points or many steps.
+    Rubin 1987). "gibbs" continues from there with m chains: z' ~ q(z | x_o, x_m) is accepted by the rule of Metropolis
+    and Hastings, then x_m is drawn anew at z (Mattei & Frellsen, "Leveraging the exact likelihood of deep latent
+    variable models", 2018). "annealed" moves K chains from the prior to p(z | x_o) by Hamiltonian moves, and resamples
+    their end points (see `Annealed`): slow, but it needs no guide. All are exact in the limit of many points or steps.
 
     Args:
         model: its likelihood's features are independent given z.
-        guide: it sees `Rows.fill` in the place of what is missing.
+        guide: its input has `Rows.fill` in the place of missing entries.
         rows: [N, D] with a mask.
         m: draws of each datum.
-        method: see above.
+        method: "sir", "gibbs" or "annealed", see above.
         k: K, by default 1000 points, or 6 m annealed chains.
         steps: of each chain, by default 1000, of which the first half is left out of means and diagnostics; or
             temperatures, by default 200.
-        seed: of all randomness.
+        seed: seed of all random streams.
         watch: progress callback, called with the fraction done, 0 to 1.
 
     Raises:
-        UsageError: a number is too small, or there is no such method.
-        CompositionError: features depend on each other given z, the guide scores its own points only, or no gradient.
+        UsageError: a number is too small, or there is no such method. CompositionError: features depend on each other
+            given z, the guide scores its own points only, or the latent has no gradient.
         NotNormalised, NumericalError: the guide has no density; no point of a datum has a finite weight.
     """
     k = (CHAINS * m if method == "annealed" else POINTS) if k is None else k
@@ -155,7 +157,7 @@ def impute(
 
 
 def _pieces(holed: Tensor, size: int, watch: ProgressCallback | None) -> Iterator[Tensor]:
-    """Yield the rows with holes, `size` at a time; `watch` is told what is done."""
+    """Yield the numbers of rows with missing entries, `size` at a time, and report progress."""
     for done, index in enumerate(holed.split(size) if len(holed) else (), 1):
         yield index
         if watch is not None:
@@ -163,15 +165,15 @@ def _pieces(holed: Tensor, size: int, watch: ProgressCallback | None) -> Iterato
 
 
 def _check(model: LatentVariableModel, guide: Guide, m: int, method: str, k: int, steps: int | None) -> None:
-    """Refuse what cannot work, before any work."""
+    """Refuse invalid numbers, models and guides before anything is computed."""
     if method not in METHODS:
         raise UsageError(f"there is no method {method!r} to impute by", f"Choose from {', '.join(METHODS)}.")
     for name, value, least in (("-m", m, 1), ("-k", k, 1), ("--steps", steps, 8)):
         if value is not None and value < least:
-            raise UsageError(f"{name} {value} cannot work", f"Give {name} a number of at least {least}.")
+            raise UsageError(f"{name} must be at least {least}, got {value}", f"Give {name} {least} or more.")
     if not model.likelihood.has_density:
         raise NotNormalised(
-            "this model only samples: p(x|z) has no density, so nothing can be weighed by what is observed",
+            "this model only samples: p(x|z) has no density by which points could be weighted",
             "Train a recipe with a density, such as miwae.",
         )
     if not guide.has_density and method != "annealed":
@@ -184,20 +186,20 @@ def _check(model: LatentVariableModel, guide: Guide, m: int, method: str, k: int
     if method == "annealed":
         if model.latent == 0 or _is_discrete(model):
             raise CompositionError(
-                "annealing follows the gradient of a real latent, and this model has none", "Use --method sir."
+                "annealing needs the gradient of a real latent, and this model has none", "Use --method sir."
             )
-        Annealed(steps or 1, LEAPS, k, "prior").check(model, guide)
+        Annealed(steps or 1, LEAPFROG_STEPS, k, "prior").check(model, guide)
     like = next(iter(model.parameters()))
     usual = model.usual
-    distribution = features(model, like.new_zeros(1, 1, model.latent), None if usual is None else usual[None])
+    distribution = likelihood_at(model, like.new_zeros(1, 1, model.latent), None if usual is None else usual[None])
     if not (
         isinstance(distribution, Independent)
         and distribution.base_dist.event_shape == ()
         and len(distribution.event_shape) == 1
     ):
         raise CompositionError(
-            f"features of {model.likelihood.family.phrase} depend on each other given z, so that what is missing"
-            " cannot be drawn without what is observed",
+            f"features of {model.likelihood.family.phrase} depend on each other given z, so that missing entries"
+            " cannot be drawn independently of observed ones",
             "Train with a likelihood that factorises over features, such as --likelihood auto.",
         )
 
@@ -209,13 +211,13 @@ def _is_discrete(model: LatentVariableModel) -> bool:
 
 
 def _batch(rows: Rows, x: Tensor, index: Tensor) -> Batch:
-    """Return the rows [B] with one preparation for all uses of them."""
+    """Return rows as a batch [B], from data prepared once for all uses."""
     mask, context = (None if t is None else t.index_select(0, index) for t in (rows.mask, rows.context))
     return Batch(x.index_select(0, index), mask, context, index, len(rows))
 
 
 class _Weigher:
-    """Finds K weighted points of each datum of a batch: of the guide, or of chains annealed from the prior."""
+    """Draws K weighted points for each datum of a batch: from the guide, or by chains annealed from the prior."""
 
     def __init__(
         self,
@@ -231,13 +233,13 @@ class _Weigher:
         self.model, self.guide, self.k, self.moves = model, guide, k, method == "gibbs"
         self.annealed, self.tuned = None, None
         if method == "annealed" and steps is not None and len(holed):
-            self.annealed = Annealed(steps, LEAPS, k, "prior")
+            self.annealed = Annealed(steps, LEAPFROG_STEPS, k, "prior")
             self.tuned = self.annealed.tune(model, guide, rows.subset(holed), seed)
 
     def size(self, m: int) -> int:
-        """Data at once."""
+        """Return the number of data at once."""
         points = max(NUMBERS // widest(self.model), 1)
-        limits = [points, KEPT // (self.k * (self.model.latent + 1))]
+        limits = [points, RESAMPLED // (self.k * (self.model.latent + 1))]
         limits += [points // m] * self.moves + ([self.annealed.rows(self.model)] if self.annealed else [])
         return max(min(limits), 1)
 
@@ -247,9 +249,9 @@ class _Weigher:
             return _Points.of(self.model, self.guide, batch, self.k, at_once, noise)
         z, log_w, _ = self.annealed.arrivals(self.model, self.guide, batch, self.tuned, noise)
         log_w = log_w.double()
-        x = features(self.model, z, batch.context).mean.double()
+        x = likelihood_at(self.model, z, batch.context).mean.double()
         mean = torch.einsum("kb,kbd->bd", torch.softmax(log_w, 0), x)
-        return _Points.found(z, log_w, mean, batch, annealed=True)
+        return _Points.checked(z, log_w, mean, batch, annealed=True)
 
 
 @dataclass(frozen=True)
@@ -259,8 +261,8 @@ class _Points:
     Attributes:
         z: [K, B, Z].
         log_w: [K, B], double precision.
-        mean: [B, D] of x by the weights; what is observed is itself.
-        annealed: whether the weights are those of chains, too few to have a tail.
+        mean: [B, D] of x by the weights; an observed entry has its value.
+        annealed: whether the weights are those of chains, too few for k-hat.
     """
 
     z: Tensor
@@ -272,6 +274,7 @@ class _Points:
     def of(
         model: LatentVariableModel, guide: Guide, batch: Batch, k: int, at_once: int, noise: torch.Generator
     ) -> _Points:
+        """Draw points from the guide, `at_once` of them at once."""
         q, pieces, weights = guide(batch), [], []
         total, mean = torch.tensor(-torch.inf), torch.zeros_like(batch.x, dtype=torch.float64)
         for start in range(0, k, at_once):
@@ -286,11 +289,11 @@ class _Points:
             total = after
             pieces.append(z)
             weights.append(log_w)
-        return _Points.found(torch.cat(pieces), torch.cat(weights), mean, batch)
+        return _Points.checked(torch.cat(pieces), torch.cat(weights), mean, batch)
 
     @staticmethod
-    def found(z: Tensor, log_w: Tensor, mean: Tensor, batch: Batch, *, annealed: bool = False) -> _Points:
-        """These points, if each datum has one that counts, and the mean where nothing was observed."""
+    def checked(z: Tensor, log_w: Tensor, mean: Tensor, batch: Batch, *, annealed: bool = False) -> _Points:
+        """Return these points, if each datum has one of finite weight, with the observed entries in the mean."""
         if not torch.isfinite(torch.logsumexp(log_w, 0)).all():
             raise NumericalError("no point of some row has a finite weight", "Look at the data for extreme values.")
         mean = torch.where(torch.as_tensor(batch.mask), batch.x.double(), mean).to(batch.x)
@@ -307,9 +310,9 @@ class _Points:
     def resampled(
         self, model: LatentVariableModel, batch: Batch, m: int, noise: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """m points [m, B, Z] of each datum, independently and by weight, and x [m, B, D] drawn there where missing."""
+        """Draw m points [m, B, Z] of each datum, independently and by weight, and x [m, B, D] there where missing."""
         chosen = torch.multinomial(torch.softmax(self.log_w, 0).mT, m, replacement=True, generator=noise).mT  # [m, B]
         z = self.z.gather(0, chosen[..., None].expand(-1, -1, self.z.shape[-1]))
         with drawing_from(noise):
-            drawn = features(model, z, batch.context).sample()
+            drawn = likelihood_at(model, z, batch.context).sample()
         return z, torch.where(torch.as_tensor(batch.mask), batch.x, drawn)

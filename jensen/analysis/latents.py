@@ -1,4 +1,4 @@
-"""Uses of a trained model: encode, reconstruct, interpolate, and the rate of each latent feature."""
+"""Uses of a trained model: encode, reconstruct, interpolate, and the rate and activity of each latent feature."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def encode(model: LatentVariableModel, guide: Guide, data: Rows, generator: torc
     """Return the mean of q(z | x) [N, Z] (class probabilities, for a categorical latent).
 
     Raises:
-        CompositionError: the guide says nothing of z given x.
+        CompositionError: the guide does not infer z from x.
     """
     if not guide.infers:
         raise CompositionError(
-            "this model has no encoder: its points z come from the prior, whatever x is",
+            "this model has no encoder: its points z come from the prior, independently of x",
             "Train one with an encoder, such as --recipe vae-gan or adversarial-autoencoder.",
         )
     return torch.cat([guide(batch).mean.expand(len(batch), -1) for batch in data.batches(CHUNK, generator)])
@@ -65,7 +65,7 @@ def active_features(model: LatentVariableModel, guide: Guide, data: Rows) -> Ten
     Source: Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders", 2016.
 
     Raises:
-        CompositionError: the guide says nothing of z given x.
+        CompositionError: the guide does not infer z from x.
     """
     return are_active(encode(model, guide, data))
 
@@ -81,14 +81,14 @@ def decode(
 ) -> Tensor:
     """Return the mean of p(x | z), or a sample from it, [N, D] at z [N, Z].
 
-    Of a conditional model p(x | z, c), with the context [N, C], or with the most frequent one where none is given.
+    For a conditional model p(x | z, c), at the context [N, C], or at the most frequent one where none is given.
     """
     parts, usual = [], model.usual
     if context is None and usual is not None:
         context = usual.expand(len(z), -1)
-    given = [None] * -(-len(z) // CHUNK) if context is None else context.split(CHUNK)
-    for chunk, seen in zip(z.split(CHUNK), given, strict=False):
-        likelihood = model.likelihood.at(model.likelihood_params(chunk, seen))
+    contexts = [None] * -(-len(z) // CHUNK) if context is None else context.split(CHUNK)
+    for chunk, chunk_context in zip(z.split(CHUNK), contexts, strict=False):
+        likelihood = model.likelihood.at(model.likelihood_params(chunk, chunk_context))
         with drawing_from(generator):
             x = likelihood.sample() if sample else likelihood.mean
         parts.append(x.expand(len(chunk), -1))
@@ -99,25 +99,25 @@ def decode(
 def simulate_classes(
     model: LatentVariableModel, n: int, generator: torch.Generator | None = None, chosen: int | None = None, of: int = 0
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """z [n, Z], x [n, D] and the one-hot classes [n, C] that they are of: contexts, or the first group of latents.
+    """Simulate z [n, Z], x [n, D] and their one-hot classes [n, C]: contexts, or the first group of latents.
 
     Args:
         model: one conditioned on classes, or one whose first C latent features are a class.
-        n: how many.
+        n: number of simulations.
         generator: of all randomness.
-        chosen: the number of the class of all of them; None draws classes as the model does.
+        chosen: number of the class of all simulations; None draws classes from the model.
         of: C.
     """
     like = next(iter(model.parameters()))
-    known = None if chosen is None else torch.eye(of, dtype=like.dtype, device=like.device)[chosen].expand(n, -1)
+    classes = None if chosen is None else torch.eye(of, dtype=like.dtype, device=like.device)[chosen].expand(n, -1)
     if model.context is not None:
-        z, batch = model.simulate(n, generator, known)
+        z, batch = model.simulate(n, generator, classes)
         return z, batch.x, torch.as_tensor(batch.context)
     z, batch = model.simulate(n, generator)
-    if known is None:
+    if classes is None:
         return z, batch.x, z[:, :of]
-    z = torch.cat([known, z[:, of:]], -1)
-    return z, decode(model, z, sample=True, generator=generator), known
+    z = torch.cat([classes, z[:, of:]], -1)
+    return z, decode(model, z, sample=True, generator=generator), classes
 
 
 @torch.no_grad()
@@ -144,16 +144,17 @@ def reconstruct(
 def interpolate(
     model: LatentVariableModel, a: Tensor, b: Tensor, steps: int = 9, contexts: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
-    """Means of p(x | z) [steps, M, D] along straight lines from latents a [M, Z] to b [M, Z]; of a conditional model
-    also along those from the contexts [M, C] of the ones to the contexts of the others."""
+    """Return means of p(x | z) [steps, M, D] along straight lines from latents a [M, Z] to b [M, Z]; for a conditional
+    model also along lines between their contexts [M, C]."""
     t = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device)[:, None, None]
-    seen = None if contexts is None else (contexts[0] + t * (contexts[1] - contexts[0])).flatten(0, 1)
-    return decode(model, (a + t * (b - a)).flatten(0, 1), seen).unflatten(0, (steps, len(a)))
+    context = None if contexts is None else (contexts[0] + t * (contexts[1] - contexts[0])).flatten(0, 1)
+    return decode(model, (a + t * (b - a)).flatten(0, 1), context).unflatten(0, (steps, len(a)))
 
 
 @torch.no_grad()
 def prior_grid(model: LatentVariableModel, n: int = 15) -> Tensor:
-    """Means of p(x | z) [n, n, D] at the prior's quantiles, for two latent features; the first runs to the right.
+    """Return means of p(x | z) [n, n, D] at the prior's quantiles, for two latent features; the first one along
+    columns.
 
     Source: Kingma & Welling, "Auto-encoding variational Bayes", 2014, figure 4.
 

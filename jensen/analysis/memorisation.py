@@ -1,4 +1,4 @@
-"""Has the model learned its training rows by heart? Samples are held against the rows nearest to them."""
+"""Memorisation of the training set: distances of samples to their nearest training rows."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from .examination import Examination
 from .findings import Finding, Outcome
 from .two_sample import nearer
 
-__all__ = ["memorised", "nearest"]
+__all__ = ["memorised", "nearest_rows"]
 
 SAMPLES = 400
-FEWEST = 40  # rows of each part below which a rank test says nothing
+FEWEST = 40  # rows of each part below which a rank test has no power
 MOST_TRAINED = 60_000
 LEVEL = 1e-3
-COPY = 0.5  # samples typically at half the relative distance of unseen rows: chance and smoothness do not do that
+COPY = 0.5  # ratio of typical relative distances, of samples and unseen rows; chance and smoothness do not explain it
 CHUNK = 2048
 
 
-def nearest(x: Tensor, rows: Rows, index: Tensor, own: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Distance [M] from each x [M, D] to the nearest of some rows, and which number of the data set that has.
+def nearest_rows(x: Tensor, rows: Rows, index: Tensor, own: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return the distance [M] from each x [M, D] to the nearest of some rows, and the number of that row.
 
     Args:
-        index: which rows are looked at.
-        own: [M] row numbers that do not count, each for its own x.
+        index: numbers of the rows.
+        own: [M] numbers of rows that are excluded, one for each x.
     """
     best = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
     which = torch.zeros(len(x), dtype=torch.long, device=x.device)
@@ -41,40 +41,40 @@ def nearest(x: Tensor, rows: Rows, index: Tensor, own: Tensor | None = None) -> 
 
 
 def _relative(x: Tensor, rows: Rows, index: Tensor) -> Tensor:
-    """Distance to the nearest row, over that row's own distance to the next: about 1 for new data, 0 for a copy."""
-    near, which = nearest(x, rows, index)
+    """Return the distance to the nearest row over that row's own to the next: about 1 for new data, 0 for a copy."""
+    near, which = nearest_rows(x, rows, index)
     distinct, place = which.unique(return_inverse=True)
-    apart, _ = nearest(rows.take(distinct).x, rows, index, distinct)
+    apart, _ = nearest_rows(rows.take(distinct).x, rows, index, distinct)
     return near / apart[place].clamp_min(1e-6 * float(near.max().clamp_min(1e-30)))
 
 
 @torch.no_grad()
-def memorised(patient: Examination) -> Outcome | str:
-    """Return whether samples lie much nearer to training rows than unseen rows do.
+def memorised(examination: Examination) -> Outcome | str:
+    """Check that samples are not much nearer to training rows than unseen rows are.
 
     Each distance to the nearest training row is divided by that row's distance to its own nearest neighbour, so that a
-    model that likes the dense regions of its data is not taken for one that copies. A problem needs both a rank test
-    at level 0.001 and a median relative distance below half that of unseen rows.
+    model that samples the dense regions of its data is not mistaken for one that copies. A problem needs both a rank
+    test at level 0.001 and a median relative distance below half that of unseen rows.
 
     Source: Meehan, Chaudhuri & Dasgupta, "A non-parametric test to detect data-copying in generative models", 2020.
     """
-    train, test = patient.train, patient.test
+    train, test = examination.train, examination.test
     if test is None or min(len(train), len(test)) < FEWEST:
         return f"it needs at least {FEWEST} rows that were not trained on"
     if train.mask is not None or train.context is not None:
-        return "samples of the model cannot be held against rows with gaps or a context"
-    if not patient.scored and patient.model.likelihood.has_density:
-        return "the model's prior is not trained, so nobody samples from it"
-    noise = patient.stream("samples")
+        return "samples of the model cannot be compared with rows that have missing entries or a context"
+    if not examination.scored and examination.model.likelihood.has_density:
+        return "the model's prior is not trained, so the model is not sampled"
+    noise = examination.stream("samples")
     frozen = train.fixed(noise) if len(train) <= MOST_TRAINED else train
     index = evenly_spaced(len(train), MOST_TRAINED, train.device)
-    x = patient.model.sample(SAMPLES, noise).to(torch.float32)
+    x = examination.model.sample(SAMPLES, noise).to(torch.float32)
     unseen = test.take(evenly_spaced(len(test), SAMPLES, test.device), noise).x.to(torch.float32)
     frozen = _single(frozen)
     of_samples, of_unseen = _relative(x, frozen, index), _relative(unseen, frozen, index)
     typical = float(of_unseen.median())
     if typical < 1e-3:
-        return "most rows that were not trained on occur among the training rows as well"
+        return "most rows that were not trained on also occur among the training rows"
     share, p = nearer(of_samples, of_unseen)
     ratio = float(of_samples.median()) / typical
     measures = {"sample_distance_ratio": ratio, "sample_nearer_share": share, "sample_nearer_p": p}
@@ -84,14 +84,14 @@ def memorised(patient: Examination) -> Outcome | str:
         "memorised-rows",
         "problem",
         f"samples lie at {ratio:.2f} of the distance from the training rows at which unseen rows lie (p = {p:.1g})",
-        "the model reproduces its training rows rather than the distribution that they came from",
+        "the model reproduces its training rows rather than the distribution that they come from",
         "Use a smaller model (--hidden, --latent, --components), more data, or fewer epochs with --keep best.",
     )
     return Outcome((finding,), measures)
 
 
 def _single(rows: Rows) -> Rows:
-    """Return rows that are prepared in single precision, which is enough for distances."""
+    """Return the rows prepared in single precision, which is enough for distances."""
     inner = rows.prepare
 
     def prepare(x: Tensor, generator: torch.Generator | None) -> Tensor:

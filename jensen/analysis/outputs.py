@@ -1,4 +1,4 @@
-"""Outputs of the networks: scales at their floor, impossible certainty, diverged weights."""
+"""Outputs of the networks: collapsed scales, saturated probabilities, diverged weights."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from .findings import Finding, Outcome
 __all__ = ["decoder_scale", "saturated", "weights"]
 
 SCALED = Gaussian | Laplace | LogNormal | StudentT  # families with a learned scale of each feature
-NEAR = 3.0  # times the floor: a scale that would fall further if it could
-OFTEN = 0.1  # of the rows: what a feature's scale does for fewer of them is not the rule
+NEAR = 3.0  # multiple of the floor below which a scale counts as at its floor
+OFTEN = 0.1  # of the rows: a feature counts if its scale is at the floor for as many
 FINE = 0.003  # of the data's spread: finer than an 8-bit reading (1/256 of the range, itself some 4 deviations)
 WRONG = 15.0  # nats that one feature may cost; a logit beyond it leaves its bit one chance in three million
-POINTS, ROWS = 16, 500  # the more points, the less one stray point counts; the share of rows needs no more
-COSTLY = 1.0  # nats per datum lost to values that were held all but impossible; and at least
-COSTLY_SHARE = 0.01  # of all that is lost per datum, since among many features some value is always odd
+POINTS, ROWS = 16, 500  # with more points a single outlier counts less; more rows are not needed for a share
+COSTLY = 1.0  # nats per datum lost to nearly impossible values; and at least
+COSTLY_SHARE = 0.01  # of the nats lost per datum, since among many features some value is always unusual
 HUGE_WEIGHT = 1e3  # initial weights are below 1, and Adam at 1e-3 takes a million steps in one direction to get here
 HUGE_OUTPUT = 1e4
 
 
-def decoder_scale(patient: Examination) -> Outcome | str:
-    """Return whether a learned scale of p(x | z) has run to zero: at its floor, or finer than the data can be read.
+def decoder_scale(examination: Examination) -> Outcome | str:
+    """Check that no learned scale of p(x | z) has collapsed: to its floor, or below the resolution of the data.
 
-    With a perfect reconstruction the likelihood grows without bound as the scale falls, so that log p(x) says where the
-    floor is and nothing about the data. A feature counts if its scale is within three times the floor on a tenth of the
-    rows (in any component, of a mixture). Columns that are constant cannot do otherwise, and are a note.
+    With a perfect reconstruction the likelihood grows without bound as the scale falls, so that log p(x) depends on the
+    floor and not on the data. A feature counts if its scale is within three times the floor on a tenth of the
+    rows (in any component, of a mixture). Constant columns are always at the floor, and are a note.
     """
-    family = patient.model.likelihood.family
+    family = examination.model.likelihood.family
     if not isinstance(family, SCALED) or (isinstance(family, Gaussian) and not isinstance(family.scale, str)):
         return "the likelihood has no learned scale"
-    scale, often = _scales(patient, family)
-    data = torch.cat([b.x for b in patient.batches(patient.train, "train")]).double()
+    scale, often = _scales(examination, family)
+    data = torch.cat([b.x for b in examination.batches(examination.train, "train")]).double()
     data = data.log() if isinstance(family, LogNormal) else data
     spread = data.std(0, correction=0)
     low = ((scale < NEAR * family.floor).double().mean(0) >= often).expand(family.dim)
@@ -55,7 +55,7 @@ def decoder_scale(patient: Examination) -> Outcome | str:
     }
     if bool((low & ~constant).any()):
         n = int((low & ~constant).sum())
-        where = " in some component" if isinstance(patient.model.likelihood, Table) else ""
+        where = " in some component" if isinstance(examination.model.likelihood, Table) else ""
         what = f"{n} of {family.dim} data features have a learned scale at its floor of {family.floor:g}{where}"
         return Outcome((_scale(what, family.floor),), measures)
     if float(fine.median()) < FINE:
@@ -66,13 +66,13 @@ def decoder_scale(patient: Examination) -> Outcome | str:
     return Outcome(measures=measures)
 
 
-def _scales(patient: Examination, family: Gaussian | Laplace | LogNormal | StudentT) -> tuple[Tensor, float]:
-    """Scales [M, D] or [M, 1], and in which share of the M rows one that is low counts."""
-    likelihood = patient.model.likelihood
+def _scales(examination: Examination, family: Gaussian | Laplace | LogNormal | StudentT) -> tuple[Tensor, float]:
+    """Return scales [M, D] or [M, 1], and the share of the M rows above which a low one counts."""
+    likelihood = examination.model.likelihood
     if isinstance(likelihood, Table):
         states = torch.eye(len(likelihood.table), dtype=likelihood.table.dtype, device=likelihood.table.device)
         return family.loc_scale(likelihood.params(states).detach())[1].double(), 1e-9
-    scale = patient.trained.scale
+    scale = examination.trained.scale
     return torch.as_tensor(scale).double(), OFTEN
 
 
@@ -98,52 +98,52 @@ def _constant(n: int, family: Gaussian | Laplace | LogNormal | StudentT) -> Find
     )
 
 
-def saturated(patient: Examination) -> Outcome | str:
-    r"""Return whether the model is certain and wrong: values whose mass was below e^-15, in nats lost per datum.
+def saturated(examination: Examination) -> Outcome | str:
+    r"""Check that the model is not certain and wrong: nats per datum lost to values with a mass below e^-15.
 
-    A value's mass is what the points of a datum give it together, each with its part in log p(x):
+    The mass of a value is the average over the points of a datum, by their part in log p(x):
 
     .. math:: \sum_k v_k\, p(x_d | z_k), \qquad v_k \propto w_k
 
-    A single point of a wide q(z|x), such as the importance-weighted bound asks for, is often wrong where the model is
-    not. Saturation itself is harmless where it is right, as on the border of images.
+    A single point of a wide q(z|x), as by training with the importance-weighted bound, is often wrong where the model
+    is not. Saturation is harmless where it is right, as on the border of images.
     """
-    family = patient.model.likelihood.family
+    family = examination.model.likelihood.family
     if not family.has_density:
         return "the likelihood only samples"
     if not isinstance(family, Bernoulli | DiscretizedLogistic):
         return "the likelihood is a density"
-    wrong, extreme = _certain_errors(patient)
+    wrong, extreme = _certain_errors(examination)
     lost, share = float(wrong.mean()), float((wrong > 0).double().mean())
     measures: dict[str, float | None] = {"nats_lost_to_certainty": lost, "rows_with_certain_errors": share}
     if extreme is not None:
         measures["saturated_logits"] = extreme
-    sight = patient.unseen or patient.trained
-    if lost < max(COSTLY, COSTLY_SHARE * abs(float(sight.score.mean()))):
+    measured = examination.unseen or examination.trained
+    if lost < max(COSTLY, COSTLY_SHARE * abs(float(measured.score.mean()))):
         return Outcome(measures=measures)
     finding = Finding(
         "saturated-outputs",
         "problem",
-        f"{100 * share:.3g} % of the rows have a value that was held all but impossible (below e^-{WRONG:.0f}), "
+        f"{100 * share:.3g} % of the rows have a nearly impossible value (of probability below e^-{WRONG:.0f}), "
         f"at a cost of {lost:.2g} nats per datum",
-        "the decoder's outputs have grown until its probabilities are 0 and 1 in all but name",
+        "the decoder's outputs have grown until its probabilities are nearly 0 and 1",
         "Train fewer epochs with --keep best, lower --lr, set --clip 1, or look for odd rows: jensen data FILE.",
     )
     return Outcome((finding,), measures)
 
 
 @torch.no_grad()
-def _certain_errors(patient: Examination) -> tuple[Tensor, float | None]:
-    """Return nats [M] lost to nearly impossible values, of some rows, and the share of logits beyond +-15."""
-    rows, name = (patient.train, "train") if patient.test is None else (patient.test, "test")
-    noise, family = patient.stream("certain"), patient.model.likelihood.family
-    k = POINTS if patient.model.latent and patient.scored else 1
+def _certain_errors(examination: Examination) -> tuple[Tensor, float | None]:
+    """Return the nats [M] that some rows lose to nearly impossible values, and the share of logits beyond +-15."""
+    rows, name = (examination.train, "train") if examination.test is None else (examination.test, "test")
+    noise, family = examination.stream("certain"), examination.model.likelihood.family
+    k = POINTS if examination.model.latent and examination.scored else 1
     wrong, extreme = [], []
-    for batch in patient.batches(rows, name, ROWS):
-        draw = Pathwise(k).draw(patient.model, patient.guide, batch, noise)
+    for batch in examination.batches(rows, name, ROWS):
+        draw = Pathwise(k).draw(examination.model, examination.guide, batch, noise)
         params = draw.likelihood_params.expand(*draw.z.shape[:2], -1)
         each = family(params).base_dist.log_prob(batch.x).double()  # pyright: ignore[reportAttributeAccessIssue]
-        part = torch.log_softmax((draw.log_weight if patient.scored else draw.log_lik).double(), 0)
+        part = torch.log_softmax((draw.log_weight if examination.scored else draw.log_lik).double(), 0)
         mass = torch.logsumexp(part[..., None] + each, 0)
         if batch.mask is not None:
             mass = torch.where(batch.mask, mass, torch.zeros_like(mass))
@@ -152,9 +152,9 @@ def _certain_errors(patient: Examination) -> tuple[Tensor, float | None]:
     return torch.cat(wrong), float(torch.cat(extreme).mean()) if isinstance(family, Bernoulli) else None
 
 
-def weights(patient: Examination) -> Outcome | str:
-    """Return whether every weight is finite, and no layer's weights or outputs exceed 1,000 and 10,000."""
-    both = nn.ModuleDict({"model": patient.model, "guide": patient.guide})
+def weights(examination: Examination) -> Outcome | str:
+    """Check that every weight is finite, and no layer's weights or outputs exceed 1,000 and 10,000."""
+    both = nn.ModuleDict({"model": examination.model, "guide": examination.guide})
     broken = [n for n, p in both.named_parameters() if not bool(torch.isfinite(p).all())]
     if broken:
         finding = Finding(
@@ -169,17 +169,17 @@ def weights(patient: Examination) -> Outcome | str:
     if not layers:
         return Outcome(measures={"tensors_not_finite": 0})
     largest = {n: float(m.weight.detach().abs().max()) for n, m in layers.items()}
-    spreads = _outputs(patient, layers)
-    worst, loudest = max(largest, key=largest.__getitem__), max(spreads, key=spreads.__getitem__, default=None)
-    loud = 0.0 if loudest is None else spreads[loudest]
-    measures = {"tensors_not_finite": 0, "weight_largest": largest[worst], "layer_output_sd": loud}
-    if largest[worst] <= HUGE_WEIGHT and loud <= HUGE_OUTPUT:
+    spreads = _outputs(examination, layers)
+    worst, widest = max(largest, key=largest.__getitem__), max(spreads, key=spreads.__getitem__, default=None)
+    spread = 0.0 if widest is None else spreads[widest]
+    measures = {"tensors_not_finite": 0, "weight_largest": largest[worst], "layer_output_sd": spread}
+    if largest[worst] <= HUGE_WEIGHT and spread <= HUGE_OUTPUT:
         return Outcome(measures=measures)
-    where = worst if largest[worst] > HUGE_WEIGHT else loudest
+    where = worst if largest[worst] > HUGE_WEIGHT else widest
     finding = Finding(
         "exploding-weights",
         "problem",
-        f"the largest weight is {largest[worst]:.2g} and the widest layer output spreads by {loud:.2g} ({where})",
+        f"the largest weight is {largest[worst]:.2g}, and the largest spread of layer outputs {spread:.2g} ({where})",
         "gradients too large for the learning rate, or inputs that are not scaled",
         "Train with a lower --lr or --clip 1, and standardise real data (--standardize feature).",
     )
@@ -190,31 +190,31 @@ _LAYERS = nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d
 
 
 @torch.no_grad()
-def _outputs(patient: Examination, layers: Mapping[str, nn.Module]) -> dict[str, float]:
-    """Standard deviation of each layer's outputs, on some training rows and on draws from the prior."""
-    with _listening(layers) as heard:
-        batch: Batch = patient.batches(patient.train, "train")[0]
-        noise = patient.stream("layers")
-        z, _ = place(patient.guide(batch), 1, noise)
-        patient.model.likelihood_params(z, batch.context)
-        patient.model.simulate(len(batch), noise)
-    return heard
+def _outputs(examination: Examination, layers: Mapping[str, nn.Module]) -> dict[str, float]:
+    """Return the standard deviation of each layer's outputs, on some training rows and on draws from the prior."""
+    with _recorded_outputs(layers) as deviations:
+        batch: Batch = examination.batches(examination.train, "train")[0]
+        noise = examination.stream("layers")
+        z, _ = place(examination.guide(batch), 1, noise)
+        examination.model.likelihood_params(z, batch.context)
+        examination.model.simulate(len(batch), noise)
+    return deviations
 
 
 @contextmanager
-def _listening(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, float]]:
-    """Within the scope, every call of a layer leaves the standard deviation of what it said; the largest is kept."""
-    heard: dict[str, float] = {}
+def _recorded_outputs(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, float]]:
+    """Record the largest standard deviation of the outputs of each layer over its calls within the scope."""
+    deviations: dict[str, float] = {}
 
-    def ear(name: str) -> object:
-        def hear(module: nn.Module, given: object, out: Tensor) -> None:
-            heard[name] = max(heard.get(name, 0.0), float(out.detach().double().std(correction=0)))
+    def recorder(name: str) -> object:
+        def record(module: nn.Module, inputs: object, output: Tensor) -> None:
+            deviations[name] = max(deviations.get(name, 0.0), float(output.detach().double().std(correction=0)))
 
-        return hear
+        return record
 
-    hooks = [m.register_forward_hook(ear(n)) for n, m in layers.items()]  # pyright: ignore[reportArgumentType]
+    hooks = [m.register_forward_hook(recorder(n)) for n, m in layers.items()]  # pyright: ignore[reportArgumentType]
     try:
-        yield heard
+        yield deviations
     finally:
         for hook in hooks:
             hook.remove()

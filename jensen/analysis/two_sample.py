@@ -1,4 +1,4 @@
-"""Are two samples from one distribution? A classifier that learns on one half is tested on the other."""
+"""A classifier two-sample test: a classifier is fitted on one half of two samples and tested on the other."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 __all__ = ["TwoSample", "nearer", "two_sample"]
 
-WAVES = 100  # random Fourier features: what linear and quadratic ones cannot see
-PAIRS = 300  # products of features, up to this many
+WAVES = 100  # random Fourier features, beside linear and quadratic ones
+PAIRS = 300  # largest number of products of features
 SHARES = (0.25, 0.5, 0.75, 1.0)
 STEPS = 20
 
@@ -21,8 +21,8 @@ class TwoSample:
     """The result of a classifier two-sample test.
 
     Attributes:
-        p: chance of such an order of the held-out scores if both samples were of one distribution.
-        auc: chance that the classifier ranks a held-out point of the first above one of the second; 0.5 knows nothing.
+        p: p-value of the order of the held-out scores, if both samples are from one distribution.
+        auc: probability that the classifier ranks a held-out point of the first above one of the second; 0.5 is chance.
         kl: nats, a lower estimate of KL(first || second).
         n: held-out points of each sample.
     """
@@ -34,7 +34,7 @@ class TwoSample:
 
 
 def nearer(a: Tensor, b: Tensor) -> tuple[float, float]:
-    """P(a < b) + P(a = b)/2, and the p-value of so small an `a` by the rank-sum test (Mann & Whitney, 1947)."""
+    """Return P(a < b) + P(a = b)/2, and the p-value of so small an `a` by the rank-sum test (Mann & Whitney, 1947)."""
     from scipy.stats import mannwhitneyu  # half a second of import time
 
     test = mannwhitneyu(a.double().cpu().numpy(), b.double().cpu().numpy(), alternative="less")
@@ -45,13 +45,13 @@ def nearer(a: Tensor, b: Tensor) -> tuple[float, float]:
 def two_sample(a: Tensor, b: Tensor, generator: torch.Generator | None = None) -> TwoSample:
     r"""Test a [N, Z] against b [M, Z] by a logistic regression on linear, quadratic and random Fourier features.
 
-    The classifier is fitted to a random half of each sample. On the other half its scores are compared by ranks: were
-    both samples of one distribution, held-out scores would be exchangeable, so that the p-value is uniform whatever the
-    classifier. Its logit f also bounds, on held-out points, the divergence (Donsker & Varadhan, 1983):
+    The classifier is fitted to a random half of each sample. On the other half its scores are compared by ranks: if
+    both samples are from one distribution, held-out scores are exchangeable, so that the p-value is uniform for any
+    classifier. On held-out points, its logit f also bounds the divergence (Donsker & Varadhan, 1983):
 
     .. math:: \mathrm{KL}(a \| b) \ge E_a[f] - \log E_b[e^f]
 
-    which is capped at the logarithm of their number: so many points certify no more (McAllester & Stratos, 2020).
+    which is capped at the logarithm of their number, the most that they can certify (McAllester & Stratos, 2020).
 
     Source: Lopez-Paz & Oquab, "Revisiting classifier two-sample tests", 2017.
 
@@ -71,18 +71,18 @@ def two_sample(a: Tensor, b: Tensor, generator: torch.Generator | None = None) -
     of_a, of_b = scores[: len(a) - half_a], scores[len(a) - half_a :]
     auc, p = nearer(of_b, of_a)
     n = min(len(of_a), len(of_b))
-    # any multiple of the logit bounds it as well, and a classifier that is too sure of itself gains by a smaller one
+    # any multiple of the logit gives a bound, and for an over-confident classifier a smaller one is better
     bounds = [float((s * of_a).mean() - torch.logsumexp(s * of_b, 0) + math.log(len(of_b))) for s in SHARES]
     return TwoSample(p, auc, min(max(*bounds, 0.0), math.log(n)), n)
 
 
 def _features(fit: Tensor, held: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """Features of both, standardised by those of the points that are fitted; the first is constant."""
+    """Return features of both, standardised by those of the fitted points; the first is constant."""
     centre, scale = fit.mean(0), fit.std(0).clamp_min(1e-12)
     latent = fit.shape[1]
     rows, columns = torch.triu_indices(latent, latent, 1, device=fit.device)
     rows, columns = (rows, columns) if len(rows) <= PAIRS else (rows[:0], columns[:0])
-    # frequencies for a bump as wide as two points are typically apart
+    # frequencies of a kernel as wide as the typical distance of two points
     width = math.sqrt(2.0 * latent)
     waves = torch.randn(latent, WAVES, dtype=fit.dtype, device=fit.device, generator=generator) * (2.0 / width)
     phase = torch.rand(WAVES, dtype=fit.dtype, device=fit.device, generator=generator) * (2 * math.pi)
@@ -100,9 +100,9 @@ def _features(fit: Tensor, held: Tensor, generator: torch.Generator | None) -> t
 
 
 def _logistic(phi: Tensor, label: Tensor) -> Tensor:
-    """Weights [F] of a logistic regression with a normal prior on all but the first, by Newton's method."""
+    """Return the weights [F] of a logistic regression with a normal prior on all but the first, by Newton's method."""
     size = phi.shape[1]
-    # a prior that grows with the number of features keeps the fit from separating halves by chance
+    # the prior's precision grows with the number of features, so that halves are not separated by chance
     ridge = torch.full((size,), max(size / 10.0, 1.0), dtype=phi.dtype, device=phi.device)
     ridge[0] = 1e-6
     weights = torch.zeros(size, dtype=phi.dtype, device=phi.device)

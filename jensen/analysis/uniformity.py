@@ -1,4 +1,4 @@
-"""Are ranks uniform: an exact test by the empirical distribution function, and its band."""
+"""An exact test of the uniformity of ranks by the empirical distribution function, and its band."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 __all__ = ["LEVEL", "rank_counts", "rank_grid", "uniform_band", "uniform_p"]
 
-LEVEL = 0.05  # how often a perfect guide is found fault with, over all quantities together
+LEVEL = 0.05  # probability of rejecting a perfect guide, over all quantities together
 
 
 def rank_counts(ranks: Tensor, draws: int) -> Tensor:
@@ -21,7 +21,7 @@ def rank_counts(ranks: Tensor, draws: int) -> Tensor:
 
 
 def rank_grid(draws: int) -> Tensor:
-    """Chance [l] that a uniform rank is at most r = 0..l-1."""
+    """Return the probability [l] that a uniform rank is at most r = 0..l-1."""
     return torch.arange(1, draws + 1, dtype=torch.float64) / (draws + 1)
 
 
@@ -30,8 +30,8 @@ def uniform_p(ranks: Tensor, l: int) -> float:  # noqa: E741
     function.
 
     The number of ranks up to r is Binomial(n, (r + 1) / (l + 1)); the statistic is the smallest two-sided tail
-    probability over r, and the p-value is the chance of one as small, exactly: no simulation, no asymptotics. (Below
-    1e-10, where the exact number drowns in rounding, it is the union bound.)
+    probability over r, and the p-value is the probability of one as small, exactly: no simulation, no asymptotics.
+    (Below 1e-10, where rounding dominates, it is the union bound.)
 
     Source: Säilynoja, Bürkner & Vehtari, "Graphical test for discrete uniformity and its applications in
     goodness-of-fit evaluation and multiple sample comparison", 2022.
@@ -46,12 +46,12 @@ def uniform_p(ranks: Tensor, l: int) -> float:  # noqa: E741
 
 @functools.cache
 def uniform_band(n: int, l: int, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:  # noqa: E741
-    """Lower and upper numbers [l] of ranks up to r = 0..l-1, all of which hold with probability at least 1 - level.
+    """Return lower and upper numbers [l] of ranks up to r = 0..l-1, all kept with probability at least 1 - level.
 
-    The same tail probability at every r, as large as the level allows; `uniform_p` is at most the level if and only if
-    the ranks leave the band.
+    The tail probability is the same at every r, and as large as the level allows; `uniform_p` is at most the level if
+    and only if the ranks leave the band.
     """
-    small, large = math.log(level / l), math.log(2 * level)  # the union bound; no single r can be beyond the level
+    small, large = math.log(level / l), math.log(2 * level)  # the union bound; the level of a single r
     for _ in range(40):
         middle = (small + large) / 2
         inside = _chance_inside(n, *_accepted(n, l, math.exp(middle)))
@@ -60,18 +60,18 @@ def uniform_band(n: int, l: int, level: float = LEVEL) -> tuple[np.ndarray, np.n
 
 
 def _accepted(n: int, draws: int, tail: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the counts [l], from and to, whose two-sided tail probability is above `tail`, at each r."""
+    """Return the smallest and largest counts [l] whose two-sided tail probability is above `tail`, at each r."""
     grid = rank_grid(draws).numpy()
     low, high = np.zeros(draws, dtype=np.int64), np.full(draws, n, dtype=np.int64)
     while (low < high).any():  # bisection, at all r at once
         middle = (low + high) // 2
-        enough = 2 * bdtr(middle, n, grid) > tail
-        low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
+        is_enough = 2 * bdtr(middle, n, grid) > tail
+        low, high = np.where(is_enough, low, middle + 1), np.where(is_enough, middle, high)
     return low, n - low[::-1]  # n minus a count is a count from the other end
 
 
 def _chance_inside(n: int, lower: np.ndarray, upper: np.ndarray) -> float:
-    """Return the chance that n uniform ranks have, for all r, from lower to upper of them up to r.
+    """Return the probability that, for all r, the number of n uniform ranks up to r is from lower to upper.
 
     The numbers at each rank are independent Poisson variables given their sum, so that the paths inside the band are
     summed by one convolution per rank (Khmaladze & Shinjikashvili, 2001; Moscovich & Nadler, 2017).

@@ -12,7 +12,7 @@ from ..core.wording import plural
 from ..evaluate.choose import METHODS
 from ..evaluate.estimate import format_nats
 from ..runs.compare import compare as compare_runs
-from ..runs.paired import Comparison, Group
+from ..runs.paired import Group, PairedComparison
 from ..runs.run import Run, load
 from .flags import Data, Device, Json, Labels, Quiet, Seed, switch
 from .output import notifier, print_json, print_lines
@@ -73,15 +73,16 @@ def _load_side(side: str, device: str) -> list[Run]:
     return [load(name, device=device) for name in names]
 
 
-def _lines(comparison: Comparison) -> list[str]:
+def _lines(comparison: PairedComparison) -> list[str]:
     """Return the verdict, the errors, both sides, the rows, and what would decide an open comparison."""
     sides = [_side(name, group) for name, group in (("A", comparison.a), ("B", comparison.b))]
-    rows = f"{comparison.data}; {comparison.prepared}; log p(x) is a {comparison.measure}; seed {comparison.seed}"
+    measure = f"{comparison.quantity} is a {comparison.measure}"
+    rows = f"{comparison.data}; {comparison.prepared}; {measure}; seed {comparison.seed}"
     remedy = [] if comparison.remedy is None else [f"to decide it: {comparison.remedy}"]
     return [comparison.verdict, _errors(comparison), *sides, rows, *remedy]
 
 
-def _errors(comparison: Comparison) -> str:
+def _errors(comparison: PairedComparison) -> str:
     """Return the standard errors and the interval of the difference."""
     stderr = "-" if comparison.stderr_data is None else f"{comparison.stderr_data:.2g}"
     parts = [f"standard error {stderr} over {plural(len(comparison.differences), 'paired datum')}"]

@@ -11,10 +11,10 @@ from cyclopts import Parameter
 from ..core.errors import UsageError
 from ..core.validation import require_integer
 from ..core.wording import plural
-from ..evaluate import Annealed, Assessment, Estimate, ExactTightness, Importance
+from ..evaluate import Annealed, Estimate, Importance, Tightness
 from ..evaluate.choose import METHODS
 from ..evaluate.estimate import format_nats
-from ..evaluate.gaps import told
+from ..evaluate.gaps import describe_gaps
 from ..recipes import option_flag
 from ..runs.classify import Classified
 from ..runs.run import Evaluation, load
@@ -172,7 +172,7 @@ def _lines(evaluation: Evaluation) -> list[str]:
     if evaluation.classified is not None:
         counts = evaluation.classified
         lines.append(str(Classified(counts["accuracy"], counts["n"], counts["labels_in_training"])))
-    return [*map(evaluation.worded, lines), f"next: jensen report {evaluation.run}"]
+    return [*map(evaluation.quantity.in_text, lines), f"next: jensen report {evaluation.run}"]
 
 
 def _bits(evaluation: Evaluation, bits: float) -> str:
@@ -225,7 +225,7 @@ def _errors(estimate: Estimate) -> str:
     return "; ".join(parts)
 
 
-def _tightness_lines(tightness: Assessment | ExactTightness) -> list[str]:
+def _tightness_lines(tightness: Tightness) -> list[str]:
     """Return how tight the number is, and what the ELBO loses."""
     numbers = tightness.to_dict()
     annealed, gaps = numbers["annealed"], numbers["gaps"]
@@ -233,7 +233,7 @@ def _tightness_lines(tightness: Assessment | ExactTightness) -> list[str]:
     if annealed is not None:
         lines += [_caveat(numbers), _annealed_bound(annealed)]
     if gaps is not None:
-        lines.append(f"lost by the ELBO: {told(gaps)}. {gaps['advice']}")
+        lines.append(f"lost by the ELBO: {describe_gaps(gaps)}. {gaps['advice']}")
     return lines
 
 

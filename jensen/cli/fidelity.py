@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..runs.evaluation import versions
-from ..runs.fidelity import Fidelity, Score
+from ..runs.fidelity import Fidelity, FidelityScore
 from ..runs.fidelity import fidelity as measure
 from ..runs.run import load
 from ..storage.files import digest, write_json
@@ -70,6 +70,6 @@ def _lines(result: Fidelity) -> list[str]:
     ]
 
 
-def _fraction(score: Score) -> str:
+def _fraction(score: FidelityScore) -> str:
     """Return precision or recall, with that of real rows."""
     return f"{score.value:.2f} ± {score.spread:.2f} (real rows {score.real:.2f})"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from ..analysis.gradients import Comparison, Side
+from ..analysis.gradients import GradientComparison, Side
 from ..core.wording import plural
 from ..runs.run import load
 from .flags import Device, Json, Quiet, Run, Seed
@@ -61,7 +61,7 @@ def gradients(
     )
 
 
-def _lines(comparison: Comparison) -> Iterator[str]:
+def _lines(comparison: GradientComparison) -> Iterator[str]:
     """Yield the lines of each estimator, of those that were left out, and of the reference."""
     for m in comparison.measured:
         yield f"{m.estimator}: {1000 * m.seconds:.2f} ms per step{', biased' if m.biased else ''}"

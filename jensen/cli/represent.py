@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..runs.evaluation import versions
-from ..runs.represent import Representation, Score
+from ..runs.represent import Representation, RepresentationScore
 from ..runs.represent import represent as measure
 from ..runs.run import load
 from ..storage.files import digest, write_json
@@ -72,7 +72,7 @@ def _rows(n: int, name: str) -> str:
     return name if f"{n} " in name or f"{n:,} " in name else f"{n:,} rows, {name}"
 
 
-def _value(score: Score) -> str:
+def _value(score: RepresentationScore) -> str:
     """Return a measure with its error and its chance level."""
     error = "" if score.stderr is None else f" ± {score.stderr:.3f}"
     return f"{score.value:.3f}{error} (chance {score.chance:.3f})"

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["plural"]
+import math
+
+__all__ = ["digits", "plural"]
+
+MOST_DIGITS = 6
+UNKNOWN_ERROR = 2  # digits of a number whose error is unknown or zero
 
 
 def plural(n: int, noun: str) -> str:
@@ -16,4 +21,17 @@ def plural(n: int, noun: str) -> str:
         return f"{n:,} {noun}"
     if noun.endswith("datum"):
         return f"{n:,} {noun.removesuffix('um')}a"
-    return f"{n:,} {noun.removesuffix('y')}ies" if noun.endswith("ry") else f"{n:,} {noun}s"
+    ends_in_consonant_y = noun.endswith("y") and noun[-2:-1] not in "aeiou"
+    return f"{n:,} {noun.removesuffix('y')}ies" if ends_in_consonant_y else f"{n:,} {noun}s"
+
+
+def digits(stderr: float | None) -> int:
+    """Return the number of digits after the point that a standard error supports.
+
+    Example:
+        >>> digits(0.42), digits(0.042), digits(12.0), digits(None)
+        (1, 2, 0, 2)
+    """
+    if not stderr or not math.isfinite(stderr):
+        return UNKNOWN_ERROR
+    return min(max(0, -math.floor(math.log10(stderr) + 1e-9)), MOST_DIGITS)

@@ -1,4 +1,4 @@
-"""Estimates of the evidence, each with its kind and its errors. This room never trains."""
+"""Estimates of the evidence, each with its kind and its errors. Nothing is trained here."""
 
 from .annealed import Annealed
 from .choose import Evaluator, Unnormalised, choose
@@ -10,7 +10,8 @@ from .generalisation import GeneralisationGap
 from .importance import Importance
 from .quadrature import Quadrature
 from .sandwich import Sandwich, Sandwiched
-from .tightness import Assessment, TightnessSettings, assess, assess_within
+from .tightness import Assessment, Tightness, assess, assess_within
+from .tightness_plan import TightnessSettings
 
 __all__ = [
     "Annealed",
@@ -27,6 +28,7 @@ __all__ = [
     "Quadrature",
     "Sandwich",
     "Sandwiched",
+    "Tightness",
     "TightnessSettings",
     "Unnormalised",
     "assess",

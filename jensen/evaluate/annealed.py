@@ -21,11 +21,11 @@ from ..models.codebooks import CodePrior
 from ..models.guide import Guide
 from ..models.ladder import LadderDistribution
 from ..models.model import LatentVariableModel
-from .annealing_start import Correction, correction, normal
-from .estimate import Estimate, Evaluator, Kind, ProgressCallback, exact_products, joined
-from .exact import MOST_STATES, finite
+from .annealing_start import Correction, fit_correction, gaussian_features
+from .estimate import Estimate, Evaluator, Kind, ProgressCallback, concatenated, exact_products
+from .exact import MOST_STATES, number_of_states
 from .hamiltonian import Ends, State, move
-from .importance import summary, widest
+from .importance import importance_estimate, widest
 
 __all__ = ["Annealed", "Steps", "temperatures"]
 
@@ -35,7 +35,7 @@ ACCEPTANCE = 0.8
 
 
 def temperatures(n: int) -> list[float]:
-    """Inverse temperatures 0 = b_0 < ... < b_n = 1 on a sigmoid, dense at both ends (Wu et al., 2017).
+    """Return inverse temperatures 0 = b_0 < ... < b_n = 1 on a sigmoid, dense at both ends (Wu et al., 2017).
 
     Example:
         >>> [round(b, 2) for b in temperatures(4)]
@@ -48,13 +48,13 @@ def temperatures(n: int) -> list[float]:
 
 @dataclass(frozen=True)
 class Steps:
-    """The settings frozen before the estimate: leapfrog step sizes, in units of the start's scale, and the start
-    itself.
+    """The settings that are fixed before the estimate: leapfrog step sizes, in units of the start's scale, and the
+    start.
 
     Attributes:
         sizes: one per temperature, b_1 .. b_T.
-        acceptance: per temperature, as last seen in the pilot.
-        correction: of the guide that the chains start from; None to start from it as it is.
+        acceptance: per temperature, in the last pass of the pilot.
+        correction: of the guide from which the chains start; None for none.
     """
 
     sizes: tuple[float, ...]
@@ -70,18 +70,19 @@ class Annealed(Evaluator):
               z_t \sim \text{a move that leaves } f_0^{1-b_t} f_1^{b_t} \text{ invariant}
 
     with f_1 = p(x, z) and f_0 = q(z|x) or p(z). The mean of w is unbiased for p(x), so the log of a mean over chains is
-    below log p(x) on average. A diagonal Gaussian q is corrected first, per feature, for what it misses on the model's
-    own data (see `Correction`): one that is right stays, and from one that is far too sure the chains still arrive.
-    Step sizes are tuned on a pilot with noise of its own, and frozen per temperature: tuned within the run they would
-    cost bias. Every stream of noise is named by T, so that runs with other temperatures are independent.
+    below log p(x) on average. A diagonal Gaussian q is first corrected per feature on data that the model simulates
+    (see `Correction`): an exact one is not changed, and an over-confident one becomes wide enough for chains to reach
+    the posterior. Step sizes are tuned on a pilot with noise of its own, and fixed per temperature: tuning them within
+    the run would bias the estimate. Every random stream is named by T, so that runs with other temperatures are
+    independent.
 
     Args:
         temperatures: T.
-        leapfrog_steps: L leapfrog steps per move.
+        leapfrog_steps: per move.
         chains: per datum.
         start: "guide" or "prior".
-        correct: whether a diagonal Gaussian guide is corrected before chains start from it; whether one was is in the
-            estimate's settings, as `corrected`.
+        correct: whether a diagonal Gaussian guide is corrected before chains start from it; the estimate's settings
+            record as `corrected` whether one was.
 
     Source: Neal, "Annealed importance sampling", 2001; Wu, Burda, Salakhutdinov & Grosse, 2017.
     """
@@ -95,10 +96,10 @@ class Annealed(Evaluator):
     def __post_init__(self) -> None:
         require_integer(temperatures=self.temperatures, leapfrog_steps=self.leapfrog_steps, chains=self.chains)
         if self.start not in ("guide", "prior"):
-            raise UsageError(f"annealing cannot start from {self.start!r}", "Start from the guide or the prior.")
+            raise UsageError(f"start must be guide or prior, got {self.start!r}", "Start from the guide or the prior.")
 
     def check(self, model: LatentVariableModel, guide: Guide) -> None:
-        """Refuse what has no density to anneal.
+        """Refuse a model or guide that cannot be annealed.
 
         Raises:
             NotReparameterizable: the latent is discrete.
@@ -110,10 +111,10 @@ class Annealed(Evaluator):
         real = isinstance(model.prior.family, Gaussian) and not isinstance(model.prior, CodePrior)
         prior = None if real else model.prior(model.usual)
         if prior is not None and prior.support.is_discrete:  # pyright: ignore[reportOptionalMemberAccess]
-            few = (finite(model) or MOST_STATES + 1) <= MOST_STATES
+            few = (number_of_states(model) or MOST_STATES + 1) <= MOST_STATES
             raise NotReparameterizable(
-                "a discrete latent has no gradient for annealing to follow, and moves without one (Gibbs) do not exist "
-                "in jensen yet",
+                "annealing needs a gradient, which a discrete latent does not have; moves without one (Gibbs) are not "
+                "implemented",
                 "Use --method exact (enumeration)." if few else "Use --method importance.",
             )
         if self.start == "guide" and not guide.has_density:
@@ -123,7 +124,7 @@ class Annealed(Evaluator):
             )
         if self.start == "guide" and not guide.scores_any_point:
             raise NotInvertible(
-                f"{guide.phrase}: its density is known at its own samples only, and annealing asks for it elsewhere",
+                f"{guide.phrase}: its density is known at its own samples only, and annealing needs it at other points",
                 'Start from the prior: --start prior, or Annealed(start="prior").',
             )
 
@@ -146,20 +147,19 @@ class Annealed(Evaluator):
         return replace(estimate, seconds=time.monotonic() - started)
 
     def rows(self, model: LatentVariableModel) -> int:
-        """Data at once, whose chains fit into the memory: a wide layer, such as a convolution's, takes fewer."""
+        """Return the number of data whose chains fit into memory: fewer with wide layers, such as a convolution's."""
         return max(min(POINTS, NUMBERS // widest(model)) // self.chains, 1)
 
     def noise(self, seed: int, purpose: str, device: torch.device) -> torch.Generator:
-        """Return a stream for this purpose and number of temperatures: a run with half of them shares no noise with
-        this."""
+        """Return a random stream for this purpose and number of temperatures, independent of that for half of them."""
         return stream(seed, f"{purpose}, {self.temperatures} temperatures", device)
 
     def estimate(self, log_w: Tensor, rates: list[Tensor], steps: Steps) -> Estimate:
         """Return the lower bound from the log-weights [S, N] of all chains, with the mean acceptance of each batch."""
         return replace(
-            weighed(log_w, Kind.STOCHASTIC_LOWER),
+            chain_estimate(log_w, Kind.STOCHASTIC_LOWER),
             acceptance=float(torch.stack(rates).mean()),
-            spread=joined([log_w.std(0)]) if self.chains > 1 else None,
+            spread=concatenated([log_w.std(0)]) if self.chains > 1 else None,
             settings={**asdict(self), "corrected": steps.correction is not None},
         )
 
@@ -171,34 +171,33 @@ class Annealed(Evaluator):
             first = guide(batch) if self.start == "guide" else model.prior(batch.context)
             if first.batch_shape == ():
                 first = first.expand((len(batch),))
-            features = normal(first)
+            features = gaussian_features(first)
             if features is not None and correct is not None:
                 features = correct(features)
                 first = Independent(features, 1, validate_args=False)
             scale = _spread(first) if features is None else features.scale
-        # "goal" is p(x, z) whatever the start
         return Ends(first.log_prob, lambda z: model.log_joint(batch, z)), first, scale.detach()
 
     def tune(self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int) -> Steps:
-        """Step sizes by a pilot on a few rows, with noise of its own: multiplied up or down towards 80 % acceptance."""
-        wanted = self.correct and self.start == "guide"
-        correct = correction(model, guide, data, seed) if wanted else None
+        """Tune step sizes by a pilot on a few rows, with noise of its own, towards 80 % acceptance."""
+        is_corrected = self.correct and self.start == "guide"
+        correct = fit_correction(model, guide, data, seed) if is_corrected else None
         noise = self.noise(seed, "pilot", data.device)
-        index = evenly_spaced(len(data), PILOT_ROWS, data.device, nearest=False)
+        index = evenly_spaced(len(data), PILOT_ROWS, data.device, nearest=False, dtype=torch.float32)
         batch = data.take(index, noise)
         sizes = [0.5 * max(model.latent, 1) ** -0.25] * self.temperatures
-        seen = [0.0] * self.temperatures
+        acceptance = [0.0] * self.temperatures
         for turn in range(PILOT_PASSES):
             ends, first, scale = self.ends(model, guide, batch, correct)
-            state = ends.at(sample(first, min(self.chains, 4), noise))
+            state = ends.at(independent_samples(first, min(self.chains, 4), noise))
             for t, b in enumerate(temperatures(self.temperatures)[1:]):
                 if turn == 0 and t:
                     sizes[t] = sizes[t - 1]
                 state, accept = move(ends, state, b, sizes[t] * scale, self.leapfrog_steps, noise)
-                seen[t] = float(accept.double().mean())
+                acceptance[t] = float(accept.double().mean())
                 gain = 0.5 if turn == 0 else 0.3
-                sizes[t] = min(max(sizes[t] * math.exp(gain * (seen[t] - ACCEPTANCE)), 1e-5), 2.0)
-        return Steps(tuple(_smooth(sizes)), tuple(seen), correct)
+                sizes[t] = min(max(sizes[t] * math.exp(gain * (acceptance[t] - ACCEPTANCE)), 1e-5), 2.0)
+        return Steps(tuple(_smooth(sizes)), tuple(acceptance), correct)
 
     def weights(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, steps: Steps, noise: torch.Generator
@@ -209,11 +208,10 @@ class Annealed(Evaluator):
     def arrivals(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, steps: Steps, noise: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the end points of the chains, z [S, B, Z], their log w [S, B], by which z are draws of p(z | x), and
-        the mean
+        """Return the end points of the chains, z [S, B, Z], their log w [S, B] as draws of p(z | x), and the mean
         acceptance."""
         ends, first, scale = self.ends(model, guide, batch, steps.correction)
-        state = ends.at(sample(first, self.chains, noise))
+        state = ends.at(independent_samples(first, self.chains, noise))
         total, before, accepted = torch.zeros_like(state.start), 0.0, []
         for b, size in zip(temperatures(self.temperatures)[1:], steps.sizes, strict=True):
             total = total + (b - before) * (state.goal - state.start)
@@ -241,39 +239,39 @@ class Annealed(Evaluator):
 
 
 def _spread(first: Distribution) -> Tensor:
-    """Standard deviations [B, Z], for the scale of a step: on a ladder those of each group, given the means above."""
+    """Return standard deviations [B, Z], the scale of a step: for a ladder of each group, given the means above."""
     return first.scale if isinstance(first, LadderDistribution) else first.variance.sqrt()
 
 
 def _smooth(sizes: list[float]) -> list[float]:
-    """Neighbouring temperatures need like steps: a running geometric mean takes the pilot's noise out."""
+    """Smooth step sizes over neighbouring temperatures by a running geometric mean, which reduces the pilot's noise."""
     logs = torch.tensor(sizes, dtype=torch.float64).log()
     width = max(min(9, len(sizes)) // 2 * 2 - 1, 1)
     padded = torch.nn.functional.pad(logs[None, None], (width // 2, width // 2), mode="replicate")
     return torch.nn.functional.avg_pool1d(padded, width, 1)[0, 0].exp().tolist()
 
 
-def sample(dist: Distribution, n: int, generator: torch.Generator) -> Tensor:
-    """n independent samples [n, B, Z]."""
+def independent_samples(dist: Distribution, n: int, generator: torch.Generator) -> Tensor:
+    """Draw n independent samples [n, B, Z], without gradients."""
     with torch.no_grad(), drawing_from(generator):
         return dist.sample((n,))
 
 
-def weighed(log_w: Tensor, kind: Kind) -> Estimate:
-    """Return the estimate from the log-weights [K, N] of all chains, with the variance of independent ones."""
+def chain_estimate(log_w: Tensor, kind: Kind) -> Estimate:
+    """Return the estimate from the log-weights [K, N] of all chains, with the variance of independent chains."""
     w, k = log_w.double().cpu(), len(log_w)
     share = torch.softmax(w, 0)
-    estimate = summary(torch.logsumexp(w, 0) - math.log(k), share.square().sum(0), k)
+    estimate = importance_estimate(torch.logsumexp(w, 0) - math.log(k), share.square().sum(0), k)
     return replace(estimate, kind=kind, variance_mc=_jackknife(share) if k > 1 else None)
 
 
 def _jackknife(share: Tensor) -> Tensor:
-    r"""Variance [N] of the log of a mean of K weights, from their shares [K, N]: what leaving each out would change.
+    r"""Return the variance [N] of the log of a mean of K weights, from their shares [K, N], by the jackknife.
 
     .. math:: \frac{K-1}{K} \sum_i (\theta_i - \bar\theta)^2, \qquad \theta_i = \log(1 - \tilde w_i) + \text{constant}
 
-    With few chains the delta method is a fifth too small in standard error; this is not (Efron & Stein, "The jackknife
-    estimate of variance", 1981).
+    With few chains the standard error by the delta method is too small by a fifth; this one is not (Efron & Stein, "The
+    jackknife estimate of variance", 1981).
     """
     k = len(share)
     without = torch.log1p(-share.clamp_max(1 - 1e-9))

@@ -15,8 +15,8 @@ from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..models.posteriors import has_posterior
 from .annealed import Annealed
-from .estimate import Estimate, Evaluator, Kind, ProgressCallback, exact_products, joined
-from .exact import MOST_STATES, Enumerated, Exact, finite
+from .estimate import Estimate, Evaluator, Kind, ProgressCallback, concatenated, exact_products
+from .exact import MOST_STATES, Enumerated, Exact, number_of_states
 from .importance import NUMBERS, Importance, widest
 from .quadrature import Quadrature, integrable
 
@@ -36,15 +36,15 @@ class Unnormalised(Evaluator):
     ) -> Estimate:
         started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
         draws = (Pathwise(1).draw(model, guide, batch, noise) for batch in data.batches(CHUNK, noise))
-        distortion = joined([draw.distortion for draw in draws])
+        distortion = concatenated([draw.distortion for draw in draws])
         return Estimate(Kind.UNNORMALISED, None, distortion, seconds=time.monotonic() - started)
 
 
 @dataclass(frozen=True)
 class AtOneState(Evaluator):
-    r"""log p(x, z) at the one state that the guide names: a bound on log p(x), and no Monte Carlo in it.
+    r"""log p(x, z) at the single state of a point-mass guide: a lower bound on log p(x), without Monte Carlo.
 
-    A sum over the states has this one among its terms: :math:`\log p(x) = \log \sum_z p(x, z) \ge \log p(x, z^*)`.
+    The sum over states contains this one: :math:`\log p(x) = \log \sum_z p(x, z) \ge \log p(x, z^*)`.
     """
 
     @torch.no_grad()
@@ -59,7 +59,7 @@ class AtOneState(Evaluator):
                 parts.append((draw.distortion, draw.rate))
                 if watch is not None:
                     watch(min(len(parts) * rows / len(data), 1.0))
-        distortion, rate = (joined(list(column)) for column in zip(*parts, strict=True))
+        distortion, rate = (concatenated(list(column)) for column in zip(*parts, strict=True))
         return Estimate(Kind.LOWER, -distortion - rate, distortion, rate, seconds=time.monotonic() - started)
 
 
@@ -73,14 +73,13 @@ def choose(
     """Return the evaluator for this model: exact where possible, quadrature of one or two features, else importance
     weighting.
 
-    With a k, importance weighting is what is asked for, wherever the evidence has no closed form. An autoencoder's
-    prior was not trained, so its evidence is told only where the method is named; annealing must be told to start from
-    the prior.
+    With a k, importance weighting is used wherever the evidence has no closed form. An autoencoder's prior is not
+    trained, so its evidence is estimated only by a named method; annealing must then start from the prior.
 
     Args:
         method: "auto", "exact", "importance", "annealed" or "quadrature".
         k: points per datum, for importance; 5000 unless given.
-        annealing: its settings, where the method is "annealed"; `Annealed()` unless given.
+        annealing: settings of the method "annealed"; `Annealed()` unless given.
 
     Raises:
         NotNormalised: the likelihood only samples.
@@ -89,7 +88,7 @@ def choose(
     """
     if method not in METHODS:
         raise UsageError(f"there is no method {method!r}", f"Choose from {', '.join(METHODS)}.")
-    importance = Importance(5000 if k is None else k)  # refuses a bad k whatever the method
+    importance = Importance(5000 if k is None else k)  # checks k for every method
     if not model.likelihood.has_density:
         raise NotNormalised(
             "this model only samples: p(x|z) has no density, so log p(x) cannot be estimated",
@@ -99,13 +98,13 @@ def choose(
         return _annealed(model, guide, annealing or Annealed(), k)
     if annealing is not None:
         raise UsageError(
-            f"temperatures, leapfrog steps, chains and start are of annealing, and the method is {method}",
+            f"temperatures, leapfrog steps, chains and start are options of annealing, and the method is {method}",
             "Add --method annealed.",
         )
     if method == "importance":
         if guide.is_certain:
             raise CompositionError(
-                f"every point of q(z|x) is the same one, so that importance weights say nothing: {guide.phrase}",
+                f"importance weighting needs noise in q(z|x), and there is none in {guide.phrase}",
                 "Leave --method out: log p(x, z) at this point is a bound without noise.",
             )
         return importance
@@ -113,7 +112,7 @@ def choose(
         return Quadrature()
     if guide.is_exact or has_posterior(model.prior, model.likelihood):
         return Exact()
-    if (states := finite(model)) is not None and (states <= MOST_STATES or method == "exact"):
+    if (states := number_of_states(model)) is not None and (states <= MOST_STATES or method == "exact"):
         return Enumerated()
     if method == "exact":
         return Exact()
@@ -126,8 +125,8 @@ def choose(
 
 
 def _annealed(model: LatentVariableModel, guide: Guide, chain: Annealed, k: int | None) -> Annealed:
-    """These chains, if this model can be annealed."""
+    """Return these chains, if this model can be annealed."""
     if k is not None:
-        raise UsageError(f"-k {k} is of importance weighting, and annealing has chains", f"Use --chains {k}.")
+        raise UsageError(f"-k {k} is an option of importance weighting, and annealing has chains", f"Use --chains {k}.")
     chain.check(model, guide)
     return chain

@@ -1,4 +1,4 @@
-"""An estimate: a number about the evidence that says what kind of number it is."""
+"""An estimate of the evidence: exact, a bound, or an integral, with its errors."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from torch import Tensor
 from ..core.allocator import keep_freed_memory
 from ..core.batch import Rows
 from ..core.precision import matmul_precision, resolve_precision
+from ..core.wording import digits
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .psis import reliable_below
 
-__all__ = ["Estimate", "Evaluator", "Kind", "ProgressCallback", "exact_products", "format_nats", "joined", "quantity"]
+__all__ = [
+    "Estimate",
+    "Evaluator",
+    "Kind",
+    "ProgressCallback",
+    "concatenated",
+    "exact_products",
+    "format_nats",
+]
 
-CHAINS = 0.3  # the effective share of chains at which the jackknife still covers
-ProgressCallback = Callable[[float], None]  # called with the fraction done, 0 to 1
-
-
-def quantity(given: str | None) -> str:
-    """Return the name of what is estimated: log p(x), or log p(x | given).
-
-    Example:
-        >>> quantity(None), quantity("label")
-        ('log p(x)', 'log p(x | label)')
-    """
-    return "log p(x)" if given is None else f"log p(x | {given})"
+CHAINS = 0.3  # the least effective share of chains for which intervals by the jackknife cover
+ProgressCallback = Callable[[float], None]  # a progress callback, 0 to 1
 
 
 class Kind(StrEnum):
@@ -95,17 +94,17 @@ class Estimate:
 
     @property
     def stderr(self) -> float | None:
-        """Standard error of the mean over data: what another test set of this size would change."""
+        """The standard error of the mean over data: its spread over test sets of this size."""
         if self.nats is None or len(self.nats) < 2:
             return None
         return float(self.nats.double().std() / math.sqrt(len(self.nats)))
 
     @property
     def stderr_mc(self) -> float | None:
-        """Standard error of the mean over the Monte Carlo: what another seed would change."""
+        """The standard error of the mean over the Monte Carlo: its spread over seeds."""
         if self.nats is None:
             return None
-        if self.variance_mc is None:  # one point tells nothing of its own error
+        if self.variance_mc is None:  # a single point has no estimate of its error
             return None if self.kind in (Kind.STOCHASTIC_LOWER, Kind.STOCHASTIC_UPPER) else 0.0
         return float(self.variance_mc.double().sum().sqrt() / len(self.nats))
 
@@ -118,8 +117,8 @@ class Estimate:
     def reliable(self) -> bool | None:
         """True if `stderr_mc` can be trusted: k-hat below its limit for 95 % of the data, and a median ESS of 10.
 
-        Of annealing, where the error is that of leaving out each chain, 0.3 K is enough (it covers at its nominal rate
-        with 16 chains of an effective 5).
+        For annealing, whose error is by the jackknife over chains, an ESS of 0.3 K is enough (intervals cover at their
+        nominal rate with 16 chains of an effective 5).
         """
         if self.k is None or self.ess_median is None:
             return None
@@ -130,17 +129,16 @@ class Estimate:
         return heavy <= 0.05 and self.ess_median >= enough
 
     def shifted(self, nats: float | Tensor) -> Estimate:
-        """Return the same estimate in other units: a log-Jacobian added to every log-density, one for all or one each
-        [N]."""
-        moved = None if self.nats is None else self.nats + nats
+        """Return the estimate in other units: a log-Jacobian, one for all or one each [N], added to log-densities."""
+        shifted = None if self.nats is None else self.nats + nats
         average = float(nats.mean()) if isinstance(nats, Tensor) else nats
         curve = tuple((k, mean + average, error) for k, mean, error in self.curve)
         return replace(
-            self, nats=moved, curve=curve, distortion=None if self.distortion is None else self.distortion - nats
+            self, nats=shifted, curve=curve, distortion=None if self.distortion is None else self.distortion - nats
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the numbers for a record, as JSON takes them."""
+        """Return a JSON-serialisable record of the numbers."""
 
         def average(values: Tensor | None) -> float | None:
             return None if values is None else float(values.double().mean())
@@ -168,7 +166,7 @@ class Estimate:
         }
 
     def _tails(self) -> dict[str, float] | None:
-        """k-hat over data, its limit for this K, and the share of data beyond it."""
+        """Return quantiles of k-hat over data, its limit for this K, and the share of data beyond it."""
         if self.k_hat is None or self.k is None:
             return None
         limit = reliable_below(self.k)
@@ -185,9 +183,9 @@ class Estimate:
 
 
 def _quantiles(values: Tensor) -> dict[str, float]:
-    """Quantiles over data and the maximum, as JSON takes them."""
-    known = values.double().nan_to_num(posinf=1e6, neginf=-1e6)
-    quantiles = torch.quantile(known, torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95, 1.0], dtype=torch.float64))
+    """Return quantiles over data and the maximum, JSON-serialisable."""
+    finite = values.double().nan_to_num(posinf=1e6, neginf=-1e6)
+    quantiles = torch.quantile(finite, torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95, 1.0], dtype=torch.float64))
     return dict(zip(("q05", "q25", "median", "q75", "q95", "max"), quantiles.tolist(), strict=True))
 
 
@@ -204,24 +202,22 @@ def format_nats(mean: float | None, stderr: float | None) -> str:
     """
     if mean is None:
         return "-"
-    if not stderr or not math.isfinite(stderr):
-        return f"{mean:.2f}"
-    digits = min(max(0, -math.floor(math.log10(stderr) + 1e-9)), 6)
-    return f"{mean:.{digits}f} ± {stderr:.{digits}f}"
+    value = f"{mean:.{digits(stderr)}f}"
+    return f"{value} ± {stderr:.{digits(stderr)}f}" if stderr and math.isfinite(stderr) else value
 
 
 def exact_products(device: torch.device) -> AbstractContextManager[None]:
     """Return the scope in which every evaluator computes: float32 products are as exact as float32.
 
-    A number about the evidence must not depend on what a user's process allows its products to be (bfloat16, or 10 bits
-    of mantissa on a GPU), nor on the evaluator. "auto" takes the faster library only where it costs no accuracy.
+    An estimate must not depend on the precision of products that is set in a user's process (bfloat16, or 10 bits of
+    mantissa on a GPU), nor on the evaluator. "auto" takes the faster library only where it costs no accuracy.
     """
     keep_freed_memory()
     return matmul_precision(resolve_precision("auto", device))
 
 
 class Evaluator(ABC):
-    """A way to estimate the evidence."""
+    """An estimator of the evidence."""
 
     @abstractmethod
     def __call__(
@@ -230,6 +226,6 @@ class Evaluator(ABC):
         """Estimate log p(x) of every row, without gradients, in bounded memory."""
 
 
-def joined(parts: list[Tensor]) -> Tensor:
-    """Per-datum values of consecutive batches, as one [N] on the processor."""
+def concatenated(parts: list[Tensor]) -> Tensor:
+    """Return the per-datum values of consecutive batches as one tensor [N] in main memory."""
     return torch.cat([p.detach().cpu() for p in parts])

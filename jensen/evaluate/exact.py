@@ -21,26 +21,25 @@ from ..models.conditionals import Table
 from ..models.draw import place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from .estimate import Estimate, Evaluator, Kind, ProgressCallback, exact_products, joined
+from .estimate import Estimate, Evaluator, Kind, ProgressCallback, concatenated, exact_products
 from .importance import widest
 
-__all__ = ["MOST_STATES", "Enumerated", "Exact", "finite"]
+__all__ = ["MOST_STATES", "Enumerated", "Exact", "number_of_states"]
 
-NUMBERS = 1 << 24  # of the posterior of a batch
-PIECE = 1 << 22  # numbers of the widest kind that a piece of the states needs
-ROWS = 64  # that a pass of the network over a piece of the states serves
+NUMBERS = 1 << 24  # numbers of the posterior of a batch, in memory at once
+PIECE = 1 << 22  # numbers of the widest layer that a piece of the states may need
+ROWS = 64  # data per pass of the network over a piece of the states
 MOST_STATES = 1 << 16
 POINTS, AT_ONCE = 256, 32  # per datum, of the ELBO of a guide that is not the posterior
-OFF = 1e-3  # a guide whose probabilities of the states add up to something else than 1 is about something else
+OFF = 1e-3  # deviation from 1 of the guide's total probability beyond which its states are not the prior's
 
 
 @dataclass(frozen=True)
 class Exact(Evaluator):
     """log p(x) = log p(x, z) - log p(z | x) at any z, where p(z | x) has a closed form.
 
-    Rate and distortion are the guide's own, whatever the posterior's would be: of a guide that is not the posterior
-    they are sums over a finite latent, and else Monte Carlo means over 256 points per datum. A guide without a density
-    has a distortion and no rate.
+    Rate and distortion are the guide's own: for a guide that is not the posterior they are sums over a finite latent,
+    else Monte Carlo means over 256 points per datum. A guide without a density has a distortion and no rate.
 
     Raises:
         NoExactPosterior: the model has no closed form.
@@ -55,7 +54,7 @@ class Exact(Evaluator):
         except NoExactPosterior as error:
             raise NoExactPosterior(error.what, "Use --method importance.") from None
         started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
-        # the posterior itself looks at every state (or at a covariance), so memory is for as many
+        # the posterior itself reads every state (or a covariance), and needs the memory
         rows = max(NUMBERS // max(model.latent * model.likelihood.family.size, widest(model)), 1)
         nats, distortion = [], []
         with exact_products(data.device):
@@ -65,16 +64,18 @@ class Exact(Evaluator):
                 distortion.append(draw.distortion)
                 if watch is not None:
                     watch(min(len(nats) * rows / len(data), 1.0))
-        log_px, lost = joined(nats), joined(distortion)
-        # under the posterior -distortion - rate is log p(x): a closed form of the rate beside a sample would not add up
-        parts = (lost, -log_px - lost) if guide.is_exact else _own_parts(model, guide, data, seed)
-        return Estimate(Kind.EXACT, log_px, *parts, seconds=time.monotonic() - started)
+        log_px, own_distortion = concatenated(nats), concatenated(distortion)
+        # under the posterior -distortion - rate is log p(x): a closed form of the rate with a sampled distortion is not
+        own_rate: Tensor | None = -log_px - own_distortion
+        if not guide.is_exact:
+            own_distortion, own_rate = _own_parts(model, guide, data, seed)
+        return Estimate(Kind.EXACT, log_px, own_distortion, own_rate, seconds=time.monotonic() - started)
 
 
 def _own_parts(model: LatentVariableModel, guide: Guide, data: Rows, seed: int) -> tuple[Tensor, Tensor | None]:
-    """Distortion and rate [N] of the guide itself, from the same points, so that the ELBO has the noise of log w alone;
-    without a density no rate."""
-    states = finite(model)
+    """Return distortion and rate [N] of the guide itself, from the same points, so that the ELBO has the noise of log w
+    alone; without a density no rate."""
+    states = number_of_states(model)
     if guide.has_density and states is not None and states <= MOST_STATES:
         estimate = Enumerated()(model, guide, data, seed)
         return torch.as_tensor(estimate.distortion), torch.as_tensor(estimate.rate)
@@ -89,20 +90,20 @@ def _own_parts(model: LatentVariableModel, guide: Guide, data: Rows, seed: int) 
                 log_ratio = (draw.log_guide - draw.log_prior).sum(-1) if guide.has_density else draw.log_lik
                 sums.append(torch.stack([-draw.log_lik.double().mean(0), log_ratio.double().mean(0)]))
             parts.append(torch.stack(sums).mean(0).mT)
-    distortion, rate = joined(parts).unbind(-1)
+    distortion, rate = concatenated(parts).unbind(-1)
     return distortion, rate if guide.has_density else None
 
 
 @dataclass(frozen=True)
 class Enumerated(Evaluator):
-    r"""log p(x) over every state of a finite latent, whatever the guide; with the guide's ELBO, likewise a sum.
+    r"""log p(x) as a sum over every state of a finite latent, for any guide; with the guide's ELBO, likewise a sum.
 
     .. math:: \log p(x) = \log \sum_z p(x, z), \qquad
               E_q[\log p(x|z)] = \sum_z q(z|x) \log p(x|z)
 
-    States (up to 65,536) are classes, several classes at once, or settings of up to 16 bits. They stream past in
-    pieces: what is in memory at once depends on the size of neither the latent space nor the data. Classes that a
-    network sees are one-hot: the time then rises with the square of their number (rows of a `Table` are looked up).
+    States (up to 65,536) are classes, several classes at once, or settings of up to 16 bits. They are
+    processed in pieces: the memory depends on the size of neither the latent space nor the data. Classes are one-hot
+    inputs of a network: the time then rises with the square of their number (rows of a `Table` are looked up).
 
     Raises:
         NotEnumerable: the latent is not finite, or has too many states.
@@ -113,7 +114,7 @@ class Enumerated(Evaluator):
     def __call__(
         self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: ProgressCallback | None = None
     ) -> Estimate:
-        n = _number_of_states(model)
+        n = _require_few_states(model)
         if not guide.has_density:
             raise _no_probabilities(guide)
         started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
@@ -126,29 +127,29 @@ class Enumerated(Evaluator):
                 q = guide(batch)
                 if q.event_shape != (model.latent,):
                     raise _no_probabilities(guide)
-                for states in _pieces(model, q, batch, n, wide):
-                    sums.add(*states)
+                for log_lik, log_prior, log_q in _pieces(model, q, batch, n, wide):
+                    sums.add(log_lik, log_prior, log_q)
                 if ((sums.mass - 1).abs() > OFF).any():
                     raise _no_probabilities(guide)
                 parts.append((sums.log_px, sums.distortion, sums.rate))
                 if watch is not None:
                     watch(min(len(parts) * rows / len(data), 1.0))
-        log_px, distortion, rate = (joined(list(column)) for column in zip(*parts, strict=True))
+        log_px, distortion, rate = (concatenated(list(column)) for column in zip(*parts, strict=True))
         return Estimate(Kind.EXACT, log_px, distortion, rate, seconds=time.monotonic() - started)
 
 
-def finite(model: LatentVariableModel) -> int | None:
-    """Return the number of states the latent has: n classes, n^G of G classes, or 2^Z settings of Z bits; None where
-    they are
-    infinitely many."""
+def number_of_states(model: LatentVariableModel) -> int | None:
+    """Return the number of states of the latent: n classes, n^G of G classes, or 2^Z settings of Z bits; None where
+    there are infinitely many."""
     family = model.prior.family
     if isinstance(family, OneHots):
         return family.classes**family.groups
     return family.dim if isinstance(family, Categorical) else 1 << family.dim if isinstance(family, Bernoulli) else None
 
 
-def _number_of_states(model: LatentVariableModel) -> int:
-    n, dim = finite(model), model.latent
+def _require_few_states(model: LatentVariableModel) -> int:
+    """Return the number of states, if there are few enough to enumerate."""
+    n, dim = number_of_states(model), model.latent
     if n is None:
         raise NotEnumerable("the latent has infinitely many states", "Use --method importance.")
     if n > MOST_STATES:
@@ -175,13 +176,13 @@ def _pieces(
         wide: numbers that the network needs for one state.
     """
     prior, likelihood, classes = model.prior, model.likelihood, isinstance(model.prior.family, Categorical)
-    beside = len(batch) * max(likelihood.family.size, 1 if classes else model.latent)
-    # what is in tables is looked up: no one-hot of a class is formed
+    of_densities = len(batch) * max(likelihood.family.size, 1 if classes else model.latent)
+    # rows of tables are looked up: no one-hot of a class is formed
     table = likelihood if classes and isinstance(likelihood, Table) and isinstance(q, OneHotCategorical) else None
     logits = q.logits if table is not None and isinstance(q, OneHotCategorical) else None
-    some = max(PIECE // (max(beside, wide) if table is None else beside), 1)
-    for start in range(0, n, some):
-        stop = min(start + some, n)
+    at_once = max(PIECE // (max(of_densities, wide) if table is None else of_densities), 1)
+    for start in range(0, n, at_once):
+        stop = min(start + at_once, n)
         if table is not None and logits is not None:
             params = table.rows(start, stop)[:, None]
             log_prior = _columns(prior.params(batch.context).log_softmax(-1), start, stop)
@@ -196,7 +197,7 @@ def _pieces(
 
 
 def _columns(logs: Tensor, start: int, stop: int) -> Tensor:
-    """Return [S, B] or [S, 1], of log-probabilities [B, n] or [n] of all classes."""
+    """Return the log-probabilities [S, B] or [S, 1] of some classes, from those of all, [B, n] or [n]."""
     return torch.atleast_2d(logs)[:, start:stop].mT
 
 
@@ -213,7 +214,7 @@ def _states(model: LatentVariableModel, start: int, stop: int, like: Tensor) -> 
 
 
 class _Sums:
-    """Sums over the states that have passed, [B] each, in double precision.
+    """Sums over the states so far, [B] each, in double precision.
 
     Attributes:
         log_px: log sum_z p(x, z).
@@ -228,8 +229,8 @@ class _Sums:
     def add(self, log_lik: Tensor, log_prior: Tensor, log_q: Tensor) -> None:
         self.log_px = torch.logaddexp(self.log_px, torch.logsumexp(log_lik + log_prior, 0))
         mass = log_q.exp()
-        # a state that the guide excludes counts for nothing, whatever its densities
-        lost, log_ratio = (torch.where(mass == 0, 0.0, t) for t in (-log_lik, log_q - log_prior))
+        # a state of zero mass contributes nothing, even if its densities are infinite
+        negative_log_lik, log_ratio = (torch.where(mass == 0, 0.0, t) for t in (-log_lik, log_q - log_prior))
         self.mass = self.mass + mass.sum(0)
-        self.distortion = self.distortion + (mass * lost).sum(0)
+        self.distortion = self.distortion + (mass * negative_log_lik).sum(0)
         self.rate = self.rate + (mass * log_ratio).sum(0)

@@ -1,4 +1,4 @@
-"""The tightness of a number that needs no annealing: an exact one, or an integral with its error."""
+"""The tightness of a number that needs no annealing: one that is exact, or an integral with its error."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from ..models.model import LatentVariableModel
 from .estimate import Estimate, Kind, ProgressCallback
 from .gaps import Gaps, gaps
 from .generalisation import some_rows
-from .tightness import MOST_ROWS, REFINE, Assessment, TightnessSettings, assess, assess_within
+from .tightness import Tightness, assess, assess_within
+from .tightness_plan import MOST_ROWS, REFINE, TightnessSettings
 
 __all__ = ["ExactTightness", "assess_tightness", "measure_gaps"]
 
-STILL = 0.1  # nats, that the last doubling of the nodes may still have moved a row
+STABLE = 0.1  # nats by which the last doubling of the nodes may have changed a row
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class ExactTightness:
 
     Attributes:
         settings: rows and refinement steps of the gaps; nothing is annealed.
-        estimate: of all rows, exact or by quadrature.
-        gaps: on some of the rows; None where the guide is the posterior, or forms no bound.
+        estimate: log p(x) of all rows, exact or by quadrature.
+        gaps: those of the ELBO on some of the rows; None where the guide is the posterior, or forms no bound.
         seconds: time taken.
     """
 
@@ -38,23 +39,23 @@ class ExactTightness:
     seconds: float
 
     def shifted(self, nats: float) -> ExactTightness:
-        """Return the same in other units: a log-Jacobian added to every log-density."""
-        split = None if self.gaps is None else self.gaps.shifted(nats)
-        return replace(self, estimate=self.estimate.shifted(nats), gaps=split)
+        """Return the tightness in other units: a log-Jacobian added to every log-density."""
+        gaps = None if self.gaps is None else self.gaps.shifted(nats)
+        return replace(self, estimate=self.estimate.shifted(nats), gaps=gaps)
 
     @property
     def loss(self) -> float:
-        """Nats that the number may be off: the largest error of the integral, over rows."""
+        """The error of the number, in nats: the largest of the integral, over rows."""
         return self.estimate.error or 0.0
 
     @property
     def converged(self) -> bool:
-        """True if the last doubling of the nodes moved no row by more than 0.1 nats."""
-        return self.loss <= STILL
+        """True if the last doubling of the nodes changed no row by more than 0.1 nats."""
+        return self.loss <= STABLE
 
     @property
     def verdict(self) -> str:
-        """A sentence: how sure, or what to do."""
+        """A sentence: the accuracy, or a remedy."""
         if self.estimate.kind is not Kind.QUADRATURE:
             return str(self.estimate.kind)
         if not self.converged:
@@ -85,25 +86,25 @@ def measure_gaps(
     """Measure the gaps of the guide's bound against numbers that are log p(x) itself.
 
     Args:
-        found: exact, or by quadrature.
-        settings: how many rows, and steps per datum; by default 100 and 300.
+        estimate: exact, or by quadrature.
+        settings: number of rows, and of refinement steps per datum; by default 100 and 300.
 
     Raises:
-        JensenError: there is no number to measure against.
+        JensenError: the estimate is neither.
     """
     started = time.monotonic()
     if estimate.nats is None or estimate.kind not in (Kind.EXACT, Kind.QUADRATURE):
-        raise JensenError("the gaps need log p(x) itself here", "Use --method exact or quadrature.")
+        raise JensenError("the gaps need log p(x) itself here, not a bound", "Use --method exact or quadrature.")
     if settings is None:
         n = min(MOST_ROWS, len(data))
         settings = TightnessSettings(rows=n, temperatures=0, leapfrog_steps=0, chains=0, simulated=0, refine=REFINE)
-    split = None
+    measured = None
     if model.latent and not guide.is_exact and guide.bounds(model) and settings.rows:
         index = some_rows(len(data), settings.rows, stream(seed, "gaps"))
-        known = Estimate(estimate.kind, estimate.nats[index], error=estimate.error)
-        split = gaps(model, guide, data.subset(index.to(data.device)), known, seed, settings.refine)
-        split = replace(split, converged=(estimate.error or 0.0) <= STILL)
-    return ExactTightness(settings, estimate, split, time.monotonic() - started)
+        chosen = Estimate(estimate.kind, estimate.nats[index], error=estimate.error)
+        measured = gaps(model, guide, data.subset(index.to(data.device)), chosen, seed, settings.refine)
+        measured = replace(measured, converged=(estimate.error or 0.0) <= STABLE)
+    return ExactTightness(settings, estimate, measured, time.monotonic() - started)
 
 
 def assess_tightness(
@@ -115,12 +116,12 @@ def assess_tightness(
     settings: TightnessSettings | None = None,
     seed: int = 0,
     watch: ProgressCallback | None = None,
-) -> Assessment | ExactTightness | None:
-    """Assess the tightness of a plain evaluation; None without a budget, a number, or an honest answer in time.
+) -> Tightness | None:
+    """Assess the tightness of an evaluation; None without a budget or a number, or where the budget is too small.
 
     Args:
         budget: seconds, for annealing.
-        settings: instead of a budget: those of an earlier answer repeat it.
+        settings: those of an earlier assessment, to repeat it; the budget plays no part then.
     """
     if estimate.nats is None or (settings is None and budget <= 0):
         return None

@@ -1,4 +1,4 @@
-"""The gaps of the bound: the guide's family, or the network that proposes its parameters."""
+"""The gaps of the ELBO: approximation by the guide's family, and amortisation by its network."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ..models.draw import place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .estimate import Estimate, exact_products, format_nats
-from .exact import Enumerated, finite
+from .exact import Enumerated, number_of_states
 from .importance import widest
 
-__all__ = ["Bounds", "Gaps", "elbo_per_datum", "elbos", "gaps", "lower_bounds", "told"]
+__all__ = ["Bounds", "Gaps", "describe_gaps", "elbo_per_datum", "elbos", "gaps", "lower_bounds"]
 
 POINTS = 256  # points per datum of each ELBO: its noise must be small beside the gaps
 AT_ONCE, NUMBERS = 32, 1 << 25  # points of a datum at once, and numbers of the widest layer
-TIGHT = 0.1  # nats: a gap that nobody need close
+TIGHT = 0.1  # nats: a gap that is negligible
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Bounds:
 
     Attributes:
         amortised: [N] the guide's ELBO, and `amortised_mc` [N] its Monte Carlo variance.
-        refined: [N] that of the best member, and `refined_mc` [N] its variance; None where it cannot be found.
+        refined: [N] that of the best member, and `refined_mc` [N] its variance; None where it is unknown.
         finite: the family holds every distribution over a finite latent, so that its best member is the posterior
             itself, and `refined` is not needed.
         reads: whether the guide reads x.
-        proposal: what the guide's own parameters for a datum come from, "encoder" or "steps".
+        proposal: the origin of the guide's own parameters for a datum, "encoder" or "steps".
     """
 
     amortised: Tensor
@@ -52,14 +52,14 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Gaps:
-    r"""log p(x) - ELBO, split in two, per datum.
+    r"""The gap log p(x) - ELBO, split in two, per datum.
 
     .. math:: \log p(x) - \mathrm{ELBO}[q_\phi] = \underbrace{\log p(x) - \mathrm{ELBO}[q^*]}_{\text{approximation}}
               + \underbrace{\mathrm{ELBO}[q^*] - \mathrm{ELBO}[q_\phi]}_{\text{amortisation}}
 
     with q* the best member of the guide's family for each datum by itself. A categorical family holds every
-    distribution over a finite latent, so that q* is the posterior and the first gap is zero. Where q* cannot be found
-    (flows, mixtures, one q for all data) the sum of the two is all there is.
+    distribution over a finite latent, so that q* is the posterior and the first gap is zero. Where q* is unknown
+    (flows, mixtures, one q for all data) only the sum of the two is measured.
 
     Neither estimate of the two is a bound. An estimate of log p(x) that is too low makes the first gap, and the sum,
     too small. Steps that stop before q* make ELBO[q*] too low, hence the first gap too large and the second one, the
@@ -68,7 +68,7 @@ class Gaps:
     Attributes:
         log_px: the estimate that the gaps are measured against.
         bounds: the ELBOs.
-        converged: whether that estimate has: where not, a small gap says nothing of how tight the ELBO is.
+        converged: whether that estimate has converged; where not, a small gap does not show that the ELBO is tight.
 
     Source: Cremer, Li & Duvenaud, "Inference suboptimality in variational autoencoders", 2018.
     """
@@ -78,11 +78,11 @@ class Gaps:
     converged: bool = True
 
     def shifted(self, nats: float) -> Gaps:
-        """Return the same in other units: a log-Jacobian added to every log-density."""
+        """Return the gaps in other units: a log-Jacobian added to every log-density."""
         b = self.bounds
         refined = None if b.refined is None else b.refined + nats
-        moved = replace(b, amortised=b.amortised + nats, refined=refined)
-        return replace(self, log_px=self.log_px.shifted(nats), bounds=moved)
+        bounds = replace(b, amortised=b.amortised + nats, refined=refined)
+        return replace(self, log_px=self.log_px.shifted(nats), bounds=bounds)
 
     @property
     def _nats(self) -> Tensor:
@@ -90,7 +90,7 @@ class Gaps:
 
     @property
     def refined(self) -> Tensor | None:
-        """[N], the ELBO of the best member of the family; None where it cannot be found."""
+        """[N], the ELBO of the best member of the family; None where it is unknown."""
         return self._nats if self.bounds.finite else self.bounds.refined
 
     @property
@@ -100,28 +100,28 @@ class Gaps:
 
     @property
     def approximation(self) -> Tensor | None:
-        """[N], what the guide's family cannot reach; None where the gap cannot be split."""
+        """[N], the part of the gap due to the guide's family; None where the gap cannot be split."""
         return None if self.refined is None else self._nats - self.refined
 
     @property
     def amortisation(self) -> Tensor | None:
-        """[N], what the network that proposes parameters loses; None where the gap cannot be split."""
+        """[N], the part of the gap due to the network that proposes parameters; None where the gap cannot be split."""
         return None if self.refined is None else self.refined - self.bounds.amortised
 
     @property
     def advice(self) -> str:
-        """Advice on what to enlarge, in a sentence; it says so where log p(x) may be higher than the estimate."""
+        """Advice on the part of the guide to enlarge; with a warning where log p(x) has not converged."""
         if self.converged:
             return self._advice
-        lies = "The estimate of log p(x) has not converged, so the gap may be larger than measured."
-        return lies if float(self.whole.mean()) < TIGHT else f"{self._advice} {lies}"
+        warning = "The estimate of log p(x) has not converged, so the gap may be larger than measured."
+        return warning if float(self.whole.mean()) < TIGHT else f"{self._advice} {warning}"
 
     @property
     def _advice(self) -> str:
         if float(self.whole.mean()) < TIGHT:
             return f"The bound is tight: encoder and guide's family together cost less than {TIGHT:g} nats."
         if not self.bounds.reads:
-            return "The guide does not read x, which is what the bound loses: use an amortised guide."
+            return "The guide does not read x, which is the cause of the gap: use an amortised guide."
         if self.bounds.finite:
             return (
                 "A categorical guide can be any distribution over the states, so the whole gap is the encoder's: "
@@ -139,18 +139,18 @@ class Gaps:
         return "Most of the gap is the guide's family: use a richer guide, or the importance-weighted bound."
 
     def to_dict(self) -> dict[str, Any]:
-        """Means, standard errors over rows and over the Monte Carlo, in nats per datum; None where there is none."""
+        """Return means and standard errors over rows and over the Monte Carlo, in nats per datum, JSON-serialisable."""
         b, zero = self.bounds, torch.zeros_like(self.bounds.amortised)
         truth = zero if self.log_px.variance_mc is None else self.log_px.variance_mc.double()
         best = zero if b.refined_mc is None else b.refined_mc
         own = b.amortised_mc
         return {
-            # of a finite latent nothing is left to the family: an identity, without error
-            "approximation": _both(self.approximation, zero if b.finite else truth + best),
-            "amortisation": _both(self.amortisation, (truth if b.finite else best) + own),
-            "gap": _both(self.whole, truth + own),
-            "elbo": _both(b.amortised, own),
-            "elbo_refined": _both(self.refined, truth if b.finite else best),
+            # for a finite latent the approximation gap is exactly zero
+            "approximation": _mean_and_errors(self.approximation, zero if b.finite else truth + best),
+            "amortisation": _mean_and_errors(self.amortisation, (truth if b.finite else best) + own),
+            "gap": _mean_and_errors(self.whole, truth + own),
+            "elbo": _mean_and_errors(b.amortised, own),
+            "elbo_refined": _mean_and_errors(self.refined, truth if b.finite else best),
             "advice": self.advice,
             "against": str(self.log_px.kind),
             "proposal": b.proposal,
@@ -158,8 +158,8 @@ class Gaps:
         }
 
 
-def _both(values: Tensor | None, variance: Tensor) -> dict[str, float | None] | None:
-    """Mean, and the standard errors of the mean: over rows (None for a single one), and over the Monte Carlo."""
+def _mean_and_errors(values: Tensor | None, variance: Tensor) -> dict[str, float | None] | None:
+    """Return the mean and its standard errors: over rows (None for a single one), and over the Monte Carlo."""
     if values is None:
         return None
     n = len(values)
@@ -167,12 +167,12 @@ def _both(values: Tensor | None, variance: Tensor) -> dict[str, float | None] | 
     return {"mean": float(values.mean()), "stderr": over_rows, "stderr_mc": float(variance.sum().sqrt() / n)}
 
 
-def told(record: dict[str, Any]) -> str:
-    """Return the gaps of a record (see `Gaps.to_dict`) in words, with what their errors are over.
+def describe_gaps(record: dict[str, Any]) -> str:
+    """Return the gaps of a record (see `Gaps.to_dict`) in words, with their errors.
 
     Example:
         >>> part = {"mean": 1.204, "stderr": 0.05, "stderr_mc": 0.01}
-        >>> told({"approximation": part, "amortisation": {**part, "mean": 0.3}, "gap": None, "n": 100})
+        >>> describe_gaps({"approximation": part, "amortisation": {**part, "mean": 0.3}, "gap": None, "n": 100})
         'family 1.20 ± 0.05, encoder 0.30 ± 0.05 nats (100 rows; ± over rows, and at most 0.01 over Monte Carlo)'
     """
     proposal = record.get("proposal", "encoder")
@@ -181,7 +181,7 @@ def told(record: dict[str, Any]) -> str:
         parts = {f"family and {proposal}": record["gap"]}
     words = ", ".join(f"{name} {format_nats(part['mean'], part['stderr'])}" for name, part in parts.items())
     noise = max(part["stderr_mc"] for part in parts.values())
-    over = "± over rows" if record["n"] > 1 else "a single row tells nothing of others"
+    over = "± over rows" if record["n"] > 1 else "a single row has no error over rows"
     rows = f"{record['n']} row{'s' if record['n'] > 1 else ''}"
     return f"{words} nats ({rows}; {over}, and at most {noise:.2g} over Monte Carlo)"
 
@@ -199,13 +199,13 @@ def elbos(
     """Return the ELBO [N], E_q[log w] with many points per datum, and its Monte Carlo variance [N]: small where q is
     good.
 
-    Of a finite latent it is a sum over all states, without noise.
+    For a finite latent it is a sum over all states, without noise.
 
     Args:
         size: rows at once; fewer where a layer is so wide that their points would not fit into the memory.
-        name: of the stream of random numbers.
+        name: name of the random stream.
     """
-    if finite(model) is not None:
+    if number_of_states(model) is not None:
         elbo = torch.as_tensor(Enumerated()(model, guide, data, seed).elbo).double()
         return elbo, torch.zeros_like(elbo)
     noise, means, errors = stream(seed, name, data.device), [], []
@@ -230,24 +230,24 @@ def elbo_per_datum(
 
 
 def lower_bounds(model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, steps: int = 300) -> Bounds:
-    """Return the ELBOs that the gaps are made of.
+    """Return the ELBOs between which the gaps are measured.
 
     Args:
         steps: refinement steps per datum.
     """
-    own, reads = elbos(model, guide, data, seed), _reads(guide)
+    (own, own_mc), reads = elbos(model, guide, data, seed), _reads(guide)
     if isinstance(model.prior.family, Categorical):
-        return Bounds(*own, finite=True, reads=reads)
+        return Bounds(own, own_mc, finite=True, reads=reads)
     refined = with_more_steps(model, guide, steps, seed)
     if refined is None:
-        return Bounds(*own, reads=reads)
+        return Bounds(own, own_mc, reads=reads)
     with exact_products(data.device):
-        best = elbos(model, refined, data, seed, size=256, name="elbo refined")
-    return Bounds(*own, *best, proposal="steps" if guide.takes_steps else "encoder")
+        best, best_mc = elbos(model, refined, data, seed, size=256, name="elbo refined")
+    return Bounds(own, own_mc, best, best_mc, proposal="steps" if guide.takes_steps else "encoder")
 
 
 def _reads(guide: Guide) -> bool:
-    """Return whether q depends on x: of a flow, through the guide before it or by a context of its own."""
+    """Return whether q depends on x: for a flow, through its base guide or by a context of its own."""
     if isinstance(guide, Flowing):
         return guide.context is not None or _reads(guide.guide)
     return not isinstance(guide, Shared)
@@ -256,7 +256,7 @@ def _reads(guide: Guide) -> bool:
 def gaps(
     model: LatentVariableModel, guide: Guide, data: Rows, log_px: Estimate, seed: int = 0, steps: int = 300
 ) -> Gaps:
-    """Measure both gaps on these rows, of which log p(x) has been estimated already.
+    """Measure both gaps on these rows, given an estimate of their log p(x).
 
     Args:
         steps: refinement steps per datum.

@@ -1,4 +1,4 @@
-"""Rows that were trained on beside rows that were not: the sign of over-fitting."""
+"""Over-fitting: scores of training rows against those of others, and of validation rows along training."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from .estimate import Estimate, format_nats
 
 __all__ = ["ERRORS", "GeneralisationGap", "ValidationCurve", "some_rows"]
 
-ERRORS = 3.0  # standard errors, beyond which a difference is more than the choice of rows
-# and standard deviations of the score over data, which no units change: a gap to see (Cohen, 1988), since with enough
-# rows every model remembers its own a little
-VISIBLE = 0.3
+ERRORS = 3.0  # standard errors beyond which a difference is not due to the choice of rows
+# standard deviations of the score over data, which do not depend on units: a gap worth mentioning, and a large one
+# (Cohen, 1988), since with enough rows every model has a small one
+VISIBLE, LARGE = 0.3, 0.8
 
 
 @dataclass(frozen=True)
 class GeneralisationGap:
-    """A score of training rows beside that of others, by the same evaluator and in the same units.
+    """The scores of training rows and of others, by the same evaluator and in the same units.
 
     Attributes:
         train, test: [N], [M], nats per datum: log p(x), a bound on it, or minus the distortion.
-        name: what the score is, in words.
+        name: name of the score, in words.
     """
 
     train: Tensor
@@ -35,7 +35,7 @@ class GeneralisationGap:
 
     @staticmethod
     def of(train: Estimate, test: Estimate) -> GeneralisationGap | None:
-        """Return two estimates side by side; None where there is no number to compare."""
+        """Compare two estimates; None where there is no number to compare."""
         if train.nats is None or test.nats is None or bool(torch.isnan(train.nats).any()):
             return None
         points = "" if test.k is None else f", K = {test.k}"
@@ -55,7 +55,7 @@ class GeneralisationGap:
 
     @property
     def deviations(self) -> float:
-        """The difference in standard deviations over training rows, which no units change."""
+        """The difference in standard deviations over training rows, which does not depend on units."""
         spread = float(self.train.double().std()) if len(self.train) > 1 else 0.0
         return self.difference / max(spread, 1e-12)
 
@@ -70,10 +70,15 @@ class GeneralisationGap:
         return self.stderr is not None and self.difference > ERRORS * self.stderr
 
     @property
+    def is_large(self) -> bool:
+        """True if there is over-fitting, and the difference is above 0.8 standard deviations over rows."""
+        return self.over_fitting and self.deviations > LARGE
+
+    @property
     def sentence(self) -> str:
         """The outcome in words."""
         if self.stderr is None:
-            return "too few rows to tell over-fitting"
+            return "too few rows to detect over-fitting"
         size = format_nats(abs(self.difference), self.stderr)
         where = f"training rows score {size} nats {'higher' if self.difference >= 0 else 'lower'} than other rows"
         if self.over_fitting:
@@ -100,7 +105,7 @@ class GeneralisationGap:
 
 @dataclass(frozen=True)
 class ValidationCurve:
-    """The score of validation rows by epoch, whose fall after its best epoch is a sign of over-fitting.
+    """The score of validation rows by epoch; a fall after its best epoch is a symptom of over-fitting.
 
     Attributes:
         scores: by epoch, to be maximised; not empty.
@@ -119,7 +124,7 @@ class ValidationCurve:
 
     @property
     def fallen(self) -> float:
-        """Nats by which the score of the kept weights is below the highest."""
+        """Nats by which the score of the kept weights, or else of the last epoch, is below the highest."""
         return self.scores[self.best] - self.scores.get(self.kept, self.scores[max(self.scores)])
 
     @property
@@ -127,8 +132,17 @@ class ValidationCurve:
         """Nats by which the score of the last epoch is below the highest."""
         return self.scores[self.best] - self.scores[max(self.scores)]
 
-    def is_beyond_chance(self, fall: float) -> bool:
-        """Return whether a fall is above 3 standard errors, as for the gap between training rows and others."""
+    @property
+    def has_fallen(self) -> bool:
+        """True if the kept weights score lower than the best epoch, by more than 3 standard errors."""
+        return self._is_beyond_chance(self.fallen)
+
+    @property
+    def has_fallen_later(self) -> bool:
+        """True if the last epoch scores lower than the best, by more than 3 standard errors."""
+        return self._is_beyond_chance(self.fallen_later)
+
+    def _is_beyond_chance(self, fall: float) -> bool:
         return self.stderr is not None and fall > ERRORS * self.stderr
 
 

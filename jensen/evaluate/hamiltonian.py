@@ -13,18 +13,18 @@ __all__ = ["Ends", "State", "move"]
 
 @dataclass(frozen=True)
 class Ends:
-    """The two ends of an annealing path: log f_b = (1 - b) log f_0 + b log f_1.
+    """The two ends of an annealing path, log f_b = (1 - b) log f_0 + b log f_1.
 
     Attributes:
         start: z [S, B, Z] -> log f_0 [S, B], normalised.
-        goal: z [S, B, Z] -> log f_1 [S, B], whose integral is wanted.
+        goal: z [S, B, Z] -> log f_1 [S, B], to be integrated.
     """
 
     start: Callable[[Tensor], Tensor]
     goal: Callable[[Tensor], Tensor]
 
     def at(self, z: Tensor) -> State:
-        """Both log-densities and their gradients at z."""
+        """Return both log-densities and their gradients at z."""
         z = z.detach().requires_grad_(True)
         with torch.enable_grad():
             start, goal = self.start(z), self.goal(z)
@@ -70,23 +70,23 @@ class State:
 
 
 def move(
-    ends: Ends, state: State, b: float, step: Tensor, leaps: int, generator: torch.Generator
+    ends: Ends, state: State, b: float, step: Tensor, leapfrog_steps: int, generator: torch.Generator
 ) -> tuple[State, Tensor]:
     """Return one Hamiltonian move that leaves f_b invariant, and whether each chain accepted it [S, B].
 
-    The momentum is fresh, the trajectory is `leaps` leapfrog steps, the correction is Metropolis's (Duane et al.,
-    1987; Neal, 2011). A trajectory that leaves the numbers is rejected.
+    The momentum is fresh, the correction is Metropolis's (Duane et al., 1987; Neal, 2011). A trajectory that
+    is not finite is rejected.
 
     Args:
-        step: [..., Z] step size per feature, broadcast against z; frozen: it must not depend on this run's noise.
+        step: [..., Z] step size per feature, broadcast against z; it must not depend on this run's noise.
     """
     z = state.z
     momentum = torch.randn(z.shape, dtype=z.dtype, device=z.device, generator=generator)
     before = state.energy(b) - 0.5 * momentum.square().sum(-1)
     new, p = state, momentum + 0.5 * step * state.pull(b)
-    for leap in range(leaps):
+    for i in range(leapfrog_steps):
         new = ends.at(new.z + step * p)
-        p = p + (1.0 if leap + 1 < leaps else 0.5) * step * new.pull(b)
+        p = p + (1.0 if i + 1 < leapfrog_steps else 0.5) * step * new.pull(b)
     after = new.energy(b) - 0.5 * p.square().sum(-1)
     u = torch.rand(before.shape, dtype=z.dtype, device=z.device, generator=generator)
     accept = torch.log(u) < after - before  # a NaN compares false: rejected

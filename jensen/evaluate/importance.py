@@ -19,14 +19,13 @@ from ..models.conditionals import Conditional
 from ..models.draw import closed_rate, place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from .estimate import Estimate, Evaluator, Kind, ProgressCallback, exact_products, joined
+from .estimate import Estimate, Evaluator, Kind, ProgressCallback, concatenated, exact_products
 from .psis import pareto_k
 
-__all__ = ["NUMBERS", "Importance", "summary", "widest"]
+__all__ = ["NUMBERS", "Importance", "importance_estimate", "widest"]
 
-# numbers of the widest kind that are in memory at once, about what caches like
-NUMBERS = 1 << 20
-WEIGHTS = 1 << 24  # log-weights that are kept at once: 64 MiB
+NUMBERS = 1 << 20  # numbers of the widest layer in memory at once, about the size of caches
+WEIGHTS = 1 << 24  # log-weights in memory at once: 64 MiB
 MOST = 10**8
 LADDER = (1, 10, 100, 1000, 5000, 10_000, 50_000, 100_000)
 
@@ -37,7 +36,7 @@ class Importance(Evaluator):
 
     The effective sample size of a datum is :math:`1/\sum_k \tilde w_k^2`; the Monte Carlo variance of its estimate is
     :math:`(\sum_k \tilde w_k^2 - 1/K)\,K/(K-1)` by the delta method, :math:`\tilde w` being the normalised weights.
-    Whether that can be trusted is told by the shape of the weights' tail, k-hat (see `pareto_k`).
+    The shape k-hat of the weights' tail shows whether these can be trusted (see `pareto_k`).
 
     Args:
         k: points per datum.
@@ -55,7 +54,8 @@ class Importance(Evaluator):
         require_integer(1, **{"-k": self.k})
         if self.k > MOST:
             raise UsageError(
-                f"-k {self.k} cannot work", "Give between 1 and 100,000,000 points per datum, such as -k 5000."
+                f"-k must be at most {MOST:,}, got {self.k:,}",
+                "Give between 1 and 100,000,000 points per datum, such as -k 5000.",
             )
 
     @torch.no_grad()
@@ -81,15 +81,15 @@ class Importance(Evaluator):
                 parts.append(self._batch(model, guide, batch, noise, max(points // rows, 1)))
                 if watch is not None:
                     watch(min(len(parts) * rows / len(data), 1.0))
+        log_mean = concatenated([p.log_mean for p in parts])
         if guide.is_exact:
-            nats = joined([p.log_mean for p in parts])
-            return Estimate(Kind.EXACT, nats, seconds=time.monotonic() - started)
-        estimate = summary(joined([p.log_mean for p in parts]), joined([p.squared_share for p in parts]), self.k)
+            return Estimate(Kind.EXACT, log_mean, seconds=time.monotonic() - started)
+        estimate = importance_estimate(log_mean, concatenated([p.squared_share for p in parts]), self.k)
         return replace(
             estimate,
-            distortion=joined([p.distortion for p in parts]),
-            rate=joined([p.rate for p in parts]),
-            k_hat=joined([p.k_hat for p in parts]),
+            distortion=concatenated([p.distortion for p in parts]),
+            rate=concatenated([p.rate for p in parts]),
+            k_hat=concatenated([p.k_hat for p in parts]),
             curve=_curve(parts),
             seconds=time.monotonic() - started,
         )
@@ -98,7 +98,7 @@ class Importance(Evaluator):
         self, model: LatentVariableModel, guide: Guide, batch: Batch, noise: torch.Generator, at_once: int
     ) -> _Weights:
         q, b = guide(batch), len(batch)
-        known = closed_rate(q, model.prior(batch.context), b)
+        closed = closed_rate(q, model.prior(batch.context), b)
         log_w = torch.empty(self.k, b, dtype=batch.x.dtype, device=batch.x.device)
         log_lik, rate = torch.zeros_like(log_w[0]), torch.zeros_like(log_w[0])
         for start in range(0, self.k, at_once):
@@ -106,25 +106,25 @@ class Importance(Evaluator):
             draw = weigh(model, q, z, batch, noise=eps)
             log_w[start : start + len(z)] = draw.log_weight
             log_lik += draw.log_lik.sum(0)
-            if known is None:
+            if closed is None:
                 rate += draw.rate * len(z)
-        return _Weights.of(log_w.double(), -log_lik / self.k, rate / self.k if known is None else known)
+        return _Weights.of(log_w.double(), -log_lik / self.k, rate / self.k if closed is None else closed)
 
 
 @torch.no_grad()
 def widest(model: LatentVariableModel) -> int:
-    """Return the most numbers that one point needs at once: of z, of its densities, or of a layer of the likelihood's
-    network.
+    """Return the largest number of values that a point needs at once: of z, its densities, or a layer of the
+    likelihood.
 
-    Layers are measured, since a convolution's parameters do not tell its output. The network sees two points at zero
-    (batch normalisation refuses a single one), and leaves nothing behind: it works on copies of its buffers, and the
-    global random numbers that a dropout takes are put back.
+    Layers are measured, since the size of a convolution's output does not follow from its parameters. The network is
+    run on two points at zero (batch normalisation refuses a single one) without side effects: on copies of its buffers,
+    and with the global random state restored, which dropout advances.
     """
     of_prior = (n for p in model.prior.parameters() for n in p.shape)  # components, pseudo-inputs, layers
     widths = [model.likelihood.family.size, model.latent, *of_prior, 1]
 
-    def measure(module: nn.Module, given: tuple[Any, ...], result: Any) -> None:
-        widths.extend(t.numel() // 2 for t in (*given, result) if isinstance(t, Tensor))
+    def measure(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        widths.extend(t.numel() // 2 for t in (*inputs, output) if isinstance(t, Tensor))
 
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
     hooks = [m.register_forward_hook(measure) for m in model.likelihood.modules()]
@@ -133,8 +133,8 @@ def widest(model: LatentVariableModel) -> int:
             scoring = _Scoring(model.likelihood)
             buffers = {name: b.clone() for name, b in scoring.named_buffers()}
             usual = model.usual if model.likelihood.sees_context else None
-            seen = model.latent + (0 if usual is None else len(usual))
-            functional_call(scoring, buffers, (like.new_zeros(2, 1, seen),))
+            size = model.latent + (0 if usual is None else len(usual))
+            functional_call(scoring, buffers, (like.new_zeros(2, 1, size),))
     finally:
         for hook in hooks:
             hook.remove()
@@ -142,7 +142,7 @@ def widest(model: LatentVariableModel) -> int:
 
 
 class _Scoring(nn.Module):
-    """A likelihood at points [K, B, .], and the density there of a datum of zeros, which may take a network too."""
+    """The parameters of a likelihood at points [K, B, .], and the log-density of zeros, which may use a network too."""
 
     def __init__(self, likelihood: Conditional) -> None:
         super().__init__()
@@ -170,7 +170,7 @@ class _Weights:
     def of(log_w: Tensor, distortion: Tensor, rate: Tensor) -> _Weights:
         k = len(log_w)
         log_mean = torch.logsumexp(log_w, 0) - math.log(k)
-        # a datum whose every weight is zero: one point is as good as all
+        # where every weight of a datum is zero, all shares are NaN: an effective sample of one
         squared = torch.softmax(log_w, 0).square().sum(0).nan_to_num(1.0)
         rungs = {n: _rung(log_w, n) for n in (*(n for n in LADDER if n < k), k)}
         return _Weights(log_mean, squared, pareto_k(log_w), rungs, distortion, rate)
@@ -186,17 +186,17 @@ def _rung(log_w: Tensor, n: int) -> tuple[Tensor, Tensor]:
 
 
 def _curve(parts: list[_Weights]) -> tuple[tuple[int, float, float | None], ...]:
-    """Return (n, mean over data, Monte Carlo standard error) for every rung; the last one's error is the estimate's
-    own."""
+    """Return (n, mean over data, Monte Carlo standard error) for every rung; the last one's error is that of
+    the estimate."""
     points = []
     for n in parts[0].curve:
-        value, variance = joined([p.curve[n][0] for p in parts]), joined([p.curve[n][1] for p in parts])
+        value, variance = concatenated([p.curve[n][0] for p in parts]), concatenated([p.curve[n][1] for p in parts])
         error = float(variance.sum().sqrt() / len(variance))
         points.append((n, float(value.mean()), None if math.isnan(error) else error))
     return tuple(points)
 
 
-def summary(log_mean: Tensor, squared_share: Tensor, k: int) -> Estimate:
+def importance_estimate(log_mean: Tensor, squared_share: Tensor, k: int) -> Estimate:
     """Return the estimate of K weights per datum from the log of their mean [N] and the sum of their squared shares
     [N]."""
     variance = None if k == 1 else (squared_share - 1.0 / k).clamp_min(0.0) * (k / (k - 1))

@@ -1,4 +1,4 @@
-"""Pareto k-hat: is the largest weight still the largest that there is? (Own code, held to arviz-stats in the tests.)"""
+"""Pareto k-hat, the diagnostic of heavy-tailed importance weights. (Own code; tests compare it with arviz-stats.)"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 __all__ = ["pareto_k", "reliable_below"]
 
-WIDEST = 700.0  # nats from the largest weight to the tail's smallest, beyond which the smallest underflows
+WIDEST = 700.0  # nats between the largest and the smallest weight of the tail, beyond which the smallest underflows
 
 
 def reliable_below(k: int) -> float:
@@ -23,7 +23,7 @@ def reliable_below(k: int) -> float:
 
 
 def _tail_length(k: int) -> int:
-    """Largest weights that the Pareto distribution is fitted to."""
+    """Return the number of largest weights to which the Pareto distribution is fitted."""
     return math.floor(min(0.2 * k, 3.0 * math.sqrt(k)))
 
 
@@ -38,8 +38,8 @@ def pareto_k(log_w: Tensor) -> Tensor:
         log_w: [K, N].
 
     Returns:
-        [N]; infinity where the tail has fewer than 5 points, or where its largest weight exceeds its smallest by more
-        than e^700 (all others are nothing beside it, and no shape can be fitted).
+        [N]; infinity where the tail has fewer than 5 points, or where its largest weight exceeds its smallest by a
+        factor above e^700 (no shape can be fitted then).
 
     Source: Vehtari, Simpson, Gelman, Yao & Gabry, "Pareto smoothed importance sampling", 2024.
     """
@@ -56,7 +56,7 @@ def pareto_k(log_w: Tensor) -> Tensor:
 
 
 def _fit(x: Tensor) -> Tensor:
-    """k-hat of exceedances [m, N], ascending; a tail of equal weights is as short as can be: minus infinity."""
+    """Return k-hat of exceedances [m, N], ascending; minus infinity for a tail of equal weights."""
     m = len(x)
     candidates = 30 + int(math.sqrt(m))
     j = torch.arange(1, candidates + 1, dtype=x.dtype, device=x.device)[:, None]

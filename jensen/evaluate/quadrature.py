@@ -1,4 +1,4 @@
-"""Adaptive quadrature over one or two latent features: a grid that finds the posterior, datum by datum."""
+"""Adaptive quadrature over one or two latent features: a grid that locates the posterior, datum by datum."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from ..estimators.reparameterized import Pathwise
 from ..models.guide import Guide
 from ..models.ladder import LadderDistribution
 from ..models.model import LatentVariableModel
-from .estimate import Estimate, Evaluator, Kind, ProgressCallback, exact_products, joined
+from .estimate import Estimate, Evaluator, Kind, ProgressCallback, concatenated, exact_products
 from .importance import NUMBERS, widest
 
 __all__ = ["Quadrature", "integrable"]
 
 REACH = 7.0  # standard deviations from the centre of a grid to its sides
-NODES = {1: 40, 2: 20}  # per feature, while the grid looks for its place: apart by 0.35 and 0.7 standard deviations
+NODES = {1: 40, 2: 20}  # per feature, while the posterior is located: apart by 0.35 and 0.7 standard deviations
 MOVES = 40
 PRIOR_REACH, PRIOR_NODES = 6.5, {1: 512, 2: 48}
-FLAT = 0.8  # part of a grid's half-width within which it counts in full; beyond, it hands over to the prior's grid
-ROUGH, MOST_ROUGH = 1e-2, 1 << 18  # data that still moved by this many nats may take that many points
+FLAT = 0.8  # part of a grid's half-width within which its weight is 1; beyond, the prior's grid takes over
+ROUGH, MOST_ROUGH = 1e-2, 1 << 18  # data that still change by this many nats may take that many points
 AT_ONCE = 1 << 20  # points times data
-NOTHING = -18.0  # log of a share of the evidence (1.5e-8) that does not matter
+NEGLIGIBLE = -18.0  # log of a share of the evidence (1.5e-8) that does not matter
 ROWS = 64
 
 
 def integrable(model: LatentVariableModel) -> bool:
-    """Return whether the latent is one or two continuous features, and the prior says where to look for it."""
+    """Return whether the latent is one or two continuous features, and the prior has mean and variance."""
     prior = model.prior(model.usual)
-    if isinstance(prior, LadderDistribution):  # whose spread has no closed form
+    if isinstance(prior, LadderDistribution):  # its variance has no closed form
         return False
     return model.latent in (1, 2) and not prior.support.is_discrete  # pyright: ignore[reportOptionalMemberAccess]
 
@@ -51,16 +51,16 @@ class Quadrature(Evaluator):
     .. math:: \log p(x) = \log \sum_j h\, p(x, z_j), \qquad z_j = m + S u_j
 
     A grid of equally spaced nodes u_j begins at the guide (at the prior, where the guide is not Gaussian) and takes its
-    centre m and its axes S from the posterior's own moments until they hold still; the rest of the prior is searched
-    for what lies outside of it. For smooth densities that fade at the grid's sides the equidistant rule converges
+    centre m and its axes S from the posterior's own moments until converged; a second grid over the prior integrates
+    what lies outside of it. For smooth densities that fade at the grid's sides the equidistant rule converges
     geometrically (Trefethen & Weideman, "The exponentially convergent trapezoidal rule", 2014), for several modes
     too. Nodes are doubled, for the data that need it, until the last doubling changed less than the tolerance; that
-    change, the largest of all data, is the error. What no grid can see is a second mode far from the first and narrower
+    change, the largest of all data, is the error. A second mode is missed that is far from the first and narrower
     than about 0.005 of the prior's standard deviation (0.04 with two features).
 
     Args:
-        tolerance: nats, per datum; what the model's floating point cannot tell apart does not count.
-        most: points per datum, at most; sixteen times as many where an error of 0.01 nats is left.
+        tolerance: nats, per datum; at least the rounding error of the model's precision.
+        most: largest number of points per datum; sixteen times as many where an error of 0.01 nats remains.
 
     Raises:
         UsageError: a tolerance that is not positive, or fewer than 1600 points.
@@ -72,10 +72,10 @@ class Quadrature(Evaluator):
 
     def __post_init__(self) -> None:
         require_above(0, tolerance=self.tolerance)
-        require_integer(1600, most=self.most)  # fewer cannot tell their error
+        require_integer(1600, most=self.most)  # the error needs two grids
 
     def check(self, model: LatentVariableModel) -> None:
-        """Refuse what is too large or too small for a grid."""
+        """Refuse a latent that is discrete, or has no or more than two features."""
         if not integrable(model):
             kind = "discrete" if model.latent in (1, 2) else f"of {model.latent}"
             raise CompositionError(
@@ -95,13 +95,14 @@ class Quadrature(Evaluator):
         with exact_products(data.device):
             for batch in data.batches(rows, noise):
                 q = guide(batch)
-                rate_terms, by_rule = _told(model, guide, q, batch, noise, at_once), _gaussian_guide(q)
+                distortion, rate = _distortion_and_rate(model, guide, q, batch, noise, at_once)
+                by_rule = _is_gaussian(q)
                 log_px, error, used = self._batch(_Joint(model, batch, at_once), q)
-                parts.append((log_px, error, *rate_terms))
+                parts.append((log_px, error, distortion, rate))
                 points = max(points, used)
                 if watch is not None:
                     watch(min(len(parts) * rows / len(data), 1.0))
-        log_px, error, distortion, rate = (joined(list(column)) for column in zip(*parts, strict=True))
+        log_px, error, distortion, rate = (concatenated(list(column)) for column in zip(*parts, strict=True))
         return Estimate(
             Kind.QUADRATURE,
             log_px,
@@ -113,34 +114,32 @@ class Quadrature(Evaluator):
         )
 
     def _batch(self, density: _Joint, q: Distribution) -> tuple[Tensor, Tensor, int]:
-        """Return log p(x) [B], its error [B], and the most points that a datum took."""
-        prior, dim = _prior(density.model, density.batch), density.model.latent
-        box = _settled(density, _gaussian(q, len(density.batch), prior).scaled(REACH))
+        """Return log p(x) [B], its error [B], and the largest number of points of a datum."""
+        prior, dim = _prior_box(density.model, density.batch), density.model.latent
+        box = _posterior_box(density, _gaussian_box(q, len(density.batch), prior).scaled(REACH))
         inside = self._doubled(density, box, None, None, NODES[dim])
-        whole, nodes = prior.scaled(PRIOR_REACH), PRIOR_NODES[dim]
-        outside = self._doubled(density, whole, box, inside.value, nodes)
+        outside = self._doubled(density, prior.scaled(PRIOR_REACH), box, inside.value, PRIOR_NODES[dim])
         value = torch.logaddexp(inside.value, outside.value)
-        # an error of a part's logarithm counts as far as the part does
+        # the error of a part's logarithm counts in proportion to the part
         part = torch.exp(outside.value - value).nan_to_num(0.0)
         error = inside.error * (1 - part) + outside.error * part
         return value, error, max(inside.points, outside.points)
 
-    def _doubled(self, density: _Joint, box: _Box, hole: _Box | None, beside: Tensor | None, nodes: int) -> _Integral:
-        """Return the log-integral over a box, with nodes doubled where they changed it; `beside` is a part known
-        already."""
+    def _doubled(self, density: _Joint, box: _Box, hole: _Box | None, known: Tensor | None, nodes: int) -> _Integral:
+        """Return the log-integral over a box, with nodes doubled while they change it; `known` is the other part's."""
         value = _integral(density, box, hole, nodes)
         error = torch.zeros_like(value)
-        known = torch.full_like(value, -torch.inf) if beside is None else beside
-        # a part that is nothing beside the other needs no second look
-        open_ = (beside is None) | (value - known > NOTHING)
-        index = torch.arange(len(value), device=value.device)[open_ & torch.isfinite(value)]
+        other = torch.full_like(value, -torch.inf) if known is None else known
+        # a part that is negligible beside the other need not be refined
+        is_open = (known is None) | (value - other > NEGLIGIBLE)
+        index = torch.arange(len(value), device=value.device)[is_open & torch.isfinite(value)]
         dim = box.loc.shape[-1]
         while len(index) and (2 * nodes) ** dim <= max(MOST_ROUGH, self.most):
             nodes *= 2
             new = _integral(density.of(index), box.of(index), None if hole is None else hole.of(index), nodes)
             change = (new - value[index]).abs().nan_to_num(0.0, posinf=torch.inf)
             value[index], error[index] = new, change
-            total = torch.logaddexp(new, known[index])
+            total = torch.logaddexp(new, other[index])
             rounding = 2 * density.epsilon * total.abs()
             least = torch.maximum(rounding, torch.full_like(new, self.tolerance))
             if (2 * nodes) ** dim > self.most:
@@ -151,6 +150,8 @@ class Quadrature(Evaluator):
 
 @dataclass(frozen=True)
 class _Integral:
+    """A log-integral [B], its last change by doubling the nodes [B], and the number of points per datum."""
+
     value: Tensor
     error: Tensor
     points: int
@@ -158,7 +159,7 @@ class _Integral:
 
 @dataclass(frozen=True)
 class _Joint:
-    """log p(x, z) of a batch, that many points at once."""
+    """log p(x, z) of a batch, `at_once` points at once."""
 
     model: LatentVariableModel
     batch: Batch
@@ -169,34 +170,34 @@ class _Joint:
         return torch.finfo(self.batch.x.dtype).eps
 
     def of(self, index: Tensor) -> _Joint:
-        return _Joint(self.model, _some(self.batch, index), self.at_once)
+        return _Joint(self.model, _subset(self.batch, index), self.at_once)
 
     def __call__(self, z: Tensor) -> Tensor:
-        """Return [K, B] in double precision, at z [K, B, Z]; what is not a number counts as zero."""
+        """Return log p(x, z) [K, B] in double precision at z [K, B, Z]; a density that is NaN counts as zero."""
         at_once = max(self.at_once // max(len(self.batch), 1), 1)
         pieces = [self.model.log_joint(self.batch, piece.to(self.batch.x)).double() for piece in z.split(at_once)]
         return torch.cat(pieces).nan_to_num(-torch.inf, posinf=torch.inf, neginf=-torch.inf)
 
 
-def _some(batch: Batch, index: Tensor) -> Batch:
-    """Those rows of a batch."""
+def _subset(batch: Batch, index: Tensor) -> Batch:
+    """Return the rows of a batch with these numbers."""
     mask, context, rows = (None if t is None else t[index] for t in (batch.mask, batch.context, batch.index))
     return Batch(batch.x[index], mask, context, rows, batch.n_data)
 
 
 @dataclass(frozen=True)
 class _Box:
-    """The image of the cube (-1, 1)^Z: loc [B, Z] + factor [B, Z, Z] u, in double precision."""
+    """A box, the image of the cube (-1, 1)^Z: loc [B, Z] + factor [B, Z, Z] u, in double precision."""
 
     loc: Tensor
     factor: Tensor
 
     def at(self, u: Tensor) -> Tensor:
-        """z [K, B, Z] of u [K, Z]."""
+        """Return z [K, B, Z] at coordinates u [K, Z]."""
         return self.loc + torch.einsum("bij,kj->kbi", self.factor, u)
 
     def coordinates(self, z: Tensor) -> Tensor:
-        """u [K, B, Z] of z [K, B, Z]."""
+        """Return the coordinates u [K, B, Z] of z [K, B, Z]."""
         return torch.linalg.solve_triangular(self.factor, (z - self.loc).permute(1, 2, 0), upper=False).permute(2, 0, 1)
 
     def of(self, index: Tensor) -> _Box:
@@ -207,27 +208,27 @@ class _Box:
 
     @property
     def log_volume(self) -> Tensor:
-        """[B], of the image of a cube of volume one."""
+        """The log-volume [B] of the image of a cube of volume one."""
         return self.factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
 
 def _grid(n: int, dim: int, device: torch.device) -> Tensor:
-    """Return the middles [n^dim, dim] of equal cells of the cube (-1, 1)^dim: those of 2n are none of those of n."""
+    """Return the centres [n^dim, dim] of equal cells of the cube (-1, 1)^dim: grids of n and 2n share no point."""
     line = (torch.arange(n, dtype=torch.float64, device=device) + 0.5) * (2.0 / n) - 1.0
     return line[:, None] if dim == 1 else torch.cartesian_prod(line, line)
 
 
 def _share(u: Tensor) -> Tensor:
-    """Return the weight of a grid at u [..., Z]: 1 in its inner part, 0 outside, smooth between (no rule likes an
-    edge)."""
+    """Return the weight of a grid at u [..., Z]: 1 in its inner part, 0 outside, smooth between, since an edge slows
+    convergence."""
     s = ((u.abs() - FLAT) / (1 - FLAT)).clamp(1e-3, 1 - 1e-3)
     step = torch.sigmoid(1 / s - 1 / (1 - s))
     return torch.where(u.abs() <= FLAT, 1.0, torch.where(u.abs() >= 1, 0.0, step)).prod(-1)
 
 
 def _integral(density: _Joint, box: _Box, hole: _Box | None, n: int) -> Tensor:
-    """Return the log-integral [B] by n nodes per feature: of a box's own share, or of all but that of another (the
-    hole)."""
+    """Return the log-integral [B] by n nodes per feature: with the weight of a box, or with 1 minus that of another
+    (the hole)."""
     u = _grid(n, box.loc.shape[-1], box.loc.device)
     terms = []
     for index in torch.arange(len(box.loc), device=u.device).split(max(AT_ONCE // len(u), 1)):
@@ -237,7 +238,7 @@ def _integral(density: _Joint, box: _Box, hole: _Box | None, n: int) -> Tensor:
     return torch.cat(terms) + box.log_volume + box.loc.shape[-1] * math.log(2.0 / n)
 
 
-def _settled(density: _Joint, box: _Box) -> _Box:
+def _posterior_box(density: _Joint, box: _Box) -> _Box:
     """Return the box of REACH standard deviations about the posterior's mean, along its own axes, by its moments."""
     loc, factor = box.loc.clone(), box.factor.clone()
     dim = loc.shape[-1]
@@ -246,38 +247,37 @@ def _settled(density: _Joint, box: _Box) -> _Box:
     outer = (u.abs() > 1 - 2.0 / n).any(-1)
     index, eye = torch.arange(len(loc), device=loc.device), torch.eye(dim, dtype=loc.dtype, device=loc.device)
     for _ in range(MOVES):
-        here = _Box(loc[index], factor[index])
-        # an impossible datum has no moments: an even share of all nodes lets its grid grow
-        share = torch.softmax(density.of(index)(here.at(u)), 0).nan_to_num(1.0 / len(u))
+        present = _Box(loc[index], factor[index])
+        # where all densities are zero there are no moments: equal shares of all nodes let the grid grow
+        share = torch.softmax(density.of(index)(present.at(u)), 0).nan_to_num(1.0 / len(u))
         mean = share.mT @ u
         away = u[:, None] - mean
         spread = torch.einsum("kb,kbi,kbj->bij", share, away, away) * REACH**2
         edge = share[outer].sum(0)
         sizes = torch.linalg.eigvalsh(spread)
-        still = (mean.abs().amax(-1) * REACH < 0.5) & (edge < 1e-7)
-        moving = ~(still & (sizes[:, 0] > 0.5) & (sizes[:, -1] < 2.0))
-        # no narrower than the nodes can tell; and no narrower than it was, while the mass lies at the sides
+        is_centred = (mean.abs().amax(-1) * REACH < 0.5) & (edge < 1e-7)
+        moving = ~(is_centred & (sizes[:, 0] > 0.5) & (sizes[:, -1] < 2.0))
+        # no narrower than the spacing of the nodes; nor narrower than before, while mass lies at the sides
         least = torch.where(edge > 1e-3, 1.0, (REACH / n) ** 2)
         root = torch.linalg.cholesky(spread + least[:, None, None] * eye)
-        step = torch.einsum("bij,bj->bi", here.factor, mean)
-        loc[index] = torch.where(moving[:, None], here.loc + step, here.loc)
-        factor[index] = torch.where(moving[:, None, None], here.factor @ root, here.factor)
+        step = torch.einsum("bij,bj->bi", present.factor, mean)
+        loc[index] = torch.where(moving[:, None], present.loc + step, present.loc)
+        factor[index] = torch.where(moving[:, None, None], present.factor @ root, present.factor)
         index = index[moving]
         if not len(index):
             break
     return _Box(loc, factor)
 
 
-def _prior(model: LatentVariableModel, batch: Batch) -> _Box:
-    """Return one standard deviation about the prior's mean."""
+def _prior_box(model: LatentVariableModel, batch: Batch) -> _Box:
+    """Return the box of one standard deviation about the prior's mean."""
     prior = model.prior(batch.context)
     mean, sd = (t.expand(len(batch), -1).double() for t in (prior.mean, prior.variance.sqrt()))
     return _Box(mean, torch.diag_embed(sd))
 
 
-def _gaussian(q: Distribution, b: int, prior: _Box) -> _Box:
-    """Return one standard deviation about a Gaussian guide's mean; about the prior's, where the guide is of another
-    kind."""
+def _gaussian_box(q: Distribution, b: int, prior: _Box) -> _Box:
+    """Return the box of one standard deviation about a Gaussian guide's mean; the prior's box for other guides."""
     if isinstance(q, Independent) and isinstance(q.base_dist, Normal):
         return _Box(q.mean.expand(b, -1).double(), torch.diag_embed(q.base_dist.scale.expand(b, -1).double()))
     if isinstance(q, MultivariateNormal):
@@ -285,27 +285,27 @@ def _gaussian(q: Distribution, b: int, prior: _Box) -> _Box:
     return prior
 
 
-def _told(
+def _distortion_and_rate(
     model: LatentVariableModel, guide: Guide, q: Distribution, batch: Batch, noise: torch.Generator, at_once: int
 ) -> tuple[Tensor, Tensor]:
-    """Distortion and rate [B] of the guide, that many points at once, or all of a datum's."""
-    estimator, points = _around(q, model.latent)
+    """Return distortion and rate [B] of the guide, `at_once` points at once, but all of a datum together."""
+    estimator, points = _elbo_estimator(q, model.latent)
     index = torch.arange(len(batch), device=batch.x.device)
     parts = []
-    for some in index.split(max(at_once // points, 1)):
-        draw = estimator.draw(model, guide, _some(batch, some), noise)
+    for numbers in index.split(max(at_once // points, 1)):
+        draw = estimator.draw(model, guide, _subset(batch, numbers), noise)
         parts.append((draw.distortion, draw.rate if guide.has_density else torch.zeros_like(draw.distortion)))
     return torch.cat([d for d, _ in parts]), torch.cat([r for _, r in parts])
 
 
-def _gaussian_guide(q: Distribution) -> bool:
-    """Return whether q is a Gaussian, about which there is a rule."""
+def _is_gaussian(q: Distribution) -> bool:
+    """Return whether q is a Gaussian, for which there is a quadrature rule."""
     return isinstance(q, MultivariateNormal) or (isinstance(q, Independent) and isinstance(q.base_dist, Normal))
 
 
-def _around(q: Distribution, dim: int) -> tuple[GradientEstimator, int]:
+def _elbo_estimator(q: Distribution, dim: int) -> tuple[GradientEstimator, int]:
     """Return an estimator of the guide's ELBO, and its points: Gauss-Hermite about a Gaussian, else samples."""
-    if _gaussian_guide(q):
+    if _is_gaussian(q):
         n = 32 if dim == 1 else 16
         return Rule(n), n**dim
     return Pathwise(64), 64

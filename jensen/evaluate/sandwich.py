@@ -1,4 +1,4 @@
-"""Bidirectional Monte Carlo: how far annealing may be from log p(x), certified on data that the model made itself."""
+"""Bidirectional Monte Carlo: bounds from both sides on data simulated from the model, which certify annealing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..core.random import stream
 from ..core.validation import require_integer
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from .annealed import Annealed, weighed
+from .annealed import Annealed, chain_estimate
 from .estimate import Estimate, Kind, ProgressCallback, exact_products
 
 __all__ = ["CERTIFIES", "Sandwich", "Sandwiched"]
@@ -27,14 +27,14 @@ SHARED = "chains that run backwards share the z that made their row, so errors a
 class Sandwiched(NamedTuple):
     """The two ends of a sandwich on the same simulated rows.
 
-    Their errors are those over rows, which are independent; what a row's bounds have in common drops out of the gap.
+    Their errors are those over rows, which are independent; noise that both bounds of a row share cancels in the gap.
     """
 
     lower: Estimate
     upper: Estimate
 
     def shifted(self, nats: float) -> Sandwiched:
-        """Return the same in other units: a log-Jacobian added to every log-density."""
+        """Return both in other units: a log-Jacobian added to every log-density."""
         return Sandwiched(self.lower.shifted(nats), self.upper.shifted(nats))
 
     @property
@@ -44,12 +44,12 @@ class Sandwiched(NamedTuple):
 
     @property
     def gap(self) -> float:
-        """Mean of upper less lower, in nats; noise may take it below 0."""
+        """The mean of upper less lower, in nats; negative only by noise."""
         return float(self.open.mean())
 
     @property
     def gap_stderr(self) -> float | None:
-        """Standard error over rows of the gap; None of a single row."""
+        """The standard error of the gap over rows; None for a single row."""
         return float(self.open.std() / math.sqrt(len(self.open))) if len(self.open) > 1 else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -76,9 +76,9 @@ class Sandwich:
     backwards; the harmonic mean of their weights is above log p(x) on average. Start, step sizes and temperatures are
     those of the forward chains. The gap certifies the estimator on the model's own data, not on a test set.
 
-    The chains that run backwards from a row's z have that z in common: they are not independent, and their spread says
-    too little of the upper bound's error. So the upper bound has no Monte Carlo error of its own (`stderr_mc` is None);
-    the errors of a sandwich are those over simulated rows, which hold all noise of a row, and are independent.
+    The backward chains of a row start from the same z: they are not independent, and their spread underestimates the
+    error of the upper bound. So the upper bound has no Monte Carlo error of its own (`stderr_mc` is None); the errors
+    of a sandwich are those over simulated rows, which are independent, and include all noise of a row.
 
     Args:
         annealed: the chain.
@@ -120,7 +120,7 @@ class Sandwich:
                 above.append(chain.reverse_weights(model, guide, batch, z[index], steps, noise))
                 if watch is not None:
                     watch(min(len(below) * at_once / self.n, 1.0))
-        lower, took = chain.estimate(torch.cat(below, 1), rates, steps), time.monotonic() - started
-        upper = weighed(-torch.cat(above, 1), Kind.STOCHASTIC_UPPER)
+        lower, seconds = chain.estimate(torch.cat(below, 1), rates, steps), time.monotonic() - started
+        upper = chain_estimate(-torch.cat(above, 1), Kind.STOCHASTIC_UPPER)
         upper = replace(upper, nats=-torch.as_tensor(upper.nats), variance_mc=None, settings=lower.settings)
-        return Sandwiched(replace(lower, seconds=took), replace(upper, seconds=took))
+        return Sandwiched(replace(lower, seconds=seconds), replace(upper, seconds=seconds))

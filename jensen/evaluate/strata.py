@@ -1,4 +1,4 @@
-"""Rows drawn within strata of difficulty, and the standard error of the mean that they stand for."""
+"""Stratified sampling of rows by difficulty, and the standard error of the stratified mean."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ STRATA = 4
 
 
 def stratified(difficulty: Tensor, rows: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Row numbers [M], as many from each quarter of difficulty, and the share [M] of each in the mean over all rows.
+    """Draw row numbers [M], equally many from each quarter of difficulty, and their weights [M] in the mean over all
+    rows.
 
-    The rows of a quarter stand together, in the order of difficulty of the quarters.
+    The rows of a quarter are contiguous, and quarters are in the order of their difficulty.
 
     Args:
         difficulty: [N], such as minus the effective sample size.
@@ -34,15 +35,15 @@ def stratified(difficulty: Tensor, rows: int, seed: int) -> tuple[Tensor, Tensor
 
 
 def stratified_stderr(values: Tensor, share: Tensor, variance: Tensor, n: int) -> float:
-    """Standard error of a stratified mean that stands for n rows.
+    """Return the standard error of a stratified mean as an estimate of the mean over n rows.
 
-    The spread within a stratum holds the Monte Carlo noise of its values already; what a stratum that was looked at
-    in part needs of it is the part that was not (Cochran, "Sampling techniques", 1977), and of the noise the rest.
+    The variance within a stratum contains the Monte Carlo noise of its values. It counts with the fraction of the
+    stratum that was not sampled (Cochran, "Sampling techniques", 1977), the noise with the fraction that was.
     """
     total = 0.0
     parts = min(STRATA, n)
     for inside, weight, noise in zip(*(t.tensor_split(parts) for t in (values, share, variance)), strict=True):
-        seen = 1.0 / (float(weight[0]) * n)  # the part of this stratum's rows that were annealed
+        sampled = 1.0 / (float(weight[0]) * n)  # the fraction of this stratum's rows
         spread = float(inside.var()) if len(inside) > 1 else 0.0
-        total += float(weight[0]) ** 2 * ((1 - seen) * len(inside) * spread + seen * float(noise.sum()))
+        total += float(weight[0]) ** 2 * ((1 - sampled) * len(inside) * spread + sampled * float(noise.sum()))
     return math.sqrt(total)

@@ -122,7 +122,7 @@ def _start_from_kmeans(table: Table, context: RecipeContext) -> None:
         raise UsageError(
             f"--components must be at most the number of training rows, {n}, got {k}", f"Give --components {n} or less."
         )
-    index = evenly_spaced(n, 20_000, context.rows.device, nearest=False)
+    index = evenly_spaced(n, 20_000, context.rows.device, nearest=False, dtype=torch.float32)
     x = context.rows.take(index).x.double().cpu()
     centres, labels = kmeans(x, k, context.seed)
     scale = (x - centres[labels]).square().mean(0).sqrt()

@@ -67,6 +67,6 @@ def flow_prior(
 
 def _pseudo_inputs(context: RecipeContext, n: int) -> torch.Tensor:
     """Return training rows [n, D] as the model sees them, evenly spaced."""
-    index = evenly_spaced(len(context.rows), n, context.rows.device, nearest=False)
+    index = evenly_spaced(len(context.rows), n, context.rows.device, nearest=False, dtype=torch.float32)
     noise = torch.Generator(context.rows.device).manual_seed(context.seed)
     return context.rows.take(index, noise).x

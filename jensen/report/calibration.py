@@ -1,4 +1,4 @@
-"""Is the guide as sure as it should be, and what a nat of code buys: figures of what other commands wrote."""
+"""Figures of calibration and of rate against distortion, from the records of other commands."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..core.errors import CorruptRunError
+from ..core.wording import plural
 from ..runs.rate_distortion import NAME
 from ..storage.run_folder import CALIBRATION
 from ..storage.schemas import CalibrationRecord, CurveRecord
@@ -19,13 +20,12 @@ from .rate_distortion import paint
 
 __all__ = ["calibration", "tradeoff"]
 
-NAMED = 3  # quantities drawn in colours of their own, the furthest from uniform first
+NAMED = 3  # quantities drawn in colour, the furthest from uniform first
 ERRORS = 2.0  # standard errors of the band around a coverage
 
 
 def calibration(facts: Facts, numbers: dict[str, Any]) -> list[Panel]:
-    """Return two figures of calibration.json: ranks against uniform ones, and coverage; none where it is of other
-    weights.
+    """Return two figures of calibration.json, ranks and coverage; none where it is of other weights.
 
     Raises:
         CorruptRunError: the file is damaged.
@@ -43,12 +43,12 @@ def calibration(facts: Facts, numbers: dict[str, Any]) -> list[Panel]:
 
 
 def _ranks(record: dict[str, Any]) -> Panel:
-    """Distribution of the ranks less the uniform one, with the band that holds all of a calibrated one's."""
+    """Return the ECDF of the ranks minus the uniform one, with the simultaneous band of a calibrated guide."""
     grid = np.arange(record["l"] + 2) / (record["l"] + 1)
     curves = {q["name"]: _closed(q["ecdf_difference"]) for q in record["quantities"]}
     low, high = (_closed(record["band"][side]) for side in ("lower", "upper"))
-    faulty = [q["name"] for q in record["quantities"] if q["finding"] is not None]
-    worst = sorted(faulty, key=lambda name: -float(np.abs(curves[name]).max()))[:NAMED]
+    uncalibrated = [q["name"] for q in record["quantities"] if q["finding"] is not None]
+    worst = sorted(uncalibrated, key=lambda name: -float(np.abs(curves[name]).max()))[:NAMED]
 
     def paint_ranks(axes: Axes) -> None:
         axes.fill_between(grid, low, high, color=GRID, alpha=0.6, linewidth=0)
@@ -62,44 +62,45 @@ def _ranks(record: dict[str, Any]) -> Panel:
         axes.set(xlabel="rank of the truth among draws of q(z|x), as a fraction", ylabel="ECDF - uniform")
 
     alt = f"Ranks of {len(record['quantities'])} quantities against uniform ones: {record['verdict']}."
-    shown = f"In colour the {len(worst)} that go furthest. " if worst else ""
+    coloured = f"In colour: the {len(worst)} furthest from uniform. " if worst else ""
     caption = (
-        f"Calibration: {record['verdict']}. On {record['n']:,} data that the model made, not on yours (seed "
+        f"Calibration: {record['verdict']}. On {record['n']:,} data simulated by the model, not the user's (seed "
         f"{record['seed']}), the true z is known, and its rank among {record['l']} draws of q(z|x) is uniform if q is "
-        f"the posterior: of a calibrated quantity the whole curve lies in the band with probability 95 %. {shown}"
-        f"{len(faulty)} of {len(record['quantities'])} quantities are found not uniform, at 5 % over all of them. Of a "
-        "latent feature, an S shows a guide that is too sure or not sure enough, an arch or a bowl one that is biased."
+        f"the posterior: the whole curve of a calibrated quantity lies in the band with probability 95 %. {coloured}"
+        f"{len(uncalibrated)} of {plural(len(record['quantities']), 'quantity')} are not uniform, at a level of 5 % "
+        "over all of them. For a latent feature, an S would show an over-confident or under-confident guide, an arch "
+        "or a bowl a biased one."
     )
     return Panel((draw("calibration-ranks", alt, paint_ranks, 470, 290),), caption)
 
 
 def _closed(values: list[float]) -> np.ndarray:
-    """Return a difference of two distribution functions, with the zeros at either end."""
+    """Return a difference of two distribution functions with the zeros at both ends."""
     return np.concatenate([[0.0], values, [0.0]])
 
 
 def _coverage(record: dict[str, Any]) -> Panel:
-    """Draw how often regions of highest density hold the truth, over their level."""
+    """Return the share of true z in regions of highest density, over the level of the regions."""
     level, fraction, error = (np.array(record["coverage"][key]) for key in ("levels", "fractions", "stderr"))
 
     def paint_coverage(axes: Axes) -> None:
         axes.fill_between(level, level - ERRORS * error, level + ERRORS * error, color=GRID, alpha=0.6, linewidth=0)
         axes.plot(level, level, color=SOFT, linewidth=1, linestyle=":")
         axes.plot(level, fraction, color=COLOURS[0], marker="o", markersize=4)
-        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="level of the region of q(z|x)", ylabel="holds the true z")
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="level of the region of q(z|x)", ylabel="share that holds the true z")
 
     i = int(np.abs(level - 0.9).argmin())
     message = f"regions of {level[i]:.0%} hold the truth {fraction[i]:.1%} of the time"
     caption = (
-        f"Coverage: {message} (± {error[i]:.1%} of a calibrated guide). Regions of highest density of q(z|x), all "
-        f"features together, on the same data. Band: {ERRORS:.0f} standard errors of a calibrated guide, at each level "
-        "by itself. Below it the guide is too sure, above it not sure enough."
+        f"Coverage: {message} (± {error[i]:.1%} for a calibrated guide). Regions of highest density of q(z|x), of all "
+        f"features jointly, on the same data. Band: {ERRORS:.0f} standard errors of a calibrated guide, pointwise. The "
+        "curve should lie in the band: below it the guide is over-confident, above it under-confident."
     )
     return Panel((draw("calibration-coverage", f"Coverage: {message}.", paint_coverage, 470, 290),), caption)
 
 
 def tradeoff(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
-    """Rate against distortion, where the run is one of the trainings that a rate-distortion curve is made of.
+    """Return rate against distortion, where the run is a point of a rate-distortion curve.
 
     Raises:
         CorruptRunError: the file is damaged.
@@ -118,8 +119,8 @@ def tradeoff(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
     caption = (
         f"The rate-distortion curve, over the weight of the rate (beta) in training; this run is ringed, with an ELBO "
         f"of {own['elbo']:.2f} nats per datum. The best ELBO is at beta {best:g}. Measured on {record['data']} by "
-        f"jensen rate-distortion (seed {record['seed']}, K = {own['k']}). Each point is one training: the curve shows "
-        "what these reached, not what is possible."
+        f"jensen rate-distortion (seed {record['seed']}, K = {own['k']}). Each point is one training, so the true "
+        "curve may lie further down and left. A point above its neighbours would show a training that went wrong."
     )
     body = draw("rate-distortion", alt, lambda axes: paint(axes, record, own["beta"]), 470, 380)
     return Panel((body,), caption)

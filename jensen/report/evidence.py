@@ -1,4 +1,4 @@
-"""Evidence: the numbers with their kinds, how tight the bound is, where it is lost, and how that was measured."""
+"""The evidence section: the numbers with their kinds, the tightness of the bound, and where it is lost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from ..core.wording import plural
 from ..evaluate.estimate import format_nats
 from ..evaluate.generalisation import ERRORS, VISIBLE
 from .facts import Facts
@@ -19,14 +20,14 @@ from .settings import estimates
 __all__ = ["evidence", "verdict"]
 
 BAND = 2.0  # standard errors of a band
-WIDE = 20.0  # nats: such a sandwich is a failure, which the table says without a drawing
+WIDE = 20.0  # nats: a wider sandwich has failed, and is in the table only
 LOWER = "stochastic lower bound"
 QUANTILES = ("q05", "q25", "median", "q75", "q95")
 
 
 def evidence(facts: Facts) -> Section:
-    """Return the section: a verdict and how to read it, tables, and a figure for whatever was measured."""
-    tables = (estimates(facts), _sandwich_table(facts), _halves(facts))
+    """Return the section: the verdict, how to read it, tables, and a figure of every measurement."""
+    tables = (estimates(facts), _sandwich_table(facts), _generalisation(facts))
     panels = (_curve(facts), _gaps(facts), _along(facts), _weights(facts), _sandwich(facts))
     text = (verdict(facts), *_reading(facts))
     return Section(
@@ -43,36 +44,39 @@ def _assessed(facts: Facts) -> dict[str, Any]:
 
 
 def verdict(facts: Facts) -> str:
-    """Return, in one sentence, how tight the number is."""
+    """Return the tightness of the number in one sentence."""
     e, words = facts.evaluation, _assessed(facts).get("verdict")
     if not facts.run.model.likelihood.has_density:
         return (
-            f"This model only samples, so {facts.log_px} has no number: jensen fidelity RUN compares samples with data."
+            f"This model only samples, so {facts.log_px} cannot be estimated: jensen fidelity RUN compares its samples "
+            "with data."
         )
     if e is None:
-        what = "There is no evaluation.json of these weights, and the data are not at hand"
-        return f"{what}: jensen evaluate RUN DATA gives the number."
+        reason = "There is no evaluation.json of these weights, and the data cannot be read"
+        return f"{reason}: jensen evaluate RUN DATA gives the number."
     if e["log_px"] is None:
         return f"The guide has no density, so this model forms no bound on {facts.log_px}."
-    if words:
-        return f"Verdict: {facts.worded(words)}."
     if e["kind"] == "exact":
-        return f"Verdict: this is {facts.log_px} itself, not a bound."
+        return f"Verdict: the number is {facts.log_px} itself, not a bound."
+    if e["kind"] == "quadrature" and e.get("quadrature_error") is not None and _assessed(facts).get("converged", True):
+        return f"Verdict: by quadrature, with an error of {e['quadrature_error']:.2g} nats at most."
+    if words:
+        return f"Verdict: {facts.quantity.in_text(words)}."
     if e["kind"] == LOWER:
-        return "Verdict: how tight the bound is was not measured. jensen evaluate RUN, without -k, measures it."
+        return "Verdict: the tightness of the bound was not measured. jensen evaluate RUN, without -k, measures it."
     return f"Verdict: the number is a {e['kind']}."
 
 
 def _reading(facts: Facts) -> list[str]:
-    """Describe where the numbers come from, where the bound is lost, and how training rows compare."""
+    """Return sentences on the limits of the verdict, the gap of the ELBO, training rows, and the source of numbers."""
     e, sentences = facts.evaluation, []
     if e is None:
         return sentences
     assessed = _assessed(facts)
     if assessed.get("caveat"):
-        sentences.append(facts.worded(f"But {assessed['caveat']}."))
+        sentences.append(facts.quantity.in_text(f"But {assessed['caveat']}."))
     if assessed.get("gaps"):
-        sentences.append(facts.worded(assessed["gaps"]["advice"]))
+        sentences.append(facts.quantity.in_text(assessed["gaps"]["advice"]))
     sides = e.get("train_test")
     measures = facts.measures
     if sides:
@@ -80,21 +84,21 @@ def _reading(facts: Facts) -> list[str]:
     elif "gap" in measures:
         gap, error = measures["gap"], measures["gap_stderr"]
         chance = ", which may be chance" if abs(gap) <= BAND * error else ""
-        than = "higher" if gap >= 0 else "lower"
-        assessed = format_nats(abs(gap), error)
-        sentences.append(f"Training rows score {assessed} nats {than} than rows that were not trained on{chance}.")
+        direction = "higher" if gap >= 0 else "lower"
+        size = format_nats(abs(gap), error)
+        sentences.append(f"Training rows score {size} nats {direction} than rows that were not trained on{chance}.")
     sentences.append(
-        "From evaluation.json; jensen verify RUN repeats it."
+        "The numbers are those of evaluation.json; jensen verify RUN repeats them."
         if facts.stored
-        else "There was no evaluation.json of these weights, so the report evaluated by itself and kept nothing."
+        else "There was no evaluation.json of these weights: the report made a quick evaluation, and did not keep it."
     )
     if e["kind"] == LOWER:
-        sentences[-1] += f" The truth is higher, in expectation: the bound rises to {facts.log_px} with K."
+        sentences[-1] += f" In expectation, the true value is higher: the bound rises to {facts.log_px} with K."
     return sentences
 
 
 def _number(value: float | None, error: float | None) -> tuple[str, str]:
-    """Return a value and its error, in cells of their own."""
+    """Return a value and its error, for two cells."""
     if value is None:
         return "", ""
     shown, _, plus = format_nats(value, error).partition(" ± ")
@@ -107,19 +111,19 @@ def _sandwich_table(facts: Facts) -> Table | None:
         return None
     errors = pair.get("stderr") or pair["stderr_mc"]
     rows = (
-        # the ends with the digits of the gap: what rows have in common drops out of it
+        # the bounds have the digits of the gap, from which the variation over rows cancels
         ("upper bound", _number(pair["upper"], pair.get("gap_stderr"))[0], _number(pair["upper"], errors[1])[1]),
         ("lower bound", _number(pair["lower"], pair.get("gap_stderr"))[0], _number(pair["lower"], errors[0])[1]),
         ("gap", *_number(pair["gap"], pair.get("gap_stderr"))),
     )
     head = ("on simulated data", "nats", "± over rows")
-    about = f"Stochastic bounds in nats per datum, {pair['simulated_rows']} simulated rows. They certify "
-    about += f"{pair['certifies']}."
-    return Table(head, rows, (), about)
+    simulated = plural(pair["simulated_rows"], "simulated row")
+    caption = f"Stochastic bounds in nats per datum, {simulated}. They certify {pair['certifies']}."
+    return Table(head, rows, (), caption)
 
 
-def _halves(facts: Facts) -> Table | None:
-    """Training rows against others: by the evaluation's own estimate, else by the doctor's."""
+def _generalisation(facts: Facts) -> Table | None:
+    """Return training rows against others, by the estimate of the evaluation, or else by that of the doctor."""
     sides = (facts.evaluation or {}).get("train_test")
     if sides:
         error = sides["stderr"]
@@ -128,9 +132,11 @@ def _halves(facts: Facts) -> Table | None:
             (f"{sides['test_rows']:,} other rows", _number(sides["test"], error)[0], ""),
             ("difference", *_number(sides["difference"], error)),
         )
-        about = f"{facts.worded(sides['score'])}, in nats per datum; a difference is over-fitting above {ERRORS:g} "
-        about += f"standard errors and {VISIBLE:g} standard deviations over training rows."
-        return Table(("over-fitting", "nats", "± over rows"), rows, (), about)
+        caption = (
+            f"{facts.quantity.in_text(sides['score'])}, in nats per datum; a difference is over-fitting above "
+            f"{ERRORS:g} standard errors and {VISIBLE:g} standard deviations over training rows."
+        )
+        return Table(("over-fitting", "nats", "± over rows"), rows, (), caption)
     m = facts.measures
     if "gap" not in m:
         return None
@@ -139,28 +145,28 @@ def _halves(facts: Facts) -> Table | None:
     rows = (("training rows", train, ""), ("other rows", test, ""), ("gap", *gap))
     name = "ELBO" if facts.normalised and not facts.run.guide.is_exact else "score"
     name = facts.log_px if facts.run.guide.is_exact else name
-    about = "The score is minus the distortion." if name == "score" else f"{name}, as the doctor measured it."
-    return Table((f"{name}, nats per datum", "value", "±"), rows, (), about)
+    caption = "The score is minus the distortion." if name == "score" else f"{name}, as measured by the doctor."
+    return Table((f"{name}, nats per datum", "value", "±"), rows, (), caption)
 
 
-def _rungs(e: dict[str, Any]) -> list[tuple[int, float, float]]:
-    """Return (K, bound, Monte Carlo standard error) along the curve; the last one's error is the estimate's own.
+def _bounds_over_k(e: dict[str, Any]) -> list[tuple[int, float, float]]:
+    """Return (K, bound, Monte Carlo standard error) along the curve, which ends with the estimate itself.
 
-    Where an error is unknown or unreliable it is NaN, of which no band is drawn.
+    An error that is unknown or unreliable is NaN, so that no band is drawn.
     """
     curve = [
         (r["k"], r["log_px"], math.nan if r["stderr_mc"] is None else r["stderr_mc"]) for r in e.get("curve") or []
     ]
     if curve:
-        known = e.get("stderr_mc_reliable") and e.get("stderr_mc") is not None
-        curve[-1] = (*curve[-1][:2], e["stderr_mc"] if known else math.nan)
+        is_reliable = e.get("stderr_mc_reliable") and e.get("stderr_mc") is not None
+        curve[-1] = (*curve[-1][:2], e["stderr_mc"] if is_reliable else math.nan)
     return curve
 
 
 def _curve(facts: Facts) -> Panel | None:
-    """Return the importance-weighted bound over K, with the annealed one."""
+    """Return the importance-weighted bound over K, beside the annealed bound."""
     e = facts.evaluation
-    curve = [] if e is None else _rungs(e)
+    curve = [] if e is None else _bounds_over_k(e)
     if e is None or len(curve) < 2:
         return None
     k, value, error = (np.array(column, dtype=float) for column in zip(*curve, strict=True))
@@ -183,27 +189,35 @@ def _curve(facts: Facts) -> Panel | None:
     alt = f"The bound rises from {value[0]:.2f} at K = {k[0]:,.0f} to {value[-1]:.2f} nats at K = {k[-1]:,.0f}"
     caption = (
         "The bound on the same rows with K points per datum; K = 1 is the ELBO. Band: two Monte Carlo standard errors, "
-        "where they are known and reliable; the error over data is common to all and is left out. It should be flat at "
-        "its right end."
+        "where they are known and reliable; the error over data, common to all K, is left out. The curve should be "
+        "flat at its right end: if it still rises, the bound is loose, and a larger K helps."
     )
     if chain:
         alt += f"; annealing gives {chain['log_px']:.2f}"
         caption += (
-            f" Dashed: annealing, another lower bound, from {chain['rows']} rows weighed back to all. Above the end of "
-            "the curve it shows how much the curve still misses."
+            f" Dashed: annealing, another lower bound, from {plural(chain['rows'], 'row')} weighted to all. If it lies "
+            "well above the end of the curve, the curve is loose by as much."
         )
     return Panel((draw("evidence-curve", f"{alt}.", paint, 470, 290),), caption)
 
 
+def _epochs(axes: Axes, epoch: np.ndarray) -> None:
+    """Set a logarithmic axis of epochs, or a linear one where they span less than a decade."""
+    if epoch.max() < 10 * max(epoch.min(), 1):
+        axes.locator_params(axis="x", integer=True, nbins=6)
+    else:
+        _logarithmic(axes)
+
+
 def _logarithmic(axes: Axes) -> None:
-    """Powers of ten along the axis, in plain figures."""
+    """Set a logarithmic axis, labelled with plain numbers."""
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _gaps(facts: Facts) -> Panel | None:
-    """Return log p(x) - ELBO as a bar of two parts."""
+    """Return log p(x) - ELBO as a bar of its two parts."""
     split = _assessed(facts).get("gaps")
     if not split:
         return None
@@ -229,14 +243,15 @@ def _gaps(facts: Facts) -> Panel | None:
     gaps = ", ".join(f"{name} {format_nats(p['mean'], p['stderr'])}" for name, p in parts.items())
     return Panel(
         (draw("evidence-gaps", f"The gap of the ELBO: {gaps} nats per datum.", paint, 470, 190),),
-        f"On {split['n']} rows, against a {split['against']}. Amortisation: the gain of "
-        "the best guide of the same family for each datum by itself. Approximation: the gap that family leaves. "
-        "Error bars: one standard error over data.",
+        f"The gap of the ELBO on {plural(split['n'], 'row')}; reference: {split['against']}. Amortisation: the gain of "
+        "the best guide of the same family for each datum by itself. Approximation: the gap that remains, of the "
+        "family. A large first part asks for a larger or longer trained encoder, a large second part for a richer "
+        "family. Error bars: one standard error over data.",
     )
 
 
 def _along(facts: Facts) -> Panel | None:
-    """ELBO, log p(x) and their gap over epochs."""
+    """Return ELBO, log p(x) and their gap over epochs."""
     if facts.along is None or facts.run.guide.is_exact:
         return None
     stages = facts.along.stages
@@ -246,7 +261,7 @@ def _along(facts: Facts) -> Panel | None:
     )
 
     def bounds(axes: Axes) -> None:
-        _logarithmic(axes)
+        _epochs(axes, epoch)
         for i, values in enumerate((nats, elbo)):
             axes.plot(epoch, values, color=COLOURS[i], linestyle=DASHES[i], marker="os"[i], markersize=4)
         end_labels(
@@ -259,7 +274,7 @@ def _along(facts: Facts) -> Panel | None:
         axes.set(xlabel="epoch", ylabel="nats per datum")
 
     def gaps(axes: Axes) -> None:
-        _logarithmic(axes)
+        _epochs(axes, epoch)
         axes.fill_between(epoch, gap - BAND * error, gap + BAND * error, color=COLOURS[2], alpha=0.25, linewidth=0)
         axes.plot(epoch, gap, color=COLOURS[2], marker="o", markersize=4)
         axes.set_ylim(bottom=min(0.0, float((gap - BAND * error).min())))
@@ -279,28 +294,27 @@ def _along(facts: Facts) -> Panel | None:
     )
     how = f"estimated with K = {facts.along.k}" if facts.along.k else "exact"
     caption = (
-        f"Along training, with the weights of {len(stages)} moments, on {facts.along.data}; {facts.log_px} {how}. "
-        f"The ELBO rises because {facts.log_px} rises or because the gap closes: a gap that grows late says that the "
-        "model has outrun its guide. "
-        "Band: two standard errors over data."
+        f"Along training, with the weights of {len(stages)} epochs, on {facts.along.data}; {facts.log_px} {how}. "
+        f"The ELBO rises because {facts.log_px} rises or because the gap closes: a gap that grows late would show a "
+        "guide that no longer follows the model. Band: two standard errors over data."
     )
     return Panel(bodies, caption)
 
 
 def _weights(facts: Facts) -> Panel | None:
-    """Return whether the weights behind the bound can be trusted: k-hat and effective sample size over data."""
+    """Return the reliability of the importance weights: k-hat and effective sample size over data."""
     e = facts.evaluation or {}
     shape, size, k = e.get("k_hat") or {}, e.get("ess_quantiles") or {}, e.get("k")
     cells = [q.get(name) for q in (shape, size) for name in QUANTILES] + [shape.get("limit"), shape.get("share_above")]
     if k is None or None in cells:
         return None
 
-    def strip(axes: Axes, q: dict[str, float], limit: float, name: str, words: str) -> None:
+    def strip(axes: Axes, q: dict[str, float], limit: float, name: str, label: str) -> None:
         axes.plot([q["q05"], q["q95"]], [0, 0], color=COLOURS[0], linewidth=2)
         axes.plot([q["q25"], q["q75"]], [0, 0], color=COLOURS[0], linewidth=10, solid_capstyle="butt")
         axes.plot([q["median"]], [0], "o", color=INK, markersize=7)
         axes.axvline(limit, color=COLOURS[1], linestyle="--")
-        axes.annotate(words, (limit, 0.75), (5, 0), textcoords="offset points", color=TEXTS[1], va="center")
+        axes.annotate(label, (limit, 0.75), (5, 0), textcoords="offset points", color=TEXTS[1], va="center")
         axes.set(ylim=(-1, 1), yticks=[], xlabel=name)
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
@@ -310,26 +324,26 @@ def _weights(facts: Facts) -> Panel | None:
         low, high = axes.get_xlim()
         axes.set_xlim(low, max(high, shape["limit"] + 0.4 * (high - low)))
 
-    def count(axes: Axes) -> None:
+    def sample_size(axes: Axes) -> None:
         _logarithmic(axes)
-        strip(axes, size, 10.0, f"effective points of K = {k:,}", "10: too few below")
+        strip(axes, size, 10.0, f"effective sample size of K = {k:,}", "10: too few below")
         axes.set_xlim(min(0.7, axes.get_xlim()[0]), 1.5 * k)
 
     share = f"{shape['share_above']:.0%} of rows lie beyond"
     bodies = (
         draw("evidence-k-hat", f"k-hat: median {shape['median']:.2f}; {share} {shape['limit']:.2f}.", hat, 440, 150),
-        draw("evidence-ess", f"Effective sample size: median {size['median']:.0f} of {k:,}.", count, 440, 150),
+        draw("evidence-ess", f"Effective sample size: median {size['median']:.0f} of {k:,}.", sample_size, 440, 150),
     )
     caption = (
         f"Over data: median (dot), half of the rows (thick), nine tenths (thin). {share} k-hat {shape['limit']:.2f}, "
-        "where the bound may be loose and its Monte Carlo error cannot be trusted; few should, and effective points "
-        "be many."
+        "where the bound may be loose and its Monte Carlo error is unreliable: few rows should. Effective sample sizes "
+        "should be large."
     )
     return Panel(bodies, caption)
 
 
 def _sandwich(facts: Facts) -> Panel | None:
-    """Lower and upper bound on data that the model made."""
+    """Return the lower and the upper bound on data simulated by the model."""
     pair = _assessed(facts).get("sandwich")
     if not pair or None in (pair["gap"], pair["lower"], pair["upper"]) or pair["gap"] > WIDE:
         return None
@@ -358,7 +372,7 @@ def _sandwich(facts: Facts) -> Panel | None:
                 "evidence-sandwich", f"On simulated data the bounds are {pair['gap']:.3f} nats apart.", paint, 620, 160
             ),
         ),
-        f"Apart from the test rows: on {pair['simulated_rows']} rows that the model made itself, where an upper bound "
-        f"is possible too, annealing is {pair['gap']:.3f}{error_text} nats wide{drawn}. A wide "
-        "sandwich means that annealing cannot be trusted here, and so not on the test rows either.",
+        f"On {plural(pair['simulated_rows'], 'row')} simulated by the model, not the test rows: there annealing gives "
+        f"an upper bound too, and the sandwich is {pair['gap']:.3f}{error_text} nats wide{drawn}. A wide sandwich "
+        "would show that annealing is unreliable for this model, and so on the test rows too.",
     )

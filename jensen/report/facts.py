@@ -1,4 +1,4 @@
-"""Facts of a report: all that is read off a run, once; nothing is trained and nothing written."""
+"""The facts of a report, read once from a run; nothing is trained, and nothing is written."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from ..core.random import stream
 from ..core.rows import evenly_spaced
 from ..data import UNKNOWN
 from ..evaluate import choose
-from ..evaluate.estimate import quantity
+from ..evaluate.quantity import Quantity
 from ..families import Categorical
 from ..runs.checkpoint_bounds import CheckpointCurve
 from ..runs.evaluate import assembled
+from ..runs.players import term_names
 from ..runs.run import Evaluation, Part, Run
 from ..storage.checkpoints import kept_epochs
 from ..storage.files import digest
@@ -34,23 +35,24 @@ POINTS = 1000  # importance points per datum, where the report has to evaluate b
 MOST_EVALUATED = 1000
 MOST_ENCODED = 2000
 MOST_FOLLOWED, FOLLOWED_POINTS = 100, 200  # rows, and points per datum, at every checkpoint
+MATCHING = {"GeneratorLoss", "MMD"}  # objectives that match codes, or samples, to the prior
 
 
 @dataclass(frozen=True)
 class Facts:
-    """A run, and what can be said about it.
+    """A run with everything that its report shows.
 
     Attributes:
         run: the run.
-        examples: whether data may be shown.
+        examples: True if data may be shown.
         part: rows that were not trained on; None where they cannot be read.
-        missing: why they cannot be read.
-        evaluation: what evaluation.json holds, or the like of it; None without data.
-        stored: whether it comes from evaluation.json.
-        notes: what to say about the evaluation.
-        epochs: the epochs' measures, in the data's own units.
-        stopped: how training ended; None where it never said so.
-        diagnosis: what the doctor found; None where the data cannot be read.
+        missing: the reason why they cannot be read.
+        evaluation: the content of evaluation.json, or a quick evaluation; None without data.
+        stored: True if it comes from evaluation.json.
+        notes: on the evaluation.
+        epochs: the measures of each epoch, in the data's own units.
+        stopped: the event that ended training; None where there is none.
+        diagnosis: of the doctor; None where the data cannot be read.
     """
 
     run: Run
@@ -65,42 +67,40 @@ class Facts:
     diagnosis: Diagnosis | None = None
 
     @property
-    def log_px(self) -> str:
-        """The quantity that all numbers are of: log p(x), or log p(x | label) of a conditional model."""
-        return quantity("label" if self.run.conditional else None)
+    def quantity(self) -> Quantity:
+        """The quantity that all numbers are of."""
+        return self.run.quantity
 
-    def worded(self, text: str) -> str:
-        """Return a text of an evaluation or a diagnosis, which speaks of log p(x), with the quantity of this model."""
-        return text.replace(quantity(None), self.log_px)
+    @property
+    def log_px(self) -> str:
+        """The name of that quantity: log p(x), or log p(x | label) of a conditional model."""
+        return str(self.quantity)
 
     @property
     def measures(self) -> dict[str, Any]:
-        """The numbers that the doctor looked at, by name."""
+        """The measures of the doctor, by name."""
         return {} if self.diagnosis is None else self.diagnosis.measures
 
     @property
     def latent(self) -> str:
-        """ "none", "classes" or "features"."""
+        """The kind of latent: "none", "classes" or "features"."""
         if self.run.model.latent == 0:
             return "none"
         return "classes" if isinstance(self.run.model.prior.family, Categorical) else "features"
 
     @property
     def classes(self) -> int:
-        """The number of of the latent features, the first, are a class that is known of some rows."""
+        """The number of latent features, the first ones, that code a class known of some rows."""
         classes = self.run.classes
         return len(classes) if classes is not None and classes.role == "partial" else 0
 
     @property
     def holed(self) -> bool:
-        """True if entries are missing, of what was trained on or of `part`."""
+        """True if entries are missing in the training data or in `part`."""
         return self.run.holed or (self.part is not None and self.part.mask is not None)
 
     def originals(self, index: np.ndarray) -> np.ndarray:
-        """Return rows of `part` [M, D] as the model sees them, in float64: NaN where they are unknown.
-
-        Bits where the model sees bits, else the data themselves.
-        """
+        """Return rows of `part` [M, D] in float64, NaN where they are missing: bits where the model is of bits."""
         if self.part is None:
             return np.zeros((0, self.run.schema.size))
         x = self.part.x[index]
@@ -117,13 +117,12 @@ class Facts:
 
     @property
     def samples(self) -> bool:
-        """True if codes were held to the prior in training, so that what it makes of prior points means something."""
-        words = " ".join(str(player["objective"]) for player in self.run.spec["players"])
-        return self.normalised or any(term in words for term in ("GeneratorLoss", "MMD"))
+        """True if training matched codes to the prior, so that samples at points from the prior are meaningful."""
+        return self.normalised or not MATCHING.isdisjoint(term_names(self.run.spec))
 
     @property
     def kept(self) -> dict[str, Any] | None:
-        """The measures of the epoch whose weights the model has."""
+        """The measures of the epoch whose weights were kept."""
         number = self.stopped["kept_epoch"] if self.stopped else None
         return next((e for e in reversed(self.epochs) if number in (None, e["epoch"])), None)
 
@@ -134,25 +133,25 @@ class Facts:
 
     @cached_property
     def codes(self) -> np.ndarray | None:
-        """[M, Z] the means of q(z | x) of the rows `shown`."""
+        """The means of q(z | x) [M, Z] of the rows `shown`."""
         if self.shown is None or self.latent == "none" or not self.run.guide.infers:
             return None
         return latents.encode(self.run.model, self.run.guide, self.shown).double().cpu().numpy()
 
     @cached_property
     def labels(self) -> np.ndarray | None:
-        """[M] names of the classes of the rows `shown`."""
+        """The names of the classes [M] of the rows `shown`."""
         if self.part is None or self.part.labels is None:
             return None
         names = self.run.schema.classes
         numbers = self.part.labels[evenly_spaced(len(self.part.rows), MOST_ENCODED).numpy()]
-        known = names is not None and numbers.min() >= UNKNOWN and numbers.max() < len(names)
-        class_names = (names[i] if known and names else str(i) for i in numbers)
+        are_named = names is not None and numbers.min() >= UNKNOWN and numbers.max() < len(names)
+        class_names = (names[i] if are_named and names else str(i) for i in numbers)
         return np.array(["?" if i == UNKNOWN else name for i, name in zip(numbers, class_names, strict=True)])
 
     @cached_property
     def rates(self) -> np.ndarray | None:
-        """[Z] nats that each latent feature carries; None where q or p does not factorise over features."""
+        """The rate of each latent feature [Z], in nats; None where q or p does not factorise over features."""
         if self.shown is None or self.latent != "features" or not self.run.guide.infers:
             return None
         try:
@@ -162,7 +161,10 @@ class Facts:
 
     @cached_property
     def active(self) -> np.ndarray | None:
-        """[Z] whether the mean of q(z | x) moves with x: a variance above 0.01 (Burda et al., 2016); not of classes."""
+        """True for each latent feature [Z] whose mean of q(z | x) has a variance above 0.01 (Burda et al., 2016).
+
+        None of classes.
+        """
         if self.codes is None or self.latent != "features" or len(self.codes) < 2:
             return None
         if "active" in self.measures and not self.classes:  # of training rows, so that page and doctor agree
@@ -171,14 +173,14 @@ class Facts:
 
     @cached_property
     def weights(self) -> np.ndarray | None:
-        """[Z] probabilities of the components of a mixture."""
+        """The probabilities [Z] of the components of a mixture."""
         if self.latent != "classes":
             return None
         return self.run.model.prior().mean.detach().double().cpu().numpy().reshape(-1)
 
     @property
     def components(self) -> float | None:
-        """exp of the entropy of the mixture's weights: how many components it has in effect."""
+        """The effective number of components: the exponential of the entropy of their weights."""
         if self.weights is None:
             return None
         w = self.weights[self.weights > 0]
@@ -194,25 +196,25 @@ class Facts:
 
     @property
     def parameters(self) -> int:
-        """Numbers that are trained, those that model and guide share counted once."""
+        """The number of trained parameters; those that model and guide share count once."""
         modules = torch.nn.ModuleDict({"model": self.run.model, "guide": self.run.guide})
         return sum(p.numel() for p in modules.parameters() if p.requires_grad)
 
     def index(self, most: int) -> torch.Tensor:
-        """Row numbers of at most `most` rows of `part`, evenly spaced."""
+        """Return the numbers of at most `most` rows of `part`, evenly spaced."""
         n = 0 if self.part is None else len(self.part.rows)
         return evenly_spaced(n, most, self.run.device)
 
     def stream(self, name: str) -> torch.Generator:
-        """Return the randomness of one figure: the same for every report of the run."""
+        """Return the random stream of one figure, equal in every report of the run."""
         return stream(0, f"report:{name}", self.run.device)
 
 
 def kept(path: Path, kind: type[Any], command: str) -> dict[str, Any] | None:
-    """Return the record that a command has written into this file; None where there is none.
+    """Return the record that a command wrote to this file; None where there is none.
 
     Raises:
-        CorruptRunError: it is damaged.
+        CorruptRunError: the file is damaged.
     """
     if not path.exists():
         return None
@@ -226,7 +228,7 @@ def of_these_weights(run: Run, path: Path, kind: type[Any], command: str) -> dic
 
 
 def gather(run: Run, examples: bool) -> Facts:
-    """Read everything that a report needs, and evaluate the run if nobody has."""
+    """Read everything that a report needs, and evaluate the run if there is no evaluation of its weights."""
     try:
         part, missing = run.part("test"), None
     except DataError as error:
@@ -251,22 +253,22 @@ def _diagnosis(run: Run) -> Diagnosis | None:
 def _stored(run: Run) -> dict[str, Any] | None:
     """Return the content of evaluation.json; None if it is of earlier weights, before the run was trained further."""
     record = kept(run.path / EVALUATION, EvaluationRecord, "jensen evaluate RUN")
-    of = ((record or {}).get("replay") or {}).get("weights_sha256")  # older evaluations do not say
-    return record if of in (None, digest(run.path / WEIGHTS)) else None
+    sha256 = ((record or {}).get("replay") or {}).get("weights_sha256")  # earlier versions did not record it
+    return record if sha256 in (None, digest(run.path / WEIGHTS)) else None
 
 
 def _evaluate(run: Run, part: Part) -> Evaluation:
-    """Return a quick evaluation of at most 1,000 rows with K = 1000, which the report shows and does not keep."""
+    """Return a quick evaluation of at most 1,000 rows with K = 1000, which is shown and not kept."""
     if len(part.rows) <= MOST_EVALUATED:
         return run.evaluate(k=POINTS)
     first = part.first(MOST_EVALUATED)
     estimate = choose(run.model, run.guide, "auto", POINTS)(run.model, run.guide, first.rows)
-    note = f"these are the first {MOST_EVALUATED:,} of {part.name}: jensen evaluate looks at all of them"
+    note = f"these are the first {MOST_EVALUATED:,} of {part.name}: jensen evaluate RUN evaluates all of them"
     return assembled(run, first, estimate, notes=(*part.notes, note))
 
 
 def _history(run: Run) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """Epochs, and the line that says how training ended."""
+    """Return the measures of the epochs, and the event that ended training."""
     lines = run.metrics
     epochs = [_epoch(line) for line in lines if line["event"] == "epoch"]
     stopped = [line for line in lines if line["event"] == "stopped"]

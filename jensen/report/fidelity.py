@@ -13,7 +13,7 @@ __all__ = ["fidelity"]
 
 
 def fidelity(facts: Facts, numbers: dict[str, Any]) -> Table | None:
-    """Three measures of samples beside those of real rows; none where they are of other weights.
+    """Return three measures of samples beside those of real rows; None where they are of other weights.
 
     Raises:
         CorruptRunError: the file is damaged.
@@ -22,18 +22,19 @@ def fidelity(facts: Facts, numbers: dict[str, Any]) -> Table | None:
     if record is None:
         return None
     numbers["fidelity"] = record
-    names = {"frechet": "Frechet distance (less is better)", "precision": "precision", "recall": "recall"}
-    rows = tuple((name, *_told(record[key])) for key, name in names.items())
+    names = {"frechet": "Frechet distance (lower is better)", "precision": "precision", "recall": "recall"}
+    rows = tuple((name, *_cells(record[key])) for key, name in names.items())
     kind, accuracy = record["features"]["kind"], record["features"]["accuracy"]
-    right = "" if accuracy is None else f", which is right on {accuracy:.1%} of these rows"
+    accurate = "" if accuracy is None else f", with an accuracy of {accuracy:.1%} on these rows"
     caption = (
         f"{record['n']:,} {record['sampled']} of the model against as many of {record['data']}; ± over draws. In "
-        f"{record['features']['size']} features of a {kind}{right}, fitted to the training rows: compare numbers "
-        "between models of the same data and split, at the same number of points. Precision: samples among "
-        "data. Recall: data that are among samples; a low one shows data that the model leaves out."
+        f"{record['features']['size']} features of a {kind}{accurate}, fitted to the training rows: compare numbers "
+        "between models of the same data and split, at the same number of points. The model should come near the real "
+        "rows. Low precision would show samples that resemble no data, low recall data that no sample resembles."
     )
     return Table(("samples against data", "model", "±", "real rows", "±"), rows, (), caption)
 
 
-def _told(score: dict[str, float]) -> tuple[str, str, str, str]:
-    return tuple(f"{score[key]:.3g}" for key in ("value", "spread", "real", "real_spread"))  # pyright: ignore
+def _cells(score: dict[str, float]) -> tuple[str, ...]:
+    """Return a score of samples and of real rows, each with its spread."""
+    return tuple(f"{score[key]:.3g}" for key in ("value", "spread", "real", "real_spread"))

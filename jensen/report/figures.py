@@ -1,4 +1,4 @@
-"""Drawings as inline SVG that takes its colours from the page, so that it is legible in light and dark."""
+"""Drawings as inline SVG, with colours of the page, legible in light and dark mode."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ RC: dict[str, Any] = {
 
 
 def clean(text: str, most: int = 28) -> str:
-    """Return a name from a file as a drawing can show it: printable, and not too long."""
+    """Return a name from a file for a drawing: printable, and not too long."""
     text = "".join(c if c.isprintable() else "�" for c in text)
     return text if len(text) <= most else text[: most - 1] + "…"
 
@@ -76,9 +76,9 @@ def draw(name: str, alt: str, paint: Callable[[Axes], None], width: int = 480, h
     """Return a drawing as <svg>.
 
     Args:
-        name: distinguishes its ids from those of other drawings on the page.
-        alt: its message, for those who do not see it.
-        paint: draws into the axes it is given.
+        name: prefix of its ids, unique on the page.
+        alt: its message, as alternative text.
+        paint: draws into axes.
         width, height: in CSS pixels.
     """
     with style.context(["default", RC | {"svg.hashsalt": name}]), warnings.catch_warnings():
@@ -91,8 +91,7 @@ def draw(name: str, alt: str, paint: Callable[[Axes], None], width: int = 480, h
 
 
 def _inline(text: str, name: str, alt: str, width: int) -> str:
-    """Return matplotlib's drawing prepared for the page: own ids, the page's font and colours, nothing that names an
-    address."""
+    """Return matplotlib's drawing for the page: with unique ids, the page's font and colours, and no addresses."""
     body = text[text.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.DOTALL)
     view = re.search(r'viewBox="[^"]*"', body)
@@ -115,7 +114,7 @@ def _font(match: re.Match[str]) -> str:
 
 
 def end_labels(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
-    """Names at the right end of lines, moved apart where they would touch."""
+    """Write names at the right ends of lines, moved apart where they would overlap."""
     low, high = axes.get_ylim()
     gap, below, above = 0.1 * (high - low), low - np.inf, high
     ordered = sorted(ends, key=lambda end: end[1])
@@ -128,11 +127,12 @@ def end_labels(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
 
 
 def lines(axes: Axes, curves: dict[str, tuple[Sequence[float], Sequence[float]]], *, kept: int | None = None) -> None:
-    """Curves over epochs, named at their ends; the first tenth of the epochs does not set the range.
+    """Draw curves over epochs, named at their ends; the first tenth of the epochs does not set the range.
 
     Args:
-        curves: by name, epochs and values.
-        kept: an epoch to mark.
+        axes: to draw into.
+        curves: epochs and values, by name.
+        kept: the epoch whose weights were kept, to be marked.
     """
     late = []
     for i, (x, y) in enumerate(curves.values()):
@@ -151,7 +151,7 @@ def lines(axes: Axes, curves: dict[str, tuple[Sequence[float], Sequence[float]]]
 
 
 def _mark(axes: Axes, curves: dict[str, tuple[Sequence[float], Sequence[float]]], kept: int) -> None:
-    """Draw a line at the epoch whose weights were kept, named where no curve is near."""
+    """Draw a line at the epoch whose weights were kept, labelled where no curve is near."""
     axes.axvline(kept, color=SOFT, linewidth=1, linestyle=":")
     last = max(max(x) for x, _ in curves.values())
     side = "right" if kept > last / 2 else "left"
@@ -179,7 +179,7 @@ def _mark(axes: Axes, curves: dict[str, tuple[Sequence[float], Sequence[float]]]
 
 
 def bars(axes: Axes, values: np.ndarray, names: Sequence[str], strong: np.ndarray, label: str) -> None:
-    """Bars from the left to the right, the strong ones filled and the others hollow."""
+    """Draw bars from left to right: strong ones filled, others hollow."""
     place = np.arange(len(values))
     axes.bar(place[strong], values[strong], color=COLOURS[0], width=0.8)
     axes.bar(place[~strong], values[~strong], facecolor="none", edgecolor=COLOURS[0], width=0.8, linewidth=1.2)

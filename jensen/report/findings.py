@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from ..core.wording import plural
 from ..evaluate.generalisation import ValidationCurve
 from .facts import Facts
-from .words import count
 
 __all__ = ["Remark", "findings"]
 
@@ -19,12 +19,12 @@ MANY_DUPLICATES = 0.01
 
 @dataclass(frozen=True)
 class Remark:
-    """One line of the report: a finding of the doctor, or anything else to know.
+    """One finding of the report, of the doctor or of the checks here.
 
     Attributes:
-        level: "alarm", if a number or picture of the report should not be taken at face value, or "note".
+        level: "alarm" if a number or picture of the report should not be taken at face value, else "note".
         short: a few words for the headline.
-        text: one or two sentences, with what to do.
+        text: one or two sentences, with a remedy.
     """
 
     level: Literal["alarm", "note"]
@@ -33,22 +33,27 @@ class Remark:
 
 
 def findings(facts: Facts) -> list[Remark]:
-    """Everything to know about the run, alarms first."""
+    """Return all findings about the run, alarms first."""
     checks = (_ending, _numbers, _data, _overfitting, _doctor, _notes)
     remarks = [finding for check in checks for finding in check(facts)]
     return sorted(remarks, key=lambda f: f.level != "alarm")
 
 
 def _ending(facts: Facts) -> Iterator[Remark]:
+    if not facts.run.spec["players"]:  # trained in the user's own loop, which is not recorded
+        return
     if facts.stopped is None:
         last = facts.epochs[-1]["epoch"] if facts.epochs else 0
         text = (
-            f"Training never said that it ended; the last full epoch is {last}. Train again, or take it as unfinished."
+            f"Training has not ended, or was killed: its last complete epoch is {last}. Continue it: jensen resume RUN."
         )
         yield Remark("alarm", "unfinished training", text)
     elif facts.stopped["reason"] in ("interrupted", "out of time"):
         planned = facts.run.spec["choices"].get("epochs")
-        text = f"Training was stopped ({facts.stopped['reason']}) in epoch {facts.stopped['epoch']} of {planned}."
+        text = (
+            f"Training was stopped ({facts.stopped['reason']}) in epoch {facts.stopped['epoch']} of {planned}. "
+            "Continue it: jensen resume RUN."
+        )
         yield Remark("alarm", "interrupted training", text)
     elif facts.stopped["reason"] == "finished":
         yield from _still_rising(facts)
@@ -62,7 +67,7 @@ def _still_rising(facts: Facts) -> Iterator[Remark]:
     if last[1] - earlier[1] > error and last[1] >= max(v for _, v in curve) - error:
         text = (
             f"In the last {last[0] - earlier[0]} epochs the validation bound still rose by "
-            f"{last[1] - earlier[1]:.2f} nats: more --epochs would help."
+            f"{last[1] - earlier[1]:.2f} nats: train with more --epochs."
         )
         yield Remark("note", "still rising", text)
 
@@ -72,35 +77,38 @@ def _numbers(facts: Facts) -> Iterator[Remark]:
     if e is None:
         return
     if e["log_px"] is None:
-        text = "The encoder gives a point and no density, so nothing here is a log-likelihood, and no prior is used."
+        text = (
+            "The encoder maps x to one code and has no density, so there is no bound on the log-likelihood. A recipe "
+            "with a density, such as vae, has one."
+        )
         yield Remark("note", "no density", text)
     k, ess, error, mc = e.get("k"), e.get("ess"), e["stderr"], e.get("stderr_mc")
     assessed = e.get("assessment")
     bound = e["kind"] == "stochastic lower bound"
-    # where annealing has measured how loose the bound is, few effective points say nothing more
+    # where annealing has measured how loose the bound is, the effective sample size adds nothing
     if bound and not assessed and k is not None and ess is not None and ess < LOW_ESS:
         text = (
-            f"Of K = {k:,} points per datum only {ess:.1f} count (effective sample size, median), so the bound may be "
-            f"loose by an unknown amount. Try a larger K: jensen evaluate -k {10 * k}."
+            f"The effective sample size is only {ess:.1f} (median) of K = {k:,} points per datum, so the bound may be "
+            f"loose by an unknown amount. Use a larger K: jensen evaluate RUN -k {10 * k}."
         )
         yield Remark("alarm", "a bound that may be loose", text)
     if error and mc and mc > error:
-        text = f"The Monte Carlo error ({mc:.2g}) exceeds that over data ({error:.2g}): a larger K would help."
+        text = f"The Monte Carlo error ({mc:.2g}) exceeds that over data ({error:.2g}): use a larger K."
         yield Remark("note", "Monte Carlo error", text)
     if assessed and assessed.get("converged") is False:
-        verdict = facts.worded(f"{assessed['verdict'][:1].upper()}{assessed['verdict'][1:]}.")
+        verdict = facts.quantity.in_text(f"{assessed['verdict'][:1].upper()}{assessed['verdict'][1:]}.")
         yield Remark("alarm", "a bound of unknown tightness", verdict)
     rule = e.get("quadrature_error")
     if rule is not None and rule > (error or 0.01):
         yield Remark(
-            "alarm", "inexact quadrature", f"The quadrature is off by up to {rule:.2g} nats: use --method importance."
+            "alarm", "inexact quadrature", f"The quadrature has an error of {rule:.2g} nats: use --method importance."
         )
 
 
 def _data(facts: Facts) -> Iterator[Remark]:
     if facts.missing is not None:
         yield Remark(
-            "note", "no data", f"The data are not at hand, so all that needs them is left out: {facts.missing}."
+            "note", "no data", f"The data cannot be read, so everything that needs them is left out: {facts.missing}."
         )
     split = facts.run.spec["split"]
     tested = split["test"]["n"] if split["test"] else split["sizes"]["test"]
@@ -108,14 +116,13 @@ def _data(facts: Facts) -> Iterator[Remark]:
     copies = {k: n for k, n in split["duplicates_of_training_rows"].items() if n}
     if copies:
         level = "alarm" if any(n > MANY_DUPLICATES * sizes[k][1] for k, n in copies.items()) else "note"
-        copied = " and ".join(f"{n:,} of {count(sizes[k][1], f'{sizes[k][0]} row')}" for k, n in copies.items())
+        copied = " and ".join(f"{n:,} of {plural(sizes[k][1], f'{sizes[k][0]} row')}" for k, n in copies.items())
         text = f"{copied} are exact copies of training rows, which biases their score upwards: drop repeated rows."
         yield Remark(level, "duplicates across the split", text)
 
 
 def _curve(facts: Facts) -> list[tuple[int, float]]:
-    """Return (epoch, what is to rise): the bound, or minus the distortion where there is none; [] where there is
-    neither."""
+    """Return (epoch, validation score) of each epoch with one: the bound, or minus the distortion without a bound."""
     return [
         (e["epoch"], -e["valid"]["distortion"] if e["valid"]["bound"] is None else e["valid"]["bound"])
         for e in facts.epochs
@@ -124,7 +131,7 @@ def _curve(facts: Facts) -> list[tuple[int, float]]:
 
 
 def _validation_error(facts: Facts) -> float | None:
-    """Standard error of the validation bound, from the spread over the evaluated rows."""
+    """Return the standard error of the validation bound, from the spread over the evaluated rows."""
     e, n = facts.evaluation, facts.run.spec["split"]["sizes"]["valid"]
     if e is None or not e["stderr"] or not e["n"] or not n:
         return None
@@ -133,45 +140,44 @@ def _validation_error(facts: Facts) -> float | None:
 
 def _overfitting(facts: Facts) -> Iterator[Remark]:
     scores = dict(_curve(facts))
-    is_known = facts.diagnosis is not None and any(f.name == "over-fitting" for f in facts.diagnosis.findings)
-    if is_known or not scores or facts.kept is None or facts.kept["epoch"] not in scores:
+    is_diagnosed = facts.diagnosis is not None and any(f.name == "over-fitting" for f in facts.diagnosis.findings)
+    if is_diagnosed or not scores or facts.kept is None or facts.kept["epoch"] not in scores:
         return
     curve = ValidationCurve(scores, facts.kept["epoch"], _validation_error(facts))
-    kept, best = curve.kept, curve.best
-    what = "bound" if facts.normalised else "score (minus the distortion)"
-    if curve.is_beyond_chance(curve.fallen):
+    name = "bound" if facts.normalised else "score (minus the distortion)"
+    if curve.has_fallen:
         text = (
-            f"The weights are those of epoch {kept}, whose validation {what} ({scores[kept]:.2f}) is "
-            f"{curve.fallen:.2f} nats below that of epoch {best}: train with --keep best."
+            f"The weights are those of epoch {curve.kept}, whose validation {name} ({scores[curve.kept]:.2f}) is "
+            f"{curve.fallen:.2f} nats below that of epoch {curve.best}: train with --keep best."
         )
         yield Remark("alarm", "over-fitting", text)
-    elif curve.is_beyond_chance(curve.fallen_later):
+    elif curve.has_fallen_later:
         text = (
-            f"After epoch {best} the validation {what} fell by {curve.fallen_later:.2f} nats; the weights of "
-            f"epoch {kept} were kept. Fewer epochs, or --patience, save time."
+            f"After epoch {curve.best} the validation {name} fell by {curve.fallen_later:.2f} nats; the weights of "
+            f"epoch {curve.kept} were kept. Fewer epochs, or --patience, would save time."
         )
         yield Remark("note", "over-fitting later", text)
 
 
 def _doctor(facts: Facts) -> Iterator[Remark]:
-    """Yield the findings of the doctor, which has the thresholds of failure modes."""
+    """Yield the findings of the doctor, which holds the thresholds of failure modes."""
     if facts.diagnosis is None:
         return
     for finding in facts.diagnosis.findings:
-        text = facts.worded(f"{finding.what[:1].upper()}{finding.what[1:]}: {finding.cause}. {finding.remedy}")
+        text = f"{finding.what[:1].upper()}{finding.what[1:]}: {finding.cause}. {finding.remedy}"
         yield Remark(
             "alarm" if finding.severity == "problem" else "note",
             finding.name.replace("-", " ").replace("over fitting", "over-fitting"),
-            text,
+            facts.quantity.in_text(text),
         )
 
 
 def _notes(facts: Facts) -> Iterator[Remark]:
     for note in dict.fromkeys((*facts.notes, *_standing_in(facts))):
-        text = facts.worded(note[:1].upper() + note[1:] + ("" if note.endswith(".") else "."))
+        text = facts.quantity.in_text(note[:1].upper() + note[1:] + ("" if note.endswith(".") else "."))
         if "validation rows" in note:
-            text = text[:-1] + ". These rows chose the weights, so the number is a little too good."
-        yield Remark("note", "about the rows", text)
+            text = text[:-1] + ". The weights were chosen by these rows, which biases the number slightly upwards."
+        yield Remark("note", "on the evaluation", text)
 
 
 def _standing_in(facts: Facts) -> tuple[str, ...]:

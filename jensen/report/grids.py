@@ -1,4 +1,4 @@
-"""Grids of images as PNG in the page: no smoothing, one scale for all images."""
+"""Grids of images as PNG: no smoothing, and one scale for all images of a page."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from PIL import Image
 
 from .facts import Facts
 
-__all__ = ["UNKNOWN", "Shades", "coloured", "columns", "sheet"]
+__all__ = ["MISSING", "Shades", "coloured", "columns", "sheet"]
 
 CELL, GAP, WIDTH = 56, 2, 1000
 LARGEST = 128
-UNKNOWN = (196, 164, 120)  # a tan that no shade of grey is
+MISSING = (196, 164, 120)  # tan, which is no shade of grey
 
 
 @dataclass(frozen=True)
@@ -34,48 +34,48 @@ class Shades:
 
     @staticmethod
     def of(facts: Facts) -> Shades:
-        """Return the full range of the data's kind; for reals, that of the rows at hand."""
-        schema, seen = facts.run.schema, facts.run.preparation
+        """Return the map of the full range of the data's kind; for reals, of the range of the rows."""
+        schema, preparation = facts.run.schema, facts.run.preparation
         height, width, channels = schema.shape
         low, high = 0.0, 1.0
-        if schema.kind == "integers" and seen.binarize is None:
+        if schema.kind == "integers" and preparation.binarize is None:
             # a dequantised value lies in [v, v + 1)
-            middle = 0.5 if seen.dequantize else 0.0
+            middle = 0.5 if preparation.dequantize else 0.0
             low, high = middle, (schema.levels or 256) - 1 + middle
-        elif schema.kind == "real" and seen.binarize is None and facts.part is not None:
-            known = facts.part.x if facts.part.mask is None else facts.part.x[facts.part.mask]
-            low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+        elif schema.kind == "real" and preparation.binarize is None and facts.part is not None:
+            observed = facts.part.x if facts.part.mask is None else facts.part.x[facts.part.mask]
+            low, high = (float(observed.min()), float(observed.max())) if observed.size else (0.0, 1.0)
         return Shades(low, high if high > low else low + 1.0, (height, width, channels))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Values [N, ...] as bytes [N, H, W, 1 or 3]: two channels show the first, four the first three.
+        """Return values [N, ...] as bytes [N, H, W, 1 or 3]: of two channels the first, of four the first three.
 
-        NaN stands for an unknown value, and makes its pixel `UNKNOWN`, among three channels.
+        A missing value (NaN) makes its pixel `MISSING`, and the images coloured.
         """
         unit = np.clip((x.astype(np.float64) - self.low) / (self.high - self.low), 0, 1).reshape(-1, *self.shape)
         unit = unit[..., :3] if self.shape[2] >= 3 else unit[..., :1]
-        unknown = np.asarray(np.isnan(unit).any(-1))
-        shades = np.rint(np.where(unknown[..., None], 0, unit) * 255).astype(np.uint8)
-        if unknown.any():
+        missing = np.asarray(np.isnan(unit).any(-1))
+        shades = np.rint(np.where(missing[..., None], 0, unit) * 255).astype(np.uint8)
+        if missing.any():
             shades = coloured(shades)
-            shades[unknown] = UNKNOWN
+            shades[missing] = MISSING
         return shades
 
 
 def coloured(shades: np.ndarray) -> np.ndarray:
-    """Bytes [..., 1 or 3] with three channels."""
+    """Return bytes [..., 1 or 3] with three channels."""
     return np.repeat(shades, 3, axis=-1) if shades.shape[-1] == 1 else shades.copy()
 
 
 def _cell(shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Height and width of one image on the page: whole multiples of its pixels, if it is not large."""
+    """Return height and width of one image on the page: whole multiples of its pixels, unless it is large."""
     largest = max(shape[:2])
     factor = max(CELL // largest, 1) if largest <= LARGEST else LARGEST / largest
     return max(round(shape[0] * factor), 1), max(round(shape[1] * factor), 1)
 
 
 def columns(shape: tuple[int, int, int], most: int = 16) -> int:
-    """Return the number of images stand side by side."""
+    """Return the number of images side by side."""
     return max(min(WIDTH // (_cell(shape)[1] + GAP), most), 3)
 
 
@@ -97,5 +97,5 @@ def sheet(rows: list[np.ndarray], alt: str) -> str:
     buffer = io.BytesIO()
     canvas.save(buffer, "png", optimize=True)
     code = base64.b64encode(buffer.getvalue()).decode()
-    about = f'width="{size[0]}" height="{size[1]}" alt="{html.escape(alt)}"'
-    return f'<img class="grid" src="data:image/png;base64,{code}" {about}>'
+    attributes = f'width="{size[0]}" height="{size[1]}" alt="{html.escape(alt)}"'
+    return f'<img class="grid" src="data:image/png;base64,{code}" {attributes}>'

@@ -1,4 +1,4 @@
-"""Pictures of models of images: what goes in and comes out, what the prior makes, what lies between."""
+"""Pictures of models of images: reconstructions, samples, interpolations and traversals."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ BLOCKS = 2
 
 
 def _originals(facts: Facts, index: np.ndarray, shades: Shades) -> np.ndarray:
-    """Return rows of the part as the model sees them; unknown pixels in a colour of their own."""
+    """Return rows of the part as the model sees them, in shades; missing pixels have a colour of their own."""
     return shades(facts.originals(index))
 
 
-def _seen(facts: Facts) -> str:
+def _preparation_note(facts: Facts) -> str:
+    """Return a note on binarisation and on missing pixels, where there are any."""
     how = {"static": "once", "dynamic": "at random", "threshold": "at half the range"}.get(
         facts.run.preparation.binarize or ""
     )
-    unknown = "; pixels in tan are unknown" if facts.part is not None and facts.part.mask is not None else ""
-    return (f" (binarised {how}, as the model sees them)" if how else "") + unknown
+    missing = "; pixels in tan are missing" if facts.part is not None and facts.part.mask is not None else ""
+    return (f" (binarised {how}, as the model sees them)" if how else "") + missing
 
 
 def reconstructions(facts: Facts, shades: Shades) -> Panel | None:
-    """Data above what the model makes of them: a mean, and a sample."""
+    """Return held-out data above their reconstructions: means, and samples."""
     if facts.part is None or not facts.examples or facts.latent == "none" or not facts.run.guide.infers:
         return None
     index = evenly_spaced(len(facts.part.rows), columns(shades.shape)).numpy()
@@ -46,14 +47,14 @@ def reconstructions(facts: Facts, shades: Shades) -> Panel | None:
     alt = f"{len(index)} held-out images in the top row, their mean reconstructions below, sampled ones at the bottom."
     return Panel(
         (sheet(content, alt),),
-        f"Top: rows that were not trained on{_seen(facts)}. Middle: the mean of p(x|z) at the mean of q(z|x). Bottom: "
-        "a sample of x with a sample of z, noise included. Means that all look alike would show a code that is "
-        "ignored; another class below than above, a code that is misread.",
+        f"Top: rows that were not trained on{_preparation_note(facts)}. Middle: the mean of p(x|z) at the mean of "
+        "q(z|x). Bottom: a sample of x with a sample of z, noise included. Means that all look alike would show a code "
+        "that is ignored; means of another class than the original, a code that confuses classes.",
     )
 
 
 def nearest(facts: Facts, x: np.ndarray, shades: Shades, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of `train` nearest to images [M, H, W, C] in shades, and how far they are, pixels from 0 to 1."""
+    """Return the rows of `train` nearest to images [M, H, W, C] in shades, and their distances, pixels from 0 to 1."""
     flat = x.reshape(len(x), -1).astype(np.float32) / 255
     best, where = np.full(len(x), np.inf, np.float32), np.zeros(len(x), np.int64)
     for start in range(0, len(train), 4096):
@@ -67,7 +68,7 @@ def nearest(facts: Facts, x: np.ndarray, shades: Shades, train: np.ndarray) -> t
 
 
 def _training(facts: Facts) -> np.ndarray | None:
-    """Training rows, to look for neighbours among; none where entries are missing, which are near to nothing."""
+    """Return training rows to search for neighbours; None where entries are missing, which have no distance."""
     if not facts.examples or facts.holed:
         return None
     try:
@@ -77,7 +78,7 @@ def _training(facts: Facts) -> np.ndarray | None:
 
 
 def samples(facts: Facts, shades: Shades, numbers: dict[str, Any]) -> Panel | None:
-    """New images: means and samples of the same z, above the training datum that is nearest to the mean."""
+    """Return new images: means and samples of the same z, above the training row that is nearest to the mean."""
     if not facts.samples:
         return None
     run, n = facts.run, columns(shades.shape)
@@ -97,9 +98,10 @@ def samples(facts: Facts, shades: Shades, numbers: dict[str, Any]) -> Panel | No
         content.append(shades(train[where]))
         numbers["nearest_training_row"] = _distances(facts, shades, train, distance)
         captions.append(f"Bottom: the training row that is nearest to {'it' if only_noise else 'the mean'}.")
-        captions.append(_told(numbers["nearest_training_row"]))
+        captions.append(_median_distances(numbers["nearest_training_row"]))
     captions.append(
-        "Good samples look like data and differ from one another; identical pairs would mean memory, not learning."
+        "Samples should look like data and differ from one another; samples that equal their training row would show a "
+        "model that has memorised its data."
     )
     blocks = [[row[i : i + n] for row in content] for i in range(0, BLOCKS * n, n)]
     alt = f"{n} samples from the prior{', each above its nearest training row' if train is not None else ''}."
@@ -114,8 +116,8 @@ def _distances(facts: Facts, shades: Shades, train: np.ndarray, distance: np.nda
     return medians
 
 
-def _told(distance: dict[str, float]) -> str:
-    """Both medians, where both are known."""
+def _median_distances(distance: dict[str, float]) -> str:
+    """Return a sentence on the median distances of samples and of held-out rows; empty where one is unknown."""
     if "held_out_rows" not in distance:
         return ""
     return (
@@ -125,7 +127,7 @@ def _told(distance: dict[str, float]) -> str:
 
 
 def between(facts: Facts, shades: Shades) -> Panel | None:
-    """Straight lines in latent space between pairs of data."""
+    """Return the decoded straight lines in latent space between pairs of held-out images."""
     if facts.codes is None or facts.latent != "features" or not facts.examples or len(facts.codes) < 2:
         return None
     order = evenly_spaced(len(facts.codes), 4 * PAIRS).numpy()
@@ -136,20 +138,20 @@ def between(facts: Facts, shades: Shades) -> Panel | None:
         a, b = a[keep], b[keep]
     a, b = a[:PAIRS], b[:PAIRS]
     codes = torch.as_tensor(facts.codes, dtype=facts.run.dtype, device=facts.run.device)
-    seen = None if facts.shown is None else facts.shown.context
-    ends = None if seen is None else (seen[a], seen[b])
+    context = None if facts.shown is None else facts.shown.context
+    ends = None if context is None else (context[a], context[b])
     x = latents.interpolate(facts.run.model, codes[a], codes[b], STEPS, ends)
     steps = shades(facts.run.shaped(x.flatten(0, 1))).reshape(STEPS, len(a), *_pixels(shades))
     index = facts.index(len(codes)).cpu().numpy()
     left, right = _originals(facts, index[a], shades), _originals(facts, index[b], shades)
-    if 3 in (left.shape[-1], right.shape[-1]):  # those with unknown pixels have colours
+    if 3 in (left.shape[-1], right.shape[-1]):  # images with missing pixels have colours
         left, right, steps = coloured(left), coloured(right), coloured(steps)
     rows = [np.concatenate([left[i : i + 1], steps[:, i], right[i : i + 1]]) for i in range(len(a))]
     return Panel(
         (sheet(rows, f"{len(a)} rows of images that change step by step from one held-out image to another."),),
-        f"Far left and far right: held-out images{_seen(facts)}. Between them: the mean of p(x|z) along the straight "
-        f"line from one code to the other{', and from label to label' if ends else ''}. Every step should look like "
-        "data; a blur of both ends in the middle shows a hole.",
+        f"Far left and far right: held-out images{_preparation_note(facts)}. Between them: the mean of p(x|z) along "
+        f"the straight line from one code to the other{', and from label to label' if ends else ''}. Every step should "
+        "look like data; a blur of both ends in the middle would show a region without codes.",
     )
 
 
@@ -159,7 +161,7 @@ def _pixels(shades: Shades) -> tuple[int, int, int]:
 
 
 def traversals(facts: Facts, shades: Shades) -> Panel | None:
-    """Draw the change that each of the strongest features makes."""
+    """Return the decoded images as each of the strongest features moves alone."""
     if facts.rates is None or len(facts.rates) < 3:
         return None
     model, top = facts.run.model, np.argsort(-facts.rates)[:FEATURES]
@@ -172,13 +174,13 @@ def traversals(facts: Facts, shades: Shades) -> Panel | None:
     return Panel(
         (sheet(list(x), f"One row for each of the features {names}: the decoded image as that feature alone moves."),),
         f"Features {names}, from the top, strongest first: each moves alone from -2.5 to 2.5 about the prior's mean, "
-        "the others stay there. A row without change belongs to a feature that the decoder ignores there."
-        f"{_usual(facts)}",
+        "where the others stay. Each row should change smoothly; a row without change would show a feature that the "
+        f"decoder ignores there.{_usual(facts)}",
     )
 
 
 def _usual(facts: Facts) -> str:
-    """Return the class of pictures that could be of any."""
+    """Return a note on the class of the pictures, where the model needs one."""
     classes, usual = facts.run.classes, facts.run.model.usual
     if classes is None or usual is None:
         return ""
@@ -186,7 +188,7 @@ def _usual(facts: Facts) -> str:
 
 
 def prior_grid(facts: Facts, shades: Shades) -> Panel | None:
-    """Draw the decoded plane of two features."""
+    """Return a grid of decoded images over the plane of two features."""
     if facts.latent != "features" or facts.run.model.latent != 2 or not facts.normalised:
         return None
     try:
@@ -212,6 +214,6 @@ def component_means(facts: Facts, shades: Shades) -> Panel | None:
     rows = [means[i : i + n] for i in range(0, len(means), n)]
     return Panel(
         (sheet(rows, f"The mean images of {len(means)} components, heaviest first."),),
-        "The mean of each component, heaviest first. Components that look alike share one cluster; one that looks like "
-        "noise, or like a single training image, has too few data.",
+        "The mean of each component, heaviest first. They should differ: components that look alike share one cluster; "
+        "one that looks like noise, or like a single training image, has too few data.",
     )

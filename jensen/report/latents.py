@@ -22,7 +22,7 @@ SPREAD = "Circles: one and two standard deviations of the prior; the cloud shoul
 
 
 def curves(facts: Facts) -> Panel | None:
-    """Return the bound, and its two parts, over epochs."""
+    """Return the bound and its two parts over epochs."""
     if len(facts.epochs) < 2:
         return None
     kept = facts.kept["epoch"] if facts.stopped and facts.kept else None
@@ -52,7 +52,7 @@ def curves(facts: Facts) -> Panel | None:
         "curve should follow the training curve; one that turns back while the other goes on shows over-fitting. The "
         "bound is minus the sum of distortion and rate: a rate near 0 would show a code that is ignored."
     )
-    if not bodies:  # what players of a game climb says nothing over epochs: all of them move
+    if not bodies:  # the objectives of a game are not comparable over epochs, since all players move
         return None
     if not facts.normalised:
         caption = (
@@ -71,7 +71,7 @@ def _series(facts: Facts, key: str) -> dict[str, tuple[list[float], list[float]]
 
 
 def rates(facts: Facts) -> Panel | None:
-    """Return the number of nats each feature carries, most first."""
+    """Return the rate of each latent feature, in nats, highest first."""
     if facts.rates is None or facts.active is None or len(facts.rates) < 2:
         return None
     order = np.argsort(-facts.rates)
@@ -88,13 +88,13 @@ def rates(facts: Facts) -> Panel | None:
     hollow = f"; the hollow ones ({inactive}) are not" if inactive else ""
     return Panel(
         (draw("rates", alt, paint, 500, 260),),
-        f"{int(strong.sum())} of {len(strong)} features are active: the mean of q(z|x) varies over data by more than "
-        f"0.01{hollow}. One feature that carries nearly all, or none that carries anything, would be bad.",
+        f"{int(strong.sum())} of {len(strong)} features are active: the mean of q(z|x) has a variance over data above "
+        f"0.01{hollow}. One feature with nearly all of the rate, or none with any, would be bad.",
     )
 
 
 def component_weights(facts: Facts) -> Panel | None:
-    """Draw the weights of the mixture's components, heaviest first."""
+    """Return the weights of the mixture's components, heaviest first."""
     if facts.weights is None or len(facts.weights) < 2:
         return None
     order = np.argsort(-facts.weights)
@@ -108,13 +108,13 @@ def component_weights(facts: Facts) -> Panel | None:
     alt = f"Weights of {len(values)} components, from {values[0]:.3f} down to {values[-1]:.3f}."
     return Panel(
         (draw("weights", alt, paint, 500, 260),),
-        f"In effect {facts.components:.1f} components (the exponential of the weights' entropy). Dotted: an equal "
-        "share. Weights near 0 are components that hold next to nothing.",
+        f"In effect {facts.components:.1f} components (the exponential of the weights' entropy). Dotted: equal "
+        "weights. Weights near 0 would show components without data.",
     )
 
 
 def latent_map(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
-    """Draw the map of held-out data in latent space."""
+    """Return the map of held-out data in latent space."""
     codes = facts.codes
     if codes is None or facts.latent != "features" or len(codes) < 3:
         return None
@@ -138,14 +138,14 @@ def latent_map(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
         axes.set_aspect("equal", adjustable="box")
 
     message = (
-        SPREAD + "Points far outside, or empty places inside, are codes that samples and data do not share. "
+        SPREAD + "Points far outside, or empty regions inside, would show codes that samples and data do not share. "
         if circles is not None
         else ""
     )
-    apart = "Classes that lie apart were told apart without labels. "
+    reading = "Classes that lie apart were separated without labels. "
     if facts.run.classes is not None:
-        apart = "The model has the class beside these features, so that classes should lie over one another. "
-    classes = f"{key} {apart}" if key else ""
+        reading = "The model has the class beside these features, so classes should overlap. "
+    classes = f"{key} {reading}" if key else ""
     alt = f"Map of {len(points)} held-out data in latent space{', by class' if key else ''}."
     return Panel(
         (draw("map", alt, paint, 500, round(min(max(height, 240), 560))),),
@@ -154,7 +154,7 @@ def latent_map(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
 
 
 def _limits(points: np.ndarray, circles: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the limits of the map: nearly all points, and the prior's circles; neither side is much the longer."""
+    """Return the limits of the map, which hold nearly all points and the prior's circles, and are not too unequal."""
     middle = np.median(points, 0)
     low, high = np.quantile(points, 0.002, axis=0), np.quantile(points, 0.998, axis=0)
     low, high = (np.minimum(low, -2.3), np.maximum(high, 2.3)) if circles else (low, high)
@@ -173,8 +173,7 @@ def _is_standard(facts: Facts) -> bool:
 def _plane(
     facts: Facts, codes: np.ndarray, numbers: dict[str, Any]
 ) -> tuple[np.ndarray, tuple[str, str], str, np.ndarray | None]:
-    """Return two coordinates of the codes, their names, what they are, and the prior's scales if circles mean
-    something."""
+    """Return two coordinates of the codes, their names, a description, and the prior's scales where it has circles."""
     circles = np.ones(2) if _is_standard(facts) and facts.normalised else None
     z = codes.shape[1]
     if z == 2:
@@ -193,7 +192,7 @@ def _plane(
 
 
 def _styles(facts: Facts) -> tuple[dict[str, tuple[str, str]], str]:
-    """Colour and marker of each class, and how to read them; nothing where there are no labels or too many."""
+    """Return colour and marker of each class, and a key; both empty without labels, or with too many."""
     if facts.labels is None:
         return {}, ""
     classes = sorted(set(facts.labels.tolist()), key=lambda c: (len(c), c))
@@ -201,7 +200,8 @@ def _styles(facts: Facts) -> tuple[dict[str, tuple[str, str]], str]:
     if not short and len(classes) > len(MARKERS):
         return {}, ""
     styles = {c: ((TEXTS if short else COLOURS)[i % 6], "" if short else MARKERS[i]) for i, c in enumerate(classes)}
-    return styles, "Each point is its class." if short else "Each class has its marker, and its name at its middle."
+    key = "Each point is drawn as its class." if short else "Each class has a marker, and its name at its median."
+    return styles, key
 
 
 def _scatter(axes: Axes, facts: Facts, points: np.ndarray, style: dict[str, tuple[str, str]]) -> None:
@@ -225,7 +225,7 @@ def _scatter(axes: Axes, facts: Facts, points: np.ndarray, style: dict[str, tupl
 
 
 def _line(facts: Facts, codes: np.ndarray) -> Panel:
-    """Return one feature: a histogram of the codes, beside the density of the prior."""
+    """Return a histogram of the codes of one feature, beside the density of the prior."""
     grid = np.linspace(min(-3.5, codes.min()), max(3.5, codes.max()), 281)
     density = _density(facts, grid) if facts.normalised and not facts.classes else None
     standard = _is_standard(facts)
@@ -242,13 +242,13 @@ def _line(facts: Facts, codes: np.ndarray) -> Panel:
     clause = f", beside {beside}" if density is not None else ""
     return Panel(
         (draw("map", f"Histogram of the codes of {len(codes)} held-out rows.", paint, 520, 300),),
-        f"Means of q(z|x) of {len(codes):,} held-out rows{clause}. Codes far "
-        "outside the prior, or in one heap, would be bad.",
+        f"Means of q(z|x) of {len(codes):,} held-out rows{clause}. Codes far outside the prior, or all at one point, "
+        "would be bad.",
     )
 
 
 @torch.no_grad()
 def _density(facts: Facts, grid: np.ndarray) -> np.ndarray:
-    """Return p(z) [n] of the model's own prior, at values [n] of its one feature."""
+    """Return p(z) [n] of the model's prior at values [n] of its one feature."""
     z = torch.as_tensor(grid[:, None], dtype=facts.run.dtype, device=facts.run.device)
     return facts.run.model.prior.log_prob(z).exp().double().cpu().numpy().reshape(-1)

@@ -1,4 +1,4 @@
-"""The page as a whole: sections in the order in which they are asked for, and every number once more as JSON."""
+"""The page as a whole: its sections in order, and all numbers as JSON."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..runs.run import Run
@@ -14,7 +15,7 @@ from ..storage.files import write_atomic
 from ..storage.run_folder import REPORT
 from . import images, latents, tables
 from .calibration import calibration, tradeoff
-from .classes import by_class, right
+from .classes import accuracy_by_class, samples_by_class
 from .denoising import denoising
 from .evidence import evidence
 from .facts import Facts, gather
@@ -24,7 +25,7 @@ from .grids import Shades
 from .panels import Panel, Section
 from .representation import representation
 from .settings import model_parts, settings, stages
-from .words import data_name, headline, model_name, model_sentence
+from .summary import data_name, headline, model_name, model_sentence
 
 __all__ = ["write"]
 
@@ -32,18 +33,18 @@ HERE = Path(__file__).parent
 
 
 def write(run: Run, path: Path | None = None, *, examples: bool = True) -> Path:
-    """Write the report of a run: one HTML file that needs nothing else, and asks no network for anything.
+    """Write the report of a run: one HTML file, complete in itself, without any network access.
 
-    Numbers come from evaluation.json; where there is none, the report evaluates at most 1,000 rows with K = 1000 and
+    The numbers are those of evaluation.json; without it, the report evaluates at most 1,000 rows with K = 1000 and
     says so. Nothing is trained, and nothing else is written.
 
     Args:
         run: see `jensen.load`.
-        path: where to; by default report.html in the run's folder.
-        examples: whether the page may show data; without, originals, reconstructions and neighbours are left out.
+        path: of the file; by default report.html in the run's folder.
+        examples: True if the page may show data; otherwise originals, reconstructions and neighbours are left out.
 
     Returns:
-        Where it was written.
+        The path.
 
     Raises:
         CorruptRunError: evaluation.json or metrics.jsonl is damaged.
@@ -78,8 +79,8 @@ def _render(facts: Facts) -> str:
 
 
 def _evidence(facts: Facts, numbers: dict[str, Any]) -> Section:
-    """Return the evidence, with the records of calibrate, fidelity and rate-distortion."""
-    panel, more = evidence(facts), (right(facts, numbers), fidelity(facts, numbers))
+    """Return the evidence, with accuracy, fidelity, calibration and rate-distortion where they were measured."""
+    panel, more = evidence(facts), (accuracy_by_class(facts, numbers), fidelity(facts, numbers))
     panels = (*panel.panels, *calibration(facts, numbers), *_some(tradeoff(facts, numbers)))
     return replace(panel, panels=panels, tables=(*panel.tables, *(t for t in more if t is not None)))
 
@@ -97,23 +98,29 @@ def _sections(facts: Facts, numbers: dict[str, Any]) -> list[Section]:
 
 def _of_images(facts: Facts, numbers: dict[str, Any]) -> list[Section]:
     shades = Shades.of(facts)
-    space = (latents.latent_map(facts, numbers), latents.rates(facts), images.prior_grid(facts, shades))
+    space = _some(
+        latents.latent_map(facts, numbers),
+        latents.rates(facts),
+        images.prior_grid(facts, shades),
+        images.traversals(facts, shades),
+        images.between(facts, shades),
+    )
     return [
         Section("Reconstructions", _some(images.reconstructions(facts, shades))),
         denoising(facts, numbers, shades),
-        Section("Samples", _some(by_class(facts, shades), images.samples(facts, shades, numbers))),
+        Section("Samples", _some(samples_by_class(facts, shades), images.samples(facts, shades, numbers))),
         Section("Components", _some(images.component_means(facts, shades), latents.component_weights(facts))),
-        Section("Latent space", _some(*space, images.traversals(facts, shades), images.between(facts, shades))),
+        Section("Latent space", space),
     ]
 
 
 def _of_tables(facts: Facts, numbers: dict[str, Any]) -> list[Section]:
-    drawn = tables.drawn_rows(facts)
-    columns = (tables.distributions(facts, drawn), tables.correlations(facts, drawn, numbers))
+    drawn = tables.samples(facts)
+    columns = _some(tables.distributions(facts, drawn), tables.correlations(facts, drawn, numbers))
     means = tables.component_table(facts)
     return [
-        Section("Columns, in data and in samples", _some(*columns)),
-        Section("Reconstructions", _some(tables.returns(facts, numbers))),
+        Section("Columns, in data and in samples", columns),
+        Section("Reconstructions", _some(tables.reconstructions(facts, numbers))),
         denoising(facts, numbers, None),
         Section("Components", _some(latents.component_weights(facts)), (means,) if means else ()),
         Section("Latent space", _some(latents.latent_map(facts, numbers), latents.rates(facts))),
@@ -125,7 +132,7 @@ def _some(*panels: Panel | None) -> tuple[Panel, ...]:
 
 
 def _numbers(facts: Facts, sentence: str, remarks: list[Remark]) -> dict[str, Any]:
-    def plain(values: Any) -> Any:
+    def as_list(values: np.ndarray | None) -> list[Any] | None:
         return None if values is None else values.tolist()
 
     return {
@@ -136,9 +143,9 @@ def _numbers(facts: Facts, sentence: str, remarks: list[Remark]) -> dict[str, An
         "training": {"epochs": facts.epochs, "stopped": facts.stopped, "units": "nats per datum"},
         "along": None if facts.along is None else facts.along.to_dict(),
         "latent": {
-            "rate_per_feature": plain(facts.rates),
-            "active": plain(facts.active),
-            "weights": plain(facts.weights),
+            "rate_per_feature": as_list(facts.rates),
+            "active": as_list(facts.active),
+            "weights": as_list(facts.weights),
             "effective_components": facts.components,
         },
         "parameters": facts.parameters,
@@ -147,6 +154,6 @@ def _numbers(facts: Facts, sentence: str, remarks: list[Remark]) -> dict[str, An
 
 
 def _json(content: dict[str, Any]) -> str:
-    """JSON that cannot end the element that it stands in."""
+    """Return JSON that cannot end the HTML element that contains it."""
     text = msgspec.json.encode(content).decode()
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -1,4 +1,4 @@
-"""Panels of the page: sections of tables and of pictures with captions."""
+"""The building blocks of the page: sections, tables, and pictures with captions."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Panel:
 
 @dataclass(frozen=True)
 class Table:
-    """Text in cells; all columns but the first, and those named in `words`, are numbers.
+    """Text in cells; all columns but the first, and those in `words`, hold numbers.
 
     Attributes:
         head: names of the columns.
-        rows: as many cells each.
+        rows: cells, as many as `head` has.
         words: indices of the columns that hold text.
-        caption: what the table says.
+        caption: what the table shows, and how to read it.
     """
 
     head: tuple[str, ...]
@@ -39,7 +39,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what is under it."""
+    """A heading with its text, tables and pictures."""
 
     title: str
     panels: tuple[Panel, ...] = ()

@@ -1,4 +1,4 @@
-"""The figure of rate against distortion, as a file of its own."""
+"""The figure of rate against distortion, for the page and as a file of its own."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ def write_tradeoff(curve: Mapping[str, Any], stem: Path) -> tuple[Path, Path]:
     """Draw a rate-distortion curve as `stem`.svg and `stem`.png, on white.
 
     Args:
-        curve: what `jensen.runs.rate_distortion.Curve.to_dict` gives.
-        stem: the files, without a suffix.
+        curve: the record of `jensen.runs.rate_distortion.Curve.to_dict`.
+        stem: the path of the files, without a suffix.
+
+    Returns:
+        Both paths.
 
     Source: Alemi et al., "Fixing a broken ELBO", 2018.
     """
@@ -40,7 +43,7 @@ def write_tradeoff(curve: Mapping[str, Any], stem: Path) -> tuple[Path, Path]:
 
 
 def paint(axes: Axes, curve: Mapping[str, Any], own: float | None = None) -> None:
-    """Draw the curve; the point of the beta `own` gets a ring."""
+    """Draw the curve, with a ring around the point of the beta `own`."""
     points = curve["points"]
     rate, distortion = (np.array([p[key] for p in points]) for key in ("rate", "distortion"))
     axes.plot(rate, distortion, color=COLOURS[0], marker="o", markersize=6, zorder=3)
@@ -68,14 +71,14 @@ def paint(axes: Axes, curve: Mapping[str, Any], own: float | None = None) -> Non
 
 
 def _diagonals(axes: Axes, sums: np.ndarray) -> None:
-    """Lines of equal rate + distortion = -ELBO, named at their right ends: further down is better."""
+    """Draw lines of equal rate + distortion = -ELBO, labelled at their right ends; lower ones are better."""
     (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     values, apart = np.unique(np.quantile(sums, [0.0, 0.5, 1.0]).round(2)), 0.04 * (top - bottom)
-    for value in values[np.diff(values, prepend=-np.inf) > apart]:  # names of lines that are closer would overlap
+    for value in values[np.diff(values, prepend=-np.inf) > apart]:  # labels of lines that are closer would overlap
         axes.plot([low, high], [value - low, value - high], color=SOFT, linewidth=1, linestyle=":", zorder=1)
-        label, how = f"{value:.2f}", {"textcoords": "offset points", "color": SOFT, "fontsize": 11}
+        label, text_style = f"{value:.2f}", {"textcoords": "offset points", "color": SOFT, "fontsize": 11}
         if bottom <= value - high <= top:
-            axes.annotate(label, (high, value - high), (5, 0), va="center", annotation_clip=False, **how)
+            axes.annotate(label, (high, value - high), (5, 0), va="center", annotation_clip=False, **text_style)
         elif low <= value - bottom <= high:
-            axes.annotate(label, (value - bottom, bottom), (4, 5), va="bottom", **how)
+            axes.annotate(label, (value - bottom, bottom), (4, 5), va="bottom", **text_style)
     axes.set_ylim(bottom, top)

@@ -1,4 +1,4 @@
-"""Representation: labels and factors read off codes, as `jensen represent` measured them."""
+"""Representation: labels and factors predicted from codes, as `jensen represent` measured them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["representation"]
 
 
 def representation(facts: Facts, numbers: dict[str, Any]) -> Table | None:
-    """Return each measure beside chance; none where they are of other weights.
+    """Return each measure beside chance; None where they are of other weights.
 
     Raises:
         CorruptRunError: the file is damaged.
@@ -28,8 +28,9 @@ def representation(facts: Facts, numbers: dict[str, Any]) -> Table | None:
     )
     fitted, scored = record["fitted"], record["scored"]
     caption = (
-        f"What posterior means tell: fitted on {fitted['data']}, scored on {scored['data']} (seed {record['seed']}); ± "
-        "is the standard error over scored rows. 1 is the best of every measure. One that is near its chance tells "
-        "nothing: of a probe that is the most frequent class, of the others what shuffled codes reach."
+        f"Measures of posterior means, fitted to {fitted['data']} and scored on {scored['data']} (seed "
+        f"{record['seed']}); ± is the standard error over scored rows. The best value of every measure is 1; one near "
+        "chance would show codes without that information. Chance is the most frequent class for a probe, and shuffled "
+        "codes for the others."
     )
     return Table(("measure", "value", "±", "chance"), rows, (), caption)

@@ -1,4 +1,4 @@
-"""Pictures of models of tables: columns of data beside columns of samples, and what comes back through the code."""
+"""Pictures of models of tables: columns of data and of samples, their correlations, and reconstructions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .facts import Facts
 from .figures import COLOURS, INK, SOFT, clean, draw
 from .panels import Panel, Table
 
-__all__ = ["component_table", "correlations", "distributions", "drawn_rows", "returns"]
+__all__ = ["component_table", "correlations", "distributions", "reconstructions", "samples"]
 
 COLUMNS, PAIRED = 6, 40
 ROWS = 2000
@@ -27,44 +27,48 @@ def column_names(facts: Facts) -> list[str]:
     return [clean(n) for n in names] if names else [f"column {i + 1}" for i in range(facts.run.schema.size)]
 
 
-def drawn_rows(facts: Facts) -> np.ndarray | None:
-    """Samples [M, D] in the data's own units, whole numbers at their middle; None where the prior plays no part."""
+def samples(facts: Facts) -> np.ndarray | None:
+    """Return samples [M, D] in the data's own units, integers without their dequantisation noise on average.
+
+    None where training did not match codes to the prior.
+    """
     if not facts.samples:
         return None
-    samples = facts.run.sample(ROWS, seed=0).reshape(ROWS, -1).astype(np.float64)
-    return samples - 0.5 if facts.run.preparation.dequantize else samples
+    x = facts.run.sample(ROWS, seed=0).reshape(ROWS, -1).astype(np.float64)
+    return x - 0.5 if facts.run.preparation.dequantize else x
 
 
 def _data(facts: Facts) -> np.ndarray | None:
-    """Return rows that were not trained on [M, D]: NaN where they are unknown."""
+    """Return held-out rows [M, D], NaN where entries are missing."""
     return None if facts.part is None else facts.originals(evenly_spaced(len(facts.part.x), ROWS).numpy())
 
 
-def _known(x: np.ndarray) -> np.ndarray:
+def _observed(x: np.ndarray) -> np.ndarray:
+    """Return the entries that are not missing."""
     return x[~np.isnan(x)]
 
 
 def _moments(x: np.ndarray) -> str:
-    return f"mean {x.mean():.3g} and s.d. {x.std():.3g}" if len(x) else "no known entry"
+    return f"mean {x.mean():.3g} and s.d. {x.std():.3g}" if len(x) else "no observed entry"
 
 
 def _left_out(data: np.ndarray) -> str:
-    """Return a note on unknown entries."""
-    unknown = int(np.isnan(data).sum())
-    return f" {unknown:,} of {data.size:,} entries are missing, and left out." if unknown else ""
+    """Return a note on missing entries."""
+    missing = int(np.isnan(data).sum())
+    return f" {missing:,} of {data.size:,} entries are missing, and left out." if missing else ""
 
 
 def _bins(facts: Facts, values: np.ndarray, other: np.ndarray | None) -> np.ndarray:
     levels = 2 if facts.run.seen.kind == "binary" else facts.run.schema.levels
     if levels is not None and levels <= 40:
         return np.arange(levels + 1) - 0.5
-    both = _known(values if other is None else np.concatenate([values, other]))
+    both = _observed(values if other is None else np.concatenate([values, other]))
     low, high = np.quantile(both, [0.002, 0.998])
     return np.linspace(low, high if high > low else low + 1, 31)
 
 
 def distributions(facts: Facts, drawn: np.ndarray | None) -> Panel | None:
-    """Return a histogram per column: data, and samples."""
+    """Return a histogram of data and of samples for each column."""
     data = _data(facts)
     if data is None or drawn is None:
         return None
@@ -73,8 +77,9 @@ def distributions(facts: Facts, drawn: np.ndarray | None) -> Panel | None:
 
         def paint(axes: Axes, j: int = j) -> None:
             bins = _bins(facts, data[:, j], drawn[:, j]).tolist()
-            if len(known := _known(data[:, j])):
-                axes.hist(np.clip(known, bins[0], bins[-1]), bins=bins, density=True, color=SOFT, alpha=0.45)
+            observed = _observed(data[:, j])
+            if len(observed):
+                axes.hist(np.clip(observed, bins[0], bins[-1]), bins=bins, density=True, color=SOFT, alpha=0.45)
             axes.hist(
                 np.clip(drawn[:, j], bins[0], bins[-1]),
                 bins=bins,
@@ -88,26 +93,27 @@ def distributions(facts: Facts, drawn: np.ndarray | None) -> Panel | None:
             axes.locator_params(axis="x", nbins=5)
             axes.grid(visible=False)
 
-        moments = [_moments(_known(x[:, j])) for x in (data, drawn)]
+        moments = [_moments(_observed(x[:, j])) for x in (data, drawn)]
         alt = f"{names[j]}: data have {moments[0]}, samples {moments[1]}."
         bodies.append(draw(f"column-{j}", alt, paint, 300, 210))
     return Panel(
         tuple(bodies),
-        f"{_which(facts)} Filled grey: {len(data):,} held-out rows. Blue outline: {len(drawn):,} samples of the model. "
-        "They should agree; where the outline is too wide, or misses a spike, the model has not learned the column."
+        f"{_columns_shown(facts)} Filled grey: {len(data):,} held-out rows. Blue outline: {len(drawn):,} samples of "
+        "the model. They should agree: an outline that is too wide, or misses a spike, would show a column that was "
+        "not learned."
         f"{_left_out(data)}",
     )
 
 
-def _which(facts: Facts) -> str:
+def _columns_shown(facts: Facts) -> str:
     d = facts.run.schema.size
     return f"The first {COLUMNS} of {d} columns." if d > COLUMNS else ("Each column." if d > 1 else "The column.")
 
 
 def correlations(facts: Facts, drawn: np.ndarray | None, numbers: dict[str, Any]) -> Panel | None:
-    """Correlation of each pair of columns, in data and in samples; none of data with missing entries.
+    """Return the correlation of each pair of columns, in data and in samples; None where entries are missing.
 
-    Rows in which a pair of columns is known need not be like all others, so that samples could not be held to them.
+    Rows in which a pair of columns is observed need not be representative, so samples could not be compared with them.
     """
     data = _data(facts)
     if data is None or drawn is None or len(data) < 3 or facts.holed:
@@ -130,39 +136,43 @@ def correlations(facts: Facts, drawn: np.ndarray | None, numbers: dict[str, Any]
         (
             draw(
                 "correlations",
-                f"Correlations of {len(a)} pairs of columns; samples are off by {off:.3f} on average.",
+                f"Correlations of {len(a)} pairs of columns; those of samples differ by {off:.3f} on average.",
                 paint,
                 400,
                 380,
             ),
         ),
-        f"Each of {len(a):,} pairs of columns once. On the line, samples are as correlated as data are; they are off "
-        f"by {off:.3f} on average. Points along the horizontal at 0 would be relations that the model has missed.",
+        f"Each of {len(a):,} pairs of columns once. On the line, samples are as correlated as data; the two differ by "
+        f"{off:.3f} on average. Points along the horizontal at 0 would be correlations that the model has missed.",
     )
 
 
-def returns(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
-    """Return each column against what comes back through the code."""
+def reconstructions(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
+    """Return each column of held-out data against its reconstruction."""
     data = _data(facts)
     if data is None or not facts.examples or facts.latent == "none" or facts.part is None:
         return None
     index = evenly_spaced(len(data), DOTS).numpy()
     rows = facts.part.rows.subset(facts.index(ROWS)[torch.as_tensor(index).to(facts.run.device)])
-    back = facts.run.shaped(latents.reconstruct(facts.run.model, facts.run.guide, rows)).reshape(len(index), -1)
+    mean = facts.run.shaped(latents.reconstruct(facts.run.model, facts.run.guide, rows)).reshape(len(index), -1)
     x = data[index]
     names, bodies, explained = column_names(facts), [], {}
     for j in range(min(COLUMNS, x.shape[1])):
-        known = ~np.isnan(x[:, j])
-        ours, theirs = x[known, j], back[known, j]
-        explained[str(j + 1)] = share = _explained(ours, theirs)
+        is_observed = ~np.isnan(x[:, j])
+        original, reconstructed = x[is_observed, j], mean[is_observed, j]
+        explained[str(j + 1)] = share = _explained(original, reconstructed)
 
         def paint(
-            axes: Axes, j: int = j, share: float = share, ours: np.ndarray = ours, theirs: np.ndarray = theirs
+            axes: Axes,
+            j: int = j,
+            share: float = share,
+            original: np.ndarray = original,
+            reconstructed: np.ndarray = reconstructed,
         ) -> None:
-            if len(ours):
-                low, high = np.quantile(np.concatenate([ours, theirs]), [0.002, 0.998])
+            if len(original):
+                low, high = np.quantile(np.concatenate([original, reconstructed]), [0.002, 0.998])
                 axes.plot([low, high], [low, high], color=INK, linewidth=1)
-            axes.plot(ours, theirs, "o", color=COLOURS[0], markersize=3.5, alpha=0.5, markeredgewidth=0)
+            axes.plot(original, reconstructed, "o", color=COLOURS[0], markersize=3.5, alpha=0.5, markeredgewidth=0)
             axes.set_title(f"{names[j]}: R² = {share:.2f}", loc="left")
             axes.locator_params(nbins=4)
 
@@ -172,16 +182,17 @@ def returns(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
     numbers["explained_by_column"] = explained
     return Panel(
         tuple(bodies),
-        f"{_which(facts)} Across: held-out data. Up: the mean of p(x|z) at the mean of q(z|x). On the line, the code "
-        f"holds the column; a flat cloud (R² near 0) is a column that is left to noise.{_left_out(x)}",
+        f"{_columns_shown(facts)} Horizontal: held-out data. Vertical: the mean of p(x|z) at the mean of q(z|x). "
+        "Points should lie near the line; a flat cloud (R² near 0) would show a column that the code does not hold."
+        f"{_left_out(x)}",
     )
 
 
-def _explained(x: np.ndarray, back: np.ndarray) -> float:
-    """R²: 1 - mean square error / variance; NaN of a column that does not vary."""
+def _explained(x: np.ndarray, reconstructed: np.ndarray) -> float:
+    """Return R² = 1 - mean squared error / variance; NaN for a column that does not vary."""
     if len(x) == 0 or not x.std() > 0:
         return float("nan")
-    return 1 - float(((x - back) ** 2).mean() / max(float(x.var()), 1e-300))
+    return 1 - float(((x - reconstructed) ** 2).mean() / max(float(x.var()), 1e-300))
 
 
 def component_table(facts: Facts) -> Table | None:
@@ -196,4 +207,8 @@ def component_table(facts: Facts) -> Table | None:
         (str(i + 1), f"{facts.weights[i]:.3f}", *(f"{v:.4g}" for v in m[:12]))
         for i, m in zip(order, means, strict=True)
     )
-    return Table(head, rows, caption="Means of the components, heaviest first, in the data's own units.")
+    caption = (
+        "Means of the heaviest components, in the data's own units. Rows that are alike would be components that "
+        "share one cluster."
+    )
+    return Table(head, rows, caption=caption)

@@ -6,7 +6,6 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,19 +21,21 @@ from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..storage.checkpoints import file_name, kept_epochs
 from ..storage.run_folder import WEIGHTS
-from ..storage.weights import read_weights
+from ..storage.weights import read_weights, tie
+from .data import RunData
+from .evaluation import Part
 
 __all__ = ["CheckpointBound", "CheckpointCurve", "evaluate_checkpoints"]
 
 
 @dataclass(frozen=True)
 class CheckpointBound:
-    """Bounds of rows under the weights of one epoch, in nats per datum.
+    """The bounds of rows under the weights of one epoch, in nats per datum.
 
     Attributes:
-        epoch: after which the weights were these.
+        epoch: that ended with these weights.
         weights: "raw" or "averaged".
-        elbo, log_px, gap: means over rows; the gap is log_px - elbo, and as much a bound as log_px is.
+        elbo, log_px, gap: means over rows; the gap is log_px - elbo, a lower bound where log_px is one.
         kind: of log_px.
         stderr: of log_px over rows; `gap_stderr`: of the gap over rows; `stderr_mc`: of log_px over the Monte Carlo.
         ess: median effective sample size.
@@ -58,8 +59,8 @@ class CheckpointCurve:
 
     Attributes:
         stages: in the order of epochs; the last may be the run's own weights.
-        data: which rows.
-        n: how many.
+        data: the name of the rows.
+        n: their number.
         k: points per datum; None where log p(x) is exact.
         seed: of all Monte Carlo.
     """
@@ -84,38 +85,48 @@ class CheckpointCurve:
 
 
 def evaluate_checkpoints(
-    model: LatentVariableModel,
-    guide: Guide,
-    folder: Path,
-    nodes: Any,
-    rows: Rows,
+    run: RunData,
+    part: Part,
     own: tuple[int, str] | None,
     *,
     k: int,
-    seed: int,
-    shift: float,
+    seed: int = 0,
     watch: ProgressCallback | None = None,
-) -> Iterator[CheckpointBound]:
-    """Yield the stages of a run; its model and guide are left as they are.
+) -> CheckpointCurve:
+    """Return the bounds of rows at every checkpoint of a run; its model and guide are not changed.
 
     Args:
-        nodes: what the weights are tied to.
-        rows: prepared.
-        own: the epoch of the run's own weights and which those are, to be looked at too.
+        run: with checkpoints in its folder.
+        part: the rows.
+        own: the epoch of the run's own weights, and "raw" or "averaged", to be evaluated too; None leaves them out.
         k: points per datum, where log p(x) is not exact.
-        shift: log-Jacobian of the preparation.
+        seed: of all Monte Carlo.
+        watch: progress callback, called with the fraction done, 0 to 1.
+
+    Raises:
+        NotNormalised: the guide or the likelihood has no density.
+        CorruptRunError: a checkpoint is damaged, or belongs to another run.
     """
-    if isinstance(choose(model, guide, "auto", k), Unnormalised):
+    stages = tuple(_bounds(run, part, own, k, seed, watch))
+    points = k if any(stage.ess is not None for stage in stages) else None
+    return CheckpointCurve(stages, data=part.name, n=len(part.rows), k=points, seed=seed)
+
+
+def _bounds(
+    run: RunData, part: Part, own: tuple[int, str] | None, k: int, seed: int, watch: ProgressCallback | None
+) -> Iterator[CheckpointBound]:
+    """Yield the bounds at each checkpoint, in the order of epochs."""
+    if isinstance(choose(run.model, run.guide, "auto", k), Unnormalised):
         raise NotNormalised(
-            "q(z|x) or p(x|z) has no density, so there is no bound to follow", "Train a recipe such as vae."
+            "q(z|x) or p(x|z) has no density, so there is no bound at any checkpoint", "Train a recipe such as vae."
         )
-    pair = copy.deepcopy(joined(model, guide))  # what model and guide share stays shared
-    epochs = kept_epochs(folder)
-    alone = own is not None and (own[1] != "raw" or own[0] not in epochs)
-    jobs = [(epoch, "raw") for epoch in epochs] + ([own] if own is not None and alone else [])
+    pair = copy.deepcopy(joined(run.model, run.guide))  # parameters that model and guide share stay shared
+    nodes, epochs, shift = tie(run.spec), kept_epochs(run.path), float(torch.as_tensor(part.shift).mean())
+    is_apart = own is not None and (own[1] != "raw" or own[0] not in epochs)  # the own weights are no checkpoint
+    jobs = [(epoch, "raw") for epoch in epochs] + ([own] if own is not None and is_apart else [])
     for i, (epoch, weights) in enumerate(sorted(jobs)):
-        read_weights(folder, pair, nodes, WEIGHTS if (epoch, weights) == own and alone else file_name(epoch))
-        yield _bound_at(pair, rows, epoch, weights, k, seed, shift)
+        read_weights(run.path, pair, nodes, WEIGHTS if (epoch, weights) == own and is_apart else file_name(epoch))
+        yield _bound_at(pair, part.rows, epoch, weights, k, seed, shift)
         if watch is not None:
             watch((i + 1) / len(jobs))
 
@@ -132,16 +143,16 @@ def _bound_at(
     nats = torch.as_tensor(estimate.nats).double()
     gap, root = nats - elbo, math.sqrt(len(nats))
     return CheckpointBound(
-        epoch,
-        weights,
-        float(elbo.mean()) + shift,
-        float(nats.mean()) + shift,
-        float(gap.mean()),
-        str(estimate.kind),
-        estimate.stderr,
-        float(gap.std() / root) if len(gap) > 1 else None,
-        estimate.stderr_mc,
-        estimate.ess_median,
+        epoch=epoch,
+        weights=weights,
+        elbo=float(elbo.mean()) + shift,
+        log_px=float(nats.mean()) + shift,
+        gap=float(gap.mean()),
+        kind=str(estimate.kind),
+        stderr=estimate.stderr,
+        gap_stderr=float(gap.std() / root) if len(gap) > 1 else None,
+        stderr_mc=estimate.stderr_mc,
+        ess=estimate.ess_median,
     )
 
 

@@ -37,13 +37,13 @@ class Classified:
 
     @staticmethod
     def of(table: np.ndarray, classes: Labels) -> Classified:
-        """From counts [C, C] of rows of each class that are taken for each."""
+        """Return the accuracy in a confusion matrix [C, C]: rows of each class (down) classified as each (across)."""
         n = int(table.sum())
         return Classified(float(table.trace() / n), n, sum(classes.counts))
 
     @property
     def stderr(self) -> float:
-        """The standard error of the accuracy, as if two more rows were right and two wrong: few rows are never certain.
+        """The standard error of the accuracy, as if two more rows were right and two wrong: never 0 for few rows.
 
         Source: Agresti & Coull, "Approximate is better than exact for interval estimation", 1998.
         """
@@ -66,18 +66,18 @@ def classified(run: RunData, part: Part) -> Classified | None:
 
 
 def confusion(run: RunData, part: Part) -> np.ndarray | None:
-    """Return the number of rows [C, C] of each class (down) are most probably of each by q(y | x) (across).
+    """Return the number of rows [C, C] of each class (down) whose most probable class by q(y | x) is each (across).
 
     None where the class is no latent, or no row has a label.
     """
     classes = run.classes
     if classes is None or classes.role != "partial" or part.labels is None:
         return None
-    known = np.flatnonzero(part.labels != UNKNOWN)
-    if not len(known):
+    labelled = np.flatnonzero(part.labels != UNKNOWN)
+    if not len(labelled):
         return None
-    truth = classes.index(part.labels[known], part.name)
+    truth = classes.index(part.labels[labelled], part.name)
     codes = latents.encode(run.model, run.guide, part.rows)[:, : len(classes)].argmax(-1).cpu().numpy()
     table = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    np.add.at(table, (truth, codes[known]), 1)
+    np.add.at(table, (truth, codes[labelled]), 1)
     return table

@@ -1,4 +1,4 @@
-"""Two models, or two groups of runs, on the same rows: what may be compared, and the numbers of both."""
+"""Compare two models, or two groups of runs, on the same rows, where their numbers are comparable."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..evaluate.estimate import ProgressCallback
 from ..storage.files import JSON_LIMIT, digest, parsed, read_limited
 from ..storage.run_folder import EVALUATION, WEIGHTS
 from .data import Targets
-from .paired import Comparison, Group, Score
+from .paired import Group, PairedComparison, RowScores
 from .run import Part, Run, Source
 
-__all__ = ["Comparison", "Group", "Score", "compare"]
+__all__ = ["Group", "PairedComparison", "RowScores", "compare"]
 
 SAME = "Give rows for both: jensen compare A B DATA; or train both on one file with the same --split and --split-seed."
 
@@ -34,7 +34,7 @@ def compare(
     method: str = "auto",
     seed: int = 0,
     watch: ProgressCallback | None = None,
-) -> Comparison:
+) -> PairedComparison:
     """Estimate log p(x) of the same rows under both, and say which is better and how surely.
 
     Every run is evaluated with the same K and the same seed, on rows with the same bits. A group of runs, such as
@@ -45,7 +45,7 @@ def compare(
         data: other rows than the runs' own test rows.
         labels: of these rows, for runs that learned from labels.
         k: points per datum; 5000 unless given.
-        method: as of `Run.evaluate`, without annealing behind it.
+        method: as of `Run.evaluate`, without the annealing that measures tightness.
         seed: of all Monte Carlo, and of a dynamic binarisation.
         watch: progress callback, called with the fraction done, 0 to 1.
 
@@ -61,14 +61,23 @@ def compare(
     _check(runs, method, k)
     seeded = [_aligned(run, runs[0].preparation.seed) for run in runs]
     parts = _parts(seeded, data, labels, seed)
-    scores: list[Score] = []
+    scores: list[RowScores] = []
     for i, (run, part) in enumerate(zip(seeded, parts, strict=True)):
         progress = None if watch is None else _share(watch, i, len(runs))
         scores.append(_score(run, part, method, k, seed, progress))
     first, second = (Group(tuple(s)) for s in (scores[: len(groups[0])], scores[len(groups[0]) :]))
     notes = (*_rows_notes(seeded, parts, data), *_kind_notes(first, second))
     prepared = runs[0].preparation.describe(runs[0].schema).split(", standardised")[0]
-    return Comparison(first, second, parts[0].name, prepared, measure_of(runs[0]), seed, notes)
+    return PairedComparison(
+        a=first,
+        b=second,
+        data=parts[0].name,
+        prepared=prepared,
+        measure=measure_of(runs[0]),
+        seed=seed,
+        notes=notes,
+        quantity=runs[0].quantity,
+    )
 
 
 def _share(watch: ProgressCallback, done: int, of: int) -> ProgressCallback:
@@ -81,7 +90,7 @@ def measure_of(run: Run) -> Literal["mass", "density"]:
 
 
 def _check(runs: Sequence[Run], method: str, k: int | None) -> None:
-    """Refuse what no number could be compared of, before any is computed."""
+    """Refuse runs whose numbers cannot be compared, before any is computed."""
     first = runs[0]
     for run in runs:
         if isinstance(choose(run.model, run.guide, method, k), Unnormalised):
@@ -97,7 +106,7 @@ def _check(runs: Sequence[Run], method: str, k: int | None) -> None:
             )
         if run.conditional != first.conditional:
             raise DataError(
-                f"{pair} do not say the same: one log p(x | label), the other log p(x)",
+                f"{pair} estimate different quantities: {first.quantity} and {run.quantity}",
                 "Compare two models that are given labels, or two that are not.",
             )
         if measure_of(run) != measure_of(first):
@@ -143,17 +152,24 @@ def _seen(part: Part) -> np.ndarray:
     return np.ones(part.x.shape, dtype=bool) if part.mask is None else part.mask
 
 
-def _score(run: Run, part: Part, method: str, k: int | None, seed: int, watch: ProgressCallback | None) -> Score:
+def _score(run: Run, part: Part, method: str, k: int | None, seed: int, watch: ProgressCallback | None) -> RowScores:
     estimate = choose(run.model, run.guide, method, k)(run.model, run.guide, part.rows, seed, watch)
     estimate = estimate.shifted(part.shift)
-    recipe, sha256 = str(run.spec["command"].get("recipe", "model")), digest(run.path / WEIGHTS)
-    return Score(str(run.path), recipe, run.weights, sha256, estimate, _loss(run, part, estimate, sha256))
+    sha256 = digest(run.path / WEIGHTS)
+    return RowScores(
+        run=str(run.path),
+        recipe=str(run.spec["command"].get("recipe", "model")),
+        weights=run.weights,
+        weights_sha256=sha256,
+        estimate=estimate,
+        loss=_loss(run, part, estimate, sha256),
+    )
 
 
 def _loss(run: Run, part: Part, estimate: Estimate, sha256: str) -> float | None:
-    """Return the looseness of the bound by the run's own evaluation; None unless it answers this very question.
+    """Return the looseness of the bound, from the run's own evaluation.
 
-    That is: of these weights and rows, by no more points per datum than here, and converged.
+    None unless that is of these weights and rows, with no more points per datum than here, and converged.
     """
     if estimate.k is None:
         return None
@@ -162,15 +178,15 @@ def _loss(run: Run, part: Part, estimate: Estimate, sha256: str) -> float | None
         assessment = held["assessment"]
         same = held["replay"]["weights_sha256"] == sha256 and held["data"] == part.name
         same = same and held["prepared"] == run.preparation.describe(run.schema)
-        known = same and held["k"] <= estimate.k and assessment["converged"]
-        loss = float(assessment["loss"]) if known else None
+        applies = same and held["k"] <= estimate.k and assessment["converged"]
+        loss = float(assessment["loss"]) if applies else None
     except (OSError, msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError, ValueError):
-        return None  # there is none, or it says nothing of how loose the bound is
+        return None  # there is no evaluation, or it did not measure how loose the bound is
     return loss
 
 
 def _rows_notes(runs: Sequence[Run], parts: Sequence[Part], data: Source | None) -> list[str]:
-    """Return the notes on the rows: each once, with the run that it is about if it is about one."""
+    """Return the notes on the rows: each once, with its run where it concerns one run only."""
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
     for run, part in zip(runs, parts, strict=True):
         notes += [f"{run.path}: {note}" for note in run.overlap(part, data)]

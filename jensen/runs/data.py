@@ -28,6 +28,7 @@ from ..data import (
     relabelled,
     split,
 )
+from ..evaluate.quantity import Quantity
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..recipes.likelihoods import check_support
@@ -92,6 +93,11 @@ class RunData(ABC):
         """True if the model is one of x given a label, so that its evidence is log p(x | c)."""
         classes = self.classes
         return classes is not None and classes.role == "context"
+
+    @property
+    def quantity(self) -> Quantity:
+        """The quantity that its numbers are of: log p(x), or log p(x | label) of a conditional model."""
+        return Quantity("label" if self.conditional else None)
 
     @property
     def holed(self) -> bool:

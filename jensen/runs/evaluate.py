@@ -9,18 +9,17 @@ from ..core.random import stream
 from ..core.validation import require_finite
 from ..evaluate import (
     Annealed,
-    Assessment,
     Estimate,
     Evaluator,
-    ExactTightness,
     GeneralisationGap,
+    Tightness,
     TightnessSettings,
     assess_tightness,
     choose,
 )
 from ..evaluate.estimate import ProgressCallback
 from ..evaluate.generalisation import some_rows
-from ..evaluate.tightness import refusal
+from ..evaluate.tightness_plan import refusal
 from ..storage.weights import undigested
 from ..training.stages import stage_lines
 from .classify import classified
@@ -29,7 +28,7 @@ from .evaluation import Evaluation, Part, bits_per_dim, circumstances, refuse_na
 
 __all__ = ["assembled", "evaluate"]
 
-COMPARED = 500  # training rows beside the test rows of a plain evaluation
+COMPARED = 500  # training rows that a plain evaluation compares with the test rows
 
 
 def evaluate(
@@ -50,19 +49,19 @@ def evaluate(
     evaluator = choose(run.model, run.guide, method, k, annealing)
     require_finite(0, **{"--budget": budget})
     if labels is not None and run.classes is None:
-        raise UsageError("this run did not learn from labels: none change its number", "Leave --labels out.")
+        raise UsageError("--labels needs a run that learned from labels, and this one did not", "Leave --labels out.")
     part = run.chosen(data, seed, True, labels)
     notes = (*undigested(run.path), *run.unfinished, *stage_lines(run.stages), *part.notes, *run.overlap(part, data))
     estimate = evaluator(run.model, run.guide, part.rows, seed, watch)
     refuse_nan(estimate)
     is_plain, assessment = method == "auto" and k is None, None
     if is_plain and part.mask is not None:
-        notes = (*notes, "how tight the number is was not measured: entries are missing")
+        notes = (*notes, "the tightness of the number was not measured: entries are missing")
     elif is_plain:
         assessment = assess_tightness(run.model, run.guide, part.rows, estimate, budget, settings, seed, watch)
         if assessment is None and estimate.nats is not None and budget > 0:
             why = refusal(run.model, run.guide) or "raise --budget"
-            notes = (*notes, f"how tight the bound is was not measured: {why}")
+            notes = (*notes, f"the tightness of the bound was not measured: {why}")
     default = COMPARED if is_plain and data is None and budget > 0 else 0
     most = default if train_rows is None else train_rows
     gap = _generalisation(run, estimate.shifted(part.shift), evaluator, most, seed, watch)
@@ -85,11 +84,11 @@ def assembled(
     *,
     notes: tuple[str, ...],
     seed: int = 0,
-    assessment: Assessment | ExactTightness | None = None,
+    assessment: Tightness | None = None,
     gap: GeneralisationGap | None = None,
     replay: dict[str, Any] | None = None,
 ) -> Evaluation:
-    """Return an estimate of rows with its circumstances, in the data's own units.
+    """Return the evaluation of an estimate: with its circumstances, and in the data's own units.
 
     Args:
         run: of the model.
@@ -98,17 +97,23 @@ def assembled(
         notes: for the user.
         seed: of all Monte Carlo.
         assessment: of the tightness, in the model's units.
-        gap: training rows beside these.
-        replay: method, k and evaluator that were asked for; None of an evaluation that is not kept.
+        gap: training rows against these.
+        replay: the method, k and evaluator that were asked for; None of an evaluation that is not kept.
     """
     estimate = estimate.shifted(part.shift)
     assessment = None if assessment is None else assessment.shifted(float(part.shift))
     labelled = classified(run, part)
-    record = (
-        {}
-        if replay is None
-        else circumstances(run.path, replay["method"], replay["k"], assessment, gap, run.device, replay["evaluator"])
-    )
+    record: dict[str, Any] = {}
+    if replay is not None:
+        record = circumstances(
+            run.path,
+            method=replay["method"],
+            k=replay["k"],
+            assessment=assessment,
+            halves=gap,
+            device=run.device,
+            evaluator=replay["evaluator"],
+        )
     return Evaluation(
         estimate=estimate,
         run=str(run.path),
@@ -122,7 +127,7 @@ def assembled(
         assessment=assessment,
         halves=gap,
         replay=record,
-        given="label" if run.conditional else None,
+        quantity=run.quantity,
         classified=None if labelled is None else labelled.to_dict(),
     )
 
@@ -130,7 +135,7 @@ def assembled(
 def _generalisation(
     run: RunData, test: Estimate, evaluator: Evaluator, most: int, seed: int, watch: ProgressCallback | None
 ) -> GeneralisationGap | None:
-    """Return at most `most` training rows beside the estimate of test rows; None where they cannot be read."""
+    """Return the gap between at most `most` training rows and the test rows; None where the former cannot be read."""
     if most <= 0 or test.nats is None:
         return None
     try:

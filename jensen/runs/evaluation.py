@@ -1,4 +1,4 @@
-"""An evaluation: an estimate, the rows and circumstances that it is about, and what it takes to repeat it."""
+"""An evaluation: an estimate with its rows and circumstances, and the record that repeats it."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from ..core.batch import Rows
 from ..core.errors import NumericalError, UsageError
 from ..core.version import __version__
 from ..data import Factors, Preparation, Schema
-from ..evaluate import Annealed, Assessment, Estimate, Evaluator, ExactTightness, GeneralisationGap
-from ..evaluate.estimate import quantity
+from ..evaluate import Annealed, Estimate, Evaluator, GeneralisationGap, Tightness
+from ..evaluate.quantity import EVIDENCE, Quantity
 from ..storage.files import JSON_LIMIT, digest, parsed, read_limited, write_json
 from ..storage.run_folder import EVALUATION, EVALUATIONS, WEIGHTS
 
 __all__ = ["Evaluation", "Part", "bits_per_dim", "circumstances", "keep", "refuse_nan", "versions"]
 
 
-QUESTION = ("method", "k", "annealing")  # of a replay: what was asked for
+REQUEST = ("method", "k", "annealing")  # the keys of a replay that were asked for
 
 
 @dataclass(frozen=True)
 class Part:
-    """Data as the model sees them, and as the user knows them.
+    """Data as the model sees them, and in the user's own units.
 
     Attributes:
         rows: prepared; a dynamic binarisation has been drawn once.
         x: [N, D] in the data's own units.
         labels: [N], or None.
-        name: what to call them ("test rows of digits").
-        notes: what the user should be told.
+        name: such as "test rows of digits".
+        notes: for the user.
         mask: [N, D], True where observed; None when everything is.
         shift: nats that turn the model's log-density into that of the data's own units; [N] where entries are missing.
-        factors: what the data were made from, where that is known.
+        factors: the generating factors of the data, where they are known.
     """
 
     rows: Rows
@@ -73,18 +73,18 @@ class Evaluation:
 
     Attributes:
         estimate: in the data's own units.
-        data: which rows.
+        data: the name of the rows.
         prepared: binarisation or dequantisation, in words.
         weights: "raw" or "averaged".
         seed: of all Monte Carlo.
         bits_per_dim: for integer data; a mass, or a density of dequantised values.
         size: D.
-        assessment: how tight a bound is and where it is lost, or what stands behind an exact number, where that was
+        assessment: how tight a bound is and where it is lost, or how accurate an exact number is, where that was
             measured.
-        halves: training rows beside these, where they were compared.
-        given: what the number is conditional on, log p(x | given): "label"; None of one on log p(x).
-        classified: how often the guide is right about labels, where the class is a latent; JSON-serialisable.
-        replay: what was asked for, and of which weights and versions: enough to repeat it (see `circumstances`).
+        halves: training rows against these, where they were compared.
+        quantity: log p(x), or log p(x | label) of a conditional model.
+        classified: the accuracy of the guide, where the class is a latent; JSON-serialisable.
+        replay: the request, with weights and versions: enough to repeat it (see `circumstances`).
     """
 
     estimate: Estimate
@@ -96,11 +96,16 @@ class Evaluation:
     bits_per_dim: float | None
     size: int
     notes: tuple[str, ...] = ()
-    assessment: Assessment | ExactTightness | None = None
+    assessment: Tightness | None = None
     halves: GeneralisationGap | None = None
     replay: dict[str, Any] = field(default_factory=dict)
-    given: str | None = None
+    quantity: Quantity = EVIDENCE
     classified: dict[str, Any] | None = None
+
+    @property
+    def given(self) -> str | None:
+        """The condition of the quantity: "label" of a conditional model."""
+        return self.quantity.condition
 
     @property
     def bits_scale(self) -> float:
@@ -109,30 +114,29 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serialisable record of every number."""
-        about = {
+        return {
+            **self.estimate.to_dict(),
+            "bits_per_dim": self.bits_per_dim,
+            "units": "nats per datum",
+            "given": self.given,
             "run": self.run,
             "data": self.data,
             "prepared": self.prepared,
             "weights": self.weights,
             "seed": self.seed,
+            "assessment": None if self.assessment is None else self.assessment.to_dict(),
+            "train_test": None if self.halves is None else self.halves.to_dict(),
+            "classified": self.classified,
+            "notes": list(self.notes),
+            "replay": self.replay,
         }
-        record = {**self.estimate.to_dict(), "bits_per_dim": self.bits_per_dim, "units": "nats per datum"}
-        record["given"] = self.given
-        assessment = None if self.assessment is None else self.assessment.to_dict()
-        halves = None if self.halves is None else self.halves.to_dict()
-        measured = {"assessment": assessment, "train_test": halves, "classified": self.classified}
-        return {**record, **about, **measured, "notes": list(self.notes), "replay": self.replay}
 
     @property
     def slug(self) -> str:
-        """The question that was asked, as the name of a file.
-
-        Method and K (or the settings of annealing), the binding parts of the question; the seed, where it is not 0.
-        """
+        """The name of a file for the request: method, K or settings of annealing, and the seed where it is not 0."""
         method, estimate = str(self.replay.get("method", "auto")), self.estimate
         if method == "auto":
-            bound = "importance" if estimate.k is not None else str(estimate.kind)
-            method = bound
+            method = "importance" if estimate.k is not None else str(estimate.kind)
         words = [method.replace(" ", "-")]
         if method == "annealed":
             words += [
@@ -144,12 +148,8 @@ class Evaluation:
         words += [f"seed{self.seed}"] if self.seed else []
         return re.sub(r"[^a-z0-9-]", "", "-".join(words))
 
-    def worded(self, text: str) -> str:
-        """Return a line about log p(x) with the quantity that the number is of, such as log p(x | label)."""
-        return text.replace(quantity(None), quantity(self.given))
-
     def __str__(self) -> str:
-        return self.worded(f"{self.estimate} on {self.data} ({self.prepared})")
+        return self.quantity.in_text(f"{self.estimate} on {self.data} ({self.prepared})")
 
 
 def bits_per_dim(estimate: Estimate, schema: Schema, preparation: Preparation) -> float | None:
@@ -172,13 +172,13 @@ def refuse_nan(estimate: Estimate) -> None:
 
 
 def keep(folder: Path, evaluation: Evaluation) -> Path:
-    """Write an evaluation of a run's own rows into its folder, and say where.
+    """Write an evaluation of a run's own rows into its folder, and return the path.
 
-    evaluation.json is for the plain one (no method, no K): that, and what it knows of its own tightness, is not lost to
-    a later, narrower question about the same weights, which goes into the folder `evaluations`.
+    evaluation.json is for the plain one (no method, no K): a later, narrower evaluation of the same weights goes into
+    the folder `evaluations`, so that the plain one and its measured tightness are kept.
     """
     record, main = evaluation.to_dict(), folder / EVALUATION
-    path = main if _yields(main, record) else folder / EVALUATIONS / f"{evaluation.slug}.json"
+    path = main if _is_replaceable(main, record) else folder / EVALUATIONS / f"{evaluation.slug}.json"
     try:
         path.parent.mkdir(exist_ok=True)
     except OSError as error:
@@ -187,23 +187,23 @@ def keep(folder: Path, evaluation: Evaluation) -> Path:
     return path
 
 
-def _yields(path: Path, record: dict[str, Any]) -> bool:
-    """Return whether what the file holds may be replaced: nothing, other weights, the same question, or less than there
-    is."""
+def _is_replaceable(path: Path, record: dict[str, Any]) -> bool:
+    """Return whether the record may replace the file: there is none that can be read, it is of other weights, or it
+    answers the same or a narrower request and measures no more."""
     try:
         held = parsed(read_limited(path, JSON_LIMIT), dict[str, Any])
         was, now = held["replay"], record["replay"]
         if was["weights_sha256"] != now["weights_sha256"]:
             return True
-        same = all(was.get(name) == now.get(name) for name in QUESTION)
+        same = all(was.get(name) == now.get(name) for name in REQUEST)
         plain = now["method"] == "auto" and now["k"] is None
     except (OSError, ValueError, msgspec.DecodeError, KeyError, TypeError, AttributeError):
-        return True  # there is none, or nothing that could be read or repeated
+        return True  # there is none, or none that could be read or repeated
     return (same or plain) and (record["assessment"] is not None or held.get("assessment") is None)
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what computes the numbers."""
+    """Return the versions of the libraries that compute the numbers."""
     return {
         "jensen": __version__,
         "python": platform.python_version(),
@@ -216,19 +216,20 @@ def circumstances(
     folder: Path,
     method: str,
     k: int | None,
-    assessment: Assessment | ExactTightness | None,
+    assessment: Tightness | None,
     halves: GeneralisationGap | None,
     device: str,
     evaluator: Evaluator | None = None,
 ) -> dict[str, Any]:
-    """Return the record that repeats an evaluation, beside its seed; time plays no part in it.
+    """Return the record that, with the seed, repeats an evaluation; it does not depend on time.
 
     Args:
         folder: the run's.
         method, k: as they were asked for.
-        assessment: its settings were chosen by time once; they are repeated as they were.
-        halves: as many training rows are looked at again.
-        evaluator: one that anneals is recorded with its settings.
+        assessment: of the tightness; its settings, once chosen by time, are recorded.
+        halves: training rows against others; their number is recorded.
+        device: of the computation.
+        evaluator: if it anneals, its settings are recorded.
     """
     return {
         "method": method,

@@ -1,12 +1,12 @@
 """Fidelity: the distance of a model's samples to data, also for a model that only samples.
 
-Frechet distance, precision and recall in features found here (see `features`); each beside what real data reach
-against other real data, as many.
+Frechet distance, precision and recall in learned features (see `jensen.analysis.features`); each beside its value for
+as many real data, against other real data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +17,17 @@ from ..analysis import latents
 from ..analysis.features import Features, learn_features
 from ..core.errors import DataError, UsageError
 from ..core.random import stream
+from ..core.validation import require_integer
+from ..evaluate.estimate import ProgressCallback
 from .data import Source, Targets
 from .evaluation import Part
 from .run import Run
 
-__all__ = ["Fidelity", "Score", "fidelity", "frechet", "precision_recall"]
+__all__ = ["Fidelity", "FidelityScore", "fidelity", "frechet", "precision_recall"]
 
 NEIGHBOURS = 3
 REPEATS = 5
-FEWEST = 10
+FEWEST, MOST = 10, 5000  # points of each kind; the most where n is not given
 CHUNK = 1024
 
 
@@ -34,8 +36,8 @@ def frechet(a: Tensor, b: Tensor) -> float:
 
     .. math:: |\mu_a - \mu_b|^2 + \mathrm{tr}\big(C_a + C_b - 2 (C_a C_b)^{1/2}\big)
 
-    In squared units of the features. Of finite sets it is too large, by about 1/N of what it measures the spread of:
-    two sets from one distribution do not have distance 0. Only sets of one size can be compared.
+    In squared units of the features. Of finite sets it is biased upwards, by a term of order 1/N: two sets from one
+    distribution do not have distance 0. Compare distances of sets of one size only.
 
     Sources: Frechet, 1957; Dowson & Landau, 1982; Heusel et al., "GANs trained by a two time-scale update rule", 2017.
 
@@ -58,11 +60,11 @@ def frechet(a: Tensor, b: Tensor) -> float:
     return float((far + first.trace() + second.trace() - 2 * overlap).clamp_min(0))
 
 
-def precision_recall(real: Tensor, made: Tensor, k: int = NEIGHBOURS) -> tuple[float, float]:
-    """Return the share of made points [M, F] among real ones [N, F], and of real points among made ones.
+def precision_recall(real: Tensor, sampled: Tensor, k: int = NEIGHBOURS) -> tuple[float, float]:
+    """Return the share of sampled points [M, F] among real ones [N, F], and of real points among sampled ones.
 
-    A point is among others if it is no further from some one of them than that one's k-th nearest neighbour of its own
-    kind is. Low precision: samples that are like no datum. Low recall: data that no sample is like.
+    A point is among others if it is within the distance of one of them to its k-th nearest neighbour of its own kind.
+    Low precision: samples that resemble no datum. Low recall: data that no sample resembles.
 
     Source: Kynkaanniemi et al., "Improved precision and recall metric for assessing generative models", 2019.
 
@@ -76,10 +78,10 @@ def precision_recall(real: Tensor, made: Tensor, k: int = NEIGHBOURS) -> tuple[f
         (0.5, 0.625)
     """
     if k < 1:
-        raise UsageError(f"k={k} neighbours cannot work", "Give at least 1, such as 3.")
-    if min(len(real), len(made)) <= k:
-        raise DataError(f"{min(len(real), len(made))} points have no {k} neighbours each", "Give more.")
-    return _among(made, real, k), _among(real, made, k)
+        raise UsageError(f"k must be at least 1, got {k}", "Give at least 1 neighbour, such as 3.")
+    if min(len(real), len(sampled)) <= k:
+        raise DataError(f"{min(len(real), len(sampled))} points have no {k} neighbours each", "Give more.")
+    return _among(sampled, real, k), _among(real, sampled, k)
 
 
 def _among(points: Tensor, others: Tensor, k: int) -> float:
@@ -93,14 +95,13 @@ def _among(points: Tensor, others: Tensor, k: int) -> float:
 
 
 @dataclass(frozen=True)
-class Score:
+class FidelityScore:
     """One measure, averaged over repeats.
 
     Attributes:
         value: of the model's samples against data.
-        spread: its standard deviation over repeats, which share rows: what another draw would change, about.
-        real: the same of data against other data, as many.
-        real_spread: likewise.
+        spread: its standard deviation over repeats, which share rows: roughly that over draws.
+        real: the measure of as many data against other data; `real_spread`: its standard deviation.
     """
 
     value: float
@@ -109,10 +110,11 @@ class Score:
     real_spread: float
 
     @staticmethod
-    def of(values: Sequence[float], real: Sequence[float]) -> Score:
+    def of(values: Sequence[float], real: Sequence[float]) -> FidelityScore:
+        """Return the score of one value per repeat, of samples and of real data."""
         pair = [torch.tensor(list(v), dtype=torch.float64) for v in (values, real)]
         (a, b), (c, d) = ((float(v.mean()), float(v.std())) for v in pair)
-        return Score(a, b, c, d)
+        return FidelityScore(a, b, c, d)
 
     def to_dict(self) -> dict[str, float]:
         """Return a JSON-serialisable record."""
@@ -126,16 +128,16 @@ class Fidelity:
     Attributes:
         frechet, precision, recall: see the functions of these names.
         n: points of each kind in every comparison.
-        repeats: how often, with other samples and other halves of the data.
-        features: in which.
-        data: which rows.
+        repeats: of the comparison, with other samples and other halves of the data.
+        features: the space of the distances.
+        data: the name of the rows.
         sampled: "samples", or "means" of p(x | z).
         seed: of all randomness but the features'.
     """
 
-    frechet: Score
-    precision: Score
-    recall: Score
+    frechet: FidelityScore
+    precision: FidelityScore
+    recall: FidelityScore
     n: int
     repeats: int
     features: Features
@@ -146,8 +148,16 @@ class Fidelity:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serialisable record of every number."""
         scores = {name: getattr(self, name).to_dict() for name in ("frechet", "precision", "recall")}
-        about = {"n": self.n, "repeats": self.repeats, "features": self.features.to_dict(), "data": self.data}
-        return {**scores, **about, "sampled": self.sampled, "seed": self.seed, "neighbours": NEIGHBOURS}
+        return {
+            **scores,
+            "n": self.n,
+            "repeats": self.repeats,
+            "features": self.features.to_dict(),
+            "data": self.data,
+            "sampled": self.sampled,
+            "seed": self.seed,
+            "neighbours": NEIGHBOURS,
+        }
 
 
 def fidelity(
@@ -159,21 +169,21 @@ def fidelity(
     mean: bool = False,
     repeats: int = REPEATS,
     seed: int = 0,
-    watch: Callable[[float], None] | None = None,
+    watch: ProgressCallback | None = None,
 ) -> Fidelity:
     """Compare samples of a run with rows that it was not trained on, in features of a classifier trained here.
 
-    In every repeat the rows are halved at random: the model's samples, and the one half, are held against the other.
-    The features are learned from the run's training rows, by their labels where they have some (their seed is fixed, so
-    that runs on the same data and split are compared in the same features).
+    In every repeat the rows are halved at random, and samples of the model as well as one half are compared with the
+    other half. The features are learned from the run's training rows, by their labels where they have some, with a
+    fixed seed: runs on the same data and split are compared in the same features.
 
     Args:
         run: see `jensen.load`.
         data: other rows than the run's own test rows.
         labels: of these rows, where they do not hold them.
         n: points of each kind; by default half the rows. The distance depends on it: compare at one n.
-        mean: the mean of p(x | z) at z from the prior in the place of samples.
-        repeats: two or more, of which the spread is told.
+        mean: take the mean of p(x | z) at z from the prior instead of samples.
+        repeats: two or more, whose spread is reported.
         seed: of samples and halves.
         watch: progress callback, called with the fraction done, 0 to 1.
 
@@ -182,43 +192,67 @@ def fidelity(
         UsageError: n is larger than half the rows, or too small.
     """
     part = run.chosen(data, seed, labels=labels)
-    if run.holed or part.mask is not None:
-        raise DataError("samples cannot be compared with rows whose entries are missing", "Give complete rows: DATA.")
-    half = len(part.rows) // 2
-    if half < FEWEST:
-        raise DataError(f"{len(part.rows)} rows are too few to be halved", f"Give at least {2 * FEWEST}: DATA.")
-    size = min(half, 5000) if n is None else n
-    if not FEWEST <= size <= half:
-        raise UsageError(f"-n {size} cannot work with {len(part.rows)} rows", f"Give -n from {FEWEST} to {half}.")
-    if repeats < 2:
-        raise UsageError(f"{repeats} repeats tell nothing of a spread", "Give at least 2.")
+    size = _size(run, part, n)
+    require_integer(2, repeats=repeats)
     features = _features(run, part)
     real = features(torch.cat([b.x for b in part.rows.batches(CHUNK, stream(seed, "fidelity rows", run.device))]))
     scores: list[tuple[tuple[float, float, float], tuple[float, float, float]]] = []
     for i in range(repeats):
         order = torch.randperm(len(real), generator=stream(seed, f"halves:{i}"))
         reference, other = real[order[:size]], real[order[size : 2 * size]]
-        made = features(_samples(run, size, stream(seed, f"samples:{i}", run.device), mean))
-        scores.append((_compared(reference, made), _compared(reference, other)))
+        sampled = features(_samples(run, size, stream(seed, f"samples:{i}", run.device), mean))
+        scores.append((_compared(reference, sampled), _compared(reference, other)))
         if watch is not None:
             watch((i + 1) / repeats)
     model, floor = (list(zip(*side, strict=True)) for side in zip(*scores, strict=True))
-    near, precision, recall = (Score.of(ours, theirs) for ours, theirs in zip(model, floor, strict=True))
-    return Fidelity(near, precision, recall, size, repeats, features, part.name, "means" if mean else "samples", seed)
+    distance, precision, recall = (FidelityScore.of(ours, theirs) for ours, theirs in zip(model, floor, strict=True))
+    return Fidelity(
+        frechet=distance,
+        precision=precision,
+        recall=recall,
+        n=size,
+        repeats=repeats,
+        features=features,
+        data=part.name,
+        sampled="means" if mean else "samples",
+        seed=seed,
+    )
+
+
+def _size(run: Run, part: Part, n: int | None) -> int:
+    """Return the number of points of each kind: n, or by default half the rows and at most 5,000.
+
+    Raises:
+        DataError: entries are missing, or there are too few rows.
+        UsageError: n is larger than half the rows, or too small.
+    """
+    if run.holed or part.mask is not None:
+        raise DataError("samples cannot be compared with rows whose entries are missing", "Give complete rows: DATA.")
+    half = len(part.rows) // 2
+    if half < FEWEST:
+        raise DataError(f"{len(part.rows)} rows are too few to be halved", f"Give at least {2 * FEWEST}: DATA.")
+    size = min(half, MOST) if n is None else n
+    if not FEWEST <= size <= half:
+        raise UsageError(
+            f"-n must be from {FEWEST} to {half} with {len(part.rows)} rows, got {size}",
+            f"Give -n from {FEWEST} to {half}.",
+        )
+    return size
 
 
 def _compared(reference: Tensor, points: Tensor) -> tuple[float, float, float]:
+    """Return Frechet distance, precision and recall of points against reference points."""
     return frechet(reference, points), *precision_recall(reference, points)
 
 
 def _samples(run: Run, n: int, generator: torch.Generator, mean: bool) -> Tensor:
-    """Return [n, D] as the model sees data."""
+    """Return samples [n, D], prepared as the model sees data."""
     z, batch = run.model.simulate(n, generator)
     return latents.decode(run.model, z, batch.context) if mean else batch.x
 
 
 def _features(run: Run, part: Part) -> Features:
-    """From the training rows, tried on the part's."""
+    """Return features learned from the training rows, and tested on the rows of `part`."""
     train = run.part("train")
-    labels, tried = (None if p.labels is None else torch.as_tensor(p.labels) for p in (train, part))
-    return learn_features(train.rows, labels, part.rows, tried, run.schema.shape)
+    labels, test_labels = (None if p.labels is None else torch.as_tensor(p.labels) for p in (train, part))
+    return learn_features(train.rows, labels, part.rows, test_labels, run.schema.shape)

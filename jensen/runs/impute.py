@@ -16,16 +16,16 @@ __all__ = ["Completion", "complete", "hide"]
 
 @dataclass(frozen=True)
 class Completion:
-    """m versions of each datum, alike where it is observed.
+    """m imputations of each datum, equal where it is observed.
 
     Attributes:
-        x: [m, N, D] in the data's own units and type: an observed entry is as it was, to the byte.
-        mean: [N, D] float64, E[x | x_observed]; of integers and bits no integer.
+        x: [m, N, D] in the data's own units and type: observed entries are bit-identical to the data.
+        mean: [N, D] float64, E[x | x_observed]; not rounded where the data are integers or bits.
         mask: [N, D], True where observed.
-        truth: [N, D], the entries that were known before they were hidden; None where none were.
+        truth: [N, D], the data with the entries that were hidden, NaN where missing; None where none were hidden.
         drawn: the draws in the model's space, with their diagnostics.
-        data: which rows.
-        notes: what the user should be told.
+        data: the name of the rows.
+        notes: for the user.
     """
 
     x: np.ndarray
@@ -38,11 +38,11 @@ class Completion:
 
     @property
     def rmse(self) -> float | None:
-        """Root mean square difference between the mean and the hidden entries, where these are known."""
+        """The root mean square difference between the mean and the hidden entries, where these are known."""
         if self.truth is None:
             return None
-        away = (self.mean - self.truth)[~self.mask]
-        return float(np.sqrt(np.mean(away[~np.isnan(away)] ** 2)))
+        errors = (self.mean - self.truth)[~self.mask]
+        return float(np.sqrt(np.mean(errors[~np.isnan(errors)] ** 2)))
 
 
 def hide(part: Part, hidden: np.ndarray, preparation: Preparation) -> Part:
@@ -51,16 +51,16 @@ def hide(part: Part, hidden: np.ndarray, preparation: Preparation) -> Part:
     return replace(part, mask=mask, rows=preparation.masked(part.rows, mask))
 
 
-def complete(part: Part, drawn: Imputation, known: Part, schema: Schema, preparation: Preparation) -> Completion:
-    """Draws in the data's own units.
+def complete(part: Part, drawn: Imputation, original: Part, schema: Schema, preparation: Preparation) -> Completion:
+    """Return draws in the data's own units.
 
-    Dequantised integers are rounded down again, since the model is of x + u with u in [0, 1), and 1/2 is taken from
-    their mean; bits of binarised data stand for the ends of the range.
+    Dequantised integers are rounded down again, since the model is of x + u with u in [0, 1), and 1/2 is subtracted
+    from their mean; bits of binarised data stand for the ends of the range.
 
     Args:
         part: the rows, with a mask.
-        drawn: what was drawn for them.
-        known: the rows before anything was hidden.
+        drawn: the draws for them.
+        original: the rows before anything was hidden.
         schema: of the data.
         preparation: of the run.
     """
@@ -73,14 +73,22 @@ def complete(part: Part, drawn: Imputation, known: Part, schema: Schema, prepara
         mean = np.clip(mean - (0.5 if preparation.dequantize else 0.0), 0, top)
     x = np.where(mask, part.x, x.astype(part.x.dtype))
     truth = None
-    if not (mask if known.mask is None else mask | ~known.mask).all():
-        truth = np.where(True if known.mask is None else known.mask, known.x, np.nan)
+    if not (mask if original.mask is None else mask | ~original.mask).all():
+        truth = np.where(True if original.mask is None else original.mask, original.x, np.nan)
     notes = list(part.notes)
     if preparation.binarize is not None:
-        notes.append(f"the run sees bits: what is imputed is 0 or {top}, beside observed values in between")
+        notes.append(f"the run models bits: imputed values are 0 or {top}, and observed ones may lie between")
     if drawn.warning is not None:
         notes.append(drawn.warning)
-    return Completion(x, np.where(mask, part.x, mean), mask, truth, drawn, part.name, tuple(notes))
+    return Completion(
+        x=x,
+        mean=np.where(mask, part.x, mean),
+        mask=mask,
+        truth=truth,
+        drawn=drawn,
+        data=part.name,
+        notes=tuple(notes),
+    )
 
 
 def _own_units(x: Tensor, schema: Schema, preparation: Preparation) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""The difference of two groups of runs on the same rows: its interval, and whether it settles whose log p(x) is higher.
+"""The difference of two groups of runs on the same rows: its interval, and the order of log p(x) where it is settled.
 
-A number that is a lower bound says nothing against its own model: log p(x) may be higher by as much as the bound is
-loose. So a difference of bounds is one of models only where the lower side's looseness is known and is smaller.
+A lower bound is no evidence against its own model: log p(x) may be higher by as much as the bound is loose. So a
+difference of bounds is a difference of models only where the looseness of the lower one is known and is smaller.
 """
 
 from __future__ import annotations
@@ -17,21 +17,25 @@ from torch import Tensor
 
 from ..evaluate import Estimate, Kind
 from ..evaluate.estimate import format_nats
+from ..evaluate.quantity import EVIDENCE, Quantity
 from .evaluation import versions
 
-__all__ = ["LEVEL", "Comparison", "Group", "Score"]
+__all__ = ["LEVEL", "Group", "PairedComparison", "RowScores"]
 
-LEVEL = 0.95  # how often the interval is to hold the difference that more data and seeds would show
+LEVEL = 0.95  # the coverage of the interval, over data and seeds
 Side = Literal["A", "B"]
 
 
 @dataclass(frozen=True)
-class Score:
-    """A run, and the estimate of each of the rows.
+class RowScores:
+    """The estimates of all rows under one run.
 
     Attributes:
-        loss: nats that the estimate seems to lie below log p(x), by the run's own evaluation of these rows, which is as
-            far as annealing sees and no limit; None: unknown.
+        run: its folder; `recipe`: its name.
+        weights: "raw" or "averaged"; `weights_sha256`: their digest.
+        estimate: of each row.
+        loss: nats by which the estimate seems to lie below log p(x), measured by annealing in the run's own evaluation
+            of these rows, which is no limit; None where it was not measured.
     """
 
     run: str
@@ -48,16 +52,21 @@ class Score:
 
     @property
     def below(self) -> float | None:
-        """Nats that log p(x) seems to lie above the number; None where nobody knows."""
+        """Nats by which log p(x) seems to lie above the number; None where that was not measured."""
         return self.loss if self.is_bound else self.estimate.error or 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the numbers, as JSON takes them."""
-        about = {"run": self.run, "recipe": self.recipe, "weights": self.weights}
-        kept = ("log_px", "kind", "k", "stderr", "stderr_mc", "stderr_mc_reliable", "ess", "elbo")
+        """Return a JSON-serialisable record of every number."""
+        names = ("log_px", "kind", "k", "stderr", "stderr_mc", "stderr_mc_reliable", "ess", "elbo")
         numbers = self.estimate.to_dict()
-        held = {k: numbers[k] for k in kept}
-        return {**about, "weights_sha256": self.weights_sha256, **held, "loose_by_about": self.below}
+        return {
+            "run": self.run,
+            "recipe": self.recipe,
+            "weights": self.weights,
+            "weights_sha256": self.weights_sha256,
+            **{name: numbers[name] for name in names},
+            "loose_by_about": self.below,
+        }
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class Group:
         scores: one per run.
     """
 
-    scores: tuple[Score, ...]
+    scores: tuple[RowScores, ...]
 
     @property
     def nats(self) -> Tensor:
@@ -87,13 +96,13 @@ class Group:
 
     @property
     def below(self) -> float | None:
-        """Nats that the mean of log p(x) seems to lie above the mean of the numbers; None where nobody knows."""
+        """Nats by which the mean of log p(x) seems to lie above that of the numbers; None where it was not measured."""
         scores = [s.below for s in self.scores]
         return None if None in scores else math.fsum(f for f in scores if f is not None) / len(scores)
 
     @property
     def above(self) -> float:
-        """Nats that the mean of log p(x) may lie below the mean of the numbers: the error of quadrature."""
+        """Nats by which the mean of log p(x) may lie below the mean of the numbers: the error of quadrature."""
         return math.fsum(0.0 if s.is_bound else s.estimate.error or 0.0 for s in self.scores) / len(self.scores)
 
     @property
@@ -104,7 +113,7 @@ class Group:
         return float(np.std([s.estimate.mean or 0.0 for s in self.scores], ddof=1))
 
     def to_dict(self) -> dict[str, Any]:
-        """Means, spread, and every run by itself, as JSON takes them."""
+        """Return a JSON-serialisable record of means, spread, and every run by itself."""
         nats = self.nats
         return {
             "log_px": float(nats.mean()),
@@ -117,16 +126,17 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two groups on the same rows, in the data's own units.
+class PairedComparison:
+    """Two groups of runs on the same rows, in the data's own units.
 
     Attributes:
         a, b: the groups.
-        data: which rows.
+        data: the name of the rows.
         prepared: binarisation or dequantisation, in words.
         measure: "mass" or "density", of both.
         seed: of all Monte Carlo, and of the rows' bits where they are drawn dynamically.
-        notes: what limits the comparison.
+        notes: limits of the comparison.
+        quantity: log p(x), or log p(x | label), of both.
     """
 
     a: Group
@@ -136,6 +146,7 @@ class Comparison:
     measure: Literal["mass", "density"]
     seed: int
     notes: tuple[str, ...] = ()
+    quantity: Quantity = EVIDENCE
 
     @cached_property
     def differences(self) -> Tensor:
@@ -190,7 +201,7 @@ class Comparison:
 
     @property
     def higher(self) -> Side | None:
-        """The group whose number is higher, where the interval leaves zero out: a bound's, if it is one."""
+        """The group whose number (a bound, if it is one) is higher; None where the interval includes zero."""
         if self.interval is None:
             return None
         low, high = self.interval
@@ -198,7 +209,7 @@ class Comparison:
 
     @property
     def better(self) -> Side | None:
-        """The group whose log p(x) is higher: its number is, by more than both numbers seem to be off."""
+        """The group whose log p(x) is higher: its number is higher by more than the errors of both numbers."""
         if self.higher is None or self.interval is None or self._lower.below is None:
             return None
         nearest = min(abs(end) for end in self.interval)
@@ -220,15 +231,15 @@ class Comparison:
             number = format_nats(self.difference, self.stderr)
             return f"no difference at this size: A - B = {number} nats per datum"
         other = "B" if self.higher == "A" else "A"
-        numbers = "'s bound" if self._upper.is_bound else "'s log p(x)"
+        numbers = "'s bound" if self._upper.is_bound else f"'s {self.quantity}"
         number = f"{self.higher}{numbers} is higher by {size} nats per datum"
         loose = self._lower.below
         if self.better is None:
             why = "is a lower bound" if loose is None else f"may be too low by about {loose:.2g}"
-            return f"{number}; {other}'s {why}, so the order of log p(x) is not settled"
+            return f"{number}; {other}'s {why}, so the order of {self.quantity} is not settled"
         if self._lower.is_bound:
-            about = f"{other}'s bound is loose by about {loose:.2g}, as far as annealing sees"
-            return f"{self.better} is better: {number}, and {about}"
+            looseness = f"{other}'s bound is loose by about {loose:.2g}, according to annealed importance sampling"
+            return f"{self.better} is better: {number}, and {looseness}"
         least = "at least " if self._upper.is_bound else ""
         return f"{self.better} is better by {least}{size} nats per datum"
 

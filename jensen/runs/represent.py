@@ -1,27 +1,27 @@
 """Representation quality of a run's codes: linear probes, clusters, disentanglement.
 
-Each number stands beside what it would be by chance. Rows that something is fitted on are never scored.
+Each number stands beside its value at chance. Rows that a probe or a clustering is fitted to are never scored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..analysis.disentanglement import Coded, disentanglement
+from ..analysis.disentanglement import FactorCodes, disentanglement
 from ..core.errors import CompositionError, DataError
 from ..core.random import stream
 from ..data import UNKNOWN, duplicates
+from ..evaluate.estimate import ProgressCallback
 from ..evaluate.generalisation import some_rows
 from .data import Source, Targets
 from .evaluation import Part
 from .run import Run
 
-__all__ = ["Representation", "Score", "clusters", "probe", "represent"]
+__all__ = ["Representation", "RepresentationScore", "clusters", "probe", "represent"]
 
 MOST = 10_000  # rows to fit, and rows to score
 FEWEST = 10
@@ -29,15 +29,15 @@ SHUFFLES = 3
 
 
 @dataclass(frozen=True)
-class Score:
-    """One measure.
+class RepresentationScore:
+    """One measure of a representation.
 
     Attributes:
         name: of the measure.
-        of: what it is about: "labels", a factor's name, or "factors" for all of them.
+        of: its target: "labels", a factor's name, or "factors" for all of them.
         value: on the scored rows.
-        chance: what codes that know nothing reach: of a probe the share of the most frequent class, of others the mean
-            over three shuffles of the codes.
+        chance: the value of codes without information: of a probe the share of the most frequent class, of others the
+            mean over three shuffles of the codes.
         stderr: over scored rows, of accuracies.
     """
 
@@ -59,12 +59,12 @@ class Representation:
     Attributes:
         scores: all measures.
         size: Z, the features of a code.
-        fitted, scored: how many rows, and which.
+        fitted, scored: the number of rows, and their name.
         seed: of the choice of rows, clusters, forests, votes and shuffles.
-        notes: what the user should be told.
+        notes: for the user.
     """
 
-    scores: tuple[Score, ...]
+    scores: tuple[RepresentationScore, ...]
     size: int
     fitted: tuple[int, str]
     scored: tuple[int, str]
@@ -74,8 +74,13 @@ class Representation:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serialisable record of every number."""
         rows = {name: {"n": n, "data": data} for name, (n, data) in (("fitted", self.fitted), ("scored", self.scored))}
-        about = {"size": self.size, **rows, "seed": self.seed, "notes": list(self.notes)}
-        return {"scores": [asdict(score) for score in self.scores], **about}
+        return {
+            "scores": [asdict(score) for score in self.scores],
+            "size": self.size,
+            **rows,
+            "seed": self.seed,
+            "notes": list(self.notes),
+        }
 
 
 def represent(
@@ -84,12 +89,12 @@ def represent(
     *,
     labels: Targets | None = None,
     seed: int = 0,
-    watch: Callable[[float], None] | None = None,
+    watch: ProgressCallback | None = None,
 ) -> Representation:
-    """Judge the codes of a run, the means of q(z | x), by the labels and the factors of its data.
+    """Evaluate the codes of a run, the means of q(z | x), by the labels and the factors of its data.
 
-    Fitted are the run's training rows and scored its test rows; of other data, two halves drawn by the seed. Of each at
-    most 10,000 rows.
+    Probes and clusters are fitted to the run's training rows and scored on its test rows; of other data, on two halves
+    drawn by the seed. At most 10,000 rows of each are used.
 
     Args:
         run: see `jensen.load`.
@@ -100,39 +105,45 @@ def represent(
 
     Raises:
         DataError: the data have neither labels nor factors, there are too few rows, or rows cannot be read.
-        CompositionError: the model has no encoder, or one that is told the label.
+        CompositionError: the model has no encoder, or one that is given the label.
     """
     fit, score, notes = _halves(run, data, labels, seed)
     if run.conditional:
         raise CompositionError(
-            "this model's encoder is told the label, so that its codes give the label back whatever x is",
-            "Look at one that is not told, such as --recipe vae or semi-supervised.",
+            "this model's encoder is given the label, so its codes hold the label whatever x is",
+            "Use a model whose encoder is not given the label, such as --recipe vae or semi-supervised.",
         )
     targets = _targets(fit, score)
     if not targets:
         raise DataError(
-            f"{score.name} have neither labels nor factors to hold codes against",
+            f"{score.name} have neither labels nor factors to compare codes with",
             "Give data with labels, or train on sprites, whose factors are known: jensen train sprites",
         )
     codes = tuple(run.encode(half, seed=seed).astype(np.float64) for half in (fit, score))
     repeated = int(duplicates(fit.x, score.x).sum())
     notes += (f"{repeated} of the scored rows occur among the fitted ones too",) if repeated else ()
-    scores: list[Score] = []
+    scores: list[RepresentationScore] = []
     for target in targets:
-        fitted, scored = target.known != UNKNOWN, target.truth != UNKNOWN
-        given = ((codes[0][fitted], codes[1][scored]), (target.known[fitted], target.truth[scored]))
-        scores.append(probe(target.name, *given))
-        scores += clusters(target.name, *given, seed) if target.labels else []
+        fitted, scored = target.fitted != UNKNOWN, target.scored != UNKNOWN
+        pair, truth = (codes[0][fitted], codes[1][scored]), (target.fitted[fitted], target.scored[scored])
+        scores.append(probe(target.name, pair, truth))
+        scores += clusters(target.name, pair, truth, seed) if target.are_labels else []
     if watch is not None:
         watch(0.3)
     if fit.factors is not None and score.factors is not None:
-        scores += _factors(Coded(codes[0], fit.factors), Coded(codes[1], score.factors), seed, watch)
-    where = ((len(fit.x), fit.name), (len(score.x), score.name))
-    return Representation(tuple(scores), codes[0].shape[1], *where, seed, notes)
+        scores += _factors(FactorCodes(codes[0], fit.factors), FactorCodes(codes[1], score.factors), seed, watch)
+    return Representation(
+        scores=tuple(scores),
+        size=codes[0].shape[1],
+        fitted=(len(fit.x), fit.name),
+        scored=(len(score.x), score.name),
+        seed=seed,
+        notes=notes,
+    )
 
 
 def _halves(run: Run, data: Source | None, labels: Targets | None, seed: int) -> tuple[Part, Part, tuple[str, ...]]:
-    """Return rows to fit, rows to score, and what to say about them."""
+    """Return rows to fit, rows to score, and notes on them."""
     if data is None:
         score = run.chosen(None, seed, labels=labels)
         pair, notes = (run.part("train", seed), score), score.notes
@@ -157,12 +168,18 @@ def _few(part: Part, seed: int) -> Part:
 
 @dataclass(frozen=True)
 class _Target:
-    """A target to read off codes: its values in the fitted and in the scored rows, and whether they are the labels."""
+    """A variable to predict from codes.
+
+    Attributes:
+        name: "labels", or the name of a factor.
+        fitted, scored: [N] and [M] its values in the fitted and in the scored rows.
+        are_labels: True if these are the labels.
+    """
 
     name: str
-    known: np.ndarray
-    truth: np.ndarray
-    labels: bool
+    fitted: np.ndarray
+    scored: np.ndarray
+    are_labels: bool
 
 
 def _targets(fit: Part, score: Part) -> list[_Target]:
@@ -171,8 +188,8 @@ def _targets(fit: Part, score: Part) -> list[_Target]:
     if fit.factors is not None and score.factors is not None:
         columns = zip(fit.factors.names, fit.factors.values.T, score.factors.values.T, strict=True)
         targets = [_Target(n, a, b, fit.labels is not None and np.array_equal(a, fit.labels)) for n, a, b in columns]
-    given = all(part.labels is not None and (part.labels != UNKNOWN).any() for part in (fit, score))
-    if given and not any(target.labels for target in targets):
+    have_labels = all(part.labels is not None and (part.labels != UNKNOWN).any() for part in (fit, score))
+    if have_labels and not any(target.are_labels for target in targets):
         targets.append(_Target("labels", np.asarray(fit.labels), np.asarray(score.labels), True))
     return targets
 
@@ -180,14 +197,15 @@ def _targets(fit: Part, score: Part) -> list[_Target]:
 # ---------------------------------------------------------------- labels
 
 
-def probe(of: str, codes: tuple[np.ndarray, np.ndarray], truth: tuple[np.ndarray, np.ndarray]) -> Score:
-    """Accuracy of logistic regression (L2, C = 1) on codes standardised by the fitted rows; guessing is right as often
-    as the most frequent class of the fitted rows occurs in the scored ones.
+def probe(of: str, codes: tuple[np.ndarray, np.ndarray], truth: tuple[np.ndarray, np.ndarray]) -> RepresentationScore:
+    """Return the accuracy of logistic regression (L2, C = 1) on codes standardised by the fitted rows.
+
+    Chance is the share, in the scored rows, of the most frequent class of the fitted rows.
 
     Source: Alain & Bengio, "Understanding intermediate layers using linear classifier probes", 2016.
 
     Args:
-        of: the name of what is predicted.
+        of: the name of the target.
         codes: [N, Z] of the fitted and [M, Z] of the scored rows.
         truth: [N] and [M], their classes.
 
@@ -204,17 +222,18 @@ def probe(of: str, codes: tuple[np.ndarray, np.ndarray], truth: tuple[np.ndarray
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     right = float((model.fit(codes[0], truth[0]).predict(codes[1]) == truth[1]).mean())
     guess = float((truth[1] == values[counts.argmax()]).mean())
-    return Score("linear probe", of, right, guess, (right * (1 - right) / len(truth[1])) ** 0.5)
+    error = (right * (1 - right) / len(truth[1])) ** 0.5
+    return RepresentationScore(name="linear probe", of=of, value=right, chance=guess, stderr=error)
 
 
 def clusters(
     of: str, codes: tuple[np.ndarray, np.ndarray], truth: tuple[np.ndarray, np.ndarray], seed: int = 0
-) -> list[Score]:
-    """k-means against labels: accuracy, normalised mutual information and adjusted Rand index of the scored rows.
+) -> list[RepresentationScore]:
+    """Compare k-means with labels: accuracy, normalised mutual information and adjusted Rand index of the scored rows.
 
-    As many clusters as classes, found in the codes of the fitted rows as they are; each scored row belongs to the
-    nearest. For the accuracy clusters are matched to classes, one to one, by the labels of the fitted rows. Chance is
-    measured with labels shuffled within either set of rows.
+    As many clusters as classes are fitted to the codes of the fitted rows, which are not standardised; each scored row
+    belongs to the nearest. For the accuracy, clusters are matched to classes, one to one, by the labels of the fitted
+    rows. Chance is measured with labels shuffled within either set of rows.
 
     Args:
         of, codes, truth: as of `probe`.
@@ -225,27 +244,27 @@ def clusters(
     """
     from sklearn.cluster import KMeans
 
-    classes, known = np.unique(truth[0], return_inverse=True)
+    classes, index = np.unique(truth[0], return_inverse=True)
     if len(classes) > len(np.unique(codes[0], axis=0)):
         raise DataError(f"fewer different codes than {len(classes)} classes", "Give more rows.")
-    starts: dict[str, Any] = {"n_init": 10}
-    fitted = KMeans(len(classes), random_state=seed, **starts).fit(codes[0])
+    fitted = KMeans(len(classes), random_state=seed, n_init=10).fit(codes[0])  # pyright: ignore[reportArgumentType]
     place = np.searchsorted(classes, truth[1]).clip(0, len(classes) - 1)
     real = np.where(classes[place] == truth[1], place, len(classes))  # a class that was not fitted is never right
     numbers = (np.asarray(fitted.labels_), np.asarray(fitted.predict(codes[1])))
-    ours, rng = _agreement(numbers, (known, real)), np.random.default_rng([seed, 1])
+    ours, rng = _agreement(numbers, (index, real)), np.random.default_rng([seed, 1])
     chance = np.mean(
-        [_agreement(numbers, (rng.permutation(known), rng.permutation(real))) for _ in range(SHUFFLES)], axis=0
+        [_agreement(numbers, (rng.permutation(index), rng.permutation(real))) for _ in range(SHUFFLES)], axis=0
     )
     names = ("k-means accuracy", "k-means NMI", "k-means ARI")
     errors = ((ours[0] * (1 - ours[0]) / len(real)) ** 0.5, None, None)
-    return [Score(n, of, v, float(c), e) for n, v, c, e in zip(names, ours, chance, errors, strict=True)]
+    columns = zip(names, ours, chance, errors, strict=True)
+    return [RepresentationScore(name, of, value, float(guess), error) for name, value, guess, error in columns]
 
 
 def _agreement(
     numbers: tuple[np.ndarray, np.ndarray], truth: tuple[np.ndarray, np.ndarray]
 ) -> tuple[float, float, float]:
-    """Accuracy of the best matching on the fitted rows, NMI and ARI, of the scored rows."""
+    """Return accuracy by the best matching on the fitted rows, NMI and ARI, all of the scored rows."""
     from scipy.optimize import linear_sum_assignment
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
@@ -261,11 +280,14 @@ def _agreement(
 # ---------------------------------------------------------------- factors
 
 
-def _factors(fitted: Coded, scored: Coded, seed: int, watch: Callable[[float], None] | None) -> list[Score]:
-    """Disentanglement, beside that of shuffled codes."""
+def _factors(
+    fitted: FactorCodes, scored: FactorCodes, seed: int, watch: ProgressCallback | None
+) -> list[RepresentationScore]:
+    """Return the measures of disentanglement, beside those of shuffled codes."""
     ours, rng, chance = disentanglement(fitted, scored, seed), np.random.default_rng([seed, 2]), []
     for i in range(SHUFFLES):
         if watch is not None:
             watch(0.3 + 0.7 * (i + 1) / (SHUFFLES + 1))
         chance.append(disentanglement(fitted.shuffled(rng), scored.shuffled(rng), seed))
-    return [Score(n, "factors", v, float(np.mean([c[n] for c in chance]))) for n, v in ours.items()]
+    means = {name: float(np.mean([each[name] for each in chance])) for name in ours}
+    return [RepresentationScore(name, "factors", value, means[name]) for name, value in ours.items()]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import CorruptRunError, DataError, UsageError
+from ..core.records import differences
 from ..storage.run_folder import SPEC
 from ..storage.run_lock import locked
 from ..storage.specification import read_spec
@@ -19,12 +21,13 @@ from .players import are_in_words
 from .run import Run
 from .train import Job, Sources, recorded_recipe, sorted_options
 
-__all__ = ["differences", "resume"]
+__all__ = ["resume"]
 
-# what must be as it was: paths and versions may differ, and the number of epochs if another is asked for
 Parts = Mapping[str, Callable[..., Any]] | None
 
+# what must be as it was: paths and versions may differ, and the number of epochs if another is asked for
 DATA = ("sha256", "n", "missing", "schema", "classes")
+ROUNDING = 1e-5  # of a scale: single precision, summed over many rows in another order
 
 
 def resume(
@@ -80,7 +83,7 @@ def resume(
         _refuse_other_data(spec, made)
         known = {k: made["command"].get(k) for k in spec["command"]}  # options that are younger are left out
         again = {**made, "command": known | {"init_from": spec["command"].get("init_from")}}  # weights are the state's
-        _refuse(spec, again, f"{path} would not be trained as it was")
+        _refuse(spec, again, f"{path} would not be trained as it was", computed=True)
         _tell(spec, made, notice)
         spec = _updated(spec, made, epochs)
         job.run(listeners, should_stop, notice, (kept, completed_epochs(path, kept, notice)), spec)
@@ -120,25 +123,6 @@ def _job(path: Path, spec: dict[str, Any], given: Sources, parts: Parts, epochs:
     return Job(sources, recipe, reading, training, recipe.checked(rest), path)
 
 
-def differences(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield every leaf in which two specifications differ: its place, and both values.
-
-    Example:
-        >>> list(differences({"a": [1, 2]}, {"a": [1, 3]}))
-        [('a.1', 2, 3)]
-    """
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        pairs: Any = ((k, old.get(k), new.get(k)) for k in dict.fromkeys([*old, *new]))
-    elif isinstance(old, list | tuple) and isinstance(new, list | tuple) and len(old) == len(new):
-        pairs = ((i, a, b) for i, (a, b) in enumerate(zip(old, new, strict=True)))
-    else:
-        if old != new:
-            yield where, old, new
-        return
-    for key, a, b in pairs:
-        yield from differences(a, b, f"{where}.{key}" if where else str(key))
-
-
 def _essence(spec: dict[str, Any], longer: bool, in_words: bool) -> dict[str, Any]:
     """Return what decides about the weights; without what follows from the number of epochs, if that is another.
 
@@ -166,8 +150,14 @@ def _essence(spec: dict[str, Any], longer: bool, in_words: bool) -> dict[str, An
     return {**essence, "players": players}
 
 
-def _refuse(old: dict[str, Any], new: dict[str, Any], what: str) -> None:
+def _refuse(old: dict[str, Any], new: dict[str, Any], what: str, computed: bool = False) -> None:
     """Refuse to resume another training than the one that was begun; it may be longer.
+
+    Args:
+        old: the specification as it was.
+        new: the specification as it is.
+        what: begins the message.
+        computed: `new` was computed from the data, perhaps on another processor: the last digits of scales may differ.
 
     Raises:
         CorruptRunError: showing the difference.
@@ -175,10 +165,18 @@ def _refuse(old: dict[str, Any], new: dict[str, Any], what: str) -> None:
     longer = old["choices"]["epochs"] != new["choices"]["epochs"]
     in_words = are_in_words(old) or are_in_words(new)
     changes = list(differences(_essence(old, longer, in_words), _essence(new, longer, in_words)))
+    if computed:
+        changes = [change for change in changes if not _only_rounded(*change)]
     if changes:
         shown = "; ".join(f"{where}: {_short(a)} became {_short(b)}" for where, a, b in changes[:3])
         more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
         raise CorruptRunError(f"{what}: {shown}{more}", "Restore it, or train a new run with jensen train --spec.")
+
+
+def _only_rounded(where: str, a: Any, b: Any) -> bool:
+    """True for a number that follows from the data, of which processors round the last digits differently."""
+    follows = not where.startswith(("command", "choices"))
+    return follows and isinstance(a, float) and isinstance(b, float) and math.isclose(a, b, rel_tol=ROUNDING)
 
 
 def _refuse_other_data(spec: dict[str, Any], made: dict[str, Any]) -> None:
@@ -204,6 +202,11 @@ def _short(value: Any) -> str:
 
 def _tell(old: dict[str, Any], new: dict[str, Any], notice: Callable[[str], None]) -> None:
     """Notice what may change the last bits."""
-    for where, a, b in differences(old, new):
+    changes = list(differences(old, new))
+    if any(a != b and _only_rounded(where, a, b) for where, a, b in changes if where.startswith(("model", "prep"))):
+        notice(
+            "this processor rounds otherwise than the one it was trained on: the weights may differ in their last bits"
+        )
+    for where, a, b in changes:
         if where.startswith(("jensen", "versions", "choices.threads")):
             notice(f"{where.removeprefix('choices.')} was {a} and is {b}: the weights may differ in their last bits")

@@ -13,7 +13,7 @@ import torch
 from ..analysis import latents
 from ..analysis.compared_objective import compared_objective
 from ..analysis.doctor import Diagnosis, examine
-from ..analysis.gradients import Comparison, compare_gradients
+from ..analysis.gradients import GradientComparison, compare_gradients
 from ..analysis.imputation import impute
 from ..core.device import resolve_device
 from ..core.errors import CorruptRunError, DataError, UsageError
@@ -30,7 +30,6 @@ from ..recipes import RECIPES
 from ..storage.run_folder import METRICS, SPEC
 from ..storage.schemas import lines_of
 from ..storage.specification import read_spec, rebuild
-from ..storage.weights import tie
 from ..training.stages import Stage, finished_stages
 from .checkpoint_bounds import CheckpointCurve, evaluate_checkpoints
 from .data import RunData, Source, Targets
@@ -137,10 +136,10 @@ class Run(RunData):
         seed: int = 0,
         watch: ProgressCallback | None = None,
     ) -> Evaluation:
-        """Estimate log p(x) in the data's own units; of the run's test rows unless told otherwise.
+        """Estimate log p(x) of rows, by default the run's test rows, in the data's own units.
 
-        A plain evaluation (no method, no k) also says how tight the number is, what the guide's bound loses and where,
-        and how training rows compare.
+        A plain evaluation (no method, no k) also measures how tight the number is, what the guide's bound loses and
+        where, and how training rows compare.
 
         Args:
             data: other rows; and `labels` of them, where a run learned from labels and the data do not hold any.
@@ -178,11 +177,11 @@ class Run(RunData):
         seed: int = 0,
         watch: ProgressCallback | None = None,
     ) -> CheckpointCurve:
-        """ELBO, log p(x) and their gap at every checkpoint that training kept, and with the run's own weights.
+        """Return ELBO, log p(x) and their gap at every checkpoint that training kept, and with the run's own weights.
 
         Args:
             data: other rows than the run's own test rows.
-            rows_at_most: rows to look at, evenly spaced.
+            rows_at_most: rows to evaluate, evenly spaced.
             k: points per datum, where log p(x) is not exact.
             seed: of all Monte Carlo.
             watch: progress callback, called with the fraction done, 0 to 1.
@@ -192,36 +191,38 @@ class Run(RunData):
             CorruptRunError: a checkpoint is damaged, or belongs to another run.
         """
         part = self.chosen(data, seed)
-        few = evenly_spaced(len(part.rows), rows_at_most, self.device)
-        rows = part.rows.subset(few)
+        index = evenly_spaced(len(part.rows), rows_at_most, self.device)
+        part = part.subset(index, f"{len(index)} of {part.name}")
         last = [line for line in self.metrics if line["event"] == "stopped"]
         own = (int(last[-1]["kept_epoch"]), self.weights) if last else None
-        shift = part.subset(few, "").shift
-        options = {"k": k, "seed": seed, "shift": float(torch.as_tensor(shift).mean()), "watch": watch}
-        stages = tuple(evaluate_checkpoints(self.model, self.guide, self.path, tie(self.spec), rows, own, **options))
-        points = k if any(stage.ess is not None for stage in stages) else None
-        return CheckpointCurve(stages, f"{len(rows)} of {part.name}", len(rows), points, seed)
+        return evaluate_checkpoints(self, part, own, k=k, seed=seed, watch=watch)
 
     def doctor(self, *, seed: int = 0, watch: ProgressCallback | None = None) -> Diagnosis:
-        """Look for whatever can be wrong with the run, on its own rows; see `jensen.analysis.doctor.examine`.
+        """Diagnose the run on its own rows; see `jensen.analysis.doctor.examine`.
 
         Raises:
             DataError: the rows that it was trained on cannot be read.
         """
-        where = self.spec["split"]
+        split = self.spec["split"]
         if not self.readable:
             remedy = "Write the array to a file, and train from that."
-            raise DataError("this run was trained on an array in memory, which the doctor would have to see", remedy)
+            raise DataError("the doctor needs the training data, which this run had in memory only", remedy)
         if self.holed:
-            remedy = "Look at it with jensen evaluate and jensen impute."
+            remedy = "Use jensen evaluate and jensen impute."
             raise DataError("the doctor does not examine runs whose data have missing entries", remedy)
         train, test = self.part("train", seed), None
-        if where["test"] is not None or where["sizes"]["test"] or where["sizes"]["valid"]:
+        if split["test"] is not None or split["sizes"]["test"] or split["sizes"]["valid"]:
             test = self.part("test", seed)
-        rows = (train.rows, None if test is None else test.rows)
-        shift = self.preparation.log_jacobian(self.schema.size)
-        options = {"seed": seed, "history": self.metrics, "log_jacobian": shift, "watch": watch}
-        diagnosis = examine(self.model, self.guide, *rows, **options)
+        diagnosis = examine(
+            self.model,
+            self.guide,
+            train.rows,
+            None if test is None else test.rows,
+            seed=seed,
+            history=self.metrics,
+            log_jacobian=self.preparation.log_jacobian(self.schema.size),
+            watch=watch,
+        )
         return replace(diagnosis, notes=() if test is None else test.notes)
 
     def calibrate(self, *, n: int = 1000, seed: int = 0, watch: ProgressCallback | None = None) -> Calibration:
@@ -355,12 +356,12 @@ class Run(RunData):
             CompositionError: the likelihood does not factorise over features.
             DataError: nothing is missing.
         """
-        known = self.chosen(data, seed, True, labels)
-        part = known if hidden is None else hide(known, hidden, self.preparation)
+        original = self.chosen(data, seed, True, labels)
+        part = original if hidden is None else hide(original, hidden, self.preparation)
         if part.mask is None:
             raise DataError(f"{part.name} have no missing entries", "Give data with NaN, or hide some with --mask.")
         drawn = impute(self.model, self.guide, part.rows, m, method=method, k=k, steps=steps, seed=seed, watch=watch)
-        return complete(part, drawn, known, self.schema, self.preparation)
+        return complete(part, drawn, original, self.schema, self.preparation)
 
     def shaped(self, x: torch.Tensor) -> np.ndarray:
         """From the model's space [N, D] to the data's units and shape [N, H, W, C] or [N, D]."""
@@ -368,7 +369,7 @@ class Run(RunData):
 
     def gradients(
         self, *, n: int = 64, repeats: int = 100, seed: int = 0, pair: Any = None, watch: ProgressCallback | None = None
-    ) -> Comparison:
+    ) -> GradientComparison:
         """Bias, variance and cost of each gradient estimator on n training rows; `pair` is another (model, guide)."""
         rows, noise = self.part("train", seed).rows, stream(seed, "gradient rows", self.device)
         index = some_rows(len(rows), n, stream(seed, "gradient rows")).to(self.device)

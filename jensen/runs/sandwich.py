@@ -15,15 +15,15 @@ __all__ = ["Certificate", "certify"]
 
 @dataclass(frozen=True)
 class Certificate:
-    """A sandwich with the circumstances under which it holds; it says nothing of the run's own rows.
+    """A sandwich with the circumstances under which it holds; of simulated data, not of the run's own rows.
 
     Attributes:
         bounds: in the data's own units.
         run: its folder.
         weights: "raw" or "averaged".
         seed: of the simulated data and of all other noise.
-        notes: what the user should be told.
-        replay: what was asked for, and of which weights and versions.
+        notes: for the user.
+        replay: the request, with weights and versions.
     """
 
     bounds: Sandwiched
@@ -36,13 +36,13 @@ class Certificate:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serialisable record of every number."""
         lower = self.bounds.lower.to_dict()
-        chains = {name: lower[name] for name in ("acceptance", "spread", "settings", "seconds")}
-        about = {"run": self.run, "weights": self.weights, "seed": self.seed}
         return {
             **self.bounds.to_dict(),
             "units": "nats per datum",
-            **chains,
-            **about,
+            **{name: lower[name] for name in ("acceptance", "spread", "settings", "seconds")},
+            "run": self.run,
+            "weights": self.weights,
+            "seed": self.seed,
             "notes": list(self.notes),
             "replay": self.replay,
         }
@@ -56,7 +56,7 @@ def certify(
     seed: int = 0,
     watch: ProgressCallback | None = None,
 ) -> Certificate:
-    """Bidirectional Monte Carlo with the model of a run; see `Sandwich`.
+    """Return the sandwich of a run's model by bidirectional Monte Carlo; see `Sandwich`.
 
     Args:
         annealing: temperatures, leapfrog_steps, chains and start; `Annealed()` unless given.
@@ -71,5 +71,14 @@ def certify(
     chain = annealing or Annealed()
     result = Sandwich(chain, rows)(run.model, run.guide, seed, run.device, watch)
     bounds = result.shifted(run.preparation.log_jacobian(run.schema.size))
-    replay = circumstances(run.path, "sandwich", None, None, None, run.device, chain)
-    return Certificate(bounds, str(run.path), run.weights, seed, run.unfinished, {**replay, "rows": rows})
+    replay = circumstances(
+        run.path, method="sandwich", k=None, assessment=None, halves=None, device=run.device, evaluator=chain
+    )
+    return Certificate(
+        bounds=bounds,
+        run=str(run.path),
+        weights=run.weights,
+        seed=seed,
+        notes=run.unfinished,
+        replay={**replay, "rows": rows},
+    )

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 import msgspec
 
 from ..core.errors import CorruptRunError, UsageError
+from ..core.records import leaf_pairs
 from ..core.renames import RENAMED_OPTIONS
 from ..evaluate import Annealed, TightnessSettings
 from ..evaluate.choose import METHODS
@@ -82,7 +83,7 @@ class Verification:
         return f"repeated: {self.compared} recorded values within {self.tolerance:g}, {self.identical} to the bit"
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, JSON-serialisable."""
+        """Return a JSON-serialisable record of everything."""
         plain = {k: v for k, v in asdict(self).items() if k != "notes"}
         return {"verdict": self.verdict, "holds": self.holds, **plain, "notes": list(self.notes)}
 
@@ -156,19 +157,26 @@ def verify(run: Run, *, tolerance: float = TOLERANCE, watch: ProgressCallback | 
         DataError: the data are gone, or have changed.
     """
     if not tolerance >= 0:
-        raise UsageError(f"--tolerance {tolerance:g} cannot work", "Give 0 (equal to the bit) or more.")
+        raise UsageError(f"--tolerance must be at least 0, got {tolerance:g}", "Give 0 (equal to the bit) or more.")
     was = recorded(run.path)
     replay = was["replay"]
     settings = None if replay["assessment"] is None else TightnessSettings(**replay["assessment"])
-    asked = {"k": replay["k"], "method": replay["method"], "seed": was["seed"], "settings": settings}
-    asked["train_rows"] = replay.get("train_rows", 0)
-    if replay.get("annealing") is not None:
-        asked["annealing"] = Annealed(**replay["annealing"])
-    now = run.evaluate(**asked, budget=0.0, watch=watch).to_dict()
-    now = msgspec.json.decode(msgspec.json.encode(now))  # as a reader of the file finds it
-    pairs = list(_pairs(was, now))
+    annealing = None if replay.get("annealing") is None else Annealed(**replay["annealing"])
+    repeated = run.evaluate(
+        k=replay["k"],
+        method=replay["method"],
+        budget=0.0,
+        settings=settings,
+        annealing=annealing,
+        train_rows=replay.get("train_rows", 0),
+        seed=was["seed"],
+        watch=watch,
+    )
+    now = msgspec.json.decode(msgspec.json.encode(repeated.to_dict()))  # as a reader of the file gets it
+    pairs = list(leaf_pairs(was, now, left_out=LEFT_OUT))
     gaps = [_gap(a, b) for _, a, b in pairs]
-    differences = [Difference(*pair) for pair, gap in zip(pairs, gaps, strict=True) if not gap <= tolerance]
+    apart = [pair for pair, gap in zip(pairs, gaps, strict=True) if not gap <= tolerance]
+    differences = [Difference(name, a, b) for name, a, b in apart]
     weights = digest(run.path / WEIGHTS)
     if weights != replay["weights_sha256"]:
         differences.insert(0, Difference("replay.weights_sha256", replay["weights_sha256"], weights))
@@ -178,21 +186,8 @@ def verify(run: Run, *, tolerance: float = TOLERANCE, watch: ProgressCallback | 
     return Verification(str(run.path), len(pairs), same, largest, tolerance, tuple(differences), notes)
 
 
-def _pairs(was: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield (name, recorded, replayed) of every value that is a result."""
-    if isinstance(was, dict) and isinstance(now, dict):
-        for key in dict.fromkeys((*was, *now)):
-            if key not in LEFT_OUT:
-                yield from _pairs(was.get(key), now.get(key), f"{name}.{key}" if name else key)
-    elif isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
-        for i, (a, b) in enumerate(zip(was, now, strict=True)):
-            yield from _pairs(a, b, f"{name}[{i}]")
-    else:
-        yield name, was, now
-
-
 def _gap(was: Any, now: Any) -> float:
-    """0 where equal; the difference of numbers, relative above 1; infinity where they cannot be compared."""
+    """Return 0 where equal, the difference of numbers (relative above 1), infinity where they cannot be compared."""
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (was, now))
     if was == now:
         return 0.0

@@ -330,7 +330,12 @@ def test_what_cannot_be_calibrated_is_refused():
     empty = LatentVariableModel(Unconditional(Gaussian(0)), Unconditional(Gaussian(2)))
     with pytest.raises(CompositionError, match="no latents"):
         calibrate(empty, Exact(empty))
-    for options, said in (({"n": 19}, "19 simulations"), ({"l": 100}, "l=100"), ({"l": 2}, "l=2"), ({"l": 0}, "l=0")):
+    for options, said in (
+        ({"n": 19}, "at least 20 simulations, got 19"),
+        ({"l": 100}, "got l=100"),
+        ({"l": 2}, "got l=2"),
+        ({"l": 0}, "got l=0"),
+    ):
         with pytest.raises(UsageError, match=said):
             calibrate(model, amortized(3, Gaussian(1)), **options)
 
@@ -367,4 +372,4 @@ def test_the_verb(tmp_path, capsys, monkeypatch):
     weights = Path("run/model.safetensors").read_bytes()
     assert record["weights_sha256"] == hashlib.sha256(weights).hexdigest()
     assert main(["calibrate", "run", "-n", "3"]) == 2
-    assert "too few" in capsys.readouterr().err
+    assert "-n must be at least 20 simulations, got 3" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jensen.analysis import disentanglement as measures
-from jensen.analysis.disentanglement import Coded, dci, disentanglement, factor_vae_score, informations, mig, sap
+from jensen.analysis.disentanglement import FactorCodes, dci, disentanglement, factor_vae_score, informations, mig, sap
 from jensen.core.errors import DataError
 from jensen.data import Factors
 
@@ -19,9 +19,9 @@ PERFECT = FACTORS.values.astype(np.float64)
 NAMES = ("MIG", "SAP", "DCI disentanglement", "DCI completeness", "DCI informativeness", "FactorVAE score")
 
 
-def both(codes: np.ndarray) -> tuple[Coded, Coded]:
+def both(codes: np.ndarray) -> tuple[FactorCodes, FactorCodes]:
     """The same codes of every second row, fitted, and of the others, scored: the whole grid is in either."""
-    return tuple(Coded(codes[i::2], FACTORS.rows(np.arange(i, len(codes), 2))) for i in (0, 1))
+    return tuple(FactorCodes(codes[i::2], FACTORS.rows(np.arange(i, len(codes), 2))) for i in (0, 1))
 
 
 def entropy(*p: float) -> float:
@@ -64,7 +64,7 @@ def test_duplicates_have_no_gap_but_are_as_disentangled():
 def test_the_gap_of_information_by_hand():
     """A second feature tells whether v_1 = 0 while v_2 < 2: I = H(z) - H(z | v), worked out for both factors."""
     extra = ((PERFECT[:, 0] == 0) & (PERFECT[:, 1] < 2)).astype(float)
-    coded = Coded(np.column_stack([PERFECT, extra]), FACTORS)
+    coded = FactorCodes(np.column_stack([PERFECT, extra]), FACTORS)
     shared, entropies = informations(coded)
     assert entropies == pytest.approx([math.log(3), math.log(4), math.log(4)])
     kind = entropy(1 / 6, 5 / 6) - math.log(2) / 3
@@ -124,7 +124,7 @@ def test_noise_is_at_chance():
 def test_noise_tells_too_much_by_about_what_is_stated():
     """The bias of binned information, (bins - 1)(values - 1)/(2N) nats: within a third, over 40 draws of 960 rows."""
     codes = np.random.default_rng(1).random((960, 40))
-    shared, _ = informations(Coded(codes, FACTORS), bins=10)
+    shared, _ = informations(FactorCodes(codes, FACTORS), bins=10)
     expected = np.array([9 * (n - 1) / (2 * 960) for n in LEVELS])
     assert shared.mean(0) == pytest.approx(expected, rel=1 / 3)
 
@@ -152,16 +152,20 @@ def test_the_seed_is_all_there_is():
 
 @pytest.mark.parametrize(
     ("codes", "message"),
-    [(np.zeros((5, 2)), "do not go"), (np.full((960, 2), np.nan), "not finite"), (np.zeros((960, 0)), "do not go")],
+    [
+        (np.zeros((5, 2)), "do not match"),
+        (np.full((960, 2), np.nan), "not finite"),
+        (np.zeros((960, 0)), "do not match"),
+    ],
 )
 def test_codes_that_cannot_be_judged(codes, message):
     with pytest.raises(DataError, match=message):
-        Coded(codes, FACTORS)
+        FactorCodes(codes, FACTORS)
 
 
 def test_factors_that_cannot_be_judged():
     with pytest.raises(DataError, match="one value"):
-        Coded(np.zeros((4, 1)), Factors.of(np.array([[0, 1], [0, 2], [0, 3], [0, 4]])))
+        FactorCodes(np.zeros((4, 1)), Factors.of(np.array([[0, 1], [0, 2], [0, 3], [0, 4]])))
     with pytest.raises(DataError, match="must be a table of numbers"):
         Factors.of(np.arange(3))
     with pytest.raises(DataError, match="Give one for each"):

@@ -105,7 +105,7 @@ def test_an_unfinished_warm_up_is_told_from_a_weight_that_was_asked_for(betas, k
     found = examine(model, standard_guide(1), *pair(model, 60), history=history)
     told = [f for f in found.problems if f.name == "beta-not-one"]
     assert len(told) == (warming is not None)
-    assert all(("still moving" in f.cause) == warming for f in told)
+    assert all(("still changing" in f.cause) == warming for f in told)
     assert all("--keep last" in f.remedy for f in told if warming and kept < len(betas))
 
 

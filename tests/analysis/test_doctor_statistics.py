@@ -15,7 +15,7 @@ from torch import nn
 
 from jensen.analysis.collapse import mutual_information
 from jensen.analysis.examination import Examination
-from jensen.analysis.memorisation import memorised, nearest
+from jensen.analysis.memorisation import memorised, nearest_rows
 from jensen.analysis.two_sample import nearer, two_sample
 from jensen.core.batch import Rows
 from jensen.core.random import drawing_from, stream
@@ -103,10 +103,10 @@ def test_mutual_information_does_not_exceed_the_rows():
 
 def test_nearest_is_the_nearest():
     x = torch.tensor([[0.0, 0.0], [3.0, 4.0], [3.0, 4.5]], dtype=torch.float64)
-    distance, which = nearest(x, Rows(x), torch.arange(3))
+    distance, which = nearest_rows(x, Rows(x), torch.arange(3))
     close(distance, torch.zeros(3))
     assert which.tolist() == [0, 1, 2]
-    distance, which = nearest(x, Rows(x), torch.arange(3), torch.arange(3))
+    distance, which = nearest_rows(x, Rows(x), torch.arange(3), torch.arange(3))
     close(distance, torch.tensor([5.0, 0.5, 0.5]))
     assert which.tolist() == [1, 2, 1]
 

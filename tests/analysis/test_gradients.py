@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from jensen.analysis import gradients
+from jensen.analysis.gradient_samples import FlatGradient
 from jensen.analysis.gradients import compare_gradients
 from jensen.core.random import stream
 from jensen.estimators.denoising import Corrupted, Masking
@@ -119,9 +120,7 @@ def test_the_guide_of_a_denoising_run_sees_noise_drawn_once(monkeypatch):
     theirs = torch.cat([g.flatten() for g in torch.autograd.grad(value, parameters)])
     ours, clean = (
         one(one.placed(Quadrature(32)), stream(0, "none"))
-        for one in (
-            gradients._Gradient(model, guide, batch, objective, parameters, c) for c in (gradients._Drawn(seen), None)
-        )
+        for one in (FlatGradient(model, guide, batch, objective, parameters, c) for c in (gradients._Drawn(seen), None))
     )
     torch.testing.assert_close(ours, theirs)
     assert float((ours - clean).norm() / clean.norm()) > 0.01

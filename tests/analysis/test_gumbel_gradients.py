@@ -20,7 +20,7 @@ from tests.identities.models import scrambled
 X = torch.tensor([[0, 1, 1, 0], [1, 0, 1, 1], [0, 0, 0, 1], [1, 1, 1, 1]], dtype=torch.float64)
 
 
-def found() -> gradients.Comparison:
+def found() -> gradients.GradientComparison:
     relaxed = OneHots(2, 3, temperature=0.7)
     with drawing_from(stream(0, "relaxed")):
         model = LatentVariableModel(Unconditional(OneHots(2, 3)), Given(MLP(6, 4, (5,)), Bernoulli(4)))

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from jensen.analysis import latents
+from jensen.analysis.collapse import collapsed
+from jensen.analysis.examination import Examination
 from jensen.core.batch import Batch, Rows
 from jensen.core.errors import CompositionError
 from jensen.core.random import drawing_from, stream
@@ -114,6 +116,21 @@ def test_the_rate_per_feature_sums_to_the_rate_and_shows_a_collapsed_one():
     close(rate[1], 0.0)
     assert active.tolist() == latents.active_features(model, guide, Rows(x)).tolist() == [True, False]
     assert latents.rate_per_feature(model, guide, Rows(x[:1]))[1].tolist() == [False, False]
+
+
+@pytest.mark.parametrize(("variance", "active"), [(0.0099, False), (0.0101, True)])
+def test_the_variance_of_an_active_feature_is_that_of_the_data(variance, active):
+    """Of ten codes, with the denominator N: with N - 1 the variance 0.0099 would be 0.011, and active."""
+    x = torch.zeros(10, 3, dtype=torch.float64)
+    x[::2, 0], x[1::2, 0] = variance**0.5, -(variance**0.5)
+    assert float(x[:, 0].var()) > latents.ACTIVE
+    model = LatentVariableModel(Unconditional(Gaussian(2)), Given(MLP(2, 3, ()), Bernoulli(3))).double()
+    guide = Amortized(Given(Half(), Gaussian(2))).double()
+    assert latents.are_active(x[:, :1]).tolist() == [active]
+    assert latents.active_features(model, guide, Rows(x)).tolist() == [active, False]
+    assert latents.rate_per_feature(model, guide, Rows(x))[1].tolist() == [active, False]
+    examination = Examination(model, guide, Rows(x), None)
+    assert collapsed(examination).measures["active"] == [active, False]
 
 
 def test_the_rate_per_feature_needs_features_that_factorise():

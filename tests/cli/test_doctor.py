@@ -34,7 +34,7 @@ def test_sick_run(sick, jensen):
     answer = jensen("doctor", "run")
     lines = answer.out.splitlines()
     assert answer.code == 6
-    at = next(i for i, line in enumerate(lines) if line.startswith("problem: beta-not-one: the rate weighed 0.01"))
+    at = next(i for i, line in enumerate(lines) if line.startswith("problem: beta-not-one: the rate had weight 0.01"))
     assert lines[at + 1].startswith("  why: ")
     assert lines[at + 2].startswith("  try: ")
     assert lines[0].split(" ")[1].startswith("problem")
@@ -63,7 +63,7 @@ def test_a_heavy_rate_is_a_finding(data, jensen):
     assert jensen("train", "real.npy", "--recipe", "beta-vae", *words, "--out", "run").code == 0
     answer = jensen("doctor", "run")
     assert answer.code == 6
-    assert "problem: beta-not-one: the rate weighed 1.5" in answer.out
+    assert "problem: beta-not-one: the rate had weight 1.5" in answer.out
     assert "still a lower bound on log p(x)" in answer.out
 
 
@@ -72,7 +72,7 @@ def test_a_warm_up_that_was_not_over(data, jensen):
     assert jensen("train", "real.npy", *words, "--out", "run").code == 0
     answer = jensen("doctor", "run")
     assert answer.code == 6
-    assert "problem: beta-not-one: the rate weighed 0.2 when" in answer.out
+    assert "problem: beta-not-one: the rate had weight 0.2 when" in answer.out
     assert "no bound on log p(x)" in answer.out
     assert "the warm-up was not over" in answer.out
 

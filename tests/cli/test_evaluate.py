@@ -66,7 +66,7 @@ def test_beside_the_verdict_is_what_it_does_not_say():
         assessment, annealed=replace(assessment.annealed, settings={"start": "guide", "corrected": True})
     )
     lines = _tightness_lines(assessment)
-    assert lines[0] == "verdict: tight to about 0.24 nats, as far as annealing sees"
+    assert lines[0] == "verdict: tight to about 0.24 nats, according to annealed importance sampling"
     assert lines[1].startswith("but nothing bounds log p(x) of these rows from above: the sandwich certifies")
     assert lines[1].endswith("not on the test set (open by 0.1 nats on 1 simulated row)")
     assert lines[2].startswith("log p(x) >= 0.10 ± 0.02 by annealing 1 row (from the guide, corrected; 8 temperatures;")

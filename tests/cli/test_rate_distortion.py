@@ -79,9 +79,9 @@ def test_an_interrupted_curve_goes_on(data, jensen):
     ("words", "code", "said"),
     [
         (["real.npy"], 2, ["--out"]),
-        (["real.npy", "--out", "out", "--betas", "1,1"], 2, ["--betas 1,1", "distinct positive"]),
+        (["real.npy", "--out", "out", "--betas", "1,1"], 2, ["--betas must be distinct positive numbers, got 1,1"]),
         (["real.npy", "--out", "out", "--betas", "0"], 2, ["--betas 0"]),
-        (["real.npy", "--out", "out", "--betas", "x"], 2, ["--betas x"]),
+        (["real.npy", "--out", "out", "--betas", "x"], 2, ["--betas must be distinct positive numbers, got x"]),
         (["real.npy", "--out", "out", "--recipe", "vae"], 2, ["no option --beta"]),
         (["real.npy", "--out", "out", "--bogus", "1"], 2, ["bogus"]),
         (["absent.npy", "--out", "out"], 3, ["there is no file absent.npy"]),

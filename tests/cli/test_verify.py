@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from jensen.evaluate import TightnessSettings
+from jensen.evaluate import Annealed, TightnessSettings
 from jensen.runs.run import load
 from jensen.runs.verify import verify
 
@@ -49,6 +49,27 @@ def test_the_settings_of_annealing_are_repeated(data, jensen):
     assert "assessment.annealed.temperatures" in names
     assert "assessment.annealed.log_px" in names
     assert "log_px" not in names
+
+
+@pytest.mark.parametrize("kind", ["assessment", "annealing"])
+def test_records_of_earlier_versions_are_repeated(kind, data, jensen):
+    """Leapfrog steps were once recorded as leaps, in the replay and in the results."""
+    assert jensen("train", "real.npy", "--out", "run", "--epochs", "1", "--latent", "3", "--hidden", "8").code == 0
+    opened, path = load("run"), data / "run" / "evaluation.json"
+    if kind == "assessment":
+        settings = TightnessSettings(rows=4, temperatures=4, leapfrog_steps=2, chains=3, simulated=4, refine=0)
+        opened.keep(opened.evaluate(settings=settings, seed=5))
+    else:
+        chains = Annealed(temperatures=4, leapfrog_steps=2, chains=3)
+        opened.keep(opened.evaluate(method="annealed", annealing=chains, seed=5))
+    text = path.read_text()
+    assert text.count('"leapfrog_steps"') == 2
+    path.write_text(text.replace('"leapfrog_steps"', '"leaps"'))
+    answer = jensen("verify", "run", "--tolerance", "0")
+    assert answer.code == 0
+    assert answer.out.splitlines()[0].endswith("recorded values are equal to the bit")
+    path.write_text(text.replace('"leapfrog_steps": 2', '"leaps": 0'))
+    assert jensen("verify", "run").code != 0
 
 
 @pytest.mark.parametrize("method", ["quadrature", "importance"])
@@ -108,7 +129,7 @@ def test_without_an_evaluation(run, refused):
 
 
 def test_a_negative_tolerance(evaluated, refused):
-    refused(["verify", "run", "--tolerance", "-1"], 2, "--tolerance -1")
+    refused(["verify", "run", "--tolerance", "-1"], 2, "--tolerance must be at least 0, got -1")
 
 
 def test_data_that_have_changed(data, jensen):

@@ -26,7 +26,7 @@ from jensen.estimators.reparameterized import Pathwise
 from jensen.evaluate import Enumerated, Importance
 from jensen.evaluate import Exact as ExactEvidence
 from jensen.evaluate import Quadrature as Integral
-from jensen.evaluate.exact import finite
+from jensen.evaluate.exact import number_of_states
 from jensen.evaluate.quadrature import integrable
 from jensen.families import Categorical
 from jensen.guides import Exact
@@ -101,7 +101,7 @@ def combined(seed: int, number: int) -> Combination:
     suitable = [e for e in ALL_ESTIMATORS if all(e.suits(term) for _, term in objective.terms)]
     estimator = rng.choice(suitable if rng.random() < 0.8 else ALL_ESTIMATORS)
     if rng.random() < 0.6:  # most guides can be drawn from in one or two ways
-        estimator = Enumerate() if finite(model) else Pathwise(4)
+        estimator = Enumerate() if number_of_states(model) else Pathwise(4)
     parts = fresh(model, guide, estimator, objective)
     return Combination(parts[0].double(), parts[1].double(), *parts[2:])
 
@@ -139,7 +139,7 @@ def exact(model: LatentVariableModel, guide: Guide, data: Rows) -> tuple[float, 
     """The mean evidence and its error in nats; None where it is not known."""
     if has_posterior(model.prior, model.likelihood):
         return ExactEvidence()(model, Exact(model), data).mean, 1e-9
-    if finite(model) is not None:
+    if number_of_states(model) is not None:
         return Enumerated()(model, guide, data).mean, 1e-9
     if not integrable(model):
         return None

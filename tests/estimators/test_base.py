@@ -61,7 +61,9 @@ def test_a_coupled_term_needs_sampled_points(estimator):
 
 
 def test_sampled_points_serve_every_term():
-    Pathwise(3).check(Elbo() + COUPLED - Rate())
+    objective = Elbo() + COUPLED - Rate()
+    Pathwise(3).check(objective)
+    assert all(Pathwise(3).suits(term) for _, term in objective.terms)
 
 
 @pytest.mark.parametrize(

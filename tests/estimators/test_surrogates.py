@@ -226,7 +226,7 @@ def flat(gradients) -> torch.Tensor:
     "objective", [Elbo(), -Distortion() - Rate(), CustomObjective(lambda d: d.mean(d.log_lik**2), "square")]
 )
 def test_score_is_enumeration_on_average(objective):
-    """On a Categorical guide, for guide and model alike: 600 draws, 4 standard errors."""
+    """On a Categorical guide, for guide and model alike: 300 draws, 4 standard errors."""
     model, guide = mixture_model(), amortized(2, Categorical(3))
     batch = simulated(model, 8)
     both = [p for p in (*guide.parameters(), *model.parameters()) if p.requires_grad]
@@ -238,7 +238,7 @@ def test_score_is_enumeration_on_average(objective):
         return flat(torch.zeros_like(p) if g is None else g for p, g in zip(both, found, strict=True))
 
     exact = gradient(Enumerate(), 0)
-    sampled = torch.stack([gradient(Score(4), seed) for seed in range(600)])
+    sampled = torch.stack([gradient(Score(4), seed) for seed in range(300)])
     assert ((sampled.mean(0) - exact).abs() <= 4 * error(sampled) + 1e-12).all()
 
 

@@ -15,7 +15,7 @@ from jensen.core.errors import CompositionError, NotNormalised, NotReparameteriz
 from jensen.core.random import drawing_from, stream
 from jensen.evaluate import Annealed, Importance, Kind, Sandwich, annealed
 from jensen.evaluate import Exact as ExactEvidence
-from jensen.evaluate.annealed import Steps, temperatures, weighed
+from jensen.evaluate.annealed import Steps, chain_estimate, temperatures
 from jensen.families import Bernoulli, Categorical, Gaussian, Mixture
 from jensen.guides import Amortized, Deterministic, Shared
 from jensen.guides import Exact as ExactGuide
@@ -83,7 +83,7 @@ def test_one_temperature_is_importance_weighting():
     chain, batch = Annealed(temperatures=1, chains=5), Batch(given.rows.stored)
     log_w, accepted = chain.weights(given.model, given.guide, batch, steps(0.5, 1), stream(0, "one"))
     q = given.guide(batch)
-    z = annealed.sample(q, 5, stream(0, "one"))
+    z = annealed.independent_samples(q, 5, stream(0, "one"))
     close(log_w, given.model.log_joint(batch, z) - q.log_prob(z), 1e-12)
     assert float(accepted) == 1.0
 
@@ -159,7 +159,8 @@ def test_other_temperatures_have_other_noise():
     given, first = small(6), {}
     for n in (5, 10):
         chain = Annealed(temperatures=n, leapfrog_steps=2, chains=4)
-        first[n] = annealed.sample(given.guide(Batch(given.rows.stored)), 4, chain.noise(3, "annealing", CPU))
+        noise = chain.noise(3, "annealing", CPU)
+        first[n] = annealed.independent_samples(given.guide(Batch(given.rows.stored)), 4, noise)
     assert not torch.isclose(first[5], first[10]).any()
 
 
@@ -329,7 +330,7 @@ def test_the_error_is_that_of_repeats():
     chain = Annealed(temperatures=8, leapfrog_steps=3, chains=150 * 16)
     tuned = chain.tune(given.model, given.guide, given.rows, 0)
     log_w, _ = chain.weights(given.model, given.guide, Batch(given.rows.stored), tuned, stream(0, "repeats"))
-    found = [weighed(some, Kind.STOCHASTIC_LOWER) for some in log_w.split(16)]
+    found = [chain_estimate(some, Kind.STOCHASTIC_LOWER) for some in log_w.split(16)]
     told = torch.tensor([e.stderr_mc for e in found]).square().mean().sqrt()
     spread = torch.tensor([e.mean for e in found]).std()
     assert float(found[0].ess.median()) < 12
@@ -338,11 +339,11 @@ def test_the_error_is_that_of_repeats():
 
 def test_the_jackknife_leaves_each_chain_out():
     log_w = torch.randn(5, 3, dtype=torch.float64, generator=stream(0, "jackknife"))
-    found = weighed(log_w, Kind.STOCHASTIC_LOWER)
+    found = chain_estimate(log_w, Kind.STOCHASTIC_LOWER)
     left = torch.stack([log_w[torch.arange(5) != i].logsumexp(0) for i in range(5)])
     close(found.variance_mc, left.var(0, correction=0) * 4, 1e-9)
     one = torch.tensor([[0.0], [-1e4]], dtype=torch.float64)
-    assert torch.isfinite(weighed(one, Kind.STOCHASTIC_LOWER).variance_mc).all()
+    assert torch.isfinite(chain_estimate(one, Kind.STOCHASTIC_LOWER).variance_mc).all()
 
 
 def test_on_the_committed_instance_the_error_covers_the_mean_of_repeats():
@@ -354,7 +355,7 @@ def test_on_the_committed_instance_the_error_covers_the_mean_of_repeats():
     chain = Annealed(temperatures=4, leapfrog_steps=3, chains=500 * 16)
     tuned = replace(chain, chains=16).tune(given.model, given.guide, given.rows, 0)
     log_w, _ = chain.weights(given.model, given.guide, Batch(given.rows.stored), tuned, stream(0, "repeats"))
-    found = [weighed(some, Kind.STOCHASTIC_LOWER) for some in log_w.split(16)]
+    found = [chain_estimate(some, Kind.STOCHASTIC_LOWER) for some in log_w.split(16)]
     means, errors = (torch.tensor([getattr(e, name) for e in found]).double() for name in ("mean", "stderr_mc"))
     off = (means - means.mean()).abs()
     assert abs(float((off < 1.96 * errors).double().mean()) - 0.95) < 0.03

@@ -13,7 +13,7 @@ from jensen.core.batch import Batch, Rows
 from jensen.core.random import drawing_from, stream
 from jensen.evaluate import Annealed, Sandwich
 from jensen.evaluate.annealed import Steps
-from jensen.evaluate.annealing_start import Correction, correction, normal
+from jensen.evaluate.annealing_start import Correction, fit_correction, gaussian_features
 from jensen.families import Gaussian, Mixture
 from jensen.guides import Amortized, Shared
 from jensen.guides import Exact as ExactGuide
@@ -61,9 +61,10 @@ def test_a_mean_that_does_not_move_tells_nothing():
 def test_biased_means_are_moved_back():
     """In the pPCA instance the guide's means are a known multiple of the posterior's deviation too high."""
     given = instance(n=8, dim=24, latent=6, off=2.0)
-    found = correction(given.model, given.guide, given.rows)
+    found = fit_correction(given.model, given.guide, given.rows)
     assert found is not None
-    q, truth = normal(given.guide(Batch(given.rows.stored))), ExactGuide(given.model)(Batch(given.rows.stored))
+    batch = Batch(given.rows.stored)
+    q, truth = gaussian_features(given.guide(batch)), ExactGuide(given.model)(batch)
     before = (q.loc - truth.mean) / truth.variance.sqrt()
     after = (found(q).loc - truth.mean) / truth.variance.sqrt()
     assert float(before.mean()) > 0.5
@@ -75,10 +76,10 @@ def test_other_guides_start_as_they_are():
     given = instance(**SMALL)
     with drawing_from(stream(0, "mixture")):
         mixture = Amortized(Given(torch.nn.Linear(24, 2 * 13), Mixture(Gaussian(6), 2))).double()
-    assert correction(given.model, mixture, given.rows) is None
-    assert correction(given.model, ExactGuide(given.model), given.rows) is None
+    assert fit_correction(given.model, mixture, given.rows) is None
+    assert fit_correction(given.model, ExactGuide(given.model), given.rows) is None
     one = Shared(scrambled(Unconditional(Gaussian(6), learn=True), "shared"))
-    assert correction(given.model, one, given.rows) is not None
+    assert fit_correction(given.model, one, given.rows) is not None
 
 
 def test_pairs_that_the_guide_cannot_read_are_left_out():
@@ -86,23 +87,24 @@ def test_pairs_that_the_guide_cannot_read_are_left_out():
     whole = given.guide.forward
 
     def some(batch: Batch, every: int):
-        q = normal(whole(batch))
+        q = gaussian_features(whole(batch))
         loc = q.loc.clone()
         loc[::every] = math.nan
         return Independent(Normal(loc, q.scale, validate_args=False), 1, validate_args=False)
 
-    plain = correction(given.model, given.guide, given.rows)
+    plain = fit_correction(given.model, given.guide, given.rows)
     given.guide.forward = lambda batch: some(batch, 10)
-    found = correction(given.model, given.guide, given.rows)
+    found = fit_correction(given.model, given.guide, given.rows)
     close(found.slope, plain.slope, 0.1)
     given.guide.forward = lambda batch: some(batch, 1)
-    assert correction(given.model, given.guide, given.rows) is None
+    assert fit_correction(given.model, given.guide, given.rows) is None
 
 
 def test_it_depends_on_the_seed_alone():
     given = instance(**SMALL)
     a, b, c = (
-        correction(given.model, given.guide, rows, s) for rows, s in ((given.rows, 0), (few(given), 0), (few(given), 1))
+        fit_correction(given.model, given.guide, rows, s)
+        for rows, s in ((given.rows, 0), (few(given), 0), (few(given), 1))
     )
     assert torch.equal(a.slope, b.slope)
     assert torch.equal(a.extra, b.extra)
@@ -122,7 +124,7 @@ def test_weights_from_the_corrected_start_are_unbiased_both_ways():
     """Forwards for p(x), backwards for 1 / p(x), with the correction of a guide that is ten times too sure."""
     given = instance(n=24, dim=24, latent=6, wide=0.1, off=2.0)
     chain, noise = Annealed(temperatures=6, leapfrog_steps=3, chains=400), stream(0, "both ways")
-    steps = Steps((0.4,) * 6, (1.0,) * 6, correction(given.model, given.guide, given.rows))
+    steps = Steps((0.4,) * 6, (1.0,) * 6, fit_correction(given.model, given.guide, given.rows))
     batch = Batch(given.rows.stored)
     log_w, _ = chain.weights(given.model, given.guide, batch, steps, noise)
     mean, error = mean_ratio(log_w - given.truth)

@@ -15,7 +15,7 @@ from jensen.core.batch import Batch, Rows
 from jensen.core.errors import CompositionError, NotEnumerable
 from jensen.core.random import drawing_from, stream
 from jensen.evaluate import Enumerated, Exact, Importance, Kind, choose, exact
-from jensen.evaluate.exact import MOST_STATES, finite
+from jensen.evaluate.exact import MOST_STATES, number_of_states
 from jensen.families import Bernoulli, Categorical, Gaussian, Mixture
 from jensen.guides import Deterministic, Shared
 from jensen.guides import Exact as ExactGuide
@@ -207,7 +207,7 @@ def test_holes_in_the_data():
 def test_too_many_states_are_refused(family, n, said):
     model = LatentVariableModel(Unconditional(family), Given(nn.Linear(family.dim, 2), Gaussian(2, "shared")))
     guide = Shared(Unconditional(family))
-    assert finite(model) == n
+    assert number_of_states(model) == n
     with pytest.raises(NotEnumerable, match=f"{said}.*Use --method importance"):
         Enumerated()(model, guide, Rows(torch.zeros(2, 2)))
     assert choose(model, guide) == Importance(5000)
@@ -216,9 +216,9 @@ def test_too_many_states_are_refused(family, n, said):
 
 def test_bits_are_chosen_to_be_enumerated():
     model, guide = bits_model(16), amortized(3, Bernoulli(16))
-    assert finite(model) == 65_536
+    assert number_of_states(model) == 65_536
     assert choose(model, guide) == choose(model, guide, "exact") == Enumerated()
-    assert finite(LatentVariableModel(Unconditional(Gaussian(2)), Linear(2, 3))) is None
+    assert number_of_states(LatentVariableModel(Unconditional(Gaussian(2)), Linear(2, 3))) is None
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from jensen.evaluate import (
     Importance,
     Kind,
     Quadrature,
+    Tightness,
     TightnessSettings,
     assess_tightness,
     measure_gaps,
@@ -28,6 +29,7 @@ from jensen.guides import Amortized, Shared
 from jensen.guides import Exact as ExactGuide
 from jensen.models.conditionals import Given, Unconditional
 from tests.evaluate.instance import instance
+from tests.evaluate.test_tightness import verdict
 from tests.identities.models import close, mixture_model, rows, simulated
 
 NOTHING = TightnessSettings(rows=0, temperatures=0, leapfrog_steps=0, chains=0, simulated=0, refine=0)
@@ -133,3 +135,14 @@ def test_what_stands_behind_which_number(mixture):
     with pytest.raises(JensenError, match="log p\\(x\\) itself"):
         measure_gaps(given.model, given.guide, given.rows, bound)
     assert Exact()(given.model, given.guide, given.rows).kind is Kind.EXACT
+
+
+def test_both_measurements_are_a_tightness():
+    exact = ExactTightness(NOTHING, Estimate(Kind.EXACT, torch.zeros(2)), None, 0.0)
+    for tightness in (exact, verdict(0.1, 0.02, 0.01)):
+        assert isinstance(tightness, Tightness)
+        record = tightness.to_dict()
+        assert record["verdict"] == tightness.verdict
+        assert (record["loss"], record["converged"]) == (tightness.loss, tightness.converged)
+        assert {"annealed", "sandwich", "gaps", "seconds"} <= record.keys()
+        assert type(tightness.shifted(1.0)) is type(tightness)

@@ -13,7 +13,7 @@ from torch import nn
 from jensen.core.batch import Batch, Rows
 from jensen.core.random import drawing_from, stream
 from jensen.evaluate import Estimate, Exact, Gaps, Kind, gaps
-from jensen.evaluate.gaps import Bounds, elbo_per_datum, elbos, told
+from jensen.evaluate.gaps import Bounds, describe_gaps, elbo_per_datum, elbos
 from jensen.evaluate.importance import widest
 from jensen.families import Gaussian
 from jensen.flows import SplineCoupling
@@ -192,11 +192,11 @@ def test_one_row_has_a_gap_and_no_error_over_rows():
     ).to_dict()
     assert record["approximation"]["stderr"] is None
     assert "nan" not in str(record)
-    assert "a single row tells nothing of others" in told(record)
+    assert "a single row has no error over rows" in describe_gaps(record)
 
 
 def test_in_words_each_error_says_what_it_is_over(measured):
-    words = told(measured[1].to_dict())
+    words = describe_gaps(measured[1].to_dict())
     assert words.startswith("family ")
     assert words.count("±") == 3
     assert "(12 rows; ± over rows, and at most 0.0" in words

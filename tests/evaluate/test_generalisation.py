@@ -9,7 +9,7 @@ import torch
 
 from jensen.core.random import stream
 from jensen.evaluate import Estimate, GeneralisationGap, Kind
-from jensen.evaluate.generalisation import some_rows
+from jensen.evaluate.generalisation import ValidationCurve, some_rows
 
 
 def scores(n: int, mean: float, seed: int, spread: float = 10.0) -> torch.Tensor:
@@ -55,10 +55,46 @@ def test_a_sure_difference_must_also_matter_and_the_other_way_round():
     assert wide.deviations == pytest.approx(wide.difference / float(wide.train.std()))
 
 
+@pytest.mark.parametrize(("difference", "is_large"), [(1.0, False), (3.9, False), (4.1, True)])
+def test_a_large_gap_is_one_of_four_fifths_of_a_deviation(difference, is_large):
+    unit = scores(4000, 0.0, 0, 1.0)
+    unit = 5 * (unit - unit.mean()) / unit.std()
+    gap = GeneralisationGap(unit + difference, unit)
+    assert gap.is_large == is_large
+    assert gap.over_fitting == (difference > 1.5)
+
+
+def test_a_large_gap_of_few_rows_is_not_over_fitting():
+    gap = GeneralisationGap(torch.tensor([0.0, 2.0]), torch.tensor([-5.0, -1.0]))
+    assert gap.deviations > 0.8
+    assert not gap.over_fitting
+    assert not gap.is_large
+
+
+@pytest.mark.parametrize(
+    ("kept", "stderr", "has_fallen", "has_fallen_later"),
+    [
+        (2, 0.9, False, True),  # the best epoch was kept, and the last is 3 nats below it: more than 2.7
+        (2, 1.1, False, False),
+        (3, 0.3, True, True),  # epoch 3 is a nat below epoch 2
+        (3, 0.4, False, True),
+        (4, 0.9, True, True),
+        (9, 0.9, True, True),  # not measured: as the last epoch
+        (4, None, False, False),
+    ],
+)
+def test_a_fall_of_the_validation_curve(kept, stderr, has_fallen, has_fallen_later):
+    curve = ValidationCurve({1: -7.0, 2: -5.0, 3: -6.0, 4: -8.0}, kept, stderr)
+    assert curve.best == 2
+    assert curve.fallen_later == 3.0
+    assert curve.fallen == {2: 0.0, 3: 1.0}.get(kept, 3.0)
+    assert (curve.has_fallen, curve.has_fallen_later) == (has_fallen, has_fallen_later)
+
+
 def test_a_single_row_has_no_error():
     found = GeneralisationGap(torch.tensor([-1.0]), torch.tensor([-2.0, -3.0]))
     assert (found.stderr, found.over_fitting) == (None, False)
-    assert found.sentence == "too few rows to tell over-fitting"
+    assert found.sentence == "too few rows to detect over-fitting"
     assert found.to_dict()["stderr"] is None
 
 

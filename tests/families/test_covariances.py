@@ -132,8 +132,8 @@ def test_a_full_covariance_learns_the_posterior():
         with drawing_from(stream(0, "start")):
             guide = Amortized(Given(MLP(5, family.size, ()), family)).double()
         optimizer = torch.optim.Adam(guide.parameters(), 0.1)
-        for step in range(300):
-            optimizer.param_groups[0]["lr"] = 0.1 * (1 - step / 300)
+        for step in range(240):
+            optimizer.param_groups[0]["lr"] = 0.1 * (1 - step / 240)
             optimizer.zero_grad()
             draw = Pathwise(16).draw(model, guide, Batch(x), stream(step, "noise"))
             (-draw.log_weight.mean()).backward()

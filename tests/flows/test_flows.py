@@ -15,9 +15,9 @@ from jensen.core.parts import build, spec_of
 from jensen.core.random import drawing_from, stream
 from jensen.distributions import Flowed
 from jensen.estimators.reparameterized import Pathwise
+from jensen.evaluate import TightnessSettings, assess
 from jensen.evaluate.annealed import Annealed
 from jensen.evaluate.importance import Importance
-from jensen.evaluate.tightness import TightnessSettings, assess
 from jensen.families import Categorical, Gaussian
 from jensen.flows import AffineCoupling, Autoregressive, Flow, Planar, SplineCoupling, Stack
 from jensen.guides import Amortized, Deterministic, Exact, Flowing

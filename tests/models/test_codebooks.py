@@ -261,7 +261,7 @@ def test_a_bound_is_below_the_sum_over_all_codes(codes, name):
 
 def test_what_has_no_noise_is_refused_where_noise_is_needed():
     model, guide = made(Codebook(4, 1))
-    with pytest.raises(CompositionError, match="the same one"):
+    with pytest.raises(CompositionError, match="without noise"):
         choose(model, guide, "importance")
     with pytest.raises(CompositionError, match="discrete"):
         choose(model, guide, "annealed")

@@ -64,7 +64,7 @@ def test_every_fit_reaches_the_same_evidence(recipe, options, fits, wine, tmp_pa
 def test_adam_gets_there_too(wine, tmp_path):
     closed = jensen.train(wine, recipe="ppca", out=tmp_path / "closed", latent=2)
     adam = jensen.train(
-        wine, recipe="ppca", out=tmp_path / "adam", latent=2, fit="gradient", lr=0.05, batch=10_000, epochs=400
+        wine, recipe="ppca", out=tmp_path / "adam", latent=2, fit="gradient", lr=0.1, batch=10_000, epochs=200
     )
     close(evidence(adam), evidence(closed), 1e-3)
 

@@ -51,7 +51,7 @@ def test_a_conditional_model_says_what_it_is_given(folder, tmp_path):
         run.sample(1, label=5)
     with pytest.raises(DataError, match="--labels"):
         run.evaluate(folder / "bare.npy", k=5)
-    with pytest.raises(CompositionError, match="told the label"):
+    with pytest.raises(CompositionError, match="encoder is given the label"):
         represent(run)
 
 
@@ -179,7 +179,7 @@ def test_labels_of_other_data_say_how_often_a_classifier_is_right(folder, others
 
 def test_labels_of_a_run_without_labels_change_no_number(folder, others, tmp_path):
     run = jensen.train(folder / "bare.npy", recipe="ppca", latent=1, out=tmp_path / "run")
-    with pytest.raises(UsageError, match="did not learn from labels"):
+    with pytest.raises(UsageError, match="--labels needs a run that learned from labels"):
         run.evaluate(others[0], labels=others[1])
 
 

@@ -34,9 +34,9 @@ def table(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def run(images, tmp_path_factory) -> Run:
     """A VAE of images, three latent features, evaluated."""
-    found = jensen.train(images, latent=3, out=tmp_path_factory.mktemp("runs") / "vae", **SMALL)
-    found.keep(found.evaluate(k=20))
-    return found
+    trained = jensen.train(images, latent=3, out=tmp_path_factory.mktemp("runs") / "vae", **SMALL)
+    trained.keep(trained.evaluate(k=20))
+    return trained
 
 
 @pytest.fixture(scope="session")

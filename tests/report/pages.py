@@ -57,7 +57,7 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [found for name, found in self.attributes if name == tag]
+        return [attributes for name, attributes in self.attributes if name == tag]
 
 
 def page_of(run: Run, path: Path, **options: Any) -> Page:

@@ -39,22 +39,22 @@ def panels(folder: Path, facts: Facts) -> list[Panel]:
     return calibration(replace(facts, run=jensen.load(folder)), {})
 
 
-def labels(found) -> list[str]:
-    return [p.get("aria-label") or "" for p in found.all("svg")]
+def labels(page) -> list[str]:
+    return [p.get("aria-label") or "" for p in page.all("svg")]
 
 
 @pytest.mark.usefixtures("unrendered")
 def test_the_figures_and_the_numbers(calibrated, tmp_path):
     record = json.loads((calibrated / "calibration.json").read_text())
-    found = page_of(jensen.load(calibrated), tmp_path / "page.html")
-    assert found.numbers["calibration"] == record
-    assert f"Ranks of 6 quantities against uniform ones: {record['verdict']}." in labels(found)
+    page = page_of(jensen.load(calibrated), tmp_path / "page.html")
+    assert page.numbers["calibration"] == record
+    assert f"Ranks of 6 quantities against uniform ones: {record['verdict']}." in labels(page)
     i = record["coverage"]["levels"].index(0.9)
     held = f"regions of 90% hold the truth {record['coverage']['fractions'][i]:.1%} of the time"
-    assert f"Coverage: {held}." in labels(found)
-    assert f"Calibration: {record['verdict']}." in found.said
+    assert f"Coverage: {held}." in labels(page)
+    assert f"Calibration: {record['verdict']}." in page.said
     fewer = sum(q["finding"] is not None for q in record["quantities"])
-    assert f"{fewer} of 6 quantities are found not uniform" in found.said
+    assert f"{fewer} of 6 quantities are not uniform" in page.said
 
 
 def test_only_what_is_not_uniform_is_named(calibrated, facts, tmp_path):
@@ -80,9 +80,9 @@ def test_a_calibration_of_other_weights_is_not_shown(calibrated, tmp_path):
     folder = shutil.copytree(calibrated, tmp_path / "run")
     record = json.loads((folder / "calibration.json").read_text())
     (folder / "calibration.json").write_text(json.dumps(record | {"weights_sha256": "0" * 64}))
-    found = page_of(jensen.load(folder), tmp_path / "page.html")
-    assert "calibration" not in found.numbers
-    assert not any(label.startswith("Coverage") for label in labels(found))
+    page = page_of(jensen.load(folder), tmp_path / "page.html")
+    assert "calibration" not in page.numbers
+    assert not any(label.startswith("Coverage") for label in labels(page))
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -108,12 +108,12 @@ def test_a_damaged_calibration_is_refused(key, damage, calibrated, facts, tmp_pa
 def test_the_curve_of_rate_against_distortion(images, tmp_path):
     made = trade(images, out=tmp_path / "rd", betas=(0.1, 4.0), epochs=1, latent=2, hidden=(8,), checkpoints=0)
     low = made.points[0]
-    found = page_of(jensen.load(tmp_path / "rd" / "beta-0.1"), tmp_path / "page.html")
+    page = page_of(jensen.load(tmp_path / "rd" / "beta-0.1"), tmp_path / "page.html")
     record = json.loads((tmp_path / "rd" / "rate-distortion.json").read_text())
-    assert found.numbers["rate_distortion"] == {"this_beta": 0.1, **record}
-    told = f"this run, beta 0.1, has rate {low.rate:.2f} and distortion {low.distortion:.2f}"
-    assert any(label.startswith("Rate against distortion for 2 weights") and told in label for label in labels(found))
-    assert f"with an ELBO of {low.elbo:.2f} nats per datum" in found.said
+    assert page.numbers["rate_distortion"] == {"this_beta": 0.1, **record}
+    clause = f"this run, beta 0.1, has rate {low.rate:.2f} and distortion {low.distortion:.2f}"
+    assert any(label.startswith("Rate against distortion for 2 weights") and clause in label for label in labels(page))
+    assert f"with an ELBO of {low.elbo:.2f} nats per datum" in page.said
 
     other = shutil.copytree(tmp_path / "rd" / "beta-0.1", tmp_path / "rd" / "another")
     assert "rate_distortion" not in page_of(jensen.load(other), tmp_path / "other.html").numbers

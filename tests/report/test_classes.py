@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import jensen
-from jensen.report.classes import by_class, right
+from jensen.report.classes import accuracy_by_class, samples_by_class
 from jensen.report.facts import gather
 from jensen.report.grids import Shades
 from jensen.report.images import samples
@@ -27,20 +27,20 @@ def conditional(images, tmp_path_factory):
 @pytest.fixture(scope="module")
 def semi(images, tmp_path_factory):
     out = tmp_path_factory.mktemp("s") / "run"
-    found = jensen.train(images, recipe="semi-supervised", labelled=40, out=out, **OPTIONS)
-    found.keep(found.evaluate(k=5))
-    return found
+    trained = jensen.train(images, recipe="semi-supervised", labelled=40, out=out, **OPTIONS)
+    trained.keep(trained.evaluate(k=5))
+    return trained
 
 
 def cells(picture: np.ndarray) -> np.ndarray:
     """[rows, columns, 8, 8] of a grid of images that were enlarged sevenfold."""
     shades = picture[..., 0]
     rows, columns = ((n + 2) // CELL for n in shades.shape)
-    found = [
+    images = [
         [shades[CELL * i : CELL * i + 56 : 7, CELL * j : CELL * j + 56 : 7] for j in range(columns)]
         for i in range(rows)
     ]
-    return np.array(found)
+    return np.array(images)
 
 
 @pytest.fixture
@@ -58,29 +58,30 @@ def of_labels(conditional):
 
 def test_one_row_for_each_class(of_labels):
     facts = gather(of_labels, examples=True)
-    found = cells(opened(by_class(facts, Shades.of(facts)).bodies[0]))
-    assert found.shape[0] == 10
-    assert (found == found[:, :1]).all()
-    assert len({row[0].tobytes() for row in found}) == 10
+    images = cells(opened(samples_by_class(facts, Shades.of(facts)).bodies[0]))
+    assert images.shape[0] == 10
+    assert (images == images[:, :1]).all()
+    assert len({row[0].tobytes() for row in images}) == 10
 
 
 def test_samples_are_means_of_the_labels_that_were_drawn(of_labels):
     facts = gather(of_labels, examples=True)
     shades = Shades.of(facts)
-    classes = cells(opened(by_class(facts, shades).bodies[0]))[:, 0]
+    classes = cells(opened(samples_by_class(facts, shades).bodies[0]))[:, 0]
     mean = cells(opened(samples(facts, shades, {}).bodies[0]))[0]
     _, batch = of_labels.model.simulate(2 * len(mean), facts.stream("samples"))
-    told = batch.context.argmax(-1)[: len(mean)]
-    assert len(told.unique()) > 2
-    assert np.array_equal(mean, classes[told])
+    shown = batch.context.argmax(-1)[: len(mean)]
+    assert len(shown.unique()) > 2
+    assert np.array_equal(mean, classes[shown])
 
 
 @pytest.mark.usefixtures("unrendered")
 def test_a_page_of_a_conditional_model(conditional, tmp_path):
     page = page_of(conditional, tmp_path / "page.html")
-    assert "turns z and the label into a distribution" in page.said
+    assert "maps z and the label to a distribution" in page.said
     assert "One row for each class, from the top: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9." in page.said
-    assert "told apart without labels" not in page.said
+    assert "separated without labels" not in page.said
+    assert "The model has the class beside these features, so classes should overlap." in page.said
     assert "and from label to label" in page.said
     assert "classified" not in page.numbers
 
@@ -89,25 +90,25 @@ def test_a_page_of_a_conditional_model(conditional, tmp_path):
 def test_a_page_says_how_often_a_classifier_is_right(semi, tmp_path):
     """Rows by class add up to the line of all, which is what `evaluate` says."""
     page = page_of(semi, tmp_path / "page.html")
-    told, found = page.numbers["classified"], semi.evaluate(k=1).classified
-    assert {k: told[k] for k in found} == found
-    counts = np.array(told["confusion"])
-    assert counts.sum() == found["n"] == 24
-    assert counts.trace() / counts.sum() == pytest.approx(found["accuracy"])
+    shown, measured = page.numbers["classified"], semi.evaluate(k=1).classified
+    assert {k: shown[k] for k in measured} == measured
+    counts = np.array(shown["confusion"])
+    assert counts.sum() == measured["n"] == 24
+    assert counts.trace() / counts.sum() == pytest.approx(measured["accuracy"])
     taken, truth = semi.encode()[:, :10].argmax(-1), semi.part("test").labels
     assert counts.sum(0).tolist() == np.bincount(taken, minlength=10).tolist()
     assert counts.sum(1).tolist() == np.bincount(truth, minlength=10).tolist()
-    share = f"{100 * found['accuracy']:.1f} ± {100 * found['stderr']:.1f} %"
-    assert f"right about the class of {share} with 40 labels" in page.headings[0][1] + page.said
+    share = f"{100 * measured['accuracy']:.1f} ± {100 * measured['stderr']:.1f} %"
+    assert f"accuracy {share} with 40 labels" in page.headings[0][1] + page.said
     assert "3-feature semi-supervised VAE" in page.said
     assert "one of 10 classes and 3 latent features" in page.said
     assert "of 3 features in use" in page.said
-    table = right(gather(semi, examples=True), {})
+    table = accuracy_by_class(gather(semi, examples=True), {})
     assert [row[0] for row in table.rows] == ["all", *map(str, range(10))]
     assert sum(int(row[2]) for row in table.rows[1:]) == 24
 
 
 def test_models_without_labels_have_no_rows_of_classes(run):
     facts = gather(run, examples=True)
-    assert by_class(facts, Shades.of(facts)) is None
-    assert right(facts, {}) is None
+    assert samples_by_class(facts, Shades.of(facts)) is None
+    assert accuracy_by_class(facts, {}) is None

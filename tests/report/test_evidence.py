@@ -1,4 +1,4 @@
-"""How good is it: every number that was measured is drawn once, told in words, and is in the JSON."""
+"""How good is it: every number that was measured is drawn once, stated in words, and is in the JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import jensen
 from jensen.evaluate import TightnessSettings
 from jensen.evaluate.generalisation import ERRORS, VISIBLE
-from jensen.report.evidence import _rungs, evidence, verdict
+from jensen.report.evidence import _bounds_over_k, evidence, verdict
 from jensen.report.facts import Facts, gather
 from jensen.report.settings import estimates
 from jensen.runs.resume import resume
@@ -31,7 +31,7 @@ def assessed(run, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def told(assessed, tmp_path_factory):
+def assessed_page(assessed, tmp_path_factory):
     return page_of(assessed, tmp_path_factory.mktemp("page") / "page.html")
 
 
@@ -40,34 +40,34 @@ def facts(assessed) -> Facts:
     return gather(assessed, examples=True)
 
 
-def labels(found) -> list[str]:
-    return [p.get("aria-label") or "" for p in found.all("svg")]
+def labels(page) -> list[str]:
+    return [p.get("aria-label") or "" for p in page.all("svg")]
 
 
-def test_everything_measured_is_on_the_page(told):
-    numbers = told.numbers["evaluation"]
+def test_everything_measured_is_on_the_page(assessed_page):
+    numbers = assessed_page.numbers["evaluation"]
     chain, split = numbers["assessment"]["annealed"], numbers["assessment"]["gaps"]
-    assert f"Verdict: {numbers['assessment']['verdict']}." in told.said
-    assert split["advice"] in told.said
-    assert "log p(x) ≥, annealed" in told.said
-    assert "8 rows weighed to all, 6 temperatures, from the guide, corrected" in told.said
-    assert f"But {numbers['assessment']['caveat']}." in told.said
+    assert f"Verdict: {numbers['assessment']['verdict']}." in assessed_page.said
+    assert split["advice"] in assessed_page.said
+    assert "log p(x) ≥, annealed" in assessed_page.said
+    assert "8 rows weighted to all, 6 temperatures, from the guide, corrected" in assessed_page.said
+    assert f"But {numbers['assessment']['caveat']}." in assessed_page.said
     assert chain["stderr_mc_reliable"] in (True, False)
-    assert "on simulated data" in told.said
-    assert any(f"annealing gives {chain['log_px']:.2f}" in label for label in labels(told))
-    assert any(label.startswith("The gap of the ELBO: encoder") for label in labels(told))
-    assert any(label.startswith("k-hat: median") for label in labels(told))
-    assert any(label.startswith("Effective sample size: median") for label in labels(told))
-    assert any(label.startswith("The gap goes from") for label in labels(told))
+    assert "on simulated data" in assessed_page.said
+    assert any(f"annealing gives {chain['log_px']:.2f}" in label for label in labels(assessed_page))
+    assert any(label.startswith("The gap of the ELBO: encoder") for label in labels(assessed_page))
+    assert any(label.startswith("k-hat: median") for label in labels(assessed_page))
+    assert any(label.startswith("Effective sample size: median") for label in labels(assessed_page))
+    assert any(label.startswith("The gap goes from") for label in labels(assessed_page))
 
 
-def test_the_headline_says_how_tight(told):
-    short = told.numbers["evaluation"]["assessment"]["verdict"].split(":")[0]
-    assert f"nats per datum, {short}; " in told.numbers["headline"]
+def test_the_headline_says_how_tight(assessed_page):
+    short = assessed_page.numbers["evaluation"]["assessment"]["verdict"].split(":")[0]
+    assert f"nats per datum, {short}; " in assessed_page.numbers["headline"]
 
 
-def test_every_number_is_in_the_json(told):
-    numbers = told.numbers
+def test_every_number_is_in_the_json(assessed_page):
+    numbers = assessed_page.numbers
     assert numbers["doctor"]["measures"]["score_train"]
     assert [s["epoch"] for s in numbers["along"]["stages"]] == [1, 2]
     assert numbers["along"]["n"] == 24
@@ -77,7 +77,7 @@ def test_every_number_is_in_the_json(told):
 
 
 def test_what_was_not_measured_is_left_out(page):
-    assert "how tight the bound is was not measured" in page.said
+    assert "the tightness of the bound was not measured" in page.said
     assert "on simulated data" not in page.said
     assert not any("The gap of the ELBO" in label for label in labels(page))
     assert not any("annealing gives" in label for label in labels(page))
@@ -111,10 +111,10 @@ def test_no_band_is_drawn_where_the_error_is_not_known():
     """An unknown error is not zero; nor is one that is unreliable."""
     curve = [{"k": 1, "log_px": -3.0, "stderr_mc": None}, {"k": 9, "log_px": -2.0, "stderr_mc": 0.5}]
     estimate = {"curve": curve, "stderr_mc": 0.25, "stderr_mc_reliable": True}
-    assert np.isnan(_rungs(estimate)[0][2])
-    assert _rungs(estimate)[1] == (9, -2.0, 0.25)
+    assert np.isnan(_bounds_over_k(estimate)[0][2])
+    assert _bounds_over_k(estimate)[1] == (9, -2.0, 0.25)
     for unknown in ({"stderr_mc_reliable": False}, {"stderr_mc": None}):
-        assert np.isnan(_rungs({**estimate, **unknown})[1][2])
+        assert np.isnan(_bounds_over_k({**estimate, **unknown})[1][2])
 
 
 def test_an_unreliable_error_of_annealing_is_called_so(facts):
@@ -149,10 +149,24 @@ def test_an_unconverged_answer_is_a_finding(facts):
 @pytest.mark.parametrize(
     ("evaluation", "said"),
     [
-        (None, "the data are not at hand"),
+        (None, "the data cannot be read"),
         ({"log_px": None, "kind": "unnormalised"}, "no density"),
         ({"log_px": -1.0, "kind": "exact"}, "log p(x) itself"),
+        ({"log_px": -1.0, "kind": "exact", "assessment": {"verdict": "exact"}}, "log p(x) itself"),
         ({"log_px": -1.0, "kind": "quadrature"}, "the number is a quadrature"),
+        (
+            {"log_px": -1.0, "kind": "quadrature", "quadrature_error": 4.8e-6, "assessment": {"converged": True}},
+            "Verdict: by quadrature, with an error of 4.8e-06 nats at most.",
+        ),
+        (
+            {
+                "log_px": -1.0,
+                "kind": "quadrature",
+                "quadrature_error": 0.3,
+                "assessment": {"converged": False, "verdict": "not converged: use --method importance"},
+            },
+            "Verdict: not converged: use --method importance.",
+        ),
     ],
 )
 def test_verdicts(evaluation, said, facts):
@@ -181,9 +195,9 @@ def test_training_rows_are_told_beside_the_others(facts):
         "test_rows": 48,
         "sentence": "over-fitting: training rows score 8 nats higher than other rows",
     }
-    found = evidence(replace(facts, evaluation={**facts.evaluation, "train_test": sides}))
-    assert "Over-fitting: training rows score 8 nats higher than other rows." in found.text
-    table = next(t for t in found.tables if t.head[0] == "over-fitting")
+    result = evidence(replace(facts, evaluation={**facts.evaluation, "train_test": sides}))
+    assert "Over-fitting: training rows score 8 nats higher than other rows." in result.text
+    table = next(t for t in result.tables if t.head[0] == "over-fitting")
     assert f"above {ERRORS:g} standard errors and {VISIBLE:g} standard deviations" in table.caption
     assert table.rows == (("500 training rows", "-80", ""), ("48 other rows", "-88", ""), ("difference", "8", "1"))
 
@@ -199,9 +213,9 @@ def test_an_evaluation_of_earlier_weights_is_not_told_of_those_that_trained_on(r
     folder = shutil.copytree(run.path, tmp_path / "run")
     assert gather(jensen.load(folder), examples=False).stored
     longer = resume(folder, epochs=run.spec["choices"]["epochs"] + 1)
-    found = gather(longer, examples=False)
-    assert not found.stored
-    assert found.evaluation["replay"]["weights_sha256"] == digest(folder / "model.safetensors")
-    assert found.evaluation["log_px"] != gather(run, examples=False).evaluation["log_px"]
+    result = gather(longer, examples=False)
+    assert not result.stored
+    assert result.evaluation["replay"]["weights_sha256"] == digest(folder / "model.safetensors")
+    assert result.evaluation["log_px"] != gather(run, examples=False).evaluation["log_px"]
     longer.keep(longer.evaluate(k=2))
     assert gather(longer, examples=False).stored

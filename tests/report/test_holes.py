@@ -10,7 +10,7 @@ import pytest
 import jensen
 from jensen.report import latents, tables
 from jensen.report.facts import Facts, gather
-from jensen.report.grids import UNKNOWN, Shades
+from jensen.report.grids import MISSING, Shades
 from jensen.report.images import reconstructions, samples
 from tests.report.pages import page_of
 from tests.report.test_pictures import opened
@@ -43,7 +43,7 @@ def images(tmp_path_factory) -> Facts:
 def test_moments_are_those_of_known_entries(rows):
     part = rows.part
     assert (part.x[~part.mask] == 0).all()  # what stands there is no datum
-    panel = tables.distributions(rows, tables.drawn_rows(rows))
+    panel = tables.distributions(rows, tables.samples(rows))
     for j, body in enumerate(panel.bodies):
         known = part.x[part.mask[:, j], j]
         assert f"data have mean {known.mean():.3g} and s.d. {known.std():.3g}" in body
@@ -52,7 +52,7 @@ def test_moments_are_those_of_known_entries(rows):
 
 def test_returns_are_those_of_known_entries(rows):
     numbers = {}
-    assert "left out" in tables.returns(rows, numbers).caption
+    assert "left out" in tables.reconstructions(rows, numbers).caption
     back = rows.run.reconstruct(rows.part)
     for j, share in numbers["explained_by_column"].items():
         known = rows.part.mask[:, int(j) - 1]
@@ -62,7 +62,7 @@ def test_returns_are_those_of_known_entries(rows):
 
 def test_correlations_are_left_out(rows):
     numbers = {}
-    assert tables.correlations(rows, tables.drawn_rows(rows), numbers) is None
+    assert tables.correlations(rows, tables.samples(rows), numbers) is None
     assert numbers == {}
 
 
@@ -72,8 +72,8 @@ def test_a_column_of_which_nothing_is_known_in_the_test_rows(rows):
     from dataclasses import replace
 
     facts, numbers = replace(rows, part=replace(rows.part, mask=mask)), {}
-    assert "no known entry" in tables.distributions(facts, tables.drawn_rows(facts)).bodies[1]
-    tables.returns(facts, numbers)
+    assert "no observed entry" in tables.distributions(facts, tables.samples(facts)).bodies[1]
+    tables.reconstructions(facts, numbers)
     assert np.isnan(numbers["explained_by_column"]["2"])
 
 
@@ -85,11 +85,11 @@ def test_unknown_pixels_have_a_colour_of_their_own(images):
     picture, n = opened(panel.bodies[0]), len(images.part.x)
     for j in range(n):
         cell = picture[:56, 58 * j : 58 * j + 56][::14, ::14, :3]
-        tan = (cell == UNKNOWN).all(-1).reshape(-1)
+        tan = (cell == MISSING).all(-1).reshape(-1)
         assert tan.tolist() == (~images.part.mask[j]).tolist()
         assert (cell.reshape(-1, 3)[~tan].std(-1) == 0).all()  # shades of grey
-    assert not (picture[58:] == [*UNKNOWN, 255]).all(-1).any()  # the model knows all of its pixels
-    assert "pixels in tan are unknown" in panel.caption
+    assert not (picture[58:] == [*MISSING, 255]).all(-1).any()  # the model knows all of its pixels
+    assert "pixels in tan are missing" in panel.caption
 
 
 def test_no_neighbours_of_rows_with_holes(images):
@@ -101,10 +101,10 @@ def test_no_neighbours_of_rows_with_holes(images):
 
 @pytest.mark.parametrize("which", ["rows", "images"])
 def test_the_whole_page(which, request, tmp_path):
-    found = page_of(request.getfixturevalue(which).run, tmp_path / "page.html")
-    assert "correlation_error" not in found.numbers
-    assert "nearest_training_row" not in found.numbers
-    assert not re.search(r"\bnan\b", found.said.replace("R² = nan", ""))
+    page = page_of(request.getfixturevalue(which).run, tmp_path / "page.html")
+    assert "correlation_error" not in page.numbers
+    assert "nearest_training_row" not in page.numbers
+    assert not re.search(r"\bnan\b", page.said.replace("R² = nan", ""))
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,10 @@ def test_nothing_is_fetched(page):
     assert not {"link", "iframe", "object", "embed"} & page.tags.keys()
     assert [s.get("type") for s in page.all("script")] == ["application/json"]
     sources = [
-        value for _, found in page.attributes for name, value in found.items() if name in {"src", "href", "xlink:href"}
+        value
+        for _, attributes in page.attributes
+        for name, value in attributes.items()
+        if name in {"src", "href", "xlink:href"}
     ]
     assert sources
     assert all(s.startswith(("data:image/png;base64,", "#")) for s in sources)
@@ -58,9 +61,11 @@ def test_nothing_is_fetched(page):
 
 
 def test_ids_are_unique_and_every_reference_is_met(page):
-    ids = Counter(found["id"] for _, found in page.attributes if "id" in found)
+    ids = Counter(attributes["id"] for _, attributes in page.attributes if "id" in attributes)
     assert {name for name, n in ids.items() if n > 1} == set()
-    wanted = {v[1:] for _, found in page.attributes for k, v in found.items() if k == "href" and v.startswith("#")}
+    wanted = {
+        v[1:] for _, attributes in page.attributes for k, v in attributes.items() if k == "href" and v.startswith("#")
+    }
     assert wanted - ids.keys() == set()
 
 
@@ -81,7 +86,7 @@ def test_numbers_are_those_of_the_evaluation(run, page):
     for name in ("log_px", "elbo", "rate", "distortion"):
         assert f" {evaluation[name]:.{places + 1}f} " in page.said
     assert f" {evaluation['log_px'] - evaluation['elbo']:.{places + 1}f} " in page.said
-    assert "From evaluation.json" in page.said
+    assert "The numbers are those of evaluation.json" in page.said
 
 
 @pytest.mark.usefixtures("unrendered")
@@ -118,14 +123,14 @@ def test_without_examples(run, page, tmp_path):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_of_images(recipe, images, tmp_path):
     run = jensen.train(images, recipe=recipe, out=tmp_path / "run", **RECIPES[recipe])
-    found = page_of(run, tmp_path / "page.html")
-    titles = {title for _, title in found.headings}
+    page = page_of(run, tmp_path / "page.html")
+    titles = {title for _, title in page.headings}
     assert ("Samples" in titles) == (recipe != "autoencoder")
     assert ("Latent space" in titles) == (recipe not in {"gmm", "gaussian"})
     assert ("Components" in titles) == (recipe == "gmm")
     assert ("Reconstructions" in titles) == (recipe != "gaussian")
-    assert "kept nothing" in found.said
-    assert (found.numbers["evaluation"]["log_px"] is None) == (recipe == "autoencoder")
+    assert "did not keep it" in page.said
+    assert (page.numbers["evaluation"]["log_px"] is None) == (recipe == "autoencoder")
 
 
 @pytest.mark.parametrize("recipe", ["vae", "gmm", "autoencoder", "gaussian"])
@@ -134,15 +139,15 @@ def test_every_kind_of_table(recipe, table, tmp_path, request):
     if recipe in ("gmm", "autoencoder"):
         request.getfixturevalue("unrendered")
     run = jensen.train(table, recipe=recipe, out=tmp_path / "run", **RECIPES[recipe])
-    found = page_of(run, tmp_path / "page.html")
-    titles = {title for _, title in found.headings}
+    page = page_of(run, tmp_path / "page.html")
+    titles = {title for _, title in page.headings}
     assert ("Columns, in data and in samples" in titles) == (recipe != "autoencoder")
     assert ("Reconstructions" in titles) == (recipe != "gaussian")
-    assert found.tags["img"] == 0
-    assert found.tags["script"] == 1
+    assert page.tags["img"] == 0
+    assert page.tags["script"] == 1
     if recipe != "autoencoder":
-        assert "$cost$" in found.said
-        assert "<script>alert(1)</script>" in found.said  # as text
+        assert "$cost$" in page.said
+        assert "<script>alert(1)</script>" in page.said  # as text
 
 
 @pytest.mark.usefixtures("unrendered")
@@ -154,12 +159,12 @@ def test_hostile_names_stay_text(run, tmp_path):
     (folder / "spec.json").write_text(json.dumps(spec))
     evaluation = json.loads((folder / "evaluation.json").read_text()) | {"data": "</script x><b>&amp; <!--"}
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
-    found = page_of(jensen.load(folder), tmp_path / "page.html")
-    assert found.tags["script"] == 1
-    assert found.tags["b"] == 0
-    assert found.numbers["evaluation"] == evaluation
-    assert "<" not in found.text.partition('id="numbers">')[2].partition("</script>")[0]
-    assert not any("onerror" in attributes for _, attributes in found.attributes)
+    page = page_of(jensen.load(folder), tmp_path / "page.html")
+    assert page.tags["script"] == 1
+    assert page.tags["b"] == 0
+    assert page.numbers["evaluation"] == evaluation
+    assert "<" not in page.text.partition('id="numbers">')[2].partition("</script>")[0]
+    assert not any("onerror" in attributes for _, attributes in page.attributes)
 
 
 @pytest.mark.usefixtures("unrendered")
@@ -172,10 +177,10 @@ def test_binarised_images_are_shown_as_the_model_sees_them(images, tmp_path):
 def test_data_that_are_gone(tmp_path):
     x = np.random.default_rng(0).normal(size=(60, 4))
     run = jensen.load(jensen.train(x, recipe="ppca", latent=2, out=tmp_path / "run").path)
-    found = page_of(run, tmp_path / "page.html")
-    assert found.numbers["evaluation"] is None
-    assert "The data are not at hand" in found.said
-    assert "no number" in found.numbers["headline"]
+    page = page_of(run, tmp_path / "page.html")
+    assert page.numbers["evaluation"] is None
+    assert "The data cannot be read" in page.said
+    assert "no log p(x), because the data cannot be read" in page.numbers["headline"]
 
 
 @pytest.mark.usefixtures("unrendered")
@@ -184,9 +189,9 @@ def test_a_long_evaluation_is_cut_and_says_so(run, tmp_path, monkeypatch):
     monkeypatch.setattr(facts, "POINTS", 5)
     folder = shutil.copytree(run.path, tmp_path / "run")
     (folder / "evaluation.json").unlink()
-    found = page_of(jensen.load(folder), tmp_path / "page.html")
-    assert (found.numbers["evaluation"]["n"], found.numbers["evaluation"]["k"]) == (10, 5)
-    assert "these are the first 10 of 24 test rows" in found.said.lower()
+    page = page_of(jensen.load(folder), tmp_path / "page.html")
+    assert (page.numbers["evaluation"]["n"], page.numbers["evaluation"]["k"]) == (10, 5)
+    assert "these are the first 10 of 24 test rows" in page.said.lower()
     assert not (folder / "evaluation.json").exists()
 
 

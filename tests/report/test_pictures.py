@@ -55,8 +55,8 @@ def test_one_scale_for_all_images():
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_channels(channels):
-    found = Shades(0.0, 1.0, (2, 2, channels))(np.ones((3, 4 * channels)))
-    assert found.shape == (3, 2, 2, 3 if channels >= 3 else 1)
+    shades = Shades(0.0, 1.0, (2, 2, channels))(np.ones((3, 4 * channels)))
+    assert shades.shape == (3, 2, 2, 3 if channels >= 3 else 1)
 
 
 def test_nearest_is_the_nearest(run):

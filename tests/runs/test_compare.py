@@ -15,7 +15,8 @@ from scipy.stats import t
 import jensen
 from jensen.core.errors import DataError, NotNormalised, UsageError
 from jensen.evaluate import Estimate, Kind, TightnessSettings
-from jensen.runs.compare import Comparison, Group, Score, compare
+from jensen.evaluate.quantity import Quantity
+from jensen.runs.compare import Group, PairedComparison, RowScores, compare
 from tests.identities.models import close
 
 RNG = np.random.default_rng(0)
@@ -57,39 +58,39 @@ def group(*means: float, noise: float = 0.0, n: int = 400, kind=Kind.EXACT, loss
     rows = 10 * np.random.default_rng(0).normal(size=n)
     scores = [rows + m + noise * rng.normal(size=n) for m in means]
     made = [Estimate(kind, torch.as_tensor(s), error=error) for s in scores]
-    return Group(tuple(Score(f"run-{i}", "vae", "raw", str(i), e, loss) for i, e in enumerate(made)))
+    return Group(tuple(RowScores(f"run-{i}", "vae", "raw", str(i), e, loss) for i, e in enumerate(made)))
 
 
-def comparison(a: Group, b: Group) -> Comparison:
-    return Comparison(a, b, "rows", "real values", "density", 0)
+def comparison(a: Group, b: Group) -> PairedComparison:
+    return PairedComparison(a, b, "rows", "real values", "density", 0)
 
 
 def test_the_difference_is_paired(home):
     a, b = opened(home, "ppca", "gaussian")
-    found = compare(a, b)
+    result = compare(a, b)
     x, y = (r.evaluate().estimate for r in (a, b))
-    close(found.differences, (x.nats - y.nats).double())
+    close(result.differences, (x.nats - y.nats).double())
     expected = float((x.nats - y.nats).double().std() / math.sqrt(len(x.nats)))
-    assert found.stderr == pytest.approx(expected)
-    assert found.stderr < math.hypot(x.stderr, y.stderr)
-    assert found.better == "A"
-    assert found.verdict.startswith("A is better by ")
+    assert result.stderr == pytest.approx(expected)
+    assert result.stderr < math.hypot(x.stderr, y.stderr)
+    assert result.better == "A"
+    assert result.verdict.startswith("A is better by ")
     assert compare(b, a).better == "B"
-    assert compare(b, a).difference == pytest.approx(-found.difference)
+    assert compare(b, a).difference == pytest.approx(-result.difference)
 
 
 def test_a_model_does_not_differ_from_itself(home):
     a, b = opened(home, "vae", "vae")
-    found = compare(a, b, k=10)
-    assert (found.difference, found.stderr, found.better) == (0.0, 0.0, None)
-    assert "no difference at this size" in found.verdict
+    result = compare(a, b, k=10)
+    assert (result.difference, result.stderr, result.better) == (0.0, 0.0, None)
+    assert "no difference at this size" in result.verdict
 
 
 def test_pairing_sees_what_unpaired_errors_hide():
-    found = comparison(group(0.5, noise=0.5), group(0.0, noise=0.5))
-    assert found.better is None or found.stderr < 0.1
-    assert found.a.to_dict()["stderr"] > 0.4
-    assert found.stderr < 0.1
+    result = comparison(group(0.5, noise=0.5), group(0.0, noise=0.5))
+    assert result.better is None or result.stderr < 0.1
+    assert result.a.to_dict()["stderr"] > 0.4
+    assert result.stderr < 0.1
 
 
 def test_seeds_widen_the_error():
@@ -115,9 +116,9 @@ def test_few_seeds_have_few_degrees_of_freedom():
     assert comparison(group(0.0, noise=1.0), group(0.0)).degrees_of_freedom == pytest.approx(399)
     assert comparison(group(0.0), group(0.0)).degrees_of_freedom is None
     assert comparison(group(0.0), group(0.0)).interval == (0.0, 0.0)
-    told = even.to_dict()
-    assert (told["degrees_of_freedom"], told["level"]) == (even.degrees_of_freedom, 0.95)
-    assert told["interval"] == even.interval
+    record = even.to_dict()
+    assert (record["degrees_of_freedom"], record["level"]) == (even.degrees_of_freedom, 0.95)
+    assert record["interval"] == even.interval
 
 
 def test_the_interval_holds_the_difference_as_often_as_it_says():
@@ -131,16 +132,22 @@ def test_the_interval_holds_the_difference_as_often_as_it_says():
         for _ in range(2):
             scores = 0.5 * rng.normal(size=(3, 1)) + rng.normal(size=(1, 40))
             made = [Estimate(Kind.EXACT, torch.as_tensor(s)) for s in scores]
-            sides.append(Group(tuple(Score("run", "vae", "raw", "", e) for e in made)))
-        found = comparison(*sides)
-        low, high = found.interval
+            sides.append(Group(tuple(RowScores("run", "vae", "raw", "", e) for e in made)))
+        result = comparison(*sides)
+        low, high = result.interval
         held += low <= 0 <= high
-        naive += abs(found.difference) <= 2 * found.stderr
+        naive += abs(result.difference) <= 2 * result.stderr
     assert 0.935 < held / 2000 < 0.98
     assert naive / 2000 < 0.935
 
 
 BOUND = {"kind": Kind.STOCHASTIC_LOWER}
+
+
+def test_a_comparison_of_conditional_models_names_their_quantity():
+    between = replace(comparison(group(1.0), group(0.0, **BOUND)), quantity=Quantity("label"))
+    assert between.verdict.startswith("A's log p(x | label) is higher by ")
+    assert between.verdict.endswith("so the order of log p(x | label) is not settled")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +157,12 @@ BOUND = {"kind": Kind.STOCHASTIC_LOWER}
         (BOUND, {}, "A", "A is better by at least 1.00 nats per datum"),
         ({}, BOUND, None, "A's log p(x) is higher by 1.00 nats per datum; B's is a lower bound, so the order of log p"),
         (BOUND, BOUND, None, "A's bound is higher by 1.00 nats per datum; B's is a lower bound, so the order of log p"),
-        (BOUND, {**BOUND, "loss": 0.4}, "A", "and B's bound is loose by about 0.4, as far as annealing sees"),
+        (
+            BOUND,
+            {**BOUND, "loss": 0.4},
+            "A",
+            "and B's bound is loose by about 0.4, according to annealed importance sampling",
+        ),
         (BOUND, {**BOUND, "loss": 1.4}, None, "B's may be too low by about 1.4, so the order of log p(x) is not set"),
         ({**BOUND, "loss": 0.4}, BOUND, None, "B's is a lower bound"),
         ({"kind": Kind.QUADRATURE, "error": 0.3}, {"kind": Kind.QUADRATURE, "error": 0.3}, "A", "A is better by 1.00"),
@@ -160,15 +172,15 @@ BOUND = {"kind": Kind.STOCHASTIC_LOWER}
 def test_a_bound_says_nothing_against_its_own_model(a, b, better, said):
     """log p(x) of a bound may be higher by as much as it is loose: only where that is known and less is one better."""
     ahead, behind = group(1.0, **a), group(0.0, **b)
-    found, turned = comparison(ahead, behind), comparison(behind, ahead)
-    assert (found.better, found.higher) == (better, "A")
-    assert said in re.sub(r"1\.0+ ± 0\.0+", "1.00", found.verdict)
+    result, turned = comparison(ahead, behind), comparison(behind, ahead)
+    assert (result.better, result.higher) == (better, "A")
+    assert said in re.sub(r"1\.0+ ± 0\.0+", "1.00", result.verdict)
     assert (turned.better, turned.higher) == (better and "B", "B")
-    told = found.to_dict()
-    assert (told["better"], told["settled"]) == (better, better is not None)
-    assert (told["remedy"] is None) == (better is not None)
-    assert told["b"]["loose_by_about"] == told["b"]["runs"][0]["loose_by_about"] == found.b.below
-    json.dumps(told)
+    record = result.to_dict()
+    assert (record["better"], record["settled"]) == (better, better is not None)
+    assert (record["remedy"] is None) == (better is not None)
+    assert record["b"]["loose_by_about"] == record["b"]["runs"][0]["loose_by_about"] == result.b.below
+    json.dumps(record)
 
 
 def test_the_looseness_is_held_against_the_near_end_of_the_interval():
@@ -177,8 +189,8 @@ def test_the_looseness_is_held_against_the_near_end_of_the_interval():
     mean = comparison(ahead, group(0.0)).difference
     assert 0 < low < mean - 0.2
     for loss, better in ((low - 0.01, "A"), (low + 0.01, None), (mean, None)):
-        found = comparison(ahead, group(0.0, loss=loss, **BOUND))
-        assert (found.higher, found.better) == ("A", better)
+        result = comparison(ahead, group(0.0, loss=loss, **BOUND))
+        assert (result.higher, result.better) == ("A", better)
 
 
 def test_looseness_is_that_of_the_runs_own_evaluation(home):
@@ -213,38 +225,38 @@ def test_looseness_is_that_of_the_runs_own_evaluation(home):
 def test_seeds_are_judged_on_the_same_rows(home):
     for seed in (1, 2):
         jensen.train(home / "x.npy", seed=seed, out=home / f"vae-{seed}", **VAE)
-    found = compare(opened(home, "vae", "vae-1", "vae-2"), opened(home, "ppca")[0], k=10)
-    assert len({s.weights_sha256 for s in found.a.scores}) == 3
-    assert found.a.spread > 0
-    assert [n for n in found.notes if n.startswith("B is one run: how much another seed")]
+    result = compare(opened(home, "vae", "vae-1", "vae-2"), opened(home, "ppca")[0], k=10)
+    assert len({s.weights_sha256 for s in result.a.scores}) == 3
+    assert result.a.spread > 0
+    assert [n for n in result.notes if n.startswith("B is one run: how much another seed")]
     same = compare(opened(home, "ppca", "ppca"), opened(home, "gaussian")[0])
     assert [n for n in same.notes if n.startswith("runs of A have the same weights")]
 
 
 def test_a_group_counts_as_its_mean(home):
     ppca, gaussian = opened(home, "ppca", "gaussian")
-    found = compare([ppca, gaussian], gaussian)
+    result = compare([ppca, gaussian], gaussian)
     alone = compare(ppca, gaussian)
-    assert found.difference == pytest.approx(alone.difference / 2)
-    assert found.a.spread == pytest.approx(alone.difference / math.sqrt(2))
-    assert not [n for n in found.notes if "one run each" in n]
+    assert result.difference == pytest.approx(alone.difference / 2)
+    assert result.a.spread == pytest.approx(alone.difference / math.sqrt(2))
+    assert not [n for n in result.notes if "one run each" in n]
     assert [n for n in alone.notes if "one run each" in n]
 
 
 def test_kinds_may_differ_and_are_told(home):
-    found = compare(*opened(home, "ppca", "vae"), k=5)
-    assert "A is exact, B is stochastic lower bound: log p(x) of B may be higher" in found.notes
-    assert found.measure == "density"
-    json.dumps(found.to_dict())
+    result = compare(*opened(home, "ppca", "vae"), k=5)
+    assert "A is exact, B is stochastic lower bound: log p(x) of B may be higher" in result.notes
+    assert result.measure == "density"
+    json.dumps(result.to_dict())
 
 
 @pytest.mark.parametrize("name", ["static", "dynamic"])
 def test_the_bits_of_a_binarisation_are_the_same(name, home):
     run, again = opened(home, name, name)
     again.preparation = replace(again.preparation, seed=7)  # as of a run with another seed
-    found = compare(run, again, home / "grey.npy", k=3)
-    assert float(found.differences.abs().max()) == 0.0
-    assert found.measure == "mass"
+    result = compare(run, again, home / "grey.npy", k=3)
+    assert float(result.differences.abs().max()) == 0.0
+    assert result.measure == "mass"
     assert again.preparation.seed == 7
 
 
@@ -267,11 +279,11 @@ def test_what_cannot_be_compared_is_refused(names, error, said, home):
 
 
 def test_rows_of_the_users_own(home):
-    found = compare(*opened(home, "gaussian", "split"), home / "rows.npy")
-    assert len(found.differences) == 50
-    told = compare(*opened(home, "gaussian", "other"), home / "x.npy").notes
-    assert "the runs were trained on different data" in told
-    assert [n for n in told if "240 of these 300 rows were trained on" in n]
+    result = compare(*opened(home, "gaussian", "split"), home / "rows.npy")
+    assert len(result.differences) == 50
+    notes = compare(*opened(home, "gaussian", "other"), home / "x.npy").notes
+    assert "the runs were trained on different data" in notes
+    assert [n for n in notes if "240 of these 300 rows were trained on" in n]
 
 
 def test_an_empty_group_is_refused(home):
@@ -280,8 +292,8 @@ def test_an_empty_group_is_refused(home):
 
 
 def test_progress_covers_all_runs(home):
-    told: list[float] = []
-    compare(*opened(home, "vae", "vae"), k=2, watch=told.append)
-    assert told == sorted(told)
-    assert 0.5 in told
-    assert told[-1] == 1.0
+    fractions: list[float] = []
+    compare(*opened(home, "vae", "vae"), k=2, watch=fractions.append)
+    assert fractions == sorted(fractions)
+    assert 0.5 in fractions
+    assert fractions[-1] == 1.0

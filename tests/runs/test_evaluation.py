@@ -53,37 +53,37 @@ def held(run: Run) -> dict:
 def test_an_over_fitted_model_is_said_to_be(folder):
     """96 rows of 40 columns and a wide network that is trained until it knows them by heart."""
     wide = {"latent": 2, "hidden": (64,), "epochs": 100, "batch": 32, "lr": 3e-3, "keep": "last"}
-    found = jensen.train(folder / "few.npy", out=folder / "fitted", **wide).evaluate(budget=5.0)
-    assert found.halves.over_fitting
-    assert found.halves.difference > 2.5 * found.halves.stderr
-    record = found.to_dict()["train_test"]
+    evaluation = jensen.train(folder / "few.npy", out=folder / "fitted", **wide).evaluate(budget=5.0)
+    assert evaluation.halves.over_fitting
+    assert evaluation.halves.difference > 2.5 * evaluation.halves.stderr
+    record = evaluation.to_dict()["train_test"]
     assert record["sentence"].startswith("over-fitting: training rows score ")
     assert record["score"].startswith("log p(x) (quadrature")
     assert (record["train_rows"], record["test_rows"]) == (96, 12)
-    assert found.to_dict()["assessment"]["verdict"].startswith("quadrature: error ")
-    assert found.to_dict()["assessment"]["gaps"]["advice"]
+    assert evaluation.to_dict()["assessment"]["verdict"].startswith("quadrature: error ")
+    assert evaluation.to_dict()["assessment"]["gaps"]["advice"]
 
 
 def test_a_healthy_one_is_not(run):
-    found = run.evaluate(settings=QUICK, train_rows=500, k=None)
-    assert not found.halves.over_fitting
-    assert found.to_dict()["train_test"]["train_rows"] == 500
+    evaluation = run.evaluate(settings=QUICK, train_rows=500, k=None)
+    assert not evaluation.halves.over_fitting
+    assert evaluation.to_dict()["train_test"]["train_rows"] == 500
     train = run.evaluate(run.part("train").x, budget=0.0).estimate
-    assert abs(found.halves.to_dict()["train"] - train.mean) < 4 * train.stderr * (len(train.nats) / 500) ** 0.5
+    assert abs(evaluation.halves.to_dict()["train"] - train.mean) < 4 * train.stderr * (len(train.nats) / 500) ** 0.5
 
 
 def test_a_model_with_an_exact_guide_is_exact_and_compared_too(folder):
-    found = jensen.train(folder / "many.npy", recipe="ppca", latent=3, out=folder / "ppca").evaluate()
-    assert (found.assessment.verdict, found.assessment.gaps) == ("exact", None)
-    assert found.halves.sentence.startswith("no sign of over-fitting")
-    assert len(found.halves.train) == 500
+    evaluation = jensen.train(folder / "many.npy", recipe="ppca", latent=3, out=folder / "ppca").evaluate()
+    assert (evaluation.assessment.verdict, evaluation.assessment.gaps) == ("exact", None)
+    assert evaluation.halves.sentence.startswith("no sign of over-fitting")
+    assert len(evaluation.halves.train) == 500
 
 
 def test_nothing_is_measured_behind_a_narrower_question(run):
     for asked in ({"k": 5}, {"budget": 0.0}, {"method": "importance"}):
-        found = run.evaluate(**asked)
-        assert (found.assessment, found.halves) == (None, None)
-        assert found.replay["train_rows"] == 0
+        evaluation = run.evaluate(**asked)
+        assert (evaluation.assessment, evaluation.halves) == (None, None)
+        assert evaluation.replay["train_rows"] == 0
 
 
 def test_a_narrower_question_never_takes_the_place_of_the_plain_one(run):
@@ -133,8 +133,8 @@ def test_what_is_damaged_or_of_other_weights_gives_way(run, damage):
 
 
 def test_the_replay_repeats_the_gaps_and_the_training_rows(run):
-    found = run.evaluate(settings=QUICK, train_rows=30)
-    run.keep(found)
+    evaluation = run.evaluate(settings=QUICK, train_rows=30)
+    run.keep(evaluation)
     assert held(run)["replay"]["train_rows"] == 30
     report = verify(run, tolerance=0.0)
     assert report.holds
@@ -151,7 +151,7 @@ def test_a_new_training_sweeps_the_answers_away(run):
 
 def test_what_more_time_would_not_change_is_told_apart_from_what_it_would(run, monkeypatch):
     monkeypatch.setattr("jensen.runs.evaluate.assess_tightness", lambda *_: None)
-    unmeasured = "how tight the bound is was not measured: "
+    unmeasured = "the tightness of the bound was not measured: "
     assert f"{unmeasured}raise --budget" in run.evaluate(budget=1.0).notes
     monkeypatch.setattr("jensen.runs.evaluate.refusal", lambda *_: "a discrete latent has no gradient")
     assert f"{unmeasured}a discrete latent has no gradient" in run.evaluate(budget=1.0).notes

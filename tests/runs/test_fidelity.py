@@ -105,26 +105,26 @@ def test_a_classifier_is_learned_from_its_seed_alone(images, monkeypatch):
     monkeypatch.setattr(features, "STEPS", 100)
     (x, y), before = images, torch.get_rng_state()
     train, tried = Rows(x[:1200]), Rows(x[1200:])
-    found = learn_features(train, y[:1200], tried, y[1200:], (8, 8, 1))
+    result = learn_features(train, y[:1200], tried, y[1200:], (8, 8, 1))
     more = torch.cat([y[:1200], torch.full((300,), -1)]), torch.cat([y[1200:], torch.tensor([-1, -1])])
     some = learn_features(Rows(x[:1500]), more[0], Rows(torch.cat([x[1200:], x[:2]])), more[1], (8, 8, 1))
-    assert (some.rows, some.accuracy) == (1200, found.accuracy)  # rows without a label play no part
+    assert (some.rows, some.accuracy) == (1200, result.accuracy)  # rows without a label play no part
     assert torch.equal(torch.get_rng_state(), before)
-    assert found.kind == "classifier"
-    assert found.accuracy > 0.6  # guessing is right on a tenth
-    assert torch.equal(found(x[:50]), some(x[:50]))
-    assert found(x[:50]).shape == (50, found.size)
-    same, shuffled = (frechet(found(x[:600]), found(z)) for z in (x[600:1200], x[600:1200].roll(3, 1)))
+    assert result.kind == "classifier"
+    assert result.accuracy > 0.6  # guessing is right on a tenth
+    assert torch.equal(result(x[:50]), some(x[:50]))
+    assert result(x[:50]).shape == (50, result.size)
+    same, shuffled = (frechet(result(x[:600]), result(z)) for z in (x[600:1200], x[600:1200].roll(3, 1)))
     assert same < shuffled / 2
 
 
 def test_principal_components_keep_distances():
     """All of them: a rotation, divided by the mean standard deviation. Without labels, or with useless ones."""
     x = gaussian(300, dim=5).float()
-    found = learn_features(Rows(x), None, Rows(x), None, (5,))
-    assert (found.kind, found.size, found.accuracy) == ("principal components", 5, None)
+    result = learn_features(Rows(x), None, Rows(x), None, (5,))
+    assert (result.kind, result.size, result.accuracy) == ("principal components", 5, None)
     scale = x.double().var(0, correction=0).mean().sqrt()
-    torch.testing.assert_close(torch.cdist(found(x), found(x)), torch.cdist(x.double(), x.double()) / scale)
+    torch.testing.assert_close(torch.cdist(result(x), result(x)), torch.cdist(x.double(), x.double()) / scale)
     for useless in (torch.zeros(300, dtype=torch.long), torch.arange(300)):
         assert learn_features(Rows(x), useless, Rows(x), None, (5,)).kind == "principal components"
     wide = learn_features(Rows(torch.rand(40, 100)), None, Rows(x), None, (100,))
@@ -152,15 +152,15 @@ def run(tmp_path_factory):
 
 def test_a_model_that_is_right_is_as_near_as_data_are(run):
     """Samples of the fitted Gaussian and real rows: every measure within four spreads of the other's."""
-    found = fidelity(run)
-    assert (found.n, found.repeats, found.features.kind) == (100, 5, "principal components")
-    for score in (found.frechet, found.precision, found.recall):
+    result = fidelity(run)
+    assert (result.n, result.repeats, result.features.kind) == (100, 5, "principal components")
+    for score in (result.frechet, result.precision, result.recall):
         assert abs(score.value - score.real) < 4 * math.hypot(score.spread, score.real_spread) + 0.02
-    assert fidelity(run).to_dict() == found.to_dict()
-    assert fidelity(run, seed=1).frechet.value != found.frechet.value
+    assert fidelity(run).to_dict() == result.to_dict()
+    assert fidelity(run, seed=1).frechet.value != result.frechet.value
     away = fidelity(run, torch.randn(200, 3, generator=stream(1, "rows")).numpy() + 3.0)
     assert away.frechet.value == pytest.approx(27.0, rel=0.2)  # three features, each 3 away
-    assert away.precision.value < found.precision.value
+    assert away.precision.value < result.precision.value
 
 
 def test_refusals_say_what_to_do(run):

@@ -48,20 +48,20 @@ def test_conditional_moments_of_a_fitted_model(runs, hidden):
     """Mean, draws' mean and covariance of each row are the Gaussian's, whose columns have units of their own."""
     run, o = runs("reals"), [j for j in range(4) if j not in hidden]
     part = run.chosen(REALS[:3])
-    found = run.impute(part, m=M, k=K, hidden=np.isin(np.arange(4), hidden), seed=1)
+    completion = run.impute(part, m=M, k=K, hidden=np.isin(np.arange(4), hidden), seed=1)
     mean, covariance = gaussian_in_own_units(run)
     gain = np.linalg.solve(covariance[np.ix_(o, o)], covariance[np.ix_(o, hidden)]).T if o else np.zeros((4, 0))
     left = covariance[np.ix_(hidden, hidden)] - gain @ covariance[np.ix_(o, hidden)]
     n = 1 / (1 / M + 1 / K)
     for i in range(3):
         known = mean[hidden] + gain @ (part.x[i, o] - mean[o])
-        draws = found.x[:, i, hidden]
+        draws = completion.x[:, i, hidden]
         assert (np.abs(draws.mean(0) - known) / np.sqrt(np.diag(left) / n)).max() < Z_MOST
         spread = np.sqrt((left**2 + np.outer(np.diag(left), np.diag(left))) / n)
         assert (np.abs(np.cov(draws.T).reshape(left.shape) - left) / spread).max() < Z_MOST
-        assert (np.abs(found.mean[i, hidden] - known) / np.sqrt(np.diag(left) / K)).max() < Z_MOST
-    assert (found.x[:, :, o] == part.x[:, o]).all()
-    assert found.rmse == pytest.approx(np.sqrt(((found.mean - part.x)[:, hidden] ** 2).mean()))
+        assert (np.abs(completion.mean[i, hidden] - known) / np.sqrt(np.diag(left) / K)).max() < Z_MOST
+    assert (completion.x[:, :, o] == part.x[:, o]).all()
+    assert completion.rmse == pytest.approx(np.sqrt(((completion.mean - part.x)[:, hidden] ** 2).mean()))
 
 
 @pytest.mark.parametrize("name", ["reals", "dequantised", "levels", "bits"])
@@ -73,30 +73,30 @@ def test_what_the_model_saw_comes_back(runs, name):
     part = hide(known, np.ones(known.x.shape[1], dtype=bool), run.preparation)
     nothing = torch.zeros(9, dtype=torch.float64)
     drawn = Imputation(seen[None], torch.zeros(1, 9, 2), seen, 1, nothing, nothing)
-    found = complete(part, drawn, known, run.schema, run.preparation)
-    assert found.x.dtype == known.x.dtype
-    assert not found.mask.any()
+    completion = complete(part, drawn, known, run.schema, run.preparation)
+    assert completion.x.dtype == known.x.dtype
+    assert not completion.mask.any()
     if name == "bits":
-        assert set(np.unique(found.x)) == {0, 255}
-        assert (found.x[0] == 255 * seen.numpy()).all()
-        assert any("0 or 255" in note for note in found.notes)
+        assert set(np.unique(completion.x)) == {0, 255}
+        assert (completion.x[0] == 255 * seen.numpy()).all()
+        assert any("0 or 255" in note for note in completion.notes)
     elif name == "reals":
-        assert np.allclose(found.x[0], known.x, rtol=1e-6)
+        assert np.allclose(completion.x[0], known.x, rtol=1e-6)
     else:
-        assert (found.x[0] == known.x).all()
+        assert (completion.x[0] == known.x).all()
     error = {"reals": 1e-4, "levels": 1e-4, "dequantised": 0.5, "bits": 255.0}[name]  # u - 1/2, at most 1/2
-    assert np.abs(found.mean - known.x).max() <= error
-    assert found.rmse == pytest.approx(np.sqrt(((found.mean - known.x) ** 2).mean()))
+    assert np.abs(completion.mean - known.x).max() <= error
+    assert completion.rmse == pytest.approx(np.sqrt(((completion.mean - known.x) ** 2).mean()))
 
 
 def test_imputed_integers_are_integers_in_range(runs):
     for name in ("dequantised", "levels", "bits"):
-        found = runs(name).impute(GREY[:5], m=3, k=20, hidden=np.arange(6) > 2)
-        assert found.x.dtype == np.uint8
-        assert found.x.shape == (3, 5, 6)
-        assert (found.x[:, :, :3] == GREY[:5].reshape(5, 6)[:, :3]).all()
-        assert ((found.mean >= 0) & (found.mean <= 255)).all()
-        assert len(np.unique(found.x[:, :, 3:])) > 1
+        completion = runs(name).impute(GREY[:5], m=3, k=20, hidden=np.arange(6) > 2)
+        assert completion.x.dtype == np.uint8
+        assert completion.x.shape == (3, 5, 6)
+        assert (completion.x[:, :, :3] == GREY[:5].reshape(5, 6)[:, :3]).all()
+        assert ((completion.mean >= 0) & (completion.mean <= 255)).all()
+        assert len(np.unique(completion.x[:, :, 3:])) > 1
 
 
 def test_holes_stay_holes_when_more_is_hidden(runs):
@@ -107,12 +107,12 @@ def test_holes_stay_holes_when_more_is_hidden(runs):
     part = hide(known, np.array([False, True, False, False]), run.preparation)
     assert part.mask is not None
     assert (part.mask == (~np.isnan(x) & [True, False, True, True])).all()
-    found = run.impute(x, m=2, k=50, hidden=np.array([False, True, False, False]))
-    assert found.truth is not None
-    assert (np.isnan(found.truth) == np.isnan(x)).all()
+    completion = run.impute(x, m=2, k=50, hidden=np.array([False, True, False, False]))
+    assert completion.truth is not None
+    assert (np.isnan(completion.truth) == np.isnan(x)).all()
     hidden = ~np.isnan(x[:, 1])
-    assert found.rmse == pytest.approx(math.sqrt(((found.mean - x)[hidden, 1] ** 2).mean()))
-    assert np.isfinite(found.x).all()
+    assert completion.rmse == pytest.approx(math.sqrt(((completion.mean - x)[hidden, 1] ** 2).mean()))
+    assert np.isfinite(completion.x).all()
     plain = run.impute(x, m=2, k=50)
     assert plain.truth is None
     assert plain.rmse is None

@@ -33,15 +33,15 @@ def noise(*shape: int) -> np.ndarray:
 
 
 def test_a_probe_reads_what_is_there_whatever_its_scale():
-    found = probe("labels", tuple(c * [1e-4, 1e3] for c in FAR), PAIR)
-    assert (found.value, found.chance, found.stderr) == (1.0, 0.25, 0.0)
+    result = probe("labels", tuple(c * [1e-4, 1e3] for c in FAR), PAIR)
+    assert (result.value, result.chance, result.stderr) == (1.0, 0.25, 0.0)
 
 
 def test_a_probe_of_noise_is_at_chance():
     """Within 4 standard errors of 200 rows."""
-    found = probe("labels", (noise(200, 2), noise(200, 2)[::-1]), PAIR)
-    assert abs(found.value - 0.25) < 4 * (0.25 * 0.75 / 200) ** 0.5
-    assert found.stderr == pytest.approx((found.value * (1 - found.value) / 200) ** 0.5)
+    result = probe("labels", (noise(200, 2), noise(200, 2)[::-1]), PAIR)
+    assert abs(result.value - 0.25) < 4 * (0.25 * 0.75 / 200) ** 0.5
+    assert result.stderr == pytest.approx((result.value * (1 - result.value) / 200) ** 0.5)
 
 
 def test_a_guess_is_that_of_the_fitted_rows():
@@ -102,27 +102,27 @@ def run(tmp_path_factory):
 
 
 def test_labels_of_a_run(run):
-    found = represent(run)
-    assert {s.name for s in found.scores} == {"linear probe", "k-means accuracy", "k-means NMI", "k-means ARI"}
-    assert all(s.of == "labels" and s.value > s.chance + 0.3 for s in found.scores)
+    result = represent(run)
+    assert {s.name for s in result.scores} == {"linear probe", "k-means accuracy", "k-means NMI", "k-means ARI"}
+    assert all(s.of == "labels" and s.value > s.chance + 0.3 for s in result.scores)
     split = run.split()
-    assert (found.fitted[0], found.scored[0], found.size) == (len(split.train), len(split.test), 8)
-    assert found.to_dict() == represent(run).to_dict()
+    assert (result.fitted[0], result.scored[0], result.size) == (len(split.train), len(split.test), 8)
+    assert result.to_dict() == represent(run).to_dict()
 
 
 def test_given_rows_are_halved_without_overlap(run, monkeypatch):
     seen = []
     monkeypatch.setattr(representation, "probe", lambda name, codes, truth: seen.append(codes) or score())
     monkeypatch.setattr(representation, "clusters", lambda *given: [])
-    found = represent(run, "digits", seed=1)
+    result = represent(run, "digits", seed=1)
     (fitted, scored), every = seen[0], run.encode("digits")
-    assert found.fitted[0] + found.scored[0] == len(fitted) + len(scored) == 1797
+    assert result.fitted[0] + result.scored[0] == len(fitted) + len(scored) == 1797
     assert np.array_equal(np.sort(np.vstack([fitted, scored]), 0), np.sort(every.astype(float), 0))
-    assert any("were trained on" in note for note in found.notes)
+    assert any("were trained on" in note for note in result.notes)
 
 
-def score() -> representation.Score:
-    return representation.Score("linear probe", "labels", 1.0, 0.1)
+def score() -> representation.RepresentationScore:
+    return representation.RepresentationScore("linear probe", "labels", 1.0, 0.1)
 
 
 def test_rows_that_occur_twice_are_told(run, tmp_path):
@@ -147,8 +147,8 @@ def test_rows_of_unknown_label_play_no_part(run, tmp_path):
     labels = digits.labels.copy()
     labels[::2] = -1
     np.savez(tmp_path / "some.npz", x=digits.x.reshape(-1, 8, 8), y=labels)
-    found = represent(run, tmp_path / "some.npz")
-    probed = found.scores[0]
+    result = represent(run, tmp_path / "some.npz")
+    probed = result.scores[0]
     assert probed.value > 0.8
     assert probed.stderr == pytest.approx((probed.value * (1 - probed.value) / 450) ** 0.5, rel=0.1)
 
@@ -167,7 +167,7 @@ def made(tmp_path_factory):
 @pytest.mark.usefixtures("unrendered")
 def test_factors_of_a_run_from_the_command_line_to_the_report(made, capsys):
     assert main(["represent", str(made.path), "--quiet"]) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for words in (
         "linear probe",
         "rotation",
@@ -177,7 +177,7 @@ def test_factors_of_a_run_from_the_command_line_to_the_report(made, capsys):
         "scored on 400 of 409 test",
         "seed 0",
     ):
-        assert words in told
+        assert words in output
     assert main(["represent", str(made.path), "--json", "--quiet"]) == 0
     record = json.loads(capsys.readouterr().out)
     values = {(s["name"], s["of"]): s["value"] for s in record["scores"]}

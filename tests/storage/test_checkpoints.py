@@ -93,7 +93,7 @@ def test_an_exact_model_has_no_gap(home, tmp_path):
 
 def test_without_a_density_it_is_refused(home, tmp_path):
     code = {"recipe": "autoencoder", "latent": 1, "hidden": (4,), "epochs": 1}
-    with pytest.raises(NotNormalised, match="no bound to follow"):
+    with pytest.raises(NotNormalised, match="no bound at any checkpoint"):
         jensen.train(home / "bits.npy", out=tmp_path / "code", **code).along()
 
 

@@ -75,7 +75,10 @@ def test_two_in_one_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"17x", b"[]", b"{}", b"\xff" * 9, b"[" * 4000, str(DEAD).encode(), b"-1"])
 def test_what_nobody_could_hold_does_not_hold(tmp_path: Path, kind: str, content: bytes) -> None:
     (tmp_path / ".lock").write_bytes(content)
-    release(tmp_path / ".lock", acquire(tmp_path / ".lock"))
+    lock = acquire(tmp_path / ".lock")
+    assert (tmp_path / ".lock").exists()
+    release(tmp_path / ".lock", lock)
+    assert not (tmp_path / ".lock").exists()
 
 
 def test_a_number_that_another_process_has_now_is_no_holder() -> None:

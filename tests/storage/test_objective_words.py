@@ -37,7 +37,7 @@ def test_what_cannot_be_rebuilt_stands_by_its_name():
     terms = [term for _, term in tree["args"]["weighted"]]
     assert [term["custom"] for term in terms] == ["GeneratorLoss", "FreeBits"]
     assert read("energy, of my own")["objective"]["custom"] == "energy, of my own"
-    with pytest.raises(Exception, match="GeneratorLoss hangs on a critic"):
+    with pytest.raises(Exception, match="GeneratorLoss needs a critic"):
         compared_objective([{"objective": "GeneratorLoss(points)", "parts": read("Fool(points)")}])
 
 

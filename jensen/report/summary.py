@@ -1,19 +1,17 @@
-"""Numbers and names in words: the headline, the model, and how to write a count."""
+"""The summary of a run in words: its headline, its result, its model and its data."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
+from ..core.wording import plural
 from ..data import EMBEDDED
 from ..evaluate.estimate import format_nats
 from .facts import Facts
 
 __all__ = [
     "article",
-    "count",
     "data_name",
-    "digits",
     "headline",
     "model_name",
     "model_sentence",
@@ -25,16 +23,6 @@ __all__ = [
 SIGNS = {"lower bound": "≥", "stochastic lower bound": "≥", "stochastic upper bound": "≤", "quadrature": "≈"}
 
 
-def count(n: int, noun: str) -> str:
-    """Return a number and its noun.
-
-    Example:
-        >>> count(1, "row"), count(1797, "row")
-        ('1 row', '1,797 rows')
-    """
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
 def article(words: str) -> str:
     """Return the words with "A" or "An" before them.
 
@@ -44,13 +32,6 @@ def article(words: str) -> str:
     """
     vowel = words[:1].lower() in "aei" or words.startswith("8") or words.split("-")[0] in ("11", "18")
     return f"{'An' if vowel else 'A'} {words}"
-
-
-def digits(stderr: float | None) -> int:
-    """Digits after the point that a standard error supports."""
-    if not stderr or not math.isfinite(stderr):
-        return 2
-    return min(max(0, -math.floor(math.log10(stderr) + 1e-9)), 6)
 
 
 def sign(kind: str) -> str:
@@ -65,16 +46,16 @@ def data_name(facts: Facts) -> str:
 
 
 def rows(facts: Facts) -> str:
-    """Return the number of data of what."""
+    """Return the number and the name of the data, such as "1,797 digits"."""
     name, n = data_name(facts), facts.run.spec["data"]["n"]
     if name in EMBEDDED:
         return f"{n:,} {name}"
     noun = "image" if facts.run.schema.is_image else "row"
-    return f"{count(n, noun)} of {'an array in memory' if name == 'array' else name}"
+    return f"{plural(n, noun)} of {'an array in memory' if name == 'array' else name}"
 
 
 def model_name(facts: Facts) -> str:
-    """Return the model in two or three words: "16-feature VAE"."""
+    """Return the name of the model with its size: "16-feature VAE"."""
     name, z = facts.run.title, facts.run.model.latent - facts.classes
     if facts.latent == "none":
         return name
@@ -82,54 +63,56 @@ def model_name(facts: Facts) -> str:
 
 
 def result(facts: Facts) -> str:
-    """Return the number with its kind, in a clause."""
+    """Return the number with its error and its verdict, in a clause."""
     evaluation = facts.evaluation
     if evaluation is None:
-        return "no number, as its data cannot be read"
+        return f"no {facts.log_px}, because the data cannot be read"
     if evaluation["log_px"] is None:
         distortion = evaluation.get("distortion")
-        verdict = "" if distortion is None else f"; distortion {distortion:.2f} nats per datum"
-        return f"it has no density, so no {facts.log_px}{verdict}"
+        measured = "" if distortion is None else f"; distortion {distortion:.2f} nats per datum"
+        return f"no {facts.log_px}, because the guide has no density{measured}"
     number = format_nats(evaluation["log_px"], evaluation["stderr"])
     verdict = ((evaluation.get("assessment") or {}).get("verdict") or "").split(":")[0]
-    clause = f", {facts.worded(verdict)}" if verdict else ""
+    verdict = "by quadrature" if verdict == "quadrature" else verdict
+    clause = f", {facts.quantity.in_text(verdict)}" if verdict else ""
     return f"{facts.log_px} {sign(evaluation['kind'])} {number} nats per datum{clause}"
 
 
 def headline(facts: Facts, alarms: list[str]) -> str:
-    """Return the report in one sentence."""
+    """Return the result of the run in one sentence."""
     scored = facts.run.model.likelihood.has_density
-    outcome = result(facts) if scored else f"it only samples, so there is no {facts.log_px}"
+    outcome = result(facts) if scored else f"no {facts.log_px}, because the model only samples"
     parts = [f"{article(model_name(facts))} on {rows(facts)}: {outcome}"]
     if facts.active is not None:
         parts.append(f"{int(facts.active.sum())} of {len(facts.active)} features in use")
-    right = (facts.evaluation or {}).get("classified")
-    if right:
-        share = f"{100 * right['accuracy']:.1f} ± {100 * right['stderr']:.1f} %"
-        parts.append(f"right about the class of {share} with {count(right['labels_in_training'], 'label')}")
+    classified = (facts.evaluation or {}).get("classified")
+    if classified:
+        accuracy = f"{100 * classified['accuracy']:.1f} ± {100 * classified['stderr']:.1f} %"
+        parts.append(f"accuracy {accuracy} with {plural(classified['labels_in_training'], 'label')}")
     if facts.components is not None and facts.weights is not None:
-        parts.append(f"in effect {facts.components:.1f} of {len(facts.weights)} components")
+        parts.append(f"{facts.components:.1f} of {len(facts.weights)} components in effect")
     parts.append(f"to look at: {', '.join(alarms)}" if alarms else "nothing alarming")
     return "; ".join(parts) + "."
 
 
 def model_sentence(facts: Facts) -> str:
-    """Describe how the model generates a datum, and how z is inferred for one."""
+    """Describe how the model generates a datum, and how z is inferred from one."""
     run, z = facts.run, facts.run.model.latent - facts.classes
-    d = count(run.schema.size, "pixel value" if run.schema.is_image else "column")
+    d = plural(run.schema.size, "pixel value" if run.schema.is_image else "column")
     if facts.latent == "none":
         return f"There is no latent variable: one distribution over {d} is fitted to all data."
-    made = f"one of {z} components" if facts.latent == "classes" else count(z, "latent feature")
-    made = f"one of {facts.classes} classes and {made}" if facts.classes else made
+    latent = f"one of {z} components" if facts.latent == "classes" else plural(z, "latent feature")
+    latent = f"one of {facts.classes} classes and {latent}" if facts.classes else latent
     if not run.model.likelihood.has_density:
-        guide_clause = "; the guide guesses z from x" if run.guide.infers else "; there is no encoder"
-        return f"The prior draws z, {made}; a network turns z into {d}, without a density{guide_clause}."
+        inference = "; the guide infers z from x" if run.guide.infers else "; there is no encoder"
+        return f"z ({latent}) is drawn from the prior; a network maps z to {d}, without a density{inference}."
     if not facts.normalised:
-        return f"The guide computes one z for x, {made}; the likelihood turns z into a distribution over {d}."
-    guide_clause = "is the exact posterior of z" if run.guide.is_exact else "guesses z from x"
-    if run.conditional:
-        return (
-            f"Of a label, the prior draws z, {made}; the likelihood turns z and the label into a distribution over "
-            f"{d}; the guide {guide_clause} and the label."
-        )
-    return f"The prior draws z, {made}; the likelihood turns z into a distribution over {d}; the guide {guide_clause}."
+        return f"The guide maps x to one z ({latent}); the likelihood maps z to a distribution over {d}."
+    context = " and the label" if run.conditional else ""
+    inference = (
+        f"the guide is the exact posterior of z given x{context}"
+        if run.guide.is_exact
+        else f"the guide approximates the posterior of z given x{context}"
+    )
+    prior = "drawn from the prior given the label" if run.model.prior.sees_context else "drawn from the prior"
+    return f"z ({latent}) is {prior}; the likelihood maps z{context} to a distribution over {d}; {inference}."

@@ -1,0 +1,37 @@
+"""The quantity that a number is of: log p(x), or log p(x | label)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["EVIDENCE", "Quantity"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """The logarithm of a density or mass of x, given nothing or one condition.
+
+    Attributes:
+        condition: "label" of a model that is conditional on labels; None of log p(x).
+
+    Example:
+        >>> str(Quantity()), str(Quantity("label"))
+        ('log p(x)', 'log p(x | label)')
+    """
+
+    condition: str | None = None
+
+    def __str__(self) -> str:
+        return "log p(x)" if self.condition is None else f"log p(x | {self.condition})"
+
+    def in_text(self, text: str) -> str:
+        """Return a text about log p(x), as estimates and diagnoses give it, about this quantity.
+
+        Example:
+            >>> Quantity("label").in_text("the objective is no bound on log p(x)")
+            'the objective is no bound on log p(x | label)'
+        """
+        return text.replace(str(EVIDENCE), str(self))
+
+
+EVIDENCE = Quantity()
