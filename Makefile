@@ -18,8 +18,9 @@ demo: $(INSTALLED)  ## train, evaluate and report on the digits that come with s
 	$(BIN)/jensen report $(RUN)
 	@echo "The report: $(CURDIR)/$(RUN)/report.html"
 
-# One process per core, each with one thread: they do not wait for one another.
-PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
+# One process per core, each with one thread: they do not wait for one another. Tests start many processes: compiled
+# files are kept for them.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
 
 test: $(INSTALLED_DEV)  ## the tests, without the slow ones
 	$(PYTEST)

@@ -27,8 +27,8 @@ __all__ = ["install", "new_test"]
 
 # An int is accepted where a float is declared, as in every type checker (PEP 484).
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-FIRST = 5
-EVERY = 64
+FIRST = 3
+EVERY = 512
 CHECK_ALL = os.environ.get("JENSEN_CHECK_CALLS") == "all"
 
 fully_checked = jaxtyping.jaxtyped
