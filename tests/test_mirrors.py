@@ -44,7 +44,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "evaluate/test_exact.py": "guides/exact guides/shared",
         "evaluate/test_quadrature.py": "estimators/quadrature",
         "evaluate/test_tightness.py": "distributions/numbers evaluate/strata",
-        "flows/test_flows.py": "distributions/flowed guides/flowing",
+        "flows/test_flows.py": "distributions/flowed distributions/moments guides/flowing",
         "guides/test_guides.py": "distributions/point guides/amortized",
         "guides/test_hamiltonian.py": "distributions/hamiltonian",
         "guides/test_labelled.py": "distributions/clamped guides/structured objectives/labels",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal, constraints
 
+from .moments import EstimatedMoments
 from .numbers import antithetic
 
 __all__ = ["Flowed"]
@@ -24,7 +25,7 @@ class _Sample:
     log_prob: Tensor
 
 
-class Flowed(Distribution):
+class Flowed(EstimatedMoments, Distribution):
     r"""z = f(u) with u ~ base: :math:`\log q(z) = \log p(u) - \log|\det \partial z/\partial u|`.
 
     The density of the last sample is kept from when it was drawn, so that a map without a cheap inverse can score its
@@ -77,11 +78,3 @@ class Flowed(Distribution):
             spread = base.variance.sqrt() * noise
         z, _ = self._forward(mean + spread)
         return z.mean(0), z.var(0)
-
-    @property
-    def mean(self) -> Tensor:
-        return self._moments[0]
-
-    @property
-    def variance(self) -> Tensor:
-        return self._moments[1]

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal, constraints
 
 from ..core.errors import NotInvertible
+from .moments import EstimatedMoments
 from .numbers import antithetic
 
 __all__ = ["HamiltonianFlow"]
@@ -25,7 +26,7 @@ class _Sample:
     log_prob: Tensor
 
 
-class HamiltonianFlow(Distribution):
+class HamiltonianFlow(EstimatedMoments, Distribution):
     r"""The end z of T leapfrog steps from :math:`z_0` ~ base, with momenta, through densities between base and target.
 
     Step t drifts, kicks and drifts, with fresh or partly fresh momentum p and :math:`f_t = q_0^{1-b_t} f^{b_t}`:
@@ -126,11 +127,3 @@ class HamiltonianFlow(Distribution):
             spread = self.base.variance.sqrt() * noise[0]
         z, _ = self.through(mean + spread, noise[1:].expand(-1, *(mean + spread).shape))
         return z.mean(0), z.var(0)
-
-    @property
-    def mean(self) -> Tensor:
-        return self._moments[0]
-
-    @property
-    def variance(self) -> Tensor:
-        return self._moments[1]

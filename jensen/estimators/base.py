@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -10,13 +11,14 @@ from torch.distributions import Distribution, MixtureSameFamily
 
 from ..core.batch import Batch
 from ..core.errors import CompositionError, NotReparameterizable
+from ..core.validation import require_integer
 from ..distributions import Chained
 from ..models.draw import Draw
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..objectives import Objective, TermKind
 
-__all__ = ["GradientEstimator", "WeightedSamples", "no_path"]
+__all__ = ["GradientEstimator", "PointsPerDatum", "WeightedSamples", "no_path"]
 
 
 class GradientEstimator(ABC):
@@ -54,6 +56,21 @@ class GradientEstimator(ABC):
         for _, term in objective.terms:
             if not self.suits(term):
                 raise CompositionError(f"{self} gives wrong gradients for {term}", self.remedy)
+
+
+class PointsPerDatum(GradientEstimator):
+    """An estimator whose only field is the number of its points, or of those in each stratum.
+
+    Attributes:
+        k: points per datum.
+        least: the smallest k.
+    """
+
+    k: int
+    least: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        require_integer(self.least, k=self.k)
 
 
 class WeightedSamples(GradientEstimator):

@@ -21,12 +21,11 @@ from torch import Tensor
 from ..core.batch import Batch
 from ..core.errors import UsageError
 from ..core.parts import part
-from ..core.validation import require_integer
 from ..models.draw import Draw, place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..objectives import Elbo, ImportanceWeighted, Objective, Rate
-from .base import GradientEstimator, no_path
+from .base import PointsPerDatum, no_path
 from .surrogates import frozen_density, require_density, require_scores, surrogate_value
 
 __all__ = ["DoublyReparameterized", "Pathwise", "StickTheLanding"]
@@ -41,7 +40,7 @@ def _log_guide(draw: Draw) -> Tensor:
 
 @part
 @dataclass(frozen=True)
-class Pathwise(GradientEstimator):
+class Pathwise(PointsPerDatum):
     """K reparameterised points; the gradient passes through them (Kingma & Welling, 2014; Rezende et al., 2014).
 
     Args:
@@ -49,9 +48,6 @@ class Pathwise(GradientEstimator):
     """
 
     k: int = 1
-
-    def __post_init__(self) -> None:
-        require_integer(k=self.k)
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
@@ -79,14 +75,8 @@ def _through_points(term: Objective, draw: Draw) -> Tensor:
     return term(draw)
 
 
-@dataclass(frozen=True)
-class _Reparameterized(GradientEstimator):
+class _Reparameterized(PointsPerDatum):
     """K points with a path, and the density with the guide's parameters as constants."""
-
-    k: int = 1
-
-    def __post_init__(self) -> None:
-        require_integer(k=self.k)
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
@@ -99,6 +89,13 @@ class _Reparameterized(GradientEstimator):
         z, noise = place(q, self.k, generator)
         draw = weigh(model, q, z, batch, noise=noise, mass=not guide.has_density)
         return replace(draw, frozen=frozen_density(guide, q, batch))
+
+    @property
+    def remedy(self) -> str:
+        return "Use Pathwise(k)."
+
+    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
+        return surrogate_value(term, draw, _doubly)
 
 
 @part
@@ -120,15 +117,10 @@ class StickTheLanding(_Reparameterized):
         k: points per datum.
     """
 
+    k: int = 1
+
     def suits(self, term: Objective) -> bool:
         return _is_reparameterizable(term)
-
-    @property
-    def remedy(self) -> str:
-        return "Use Pathwise(k)."
-
-    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
-        return surrogate_value(term, draw, _doubly)
 
 
 @part
@@ -152,15 +144,10 @@ class DoublyReparameterized(_Reparameterized):
         k: points per datum.
     """
 
+    k: int = 1
+
     def suits(self, term: Objective) -> bool:
         return _is_reparameterizable(term)
-
-    @property
-    def remedy(self) -> str:
-        return "Use Pathwise(k)."
-
-    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
-        return surrogate_value(term, draw, _doubly)
 
 
 def _is_reparameterizable(term: Objective) -> bool:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ..core.batch import Batch
 from ..core.parts import part
-from ..core.validation import require_integer
 from ..models.draw import Draw, closed_rate, place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..objectives import Distortion, Elbo, ImportanceWeighted, Objective, Rate, Renyi, TermKind
-from .base import GradientEstimator
+from .base import PointsPerDatum
 from .surrogates import require_density, require_scores, surrogate_value
 
 __all__ = ["Score"]
@@ -22,7 +22,7 @@ __all__ = ["Score"]
 
 @part
 @dataclass(frozen=True)
-class Score(GradientEstimator):
+class Score(PointsPerDatum):
     r"""The score function, with the other points of the same datum as a baseline: for any guide, discrete or not.
 
     .. math:: \nabla_\phi\, E_q[f] = E\Big[\frac1K \sum_k \Big(f_k - \frac{1}{K-1} \sum_{j \ne k} f_j\Big)
@@ -39,9 +39,7 @@ class Score(GradientEstimator):
     """
 
     k: int = 8
-
-    def __post_init__(self) -> None:
-        require_integer(2, k=self.k)
+    least: ClassVar[int] = 2
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None

@@ -11,18 +11,17 @@ from torch.distributions import MixtureSameFamily
 from ..core.batch import Batch
 from ..core.errors import CompositionError
 from ..core.parts import part
-from ..core.validation import require_integer
 from ..models.draw import Draw, place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from .base import WeightedSamples
+from .base import PointsPerDatum, WeightedSamples
 
 __all__ = ["Stratified"]
 
 
 @part
 @dataclass(frozen=True)
-class Stratified(WeightedSamples):
+class Stratified(PointsPerDatum, WeightedSamples):
     r"""k reparameterised points from each of the C components of a mixture guide.
 
     .. math:: z_{jk} \sim q_j(z|x), \qquad e^{l_{jk}} = \pi_j(x) / k
@@ -38,9 +37,6 @@ class Stratified(WeightedSamples):
     """
 
     k: int = 1
-
-    def __post_init__(self) -> None:
-        require_integer(k=self.k)
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None

@@ -21,14 +21,13 @@ import torch
 from ..core.batch import Batch
 from ..core.errors import CompositionError
 from ..core.parts import part
-from ..core.validation import require_integer
 from ..models.draw import Draw, place, weigh
 from ..models.guide import Guide
 from ..models.ladder import LadderDistribution
 from ..models.model import LatentVariableModel
 from ..objectives import Objective, TermKind
 from ..objectives.wake_sleep import Inclusive, SleepPhase
-from .base import GradientEstimator
+from .base import GradientEstimator, PointsPerDatum
 
 __all__ = ["DetachedSamples", "FromModel"]
 
@@ -44,7 +43,7 @@ def _require_trainable_density(guide: Guide) -> None:
 
 @part
 @dataclass(frozen=True)
-class DetachedSamples(GradientEstimator):
+class DetachedSamples(PointsPerDatum):
     """K points of the guide, detached: no gradient passes through them.
 
     Gradients of any bound with respect to the model's parameters are right. With respect to the guide's, the score of a
@@ -55,9 +54,6 @@ class DetachedSamples(GradientEstimator):
     """
 
     k: int = 1
-
-    def __post_init__(self) -> None:
-        require_integer(k=self.k)
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,9 +13,22 @@ from torch.distributions import Distribution, Independent
 from torch.nn.functional import softplus
 
 from ..core.errors import UsageError
+from ..core.validation import require_integer
 from .support import REALS, Support
 
-__all__ = ["BOUND", "FLOOR", "Factorised", "Family", "check_floor", "filled", "positive", "positive_inverse", "total"]
+__all__ = [
+    "BOUND",
+    "FLOOR",
+    "Factorised",
+    "Family",
+    "LocationScale",
+    "PerFeature",
+    "check_floor",
+    "filled",
+    "positive",
+    "positive_inverse",
+    "total",
+]
 
 FLOOR = 1e-4
 BOUND = 1e12
@@ -121,9 +135,7 @@ class Factorised(Family):
         inside: a value in the support, which replaces unobserved entries.
     """
 
-    @property
-    @abstractmethod
-    def inside(self) -> float: ...
+    inside: ClassVar[float] = 0.0
 
     @abstractmethod
     def features(self, params: Tensor) -> Distribution:
@@ -134,3 +146,44 @@ class Factorised(Family):
 
     def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return total(self.features(params).log_prob(filled(x, mask, self.inside)), mask)
+
+
+class PerFeature(Family):
+    """A family whose only field need be `dim`: one parameter for each feature, unless `size` says otherwise."""
+
+    def __post_init__(self) -> None:
+        require_integer(dim=self.dim)
+
+    @property
+    def size(self) -> int:
+        return self.dim
+
+    @property
+    def phrase(self) -> str:
+        return f"{type(self).__name__}({self.dim})"
+
+
+class LocationScale(PerFeature, Factorised):
+    """A family of features with a location and a scale each, the first 2 D parameters.
+
+    Attributes:
+        floor: the lower limit of the scales, in (0, 1).
+    """
+
+    floor: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_floor(self.floor)
+
+    @property
+    def size(self) -> int:
+        return 2 * self.dim
+
+    def loc_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Return location and scale [..., D]."""
+        loc = params[..., : self.dim].clamp(-BOUND, BOUND)
+        return loc, positive(params[..., self.dim : 2 * self.dim], self.floor).clamp_max(BOUND)
+
+    def start(self, mean: Tensor) -> Tensor:
+        return mean

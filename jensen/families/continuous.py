@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from ..distributions import Beta as WideBeta
 from ..distributions import ContinuousBernoulli as Exponential
 from ..distributions import LogNormal as PositiveNormal
 from ..distributions import StudentT as HeavyTailed
-from .base import BOUND, FLOOR, Factorised, check_floor, positive, positive_inverse
+from .base import BOUND, FLOOR, Factorised, LocationScale, PerFeature, positive, positive_inverse
 from .support import ABOVE_ZERO, OPEN_UNIT, UNIT, Support
 
 __all__ = ["Beta", "ContinuousBernoulli", "Laplace", "LogNormal", "StudentT"]
@@ -24,15 +25,9 @@ __all__ = ["Beta", "ContinuousBernoulli", "Laplace", "LogNormal", "StudentT"]
 MOST = 1e6  # of concentrations and degrees of freedom; above it, another family is in place (see Gaussian)
 
 
-def _loc_scale(params: Tensor, dim: int, floor: float) -> tuple[Tensor, Tensor]:
-    """Return mu and s [..., D] from the first 2 D parameters."""
-    loc = params[..., :dim].clamp(-BOUND, BOUND)
-    return loc, positive(params[..., dim : 2 * dim], floor).clamp_max(BOUND)
-
-
 @part
 @dataclass(frozen=True)
-class ContinuousBernoulli(Factorised):
+class ContinuousBernoulli(PerFeature, Factorised):
     r"""Independent features in [0, 1], :math:`\log p(x) = \sum_d x_d l_d - \log((e^{l_d} - 1)/l_d)`: grey levels.
 
     Zero parameters are the uniform distribution.
@@ -49,25 +44,11 @@ class ContinuousBernoulli(Factorised):
     """
 
     dim: int
-
-    def __post_init__(self) -> None:
-        require_integer(dim=self.dim)
-
-    @property
-    def size(self) -> int:
-        return self.dim
-
-    @property
-    def inside(self) -> float:
-        return 0.5
+    inside: ClassVar[float] = 0.5
 
     @property
     def support(self) -> Support:
         return UNIT
-
-    @property
-    def phrase(self) -> str:
-        return f"ContinuousBernoulli({self.dim})"
 
     def start(self, mean: Tensor) -> Tensor:
         """Return the logits of these means, by bisection: the mean increases with the logit."""
@@ -85,7 +66,7 @@ class ContinuousBernoulli(Factorised):
 
 @part
 @dataclass(frozen=True)
-class Laplace(Factorised):
+class Laplace(LocationScale):
     r"""Independent features, :math:`\log p(x) = -\sum_d |x_d - \mu_d| / s_d + \log 2 s_d`: absolute errors.
 
     Args:
@@ -100,36 +81,13 @@ class Laplace(Factorised):
     dim: int
     floor: float = FLOOR
 
-    def __post_init__(self) -> None:
-        require_integer(dim=self.dim)
-        check_floor(self.floor)
-
-    @property
-    def size(self) -> int:
-        return 2 * self.dim
-
-    @property
-    def inside(self) -> float:
-        return 0.0
-
-    @property
-    def phrase(self) -> str:
-        return f"Laplace({self.dim})"
-
-    def start(self, mean: Tensor) -> Tensor:
-        return mean
-
-    def loc_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mu and s [..., D]."""
-        return _loc_scale(params, self.dim, self.floor)
-
     def features(self, params: Tensor) -> Distribution:
-        return TorchLaplace(*_loc_scale(params, self.dim, self.floor), validate_args=False)
+        return TorchLaplace(*self.loc_scale(params), validate_args=False)
 
 
 @part
 @dataclass(frozen=True)
-class StudentT(Factorised):
+class StudentT(LocationScale):
     """Independent features with Student's t distribution: outliers cost the logarithm of their distance.
 
     Zero parameters are location 0, scale 1 and three degrees of freedom. Above two degrees the variance is finite.
@@ -151,8 +109,7 @@ class StudentT(Factorised):
     floor: float = FLOOR
 
     def __post_init__(self) -> None:
-        require_integer(dim=self.dim)
-        check_floor(self.floor)
+        super().__post_init__()
         if self.degrees is not None and not 2 < self.degrees <= MOST:
             raise UsageError(
                 f"degrees must be above 2 and at most {MOST:g}, got {self.degrees:g}",
@@ -168,22 +125,11 @@ class StudentT(Factorised):
         return 2 * self.dim + self.shared
 
     @property
-    def inside(self) -> float:
-        return 0.0
-
-    @property
     def phrase(self) -> str:
         return f"StudentT({self.dim}, {'learned' if self.degrees is None else f'{self.degrees:g}'} degrees)"
 
-    def start(self, mean: Tensor) -> Tensor:
-        return mean
-
-    def loc_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mu and s [..., D]."""
-        return _loc_scale(params, self.dim, self.floor)
-
     def features(self, params: Tensor) -> Distribution:
-        loc, scale = _loc_scale(params, self.dim, self.floor)
+        loc, scale = self.loc_scale(params)
         if self.degrees is not None:
             return HeavyTailed(torch.full_like(loc[..., :1], self.degrees), loc, scale, validate_args=False)
         learned = 2 + positive(params[..., 2 * self.dim :]).clamp_max(MOST)
@@ -192,7 +138,7 @@ class StudentT(Factorised):
 
 @part
 @dataclass(frozen=True)
-class LogNormal(Factorised):
+class LogNormal(LocationScale):
     r"""Independent positive features whose logarithms are N(mu, sigma^2).
 
     .. math:: \log p(x) = \sum_d \log N(\log x_d; \mu_d, \sigma_d^2) - \log x_d
@@ -208,36 +154,17 @@ class LogNormal(Factorised):
 
     dim: int
     floor: float = FLOOR
-
-    def __post_init__(self) -> None:
-        require_integer(dim=self.dim)
-        check_floor(self.floor)
-
-    @property
-    def size(self) -> int:
-        return 2 * self.dim
-
-    @property
-    def inside(self) -> float:
-        return 1.0
+    inside: ClassVar[float] = 1.0
 
     @property
     def support(self) -> Support:
         return ABOVE_ZERO
 
-    @property
-    def phrase(self) -> str:
-        return f"LogNormal({self.dim})"
-
     def start(self, mean: Tensor) -> Tensor:
         return mean.clamp_min(torch.finfo(mean.dtype).tiny).log() - 0.5  # of sigma = 1
 
-    def loc_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mu and sigma [..., D], of log x."""
-        return _loc_scale(params, self.dim, self.floor)
-
     def features(self, params: Tensor) -> Distribution:
-        return PositiveNormal(*_loc_scale(params, self.dim, self.floor), validate_args=False)
+        return PositiveNormal(*self.loc_scale(params), validate_args=False)
 
 
 @part

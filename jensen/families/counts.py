@@ -15,7 +15,7 @@ from ..core.validation import require_integer
 from ..distributions import NegativeBinomial as Dispersed
 from ..distributions import Poisson as Counted
 from ..distributions import ZeroInflated as Gated
-from .base import BOUND, Factorised, positive
+from .base import BOUND, Factorised, PerFeature, positive
 from .support import COUNTS, Support
 
 __all__ = ["NegativeBinomial", "Poisson", "ZeroInflated"]
@@ -35,7 +35,7 @@ def _start(mean: Tensor) -> Tensor:
 
 @part
 @dataclass(frozen=True)
-class Poisson(Factorised):
+class Poisson(PerFeature, Factorised):
     r"""Independent counts with log-rates l: :math:`\log P(x) = \sum_d x_d l_d - e^{l_d} - \log x_d!`.
 
     Args:
@@ -48,24 +48,9 @@ class Poisson(Factorised):
 
     dim: int
 
-    def __post_init__(self) -> None:
-        require_integer(dim=self.dim)
-
-    @property
-    def size(self) -> int:
-        return self.dim
-
-    @property
-    def inside(self) -> float:
-        return 0.0
-
     @property
     def support(self) -> Support:
         return COUNTS
-
-    @property
-    def phrase(self) -> str:
-        return f"Poisson({self.dim})"
 
     def start(self, mean: Tensor) -> Tensor:
         return _start(mean)
@@ -107,10 +92,6 @@ class NegativeBinomial(Factorised):
     @property
     def shared(self) -> int:
         return self.dim if self.dispersion == "feature" else 0
-
-    @property
-    def inside(self) -> float:
-        return 0.0
 
     @property
     def support(self) -> Support:
@@ -165,10 +146,6 @@ class ZeroInflated(Factorised):
     @property
     def shared(self) -> int:
         return self.part.shared
-
-    @property
-    def inside(self) -> float:
-        return 0.0
 
     @property
     def support(self) -> Support:

@@ -15,7 +15,7 @@ from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.validation import require_integer
 from ..distributions import DiscretizedLogistic as BinnedLogistic
-from .base import BOUND, Factorised, Family, filled, positive, total
+from .base import BOUND, Factorised, PerFeature, filled, positive, total
 from .support import BITS, Support, levels
 
 __all__ = ["Bernoulli", "Categorical", "DiscretizedLogistic"]
@@ -48,7 +48,7 @@ class _BernoulliTerms(torch.autograd.Function):
 
 @part
 @dataclass(frozen=True)
-class Bernoulli(Family):
+class Bernoulli(PerFeature):
     r"""Independent binary features with logits l: :math:`\log p(x) = \sum_d x_d l_d + \log\sigma(-l_d)`.
 
     Args:
@@ -57,20 +57,9 @@ class Bernoulli(Family):
 
     dim: int
 
-    def __post_init__(self) -> None:
-        require_integer(dim=self.dim)
-
-    @property
-    def size(self) -> int:
-        return self.dim
-
     @property
     def support(self) -> Support:
         return BITS
-
-    @property
-    def phrase(self) -> str:
-        return f"Bernoulli({self.dim})"
 
     def start(self, mean: Tensor) -> Tensor:
         return torch.logit(mean.clamp(0.01, 0.99))
@@ -85,7 +74,7 @@ class Bernoulli(Family):
 
 @part
 @dataclass(frozen=True)
-class Categorical(Family):
+class Categorical(PerFeature):
     r"""One of n classes, as a one-hot event: :math:`\log p(x) = \sum_j x_j \log\mathrm{softmax}(l)_j`.
 
     Args:
@@ -94,20 +83,9 @@ class Categorical(Family):
 
     dim: int
 
-    def __post_init__(self) -> None:
-        require_integer(dim=self.dim)
-
-    @property
-    def size(self) -> int:
-        return self.dim
-
     @property
     def support(self) -> Support:
         return BITS
-
-    @property
-    def phrase(self) -> str:
-        return f"Categorical({self.dim})"
 
     def start(self, mean: Tensor) -> Tensor:
         return mean.clamp(0.01, 0.99).log()
@@ -151,10 +129,6 @@ class DiscretizedLogistic(Factorised):
     @property
     def phrase(self) -> str:
         return f"DiscretizedLogistic({self.dim}, {self.levels} levels)"
-
-    @property
-    def inside(self) -> float:
-        return 0.0
 
     def start(self, mean: Tensor) -> Tensor:
         return mean * (2 / (self.levels - 1)) - 1

@@ -13,6 +13,7 @@ from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.precision import applied
 from ..core.random import drawing_from, stream
+from ..distributions.moments import EstimatedMoments
 from ..families import Categorical, Product
 from ..families.base import filled
 from ..nets import Causal, CausalConv, CausalMLP, Net, Standardize
@@ -118,7 +119,7 @@ class ChainRule(Conditional):
         return f"{self.family.phrase} in order, by {self.net.phrase}{given}"
 
 
-class InOrder(Distribution):
+class InOrder(EstimatedMoments, Distribution):
     """The distribution of a `ChainRule` at given contexts: exact densities, samples position by position.
 
     Mean and variance have no closed form: they are those of 16 samples, always from the same noise, an approximation
@@ -174,14 +175,6 @@ class InOrder(Distribution):
         with drawing_from(stream(0, "mean of what is drawn in order", self.params.device)):
             x = self.sample((POINTS,))
         return x.mean(0), x.var(0)
-
-    @property
-    def mean(self) -> Tensor:
-        return self._moments[0]
-
-    @property
-    def variance(self) -> Tensor:
-        return self._moments[1]
 
 
 def over_codes(

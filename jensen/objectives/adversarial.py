@@ -37,9 +37,26 @@ KINDS = ("points", "prior", "codes", "features")
 LEAST = 1e-6  # lower limit of the features' variance, for a batch in which they are constant
 
 
+class Discrimination(Objective):
+    """An objective that reads a critic on points of two kinds, and no density.
+
+    Attributes:
+        on: what is discriminated.
+        kinds: the choices.
+    """
+
+    on: str
+    kinds: ClassVar[tuple[str, ...]] = KINDS
+    needs_density: ClassVar[bool] = False
+    needs_likelihood: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check(self.on, self.kinds)
+
+
 @part
 @dataclass(frozen=True)
-class Discriminate(Objective):
+class Discriminate(Discrimination):
     r"""The log-likelihood of a critic that discriminates the two kinds: the critic's objective.
 
     .. math:: E_1[\log D] + E_2[\log(1 - D)] \le 2\,\mathrm{JSD}(p_1, p_2) - 2 \log 2
@@ -59,11 +76,6 @@ class Discriminate(Objective):
 
     critic: Critic
     on: str = "points"
-    needs_density: ClassVar[bool] = False
-    needs_likelihood: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        _check(self.on, KINDS)
 
     @property
     def kind(self) -> TermKind:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -80,7 +92,7 @@ class Discriminate(Objective):
 
 @part
 @dataclass(frozen=True)
-class GeneratorLoss(Objective):
+class GeneratorLoss(Discrimination):
     r"""The log-probability that the critic takes the second kind for the first: the objective of model or guide.
 
     .. math:: E_2[\log D]
@@ -97,11 +109,7 @@ class GeneratorLoss(Objective):
 
     critic: Critic
     on: str = "points"
-    needs_density: ClassVar[bool] = False
-    needs_likelihood: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        _check(self.on, KINDS[:3])
+    kinds: ClassVar[tuple[str, ...]] = KINDS[:3]
 
     @property
     def kind(self) -> TermKind:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -196,7 +204,7 @@ class FeatureDistortion(Objective):
 
 @part
 @dataclass(frozen=True)
-class GradientPenalty(Objective):
+class GradientPenalty(Discrimination):
     r"""The squared gradient of a critic at data of the first kind (R1): to be subtracted, gamma / 2 times.
 
     .. math:: E_1\big[|\nabla \mathrm{logit}|^2\big]
@@ -216,11 +224,6 @@ class GradientPenalty(Objective):
 
     critic: Critic
     on: str = "points"
-    needs_density: ClassVar[bool] = False
-    needs_likelihood: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        _check(self.on, KINDS)
 
     @property
     def kind(self) -> TermKind:  # pyright: ignore[reportIncompatibleVariableOverride]

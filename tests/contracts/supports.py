@@ -5,51 +5,34 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from jensen import families
 from jensen.core.random import drawing_from, stream
-from jensen.families import (
-    Bernoulli,
-    Beta,
-    Categorical,
-    ContinuousBernoulli,
-    DiscretizedLogistic,
-    DiscretizedLogisticMixture,
-    Family,
-    Gaussian,
-    Grouped,
-    LogNormal,
-    Mixture,
-    NegativeBinomial,
-    OneHots,
-    Poisson,
-    Product,
-    ZeroInflated,
-)
 
 __all__ = ["extremes", "grid", "innermost", "inside", "is_discrete", "params_and_data"]
 
-COUNTS = NegativeBinomial | Poisson | ZeroInflated
-LEVELS = DiscretizedLogistic | DiscretizedLogisticMixture
-UNIT = Beta | ContinuousBernoulli
+COUNTS = families.NegativeBinomial | families.Poisson | families.ZeroInflated
+LEVELS = families.DiscretizedLogistic | families.DiscretizedLogisticMixture
+UNIT = families.Beta | families.ContinuousBernoulli
 
 
-def innermost(family: Family) -> Family:
-    if isinstance(family, OneHots):
-        return Categorical(family.dim)  # of one group
-    if isinstance(family, Grouped):
+def innermost(family: families.Family) -> families.Family:
+    if isinstance(family, families.OneHots):
+        return families.Categorical(family.dim)  # of one group
+    if isinstance(family, families.Grouped):
         return innermost(family.parts[0])
-    return innermost(family.part) if isinstance(family, Mixture | Product) else family
+    return innermost(family.part) if isinstance(family, families.Mixture | families.Product) else family
 
 
-def is_discrete(family: Family) -> bool:
-    return isinstance(innermost(family), Bernoulli | COUNTS | LEVELS)
+def is_discrete(family: families.Family) -> bool:
+    return isinstance(innermost(family), families.Bernoulli | COUNTS | LEVELS)
 
 
-def inside(family: Family, x: Tensor) -> Tensor:
+def inside(family: families.Family, x: Tensor) -> Tensor:
     """Zeros and ones as values of the support."""
-    return 0.2 + 0.6 * x if isinstance(innermost(family), UNIT | LogNormal) else x
+    return 0.2 + 0.6 * x if isinstance(innermost(family), UNIT | families.LogNormal) else x
 
 
-def grid(family: Family) -> tuple[Tensor, Tensor]:
+def grid(family: families.Family) -> tuple[Tensor, Tensor]:
     """The values [V] of one feature and the logarithms [V] of their widths: what a density or mass is summed over."""
     kind = innermost(family)
     if is_discrete(kind):
@@ -61,30 +44,31 @@ def grid(family: Family) -> tuple[Tensor, Tensor]:
         x = torch.sigmoid(t)
         width = x * torch.sigmoid(-t)
     else:
-        x, width = (t.exp(), t.exp()) if isinstance(kind, LogNormal) else (t.sinh(), t.cosh())
+        x, width = (t.exp(), t.exp()) if isinstance(kind, families.LogNormal) else (t.sinh(), t.cosh())
     return x, (width * (t[1] - t[0])).log()
 
 
-def extremes(family: Family) -> list[float]:
+def extremes(family: families.Family) -> list[float]:
     """Values at the very ends of the support, in single precision."""
     kind = innermost(family)
     if isinstance(kind, UNIT):
         ends = [1e-37, 0.5, 1 - 2.0**-24]
-        return [0.0, 1.0, *ends] if isinstance(kind, ContinuousBernoulli) else ends
-    if isinstance(kind, LogNormal):
+        return [0.0, 1.0, *ends] if isinstance(kind, families.ContinuousBernoulli) else ends
+    if isinstance(kind, families.LogNormal):
         return [1e-37, 1.0, 1e37]
     if isinstance(kind, COUNTS):
         return [0.0, 1.0, 2.0**24, 1e12]
     if is_discrete(kind):
         return [0.0, 1.0]
-    far = 1e12 if isinstance(kind, Gaussian) else 1e30  # squares of what lies further are beyond single precision
+    # squares of what lies further are beyond single precision
+    far = 1e12 if isinstance(kind, families.Gaussian) else 1e30
     return [-far, -1.0, 0.0, far]
 
 
-def params_and_data(family: Family, *shape: int) -> tuple[Tensor, Tensor]:
+def params_and_data(family: families.Family, *shape: int) -> tuple[Tensor, Tensor]:
     """Parameters [*shape, P] and a datum from each distribution."""
     params = torch.randn(*shape, family.size, dtype=torch.float64, generator=stream(0, "params"))
-    if isinstance(innermost(family), Beta):
+    if isinstance(innermost(family), families.Beta):
         params = params.abs()  # a density that is finite at both ends, so that a grid can hold it
     with drawing_from(stream(0, "x")):
         return params, family(params).sample()

@@ -9,30 +9,11 @@ import pytest
 import torch
 from torch.distributions import constraints
 
+from jensen import families
 from jensen.core.errors import CompositionError
 from jensen.core.parts import build, spec_of
 from jensen.core.random import drawing_from, stream
 from jensen.distributions import Chained, IndependentEvents
-from jensen.families import (
-    Bernoulli,
-    Beta,
-    Categorical,
-    ContinuousBernoulli,
-    DiscretizedLogistic,
-    DiscretizedLogisticMixture,
-    Factorised,
-    Family,
-    FullGaussian,
-    Gaussian,
-    Laplace,
-    LogNormal,
-    LowRankGaussian,
-    Mixture,
-    NegativeBinomial,
-    Poisson,
-    StudentT,
-    ZeroInflated,
-)
 from jensen.models.autoregressive import ChainRule
 from jensen.models.codebooks import CodePrior
 from jensen.models.ladder import FromLadder, LadderPrior
@@ -44,8 +25,8 @@ EACH = pytest.mark.parametrize("family", ALL_FAMILIES, ids=str)
 MASKABLE = [
     f
     for f in ALL_FAMILIES
-    if not isinstance(innermost(f), Categorical | FullGaussian | LowRankGaussian)
-    and not (isinstance(f, DiscretizedLogisticMixture) and f.channels > 1)
+    if not isinstance(innermost(f), families.Categorical | families.FullGaussian | families.LowRankGaussian)
+    and not (isinstance(f, families.DiscretizedLogisticMixture) and f.channels > 1)
 ]
 
 
@@ -62,27 +43,27 @@ def test_fused_density_is_the_distributions(family):
     torch.testing.assert_close(family.log_prob(params, x[0, 0]), each, rtol=1e-9, atol=1e-9)
 
 
-def standard_member(kind: Family) -> dict[str, float]:
+def standard_member(kind: families.Family) -> dict[str, float]:
     """The parameters of each family's distribution at zero."""
-    if isinstance(kind, Gaussian):
+    if isinstance(kind, families.Gaussian):
         return {"loc": 0.0, "scale": 1.0 if isinstance(kind.scale, str) else kind.scale}
-    if isinstance(kind, StudentT):
+    if isinstance(kind, families.StudentT):
         return {"loc": 0.0, "scale": 1.0, "degrees": kind.degrees or 3.0}
     place, count = {"loc": 0.0, "scale": 1.0}, {"log_mean": 0.0, "theta": 1.0}
     return {
-        DiscretizedLogistic: place,
-        Laplace: place,
-        LogNormal: place,
-        DiscretizedLogisticMixture: {**place, "logits": 0.0, "lean": 0.0},
-        FullGaussian: {"loc": 0.0, "variance": 1.0},
-        LowRankGaussian: {"loc": 0.0, "variance": 1.0},
-        Bernoulli: {"probs": 0.5},
-        Categorical: {"probs": 1 / 3},
-        ContinuousBernoulli: {"logits": 0.0, "mean": 0.5},
-        Beta: {"a": 1.0, "b": 1.0},
-        Poisson: {"log_rate": 0.0, "mean": 1.0},
-        NegativeBinomial: count,
-        ZeroInflated: {"gate": 0.0, "mean": 0.5},
+        families.DiscretizedLogistic: place,
+        families.Laplace: place,
+        families.LogNormal: place,
+        families.DiscretizedLogisticMixture: {**place, "logits": 0.0, "lean": 0.0},
+        families.FullGaussian: {"loc": 0.0, "variance": 1.0},
+        families.LowRankGaussian: {"loc": 0.0, "variance": 1.0},
+        families.Bernoulli: {"probs": 0.5},
+        families.Categorical: {"probs": 1 / 3},
+        families.ContinuousBernoulli: {"logits": 0.0, "mean": 0.5},
+        families.Beta: {"a": 1.0, "b": 1.0},
+        families.Poisson: {"log_rate": 0.0, "mean": 1.0},
+        families.NegativeBinomial: count,
+        families.ZeroInflated: {"gate": 0.0, "mean": 0.5},
     }[type(kind)]
 
 
@@ -97,7 +78,9 @@ def test_zeros_are_the_standard_member_exactly(family, dtype):
         assert (d.mixture_distribution.probs == 1 / 2).all()
         d = d.component_distribution
     for name, value in standard_member(kind).items():
-        moment = getattr(d.base_dist if isinstance(kind, Factorised | Gaussian | Bernoulli) else d, name)
+        moment = getattr(
+            d.base_dist if isinstance(kind, families.Factorised | families.Gaussian | families.Bernoulli) else d, name
+        )
         torch.testing.assert_close(moment, torch.full_like(moment, value), rtol=0, atol=1e-7 if value == 1 / 3 else 0)
     x = inside(family, torch.tensor([1, 0, 0], dtype=dtype))
     standard = kind.log_prob(torch.zeros(kind.size, dtype=dtype), x.unflatten(-1, (-1, kind.dim))).sum(-1)
@@ -108,7 +91,7 @@ LARGEST = {torch.float32: 1e38, torch.float64: 1e300}
 SIZES = [0.0, 1e-300, -1e-38, 1e-7, 1.0, -1.0, 30.0, -1e4, 1e6, -1e13, math.inf, -math.inf]
 
 
-def all_sizes(family: Family, dtype: torch.dtype) -> torch.Tensor:
+def all_sizes(family: families.Family, dtype: torch.dtype) -> torch.Tensor:
     """Return rows [M, P] of parameters: every size alone in all places, and 300 mixtures of them."""
     sizes = torch.tensor(SIZES, dtype=torch.float64).clamp(-LARGEST[dtype], LARGEST[dtype])
     mixed = torch.randint(len(SIZES), (300, family.size), generator=stream(0, "sizes"))
@@ -150,7 +133,7 @@ def test_a_mask_marginalises(family, feature):
     mask = torch.ones(1, 3, dtype=torch.bool)
     mask[0, feature] = False
     known = torch.logsumexp(family.log_prob(params, full) + width, 0)
-    allowed = 1e-7 if isinstance(family, Laplace) else 1e-9  # the trapezoidal rule at its kink
+    allowed = 1e-7 if isinstance(family, families.Laplace) else 1e-9  # the trapezoidal rule at its kink
     torch.testing.assert_close(family.log_prob(params, x, mask)[0], known, rtol=allowed, atol=allowed)
 
 
@@ -177,12 +160,12 @@ def test_what_is_masked_does_not_matter(family, hole):
 
 def test_a_categorical_refuses_a_mask():
     with pytest.raises(CompositionError, match="Mask all of its features or none"):
-        Categorical(3).log_prob(torch.zeros(3), torch.eye(3), torch.eye(3) > 0)
+        families.Categorical(3).log_prob(torch.zeros(3), torch.eye(3), torch.eye(3) > 0)
 
 
 def test_a_mixture_refuses_shared_parameters():
     with pytest.raises(CompositionError, match='scale="each"'):
-        Mixture(Gaussian(2, "shared"), 3)
+        families.Mixture(families.Gaussian(2, "shared"), 3)
 
 
 @EACH
@@ -191,8 +174,8 @@ def test_a_family_is_rebuilt_from_its_specification(family):
 
 
 def test_samples_are_in_the_support():
-    params, x = params_and_data(DiscretizedLogistic(3, 5), 200)
-    support = DiscretizedLogistic(3, 5)(params).support
+    params, x = params_and_data(families.DiscretizedLogistic(3, 5), 200)
+    support = families.DiscretizedLogistic(3, 5)(params).support
     assert isinstance(support, constraints.Constraint)
     assert support.check(x).all()
     assert x.unique().tolist() == [0, 1, 2, 3, 4]

@@ -7,24 +7,10 @@ import pytest
 import torch
 
 import jensen as j
+from jensen import families
 from jensen.cli import main
 from jensen.core.errors import DataError
 from jensen.data import split
-from jensen.families import (
-    Bernoulli,
-    Beta,
-    Categorical,
-    ContinuousBernoulli,
-    DiscretizedLogistic,
-    DiscretizedLogisticMixture,
-    Gaussian,
-    LogNormal,
-    Mixture,
-    NegativeBinomial,
-    Poisson,
-    Product,
-    ZeroInflated,
-)
 
 RNG = np.random.default_rng(0)
 SMALL = {"latent": 2, "hidden": (8,), "epochs": 1, "device": "cpu"}
@@ -100,19 +86,19 @@ def test_integers_beyond_the_largest_of_training_are_no_error_where_the_model_ha
 
 
 FAMILIES = {
-    "continuous Bernoulli": (ContinuousBernoulli(1), [0.0, 0.3, 1.0], [-0.1, 2.8]),
-    "Beta": (Beta(1), [0.3], [0.0, 1.0, -1.0]),
-    "log-normal": (LogNormal(1), [1e-3, 9.0], [0.0, -1.0]),
-    "Poisson": (Poisson(1), [0.0, 173.0], [1.5, -2.0]),
-    "negative binomial": (NegativeBinomial(1), [0.0, 173.0], [1.5, -2.0]),
-    "zero-inflated": (ZeroInflated(Poisson(1)), [0.0, 173.0], [0.5, -2.0]),
-    "Bernoulli": (Bernoulli(1), [0.0, 1.0], [0.5, 2.0]),
-    "one-hot": (Categorical(1), [0.0, 1.0], [0.5]),
-    "levels": (DiscretizedLogistic(1, 17), [0.0, 16.0], [17.0, 0.5, -1.0]),
-    "mixtures of levels": (DiscretizedLogisticMixture(1, 1, 17, 2), [0.0, 16.0], [17.0, 0.5]),
-    "Gaussian": (Gaussian(1), [-1e9, 1e9], [float("inf"), float("nan")]),
-    "mixture": (Mixture(Gaussian(1), 2), [-3.0], [float("nan")]),
-    "product": (Product(Categorical(2), 2), [1.0], [2.0]),
+    "continuous Bernoulli": (families.ContinuousBernoulli(1), [0.0, 0.3, 1.0], [-0.1, 2.8]),
+    "Beta": (families.Beta(1), [0.3], [0.0, 1.0, -1.0]),
+    "log-normal": (families.LogNormal(1), [1e-3, 9.0], [0.0, -1.0]),
+    "Poisson": (families.Poisson(1), [0.0, 173.0], [1.5, -2.0]),
+    "negative binomial": (families.NegativeBinomial(1), [0.0, 173.0], [1.5, -2.0]),
+    "zero-inflated": (families.ZeroInflated(families.Poisson(1)), [0.0, 173.0], [0.5, -2.0]),
+    "Bernoulli": (families.Bernoulli(1), [0.0, 1.0], [0.5, 2.0]),
+    "one-hot": (families.Categorical(1), [0.0, 1.0], [0.5]),
+    "levels": (families.DiscretizedLogistic(1, 17), [0.0, 16.0], [17.0, 0.5, -1.0]),
+    "mixtures of levels": (families.DiscretizedLogisticMixture(1, 1, 17, 2), [0.0, 16.0], [17.0, 0.5]),
+    "Gaussian": (families.Gaussian(1), [-1e9, 1e9], [float("inf"), float("nan")]),
+    "mixture": (families.Mixture(families.Gaussian(1), 2), [-3.0], [float("nan")]),
+    "product": (families.Product(families.Categorical(2), 2), [1.0], [2.0]),
 }
 
 
