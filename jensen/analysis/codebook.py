@@ -30,6 +30,6 @@ def codebook(examination: Examination) -> Outcome | str:
         "note",
         f"the perplexity of the codes is {used:.1f} of {most}",
         "most codes are never the nearest to an output of the encoder",
-        f"Nothing, or train with --codes {max(int(2 * used), 2)}, or longer.",
+        examination.remedy("unused-codes", codes=max(int(2 * used), 2)),
     )
     return Outcome((finding,), measures)

@@ -83,24 +83,24 @@ def collapsed(examination: Examination) -> Outcome | str:
         if measured.feature_rate is not None:
             measures["rate_per_feature"] = [float(r) for r in measured.feature_rate]
     if rate < FAINT or information < FAINT or (active is not None and not bool(active.any())):
-        findings.append(_collapse(rate, information, active))
+        findings.append(_collapse(examination, rate, information, active))
     elif active is not None and not bool(active.all()):
-        findings.append(_unused(active, measured.feature_rate))
+        findings.append(_unused(examination, active, measured.feature_rate))
     return Outcome(tuple(findings), measures)
 
 
-def _collapse(rate: float, information: float, active: Tensor | None) -> Finding:
+def _collapse(examination: Examination, rate: float, information: float, active: Tensor | None) -> Finding:
     used = "" if active is None else f"; {int(active.sum())} of {len(active)} latent features are active"
     return Finding(
         "posterior-collapse",
         "problem",
         f"the code carries {information:.2f} nats about the data (rate {rate:.2f}{used})",
         "q(z|x) has become the same distribution for all data, so that the decoder ignores z",
-        "Train longer, with --warmup 20 or a smaller --beta, or with a smaller decoder (--hidden 50).",
+        examination.remedy("posterior-collapse"),
     )
 
 
-def _unused(active: Tensor, rates: Tensor | None) -> Finding:
+def _unused(examination: Examination, active: Tensor, rates: Tensor | None) -> Finding:
     unused, rate = ~active, ""
     if rates is not None:
         rate = f", with a rate of {float(rates[unused.cpu()].sum()):.2f} nats together"
@@ -110,7 +110,7 @@ def _unused(active: Tensor, rates: Tensor | None) -> Finding:
         "note",
         f"{n} of {len(active)} latent features {'does' if n == 1 else 'do'} not vary with the data{rate}",
         "a feature whose rate would exceed the distortion that it saves is not used; this does no harm",
-        f"Nothing, or train with --latent {len(active) - n}.",
+        examination.remedy("unused-features", latent=max(len(active) - n, 1)),
     )
 
 
@@ -148,7 +148,7 @@ def _compare_codes(examination: Examination) -> Outcome:
         f"a classifier tells codes from draws of the prior {100 * test.auc:.0f} % of the time "
         f"(KL(q(z) || p(z)) is at least {test.kl:.1f} nats, p = {test.p:.1g})"
     )
-    return Outcome((_mismatch(what),), measures)
+    return Outcome((_mismatch(examination, what),), measures)
 
 
 def _compare_classes(examination: Examination) -> Outcome:
@@ -166,16 +166,16 @@ def _compare_classes(examination: Examination) -> Outcome:
     if p >= LEVEL or kl < GAIN_CLASSES:
         return Outcome(measures=measures)
     what = f"the frequencies of the classes are not the prior's (KL(q(z) || p(z)) = {kl:.2f} nats, p = {p:.1g})"
-    return Outcome((_mismatch(what),), measures)
+    return Outcome((_mismatch(examination, what),), measures)
 
 
-def _mismatch(what: str) -> Finding:
+def _mismatch(examination: Examination, what: str) -> Finding:
     return Finding(
         "prior-mismatch",
         "problem",
         what,
         "the codes of the data do not fill the prior, so samples are decoded from points that were not trained",
-        "Train longer, give the rate weight 1 (--beta 1), or use fewer latent features (--latent).",
+        examination.remedy("prior-mismatch"),
     )
 
 
@@ -209,7 +209,7 @@ def encoder_scale(examination: Examination) -> Outcome | str:
         f"q(z|x) is at most {largest:.1g} times as wide as the codes are spread, in each of {int(active.sum())} "
         f"active features (rate {rate:.0f} nats)",
         "the weight of the rate is too small to keep the encoder's variance up, so the model is a plain autoencoder",
-        "Give the rate weight 1 (--beta 1), or the decoder's scale a --floor.",
+        examination.remedy("encoder-scale-collapse"),
     )
     return Outcome((finding,), measures)
 
@@ -241,6 +241,6 @@ def components(examination: Examination) -> Outcome | str:
         f"{int(unused.sum())} of {len(weights)} components have no data "
         f"(smallest weight {float(weights.min()):.1g}, fewest data {measures['component_data_least']:.1g})",
         "a component that starts far from all data is never assigned any",
-        f"Train again with another --seed, or with --components {used}.",
+        examination.remedy("unused-components", components=used),
     )
     return Outcome((finding,), measures)

@@ -7,7 +7,7 @@ effect that matters, because with enough rows every model deviates somewhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ..core.batch import Rows
@@ -47,12 +47,11 @@ def bound(examination: Examination) -> Outcome | str:
     else:
         what += "the objective is no bound on log p(x)"
         cause = "a weight below 1 lets codes leave the prior"
-    remedy = f"Train with --beta 1{'' if beta > 1 else ', and beyond the end of --warmup,'} where log p(x) matters."
+    remedy = examination.remedy("beta-not-one" if beta > 1 else "beta-below-one")
     if (warming := _warming(examination.history)) is not None:
-        epoch, last = warming
+        epoch, _ = warming
         cause = f"the weight was still changing in epoch {epoch}, whose weights were kept: the warm-up was not over"
-        later = f"; --keep last keeps the weights of epoch {last}" if last > epoch else ""
-        remedy = f"Train with more --epochs or a shorter --warmup (and with --beta 1, if it was another){later}."
+        remedy = examination.remedy("warm-up-not-over")
     return Outcome((Finding("beta-not-one", "problem", what, cause, remedy),), measures)
 
 
@@ -97,7 +96,7 @@ def overfitting(examination: Examination) -> Outcome | str:
         f"({measures['score_train']:.1f} against {measures['score_test']:.1f})"
         + (f", and on validation rows {fallen:.1f} below that of epoch {curve.best}" if curve and has_fallen else ""),
         "the model describes its training rows more closely than the distribution that they come from",
-        "Use a smaller model (--hidden, --latent, --components), more data, or --keep best with --patience 20.",
+        examination.remedy("over-fitting"),
     )
     return Outcome((finding,), measures)
 
@@ -135,7 +134,7 @@ def recovered(examination: Examination) -> Outcome | str:
     if not lines:
         return Outcome(measures=measures)
     what = f"training went back to a good state {len(lines)} times, and ended at {lines[-1]['factor']:g} of its rates"
-    remedy = "See forensics.json in the run's folder; train with a lower --lr, or look at the rows that it names."
+    remedy = examination.remedy("recovered")
     return Outcome((Finding("recovered", "note", what, str(lines[-1]["what"]), remedy),), measures)
 
 
@@ -166,6 +165,7 @@ def examine(
     history: Sequence[Mapping[str, Any]] = (),
     rows_at_most: int = 2000,
     log_jacobian: float = 0.0,
+    options: Collection[str] | None = None,
     watch: ProgressCallback | None = None,
 ) -> Diagnosis:
     """Check a trained model for every failure mode; the model is neither changed nor trained.
@@ -178,6 +178,7 @@ def examine(
         history: the lines of metrics.jsonl, as dictionaries.
         rows_at_most: largest number of rows of each part that are used, evenly spaced.
         log_jacobian: nats to add to each log-density, so that scores are in the data's own units.
+        options: names of the options that another training of this model would accept; remedies offer no others.
         watch: progress callback, called with the fraction done, 0 to 1.
 
     Raises:
@@ -198,9 +199,16 @@ def examine(
         raise DataError("the doctor needs training rows, got none", "Give the rows that the model was trained on.")
     unseen = test if test is not None and len(test) else None
     weight = _rate_weight(history) if beta is None else beta
-    examination = Examination(model, guide, train, unseen, weight, tuple(history), seed, rows_at_most, log_jacobian)
+    examination = Examination(
+        model, guide, train, unseen, weight, tuple(history), seed, rows_at_most, log_jacobian, options
+    )
+    return _checked(examination, watch)
+
+
+def _checked(examination: Examination, watch: ProgressCallback | None) -> Diagnosis:
+    """Return the diagnosis by all checks."""
     findings: list[Finding] = []
-    measures: dict[str, Any] = {"rows_train": min(len(train), rows_at_most)}
+    measures: dict[str, Any] = {"rows_train": min(len(examination.train), examination.most)}
     skipped: dict[str, str] = {}
     for i, (name, check) in enumerate(CHECKS.items()):
         if any(f.name == "non-finite-weights" for f in findings):

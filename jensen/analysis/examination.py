@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,10 +15,10 @@ from ..core.batch import Batch, Rows
 from ..core.random import stream
 from ..core.rows import evenly_spaced
 from ..estimators.reparameterized import Pathwise
-from ..families import Gaussian, Laplace, LogNormal, StudentT
 from ..models.draw import Draw
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
+from .remedies import REMEDIES
 
 __all__ = ["Examination", "Pass"]
 
@@ -34,8 +34,7 @@ class Pass:
         score: [N] the ELBO (log p(x) itself under an exact guide); minus the distortion without a density. rate: [N],
         zero without a density. guides: q(z | x), one for each batch. z: [N, Z] a point of each guide, and `log_own` [N]
         its log q(z | x). mean, sd: [N, Z] of each guide. feature_rate: [Z] the rate of each latent feature; None where
-        guide or prior does not factorise. scale: [N, D] or [N, 1] scales of the likelihood at z (of log x, where it is
-        log-normal); None where it has none.
+        guide or prior does not factorise.
     """
 
     score: Tensor
@@ -46,7 +45,6 @@ class Pass:
     mean: Tensor
     sd: Tensor
     feature_rate: Tensor | None
-    scale: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,7 @@ class Examination:
         seed: of all Monte Carlo.
         most: largest number of rows of each part that are used.
         log_jacobian: nats to add to a log-density of the prepared data, for that of the data in their own units.
+        options: names of the options that another training would accept; None accepts all.
     """
 
     model: LatentVariableModel
@@ -72,6 +71,14 @@ class Examination:
     seed: int = 0
     most: int = 2000
     log_jacobian: float = 0.0
+    options: Collection[str] | None = None
+
+    def remedy(self, name: str, **values: Any) -> str:
+        """Return the remedy for a failure mode, with options that this run accepts."""
+        trained = max((line["epoch"] for line in self.history if line.get("event") == "epoch"), default=50)
+        known = {"fewer": max(self.model.latent // 2, 1), "seed": self.seed + 1}
+        known |= {"epochs": 2 * trained, "warmup": max(trained // 4, 1)}
+        return REMEDIES[name].sentence(self.options, **(known | values))
 
     @cached_property
     def trained(self) -> Pass:
@@ -115,9 +122,6 @@ class Examination:
             score = draw.log_weight.mean(0) if self.guide.is_exact else score - rate
         score = score.double() + self.log_jacobian
         mean, sd = _moments(draw.guide, draw.z)
-        params = draw.likelihood_params.expand(*draw.z.shape[:2], -1)[0]  # [B, P], at the first point
-        family = draw.model.likelihood.family
-        scale = family.loc_scale(params)[1] if isinstance(family, Gaussian | Laplace | LogNormal | StudentT) else None
         return Pass(
             score.cpu(),
             rate.double().cpu(),
@@ -127,7 +131,6 @@ class Examination:
             mean,
             sd,
             _feature_rate(draw),
-            scale,
         )
 
 
@@ -167,5 +170,4 @@ def _joined(parts: list[Pass]) -> Pass:
         concatenated("mean"),
         concatenated("sd"),
         torch.stack(rates).sum(0) / n if rates else None,
-        concatenated("scale"),
     )

@@ -85,7 +85,7 @@ def memorised(examination: Examination) -> Outcome | str:
         "problem",
         f"samples lie at {ratio:.2f} of the distance from the training rows at which unseen rows lie (p = {p:.1g})",
         "the model reproduces its training rows rather than the distribution that they come from",
-        "Use a smaller model (--hidden, --latent, --components), more data, or fewer epochs with --keep best.",
+        examination.remedy("memorised-rows"),
     )
     return Outcome((finding,), measures)
 

@@ -10,17 +10,16 @@ from torch import Tensor, nn
 
 from ..core.batch import Batch
 from ..estimators.reparameterized import Pathwise
-from ..families import Bernoulli, DiscretizedLogistic, Gaussian, Laplace, LogNormal, StudentT
+from ..evaluate.floors import NEAR, FloorBinding, features_at_floor, learned_scales
+from ..families import Bernoulli, DiscretizedLogistic, LogNormal
 from ..models.conditionals import Table
 from ..models.draw import place
 from .examination import Examination
 from .findings import Finding, Outcome
+from .remedies import REMEDIES
 
 __all__ = ["decoder_scale", "saturated", "weights"]
 
-SCALED = Gaussian | Laplace | LogNormal | StudentT  # families with a learned scale of each feature
-NEAR = 3.0  # multiple of the floor below which a scale counts as at its floor
-OFTEN = 0.1  # of the rows: a feature counts if its scale is at the floor for as many
 FINE = 0.003  # of the data's spread: finer than an 8-bit reading (1/256 of the range, itself some 4 deviations)
 WRONG = 15.0  # nats that one feature may cost; a logit beyond it leaves its bit one chance in three million
 POINTS, ROWS = 16, 500  # with more points a single outlier counts less; more rows are not needed for a share
@@ -37,64 +36,56 @@ def decoder_scale(examination: Examination) -> Outcome | str:
     floor and not on the data. A feature counts if its scale is within three times the floor on a tenth of the
     rows (in any component, of a mixture). Constant columns are always at the floor, and are a note.
     """
-    family = examination.model.likelihood.family
-    if not isinstance(family, SCALED) or (isinstance(family, Gaussian) and not isinstance(family.scale, str)):
+    model = examination.model
+    family, floor = model.likelihood.family, model.likelihood.family.scale_floor
+    if floor is None:
         return "the likelihood has no learned scale"
-    scale, often = _scales(examination, family)
+    is_table = isinstance(model.likelihood, Table)
+    rows = examination.batches(examination.train, "train", ROWS)
+    noise = examination.stream("scales")
+    scale = torch.cat([learned_scales(model, examination.guide, b, noise) for b in (rows[:1] if is_table else rows)])
     data = torch.cat([b.x for b in examination.batches(examination.train, "train")]).double()
     data = data.log() if isinstance(family, LogNormal) else data
     spread = data.std(0, correction=0)
-    low = ((scale < NEAR * family.floor).double().mean(0) >= often).expand(family.dim)
-    constant = low & (spread < NEAR * family.floor)
+    low = features_at_floor(scale, floor, family.dim, is_table)
+    constant = low & (spread < NEAR * floor)
     fine = (scale.median(0).values / spread.clamp_min(1e-300)).expand(family.dim)
     measures = {
         "scale_least": float(scale.min()),
-        "scale_floor": family.floor,
+        "scale_floor": floor,
         "features_at_floor": int(low.sum()),
         "scale_to_spread": float(fine.median()),
     }
     if bool((low & ~constant).any()):
-        n = int((low & ~constant).sum())
-        where = " in some component" if isinstance(examination.model.likelihood, Table) else ""
-        what = f"{n} of {family.dim} data features have a learned scale at its floor of {family.floor:g}{where}"
-        return Outcome((_scale(what, family.floor),), measures)
+        binding = FloorBinding(int((low & ~constant).sum()), family.dim, floor, is_table)
+        return Outcome((_scale(examination, binding.note.partition(":")[0], floor),), measures)
     if float(fine.median()) < FINE:
         what = f"the learned scale is {float(fine.median()):.1g} of the data's spread, finer than an 8-bit reading"
-        return Outcome((_scale(what, family.floor),), measures)
+        return Outcome((_scale(examination, what, floor),), measures)
     if bool(constant.any()):
-        return Outcome((_constant(int(constant.sum()), family),), measures)
+        return Outcome((_constant(int(constant.sum()), floor),), measures)
     return Outcome(measures=measures)
 
 
-def _scales(examination: Examination, family: Gaussian | Laplace | LogNormal | StudentT) -> tuple[Tensor, float]:
-    """Return scales [M, D] or [M, 1], and the share of the M rows above which a low one counts."""
-    likelihood = examination.model.likelihood
-    if isinstance(likelihood, Table):
-        states = torch.eye(len(likelihood.table), dtype=likelihood.table.dtype, device=likelihood.table.device)
-        return family.loc_scale(likelihood.params(states).detach())[1].double(), 1e-9
-    scale = examination.trained.scale
-    return torch.as_tensor(scale).double(), OFTEN
-
-
-def _scale(what: str, floor: float) -> Finding:
+def _scale(examination: Examination, what: str, floor: float) -> Finding:
     return Finding(
         "decoder-scale-collapse",
         "problem",
         what,
-        "where the data are reproduced exactly the density has no upper bound, so log p(x) measures the floor",
-        f"Give a larger --floor, such as {max(2 * floor, 0.05):g}, or --likelihood gaussian-shared; "
-        "--dequantize values that are rounded.",
+        "where the data repeat a value, or a combination of columns is constant, the density has no upper bound, so "
+        "that log p(x) measures the floor",
+        examination.remedy("decoder-scale-collapse", floor=f"{max(2 * floor, 0.05):g}"),
     )
 
 
-def _constant(n: int, family: Gaussian | Laplace | LogNormal | StudentT) -> Finding:
+def _constant(n: int, floor: float) -> Finding:
     each = "column is constant, and its" if n == 1 else "columns are constant, and their"
     return Finding(
         "constant-columns",
         "note",
-        f"{n} {each} density is that of the floor, {family.floor:g}",
+        f"{n} {each} density is that of the floor, {floor:g}",
         "a feature without spread has no density of its own",
-        "Drop constant columns before comparing log p(x) with other models.",
+        REMEDIES["constant-columns"].sentence(None),
     )
 
 
@@ -127,7 +118,7 @@ def saturated(examination: Examination) -> Outcome | str:
         f"{100 * share:.3g} % of the rows have a nearly impossible value (of probability below e^-{WRONG:.0f}), "
         f"at a cost of {lost:.2g} nats per datum",
         "the decoder's outputs have grown until its probabilities are nearly 0 and 1",
-        "Train fewer epochs with --keep best, lower --lr, set --clip 1, or look for odd rows: jensen data FILE.",
+        examination.remedy("saturated-outputs"),
     )
     return Outcome((finding,), measures)
 
@@ -162,7 +153,7 @@ def weights(examination: Examination) -> Outcome | str:
             "problem",
             f"{len(broken)} of {len(list(both.parameters()))} tensors hold a number that is not finite ({broken[0]})",
             "training diverged, or the weights are damaged",
-            "Train again with a lower --lr, or --clip 1.",
+            examination.remedy("non-finite-weights"),
         )
         return Outcome((finding,), {"tensors_not_finite": len(broken)})
     layers = {n: m for n, m in both.named_modules() if isinstance(m, _LAYERS)}
@@ -181,7 +172,7 @@ def weights(examination: Examination) -> Outcome | str:
         "problem",
         f"the largest weight is {largest[worst]:.2g}, and the largest spread of layer outputs {spread:.2g} ({where})",
         "gradients too large for the learning rate, or inputs that are not scaled",
-        "Train with a lower --lr or --clip 1, and standardise real data (--standardize feature).",
+        examination.remedy("exploding-weights"),
     )
     return Outcome((finding,), measures)
 

@@ -12,7 +12,10 @@ from ..core.errors import DataError, UsageError
 from ..core.precision import fast_products_are_accurate
 from ..core.wording import plural
 from ..data import read
+from ..evaluate.estimate import Kind
+from ..evaluate.floors import exact_kind
 from ..recipes import find
+from ..runs.places import table_options
 from ..runs.players import term_names
 from ..runs.run import Run
 from ..runs.spec import recorded_command
@@ -110,7 +113,8 @@ def _recorded_options(spec: str, data: str | None) -> dict[str, Any]:
         raise DataError(
             "this run was trained on an array in memory, which is not kept", "Give it: jensen train DATA --spec"
         )
-    dataset = read(command["data"], labels=command.get("labels"), size=command.get("size"))
+    reading = {"labels": command.get("labels"), "size": command.get("size"), "missing": bool(source.get("missing"))}
+    dataset = read(command["data"], **reading, **table_options(recorded))
     if dataset.source.sha256 != source.get("sha256"):
         raise DataError(
             f"{command['data']} has changed since the run was trained", "Name it to train on it as it is: DATA."
@@ -171,11 +175,21 @@ def _kind(run: Run, bound: float | None, objective: float) -> str:
     if bound is None:
         return "no bound"
     if run.guide.is_exact:
-        return "exact"
+        return str(_exact_kind(run))
     first_player = {"players": run.spec["players"][:1]}  # whose bound is the number
     if term_names(first_player) & {"ImportanceWeighted", "Renyi"}:
         return "importance-weighted bound"
     return "ELBO"
+
+
+def _exact_kind(run: Run) -> Kind:
+    """Return `Kind.EXACT`, or what an exact number is called where a scale is at its floor."""
+    if run.model.likelihood.family.scale_floor is None:
+        return Kind.EXACT
+    try:
+        return exact_kind(run.model, run.guide, run.part("train").rows)
+    except DataError:
+        return Kind.EXACT
 
 
 def _lines(result: dict[str, Any]) -> list[str]:
@@ -202,7 +216,7 @@ def _number(result: dict[str, Any]) -> str:
         return "the bound is not finite"
     if result["bound"] is None:
         return f"objective {result['objective']:.2f} nats per datum (no bound on log p(x))"
-    sign = "=" if result["kind"] == "exact" else ">="
+    sign = "=" if result["kind"] in (Kind.EXACT, Kind.FLOORED) else ">="
     density = "p(x)" if result["given"] is None else f"p(x | {result['given']})"
     return f"log {density} {sign} {result['bound']:.2f} nats per datum ({result['kind']})"
 

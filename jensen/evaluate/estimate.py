@@ -39,6 +39,7 @@ class Kind(StrEnum):
     """The kind of an estimate."""
 
     EXACT = "exact"
+    FLOORED = "at the lower limit of a scale"
     QUADRATURE = "quadrature"
     LOWER = "lower bound"
     STOCHASTIC_LOWER = "stochastic lower bound"

@@ -21,7 +21,8 @@ from ..models.conditionals import Table
 from ..models.draw import place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from .estimate import Estimate, Evaluator, Kind, ProgressCallback, concatenated, exact_products
+from .estimate import Estimate, Evaluator, ProgressCallback, concatenated, exact_products
+from .floors import exact_kind
 from .importance import widest
 
 __all__ = ["MOST_STATES", "Enumerated", "Exact", "number_of_states"]
@@ -69,7 +70,8 @@ class Exact(Evaluator):
         own_rate: Tensor | None = -log_px - own_distortion
         if not guide.is_exact:
             own_distortion, own_rate = _own_parts(model, guide, data, seed)
-        return Estimate(Kind.EXACT, log_px, own_distortion, own_rate, seconds=time.monotonic() - started)
+        kind = exact_kind(model, exact, data)
+        return Estimate(kind, log_px, own_distortion, own_rate, seconds=time.monotonic() - started)
 
 
 def _own_parts(model: LatentVariableModel, guide: Guide, data: Rows, seed: int) -> tuple[Tensor, Tensor | None]:
@@ -135,7 +137,8 @@ class Enumerated(Evaluator):
                 if watch is not None:
                     watch(min(len(parts) * rows / len(data), 1.0))
         log_px, distortion, rate = (concatenated(list(column)) for column in zip(*parts, strict=True))
-        return Estimate(Kind.EXACT, log_px, distortion, rate, seconds=time.monotonic() - started)
+        kind = exact_kind(model, guide, data)
+        return Estimate(kind, log_px, distortion, rate, seconds=time.monotonic() - started)
 
 
 def number_of_states(model: LatentVariableModel) -> int | None:

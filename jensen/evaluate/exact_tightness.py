@@ -93,7 +93,7 @@ def measure_gaps(
         JensenError: the estimate is neither.
     """
     started = time.monotonic()
-    if estimate.nats is None or estimate.kind not in (Kind.EXACT, Kind.QUADRATURE):
+    if estimate.nats is None or estimate.kind not in (Kind.EXACT, Kind.FLOORED, Kind.QUADRATURE):
         raise JensenError("the gaps need log p(x) itself here, not a bound", "Use --method exact or quadrature.")
     if settings is None:
         n = min(MOST_ROWS, len(data))
@@ -125,7 +125,7 @@ def assess_tightness(
     """
     if estimate.nats is None or (settings is None and budget <= 0):
         return None
-    if estimate.kind in (Kind.EXACT, Kind.QUADRATURE):
+    if estimate.kind in (Kind.EXACT, Kind.FLOORED, Kind.QUADRATURE):
         return measure_gaps(model, guide, data, estimate, settings, seed)
     if settings is not None:
         return assess(model, guide, data, estimate, settings, seed, watch)

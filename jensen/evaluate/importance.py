@@ -20,6 +20,7 @@ from ..models.draw import closed_rate, place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .estimate import Estimate, Evaluator, Kind, ProgressCallback, concatenated, exact_products
+from .floors import exact_kind
 from .psis import pareto_k
 
 __all__ = ["NUMBERS", "Importance", "importance_estimate", "widest"]
@@ -83,7 +84,7 @@ class Importance(Evaluator):
                     watch(min(len(parts) * rows / len(data), 1.0))
         log_mean = concatenated([p.log_mean for p in parts])
         if guide.is_exact:
-            return Estimate(Kind.EXACT, log_mean, seconds=time.monotonic() - started)
+            return Estimate(exact_kind(model, guide, data), log_mean, seconds=time.monotonic() - started)
         estimate = importance_estimate(log_mean, concatenated([p.squared_share for p in parts]), self.k)
         return replace(
             estimate,

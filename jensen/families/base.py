@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 from torch.nn.functional import softplus
 
-from ..core.errors import UsageError
+from ..core.errors import CompositionError, UsageError
 from ..core.validation import require_integer
 from .support import REALS, Support
 
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 FLOOR = 1e-4
+SMALL = 1e-6  # below it, a scale of 1 is one only to single precision
 BOUND = 1e12
 
 
@@ -52,8 +53,10 @@ def positive(raw: Tensor, floor: float = FLOOR) -> Tensor:
 
 @functools.cache
 def _compensation(dtype: torch.dtype, floor: float) -> tuple[float, float]:
-    """Return the shift at which floor + softplus is 1, and the floor corrected for the rounding of softplus there."""
+    """Return the shift at which floor + softplus is 1, and the floor, corrected for the rounding of softplus there."""
     unit = math.log(math.expm1(1.0 - floor))
+    if floor < SMALL:  # what would be corrected is as large as the floor itself
+        return unit, floor
     return unit, 1.0 - float(softplus(torch.tensor(unit, dtype=dtype)))
 
 
@@ -96,6 +99,19 @@ class Family(ABC):
     def has_density(self) -> bool:
         """True if events can be scored."""
         return True
+
+    @property
+    def scale_floor(self) -> float | None:
+        """The lower limit of learned scales; None if no scale is learned."""
+        return None
+
+    def scales(self, params: Tensor) -> Tensor:
+        """Return the learned scale of each feature, [..., D] or broadcasting to it; of a mixture, the smallest.
+
+        Raises:
+            CompositionError: no scale is learned.
+        """
+        raise CompositionError(f"{self.phrase} has no learned scale", "Look at scale_floor first.")
 
     @property
     def profiled(self) -> bool:
@@ -179,6 +195,13 @@ class LocationScale(PerFeature, Factorised):
     @property
     def size(self) -> int:
         return 2 * self.dim
+
+    @property
+    def scale_floor(self) -> float | None:
+        return self.floor
+
+    def scales(self, params: Tensor) -> Tensor:
+        return self.loc_scale(params)[1]
 
     def loc_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Return location and scale [..., D]."""

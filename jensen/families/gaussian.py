@@ -67,6 +67,13 @@ class Gaussian(Family):
         return {"feature": self.dim, "shared": 1, "optimal": 1}.get(self.scale, 0)
 
     @property
+    def scale_floor(self) -> float | None:
+        return self.floor if isinstance(self.scale, str) and self.dim else None
+
+    def scales(self, params: Tensor) -> Tensor:
+        return self.loc_scale(params)[1] if self.scale_floor is not None else super().scales(params)
+
+    @property
     def profiled(self) -> bool:
         return self.scale == "optimal"
 

@@ -54,6 +54,13 @@ class Mixture(Family):
         return params[..., : self.n], params[..., self.n :].unflatten(-1, (self.n, self.part.size))
 
     @property
+    def scale_floor(self) -> float | None:
+        return self.part.scale_floor
+
+    def scales(self, params: Tensor) -> Tensor:
+        return self.part.scales(self._split(params)[1]).amin(-2)
+
+    @property
     def support(self) -> Support:
         return self.part.support
 

@@ -56,6 +56,14 @@ class Product(Family):
         return self.n * self.part.size
 
     @property
+    def scale_floor(self) -> float | None:
+        return self.part.scale_floor
+
+    def scales(self, params: Tensor) -> Tensor:
+        each = self.part.scales(params.unflatten(-1, (self.n, self.part.size)))
+        return each.expand(*each.shape[:-1], self.part.dim).flatten(-2)
+
+    @property
     def support(self) -> Support:
         return self.part.support
 

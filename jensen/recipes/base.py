@@ -16,10 +16,11 @@ from ..core.errors import DataError, UsageError
 from ..core.renames import with_current_names
 from ..core.validation import require_finite, require_integer
 from ..data import Labels, Role, Schema
-from ..families import FLOOR, Family
+from ..families import Family
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..training import Optimizer, Player
+from .floors import relative_floor
 from .likelihoods import likelihood_of
 
 __all__ = ["RECIPES", "BuiltModel", "Nets", "Recipe", "RecipeContext", "find", "option_flag", "option_names", "recipe"]
@@ -76,7 +77,11 @@ class RecipeContext:
                 f"{self.constant} columns are constant, so under a learned scale their density is unbounded",
                 "Drop them, or set a lower limit of the scale: --floor 0.01.",
             )
-        return FLOOR if self.floor is None else self.floor
+        return self.shared_floor()
+
+    def shared_floor(self) -> float:
+        """Return the lower limit of a scale that is learned for all columns together, constant ones included."""
+        return relative_floor(self.rows) if self.floor is None else self.floor
 
     def likelihood(self, name: str) -> Family:
         """Return the family of p(x | z) by name.

@@ -106,7 +106,7 @@ def _linear_model(
             f"--latent must be below the data's {context.dim} features, got {latent}",
             f"Give --latent {context.dim - 1} or less.",
         )
-    floor = context.learned_floor() if noise == "feature" else 1e-4
+    floor = context.learned_floor() if noise == "feature" else context.shared_floor()
     p = Linear(latent, context.dim, noise, floor)
     p.assign(p.W.detach(), context.mean, p.noise_variance.detach())
     model = LatentVariableModel(Unconditional(Gaussian(latent)), p)

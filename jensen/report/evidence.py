@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ..core.wording import plural
-from ..evaluate.estimate import format_nats
+from ..evaluate.estimate import Kind, format_nats
 from ..evaluate.generalisation import ERRORS, VISIBLE
 from .facts import Facts
 from .figures import COLOURS, DASHES, INK, SOFT, TEXTS, draw, end_labels
@@ -56,8 +56,10 @@ def verdict(facts: Facts) -> str:
         return f"{reason}: jensen evaluate RUN DATA gives the number."
     if e["log_px"] is None:
         return f"The guide has no density, so this model forms no bound on {facts.log_px}."
-    if e["kind"] == "exact":
+    if e["kind"] == Kind.EXACT:
         return f"Verdict: the number is {facts.log_px} itself, not a bound."
+    if e["kind"] == Kind.FLOORED:
+        return f"Verdict: a learned scale is at its lower limit, so {facts.log_px} measures that limit, not the data."
     if e["kind"] == "quadrature" and e.get("quadrature_error") is not None and _assessed(facts).get("converged", True):
         return f"Verdict: by quadrature, with an error of {e['quadrature_error']:.2g} nats at most."
     if words:

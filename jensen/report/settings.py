@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..core.wording import digits
+from ..evaluate.estimate import Kind
 from ..evaluate.exact import number_of_states
 from .facts import Facts
 from .panels import Table
@@ -85,8 +86,9 @@ def _parts(facts: Facts, e: dict[str, Any], places: int) -> list[tuple[str, ...]
 
 def _elbo_kind(facts: Facts, e: dict[str, Any]) -> str:
     """Return the kind of the ELBO: exact for an exact posterior or a finite latent, by quadrature, or a lower bound."""
-    if e["kind"] == "exact" and (facts.run.guide.is_exact or number_of_states(facts.run.model) is not None):
-        return "exact"
+    is_sum = facts.run.guide.is_exact or number_of_states(facts.run.model) is not None
+    if e["kind"] in (Kind.EXACT, Kind.FLOORED) and is_sum:
+        return str(e["kind"])
     if e["kind"] == "quadrature" and (e.get("settings") or {}).get("elbo") == "quadrature":
         return "lower bound, by quadrature"
     if e["kind"] == "lower bound":  # the guide has no noise

@@ -18,6 +18,7 @@ from ..evaluate import (
     choose,
 )
 from ..evaluate.estimate import ProgressCallback
+from ..evaluate.floors import floor_binding
 from ..evaluate.generalisation import some_rows
 from ..evaluate.tightness_plan import refusal
 from ..storage.weights import undigested
@@ -54,6 +55,8 @@ def evaluate(
     notes = (*undigested(run.path), *run.unfinished, *stage_lines(run.stages), *part.notes, *run.overlap(part, data))
     estimate = evaluator(run.model, run.guide, part.rows, seed, watch)
     refuse_nan(estimate)
+    binding = floor_binding(run.model, run.guide, part.rows)
+    notes = notes if binding is None else (*notes, binding.note)
     is_plain, assessment = method == "auto" and k is None, None
     if is_plain and part.mask is not None:
         notes = (*notes, "the tightness of the number was not measured: entries are missing")

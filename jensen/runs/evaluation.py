@@ -18,7 +18,7 @@ from ..core.batch import Rows
 from ..core.errors import NumericalError, UsageError
 from ..core.version import __version__
 from ..data import Factors, Preparation, Schema
-from ..evaluate import Annealed, Estimate, Evaluator, GeneralisationGap, Tightness
+from ..evaluate import Annealed, Estimate, Evaluator, GeneralisationGap, Kind, Tightness
 from ..evaluate.quantity import EVIDENCE, Quantity
 from ..storage.files import JSON_LIMIT, digest, parsed, read_limited, write_json
 from ..storage.run_folder import EVALUATION, EVALUATIONS, WEIGHTS
@@ -136,7 +136,8 @@ class Evaluation:
         """The name of a file for the request: method, K or settings of annealing, and the seed where it is not 0."""
         method, estimate = str(self.replay.get("method", "auto")), self.estimate
         if method == "auto":
-            method = "importance" if estimate.k is not None else str(estimate.kind)
+            kind = Kind.EXACT if estimate.kind is Kind.FLOORED else estimate.kind
+            method = "importance" if estimate.k is not None else str(kind)
         words = [method.replace(" ", "-")]
         if method == "annealed":
             words += [

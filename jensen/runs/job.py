@@ -18,6 +18,7 @@ from ..core.precision import resolve_precision
 from ..core.random import drawing_from, stream
 from ..core.validation import require_finite, require_integer
 from ..data import constant_columns, is_in_memory
+from ..evaluate.floors import floor_binding
 from ..recipes import BuiltModel, Recipe, RecipeContext
 from ..recipes.likelihoods import check_support, in_own_units
 from ..storage.commits import flush_folder
@@ -188,13 +189,15 @@ class Job:
             pairs = zip(history.average.parameters, history.average.values, strict=True)
             averaged = {names[id(p)]: v for p, v in pairs if id(p) in names}  # critics are no part of the model
         recorder.write(averaged)
+        binding = floor_binding(made.model, made.guide, data.train)
+        if binding is not None:
+            notice(binding.note)
         if history.stopped is not None and history.stopped.reason == "interrupted":
             lost = "" if keeper is None or keeper.lost is None else f"; {keeper.lost.what}: what is newer is made again"
             where = f"epoch {history.stopped.epoch} of {self.budget.epochs}"
-            raise InterruptedRun(
-                f"training stopped in {where}; {self.folder} is readable{lost}",
-                f"Go on with jensen resume {self.folder}, or look at it with jensen evaluate {self.folder}.",
-            )
+            look = f"ook at it with jensen evaluate {self.folder}."
+            remedy = f"L{look}" if keeper is None else f"Go on with jensen resume {self.folder}, or l{look}"
+            raise InterruptedRun(f"training stopped in {where}; {self.folder} is readable{lost}", remedy)
 
     def settle(self) -> None:
         """Raise what kept the last state from the disk, when everything else is on it.
@@ -245,6 +248,11 @@ def _make(
             labels=data.labels,
         )
         made = recipe(setting, **chosen)
+    if options.floor is not None and made.model.likelihood.family.scale_floor != options.floor:
+        family = made.model.likelihood.family.phrase
+        raise UsageError(
+            f"--floor limits a scale that is learned, and {family} has none of its own", "Leave --floor out."
+        )
     made.model.to(device, dtype)
     made.guide.to(device, dtype)
     for critic in made.critics:

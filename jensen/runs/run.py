@@ -31,6 +31,7 @@ from ..storage.run_folder import METRICS, SPEC
 from ..storage.schemas import lines_of
 from ..storage.specification import read_spec, rebuild
 from ..training.stages import Stage, finished_stages
+from .accepted import accepted_options
 from .checkpoint_bounds import CheckpointCurve, evaluate_checkpoints
 from .data import RunData, Source, Targets
 from .evaluate import evaluate
@@ -221,6 +222,7 @@ class Run(RunData):
             seed=seed,
             history=self.metrics,
             log_jacobian=self.preparation.log_jacobian(self.schema.size),
+            options=accepted_options(self),
             watch=watch,
         )
         return replace(diagnosis, notes=() if test is None else test.notes)

@@ -93,10 +93,10 @@ class TrainingLoop:
             self.lead = setup.lead(epoch)
             if setup.is_closed and setup.plan.should_stop():
                 return Ending("interrupted", epoch)
-            rate = self._run_epoch()
-            if rate is None:
+            speed = self._run_epoch()
+            if speed is None:
                 return Ending("interrupted", epoch)
-            ended = self._end_epoch(rate)
+            ended = self._end_epoch(speed)
             previous, state.previous = state.previous, ended.train.objective
             state.begin_epoch(epoch + 1, setup.plan.seed, setup.data.device)
             if setup.is_closed and self._has_converged(ended.train.objective, previous):
@@ -148,7 +148,7 @@ class TrainingLoop:
         """Run the rest of one pass over the data in a fresh order; return data per second, None if interrupted."""
         setup, state = self.setup, self.state
         plan, data, already = setup.plan, setup.data, state.measures.n
-        start, rate = time.monotonic(), 0.0
+        start, speed = time.monotonic(), 0.0
         for player in setup.players if state.index == 0 else ():
             if player.closed and player.is_active_in(state.epoch, setup.budget.epochs):
                 player.closed(setup.model, data)
@@ -164,12 +164,12 @@ class TrainingLoop:
             self.callbacks.step_ended()
             if plan.should_stop():
                 return None
-            rate = (state.measures.n - already) / _since(start)
-            self._report_progress(rate)
+            speed = (state.measures.n - already) / _since(start)
+            self._report_progress(speed)
             self._keep_snapshot()
-        return rate
+        return speed
 
-    def _end_epoch(self, rate: float) -> EpochEnded:
+    def _end_epoch(self, speed: float) -> EpochEnded:
         """Measure an epoch that is complete, keep the weights if they are the best, and emit its event."""
         setup, state, lead = self.setup, self.state, self.lead
         train = train_measures(setup, lead, state.measures)
@@ -191,7 +191,7 @@ class TrainingLoop:
             valid=valid,
             learning_rate=self.steps.learning_rate(lead, max(state.step - 1, 0)),  # of the last step that was taken
             beta=rate_weight(lead.objective),
-            data_per_second=rate,
+            data_per_second=speed,
             seconds=seconds,
             seconds_left=seconds / state.epoch * (setup.budget.epochs - state.epoch),
             is_best=is_best,
@@ -206,7 +206,7 @@ class TrainingLoop:
         exact = all(p.closed.reaches_optimum for p in self.setup.players if p.closed)
         return exact or objective - previous < self.setup.budget.tolerance
 
-    def _report_progress(self, rate: float) -> None:
+    def _report_progress(self, speed: float) -> None:
         """Emit the averages so far, at most every quarter of a second."""
         setup, state, now = self.setup, self.state, time.monotonic()
         if now - self.reported < REPORT_EVERY or self.callbacks.silent:
@@ -221,7 +221,7 @@ class TrainingLoop:
                 epoch=state.epoch,
                 step=state.step,
                 train=train,
-                data_per_second=rate,
+                data_per_second=speed,
                 seconds=seconds,
                 seconds_left=seconds * (1 / done - 1),
                 beta=rate_weight(self.lead.objective),

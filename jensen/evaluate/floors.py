@@ -1,0 +1,104 @@
+"""Learned scales at their floor: there the density of the data has no upper bound, and a number measures the floor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..core.batch import Batch, Rows
+from ..core.random import stream
+from ..core.rows import evenly_spaced
+from ..core.wording import plural
+from ..estimators.reparameterized import Pathwise
+from ..models.autoregressive import ChainRule
+from ..models.conditionals import Table
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
+from .estimate import Kind, exact_products
+
+__all__ = ["FloorBinding", "exact_kind", "features_at_floor", "floor_binding", "learned_scales"]
+
+NEAR = 3.0  # multiple of the floor below which a scale counts as at its floor
+OFTEN = 0.1  # of the rows: a feature counts if its scale is at the floor for as many
+ROWS = 500
+
+
+@dataclass(frozen=True)
+class FloorBinding:
+    """Features of which a learned scale is at its floor.
+
+    Attributes:
+        features: their number.
+        of: D.
+        floor: in the model's units.
+        in_components: whether the scale is that of some component of a mixture.
+    """
+
+    features: int
+    of: int
+    floor: float
+    in_components: bool = False
+
+    @property
+    def note(self) -> str:
+        """A sentence for the user."""
+        where = " in some component" if self.in_components else ""
+        scales = "has a learned scale at its" if self.features == 1 else "have learned scales at their"
+        return (
+            f"{self.features} of {plural(self.of, 'data feature')} {scales} lower limit of {self.floor:.3g}{where}: "
+            "without it the density has no upper bound, so log p(x) measures that limit and is not called exact"
+        )
+
+
+@torch.no_grad()
+def learned_scales(model: LatentVariableModel, guide: Guide, batch: Batch, noise: torch.Generator) -> Tensor:
+    """Return the learned scales [M, D] (or [M, 1]) of p(x | z): of a table for each of its M rows, else for each datum.
+
+    Args:
+        model: with a `scale_floor` in the family of its likelihood.
+        guide: of the points z, one for each datum.
+        batch: of data.
+        noise: of the points.
+    """
+    likelihood = model.likelihood
+    if isinstance(likelihood, Table):
+        return likelihood.family.scales(likelihood.table.detach()).double()
+    with exact_products(batch.x.device):
+        draw = Pathwise(1).draw(model, guide, batch, noise)
+        params = draw.likelihood_params.expand(*draw.z.shape[:2], -1)[0]
+        if isinstance(likelihood, ChainRule):
+            params = likelihood.given(params, batch.x)
+    return likelihood.family.scales(params).double()
+
+
+def features_at_floor(scale: Tensor, floor: float, dim: int, is_table: bool) -> Tensor:
+    """Return [D], whether the scales [M, D] or [M, 1] of a feature are near the floor: in a tenth of the rows, or in
+    any row of a table."""
+    share = (scale < NEAR * floor).double().mean(0)
+    return (share > 0 if is_table else share >= OFTEN).expand(dim)
+
+
+def floor_binding(model: LatentVariableModel, guide: Guide, rows: Rows, seed: int = 0) -> FloorBinding | None:
+    """Return the features of which a learned scale is at its floor; None if there are none.
+
+    Args:
+        model, guide: of which p(x | z) is looked at, at one point of q(z | x) for each datum.
+        rows: at most 500 of them are used.
+        seed: of the points.
+    """
+    likelihood = model.likelihood
+    floor = likelihood.family.scale_floor
+    if floor is None or not len(rows):
+        return None
+    noise = stream(seed, "scales at their floor", rows.device)
+    batch = rows.take(evenly_spaced(len(rows), ROWS, rows.device), noise)
+    scale, is_table = learned_scales(model, guide, batch, noise), isinstance(likelihood, Table)
+    low = int(features_at_floor(scale, floor, likelihood.family.dim, is_table).sum())
+    return FloorBinding(low, likelihood.family.dim, floor, is_table) if low else None
+
+
+def exact_kind(model: LatentVariableModel, guide: Guide, rows: Rows) -> Kind:
+    """Return `Kind.EXACT`, or `Kind.FLOORED` where a floor decides about the number."""
+    return Kind.EXACT if floor_binding(model, guide, rows) is None else Kind.FLOORED
