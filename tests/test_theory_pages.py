@@ -178,7 +178,7 @@ def test_codes_are_pulled_to_what_is_rounded_to_them():
     with torch.no_grad():
         book.table.copy_(torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 9.0]]))
     h = torch.tensor([[[1.0, 0.0], [3.0, 1.0]], [[-1.0, 2.0], [1.0, 1.0]]]).flatten(-2).requires_grad_()
-    state = OneState(h, book.nearest(h.unflatten(-1, (2, 2))), book.flat_vectors, book.flat_nearest)
+    state = OneState(h, book.nearest(h.unflatten(-1, (2, 2))), book.flat_vectors, book.flat_index)
     value = codes.Pull(book)(SimpleNamespace(guide=state))
     assert value.tolist() == [1 + 2, 5 + 2]
     value.sum().backward()

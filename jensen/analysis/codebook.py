@@ -20,7 +20,7 @@ def codebook(examination: Examination) -> Outcome | str:
     guide = examination.guide
     if not isinstance(guide, Quantized):
         return "the latents are not rounded to codes"
-    index = guide.codes.flat_nearest(examination.trained.z)
+    index = guide.codes.flat_index(examination.trained.z)
     used, most = perplexity(index, guide.codes.n), guide.codes.n
     measures = {"codes": most, "codes_used": len(index.unique()), "codebook_perplexity": used}
     if used >= FEW * most:

@@ -12,7 +12,7 @@ from torch.distributions import Distribution, constraints
 __all__ = ["Coded", "OneState"]
 
 Vectors = Callable[[Tensor], Tensor]  # indices [..., G] -> code vectors [..., G * E]
-Indices = Callable[[Tensor], Tensor]  # vectors [..., G * E] -> indices [..., G] of the nearest codes
+Indices = Callable[[Tensor], Tensor]  # vectors [..., G * E] -> indices [..., G] of the codes that they are
 
 
 class _OfCodes(constraints.Constraint):
@@ -81,7 +81,7 @@ class OneState(Distribution):
         return torch.as_tensor(path).expand(self._extended_shape(torch.Size(sample_shape)))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        same = (self._indices(value.detach()) == self.codes).all(-1)
+        same = (self._vectors(self._indices(value.detach())).to(self.value) == self.value).all(-1)
         return torch.where(same, 0.0, -torch.inf).to(self.value.dtype)
 
 

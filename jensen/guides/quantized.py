@@ -60,7 +60,7 @@ class Quantized(Guide):
                 codes.learn(flat, index.flatten())
 
             bounded.register_hook(update)
-        return OneState(bounded.flatten(-2), index, codes.flat_vectors, codes.flat_nearest)
+        return OneState(bounded.flatten(-2), index, codes.flat_vectors, codes.flat_index)
 
     @property
     def phrase(self) -> str:

@@ -40,6 +40,13 @@ class Codes(nn.Module, ABC):
     def nearest(self, h: Tensor) -> Tensor:
         """Return the indices [...] of the codes nearest to h [..., E]."""
 
+    def index_of(self, z: Tensor) -> Tensor:
+        """Return the indices [...] of the codes that z [..., E] are; of what is no code, those of the nearest.
+
+        Of equal codes it is the first: their common vector is one state of the latent.
+        """
+        return self.nearest(z)
+
     @abstractmethod
     def vectors(self, index: Tensor) -> Tensor:
         """Return the codes [..., E] at these indices [...]."""
@@ -65,9 +72,9 @@ class Codes(nn.Module, ABC):
         """Return the concatenated codes [..., G * E] at indices [..., G]."""
         return self.vectors(index).flatten(-2)
 
-    def flat_nearest(self, z: Tensor) -> Tensor:
-        """Return the indices [..., G] of the codes nearest to z [..., G * E]."""
-        return self.nearest(z.unflatten(-1, (-1, self.width)))
+    def flat_index(self, z: Tensor) -> Tensor:
+        """Return the indices [..., G] of the codes that z [..., G * E] are; see `index_of`."""
+        return self.index_of(z.unflatten(-1, (-1, self.width)))
 
 
 @part
@@ -126,6 +133,18 @@ class Codebook(Codes):
         pieces = flat.split(max(NUMBERS // self.n, 1))
         indices = [torch.addmm(half, piece, self.table.T.to(piece), alpha=-1).argmin(-1) for piece in pieces]
         return torch.cat(indices).reshape(h.shape[:-1])
+
+    def index_of(self, z: Tensor) -> Tensor:
+        table, flat = self.table.to(z), z.detach().reshape(-1, self.width)
+        index = self.nearest(flat)
+        # distances of codes that are equal, or nearly, differ by rounding alone: those codes are told apart by value
+        first = _first_of_equals(table)
+        index = first[index]
+        other = torch.nonzero((table[index] != flat).any(-1))[:, 0]
+        for rows in other.split(max(NUMBERS // self.table.numel(), 1)):
+            same = (flat[rows][:, None] == table).all(-1)
+            index[rows] = torch.where(same.any(-1), same.int().argmax(-1), index[rows])
+        return index.reshape(z.shape[:-1])
 
     def vectors(self, index: Tensor) -> Tensor:
         return nn.functional.embedding(index, self.table)
@@ -277,18 +296,26 @@ class CodePrior(Conditional):
     def at(self, params: Tensor) -> Distribution:
         codes = self.codes
         width = self.groups * codes.width
-        return Coded(self.over.at(params), codes.flat_vectors, codes.flat_nearest, codes.n, width)
+        return Coded(self.over.at(params), codes.flat_vectors, codes.flat_index, codes.n, width)
 
     def scored(self, params: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is not None:
             raise CompositionError("a latent cannot be observed in part", "Leave the mask out.")
-        index = self.codes.flat_nearest(y)
+        index = self.codes.flat_index(y)
         one_hot = nn.functional.one_hot(index, self.codes.n).flatten(-2).to(y.dtype)
         return self.over.scored(params, one_hot)
 
     @property
     def phrase(self) -> str:
         return f"{self.over.phrase} over the indices of a {self.codes.phrase}"
+
+
+def _first_of_equals(table: Tensor) -> Tensor:
+    """Return for each row of a table [n, E] the number [n] of the first row that is equal to it."""
+    _, group = torch.unique(table, dim=0, return_inverse=True)
+    numbers = torch.arange(len(table), device=table.device)
+    first = torch.full_like(numbers, len(table)).scatter_reduce_(0, group, numbers, "amin")
+    return first[group]
 
 
 def perplexity(index: Tensor, n: int) -> float:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+import jensen
 from jensen.core.batch import Batch, Rows
 from jensen.core.errors import CompositionError, UsageError
 from jensen.core.random import drawing_from, stream
@@ -184,8 +186,8 @@ def test_only_the_prior_climbs_in_the_second_stage():
 def test_the_gradient_goes_straight_through():
     codes = Codebook(4, 2)
     h = torch.randn(3, 6, generator=stream(0, "h"), requires_grad=True)
-    index = codes.flat_nearest(h)
-    q = OneState(h, index, codes.flat_vectors, codes.flat_nearest)
+    index = codes.flat_index(h)
+    q = OneState(h, index, codes.flat_vectors, codes.flat_index)
     z = q.rsample((2,))
     assert torch.equal(z[0], codes.flat_vectors(index))  # exactly, not h plus a difference
     [gradient] = torch.autograd.grad((z.square() * torch.arange(1, 3.0)[:, None, None]).sum(), h)
@@ -367,3 +369,47 @@ def test_the_evidence_of_several_classes_is_a_sum():
     torch.testing.assert_close(estimate.nats, known)
     torch.testing.assert_close(draw.log_evidence, known)
     torch.testing.assert_close(estimate.elbo, -draw.distortion - draw.rate)
+
+
+REPEATED = {
+    "two rows, a hundred times each": np.repeat(np.array([[0, 1, 0, 1, 1, 0, 0, 1], [1, 0, 1, 0, 0, 1, 1, 0]]), 100, 0),
+    "four patterns with noise": (np.random.default_rng(0).random((4, 12)) < 0.5)[
+        np.random.default_rng(1).integers(0, 4, 600)
+    ]
+    ^ (np.random.default_rng(2).random((600, 12)) < 0.05),
+    "many blank rows": np.r_[np.random.default_rng(3).random((30, 64)) < 0.5, np.zeros((270, 64), dtype=bool)],
+}
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_data_of_few_distinct_rows_are_trained_and_scored(name, tmp_path):
+    """Fewer distinct vectors than codes: k-means gives equal codes, and rounding cannot tell them apart."""
+    data = REPEATED[name].astype(np.uint8)
+    run = jensen.train(data, recipe="vq-vae", out=tmp_path / "run", epochs=2, latent=4, hidden=(16,), seed=0)
+    evaluation = run.evaluate(budget=0)
+    assert np.isfinite(evaluation.estimate.mean)
+    assert evaluation.estimate.kind == "lower bound"
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e-7, 1e3])
+def test_codes_are_found_again_although_others_are_equal_or_nearly(offset):
+    codes = Codebook(64, 8)
+    with torch.no_grad():
+        codes.table.add_(offset)
+        codes.table[32:48] = codes.table[3]  # equal
+        codes.table[48:] = torch.nextafter(codes.table[5], torch.tensor(torch.inf))  # equal but for rounding
+    index = torch.arange(64).reshape(16, 4)
+    z = codes.flat_vectors(index)
+    again = codes.flat_index(z)
+    assert torch.equal(codes.flat_vectors(again), z)
+    assert torch.equal(again.flatten()[:32], index.flatten()[:32])  # of equal codes, the first
+    assert (again.flatten()[32:48] == 3).all()
+    state = OneState(z, index, codes.flat_vectors, codes.flat_index)
+    assert (state.log_prob(z) == 0).all()
+    assert (state.log_prob(z.roll(1, 0)) == -torch.inf).any()
+
+
+def test_what_is_no_code_has_the_nearest():
+    codes = Codebook(16, 3)
+    z = torch.randn(50, 3, generator=stream(0, "points"))
+    assert torch.equal(codes.index_of(z), codes.nearest(z))
