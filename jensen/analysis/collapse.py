@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.wording import fixed
 from ..families import Categorical, OneHots
 from .examination import Examination, Pass
 from .findings import Finding, Outcome
@@ -94,7 +95,7 @@ def _collapse(examination: Examination, rate: float, information: float, active:
     return Finding(
         "posterior-collapse",
         "problem",
-        f"the code carries {information:.2f} nats about the data (rate {rate:.2f}{used})",
+        f"the code carries {fixed(information, 2)} nats about the data (rate {fixed(rate, 2)}{used})",
         "q(z|x) has become the same distribution for all data, so that the decoder ignores z",
         examination.remedy("posterior-collapse"),
     )
@@ -103,7 +104,7 @@ def _collapse(examination: Examination, rate: float, information: float, active:
 def _unused(examination: Examination, active: Tensor, rates: Tensor | None) -> Finding:
     unused, rate = ~active, ""
     if rates is not None:
-        rate = f", with a rate of {float(rates[unused.cpu()].sum()):.2f} nats together"
+        rate = f", with a rate of {fixed(float(rates[unused.cpu()].sum()), 2)} nats together"
     n = int(unused.sum())
     return Finding(
         "unused-features",
@@ -146,7 +147,7 @@ def _compare_codes(examination: Examination) -> Outcome:
         return Outcome(measures=measures)
     what = (
         f"a classifier tells codes from draws of the prior {100 * test.auc:.0f} % of the time "
-        f"(KL(q(z) || p(z)) is at least {test.kl:.1f} nats, p = {test.p:.1g})"
+        f"(KL(q(z) || p(z)) is at least {fixed(test.kl, 1)} nats, p = {test.p:.1g})"
     )
     return Outcome((_mismatch(examination, what),), measures)
 
@@ -165,7 +166,7 @@ def _compare_classes(examination: Examination) -> Outcome:
     measures = {"prior_mismatch_p": p, "marginal_kl": kl}
     if p >= LEVEL or kl < GAIN_CLASSES:
         return Outcome(measures=measures)
-    what = f"the frequencies of the classes are not the prior's (KL(q(z) || p(z)) = {kl:.2f} nats, p = {p:.1g})"
+    what = f"the frequencies of the classes are not the prior's (KL(q(z) || p(z)) = {fixed(kl, 2)} nats, p = {p:.1g})"
     return Outcome((_mismatch(examination, what),), measures)
 
 
@@ -207,7 +208,7 @@ def encoder_scale(examination: Examination) -> Outcome | str:
         "encoder-scale-collapse",
         "problem",
         f"q(z|x) is at most {largest:.1g} times as wide as the codes are spread, in each of {int(active.sum())} "
-        f"active features (rate {rate:.0f} nats)",
+        f"active features (rate {fixed(rate, 0)} nats)",
         "the weight of the rate is too small to keep the encoder's variance up, so the model is a plain autoencoder",
         examination.remedy("encoder-scale-collapse"),
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.batch import Rows
 from ..core.errors import DataError
+from ..core.wording import fixed
 from ..evaluate.estimate import ProgressCallback
 from ..evaluate.generalisation import GeneralisationGap, ValidationCurve
 from ..models.guide import Guide
@@ -92,9 +93,13 @@ def overfitting(examination: Examination) -> Outcome | str:
     finding = Finding(
         "over-fitting",
         "problem" if generalisation.is_large or has_fallen else "note",
-        f"{score} is {gap:.1f} ± {error:.1f} nats higher on training rows than on others "
-        f"({measures['score_train']:.1f} against {measures['score_test']:.1f})"
-        + (f", and on validation rows {fallen:.1f} below that of epoch {curve.best}" if curve and has_fallen else ""),
+        f"{score} is {fixed(gap, 1)} ± {fixed(error, 1)} nats higher on training rows than on others "
+        f"({fixed(measures['score_train'], 1)} against {fixed(measures['score_test'], 1)})"
+        + (
+            f", and on validation rows {fixed(fallen, 1)} below that of epoch {curve.best}"
+            if curve and has_fallen
+            else ""
+        ),
         "the model describes its training rows more closely than the distribution that they come from",
         examination.remedy("over-fitting"),
     )

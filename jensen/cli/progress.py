@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
+from ..core.wording import fixed
 from ..training.events import EpochEnded, Event, Measures, Progressed, Recovered, Started
 from .output import print_stderr
 
@@ -147,8 +148,8 @@ class TrainingProgress:
             f"epoch {event.epoch}/{epochs} {bar} {format_duration(event.seconds_left)} left",
             f"{'objective' if train.bound is None else 'bound'} {_main_measure(train)} nats",
             None if self.valid is None else f"validation {_main_measure(self.valid)}",
-            None if train.rate is None else f"rate {train.rate:.2f}",
-            None if train.distortion is None else f"distortion {train.distortion:.2f}",
+            None if train.rate is None else f"rate {fixed(train.rate, 2)}",
+            None if train.distortion is None else f"distortion {fixed(train.distortion, 2)}",
             None if event.beta in (None, 1) else f"beta {event.beta:.3g}",
             f"{speed / 1000:.3g}k data/s" if speed >= 1000 else f"{speed:.3g} data/s",
             f"step {event.step:,}",
@@ -166,4 +167,4 @@ def _shortened(text: str, width: int) -> str:
 
 def _main_measure(m: Measures) -> str:
     """Return the bound, or the objective if training has no bound."""
-    return f"{m.objective if m.bound is None else m.bound:.2f}"
+    return f"{fixed(m.objective if m.bound is None else m.bound, 2)}"

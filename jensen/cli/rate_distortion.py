@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ..core.wording import fixed
 from ..recipes import find
 from ..runs.rate_distortion import BETAS, NAME, Curve, parse_betas, trade
 from .flags import Force, Json, Quiet
@@ -62,7 +63,7 @@ def rate_distortion(
 def _lines(curve: Curve, out: str, figure: Path) -> list[str]:
     """Return the best point, a table of all points, and where they are kept."""
     best = curve.best
-    lines = [f"beta {best.beta:g} has the best ELBO: {best.elbo:.2f} nats per datum on {curve.data}"]
+    lines = [f"beta {best.beta:g} has the best ELBO: {fixed(best.elbo, 2)} nats per datum on {curve.data}"]
     lines.append(f"{'beta':>8} {'rate':>9} {'distortion':>11} {'ELBO':>9} {'log p(x) >=':>12}")
     for p in curve.points:
         lines.append(f"{p.beta:>8g} {p.rate:>9.2f} {p.distortion:>11.2f} {p.elbo:>9.2f} {p.log_px:>12.2f}")

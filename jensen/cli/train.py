@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from ..core.errors import DataError, UsageError
 from ..core.precision import fast_products_are_accurate
-from ..core.wording import plural
+from ..core.wording import fixed, plural
 from ..data import read
 from ..evaluate.estimate import Kind
 from ..evaluate.floors import exact_kind
@@ -194,8 +194,8 @@ def _exact_kind(run: Run) -> Kind:
 
 def _lines(result: dict[str, Any]) -> list[str]:
     """Return the lines of a result: the number, how training ended, the model, and the next command."""
-    rate = "" if result["rate"] is None else f"rate {result['rate']:.2f}, "
-    distortion = "" if result["distortion"] is None else f"distortion {result['distortion']:.2f}; "
+    rate = "" if result["rate"] is None else f"rate {fixed(result['rate'], 2)}, "
+    distortion = "" if result["distortion"] is None else f"distortion {fixed(result['distortion'], 2)}; "
     keeps = "keeps " if result["measured"] == "while training" else ""
     weights = f"{keeps}{result['kept_weights']} weights of epoch {result['kept_epoch']}"
     end = f"{result['reason']} in epoch {result['epoch']} of {result['epochs']}"
@@ -215,10 +215,10 @@ def _number(result: dict[str, Any]) -> str:
     if result["kind"] == "not finite":
         return "the bound is not finite"
     if result["bound"] is None:
-        return f"objective {result['objective']:.2f} nats per datum (no bound on log p(x))"
+        return f"objective {fixed(result['objective'], 2)} nats per datum (no bound on log p(x))"
     sign = "=" if result["kind"] in (Kind.EXACT, Kind.FLOORED) else ">="
     density = "p(x)" if result["given"] is None else f"p(x | {result['given']})"
-    return f"log {density} {sign} {result['bound']:.2f} nats per datum ({result['kind']})"
+    return f"log {density} {sign} {fixed(result['bound'], 2)} nats per datum ({result['kind']})"
 
 
 def _measured_rows(result: dict[str, Any]) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["digits", "plural"]
+__all__ = ["digits", "fixed", "plural"]
 
 MOST_DIGITS = 6
+LARGE = 1e6  # from here on, numbers are written with an exponent
 UNKNOWN_ERROR = 2  # digits of a number whose error is unknown or zero
 
 
@@ -35,3 +36,13 @@ def digits(stderr: float | None) -> int:
     if not stderr or not math.isfinite(stderr):
         return UNKNOWN_ERROR
     return min(max(0, -math.floor(math.log10(stderr) + 1e-9)), MOST_DIGITS)
+
+
+def fixed(value: float, places: int) -> str:
+    """Return a number with so many digits after the point; from a million on, in scientific form.
+
+    Example:
+        >>> fixed(-88.126, 2), fixed(-1226710342261306880.0, 2), fixed(999_999.4, 0)
+        ('-88.13', '-1.23e+18', '999999')
+    """
+    return f"{value:.3g}" if math.isfinite(value) and abs(value) >= LARGE else f"{value:.{places}f}"

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..core.allocator import keep_freed_memory
 from ..core.batch import Rows
 from ..core.precision import matmul_precision, resolve_precision
-from ..core.wording import digits
+from ..core.wording import digits, fixed
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .psis import reliable_below
@@ -203,8 +203,8 @@ def format_nats(mean: float | None, stderr: float | None) -> str:
     """
     if mean is None:
         return "-"
-    value = f"{mean:.{digits(stderr)}f}"
-    return f"{value} ± {stderr:.{digits(stderr)}f}" if stderr and math.isfinite(stderr) else value
+    value = fixed(mean, digits(stderr))
+    return f"{value} ± {fixed(stderr, digits(stderr))}" if stderr and math.isfinite(stderr) else value
 
 
 def exact_products(device: torch.device) -> AbstractContextManager[None]:

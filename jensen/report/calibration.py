@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..core.errors import CorruptRunError
-from ..core.wording import plural
+from ..core.wording import fixed, plural
 from ..runs.rate_distortion import NAME
 from ..storage.run_folder import CALIBRATION
 from ..storage.schemas import CalibrationRecord, CurveRecord
@@ -114,12 +114,12 @@ def tradeoff(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
     best = record["best_beta"]
     alt = (
         f"Rate against distortion for {len(record['points'])} weights of the rate; this run, beta {own['beta']:g}, has "
-        f"rate {own['rate']:.2f} and distortion {own['distortion']:.2f}; the best ELBO is at beta {best:g}."
+        f"rate {fixed(own['rate'], 2)} and distortion {fixed(own['distortion'], 2)}; the best ELBO is at beta {best:g}."
     )
     caption = (
         f"The rate-distortion curve, over the weight of the rate (beta) in training; this run is ringed, with an ELBO "
-        f"of {own['elbo']:.2f} nats per datum. The best ELBO is at beta {best:g}. Measured on {record['data']} by "
-        f"jensen rate-distortion (seed {record['seed']}, K = {own['k']}). Each point is one training, so the true "
+        f"of {fixed(own['elbo'], 2)} nats per datum. The best ELBO is at beta {best:g}. Measured on {record['data']} "
+        f"by jensen rate-distortion (seed {record['seed']}, K = {own['k']}). Each point is one training, so the true "
         "curve may lie further down and left. A point above its neighbours would show a training that went wrong."
     )
     body = draw("rate-distortion", alt, lambda axes: paint(axes, record, own["beta"]), 470, 380)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from ..core.wording import plural
+from ..core.wording import fixed, plural
 from ..evaluate.estimate import Kind, format_nats
 from ..evaluate.generalisation import ERRORS, VISIBLE
 from .facts import Facts
@@ -188,14 +188,15 @@ def _curve(facts: Facts) -> Panel | None:
         axes.set_xlabel("K, latent points per datum")
         axes.set_ylabel(f"{facts.log_px} ≥, nats per datum")
 
-    alt = f"The bound rises from {value[0]:.2f} at K = {k[0]:,.0f} to {value[-1]:.2f} nats at K = {k[-1]:,.0f}"
+    low, high = (f"{fixed(value[i], 2)} nats at K = {k[i]:,.0f}" for i in (0, -1))
+    alt = f"The bound rises from {low} to {high}"
     caption = (
         "The bound on the same rows with K points per datum; K = 1 is the ELBO. Band: two Monte Carlo standard errors, "
         "where they are known and reliable; the error over data, common to all K, is left out. The curve should be "
         "flat at its right end: if it still rises, the bound is loose, and a larger K helps."
     )
     if chain:
-        alt += f"; annealing gives {chain['log_px']:.2f}"
+        alt += f"; annealing gives {fixed(chain['log_px'], 2)}"
         caption += (
             f" Dashed: annealing, another lower bound, from {plural(chain['rows'], 'row')} weighted to all. If it lies "
             "well above the end of the curve, the curve is loose by as much."
@@ -286,13 +287,19 @@ def _along(facts: Facts) -> Panel | None:
     bodies = (
         draw(
             "evidence-along",
-            f"The ELBO goes from {first.elbo:.2f} to {last.elbo:.2f}, the estimate of {facts.log_px} from "
-            f"{first.log_px:.2f} to {last.log_px:.2f} nats.",
+            f"The ELBO goes from {fixed(first.elbo, 2)} to {fixed(last.elbo, 2)}, the estimate of {facts.log_px} from "
+            f"{fixed(first.log_px, 2)} to {fixed(last.log_px, 2)} nats.",
             bounds,
             470,
             280,
         ),
-        draw("evidence-along-gap", f"The gap goes from {first.gap:.2f} to {last.gap:.2f} nats.", gaps, 440, 240),
+        draw(
+            "evidence-along-gap",
+            f"The gap goes from {fixed(first.gap, 2)} to {fixed(last.gap, 2)} nats.",
+            gaps,
+            440,
+            240,
+        ),
     )
     how = f"estimated with K = {facts.along.k}" if facts.along.k else "exact"
     caption = (

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ..core.wording import plural
+from ..core.wording import fixed, plural
 from ..evaluate.generalisation import ValidationCurve
 from .facts import Facts
 
@@ -67,7 +67,7 @@ def _still_rising(facts: Facts) -> Iterator[Remark]:
     if last[1] - earlier[1] > error and last[1] >= max(v for _, v in curve) - error:
         text = (
             f"In the last {last[0] - earlier[0]} epochs the validation bound still rose by "
-            f"{last[1] - earlier[1]:.2f} nats: train with more --epochs."
+            f"{fixed(last[1] - earlier[1], 2)} nats: train with more --epochs."
         )
         yield Remark("note", "still rising", text)
 
@@ -147,14 +147,14 @@ def _overfitting(facts: Facts) -> Iterator[Remark]:
     name = "bound" if facts.normalised else "score (minus the distortion)"
     if curve.has_fallen:
         text = (
-            f"The weights are those of epoch {curve.kept}, whose validation {name} ({scores[curve.kept]:.2f}) is "
-            f"{curve.fallen:.2f} nats below that of epoch {curve.best}: train with --keep best."
+            f"The weights are those of epoch {curve.kept}, whose validation {name} ({fixed(scores[curve.kept], 2)}) is "
+            f"{fixed(curve.fallen, 2)} nats below that of epoch {curve.best}: train with --keep best."
         )
         yield Remark("alarm", "over-fitting", text)
     elif curve.has_fallen_later:
         text = (
-            f"After epoch {curve.best} the validation {name} fell by {curve.fallen_later:.2f} nats; the weights of "
-            f"epoch {curve.kept} were kept. Fewer epochs, or --patience, would save time."
+            f"After epoch {curve.best} the validation {name} fell by {fixed(curve.fallen_later, 2)} nats; the weights "
+            f"of epoch {curve.kept} were kept. Fewer epochs, or --patience, would save time."
         )
         yield Remark("note", "over-fitting later", text)
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 from torch.distributions import Independent, Normal
 
+from ..core.wording import fixed
 from .facts import Facts
 from .figures import COLOURS, GRID, INK, MARKERS, PAGE, SOFT, TEXTS, bars, clean, draw, lines
 from .panels import Panel
@@ -43,7 +44,7 @@ def curves(facts: Facts) -> Panel | None:
             lines(axes, shown, kept=kept)
             axes.set_title(title, loc="left")
 
-        ends = ", ".join(f"{name} ends at {y[-1]:.2f}" for name, (_, y) in series.items())
+        ends = ", ".join(f"{name} ends at {fixed(y[-1], 2)}" for name, (_, y) in series.items())
         bodies.append(
             draw(f"curve-{key}", f"{title.split(',')[0]} over epochs: {ends} nats per datum.", paint, 335, 260)
         )
@@ -82,9 +83,8 @@ def rates(facts: Facts) -> Panel | None:
         axes.set_xlabel("latent feature, strongest first")
 
     inactive = int((~strong).sum())
-    alt = (
-        f"Rate per latent feature, from {values[0]:.2f} down to {values[-1]:.2f} nats; {int(strong.sum())} are active."
-    )
+    most, least = fixed(values[0], 2), fixed(values[-1], 2)
+    alt = f"Rate per latent feature, from {most} down to {least} nats; {int(strong.sum())} are active."
     hollow = f"; the hollow ones ({inactive}) are not" if inactive else ""
     return Panel(
         (draw("rates", alt, paint, 500, 260),),

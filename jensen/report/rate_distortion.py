@@ -12,6 +12,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..core.wording import fixed
 from ..storage.files import write_atomic
 from .figures import COLOURS, INK, RC, SOFT, TEXTS
 
@@ -51,7 +52,7 @@ def paint(axes: Axes, curve: Mapping[str, Any], own: float | None = None) -> Non
         if p["beta"] == own:
             axes.plot(p["rate"], p["distortion"], "o", markersize=15, fillstyle="none", color=COLOURS[1], zorder=4)
         best = p["beta"] == curve["best_beta"]
-        label = f"beta {p['beta']:g}" + (f": best ELBO, {p['elbo']:.2f}" if best else "")
+        label = f"beta {p['beta']:g}" + (f": best ELBO, {fixed(p['elbo'], 2)}" if best else "")
         axes.annotate(
             label,
             (p["rate"], p["distortion"]),
@@ -76,7 +77,7 @@ def _diagonals(axes: Axes, sums: np.ndarray) -> None:
     values, apart = np.unique(np.quantile(sums, [0.0, 0.5, 1.0]).round(2)), 0.04 * (top - bottom)
     for value in values[np.diff(values, prepend=-np.inf) > apart]:  # labels of lines that are closer would overlap
         axes.plot([low, high], [value - low, value - high], color=SOFT, linewidth=1, linestyle=":", zorder=1)
-        label, text_style = f"{value:.2f}", {"textcoords": "offset points", "color": SOFT, "fontsize": 11}
+        label, text_style = f"{fixed(value, 2)}", {"textcoords": "offset points", "color": SOFT, "fontsize": 11}
         if bottom <= value - high <= top:
             axes.annotate(label, (high, value - high), (5, 0), va="center", annotation_clip=False, **text_style)
         elif low <= value - bottom <= high:

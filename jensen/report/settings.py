@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..core.wording import digits
+from ..core.wording import digits, fixed
 from ..evaluate.estimate import Kind
 from ..evaluate.exact import number_of_states
 from .facts import Facts
@@ -17,7 +17,7 @@ __all__ = ["estimates", "model_parts", "settings", "stages"]
 
 def _fixed(value: float | None, places: int) -> str:
     """Return a number with this many digits after the point; nothing for None."""
-    return "" if value is None else f"{value:,.{places}f}"
+    return "" if value is None else fixed(value, places)
 
 
 def estimates(facts: Facts) -> Table | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..core.wording import plural
+from ..core.wording import fixed, plural
 from ..data import EMBEDDED
 from ..evaluate.estimate import format_nats
 from .facts import Facts
@@ -69,7 +69,7 @@ def result(facts: Facts) -> str:
         return f"no {facts.log_px}, because the data cannot be read"
     if evaluation["log_px"] is None:
         distortion = evaluation.get("distortion")
-        measured = "" if distortion is None else f"; distortion {distortion:.2f} nats per datum"
+        measured = "" if distortion is None else f"; distortion {fixed(distortion, 2)} nats per datum"
         return f"no {facts.log_px}, because the guide has no density{measured}"
     number = format_nats(evaluation["log_px"], evaluation["stderr"])
     verdict = ((evaluation.get("assessment") or {}).get("verdict") or "").split(":")[0]

@@ -9,10 +9,12 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
+from torch import Tensor
 
 from ..core.errors import DataError, NotNormalised, UsageError
 from ..evaluate import Estimate, Unnormalised, choose
 from ..evaluate.estimate import ProgressCallback
+from ..evaluate.outliers import carrying_rows
 from ..storage.files import JSON_LIMIT, digest, parsed, read_limited
 from ..storage.run_folder import EVALUATION, WEIGHTS
 from .data import Targets
@@ -66,7 +68,7 @@ def compare(
         progress = None if watch is None else _share(watch, i, len(runs))
         scores.append(_score(run, part, method, k, seed, progress))
     first, second = (Group(tuple(s)) for s in (scores[: len(groups[0])], scores[len(groups[0]) :]))
-    notes = (*_rows_notes(seeded, parts, data), *_kind_notes(first, second))
+    notes = (*_rows_notes(seeded, parts, data), *_kind_notes(first, second), *_carriers(first.nats - second.nats))
     prepared = runs[0].preparation.describe(runs[0].schema).split(", standardised")[0]
     return PairedComparison(
         a=first,
@@ -78,6 +80,15 @@ def compare(
         notes=notes,
         quantity=runs[0].quantity,
     )
+
+
+def _carriers(difference: Tensor) -> tuple[str, ...]:
+    """Return a note on rows without which the difference [N] would be another, whichever side they favour."""
+    for sign in (1, -1):
+        carriers = carrying_rows(sign * difference)
+        if carriers is not None:
+            return (replace(carriers, mean=sign * carriers.mean).note(of="A - B"),)
+    return ()
 
 
 def _share(watch: ProgressCallback, done: int, of: int) -> ProgressCallback:
@@ -141,6 +152,11 @@ def _parts(runs: Sequence[Run], data: Source | None, labels: Targets | None, see
         if data is None and run.spec["data"]["sha256"] != first.spec["data"]["sha256"]:
             raise DataError(f"{first.path} and {run.path} were trained on different data", SAME)
     parts = [run.chosen(data, seed, labels=labels) for run in runs]
+    aside = next((part.own for part in parts if part.own is not None), None)
+    if aside is not None:  # the data of some of the runs: all of them are given the rows that those kept aside
+        parts = [
+            p if p.own else r.chosen(data, seed, labels=labels, own=aside) for r, p in zip(runs, parts, strict=True)
+        ]
     for run, part in zip(runs, parts, strict=True):
         if not (np.array_equal(part.x, parts[0].x) and np.array_equal(_seen(part), _seen(parts[0]))):
             raise DataError(f"the test rows of {first.path} and {run.path} are not the same", SAME)

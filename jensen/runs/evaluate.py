@@ -20,6 +20,7 @@ from ..evaluate import (
 from ..evaluate.estimate import ProgressCallback
 from ..evaluate.floors import floor_binding
 from ..evaluate.generalisation import some_rows
+from ..evaluate.outliers import carrying_rows
 from ..evaluate.tightness_plan import refusal
 from ..storage.weights import undigested
 from ..training.stages import stage_lines
@@ -57,6 +58,7 @@ def evaluate(
     refuse_nan(estimate)
     binding = floor_binding(run.model, run.guide, part.rows)
     notes = notes if binding is None else (*notes, binding.note)
+    notes = (*notes, *_carriers(run, part, estimate, data))
     is_plain, assessment = method == "auto" and k is None, None
     if is_plain and part.mask is not None:
         notes = (*notes, "the tightness of the number was not measured: entries are missing")
@@ -133,6 +135,20 @@ def assembled(
         quantity=run.quantity,
         classified=None if labelled is None else labelled.to_dict(),
     )
+
+
+def _carriers(run: RunData, part: Part, estimate: Estimate, data: Source | Part | None) -> tuple[str, ...]:
+    """Return a note on rows without which the mean would be another; own rows by their numbers in the file."""
+    shifted = estimate.shifted(part.shift).nats
+    carriers = None if shifted is None else carrying_rows(shifted)
+    if carriers is None:
+        return ()
+    numbers = None
+    if data is None and run.spec["split"]["test"] is None:
+        own = run.split()
+        numbers = own.test if len(own.test) else own.valid
+        numbers = numbers.tolist() if len(numbers) == len(part.rows) else None
+    return (carriers.note(numbers),)
 
 
 def _generalisation(

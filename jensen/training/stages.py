@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..core.wording import fixed
+
 __all__ = ["Stage", "finished_stages", "stage_ends", "stage_lines"]
 
 
@@ -93,5 +95,5 @@ def stage_lines(stages: Sequence[Stage]) -> tuple[str, ...]:
     """
     if len(stages) < 2 or any(stage.bound is None for stage in stages):
         return ()
-    each = ", ".join(f"{s.bound:.2f} after epoch {s.last} of {s.objective}" for s in stages)
+    each = ", ".join(f"{fixed(s.bound, 2)} after epoch {s.last} of {s.objective}" for s in stages)
     return (f"stages (ELBO of {stages[0].part} rows): {each}",)

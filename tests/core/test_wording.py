@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from jensen.core.wording import MOST_DIGITS, digits, plural
+from jensen.core.wording import MOST_DIGITS, digits, fixed, plural
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,21 @@ def test_the_last_digit_is_the_first_that_is_uncertain(stderr, n):
 @pytest.mark.parametrize("stderr", [math.nan, math.inf])
 def test_an_error_that_is_no_number_supports_the_usual_digits(stderr):
     assert digits(stderr) == digits(None)
+
+
+@pytest.mark.parametrize(
+    ("value", "places", "words"),
+    [
+        (-88.126, 2, "-88.13"),
+        (999_999.4, 0, "999999"),
+        (1e6, 0, "1e+06"),
+        (-1.2345e18, 3, "-1.23e+18"),
+        (0.0, 1, "0.0"),
+    ],
+)
+def test_numbers_from_a_million_on_are_in_scientific_form(value, places, words):
+    assert fixed(value, places) == words
+
+
+def test_infinities_are_words():
+    assert (fixed(-math.inf, 2), fixed(math.nan, 2)) == ("-inf", "nan")

@@ -55,7 +55,9 @@ def options_of(name: str) -> dict:
     options = {k: v for k, v in SIZES.items() if k in RECIPES[name].options}
     if name == "very-deep":
         options.pop("hidden")
-    return options | {"epochs": 2, "split": "0.5,0.25,0.25", "floor": 0.01}
+    if RECIPES[name].density:
+        options["floor"] = 0.01
+    return options | {"epochs": 2, "split": "0.5,0.25,0.25"}
 
 
 def remedy_of(call: Callable) -> str | None:
