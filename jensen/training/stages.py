@@ -93,7 +93,8 @@ def stage_lines(stages: Sequence[Stage]) -> tuple[str, ...]:
         >>> stage_lines([Stage(o, a, b, "validation", bound, 1.0, 2.0) for o, a, b, bound in parts])[0]
         'stages (ELBO of validation rows): -90.12 after epoch 7 of Elbo, -88.46 after epoch 10 of -Rate'
     """
-    if len(stages) < 2 or any(stage.bound is None for stage in stages):
+    measured = [(s.bound, s) for s in stages if s.bound is not None]
+    if len(stages) < 2 or len(measured) < len(stages):
         return ()
-    each = ", ".join(f"{fixed(s.bound, 2)} after epoch {s.last} of {s.objective}" for s in stages)
+    each = ", ".join(f"{fixed(bound, 2)} after epoch {s.last} of {s.objective}" for bound, s in measured)
     return (f"stages (ELBO of {stages[0].part} rows): {each}",)

@@ -21,6 +21,7 @@ def test_the_outcome_is_that_of_the_kept_epoch(tmp_path):
         conditional=False,
         weights="raw",
         guide=SimpleNamespace(is_exact=True),
+        model=SimpleNamespace(likelihood=SimpleNamespace(family=SimpleNamespace(scale_floor=None))),
         stages=(),
         device="cpu",
     )
