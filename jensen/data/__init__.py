@@ -10,6 +10,7 @@ from .factors import Factors
 from .labels import Labels, Role, hide_labels
 from .masks import parse_mask
 from .schema import Schema
+from .selection import Header, Selection
 from .sources import EMBEDDED, Dataset, Source, conform, describe, from_array, read, read_beside, read_test
 from .splits import Split, duplicates, parse_fractions, split
 
@@ -21,10 +22,12 @@ __all__ = [
     "UNKNOWN",
     "Dataset",
     "Factors",
+    "Header",
     "Labels",
     "Preparation",
     "Role",
     "Schema",
+    "Selection",
     "Source",
     "Split",
     "conform",

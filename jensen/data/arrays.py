@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from .dataset import Raw, check_dtype, check_size
 from .formats import IDX_TYPES
 from .matlab import MOST_PACKED, values, variables
 
-__all__ = ["read_idx", "read_mat", "read_npy", "read_npz"]
+__all__ = ["read_idx", "read_mat", "read_npy", "read_npz", "read_safetensors", "read_sparse"]
 
 Stream = io.BufferedIOBase | IO[bytes]
 
@@ -116,6 +116,27 @@ def _paired(x: np.ndarray, labels: np.ndarray | None, label: str | None, wanted:
     return raw
 
 
+def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
+    """Return an array of an archive.
+
+    Raises:
+        DataError: it is damaged, or does not hold numbers.
+    """
+    where, member = f"{path}:{name}", archive.getinfo(f"{name}.npy")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError(f"{where} has a compression that NumPy does not use", "Save it with np.savez.")
+    with archive.open(member) as stream:
+        _, shape, size = _npy_bytes(stream, where)
+    if size != member.file_size:
+        raise _damaged(where, f"shape {shape} does not match its {member.file_size:,} bytes")
+    _check_packed(size, min(member.compress_size, path.stat().st_size), where)
+    with archive.open(member) as stream:
+        with _quiet():
+            x = np.lib.format.read_array(stream, allow_pickle=False)
+        stream.read(1)  # past the end, so that the checksum is verified
+        return x
+
+
 def read_npz(path: Path, key: str | None, wanted: str | None) -> Raw:
     """Read an .npz archive: the array `key`, or the only one, or the one named x, X, data or images.
 
@@ -123,33 +144,66 @@ def read_npz(path: Path, key: str | None, wanted: str | None) -> Raw:
         DataError: the archive is damaged, or has no such array.
     """
 
-    def load(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-        where, member = f"{path}:{name}", archive.getinfo(f"{name}.npy")
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise DataError(f"{where} has a compression that NumPy does not use", "Save it with np.savez.")
-        with archive.open(member) as stream:
-            _, shape, size = _npy_bytes(stream, where)
-        if size != member.file_size:
-            raise _damaged(where, f"shape {shape} does not match its {member.file_size:,} bytes")
-        _check_packed(size, min(member.compress_size, path.stat().st_size), where)
-        with archive.open(member) as stream:
-            with _quiet():
-                x = np.lib.format.read_array(stream, allow_pickle=False)
-            stream.read(1)  # past the end, so that the checksum is verified
-            return x
-
     try:
         with zipfile.ZipFile(path) as archive:
             names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
             if not names:
                 raise DataError(f"{path} is a zip archive without arrays", "Save it with np.savez(FILE, x=x).")
             key, label = _choose(names, key, wanted, str(path))
-            x = load(archive, key)
-            labels = None if label is None else load(archive, label)
+            x = _member(archive, key, path)
+            labels = None if label is None else _member(archive, label, path)
     except DataError:
         raise
     except Exception as error:  # a damaged archive makes the standard library raise almost anything
         raise _damaged(path, error or type(error).__name__) from error
+    return _paired(x, labels, label, wanted, names)
+
+
+def read_sparse(path: Path) -> Raw:
+    """Read a sparse matrix that scipy.sparse.save_npz wrote, of any format, as a dense array.
+
+    Raises:
+        DataError: the file is damaged, or the dense array is too large.
+    """
+    from scipy import sparse  # imported for sparse matrices only
+
+    try:
+        with zipfile.ZipFile(path) as archive:  # each member is checked against its size before it is read
+            held = {n.removesuffix(".npy"): n for n in archive.namelist() if n.endswith(".npy")}
+            arrays = {name: _member(archive, name, path) for name in held}
+        shape, dtype = tuple(int(n) for n in arrays["shape"]), arrays["data"].dtype
+        check_dtype(dtype, str(path))
+        check_size(math.prod(shape) * dtype.itemsize, str(path))
+        matrix: Any = sparse.load_npz(path)
+        if matrix.format in ("csr", "csc", "bsr"):
+            matrix.check_format(full_check=True)  # else a damaged index would be written outside the array
+        return Raw(np.asarray(matrix.toarray()), notes=[f"a sparse matrix ({matrix.format}) read as a dense array"])
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive makes the libraries raise almost anything
+        raise _damaged(path, error or type(error).__name__) from error
+
+
+def read_safetensors(path: Path, key: str | None, wanted: str | None) -> Raw:
+    """Read a .safetensors file: one of its tensors, chosen as those of an .npz archive.
+
+    Raises:
+        DataError: the file is damaged, or has no such tensor.
+    """
+    from safetensors import safe_open  # imported for such files only
+
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            key, label = _choose(sorted(file.keys()), key, wanted, str(path))
+            x = file.get_tensor(key)
+            labels = None if label is None else file.get_tensor(label)
+            names = sorted(file.keys())
+    except DataError:
+        raise
+    except (TypeError, AttributeError) as error:
+        raise DataError(f"{path}:{key} has a type that NumPy lacks", "Save it in float32: x.float().") from error
+    except Exception as error:  # the library has errors of its own
+        raise _damaged(path, error) from error
     return _paired(x, labels, label, wanted, names)
 
 
@@ -249,7 +303,7 @@ def read_idx(path: Path, pair: bool = True) -> Raw:
 
 
 def read_mat(path: Path, key: str | None, wanted: str | None) -> Raw:
-    """Read a MATLAB v5 file: numeric arrays only, chosen as those of an .npz archive.
+    """Read a MATLAB v5 file: numeric arrays only, full or sparse, chosen as those of an .npz archive.
 
     Raises:
         DataError: the file is damaged, or has no such array.
@@ -264,13 +318,17 @@ def read_mat(path: Path, key: str | None, wanted: str | None) -> Raw:
     arrays = {}
     for name in (key, label):
         if name is not None:
-            size = math.prod(headers[name].shape)  # in bytes, at least
+            is_sparse = headers[name].kind == "sparse"
+            size = math.prod(headers[name].shape) * (8 if is_sparse else 1)  # in bytes, at least
             check_size(size, str(path))
-            _check_packed(size, path.stat().st_size, f"{path}:{name}")
+            if not is_sparse:
+                _check_packed(size, path.stat().st_size, f"{path}:{name}")
             try:
                 arrays[name] = values(path, headers[name])
             except (ValueError, zlib.error, OSError) as error:
                 raise _damaged(f"{path}:{name}", error) from error
     raw = _paired(arrays[key], None if label is None else arrays[label], label, wanted, list(headers))
-    raw.loose = headers[key].kind in ("double", "single")
+    raw.loose = headers[key].kind in ("double", "single", "sparse")
+    if headers[key].kind == "sparse":
+        raw.notes.append("a sparse matrix read as a dense array")
     return raw

@@ -130,10 +130,33 @@ def _conform_labels(dataset: Dataset, schema: Schema) -> tuple[np.ndarray | None
     return np.where(labels == UNKNOWN, UNKNOWN, numbers[labels]), []
 
 
+def _ordered(dataset: Dataset, schema: Schema, what: str) -> Dataset:
+    """Return a data set with its columns in the order of the training data, if they have the same names."""
+    own, names = dataset.schema.names, schema.names
+    if not own or not names or own == names or sorted(own) != sorted(names) or len(set(names)) < len(names):
+        return dataset
+    order = np.array([own.index(name) for name in names])
+    mask = None if dataset.mask is None else np.ascontiguousarray(dataset.mask[:, order])
+    notes = (*dataset.notes, f"the columns of the {what} were put in the order of the training data")
+    x = np.ascontiguousarray(dataset.x[:, order])
+    return replace(dataset, x=x, mask=mask, notes=notes, schema=replace(dataset.schema, names=names))
+
+
+def _difference(own: Schema, schema: Schema) -> str:
+    """Return the columns that one table has and the other lacks, in words; nothing without names."""
+    if not own.names or not schema.names:
+        return ""
+    more = ", ".join([repr(n) for n in own.names if n not in schema.names][:6])
+    absent = ", ".join([repr(n) for n in schema.names if n not in own.names][:6])
+    parts = [f"{what}: {names}" for what, names in (("more", more), ("absent", absent)) if names]
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
 def conform(dataset: Dataset, schema: Schema, what: str = "evaluation data", bounded: bool = True) -> Dataset:
     """Return a data set with the schema of the training data.
 
-    Binary data are valid integers or reals, integers are valid reals, and whole reals are valid integers.
+    Binary data are valid integers or reals, integers are valid reals, and whole reals are valid integers. Columns with
+    names may be in another order.
 
     Args:
         dataset: as read.
@@ -144,17 +167,18 @@ def conform(dataset: Dataset, schema: Schema, what: str = "evaluation data", bou
     Raises:
         DataError: shape, columns or kind differ, or values lie outside the levels of the training data.
     """
+    dataset = _ordered(dataset, schema, what)
     own = dataset.schema
     if own.shape != schema.shape:
         raise DataError(
-            f"{what} have the shape {own.shape}, and the training data {schema.shape}",
+            f"{what} have the shape {own.shape}, and the training data {schema.shape}{_difference(own, schema)}",
             "Give data of the shape that the model was trained on.",
         )
     if own.names and schema.names and own.names != schema.names:
         i = next(i for i, (a, b) in enumerate(zip(own.names, schema.names, strict=True)) if a != b)
         raise DataError(
             f"column {i + 1} of the {what} is {own.names[i]!r}, and {schema.names[i]!r} in the training data",
-            "Give the same columns in the same order.",
+            "Give the same columns.",
         )
     x, notes = dataset.x, []
     if schema.kind == "binary" and own.kind != "binary":

@@ -16,8 +16,10 @@ import numpy as np
 from ..core.errors import DataError, UsageError
 from .arrays import DATA_KEYS, LABEL_KEYS
 from .dataset import Dataset, Raw, assemble, encode_labels
+from .headers import leading_indices
+from .selection import Selection
 
-__all__ = ["from_memory", "is_in_memory", "labels_from_memory", "relabelled"]
+__all__ = ["from_memory", "is_in_memory", "labels_from_memory", "raw_of", "relabelled"]
 
 REMEDY = "Give an array, a tensor, a DataFrame, an Arrow table, a torch Dataset of tensors, or a path."
 
@@ -27,7 +29,9 @@ def is_in_memory(data: Any) -> bool:
     return not isinstance(data, str | Path)
 
 
-def from_memory(data: Any, labels: Any = None, name: str = "array", missing: bool = False) -> Dataset:
+def from_memory(
+    data: Any, labels: Any = None, name: str = "array", missing: bool = False, table: Selection | None = None
+) -> Dataset:
     """Return the data set that a container in memory holds, judged as `read` judges files.
 
     Args:
@@ -37,10 +41,12 @@ def from_memory(data: Any, labels: Any = None, name: str = "array", missing: boo
         labels: [N] in any of these forms, or the name of a column of a table; by default those of the container.
         name: what to call the data.
         missing: whether NaN (and null) is an entry that is missing; else it is refused.
+        table: the columns that are data, by default all; one named `Unnamed: 0` that numbers the rows is none.
 
     Raises:
         DataError: this is not a container of numbers, or a column does not hold numbers.
-        UsageError: the labels are in a file, or in a column that the container does not have.
+        UsageError: the labels are in a file, or in a column that the container does not have; or columns are chosen,
+            and it has none.
 
     Example:
         >>> from_memory([[0.5, 1.5], [2.5, 0.0]]).schema.kind
@@ -48,7 +54,7 @@ def from_memory(data: Any, labels: Any = None, name: str = "array", missing: boo
     """
     if isinstance(labels, Path):
         raise UsageError(f"the labels are in a file, {labels}, and the {name} in memory", "Give an array [N].")
-    raw = _raw_of(data, labels if isinstance(labels, str) else None, name)
+    raw = raw_of(data, labels if isinstance(labels, str) else None, name, table or Selection())
     if labels is not None and not isinstance(labels, str):
         raw.labels, raw.classes = labels_from_memory(labels), None
     elif isinstance(labels, str) and raw.labels is None:
@@ -93,21 +99,27 @@ def _is(data: Any, library: str, *names: str) -> bool:
     return bool(kinds) and isinstance(data, kinds)
 
 
-def _raw_of(data: Any, label: str | None, name: str) -> Raw:
-    """Return the rows of a container, with the labels in the column `label`."""
+def raw_of(data: Any, label: str | None, name: str, table: Selection) -> Raw:
+    """Return the rows of a container, with the labels in the column `label`.
+
+    Raises:
+        UsageError: columns are chosen, and it is not a table.
+    """
     torch = sys.modules.get("torch")
     if _is(data, "pandas", "DataFrame"):
-        return _table({str(k): data.iloc[:, i] for i, k in enumerate(data.columns)}, label, name)
+        return _table({str(k): data.iloc[:, i] for i, k in enumerate(data.columns)}, label, name, table)
     if _is(data, "polars", "DataFrame"):
-        return _table({c: data.get_column(c) for c in data.columns}, label, name)
+        return _table({c: data.get_column(c) for c in data.columns}, label, name, table)
     if _is(data, "pyarrow", "Table", "RecordBatch"):
-        return _table({str(c): data.column(i) for i, c in enumerate(data.schema.names)}, label, name)
+        return _table({str(c): data.column(i) for i, c in enumerate(data.schema.names)}, label, name, table)
     if torch is not None and isinstance(data, torch.utils.data.DataLoader):
         data = data.dataset
     if torch is not None and isinstance(data, torch.utils.data.Dataset):
+        table.refuse_for(f"the {name}", "no table with names of columns")
         return _torch_dataset(data, name)
     if isinstance(data, Mapping):
-        return _mapping(data, label, name)
+        return _mapping(data, label, name, table)
+    table.refuse_for(f"the {name}", "no table with names of columns")
     return Raw(_plain(data, name))
 
 
@@ -162,23 +174,42 @@ def _numeric(dtype: Any) -> bool:
     return getattr(dtype, "kind", "O") in "biuf"
 
 
-def _table(columns: Mapping[str, Any], label: str | None, name: str) -> Raw:
-    """Return the columns of a table side by side, in their common type, with the column `label` as labels."""
-    chosen = {k: v for k, v in columns.items() if k != label}
+def _table(columns: Mapping[str, Any], label: str | None, name: str, table: Selection) -> Raw:
+    """Return the columns of a table side by side, in their common type, with the column `label` as labels.
+
+    Raises:
+        DataError: there is no column of data, or not the one that is asked for.
+        UsageError: a header is asked for.
+    """
+    if table.header != "auto" and not table.later:
+        raise UsageError("--header is for files of text", f"Leave it out: the {name} has names of columns.")
+    names = tuple(columns)
+    if not set(names) - {label}:
+        raise DataError(f"the {name} has no columns of data", REMEDY)
+    indices = leading_indices(names, ([str(v) for v in _plain(columns[n]).reshape(-1).tolist()] for n in names))
+    without = {i for i, n in enumerate(names) if i < indices or n == label}
+    notes = [f"column {n!r} has no name of its own and numbers the rows: it is left out" for n in names[:indices]]
+    places = table.chosen(names, without, f"the {name}")
+    chosen = {names[i]: columns[names[i]] for i in places if names[i] != label}
     if not chosen:
         raise DataError(f"the {name} has no columns of data", REMEDY)
     x = np.stack([_column(v, k) for k, v in chosen.items()], 1)
     x = x.astype(np.uint8) if x.dtype.kind == "b" else x
     labels = labels_from_memory(columns[label]) if label is not None and label in columns else None
-    return Raw(x, labels, names=tuple(chosen), choices=tuple(columns))
+    return Raw(x, labels, names=tuple(chosen), notes=notes, choices=names)
 
 
-def _mapping(data: Mapping[Any, Any], label: str | None, name: str) -> Raw:
-    """Return x and y of a mapping with these keys, as of an .npz archive; of any other mapping, its columns."""
+def _mapping(data: Mapping[Any, Any], label: str | None, name: str, table: Selection) -> Raw:
+    """Return x and y of a mapping with these keys, as of an .npz archive; of any other mapping, its columns.
+
+    Raises:
+        UsageError: columns are chosen, and there is an array x.
+    """
     keys = {str(k): v for k, v in data.items()}
     x = next((k for k in DATA_KEYS if k in keys and np.ndim(keys[k]) > 1), None)
     if x is None:
-        return _table(keys, label, name)
+        return _table(keys, label, name, table)
+    table.refuse_for(f"the {name}", "no table with names of columns")
     y = label if label in keys else next((k for k in LABEL_KEYS if k in keys), None)
     return Raw(_plain(keys[x], name), None if y is None else labels_from_memory(keys[y]), choices=tuple(keys))
 

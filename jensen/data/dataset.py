@@ -11,6 +11,7 @@ import numpy as np
 from ..core.errors import DataError
 from ..core.wording import plural
 from .factors import Factors
+from .fields import MISSING
 from .schema import Kind, Schema
 
 __all__ = [
@@ -133,7 +134,7 @@ def check_size(bytes_declared: int, where: str) -> None:
         )
 
 
-NO_LABEL = ("", "na", "n/a", "nan", "null", "none", "?", "-")
+NO_LABEL = tuple(MISSING - {".", "missing", "nat"})  # which can be names of classes
 
 _REFUSED = {
     "O": "Python objects, which are never unpickled",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,28 @@ from .dataset import Raw, check_size
 
 __all__ = ["read_bits", "read_folder"]
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM", "GIF")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".gif")
+_SUFFIXES_OF = {  # by Pillow's names; formats without a mark of their own at the beginning come last
+    "PNG": ".png .apng",
+    "JPEG": ".jpg .jpeg .jpe .jfif .jif .mpo",
+    "WEBP": ".webp",
+    "BMP": ".bmp",
+    "DIB": ".dib",
+    "TIFF": ".tif .tiff",
+    "PPM": ".ppm .pgm .pbm .pnm .pfm",
+    "GIF": ".gif",
+    "JPEG2000": ".jp2 .j2k .j2c .jpc .jpf .jpx",
+    "AVIF": ".avif .avifs",
+    "QOI": ".qoi",
+    "SGI": ".sgi .rgb .rgba .bw",
+    "PCX": ".pcx",
+    "TGA": ".tga .icb .vda .vst",
+}
+SUFFIXES = tuple(suffix for suffixes in _SUFFIXES_OF.values() for suffix in suffixes.split())
+_PARTS = {  # words in names of folders that hold the parts of a data set, not classes
+    "training": {"train", "training", "trainset", "traindata"},
+    "validation": {"valid", "val", "validation", "dev", "holdout"},
+    "test": {"test", "testing", "testset", "testdata", "eval", "evaluation"},
+}
 MOST_PIXELS = 64 * 10**6
 _GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
@@ -59,6 +81,13 @@ def _too_large(path: Path) -> DataError:
     return DataError(f"{path} has more than {MOST_PIXELS // 10**6} million pixels", "Make it smaller or remove it.")
 
 
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return the formats that are read, as far as this installation of Pillow has them."""
+    Image.init()
+    return tuple(name for name in _SUFFIXES_OF if name in Image.OPEN)
+
+
 @contextmanager
 def _open(path: Path) -> Iterator[Image.Image]:
     """Open an image as a file object: by name, Pillow 13 maps plain TIFF into memory and scrambles rotated images.
@@ -66,7 +95,7 @@ def _open(path: Path) -> Iterator[Image.Image]:
     Raises:
         DataError: it is too large.
     """
-    with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+    with open(path, "rb") as file, Image.open(file, formats=_formats()) as image:
         if image.width * image.height > MOST_PIXELS:
             raise _too_large(path)
         yield image
@@ -170,8 +199,8 @@ def read_bits(path: Path) -> np.ndarray:
         return np.asarray(_without_alpha(ImageOps.exif_transpose(opened), Counter()).convert("L")) > 127
 
 
-def _find(folder: Path) -> tuple[list[Path], int]:
-    """Return the images below a folder in sorted order, and the number of other files.
+def _find(folder: Path) -> tuple[list[Path], str | None]:
+    """Return the images below a folder in sorted order, and a note on other files.
 
     Raises:
         DataError: there are no images.
@@ -180,10 +209,47 @@ def _find(folder: Path) -> tuple[list[Path], int]:
     visible = [p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts)]
     images = sorted((p for p in visible if p.suffix.lower() in SUFFIXES), key=lambda p: p.relative_to(folder).parts)
     if not images:
-        raise DataError(
-            f"{folder} holds no images ({len(files)} other files)", f"Images are {', '.join(s[1:] for s in SUFFIXES)}."
-        )
-    return images, len(files) - len(images)
+        known = f"Images are {', '.join(s[1:] for s in SUFFIXES)}"
+        remedy = f"{known}; or give one of its files: {visible[0]}." if visible else f"{known}."
+        raise DataError(f"{folder} holds no images ({len(files)} other files)", remedy)
+    skipped = len(files) - len(images)
+    if not skipped:
+        return images, None
+    kinds = sorted({p.suffix.lower() for p in visible if p.suffix and p.suffix.lower() not in SUFFIXES})
+    endings = f" ({', '.join(kinds[:6])})" if kinds else ""
+    return images, f"{skipped:,} files that are hidden or not images were skipped{endings}"
+
+
+def _role(name: str) -> str | None:
+    """Return the part of a data set that the name of a folder says it is: "training", "validation", "test" or None.
+
+    Example:
+        >>> [_role(name) for name in ("train", "seg_test", "val2017", "testA", "cats", "trains")]
+        ['training', 'test', 'validation', 'test', None, None]
+    """
+    words = set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
+    return next((role for role, known in _PARTS.items() if words & known), None)
+
+
+def _refuse_parts(folder: Path, names: list[str]) -> None:
+    """Refuse a folder whose sub-folders are the parts of a data set.
+
+    Raises:
+        DataError: with the folders to give in its stead.
+    """
+    roles: dict[str, str] = {}
+    for name in names:
+        roles.setdefault(_role(name) or "", name)
+    roles.pop("", None)
+    if len(roles) < 2:  # a class may be called train
+        return
+    order = [roles[role] for role in ("training", "test", "validation") if role in roles]
+    first, other = order[:2] if "training" in roles else order[::-1]
+    parts = ", ".join(f"{name}/" for name in roles.values())
+    raise DataError(
+        f"{folder} holds the parts of a data set ({parts}), which are not classes",
+        f"Give one as the data and another with --test: {folder / first} --test {folder / other}",
+    )
 
 
 def _target(headers: list[_Header], size: tuple[int, int] | None, notes: list[str]) -> str:
@@ -253,10 +319,12 @@ def read_folder(folder: Path, size: tuple[int, int] | None = None) -> Raw:
         size: height and width that all images are resized to, by area averaging.
 
     Raises:
-        DataError: no images, images of different sizes without `size`, or an image that is damaged or too large.
+        DataError: no images, images of different sizes without `size`, an image that is damaged or too large, or
+            sub-folders that are the parts of a data set, such as train and test.
     """
     images, skipped = _find(folder)
-    notes = [f"{skipped:,} files that are hidden or not images were skipped"] if skipped else []
+    _refuse_parts(folder, sorted({p.relative_to(folder).parts[0] for p in images if p.parent != folder}))
+    notes = [] if skipped is None else [skipped]
     counts: Counter[str] = Counter()
     headers = [_header(path, counts) for path in images]
     height, width = _common_size(headers, size, notes)

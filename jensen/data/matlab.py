@@ -1,4 +1,4 @@
-"""MATLAB v5 files: full numeric arrays, read here because other readers crash on damaged files.
+"""MATLAB v5 files: numeric arrays, full or sparse, read here because other readers crash on damaged files.
 
 A file is 128 bytes of header and then elements: a type, a number of bytes, and these bytes. A variable is an element of
 type matrix, plain or inside a compressed one; its parts are elements too. Source: MathWorks, "MAT-File Format", 2019.
@@ -21,18 +21,28 @@ MOST_PACKED = 1032  # largest number of bytes that one byte of deflate can encod
 HEADER, MATRIX, COMPRESSED = 128, 14, 15
 BEGINNING = 2**16  # bytes at the start of a variable that contain its name and shape
 TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
-KINDS = {6: "double", 7: "single", 8: "int8", 9: "uint8", 10: "int16", 11: "uint16", 12: "int32", 13: "uint32"}
+KINDS = {
+    5: "sparse",
+    6: "double",
+    7: "single",
+    8: "int8",
+    9: "uint8",
+    10: "int16",
+    11: "uint16",
+    12: "int32",
+    13: "uint32",
+}
 KINDS |= {14: "int64", 15: "uint64"}
 COMPLEX, LOGICAL = 0x08, 0x02
 
 
 @dataclass(frozen=True)
 class Variable:
-    """The header of a full numeric array.
+    """The header of a numeric array.
 
     Attributes:
         name: in MATLAB.
-        kind: "double", "single", an integer type or "logical".
+        kind: "double", "single", an integer type, "logical" or "sparse".
         shape: as declared.
         complex: True if it has an imaginary part.
         order: of bytes, "<" or ">".
@@ -82,7 +92,7 @@ def _numbers(body: bytes, at: int, order: str, kind: str, most: int) -> tuple[tu
 
 
 def _described(body: bytes, order: str, at: int, size: int, packed: bool) -> Variable | None:
-    """Return the header of a variable, None if it is not a full array of numbers.
+    """Return the header of a variable, None if it is not an array of numbers.
 
     Raises:
         ValueError: it is damaged.
@@ -95,13 +105,14 @@ def _described(body: bytes, order: str, at: int, size: int, packed: bool) -> Var
     if min(shape, default=-1) < 0:
         raise ValueError(f"shape {shape}")
     bits = flags[0] >> 8
-    kind = "logical" if bits & LOGICAL else KINDS[flags[0] & 0xFF]
+    stored = KINDS[flags[0] & 0xFF]
+    kind = "logical" if bits & LOGICAL and stored != "sparse" else stored
     name = bytes(v & 0xFF for v in letters).decode("latin-1")
     return Variable(name, kind, shape, bool(bits & COMPLEX), order, at, size, packed, after)
 
 
 def variables(path: Path) -> Iterator[Variable]:
-    """Yield the headers of the full numeric arrays of a file, in order.
+    """Yield the headers of the numeric arrays of a file, in order.
 
     Raises:
         ValueError, zlib.error, OSError: it is damaged.
@@ -142,6 +153,8 @@ def values(path: Path, of: Variable) -> np.ndarray:
         body = file.read(of.size)
     if of.packed:
         body = _unpacked(body, of.order)
+    if of.kind == "sparse":
+        return _dense(body, of)
     kind, start, size, _ = _part(body, of.begins, of.order)
     needed = math.prod(of.shape) * (int(TYPES[kind][1]) if kind in TYPES else 0)
     if kind not in TYPES or size != needed or len(body) < start + size:
@@ -150,6 +163,33 @@ def values(path: Path, of: Variable) -> np.ndarray:
     x = np.frombuffer(bytearray(memoryview(body)[start : start + size]), f"{of.order}{TYPES[kind]}")
     x = x.reshape(of.shape, order="F")
     return x.astype(np.complex128) if of.complex else x
+
+
+def _dense(body: bytes, of: Variable) -> np.ndarray:
+    """Return a sparse matrix as a dense one: rows of its entries, where each column begins among them, and the entries.
+
+    Raises:
+        ValueError: these do not agree.
+    """
+    parts, at = [], of.begins
+    for _ in range(3):
+        kind, start, size, at = _part(body, at, of.order)
+        if kind not in TYPES or size % int(TYPES[kind][1]) or len(body) < start + size:
+            raise ValueError(f"{size:,} bytes of type {kind} in a sparse matrix")
+        parts.append(np.frombuffer(body, f"{of.order}{TYPES[kind]}", size // int(TYPES[kind][1]), start))
+    rows, begins, entries = parts
+    if of.complex:
+        entries = entries.astype(np.complex128)
+    if len(of.shape) != 2 or len(begins) != of.shape[1] + 1 or begins[0] != 0 or (np.diff(begins) < 0).any():
+        raise ValueError(f"a sparse matrix of shape {of.shape} whose columns do not add up")
+    count = int(begins[-1])  # room for more entries may have been left
+    if count > min(len(rows), len(entries)) or (
+        count and not 0 <= rows[:count].min() <= rows[:count].max() < of.shape[0]
+    ):
+        raise ValueError(f"a sparse matrix of shape {of.shape} with entries outside")
+    x = np.zeros(of.shape, np.complex128 if of.complex else np.float64)
+    x[rows[:count], np.repeat(np.arange(of.shape[1]), np.diff(begins))] = entries[:count]
+    return x
 
 
 def _unpacked(body: bytes, order: str) -> bytes:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..core.errors import DataError, UsageError
-from .arrays import read_idx, read_mat, read_npy, read_npz
+from .arrays import read_idx, read_mat, read_npy, read_npz, read_safetensors, read_sparse
 from .conform import conform, describe
 from .dataset import Dataset, Raw, Source, assemble
 from .formats import file_format
+from .json_tables import read_json
+from .selection import Header, Selection
 from .tables import read_column, read_table
 
 __all__ = ["EMBEDDED", "Dataset", "Source", "conform", "describe", "from_array", "read", "read_beside", "read_test"]
@@ -40,50 +43,63 @@ EMBEDDED = {"digits": _digits, "sprites": _sprites}  # data sets that have a nam
 
 def _split_key(source: str) -> tuple[Path, str | None]:
     """Split FILE.npz:KEY into path and key."""
-    parts = re.fullmatch(r"(.+\.(?:npz|mat)):([^/\\]+)", source, flags=re.IGNORECASE)
+    parts = re.fullmatch(r"(.+\.(?:npz|mat|safetensors)):([^/\\]+)", source, flags=re.IGNORECASE)
     return (Path(parts[1]), parts[2]) if parts and not Path(source).exists() else (Path(source), None)
 
 
-def _read_file(path: Path, key: str | None, labels: str | None, missing: bool = False) -> Raw:
+def _read_file(
+    path: Path, key: str | None, labels: str | None, missing: bool = False, table: Selection | None = None
+) -> Raw:
     """Return the content of a file, in any format.
 
     Raises:
         DataError: the file is damaged, or has no such key.
+        UsageError: columns are chosen, and it is not a table.
     """
-    kind = file_format(path)
-    if key is not None and kind not in ("npz", "mat"):
+    kind = file_format(path, key)
+    if key is not None and kind not in ("npz", "mat", "safetensors"):
         raise DataError(f"{path} holds one array, and no {key!r}", f"Leave the key out: {path}")
+    if table is not None and kind not in ("text", "json"):
+        table.refuse_for(str(path), "no table")
     if kind == "npy":
         raw = read_npy(path)
     elif kind == "npz":
         raw = read_npz(path, key, labels)
     elif kind == "mat":
         raw = read_mat(path, key, labels)
+    elif kind == "sparse":
+        raw = read_sparse(path)
+    elif kind == "safetensors":
+        raw = read_safetensors(path, key, labels)
+    elif kind == "json":
+        raw = read_json(path, labels, table or Selection())
     elif kind == "text":
-        raw = read_table(path, labels, missing)
+        raw = read_table(path, labels, missing, table)
     else:
         raw = read_idx(path, pair=labels is None)
     raw.files.insert(0, str(path.resolve()))
     return raw
 
 
-def _read_raw(source: str, labels: str | None, size: tuple[int, int] | None, missing: bool) -> Raw:
+def _read_raw(source: str, labels: str | None, size: tuple[int, int] | None, missing: bool, table: Selection) -> Raw:
     """Return the content of a source, before it is checked.
 
     Raises:
         DataError: it is damaged.
-        UsageError: a size is given, and the source is not a folder.
+        UsageError: a size is given, and the source is not a folder; or columns, and it is not a table.
     """
     if source in EMBEDDED:
+        table.refuse_for(source, "no table")
         return EMBEDDED[source]()
     path, key = _split_key(source)
     if path.is_dir():
         from .images import read_folder  # Pillow is imported for images only
 
+        table.refuse_for(source, "a folder of images")
         return read_folder(path, size)
     if size is not None:
         raise UsageError(f"--size is for a folder of images, and {source} is not a folder", "Leave --size out.")
-    return _read_file(path, key, labels, missing)
+    return _read_file(path, key, labels, missing, table)
 
 
 def _read_labels(labels: str, raw: Raw, source: str) -> tuple[np.ndarray, str]:
@@ -110,6 +126,9 @@ def read(
     labels: str | Path | None = None,
     size: tuple[int, int] | None = None,
     missing: bool = False,
+    header: Header = "auto",
+    columns: str | Sequence[str] | None = None,
+    drop: str | Sequence[str] | None = None,
 ) -> Dataset:
     """Read a data set, and infer its schema.
 
@@ -118,22 +137,34 @@ def read(
 
     Args:
         source: `digits` (the 8x8 digits of scikit-learn; ./digits is a path), `sprites` (16x16 images generated here,
-            with their factors), or the path of a .npy, .npz (also FILE.npz:KEY), IDX (plain or .gz), MATLAB v5 .mat or
-            CSV file, or of a folder of images.
+            with their factors), or the path of a .npy, .npz (also FILE.npz:KEY, or of a sparse matrix), .safetensors,
+            IDX (plain or .gz), MATLAB v5 .mat, JSON or CSV file (plain or .gz), or of a folder of images.
         labels: a column or an array of the source, or a file of labels; by default those that the source names so.
         size: height and width that images in a folder are resized to.
         missing: True if NaN, and in a table a field that is empty or NA, is a missing entry (`Dataset.mask`); otherwise
             it is refused. Infinite entries are always refused.
+        header: "yes" if the first line of a table holds names, "no" if it is a row of data, "auto" to judge it.
+        columns: names (without a header, numbers from 1) of the columns of a table to read, in this order: a list, or a
+            text with commas; by default all.
+        drop: names or numbers of columns to leave out.
 
     Raises:
-        DataError: the file is missing, damaged or not what its name says, or does not hold finite numbers.
-        UsageError: `size` is given, and the source is not a folder.
+        DataError: the file is missing, damaged or not what its name says, does not hold finite numbers, or lacks a
+            column that is named.
+        UsageError: `size` is given, and the source is not a folder; or columns, and it is not a table.
 
     Example:
         >>> digits = read("digits")
         >>> digits.x.shape, digits.schema.kind, digits.schema.levels
         ((1797, 64), 'integers', 17)
     """
+    return _read(source, labels, size, missing, Selection.of(header, columns, drop))
+
+
+def _read(
+    source: str | Path, labels: str | Path | None, size: tuple[int, int] | None, missing: bool, table: Selection
+) -> Dataset:
+    """Read a data set; see `read`."""
     name, wanted = str(source), None if labels is None else str(labels)
     if size is not None and min(size) < 1:
         raise UsageError(
@@ -142,7 +173,7 @@ def read(
         )
     if not name:
         raise DataError("no data are named", "Give a path, or `digits` or `sprites`.")
-    raw = _read_raw(name, wanted, size, missing)
+    raw = _read_raw(name, wanted, size, missing, table)
     if wanted is not None and (raw.labels is None or name in EMBEDDED or Path(name).is_dir()):
         raw.labels, file = _read_labels(wanted, raw, name)
         raw.files.append(file)
@@ -155,6 +186,7 @@ def read_beside(
     labels: str | Path | None = None,
     size: tuple[int, int] | None = None,
     missing: bool = False,
+    table: Selection | None = None,
 ) -> Dataset:
     """Read a second data set, with labels from the same column or array as in the first, if there is one.
 
@@ -163,17 +195,23 @@ def read_beside(
         labels: as given for the first data set; a file of labels is of that one alone.
         size: height and width that the images of a folder are resized to.
         missing: as for `read`.
+        table: header and columns, as given for the first data set; a column that was dropped need not be there.
 
     Raises:
         DataError, UsageError: as for `read`.
     """
-    size = size if Path(source).is_dir() else None
+    size, table = size if Path(source).is_dir() else None, _later(table)
     if labels is not None and not Path(labels).is_file():
         try:
-            return read(source, labels=labels, size=size, missing=missing)
+            return _read(source, labels, size, missing, table)
         except DataError:
             pass  # if only the column is absent, the next call succeeds
-    return read(source, size=size, missing=missing)
+    return _read(source, None, size, missing, table)
+
+
+def _later(table: Selection | None) -> Selection:
+    """Return the selection of columns for data that are read after others."""
+    return (table or Selection()).afterwards(None if table is None else table.known)
 
 
 def read_test(
@@ -182,6 +220,7 @@ def read_test(
     own: str | Path | None = None,
     size: tuple[int, int] | None = None,
     missing: bool = False,
+    table: Selection | None = None,
 ) -> Dataset:
     """Read test rows, with labels of their `own` if these are named, otherwise as `read_beside` does.
 
@@ -189,8 +228,8 @@ def read_test(
         DataError, UsageError: as for `read`.
     """
     if own is None:
-        return read_beside(source, labels, size, missing)
-    return read(source, labels=own, size=size if Path(source).is_dir() else None, missing=missing)
+        return read_beside(source, labels, size, missing, table)
+    return _read(source, own, size if Path(source).is_dir() else None, missing, _later(table))
 
 
 def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "array", missing: bool = False) -> Dataset:

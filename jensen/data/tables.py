@@ -1,172 +1,214 @@
-"""Tables of numbers in text: CSV, with delimiter and header inferred."""
+"""Tables of numbers in text: CSV, with encoding, delimiter, header, index and decimal mark inferred."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..core.errors import DataError
-from .dataset import MISSING_REMEDY, Raw, check_size
+from .dataset import MISSING_REMEDY, Raw
+from .fields import category, explain, is_missing, is_number
+from .headers import SAMPLE, Verdict, is_index, is_unnamed, judge, leading_indices, numbers_rows
+from .lines import Lines, read_lines
+from .selection import Selection
 
 __all__ = ["read_column", "read_table"]
 
 
 @dataclass(frozen=True)
-class _Text:
-    """The lines of a table that are not blank, with their line numbers in the file."""
+class _Table:
+    """The rows of a table, with the names of its columns, None without a header."""
 
-    path: Path
-    lines: list[str]
-    numbers: list[int]
-    delimiter: str | None
+    lines: Lines
     header: tuple[str, ...] | None
+    width: int
 
-    def fields(self, row: int) -> list[str]:
-        """Return the fields of a row."""
-        return _fields(self.lines[row], self.delimiter, self.path)
+    def column(self, index: int) -> Iterator[str]:
+        """Yield the fields of a column."""
+        return (self.lines.field(row, index) for row in range(len(self.lines)))
 
-    def column(self, index: int) -> str:
-        """Return the number of a column, from 1, with its name."""
-        return f"column {index + 1}" + (f" ({self.header[index]})" if self.header and index < len(self.header) else "")
+    def label(self, index: int) -> str:
+        """Return the name of a column, or its number from 1, as options take it."""
+        return self.header[index] if self.header and self.header[index] else str(index + 1)
+
+    def place(self, row: int, index: int) -> str:
+        """Return line and column of a field in words."""
+        name = f" ({self.header[index]})" if self.header and self.header[index] else ""
+        return f"line {self.lines.numbers[row]}, column {index + 1}{name} of {self.lines.path}"
 
 
-def _fields(line: str, delimiter: str | None, path: Path) -> list[str]:
-    """Return the fields of a line.
+def _aligned(first: list[str], body: list[list[str]]) -> list[str]:
+    """Return the fields of a header that has one less than the rows: R leaves the index without a name, and some
+    programs end each row with a delimiter."""
+    width = Counter(map(len, body)).most_common(1)[0][0] if body else 0
+    rows = [row for row in body if len(row) == width]
+    if len(first) + 1 != width or len(first) == 0:
+        return first
+    if all(not row[-1] for row in rows):
+        return [*first, ""]
+    index = [row[0] for row in rows]
+    counts = numbers_rows(index) and len(index) > 1
+    return ["", *first] if counts or (is_index(index) and category(index[0]) != "number") else first
+
+
+def _judged(first: list[str], body: list[list[str]], commented: bool, options: Selection) -> Verdict:
+    """Judge a first line: by the names that are known, else by the options, else by how it differs."""
+    if options.known and set(options.known) <= set(first):
+        return Verdict(True)
+    if options.header == "no" or (options.header == "yes" and not options.known):
+        return Verdict(options.header == "yes")
+    return Verdict(True) if commented else judge(first, body)  # a later file may lack the header of the first
+
+
+def _doubt(first: list[str], verdict: Verdict, number: int) -> str:
+    """Return a note on a first line that could be read in two ways."""
+    fields = ", ".join(first[:4]) + (", ..." if len(first) > 4 else "")
+    if verdict.is_header:
+        return f"line {number} ({fields}) is read as the names of the columns; if it is a row of data: --header no"
+    return f"line {number} ({fields}) is read as a row of data; if it names the columns: --header yes"
+
+
+def _open(path: Path, options: Selection) -> tuple[_Table, list[str]]:
+    """Return a table, with notes.
 
     Raises:
-        DataError: its quotes do not match.
+        DataError: the file is too large, not text, or has no rows, or rows of different width.
     """
-    if delimiter is None:
-        return line.split()
-    try:
-        return [f.strip() for f in next(csv.reader([line], delimiter=delimiter), [])]
-    except csv.Error as error:
+    lines, notes, commented = read_lines(path)
+    if commented and options.header == "no":
+        lines, commented = lines.after(1), False
+    body = [lines.fields(row) for row in range(1, min(len(lines), SAMPLE))]
+    given = lines.fields(0)
+    first = _aligned(given, body)
+    verdict = _judged(first, body, commented, options)
+    if verdict.doubt:
+        notes.append(_doubt(given, verdict, lines.numbers[0]))
+    if not verdict.is_header:
+        return _Table(lines, None, _width(lines)), notes
+    if len(lines) == 1:
+        raise DataError(f"{path} has a header and no rows", "Give one row of numbers per datum.")
+    rows = lines.after(1)
+    width = _width(rows, len(first))
+    if width != len(first):
         raise DataError(
-            f"the line of {path} that begins with {line[:20]!r} cannot be parsed ({error})", "Check its quotes."
-        ) from error
+            f"line {lines.numbers[0]} of {path} names {len(given)} columns, and the rows have {width}",
+            "Name every column once.",
+        )
+    return _Table(rows, tuple(first), width), notes
 
 
-def _is_number(text: str) -> bool:
-    """Return whether the text is a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text
-
-
-def _delimiter(line: str) -> str | None:
-    """Return the delimiter of a line, None for white space."""
-    # a semicolon takes precedence over a comma, which may be a decimal mark
-    return next((d for d in "\t;," if d in line), None)
-
-
-_MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "."}
-
-
-def _is_header(first: list[str], second: list[str]) -> bool:
-    """Return whether the first line holds column names.
-
-    It does if no field is a number, or if its numbers are whole and a text is above a number. A row of data with a
-    missing entry is not a header: it would be lost.
-    """
-    words = [f for f in first if not _is_number(f)]
-    if len(words) == len(first):
-        return any(_is_number(f) for f in second) and not all(f.lower() in _MISSING for f in first)
-    if any(f.lower() in _MISSING for f in words) or not all(f.isdecimal() for f in first if _is_number(f)):
-        return False
-    return any(not _is_number(a) and _is_number(b) for a, b in zip(first, second, strict=False))
-
-
-def _open(path: Path) -> _Text:
-    """Return the lines of a table, with delimiter and header.
-
-    Raises:
-        DataError: the file is too large, not UTF-8, or has no rows.
-    """
-    check_size(path.stat().st_size, str(path))
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text (byte {error.start})", "Save the table as UTF-8.") from error
-    numbered = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if not numbered:
-        raise DataError(f"{path} has no rows", "Give one row of numbers per datum.")
-    lines, numbers = [line for _, line in numbered], [i for i, _ in numbered]
-    delimiter = _delimiter(lines[0])
-    first = _fields(lines[0], delimiter, path)
-    header = None
-    if len(lines) > 1 and _is_header(first, _fields(lines[1], delimiter, path)):
-        header, lines, numbers = tuple(first), lines[1:], numbers[1:]
-    return _Text(path, lines, numbers, delimiter, header)
-
-
-def _check_width(table: _Text) -> int:
+def _width(lines: Lines, named: int | None = None) -> int:
     """Return the number of columns.
 
     Raises:
-        DataError: rows have different numbers.
+        DataError: rows have different numbers; the line that differs from most others is named.
     """
-    width = len(table.header) if table.header else len(table.fields(0))
-    for row, line in enumerate(table.lines):
-        # without quotes, counting delimiters is faster than parsing
-        is_simple = table.delimiter is not None and '"' not in line
-        count = line.count(table.delimiter or "") + 1 if is_simple else len(table.fields(row))
+    counts = [lines.count(row) for row in range(len(lines))]
+    common = Counter(counts)
+    width = max(common, key=lambda n: (common[n], n == (named or counts[0])))
+    for row, count in enumerate(counts if len(common) > 1 else ()):
         if count != width:
             raise DataError(
-                f"line {table.numbers[row]} of {table.path} has {count} fields instead of {width}",
+                f"line {lines.numbers[row]} of {lines.path} has {count} fields instead of {width}",
                 "Every row needs the same number of columns.",
             )
     return width
 
 
-def _number_error(table: _Text, columns: list[int], missing: bool, error: Exception) -> DataError:
-    """Return the error of the first field that is not a number."""
-    for row, number in enumerate(table.numbers):
-        fields = table.fields(row)
+def _number_error(table: _Table, columns: list[int], convert: Callable[[str], str]) -> DataError:
+    """Return the error of the first field that is neither a number nor missing; of the first missing one otherwise."""
+    missing: DataError | None = None
+    for row in range(len(table.lines)):
+        fields = table.lines.fields(row)
         for index in columns:
-            if _is_number(fields[index]) or (missing and fields[index].lower() in _MISSING):
-                continue
-            where = f"line {number}, {table.column(index)} of {table.path}"
-            if fields[index].lower() in _MISSING:
-                content = f"is {fields[index]!r}, a missing entry" if fields[index] else "is empty"
-                return DataError(f"{where} {content}", f"{MISSING_REMEDY}; or fill it, or drop the row.")
-            return DataError(
-                f"{where} is {fields[index]!r}, not a number",
-                "Encode or drop this column; a column of classes is named with --labels.",
-            )
-    return DataError(f"{table.path} cannot be read as numbers ({error})", "Give numbers with a decimal point.")
+            field = fields[index]
+            if is_missing(field) and missing is None:
+                content = f"is {field!r}, a missing entry" if field else "is empty, a missing entry"
+                remedy = f"{MISSING_REMEDY}; or fill it, or drop the row or the column."
+                missing = DataError(f"{table.place(row, index)} {content}", remedy)
+            if category(convert(field)) not in ("number", "missing"):
+                what, remedy = explain(field, table.label(index))
+                return DataError(f"{table.place(row, index)} is {field!r}, {what}", remedy)
+    return missing or DataError(f"{table.lines.path} cannot be read as numbers", "Give numbers with a decimal point.")
 
 
-def _load(table: _Text, columns: list[int], dtype: type) -> np.ndarray:
+def _load(table: _Table, columns: list[int]) -> np.ndarray:
     """Return the numbers of these columns.
 
     Raises:
         ValueError: a field is not a number.
     """
-    return np.loadtxt(
-        table.lines, dtype=dtype, delimiter=table.delimiter, usecols=columns, ndmin=2, comments=None, quotechar='"'
-    )
+    lines = table.lines
+    options = {"usecols": columns, "ndmin": 2, "comments": None, "quotechar": '"'}
+    return np.loadtxt(lines.lines, dtype=np.float64, delimiter=lines.delimiter, **options)
 
 
-def _load_missing(table: _Text, columns: list[int]) -> np.ndarray:
-    """Return the numbers of these columns, NaN for fields that are empty, NA or the like.
+def _decimal_mark(table: _Table, columns: list[int]) -> Callable[[str], str] | None:
+    """Return a function that writes decimal points for decimal commas; None if commas are not, or not certainly, such.
+
+    They are if one of them cannot separate thousands, and no point can be a decimal one.
+    """
+    certain = grouped = False
+    points: set[bool] = set()
+    for row in range(len(table.lines)):
+        fields = table.lines.fields(row)
+        for field in (fields[i] for i in columns):
+            if "," in field:
+                kind = category(field)
+                if kind not in ("decimal comma", "unclear"):
+                    return None
+                certain, grouped = certain or kind == "decimal comma", grouped or "." in field
+            elif "." in field and not is_missing(field):
+                points.add(re.fullmatch(r"[+-]?[1-9]\d{0,2}(\.\d{3})+", field) is not None)
+    if not certain or points - {True} or (points and not grouped):
+        return None
+    return lambda field: (field.replace(".", "") if grouped else field).replace(",", ".")
+
+
+def _numbers(table: _Table, columns: list[int], missing: bool, notes: list[str]) -> np.ndarray:
+    """Return the numbers of these columns, NaN for missing entries, and note decimal commas.
 
     Raises:
-        ValueError: another field is not a number.
+        DataError: a field is something else; or it is missing, and `missing` is False.
     """
+    try:
+        return _load(table, columns)
+    except ValueError:
+        pass  # a missing entry, a decimal comma, or something that is refused
+    mark = _decimal_mark(table, columns)
+    convert = mark or str
     x = np.empty((len(table.lines), len(columns)))
-    for row in range(len(table.lines)):
-        fields = table.fields(row)
-        x[row] = [float("nan" if fields[i].lower() in _MISSING else fields[i]) for i in columns]
+    for row in range(len(x)):
+        fields = table.lines.fields(row)
+        texts = [fields[i] for i in columns]
+        if not missing and any(is_missing(t) and not is_number(t) for t in texts):
+            raise _number_error(table, columns, convert)
+        try:
+            x[row] = [float("nan") if is_missing(t) else _number(convert(t)) for t in texts]
+        except ValueError as error:
+            raise _number_error(table, columns, convert) from error
+    if mark is not None:
+        notes.append(f"{table.lines.path} has decimal commas, which are read as such")
     return x
 
 
-def _label_column(table: _Text, width: int, wanted: str | None) -> int | None:
+def _number(text: str) -> float:
+    """Return a number from a text; Python's own reading allows underscores too.
+
+    Raises:
+        ValueError: it is not a number.
+    """
+    if "_" in text:
+        raise ValueError(text)
+    return float(text)
+
+
+def _label_column(table: _Table, wanted: str | None) -> int | None:
     """Return the index of the column of labels, None if there is none of that name.
 
     Raises:
@@ -176,50 +218,96 @@ def _label_column(table: _Text, width: int, wanted: str | None) -> int | None:
         return None
     if table.header is not None:
         if table.header.count(wanted) > 1:
-            raise DataError(f"{table.path} has several columns {wanted!r}", "Rename all but one of them.")
+            raise DataError(f"{table.lines.path} has several columns {wanted!r}", "Rename all but one of them.")
         return table.header.index(wanted) if wanted in table.header else None
-    return int(wanted) - 1 if wanted.isdecimal() and 1 <= int(wanted) <= width else None
+    return int(wanted) - 1 if wanted.isdecimal() and 1 <= int(wanted) <= table.width else None
 
 
-def read_table(path: Path, wanted: str | None, missing: bool = False) -> Raw:
+def _numbering(table: _Table, wanted: Selection) -> str | None:
+    """Return a note on a first column that has a name, or no header, and numbers the rows; None if there is none."""
+    label = table.label(0)
+    if table.header is not None and label.lower() not in ("index", "id", "row", "idx"):
+        return None
+    chosen = label not in wanted.drop and (wanted.columns is None or label in wanted.columns)
+    if not chosen or len(table.lines) < 10 or table.width == 1 or table.lines.field(0, 0) not in ("0", "1"):
+        return None
+    if not numbers_rows(list(table.column(0))):
+        return None
+    return f"column {label} numbers the rows, and is read as data; to leave it out: --drop {label}"
+
+
+def _indices(table: _Table, wanted: Selection) -> set[int]:
+    """Return the first columns that have no name and number or name the rows."""
+    names = table.header or ()
+    count = leading_indices(names, (list(table.column(i)) for i in range(table.width - 1)))
+    if wanted.known and set(wanted.known) <= set(names):  # of known columns, too few rows may not show it
+        while is_unnamed(names[count]) and names[count] not in wanted.known:
+            count += 1
+    return set(range(count))
+
+
+def _not_data(table: _Table, wanted: Selection, missing: bool, notes: list[str]) -> set[int]:
+    """Return the columns without a name that are an index, or empty at the end of rows; each is noted."""
+    names, last = table.header, table.width - 1
+    without = _indices(table, wanted)
+    is_nameless = not missing if names is None else not names[-1]  # without a header, an entry may be missing
+    if last and is_nameless and not any(table.column(last)):
+        without.add(last)
+    without -= {i for i in without if table.label(i) in (wanted.columns or ())}
+    for index in sorted(without):
+        why = "is empty" if index == last else "has no name and numbers or names the rows"
+        keep = "" if index == last else "; to keep it, give it a name of its own in the file"
+        notes.append(f"column {index + 1} {why}: it is left out{keep}")
+    return without
+
+
+def read_table(path: Path, wanted: str | None, missing: bool = False, options: Selection | None = None) -> Raw:
     """Read a table of numbers.
+
+    A first column without a name (or `Unnamed: 0`, as pandas calls it) that numbers or names the rows is left out.
 
     Args:
         path: of the table.
         wanted: name of the column of labels, or without a header its number from 1.
         missing: True if a field that is empty or NA is a missing entry, NaN.
+        options: header and columns; by default both are inferred.
 
     Raises:
-        DataError: the table is damaged, or holds other fields than numbers.
+        DataError: the table is damaged, lacks a column that is asked for, or holds other fields than numbers.
     """
-    table = _open(path)
-    width = _check_width(table)
-    label = _label_column(table, width, wanted)
-    columns = [i for i in range(width) if i != label]
+    options = options or Selection()
+    table, notes = _open(path, options)
+    label = _label_column(table, wanted)
+    if label != 0 and (note := _numbering(table, options)) is not None:
+        notes.append(note)
+    without = _not_data(table, options, missing, notes) | (set() if label is None else {label})
+    if len(without) == table.width:
+        raise DataError(f"{path} has no column but its labels", "Give at least one column of data.")
+    names = table.header or tuple(str(i + 1) for i in range(table.width))
+    columns = options.chosen(names, without, str(path), table.header is not None)
+    columns = [i for i in columns if i != label]
     if not columns:
         raise DataError(f"{path} has no column but its labels", "Give at least one column of data.")
-    try:
-        x = _load(table, columns, np.float64)
-    except ValueError as error:
-        x = None
-        if missing:
-            with contextlib.suppress(ValueError):
-                x = _load_missing(table, columns)
-        if x is None:
-            raise _number_error(table, columns, missing, error) from error
-    labels = None if label is None else np.array([table.fields(row)[label] for row in range(len(table.lines))])
-    names = None if table.header is None else tuple(table.header[i] for i in columns)
-    return Raw(x, labels, names, loose=True, choices=table.header or ())
+    if table.header is None and options.later and options.known and len(columns) == len(options.known):
+        notes.append(f"{path} has no header: its columns are taken for {', '.join(options.known[:8])} in this order")
+    x = _numbers(table, columns, missing, notes)
+    labels = None if label is None else np.array(list(table.column(label)))
+    chosen = None if table.header is None else tuple(names[i] for i in columns)
+    return Raw(x, labels, chosen, notes=notes, loose=True, choices=table.header or ())
 
 
 def read_column(path: Path, n: int) -> np.ndarray:
-    """Read the one column of a text file, as text [N]; one line more than n is a header.
+    """Read the one column of a text file, as text [N], beside an index; one line more than n is a header.
 
     Raises:
         DataError: the file has several columns.
     """
-    table = _open(path)
-    if _check_width(table) != 1:
+    table, _ = _open(path, Selection())
+    total = len(table.lines) + (table.header is not None)
+    if total in (n, n + 1):
+        table, _ = _open(path, Selection(header="yes" if total == n + 1 else "no"))
+    last = table.width - 1
+    is_beside = table.width == 2 and (table.header is None or is_unnamed(table.header[0]))
+    if last and not (is_beside and is_index(list(table.column(0)))):
         raise DataError(f"labels must be a single column, and {path} has several", "Give a file with one label a line.")
-    column = [table.fields(row)[0] for row in range(len(table.lines))]
-    return np.array(column[1:] if len(column) == n + 1 and table.header is None else column)
+    return np.array(list(table.column(last)))

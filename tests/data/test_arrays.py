@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import io
 import struct
+import tempfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.io
+import torch
+from safetensors.numpy import save_file
+from scipy import sparse
 
 from jensen.core.errors import DataError, UsageError
 from jensen.data import from_array, read
@@ -339,3 +346,155 @@ def test_label_files(tmp_path):
     refuse(path, "shape (2, 2)", labels=save(tmp_path / "m.npy", np.eye(2)))
     with pytest.raises(DataError, match="labels"):
         from_array(PIXELS, np.array([1j, 2j]))
+
+
+SPARSE = np.where(np.random.default_rng(0).random((100, 12)) < 0.3, np.random.default_rng(1).normal(size=(100, 12)), 0)
+
+
+@pytest.mark.filterwarnings("ignore:Constructing a DIA")
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo", "bsr", "dia"])
+@pytest.mark.parametrize("family", ["matrix", "array"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_sparse_matrices_of_scipy(tmp_path, kind, family, packed):
+    options = {"blocksize": (4, 4)} if kind == "bsr" else {}
+    matrix = getattr(sparse, f"{kind}_{family}")(SPARSE, **options)
+    sparse.save_npz(tmp_path / "x.npz", matrix, compressed=packed)
+    held = read(tmp_path / "x.npz")
+    np.testing.assert_array_equal(held.x, sparse.load_npz(tmp_path / "x.npz").toarray())
+    assert held.schema.shape == (12,)
+    assert kind in held.notes[0]
+    counts = (SPARSE > 0) * 3
+    sparse.save_npz(tmp_path / "x.npz", getattr(sparse, f"{kind}_{family}")(counts, **options))
+    assert (read(tmp_path / "x.npz").schema.kind, read(tmp_path / "x.npz").schema.levels) == ("integers", 4)
+
+
+def test_damaged_sparse_matrices(tmp_path):
+    path, matrix = tmp_path / "x.npz", sparse.csr_matrix(SPARSE)
+    matrix.indices[3] = 99
+    sparse.save_npz(path, matrix)
+    refuse(path, "damaged")
+    sparse.save_npz(path, sparse.coo_matrix(([1.0], ([0], [0])), shape=(10**6, 10**5)))
+    refuse(path, "GiB")
+    refuse(f"{path}:data", "no 'data'")
+    np.savez(path, format=b"csr", shape=(2, 2), data=np.array([{}], dtype=object), indices=[0], indptr=[0, 1, 1])
+    refuse(path, "never unpickled")
+    np.savez(path, data=matrix.data, indices=matrix.indices, indptr=matrix.indptr, shape=matrix.shape)
+    refuse(path, "without its format")
+    coo = sparse.coo_matrix(SPARSE)
+    np.savez(path, data=coo.data, coords=[coo.row, coo.col], shape=coo.shape, fill_value=0.0)
+    refuse(path, "library sparse")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_sparse_matrices_of_matlab(tmp_path, packed):
+    path = tmp_path / "x.mat"
+    for x in (SPARSE, SPARSE[:, :1], (SPARSE > 0) * 1.0, np.where(np.arange(12) == 5, SPARSE, 0)):
+        scipy.io.savemat(path, {"x": sparse.csc_matrix(x)}, do_compression=packed)
+        np.testing.assert_array_equal(read(path).x, scipy.io.loadmat(path)["x"].toarray())
+    scipy.io.savemat(path, {"x": sparse.csc_matrix(SPARSE > 0)}, do_compression=packed)
+    np.testing.assert_array_equal(read(path).x, SPARSE > 0)
+    scipy.io.savemat(path, {"x": sparse.csc_matrix(SPARSE), "y": np.arange(100) % 3}, do_compression=packed)
+    assert read(path).labels.tolist() == [i % 3 for i in range(100)]
+    scipy.io.savemat(path, {"x": sparse.csc_matrix(SPARSE * 1j)}, do_compression=packed)
+    refuse(path, "complex")
+
+
+def test_a_sparse_matrix_of_matlab_with_entries_outside(tmp_path):
+    path = tmp_path / "x.mat"
+    scipy.io.savemat(path, {"x": sparse.csc_matrix(([1.0, 2.0], ([7, 7], [0, 1])), shape=(9, 2))})
+    whole = path.read_bytes()
+    at = whole.index(struct.pack("<2i", 7, 7))
+    path.write_bytes(whole[:at] + struct.pack("<2i", 7, 9) + whole[at + 8 :])
+    refuse(path, "damaged", "outside")
+    scipy.io.savemat(path, {"x": sparse.csc_matrix((10**5, 10**5))})
+    refuse(path, "GiB")
+
+
+def test_safetensors(tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_file({"x": SPARSE, "y": np.arange(100) % 2}, path)
+    held = read(path)
+    np.testing.assert_array_equal(held.x, SPARSE)
+    assert held.labels.tolist() == [0, 1] * 50
+    save_file({"a": SPARSE, "b": SPARSE.astype(np.float32) * 2}, path)
+    refuse(path, "not clear", "(a, b)")
+    np.testing.assert_array_equal(read(f"{path}:b").x, SPARSE.astype(np.float32) * 2)
+    refuse(f"{path}:c", "no array 'c'")
+    path.write_bytes(path.read_bytes()[:-9])
+    refuse(path, "damaged")
+
+
+def zipped(**members):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name.replace("__", "/"), text)
+    return content.getvalue()
+
+
+def saved_by_torch(**options):
+    content = io.BytesIO()
+    torch.save(torch.zeros(3, 2), content, **options)
+    return content.getvalue()
+
+
+def written(suffix, method, **options):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"x{suffix}"
+        getattr(pd.DataFrame(SPARSE, columns=[f"c{i}" for i in range(12)]), method)(path, **options)
+        return path.read_bytes()
+
+
+FOREIGN = {
+    "Excel": ("x.xlsx", lambda: zipped(xl__workbook="<x/>"), "an Excel workbook", "read_excel"),
+    "Excel as npz": ("x.npz", lambda: zipped(xl__workbook="<x/>"), "named .npz, but holds an Excel", "read_excel"),
+    "Excel as csv": ("x.csv", lambda: zipped(xl__workbook="<x/>"), "named .csv, but holds an Excel", "read_excel"),
+    "old Excel": ("x.xls", lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "Excel 97", "read_excel"),
+    "ods": (
+        "x.ods",
+        lambda: zipped(mimetype="application/vnd.oasis.opendocument.spreadsheet"),
+        "an OpenDocument spreadsheet",
+        "CSV",
+    ),
+    "torch": ("x.pt", saved_by_torch, "a PyTorch file", "np.save"),
+    "torch .pth": ("x.pth", saved_by_torch, "a PyTorch file", ".safetensors"),
+    "torch as npz": ("x.npz", saved_by_torch, "holds a PyTorch file", "np.save"),
+    "old torch": (
+        "x.pt",
+        lambda: saved_by_torch(_use_new_zipfile_serialization=False),
+        "a PyTorch file",
+        "never opened",
+    ),
+    "zip": ("x.zip", lambda: zipped(a="1"), "a zip archive without arrays", "Unpack it"),
+    "parquet": ("x.parquet", lambda: written(".parquet", "to_parquet"), "a Parquet table", "to_csv"),
+    "feather": ("x.feather", lambda: written(".feather", "to_feather"), "an Arrow or Feather table", "to_csv"),
+    "Stata": ("x.dta", lambda: written(".dta", "to_stata"), "a Stata file", "read_stata"),
+    "new Stata": ("x.dta", lambda: written(".dta", "to_stata", version=118), "a Stata file", "read_stata"),
+    "SPSS": ("x.sav", lambda: b"$FL2@(#) SPSS DATA FILE", "an SPSS file", "read_spss"),
+    "R": ("x.rds", lambda: gzip.compress(b"X\n\0\0\0\3\0\4\2\0" + bytes(99)), "an R data file", "write.csv"),
+    "RData": ("x.RData", lambda: gzip.compress(b"RDX3\nX\n" + bytes(99)), "an R data file", "write.csv"),
+    "R, bzip2": ("x.rda", lambda: b"BZh91AY" + bytes(99), "an R data file", "write.csv"),
+    "h5ad": ("x.h5ad", lambda: b"\x89HDF\r\n\x1a\n" + bytes(99), "an HDF5 file", "save_npz"),
+    "h5": ("x.h5", lambda: b"\x89HDF\r\n\x1a\n" + bytes(99), "an HDF5 file", "np.save"),
+    "Matrix Market": ("x.mtx", lambda: b"%%MatrixMarket matrix coordinate real general\n", "Matrix Market", "mmread"),
+    "HTML": ("x.csv", lambda: b"<!DOCTYPE html><html></html>", "holds an HTML page", "download"),
+    "LFS": ("x.csv", lambda: b"version https://git-lfs.github.com/spec/v1\n", "pointer of Git LFS", "git lfs pull"),
+    "xz": ("x.csv.xz", lambda: b"\xfd7zXZ\0" + bytes(99), "a compressed file", "Unpack"),
+    "array, compressed": ("x.npy.gz", lambda: gzip.compress(b"\x93NUMPY\1\0" + bytes(99)), "a NumPy array", "gunzip"),
+    "pickle": ("x.pkl", lambda: b"\x80\x04K\x01.", "a Python pickle", "np.save"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_other_formats_are_refused_by_name(tmp_path, name):
+    file, make, message, remedy = FOREIGN[name]
+    (tmp_path / file).write_bytes(make())
+    assert remedy in refuse(tmp_path / file, message).remedy
+
+
+def test_options_of_tables_are_refused_for_arrays(tmp_path):
+    np.save(tmp_path / "x.npy", SPARSE)
+    for options in ({"columns": "a"}, {"drop": "a"}, {"header": "no"}):
+        for source in (tmp_path / "x.npy", "digits"):
+            with pytest.raises(UsageError, match="is for tables"):
+                read(source, **options)

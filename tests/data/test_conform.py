@@ -57,8 +57,21 @@ def test_columns_have_to_agree():
     data = assemble(Raw(np.array([[0.5, 1], [2, 3]]), names=("a", "b")), "x")
     assert conform(data, Schema("real", (2,), names=("a", "b"))).x is data.x
     assert conform(data, Schema("real", (2,))).x is data.x
-    with pytest.raises(DataError, match="column 1 of the evaluation data is 'a', and 'b'"):
-        conform(data, Schema("real", (2,), names=("b", "a")))
+    with pytest.raises(DataError, match="column 1 of the evaluation data is 'a', and 'c'"):
+        conform(data, Schema("real", (2,), names=("c", "b")))
+    with pytest.raises(DataError, match="absent: 'c'"):
+        conform(data, Schema("real", (3,), names=("a", "b", "c")))
+
+
+@pytest.mark.parametrize("order", [(1, 0, 2), (2, 1, 0), (1, 2, 0)])
+def test_columns_in_another_order_are_put_in_that_of_the_training_data(order):
+    x, names = np.array([[0.5, np.nan, 3.0], [2.0, -1.0, 4.0]]), ("a", "b", "c")
+    data = assemble(Raw(x[:, order], names=tuple(names[i] for i in order)), "x", missing=True)
+    held = conform(data, Schema("real", (3,), names=names))
+    assert held.x.tolist() == [[0.5, 0.0, 3.0], [2.0, -1.0, 4.0]]
+    assert held.mask.tolist() == [[True, False, True], [True, True, True]]
+    assert held.schema.names == names
+    assert "order of the training data" in held.notes[-1]
 
 
 def test_labels_are_renumbered_by_name():

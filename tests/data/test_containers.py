@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from jensen.core.errors import DataError, UsageError
-from jensen.data import from_memory, is_in_memory, relabelled
+from jensen.data import Selection, from_memory, is_in_memory, relabelled
 from jensen.data.containers import labels_from_memory
 
 X = np.random.default_rng(0).normal(size=(7, 3))
@@ -160,3 +160,31 @@ def test_paths_and_names_are_not_in_memory(tmp_path):
     assert not is_in_memory("digits")
     assert not is_in_memory(tmp_path)
     assert is_in_memory([1])
+
+
+@pytest.mark.parametrize("name", ["pandas", "polars", "arrow", "columns"])
+def test_columns_of_a_table_in_memory(name):
+    chosen = from_memory(CONTAINERS[name], table=Selection.of(columns="c,a"))
+    assert np.array_equal(chosen.x, X[:, [2, 0]])
+    assert chosen.schema.names == ("c", "a")
+    assert np.array_equal(from_memory(CONTAINERS[name], table=Selection.of(drop=["b"])).x, X[:, [0, 2]])
+    with pytest.raises(DataError, match="no column 'z'"):
+        from_memory(CONTAINERS[name], table=Selection.of(columns="z"))
+    with pytest.raises(UsageError, match="--header"):
+        from_memory(CONTAINERS[name], table=Selection.of("no"))
+
+
+@pytest.mark.parametrize("name", ["array", "tensor", "x and y", "pairs", "sparse"])
+def test_columns_of_what_is_no_table(name):
+    with pytest.raises(UsageError, match="is for tables"):
+        from_memory(CONTAINERS[name], table=Selection.of(columns="a"))
+
+
+@pytest.mark.parametrize("index", [range(7), range(1, 8), [5, 3, 9, 0, 1, 2, 20]])
+def test_an_index_in_a_frame_that_was_read_from_a_file(index):
+    frame = pd.DataFrame(X, columns=NAMES)
+    frame.insert(0, "Unnamed: 0", index)
+    held = from_memory(frame)
+    assert np.array_equal(held.x, X)
+    assert "left out" in held.notes[0]
+    assert from_memory(frame.assign(**{"Unnamed: 0": X[:, 0]})).x.shape == (7, 4)

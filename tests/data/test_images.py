@@ -219,3 +219,56 @@ def test_floating_point_images(tmp_path):
     for name in ("a.tif", "b.tif"):
         put(tmp_path / name, GREY.astype(np.float32))
     refuse(tmp_path, "floating-point")
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "jpe", "JPE", "jif", "mpo", "apng", "dib", "jp2", "tga", "sgi", "pcx"])
+def test_other_suffixes_that_pillow_reads(tmp_path, suffix):
+    kinds = {"mpo": "JPEG", "jif": "JPEG"}
+    options = {"format": kinds[suffix]} if suffix in kinds else {}
+    for name in ("a", "b"):
+        put(tmp_path / f"{name}.{suffix}", COLOUR, **options)
+    with Image.open(tmp_path / f"a.{suffix}") as image:
+        oracle = np.asarray(image.convert("RGB"))
+    held = read(tmp_path)
+    assert len(held) == 2
+    assert held.x[0].tolist() == oracle.reshape(-1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("names", "data", "test"),
+    [
+        ("train test", "train", "test"),
+        ("Train Valid", "Train", "Valid"),
+        ("training_set test_set", "training_set", "test_set"),
+        ("train2017 val2017 docs", "train2017", "val2017"),
+        ("trainA trainB testA testB", "trainA", "testA"),
+        ("train validation test", "train", "test"),
+        ("val test", "val", "test"),
+    ],
+)
+def test_parts_of_a_data_set_are_no_classes(tmp_path, names, data, test):
+    for name in names.split():
+        put(tmp_path / name / "cat" / "1.png", GREY)
+        put(tmp_path / name / "dog" / "1.png", GREY)
+    with pytest.raises(DataError, match="parts of a data set") as caught:
+        read(tmp_path)
+    assert f"{tmp_path / data} --test {tmp_path / test}" in caught.value.remedy
+    assert read(tmp_path / data).schema.classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize("names", ["bus car train", "control test", "tests trains", "value worth"])
+def test_classes_may_have_such_names(tmp_path, names):
+    for name in names.split():
+        put(tmp_path / name / "1.png", GREY)
+    assert read(tmp_path).schema.classes == tuple(names.split())
+
+
+def test_skipped_files_are_named(tmp_path):
+    (tmp_path / "x.heic").write_text("no")
+    (tmp_path / "y.svg").write_text("no")
+    assert "(.heic, .svg)" in pair(tmp_path, GREY).notes[0]
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "x.csv").write_text("1,2")
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / "tables")
+    assert "x.csv" in caught.value.remedy

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from pandas._libs.parsers import STR_NA_VALUES
 
-from jensen.core.errors import DataError
+from jensen.core.errors import DataError, UsageError
 from jensen.data import read
 
 
@@ -84,16 +86,187 @@ def test_kinds_of_tables(tmp_path, rows, kind, levels):
         ('1,2\n"3",4,"5"\n', "line 2 of .* has 3 fields instead of 2"),
         ("a,b\n1,2\n\n3,x y\n", r"line 4, column 2 \(b\) of .* is 'x y'"),
         ("a,b\n1,2\n3,\n", r"line 3, column 2 \(b\) of .* is empty.*missing"),
-        ("1,5;2\n3,5;4\n", "line 1, column 1 of .* is '1,5'"),
+        ("1,500;2\n3,250;4\n", "line 1, column 1 of .* is '1,500', .* thousands or with a decimal comma"),
         ("a,b\n1,2\n3,NA\n", "is 'NA'"),
         ("a,b\n1,2\n3,nan\n", "1 missing entry .*row 1, column 'b'.*miwae"),
         ("a,b\n1,2\n3,1_0\n", "is '1_0'"),
         ("a,b\n", "is 'a'"),
+        ("a,b\nx,2\n3,4\n5,6\n", r"line 2, column 1 \(a\) of .* is 'x'"),
+        ("a,b\nx,y\n3,4\n5,6\n", r"line 2, column 1 \(a\) of .* is 'x'"),
+        ("a,b\n3,4\n5,y\n", r"line 3, column 2 \(b\) of .* is 'y'"),
+        ("1,2,3\n3,4\n5,6\n7,8\n", "line 1 of .* has 3 fields instead of 2"),
+        ("a,b\n1.5,2,3\n4.5,5,6\n", "line 1 of .* has 2 fields instead of 3"),
+        ("a,b\n1,-\n2,blue\n3,1\n", r"line 3, column 2 \(b\) of .* is 'blue', not a number"),
         ("\n\n", "no rows"),
-        ("caf\udce9,b\n1,2\n", "not UTF-8"),
+        ("caf\udce9\x01,b\n1,2\n", "not text.*control character 0x01"),
     ],
 )
 def test_tables_refused(tmp_path, text, message):
     (tmp_path / "x.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(DataError, match=message):
         read(tmp_path / "x.csv")
+
+
+X = np.random.default_rng(0).normal(size=(200, 4))
+COUNTS = np.random.default_rng(1).poisson(4, size=(200, 4))
+NAMED = pd.DataFrame(X, columns=["a", "b", "c", "d"])
+
+
+@pytest.mark.parametrize("x", [X, COUNTS, X[:, :2], COUNTS * 100, (COUNTS > 3) * 1, COUNTS % 3], ids=str)
+@pytest.mark.parametrize("names", ["0", "1", "years", "gaps"])
+@pytest.mark.parametrize("index", [False, True])
+def test_numbers_as_names(tmp_path, x, names, index):
+    """As pandas writes a frame without names, or with years: the header is no row, and the index no column."""
+    starts = {"0": range(9), "1": range(1, 9), "years": range(2019, 2029), "gaps": (1990, 1995, 2005, 2020)}
+    frame = pd.DataFrame(x, columns=list(starts[names])[: x.shape[1]])
+    frame.to_csv(tmp_path / "x.csv", index=index)
+    held = read(tmp_path / "x.csv")
+    np.testing.assert_array_equal(held.x, pd.read_csv(tmp_path / "x.csv", index_col=0 if index else None).to_numpy())
+    assert held.schema.names == tuple(map(str, frame.columns))
+    assert any("--header no" in note for note in held.notes)
+    assert any("left out" in note for note in held.notes) == index
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.arange(20).reshape(5, 4),
+        np.array([[1, 2, 3, 4], *(np.random.default_rng(i).permutation(4) + 1 for i in range(50))]),
+        np.array([[0, 1], [1, 1], [0, 1], [1, 0]] * 20),
+        np.array([[2000, 2001], [1990, 2004], [2003, 2005], [1980, 1999]]),
+        np.array([[5, 6, 7], [1, 2, 3], [2, 3, 4], [9, 10, 11]]),
+        np.vstack([[3, 1, 2], COUNTS[:, :3]]),
+        X,
+        COUNTS,
+    ],
+    ids=str,
+)
+def test_a_row_of_numbers_is_not_lost(tmp_path, rows):
+    pd.DataFrame(rows).to_csv(tmp_path / "x.csv", index=False, header=False)
+    held = read(tmp_path / "x.csv")
+    np.testing.assert_array_equal(held.x, rows)
+    assert held.schema.names is None
+
+
+def test_an_unclear_first_row_is_noted_and_decided_by_an_option(tmp_path):
+    pd.DataFrame(COUNTS % 3).to_csv(tmp_path / "x.csv", index=False)
+    assert len(read(tmp_path / "x.csv", header="yes")) == 200
+    data = read(tmp_path / "x.csv", header="no")
+    assert data.x[0].tolist() == [0, 1, 2, 3]
+    assert len(data) == 201
+    unclear = read(write(tmp_path, "0,1\n7,1\n3,2\n"))
+    assert len(unclear) == 3
+    assert any("--header yes" in note for note in unclear.notes)
+    with pytest.raises(UsageError, match="auto, yes or no"):
+        read(tmp_path / "x.csv", header="maybe")
+
+
+def again(frame: pd.DataFrame, path) -> None:
+    frame.to_csv(path)
+    pd.read_csv(path).to_csv(path)
+
+
+INDICES = {
+    "range": lambda path: NAMED.to_csv(path),
+    "from one": lambda path: NAMED.set_axis(range(1, 201)).to_csv(path),
+    "shuffled": lambda path: NAMED.sample(frac=1, random_state=0).sort_index().set_axis(range(400, 0, -2)).to_csv(path),
+    "text": lambda path: NAMED.set_axis([f"row {i}" for i in range(200)]).to_csv(path),
+    "dates": lambda path: NAMED.set_axis(pd.date_range("2020-01-01", periods=200)).to_csv(path),
+    "written twice": lambda path: again(NAMED, path),
+    "read and written": lambda path: (NAMED.to_csv(path), pd.read_csv(path).to_csv(path, index=False)),
+    "tabs": lambda path: NAMED.to_csv(path, sep="\t"),
+    "R": lambda path: path.write_text('"a" "b" "c" "d"\n' + NAMED.to_csv(sep=" ", header=False)),
+    "none": lambda path: NAMED.to_csv(path, index=False),
+}
+
+
+@pytest.mark.parametrize("kind", INDICES)
+def test_an_index_is_no_column(tmp_path, kind):
+    INDICES[kind](tmp_path / "x.csv")
+    held = read(tmp_path / "x.csv")
+    np.testing.assert_array_equal(held.x, X)
+    assert held.schema.names == ("a", "b", "c", "d")
+    assert bool(held.notes) == (kind != "none")
+
+
+def test_a_column_of_numbers_with_a_name_stays(tmp_path):
+    NAMED.to_csv(tmp_path / "x.csv", index_label="id")
+    held = read(tmp_path / "x.csv")
+    assert held.schema.names == ("id", "a", "b", "c", "d")
+    assert "--drop id" in held.notes[0]
+    reals = NAMED.set_axis(["", "b", "c", "d"], axis=1)
+    reals.to_csv(tmp_path / "x.csv", index=False)
+    assert read(tmp_path / "x.csv").x.shape == (200, 4)
+
+
+def test_delimiters_that_end_rows_and_comments_are_no_columns(tmp_path):
+    for text in ("a,b,\n1.5,2,\n3,4,\n", "a,b\n1.5,2,\n3,4,\n", "sep=;\na;b\n1.5;2\n3;4\n", "# a b\n1.5 2\n3 4\n"):
+        held = read(write(tmp_path, text))
+        assert held.x.tolist() == [[1.5, 2], [3, 4]]
+        assert held.schema.names == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "word", [*sorted(STR_NA_VALUES), "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", "?", "-", "."]
+)
+def test_words_for_missing_entries(tmp_path, word):
+    frame = NAMED.mask(np.random.default_rng(2).random((200, 4)) < 0.1)
+    frame.to_csv(tmp_path / "x.csv", index=False, na_rep=word)
+    held = read(tmp_path / "x.csv", missing=True)
+    np.testing.assert_array_equal(held.mask, frame.notna())
+    np.testing.assert_array_equal(held.x, frame.fillna(0))
+    with pytest.raises(DataError, match="missing entr"):
+        read(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("sep", [";", "\t", " ", ","])
+@pytest.mark.parametrize("names", [True, False])
+def test_decimal_commas_are_read(tmp_path, sep, names):
+    NAMED.to_csv(tmp_path / "x.csv", sep=sep, decimal=",", index=False, header=names)
+    held = read(tmp_path / "x.csv")
+    oracle = pd.read_csv(tmp_path / "x.csv", sep=sep, decimal=",", header=0 if names else None)
+    np.testing.assert_array_equal(held.x, oracle)
+    assert "decimal commas" in held.notes[-1]
+
+
+def test_decimal_commas_with_points_between_thousands(tmp_path):
+    held = read(write(tmp_path, "a;b\n1.234,5;2,25\n-2.000.000,25;1.000\n"))
+    assert held.x.tolist() == [[1234.5, 2.25], [-2000000.25, 1000]]
+    with pytest.raises(DataError, match="'1,5', a number with a decimal comma"):
+        read(write(tmp_path, "a;b\n1,5;2.25\n3;4\n"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
+def test_encodings(tmp_path, encoding):
+    NAMED.set_axis(["größe", "é", "c", "d"], axis=1).to_csv(tmp_path / "x.csv", encoding=encoding, index=False)
+    held = read(tmp_path / "x.csv")
+    np.testing.assert_array_equal(held.x, X)
+    assert held.schema.names == ("größe", "é", "c", "d")
+    assert any("Latin-1" in note for note in held.notes) == (encoding == "latin-1")
+
+
+def test_columns_are_chosen_and_dropped(tmp_path):
+    frame = NAMED.assign(name="text", kind=["u", "v"] * 100)
+    frame.to_csv(tmp_path / "x.csv")
+    np.testing.assert_array_equal(read(tmp_path / "x.csv", columns="c,a").x, X[:, [2, 0]])
+    assert read(tmp_path / "x.csv", columns=["c", "a"]).schema.names == ("c", "a")
+    held = read(tmp_path / "x.csv", drop=["name", "b"], labels="kind")
+    np.testing.assert_array_equal(held.x, X[:, [0, 2, 3]])
+    assert held.schema.classes == ("u", "v")
+    frame.to_csv(tmp_path / "x.csv", header=False, index=False)
+    np.testing.assert_array_equal(read(tmp_path / "x.csv", drop="5,6,1").x, X[:, 1:])
+    np.testing.assert_array_equal(read(tmp_path / "x.csv", columns="4,2").x, X[:, [3, 1]])
+
+
+def test_labels_beside_an_index(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    labels = pd.Series(np.arange(200) % 3)
+    for options in ({}, {"index": False}, {"header": False}, {"index": False, "header": False}):
+        labels.to_csv(tmp_path / "y.csv", **options)
+        assert read(tmp_path / "x.npy", labels=tmp_path / "y.csv").labels.tolist() == labels.tolist()
+
+
+def test_a_compressed_table(tmp_path):
+    for name in ("x.csv.gz", "x.tsv.gz", "x.gz"):
+        NAMED.to_csv(tmp_path / name, index=False, sep="\t", compression="gzip")
+        np.testing.assert_array_equal(read(tmp_path / name).x, X)

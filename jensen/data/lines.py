@@ -1,0 +1,218 @@
+"""The lines of a text file: decoded, unpacked, and divided into fields."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.errors import DataError
+from .dataset import LIMIT, check_size
+from .fields import category
+
+__all__ = ["Lines", "decoded", "read_lines", "read_text", "split_names"]
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins as UTF-16 does
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
+MOST_UNPACKED, MOST_RATIO = 2**26, 100  # bytes of compressed text, at least, and of each of its compressed bytes
+DELIMITERS = "\t;,|"  # a semicolon takes precedence over a comma, which may be a decimal mark
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines of a file that are not blank.
+
+    Attributes:
+        path: of the file.
+        lines: the lines.
+        numbers: their numbers in the file, from 1.
+        delimiter: of fields, None for white space.
+    """
+
+    path: Path
+    lines: list[str]
+    numbers: list[int]
+    delimiter: str | None
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def fields(self, row: int) -> list[str]:
+        """Return the fields of a row.
+
+        Raises:
+            DataError: its quotes do not match.
+        """
+        return _fields(self.lines[row], self.delimiter, self.path)
+
+    def field(self, row: int, index: int) -> str:
+        """Return one field of a row; without quotes, the rest of the line need not be divided.
+
+        Raises:
+            DataError: its quotes do not match.
+        """
+        line = self.lines[row]
+        if self.delimiter and '"' not in line:
+            return line.split(self.delimiter, index + 1)[index].strip()
+        return self.fields(row)[index]
+
+    def count(self, row: int) -> int:
+        """Return the number of fields of a row; without quotes, counting delimiters is faster than parsing.
+
+        Raises:
+            DataError: its quotes do not match.
+        """
+        line = self.lines[row]
+        return line.count(self.delimiter) + 1 if self.delimiter and '"' not in line else len(self.fields(row))
+
+    def after(self, rows: int) -> Lines:
+        """Return the lines without the first ones."""
+        return Lines(self.path, self.lines[rows:], self.numbers[rows:], self.delimiter)
+
+
+def _fields(line: str, delimiter: str | None, path: Path) -> list[str]:
+    """Return the fields of a line.
+
+    Raises:
+        DataError: its quotes do not match.
+    """
+    if delimiter is None and '"' not in line:
+        return line.split()
+    try:
+        # several spaces are one delimiter
+        text = line if delimiter else re.sub(r"\s+", " ", line.strip())
+        return [f.strip() for f in next(csv.reader([text], delimiter=delimiter or " "), [])]
+    except csv.Error as error:
+        raise DataError(
+            f"the line of {path} that begins with {line[:20]!r} cannot be parsed ({error})", "Check its quotes."
+        ) from error
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Return the names in a list that commas separate; a name with a comma is quoted.
+
+    Example:
+        >>> split_names('a,"weight, kg"')
+        ('a', 'weight, kg')
+    """
+    return tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True), []))
+
+
+def _encoding(content: bytes) -> str:
+    """Return the encoding that the beginning of a text shows: its mark, or the zeros of a wide one without a mark."""
+    for mark, name in _MARKS:
+        if content.startswith(mark):
+            return name
+    head = content[:512]
+    for first, name in ((0, "utf-16-be"), (1, "utf-16-le")):
+        zeros, others = head[first::2], head[1 - first :: 2]
+        if len(head) >= 4 and zeros.count(0) >= 0.9 * len(zeros) and not others.count(0):
+            return name
+    return "utf-8"
+
+
+def decoded(content: bytes, where: str) -> tuple[str, list[str]]:
+    """Return a text in UTF-8, UTF-16, UTF-32 or Windows-1252, with a note on the last.
+
+    Raises:
+        DataError: it is not text.
+    """
+    encoding, notes = _encoding(content), []
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding != "utf-8":
+            raise DataError(f"{where} is no {encoding.upper()} text ({error.reason})", "Save it as UTF-8.") from error
+        text = content.decode("cp1252", errors="replace").replace("\ufffd", "?")
+        notes.append(f"{where} is not UTF-8 text (byte {error.start:,}): read as Latin-1 (Windows-1252)")
+    strange = _CONTROL.search(text)
+    if strange is not None:
+        raise DataError(
+            f"{where} is not text: it holds the control character {ord(strange[0]):#04x}", "Give a table, as text."
+        )
+    return text, notes
+
+
+def _content(path: Path) -> bytes:
+    """Return the bytes of a file, unpacked if gzip-compressed.
+
+    Raises:
+        DataError: it is too large, or damaged.
+    """
+    check_size(path.stat().st_size, str(path))
+    with path.open("rb") as file:
+        if file.read(2) != b"\x1f\x8b":
+            file.seek(0)
+            return file.read()
+    most = min(max(MOST_UNPACKED, MOST_RATIO * path.stat().st_size), LIMIT)
+    try:
+        with gzip.open(path) as file:
+            content = file.read(most + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error, OSError) as error:
+        raise DataError(f"{path} is damaged ({error})", "Write or download it again.") from error
+    if len(content) > most:
+        raise DataError(f"{path} unpacks to more than {most / 2**20:,.0f} MiB", f"Unpack it first: gunzip {path.name}.")
+    return content
+
+
+def read_text(path: Path) -> tuple[str, list[str]]:
+    """Return a text file, plain or gzip-compressed, with notes.
+
+    Raises:
+        DataError: it is too large, damaged or not text.
+    """
+    text, notes = decoded(_content(path), str(path))
+    return text.replace("\r\n", "\n").replace("\r", "\n"), notes
+
+
+def _are_spaced(line: str) -> bool:
+    """Return whether white space separates numbers with decimal commas in a line."""
+    fields = line.split()
+    return len(fields) > 1 and all(category(f) in ("number", "decimal comma", "unclear") for f in fields)
+
+
+def _delimiter(lines: list[str]) -> str | None:
+    """Return the delimiter of lines, None for white space; text in quotes does not count."""
+    bare = re.sub(r'"[^"]*"', '""', lines[0])
+    delimiter = next((d for d in DELIMITERS if d in bare), None)
+    # "1,5 2,5": the commas are decimal marks, unless fields are padded with spaces after a comma
+    if delimiter == "," and not re.search(", | ,", bare) and all(_are_spaced(line) for line in lines[-3:]):
+        return None
+    return delimiter
+
+
+def read_lines(path: Path) -> tuple[Lines, list[str], bool]:
+    """Return the lines of a table, notes, and whether the first line is a comment: its names, as NumPy writes them.
+
+    Comments before the table, and the line `sep=;` of spreadsheets, are no part of it.
+
+    Raises:
+        DataError: the file is too large, not text, or has no rows.
+    """
+    text, notes = read_text(path)
+    numbered = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
+    declared = re.fullmatch(r'"?sep=(.)"?', numbered[0][1].strip()) if numbered else None
+    numbered = numbered[1:] if declared or (numbered and numbered[0][1] == "sep=\t") else numbered
+    comments = next((i for i, (_, line) in enumerate(numbered) if not re.match(r"#+\s", line)), len(numbered))
+    if comments == len(numbered):
+        raise DataError(f"{path} has no rows", "Give one row of numbers per datum.")
+    lines, numbers = [line for _, line in numbered], [i for i, _ in numbered]
+    delimiter = declared[1] if declared else _delimiter(lines[comments:])
+    table = Lines(path, lines, numbers, delimiter)
+    if not comments:
+        return table, notes, False
+    named = re.sub(r"^#+\s*", "", lines[comments - 1])
+    if len(_fields(named, delimiter, path)) == table.count(comments):
+        lines[comments - 1] = named
+        return table.after(comments - 1), notes, True
+    return table.after(comments), [*notes, f"{comments} lines of comments of {path} were skipped"], False
