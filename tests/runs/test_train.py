@@ -257,7 +257,7 @@ def test_what_cannot_work_is_refused_before_anything_is_written(options, error, 
 
 def test_a_closed_form_has_no_average(reals, tmp_path):
     """Its average would be that of the weights before the fit."""
-    with pytest.raises(CompositionError, match="--fit gradient"):
+    with pytest.raises(UsageError, match="--fit gradient"):
         jensen.train(reals, recipe="ppca", latent=2, average=0.9, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
     run = jensen.train(reals, recipe="ppca", latent=2, average=0.9, fit="gradient", epochs=2, out=tmp_path / "run")
