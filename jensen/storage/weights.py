@@ -19,8 +19,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.overrides import TorchFunctionMode
 
 from ..core.errors import CorruptRunError, UsageError
 from ..core.modules import named_tensors
@@ -227,25 +226,41 @@ def undigested(folder: Path) -> tuple[str, ...]:
     return (older,) if metadata.keys() == {"model"} else ()
 
 
-class _Bounded(TorchDispatchMode):
-    """Counts the numbers that tensors are made with, and refuses too many before they are allocated."""
+# what makes tensors of a size that its arguments give: by a shape, or by a number of steps
+SHAPED = {"empty", "zeros", "ones", "full", "rand", "randn", "randint", "normal", "eye", "tril_indices", "triu_indices"}
+COUNTED = {"arange", "linspace", "logspace", "range", "randperm", "hann_window"}
+
+
+class _Bounded(TorchFunctionMode):
+    """Counts the numbers that tensors are made with, and refuses too many before they are allocated.
+
+    A mode of functions, not of dispatch: entering the latter imports the compiler, which takes two seconds.
+    """
 
     def __init__(self, most: int) -> None:
         super().__init__()
         self.left = most
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        leaves = tree_leaves((args, kwargs))
-        if not any(isinstance(leaf, Tensor) for leaf in leaves):
-            whole = [leaf for leaf in leaves if isinstance(leaf, int | float) and not isinstance(leaf, bool)]
-            sizes = args[0] if args and isinstance(args[0], list | tuple) else None
-            square = sizes is None and func.name().startswith("aten::eye")
-            sizes = whole * (2 if square and len(whole) == 1 else 1) if square else sizes or [max(whole, default=0)]
-            self.left -= math.prod(abs(size) for size in sizes)
-            if self.left < 0:
-                raise MemoryError("more numbers than its weights can hold")
+        self.left -= _numbers_made(getattr(func, "__name__", ""), args, kwargs)
+        if self.left < 0:
+            raise MemoryError("more numbers than its weights can hold")
         return func(*args, **kwargs)
+
+
+def _numbers_made(name: str, args: Any, kwargs: Any) -> int:
+    """Return how many numbers a function of torch allocates from sizes alone; 0 for one that takes tensors."""
+    given = [*args, *kwargs.values()]
+    if name not in SHAPED | COUNTED or any(isinstance(value, Tensor) for value in given):
+        return 0
+    whole = [abs(v) for v in given if isinstance(v, int) and not isinstance(v, bool)]
+    if name in COUNTED:
+        return max(whole, default=0)
+    shape = next((v for v in given if isinstance(v, list | tuple)), None)
+    if name == "eye" and len(whole) == 1:
+        whole = whole * 2
+    return math.prod(abs(int(v)) for v in shape) if shape is not None else math.prod(whole)
 
 
 @contextmanager

@@ -115,10 +115,11 @@ def test_it_passes_through_every_verb(mine, tmp_path):
     assert compare(mine, other, X)
 
 
-def test_a_fresh_process_opens_it(mine):
-    program = f"import jensen; run = jensen.load({str(mine.path)!r}); print(run.sample(2).shape, run.sentence)"
+def test_a_fresh_process_opens_it_without_importing_the_compiler(mine):
+    program = f"import sys, jensen; run = jensen.load({str(mine.path)!r}); print(run.sample(2).shape, run.sentence)"
+    program += "; print('torch._dynamo' in sys.modules)"  # two seconds
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True).stdout
-    assert out.strip() == f"(2, 6) {mine.sentence}"
+    assert out.splitlines() == [f"(2, 6) {mine.sentence}", "False"]
 
 
 def test_a_resumed_training_ends_in_the_same_bytes(mine, tmp_path):
