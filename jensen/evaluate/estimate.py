@@ -20,6 +20,7 @@ from ..core.wording import digits, fixed
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .psis import reliable_below
+from .quantity import EVIDENCE
 
 __all__ = [
     "Estimate",
@@ -61,7 +62,7 @@ class Estimate:
             kinds, and of a single point.
         k_hat: [N] the Pareto shape of the weights' tail.
         curve: (k, mean, Monte Carlo standard error or None) of the bounds with fewer points, from the same weights.
-        error: the largest change by the last doubling of nodes, for quadrature.
+        error: that quadrature states, the largest over data.
         acceptance: mean acceptance of the moves, for annealing.
         spread: [N] standard deviation over chains of the log-weight, for annealing.
         settings: of the evaluator, for the record.
@@ -175,12 +176,20 @@ class Estimate:
         return {**_quantiles(self.k_hat), "limit": limit, "share_above": above}
 
     def __str__(self) -> str:
+        return self.sentence(str(EVIDENCE))
+
+    def sentence(self, of: str) -> str:
+        """Return the number with its kind and its error.
+
+        Args:
+            of: the quantity, such as "log p(x)".
+        """
         if self.nats is None:
-            return "log p(x) is not defined (unnormalised)"
+            return f"{of} is not defined (unnormalised)"
         sign = {Kind.LOWER: ">=", Kind.STOCHASTIC_LOWER: ">=", Kind.STOCHASTIC_UPPER: "<="}.get(self.kind, "=")
         detail = f", K = {self.k}" if self.k is not None else ""
         detail += "; ± over data" if self.stderr else ""
-        return f"log p(x) {sign} {format_nats(self.mean, self.stderr)} nats per datum ({self.kind}{detail})"
+        return f"{of} {sign} {format_nats(self.mean, self.stderr)} nats per datum ({self.kind}{detail})"
 
 
 def _quantiles(values: Tensor) -> dict[str, float]:

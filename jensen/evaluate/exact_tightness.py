@@ -19,7 +19,7 @@ from .tightness_plan import MOST_ROWS, REFINE, TightnessSettings
 
 __all__ = ["ExactTightness", "assess_tightness", "measure_gaps"]
 
-STABLE = 0.1  # nats by which the last doubling of the nodes may have changed a row
+STABLE = 0.1  # nats by which the integral of a row may be off, by the error that quadrature states
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ExactTightness:
 
     @property
     def converged(self) -> bool:
-        """True if the last doubling of the nodes changed no row by more than 0.1 nats."""
+        """True if the error that quadrature states is at most 0.1 nats for every row."""
         return self.loss <= STABLE
 
     @property
