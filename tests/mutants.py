@@ -311,7 +311,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant("one-sided-interval", "runs/paired.py", "(1 + LEVEL) / 2)", "LEVEL)", "constant"),
     Mutant(
-        "changed-data", "runs/data.py", '.source.sha256 != data["sha256"]', '.source.sha256 == ""', "hash check missing"
+        "changed-data", "runs/relocation.py", "    if theirs != sha256:", '    if theirs == "":', "hash check missing"
     ),
     Mutant(
         "stale-evaluation",

@@ -79,7 +79,7 @@ def collapsed(examination: Examination) -> Outcome | str:
     findings: list[Finding] = []
     active = None
     if not _is_mixture(examination):
-        active = are_active(measured.mean)
+        active = are_active(measured.mean[:, examination.classes :])
         measures |= {"active_features": int(active.sum()), "features": len(active), "active": active.tolist()}
         if measured.feature_rate is not None:
             measures["rate_per_feature"] = [float(r) for r in measured.feature_rate]

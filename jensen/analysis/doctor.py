@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..core.batch import Rows
@@ -15,12 +16,14 @@ from ..core.errors import DataError
 from ..core.wording import fixed
 from ..evaluate.estimate import ProgressCallback
 from ..evaluate.generalisation import GeneralisationGap, ValidationCurve
+from ..evaluate.quantity import EVIDENCE, Quantity
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .codebook import codebook
 from .collapse import collapsed, components, encoder_scale, holes
 from .examination import Examination
 from .findings import Diagnosis, Finding, Outcome
+from .latents import ROWS
 from .memorisation import memorised
 from .outputs import decoder_scale, saturated, weights
 
@@ -43,10 +46,10 @@ def bound(examination: Examination) -> Outcome | str:
         return Outcome(measures=measures)
     what = f"the rate had weight {beta:.4g} when the weights were kept: "
     if beta > 1:
-        what += "the objective is still a lower bound on log p(x), but looser than the ELBO"
+        what += f"the objective is still a lower bound on {examination.quantity}, but looser than the ELBO"
         cause = "a weight above 1 trades likelihood for simpler codes"
     else:
-        what += "the objective is no bound on log p(x)"
+        what += f"the objective is no bound on {examination.quantity}"
         cause = "a weight below 1 lets codes leave the prior"
     remedy = examination.remedy("beta-not-one" if beta > 1 else "beta-below-one")
     if (warming := _warming(examination.history)) is not None:
@@ -83,7 +86,8 @@ def overfitting(examination: Examination) -> Outcome | str:
     gap, error = generalisation.difference, generalisation.stderr or math.inf
     curve = _validation_curve(examination.history, math.sqrt(float(test.var()) / len(test)))
     fallen = 0.0 if curve is None else curve.fallen
-    score = "log p(x)" if examination.guide.is_exact else "the ELBO" if examination.scored else "minus the distortion"
+    exact = str(examination.quantity) if examination.guide.is_exact else None
+    score = exact or ("the ELBO" if examination.scored else "minus the distortion")
     measures: dict[str, Any] = {"score": score, "score_train": float(train.mean()), "score_test": float(test.mean())}
     measures |= {"gap": gap, "gap_stderr": error}
     measures |= {"gap_in_deviations": generalisation.deviations, "validation_fallen": fallen}
@@ -168,9 +172,11 @@ def examine(
     seed: int = 0,
     beta: float | None = None,
     history: Sequence[Mapping[str, Any]] = (),
-    rows_at_most: int = 2000,
+    rows_at_most: int = ROWS,
     log_jacobian: float = 0.0,
     options: Collection[str] | None = None,
+    quantity: Quantity = EVIDENCE,
+    classes: int = 0,
     watch: ProgressCallback | None = None,
 ) -> Diagnosis:
     """Check a trained model for every failure mode; the model is neither changed nor trained.
@@ -184,6 +190,7 @@ def examine(
         rows_at_most: largest number of rows of each part that are used, evenly spaced.
         log_jacobian: nats to add to each log-density, so that scores are in the data's own units.
         options: names of the options that another training of this model would accept; remedies offer no others.
+        quantity, classes: of the scores; latent features, the first ones, that code a class.
         watch: progress callback, called with the fraction done, 0 to 1.
 
     Raises:
@@ -204,10 +211,8 @@ def examine(
         raise DataError("the doctor needs training rows, got none", "Give the rows that the model was trained on.")
     unseen = test if test is not None and len(test) else None
     weight = _rate_weight(history) if beta is None else beta
-    examination = Examination(
-        model, guide, train, unseen, weight, tuple(history), seed, rows_at_most, log_jacobian, options
-    )
-    return _checked(examination, watch)
+    given = Examination(model, guide, train, unseen, weight, tuple(history), seed, rows_at_most, log_jacobian)
+    return _checked(replace(given, options=options, quantity=quantity, classes=classes), watch)
 
 
 def _checked(examination: Examination, watch: ProgressCallback | None) -> Diagnosis:

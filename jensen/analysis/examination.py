@@ -15,9 +15,11 @@ from ..core.batch import Batch, Rows
 from ..core.random import stream
 from ..core.rows import evenly_spaced
 from ..estimators.reparameterized import Pathwise
+from ..evaluate.quantity import EVIDENCE, Quantity
 from ..models.draw import Draw
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
+from .latents import ROWS
 from .remedies import REMEDIES
 
 __all__ = ["Examination", "Pass"]
@@ -60,6 +62,8 @@ class Examination:
         most: largest number of rows of each part that are used.
         log_jacobian: nats to add to a log-density of the prepared data, for that of the data in their own units.
         options: names of the options that another training would accept; None accepts all.
+        quantity: of the scores.
+        classes: latent features, the first ones, that code a class; they do not count as features.
     """
 
     model: LatentVariableModel
@@ -69,9 +73,11 @@ class Examination:
     beta: float | None = None
     history: tuple[Mapping[str, Any], ...] = ()
     seed: int = 0
-    most: int = 2000
+    most: int = ROWS
     log_jacobian: float = 0.0
     options: Collection[str] | None = None
+    quantity: Quantity = EVIDENCE
+    classes: int = 0
 
     def remedy(self, name: str, **values: Any) -> str:
         """Return the remedy for a failure mode, with options that this run accepts."""

@@ -73,7 +73,7 @@ def _scale(examination: Examination, what: str, floor: float) -> Finding:
         "problem",
         what,
         "where the data repeat a value, or a combination of columns is constant, the density has no upper bound, so "
-        "that log p(x) measures the floor",
+        "that the number measures the floor",
         examination.remedy("decoder-scale-collapse", floor=f"{max(2 * floor, 0.05):g}"),
     )
 

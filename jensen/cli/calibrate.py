@@ -9,11 +9,12 @@ from cyclopts import Parameter
 from ..analysis.calibration import Calibration
 from ..runs.evaluation import versions
 from ..runs.run import load
-from ..storage.files import digest, write_json
+from ..storage.files import digest
 from ..storage.run_folder import CALIBRATION, WEIGHTS
 from .flags import Device, Json, Quiet, Run, Seed
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
+from .writing import keep_record
 
 __all__ = ["calibrate"]
 
@@ -45,9 +46,7 @@ def calibrate(
         "weights_sha256": digest(opened.path / WEIGHTS),
         "versions": versions(),
     }
-    path = opened.path / CALIBRATION
-    write_json(path, record)
-    notifier(quiet)(f"kept in {path}")
+    keep_record(opened.path / CALIBRATION, record, "calibrate", notifier(quiet))
     if json:
         print_json(record)
     else:

@@ -14,7 +14,7 @@ from ..evaluate.estimate import format_nats
 from ..runs.compare import compare as compare_runs
 from ..runs.paired import Group, PairedComparison
 from ..runs.run import Run, load
-from .flags import Data, Device, Json, Labels, Quiet, Seed, switch
+from .flags import Data, Device, Json, Labels, Place, Quiet, Seed, TestPlace, switch
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
 
@@ -35,6 +35,8 @@ def compare(
     method: Annotated[str, Parameter(help=f"one of {', '.join(METHODS)}")] = "auto",
     fail_worse: Annotated[bool, switch("exit with code 6 if A is lower, with zero outside the 95 % interval")] = False,
     labels: Labels = None,
+    place: Place = None,
+    test: TestPlace = None,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
@@ -46,7 +48,7 @@ def compare(
     number is a lower bound, the order of log p(x) remains open, unless the evaluation on record (jensen evaluate RUN)
     estimates that the bound is tighter than the difference.
     """
-    runs_a, runs_b = _load_side(a, device), _load_side(b, device)
+    runs_a, runs_b = (_load_side(side, device, place, test) for side in (a, b))
     with ProgressLine(quiet) as line:
         comparison = compare_runs(
             runs_a, runs_b, data, labels=labels, k=k, method=method, seed=seed, watch=line.task("comparing")
@@ -61,7 +63,7 @@ def compare(
     return WORSE if fail_worse and comparison.higher == "B" else 0
 
 
-def _load_side(side: str, device: str) -> list[Run]:
+def _load_side(side: str, device: str, place: str | None, test: str | None) -> list[Run]:
     """Return the runs of one side; a folder may have a comma in its name.
 
     Raises:
@@ -70,7 +72,7 @@ def _load_side(side: str, device: str) -> list[Run]:
     names = [side] if Path(side).is_dir() else [name.strip() for name in side.split(",")]
     if not all(names):
         raise UsageError(f"{side!r} names an empty run", "Separate run folders by single commas.")
-    return [load(name, device=device) for name in names]
+    return [load(name, device=device, data=place, test=test) for name in names]
 
 
 def _lines(comparison: PairedComparison) -> list[str]:

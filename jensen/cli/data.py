@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from ..core.wording import plural
-from ..data import describe, read
+from ..data import Header, describe, read
 from .flags import Json, parse_size
 from .output import notifier, print_json, print_lines
 
@@ -22,10 +22,14 @@ def data(
     *,
     labels: Annotated[str | None, Parameter(help="a file of labels, or a column or key of the source")] = None,
     size: Annotated[str | None, Parameter(help="H,W: resize the images of a folder")] = None,
+    header: Annotated[Header, Parameter(help="of a table: yes if its first line holds names, no if data")] = "auto",
+    columns: Annotated[str | None, Parameter(help="a,b: the columns of a table to read, by name or number")] = None,
+    drop: Annotated[str | None, Parameter(help="a,b: columns of a table to leave out")] = None,
     json: Json = False,
 ) -> None:
     """Describe a data set: shape, kind, range, irregularities, and how to train on it."""
-    dataset = read(source, labels=labels, size=None if size is None else parse_size(size), missing=True)
+    pixels = None if size is None else parse_size(size)
+    dataset = read(source, labels=labels, size=pixels, missing=True, header=header, columns=columns, drop=drop)
     description = describe(dataset)
     description["advice"] = _advice(description)
     if json:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..analysis.doctor import Diagnosis, Finding
-from ..core.wording import plural
+from ..core.wording import fixed, plural
 from ..evaluate.estimate import format_nats
 from ..runs.run import load
-from .flags import Device, Json, Quiet, Run, Seed
+from .flags import Device, Json, Place, Quiet, Run, Seed, TestPlace
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
 
@@ -22,6 +22,8 @@ def doctor(
     run: Run,
     /,
     *,
+    place: Place = None,
+    test: TestPlace = None,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
@@ -31,7 +33,7 @@ def doctor(
 
     The exit code is 6 if there is a problem; notes do not count.
     """
-    opened = load(run, device=device)
+    opened = load(run, device=device, data=place, test=test)
     with ProgressLine(quiet) as line:
         diagnosis = opened.doctor(seed=seed, watch=line.task("examining"))
     notify = notifier(quiet)
@@ -69,11 +71,12 @@ def _measure_lines(m: dict[str, Any]) -> Iterator[str]:
         yield f"{m['score']} is {train} nats per training row, {test} per other row: a gap of {gap}"
     if "rate" in m:
         active = f"; {m['active_features']} of {m['features']} features active" if "features" in m else ""
-        yield f"rate {m['rate']:.2f}, of which I(x; z) is at least {m['mutual_information']:.2f}{active}"
+        yield f"rate {fixed(m['rate'], 2)}, of which I(x; z) is at least {fixed(m['mutual_information'], 2)}{active}"
     if "codebook_perplexity" in m:
         yield f"codebook perplexity {m['codebook_perplexity']:.1f} of {m['codes']}; {m['codes_used']} codes are used"
     if "marginal_kl_at_least" in m:
-        yield f"KL(q(z) || p(z)) between {m['marginal_kl_at_least']:.2f} and {m['marginal_kl_at_most']:.2f} nats"
+        least, most = (fixed(m[f"marginal_kl_at_{end}"], 2) for end in ("least", "most"))
+        yield f"KL(q(z) || p(z)) between {least} and {most} nats"
     if "sample_distance_ratio" in m:
         ratio = m["sample_distance_ratio"]
         yield f"samples lie {ratio:.2f} times as far from the training rows as unseen rows do"

@@ -9,9 +9,9 @@ import numpy as np
 from ..core.errors import UsageError
 from ..core.wording import plural
 from ..runs.run import load
-from .flags import Data, Device, Force, Json, Labels, Out, Quiet, Run, Seed, switch
+from .flags import Data, Device, Force, Json, Labels, Out, Place, Quiet, Run, Seed, TestPlace, switch
 from .output import notifier
-from .writing import Target, print_target
+from .writing import Target, file_array, file_column, print_target
 
 __all__ = ["encode"]
 
@@ -26,18 +26,23 @@ def encode(
     active: Annotated[
         bool, switch("only active features, whose mean varies over training rows (variance above 0.01)")
     ] = False,
+    place: Place = None,
+    test: TestPlace = None,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compute the mean of q(z | x) of each datum, with its label if it has one. Without --out: RUN/codes.csv."""
-    opened = load(run, device=device)
+    """Compute the mean of q(z | x) of each datum, with its label if it has one. Without --out: RUN/codes.csv.
+
+    Codes of a folder of images have the file of each in the column "file", relative to the folder.
+    """
+    opened = load(run, device=device, data=place, test=test)
     if opened.model.latent == 0:
         raise UsageError(f"the model in {run} has no latent features", "Train one that has some, such as --recipe vae.")
     target = Target.choose(out, opened.path / "codes.csv", force, pictures=False, json=json)
-    part = opened.chosen(data, seed, labels=labels)
+    part = opened.chosen(data, seed, labels=labels, own="all")
     notify = notifier(quiet)
     for text in part.notes:
         notify(text)
@@ -46,7 +51,8 @@ def encode(
     if not kept:
         raise UsageError(f"no latent feature of {run} is active", f"See why: jensen doctor {run}.")
     z, names = z[:, kept], [f"z{i + 1}" for i in kept]
-    target.write(z, names, bytes, None if part.labels is None else (part.labels, opened.schema.classes))
+    labels_with_names = None if part.labels is None else (part.labels, opened.schema.classes)
+    target.write(z, names, bytes, labels_with_names, file_column(part), **file_array(part))
     line = f"{plural(z.shape[1], 'latent feature')} of {part.name} in {target.path}"
     record = {"n": len(z), "features": z.shape[1], "data": part.name, "notes": list(part.notes)}
     print_target(target, json, line, record)

@@ -10,20 +10,22 @@ from cyclopts import Parameter
 
 from ..core.errors import UsageError
 from ..core.validation import require_integer
-from ..core.wording import plural
+from ..core.wording import fixed, plural
 from ..evaluate import Annealed, Estimate, Importance, Tightness
 from ..evaluate.choose import METHODS
 from ..evaluate.estimate import format_nats
 from ..evaluate.gaps import describe_gaps
+from ..evaluate.quantity import Quantity
 from ..recipes import option_flag
 from ..runs.classify import Classified
 from ..runs.run import Evaluation, load
 from ..runs.run import Run as LoadedRun
 from ..runs.sandwich import Certificate, certify
 from ..storage.run_folder import EVALUATION
-from .flags import Data, Device, Json, Labels, Quiet, Run, Seed
+from .flags import Data, Device, Json, Labels, Place, Quiet, Run, Seed, TestPlace
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
+from .writing import keep_result
 
 __all__ = ["evaluate"]
 
@@ -75,6 +77,8 @@ def evaluate(
     start: Start = None,
     rows: Rows = None,
     labels: Labels = None,
+    place: Place = None,
+    test: TestPlace = None,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
@@ -88,7 +92,7 @@ def evaluate(
     """
     annealing = _annealing(temperatures=temperatures, leapfrog_steps=leapfrog_steps, chains=chains, start=start)
     _refuse_unused(method, data, k, budget, rows)
-    opened, notify = load(run, device=device), notifier(quiet)
+    opened, notify = load(run, device=device, data=place, test=test), notifier(quiet)
     if method == SANDWICH:
         with ProgressLine(quiet) as line:
             watch = line.task("annealing in both directions")
@@ -112,8 +116,8 @@ def evaluate(
     for note in evaluation.notes:
         notify(note)
     if data is None:
-        path = opened.keep(evaluation)  # before anything is printed, since stdout may be closed
-        if path.name != EVALUATION:
+        path = keep_result(lambda: opened.keep(evaluation), "evaluate", run)  # before printing: stdout may be closed
+        if path is not None and path.name != EVALUATION:
             notify(f"kept in {path}: evaluation.json keeps the plain evaluation of these weights")
     print_json(evaluation.to_dict()) if json else print_lines(_lines(evaluation))
 
@@ -152,27 +156,30 @@ def _lines(evaluation: Evaluation) -> list[str]:
     """Return the lines of an evaluation: the number, its errors, how tight it is, and the next command."""
     estimate, numbers = evaluation.estimate, evaluation.estimate.to_dict()
     rows = f"{evaluation.data}; {evaluation.prepared}"
-    lines = [str(estimate), f"{rows}; {evaluation.weights} weights; seed {evaluation.seed}"]
+    lines = [
+        estimate.sentence(str(evaluation.quantity)),
+        f"{rows}; {evaluation.weights} weights; seed {evaluation.seed}",
+    ]
     if estimate.nats is not None:
         lines.append(_errors(estimate))
     if estimate.acceptance is not None:
         lines.append(_chains(estimate))
     if numbers["elbo"] is not None:
         elbo = format_nats(numbers["elbo"], numbers["stderr"]).split(" ")[0]
-        lines.append(f"ELBO {elbo}: rate {numbers['rate']:.2f}, distortion {numbers['distortion']:.2f}")
+        lines.append(f"ELBO {elbo}: rate {fixed(numbers['rate'], 2)}, distortion {fixed(numbers['distortion'], 2)}")
     elif numbers["distortion"] is not None:
-        lines.append(f"distortion {numbers['distortion']:.2f} nats per datum")
+        lines.append(f"distortion {fixed(numbers['distortion'], 2)} nats per datum")
     if evaluation.bits_per_dim is not None:
         lines.append(_bits(evaluation, evaluation.bits_per_dim))
     if evaluation.assessment is not None:
-        lines += _tightness_lines(evaluation.assessment)
+        lines += _tightness_lines(evaluation.assessment, evaluation.quantity)
     if evaluation.halves is not None:
         gap = evaluation.halves
         lines.append(f"{gap.sentence} (± over rows)" if gap.stderr else gap.sentence)
     if evaluation.classified is not None:
         counts = evaluation.classified
         lines.append(str(Classified(counts["accuracy"], counts["n"], counts["labels_in_training"])))
-    return [*map(evaluation.quantity.in_text, lines), f"next: jensen report {evaluation.run}"]
+    return [*lines, f"next: jensen report {evaluation.run}"]
 
 
 def _bits(evaluation: Evaluation, bits: float) -> str:
@@ -225,13 +232,13 @@ def _errors(estimate: Estimate) -> str:
     return "; ".join(parts)
 
 
-def _tightness_lines(tightness: Tightness) -> list[str]:
+def _tightness_lines(tightness: Tightness, quantity: Quantity) -> list[str]:
     """Return how tight the number is, and what the ELBO loses."""
     numbers = tightness.to_dict()
     annealed, gaps = numbers["annealed"], numbers["gaps"]
     lines = [f"verdict: {tightness.verdict}"]
     if annealed is not None:
-        lines += [_caveat(numbers), _annealed_bound(annealed)]
+        lines += [_caveat(numbers), _annealed_bound(annealed, quantity)]
     if gaps is not None:
         lines.append(f"lost by the ELBO: {describe_gaps(gaps)}. {gaps['advice']}")
     return lines
@@ -247,14 +254,14 @@ def _caveat(numbers: dict[str, Any]) -> str:
     return f"but {numbers['caveat']} (open by {_small(pair['gap'])}{error} nats on {rows})"
 
 
-def _annealed_bound(annealed: dict[str, Any]) -> str:
+def _annealed_bound(annealed: dict[str, Any], quantity: Quantity) -> str:
     """Return the bound for all rows that follows from annealing some of them."""
     is_reliable = annealed["stderr_mc_reliable"] is not False
     bound = format_nats(annealed["log_px"], annealed["stderr_mc"] if is_reliable else None)
     error = "± Monte Carlo and choice of these rows" if is_reliable else "error unreliable"
     start = f"from the {annealed['start']}{', corrected' if annealed['corrected'] else ''}"
     rows = plural(annealed["rows"], "row")
-    return f"log p(x) >= {bound} by annealing {rows} ({start}; {annealed['temperatures']} temperatures; {error})"
+    return f"{quantity} >= {bound} by annealing {rows} ({start}; {annealed['temperatures']} temperatures; {error})"
 
 
 def _small(x: float | None) -> str:

@@ -10,11 +10,12 @@ from ..runs.evaluation import versions
 from ..runs.fidelity import Fidelity, FidelityScore
 from ..runs.fidelity import fidelity as measure
 from ..runs.run import load
-from ..storage.files import digest, write_json
+from ..storage.files import digest
 from ..storage.run_folder import FIDELITY, WEIGHTS
-from .flags import Data, Device, Json, Labels, Quiet, Run, Seed, switch
+from .flags import Data, Device, Json, Labels, Place, Quiet, Run, Seed, TestPlace, switch
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
+from .writing import keep_record
 
 __all__ = ["fidelity"]
 
@@ -29,6 +30,8 @@ def fidelity(
     ] = None,
     mean: Annotated[bool, switch("use means of p(x | z) instead of samples")] = False,
     labels: Labels = None,
+    place: Place = None,
+    test: TestPlace = None,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
@@ -39,7 +42,7 @@ def fidelity(
     They are computed in features of a classifier trained on the run's training rows, or in principal components without
     labels. The result for the run's own test rows is kept in RUN/fidelity.json, for the report.
     """
-    opened = load(run, device=device)
+    opened = load(run, device=device, data=place, test=test)
     with ProgressLine(quiet) as line:
         result = measure(opened, data, labels=labels, n=n, mean=mean, seed=seed, watch=line.task("comparing"))
     record = {
@@ -50,8 +53,7 @@ def fidelity(
         "weights_sha256": digest(opened.path / WEIGHTS),
     }
     if data is None:
-        write_json(opened.path / FIDELITY, record)
-        notifier(quiet)(f"kept in {opened.path / FIDELITY}")
+        keep_record(opened.path / FIDELITY, record, "fidelity", notifier(quiet))
     if json:
         print_json(record)
     else:

@@ -8,7 +8,22 @@ from cyclopts import Parameter
 
 from ..core.errors import UsageError
 
-__all__ = ["Data", "Device", "Force", "Json", "Labels", "Number", "Out", "Quiet", "Run", "Seed", "parse_size", "switch"]
+__all__ = [
+    "Data",
+    "Device",
+    "Force",
+    "Json",
+    "Labels",
+    "Number",
+    "Out",
+    "Place",
+    "Quiet",
+    "Run",
+    "Seed",
+    "TestPlace",
+    "parse_size",
+    "switch",
+]
 
 
 def switch(text: str) -> Parameter:
@@ -18,6 +33,13 @@ def switch(text: str) -> Parameter:
 
 Run = Annotated[str, Parameter(help="a run folder, as jensen train writes it")]
 Data = Annotated[str | None, Parameter(help="data to use instead of the run's test rows: a path, digits or sprites")]
+Place = Annotated[
+    str | None,
+    Parameter(
+        name="--data", help="where the data that the run was trained on are now; the same rows, by their SHA-256"
+    ),
+]
+TestPlace = Annotated[str | None, Parameter(name="--test", help="where its test file is now, if not near its data")]
 Labels = Annotated[str | None, Parameter(name="--labels", help="labels of DATA: a file, or a column or key of it")]
 Out = Annotated[
     str | None,

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from ..analysis.gradients import GradientComparison, Side
 from ..core.wording import plural
 from ..runs.run import load
-from .flags import Device, Json, Quiet, Run, Seed
+from .flags import Device, Json, Place, Quiet, Run, Seed, TestPlace
 from .output import print_json, print_lines
 from .progress import ProgressLine
 
@@ -24,6 +24,8 @@ def gradients(
     at: Annotated[Literal["end", "start"], Parameter(help="trained weights, or initial ones")] = "end",
     n: Annotated[int, Parameter(name="-n", help="number of training rows in the batch")] = 64,
     repeats: Annotated[int, Parameter(help="gradients per estimator")] = 100,
+    place: Place = None,
+    test: TestPlace = None,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
@@ -34,7 +36,7 @@ def gradients(
     The batch is fixed, and with it the corruption of a denoising run; only the latent points vary. The reference of the
     bias has many more samples.
     """
-    opened = load(run, device=device)
+    opened = load(run, device=device, data=place, test=test)
     pair = None
     if at == "start":
         from ..runs.train import untrained

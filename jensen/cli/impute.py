@@ -16,11 +16,11 @@ from ..runs.evaluation import Part
 from ..runs.impute import Completion
 from ..runs.run import Run as LoadedRun
 from ..runs.run import load
-from .flags import Data, Device, Force, Json, Labels, Out, Quiet, Run, Seed
+from .flags import Data, Device, Force, Json, Labels, Out, Place, Quiet, Run, Seed, TestPlace
 from .grids import data_range, model_range, painted, png, scaled, strips
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
-from .writing import Target, column_names
+from .writing import Target, column_names, file_array, file_column
 
 __all__ = ["impute"]
 
@@ -59,6 +59,8 @@ def impute(
     k: K = None,
     steps: Steps = None,
     labels: Labels = None,
+    place: Place = None,
+    test: TestPlace = None,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
@@ -74,10 +76,10 @@ def impute(
     The method sir resamples latent points of the guide by importance weights, and gibbs continues them with
     Metropolis-within-Gibbs chains; annealed is slow, and for data so incomplete that the guide's points have no weight.
     """
-    opened = load(run, device=device)
+    opened = load(run, device=device, data=place, test=test)
     images = opened.schema.is_image
     target = Target.choose(out, opened.path / f"imputations.{'png' if images else 'csv'}", force, images, json)
-    part = opened.chosen(data, seed, missing=True, labels=labels)
+    part = opened.chosen(data, seed, missing=True, labels=labels, own="all")
     notify = notifier(quiet)
     hidden = None if mask is None else parse_mask(mask, opened.schema, len(part.x))
     if target.is_picture and len(part.x) > PICTURED:
@@ -108,7 +110,8 @@ def _write(target: Target, opened: LoadedRun, completion: Completion, part: Part
         versions = np.repeat(np.arange(1, len(completion.x) + 1), n)
         repeated = None if labels is None else (np.tile(labels, len(completion.x)), schema.classes)
         rows = completion.x.reshape(-1, schema.size)
-        target.write(rows, column_names(schema), bytes, repeated, first=("version", versions))
+        files = {name: np.tile(column, len(completion.x)) for name, column in file_column(part).items()}
+        target.write(rows, column_names(schema), bytes, repeated, {"version": versions, **files})
         return
     drawn, shape = completion.drawn, (n, *schema.shape)
     others = {
@@ -119,6 +122,7 @@ def _write(target: Target, opened: LoadedRun, completion: Completion, part: Part
     }
     if drawn.acceptance is not None and drawn.r_hat is not None:
         others |= {"acceptance": drawn.acceptance.cpu().numpy(), "r_hat": drawn.r_hat.cpu().numpy()}
+    others |= file_array(part)
     target.write(
         completion.x.reshape(-1, *shape),
         column_names(schema),

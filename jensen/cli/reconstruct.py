@@ -7,10 +7,10 @@ from typing import Annotated
 import numpy as np
 
 from ..runs.run import load
-from .flags import Data, Device, Force, Json, Labels, Out, Quiet, Run, Seed, switch
+from .flags import Data, Device, Force, Json, Labels, Out, Place, Quiet, Run, Seed, TestPlace, switch
 from .grids import data_range, model_range, painted, pairs, png, scaled
 from .output import notifier
-from .writing import Target, column_names, print_target, to_integers
+from .writing import Target, column_names, file_array, file_column, print_target, to_integers
 
 __all__ = ["reconstruct"]
 
@@ -28,6 +28,8 @@ def reconstruct(
     ] = False,
     noisy: Annotated[bool, switch("corrupt the data first, as a denoising run did in training")] = False,
     labels: Labels = None,
+    place: Place = None,
+    test: TestPlace = None,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
@@ -38,11 +40,11 @@ def reconstruct(
 
     With --noisy a picture shows the corrupted datum between both, and an .npz holds it as "noisy".
     """
-    opened = load(run, device=device)
+    opened = load(run, device=device, data=place, test=test)
     images = opened.schema.is_image
     default = opened.path / ("reconstructions.png" if images else "reconstructions.csv")
     target = Target.choose(out, default, force, images, json)
-    part = opened.chosen(data, seed, labels=labels)
+    part = opened.chosen(data, seed, labels=labels, own="all")
     notify = notifier(quiet)
     for text in part.notes:
         notify(text)
@@ -64,6 +66,7 @@ def reconstruct(
         below = [scaled(images, model_range(opened, observed)) for images in (*corrupted.values(), x)]
         return png(pairs(*(painted(above, *below) if part.mask is not None else (above, *below))))
 
-    target.write(x, column_names(opened.schema), picture, labels_with_names, None, original=original, **corrupted)
+    arrays = {"original": original, **corrupted, **file_array(part)}
+    target.write(x, column_names(opened.schema), picture, labels_with_names, file_column(part), **arrays)
     record = {"n": len(x), "data": inputs.name, "sample": sample, "seed": seed, "notes": list(part.notes)}
     print_target(target, json, f"reconstructions of {inputs.name} in {target.path}", record)

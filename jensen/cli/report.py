@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from ..core.errors import RunExistsError, UsageError
 from ..runs.run import load
 from ..storage.run_folder import REPORT
-from .flags import Force, Json, Run
+from .flags import Force, Json, Place, Run, TestPlace
 from .output import print_json, print_lines
 
 __all__ = ["report"]
@@ -24,11 +24,13 @@ def report(
     examples: Annotated[
         bool, Parameter(help="show examples of the data (default), or none", show_default=False)
     ] = True,
+    place: Place = None,
+    test: TestPlace = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
     """Write one page with numbers, pictures and findings."""
-    opened = load(run)
+    opened = load(run, data=place, test=test)
     path = opened.path / REPORT if out is None else Path(out)
     if path.is_dir() or (out is not None and path.exists() and not force):
         raise RunExistsError(f"{path} exists", "Give --out another name, or replace it with --force.")

@@ -6,11 +6,12 @@ from ..runs.evaluation import versions
 from ..runs.represent import Representation, RepresentationScore
 from ..runs.represent import represent as measure
 from ..runs.run import load
-from ..storage.files import digest, write_json
+from ..storage.files import digest
 from ..storage.run_folder import REPRESENTATION, WEIGHTS
-from .flags import Data, Device, Json, Labels, Quiet, Run, Seed
+from .flags import Data, Device, Json, Labels, Place, Quiet, Run, Seed, TestPlace
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
+from .writing import keep_record
 
 __all__ = ["represent"]
 
@@ -21,6 +22,8 @@ def represent(
     /,
     *,
     labels: Labels = None,
+    place: Place = None,
+    test: TestPlace = None,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
@@ -32,7 +35,7 @@ def represent(
     score. They are fitted to the run's training rows and scored on its test rows; of other data, on two halves. The
     result for the run's own rows is kept in RUN/representation.json, for the report.
     """
-    opened, notify = load(run, device=device), notifier(quiet)
+    opened, notify = load(run, device=device, data=place, test=test), notifier(quiet)
     with ProgressLine(quiet) as line:
         result = measure(opened, data, labels=labels, seed=seed, watch=line.task("measuring"))
     record = {
@@ -45,8 +48,7 @@ def represent(
     for note in result.notes:
         notify(note)
     if data is None:
-        write_json(opened.path / REPRESENTATION, record)
-        notify(f"kept in {opened.path / REPRESENTATION}")
+        keep_record(opened.path / REPRESENTATION, record, "represent", notify)
     if json:
         print_json(record)
     else:

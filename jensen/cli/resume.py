@@ -14,7 +14,7 @@ from ..runs.resume import resume as resume_training
 from ..storage.run_folder import SPEC
 from ..storage.run_lock import replaced_run
 from ..storage.specification import read_spec
-from .flags import Json, Quiet, Run
+from .flags import Json, Place, Quiet, Run, TestPlace
 from .output import notifier
 from .progress import ProgressLine, TrainingProgress
 from .signals import stopping
@@ -32,6 +32,8 @@ def resume(
     epochs: Annotated[
         int | None, Parameter(help="passes over the data in all; by default as many as were asked for")
     ] = None,
+    place: Place = None,
+    test: TestPlace = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -50,6 +52,8 @@ def resume(
         try:
             resumed = resume_training(
                 run,
+                data=place,
+                test=test,
                 epochs=epochs,
                 listeners=[TrainingProgress(line)],
                 should_stop=should_stop,

@@ -15,6 +15,7 @@ from ..data import read
 from ..evaluate.estimate import Kind
 from ..evaluate.floors import exact_kind
 from ..recipes import find
+from ..runs.accepted import unused_by
 from ..runs.places import table_options
 from ..runs.players import term_names
 from ..runs.run import Run
@@ -106,6 +107,8 @@ def _recorded_options(spec: str, data: str | None) -> dict[str, Any]:
             "Call jensen.train(data, model=..., guide=...) again, or continue it: jensen resume RUN.",
         )
     check_recorded(command)
+    for name in unused_by(find(command.get("recipe", "vae")), command):
+        command.pop(name, None)
     if data is not None:
         return command
     source = recorded["data"]
@@ -157,7 +160,8 @@ def outcome(run: Run) -> dict[str, Any]:
 
 def _has_closed_step(run: Run) -> bool:
     """Return whether weights were fixed while training rows were measured, after a step in closed form or of EM."""
-    return run.spec["command"].get("fit", "gradient") != "gradient"
+    players = [player.get("parts") or {} for player in run.spec["players"]]
+    return any(parts.get("closed") for parts in players) or run.spec["command"].get("fit", "gradient") != "gradient"
 
 
 def _reduced_precision(run: Run) -> str | None:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from ..runs.run import load
 from ..runs.verify import TOLERANCE, recorded
 from ..runs.verify import verify as verify_run
-from .flags import Json, Quiet, Run
+from .flags import Json, Place, Quiet, Run, TestPlace
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
 
@@ -27,6 +27,8 @@ def verify(
     tolerance: Annotated[
         float, Parameter(help="largest difference, relative for numbers above 1; 0: bit-identical")
     ] = TOLERANCE,
+    place: Place = None,
+    test: TestPlace = None,
     device: Annotated[
         str | None, Parameter(name="--device", help="auto, cpu, cuda, ...; by default the recorded one")
     ] = None,
@@ -39,7 +41,7 @@ def verify(
     """
     load(run)  # reports damage of the run before damage of its evaluation
     recorded_device = recorded(Path(run))["replay"]["device"] if device is None else device
-    opened = load(run, device=recorded_device)
+    opened = load(run, device=recorded_device, data=place, test=test)
     with ProgressLine(quiet) as line:
         verification = verify_run(opened, tolerance=tolerance, watch=line.task("repeating"))
     notify = notifier(quiet)

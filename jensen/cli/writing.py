@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,10 +14,20 @@ import numpy as np
 
 from ..core.errors import RunExistsError, UsageError
 from ..data import Schema
-from ..storage.files import write_atomic
-from .output import print_json, print_lines
+from ..runs.evaluation import Part
+from ..storage.files import write_atomic, write_json
+from .output import notifier, print_json, print_lines
 
-__all__ = ["Target", "column_names", "print_target", "to_integers"]
+__all__ = [
+    "Target",
+    "column_names",
+    "file_array",
+    "file_column",
+    "keep_record",
+    "keep_result",
+    "print_target",
+    "to_integers",
+]
 
 SUFFIXES = (".npy", ".npz", ".csv", ".png")
 ROWS = 1000  # rows that are formatted at a time
@@ -28,12 +38,56 @@ def column_names(schema: Schema) -> list[str]:
     return list(schema.names or (f"x{i + 1}" for i in range(schema.size)))
 
 
+def file_column(part: Part) -> dict[str, np.ndarray]:
+    """Return the column of a table that names the file of each row; none of data without a file per row."""
+    return {} if part.files is None else {"file": part.files}
+
+
+def file_array(part: Part) -> dict[str, np.ndarray]:
+    """Return the array of an .npz that names the file of each row; none of data without a file per row."""
+    return {} if part.files is None else {"files": part.files}
+
+
 def print_target(target: Target, json: bool, line: str, record: dict[str, Any]) -> None:
     """Print where a result was written, as a line or a JSON object; nothing if the result itself went to stdout."""
     if json:
         print_json({**record, "out": target.path})
     elif target.path is not None:
         print_lines([line])
+
+
+def keep_result(write: Callable[[], Path], verb: str, run: str) -> Path | None:
+    """Write a result into the run's folder, and return the path; None, with a note, where that cannot be written.
+
+    The note is printed with --quiet too, since the result is on stdout only.
+
+    Args:
+        write: writes it, and returns the path.
+        verb: the command, for the note.
+        run: its folder.
+
+    Raises:
+        UsageError: of `write`, if no file was refused.
+    """
+    try:
+        return write()
+    except (UsageError, OSError) as error:
+        if not isinstance(error, OSError) and not isinstance(error.__cause__, OSError):
+            raise
+        what = error.what if isinstance(error, UsageError) else f"{error.filename or run}: {error.strerror or error}"
+        notifier(False)(f"the result is not kept: {what}; keep it elsewhere: jensen {verb} {run} --json > FILE")
+        return None
+
+
+def keep_record(path: Path, record: dict[str, Any], verb: str, notify: Callable[[str], None]) -> None:
+    """Write a record into the run's folder, and say where, or why not."""
+
+    def write() -> Path:
+        write_json(path, record)
+        return path
+
+    if keep_result(write, verb, str(path.parent)) is not None:
+        notify(f"kept in {path}")
 
 
 def to_integers(x: np.ndarray, levels: int | None) -> np.ndarray:
@@ -95,7 +149,7 @@ class Target:
         names: Sequence[str],
         picture: Callable[[], bytes],
         labels: tuple[np.ndarray, Sequence[str] | None] | None = None,
-        first: tuple[str, np.ndarray] | None = None,
+        before: Mapping[str, np.ndarray] | None = None,
         **others: np.ndarray,
     ) -> None:
         """Write [N, ...] in the format of the suffix.
@@ -105,11 +159,11 @@ class Target:
             names: of its features, for a header.
             picture: returns the bytes of a .png.
             labels: [N] and the names of their classes: the last column of a .csv, "labels" in an .npz.
-            first: name and whole numbers [N] of a column before all others of a table.
+            before: columns of a table before all others: whole numbers or names [N].
             **others: further arrays of an .npz.
         """
         if self.path is None:
-            _write_table(sys.stdout, x, names, labels, first)
+            _write_table(sys.stdout, x, names, labels, before or {})
             return
         suffix, content = self.path.suffix.lower(), io.BytesIO()
         if suffix == ".npy":
@@ -119,7 +173,7 @@ class Target:
             np.savez(content, allow_pickle=False, **arrays)
         elif suffix == ".csv":
             text = io.StringIO()
-            _write_table(text, x, names, labels, first)
+            _write_table(text, x, names, labels, before or {})
             content.write(text.getvalue().encode())
         else:
             content.write(picture())
@@ -144,11 +198,11 @@ def _write_table(
     x: np.ndarray,
     names: Sequence[str],
     labels: tuple[np.ndarray, Sequence[str] | None] | None,
-    first: tuple[str, np.ndarray] | None,
+    before: Mapping[str, np.ndarray],
 ) -> None:
     """Write a table with a header as CSV."""
     writer = csv.writer(stream, lineterminator="\n")
-    before = [] if first is None else [first[0]]
     writer.writerow([*before, *names, *([] if labels is None else ["label"])])
     rows = _rows(x, labels)
-    writer.writerows(rows if first is None else ([str(n), *row] for n, row in zip(first[1], rows, strict=True)))
+    for i, row in enumerate(rows):
+        writer.writerow([*(str(column[i]) for column in before.values()), *row])

@@ -137,7 +137,12 @@ def _missing(nodes: Any, given: Mapping[str, Any]) -> UsageError:
     keys = names if len(set(names)) == len(names) else list(places)
     parts = ", ".join(f"{key!r}: {name}" for key, name in zip(keys, names, strict=True))
     what = f"a part of your own, {keys[0]!r}" if len(keys) == 1 else f"parts of your own, {', '.join(map(repr, keys))}"
-    return UsageError(f"this run holds {what}", f"Give {'it' if len(keys) == 1 else 'them'} back: parts={{{parts}}}")
+    them = "it" if len(keys) == 1 else "them"
+    return UsageError(
+        f"this run holds {what}",
+        f"Give {them} back in Python: run = jensen.load(RUN, parts={{{parts}}}); "
+        "write(run) of jensen.report makes its page.",
+    )
 
 
 def _refusal(error: Exception, unknown: list[str]) -> Exception:
@@ -146,10 +151,10 @@ def _refusal(error: Exception, unknown: list[str]) -> Exception:
         return error
     if unknown:
         name = unknown[0]
-        remedy = f"If it is your own, give it back: load(RUN, parts={{{name!r}: {name}}}); if not, the run"
+        own = f"If it is your own, give it back in Python: run = jensen.load(RUN, parts={{{name!r}: {name}}})"
         return CorruptRunError(
             f"this run holds a part that this jensen does not have, {name!r}",
-            f"{remedy} is damaged, or was written by another version.",
+            f"{own}; write(run) of jensen.report makes its page. If not, the run is damaged, or of another version.",
         )
     return CorruptRunError(
         f"the model's specification cannot be rebuilt ({type(error).__name__}: {error})",

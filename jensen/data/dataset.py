@@ -24,6 +24,7 @@ __all__ = [
     "check_dtype",
     "check_size",
     "chunks",
+    "digest_of",
     "encode_labels",
 ]
 
@@ -43,12 +44,14 @@ class Source:
         files: absolute paths of the files that were read.
         sha256: of the shape, the type and the bytes of x as read.
         n: N, the number of data.
+        order: [N] where rows are not in the order of the files, the number of each row's file.
     """
 
     name: str
     files: tuple[str, ...]
     sha256: str
     n: int
+    order: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -283,7 +286,7 @@ def encode_labels(labels: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str
     return labels.astype(np.int64), None
 
 
-def _digest(x: np.ndarray, mask: np.ndarray | None) -> str:
+def digest_of(x: np.ndarray, mask: np.ndarray | None) -> str:
     """Return the SHA-256 of type, shape, bytes and mask."""
     digest = hashlib.sha256(f"{x.dtype.newbyteorder('<').str}{x.shape}".encode())
     digest.update(x.data.cast("B"))
@@ -344,6 +347,6 @@ def assemble(raw: Raw, name: str, missing: bool = False) -> Dataset:
             )
     x = np.ascontiguousarray(x, dtype=dtype).reshape(len(x), -1)
     mask = None if mask is None else np.ascontiguousarray(mask).reshape(len(x), -1)
-    source = Source(name, tuple(raw.files), _digest(x, mask), len(x))
+    source = Source(name, tuple(raw.files), digest_of(x, mask), len(x))
     schema = Schema(kind, shape, levels, raw.names, classes)
     return Dataset(x, labels, schema, source, (*raw.notes, *notes), mask, raw.factors)

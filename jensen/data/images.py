@@ -19,7 +19,7 @@ from ..core.errors import DataError
 from ..core.wording import plural
 from .dataset import Raw, check_size
 
-__all__ = ["read_bits", "read_folder"]
+__all__ = ["image_files", "natural_key", "read_bits", "read_folder"]
 
 _SUFFIXES_OF = {  # by Pillow's names; formats without a mark of their own at the beginning come last
     "PNG": ".png .apng",
@@ -199,15 +199,27 @@ def read_bits(path: Path) -> np.ndarray:
         return np.asarray(_without_alpha(ImageOps.exif_transpose(opened), Counter()).convert("L")) > 127
 
 
-def _find(folder: Path) -> tuple[list[Path], str | None]:
-    """Return the images below a folder in sorted order, and a note on other files.
+def natural_key(path: str) -> tuple[list[tuple[int, int | str]], str]:
+    """Return the key by which paths are sorted as people count, folder by folder: img2 comes before img10.
+
+    Example:
+        >>> sorted(["img10.png", "img2.png", "b/1.png", "img02.png"], key=natural_key)
+        ['b/1.png', 'img02.png', 'img2.png', 'img10.png']
+    """
+    parts = [p for part in path.split("/") for p in (*re.findall(r"[0-9]+|[^0-9]+", part), "")]
+    return [(0, int(p)) if p.isdecimal() else (1, p) for p in parts], path
+
+
+def image_files(folder: Path) -> tuple[list[Path], str | None]:
+    """Return the images below a folder in natural order, as they are read, and a note on other files.
 
     Raises:
         DataError: there are no images.
     """
     files = [p for p in folder.rglob("*") if p.is_file()]
     visible = [p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts)]
-    images = sorted((p for p in visible if p.suffix.lower() in SUFFIXES), key=lambda p: p.relative_to(folder).parts)
+    chosen = [p for p in visible if p.suffix.lower() in SUFFIXES]
+    images = sorted(chosen, key=lambda p: natural_key(p.relative_to(folder).as_posix()))
     if not images:
         known = f"Images are {', '.join(s[1:] for s in SUFFIXES)}"
         remedy = f"{known}; or give one of its files: {visible[0]}." if visible else f"{known}."
@@ -308,7 +320,7 @@ def _common_size(headers: list[_Header], size: tuple[int, int] | None, notes: li
 
 
 def read_folder(folder: Path, size: tuple[int, int] | None = None) -> Raw:
-    """Read all images below a folder, in sorted order.
+    """Read all images below a folder, in natural order: img2 comes before img10.
 
     Images are rotated as their EXIF data say. An opaque alpha channel is dropped, and any other composed over black.
     Palettes and CMYK become RGB; a folder of grey and colour images becomes RGB; 1-bit images are binary; 16-bit grey
@@ -322,7 +334,7 @@ def read_folder(folder: Path, size: tuple[int, int] | None = None) -> Raw:
         DataError: no images, images of different sizes without `size`, an image that is damaged or too large, or
             sub-folders that are the parts of a data set, such as train and test.
     """
-    images, skipped = _find(folder)
+    images, skipped = image_files(folder)
     _refuse_parts(folder, sorted({p.relative_to(folder).parts[0] for p in images if p.parent != folder}))
     notes = [] if skipped is None else [skipped]
     counts: Counter[str] = Counter()

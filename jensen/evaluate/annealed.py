@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent
+from torch.distributions import Distribution
 
 from ..core.batch import Batch, Rows
 from ..core.errors import NotInvertible, NotNormalised, NotReparameterizable, UsageError
@@ -21,7 +22,7 @@ from ..models.codebooks import CodePrior
 from ..models.guide import Guide
 from ..models.ladder import LadderDistribution
 from ..models.model import LatentVariableModel
-from .annealing_start import Correction, fit_correction, gaussian_features
+from .annealing_start import AnyCorrection, fit_correction, gaussian_features
 from .estimate import Estimate, Evaluator, Kind, ProgressCallback, concatenated, exact_products
 from .exact import MOST_STATES, number_of_states
 from .hamiltonian import Ends, State, move
@@ -30,7 +31,7 @@ from .importance import importance_estimate, widest
 __all__ = ["Annealed", "Steps", "temperatures"]
 
 POINTS, NUMBERS = 4096, 1 << 25  # chains times data in memory at once, and numbers of the widest layer
-PILOT_ROWS, PILOT_PASSES = 32, 3
+PILOT_ROWS, PILOT_PASSES, PILOT_CHAINS = 32, 3, 4
 ACCEPTANCE = 0.8
 
 
@@ -59,7 +60,16 @@ class Steps:
 
     sizes: tuple[float, ...]
     acceptance: tuple[float, ...]
-    correction: Correction | None = None
+    correction: AnyCorrection | None = None
+
+
+class Beginning(NamedTuple):
+    """Chains before their first move: the path, their points z [S, B, Z], and the scale of a step, [B, Z] or
+    [S, B, Z]."""
+
+    ends: Ends
+    z: Tensor
+    scale: Tensor
 
 
 @dataclass(frozen=True)
@@ -70,10 +80,10 @@ class Annealed(Evaluator):
               z_t \sim \text{a move that leaves } f_0^{1-b_t} f_1^{b_t} \text{ invariant}
 
     with f_1 = p(x, z) and f_0 = q(z|x) or p(z). The mean of w is unbiased for p(x), so the log of a mean over chains is
-    below log p(x) on average. A diagonal Gaussian q is first corrected per feature on data that the model simulates
-    (see `Correction`): an exact one is not changed, and an over-confident one becomes wide enough for chains to reach
-    the posterior. Step sizes are tuned on a pilot with noise of its own, and fixed per temperature: tuning them within
-    the run would bias the estimate. Every random stream is named by T, so that runs with other temperatures are
+    below log p(x) on average. A Gaussian q is first corrected on data that the model simulates (see `Correction` and
+    `CovarianceCorrection`): an exact one is not changed, and an over-confident one becomes wide enough for chains to
+    reach the posterior. Step sizes are tuned on a pilot with noise of its own, and fixed per temperature: tuning them
+    within the run would bias the estimate. Every random stream is named by T, so that runs with other temperatures are
     independent.
 
     Args:
@@ -81,7 +91,7 @@ class Annealed(Evaluator):
         leapfrog_steps: per move.
         chains: per datum.
         start: "guide" or "prior".
-        correct: whether a diagonal Gaussian guide is corrected before chains start from it; the estimate's settings
+        correct: whether a Gaussian guide is corrected before chains start from it; the estimate's settings
             record as `corrected` whether one was.
 
     Source: Neal, "Annealed importance sampling", 2001; Wu, Burda, Salakhutdinov & Grosse, 2017.
@@ -164,17 +174,15 @@ class Annealed(Evaluator):
         )
 
     def ends(
-        self, model: LatentVariableModel, guide: Guide, batch: Batch, correct: Correction | None = None
+        self, model: LatentVariableModel, guide: Guide, batch: Batch, correct: AnyCorrection | None = None
     ) -> tuple[Ends, Distribution, Tensor]:
         """Return the path for a batch, the distribution that it starts from, and the scale of a step per feature."""
         with torch.no_grad():
             first = guide(batch) if self.start == "guide" else model.prior(batch.context)
             if first.batch_shape == ():
                 first = first.expand((len(batch),))
+            first = first if correct is None else correct.start(first)
             features = gaussian_features(first)
-            if features is not None and correct is not None:
-                features = correct(features)
-                first = Independent(features, 1, validate_args=False)
             scale = _spread(first) if features is None else features.scale
         return Ends(first.log_prob, lambda z: model.log_joint(batch, z)), first, scale.detach()
 
@@ -182,22 +190,27 @@ class Annealed(Evaluator):
         """Tune step sizes by a pilot on a few rows, with noise of its own, towards 80 % acceptance."""
         is_corrected = self.correct and self.start == "guide"
         correct = fit_correction(model, guide, data, seed) if is_corrected else None
-        noise = self.noise(seed, "pilot", data.device)
-        index = evenly_spaced(len(data), PILOT_ROWS, data.device, nearest=False, dtype=torch.float32)
-        batch = data.take(index, noise)
-        sizes = [0.5 * max(model.latent, 1) ** -0.25] * self.temperatures
-        acceptance = [0.0] * self.temperatures
-        for turn in range(PILOT_PASSES):
-            ends, first, scale = self.ends(model, guide, batch, correct)
-            state = ends.at(independent_samples(first, min(self.chains, 4), noise))
-            for t, b in enumerate(temperatures(self.temperatures)[1:]):
-                if turn == 0 and t:
-                    sizes[t] = sizes[t - 1]
-                state, accept = move(ends, state, b, sizes[t] * scale, self.leapfrog_steps, noise)
-                acceptance[t] = float(accept.double().mean())
-                gain = 0.5 if turn == 0 else 0.3
-                sizes[t] = min(max(sizes[t] * math.exp(gain * (acceptance[t] - ACCEPTANCE)), 1e-5), 2.0)
-        return Steps(tuple(_smooth(sizes)), tuple(acceptance), correct)
+        noise, count = self.noise(seed, "pilot", data.device), min(self.chains, PILOT_CHAINS)
+        batch = pilot_rows(data, noise)
+
+        def begin() -> Beginning:
+            return self.beginning(model, guide, batch, correct, noise, count)
+
+        (sizes,), (acceptance,) = pilot(begin, (count,), self.temperatures, self.leapfrog_steps, noise)
+        return Steps(sizes, acceptance, correct)
+
+    def beginning(
+        self,
+        model: LatentVariableModel,
+        guide: Guide,
+        batch: Batch,
+        correct: AnyCorrection | None,
+        noise: torch.Generator,
+        chains: int,
+    ) -> Beginning:
+        """Return chains at independent points of the start."""
+        ends, first, scale = self.ends(model, guide, batch, correct)
+        return Beginning(ends, independent_samples(first, chains, noise), scale)
 
     def weights(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, steps: Steps, noise: torch.Generator
@@ -210,17 +223,9 @@ class Annealed(Evaluator):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the end points of the chains, z [S, B, Z], their log w [S, B] as draws of p(z | x), and the mean
         acceptance."""
-        ends, first, scale = self.ends(model, guide, batch, steps.correction)
-        state = ends.at(independent_samples(first, self.chains, noise))
-        total, before, accepted = torch.zeros_like(state.start), 0.0, []
-        for b, size in zip(temperatures(self.temperatures)[1:], steps.sizes, strict=True):
-            total = total + (b - before) * (state.goal - state.start)
-            before = b
-            if b < 1.0:  # a move at the last temperature would change nothing in the weight
-                state, accept = move(ends, state, b, size * scale, self.leapfrog_steps, noise)
-                accepted.append(accept.double().mean())
-        rate = torch.stack(accepted).mean() if accepted else torch.ones((), dtype=torch.float64)
-        return state.z, total, rate
+        start = self.beginning(model, guide, batch, steps.correction, noise, self.chains)
+        z, log_w, accepted = forwards(start, (steps.sizes,), (self.chains,), self.leapfrog_steps, noise)
+        return z, log_w, accepted.mean()
 
     def reverse_weights(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, z: Tensor, steps: Steps, noise: torch.Generator
@@ -236,6 +241,73 @@ class Annealed(Evaluator):
                 state, _ = move(ends, state, ladder[t], steps.sizes[t - 1] * scale, self.leapfrog_steps, noise)
             total = total + (ladder[t] - ladder[t - 1]) * (state.goal - state.start)
         return total
+
+
+def pilot_rows(data: Rows, noise: torch.Generator) -> Batch:
+    """Return the few rows on which step sizes are tuned."""
+    return data.take(evenly_spaced(len(data), PILOT_ROWS, data.device, nearest=False, dtype=torch.float32), noise)
+
+
+def pilot(
+    begin: Callable[[], Beginning], groups: Sequence[int], n: int, leapfrog_steps: int, noise: torch.Generator
+) -> tuple[list[tuple[float, ...]], list[tuple[float, ...]]]:
+    """Return step sizes and acceptance at n temperatures, for each group of chains, tuned towards 80 % acceptance.
+
+    Args:
+        begin: returns new chains.
+        groups: numbers of consecutive chains that have their step sizes in common.
+        noise: of the moves.
+    """
+    sizes: list[list[float]] = []
+    acceptance = [[0.0] * n for _ in groups]
+    for turn in range(PILOT_PASSES):
+        start, gain = begin(), 0.5 if turn == 0 else 0.3
+        sizes = sizes or [[0.5 * max(start.z.shape[-1], 1) ** -0.25] * n for _ in groups]
+        state = start.ends.at(start.z)
+        for t, b in enumerate(temperatures(n)[1:]):
+            if turn == 0 and t:
+                for group in sizes:
+                    group[t] = group[t - 1]
+            step = _steps(sizes, groups, t, start.scale)
+            state, accept = move(start.ends, state, b, step, leapfrog_steps, noise)
+            for group, rates, part in zip(sizes, acceptance, accept.split(list(groups)), strict=True):
+                rates[t] = float(part.double().mean())
+                group[t] = min(max(group[t] * math.exp(gain * (rates[t] - ACCEPTANCE)), 1e-5), 2.0)
+    return [tuple(_smooth(group)) for group in sizes], [tuple(rates) for rates in acceptance]
+
+
+def forwards(
+    start: Beginning,
+    sizes: Sequence[Sequence[float]],
+    groups: Sequence[int],
+    leapfrog_steps: int,
+    noise: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the end points z [S, B, Z] of chains, their log w [S, B], and the acceptance [S] of each.
+
+    Args:
+        sizes: of each group's steps, one per temperature b_1 .. b_T.
+        groups: numbers of consecutive chains.
+    """
+    state = start.ends.at(start.z)
+    total, before, accepted = torch.zeros_like(state.start), 0.0, []
+    for t, b in enumerate(temperatures(len(sizes[0]))[1:]):
+        total = total + (b - before) * (state.goal - state.start)
+        before = b
+        if b < 1.0:  # a move at the last temperature would change nothing in the weight
+            step = _steps(sizes, groups, t, start.scale)
+            state, accept = move(start.ends, state, b, step, leapfrog_steps, noise)
+            accepted.append(accept.double().mean(1))
+    rates = torch.stack(accepted).mean(0) if accepted else torch.ones(len(total), dtype=torch.float64)
+    return state.z, total, rates
+
+
+def _steps(sizes: Sequence[Sequence[float]], groups: Sequence[int], t: int, scale: Tensor) -> Tensor:
+    """Return step sizes per feature at temperature t: those of each group, times the scale [B, Z] or [S, B, Z]."""
+    if len(groups) == 1:
+        return sizes[0][t] * scale
+    of_group = torch.tensor([group[t] for group in sizes], dtype=scale.dtype, device=scale.device)
+    return of_group.repeat_interleave(torch.tensor(groups, device=scale.device))[:, None, None] * scale
 
 
 def _spread(first: Distribution) -> Tensor:

@@ -250,13 +250,15 @@ def _is_divisible(integrand: Integrand, cells: Cells) -> Tensor:
 
 def _sums(values: _Values, row: Tensor, n: int) -> tuple[Tensor, Tensor]:
     """Return log-integrals [B] of all cells of a row, and their errors [B] in nats."""
-    largest = torch.full((n,), -torch.inf, dtype=values.log.dtype, device=row.device)
-    largest = largest.scatter_reduce(0, row, torch.maximum(values.log, values.error), "amax")
+    total, error = (_log_sum(log, row, n) for log in (values.log, values.error))
+    return total, in_nats(error - total)
+
+
+def _log_sum(log: Tensor, row: Tensor, n: int) -> Tensor:
+    """Return the log of the sum [B] over the cells of each row of exp of logs [P]."""
+    largest = torch.full((n,), -torch.inf, dtype=log.dtype, device=row.device).scatter_reduce(0, row, log, "amax")
     scale = largest.nan_to_num(0.0, posinf=0.0, neginf=0.0)
-    total, error = (
-        torch.zeros_like(scale).index_add(0, row, (log - scale[row]).exp()) for log in (values.log, values.error)
-    )
-    return total.log() + scale, in_nats(error.log() - total.log())
+    return torch.zeros_like(scale).index_add(0, row, (log - scale[row]).exp()).log() + scale
 
 
 def in_nats(log_share: Tensor) -> Tensor:

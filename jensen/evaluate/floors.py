@@ -22,7 +22,7 @@ __all__ = ["FloorBinding", "exact_kind", "features_at_floor", "floor_binding", "
 
 NEAR = 3.0  # multiple of the floor below which a scale counts as at its floor
 OFTEN = 0.1  # of the rows: a feature counts if its scale is at the floor for as many
-ROWS = 500
+ROWS, CHUNK = 500, 16  # in all, and at once: few, since evaluators promise to keep little in memory
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class FloorBinding:
         scales = "has a learned scale at its" if self.features == 1 else "have learned scales at their"
         return (
             f"{self.features} of {plural(self.of, 'data feature')} {scales} lower limit of {self.floor:.3g}{where}: "
-            "without it the density has no upper bound, so log p(x) measures that limit and is not called exact"
+            "without it the density has no upper bound, so the number measures that limit and is not called exact"
         )
 
 
@@ -93,8 +93,9 @@ def floor_binding(model: LatentVariableModel, guide: Guide, rows: Rows, seed: in
     if floor is None or not len(rows):
         return None
     noise = stream(seed, "scales at their floor", rows.device)
-    batch = rows.take(evenly_spaced(len(rows), ROWS, rows.device), noise)
-    scale, is_table = learned_scales(model, guide, batch, noise), isinstance(likelihood, Table)
+    is_table = isinstance(likelihood, Table)
+    chunks = evenly_spaced(len(rows), 1 if is_table else ROWS, rows.device).split(CHUNK)
+    scale = torch.cat([learned_scales(model, guide, rows.take(index, noise), noise) for index in chunks])
     low = int(features_at_floor(scale, floor, likelihood.family.dim, is_table).sum())
     return FloorBinding(low, likelihood.family.dim, floor, is_table) if low else None
 

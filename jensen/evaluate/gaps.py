@@ -113,7 +113,7 @@ class Gaps:
         """Advice on the part of the guide to enlarge; with a warning where log p(x) has not converged."""
         if self.converged:
             return self._advice
-        warning = "The estimate of log p(x) has not converged, so the gap may be larger than measured."
+        warning = "The estimate has not converged, so the gap may be larger than measured."
         return warning if float(self.whole.mean()) < TIGHT else f"{self._advice} {warning}"
 
     @property

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .estimate import Estimate, format_nats
+from .quantity import EVIDENCE, Quantity
 
 __all__ = ["ERRORS", "GeneralisationGap", "ValidationCurve", "some_rows"]
 
@@ -34,12 +35,12 @@ class GeneralisationGap:
     name: str = "log p(x)"
 
     @staticmethod
-    def of(train: Estimate, test: Estimate) -> GeneralisationGap | None:
-        """Compare two estimates; None where there is no number to compare."""
+    def of(train: Estimate, test: Estimate, quantity: Quantity = EVIDENCE) -> GeneralisationGap | None:
+        """Compare two estimates of a quantity; None where there is no number to compare."""
         if train.nats is None or test.nats is None or bool(torch.isnan(train.nats).any()):
             return None
         points = "" if test.k is None else f", K = {test.k}"
-        return GeneralisationGap(train.nats, test.nats, f"log p(x) ({test.kind}{points})")
+        return GeneralisationGap(train.nats, test.nats, f"{quantity} ({test.kind}{points})")
 
     @property
     def difference(self) -> float:

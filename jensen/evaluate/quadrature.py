@@ -132,7 +132,7 @@ class Quadrature(Evaluator):
             value[rough], error[rough] = fine.value[rough], fine.error[rough]
             points = points + fine.points
         error = error + in_nats(place.outside - value) + 2 * place.noise
-        error = torch.where(value == -torch.inf, 0.0, error)
+        error = torch.where((value == -torch.inf) & (place.outside == -torch.inf), 0.0, error)
         return Integral(value, error, points), error <= 2 * tolerance
 
 

@@ -24,14 +24,5 @@ class Quantity:
     def __str__(self) -> str:
         return "log p(x)" if self.condition is None else f"log p(x | {self.condition})"
 
-    def in_text(self, text: str) -> str:
-        """Return a text about log p(x), as estimates and diagnoses give it, about this quantity.
-
-        Example:
-            >>> Quantity("label").in_text("the objective is no bound on log p(x)")
-            'the objective is no bound on log p(x | label)'
-        """
-        return text.replace(str(EVIDENCE), str(self))
-
 
 EVIDENCE = Quantity()

@@ -17,6 +17,7 @@ from ..models.model import LatentVariableModel
 from .annealed import Annealed
 from .estimate import Estimate, Kind, ProgressCallback
 from .gaps import Bounds, Gaps, lower_bounds
+from .missed_modes import SecondStart, TwoStarts, from_two_starts, pooled, scouts, second_share, second_start
 from .sandwich import CERTIFIES, Sandwich, Sandwiched
 from .strata import stratified, stratified_stderr
 from .tightness_plan import TightnessSettings, plan, refusal, start_of
@@ -24,6 +25,7 @@ from .tightness_plan import TightnessSettings, plan, refusal, start_of
 __all__ = ["Assessment", "Tightness", "assess", "assess_within"]
 
 MOST_TEMPERATURES = 3200
+MOVES = 0.1  # nats: a larger change by the last doubling means that annealing has not converged
 STILL = 0.05  # nats: a smaller change by the last doubling is no reason for another
 BASIS = "according to annealed importance sampling"
 
@@ -79,12 +81,14 @@ class Assessment:
     Attributes:
         settings: those of the measurement. index: [M] the rows that were annealed, [M] `share` the weight of each in
             the mean over all rows. importance: the importance-weighted bound on all rows. annealed: the annealed bound
-            on the M rows; `coarse`: with half the temperatures. correction, correction_stderr: the gain of annealing in
-            the mean over all rows, and its standard error (over rows drawn within strata, and over the Monte Carlo).
+            on the M rows, from both starts; `coarse`: with half the temperatures. correction, correction_stderr: the
+            gain of annealing in the mean over all rows, and its standard error (over rows drawn within strata, and over
+            the Monte Carlo).
         unfinished, unfinished_stderr: the gain by the last doubling of temperatures, and its standard error, of pairs.
         sandwich: lower and upper mean on simulated data.
         gaps: those of the ELBO on the annealed rows.
         seconds: time taken.
+        second: the gain of the second start, about the ends of chains from the prior; None where there was none.
     """
 
     settings: TightnessSettings
@@ -100,6 +104,7 @@ class Assessment:
     sandwich: Sandwiched | None
     gaps: Gaps | None
     seconds: float
+    second: SecondStart | None = None
 
     def shifted(self, nats: float) -> Assessment:
         """Return the assessment in other units: a log-Jacobian added to every log-density."""
@@ -117,23 +122,27 @@ class Assessment:
         """Nats by which the importance-weighted bound seems to be below log p(x), with two standard errors of each
         part.
 
-        The gain of annealing, and that expected of further temperatures. Not an upper limit, since nothing bounds log
+        The gain of annealing, that expected of further temperatures, and what the second start is still ahead where the
+        guide seems to miss a mode. Not an upper limit, since nothing bounds log
         p(x) of these rows from above.
         """
         ahead = abs(self.unfinished) + 2 * self.unfinished_stderr
         pair = self.sandwich
         if pair is not None:
             ahead = max(ahead, max(pair.gap, 0.0) + 2 * (pair.gap_stderr or 0.0))
+        if self.second is not None and self.second.may_miss:
+            ahead += max(self.second.left, 0.0)
         return abs(self.correction) + 2 * self.correction_stderr + ahead
 
     @property
     def converged(self) -> bool:
         """True if the last doubling of temperatures changed little, annealing is not the worse bound of the two, its
-        chains are even enough to estimate their error, and the sandwich on simulated data is nearly closed."""
+        chains are even enough to estimate their error, the sandwich on simulated data is nearly closed, and the guide
+        misses no mode (more chains may find more)."""
         gap = self.sandwich_gap
-        if self.annealed.reliable is False:
+        if self.annealed.reliable is False or self.misses:
             return False
-        is_stable = abs(self.unfinished) <= 0.1 and self.correction >= -max(0.1, 2 * self.correction_stderr)
+        is_stable = abs(self.unfinished) <= MOVES and self.correction >= -max(0.1, 2 * self.correction_stderr)
         return is_stable and (gap is None or gap <= 1.0)
 
     @property
@@ -144,6 +153,22 @@ class Assessment:
     @property
     def verdict(self) -> str:
         """A sentence: the tightness, or a remedy."""
+        if self.second is None or not self.misses:
+            return self._tightness
+        least, missed = self.correction - 2 * self.correction_stderr, self.second.sentence
+        if least <= 0:
+            return f"{missed}; {self._tightness}"
+        remedy = "report the annealed bound, or use a richer guide"
+        return f"{missed}; loose by at least {least:.2g} nats, {BASIS}: {remedy}"
+
+    @property
+    def misses(self) -> bool:
+        """True if the guide misses a mode that chains from the prior find."""
+        return self.second is not None and self.second.misses
+
+    @property
+    def _tightness(self) -> str:
+        """The tightness, or a remedy."""
         if not self.converged:
             return f"not converged: {self._obstacle}; raise --budget"
         if self.loss < 0.5:
@@ -157,22 +182,25 @@ class Assessment:
         gap, estimate = self.sandwich_gap, self.annealed
         if gap is not None and gap > 1.0:
             return f"on simulated data the bounds differ by {gap:.2g} nats"
-        if abs(self.unfinished) > 0.1:
+        if abs(self.unfinished) > MOVES:
             return f"annealing still changed by {self.unfinished:.2g} nats"
         if estimate.reliable is False:
             return f"annealing has an unreliable error: an effective {estimate.ess_median:.1f} of {estimate.k} chains"
+        if self.correction >= 0:
+            return "chains may find more modes"
         return f"annealing is {-self.correction:.2g} nats below importance weighting"
 
     @property
     def caveat(self) -> str:
         """The limits of the verdict."""
-        above = "nothing bounds log p(x) of these rows from above"
+        above = "nothing bounds the evidence of these rows from above"
         return above if self.sandwich is None else f"{above}: the sandwich certifies {CERTIFIES}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serialisable record of every number."""
         best = None if self.importance.mean is None else self.importance.mean + self.correction
         start = {name: self.annealed.settings.get(name) for name in ("start", "corrected")}
+        start |= {"start": "guide and prior"} if self.misses else {}
         return {
             "verdict": self.verdict,
             "caveat": self.caveat,
@@ -189,6 +217,7 @@ class Assessment:
                 "unfinished": self.unfinished,
                 "unfinished_stderr": self.unfinished_stderr,
                 **start,
+                **SecondStart.record(self.second),
                 "rows": len(self.index),
                 "temperatures": self.settings.temperatures,
                 "leapfrog_steps": self.settings.leapfrog_steps,
@@ -223,27 +252,53 @@ class _Measurements:
         self.index, self.share = stratified(-importance.ess, settings.rows, seed)
         self.n, self.device = len(data), data.device
         self.rows = data.subset(self.index.to(data.device))
-        self.by_temperatures: dict[int, Estimate] = {}
+        self.by_temperatures: dict[int, TwoStarts] = {}
 
     def chain(self, temperatures: int) -> Annealed:
         """Return the annealing with T temperatures."""
         return Annealed(temperatures, self.settings.leapfrog_steps, self.settings.chains, start_of(self.guide))
 
-    def annealed(self, temperatures: int) -> Estimate:
+    def starts(self, temperatures: int) -> TwoStarts:
         """Anneal the rows with T temperatures, once: the result is also the coarse one of 2 T."""
         if temperatures not in self.by_temperatures:
-            chain = self.chain(temperatures)
-            self.by_temperatures[temperatures] = chain(self.model, self.guide, self.rows, self.seed, self.watch)
+            self.by_temperatures[temperatures] = from_two_starts(
+                self.chain(temperatures),
+                self.settings.prior_chains,
+                self.model,
+                self.guide,
+                self.rows,
+                self.centres,
+                self.seed,
+                self.watch,
+            )
         return self.by_temperatures[temperatures]
+
+    @cached_property
+    def centres(self) -> Tensor | None:
+        """The ends of chains from the prior; None where these are not asked for, or all chains start there."""
+        if self.settings.prior_chains == 0 or start_of(self.guide) == "prior":
+            return None
+        return scouts(self.model, self.guide, self.rows, self.settings.leapfrog_steps, self.seed)
+
+    def runs(self, temperatures: int) -> tuple[tuple[TwoStarts, TwoStarts], tuple[Tensor, Tensor]]:
+        """Return both starts with T and with T / 2 temperatures, and the weights of the second start in each.
+
+        The weights of each come from the other, whose noise is independent: so both pools are lower bounds.
+        """
+        fine, coarse = self.starts(temperatures), self.starts(temperatures // 2)
+        return (fine, coarse), (second_share(coarse), second_share(fine))
+
+    def pools(self, temperatures: int) -> tuple[Estimate, Estimate]:
+        """Return the annealed bound with T and with T / 2 temperatures."""
+        (fine, coarse), (share, coarse_share) = self.runs(temperatures)
+        return pooled(fine, share), pooled(coarse, coarse_share)
 
     def unfinished(self, temperatures: int) -> tuple[float, float]:
         """Return the gain in the mean of all rows by the last doubling of temperatures, and its standard error."""
-        fine, coarse = (self.annealed(t) for t in (temperatures, temperatures // 2))
-        if fine.variance_mc is None or coarse.variance_mc is None:
-            raise UsageError("the error of annealing needs at least 2 chains, got 1", "Anneal at least 2 chains.")
+        fine, coarse = self.pools(temperatures)
         gain = torch.as_tensor(fine.nats) - torch.as_tensor(coarse.nats)
-        error = stratified_stderr(gain, self.share, fine.variance_mc + coarse.variance_mc, self.n)
-        return float((self.share * gain).sum()), error
+        noise = torch.as_tensor(fine.variance_mc) + torch.as_tensor(coarse.variance_mc)
+        return float((self.share * gain).sum()), stratified_stderr(gain, self.share, noise, self.n)
 
     @cached_property
     def bounds(self) -> Bounds | None:
@@ -254,7 +309,7 @@ class _Measurements:
 
     def assessment(self, temperatures: int, started: float) -> Assessment:
         """Return the assessment with these temperatures."""
-        fine, coarse, sandwich = self.annealed(temperatures), self.annealed(temperatures // 2), None
+        (fine, coarse), sandwich = self.pools(temperatures), None
         unfinished, error = self.unfinished(temperatures)
         gain = torch.as_tensor(fine.nats) - self.bound[self.index]
         if self.settings.simulated:
@@ -275,6 +330,7 @@ class _Measurements:
             sandwich=sandwich,
             gaps=None if self.bounds is None else Gaps(fine, self.bounds),
             seconds=time.monotonic() - started,
+            second=second_start(*self.runs(temperatures), self.share),
         )
         gaps = assessment.gaps
         return assessment if gaps is None else replace(assessment, gaps=replace(gaps, converged=assessment.converged))
@@ -294,11 +350,13 @@ def assess(
     The correction is a difference on the same rows, so that its error is that of the difference.
 
     Raises:
-        UsageError: fewer than 2 temperatures or chains: convergence and error need two.
+        UsageError: fewer than 2 temperatures or chains, or a single one from the prior: convergence and error need two.
         JensenError: there is no importance-weighted bound.
     """
     if settings.temperatures < 2:
         raise UsageError(f"temperatures must be at least 2, got {settings.temperatures}", "Give at least 2.")
+    if settings.chains < 2 or settings.prior_chains == 1:
+        raise UsageError("the error of annealing needs at least 2 chains, got 1", "Anneal at least 2 chains.")
     started = time.monotonic()
     measurements = _Measurements(model, guide, data, importance, settings, seed, watch)
     return measurements.assessment(settings.temperatures, started)
@@ -328,7 +386,7 @@ def assess_within(
     sides = 1 + 2 * settings.simulated / len(measurements.index)  # annealing and sandwich, in units of the annealing
     while True:
         is_stable = abs(measurements.unfinished(temperatures)[0]) <= STILL
-        ahead = 2.2 * sides * measurements.annealed(temperatures).seconds
+        ahead = 2.2 * sides * measurements.starts(temperatures).guide.seconds
         if is_stable or _is_last(temperatures, began, ahead, seconds):
             assessment = measurements.assessment(temperatures, began)
             if (is_stable and assessment.converged) or _is_last(temperatures, began, ahead, seconds):

@@ -14,7 +14,7 @@ from ..core.errors import NotNormalised, NotReparameterizable
 from ..core.random import stream
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from .annealed import PILOT_PASSES, PILOT_ROWS, Annealed, independent_samples
+from .annealed import PILOT_CHAINS, PILOT_PASSES, PILOT_ROWS, Annealed, independent_samples
 from .gaps import POINTS
 from .hamiltonian import Ends, move
 
@@ -23,6 +23,7 @@ __all__ = ["MOST_ROWS", "REFINE", "TightnessSettings", "plan", "refusal", "start
 MOST_ROWS, LEAST_ROWS = 100, 16
 LADDER = (25, 50, 100, 200)  # temperatures to begin with
 SIMULATED, REFINE = 32, 300
+PRIOR_CHAINS = 4  # a quarter of the others
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class TightnessSettings:
             convergence.
         simulated: rows of the sandwich.
         refine: steps per datum of the gaps, where the guide's family can be refined; 0 leaves the gaps out.
+        prior_chains: more chains per row, from a second start that has modes found by chains from the prior, where the
+            others start from the guide; 0 for none, and at least 2 otherwise, for their error.
     """
 
     rows: int
@@ -43,6 +46,7 @@ class TightnessSettings:
     chains: int = 16
     simulated: int = SIMULATED
     refine: int = REFINE
+    prior_chains: int = PRIOR_CHAINS
 
 
 def plan(
@@ -62,10 +66,12 @@ def plan(
 
     def cost(temperatures: int, n: int) -> float:
         # both annealings (T and T/2), the sandwich's two directions, and the pilots of all three; then the gaps
-        calls, points = 1.5 + 2 + 2.5 * PILOT_PASSES, 1.5 * n + 2 * SIMULATED + 2.5 * PILOT_PASSES * PILOT_ROWS / 4
+        calls, pilots = 1.5 + 2 + 2.5 * PILOT_PASSES, PILOT_PASSES * PILOT_ROWS * PILOT_CHAINS / trial.chains
+        points = 1.5 * n * (1 + PRIOR_CHAINS / trial.chains) + 2 * SIMULATED + (1.5 * 2 + 1) * pilots
         moves = temperatures * (trial.leapfrog_steps + 1) * (calls * call + points * trial.chains * point)
         return moves + REFINE * call + n * (8 * REFINE + 2 * POINTS) * point
 
+    # a fifth is left over, for the scouts of the second start among others
     for n in (rows, max(rows // 2, LEAST_ROWS), LEAST_ROWS):
         fitting = [t for t in LADDER if cost(t, n) <= 0.8 * seconds]
         if fitting and (fitting[-1] >= 100 or n == LEAST_ROWS):

@@ -63,7 +63,7 @@ def verdict(facts: Facts) -> str:
     if e["kind"] == "quadrature" and e.get("quadrature_error") is not None and _assessed(facts).get("converged", True):
         return f"Verdict: by quadrature, with an error of {e['quadrature_error']:.2g} nats at most."
     if words:
-        return f"Verdict: {facts.quantity.in_text(words)}."
+        return f"Verdict: {words}."
     if e["kind"] == LOWER:
         return "Verdict: the tightness of the bound was not measured. jensen evaluate RUN, without -k, measures it."
     return f"Verdict: the number is a {e['kind']}."
@@ -76,9 +76,9 @@ def _reading(facts: Facts) -> list[str]:
         return sentences
     assessed = _assessed(facts)
     if assessed.get("caveat"):
-        sentences.append(facts.quantity.in_text(f"But {assessed['caveat']}."))
+        sentences.append(f"But {assessed['caveat']}.")
     if assessed.get("gaps"):
-        sentences.append(facts.quantity.in_text(assessed["gaps"]["advice"]))
+        sentences.append(assessed["gaps"]["advice"])
     sides = e.get("train_test")
     measures = facts.measures
     if sides:
@@ -135,7 +135,7 @@ def _generalisation(facts: Facts) -> Table | None:
             ("difference", *_number(sides["difference"], error)),
         )
         caption = (
-            f"{facts.quantity.in_text(sides['score'])}, in nats per datum; a difference is over-fitting above "
+            f"{sides['score']}, in nats per datum; a difference is over-fitting above "
             f"{ERRORS:g} standard errors and {VISIBLE:g} standard deviations over training rows."
         )
         return Table(("over-fitting", "nats", "± over rows"), rows, (), caption)

@@ -91,8 +91,7 @@ class Facts:
     @property
     def classes(self) -> int:
         """The number of latent features, the first ones, that code a class known of some rows."""
-        classes = self.run.classes
-        return len(classes) if classes is not None and classes.role == "partial" else 0
+        return self.run.class_features
 
     @property
     def holed(self) -> bool:
@@ -167,7 +166,7 @@ class Facts:
         """
         if self.codes is None or self.latent != "features" or len(self.codes) < 2:
             return None
-        if "active" in self.measures and not self.classes:  # of training rows, so that page and doctor agree
+        if "active" in self.measures:  # of training rows, so that page and doctor agree
             return np.array(self.measures["active"])
         return latents.are_active(torch.from_numpy(self.codes[:, self.classes :])).numpy()
 

@@ -96,7 +96,7 @@ def _numbers(facts: Facts) -> Iterator[Remark]:
         text = f"The Monte Carlo error ({mc:.2g}) exceeds that over data ({error:.2g}): use a larger K."
         yield Remark("note", "Monte Carlo error", text)
     if assessed and assessed.get("converged") is False:
-        verdict = facts.quantity.in_text(f"{assessed['verdict'][:1].upper()}{assessed['verdict'][1:]}.")
+        verdict = f"{assessed['verdict'][:1].upper()}{assessed['verdict'][1:]}."
         yield Remark("alarm", "a bound of unknown tightness", verdict)
     rule = e.get("quadrature_error")
     if rule is not None and rule > (error or 0.01):
@@ -168,13 +168,13 @@ def _doctor(facts: Facts) -> Iterator[Remark]:
         yield Remark(
             "alarm" if finding.severity == "problem" else "note",
             finding.name.replace("-", " ").replace("over fitting", "over-fitting"),
-            facts.quantity.in_text(text),
+            text,
         )
 
 
 def _notes(facts: Facts) -> Iterator[Remark]:
     for note in dict.fromkeys((*facts.notes, *_standing_in(facts))):
-        text = facts.quantity.in_text(note[:1].upper() + note[1:] + ("" if note.endswith(".") else "."))
+        text = note[:1].upper() + note[1:] + ("" if note.endswith(".") else ".")
         if "validation rows" in note:
             text = text[:-1] + ". The weights were chosen by these rows, which biases the number slightly upwards."
         yield Remark("note", "on the evaluation", text)

@@ -74,7 +74,7 @@ def result(facts: Facts) -> str:
     number = format_nats(evaluation["log_px"], evaluation["stderr"])
     verdict = ((evaluation.get("assessment") or {}).get("verdict") or "").split(":")[0]
     verdict = "by quadrature" if verdict == "quadrature" else verdict
-    clause = f", {facts.quantity.in_text(verdict)}" if verdict else ""
+    clause = f", {verdict}" if verdict else ""
     return f"{facts.log_px} {sign(evaluation['kind'])} {number} nats per datum{clause}"
 
 

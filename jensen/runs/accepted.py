@@ -1,17 +1,48 @@
-"""The options that another training of a run's model would accept."""
+"""The options that have an effect on a training: others are refused, and not offered as remedies."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
+from typing import Any
 
-from ..recipes import RECIPES
+from ..core.errors import UsageError
+from ..recipes import RECIPES, Recipe
 from .data import RunData
 from .training_data import DataOptions
 from .training_options import TrainingOptions
 
-__all__ = ["accepted_options"]
+__all__ = ["accepted_options", "refuse_unused", "unused_by"]
 
-OF_STEPS = {"lr", "clip", "warmup", "optimizer", "batch"}  # which a closed form does not take
+# which a closed form does not take; "batch", which changes no result, is taken by all
+OF_STEPS = ("lr", "optimizer", "schedule", "clip", "spikes", "average")
+
+
+def unused_by(recipe: Recipe, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of training options that a recipe with these options ignores: those of steps, in a closed form.
+
+    Example:
+        >>> unused_by(RECIPES["gmm"], {"fit": "em"})[:2], unused_by(RECIPES["gmm"], {"fit": "gradient"})
+        (('lr', 'optimizer'), ())
+    """
+    if "fit" not in recipe.options or options.get("fit", recipe.options["fit"].default) == "gradient":
+        return ()
+    return OF_STEPS
+
+
+def refuse_unused(recipe: Recipe, training: TrainingOptions, options: Mapping[str, Any]) -> None:
+    """Refuse training options that the recipe would ignore.
+
+    Raises:
+        UsageError: naming the first.
+    """
+    defaults = TrainingOptions()
+    for name in unused_by(recipe, options):
+        if getattr(training, name) != getattr(defaults, name):
+            raise UsageError(
+                f"--{name} is of gradient steps, and {recipe.name} takes steps in closed form, over all data at once",
+                f"Leave --{name} out, or use --fit gradient.",
+            )
 
 
 def accepted_options(run: RunData) -> frozenset[str]:
@@ -20,8 +51,8 @@ def accepted_options(run: RunData) -> frozenset[str]:
     names = {f.name for options in (DataOptions, TrainingOptions) for f in fields(options)}
     recipe = RECIPES.get(str(command.get("recipe")))
     names |= set() if recipe is None else set(recipe.options)
-    if command.get("fit", "gradient") != "gradient":
-        names -= OF_STEPS
+    if recipe is not None:
+        names -= {*unused_by(recipe, command)}
     if run.model.likelihood.family.scale_floor is None:
         names.discard("floor")
     if run.schema.kind != "integers":

@@ -6,8 +6,9 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from ..core.errors import DataError, JensenError, UsageError
@@ -17,6 +18,7 @@ from ..data import (
     Labels,
     Preparation,
     Schema,
+    Selection,
     Split,
     conform,
     duplicates,
@@ -32,15 +34,21 @@ from ..evaluate.quantity import Quantity
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..recipes.likelihoods import check_support
-from ..training.stages import Stage
-from .evaluation import Part
-from .places import labels_at, located
+from ..training.stages import Stage, finished_stages
+from .evaluation import OwnRows, Part
+from .places import labels_at, located, reading, table_options
+from .relocation import check_digest
+from .row_files import file_names, in_recorded_order
 from .training_data import Sources
 
 __all__ = ["RunData", "Source", "Targets"]
 
 Source = Any  # a name, a path, or a container in memory (see `jensen.data.containers.from_memory`)
+Own = Literal["test", "train", "all"] | OwnRows
 Targets = Any  # labels: a file, a column or key of the data, or a container [N]
+
+NAMES = {"train": "training", "valid": "validation", "test": "test"}
+STREAMS = {"train": 0, "valid": 1, "test": 2, "other": 3}  # of the noise that rows are prepared with
 
 
 class RunData(ABC):
@@ -55,7 +63,7 @@ class RunData(ABC):
         preparation: from there to what the model sees.
         device: where rows go.
         weights: which the model has, "raw" or "averaged".
-        held: data and test rows that training was given in memory, as long as this object lives.
+        held: data and test rows that training or `load` was given, as long as this object lives.
     """
 
     held: tuple[Dataset | None, Dataset | None] = (None, None)
@@ -70,13 +78,26 @@ class RunData(ABC):
 
     @property
     @abstractmethod
-    def unfinished(self) -> tuple[str, ...]:
-        """Notes on a training that did not come to its end."""
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl."""
 
     @property
-    @abstractmethod
     def stages(self) -> tuple[Stage, ...]:
-        """The measures at the end of each stage of a training whose players took turns."""
+        """The measures at the end of each stage of a training whose players took turns; empty for others."""
+        return finished_stages(self.spec, self.metrics)
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """Notes on a run whose training did not come to its end."""
+        if not self.spec["players"]:
+            return ("this model was trained in a loop of the user's own, which is not recorded",)
+        lines = self.metrics
+        last = lines[-1] if lines else {}
+        if last.get("event") != "stopped":
+            return ("training has not ended, or was killed: these are the last weights that were written",)
+        if last["reason"] in ("failed", "interrupted"):
+            return (f"training {last['reason']} in epoch {last['epoch']}: these are the last weights written",)
+        return ()
 
     @property
     def dtype(self) -> torch.dtype:
@@ -120,15 +141,26 @@ class RunData(ABC):
             return self.held[0]
         if not data["readable"]:
             raise DataError(
-                "this run was trained on data in memory, which are not kept", "Give the data: DATA or data=."
+                "this run was trained on data in memory, which are not kept",
+                "Give the data: --data FILE (in Python, jensen.load(RUN, data=...)).",
             )
-        reading = {"labels": data["labels_from"], "size": data["resize"], "missing": self.holed}
-        place = located(self.path, data, **reading)
-        reading["labels"] = labels_at(data["labels_from"], data["location"], place)
-        dataset = read(place, **reading)
-        if dataset.source.sha256 != data["sha256"]:
-            raise DataError(f"{place} has changed since the run was trained", "Give the data to use: DATA.")
+        how = {
+            "labels": data["labels_from"],
+            "size": data["resize"],
+            "missing": self.holed,
+            **table_options(self.spec),
+        }
+        place = located(self.path, data, **how)
+        how["labels"] = labels_at(data["labels_from"], data["location"], place)
+        dataset = in_recorded_order(read(place, **how), data["sha256"])
+        remedy = "Give the data as they were: --data FILE (in Python, jensen.load(RUN, data=...)); or other rows: DATA."
+        check_digest(dataset, data["sha256"], f"{place} has changed since the run was trained", remedy)
         return dataset
+
+    @property
+    def table(self) -> Selection:
+        """The columns of later tables that are data: those of the training data, in any order."""
+        return Selection.of(**table_options(self.spec)).afterwards(self.schema.names)
 
     @property
     def readable(self) -> bool:
@@ -149,48 +181,68 @@ class RunData(ABC):
 
     def part(self, which: str = "test", seed: int = 0) -> Part:
         """Return the run's own "train", "valid" or "test" rows; without a test part, validation rows, with a note."""
-        s, data = self.spec["split"], self.spec["data"]
+        s = self.spec["split"]
         rows, notes = self.split(), ()
-        if which == "test" and self.held[1] is not None:
-            return self._part(self.held[1], "the test rows given", seed, 2)
-        if which == "test" and s["test"] is not None:
-            if not s["test"]["location"]:
-                raise DataError(
-                    "the test rows of this run were given in memory, and are not kept", "Give DATA or data=."
-                )
-            place = located(self.path, s["test"], size=data["resize"], missing=self.holed)
-            labels, own = (
-                labels_at(s["test"].get(name), s["test"]["location"], place) for name in ("labels_from", "own_labels")
-            )
-            tested = read_test(place, labels, own, data["resize"], self.holed)
-            if tested.source.sha256 != s["test"]["sha256"]:
-                raise DataError(
-                    f"{s['test']['location']} has changed since the run was trained", "Give the data: DATA."
-                )
-            tested = conform(tested, self.schema, "test data", self.has_last_level)
-            return self._part(tested, f"test file {tested.source.name}", seed, 2)
+        if which == "test" and (self.held[1] is not None or s["test"] is not None):
+            tested = self._tested()
+            name = f"test file {tested.source.name}" if tested.source.files else "the test rows given"
+            return self._part(tested, name, seed, STREAMS["test"], (), file_names(tested.source))
         if which == "test" and not len(rows.test):
             which, notes = "valid", ("there is no test part: these are validation rows",)
         index = getattr(rows, which)
         if not len(index):
             raise DataError("this run kept no rows aside", "Give data to use: DATA.")
-        kept = self.dataset().rows(index)
-        names = {"train": "training", "valid": "validation", "test": "test"}
-        name = f"{len(index)} {names[which]} rows of {kept.source.name}"
-        kept = replace(kept, notes=())
-        return self._part(kept, name, seed, {"train": 0, "valid": 1, "test": 2}[which], notes)
+        return self._rows_of(self.dataset(), OwnRows(which, index), seed, notes)
 
-    def other(self, data: Source, labels: Targets | None = None, seed: int = 0, missing: bool = False) -> Part:
+    def _rows_of(self, dataset: Dataset, own: OwnRows, seed: int, notes: tuple[str, ...]) -> Part:
+        """Return some of the rows that the run was trained on, as they were prepared then."""
+        kept, files = dataset.rows(own.index), file_names(dataset.source)
+        name = f"{len(own.index)} {NAMES[own.part]} rows of {dataset.source.name}"
+        files = None if files is None else files[own.index]
+        return self._part(replace(kept, notes=()), name, seed, STREAMS[own.part], notes, files)
+
+    def _tested(self) -> Dataset:
+        """Return the test rows that were given for training, read again and checked."""
+        if self.held[1] is not None:
+            return conform(self.held[1], self.schema, "test data", self.has_last_level)
+        tested, size = self.spec["split"]["test"], self.spec["data"]["resize"]
+        if not tested["location"]:
+            raise DataError(
+                "the test rows of this run were given in memory, and are not kept",
+                "Give them: --test FILE (in Python, jensen.load(RUN, test=...)); or other rows: DATA.",
+            )
+        place = located(self.path, tested, "test", size=size, missing=self.holed, **table_options(self.spec))
+        labels, own = (labels_at(tested.get(k), tested["location"], place) for k in ("labels_from", "own_labels"))
+        dataset = read_test(place, labels, own, size, self.holed, self.table)
+        dataset = in_recorded_order(dataset, tested["sha256"])
+        what, remedy = f"{place} has changed since the run was trained", "Give the test rows: --test FILE; or DATA."
+        check_digest(dataset, tested["sha256"], what, remedy)
+        return conform(dataset, self.schema, "test data", self.has_last_level)
+
+    def other(
+        self,
+        data: Source,
+        labels: Targets | None = None,
+        seed: int = 0,
+        missing: bool = False,
+        own: Own = "test",
+    ) -> Part:
         """Return data of the user's, checked against those of the run and prepared in the same way.
 
+        Where they are the very data that the run was trained on, which the digest tells, these are the rows of the
+        part `own` of them, "test" or "train", or "all" of them; or those that another run kept aside.
+
         Missing entries are refused, unless the run was trained with some or `missing` allows them. Labels that are not
-        named are dataset in the column or array that the run's own have.
+        named are looked for in the column or array that the run's own have.
 
         Raises:
             DataError: they have another shape, kind or binarisation, or labels of classes that the run does not know.
             UsageError: labels that name no column of data in memory.
         """
-        dataset = self._found(data, labels, missing or self.holed)
+        with reading(data, labels):
+            dataset = self._found(data, labels, missing or self.holed)
+        dataset = in_recorded_order(dataset, self.spec["data"]["sha256"])
+        source = dataset.source
         if self.preparation.binarize and dataset.schema.kind == "binary" and self.schema.kind != "binary":
             raise DataError(
                 f"{dataset.source.name} is binary already, and the run binarises grey values",
@@ -202,20 +254,50 @@ class RunData(ABC):
                 f"the labels of {dataset.source.name} are of classes that the training data do not have",
                 f"Theirs are {', '.join((self.schema.classes or ('numbers',))[:12])}.",
             )
-        return self._part(dataset, f"{len(dataset)} rows of {dataset.source.name}", seed, 3)
+        is_own = source.sha256 == self.spec["data"]["sha256"]
+        aside = own if isinstance(own, OwnRows) else self._kept_aside(own) if is_own else None
+        if aside is not None:
+            notes = (self._own_note(source.name, aside),) if is_own else ()
+            part = self._rows_of(dataset, aside, seed, (*dataset.notes, *notes))
+            return replace(part, own=aside) if is_own else part
+        notes, name = (), f"{len(dataset)} rows of {source.name}"
+        if is_own and own == "all":
+            trained = len(self.split().train)
+            notes = (f"{source.name} holds the data of this run: all its rows are used, {trained} of which trained it",)
+        return self._part(dataset, name, seed, STREAMS["other"], notes, file_names(source))
+
+    def _kept_aside(self, own: Own) -> OwnRows | None:
+        """Return which rows of the run's own data to use; None for all of them."""
+        rows = self.split()
+        choices = {"train": ("train",), "test": ("test", "valid"), "all": ()}
+        parts = choices[own] if isinstance(own, str) else ()
+        return next((OwnRows(part, index) for part in parts if len(index := getattr(rows, part))), None)
+
+    def _own_note(self, name: str, own: OwnRows) -> str:
+        """Return a note that only some rows of data are used, since others trained the run."""
+        n = self.spec["data"]["n"]
+        return f"{name} holds the data of this run: only its {NAMES[own.part]} rows are used, {len(own.index)} of {n:,}"
 
     def _found(self, data: Source, labels: Targets | None, missing: bool) -> Dataset:
         """Return the data as read, with the labels that were named."""
         if is_in_memory(data):
-            return from_memory(data, labels, Sources(data).name, missing)
+            return from_memory(data, labels, Sources(data).name, missing, self.table)
         if labels is not None and is_in_memory(labels):
             return relabelled(self._found(data, None, missing), labels)
         about = self.spec["data"]
         if labels is not None:
-            return read(data, labels=labels, size=about["resize"] if Path(data).is_dir() else None, missing=missing)
-        return read_beside(data, about["labels_from"], about["resize"], missing)
+            return read_test(data, None, labels, about["resize"], missing, self.table)
+        return read_beside(data, about["labels_from"], about["resize"], missing, self.table)
 
-    def _part(self, dataset: Dataset, name: str, seed: int, number: int, notes: tuple[str, ...] = ()) -> Part:
+    def _part(
+        self,
+        dataset: Dataset,
+        name: str,
+        seed: int,
+        number: int,
+        notes: tuple[str, ...] = (),
+        files: np.ndarray | None = None,
+    ) -> Part:
         how = {"mask": dataset.mask, "device": self.device, "dtype": self.dtype, "stream": number}
         rows = self.preparation.rows(dataset.x, self.schema, **how)
         shift: float | torch.Tensor = self.preparation.log_jacobian(self.schema.size)
@@ -232,7 +314,7 @@ class RunData(ABC):
         if dataset.mask is not None:
             shift = torch.from_numpy(self.preparation.log_jacobians(dataset.mask))
         all_notes = (*dataset.notes, *notes)
-        return Part(rows, dataset.x, dataset.labels, name, all_notes, dataset.mask, shift, dataset.factors)
+        return Part(rows, dataset.x, dataset.labels, name, all_notes, dataset.mask, shift, dataset.factors, files)
 
     def chosen(
         self,
@@ -240,8 +322,11 @@ class RunData(ABC):
         seed: int = 0,
         missing: bool = False,
         labels: Targets | None = None,
+        own: Own = "test",
     ) -> Part:
         """Return the rows for a verb: the run's test rows, or data of the user's; a `Part` is returned as it is.
+
+        Where the data are those that the run was trained on, these are the rows of the part `own`, see `other`.
 
         Raises:
             UsageError: labels of no data.
@@ -252,11 +337,11 @@ class RunData(ABC):
             )
         if isinstance(data, Part):
             return data
-        return self.part("test", seed) if data is None else self.other(data, labels, seed, missing)
+        return self.part("test", seed) if data is None else self.other(data, labels, seed, missing, own)
 
     def overlap(self, part: Part, data: Source | Part | None) -> tuple[str, ...]:
         """Return a note on those of the rows that the model was trained on."""
-        if data is None:
+        if data is None or part.own is not None:
             return ()
         try:
             trained = self.dataset().rows(self.split().train)

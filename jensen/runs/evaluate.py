@@ -148,7 +148,7 @@ def _carriers(run: RunData, part: Part, estimate: Estimate, data: Source | Part 
         own = run.split()
         numbers = own.test if len(own.test) else own.valid
         numbers = numbers.tolist() if len(numbers) == len(part.rows) else None
-    return (carriers.note(numbers),)
+    return (carriers.note(numbers, str(run.quantity)),)
 
 
 def _generalisation(
@@ -162,4 +162,6 @@ def _generalisation(
     except DataError:
         return None
     part = part.subset(some_rows(len(part.x), most, stream(seed, "training rows")).to(run.device), part.name)
-    return GeneralisationGap.of(evaluator(run.model, run.guide, part.rows, seed, watch).shifted(part.shift), test)
+    return GeneralisationGap.of(
+        evaluator(run.model, run.guide, part.rows, seed, watch).shifted(part.shift), test, run.quantity
+    )

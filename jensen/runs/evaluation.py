@@ -23,10 +23,23 @@ from ..evaluate.quantity import EVIDENCE, Quantity
 from ..storage.files import JSON_LIMIT, digest, parsed, read_limited, write_json
 from ..storage.run_folder import EVALUATION, EVALUATIONS, WEIGHTS
 
-__all__ = ["Evaluation", "Part", "bits_per_dim", "circumstances", "keep", "refuse_nan", "versions"]
+__all__ = ["Evaluation", "OwnRows", "Part", "bits_per_dim", "circumstances", "keep", "refuse_nan", "versions"]
 
 
 REQUEST = ("method", "k", "annealing")  # the keys of a replay that were asked for
+
+
+@dataclass(frozen=True)
+class OwnRows:
+    """A part of the data that a run was trained on.
+
+    Attributes:
+        part: "train", "valid" or "test".
+        index: [M] the numbers of its rows among all, from 0.
+    """
+
+    part: str
+    index: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,8 @@ class Part:
         mask: [N, D], True where observed; None when everything is.
         shift: nats that turn the model's log-density into that of the data's own units; [N] where entries are missing.
         factors: the generating factors of the data, where they are known.
+        files: [N] the file of each row, relative to the folder of images that it was read from; None of other data.
+        own: for rows of the run's own data: which of these they are.
     """
 
     rows: Rows
@@ -52,14 +67,16 @@ class Part:
     mask: np.ndarray | None = None
     shift: float | Tensor = 0.0
     factors: Factors | None = None
+    files: np.ndarray | None = None
+    own: OwnRows | None = None
 
     def subset(self, index: Tensor, name: str) -> Part:
         """Return the rows [M] of these numbers, under another name."""
         own = index.cpu().numpy()
-        labels, mask = (None if each is None else each[own] for each in (self.labels, self.mask))
+        labels, mask, files = (None if each is None else each[own] for each in (self.labels, self.mask, self.files))
         shift = self.shift[index.to(self.shift.device)] if isinstance(self.shift, Tensor) else self.shift
         factors = None if self.factors is None else self.factors.rows(own)
-        return Part(self.rows.subset(index), self.x[own], labels, name, self.notes, mask, shift, factors)
+        return Part(self.rows.subset(index), self.x[own], labels, name, self.notes, mask, shift, factors, files)
 
     def first(self, n: int) -> Part:
         """Return the first n rows."""
@@ -150,7 +167,7 @@ class Evaluation:
         return re.sub(r"[^a-z0-9-]", "", "-".join(words))
 
     def __str__(self) -> str:
-        return self.quantity.in_text(f"{self.estimate} on {self.data} ({self.prepared})")
+        return f"{self.estimate.sentence(str(self.quantity))} on {self.data} ({self.prepared})"
 
 
 def bits_per_dim(estimate: Estimate, schema: Schema, preparation: Preparation) -> float | None:

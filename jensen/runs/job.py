@@ -33,6 +33,7 @@ from ..training.dry_run import dry_run
 from ..training.players import check_players
 from ..training.stages import stage_ends
 from .composition import write_initial
+from .places import reading
 from .run import Run, load
 from .spec import spec_from
 from .training_data import DataOptions, Sources, TrainingData, gather
@@ -73,7 +74,8 @@ class Job:
         training = self.training
         own = in_own_units(str(self.options.get("likelihood")))
         recipe = replace(self.recipe, standardize="none") if own else self.recipe
-        self.training_data = data = gather(self.sources, recipe, self.reading, self.device, self.dtype)
+        with reading(self.sources.data, self.reading.test, self.reading.labels, self.reading.test_labels):
+            self.training_data = data = gather(self.sources, recipe, self.reading, self.device, self.dtype)
         for text in data.notices:
             notice(text)
         if training.patience is not None and data.valid is None:
@@ -243,11 +245,20 @@ def _make(
         train = data.data.rows(data.split.train)
         constant = len(constant_columns(train.x, train.mask))
     with drawing_from(stream(options.seed, "init")):
-        setting = RecipeContext(
-            *(schema, mean, scale, data.train, steps, optimizer, epochs, constant, options.floor, options.seed),
+        context = RecipeContext(
+            schema=schema,
+            mean=mean,
+            scale=scale,
+            rows=data.train,
+            steps_per_epoch=steps,
+            optimizer=optimizer,
+            epochs=epochs,
+            constant=constant,
+            floor=options.floor,
+            seed=options.seed,
             labels=data.labels,
         )
-        made = recipe(setting, **chosen)
+        made = recipe(context, **chosen)
     if options.floor is not None and made.model.likelihood.family.scale_floor != options.floor:
         family = made.model.likelihood.family.phrase
         raise UsageError(

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import DataError
+import torch
+from torch import Tensor
+
+from ..core.errors import DataError, JensenError
 from ..data import EMBEDDED, read
 
-__all__ = ["beside", "labels_at", "located"]
+__all__ = ["beside", "labels_at", "located", "reading", "table_options"]
+
+SHOWN = 60  # characters of a text that is no path
 
 
 def beside(location: str, folder: Path) -> str:
@@ -28,6 +35,64 @@ def beside(location: str, folder: Path) -> str:
         return ""
 
 
+@contextmanager
+def reading(*sources: Any) -> Iterator[None]:
+    """A scope in which data are read: what the system or a container refuses is an error of the data, by their name.
+
+    Args:
+        *sources: names, paths or containers; a text that cannot be a path is refused at once, and a tensor that NumPy
+            cannot hold.
+
+    Raises:
+        DataError: in the place of an OSError, of a text that is no path, or of such a tensor.
+    """
+    for source in sources:
+        if isinstance(source, str | Path):
+            _check_path(str(source))
+        elif isinstance(source, Tensor):
+            _check_tensor(source)
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, JensenError):
+            raise
+        containers = [type(s).__name__ for s in sources if s is not None and not isinstance(s, str | Path)]
+        what = f"{error.filename or ', '.join(containers)} cannot be read ({error.strerror or error})"
+        raise DataError(what, "Check the data and the path.") from error
+
+
+def _check_path(place: str) -> None:
+    """Refuse a text that no file can be called.
+
+    Raises:
+        DataError: naming its beginning.
+    """
+    try:
+        os.stat(place)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            return  # whoever opens it says what is wrong
+        shown = place if len(place) <= SHOWN else f"{place[:SHOWN]}..."
+        what = f"{shown!r} is not the name of a file ({getattr(error, 'strerror', None) or error})"
+        raise DataError(what, "Give a path, or the data themselves: an array or a table.") from error
+
+
+def _check_tensor(x: Tensor) -> None:
+    """Refuse a tensor without an array of numbers.
+
+    Raises:
+        DataError: naming its kind.
+    """
+    kinds = {
+        "without values (on the device meta)": (x.is_meta, "Give one on a device that has values."),
+        "sparse": (x.layout != torch.strided, "Give x.to_dense()."),
+        "quantised": (x.is_quantized, "Give x.dequantize()."),
+    }
+    for kind, (applies, remedy) in kinds.items():
+        if applies:
+            raise DataError(f"the Tensor is {kind}", remedy)
+
+
 def _candidates(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
     """Yield the places to look at: beside the run, where moving both together leaves it, then as recorded."""
     name = Path(record["location"]).name
@@ -37,12 +102,13 @@ def _candidates(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
     yield record["location"]
 
 
-def located(folder: Path, record: Mapping[str, Any], **reading: Any) -> str:
+def located(folder: Path, record: Mapping[str, Any], option: str = "data", **reading: Any) -> str:
     """Return where the data are now: the first place that holds what was recorded.
 
     Args:
         folder: the run's.
         record: `location`, `beside` and `sha256`, of data or of test rows.
+        option: by which another place is given, "data" or "test".
         **reading: arguments of `jensen.data.read`, needed where several places hold a file.
 
     Raises:
@@ -53,7 +119,9 @@ def located(folder: Path, record: Mapping[str, Any], **reading: Any) -> str:
         return location
     places = [place for place in dict.fromkeys(_candidates(folder, record)) if _file_of(place).exists()]
     if not places:
-        raise DataError(f"there is no file {location}", "Give its new place: --data FILE (in Python, data=FILE).")
+        raise DataError(
+            f"there is no file {location}", f"Give its new place: --{option} FILE (in Python, {option}=FILE)."
+        )
     for place in places if len(places) > 1 else ():
         try:
             if read(place, **reading).source.sha256 == record["sha256"]:
@@ -67,6 +135,12 @@ def _file_of(place: str) -> Path:
     """Return the path without the name of an array in it: FILE.npz:KEY is in FILE.npz."""
     path = Path(place)
     return path if path.exists() else Path(place.rpartition(":")[0] or place)
+
+
+def table_options(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `jensen.data.read` that choose columns of a table, as a specification has them."""
+    command = spec["command"]
+    return {"header": command.get("header") or "auto", "columns": command.get("columns"), "drop": command.get("drop")}
 
 
 def labels_at(labels: str | None, old: str, new: str) -> str | None:

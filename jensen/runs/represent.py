@@ -5,6 +5,7 @@ Each number stands beside its value at chance. Rows that a probe or a clustering
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -147,8 +148,10 @@ def _halves(run: Run, data: Source | None, labels: Targets | None, seed: int) ->
     if data is None:
         score = run.chosen(None, seed, labels=labels)
         pair, notes = (run.part("train", seed), score), score.notes
+    elif (score := run.chosen(data, seed, labels=labels)).own is not None:
+        pair, notes = (run.chosen(data, seed, labels=labels, own="train"), score), score.notes
     else:
-        part = run.chosen(data, seed, labels=labels)
+        part = score
         notes = (*part.notes, *run.overlap(part, data))
         order = torch.randperm(len(part.x), generator=stream(seed, "representation halves")).to(run.device)
         half = len(part.x) // 2
@@ -212,6 +215,7 @@ def probe(of: str, codes: tuple[np.ndarray, np.ndarray], truth: tuple[np.ndarray
     Raises:
         DataError: the fitted rows are of one class.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -220,7 +224,10 @@ def probe(of: str, codes: tuple[np.ndarray, np.ndarray], truth: tuple[np.ndarray
     if len(values) < 2:
         raise DataError(f"all fitted rows have the same {of}", "Give rows of two classes at least.")
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    right = float((model.fit(codes[0], truth[0]).predict(codes[1]) == truth[1]).mean())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of a probe that is not quite at its optimum
+        model.fit(codes[0], truth[0])
+    right = float((model.predict(codes[1]) == truth[1]).mean())
     guess = float((truth[1] == values[counts.argmax()]).mean())
     error = (right * (1 - right) / len(truth[1])) ** 0.5
     return RepresentationScore(name="linear probe", of=of, value=right, chance=guess, stderr=error)
@@ -243,11 +250,14 @@ def clusters(
         DataError: there are fewer rows than classes.
     """
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     classes, index = np.unique(truth[0], return_inverse=True)
     if len(classes) > len(np.unique(codes[0], axis=0)):
         raise DataError(f"fewer different codes than {len(classes)} classes", "Give more rows.")
-    fitted = KMeans(len(classes), random_state=seed, n_init=10).fit(codes[0])  # pyright: ignore[reportArgumentType]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of codes that differ by less than the tolerance
+        fitted = KMeans(len(classes), random_state=seed, n_init=10).fit(codes[0])  # pyright: ignore[reportArgumentType]
     place = np.searchsorted(classes, truth[1]).clip(0, len(classes) - 1)
     real = np.where(classes[place] == truth[1], place, len(classes))  # a class that was not fitted is never right
     numbers = (np.asarray(fitted.labels_), np.asarray(fitted.predict(codes[1])))

@@ -10,14 +10,17 @@ from typing import Any
 
 from ..core.errors import CorruptRunError, DataError, UsageError
 from ..core.records import differences
+from ..data import is_in_memory
 from ..storage.run_folder import SPEC
 from ..storage.run_lock import locked
 from ..storage.specification import read_spec
 from ..storage.training_state import completed_epochs, read_newest_state
 from ..storage.weights import FREE_OPTIONS
 from ..training import Event
-from .places import located
+from .interrupts import interruptible
+from .places import labels_at, located
 from .players import are_in_words
+from .relocation import given_again
 from .run import Run
 from .train import Job, Sources, recorded_recipe, sorted_options
 
@@ -50,7 +53,7 @@ def resume(
 
     Args:
         folder: the run's.
-        data, labels, test, test_labels: what it was trained on, where that was in memory.
+        data, labels, test, test_labels: what it was trained on, where that was in memory, or where it is now.
         parts: of the user's own, as for `load`.
         epochs: passes over the data in all, those that were made included; by default as before.
         listeners: called with every event.
@@ -64,14 +67,14 @@ def resume(
         UsageError: there is nothing left to do.
         CorruptRunError: no state of it is whole, or its specification was changed since.
         DataError: the data are gone, or have changed.
-        InterruptedRun: `should_stop` said so; the run is readable and can be resumed.
+        InterruptedRun: `should_stop` said so, or Ctrl-C was pressed; the run is readable and can be resumed.
     """
     path = Path(folder)
     spec = read_spec(path)
     with locked(path):
         kept, was = read_newest_state(path, notice)
         _refuse(was, spec, f"{path / SPEC} is not what its last state was trained by")
-        given = Sources(data, labels, test, test_labels)
+        given = _at_new_places(spec, _folders_again(path, spec, Sources(data, labels, test, test_labels)))
         job = _job(path, spec, given, parts, epochs)
         done = kept.facts["epoch"] - 1
         if done >= job.budget.epochs or (kept.facts["ended"] and epochs is None):
@@ -85,10 +88,56 @@ def resume(
         again = {**made, "command": known | {"init_from": spec["command"].get("init_from")}}  # weights are the state's
         _refuse(spec, again, f"{path} would not be trained as it was", computed=True)
         _tell(spec, made, notice)
-        spec = _updated(spec, made, epochs)
-        job.run(listeners, should_stop, notice, (kept, completed_epochs(path, kept, notice)), spec)
+        spec = _updated(spec if given.data is None else _moved(spec, made), made, epochs)
+        with interruptible(should_stop, listeners) as (stop, heard):
+            job.run(heard, stop, notice, (kept, completed_epochs(path, kept, notice)), spec)
     job.settle()
     return job.opened()
+
+
+def _at_new_places(spec: dict[str, Any], given: Sources) -> Sources:
+    """Return the sources with files read from their new places, which must hold the data of the run.
+
+    Raises:
+        DataError: they hold others.
+    """
+    new = [place for place in (given.data, given.test) if place is not None and not is_in_memory(place)]
+    if not new:
+        return given
+    data, test = given_again(spec, given)
+    return Sources(given.data if data is None else data, test=given.test if test is None else test)
+
+
+def _folders_again(path: Path, spec: dict[str, Any], given: Sources) -> Sources:
+    """Return the sources with folders of images by their places: their files may be in another order than the rows."""
+    tested = spec["split"]["test"]
+    data, test = (_folder(path, record) for record in (spec["data"], tested))
+    return replace(
+        given, data=data if given.data is None else given.data, test=test if given.test is None else given.test
+    )
+
+
+def _folder(path: Path, record: dict[str, Any] | None) -> str | None:
+    """Return where a folder of images lies; None of other data, and where it is not found."""
+    if record is None or not record["location"]:
+        return None
+    places = (path.resolve() / (record.get("beside") or record["location"]), Path(record["location"]))
+    return next((str(place) for place in places if place.is_dir()), None)
+
+
+def _moved(spec: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
+    """Return the specification with the places of the files that were given to go on with."""
+    data, split, was = spec["data"], spec["split"], spec["data"]["location"]
+    if made["data"]["readable"]:
+        now = made["data"]["location"]
+        where = {k: made["data"][k] for k in ("location", "beside", "readable")}
+        data = {**data, **where, "labels_from": labels_at(data["labels_from"], was, now)}
+    tested, again = split["test"], made["split"]["test"]
+    if tested is not None and again is not None and again["location"]:
+        old, new = tested["location"], again["location"]
+        moved = {k: labels_at(tested[k], old, new) for k in ("labels_from", "own_labels")}
+        split = {**split, "test": {**tested, "location": new, "beside": again["beside"], **moved}}
+    return {**spec, "data": data, "split": split}
 
 
 def _updated(spec: dict[str, Any], made: dict[str, Any], epochs: int | None) -> dict[str, Any]:
@@ -106,11 +155,13 @@ def _job(path: Path, spec: dict[str, Any], given: Sources, parts: Parts, epochs:
     tested = spec["split"]["test"]
     if given.data is None and not spec["data"].get("readable"):
         raise DataError(
-            f"{path} was trained on data in memory, which are not kept", "Give them: jensen.resume(RUN, data=...)."
+            f"{path} was trained on data in memory, which are not kept",
+            "Give them: --data FILE (in Python, jensen.resume(RUN, data=...)).",
         )
     if given.test is None and tested is not None and not tested["location"]:
         raise DataError(
-            f"{path} had test rows in memory, which are not kept", "Give them: jensen.resume(RUN, test=...)."
+            f"{path} had test rows in memory, which are not kept",
+            "Give them: --test FILE (in Python, jensen.resume(RUN, test=...)).",
         )
     if given.data is None:
         located(path, spec["data"], labels=None, size=spec["data"]["resize"], missing=bool(spec["data"]["missing"]))

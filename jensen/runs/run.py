@@ -30,7 +30,6 @@ from ..recipes import RECIPES
 from ..storage.run_folder import METRICS, SPEC
 from ..storage.schemas import lines_of
 from ..storage.specification import read_spec, rebuild
-from ..training.stages import Stage, finished_stages
 from .accepted import accepted_options
 from .checkpoint_bounds import CheckpointCurve, evaluate_checkpoints
 from .data import RunData, Source, Targets
@@ -38,6 +37,8 @@ from .evaluate import evaluate
 from .evaluation import Evaluation, Part, keep
 from .impute import Completion, complete, hide
 from .players import recorded_corruption, recorded_points
+from .relocation import given_again
+from .training_data import Sources
 
 if TYPE_CHECKING:
     from ..analysis.calibration import Calibration
@@ -47,27 +48,43 @@ __all__ = ["Evaluation", "Part", "Run", "Source", "load", "resolve_device"]
 PARTS = (autoregressive, priors)  # rooms whose parts a specification may name, and that nothing else here imports
 
 
-def load(folder: str | Path, parts: Mapping[str, Callable[..., Any]] | None = None, device: str = "cpu") -> Run:
+def load(
+    folder: str | Path,
+    parts: Mapping[str, Callable[..., Any]] | None = None,
+    device: str = "cpu",
+    *,
+    data: Any = None,
+    labels: Any = None,
+    test: Any = None,
+    test_labels: Any = None,
+) -> Run:
     """Open a run folder; no code is executed from it, and nothing is unpickled.
 
     Args:
         folder: what `jensen train` wrote.
         parts: for a model with parts of your own: by class name, the class, or a function that makes one.
         device: where the model goes; "auto" is the accelerator where there is one.
+        data, labels, test, test_labels: what it was trained on, from another place or in memory; by default files are
+            read where they were, or beside the run.
 
     Raises:
+        DataError: these are not the data that it was trained on.
         UsageError: there is no run here, the device cannot be used, or a part of your own is missing.
         CorruptRunError: files are damaged or do not belong together.
     """
     folder, where = Path(folder), resolve_device(device)
     spec = read_spec(folder)
     try:
-        return Run(folder, spec, parts, str(where))
+        run = Run(folder, spec, parts, str(where))
     except (KeyError, TypeError, AttributeError) as error:
         raise CorruptRunError(
             f"{folder / SPEC} is damaged ({type(error).__name__}: {error})",
             "Restore it from a copy, or train again.",
         ) from error
+    given = Sources(data, labels, test, test_labels)
+    if data is not None or test is not None:
+        run.held = given_again(spec, given)
+    return run
 
 
 class Run(RunData):
@@ -206,7 +223,7 @@ class Run(RunData):
         """
         split = self.spec["split"]
         if not self.readable:
-            remedy = "Write the array to a file, and train from that."
+            remedy = "Give them: --data FILE (in Python, jensen.load(RUN, data=...))."
             raise DataError("the doctor needs the training data, which this run had in memory only", remedy)
         if self.holed:
             remedy = "Use jensen evaluate and jensen impute."
@@ -223,6 +240,8 @@ class Run(RunData):
             history=self.metrics,
             log_jacobian=self.preparation.log_jacobian(self.schema.size),
             options=accepted_options(self),
+            quantity=self.quantity,
+            classes=self.class_features,
             watch=watch,
         )
         return replace(diagnosis, notes=() if test is None else test.notes)
@@ -236,19 +255,6 @@ class Run(RunData):
     def keep(self, evaluation: Evaluation) -> Path:
         """Write the evaluation into the run's folder, and say where; see `jensen.runs.evaluation.keep`."""
         return keep(self.path, evaluation)
-
-    @property
-    def unfinished(self) -> tuple[str, ...]:
-        """Notes on a run whose training did not come to its end."""
-        if not self.spec["players"]:
-            return ("this model was trained in a loop of the user's own, which is not recorded",)
-        lines = self.metrics
-        last = lines[-1] if lines else {}
-        if last.get("event") != "stopped":
-            return ("training has not ended, or was killed: these are the last weights that were written",)
-        if last["reason"] in ("failed", "interrupted"):
-            return (f"training {last['reason']} in epoch {last['epoch']}: these are the last weights written",)
-        return ()
 
     def sample(self, n: int, *, seed: int = 0, mean: bool = False, label: str | int | None = None) -> np.ndarray:
         """New data [n, ...] from the model, in the data's own units; with `mean`, the mean of p(x | z) at z ~ p(z).
@@ -284,11 +290,6 @@ class Run(RunData):
         return self.shaped(x), np.asarray(classes.values)[known.argmax(-1).cpu().numpy()]
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
-        """The measures at the end of each stage of a training whose players took turns; empty for others."""
-        return finished_stages(self.spec, self.metrics)
-
-    @property
     def corruption(self) -> Corruption | None:
         """The noise on what the guide saw in training; None where it saw the data."""
         return recorded_corruption(self.spec)
@@ -302,17 +303,23 @@ class Run(RunData):
         """
         if self.corruption is None:
             raise UsageError("this run was trained without noise", "Train with --recipe denoising-vae.")
-        part = self.chosen(data, seed)
+        part = self.chosen(data, seed, own="all")
         noise = stream(seed, "corrupt", self.device)
         return replace(part, rows=corrupted_rows(part.rows, self.corruption, noise), name=f"{part.name}, with noise")
 
     def active_features(self) -> np.ndarray:
         """Return whether the posterior mean of each latent feature [Z] has a variance over training rows above 0.01."""
-        return latents.active_features(self.model, self.guide, self.part("train").rows).cpu().numpy()
+        rows = self.part("train").rows
+        return latents.active_features(self.model, self.guide, rows, self.class_features).cpu().numpy()
+
+    @property
+    def class_features(self) -> int:
+        """The number of latent features, the first ones, that code a class known of some rows."""
+        return len(self.classes) if self.classes is not None and self.classes.role == "partial" else 0
 
     def encode(self, data: Source | Part | None = None, *, labels: Targets | None = None, seed: int = 0) -> np.ndarray:
         """Return the mean of q(z | x) [N, Z]."""
-        rows = self.chosen(data, seed, labels=labels).rows
+        rows = self.chosen(data, seed, labels=labels, own="all").rows
         return latents.encode(self.model, self.guide, rows).cpu().numpy()
 
     def reconstruct(
@@ -325,7 +332,7 @@ class Run(RunData):
     ) -> np.ndarray:
         """Return a reconstruction of each datum [N, ...], in the data's own units: a mean, or a sample."""
         generator = stream(seed, "reconstruct", self.device)
-        rows = self.chosen(data, seed, labels=labels).rows
+        rows = self.chosen(data, seed, labels=labels, own="all").rows
         return self.shaped(latents.reconstruct(self.model, self.guide, rows, sample=sample, generator=generator))
 
     def impute(
@@ -358,7 +365,7 @@ class Run(RunData):
             CompositionError: the likelihood does not factorise over features.
             DataError: nothing is missing.
         """
-        original = self.chosen(data, seed, True, labels)
+        original = self.chosen(data, seed, True, labels, own="all")
         part = original if hidden is None else hide(original, hidden, self.preparation)
         if part.mask is None:
             raise DataError(f"{part.name} have no missing entries", "Give data with NaN, or hide some with --mask.")

@@ -16,7 +16,7 @@ from ..recipes import BuiltModel
 from ..storage.migrations import FORMAT
 from ..storage.run_folder import SPEC
 from ..training import Player
-from .places import beside, labels_at, located
+from .places import beside, labels_at, located, table_options
 from .players import record_players
 from .training_data import TrainingData
 
@@ -41,6 +41,7 @@ def recorded_command(spec: dict[str, Any], path: Path) -> dict[str, Any]:
         command = {k: v for k, v in spec["command"].items() if v is not None and k != "out"}
         folder = path.parent if path.name == SPEC else path
         reading = {"labels": where["labels_from"], "size": where["resize"], "missing": bool(where["missing"])}
+        reading |= table_options(spec)
         data = _place(folder, where, reading) if where["readable"] else where["location"]
         command |= {"data": data, "labels": labels_at(where["labels_from"], where["location"], data)}
         test = _place(folder, tested, reading) if tested and tested["location"] else None

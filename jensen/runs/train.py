@@ -15,8 +15,11 @@ from ..objectives import Objective
 from ..recipes import BuiltModel, Recipe, find
 from ..storage.run_lock import check_target, writing
 from ..training import Event, Optimizer, Player
+from .accepted import refuse_unused
 from .composition import composed, recomposed
+from .interrupts import interruptible
 from .job import Job
+from .places import reading
 from .run import Run
 from .spec import recorded_command
 from .training_data import DataOptions, Sources
@@ -76,23 +79,23 @@ def train(
 
     Raises:
         JensenError: of a kind that says what is wrong, before anything is written where that can be known.
-        InterruptedRun: `should_stop` said so; the run is readable.
+        InterruptedRun: `should_stop` said so, or Ctrl-C was pressed; the run is readable, and can be resumed.
 
     Example:
         >>> run = train(x, model=model, guide=guide, out="runs/mine")  # doctest: +SKIP
     """
     sources, options = Sources.split_off(data, options)
-    reading, training, rest = sorted_options(options)
+    read_by, training, rest = sorted_options(options)
     own = players is not None and not {"lr", "optimizer"} & options.keys()
     optimizer = None if own else Optimizer(training.optimizer, training.lr)
     chosen = _chosen(recipe, model, guide, objective, estimator, players, optimizer)
-    folder = _folder(sources.name, chosen.name, out)
-    job = Job(sources, chosen, reading, training, chosen.checked(rest), folder)
+    refuse_unused(chosen, training, rest)
+    job = Job(sources, chosen, read_by, training, chosen.checked(rest), _folder(sources.name, chosen.name, out))
     check_target(job.folder, force)
     job.prepare(notice)
     job.check_space()
-    with writing(job.folder, force):
-        job.run(listeners, should_stop, notice)
+    with interruptible(should_stop, listeners) as (stop, heard), writing(job.folder, force):
+        job.run(heard, stop, notice)
     job.settle()
     return job.opened()
 
@@ -180,4 +183,5 @@ def _folder(data: str, recipe: str, out: str | Path | None) -> Path:
         return Path(out)
     stem = Path("runs") / f"{Path(data).name.split('.')[0] or 'data'}-{recipe}"
     numbered = (stem.with_name(f"{stem.name}-{i}") for i in range(2, 100_000))
-    return next(p for p in (stem, *numbered) if not p.exists())
+    with reading(data):
+        return next(p for p in (stem, *numbered) if not p.exists())

@@ -18,8 +18,10 @@ from ..core.validation import require_integer
 from ..data import (
     UNKNOWN,
     Dataset,
+    Header,
     Labels,
     Preparation,
+    Selection,
     Split,
     conform,
     duplicates,
@@ -52,6 +54,9 @@ class DataOptions:
         split: fractions of train, validation and test; by default 0.8,0.1,0.1, or 0.9,0.1,0 with a test file.
         split_seed: seed of the split, and of bits and noise that are drawn once; independent of `seed`, so that several
             seeds are compared on the same rows.
+        header: yes if the first line of a table holds names, no if it is a row of data; auto judges it.
+        columns: the columns of a table to read, in this order, by name, or without a header by number from 1: a,b,c.
+        drop: columns of a table to leave out: id,name.
         size: height and width, H,W, that the images of a folder are resized to.
         binarize: conversion of grey values to 0 and 1; by default none.
         dequantize: add uniform noise to integers; by default if the recipe models a density.
@@ -67,6 +72,9 @@ class DataOptions:
     labelled: int | None = None
     split: str | Sequence[float] | None = None
     split_seed: int = 0
+    header: Header = "auto"
+    columns: str | Sequence[str] | None = None
+    drop: str | Sequence[str] | None = None
     size: tuple[int, int] | None = None
     binarize: Literal["static", "dynamic", "threshold"] | None = None
     dequantize: bool | None = None
@@ -74,6 +82,15 @@ class DataOptions:
     floor: float | None = None
     seed: int = 0
     device: str = "auto"
+
+    @property
+    def table(self) -> Selection:
+        """The columns of tables that are data.
+
+        Raises:
+            UsageError: these options contradict each other.
+        """
+        return Selection.of(self.header, self.columns, self.drop)
 
 
 @dataclass(frozen=True)
@@ -120,12 +137,18 @@ class Sources:
         if is_in_memory(self.data):
             if options.size is not None:
                 raise UsageError("size= is for the images of a folder", "Resize the images before.")
-            return from_memory(self.data, self.labels, self.name, missing)
-        dataset = read(self.data, labels=options.labels, size=options.size, missing=missing)
+            return from_memory(self.data, self.labels, self.name, missing, options.table)
+        how = {"header": options.header, "columns": options.columns, "drop": options.drop}
+        dataset = read(self.data, labels=options.labels, size=options.size, missing=missing, **how)
         return dataset if self.labels is None else relabelled(dataset, self.labels)
 
-    def read_test(self, options: DataOptions, missing: bool) -> Dataset | None:
+    def read_test(self, options: DataOptions, missing: bool, names: tuple[str, ...] | None = None) -> Dataset | None:
         """Return the test rows that were given, None where there are none.
+
+        Args:
+            options: of all data.
+            missing: whether NaN is an entry that is missing.
+            names: of the columns of the data, by which a header is recognised.
 
         Raises:
             UsageError: labels of test rows that are not there.
@@ -135,12 +158,13 @@ class Sources:
         if self.test is not None:
             labels = self.labels if isinstance(self.labels, str) else None
             given = self.test_labels if self.test_labels is not None else labels
-            return from_memory(self.test, given, "test rows", missing)
+            return from_memory(self.test, given, "test rows", missing, options.table.afterwards())
         if options.test is None:
             if self.test_labels is not None or options.test_labels is not None:
                 raise UsageError("there are labels of test rows, and no test rows", "Give --test too.")
             return None
-        dataset = read_test(options.test, options.labels, options.test_labels, options.size, missing)
+        table = options.table.afterwards(names)
+        dataset = read_test(options.test, options.labels, options.test_labels, options.size, missing, table)
         return dataset if self.test_labels is None else relabelled(dataset, self.test_labels)
 
 
@@ -235,7 +259,7 @@ def gather(
     parts = _fractions(options.split, options.test is not None or sources.test is not None)
     dataset = sources.read(options, recipe.missing)
     schema, seed = dataset.schema, options.split_seed
-    second = sources.read_test(options, recipe.missing)
+    second = sources.read_test(options, recipe.missing, schema.names)
     unbounded = options.binarize is None  # a likelihood with a last level refuses others itself, when it is known
     second = None if second is None else conform(second, schema, "test data", not unbounded)
     if len(dataset) < 2:

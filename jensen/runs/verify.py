@@ -25,8 +25,9 @@ from .run import Run
 __all__ = ["Difference", "Verification", "recorded", "verify"]
 
 TOLERANCE = 1e-4
-# where it ran and how long it took is no result; sentences are made of numbers that are compared by themselves
-LEFT_OUT = {"seconds", "run", "replay", "notes", "verdict", "advice", "sentence"}
+# where it ran, where the data lay (their digest is compared) and how long it took is no result; sentences are made of
+# numbers that are compared by themselves
+LEFT_OUT = {"seconds", "run", "data", "replay", "notes", "verdict", "advice", "sentence"}
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def recorded(folder: Path) -> dict[str, Any]:
         if type(record["seed"]) is not int or replay["method"] not in METHODS:
             raise KeyError("seed")
         if replay["assessment"] is not None:
-            TightnessSettings(**replay["assessment"])
+            _settings(replay)
     except (msgspec.ValidationError, KeyError, TypeError) as error:
         raise CorruptRunError(f"{path} is damaged ({error})", again) from error
     return record
@@ -160,7 +161,9 @@ def verify(run: Run, *, tolerance: float = TOLERANCE, watch: ProgressCallback | 
         raise UsageError(f"--tolerance must be at least 0, got {tolerance:g}", "Give 0 (equal to the bit) or more.")
     was = recorded(run.path)
     replay = was["replay"]
-    settings = None if replay["assessment"] is None else TightnessSettings(**replay["assessment"])
+    settings = (
+        None if replay["assessment"] is None else TightnessSettings(**({"prior_chains": 0} | replay["assessment"]))
+    )
     annealing = None if replay.get("annealing") is None else Annealed(**replay["annealing"])
     repeated = run.evaluate(
         k=replay["k"],
@@ -205,3 +208,8 @@ def _circumstances(was: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
 
 def _shown(value: Any) -> str:
     return f"{value!r:.80}"
+
+
+def _settings(replay: dict[str, Any]) -> TightnessSettings:
+    """Return the settings of an assessment; chains from the prior are younger than the first records."""
+    return TightnessSettings(**({"prior_chains": 0} | replay["assessment"]))

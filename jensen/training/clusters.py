@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import cast
 
@@ -31,6 +32,7 @@ def kmeans(x: Tensor, k: int, seed: int) -> tuple[Tensor, Tensor]:
         UsageError: there are more clusters than rows.
     """
     from sklearn.cluster import KMeans  # a second of import time that few models need
+    from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits  # comes with it
 
     if k > len(x):
@@ -38,7 +40,8 @@ def kmeans(x: Tensor, k: int, seed: int) -> tuple[Tensor, Tensor]:
             f"--components must be at most the number of training rows, {len(x)}, got {k}", "Give fewer --components."
         )
     # one thread: several add their sums in the order in which they end, and the same seed must give the same bytes
-    with threadpool_limits(1, "openmp"):
+    with threadpool_limits(1, "openmp"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of fewer different rows than clusters: some stay empty
         model = KMeans(k, n_init=3, random_state=seed % 2**32)  # pyright: ignore[reportArgumentType]
         model.fit(x.double().cpu().numpy())  # pyright: ignore[reportArgumentType]
     return torch.as_tensor(model.cluster_centers_), torch.as_tensor(model.labels_, dtype=torch.long)

@@ -38,15 +38,15 @@ class Stage:
 
 def _leads(players: Sequence[Mapping[str, Any]], epochs: int) -> list[tuple[str, int, int]]:
     """Return (objective, first epoch, last epoch) of each stage: the first active player leads."""
-    stages: list[tuple[str, int, int]] = []
+    stages: list[tuple[int, int, int]] = []  # by the number of the player: two may have the same objective
     for epoch in range(1, epochs + 1) if players else ():
-        spans = ((p, *(round(epochs * float(f)) for f in p.get("during", (0, 1)))) for p in players)
-        lead = next((p for p, start, end in spans if start < epoch <= end), players[0])
-        if stages and stages[-1][0] == lead["objective"]:
-            stages[-1] = (stages[-1][0], stages[-1][1], epoch)
+        spans = ((i, *(round(epochs * float(f)) for f in p.get("during", (0, 1)))) for i, p in enumerate(players))
+        lead = next((i for i, start, end in spans if start < epoch <= end), 0)
+        if stages and stages[-1][0] == lead:
+            stages[-1] = (lead, stages[-1][1], epoch)
         else:
-            stages.append((lead["objective"], epoch, epoch))
-    return stages
+            stages.append((lead, epoch, epoch))
+    return [(players[i]["objective"], first, last) for i, first, last in stages]
 
 
 def stage_ends(players: Sequence[Mapping[str, Any]], epochs: int) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from jensen.cli.evaluate import _tightness_lines
+from jensen.evaluate.quantity import EVIDENCE, Quantity
 from tests.cli.conftest import TINY
 from tests.evaluate.test_tightness import verdict
 
@@ -65,15 +66,17 @@ def test_beside_the_verdict_is_what_it_does_not_say():
     assessment = replace(
         assessment, annealed=replace(assessment.annealed, settings={"start": "guide", "corrected": True})
     )
-    lines = _tightness_lines(assessment)
+    lines = _tightness_lines(assessment, EVIDENCE)
     assert lines[0] == "verdict: tight to about 0.24 nats, according to annealed importance sampling"
-    assert lines[1].startswith("but nothing bounds log p(x) of these rows from above: the sandwich certifies")
+    assert lines[1].startswith("but nothing bounds the evidence of these rows from above: the sandwich certifies")
     assert lines[1].endswith("not on the test set (open by 0.1 nats on 1 simulated row)")
     assert lines[2].startswith("log p(x) >= 0.10 ± 0.02 by annealing 1 row (from the guide, corrected; 8 temperatures;")
+    given = _tightness_lines(assessment, Quantity("label"))
+    assert given[2].startswith("log p(x | label) >= 0.10 ± 0.02 by annealing")
     few = replace(assessment.annealed, k=16, acceptance=0.8, ess=assessment.annealed.nats + 3)
-    assert _tightness_lines(replace(assessment, annealed=few))[2].endswith("error unreliable)")
-    assert "± 0.02" not in _tightness_lines(replace(assessment, annealed=few))[2]
+    assert _tightness_lines(replace(assessment, annealed=few), EVIDENCE)[2].endswith("error unreliable)")
+    assert "± 0.02" not in _tightness_lines(replace(assessment, annealed=few), EVIDENCE)[2]
     assert (
-        _tightness_lines(replace(assessment, sandwich=None))[1]
-        == "but nothing bounds log p(x) of these rows from above"
+        _tightness_lines(replace(assessment, sandwich=None), EVIDENCE)[1]
+        == "but nothing bounds the evidence of these rows from above"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -37,6 +38,14 @@ def test_labels_are_named_where_data_hold_none(labelled, jensen, refused):
         assert [row["label"] for row in rows] == [str(i % 3) for i in range(20)]
     both = json.loads(jensen("compare", "run", *named, "-k", 5, "--json").out)
     assert both["difference"] == 0
+
+
+def test_a_condition_is_said_of_numbers_and_never_changes_names(labelled, jensen):
+    shutil.copy("both.npz", "log p(x).npz")
+    answer = jensen("evaluate", "run", "log p(x).npz", "-k", 5).out
+    assert answer.startswith("log p(x | label) >= ")
+    assert "log p(x).npz" in answer
+    assert "label).npz" not in answer
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "encode", "reconstruct", "impute", "fidelity", "represent"])

@@ -66,10 +66,19 @@ def test_evaluation_of_other_data_is_not_kept(run, data, jensen):
 
 
 def test_evaluation_on_training_rows_warns(run, data, jensen):
+    np.save("some.npy", np.load("real.npy")[:-1])
+    answer = jensen("evaluate", "run", "some.npy", "-k", "5")
+    assert answer.code == 0
+    assert "of these 59 rows were trained on, which biases the estimate upwards" in answer.err
+    assert jensen("evaluate", "run", "some.npy", "-k", "5", "--quiet").err == ""
+
+
+def test_evaluation_of_the_training_file_is_that_of_its_test_rows(run, data, jensen):
     answer = jensen("evaluate", "run", "real.npy", "-k", "5")
     assert answer.code == 0
-    assert "48 of these 60 rows were trained on, which biases the estimate upwards" in answer.err
-    assert jensen("evaluate", "run", "real.npy", "-k", "5", "--quiet").err == ""
+    assert "real.npy holds the data of this run: only its test rows are used, 6 of 60" in answer.err
+    assert "trained on" not in answer.err
+    assert answer.out.splitlines()[0] == jensen("evaluate", "run", "-k", "5").out.splitlines()[0]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from jensen.core.batch import Batch
-from jensen.evaluate.cells import Cells, Integral, Integrand, adaptive, graded, in_nats
+from jensen.evaluate.cells import Cells, Integral, Integrand, _sums, _Values, adaptive, graded, in_nats
 from jensen.evaluate.joint_density import Frame, Joint
 from jensen.families import Gaussian
 from jensen.models.conditionals import Given, Unconditional
@@ -70,3 +70,22 @@ def test_cells_grow_with_their_distance_and_shrink_about_a_peak(dim):
 def test_errors_in_nats():
     logs = torch.tensor([0.1, 1e-9, 0.0, 20.0], dtype=torch.float64).log()
     close(in_nats(logs), torch.tensor([-math.log(0.9), 1e-9, 0.0, 1 + math.log(20)], dtype=torch.float64), 1e-12)
+
+
+def test_an_error_far_above_the_integral_leaves_the_integral():
+    """A guess of what may hide can be any number; it must not drown the sum of the others."""
+    log = torch.tensor([-1.0, -2.0, -torch.inf, -5.0], dtype=torch.float64)
+    row, none = torch.tensor([0, 0, 0, 1]), torch.zeros(4, dtype=torch.bool)
+    difference = torch.tensor([[-30.0], [1e5], [-torch.inf], [-30.0]], dtype=torch.float64)
+    values = _Values(log, difference, torch.full_like(log, -torch.inf), torch.full_like(log, torch.nan), none)
+    total, error = _sums(values, row, 2)
+    close(total, torch.tensor([math.log(math.exp(-1) + math.exp(-2)), -5.0], dtype=torch.float64), 1e-12)
+    assert float(error[0]) > 1e4
+    assert float(error[1]) < 1e-9
+
+
+def test_an_empty_integral_has_no_error():
+    log = torch.full((2,), -torch.inf, dtype=torch.float64)
+    empty = _Values(log, log[:, None], log, torch.full_like(log, torch.nan), torch.zeros(2, dtype=torch.bool))
+    total, error = _sums(empty, torch.zeros(2, dtype=torch.long), 1)
+    assert (float(total), float(error)) == (-math.inf, 0.0)

@@ -126,7 +126,7 @@ def test_a_guide_that_fits_already_needs_no_advice():
     measured = gaps(given.model, guide, given.rows, truth, steps=5)
     assert measured.advice == "The bound is tight: encoder and guide's family together cost less than 0.1 nats."
     told = replace(measured, converged=False).to_dict()["advice"]
-    assert told == "The estimate of log p(x) has not converged, so the gap may be larger than measured."
+    assert told == "The estimate has not converged, so the gap may be larger than measured."
     assert replace(split(3.0, 0.2), converged=False).advice.startswith("Most of the gap is the guide's family")
     assert "has not converged" in replace(split(3.0, 0.2), converged=False).advice
 

@@ -24,6 +24,7 @@ from jensen.evaluate import (
     assess,
     assess_within,
 )
+from jensen.evaluate.missed_modes import SecondStart
 from jensen.evaluate.sandwich import Sandwich, Sandwiched
 from jensen.evaluate.strata import stratified, stratified_stderr
 from jensen.families import Gaussian, Mixture
@@ -171,7 +172,7 @@ def watched(monkeypatch):
     monkeypatch.setattr(Annealed, "__call__", spy("annealed", Annealed.__call__, lambda a: a.temperatures))
     monkeypatch.setattr(Sandwich, "__call__", spy("sandwich", Sandwich.__call__, lambda s: s.annealed.temperatures))
     monkeypatch.setattr(assessing, "lower_bounds", spy("bounds", assessing.lower_bounds, lambda _: 0))
-    monkeypatch.setattr(assessing, "plan", lambda *_: replace(QUICK, temperatures=4, refine=4))
+    monkeypatch.setattr(assessing, "plan", lambda *_: replace(QUICK, temperatures=4, refine=4, prior_chains=0))
     return runs
 
 
@@ -295,6 +296,28 @@ def test_the_verdict(numbers, words):
     assert found.converged == found.to_dict()["converged"] == (not words.startswith("not converged"))
 
 
+def test_a_missed_mode_comes_first():
+    """It is named, never called tight, and not converged; what the second start is still ahead counts as loss."""
+    found = replace(verdict(0.6, 0.02, 0.01), second=SecondStart(4, 0.55, 0.03, 0.05))
+    missed = "a start at the prior finds 0.55 nats more than the guide: the guide misses a mode; "
+    assert found.verdict == (
+        f"{missed}loose by at least 0.56 nats, according to annealed importance sampling: "
+        "report the annealed bound, or use a richer guide"
+    )
+    assert not found.converged
+    assert found.loss == pytest.approx(verdict(0.6, 0.02, 0.01).loss + 0.05)
+    assert found.to_dict()["annealed"]["prior_gain"] == 0.55
+    # importance weighting sees the mode all the same
+    wide = replace(found, correction=0.01)
+    assert wide.verdict == f"{missed}not converged: chains may find more modes; raise --budget"
+    noise = replace(found, second=SecondStart(4, 0.07, 0.05, 0.05))
+    assert noise.verdict == verdict(0.6, 0.02, 0.01).verdict
+    assert noise.loss == verdict(0.6, 0.02, 0.01).loss
+    doubt = replace(found, second=SecondStart(4, 0.1, 0.05, 0.05))
+    assert "misses" not in doubt.verdict
+    assert doubt.loss == found.loss
+
+
 def test_the_loss_holds_two_standard_errors_of_each_part():
     found = verdict(0.1, 0.02, 0.01)
     ends = [replace(found.importance, nats=torch.tensor(v).double()) for v in ([-3.0, -3.0], [-2.9, -2.7])]
@@ -305,7 +328,7 @@ def test_the_loss_holds_two_standard_errors_of_each_part():
 
 
 def test_the_caveat_says_what_no_measurement_here_can():
-    assert verdict(0.1, 0.02, 0.01).to_dict()["caveat"] == "nothing bounds log p(x) of these rows from above"
+    assert verdict(0.1, 0.02, 0.01).to_dict()["caveat"] == "nothing bounds the evidence of these rows from above"
     told = verdict(0.1, 0.02, 0.01, (-3.0, -2.9)).to_dict()["caveat"]
     assert told.endswith("the sandwich certifies the estimator on the model's own data, not on the test set")
 

@@ -196,7 +196,7 @@ def test_a_conditional_model_of_convolutions(tmp_path):
     assert not np.allclose(codes[0], codes[1])
     images = [again.sample(5, label=c, mean=True) for c in range(3)]
     assert not np.allclose(images[0], images[2])
-    batch = again.other(x, y).rows.take(torch.arange(8))
+    batch = again.other(x, y, own="all").rows.take(torch.arange(8))
     Elbo()(Pathwise().draw(again.model, again.guide, batch, stream(0, "points"))).sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in again.guide.parameters())
 

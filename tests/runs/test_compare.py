@@ -283,7 +283,7 @@ def test_rows_of_the_users_own(home):
     assert len(result.differences) == 50
     notes = compare(*opened(home, "gaussian", "other"), home / "x.npy").notes
     assert "the runs were trained on different data" in notes
-    assert [n for n in notes if "240 of these 300 rows were trained on" in n]
+    assert [n for n in notes if "only its test rows are used, 30 of 300" in n]
 
 
 def test_an_empty_group_is_refused(home):

@@ -10,7 +10,7 @@ import pytest
 
 import jensen as j
 from jensen.core.errors import DataError
-from jensen.runs.places import located
+from jensen.runs.places import located, reading
 
 RNG = np.random.default_rng(0)
 SMALL = {"latent": 2, "hidden": (8,), "epochs": 1, "device": "cpu"}
@@ -66,8 +66,9 @@ def test_a_new_place_is_given(moved, tmp_path):
     with pytest.raises(DataError, match="there is no file"):
         j.resume(run.path, epochs=2)
     assert j.resume(run.path, data=Path(place) / "x.npy", epochs=2).metrics
-    with pytest.raises(DataError, match="changed"):
+    with pytest.raises(DataError, match=r"test\.npy does not hold the rows .* SHA-256 was \w{16}\.\.\., and is \w{16}"):
         j.resume(run.path, data=Path(place) / "test.npy", epochs=3)
+    assert j.load(run.path).evaluate(k=10).estimate.mean is not None  # the new place is on record
 
 
 def test_a_file_of_the_same_name_with_other_content_is_passed_over(project, tmp_path):
@@ -85,3 +86,20 @@ def test_what_changed_in_place_is_still_noticed(moved):
 
 def test_sets_with_a_name_have_no_place(tmp_path):
     assert located(tmp_path, {"location": "digits", "beside": "", "sha256": ""}) == "digits"
+
+
+@pytest.mark.parametrize("text", ["1,2\n3,4\n" * 200, "x" * 5000, "a\0b", "y" * 300 + ".npy"])
+def test_a_text_that_is_no_path_is_refused_by_name(text, project, tmp_path):
+    run = j.load(project / "runs" / "plain")
+    for use in (lambda: j.train(text, **SMALL), lambda: run.encode(text), lambda: j.load(run.path, data=text)):
+        with pytest.raises(DataError, match="is not the name of a file"):
+            use()
+
+
+def test_what_the_system_refuses_is_an_error_of_the_data():
+    with pytest.raises(DataError, match=r"gone\.npy cannot be read \(stale\)"), reading([1.0]):
+        raise OSError(5, "stale", "gone.npy")
+    with pytest.raises(DataError, match=r"list cannot be read \(broken\)"), reading([1.0], None):
+        raise OSError("broken")
+    with pytest.raises(DataError, match="mine"), reading("x.npy"):
+        raise DataError("mine")

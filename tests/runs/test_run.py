@@ -64,7 +64,8 @@ def test_evaluation_is_of_the_test_rows_and_can_be_kept(home):
 def test_rows_that_were_trained_on_are_told(home):
     run = jensen.load(home / "ppca")
     assert run.evaluate().notes == ()
-    assert "48 of these 60 rows were trained on" in run.evaluate(home / "reals.npy").notes[0]
+    assert "of these 59 rows were trained on" in run.evaluate(REALS[:-1]).notes[0]
+    assert "only its test rows are used, 6 of 60" in run.evaluate(home / "reals.npy").notes[0]
     assert run.evaluate(REALS + 1e-3).notes == ()
 
 

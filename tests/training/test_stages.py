@@ -44,3 +44,10 @@ def test_measures_are_those_of_the_last_epoch_of_validation_where_there_is_any()
     assert stage_lines(both) == (
         "stages (ELBO of training rows): -6.00 after epoch 6 of Elbo, -10.00 after epoch 10 of -Rate",
     )
+
+
+def test_players_with_the_same_objective_are_stages_of_their_own():
+    two = [{"objective": "Elbo", "during": [0, 0.5]}, {"objective": "Elbo", "during": [0.5, 1]}]
+    assert stage_ends(two, 10) == (5, 10)
+    stages = finished_stages({"players": two, "choices": {"epochs": 10}}, [line(e, -float(e)) for e in range(1, 11)])
+    assert [(s.first, s.last, s.bound) for s in stages] == [(1, 5, -5.0), (6, 10, -10.0)]

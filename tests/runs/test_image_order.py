@@ -1,0 +1,66 @@
+"""Images are read in natural order, and runs of earlier versions, which sorted by letters, keep theirs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import jensen as j
+from jensen.data import images, read
+from tests.runs.test_row_files import draw
+
+SMALL = {"latent": 2, "hidden": (8,), "epochs": 1, "device": "cpu"}
+NAMES = [f"img{i}.png" for i in range(24)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return draw(tmp_path / "images", NAMES)
+
+
+@pytest.fixture
+def old(folder, tmp_path, monkeypatch):
+    """A run of an earlier version, on the same folder."""
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "natural_key", lambda path: path.split("/"))
+        run = j.train(folder, out=tmp_path / "old", **SMALL)
+        number = run.evaluate(k=10).estimate.nats.tolist()
+        files = run.part("test").files.tolist()
+    return run.path, number, files
+
+
+def test_the_order_is_natural(folder, tmp_path):
+    run = j.train(folder, out=tmp_path / "run", **SMALL)
+    assert run.chosen(folder, own="all").files.tolist() == NAMES
+    draw(tmp_path / "nested", ["b/2.png", "b/10.png", "a10/1.png", "a9/1.png", "a9/01.png"])
+    names = [p.relative_to(tmp_path / "nested").as_posix() for p in images.image_files(tmp_path / "nested")[0]]
+    assert names == ["a9/01.png", "a9/1.png", "a10/1.png", "b/2.png", "b/10.png"]
+
+
+def test_an_earlier_run_keeps_its_order(old, folder):
+    path, number, files = old
+    run = j.load(path)
+    assert run.evaluate(k=10).estimate.nats.tolist() == number
+    assert run.evaluate(folder, k=10).estimate.nats.tolist() == number
+    assert run.part("test").files.tolist() == files
+    assert run.chosen(folder, own="all").files.tolist() == sorted(NAMES)
+    assert run.doctor().measures
+    assert j.load(path, data=folder).evaluate(k=10).estimate.nats.tolist() == number
+
+
+def test_an_earlier_run_resumes_to_the_same_bytes(old, folder, tmp_path, monkeypatch):
+    path, _, _ = old
+    j.resume(path, epochs=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "natural_key", lambda path: path.split("/"))
+        j.train(folder, out=tmp_path / "other", **SMALL)
+        j.resume(tmp_path / "other", epochs=2)
+    weights = [(p / "model.safetensors").read_bytes() for p in (path, tmp_path / "other")]
+    assert weights[0] == weights[1]
+
+
+def test_other_folders_are_still_refused(old, folder):
+    draw(folder, ["img3.png", "img4.png", "new.png"])
+    with pytest.raises(j.JensenError, match="has changed"):
+        j.load(old[0]).evaluate(k=10)
+    assert np.isfinite(read(folder).x).all()
