@@ -13,8 +13,8 @@ from ..evaluate.choose import METHODS
 from ..evaluate.estimate import format_nats
 from ..runs.compare import compare as compare_runs
 from ..runs.paired import Group, PairedComparison
-from ..runs.run import Run, load
-from .flags import Data, Device, Json, Labels, Place, Quiet, Seed, TestPlace, switch
+from ..runs.run import Run
+from .flags import NO_FLAGS, Data, Labels, RunFlags, switch
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
 
@@ -35,12 +35,7 @@ def compare(
     method: Annotated[str, Parameter(help=f"one of {', '.join(METHODS)}")] = "auto",
     fail_worse: Annotated[bool, switch("exit with code 6 if A is lower, with zero outside the 95 % interval")] = False,
     labels: Labels = None,
-    place: Place = None,
-    test: TestPlace = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    json: Json = False,
-    quiet: Quiet = False,
+    flags: RunFlags = NO_FLAGS,
 ) -> int:
     """Test which of two models is better on the same rows, by paired differences of log p(x).
 
@@ -48,22 +43,22 @@ def compare(
     number is a lower bound, the order of log p(x) remains open, unless the evaluation on record (jensen evaluate RUN)
     estimates that the bound is tighter than the difference.
     """
-    runs_a, runs_b = (_load_side(side, device, place, test) for side in (a, b))
-    with ProgressLine(quiet) as line:
+    runs_a, runs_b = (_load_side(side, flags) for side in (a, b))
+    with ProgressLine(flags.quiet) as line:
         comparison = compare_runs(
-            runs_a, runs_b, data, labels=labels, k=k, method=method, seed=seed, watch=line.task("comparing")
+            runs_a, runs_b, data, labels=labels, k=k, method=method, seed=flags.seed, watch=line.task("comparing")
         )
-    notify = notifier(quiet)
+    notify = notifier(flags.quiet)
     for note in comparison.notes:
         notify(note)
-    if json:
+    if flags.json:
         print_json(comparison.to_dict())
     else:
         print_lines(_lines(comparison))
     return WORSE if fail_worse and comparison.higher == "B" else 0
 
 
-def _load_side(side: str, device: str, place: str | None, test: str | None) -> list[Run]:
+def _load_side(side: str, flags: RunFlags) -> list[Run]:
     """Return the runs of one side; a folder may have a comma in its name.
 
     Raises:
@@ -72,7 +67,7 @@ def _load_side(side: str, device: str, place: str | None, test: str | None) -> l
     names = [side] if Path(side).is_dir() else [name.strip() for name in side.split(",")]
     if not all(names):
         raise UsageError(f"{side!r} names an empty run", "Separate run folders by single commas.")
-    return [load(name, device=device, data=place, test=test) for name in names]
+    return [flags.opened(name) for name in names]
 
 
 def _lines(comparison: PairedComparison) -> list[str]:

@@ -8,8 +8,7 @@ from typing import Any
 from ..analysis.doctor import Diagnosis, Finding
 from ..core.wording import fixed, plural
 from ..evaluate.estimate import format_nats
-from ..runs.run import load
-from .flags import Device, Json, Place, Quiet, Run, Seed, TestPlace
+from .flags import NO_FLAGS, Run, RunFlags
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
 
@@ -22,28 +21,23 @@ def doctor(
     run: Run,
     /,
     *,
-    place: Place = None,
-    test: TestPlace = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    json: Json = False,
-    quiet: Quiet = False,
+    flags: RunFlags = NO_FLAGS,
 ) -> int:
     """Find the problems of a run, with causes and remedies.
 
     The exit code is 6 if there is a problem; notes do not count.
     """
-    opened = load(run, device=device, data=place, test=test)
-    with ProgressLine(quiet) as line:
-        diagnosis = opened.doctor(seed=seed, watch=line.task("examining"))
-    notify = notifier(quiet)
+    opened = flags.opened(run)
+    with ProgressLine(flags.quiet) as line:
+        diagnosis = opened.doctor(seed=flags.seed, watch=line.task("examining"))
+    notify = notifier(flags.quiet)
     for note in diagnosis.notes:
         notify(note)
-    if json:
-        print_json({"run": str(opened.path), "weights": opened.weights, "seed": seed, **diagnosis.to_dict()})
+    if flags.json:
+        print_json({"run": str(opened.path), "weights": opened.weights, "seed": flags.seed, **diagnosis.to_dict()})
     else:
         findings = [line for finding in diagnosis.findings for line in _finding_lines(finding)]
-        basis = f"{opened.weights} weights; seed {seed}"
+        basis = f"{opened.weights} weights; seed {flags.seed}"
         measures = _measure_lines(diagnosis.measures)
         print_lines([_verdict(diagnosis), *findings, *measures, basis, f"next: jensen report {run}"])
     return 0 if diagnosis.healthy else FINDINGS

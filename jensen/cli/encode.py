@@ -8,8 +8,7 @@ import numpy as np
 
 from ..core.errors import UsageError
 from ..core.wording import plural
-from ..runs.run import load
-from .flags import Data, Device, Force, Json, Labels, Out, Place, Quiet, Run, Seed, TestPlace, switch
+from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags, switch
 from .output import notifier
 from .writing import Target, file_array, file_column, print_target
 
@@ -26,27 +25,22 @@ def encode(
     active: Annotated[
         bool, switch("only active features, whose mean varies over training rows (variance above 0.01)")
     ] = False,
-    place: Place = None,
-    test: TestPlace = None,
-    seed: Seed = 0,
-    device: Device = "auto",
     force: Force = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    flags: RunFlags = NO_FLAGS,
 ) -> None:
     """Compute the mean of q(z | x) of each datum, with its label if it has one. Without --out: RUN/codes.csv.
 
     Codes of a folder of images have the file of each in the column "file", relative to the folder.
     """
-    opened = load(run, device=device, data=place, test=test)
+    opened = flags.opened(run)
     if opened.model.latent == 0:
         raise UsageError(f"the model in {run} has no latent features", "Train one that has some, such as --recipe vae.")
-    target = Target.choose(out, opened.path / "codes.csv", force, pictures=False, json=json)
-    part = opened.chosen(data, seed, labels=labels, own="all")
-    notify = notifier(quiet)
+    target = Target.choose(out, opened.path / "codes.csv", force, pictures=False, json=flags.json)
+    part = opened.chosen(data, flags.seed, labels=labels, own="all")
+    notify = notifier(flags.quiet)
     for text in part.notes:
         notify(text)
-    z = opened.encode(part, seed=seed)
+    z = opened.encode(part, seed=flags.seed)
     kept = [int(i) for i in np.flatnonzero(opened.active_features())] if active else list(range(z.shape[1]))
     if not kept:
         raise UsageError(f"no latent feature of {run} is active", f"See why: jensen doctor {run}.")
@@ -55,4 +49,4 @@ def encode(
     target.write(z, names, bytes, labels_with_names, file_column(part), **file_array(part))
     line = f"{plural(z.shape[1], 'latent feature')} of {part.name} in {target.path}"
     record = {"n": len(z), "features": z.shape[1], "data": part.name, "notes": list(part.notes)}
-    print_target(target, json, line, record)
+    print_target(target, flags.json, line, record)

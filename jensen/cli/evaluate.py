@@ -18,11 +18,11 @@ from ..evaluate.gaps import describe_gaps
 from ..evaluate.quantity import Quantity
 from ..recipes import option_flag
 from ..runs.classify import Classified
-from ..runs.run import Evaluation, load
+from ..runs.run import Evaluation
 from ..runs.run import Run as LoadedRun
 from ..runs.sandwich import Certificate, certify
 from ..storage.run_folder import EVALUATION
-from .flags import Data, Device, Json, Labels, Place, Quiet, Run, Seed, TestPlace
+from .flags import NO_FLAGS, Data, Labels, Run, RunFlags
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
 from .writing import keep_result
@@ -77,12 +77,7 @@ def evaluate(
     start: Start = None,
     rows: Rows = None,
     labels: Labels = None,
-    place: Place = None,
-    test: TestPlace = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    json: Json = False,
-    quiet: Quiet = False,
+    flags: RunFlags = NO_FLAGS,
 ) -> None:
     """Estimate log p(x), with the kind of the number and its error.
 
@@ -92,17 +87,17 @@ def evaluate(
     """
     annealing = _annealing(temperatures=temperatures, leapfrog_steps=leapfrog_steps, chains=chains, start=start)
     _refuse_unused(method, data, k, budget, rows)
-    opened, notify = load(run, device=device, data=place, test=test), notifier(quiet)
+    opened, notify = flags.opened(run), notifier(flags.quiet)
     if method == SANDWICH:
-        with ProgressLine(quiet) as line:
+        with ProgressLine(flags.quiet) as line:
             watch = line.task("annealing in both directions")
             size = ROWS if rows is None else rows
-            certificate = certify(opened, annealing=annealing, rows=size, seed=seed, watch=watch)
+            certificate = certify(opened, annealing=annealing, rows=size, seed=flags.seed, watch=watch)
         for note in certificate.notes:
             notify(note)
-        print_json(certificate.to_dict()) if json else print_lines(_certificate_lines(certificate))
+        print_json(certificate.to_dict()) if flags.json else print_lines(_certificate_lines(certificate))
         return
-    with ProgressLine(quiet) as line:
+    with ProgressLine(flags.quiet) as line:
         evaluation = opened.evaluate(
             data,
             labels=labels,
@@ -110,7 +105,7 @@ def evaluate(
             method=method,
             budget=BUDGET if budget is None else budget,
             annealing=annealing,
-            seed=seed,
+            seed=flags.seed,
             watch=line.task("evaluating"),
         )
     for note in evaluation.notes:
@@ -119,7 +114,7 @@ def evaluate(
         path = keep_result(lambda: opened.keep(evaluation), "evaluate", run)  # before printing: stdout may be closed
         if path is not None and path.name != EVALUATION:
             notify(f"kept in {path}: evaluation.json keeps the plain evaluation of these weights")
-    print_json(evaluation.to_dict()) if json else print_lines(_lines(evaluation))
+    print_json(evaluation.to_dict()) if flags.json else print_lines(_lines(evaluation))
 
 
 def _annealing(**given: Any) -> Annealed | None:

@@ -9,10 +9,9 @@ from cyclopts import Parameter
 from ..runs.evaluation import versions
 from ..runs.fidelity import Fidelity, FidelityScore
 from ..runs.fidelity import fidelity as measure
-from ..runs.run import load
 from ..storage.files import digest
 from ..storage.run_folder import FIDELITY, WEIGHTS
-from .flags import Data, Device, Json, Labels, Place, Quiet, Run, Seed, TestPlace, switch
+from .flags import NO_FLAGS, Data, Labels, Run, RunFlags, switch
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
 from .writing import keep_record
@@ -30,21 +29,16 @@ def fidelity(
     ] = None,
     mean: Annotated[bool, switch("use means of p(x | z) instead of samples")] = False,
     labels: Labels = None,
-    place: Place = None,
-    test: TestPlace = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    json: Json = False,
-    quiet: Quiet = False,
+    flags: RunFlags = NO_FLAGS,
 ) -> None:
     """Measure how close samples are to data: Frechet distance, precision and recall, with those of real data.
 
     They are computed in features of a classifier trained on the run's training rows, or in principal components without
     labels. The result for the run's own test rows is kept in RUN/fidelity.json, for the report.
     """
-    opened = load(run, device=device, data=place, test=test)
-    with ProgressLine(quiet) as line:
-        result = measure(opened, data, labels=labels, n=n, mean=mean, seed=seed, watch=line.task("comparing"))
+    opened = flags.opened(run)
+    with ProgressLine(flags.quiet) as line:
+        result = measure(opened, data, labels=labels, n=n, mean=mean, seed=flags.seed, watch=line.task("comparing"))
     record = {
         **result.to_dict(),
         "run": str(opened.path),
@@ -53,8 +47,8 @@ def fidelity(
         "weights_sha256": digest(opened.path / WEIGHTS),
     }
     if data is None:
-        keep_record(opened.path / FIDELITY, record, "fidelity", notifier(quiet))
-    if json:
+        keep_record(opened.path / FIDELITY, record, "fidelity", notifier(flags.quiet))
+    if flags.json:
         print_json(record)
     else:
         print_lines([*_lines(result), f"next: jensen report {run}"])

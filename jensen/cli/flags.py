@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from ..core.errors import UsageError
 
+if TYPE_CHECKING:
+    from ..runs.run import Run as OpenedRun
+
 __all__ = [
+    "NO_FLAGS",
     "Data",
     "Device",
     "Force",
@@ -19,6 +24,7 @@ __all__ = [
     "Place",
     "Quiet",
     "Run",
+    "RunFlags",
     "Seed",
     "TestPlace",
     "parse_size",
@@ -55,6 +61,28 @@ Device = Annotated[str, Parameter(name="--device", help="auto, cpu, cuda, ...")]
 Force = Annotated[bool, switch("replace what exists")]
 Json = Annotated[bool, switch("print the result as one JSON object")]
 Quiet = Annotated[bool, switch("print neither progress nor notes")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class RunFlags:
+    """The flags of every verb that reads a run and its data."""
+
+    place: Place = None
+    test: TestPlace = None
+    seed: Seed = 0
+    device: Device = "auto"
+    json: Json = False
+    quiet: Quiet = False
+
+    def opened(self, run: str) -> OpenedRun:
+        """Return the run of this folder, on the device, with its data where they are now."""
+        from ..runs.run import load  # imports torch
+
+        return load(run, device=self.device, data=self.place, test=self.test)
+
+
+NO_FLAGS = RunFlags()
 
 
 def parse_size(text: str) -> tuple[int, int]:

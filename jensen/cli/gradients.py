@@ -9,8 +9,7 @@ from cyclopts import Parameter
 
 from ..analysis.gradients import GradientComparison, Side
 from ..core.wording import plural
-from ..runs.run import load
-from .flags import Device, Json, Place, Quiet, Run, Seed, TestPlace
+from .flags import NO_FLAGS, Run, RunFlags
 from .output import print_json, print_lines
 from .progress import ProgressLine
 
@@ -24,32 +23,27 @@ def gradients(
     at: Annotated[Literal["end", "start"], Parameter(help="trained weights, or initial ones")] = "end",
     n: Annotated[int, Parameter(name="-n", help="number of training rows in the batch")] = 64,
     repeats: Annotated[int, Parameter(help="gradients per estimator")] = 100,
-    place: Place = None,
-    test: TestPlace = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    json: Json = False,
-    quiet: Quiet = False,
+    flags: RunFlags = NO_FLAGS,
 ) -> None:
     """Compare gradient estimators on the model of a run: bias, noise and cost of each, for guide and model.
 
     The batch is fixed, and with it the corruption of a denoising run; only the latent points vary. The reference of the
     bias has many more samples.
     """
-    opened = load(run, device=device, data=place, test=test)
+    opened = flags.opened(run)
     pair = None
     if at == "start":
         from ..runs.train import untrained
 
         built = untrained(opened)
         pair = built.model, built.guide
-    with ProgressLine(quiet) as line:
+    with ProgressLine(flags.quiet) as line:
         comparison = opened.gradients(
-            n=n, repeats=repeats, seed=seed, pair=pair, watch=line.task("computing gradients")
+            n=n, repeats=repeats, seed=flags.seed, pair=pair, watch=line.task("computing gradients")
         )
     weights = "initial" if at == "start" else opened.weights
-    if json:
-        print_json({"run": str(opened.path), "at": at, "weights": weights, "seed": seed, **comparison.to_dict()})
+    if flags.json:
+        print_json({"run": str(opened.path), "at": at, "weights": weights, "seed": flags.seed, **comparison.to_dict()})
         return
     rows = plural(comparison.rows, "training row")
     print_lines(
@@ -57,7 +51,7 @@ def gradients(
             comparison.sentence,
             f"objective: {comparison.objective}",
             *_lines(comparison),
-            f"{weights} weights; {rows}; {comparison.repeats} repeats; seed {seed}",
+            f"{weights} weights; {rows}; {comparison.repeats} repeats; seed {flags.seed}",
             f"next: jensen doctor {run}",
         ]
     )

@@ -15,8 +15,7 @@ from ..data import parse_mask
 from ..runs.evaluation import Part
 from ..runs.impute import Completion
 from ..runs.run import Run as LoadedRun
-from ..runs.run import load
-from .flags import Data, Device, Force, Json, Labels, Out, Place, Quiet, Run, Seed, TestPlace
+from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags
 from .grids import data_range, model_range, painted, png, scaled, strips
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
@@ -59,13 +58,8 @@ def impute(
     k: K = None,
     steps: Steps = None,
     labels: Labels = None,
-    place: Place = None,
-    test: TestPlace = None,
-    seed: Seed = 0,
-    device: Device = "auto",
     force: Force = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    flags: RunFlags = NO_FLAGS,
 ) -> None:
     """Draw missing entries (NaN, empty, NA) given the observed ones. Without --out: RUN/imputations.png, or .csv.
 
@@ -76,30 +70,30 @@ def impute(
     The method sir resamples latent points of the guide by importance weights, and gibbs continues them with
     Metropolis-within-Gibbs chains; annealed is slow, and for data so incomplete that the guide's points have no weight.
     """
-    opened = load(run, device=device, data=place, test=test)
+    opened = flags.opened(run)
     images = opened.schema.is_image
-    target = Target.choose(out, opened.path / f"imputations.{'png' if images else 'csv'}", force, images, json)
-    part = opened.chosen(data, seed, missing=True, labels=labels, own="all")
-    notify = notifier(quiet)
+    target = Target.choose(out, opened.path / f"imputations.{'png' if images else 'csv'}", force, images, flags.json)
+    part = opened.chosen(data, flags.seed, missing=True, labels=labels, own="all")
+    notify = notifier(flags.quiet)
     hidden = None if mask is None else parse_mask(mask, opened.schema, len(part.x))
     if target.is_picture and len(part.x) > PICTURED:
         notify(f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all")
         part = part.first(PICTURED)
         hidden = None if hidden is None else hidden[:PICTURED]
-    with ProgressLine(quiet) as line:
+    with ProgressLine(flags.quiet) as line:
         completion = opened.impute(
-            part, m=m, method=method, k=k, steps=steps, hidden=hidden, seed=seed, watch=line.task("imputing")
+            part, m=m, method=method, k=k, steps=steps, hidden=hidden, seed=flags.seed, watch=line.task("imputing")
         )
     for text in completion.notes:
         notify(text)
     _write(target, opened, completion, part)
     drawn = completion.drawn
-    settings = {"m": m, "method": method, "k": drawn.k, "steps": drawn.steps, "seed": seed}
+    settings = {"m": m, "method": method, "k": drawn.k, "steps": drawn.steps, "seed": flags.seed}
     record = {**settings, **_record(completion), "out": target.path}
-    if json:
+    if flags.json:
         print_json(record)
     elif target.path is not None:
-        first = f"{plural(m, 'imputation')} of {completion.data} in {target.path} (seed {seed})"
+        first = f"{plural(m, 'imputation')} of {completion.data} in {target.path} (seed {flags.seed})"
         print_lines([first, *_lines(record)])
 
 

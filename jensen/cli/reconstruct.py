@@ -6,8 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from ..runs.run import load
-from .flags import Data, Device, Force, Json, Labels, Out, Place, Quiet, Run, Seed, TestPlace, switch
+from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags, switch
 from .grids import data_range, model_range, painted, pairs, png, scaled
 from .output import notifier
 from .writing import Target, column_names, file_array, file_column, print_target, to_integers
@@ -28,31 +27,26 @@ def reconstruct(
     ] = False,
     noisy: Annotated[bool, switch("corrupt the data first, as a denoising run did in training")] = False,
     labels: Labels = None,
-    place: Place = None,
-    test: TestPlace = None,
-    seed: Seed = 0,
-    device: Device = "auto",
     force: Force = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    flags: RunFlags = NO_FLAGS,
 ) -> None:
     """Reconstruct data from their codes. Without --out: RUN/reconstructions.png (originals above), or .csv.
 
     With --noisy a picture shows the corrupted datum between both, and an .npz holds it as "noisy".
     """
-    opened = load(run, device=device, data=place, test=test)
+    opened = flags.opened(run)
     images = opened.schema.is_image
     default = opened.path / ("reconstructions.png" if images else "reconstructions.csv")
-    target = Target.choose(out, default, force, images, json)
-    part = opened.chosen(data, seed, labels=labels, own="all")
-    notify = notifier(quiet)
+    target = Target.choose(out, default, force, images, flags.json)
+    part = opened.chosen(data, flags.seed, labels=labels, own="all")
+    notify = notifier(flags.quiet)
     for text in part.notes:
         notify(text)
     if target.is_picture and len(part.x) > PICTURED:
         notify(f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all")
         part = part.first(PICTURED)
-    inputs = opened.corrupted(part, seed=seed) if noisy else part
-    x = opened.reconstruct(inputs, seed=seed, sample=sample)
+    inputs = opened.corrupted(part, seed=flags.seed) if noisy else part
+    x = opened.reconstruct(inputs, seed=flags.seed, sample=sample)
     if sample and opened.seen.kind != "real":
         x = to_integers(x, opened.seen.levels)
     original = part.x if part.mask is None else np.where(part.mask, part.x.astype(np.float64), np.nan)
@@ -68,5 +62,5 @@ def reconstruct(
 
     arrays = {"original": original, **corrupted, **file_array(part)}
     target.write(x, column_names(opened.schema), picture, labels_with_names, file_column(part), **arrays)
-    record = {"n": len(x), "data": inputs.name, "sample": sample, "seed": seed, "notes": list(part.notes)}
-    print_target(target, json, f"reconstructions of {inputs.name} in {target.path}", record)
+    record = {"n": len(x), "data": inputs.name, "sample": sample, "seed": flags.seed, "notes": list(part.notes)}
+    print_target(target, flags.json, f"reconstructions of {inputs.name} in {target.path}", record)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from ..runs.evaluation import versions
 from ..runs.represent import Representation, RepresentationScore
 from ..runs.represent import represent as measure
-from ..runs.run import load
 from ..storage.files import digest
 from ..storage.run_folder import REPRESENTATION, WEIGHTS
-from .flags import Data, Device, Json, Labels, Place, Quiet, Run, Seed, TestPlace
+from .flags import NO_FLAGS, Data, Labels, Run, RunFlags
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
 from .writing import keep_record
@@ -22,12 +21,7 @@ def represent(
     /,
     *,
     labels: Labels = None,
-    place: Place = None,
-    test: TestPlace = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    json: Json = False,
-    quiet: Quiet = False,
+    flags: RunFlags = NO_FLAGS,
 ) -> None:
     """Measure how well codes predict labels and factors, with the chance level of each measure.
 
@@ -35,9 +29,9 @@ def represent(
     score. They are fitted to the run's training rows and scored on its test rows; of other data, on two halves. The
     result for the run's own rows is kept in RUN/representation.json, for the report.
     """
-    opened, notify = load(run, device=device, data=place, test=test), notifier(quiet)
-    with ProgressLine(quiet) as line:
-        result = measure(opened, data, labels=labels, seed=seed, watch=line.task("measuring"))
+    opened, notify = flags.opened(run), notifier(flags.quiet)
+    with ProgressLine(flags.quiet) as line:
+        result = measure(opened, data, labels=labels, seed=flags.seed, watch=line.task("measuring"))
     record = {
         **result.to_dict(),
         "run": str(opened.path),
@@ -49,7 +43,7 @@ def represent(
         notify(note)
     if data is None:
         keep_record(opened.path / REPRESENTATION, record, "represent", notify)
-    if json:
+    if flags.json:
         print_json(record)
     else:
         print_lines([*_lines(result), f"next: jensen report {run}"])

@@ -162,7 +162,9 @@ def verify(run: Run, *, tolerance: float = TOLERANCE, watch: ProgressCallback | 
     was = recorded(run.path)
     replay = was["replay"]
     settings = (
-        None if replay["assessment"] is None else TightnessSettings(**({"prior_chains": 0} | replay["assessment"]))
+        None
+        if replay["assessment"] is None
+        else TightnessSettings(**({"prior_chains": 0} | (replay["assessment"] or {})))
     )
     annealing = None if replay.get("annealing") is None else Annealed(**replay["annealing"])
     repeated = run.evaluate(
@@ -210,6 +212,6 @@ def _shown(value: Any) -> str:
     return f"{value!r:.80}"
 
 
-def _settings(replay: dict[str, Any]) -> TightnessSettings:
+def _settings(replay: _Replay) -> TightnessSettings:
     """Return the settings of an assessment; chains from the prior are younger than the first records."""
-    return TightnessSettings(**({"prior_chains": 0} | replay["assessment"]))
+    return TightnessSettings(**({"prior_chains": 0} | (replay["assessment"] or {})))

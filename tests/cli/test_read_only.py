@@ -39,7 +39,14 @@ def locked(request, labelled, monkeypatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    "words", [["evaluate", "-k", "5"], ["fidelity"], ["represent"], ["calibrate", "-n", "50"], ["evaluate", "-k", "5", "--quiet"]]
+    "words",
+    [
+        ["evaluate", "-k", "5"],
+        ["fidelity"],
+        ["represent"],
+        ["calibrate", "-n", "50"],
+        ["evaluate", "-k", "5", "--quiet"],
+    ],
 )
 def test_the_number_is_printed_and_the_note_says_why_it_is_not_kept(words, locked, jensen):
     before = contents(locked)

@@ -251,14 +251,15 @@ def exact_guide(model: LatentVariableModel) -> Amortized:
 
 
 def no_alarm(seeds: range, *, full: bool) -> None:
-    """No mode is missed, and the verdict is as tight as without the second start, but for a twentieth of a nat."""
+    """No mode is missed, and the verdict is about as tight as without the second start: within three of its errors, and
+    0.15 nats for the guide that is not the posterior, whose chains are fewer than the test needs for less."""
     given = healthy(full)
     for seed in seeds:
         _, found = assessed(given, seed)
         _, plain = assessed(given, seed, prior_chains=0)
         assert not found.misses, (seed, found.second)
         assert found.verdict.startswith("tight to about 0."), (seed, found.verdict)
-        assert found.loss < plain.loss + (0.05 if full else 0.15)
+        assert found.loss < plain.loss + (0.05 if full else 0.15) + 3 * found.second.stderr
         assert abs(found.correction - (given.truth.mean() - found.importance.mean)) < 0.03 + 4 * found.correction_stderr
 
 
