@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..core.batch import Batch
 from ..estimators.reparameterized import Pathwise
-from ..evaluate.floors import NEAR, FloorBinding, features_at_floor, learned_scales
+from ..evaluate.floors import FloorBinding, features_at_floor, learned_scales
 from ..families import Bernoulli, DiscretizedLogistic, LogNormal
 from ..models.conditionals import Table
 from ..models.draw import place
@@ -20,6 +20,7 @@ from .remedies import REMEDIES
 
 __all__ = ["decoder_scale", "saturated", "weights"]
 
+STILL = 1e-12  # standard deviation of a column that does not vary, but for rounding
 FINE = 0.003  # of the data's spread: finer than an 8-bit reading (1/256 of the range, itself some 4 deviations)
 WRONG = 15.0  # nats that one feature may cost; a logit beyond it leaves its bit one chance in three million
 POINTS, ROWS = 16, 500  # with more points a single outlier counts less; more rows are not needed for a share
@@ -48,7 +49,7 @@ def decoder_scale(examination: Examination) -> Outcome | str:
     data = data.log() if isinstance(family, LogNormal) else data
     spread = data.std(0, correction=0)
     low = features_at_floor(scale, floor, family.dim, is_table)
-    constant = low & (spread < NEAR * floor)
+    constant = low & (spread <= STILL)
     fine = (scale.median(0).values / spread.clamp_min(1e-300)).expand(family.dim)
     measures = {
         "scale_least": float(scale.min()),
@@ -72,9 +73,9 @@ def _scale(examination: Examination, what: str, floor: float) -> Finding:
         "decoder-scale-collapse",
         "problem",
         what,
-        "where the data repeat a value, or a combination of columns is constant, the density has no upper bound, so "
-        "that the number measures the floor",
-        examination.remedy("decoder-scale-collapse", floor=f"{max(2 * floor, 0.05):g}"),
+        "a value that is repeated, or a combination of columns that is constant, has a density without an upper bound, "
+        "so that the number measures the floor",
+        examination.remedy("decoder-scale-collapse"),
     )
 
 

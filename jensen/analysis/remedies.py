@@ -61,8 +61,8 @@ REMEDIES: dict[str, Remedy] = {
     "warm-up-not-over": Remedy(("--epochs {epochs}", "--warmup {warmup}", "--keep last"), "resume it with more epochs"),
     "encoder-scale-collapse": Remedy(("--beta 1", "--floor 0.05"), "use another recipe, such as vae"),
     "decoder-scale-collapse": Remedy(
-        ("--floor {floor}", "--likelihood gaussian-shared", "--dequantize"),
-        "leave out columns that repeat one value or follow from others",
+        ("--likelihood gaussian-shared", "--dequantize"),
+        "leave out columns that repeat one value or follow from others; where all values differ, set a smaller floor",
     ),
     "constant-columns": Remedy((), "drop constant columns before comparing its numbers with those of other models"),
     "unused-components": Remedy(("--components {components}", "--seed {seed}"), "leave it: the others hold the data"),

@@ -142,7 +142,9 @@ def _refuse_unused(method: str, data: str | None, k: int | None, budget: float |
         raise UsageError(f"-k {k} is of importance weighting, and the sandwich has chains", f"Use --chains {k}.")
     if method != SANDWICH and rows is not None:
         raise UsageError(f"--rows {rows} is of the sandwich, and the method is {method}", "Add --method sandwich.")
-    if method in (SANDWICH, "annealed") and budget is not None:
+    if method in ("exact", "quadrature") and k is not None:
+        raise UsageError(f"-k {k} is of importance weighting, and the method is {method}", "Leave -k out.")
+    if method != "auto" and budget is not None:
         what = f"--budget {budget:g} limits the annealing of a plain evaluation, and the method is {method}"
         raise UsageError(what, "Use --temperatures, --leapfrog-steps and --chains.")
 

@@ -115,8 +115,11 @@ def _as_integers(dataset: Dataset, schema: Schema, what: str, bounded: bool) -> 
         reason = f"the model is of whole numbers from 0 to {levels - 1}"
         remedy = "Train on data that hold the whole range, or choose a likelihood without a last level."
         _refuse_entries(x, lambda part: (part < 0) | (part >= levels), what, reason, remedy)
-    is_byte = int(x.min()) >= 0 and int(x.max()) < 256
-    return x.astype(np.uint8 if is_byte and levels <= 256 else np.int32, copy=False)
+    low, high = float(x.min()), float(x.max())
+    if low >= 0 and high < 256 and levels <= 256:
+        return x.astype(np.uint8, copy=False)
+    fits = low >= -(2**31) and high < 2**31
+    return x.astype(np.int32 if fits else np.float32, copy=False)
 
 
 def _conform_labels(dataset: Dataset, schema: Schema) -> tuple[np.ndarray | None, list[str]]:

@@ -158,7 +158,10 @@ def check_dtype(dtype: np.dtype, where: str) -> None:
     """
     if dtype.hasobject or dtype.kind not in "biuf":
         content = _REFUSED["O" if dtype.hasobject else dtype.kind]
-        raise DataError(f"{where} holds {content}", "Save it as one array of numbers: np.save(FILE, x.astype(float)).")
+        remedy = "Save it as one array of numbers: np.save(FILE, x.astype(float))."
+        if dtype.kind == "V":
+            remedy = "Make its fields columns: numpy.lib.recfunctions.structured_to_unstructured(x)."
+        raise DataError(f"{where} holds {content}", remedy)
 
 
 def _layout(x: np.ndarray, where: str) -> tuple[np.ndarray, tuple[int, ...], list[str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..core.errors import DataError
 
-__all__ = ["IDX_TYPES", "file_format"]
+__all__ = ["IDX_TYPES", "file_format", "is_image"]
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 HEAD = 512  # bytes at the beginning of a file that show its format
@@ -290,6 +290,15 @@ def _head(path: Path) -> bytes:
     if not head:
         raise DataError(f"{path} is an empty file", "Write or download it again.")
     return head
+
+
+def is_image(path: Path) -> bool:
+    """Return whether a file that can be read is an image, and is not named as something else."""
+    try:
+        with path.open("rb") as file:
+            return _sniff(file.read(512)) == "image" and _expected(path) is None
+    except OSError:
+        return False
 
 
 def file_format(path: Path, key: str | None = None) -> str:

@@ -211,11 +211,13 @@ def natural_key(path: str) -> tuple[list[tuple[int, int | str]], str]:
 
 
 def image_files(folder: Path) -> tuple[list[Path], str | None]:
-    """Return the images below a folder in natural order, as they are read, and a note on other files.
+    """Return the images below a folder (or the one that is named) in natural order, and a note on other files.
 
     Raises:
         DataError: there are no images.
     """
+    if folder.is_file():
+        return [folder], None
     files = [p for p in folder.rglob("*") if p.is_file()]
     visible = [p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts)]
     chosen = [p for p in visible if p.suffix.lower() in SUFFIXES]
@@ -327,7 +329,7 @@ def read_folder(folder: Path, size: tuple[int, int] | None = None) -> Raw:
     ones keep their 65,536 levels; the first frame of an animation is read. Each of these is noted.
 
     Args:
-        folder: if all images lie in sub-folders, these are the classes.
+        folder: if all images lie in sub-folders, these are the classes; or a single image.
         size: height and width that all images are resized to, by area averaging.
 
     Raises:
@@ -335,7 +337,8 @@ def read_folder(folder: Path, size: tuple[int, int] | None = None) -> Raw:
             sub-folders that are the parts of a data set, such as train and test.
     """
     images, skipped = image_files(folder)
-    _refuse_parts(folder, sorted({p.relative_to(folder).parts[0] for p in images if p.parent != folder}))
+    if folder.is_dir():
+        _refuse_parts(folder, sorted({p.relative_to(folder).parts[0] for p in images if p.parent != folder}))
     notes = [] if skipped is None else [skipped]
     counts: Counter[str] = Counter()
     headers = [_header(path, counts) for path in images]
@@ -350,5 +353,5 @@ def read_folder(folder: Path, size: tuple[int, int] | None = None) -> Raw:
             raise DataError(f"{header.path} is damaged (its pixels do not match its header)", "Save it again.")
         x[row] = pixels
     notes += [f"{plural(count, 'image')} {what}" for what, count in counts.items() if count]
-    labels, classes = _classes(folder, images, notes)
+    labels, classes = _classes(folder, images, notes) if folder.is_dir() else (None, None)
     return Raw(x, labels, None, classes, notes, [str(folder.resolve())], 65536 if deep else None)

@@ -13,7 +13,7 @@ from ..core.errors import DataError, UsageError
 from .arrays import read_idx, read_mat, read_npy, read_npz, read_safetensors, read_sparse
 from .conform import conform, describe
 from .dataset import Dataset, Raw, Source, assemble
-from .formats import file_format
+from .formats import file_format, is_image
 from .json_tables import read_json
 from .selection import Header, Selection
 from .tables import read_column, read_table
@@ -90,9 +90,11 @@ def _read_raw(source: str, labels: str | None, size: tuple[int, int] | None, mis
     """
     if source in EMBEDDED:
         table.refuse_for(source, "no table")
+        if size is not None:
+            raise UsageError(f"--size is for a folder of images, and {source} has its own size", "Leave --size out.")
         return EMBEDDED[source]()
     path, key = _split_key(source)
-    if path.is_dir():
+    if path.is_dir() or (path.is_file() and is_image(path)):
         from .images import read_folder  # Pillow is imported for images only
 
         table.refuse_for(source, "a folder of images")

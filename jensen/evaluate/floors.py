@@ -48,7 +48,7 @@ class FloorBinding:
         scales = "has a learned scale at its" if self.features == 1 else "have learned scales at their"
         return (
             f"{self.features} of {plural(self.of, 'data feature')} {scales} lower limit of {self.floor:.3g}{where}: "
-            "without it the density has no upper bound, so the number measures that limit and is not called exact"
+            "without it they would be smaller, so the number measures that limit and is not called exact"
         )
 
 

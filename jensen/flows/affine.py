@@ -39,7 +39,10 @@ def halves(dim: int, flip: bool) -> tuple[list[int], list[int]]:
     """
     require_integer(dim=dim)
     if dim < 2:
-        raise CompositionError(f"a coupling flow needs at least 2 features, got {dim}", "Use Autoregressive or Planar.")
+        raise CompositionError(
+            f"a coupling flow needs at least 2 features, got {dim}",
+            "Give --latent 2 or more, or take an autoregressive or planar flow, such as that of --recipe iaf.",
+        )
     even, odd = list(range(0, dim, 2)), list(range(1, dim, 2))
     return (odd, even) if flip else (even, odd)
 

@@ -15,7 +15,7 @@ from .training_options import TrainingOptions
 __all__ = ["accepted_options", "refuse_unused", "unused_by"]
 
 # which a closed form does not take; "batch", which changes no result, is taken by all
-OF_STEPS = ("lr", "optimizer", "schedule", "clip", "spikes", "average")
+OF_STEPS = ("lr", "optimizer", "schedule", "clip", "spikes", "average", "precision")
 
 
 def unused_by(recipe: Recipe, options: Mapping[str, Any]) -> tuple[str, ...]:

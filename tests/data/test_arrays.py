@@ -174,7 +174,7 @@ def test_nothing_is_unpickled(tmp_path):
         ("x.h5", b"\x89HDF\r\n\x1a\n", "HDF5"),
         ("train-images-idx3-ubyte", b"\x00\x01\x08\x03", "00 01 08 03"),
         ("x.bin", b"\x01\x00\x02\x03", "unknown format"),
-        ("photo.png", b"\x89PNG\r\n\x1a\n", "give the folder"),
+        ("photo.png", b"\x89PNG\r\n\x1a\n", "is not an image that can be read"),
     ],
 )
 def test_files_that_are_not_what_they_say(tmp_path, name, content, word):

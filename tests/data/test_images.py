@@ -272,3 +272,13 @@ def test_skipped_files_are_named(tmp_path):
     with pytest.raises(DataError) as caught:
         read(tmp_path / "tables")
     assert "x.csv" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["one.png", "one.bmp", "one.tif"])
+def test_a_single_image_is_a_datum(name, tmp_path):
+    pixels = (np.random.default_rng(0).random((6, 5)) * 255).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / name)
+    dataset = read(str(tmp_path / name))
+    assert dataset.schema.shape == (6, 5, 1)
+    assert np.array_equal(dataset.x.reshape(6, 5), pixels)
+    assert dataset.labels is None

@@ -47,6 +47,26 @@ def test_clusters_far_apart_have_the_density_of_scipy(far, tmp_path):
     assert (evaluation.estimate.kind, notes) == (Kind.EXACT, [])
 
 
+@pytest.mark.parametrize(("few", "far", "scale"), [(50, 1e5, 1e-3), (10, 1e4, 0.01), (40, 300.0, 1e-4)])
+def test_a_small_narrow_cluster_has_the_density_of_scipy(few, far, scale, tmp_path):
+    x = RNG(2).permutation(np.r_[RNG(0).normal(0, 1, 1000 - few), RNG(1).normal(far, scale, few)])[:, None]
+    run, notes = fitted(x, tmp_path, "gmm", components=2, split=(1.0, 0.0, 0.0))
+    parts = [x[np.abs(x - c) < far / 2] for c in (0, far)]
+    right = np.logaddexp(*[np.log(len(p) / 1000) + norm.logpdf(x, p.mean(), p.std()) for p in parts])
+    evaluation = run.evaluate(run.part("train"))
+    assert evaluation.estimate.mean == pytest.approx(right.mean(), abs=0.05 * few / 1000 + 5e-3)
+    assert (evaluation.estimate.kind, notes) == (Kind.EXACT, [])
+
+
+@pytest.mark.parametrize("recipe", ["factor-analysis", "gaussian", "ppca"])
+def test_columns_under_a_large_floor_are_not_called_constant(recipe, tmp_path):
+    x = RNG(0).normal(size=(200, 3)) * [1, 2, 1]
+    latent = {} if recipe == "gaussian" else {"latent": 1}
+    run, _ = fitted(x, tmp_path, recipe, floor=0.9, **latent)
+    findings = {f.name for f in run.doctor().findings}
+    assert "constant-columns" not in findings
+
+
 @pytest.mark.parametrize("scale", [(1e6, 5e5, 1, 0.5, 2), (1e4, 1, 1e-3, 5, 1e2), (1, 1, 1, 1, 1)])
 @pytest.mark.parametrize("standardize", ["global", "none"])
 def test_columns_of_different_size_have_the_density_of_scikit_learn(scale, standardize, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -110,3 +112,16 @@ def test_a_support_holds_what_has_a_density_and_nothing_else(name):
     if family.dim == 1 and name not in ("one-hot", "mixtures of levels"):
         values = family.log_prob(torch.zeros(len(inside), family.size), torch.tensor(inside)[:, None])
         assert bool(torch.isfinite(values).all())
+
+
+@pytest.mark.parametrize("far", [3_000_000_000, 2**31, 2**40])
+def test_counts_beyond_32_bits_are_counts(far, tmp_path):
+    x = np.random.default_rng(0).poisson(3.0, (60, 2))
+    run = j.train(x, recipe="vae", likelihood="poisson", latent=1, hidden=(4,), epochs=1, out=tmp_path / "run")
+    later = x[:8].astype(np.int64)
+    later[3, 1] = far
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nats = run.evaluate(later, k=5).estimate.nats
+    assert np.isfinite(nats.numpy()).all()
+    assert int(nats.argmin()) == 3
