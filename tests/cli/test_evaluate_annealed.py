@@ -92,6 +92,8 @@ def test_uncorrected_from_python(run):
         ),
         (["--method", "annealed", "--budget", 9], ("--budget 9", "Use --temperatures")),
         (["--method", "annealed", "--rows", 9], ("--rows 9", "Add --method sandwich")),
+        (["--method", "quadrature", "-k", 9], ("-k 9 is of importance weighting", "Leave -k out")),
+        (["--method", "importance", "--budget", 5], ("--budget 5 limits the annealing",)),
         (["--method", "annealed", "--start", "middle"], ("middle", "guide")),
         (["--method", "sandwich", "-k", 7], ("-k 7", "Use --chains 7")),
         (["--method", "sandwich", "--budget", 0], ("--budget 0", "Use --temperatures")),
