@@ -128,3 +128,17 @@ def test_gradients_of_a_wide_logistic():
     raw = torch.tensor([0.0, 1e9], dtype=torch.float64, requires_grad=True)
     value = DiscretizedLogistic(1, 256).log_prob(raw, torch.tensor([3.0], dtype=torch.float64))
     torch.testing.assert_close(torch.autograd.grad(value, raw)[0][1] * 1e9, torch.tensor(-1.0, dtype=torch.float64))
+
+
+def test_a_mixture_of_observed_features_leaves_out_the_others():
+    """log sum_j pi_j prod_{d observed} p_j(x_d), by hand; what stands in the place of a hole has no effect."""
+    family = Mixture(Gaussian(3), 2)
+    params = torch.randn(4, family.size, generator=stream(0, "mixture"))
+    x = torch.randn(4, 3, generator=stream(0, "x"))
+    mask = torch.tensor([[True, False, True], [False, False, True], [True, True, True], [False, False, False]])
+    logits, parts = params[:, :2].log_softmax(-1), params[:, 2:].unflatten(-1, (2, 6))
+    loc, scale = Gaussian(3).loc_scale(parts)
+    each = torch.distributions.Normal(loc, scale).log_prob(x[:, None])
+    expected = torch.logsumexp(logits + torch.where(mask[:, None], each, 0.0).sum(-1), -1)
+    torch.testing.assert_close(family.log_prob(params, x, mask), expected)
+    torch.testing.assert_close(family.log_prob(params, torch.where(mask, x, 99.0), mask), expected)
