@@ -59,16 +59,16 @@ def decoder_scale(examination: Examination) -> Outcome | str:
     }
     if bool((low & ~constant).any()):
         binding = FloorBinding(int((low & ~constant).sum()), family.dim, floor, is_table)
-        return Outcome((_scale(examination, binding.note.partition(":")[0], floor),), measures)
+        return Outcome((_scale(examination, binding.note.partition(":")[0]),), measures)
     if float(fine.median()) < FINE:
         what = f"the learned scale is {float(fine.median()):.1g} of the data's spread, finer than an 8-bit reading"
-        return Outcome((_scale(examination, what, floor),), measures)
+        return Outcome((_scale(examination, what),), measures)
     if bool(constant.any()):
         return Outcome((_constant(int(constant.sum()), floor),), measures)
     return Outcome(measures=measures)
 
 
-def _scale(examination: Examination, what: str, floor: float) -> Finding:
+def _scale(examination: Examination, what: str) -> Finding:
     return Finding(
         "decoder-scale-collapse",
         "problem",

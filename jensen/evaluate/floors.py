@@ -1,4 +1,4 @@
-"""Learned scales at their floor: there the density of the data has no upper bound, and a number measures the floor."""
+"""Learned scales at their floor: without it they would be smaller, so that a number measures the floor."""
 
 from __future__ import annotations
 

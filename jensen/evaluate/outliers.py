@@ -75,8 +75,10 @@ def carrying_rows(nats: Tensor) -> CarryingRows | None:
     if n < LEAST or not bool(torch.isfinite(nats).all()):
         return None
     values, order = nats.double().sort()
-    mean = float(values.mean())
-    for m in range(1, min(max(int(SHARE * n), 1), MOST) + 1):
+    mean, most = float(values.mean()), min(max(int(SHARE * n), 1), MOST)
+    bulk = values[most:]  # no row within its reach is far from the rest, and none above that one either
+    reach = float(bulk.mean()) - 0.9 * FAR * float(bulk.std())
+    for m in range(1, 1 + min(most, int((values < reach).sum()))):
         rest = values[m:]
         spread, shift = float(rest.std()), float(rest.mean()) - mean
         is_far = float(rest.mean() - values[m - 1]) > FAR * spread
