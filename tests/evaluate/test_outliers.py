@@ -77,3 +77,12 @@ def test_a_comparison_names_the_rows_that_decide_it(run, tmp_path):
     rows[4] = 1e6
     comparison = compare(run, other, rows)
     assert any(n.startswith("row 4 carries the mean") and "A - B" in n for n in comparison.notes)
+
+
+@pytest.mark.parametrize(("deviations", "is_named"), [(19.0, False), (21.0, True)])
+def test_a_row_is_far_from_twenty_deviations_on(deviations, is_named):
+    rest = torch.linspace(-1, 1, 7).double()
+    nats = torch.cat([rest, (rest.mean() - deviations * rest.std())[None]])
+    carriers = carrying_rows(nats)
+    assert (carriers is not None) is is_named
+    assert carriers is None or carriers.rows == (7,)

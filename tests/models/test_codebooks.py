@@ -413,3 +413,12 @@ def test_what_is_no_code_has_the_nearest():
     codes = Codebook(16, 3)
     z = torch.randn(50, 3, generator=stream(0, "points"))
     assert torch.equal(codes.index_of(z), codes.nearest(z))
+
+
+def test_of_equal_codes_it_is_the_first_whichever_is_found_nearest(monkeypatch):
+    """Products of equal rows may differ by rounding, and the nearest of them is then any."""
+    codes = Codebook(8, 3)
+    with torch.no_grad():
+        codes.table[6] = codes.table[2]
+    monkeypatch.setattr(codes, "nearest", lambda h: torch.full(h.shape[:-1], 6))
+    assert codes.index_of(codes.table[[2, 6]]).tolist() == [2, 2]
