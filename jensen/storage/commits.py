@@ -23,6 +23,8 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from ..core.errors import CorruptRunError, UsageError
+from ..data.regular_files import open_regular
+from .entries import make_folder
 
 __all__ = [
     "Content",
@@ -77,6 +79,7 @@ def commit(parent: Path, files: Mapping[str, bytes | Content], keep: int = KEPT)
 
     Raises:
         UsageError: it cannot be written; the newest intact commit is unchanged.
+        CorruptRunError: the folder is a link.
     """
     size = sum(map(len, files.values()))
     try:
@@ -105,8 +108,7 @@ def _write_commit(parent: Path, files: Mapping[str, bytes | Content]) -> Path:
     number = 1 + max((int(p.name[:12]) for p in commits(parent)), default=0)
     temporary = parent / f".{number:012}-{secrets.token_hex(8)}"
     try:
-        if not parent.is_dir():
-            parent.mkdir()
+        if make_folder(parent):
             flush_folder(parent.parent)
         expected = _manifest({name: Entry(len(content), "0" * 64) for name, content in files.items()})
         check_free(parent, size + len(expected))
@@ -215,9 +217,10 @@ def read_commit(path: Path) -> dict[str, bytes]:
 def _bytes(path: Path, most: int) -> bytes:
     """Return the bytes of a file, which may have at most so many."""
     try:
-        if (size := path.stat().st_size) > most:
-            raise Damage(f"{path} has {size:,} bytes, more than {most:,}", "Restore it from a copy.")
-        return path.read_bytes()
+        with open(open_regular(path), "rb") as file:
+            if (size := os.fstat(file.fileno()).st_size) > most:
+                raise Damage(f"{path} has {size:,} bytes, more than {most:,}", "Restore it from a copy.")
+            return file.read(most + 1)
     except OSError as error:
         raise Damage(f"{path} cannot be read ({error.strerror})", "Restore it from a copy.") from error
 

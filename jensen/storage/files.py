@@ -1,4 +1,7 @@
-"""Single files: written atomically, and read within limits, since they may be damaged or not of a run."""
+"""Single files: written atomically, and read within limits, since they may be damaged or not of a run.
+
+Regular files alone are opened, and none through a link, see `jensen.data.regular_files`.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-import numpy as np
 
 from ..core.errors import UsageError
+from ..data.regular_files import Irregular, open_regular
 from .commits import Content, check_free, flush_folder, pieces
+from .entries import refused
+from .seals import sealed
 
-__all__ = ["JSON_LIMIT", "append", "digest", "numpy_number", "parsed", "read_limited", "write_atomic", "write_json"]
+__all__ = ["JSON_LIMIT", "append", "content_of", "digest", "parsed", "read_limited", "write_atomic", "write_json"]
 
 JSON_LIMIT = 2**27  # bytes: a specification holds a few numbers per feature
 
@@ -33,7 +38,7 @@ def write_atomic(path: Path, content: bytes | Content) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         check_free(path.parent, len(content))
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:  # never through a link
             for piece in pieces(content):
                 file.write(piece)
             file.flush()
@@ -50,24 +55,36 @@ def write_atomic(path: Path, content: bytes | Content) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write indented JSON, atomically.
+    """Write a record as indented JSON with a digest of its own, atomically; see `jensen.storage.seals`.
 
     Raises:
         UsageError: the disk is full or cannot be written.
     """
-    write_atomic(path, msgspec.json.format(msgspec.json.encode(content, enc_hook=numpy_number), indent=2) + b"\n")
+    write_atomic(path, msgspec.json.format(msgspec.json.encode(sealed(content)), indent=2) + b"\n")
 
 
-def numpy_number(value: Any) -> Any:
-    """Return a NumPy number, such as a seed out of an array, as Python's; to be used as `enc_hook`."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
+def content_of(path: Path) -> bytes:
+    """Return the bytes of a file; none where there is no file.
+
+    Raises:
+        CorruptRunError: it is a link, or of another kind than a regular file, or cannot be read.
+    """
+    try:
+        with open(open_regular(path), "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise refused(path, str(error.strerror or error)) from error
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes; that of no bytes where there is no file."""
-    return hashlib.sha256(path.read_bytes() if path.exists() else b"").hexdigest()
+    """Return the SHA-256 of a file's bytes; that of no bytes where there is no file.
+
+    Raises:
+        CorruptRunError: it is not a regular file.
+    """
+    return hashlib.sha256(content_of(path)).hexdigest()
 
 
 def append(path: Path, content: bytes) -> None:
@@ -75,17 +92,22 @@ def append(path: Path, content: bytes) -> None:
 
     Raises:
         UsageError: the disk is full or cannot be written.
+        CorruptRunError: the file is a link, has another name by a hard link, or is not a regular one.
     """
-    before = None
     try:
-        with open(path, "ab", buffering=0) as file:
+        handle = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, alone=True)
+        with open(handle, "ab", buffering=0) as file:
             before = file.seek(0, os.SEEK_END)
-            if file.write(content) != len(content):  # the disk is full
-                file.write(b"\0")  # raises the reason; if there is room again, the rest is still missing
-                raise OSError("only a part was written")
+            try:
+                if file.write(content) != len(content):  # the disk is full
+                    file.write(b"\0")  # raises the reason; if there is room again, the rest is still missing
+                    raise OSError("only a part was written")
+            except OSError:
+                file.truncate(before)
+                raise
+    except Irregular as error:
+        raise refused(path, str(error.strerror)) from error
     except OSError as error:
-        if before is not None and path.stat().st_size > before:
-            os.truncate(path, before)
         raise UsageError(
             f"{path} cannot take {len(content):,} more bytes ({error.strerror or error})",
             "Free space, or give --out another folder.",
@@ -99,7 +121,7 @@ def read_limited(path: Path, limit: int) -> bytes:
         OSError: it cannot be read.
         ValueError: it has more.
     """
-    with open(path, "rb") as file:
+    with open(open_regular(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         content = b"" if size > limit else file.read(limit + 1)
     if max(size, len(content)) > limit:

@@ -19,6 +19,8 @@ from pathlib import Path
 import msgspec
 
 from ..core.errors import RunExistsError
+from ..data.regular_files import Irregular, open_regular
+from .entries import refused
 from .files import parsed
 
 try:
@@ -59,8 +61,9 @@ def _this_process() -> Holder:
 def _began(pid: int) -> str:
     """Return when a process began: the identity of the machine's last start, and the ticks since then."""
     with contextlib.suppress(OSError, IndexError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}:{fields[19]}"
+        # the name of a process, which comes before, may be of any bytes
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode("ascii").split()
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text('ascii').strip()}:{fields[19]}"
     return ""
 
 
@@ -95,10 +98,14 @@ def acquire(path: Path) -> int:
 
     Raises:
         RunExistsError: another process holds it.
+        CorruptRunError: it is a link, or of another kind than a regular file.
         OSError: it cannot be made.
     """
     for _ in range(TRIES):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        try:
+            handle = open_regular(path, os.O_RDWR | os.O_CREAT, alone=True)
+        except Irregular as error:
+            raise refused(path, str(error.strerror)) from error
         try:
             locked = _lock(handle, path)
             if not locked:
@@ -157,7 +164,7 @@ def _held(path: Path, holder: Holder | None, more: str = "") -> RunExistsError:
 def _is_at(handle: int, path: Path) -> bool:
     """Return whether an open file is the one at that path."""
     try:
-        return os.path.samestat(os.fstat(handle), os.stat(path))
+        return os.path.samestat(os.fstat(handle), os.lstat(path))
     except FileNotFoundError:
         return False
 

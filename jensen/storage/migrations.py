@@ -19,7 +19,7 @@ from .objective_words import RENAMED, player_parts, renamed_words
 
 __all__ = ["FORMAT", "fingerprint", "migrated"]
 
-FORMAT = 3
+FORMAT = 4
 
 
 def fingerprint(nodes: Any) -> str:
@@ -93,7 +93,12 @@ def _from_2(spec: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-STEPS: dict[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
+def _from_3(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Format 3: records had no digest of their own, and nothing else was different."""
+    return dict(spec)
+
+
+STEPS: dict[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2, 3: _from_3}
 
 
 def migrated(spec: Mapping[str, Any], where: Path) -> dict[str, Any]:

@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from torch import Tensor, nn
 
-from ..core.errors import UsageError
+from ..core.errors import CorruptRunError, UsageError
 from ..training import EpochEnded, Event, Recovered, Started, Stopped
 from .checkpoints import checkpoint_epochs, file_name
-from .files import append, write_atomic
+from .entries import make_folder
+from .files import append, content_of, write_atomic
+from .metrics import chained, lines_in
 from .run_folder import METRICS
-from .schemas import line_of
 from .weights import write_weights
 
 __all__ = ["Recorder", "TensorBoard"]
@@ -54,7 +54,9 @@ class Recorder:
         self.folder, self.module, self.nodes = folder, module, nodes
         self.checkpoints, self.epochs, self.always = checkpoints, (), always if checkpoints else ()
         self.written, self.cost = 0.0, 0.0
-        self.waiting, self.notice, self.warned = b"", notice, False
+        self.waiting: list[dict[str, Any]] = []
+        self.digest: str | None = None  # of the last line in the file, once that was read
+        self.notice, self.warned = notice, False
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -100,23 +102,38 @@ class Recorder:
         """Remove the lines of this epoch and of later ones, which a recovery has made void."""
         self.flush()
         path = self.folder / METRICS
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        kept = [line for line in lines if not _is_void(line, epoch)]
+        try:
+            lines = [line for line, _, _ in lines_in(content_of(path), path)]
+        except CorruptRunError:  # left to the readers of the file
+            return
+        kept = [line for line in lines if line["event"] != "epoch" or line["epoch"] < epoch]
         if len(kept) < len(lines):
-            write_atomic(path, b"".join(kept))
+            content, digest = chained(kept)
+            write_atomic(path, content)
+            self.digest = digest
 
     def _line(self, content: dict[str, Any]) -> None:
-        self.waiting += msgspec.json.encode(content) + b"\n"
+        self.waiting.append(content)
 
     def flush(self) -> None:
         """Write the lines that wait.
 
         Raises:
             UsageError: the disk is full, or cannot be written.
+            CorruptRunError: the file holds what was not written there.
         """
         if self.waiting:
-            append(self.folder / METRICS, self.waiting)
-        self.waiting = b""
+            content, digest = chained(self.waiting, self._digest())
+            append(self.folder / METRICS, content)
+            self.waiting, self.digest = [], digest
+
+    def _digest(self) -> str:
+        """Return the digest of the last line in the file, which a resumed training has begun."""
+        if self.digest is None:
+            path = self.folder / METRICS
+            digests = [digest for _, digest, _ in lines_in(content_of(path), path)]
+            self.digest = digests[-1] if digests else ""
+        return self.digest
 
     @contextmanager
     def _tolerated(self) -> Iterator[None]:
@@ -127,15 +144,6 @@ class Recorder:
             if not self.warned:
                 self.notice(f"{error.what}; training continues, and tries again")
             self.warned = True
-
-
-def _is_void(line: bytes, epoch: int) -> bool:
-    """Return whether a line is of this epoch or of a later one; a damaged one is left to the readers of the file."""
-    try:
-        content = line_of(line)
-    except msgspec.DecodeError:
-        return False
-    return content["event"] == "epoch" and content["epoch"] >= epoch
 
 
 def _plain(event: EpochEnded | Stopped) -> dict[str, Any]:
@@ -150,12 +158,14 @@ class TensorBoard:
 
     Raises:
         UsageError: tensorboard is not installed.
+        CorruptRunError: the folder is a link.
     """
 
     def __init__(self, folder: Path) -> None:
         self.check()
         from torch.utils.tensorboard import SummaryWriter
 
+        make_folder(folder)
         self.writer = SummaryWriter(str(folder))
 
     @staticmethod

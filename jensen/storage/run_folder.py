@@ -17,6 +17,8 @@ samples.*, codes.csv, reconstructions.*, imputations.*   outputs of the command 
 
 from __future__ import annotations
 
+import re
+
 __all__ = [
     "CALIBRATION",
     "CHECKPOINTS",
@@ -24,12 +26,16 @@ __all__ = [
     "EVALUATIONS",
     "FAULTS",
     "FIDELITY",
+    "INITIAL",
+    "LOCK",
     "METRICS",
+    "MOVING",
     "REPLACED",
     "REPORT",
     "REPRESENTATION",
     "SPEC",
     "STATE",
+    "TEMPORARY",
     "TENSORBOARD",
     "WEIGHTS",
     "WRITTEN",
@@ -37,6 +43,7 @@ __all__ = [
 
 SPEC = "spec.json"
 WEIGHTS = "model.safetensors"
+INITIAL = "initial.safetensors"  # weights before the first step of a run made from parts
 STATE = "state"
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
@@ -48,11 +55,15 @@ REPRESENTATION = "representation.json"
 FAULTS = "forensics.json"
 REPORT = "report.html"
 TENSORBOARD = "tensorboard"
+LOCK = ".lock"
 REPLACED = ".replaced"  # where an earlier run waits until a new one can replace it
+MOVING = ".moving"  # where it is while it moves there, or back
+TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}")  # see `jensen.storage.files.write_atomic`
 
 # every file that a command may write into a run; the specification comes last, so that a run is moved with it
 WRITTEN = (
     WEIGHTS,
+    INITIAL,
     METRICS,
     EVALUATION,
     CALIBRATION,

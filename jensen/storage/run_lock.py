@@ -8,7 +8,6 @@ are in two that are known to belong together.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -17,14 +16,27 @@ from pathlib import Path
 
 from ..core.errors import CorruptRunError, InterruptedRun, RunExistsError, UsageError
 from .commits import Damage, newest
+from .entries import check_entries
 from .locks import acquire, release
-from .run_folder import CHECKPOINTS, EVALUATIONS, FAULTS, METRICS, REPLACED, SPEC, STATE, TENSORBOARD, WEIGHTS, WRITTEN
-from .schemas import lines_of
+from .metrics import lines_of
+from .run_folder import (
+    CHECKPOINTS,
+    EVALUATIONS,
+    FAULTS,
+    LOCK,
+    METRICS,
+    MOVING,
+    REPLACED,
+    SPEC,
+    STATE,
+    TEMPORARY,
+    TENSORBOARD,
+    WEIGHTS,
+    WRITTEN,
+)
 
 __all__ = ["check_target", "locked", "replaced_run", "writing"]
 
-LOCK, MOVING = ".lock", ".moving"
-TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}")  # see `jensen.storage.files.write_atomic`
 OF_TRAINING = (WEIGHTS, METRICS, FAULTS, SPEC)  # files that no other command writes
 ABANDONED = 3600.0  # seconds after which no other command is still writing a file
 
@@ -37,6 +49,7 @@ def check_target(folder: Path, force: bool) -> None:
     Raises:
         RunExistsError: there is something already.
         UsageError: the folder cannot be made or written.
+        CorruptRunError: it holds an entry that is neither a regular file nor a folder.
     """
     if folder.exists() and not folder.is_dir():
         raise RunExistsError(f"{folder} is a file", "Give --out the name of a folder.")
@@ -44,6 +57,7 @@ def check_target(folder: Path, force: bool) -> None:
         with locked(folder):
             pass
     _check_content(folder, force)
+    check_entries(folder)
     place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not os.access(place, os.W_OK | os.X_OK):
         raise UsageError(f"{place} cannot be written to", "Give --out a folder of your own.")
@@ -108,9 +122,11 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         RunExistsError: another training holds it.
         UsageError: the folder cannot be made or written.
+        CorruptRunError: it holds an entry that is neither a regular file nor a folder.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        check_entries(folder)
         handle = acquire(folder / LOCK)
     except RunExistsError:
         raise  # which is an OSError too
@@ -120,7 +136,13 @@ def locked(folder: Path) -> Iterator[None]:
         ) from error
     try:
         _remove_unfinished(folder)
-        _resolve_replacement(folder)
+        try:
+            _resolve_replacement(folder)
+        except OSError as error:
+            raise CorruptRunError(
+                f"{folder} holds an earlier run in {REPLACED} or {MOVING} that cannot be moved ({error})",
+                "Move what is there out of the folder.",
+            ) from error
         try:
             yield
         finally:

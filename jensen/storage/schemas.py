@@ -5,8 +5,6 @@ Null stands for a number that is missing or was not finite, for which JSON has n
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict
 
@@ -14,6 +12,7 @@ import msgspec
 
 from ..core.errors import CorruptRunError
 from .files import JSON_LIMIT, parsed, read_limited
+from .seals import RECORD_FORMAT, BrokenSeal, opened_seal
 
 __all__ = [
     "CalibrationRecord",
@@ -22,8 +21,6 @@ __all__ = [
     "FaultRecord",
     "FidelityRecord",
     "RepresentationRecord",
-    "line_of",
-    "lines_of",
     "read_record",
 ]
 
@@ -243,90 +240,25 @@ class FaultRecord(TypedDict):
 
 
 def read_record(path: Path, kind: Any, remedy: str) -> dict[str, Any]:
-    """Read a JSON file and validate it.
+    """Read a JSON file, verify its digest, and validate it; those of earlier versions have no digest.
 
     Args:
         path: of the file.
         kind: a TypedDict; fields that it does not name are not validated.
         remedy: for a damaged file.
 
+    Returns:
+        The fields that were given to `write_json`.
+
     Raises:
-        CorruptRunError: it is damaged, or cannot be read.
+        CorruptRunError: it is damaged, has changed since it was written, or cannot be read.
     """
     try:
         record = parsed(read_limited(path, JSON_LIMIT), dict[str, Any])
-        msgspec.convert(record, kind)
+        content = opened_seal(record, demanded="format" in record)
+        if content.pop("format", RECORD_FORMAT) != RECORD_FORMAT:
+            raise BrokenSeal("its format is of a later version")
+        msgspec.convert(content, kind)
     except (msgspec.DecodeError, OSError, ValueError) as error:
         raise CorruptRunError(f"{path} is damaged ({error})", remedy) from error
-    return record
-
-
-# --- metrics.jsonl ---
-
-
-class _Measures(msgspec.Struct):
-    objective: Number
-    bound: Number
-    rate: Number
-    distortion: Number
-
-
-class _Epoch(msgspec.Struct, tag_field="event", tag="epoch"):
-    epoch: int
-    step: int
-    train: _Measures
-    valid: _Measures | None
-    learning_rate: Number
-    beta: Number
-    data_per_second: Number
-    seconds: float
-    is_best: bool
-    spikes: int | None = None
-
-
-class _Recovered(msgspec.Struct, tag_field="event", tag="recovered"):
-    epoch: int
-    step: int
-    bad_step: int
-    count: int
-    factor: float
-    what: str
-
-
-class _Stopped(msgspec.Struct, tag_field="event", tag="stopped"):
-    reason: str
-    epoch: int
-    kept_epoch: int
-    seconds: float
-
-
-def line_of(content: bytes) -> dict[str, Any]:
-    """Decode a line of metrics.jsonl; an objective that was not finite is NaN.
-
-    Raises:
-        msgspec.DecodeError: it is not a line of metrics.
-    """
-    line = parsed(content, dict[str, Any])
-    msgspec.convert(line, _Epoch | _Recovered | _Stopped)
-    for measures in (line.get("train"), line.get("valid")):
-        if isinstance(measures, dict) and measures["objective"] is None:
-            measures["objective"] = math.nan
-    return line
-
-
-def lines_of(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines of metrics.jsonl; a last line that was written in part is left out.
-
-    Raises:
-        CorruptRunError: a line is damaged.
-    """
-    lines = path.read_bytes().splitlines() if path.exists() else []
-    for i, line in enumerate(lines):
-        try:
-            yield line_of(line)
-        except msgspec.DecodeError as error:
-            if i + 1 < len(lines) or isinstance(error, msgspec.ValidationError):
-                raise CorruptRunError(
-                    f"line {i + 1} of {path} is damaged ({error})",
-                    f"Restore it from a copy; jensen resume {path.parent} does if the training is to go on.",
-                ) from error
+    return content

@@ -2,111 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
 import torch
 
-from ..core.errors import CorruptRunError, UsageError
+from ..core.allocation import allocating_at_most
+from ..core.errors import CorruptRunError, JensenError, UsageError
+from ..core.memory import available_memory
 from ..core.modules import joined
+from ..core.part_checks import shown_text
 from ..core.parts import build
 from ..core.random import drawing_from, stream
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
+from .entries import check_entries
 from .files import JSON_LIMIT, parsed, read_limited
-from .migrations import migrated
-from .run_folder import REPLACED, SPEC
-from .weights import allocating, read_weights, tie
+from .migrations import FORMAT, migrated
+from .run_folder import REPLACED, SPEC, WEIGHTS
+from .seals import BrokenSeal, opened_seal
+from .spec_fields import check_fields
+from .weights import read_weights, tie
 
 __all__ = ["checked_spec", "read_spec", "rebuild"]
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-Numbers = float | list[float] | None
-
-
-class _Strict(msgspec.Struct, forbid_unknown_fields=True):
-    """An object of a specification, with all fields that it may have."""
-
-
-class _Data(_Strict):
-    name: str
-    location: str
-    beside: str
-    readable: bool
-    labels_from: str | None
-    resize: tuple[Count, Count] | None
-    sha256: str
-    n: Count
-    missing: Count
-    schema: dict[str, Any]
-    classes: dict[str, Any] | None
-
-
-class _Tested(_Strict):
-    location: str
-    beside: str
-    labels_from: str | None
-    own_labels: str | None
-    sha256: str
-    n: Count
-
-
-class _Split(_Strict):
-    fractions: tuple[float, float, float]
-    seed: Count
-    sizes: dict[Literal["train", "valid", "test"], Count]
-    test: _Tested | None
-    duplicates_of_training_rows: dict[str, Count]
-
-
-class _Preparation(_Strict):
-    binarize: Literal["static", "dynamic", "threshold"] | None
-    dequantize: bool
-    center: Numbers
-    scale: Numbers
-    seed: Count
-    fill: Numbers
-
-
-class _Player(_Strict):
-    objective: str
-    estimator: str
-    during: tuple[float, float] = (0.0, 1.0)
-    steps: Annotated[int, msgspec.Meta(ge=1)] = 1
-    parts: dict[str, Any] | None = None
-
-
-class _Choices(_Strict):
-    device: str
-    dtype: Literal["float32", "float64"]
-    precision: str
-    threads: Count
-    epochs: Annotated[int, msgspec.Meta(ge=1)]
-    steps_per_epoch: Count
-    keep: str
-
-
-class _Earlier(_Strict):
-    format: Count
-    weights: str
-    belongs: str = ""
-
-
-class _Spec(_Strict):
-    """All fields of a specification: damage, and fields of a later version, are found when a run is opened."""
-
-    format: int
-    jensen: str
-    sentence: str
-    command: dict[str, Any]
-    model: Annotated[list[Any], msgspec.Meta(min_length=2, max_length=2)]
-    players: list[_Player]
-    data: _Data
-    split: _Split
-    preparation: _Preparation
-    choices: _Choices
-    versions: dict[str, str]
-    earlier: _Earlier | None = None
+RESTORE = "Restore it from a copy, or train again."
 
 
 def read_spec(folder: Path) -> dict[str, Any]:
@@ -114,17 +38,27 @@ def read_spec(folder: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: the folder is not a run.
-        CorruptRunError: the specification is damaged, or of a later version.
+        CorruptRunError: the specification is damaged, has changed since it was written, or is of a later version; or
+            the folder holds a link, or what is neither a file nor a folder.
     """
     path = folder / SPEC
     if not folder.is_dir():
         raise UsageError(f"there is no run at {folder}", "Train one: jensen train DATA --out RUN.")
-    if not path.exists():
+    if not os.path.lexists(path):
         aside = folder / REPLACED  # where a training that was killed had moved an earlier run
         waits = f" {aside} holds one." if (aside / SPEC).exists() else ""
         raise UsageError(f"{folder} is not a run: it has no {SPEC}", f"Give the folder that jensen train wrote.{waits}")
+    check_entries(folder)
     try:
         spec = parsed(read_limited(path, JSON_LIMIT), dict[str, Any])
+        number = spec.get("format")
+        if type(number) is not int or number <= FORMAT:  # later ones are refused below, by their number
+            spec = opened_seal(spec, demanded=number == FORMAT)
+    except BrokenSeal as error:
+        raise CorruptRunError(
+            f"{path} is damaged ({error})",
+            "Restore it from a copy, or train again; other options of a new run are given to jensen train --spec.",
+        ) from error
     except (msgspec.DecodeError, OSError, ValueError) as error:
         raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy, or train again.") from error
     return checked_spec(spec, path)
@@ -140,21 +74,21 @@ def checked_spec(spec: dict[str, Any], path: Path) -> dict[str, Any]:
     Raises:
         CorruptRunError: it is damaged, or of a later version.
     """
-    present = migrated(spec, path)
     try:
-        checked = msgspec.convert(present, _Spec)
-    except msgspec.ValidationError as error:
+        present = migrated(spec, path)
+        check_fields(present)
+    except RecursionError as error:
+        raise CorruptRunError(f"{path} is damaged (nested too deeply)", RESTORE) from error
+    except ValueError as error:
+        if isinstance(error, JensenError):
+            raise
         if "unknown field" in str(error):
+            version = shown_text(str(spec.get("jensen", "?")))
             raise CorruptRunError(
-                f"{path} holds what this jensen does not know ({error})",
-                f"It was written by jensen {spec.get('jensen', '?')}: use that version.",
+                f"{path} holds what this jensen does not know ({shown_text(str(error))})",
+                f"It was written by jensen {version}: use that version.",
             ) from error
-        raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy, or train again.") from error
-    if sum(checked.split.sizes.values()) != checked.data.n:
-        raise CorruptRunError(
-            f"the parts of the split in {path} are not as many rows as the data",
-            "Restore it from a copy, or train again.",
-        )
+        raise CorruptRunError(f"{path} is damaged ({shown_text(str(error))})", RESTORE) from error
     return present
 
 
@@ -172,10 +106,26 @@ def rebuild(
         Model, guide, and "averaged" or "raw".
     """
     # fresh modules draw weights, which are replaced below: the user's own random numbers must not be used for them
-    with drawing_from(stream(0, "rebuilt")), allocating(folder):
-        model, guide = build(spec["model"], parts)
+    with drawing_from(stream(0, "rebuilt")), _no_more_than(folder):
+        model, guide = build(spec["model"], parts, {"model": LatentVariableModel, "guide": Guide})
     dtype = getattr(torch, spec["choices"]["dtype"])
     model.to(dtype)
     guide.to(dtype)
     which = read_weights(folder, joined(model, guide), tie(spec))
     return model.eval(), guide.eval(), which
+
+
+@contextmanager
+def _no_more_than(folder: Path) -> Iterator[None]:
+    """A scope in which tensors with far more numbers than the run's file of weights are refused.
+
+    Raises:
+        CorruptRunError: there are more, or no weights.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise CorruptRunError(
+            f"{path} is missing", "The run was stopped before its first weights were written: train again."
+        )
+    with allocating_at_most(min(2**27 + 16 * path.stat().st_size, available_memory())):
+        yield

@@ -13,16 +13,18 @@ import msgspec
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
+from ..core.commands import command_line
 from ..core.errors import CorruptRunError, UsageError
 from ..core.version import __version__
+from ..data.regular_files import open_regular
 from ..training import EpochEnded, Keeper, Snapshot
 from ..training.state import RecoveryRecord
 from .commits import Damage, commit, commits, free_bytes, newest, read_commit
-from .files import parsed, write_atomic
+from .files import content_of, parsed, write_atomic
+from .metrics import lines_in
 from .migrations import FORMAT
 from .run_folder import CHECKPOINTS, METRICS, SPEC, STATE, WEIGHTS
 from .safetensors_writer import Packed
-from .schemas import line_of
 from .specification import checked_spec
 
 __all__ = ["TrainingStateKeeper", "check_space", "completed_epochs", "read_newest_state"]
@@ -102,7 +104,7 @@ class TrainingStateKeeper(Keeper):
             metrics = self.folder / METRICS
             _flush(metrics)  # the epochs before a state must be on the disk before it
             files = {TENSORS: Packed(snapshot.tensors), FACTS: msgspec.json.encode(facts)}
-            files |= {METRICS: metrics.read_bytes()} if metrics.exists() else {}  # a copy, in case of damage
+            files |= {METRICS: content_of(metrics)} if metrics.exists() else {}  # a copy, in case of damage
             commit(self.folder / STATE, files)
         except (UsageError, OSError) as error:
             error = error if isinstance(error, UsageError) else _unflushed(self.folder, error)
@@ -120,7 +122,7 @@ class TrainingStateKeeper(Keeper):
             UsageError: it could not be written.
         """
         if self.lost is not None:
-            again = f"jensen resume {self.folder}"
+            again = command_line("resume", self.folder)
             raise UsageError(
                 f"{self.lost.what}; the weights are written, but the last training state is not",
                 f"Use the weights, or free space there and resume from the state before it: {again}.",
@@ -172,7 +174,7 @@ def _size(path: Path) -> int:
 
 def _flush(path: Path) -> None:
     if path.exists():
-        with open(path, "rb") as file:
+        with open(open_regular(path), "rb") as file:
             os.fsync(file.fileno())
 
 
@@ -257,26 +259,27 @@ def completed_epochs(
 
 def _completed_epochs(folder: Path, snapshot: Snapshot) -> list[EpochEnded]:
     path, done = folder / METRICS, snapshot.facts["epoch"] - 1
-    lines, events = path.read_bytes().splitlines(keepends=True) if path.exists() else [], []
-    left, kept = {"epoch": done, "recovered": RecoveryRecord.of(snapshot.facts).count}, 0
-    for line in lines:
+    content, events, end = content_of(path), [], 0
+    left = {"epoch": done, "recovered": RecoveryRecord.of(snapshot.facts).count}
+    for event, _, after in lines_in(content, path) if any(left.values()) else ():
+        if not left.get(event["event"]):
+            break
+        left[event["event"]] -= 1
+        if event["event"] == "epoch":
+            events.append(_epoch_ended(event, path))
+        end = after
         if not any(left.values()):
             break
-        try:
-            event = line_of(line)
-            if not left.get(event["event"]):
-                break
-            left[event["event"]] -= 1
-            if event["event"] == "epoch":
-                events.append(msgspec.convert({**event, "seconds_left": 0.0}, EpochEnded))
-        except msgspec.DecodeError as error:
-            raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy.") from error
-        kept += 1
     if [e.epoch for e in events] != list(range(1, done + 1)):
         raise CorruptRunError(f"{path} lacks epochs that are complete in the training state", "Restore it from a copy.")
-    if len(lines) > kept:
-        with open(path, "r+b") as file:
-            file.truncate(sum(map(len, lines[:kept])))
-            file.flush()
-            os.fsync(file.fileno())
+    kept = content[:end].rstrip() + b"\n" if end else b""
+    if kept != content or (content and path.stat().st_nlink > 1):  # a file of two names is not changed in place
+        write_atomic(path, kept)
     return events
+
+
+def _epoch_ended(event: dict[str, Any], path: Path) -> EpochEnded:
+    try:
+        return msgspec.convert({**event, "seconds_left": 0.0}, EpochEnded)
+    except msgspec.ValidationError as error:
+        raise CorruptRunError(f"{path} is damaged ({error})", "Restore it from a copy.") from error

@@ -8,9 +8,8 @@ noticed, and weights of another run of the same shape are refused.
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +18,26 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from ..core.errors import CorruptRunError, UsageError
 from ..core.modules import named_tensors
 from ..core.version import __version__
+from ..data.regular_files import open_regular
 from .commits import flush_folder
-from .files import numpy_number, parsed, read_limited, write_atomic
+from .entries import make_folder
+from .files import parsed, read_limited, write_atomic
 from .migrations import fingerprint
 from .run_folder import SPEC, WEIGHTS
 from .safetensors_writer import Packed, raw_bytes
+from .seals import numpy_number
 
-__all__ = ["allocating", "header_of", "read_weights", "tie", "undigested", "write_weights"]
+__all__ = ["header_of", "read_weights", "tie", "undigested", "write_weights"]
 
 FORMAT = 1
 HEADER_LIMIT = 2**25  # bytes; a tensor takes about a hundred
 KEY = "jensen"
 # choices and options that do not change which weights are meant: data may be moved, and training resumed elsewhere
-FREE_CHOICES = ("device", "threads", "epochs")
+FREE_CHOICES = ("device", "threads", "epochs", "patience", "patience_changed")
 FREE_OPTIONS = {
     *("data", "test", "labels", "test_labels", "size", "split", "split_seed", "out"),
     *("epochs", "device", "keep", "precision", "checkpoints", "tensorboard", "save_every"),
@@ -102,6 +103,7 @@ def write_weights(
 
     Raises:
         UsageError: it cannot be written; an earlier file is unchanged.
+        CorruptRunError: its folder is a link.
     """
     tensors = {f"raw/{k}": v.detach().cpu().contiguous() for k, v in named_tensors(module).items()}
     tensors |= {f"averaged/{k}": v.detach().cpu().contiguous() for k, v in (averaged or {}).items()}
@@ -109,9 +111,8 @@ def write_weights(
     mark.sha256 = _digest(mark, tensors)
     path = folder / name
     try:
-        if not path.parent.is_dir():
-            path.parent.mkdir()
-            flush_folder(path.parent.parent)
+        if path.parent != folder and make_folder(path.parent):
+            flush_folder(folder)
     except OSError as error:
         raise UsageError(f"{path.parent} cannot be made ({error.strerror})", "Give --checkpoints 0.") from error
     write_atomic(path, Packed(tensors, {KEY: msgspec.json.encode(mark).decode()}))
@@ -216,64 +217,12 @@ def undigested(folder: Path) -> tuple[str, ...]:
     """Return a note if the weights were written before files had a digest; none otherwise."""
     path = folder / WEIGHTS
     try:
-        with open(path, "rb") as file:
+        with open(open_regular(path), "rb") as file:
             first = file.read(8)
             first += file.read(min(int.from_bytes(first, "little"), HEADER_LIMIT))
-        metadata = dict(header_of(first, path.stat().st_size).get("__metadata__") or {})
+            size = os.fstat(file.fileno()).st_size
+        metadata = dict(header_of(first, size).get("__metadata__") or {})
     except (OSError, ValueError, TypeError):
         return ()
     older = "an older jensen wrote the weights without a digest: a changed bit in them would not be noticed"
     return (older,) if metadata.keys() == {"model"} else ()
-
-
-# what makes tensors of a size that its arguments give: by a shape, or by a number of steps
-SHAPED = {"empty", "zeros", "ones", "full", "rand", "randn", "randint", "normal", "eye", "tril_indices", "triu_indices"}
-COUNTED = {"arange", "linspace", "logspace", "range", "randperm", "hann_window"}
-
-
-class _Bounded(TorchFunctionMode):
-    """Counts the numbers that tensors are made with, and refuses too many before they are allocated.
-
-    A mode of functions, not of dispatch: entering the latter imports the compiler, which takes two seconds.
-    """
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.left = most
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        self.left -= _numbers_made(getattr(func, "__name__", ""), args, kwargs)
-        if self.left < 0:
-            raise MemoryError("more numbers than its weights can hold")
-        return func(*args, **kwargs)
-
-
-def _numbers_made(name: str, args: Any, kwargs: Any) -> int:
-    """Return how many numbers a function of torch allocates from sizes alone; 0 for one that takes tensors."""
-    given = [*args, *kwargs.values()]
-    if name not in SHAPED | COUNTED or any(isinstance(value, Tensor) for value in given):
-        return 0
-    whole = [abs(v) for v in given if isinstance(v, int) and not isinstance(v, bool)]
-    if name in COUNTED:
-        return max(whole, default=0)
-    shape = next((v for v in given if isinstance(v, list | tuple)), None)
-    if name == "eye" and len(whole) == 1:
-        whole = whole * 2
-    return math.prod(abs(int(v)) for v in shape) if shape is not None else math.prod(whole)
-
-
-@contextmanager
-def allocating(folder: Path) -> Iterator[None]:
-    """A scope in which tensors with far more numbers than the run's file of weights are refused.
-
-    Raises:
-        CorruptRunError: there are no weights.
-    """
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise CorruptRunError(
-            f"{path} is missing", "The run was stopped before its first weights were written: train again."
-        )
-    with _Bounded(2**25 + 16 * path.stat().st_size):
-        yield

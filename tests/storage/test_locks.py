@@ -128,3 +128,17 @@ def test_four_that_race_are_never_inside_together(tmp_path: Path) -> None:
         _, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/comm").exists(), reason="only Linux has /proc")
+@pytest.mark.parametrize("name", ["é".encode(), b"\xff\xfe", b"a) b (c"])
+@pytest.mark.parametrize("words", [["LC_ALL=C", "PYTHONUTF8=0"], ["PYTHONUTF8=1"]], ids=str)
+def test_the_name_of_a_process_is_of_any_bytes(name: bytes, words: list[str]) -> None:
+    code = f"""
+import os
+from jensen.storage import locks
+before = locks._began(os.getpid())
+open("/proc/self/comm", "wb").write({name!r})
+assert before == locks._began(os.getpid()) != ""
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, **dict(w.split("=") for w in words)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import pytest
@@ -14,6 +13,7 @@ from jensen.core.modules import joined
 from jensen.core.parts import spec_of
 from jensen.families import Gaussian
 from jensen.storage import recorder
+from jensen.storage.metrics import lines_of
 from jensen.storage.recorder import Recorder, TensorBoard
 from jensen.training.events import EpochEnded, Measures, Progressed, Started, Stopped
 from tests.identities.models import amortized, linear_model
@@ -39,7 +39,8 @@ def test_a_line_per_epoch_and_one_for_the_end(tmp_path):
     recorder(Progressed(2, 1, MEASURES, 9.0, 1.0, 1.0, None))
     recorder(ended(2, valid=MEASURES, beta=None))
     recorder(Stopped("finished", 2, 2, 4.0))
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert (tmp_path / "metrics.jsonl").read_bytes().count(b'"sha256":') == 3
+    lines = list(lines_of(tmp_path / "metrics.jsonl"))  # which verifies their digests
     assert [line["event"] for line in lines] == ["epoch", "epoch", "stopped"]
     assert lines[0]["train"] == {"objective": -3.0, "bound": -2.5, "rate": 1.0, "distortion": 1.5}
     assert (lines[0]["beta"], lines[1]["beta"], lines[1]["valid"]["bound"]) == (0.5, None, -2.5)

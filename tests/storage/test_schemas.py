@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from jensen.core.errors import CorruptRunError
+from jensen.storage.files import write_json
 from jensen.storage.schemas import (
     CalibrationRecord,
     CurveRecord,
     EvaluationRecord,
     FidelityRecord,
     RepresentationRecord,
-    line_of,
-    lines_of,
     read_record,
 )
 
@@ -32,9 +29,6 @@ KINDS = {
     "rate-distortion": CurveRecord,
     "representation": RepresentationRecord,
 }
-MEASURES = {"objective": -1.0, "bound": -1.0, "rate": 0.5, "distortion": 0.5}
-EPOCH = {"event": "epoch", "epoch": 1, "step": 3, "train": MEASURES, "valid": None, "learning_rate": 0.1, "beta": None}
-EPOCH |= {"data_per_second": 9.5, "seconds": 1.0, "is_best": False}
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -88,32 +82,27 @@ def test_files_of_any_size_are_not_read(tmp_path: Path, monkeypatch: pytest.Monk
         read_record(tmp_path / "none.json", EvaluationRecord, "Again.")
 
 
-def test_an_objective_that_was_not_finite() -> None:
-    line = line_of(json.dumps(EPOCH | {"valid": MEASURES | {"objective": None, "bound": None}}).encode())
-    assert math.isnan(line["valid"]["objective"])
-    assert line["valid"]["bound"] is None  # as it is where there are no densities
-    assert line["train"] == MEASURES
-
-
-@pytest.mark.parametrize(
-    "change", [{"event": "later"}, {"epoch": "1"}, {"train": None}, {"valid": {}}, {"seconds": None}, {"step": 1.5}]
-)
-def test_a_line_of_another_shape(change: dict[str, Any], tmp_path: Path) -> None:
-    path, line = tmp_path / "metrics.jsonl", json.dumps(EPOCH | change)
-    with pytest.raises(msgspec.ValidationError):
-        line_of(line.encode())
-    for content in (f"{line}\n{json.dumps(EPOCH)}\n", f"{json.dumps(EPOCH)}\n{line}\n"):
-        path.write_text(content)
-        with pytest.raises(CorruptRunError, match=r"line \d of .* is damaged"):
-            list(lines_of(path))
-
-
-def test_a_last_line_cut_short_is_left_out(tmp_path: Path) -> None:
-    path, line = tmp_path / "metrics.jsonl", json.dumps(EPOCH)
-    assert list(lines_of(path)) == []
-    for cut in (1, 40, len(line) - 1):
-        path.write_text(f"{line}\n{line[:cut]}")
-        assert list(lines_of(path)) == [EPOCH]
-    path.write_text(f"{line[:40]}\n{line}\n")
-    with pytest.raises(CorruptRunError, match="line 1 of"):
-        list(lines_of(path))
+@pytest.mark.parametrize("name", KINDS)
+def test_a_digest_is_verified_and_is_no_field(name: str, tmp_path: Path) -> None:
+    """A record may be laid out anew; a changed number, a changed name and a removed or unknown field are refused."""
+    whole, path = json.loads((RECORDS / f"{name}.json").read_text()), tmp_path / f"{name}.json"
+    write_json(path, whole)
+    assert read_record(path, KINDS[name], "Again.") == whole
+    written = json.loads(path.read_text())
+    path.write_text(json.dumps(dict(reversed(written.items())), indent=7))
+    assert read_record(path, KINDS[name], "Again.") == whole
+    last = list(whole)[-1]
+    for changed in (
+        {**written, "seed": 3},
+        {**written, "more": 1},
+        {k: v for k, v in written.items() if k != last} | {f"{last}_": written[last]},
+        {k: v for k, v in written.items() if k != "sha256"},
+        {k: v for k, v in written.items() if k != "format"},
+        {**written, "format": 3},
+        {**written, "sha256": None},
+    ):
+        path.write_text(json.dumps(changed))
+        with pytest.raises(CorruptRunError, match="changed since it was written") as error:
+            read_record(path, KINDS[name], "Again.")
+        assert str(path) in error.value.what
+        assert error.value.remedy == "Again."

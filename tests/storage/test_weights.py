@@ -13,12 +13,11 @@ import torch
 from safetensors.torch import load, save
 
 from jensen.core.errors import CorruptRunError
-from jensen.core.parts import build
 from jensen.core.random import drawing_from, stream
 from jensen.core.version import __version__
 from jensen.runs.run import load as load_run
 from jensen.runs.train import train
-from jensen.storage.weights import FORMAT, allocating, read_weights, tie, undigested, write_weights
+from jensen.storage.weights import FORMAT, read_weights, tie, undigested, write_weights
 
 NODES = {"model": ["a", 1.5, None], "seed": 3, "earlier": None}
 NAME = "model.safetensors"
@@ -178,18 +177,3 @@ def test_a_file_far_larger_than_the_model_is_not_read(folder: Path) -> None:
         file.truncate(2**36)  # sparse: it takes no room
     with pytest.raises(CorruptRunError, match="more than"):
         reading(folder)
-
-
-def test_a_model_far_larger_than_its_weights_is_not_built(folder: Path) -> None:
-    def nodes(width: int) -> list[Any]:
-        return [{"id": 0, "part": "MLP", "args": {"inputs": 4, "outputs": 2, "hidden": [width], "activation": "silu"}}]
-
-    import jensen.nets  # noqa: F401  (its parts are registered)
-
-    with allocating(folder):
-        build(nodes(100))
-        with pytest.raises(CorruptRunError, match="more numbers than its weights"):
-            build(nodes(10**10))
-    (folder / NAME).unlink()
-    with pytest.raises(CorruptRunError, match="is missing"), allocating(folder):
-        pass
