@@ -68,6 +68,7 @@ def trained(case: str, seed: int, options: argparse.Namespace) -> Path:
         split=f"{TRAINED / (TRAINED + HELD)},{HELD / (TRAINED + HELD)},0",
         binarize="dynamic",
         epochs=options.epochs,
+        patience=None,
         precision=options.precision,
         checkpoints=0,
         seed=seed,

@@ -71,6 +71,7 @@ def main() -> None:
         until = time.monotonic() + given.seconds
         began = time.perf_counter()
         options = {"hidden": tuple(given.hidden), "latent": 32, "epochs": 1_000_000, "split": (0.9, 0.1, 0.0)}
+        options |= {"patience": None}
         with contextlib.suppress(InterruptedRun):
             train.train(x, out=Path(name) / "run", should_stop=lambda: time.monotonic() > until, **options)
         whole = time.perf_counter() - began

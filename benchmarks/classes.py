@@ -54,7 +54,7 @@ def found(folder: Path, way: str, seed: int, asked: argparse.Namespace) -> dict[
         training = {"epochs": asked.epochs, "batch": asked.batch, "lr": asked.lr, "keep": "last", "checkpoints": 0}
         data = {} if asked.binarize is None else {"binarize": asked.binarize}
         options = {**WAYS[way], **how, **model, **training, **data}
-        run = jensen.train(asked.data, out=folder / f"{way}-{seed}", seed=seed, force=True, **options)
+        run = jensen.train(asked.data, out=folder / f"{way}-{seed}", seed=seed, force=True, patience=None, **options)
         kept.write_text(json.dumps(exact(run)))
     return json.loads(kept.read_text())
 

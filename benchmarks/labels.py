@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 TRAINED, HELD, LABELS = 20_000, 1_000, 100
-COMMON: dict[str, Any] = {"batch": 200, "split": (0.9524, 0.0476, 0), "checkpoints": 0}
+COMMON: dict[str, Any] = {"batch": 200, "split": (0.9524, 0.0476, 0), "checkpoints": 0, "patience": None}
 CODES: dict[str, Any] = {"recipe": "vae", "lr": 2e-3, "epochs": 25, "binarize": "dynamic"}
 M2: dict[str, Any] = {"latent": 10, "hidden": (200,), "lr": 2e-3, "epochs": 20, "binarize": "dynamic"}
 M1_M2: dict[str, Any] = {"latent": 10, "hidden": (100,), "lr": 4e-3, "epochs": 30, "floor": 0.05}

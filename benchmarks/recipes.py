@@ -109,7 +109,7 @@ def measured(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str,
     given = {} if options.epochs is None else {"epochs": options.epochs}
     started = time.perf_counter()
     try:
-        run = jensen.train(DATA, recipe=name, out=folder, force=True, seed=seed, checkpoints=0, **given)
+        run = jensen.train(DATA, recipe=name, out=folder, force=True, seed=seed, checkpoints=0, patience=None, **given)
         seconds = time.perf_counter() - started
         found = numbers(run, options.k)
     except JensenError as error:

@@ -5,7 +5,7 @@ A node is `{"id": 3, "part": "Given", "args": {...}}`; a part that occurs twice 
 lists of these, and parts. Weights are never in the tree.
 
 What is not registered is recorded by name alone, and given back when the tree is rebuilt: a module as `{"id": 4,
-"custom": "MyNet", "at": "likelihood.net"}`, a function as `{"id": 5, "function": "energy"}`.
+"custom": "MyNet", "at": "likelihood.net"}`, any other function as `{"id": 5, "function": "energy", "at": "f"}`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 from torch import nn
 
-from .errors import CorruptRunError, UsageError
+from .errors import CorruptRunError, JensenError, UsageError
+from .part_checks import DAMAGED, check_given, check_trees, name_given, shown_text
 
-__all__ = ["REGISTRY", "build", "own_parts", "part", "spec_of"]
+__all__ = ["REGISTRY", "build", "check_known", "own_parts", "part", "spec_of"]
 
 REGISTRY: dict[str, type] = {}
 
@@ -62,7 +64,7 @@ def spec_of(*roots: Any) -> list[Any]:
 
 
 def own_parts(*roots: Any) -> dict[str, Any]:
-    """Return the modules that are recorded by name alone, by their places: what `build` has to be given back."""
+    """Return modules and functions that are recorded by name alone, by places: what `build` has to be given back."""
     own: dict[str, Any] = {}
     _written(roots, own)
     return own
@@ -73,6 +75,8 @@ def _written(roots: Sequence[Any], own: dict[str, Any]) -> list[Any]:
     seen: dict[int, int] = {}
 
     def write(obj: Any, where: str, label: str = "") -> Any:
+        if isinstance(obj, np.generic):
+            return obj.item()
         if obj is None or isinstance(obj, bool | int | float | str):
             return obj
         if isinstance(obj, list | tuple):
@@ -89,12 +93,14 @@ def _written(roots: Sequence[Any], own: dict[str, Any]) -> list[Any]:
                 "part": name,
                 "args": {k: write(v, f"{where}.{k}", label) for k, v in arguments.items()},
             }
-        if inspect.isroutine(obj):  # a lambda has no name of its own: the part that holds it may have one
-            return {"id": number, "function": label if obj.__name__ == "<lambda>" and label else obj.__name__}
         if callable(obj):
             at = where.partition(".")[2] or name
+            at = where if at in own else at  # a place in another root
             own[at] = obj
-            return {"id": number, "custom": name, "at": at}
+            if isinstance(obj, nn.Module):
+                return {"id": number, "custom": name, "at": at}
+            called = getattr(obj, "__name__", name)  # a lambda has none of its own: the part that holds it may have one
+            return {"id": number, "function": label if called == "<lambda>" and label else called, "at": at}
         raise UsageError(
             f"{where} is a {name}, which cannot be written into a specification", "Pass plain data or a part."
         )
@@ -119,97 +125,72 @@ def _supplied(part: Any, name: str) -> Any:
         ) from error
 
 
-def _missing(nodes: Any, given: Mapping[str, Any]) -> UsageError:
-    """Name every part of the user's own that was not given: by class, or by place where two share a class."""
-    places: dict[str, str] = {}
-
-    def look(node: Any) -> None:
-        if isinstance(node, Mapping) and ("custom" in node or "function" in node):
-            name = str(node.get("custom", node.get("function")))
-            place = str(node.get("at") or name)
-            if not {name, place} & given.keys():
-                places[place] = name
-        for entry in node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ():
-            look(entry)
-
-    look(nodes)
-    names = list(places.values())
-    keys = names if len(set(names)) == len(names) else list(places)
-    parts = ", ".join(f"{key!r}: {name}" for key, name in zip(keys, names, strict=True))
-    what = f"a part of your own, {keys[0]!r}" if len(keys) == 1 else f"parts of your own, {', '.join(map(repr, keys))}"
-    them = "it" if len(keys) == 1 else "them"
-    return UsageError(
-        f"this run holds {what}",
-        f"Give {them} back in Python: run = jensen.load(RUN, parts={{{parts}}}); "
-        "write(run) of jensen.report makes its page.",
-    )
-
-
-def _refusal(error: Exception, unknown: list[str]) -> Exception:
-    """Return what to raise for an error of a constructor: a part that cannot be made, an unknown one, or damage."""
-    if isinstance(error, UsageError) and error.what.startswith("parts["):
-        return error
-    if unknown:
-        name = unknown[0]
-        own = f"If it is your own, give it back in Python: run = jensen.load(RUN, parts={{{name!r}: {name}}})"
-        return CorruptRunError(
-            f"this run holds a part that this jensen does not have, {name!r}",
-            f"{own}; write(run) of jensen.report makes its page. If not, the run is damaged, or of another version.",
-        )
-    return CorruptRunError(
-        f"the model's specification cannot be rebuilt ({type(error).__name__}: {error})",
-        "It is damaged, or was written by another version of jensen.",
-    )
-
-
-def build(nodes: list[Any], custom: Mapping[str, Callable[..., Any]] | None = None) -> list[Any]:
+def build(
+    nodes: list[Any],
+    custom: Mapping[str, Callable[..., Any]] | None = None,
+    roots: Mapping[str, Any] | None = None,
+) -> list[Any]:
     """Rebuild what `spec_of` wrote: the inverse of it, up to weights.
 
     Args:
         nodes: what `spec_of` returned.
         custom: parts that are not jensen's own. For a registered `part`, by class name, what makes one with the
             recorded arguments. For any other module, by class name or by place ("likelihood.net"), what makes one
-            without arguments, or the module itself. For a function, by name, the function.
+            without arguments, or the module itself. For a function, by name or by place, the function.
+        roots: the names of the nodes in error messages, with the kinds that they must be of, as annotations.
 
     Raises:
-        CorruptRunError: a node is malformed, or names an unknown part.
+        CorruptRunError: a node is malformed, names an unknown part, or has an argument that its part cannot have; all
+            arguments are checked against their annotations before the first part is made.
         UsageError: a custom part is needed and was not given.
     """
-    made: dict[int, Any] = {}
-    missing: list[str] = []
-    unknown: list[str] = []
     given = custom or {}
+    roots = {f"parts[{i}]": Any for i in range(len(nodes))} if roots is None else roots
+    own = check_trees(nodes, roots, {**REGISTRY, **given}, complete=True)
+    check_given(own, given)
+    made: dict[int, Any] = {}
 
-    def read(node: Any) -> Any:
+    def read(node: Any, where: str) -> Any:
         if isinstance(node, list):
-            return tuple(read(n) for n in node)
+            return tuple(read(n, f"{where}[{i}]") for i, n in enumerate(node))
         if not isinstance(node, dict):
             return node
         if "ref" in node:
             return made[node["ref"]]
-        if "function" in node:
-            name = node["function"]
-            if name not in given:
-                missing.append(name)
-            made[node["id"]] = obj = given[name]
-            return obj
-        if "custom" in node:
-            name = node["at"] if node.get("at") in given else node["custom"]
-            if name not in given:
-                missing.append(name)
-            made[node["id"]] = obj = _supplied(given[name], name)
-            return obj
-        arguments = {k: read(v) for k, v in node["args"].items()}
-        kind = given.get(node["part"]) or REGISTRY.get(node["part"])
-        if kind is None:
-            unknown.append(node["part"])
-            raise KeyError(node["part"])
-        made[node["id"]] = obj = kind(**arguments)
+        if "part" in node:
+            arguments = {k: read(v, f"{where}.{k}") for k, v in node["args"].items()}
+            kind = given.get(node["part"]) or REGISTRY[node["part"]]
+            obj = _made(kind, arguments, where)
+        else:
+            own = given[name_given(node, given)]
+            obj = own if "function" in node else _supplied(own, name_given(node, given))
+        made[node["id"]] = obj
         return obj
 
+    return [read(node, root) for node, root in zip(nodes, roots, strict=True)]
+
+
+def check_known(
+    nodes: Sequence[Any], roots: Mapping[str, Any], custom: Mapping[str, Callable[..., Any]] | None = None
+) -> None:
+    """Check nodes as `build` does, except that parts may be missing or unknown: what is known of them must be right.
+
+    Raises:
+        CorruptRunError: a node is malformed, or has an argument that its part cannot have.
+    """
+    check_trees(nodes, roots, {**REGISTRY, **(custom or {})})
+
+
+def _made(kind: Callable[..., Any], arguments: dict[str, Any], where: str) -> Any:
+    """Call a constructor with recorded arguments; whatever it makes of values that do not go together is damage.
+
+    Raises:
+        CorruptRunError: naming the place.
+    """
     try:
-        return [read(node) for node in nodes]
-    except Exception as error:  # whatever a damaged value makes a constructor raise
-        if missing:
-            raise _missing(nodes, given) from None
-        raise _refusal(error, unknown) from error
+        return kind(**arguments)
+    except Exception as error:  # constructors of users, and those of torch, raise what they like
+        reason = error.what if isinstance(error, JensenError) else f"{type(error).__name__}: {error}"
+        raise CorruptRunError(
+            f"{where} of the specification cannot be rebuilt ({shown_text(reason)})", DAMAGED
+        ) from error

@@ -1,10 +1,10 @@
-"""Numbers in sentences."""
+"""Numbers and names in sentences."""
 
 from __future__ import annotations
 
 import math
 
-__all__ = ["digits", "fixed", "plural"]
+__all__ = ["digits", "fixed", "format_nats", "option_flag", "plural"]
 
 MOST_DIGITS = 6
 LARGE = 1e6  # from here on, numbers are written with an exponent
@@ -46,3 +46,26 @@ def fixed(value: float, places: int) -> str:
         ('-88.13', '-1.23e+18', '999999')
     """
     return f"{value:.3g}" if math.isfinite(value) and abs(value) >= LARGE else f"{value:.{places}f}"
+
+
+def format_nats(mean: float | None, stderr: float | None) -> str:
+    """Return a number with the digits that its standard error supports.
+
+    Example:
+        >>> format_nats(-88.1234, 0.42)
+        '-88.1 ± 0.4'
+    """
+    if mean is None:
+        return "-"
+    value = fixed(mean, digits(stderr))
+    return f"{value} ± {fixed(stderr, digits(stderr))}" if stderr and math.isfinite(stderr) else value
+
+
+def option_flag(name: str) -> str:
+    """Return the flag of an option on the command line.
+
+    Example:
+        >>> option_flag("init_from")
+        '--init-from'
+    """
+    return f"--{name.replace('_', '-')}"

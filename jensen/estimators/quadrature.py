@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from ..core.annotations import Depth
 from ..core.batch import Batch
 from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
@@ -39,7 +40,7 @@ class Quadrature(WeightedSamples):
         n: nodes per feature.
     """
 
-    n: int = 32
+    n: Depth = 32
 
     def __post_init__(self) -> None:
         require_integer(n=self.n)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..core.annotations import Steps
 from ..core.batch import Batch
 from ..core.errors import UsageError
 from ..core.parts import part
@@ -47,7 +48,7 @@ class Pathwise(PointsPerDatum):
         k: points per datum.
     """
 
-    k: int = 1
+    k: Steps = 1
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
@@ -117,7 +118,7 @@ class StickTheLanding(_Reparameterized):
         k: points per datum.
     """
 
-    k: int = 1
+    k: Steps = 1
 
     def suits(self, term: Objective) -> bool:
         return _is_reparameterizable(term)
@@ -144,7 +145,7 @@ class DoublyReparameterized(_Reparameterized):
         k: points per datum.
     """
 
-    k: int = 1
+    k: Steps = 1
 
     def suits(self, term: Objective) -> bool:
         return _is_reparameterizable(term)

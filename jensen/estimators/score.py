@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..core.annotations import Steps
 from ..core.batch import Batch
 from ..core.parts import part
 from ..models.draw import Draw, closed_rate, place, weigh
@@ -38,7 +39,7 @@ class Score(PointsPerDatum):
         k: points per datum, two or more.
     """
 
-    k: int = 8
+    k: Steps = 8
     least: ClassVar[int] = 2
 
     def draw(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch.distributions import MixtureSameFamily
 
+from ..core.annotations import Steps
 from ..core.batch import Batch
 from ..core.errors import CompositionError
 from ..core.parts import part
@@ -36,7 +37,7 @@ class Stratified(PointsPerDatum, WeightedSamples):
     mixtures", 2021.
     """
 
-    k: int = 1
+    k: Steps = 1
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None

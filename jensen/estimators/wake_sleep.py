@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from ..core.annotations import Steps
 from ..core.batch import Batch
 from ..core.errors import CompositionError
 from ..core.parts import part
@@ -53,7 +54,7 @@ class DetachedSamples(PointsPerDatum):
         k: points per datum.
     """
 
-    k: int = 1
+    k: Steps = 1
 
     def draw(
         self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..core.annotations import Bins
 from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
 from ..core.validation import require_integer
@@ -42,7 +43,7 @@ class DiscretizedLogisticMixture(Family):
 
     dim: int
     channels: int = 1
-    levels: int = 256
+    levels: Bins = 256
     n: int = 6
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Distribution, Independent, OneHotCategorical
 from torch.nn.functional import log_softmax, softplus
 
+from ..core.annotations import Bins
 from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.validation import require_integer
@@ -112,7 +113,7 @@ class DiscretizedLogistic(Factorised):
     """
 
     dim: int
-    levels: int = 256
+    levels: Bins = 256
 
     def __post_init__(self) -> None:
         require_integer(dim=self.dim)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..core.annotations import Bins
 from ..core.errors import UsageError
 from ..core.parts import part
 from ..core.precision import applied
@@ -86,7 +87,7 @@ class SplineCoupling(Flow):
         self,
         dim: int,
         context: int = 0,
-        bins: int = 8,
+        bins: Bins = 8,
         bound: float = 5.0,
         hidden: Sequence[int] = (64,),
         flip: bool = False,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 from torch.nn.functional import softmax
 
+from ..core.annotations import Steps
 from ..core.batch import Batch
 from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
@@ -63,7 +64,7 @@ class Hamiltonian(Guide):
         self,
         model: LatentVariableModel,
         guide: Guide,
-        leaps: int = 4,
+        leaps: Steps = 4,
         size: float = 0.5,
         kept: float = 0.9,
         limit: float = 2.0,

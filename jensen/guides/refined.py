@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from ..core.annotations import Steps
 from ..core.batch import Batch
 from ..core.errors import CompositionError
 from ..core.parts import part
@@ -40,9 +41,9 @@ class Schedule:
         UsageError: a number is out of range.
     """
 
-    steps: int = 300
+    steps: Steps = 300
     lr: float = 0.03
-    points: int = 8
+    points: Steps = 8
 
     def __post_init__(self) -> None:
         require_integer(steps=self.steps, points=self.points)
@@ -155,9 +156,9 @@ class Refined(Guide):
         self,
         model: LatentVariableModel,
         guide: Amortized,
-        steps: int = 300,
+        steps: Steps = 300,
         lr: float = 0.03,
-        points: int = 8,
+        points: Steps = 8,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -228,9 +229,9 @@ class PerDatum(Guide):
         model: LatentVariableModel,
         family: Family,
         rows: int,
-        steps: int = 100,
+        steps: Steps = 100,
         lr: float = 0.3,
-        points: int = 4,
+        points: Steps = 4,
         seed: int = 0,
     ) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 
+from ..core.annotations import Depth
 from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.validation import require_integer
@@ -123,9 +124,9 @@ class CausalConv(Causal):
         outputs: int,
         context: int = 0,
         width: int = 32,
-        layers: int = 5,
-        reach: int = 2,
-        first: int = 3,
+        layers: Depth = 5,
+        reach: Depth = 2,
+        first: Depth = 3,
     ) -> None:
         super().__init__()
         require_integer(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from ..core.annotations import Depth
 from ..core.parts import part
 from ..core.validation import require_integer
 from .dense import Net, activated
@@ -77,7 +78,7 @@ class ConvEncoder(Net):
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], outputs: int, width: int = 32, activation: str = "silu", blocks: int = 0
+        self, shape: tuple[int, int, int], outputs: int, width: int = 32, activation: str = "silu", blocks: Depth = 0
     ) -> None:
         super().__init__()
         require_integer(shape=tuple(shape), outputs=outputs, width=width)
@@ -121,7 +122,7 @@ class ConvDecoder(Net):
         planes: int = 1,
         width: int = 32,
         activation: str = "silu",
-        blocks: int = 0,
+        blocks: Depth = 0,
     ) -> None:
         super().__init__()
         require_integer(inputs=inputs, shape=tuple(shape), planes=planes, width=width)

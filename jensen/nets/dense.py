@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..core.annotations import Depth
 from ..core.errors import UsageError
 from ..core.parts import part
 from ..core.validation import require_integer
@@ -96,7 +97,7 @@ class ResidualMLP(Net):
         torch.Size([5, 2])
     """
 
-    def __init__(self, inputs: int, outputs: int, width: int = 200, blocks: int = 2, activation: str = "silu") -> None:
+    def __init__(self, inputs: int, outputs: int, width: int = 200, blocks: Depth = 2, activation: str = "silu") -> None:
         super().__init__()
         require_integer(0, inputs=inputs, blocks=blocks)
         require_integer(outputs=outputs, width=width)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from ..core.annotations import Depth
 from ..core.parts import part
 from ..core.validation import require_integer
 from .convolutional import channels_last, residuals
@@ -51,10 +52,10 @@ class ToGrid(Net):
         self,
         shape: tuple[int, int, int],
         outputs: int,
-        halvings: int = 2,
+        halvings: Depth = 2,
         width: int = 32,
         activation: str = "silu",
-        blocks: int = 1,
+        blocks: Depth = 1,
     ) -> None:
         super().__init__()
         require_integer(shape=tuple(shape), outputs=outputs, width=width)
@@ -97,10 +98,10 @@ class FromGrid(Net):
         inputs: int,
         shape: tuple[int, int, int],
         planes: int = 1,
-        halvings: int = 2,
+        halvings: Depth = 2,
         width: int = 32,
         activation: str = "silu",
-        blocks: int = 1,
+        blocks: Depth = 1,
     ) -> None:
         super().__init__()
         require_integer(inputs=inputs, shape=tuple(shape), planes=planes, width=width)

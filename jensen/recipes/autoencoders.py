@@ -27,7 +27,7 @@ def vae(
     return play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate(), points)
 
 
-@recipe("beta-vae", "Higgins et al. 2017", title="beta-VAE", keep="last")
+@recipe("beta-vae", "Higgins et al. 2017", title="beta-VAE", keep="last", missing=True)
 def beta_vae(
     context: RecipeContext,
     nets: Nets,

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ..core.batch import Rows
 from ..core.errors import DataError, UsageError
 from ..core.renames import with_current_names
-from ..core.validation import require_finite, require_integer
+from ..core.validation import LARGEST, require_finite, require_integer
+from ..core.wording import option_flag
 from ..data import Labels, Role, Schema
 from ..families import Family
 from ..models.guide import Guide
@@ -217,12 +218,15 @@ class Recipe:
             if name not in self.options:
                 raise UsageError(f"recipe {self.name} has no option {option_flag(name)}", self._nearest_option(name))
         for name in sorted(AT_LEAST_ONE & options.keys()):
-            require_integer(1, **{option_flag(name): options[name]})
+            require_integer(1, MOST.get(name, LARGEST), **{option_flag(name): options[name]})
+        if options.get("blocks") is not None:
+            require_integer(0, MOST["blocks"], **{option_flag("blocks"): options["blocks"]})
         for name in sorted(AT_LEAST_ZERO & options.keys()):
             if options[name] is not None:
                 require_finite(0, **{option_flag(name): options[name]})
         for name in sorted({"hidden", "groups"} & options.keys()):
             sizes = tuple(options[name])
+            require_integer(1, LARGEST_LIST, **{f"number of --{name}": len(sizes) or 1})
             if any(size < 1 for size in sizes) or (name == "groups" and not sizes):
                 raise UsageError(
                     f"--{name} must hold sizes of at least 1, got {','.join(map(str, sizes)) or 'none'}",
@@ -236,16 +240,6 @@ class Recipe:
         if nearest:
             return f"Did you mean {option_flag(nearest[0])}?"
         return f"It has {', '.join(map(option_flag, self.options))}."
-
-
-def option_flag(name: str) -> str:
-    """Return the flag of an option on the command line.
-
-    Example:
-        >>> option_flag("init_from")
-        '--init-from'
-    """
-    return f"--{name.replace('_', '-')}"
 
 
 AT_LEAST_ONE = {
@@ -265,6 +259,17 @@ AT_LEAST_ONE = {
     "steps",
     "width",
 }
+# of what is made or done one by one; other sizes are limited by memory
+MOST = {
+    "blocks": 1000,
+    "depth": 1000,
+    "flows": 1000,
+    "leapfrog_steps": 100_000,
+    "local_steps": 100_000,
+    "points": 100_000,
+    "steps": 100_000,
+}
+LARGEST_LIST = 1000  # sizes, one by one
 AT_LEAST_ZERO = {
     "commitment",
     "warmup",

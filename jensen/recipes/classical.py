@@ -23,6 +23,7 @@ from ..training import (
     MixtureEM,
     Player,
     PrincipalComponents,
+    check_clusters,
     kmeans,
 )
 from .base import BuiltModel, RecipeContext, recipe
@@ -56,6 +57,7 @@ def gaussian(context: RecipeContext, *, fit: Literal["closed", "gradient"] = "cl
 @recipe("gmm", "Dempster, Laird & Rubin 1977", title="Gaussian mixture", density=True, keep="last", epochs=300)
 def gmm(context: RecipeContext, *, components: int = 10, fit: Literal["em", "gradient"] = "em") -> BuiltModel:
     """A mixture of diagonal Gaussians, initialised by k-means: exact log p(x) by enumeration."""
+    check_clusters(components, len(context.rows))
     prior = Unconditional(Categorical(components), learn=True)
     p = Table(Gaussian(context.dim, floor=context.learned_floor()), components)
     model = LatentVariableModel(prior, p)
@@ -118,10 +120,6 @@ def _linear_model(
 def _start_from_kmeans(table: Table, context: RecipeContext) -> None:
     """Start each component at a k-means cluster of a subsample, with the pooled standard deviation within clusters."""
     n, k = len(context.rows), len(table.table)
-    if k > n:
-        raise UsageError(
-            f"--components must be at most the number of training rows, {n}, got {k}", f"Give --components {n} or less."
-        )
     index = evenly_spaced(n, 20_000, context.rows.device, nearest=False, dtype=torch.float32)
     x = context.rows.take(index).x.double().cpu()
     centres, labels = kmeans(x, k, context.seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..core.annotations import MOST_BINS
 from ..core.batch import Rows
 from ..core.errors import DataError, UsageError
 from ..data import Schema
@@ -45,7 +46,13 @@ def _levels(schema: Schema) -> int:
         raise DataError(
             f"a discretised likelihood needs integers 0..L-1, and these are {schema.kind}", "Use --likelihood auto."
         )
-    return schema.levels or 256
+    levels = schema.levels or 256
+    if levels > MOST_BINS:
+        raise DataError(
+            f"a discretised likelihood has at most {MOST_BINS:,} levels, and these data have {levels:,}",
+            "Spread the values with --dequantize, or model counts with --recipe count-vae.",
+        )
+    return levels
 
 
 def _logistic(schema: Schema, floor: Floor) -> Family:

@@ -11,7 +11,7 @@ from ..models.conditionals import Unconditional
 from ..models.model import LatentVariableModel
 from ..models.priors import FlowPrior, VampPrior
 from ..objectives import Distortion, Elbo, Rate
-from ..training import Player, PriorClusters
+from ..training import Player, PriorClusters, check_clusters
 from .base import BuiltModel, Nets, RecipeContext, recipe
 from .networks import gaussian_pair, play, warmed
 
@@ -44,6 +44,7 @@ def mixture_prior(
 
     The components are equal for the first part of the epochs, and then start from k-means of the codes.
     """
+    check_clusters(components, len(context.rows))
     model, guide = gaussian_pair(context, nets, latent)
     model = LatentVariableModel(Unconditional(Mixture(Gaussian(latent), components), learn=True), model.likelihood)
     built = play(context, model, guide, -Distortion() - warmed(context, 1.0, warmup) * Rate())

@@ -30,6 +30,7 @@ SIZES = {
     "steps": 5,
     "width": 3,
 }
+CONVOLVED = {"pixelcnn", "pixel-vae", "very-deep"}  # by themselves, without --net conv
 NO_BOUND = {"autoencoder", "denoising-autoencoder", "wae-mmd", "adversarial-autoencoder"}
 SAMPLERS = {"gan", "vae-gan"}  # without a density, and the first without an encoder
 EXACT = {"categorical", "factor-analysis", "gaussian", "gmm", "gumbel", "made", "pixelcnn", "ppca"}
@@ -55,6 +56,10 @@ def options_of(name: str) -> dict:
     options = {k: v for k, v in SIZES.items() if k in RECIPES[name].options}
     if name == "very-deep":
         options.pop("hidden")
+    if name not in CONVOLVED:
+        options.pop("width", None)
+    if name == "categorical":
+        options.pop("points")  # of another gradient
     if RECIPES[name].density:
         options["floor"] = 0.01
     return options | {"epochs": 2, "split": "0.5,0.25,0.25"}
