@@ -1,21 +1,41 @@
-"""Data: reading, schema, splits, and preparation with its log-Jacobian."""
+"""Data: reading, schema, splits, and preparation with its log-Jacobian.
+
+Names are imported when they are first used: reading data needs no torch, and the flags of the command line no NumPy.
+"""
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
-from .containers import from_memory, is_in_memory, relabelled
-from .dataset import UNKNOWN
-from .factors import Factors
-from .labels import Labels, Role, hide_labels
-from .masks import parse_mask
-from .schema import Schema
-from .selection import Header, Selection
-from .sources import EMBEDDED, Dataset, Source, conform, describe, from_array, read, read_beside, read_test
-from .splits import Split, duplicates, parse_fractions, split
-
 if TYPE_CHECKING:
+    from .containers import from_memory, is_in_memory, relabelled
+    from .dataset import UNKNOWN
+    from .factors import Factors
+    from .labels import Labels, Role, hide_labels
+    from .masks import parse_mask
     from .preparation import Preparation, constant_columns
+    from .schema import Schema
+    from .selection import Header, Selection
+    from .sources import EMBEDDED, Dataset, Source, conform, describe, from_array, read, read_beside, read_test
+    from .splits import Split, duplicates, parse_fractions, split
+
+_WHERE = {
+    "containers": ("from_memory", "is_in_memory", "relabelled"),
+    "dataset": ("UNKNOWN",),
+    "factors": ("Factors",),
+    "labels": ("Labels", "Role", "hide_labels"),
+    "masks": ("parse_mask",),
+    "preparation": ("Preparation", "constant_columns"),
+    "schema": ("Schema",),
+    "selection": ("Header", "Selection"),
+    "sources": (
+        *("EMBEDDED", "Dataset", "Source", "conform", "describe"),
+        *("from_array", "read", "read_beside", "read_test"),
+    ),
+    "splits": ("Split", "duplicates", "parse_fractions", "split"),
+}
+_MODULE = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = [
     "EMBEDDED",
@@ -49,9 +69,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # reading data needs no torch, whose import takes a second
-    if name in ("Preparation", "constant_columns"):
-        from . import preparation
-
-        return getattr(preparation, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_MODULE[name]}", __name__), name)
+    globals()[name] = value
+    return value

@@ -9,7 +9,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -17,9 +17,11 @@ from typing import IO, Any
 import numpy as np
 
 from ..core.errors import DataError
-from .dataset import Raw, check_dtype, check_size
+from .dataset import Raw, check_dtype
 from .formats import IDX_TYPES
+from .identity import identifies, is_identifying_name
 from .matlab import MOST_PACKED, values, variables
+from .sizes import check_size
 
 __all__ = ["read_idx", "read_mat", "read_npy", "read_npz", "read_safetensors", "read_sparse"]
 
@@ -27,6 +29,7 @@ Stream = io.BufferedIOBase | IO[bytes]
 
 DATA_KEYS = ("x", "X", "data", "images")
 MOST_AXES = 32
+NAME_KEYS = {"names", "columns", "column_names", "features", "feature_names", "var_names", "genes", "gene_names"}
 LABEL_KEYS = ("y", "Y", "labels", "target")
 
 
@@ -82,8 +85,10 @@ def read_npy(path: Path) -> Raw:
         raise _damaged(path, error) from error
 
 
-def _choose(names: list[str], key: str | None, wanted: str | None, where: str) -> tuple[str, str | None]:
-    """Return the names of the data and of the labels among several arrays.
+def _choose(
+    names: list[str], key: str | None, wanted: str | None, where: str, texts: Collection[str] = ()
+) -> tuple[str, str | None]:
+    """Return the names of the data and of the labels among several arrays, some of which are texts beside others.
 
     Raises:
         DataError: there is no array of that name, or several could be the data.
@@ -95,6 +100,7 @@ def _choose(names: list[str], key: str | None, wanted: str | None, where: str) -
         labels = None
     if key is None:
         others = [n for n in names if n != labels]
+        others = [n for n in others if n not in texts] or others
         key = others[0] if len(others) == 1 else next((n for n in DATA_KEYS if n in others), None)
     if key is None:
         raise DataError(
@@ -149,14 +155,54 @@ def read_npz(path: Path, key: str | None, wanted: str | None) -> Raw:
             names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
             if not names:
                 raise DataError(f"{path} is a zip archive without arrays", "Save it with np.savez(FILE, x=x).")
-            key, label = _choose(names, key, wanted, str(path))
+            headers = {n: _declared(archive, n, path) for n in names}
+            texts = {n for n, (dtype, _) in headers.items() if dtype.kind in "US"} - {key, wanted, *LABEL_KEYS}
+            key, label = _choose(names, key, wanted, str(path), texts)
             x = _member(archive, key, path)
             labels = None if label is None else _member(archive, label, path)
+            beside = {n: headers[n] for n in names if n not in (key, label)}
+            columns, identity = _beside(archive, path, beside, x.shape)
     except DataError:
         raise
     except Exception as error:  # a damaged archive makes the standard library raise almost anything
         raise _damaged(path, error or type(error).__name__) from error
-    return _paired(x, labels, label, wanted, names)
+    raw = _paired(x, labels, label, wanted, names)
+    raw.names, raw.identity = columns, identity
+    return raw
+
+
+def _declared(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[np.dtype, tuple[int, ...]]:
+    """Return the type and the shape of an array of an archive; no array where they cannot be read.
+
+    It is refused when it is read, if it is wanted.
+    """
+    try:
+        with archive.open(f"{name}.npy") as stream:
+            dtype, shape, _ = _npy_bytes(stream, f"{path}:{name}")
+            return dtype, shape
+    except Exception:  # a damaged archive makes the standard library raise almost anything
+        return np.dtype("V1"), ()
+
+
+def _beside(
+    archive: zipfile.ZipFile, path: Path, headers: dict[str, tuple[np.dtype, tuple[int, ...]]], shape: tuple[int, ...]
+) -> tuple[tuple[str, ...] | None, dict[str, np.ndarray]]:
+    """Return names of the columns of a table [N, D], and arrays [N] that identify its rows, from other arrays.
+
+    Args:
+        archive, path: with these arrays.
+        headers: type and shape of each of the others.
+        shape: of the data.
+    """
+    columns, identity = None, {}
+    for name, (dtype, own) in headers.items():
+        is_text = dtype.kind in "US"
+        if len(shape) == 2 and is_text and own == shape[1:] and name.lower() in NAME_KEYS:
+            columns = tuple(str(v) for v in _member(archive, name, path).astype(str))
+        elif own == shape[:1] and (is_text or (dtype.kind in "iu" and is_identifying_name(name))):
+            values = _member(archive, name, path)
+            identity |= {name: values.astype(str) if is_text else values} if identifies(name, values, True) else {}
+    return columns, identity
 
 
 def read_sparse(path: Path) -> Raw:
@@ -195,6 +241,7 @@ def read_safetensors(path: Path, key: str | None, wanted: str | None) -> Raw:
     try:
         with safe_open(str(path), framework="numpy") as file:
             key, label = _choose(sorted(file.keys()), key, wanted, str(path))
+            check_size(min(8 * math.prod(file.get_slice(key).get_shape()), path.stat().st_size), str(path))
             x = file.get_tensor(key)
             labels = None if label is None else file.get_tensor(label)
             names = sorted(file.keys())
@@ -319,7 +366,7 @@ def read_mat(path: Path, key: str | None, wanted: str | None) -> Raw:
     for name in (key, label):
         if name is not None:
             is_sparse = headers[name].kind == "sparse"
-            size = math.prod(headers[name].shape) * (8 if is_sparse else 1)  # in bytes, at least
+            size = max(headers[name].stored, math.prod(headers[name].shape))
             check_size(size, str(path))
             if not is_sparse:
                 _check_packed(size, path.stat().st_size, f"{path}:{name}")

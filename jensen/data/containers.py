@@ -5,6 +5,7 @@ None of these libraries is imported here: an object of pandas exists only if pan
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,9 +16,11 @@ import numpy as np
 
 from ..core.errors import DataError, UsageError
 from .arrays import DATA_KEYS, LABEL_KEYS
-from .dataset import Dataset, Raw, assemble, encode_labels
+from .dataset import Dataset, Raw, assemble, encode_labels, writable_names
 from .headers import leading_indices
+from .identity import identifies, kept_as, left_out
 from .selection import Selection
+from .sizes import check_size, within_memory
 
 __all__ = ["from_memory", "is_in_memory", "labels_from_memory", "raw_of", "relabelled"]
 
@@ -54,12 +57,14 @@ def from_memory(
     """
     if isinstance(labels, Path):
         raise UsageError(f"the labels are in a file, {labels}, and the {name} in memory", "Give an array [N].")
-    raw = raw_of(data, labels if isinstance(labels, str) else None, name, table or Selection())
+    with within_memory(f"the {name}"):
+        raw = raw_of(data, labels if isinstance(labels, str) else None, name, table or Selection())
     if labels is not None and not isinstance(labels, str):
         raw.labels, raw.classes = labels_from_memory(labels), None
     elif isinstance(labels, str) and raw.labels is None:
         raise UsageError(f"the {name} has no column {labels!r} of labels", "Give the labels themselves: an array [N].")
-    return assemble(raw, name, missing)
+    with within_memory(f"the {name}"):
+        return assemble(raw, name, missing, None if table is None else table.kind)
 
 
 def labels_from_memory(labels: Any) -> np.ndarray:
@@ -107,7 +112,8 @@ def raw_of(data: Any, label: str | None, name: str, table: Selection) -> Raw:
     """
     torch = sys.modules.get("torch")
     if _is(data, "pandas", "DataFrame"):
-        return _table({str(k): data.iloc[:, i] for i, k in enumerate(data.columns)}, label, name, table)
+        raw = _table({str(k): data.iloc[:, i] for i, k in enumerate(data.columns)}, label, name, table)
+        return _with_index(raw, data.index)
     if _is(data, "polars", "DataFrame"):
         return _table({c: data.get_column(c) for c in data.columns}, label, name, table)
     if _is(data, "pyarrow", "Table", "RecordBatch"):
@@ -133,6 +139,7 @@ def _plain(data: Any, name: str = "array") -> np.ndarray:
         data = data.detach().cpu()
         return (data.float() if str(data.dtype) in ("torch.bfloat16", "torch.float16") else data).numpy()
     if _is(data, "scipy.sparse", "spmatrix", "sparray"):
+        check_size(math.prod(data.shape) * data.dtype.itemsize, f"the sparse {name}")
         return np.asarray(data.toarray())
     if _is(data, "polars", "Series") or _is(data, "pyarrow", "Array", "ChunkedArray"):
         data = data.to_numpy() if _is(data, "polars", "Series") else data.to_numpy(zero_copy_only=False)
@@ -183,20 +190,59 @@ def _table(columns: Mapping[str, Any], label: str | None, name: str, table: Sele
     """
     if table.header != "auto" and not table.later:
         raise UsageError("--header is for files of text", f"Leave it out: the {name} has names of columns.")
-    names = tuple(columns)
+    names = writable_names(tuple(columns)) or ()
+    columns = dict(zip(names, columns.values(), strict=True))
     if not set(names) - {label}:
         raise DataError(f"the {name} has no columns of data", REMEDY)
     indices = leading_indices(names, ([str(v) for v in _plain(columns[n]).reshape(-1).tolist()] for n in names))
     without = {i for i, n in enumerate(names) if i < indices or n == label}
     notes = [f"column {n!r} has no name of its own and numbers the rows: it is left out" for n in names[:indices]]
-    places = table.chosen(names, without, f"the {name}")
+    identifiers = _identifiers(columns, without, table)
+    places = table.chosen(names, without | set(identifiers), f"the {name}")
     chosen = {names[i]: columns[names[i]] for i in places if names[i] != label}
     if not chosen:
         raise DataError(f"the {name} has no columns of data", REMEDY)
-    x = np.stack([_column(v, k) for k, v in chosen.items()], 1)
+    columns_read = {k: _column(v, k) for k, v in chosen.items()}
+    first = next(iter(columns_read))
+    odd = next((k for k, v in columns_read.items() if len(v) != len(columns_read[first])), None)
+    if odd is not None:
+        lengths = f"{len(columns_read[first]):,} and {len(columns_read[odd]):,}"
+        raise DataError(f"columns {first!r} and {odd!r} have {lengths} rows", "Give columns of one length.")
+    x = np.stack(list(columns_read.values()), 1)
     x = x.astype(np.uint8) if x.dtype.kind == "b" else x
     labels = labels_from_memory(columns[label]) if label is not None and label in columns else None
-    return Raw(x, labels, names=tuple(chosen), notes=notes, choices=names)
+    raw = Raw(x, labels, names=tuple(chosen), notes=notes, choices=names)
+    dropped = {i for i, n in enumerate(names) if n in table.drop}
+    beside = sorted((set(range(indices)) | dropped | set(identifiers)) - set(places))
+    for index in beside:
+        raw.identity[kept_as(names[index], index, raw.identity)] = _texts_or_numbers(columns[names[index]])
+    if identifiers and not table.by_name and table.columns is None:
+        notes.append(left_out([names[i] for i in identifiers]))
+    notes += table.ignored(names, {*places, *beside, *without}, f"the {name}")
+    return raw
+
+
+def _identifiers(columns: Mapping[str, Any], without: set[int], table: Selection) -> list[int]:
+    """Return the columns that identify rows, unless they are all there is."""
+    named, few = {*(table.columns or table.known or ()), *table.drop}, table.by_name and table.later
+    others = [(i, n) for i, n in enumerate(columns) if i not in without and n not in named]
+    identifiers = [i for i, n in others if identifies(n, _plain(columns[n]), few)]
+    left = set(range(len(columns))) - without - {i for i, n in enumerate(columns) if n in table.drop}
+    return identifiers if left - set(identifiers) else []
+
+
+def _texts_or_numbers(values: Any) -> np.ndarray:
+    """Return a column that is no data as whole numbers, or else as text."""
+    plain = _plain(values)
+    return plain if plain.dtype.kind in "iu" else plain.astype(str)
+
+
+def _with_index(raw: Raw, index: Any) -> Raw:
+    """Return the content of a pandas DataFrame with its index beside the data, unless it only numbers the rows."""
+    if type(index).__name__ != "RangeIndex" and len(index) == len(raw.x):
+        name = kept_as(None if index.name is None else str(index.name), 0, raw.identity)
+        raw.identity = {name: np.array([str(v) for v in index]), **raw.identity}
+    return raw
 
 
 def _mapping(data: Mapping[Any, Any], label: str | None, name: str, table: Selection) -> Raw:

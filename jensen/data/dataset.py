@@ -10,26 +10,26 @@ import numpy as np
 
 from ..core.errors import DataError
 from ..core.wording import plural
+from .counts import MOST, are_counts
 from .factors import Factors
 from .fields import MISSING
+from .identity import taken
 from .schema import Kind, Schema
 
 __all__ = [
-    "LIMIT",
     "UNKNOWN",
     "Dataset",
     "Raw",
     "Source",
     "assemble",
     "check_dtype",
-    "check_size",
     "chunks",
     "digest_of",
     "encode_labels",
+    "writable_names",
 ]
 
 UNKNOWN = -1  # the label of a row of unknown class
-LIMIT = 16 * 2**30  # bytes: a larger array is refused before it is allocated
 MISSING_REMEDY = "Train a recipe for missing entries: --recipe miwae"
 MOST_LEVELS = 65536  # integers with more values are read as reals
 CHUNK = 2**22  # entries that are checked at a time, without a copy of the data
@@ -44,14 +44,14 @@ class Source:
         files: absolute paths of the files that were read.
         sha256: of the shape, the type and the bytes of x as read.
         n: N, the number of data.
-        order: [N] where rows are not in the order of the files, the number of each row's file.
+        resized: height and width that the images of a folder were resized to; None if they were not.
     """
 
     name: str
     files: tuple[str, ...]
     sha256: str
     n: int
-    order: tuple[int, ...] | None = None
+    resized: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ class Dataset:
         notes: for the user, on how the file was read.
         mask: [N, D] bool, True where observed; None if all entries are.
         factors: [N, F], the factors that the data were generated from, if known.
+        identity: by name, columns [N] that say which row it is and are no data: identifiers, an index, names of cells
+            or files, and columns that were dropped. Text is kept as text.
     """
 
     x: np.ndarray
@@ -77,6 +79,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     mask: np.ndarray | None = None
     factors: Factors | None = None
+    identity: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -85,7 +88,8 @@ class Dataset:
         """Return the rows of these numbers [M], as a data set."""
         labels, mask = (None if each is None else each[index] for each in (self.labels, self.mask))
         factors = None if self.factors is None else self.factors.rows(index)
-        return replace(self, x=self.x[index], labels=labels, mask=mask, factors=factors)
+        identity = taken(self.identity, index)
+        return replace(self, x=self.x[index], labels=labels, mask=mask, factors=factors, identity=identity)
 
 
 @dataclass
@@ -103,6 +107,8 @@ class Raw:
         loose: True if the file has no integer type (text, MATLAB doubles): whole numbers up to 255 are integers.
         choices: names in the file that labels could have.
         factors: that the data were generated from, if known.
+        identity: by name, columns [N] that say which row it is.
+        resized: height and width that images were resized to, if they were.
     """
 
     x: np.ndarray
@@ -115,6 +121,8 @@ class Raw:
     loose: bool = False
     choices: tuple[str, ...] = ()
     factors: Factors | None = None
+    identity: dict[str, np.ndarray] = field(default_factory=dict)
+    resized: tuple[int, int] | None = None
 
 
 def chunks(x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -122,19 +130,6 @@ def chunks(x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     step = max(1, CHUNK // max(1, x[0].size))
     for start in range(0, len(x), step):
         yield start, x[start : start + step]
-
-
-def check_size(bytes_declared: int, where: str) -> None:
-    """Refuse an array by the size that its header declares, before it is allocated.
-
-    Raises:
-        DataError: it is too large.
-    """
-    if bytes_declared > LIMIT:
-        raise DataError(
-            f"{where} declares {bytes_declared / 2**30:,.1f} GiB of data, and at most {LIMIT // 2**30} GiB are read",
-            "Give fewer rows or a smaller type.",
-        )
 
 
 NO_LABEL = tuple(MISSING - {".", "missing", "nat"})  # which can be names of classes
@@ -239,14 +234,20 @@ def _are_only(x: np.ndarray, a: int, b: int) -> bool:
     return all(bool(((part == a) | (part == b)).all()) for _, part in chunks(x))
 
 
-def _infer_kind(x: np.ndarray, low: float, high: float, raw: Raw) -> tuple[Kind, int | None, type]:
+def _infer_kind(
+    x: np.ndarray, low: float, high: float, raw: Raw, mask: np.ndarray | None, known: Kind | None
+) -> tuple[Kind, int | None, type]:
     """Return kind, levels and compact type of numbers from `low` to `high`, by the rules in `read`."""
     floating = x.dtype.kind == "f"
     if low >= 0 and high <= 1 and (not floating or _are_only(x, 0, 1)):
         return "binary", None, np.uint8
-    if floating or raw.loose:
-        if raw.loose and low >= 0 and high <= 255 and _are_whole(x):
-            return "integers", int(high) + 1, np.uint8
+    untyped = floating or raw.loose
+    if untyped and raw.loose and low >= 0 and high <= 255 and _are_whole(x):
+        return "integers", int(high) + 1, np.uint8
+    may_count = low >= 0 and 1 < high <= MOST and known in (None, "integers") and (untyped or high >= MOST_LEVELS)
+    if may_count and _are_whole(x) and (known == "integers" or _are_counts(x, mask, raw.names)):
+        return "integers", int(high) + 1, np.uint8 if high < 256 else np.int32
+    if untyped:
         wide = x.dtype.itemsize >= 8 if floating else max(-low, high) > 2**24
         return "real", None, np.float64 if wide else np.float32
     levels = raw.levels or (256 if x.dtype.itemsize == 1 and x.dtype.kind == "u" and raw.x.ndim >= 3 else int(high) + 1)
@@ -254,6 +255,13 @@ def _infer_kind(x: np.ndarray, low: float, high: float, raw: Raw) -> tuple[Kind,
         # float32 holds whole numbers exactly up to 2^24
         return "real", None, np.float64 if max(-low, high) > 2**24 else np.float32
     return "integers", levels, np.uint8 if levels <= 256 else np.int32
+
+
+def _are_counts(x: np.ndarray, mask: np.ndarray | None, names: tuple[str, ...] | None) -> bool:
+    """Return whether whole numbers [N, ...] are counts."""
+    parts = list(chunks(x))
+    observed = [None if mask is None else mask[start : start + len(part)] for start, part in parts]
+    return are_counts([part for _, part in parts], x.shape[1:], observed, names)
 
 
 def encode_labels(labels: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...] | None]:
@@ -313,7 +321,12 @@ def _checked(raw: Raw, where: str) -> tuple[np.ndarray, tuple[int, ...], list[st
     return x, shape, notes
 
 
-def assemble(raw: Raw, name: str, missing: bool = False) -> Dataset:
+def writable_names(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Return names that UTF-8 can hold: half a character of UTF-16, as JSON may have it, is escaped."""
+    return None if names is None else tuple(n.encode(errors="backslashreplace").decode() for n in names)
+
+
+def assemble(raw: Raw, name: str, missing: bool = False, kind: Kind | None = None) -> Dataset:
     """Return the data set of the content of a file: checked, with its schema inferred, in a compact type.
 
     Args:
@@ -321,6 +334,7 @@ def assemble(raw: Raw, name: str, missing: bool = False) -> Dataset:
         name: of the source.
         missing: True if NaN is a missing entry; otherwise it is refused. The observed entries determine the kind; since
             no integer type can hold NaN, whole numbers with missing entries are integers, as those of a table are.
+        kind: that the same data, or those of the training, were read as: reals stay reals.
 
     Raises:
         DataError: values are not finite real numbers, the shape is impossible, or there is not one label per row.
@@ -335,10 +349,10 @@ def assemble(raw: Raw, name: str, missing: bool = False) -> Dataset:
         )
     # the zeros of missing entries must not widen the range
     low, high = (x.min().item(), x.max().item()) if mask is None else (x[mask].min().item(), x[mask].max().item())
-    kind, levels, dtype = _infer_kind(x, low, high, raw)
+    kind, levels, dtype = _infer_kind(x, low, high, raw, mask, kind)
     if kind == "integers" and len(shape) == 3 and high == 255 and _are_only(x, 0, 255):
         notes.append("only the values 0 and 255 occur: --binarize threshold makes these images binary without loss")
-    if kind == "real" and _are_whole(x):
+    if kind == "real" and max(-low, high) <= 2.0**53 and _are_whole(x):
         notes.append("whole numbers read as reals, so that log p(x) is a density: an integer type from 0 gives a mass")
     labels, classes = None, raw.classes
     if raw.labels is not None:
@@ -350,6 +364,7 @@ def assemble(raw: Raw, name: str, missing: bool = False) -> Dataset:
             )
     x = np.ascontiguousarray(x, dtype=dtype).reshape(len(x), -1)
     mask = None if mask is None else np.ascontiguousarray(mask).reshape(len(x), -1)
-    source = Source(name, tuple(raw.files), digest_of(x, mask), len(x))
-    schema = Schema(kind, shape, levels, raw.names, classes)
-    return Dataset(x, labels, schema, source, (*raw.notes, *notes), mask, raw.factors)
+    source = Source(name, tuple(raw.files), digest_of(x, mask), len(x), raw.resized)
+    schema = Schema(kind, shape, levels, writable_names(raw.names), writable_names(classes))
+    identity = {name: values for name, values in raw.identity.items() if len(values) == len(x)}
+    return Dataset(x, labels, schema, source, (*raw.notes, *notes), mask, raw.factors, identity)

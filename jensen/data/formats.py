@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 
 from ..core.errors import DataError
+from .regular_files import Irregular, open_regular
 
 __all__ = ["IDX_TYPES", "file_format", "is_image"]
 
@@ -281,10 +282,14 @@ def _head(path: Path) -> bytes:
         DataError: the file is missing, empty or unreadable.
     """
     try:
-        with path.open("rb") as stream:
+        with open(open_regular(path, follow=True), "rb") as stream:
             head = stream.read(HEAD)
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}", "Check the path; `digits` and `sprites` are built in.") from error
+    except Irregular as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}", "Write its content into a file first, and give that."
+        ) from error
     except OSError as error:
         raise DataError(f"{path} cannot be opened ({error.strerror})", "Check its permissions.") from error
     if not head:
@@ -295,7 +300,7 @@ def _head(path: Path) -> bytes:
 def is_image(path: Path) -> bool:
     """Return whether a file that can be read is an image, and is not named as something else."""
     try:
-        with path.open("rb") as file:
+        with open(open_regular(path, follow=True), "rb") as file:
             return _sniff(file.read(512)) == "image" and _expected(path) is None
     except OSError:
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -13,37 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..core.errors import DataError
 from ..core.wording import plural
-from .dataset import Raw, check_size
+from .dataset import Raw
+from .image_files import SUFFIXES_OF, classes_of, image_files, names_of, refuse_parts
+from .regular_files import open_regular
+from .sizes import check_size
 
-__all__ = ["image_files", "natural_key", "read_bits", "read_folder"]
+__all__ = ["read_bits", "read_folder"]
 
-_SUFFIXES_OF = {  # by Pillow's names; formats without a mark of their own at the beginning come last
-    "PNG": ".png .apng",
-    "JPEG": ".jpg .jpeg .jpe .jfif .jif .mpo",
-    "WEBP": ".webp",
-    "BMP": ".bmp",
-    "DIB": ".dib",
-    "TIFF": ".tif .tiff",
-    "PPM": ".ppm .pgm .pbm .pnm .pfm",
-    "GIF": ".gif",
-    "JPEG2000": ".jp2 .j2k .j2c .jpc .jpf .jpx",
-    "AVIF": ".avif .avifs",
-    "QOI": ".qoi",
-    "SGI": ".sgi .rgb .rgba .bw",
-    "PCX": ".pcx",
-    "TGA": ".tga .icb .vda .vst",
-}
-SUFFIXES = tuple(suffix for suffixes in _SUFFIXES_OF.values() for suffix in suffixes.split())
-_PARTS = {  # words in names of folders that hold the parts of a data set, not classes
-    "training": {"train", "training", "trainset", "traindata"},
-    "validation": {"valid", "val", "validation", "dev", "holdout"},
-    "test": {"test", "testing", "testset", "testdata", "eval", "evaluation"},
-}
 MOST_PIXELS = 64 * 10**6
+SIDE = 32  # pixels of the squares that images of different sizes become
+MOST_LISTED = 20  # names of broken images
 _GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
@@ -73,7 +56,8 @@ def _reading(path: Path) -> Iterator[None]:
     except DataError:
         raise
     except Exception as error:  # Pillow's decoders raise almost anything on a damaged file
-        raise DataError(f"{path} is not an image that can be read ({error})", "Replace or remove it.") from error
+        why = "of no known format" if isinstance(error, UnidentifiedImageError) else error or type(error).__name__
+        raise DataError(f"{path} is not an image that can be read ({why})", "Replace or remove it.") from error
 
 
 def _too_large(path: Path) -> DataError:
@@ -85,7 +69,7 @@ def _too_large(path: Path) -> DataError:
 def _formats() -> tuple[str, ...]:
     """Return the formats that are read, as far as this installation of Pillow has them."""
     Image.init()
-    return tuple(name for name in _SUFFIXES_OF if name in Image.OPEN)
+    return tuple(name for name in SUFFIXES_OF if name in Image.OPEN)
 
 
 @contextmanager
@@ -95,7 +79,7 @@ def _open(path: Path) -> Iterator[Image.Image]:
     Raises:
         DataError: it is too large.
     """
-    with open(path, "rb") as file, Image.open(file, formats=_formats()) as image:
+    with os.fdopen(open_regular(path, follow=True), "rb") as file, Image.open(file, formats=_formats()) as image:
         if image.width * image.height > MOST_PIXELS:
             raise _too_large(path)
         yield image
@@ -199,73 +183,6 @@ def read_bits(path: Path) -> np.ndarray:
         return np.asarray(_without_alpha(ImageOps.exif_transpose(opened), Counter()).convert("L")) > 127
 
 
-def natural_key(path: str) -> tuple[list[tuple[int, int | str]], str]:
-    """Return the key by which paths are sorted as people count, folder by folder: img2 comes before img10.
-
-    Example:
-        >>> sorted(["img10.png", "img2.png", "b/1.png", "img02.png"], key=natural_key)
-        ['b/1.png', 'img02.png', 'img2.png', 'img10.png']
-    """
-    parts = [p for part in path.split("/") for p in (*re.findall(r"[0-9]+|[^0-9]+", part), "")]
-    return [(0, int(p)) if p.isdecimal() else (1, p) for p in parts], path
-
-
-def image_files(folder: Path) -> tuple[list[Path], str | None]:
-    """Return the images below a folder (or the one that is named) in natural order, and a note on other files.
-
-    Raises:
-        DataError: there are no images.
-    """
-    if folder.is_file():
-        return [folder], None
-    files = [p for p in folder.rglob("*") if p.is_file()]
-    visible = [p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts)]
-    chosen = [p for p in visible if p.suffix.lower() in SUFFIXES]
-    images = sorted(chosen, key=lambda p: natural_key(p.relative_to(folder).as_posix()))
-    if not images:
-        known = f"Images are {', '.join(s[1:] for s in SUFFIXES)}"
-        remedy = f"{known}; or give one of its files: {visible[0]}." if visible else f"{known}."
-        raise DataError(f"{folder} holds no images ({len(files)} other files)", remedy)
-    skipped = len(files) - len(images)
-    if not skipped:
-        return images, None
-    kinds = sorted({p.suffix.lower() for p in visible if p.suffix and p.suffix.lower() not in SUFFIXES})
-    endings = f" ({', '.join(kinds[:6])})" if kinds else ""
-    return images, f"{skipped:,} files that are hidden or not images were skipped{endings}"
-
-
-def _role(name: str) -> str | None:
-    """Return the part of a data set that the name of a folder says it is: "training", "validation", "test" or None.
-
-    Example:
-        >>> [_role(name) for name in ("train", "seg_test", "val2017", "testA", "cats", "trains")]
-        ['training', 'test', 'validation', 'test', None, None]
-    """
-    words = set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
-    return next((role for role, known in _PARTS.items() if words & known), None)
-
-
-def _refuse_parts(folder: Path, names: list[str]) -> None:
-    """Refuse a folder whose sub-folders are the parts of a data set.
-
-    Raises:
-        DataError: with the folders to give in its stead.
-    """
-    roles: dict[str, str] = {}
-    for name in names:
-        roles.setdefault(_role(name) or "", name)
-    roles.pop("", None)
-    if len(roles) < 2:  # a class may be called train
-        return
-    order = [roles[role] for role in ("training", "test", "validation") if role in roles]
-    first, other = order[:2] if "training" in roles else order[::-1]
-    parts = ", ".join(f"{name}/" for name in roles.values())
-    raise DataError(
-        f"{folder} holds the parts of a data set ({parts}), which are not classes",
-        f"Give one as the data and another with --test: {folder / first} --test {folder / other}",
-    )
-
-
 def _target(headers: list[_Header], size: tuple[int, int] | None, notes: list[str]) -> str:
     """Return the family that all images can be converted to without loss, and note conversions.
 
@@ -287,71 +204,158 @@ def _target(headers: list[_Header], size: tuple[int, int] | None, notes: list[st
     return "grey" if target == "bits" and size is not None else target
 
 
-def _classes(folder: Path, images: list[Path], notes: list[str]) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
-    """Return sub-folders as classes, if every image lies in one of several."""
-    places = [p.relative_to(folder).parts for p in images]
-    names = sorted({parts[0] for parts in places if len(parts) > 1})
-    outside = any(len(parts) == 1 for parts in places)
-    if len(names) < 2 or outside:
-        if names and outside:
-            notes.append("some images lie outside the folders, so the folders are not taken as classes")
-        return None, None
-    number = {name: i for i, name in enumerate(names)}
-    notes.append(f"{len(names)} folders taken as classes")
-    return np.array([number[parts[0]] for parts in places]), tuple(names)
+def _common_size(
+    headers: list[_Header], size: tuple[int, int] | None, guess: bool, notes: list[str]
+) -> tuple[tuple[int, int], tuple[int, int] | None]:
+    """Return height and width of all images, and those that they are resized to; None if they stay as they are.
 
-
-def _common_size(headers: list[_Header], size: tuple[int, int] | None, notes: list[str]) -> tuple[int, int]:
-    """Return height and width of all images, after resizing to `size` if given.
+    Images of different sizes become squares of `SIDE` pixels, or of fewer where most are smaller.
 
     Raises:
-        DataError: they differ, and no size is given.
+        DataError: they differ, and no size is given or to be guessed.
     """
-    first, *others = headers
-    other = next((h for h in others if h.size != first.size), None)
-    if size is None and other is not None:
-        (h, w), (i, j) = first.size, other.size
+    first = headers[0]
+    other = next((h for h in headers if h.size != first.size), None)
+    if size is None and other is None:
+        return first.size, None
+    (h, w), (i, j) = first.size, (other or first).size
+    if size is None and not guess:
         raise DataError(
-            f"images differ in size: {first.path} is {h}x{w} and {other.path} is {i}x{j} (height x width)",
-            f"Resize all of them while reading: --size {h},{w}",
+            f"images differ in size: {first.path} is {h}x{w} and {(other or first).path} is {i}x{j} (height x width)",
+            "Resize all of them to the size that the model was trained on.",
         )
-    resized = 0 if size is None else sum(h.size != size for h in headers)
-    if size is not None and resized:
-        notes.append(f"{resized:,} images resized to {size[0]}x{size[1]} by area averaging")
-    return size or first.size
+    to = size or _square(headers)
+    resized = sum(h.size != to for h in headers)
+    if size is None:
+        seen = f"images differ in size ({h}x{w} and {i}x{j}, for example)"
+        notes.append(
+            f"{seen}: all are resized to {to[0]}x{to[1]} by area averaging, without regard to their proportions;"
+            " another size: --size H,W"
+        )
+    elif resized:
+        notes.append(f"{resized:,} images resized to {to[0]}x{to[1]} by area averaging")
+    return to, to
 
 
-def read_folder(folder: Path, size: tuple[int, int] | None = None) -> Raw:
+def _square(headers: list[_Header]) -> tuple[int, int]:
+    """Return a square for images of different sizes: of SIDE pixels, or of the largest multiple of 4 that half of the
+    images reach in both directions."""
+    smaller = sorted(min(h.size) for h in headers)
+    reached = smaller[len(smaller) // 2]
+    side = min(SIDE, reached // 4 * 4 or reached)
+    return side, side
+
+
+def _headers(images: list[Path], broken: dict[Path, str], counts: Counter[str]) -> list[_Header]:
+    """Return the headers of images, and record why others cannot be read."""
+    headers = []
+    for path in images:
+        try:
+            headers.append(_header(path, counts))
+        except DataError as error:
+            broken[path] = error.what
+    return headers
+
+
+def _decoded(
+    headers: list[_Header],
+    target: str,
+    size: tuple[int, int],
+    resize: tuple[int, int] | None,
+    broken: dict[Path, str],
+    counts: Counter[str],
+) -> np.ndarray:
+    """Return the pixels of images [N, H, W, C], and record why others cannot be read; their rows hold anything."""
+    shape = (*size, 3 if target == "colour" else 1)
+    x = np.empty((len(headers), *shape), dtype=np.uint16 if target == "grey16" else np.uint8)
+    for row, header in enumerate(headers):
+        try:
+            pixels = _pixels(header, target, resize, counts)
+        except DataError as error:
+            broken[header.path] = error.what
+            continue
+        if pixels.shape == shape:
+            x[row] = pixels
+        else:
+            broken[header.path] = f"{header.path} is damaged (its pixels do not match its header)"
+    return x
+
+
+def _check_broken(folder: Path, broken: dict[Path, str], n: int, strict: bool) -> None:
+    """Refuse broken images, if there are more than half, or any and `strict`.
+
+    Raises:
+        DataError: naming them.
+    """
+    if not broken or not (strict or 2 * len(broken) > n):
+        return
+    first = next(iter(broken.values()))
+    if n == 1:
+        raise DataError(first, "Replace or remove it.")
+    remedy = "Replace or remove them"
+    remedy += "; without --strict they are skipped." if 2 * len(broken) <= n else "."
+    raise DataError(f"{_listed(folder, broken, n)}: {first}", remedy)
+
+
+def _listed(folder: Path, broken: dict[Path, str], n: int) -> str:
+    """Return in words how many images cannot be read, and which."""
+    names = [str(name) for name in names_of(folder, list(broken))]
+    more = f", ... {len(names):,} in all" if len(names) > MOST_LISTED else ""
+    return f"{len(names):,} of {n:,} images of {folder} cannot be read ({', '.join(names[:MOST_LISTED])}{more})"
+
+
+def read_folder(folder: Path, size: tuple[int, int] | None = None, strict: bool = False, guess: bool = True) -> Raw:
     """Read all images below a folder, in natural order: img2 comes before img10.
 
     Images are rotated as their EXIF data say. An opaque alpha channel is dropped, and any other composed over black.
     Palettes and CMYK become RGB; a folder of grey and colour images becomes RGB; 1-bit images are binary; 16-bit grey
-    ones keep their 65,536 levels; the first frame of an animation is read. Each of these is noted.
+    ones keep their 65,536 levels; the first frame of an animation is read. Each of these is noted. Broken images are
+    skipped, and the result is that of a folder without them; a note lists them.
 
     Args:
         folder: if all images lie in sub-folders, these are the classes; or a single image.
         size: height and width that all images are resized to, by area averaging.
+        strict: whether a broken image is refused.
+        guess: whether images of different sizes are resized to a square; else they are refused.
 
     Raises:
-        DataError: no images, images of different sizes without `size`, an image that is damaged or too large, or
-            sub-folders that are the parts of a data set, such as train and test.
+        DataError: no images, images of different sizes without `size` and `guess`, an image that is damaged or too
+            large (with `strict`, or if these are more than half), or sub-folders that are the parts of a data set, such
+            as train and test.
     """
     images, skipped = image_files(folder)
     if folder.is_dir():
-        _refuse_parts(folder, sorted({p.relative_to(folder).parts[0] for p in images if p.parent != folder}))
-    notes = [] if skipped is None else [skipped]
-    counts: Counter[str] = Counter()
-    headers = [_header(path, counts) for path in images]
-    height, width = _common_size(headers, size, notes)
-    target = _target(headers, size, notes)
-    deep, channels = target == "grey16", 3 if target == "colour" else 1
-    check_size(len(images) * height * width * channels * (2 if deep else 1), str(folder))
-    x = np.empty((len(images), height, width, channels), dtype=np.uint16 if deep else np.uint8)
-    for row, header in enumerate(headers):
-        pixels = _pixels(header, target, size, counts)
-        if pixels.shape != x.shape[1:]:
-            raise DataError(f"{header.path} is damaged (its pixels do not match its header)", "Save it again.")
-        x[row] = pixels
+        refuse_parts(folder, sorted({p.relative_to(folder).parts[0] for p in images if p.parent != folder}))
+    broken: dict[Path, str] = {}
+    while True:
+        known, n = len(broken), len(images)
+        raw = _read(folder, [p for p in images if p not in broken], size, guess, broken)
+        _check_broken(folder, broken, n, False)
+        if len(broken) == known and raw is not None:
+            break
+    _check_broken(folder, broken, n, strict)  # when all of them are known
+    first = next(iter(broken.values()), "")
+    raw.notes[:0] = [] if skipped is None else [skipped]
+    raw.notes += [f"{_listed(folder, broken, n)} and are skipped; the first: {first}"] if broken else []
+    return raw
+
+
+def _read(
+    folder: Path, images: list[Path], size: tuple[int, int] | None, guess: bool, broken: dict[Path, str]
+) -> Raw | None:
+    """Return the content of images, and record those that are broken; None if headers show some already."""
+    counts, notes = Counter[str](), list[str]()
+    headers = _headers(images, broken, counts)
+    if len(headers) < len(images) or not headers:
+        return None
+    common, resize = _common_size(headers, size, guess, notes)
+    target = _target(headers, resize, notes)
+    entries = len(images) * common[0] * common[1] * (3 if target == "colour" else 1)
+    fewer = "Give fewer images, or smaller ones: --size 32,32"
+    check_size(entries * (2 if target == "grey16" else 1), str(folder), fewer)
+    x = _decoded(headers, target, common, resize, broken, counts)
     notes += [f"{plural(count, 'image')} {what}" for what, count in counts.items() if count]
-    labels, classes = _classes(folder, images, notes) if folder.is_dir() else (None, None)
-    return Raw(x, labels, None, classes, notes, [str(folder.resolve())], 65536 if deep else None)
+    labels, classes = classes_of(folder, images, notes) if folder.is_dir() else (None, None)
+    raw = Raw(x, labels, None, classes, notes, [str(folder.resolve())], 65536 if target == "grey16" else None)
+    raw.resized, raw.identity["file"] = resize, names_of(folder, images)
+    return raw

@@ -14,6 +14,7 @@ from .containers import raw_of
 from .dataset import Raw
 from .lines import read_text
 from .selection import Selection
+from .sizes import JSON, check_size
 
 __all__ = ["read_json"]
 
@@ -33,6 +34,7 @@ def read_json(path: Path, wanted: str | None, options: Selection) -> Raw:
         UsageError: columns are chosen, and it is not a table.
     """
     text, notes = read_text(path)
+    check_size(len(text), str(path), "Give fewer rows or columns, or save them as .npy", JSON, "holds")
     parsed = _parsed(text, path)
     try:
         held = _plain(parsed, path)

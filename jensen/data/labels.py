@@ -53,10 +53,12 @@ class Labels:
         present = labels[labels != UNKNOWN]
         values = np.unique(present) if schema.classes is None else np.arange(len(schema.classes))
         if not 2 <= len(values) <= MOST_CLASSES:
-            raise DataError(
-                f"labels must have 2 to {MOST_CLASSES:,} classes, got {len(values):,}",
-                f"Give labels of 2 to {MOST_CLASSES:,} classes: --labels.",
+            few = "all labels are of a single class, which tells no rows apart" if len(values) else "no row has a label"
+            many = f"labels must have at most {MOST_CLASSES:,} classes, got {len(values):,}"
+            remedy = (
+                f"Give labels of 2 to {MOST_CLASSES:,} classes: --labels; or use a recipe without labels, such as vae."
             )
+            raise DataError(many if len(values) > MOST_CLASSES else few, remedy)
         names = schema.classes or tuple(str(v) for v in values)
         training_labels = labels if train is None else train
         counts = tuple(int((training_labels == v).sum()) for v in values)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import DataError
-from .dataset import LIMIT, check_size
+from ..core.memory import available_memory
 from .fields import category
+from .sizes import TEXT, check_size
 
 __all__ = ["Lines", "decoded", "read_lines", "read_text", "split_names"]
 
@@ -149,12 +150,12 @@ def _content(path: Path) -> bytes:
     Raises:
         DataError: it is too large, or damaged.
     """
-    check_size(path.stat().st_size, str(path))
+    check_size(path.stat().st_size, str(path), "Give fewer rows or columns, or save them as .npy", TEXT, "holds")
     with path.open("rb") as file:
         if file.read(2) != b"\x1f\x8b":
             file.seek(0)
             return file.read()
-    most = min(max(MOST_UNPACKED, MOST_RATIO * path.stat().st_size), LIMIT)
+    most = min(max(MOST_UNPACKED, MOST_RATIO * path.stat().st_size), available_memory() // TEXT)
     try:
         with gzip.open(path) as file:
             content = file.read(most + 1)

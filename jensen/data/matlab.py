@@ -49,6 +49,7 @@ class Variable:
         at, size: offset and size of its element in the file, without the tag.
         packed: True if the element is compressed.
         begins: offset of its numbers in the variable.
+        stored: bytes of its numbers, or of the dense array of a sparse matrix.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Variable:
     size: int
     packed: bool
     begins: int
+    stored: int
 
 
 def _part(body: bytes, at: int, order: str) -> tuple[int, int, int, int]:
@@ -108,7 +110,8 @@ def _described(body: bytes, order: str, at: int, size: int, packed: bool) -> Var
     stored = KINDS[flags[0] & 0xFF]
     kind = "logical" if bits & LOGICAL and stored != "sparse" else stored
     name = bytes(v & 0xFF for v in letters).decode("latin-1")
-    return Variable(name, kind, shape, bool(bits & COMPLEX), order, at, size, packed, after)
+    stored = 8 * math.prod(shape) if kind == "sparse" else _part(body, after, order)[2]
+    return Variable(name, kind, shape, bool(bits & COMPLEX), order, at, size, packed, after, stored)
 
 
 def variables(path: Path) -> Iterator[Variable]:
@@ -178,6 +181,8 @@ def _dense(body: bytes, of: Variable) -> np.ndarray:
             raise ValueError(f"{size:,} bytes of type {kind} in a sparse matrix")
         parts.append(np.frombuffer(body, f"{of.order}{TYPES[kind]}", size // int(TYPES[kind][1]), start))
     rows, begins, entries = parts
+    if {rows.dtype.kind, begins.dtype.kind} - {"i", "u"}:
+        raise ValueError("a sparse matrix whose indices are no whole numbers")
     if of.complex:
         entries = entries.astype(np.complex128)
     if len(of.shape) != 2 or len(begins) != of.shape[1] + 1 or begins[0] != 0 or (np.diff(begins) < 0).any():

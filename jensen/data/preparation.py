@@ -17,8 +17,9 @@ from torch import Tensor
 from ..core.batch import Rows
 from ..core.errors import CorruptRunError, DataError, UsageError
 from ..core.wording import plural
-from .conform import constant_columns
+from .agreement import constant_columns
 from .dataset import chunks
+from .magnitudes import check_magnitudes
 from .schema import Schema
 from .statistics import center_and_scale, column_means
 
@@ -119,6 +120,12 @@ def _check_unit(x: np.ndarray) -> None:
         )
 
 
+def _shortened(values: np.ndarray) -> np.ndarray:
+    """Return numbers with the digits of single precision, as far as they are in its range."""
+    largest = float(np.finfo(np.float32).max)
+    return np.where(np.abs(values) > largest, values, values.clip(-largest, largest).astype(np.float32))
+
+
 @dataclass(frozen=True, eq=False)
 class Preparation:
     """The steps from stored data to the input of the model: binarisation, or dequantisation and standardisation.
@@ -187,7 +194,7 @@ class Preparation:
             mean = column_means(x, mask)[0] + (0.5 if dequantize else 0.0)
             top = (schema.levels or 2) - 1 if binarize else 1
             # a few digits are enough for the input of a guide, and keep a specification short
-            return Preparation(binarize, dequantize, seed=seed, fill=(mean / top).astype(np.float32).astype(np.float64))
+            return Preparation(binarize, dequantize, seed=seed, fill=_shortened(mean / top))
         center, scale = center_and_scale(x, mask, dequantize, standardize, floor)
         return Preparation(None, dequantize, center, scale, seed)
 
@@ -200,6 +207,8 @@ class Preparation:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         stream: int = 0,
+        numbers: np.ndarray | None = None,
+        what: str = "the data",
     ) -> Rows:
         """Return rows [N, D] of the stored data as a source of batches, after the steps that are done once.
 
@@ -214,9 +223,12 @@ class Preparation:
             dtype: of the batches.
             stream: number of the random stream (training, validation, test); equal rows, seed and stream give equal
                 bits.
+            numbers: [N] of the rows in their file, by which errors name them; by default from 0.
+            what: the name of the rows in errors.
 
         Raises:
-            DataError: the rows do not have the schema's size, or reals to binarise are outside [0, 1].
+            DataError: the rows do not have the schema's size, reals to binarise are outside [0, 1], or prepared values
+                are so large that their squares overflow.
         """
         if x.ndim != 2 or x.shape[1] != schema.size:
             raise DataError(
@@ -234,6 +246,7 @@ class Preparation:
             stored = self._binarized(x, schema, top, rng)
         elif schema.kind == "real" or self.dequantize or self.scale is not None:
             stored = self._real(x, np.float64 if dtype == torch.float64 else np.float32, rng)
+            check_magnitudes(stored, x, mask, numbers, schema.names, what)
         else:
             stored = x
         tensor = torch.from_numpy(stored if stored.flags.writeable else stored.copy()).to(device)
@@ -259,28 +272,19 @@ class Preparation:
         return bits
 
     def _real(self, x: np.ndarray, dtype: type, rng: np.random.Generator) -> np.ndarray:
-        """Return reals, dequantised and standardised.
-
-        Raises:
-            DataError: they overflow `dtype`.
-        """
-        if not self.dequantize and self.scale is None:
-            largest = float(np.abs(x).max(initial=0.0))
-            if largest > np.finfo(dtype).max:
-                raise DataError(
-                    f"the data reach {largest:.3g}, beyond the range of single precision",
-                    "Leave --standardize to its default.",
-                )
-            return np.ascontiguousarray(x, dtype=dtype)
-        result = np.empty(x.shape, dtype=dtype)
-        for start, part in chunks(x):
-            values = part + rng.random(part.shape) if self.dequantize else part.astype(np.float64)
-            if self.center is not None:
-                values -= self.center
-            if self.scale is not None:
-                values /= self.scale
-            result[start : start + len(part)] = values
-        return result
+        """Return reals, dequantised and standardised; those beyond the range of `dtype` are infinite."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not self.dequantize and self.scale is None:
+                return np.ascontiguousarray(x, dtype=dtype)
+            result = np.empty(x.shape, dtype=dtype)
+            for start, part in chunks(x):
+                values = part + rng.random(part.shape) if self.dequantize else part.astype(np.float64)
+                if self.center is not None:
+                    values -= self.center
+                if self.scale is not None:
+                    values /= self.scale
+                result[start : start + len(part)] = values
+            return result
 
     def outcome(self, schema: Schema) -> Schema:
         """Return the schema of the prepared data, which the model sees."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Literal, get_args
 
 from ..core.errors import DataError, UsageError
-from .lines import split_names
+from .schema import Kind
 
-__all__ = ["Header", "Selection"]
+__all__ = ["Header", "Selection", "indices_of"]
 
 Header = Literal["auto", "yes", "no"]
 MOST_LISTED = 20
@@ -23,7 +24,9 @@ class Selection:
         header: "yes" if the first line of text holds names, "no" if it is a row of data, "auto" to judge it.
         columns: the columns to read, in this order, by name, or without a header by number from 1; None for all.
         drop: the columns to leave out.
-        known: names of the columns of the data that a model was trained on, by which a header is recognised.
+        known: names of the columns of the data that a model was trained on: they are taken by name, and a header is
+            recognised by them.
+        kind: of the values of these data, as they were read before.
         later: True for data that are read after those of the training, which need not hold the dropped columns.
     """
 
@@ -32,14 +35,20 @@ class Selection:
     drop: tuple[str, ...] = ()
     known: tuple[str, ...] | None = None
     later: bool = False
+    kind: Kind | None = None
 
     @staticmethod
     def of(
         header: str | None = "auto",
         columns: str | Sequence[str] | None = None,
         drop: str | Sequence[str] | None = None,
+        known: Sequence[str] | None = None,
+        kind: Kind | None = None,
     ) -> Selection:
         """Return the selection that options describe: lists of names, or texts in which commas separate them.
+
+        Args:
+            header, columns, drop, known, kind: see the class.
 
         Raises:
             UsageError: a header that is not auto, yes or no; or a column that is named twice, or chosen and dropped.
@@ -57,7 +66,8 @@ class Selection:
         if twice is not None:
             what = "dropped too" if twice in (dropped or ()) else "named twice"
             raise UsageError(f"--columns has {twice!r}, which is {what}", "Name each column once.")
-        return Selection(header or "auto", chosen, dropped or ())  # pyright: ignore[reportArgumentType]
+        names = None if known is None else tuple(known)
+        return Selection(header or "auto", chosen, dropped or (), names, kind=kind)  # pyright: ignore[reportArgumentType]
 
     @property
     def is_default(self) -> bool:
@@ -92,6 +102,9 @@ class Selection:
             DataError: there is no such column, several have the name, or none is left.
         """
         labels = [name or str(i + 1) for i, name in enumerate(names)]
+        if self.by_name and has_names:
+            places = indices_of(labels, self.known or (), where)
+            return sorted(places) if self.later else places  # of the same data, in the order of the first time
         if self.columns is not None:
             if self.later and not has_names and len(labels) == len(self.columns):
                 return list(range(len(labels)))  # of the same width, so in the same order
@@ -104,9 +117,35 @@ class Selection:
             raise DataError(f"{where} has no column of data left", "Drop fewer columns.")
         return left
 
+    @property
+    def by_name(self) -> bool:
+        """True if columns are those of these names, wherever they stand: each name is known, and no two are equal."""
+        return bool(self.known) and all(self.known or ()) and len(set(self.known or ())) == len(self.known or ())
+
+    def ignored(self, names: Sequence[str], used: Collection[int], where: str) -> list[str]:
+        """Return a note on columns that the training data did not have, and that are not read.
+
+        Args:
+            names: of all columns.
+            used: indices of columns that are data, or labels, or kept beside the data.
+            where: the name of the table.
+        """
+        more = [name or str(i + 1) for i, name in enumerate(names) if i not in used and name not in self.drop]
+        if not (self.by_name and self.later and more):
+            return []
+        listed = ", ".join(more[:MOST_LISTED]) + (f", ... {len(more)} in all" if len(more) > MOST_LISTED else "")
+        what = (
+            "a column that the training data do not have, and it is"
+            if len(more) == 1
+            else (f"{len(more)} columns that the training data do not have, and they are")
+        )
+        return [f"{where} has {what} ignored: {listed}"]
+
 
 def _names(names: str | Sequence[str]) -> tuple[str, ...]:
     """Return names from a list, or from a text in which commas separate them."""
+    from .lines import split_names  # late: the flags of the command line import this module, and need no NumPy
+
     return split_names(names) if isinstance(names, str) else tuple(str(n).strip() for n in names)
 
 
@@ -116,9 +155,39 @@ def _index(labels: list[str], name: str, where: str) -> int:
     Raises:
         DataError: there is no such column, or several.
     """
-    if labels.count(name) == 1:
-        return labels.index(name)
-    if name in labels:
-        raise DataError(f"{where} has several columns {name!r}", "Rename all but one of them.")
-    more = f", ... {len(labels)} in all" if len(labels) > MOST_LISTED else ""
-    raise DataError(f"{where} has no column {name!r}", f"It has {', '.join(labels[:MOST_LISTED])}{more}.")
+    return indices_of(labels, (name,), where)[0]
+
+
+def indices_of(labels: list[str], names: Sequence[str], where: str) -> list[int]:
+    """Return the indices of columns, in this order.
+
+    Raises:
+        DataError: some are absent, all of which are named; or several columns have one of the names.
+    """
+    absent = [name for name in names if name not in labels]
+    if absent:
+        listed = ", ".join(repr(name) for name in absent[:MOST_LISTED])
+        etc = ", ..." if len(absent) > MOST_LISTED else ""
+        what = f"has no column {listed}" if len(absent) == 1 else f"lacks {len(absent)} columns: {listed}{etc}"
+        more = f", ... {len(labels)} in all" if len(labels) > MOST_LISTED else ""
+        has = f"It has {', '.join(labels[:MOST_LISTED])}{more}."
+        spare = [label for label in labels if label not in names]
+        raise DataError(f"{where} {what}", f"{_meant(spare, absent)}{has}")
+    twice = next((name for name in names if labels.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{where} has several columns {twice!r}", "Rename all but one of them.")
+    place = {label: i for i, label in enumerate(labels)}
+    return [place[name] for name in names]
+
+
+def _meant(labels: list[str], absent: list[str]) -> str:
+    """Return a question after columns whose names differ from absent ones in case, blanks or a few letters."""
+    plain = {"".join(label.casefold().split()): label for label in labels}
+    pairs = []
+    for name in absent[:MOST_LISTED]:
+        key = "".join(name.casefold().split())
+        near = [plain[key]] if key in plain else get_close_matches(name, labels, 1, 0.8)
+        pairs += [(near[0], name)] if near else []
+    if not pairs:
+        return ""
+    return f"Did you mean {', '.join(f'{label!r} for {name!r}' for label, name in pairs[:3])}? Rename it. "

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import DataError, UsageError
+from .agreement import conform, describe
 from .arrays import read_idx, read_mat, read_npy, read_npz, read_safetensors, read_sparse
-from .conform import conform, describe
 from .dataset import Dataset, Raw, Source, assemble
 from .formats import file_format, is_image
 from .json_tables import read_json
+from .paths import openable
+from .schema import Kind
 from .selection import Header, Selection
+from .sizes import within_memory
 from .tables import read_column, read_table
 
 __all__ = ["EMBEDDED", "Dataset", "Source", "conform", "describe", "from_array", "read", "read_beside", "read_test"]
@@ -81,7 +84,9 @@ def _read_file(
     return raw
 
 
-def _read_raw(source: str, labels: str | None, size: tuple[int, int] | None, missing: bool, table: Selection) -> Raw:
+def _read_raw(
+    source: str, labels: str | None, size: tuple[int, int] | None, missing: bool, table: Selection, strict: bool
+) -> Raw:
     """Return the content of a source, before it is checked.
 
     Raises:
@@ -98,7 +103,7 @@ def _read_raw(source: str, labels: str | None, size: tuple[int, int] | None, mis
         from .images import read_folder  # Pillow is imported for images only
 
         table.refuse_for(source, "a folder of images")
-        return read_folder(path, size)
+        return read_folder(path, size, strict, guess=not table.later)
     if size is not None:
         raise UsageError(f"--size is for a folder of images, and {source} is not a folder", "Leave --size out.")
     return _read_file(path, key, labels, missing, table)
@@ -126,29 +131,37 @@ def read(
     source: str | Path,
     *,
     labels: str | Path | None = None,
-    size: tuple[int, int] | None = None,
+    size: Sequence[int] | None = None,
     missing: bool = False,
     header: Header = "auto",
     columns: str | Sequence[str] | None = None,
     drop: str | Sequence[str] | None = None,
+    known: Sequence[str] | None = None,
+    kind: Kind | None = None,
+    strict: bool | None = None,
 ) -> Dataset:
     """Read a data set, and infer its schema.
 
     Values of 0 and 1 alone are binary. Whole numbers from 0 of an integer type are integers of max + 1 levels (of 256,
-    if 8-bit images), and so are those up to 255 in a CSV or a MATLAB matrix, which have no types. All others are real.
+    if 8-bit images), and so are those up to 255 in a CSV or a MATLAB matrix, which have no types, and counts of any
+    type (see `counts`). All others are real.
 
     Args:
         source: `digits` (the 8x8 digits of scikit-learn; ./digits is a path), `sprites` (16x16 images generated here,
             with their factors), or the path of a .npy, .npz (also FILE.npz:KEY, or of a sparse matrix), .safetensors,
             IDX (plain or .gz), MATLAB v5 .mat, JSON or CSV file (plain or .gz), or of a folder of images.
         labels: a column or an array of the source, or a file of labels; by default those that the source names so.
-        size: height and width that images in a folder are resized to.
+        size: height and width that images in a folder are resized to; by default those of different sizes become
+            squares of 32 pixels, or of fewer where most are smaller.
         missing: True if NaN, and in a table a field that is empty or NA, is a missing entry (`Dataset.mask`); otherwise
             it is refused. Infinite entries are always refused.
         header: "yes" if the first line of a table holds names, "no" if it is a row of data, "auto" to judge it.
         columns: names (without a header, numbers from 1) of the columns of a table to read, in this order: a list, or a
             text with commas; by default all.
         drop: names or numbers of columns to leave out.
+        known: names of the columns that were read when a model was trained on these data.
+        kind: of the values, as they were read then: counts that were read as reals stay such.
+        strict: True to refuse a folder with a broken image, instead of skipping it with a note.
 
     Raises:
         DataError: the file is missing, damaged or not what its name says, does not hold finite numbers, or lacks a
@@ -160,11 +173,16 @@ def read(
         >>> digits.x.shape, digits.schema.kind, digits.schema.levels
         ((1797, 64), 'integers', 17)
     """
-    return _read(source, labels, size, missing, Selection.of(header, columns, drop))
+    return _read(source, labels, size, missing, Selection.of(header, columns, drop, known, kind), bool(strict))
 
 
 def _read(
-    source: str | Path, labels: str | Path | None, size: tuple[int, int] | None, missing: bool, table: Selection
+    source: str | Path,
+    labels: str | Path | None,
+    size: Sequence[int] | None,
+    missing: bool,
+    table: Selection,
+    strict: bool = False,
 ) -> Dataset:
     """Read a data set; see `read`."""
     name, wanted = str(source), None if labels is None else str(labels)
@@ -175,18 +193,22 @@ def _read(
         )
     if not name:
         raise DataError("no data are named", "Give a path, or `digits` or `sprites`.")
-    raw = _read_raw(name, wanted, size, missing, table)
-    if wanted is not None and (raw.labels is None or name in EMBEDDED or Path(name).is_dir()):
-        raw.labels, file = _read_labels(wanted, raw, name)
-        raw.files.append(file)
-        raw.classes = None
-    return assemble(raw, name, missing)
+    with within_memory(name), openable(name, wanted):
+        pixels = None if size is None else (int(size[0]), int(size[1]))
+        raw = _read_raw(name, wanted, pixels, missing, table, strict)
+        if wanted is not None and (raw.labels is None or name in EMBEDDED or Path(name).is_dir()):
+            raw.labels, file = _read_labels(wanted, raw, name)
+            raw.files.append(file)
+            raw.classes = None
+        if table.kind is not None and not (table.known or table.later):
+            raw.names = None  # which an earlier version did not read
+        return assemble(raw, name, missing, table.kind)
 
 
 def read_beside(
     source: str | Path,
     labels: str | Path | None = None,
-    size: tuple[int, int] | None = None,
+    size: Sequence[int] | None = None,
     missing: bool = False,
     table: Selection | None = None,
 ) -> Dataset:
@@ -220,7 +242,7 @@ def read_test(
     source: str | Path,
     labels: str | Path | None = None,
     own: str | Path | None = None,
-    size: tuple[int, int] | None = None,
+    size: Sequence[int] | None = None,
     missing: bool = False,
     table: Selection | None = None,
 ) -> Dataset:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from ..core.errors import UsageError
-from .conform import duplicates
+from .repeats import duplicates
 
 __all__ = ["Split", "duplicates", "parse_fractions", "split"]
 

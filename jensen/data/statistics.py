@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from ..core.errors import DataError
-from .conform import extremes
+from .agreement import extremes
 from .dataset import chunks
 
 __all__ = ["center_and_scale", "column_means"]
+
+MOST = float(np.finfo(np.float32).max)  # of a mean or a scale
+ORDINARY = 400  # exponents of 2, below which neither squares nor their sums overflow or vanish
 
 
 def column_means(x: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | int]:
@@ -16,20 +19,49 @@ def column_means(x: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np
 
     Missing entries hold 0, and do not change a sum.
     """
-    n = len(x) if mask is None else mask.sum(axis=0)
-    return sum((part.sum(axis=0, dtype=np.float64) for _, part in chunks(x)), np.zeros(x.shape[1])) / n, n
+    n, powers = len(x) if mask is None else mask.sum(axis=0), _powers(x, mask)
+    total = sum((_scaled(part, powers).sum(axis=0, dtype=np.float64) for _, part in chunks(x)), np.zeros(x.shape[1]))
+    return _rescaled(total / n, powers), n
 
 
-def _moments(x: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and variance of the observed entries of each column in float64, in two passes over rows."""
+def _powers(x: np.ndarray, mask: np.ndarray | None) -> np.ndarray | None:
+    """Return powers of 2 [D] by which columns are divided, since their squares or sums would overflow or vanish.
+
+    None if no column is such, as nearly always; otherwise 0 for the columns that are not.
+    """
+    if x.dtype.itemsize < 8:
+        return None
+    low, high = extremes(x, mask)
+    exponents = np.frexp(np.maximum(np.abs(low), np.abs(high)))[1]
+    powers = np.where(np.abs(exponents) > ORDINARY, exponents, 0)
+    return powers if powers.any() else None
+
+
+def _scaled(x: np.ndarray, powers: np.ndarray | None) -> np.ndarray:
+    """Return x divided by powers of 2 of each column, which changes no digit of ordinary numbers."""
+    return x if powers is None else np.ldexp(x.astype(np.float64), -powers)
+
+
+def _rescaled(x: np.ndarray, powers: np.ndarray | None) -> np.ndarray:
+    """Return x [D] multiplied by the powers of 2 again."""
+    return x if powers is None else np.ldexp(x, powers)
+
+
+def _moments(x: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return mean and variance of the observed entries of each column in float64, in two passes over rows.
+
+    Both are of columns that are divided by the powers of 2 that come third.
+    """
+    powers = _powers(x, mask)
     mean, n = column_means(x, mask)
+    mean = mean if powers is None else np.ldexp(mean, -powers)
     squares = np.zeros(x.shape[1])
     for start, part in chunks(x):
-        difference = part - mean
+        difference = _scaled(part, powers) - mean
         if mask is not None:
             difference = np.where(mask[start : start + len(part)], difference, 0)
         squares += (difference**2).sum(axis=0)
-    return mean, squares / n
+    return mean, squares / n, powers
 
 
 def center_and_scale(
@@ -38,9 +70,10 @@ def center_and_scale(
     """Return centre [D] and scale, [] or [D], of the observed entries.
 
     Raises:
-        DataError: the variance overflows.
+        DataError: they overflow.
     """
-    center, variance = _moments(x, mask)
+    mean, variance, powers = _moments(x, mask)
+    center = _rescaled(mean, powers)
     low, high = extremes(x, mask)
     constant = low == high
     # rounding may move the mean of equal numbers: a constant column is centred at its value
@@ -48,11 +81,26 @@ def center_and_scale(
     if dequantize:
         center, variance = center + 1 / 2, variance + 1 / 12
     if standardize == "global":
-        scale = np.sqrt(variance.mean())
+        scale = _root_mean_square(variance, powers)
         scale = np.asarray(1.0 if scale == 0 else max(scale, floor or 0.0))
     else:
-        scale = np.sqrt(variance)
+        scale = _rescaled(np.sqrt(variance), powers)
         scale = np.where(scale == 0, 1.0, np.maximum(scale, floor or 0.0))
-    if not (np.isfinite(scale).all() and np.isfinite(center).all()):
-        raise DataError("the data are too large: their variance overflows", "Divide them by a constant first.")
+    largest = np.maximum(np.abs(center), scale)
+    if not (largest <= MOST).all():
+        column = int(np.argmax(~(largest <= MOST)))
+        raise DataError(
+            f"the data are too large: column {column} (from 0) has the mean {center[column]:.3g} and values from"
+            f" {low[column]:.3g} to {high[column]:.3g}, beyond the range of single precision",
+            "Divide them by a constant first.",
+        )
     return center, scale
+
+
+def _root_mean_square(variance: np.ndarray, powers: np.ndarray | None) -> float:
+    """Return the square root of the mean of variances, of columns that are divided by powers of 2."""
+    if powers is None:
+        return float(np.sqrt(variance.mean()))
+    deviations = np.ldexp(np.sqrt(variance), powers)
+    largest = deviations.max()
+    return 0.0 if largest == 0 else float(largest * np.sqrt(((deviations / largest) ** 2).mean()))

@@ -14,6 +14,7 @@ from ..core.errors import DataError
 from .dataset import MISSING_REMEDY, Raw
 from .fields import category, explain, is_missing, is_number
 from .headers import SAMPLE, Verdict, is_index, is_unnamed, judge, leading_indices, numbers_rows
+from .identity import is_identifier, kept_as, left_out
 from .lines import Lines, read_lines
 from .selection import Selection
 
@@ -58,8 +59,8 @@ def _aligned(first: list[str], body: list[list[str]]) -> list[str]:
 
 def _judged(first: list[str], body: list[list[str]], commented: bool, options: Selection) -> Verdict:
     """Judge a first line: by the names that are known, else by the options, else by how it differs."""
-    if options.known and set(options.known) <= set(first):
-        return Verdict(True)
+    if options.known and 2 * len(set(options.known) & set(first)) >= len(options.known):
+        return Verdict(True)  # an absent one is named by who looks for it
     if options.header == "no" or (options.header == "yes" and not options.known):
         return Verdict(options.header == "yes")
     return Verdict(True) if commented else judge(first, body)  # a later file may lack the header of the first
@@ -224,16 +225,32 @@ def _label_column(table: _Table, wanted: str | None) -> int | None:
 
 
 def _numbering(table: _Table, wanted: Selection) -> str | None:
-    """Return a note on a first column that has a name, or no header, and numbers the rows; None if there is none."""
-    label = table.label(0)
-    if table.header is not None and label.lower() not in ("index", "id", "row", "idx"):
+    """Return a note on a first column without a header that numbers the rows; None if there is none."""
+    chosen = "1" not in wanted.drop and (wanted.columns is None or "1" in wanted.columns)
+    if table.header is not None or not chosen or len(table.lines) < 10 or table.width == 1:
         return None
-    chosen = label not in wanted.drop and (wanted.columns is None or label in wanted.columns)
-    if not chosen or len(table.lines) < 10 or table.width == 1 or table.lines.field(0, 0) not in ("0", "1"):
+    if table.lines.field(0, 0) not in ("0", "1") or not numbers_rows(list(table.column(0))):
         return None
-    if not numbers_rows(list(table.column(0))):
-        return None
-    return f"column {label} numbers the rows, and is read as data; to leave it out: --drop {label}"
+    return "column 1 numbers the rows, and is read as data; to leave it out: --drop 1"
+
+
+def _identifiers(table: _Table, wanted: Selection, without: set[int]) -> list[int]:
+    """Return the columns with a name that identify rows, unless they are all there is.
+
+    Of known columns, others than these may do so in rows too few to show it.
+    """
+    if table.header is None:
+        return []
+    sample = [table.lines.fields(row) for row in range(min(len(table.lines), SAMPLE))]
+    identifiers, few = list[int](), wanted.by_name and wanted.later
+    for index, (name, fields) in enumerate(zip(table.header, zip(*sample, strict=True), strict=True)):
+        is_open = index not in without and name not in (wanted.columns or wanted.known or ())
+        if is_open and name not in wanted.drop and is_identifier(name, fields, few):
+            identifiers += (
+                [index] if len(sample) == len(table.lines) or is_identifier(name, list(table.column(index))) else []
+            )
+    left = set(range(table.width)) - without - {table.header.index(n) for n in wanted.drop if n in table.header}
+    return identifiers if left - set(identifiers) else []
 
 
 def _indices(table: _Table, wanted: Selection) -> set[int]:
@@ -246,8 +263,8 @@ def _indices(table: _Table, wanted: Selection) -> set[int]:
     return set(range(count))
 
 
-def _not_data(table: _Table, wanted: Selection, missing: bool, notes: list[str]) -> set[int]:
-    """Return the columns without a name that are an index, or empty at the end of rows; each is noted."""
+def _not_data(table: _Table, wanted: Selection, missing: bool, notes: list[str]) -> tuple[set[int], set[int]]:
+    """Return the columns without a name that are an index, and those empty at the end of rows; each is noted."""
     names, last = table.header, table.width - 1
     without = _indices(table, wanted)
     is_nameless = not missing if names is None else not names[-1]  # without a header, an entry may be missing
@@ -258,13 +275,14 @@ def _not_data(table: _Table, wanted: Selection, missing: bool, notes: list[str])
         why = "is empty" if index == last else "has no name and numbers or names the rows"
         keep = "" if index == last else "; to keep it, give it a name of its own in the file"
         notes.append(f"column {index + 1} {why}: it is left out{keep}")
-    return without
+    return without - {last}, without & {last}
 
 
 def read_table(path: Path, wanted: str | None, missing: bool = False, options: Selection | None = None) -> Raw:
     """Read a table of numbers.
 
-    A first column without a name (or `Unnamed: 0`, as pandas calls it) that numbers or names the rows is left out.
+    A first column without a name (or `Unnamed: 0`, as pandas calls it) that numbers or names the rows is left out, and
+    so are columns that identify them (see `identity`): they are kept beside the data.
 
     Args:
         path: of the table.
@@ -280,11 +298,13 @@ def read_table(path: Path, wanted: str | None, missing: bool = False, options: S
     label = _label_column(table, wanted)
     if label != 0 and (note := _numbering(table, options)) is not None:
         notes.append(note)
-    without = _not_data(table, options, missing, notes) | (set() if label is None else {label})
+    indices, empty = _not_data(table, options, missing, notes)
+    without = indices | empty | (set() if label is None else {label})
     if len(without) == table.width:
         raise DataError(f"{path} has no column but its labels", "Give at least one column of data.")
     names = table.header or tuple(str(i + 1) for i in range(table.width))
-    columns = options.chosen(names, without, str(path), table.header is not None)
+    identifiers = _identifiers(table, options, without)
+    columns = options.chosen(names, without | set(identifiers), str(path), table.header is not None)
     columns = [i for i in columns if i != label]
     if not columns:
         raise DataError(f"{path} has no column but its labels", "Give at least one column of data.")
@@ -293,7 +313,17 @@ def read_table(path: Path, wanted: str | None, missing: bool = False, options: S
     x = _numbers(table, columns, missing, notes)
     labels = None if label is None else np.array(list(table.column(label)))
     chosen = None if table.header is None else tuple(names[i] for i in columns)
-    return Raw(x, labels, chosen, notes=notes, loose=True, choices=table.header or ())
+    raw = Raw(x, labels, chosen, notes=notes, loose=True, choices=table.header or ())
+    dropped = {i for i in range(table.width) if table.label(i) in options.drop}
+    beside = sorted((indices | dropped | set(identifiers)) - set(columns))
+    for index in beside:
+        name = kept_as(table.header[index] if table.header else None, index, raw.identity)
+        raw.identity[name] = np.array(list(table.column(index)))
+    if identifiers and not options.by_name and options.columns is None:
+        notes.append(left_out([names[i] for i in identifiers]))
+    if table.header is not None:
+        notes += options.ignored(names, {*columns, *beside, *without}, str(path))
+    return raw
 
 
 def read_column(path: Path, n: int) -> np.ndarray:

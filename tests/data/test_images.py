@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from jensen.core.errors import DataError
-from jensen.data import images, read
+from jensen.data import images, read, read_beside
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 COLOUR = np.arange(36, dtype=np.uint8).reshape(3, 4, 3) * 7
@@ -170,7 +173,11 @@ def test_sizes_differ(tmp_path):
     put(tmp_path / "a.png", GREY)
     put(tmp_path / "b.png", np.zeros((6, 8), dtype=np.uint8))
     put(tmp_path / "c.png", np.kron(GREY, np.ones((2, 2), dtype=np.uint8)))
-    refuse(tmp_path, "a.png is 3x4", "b.png is 6x8", "--size 3,4")
+    guessed = read(tmp_path)
+    assert guessed.schema.shape == (4, 4, 1)  # half of them have 6 pixels at least
+    assert "(3x4 and 6x8, for example): all are resized to 4x4" in guessed.notes[0]
+    with pytest.raises(DataError, match=r"a\.png is 3x4 and .*b\.png is 6x8"):
+        read_beside(tmp_path)  # of a model, whose size is known
     held = read(tmp_path, size=(3, 4))
     assert held.x[2].tolist() == GREY.reshape(-1).tolist()
     assert "2 images resized to 3x4" in held.notes[0]
@@ -194,12 +201,6 @@ def test_refused_folders(tmp_path, monkeypatch):
     refuse(tmp_path, "holds no images")
     put(tmp_path / "a.png", GREY)
     assert len(read(tmp_path)) == 1
-    (tmp_path / "b.png").write_bytes(b"not an image")
-    refuse(tmp_path, "b.png", "not an image")
-    put(tmp_path / "b.png", np.random.default_rng(0).integers(0, 256, (3, 4), dtype=np.uint8))
-    (tmp_path / "b.png").write_bytes((tmp_path / "b.png").read_bytes()[:48])
-    refuse(tmp_path, "b.png", "not an image that can be read")
-    put(tmp_path / "b.png", GREY)
     monkeypatch.setattr(images, "MOST_PIXELS", 11)
     refuse(tmp_path, "a.png", "million pixels")
 
@@ -208,8 +209,6 @@ def test_declared_bombs_are_refused_before_decoding(tmp_path):
     put(tmp_path / "a.png", GREY)
     content = bytearray((tmp_path / "a.png").read_bytes())
     content[16:24] = (20000).to_bytes(4, "big") * 2
-    import zlib
-
     content[29:33] = zlib.crc32(bytes(content[12:29])).to_bytes(4, "big")
     (tmp_path / "a.png").write_bytes(content)
     refuse(tmp_path, "64 million pixels")
@@ -282,3 +281,98 @@ def test_a_single_image_is_a_datum(name, tmp_path):
     assert dataset.schema.shape == (6, 5, 1)
     assert np.array_equal(dataset.x.reshape(6, 5), pixels)
     assert dataset.labels is None
+
+
+def truncate(path):
+    put(path, np.random.default_rng(0).integers(0, 256, (3, 4), dtype=np.uint8))
+    path.write_bytes(path.read_bytes()[:48])
+
+
+def bomb(path):
+    put(path, GREY)
+    content = bytearray(path.read_bytes())
+    content[16:24] = (20000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(bytes(content[12:29])).to_bytes(4, "big")
+    path.write_bytes(content)
+
+
+BROKEN = {
+    "truncated": truncate,
+    "empty": lambda path: path.touch(),
+    "text": lambda path: path.write_text("not an image"),
+    "a bomb": bomb,
+    "another file": lambda path: path.write_bytes(b"\x93NUMPY\x01\x00"),
+    "a link to nowhere": lambda path: path.symlink_to("gone"),
+    "a FIFO": os.mkfifo,
+    "floating-point pixels": lambda path: Image.fromarray(GREY.astype(np.float32)).save(path, format="TIFF"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_image_is_skipped_with_a_note(tmp_path, kind):
+    for i in range(3):
+        put(tmp_path / f"{i}.png", GREY + i)
+    whole = read(tmp_path)
+    BROKEN[kind](tmp_path / "1b.png")
+    held = read(tmp_path)
+    assert held.source.sha256 == whole.source.sha256
+    assert held.identity["file"].tolist() == ["0.png", "1.png", "2.png"]
+    assert "1 of 4 images of" in held.notes[-1]
+    assert "(1b.png) and are skipped" in held.notes[-1]
+    refuse(tmp_path, "1 of 4 images", "(1b.png)", "without --strict", strict=True)
+
+
+def test_all_broken_images_are_named_and_too_many_refused(tmp_path):
+    for i in range(40):
+        put(tmp_path / f"{i}.png", GREY)
+    kinds = list(BROKEN)
+    for i in range(25):
+        BROKEN[kinds[i % len(kinds)]](tmp_path / f"x{i}.png")
+    note = read(tmp_path).notes[-1]
+    assert "25 of 65 images" in note
+    assert all(f"x{i}.png" in note for i in range(20))
+    assert "... 25 in all" in note
+    refuse(tmp_path, "25 of 65", "x19.png", strict=True)
+    for i in range(30):
+        (tmp_path / f"{i}.png").unlink()
+    refuse(tmp_path, "25 of 35 images", "Replace or remove them")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp"])
+def test_a_broken_image_leaves_no_trace(tmp_path, suffix):
+    """Neither its size nor its mode counts, where its header is whole and its pixels are not."""
+    for i in range(3):
+        put(tmp_path / f"{i}.png", GREY)
+    path = tmp_path / f"3.{suffix}"
+    put(path, np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8))
+    path.write_bytes(path.read_bytes()[:-500])
+    held = read(tmp_path)
+    assert held.schema.shape == (3, 4, 1)
+    assert len(held.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("sizes", "side"),
+    [
+        ([(480, 640), (333, 500), (90, 80)], 32),
+        ([(40, 40), (30, 50), (90, 80)], 32),
+        ([(30, 40), (31, 29), (28, 90)], 28),
+        ([(3, 9), (5, 3), (3, 3)], 3),
+        ([(200, 10), (13, 300), (500, 500)], 12),
+    ],
+)
+def test_the_size_that_is_guessed_is_a_sensible_square(tmp_path, sizes, side):
+    for i, size in enumerate(sizes):
+        put(tmp_path / f"{i}.png", np.full(size, 10 * i, dtype=np.uint8))
+    held = read(tmp_path)
+    assert held.schema.shape == (side, side, 1)
+    assert held.source.resized == (side, side)
+    assert f"resized to {side}x{side}" in held.notes[0]
+    assert "--size" in held.notes[0]
+    assert (held.x == 10 * np.arange(3)[:, None]).all()
+
+
+def test_images_of_one_size_keep_it(tmp_path):
+    held = pair(tmp_path, np.zeros((7, 90), dtype=np.uint8))
+    assert held.schema.shape == (7, 90, 1)
+    assert held.source.resized is None

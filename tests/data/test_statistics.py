@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from fractions import Fraction
+
+import mpmath
 import numpy as np
 import pytest
 
@@ -61,3 +65,44 @@ def test_a_scale_is_at_least_its_floor():
 def test_an_overflow_is_refused():
     with np.errstate(all="ignore"), pytest.raises(DataError, match="Divide them"):
         center_and_scale(np.array([[1e200], [-1e200]]), None, False, "columns", None)
+
+
+def exactly(x):
+    """Mean and standard deviation in rational numbers."""
+    numbers = [Fraction(float(v)) for v in x]
+    mean = sum(numbers) / len(numbers)
+    variance = sum((v - mean) ** 2 for v in numbers) / len(numbers)
+    with mpmath.workdps(40):
+        deviation = mpmath.sqrt(mpmath.mpf(variance.numerator) / mpmath.mpf(variance.denominator))
+        return float(mpmath.mpf(mean.numerator) / mpmath.mpf(mean.denominator)), float(deviation)
+
+
+@pytest.mark.parametrize("size", [1e30, 1e37, 1e-30, 1e-170, 1e-200, 1e-300, 1.0])
+@pytest.mark.parametrize("holed", [False, True])
+def test_columns_of_any_size(size, holed):
+    """Neither squares nor sums overflow or vanish, and NumPy has no warnings."""
+    x = np.random.default_rng(4).normal(3, 1, (50, 2)) * [size, 1]
+    mask = np.random.default_rng(5).random((50, 2)) < 0.7 if holed else None
+    filled = x if mask is None else np.where(mask, x, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        center, scale = center_and_scale(filled, mask, False, "feature", None)
+        mean, _ = column_means(filled, mask)
+        one = float(center_and_scale(filled, mask, False, "global", None)[1])
+    deviations = []
+    for j in range(2):
+        m, s = exactly(x[:, j] if mask is None else x[mask[:, j], j])
+        assert center[j] == pytest.approx(m, rel=1e-13, abs=0)
+        assert mean[j] == pytest.approx(m, rel=1e-13, abs=0)
+        assert scale[j] == pytest.approx(s, rel=1e-12, abs=0)
+        deviations.append(Fraction(s))
+    assert one == pytest.approx(float(mpmath.sqrt(float(sum(d**2 for d in deviations) / 2))), rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("size", [1e39, 1e160, 1e200, 1e300, 4e307])
+def test_columns_beyond_single_precision_are_refused_without_warnings(size):
+    x = np.random.default_rng(4).normal(0, 1, (50, 2)) * [1, size]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DataError, match=r"column 1 \(from 0\) .* beyond the range of single"):
+            center_and_scale(x, None, False, "feature", None)

@@ -57,10 +57,20 @@ def test_columns_have_to_agree():
     data = assemble(Raw(np.array([[0.5, 1], [2, 3]]), names=("a", "b")), "x")
     assert conform(data, Schema("real", (2,), names=("a", "b"))).x is data.x
     assert conform(data, Schema("real", (2,))).x is data.x
-    with pytest.raises(DataError, match="column 1 of the evaluation data is 'a', and 'c'"):
+    with pytest.raises(DataError, match=r"x \(evaluation data\) has no column 'c'\. It has a, b"):
         conform(data, Schema("real", (2,), names=("c", "b")))
-    with pytest.raises(DataError, match="absent: 'c'"):
-        conform(data, Schema("real", (3,), names=("a", "b", "c")))
+    with pytest.raises(DataError, match=r"lacks 2 columns: 'c', 'B'\. Did you mean 'b' for 'B'\?"):
+        conform(data, Schema("real", (3,), names=("a", "c", "B")), "test data")
+
+
+def test_columns_that_the_training_data_did_not_have_are_ignored():
+    x = np.array([[0.5, np.nan, 3.0, 7.0], [2.0, 1.0, 4.0, 8.0]])
+    data = assemble(Raw(x, names=("c", "more", "a", "extra")), "x", missing=True)
+    held = conform(data, Schema("real", (2,), names=("a", "c")))
+    assert held.x.tolist() == [[3.0, 0.5], [4.0, 2.0]]
+    assert held.mask is None  # what is missing is not in these columns
+    assert "2 columns that the training data do not have" in held.notes[-2]
+    assert "more, extra" in held.notes[-2]
 
 
 @pytest.mark.parametrize("order", [(1, 0, 2), (2, 1, 0), (1, 2, 0)])

@@ -1,19 +1,21 @@
-"""The schema of one data set applied to another; duplicates, constant columns, and the description of a data set."""
+"""The schema of one data set applied to another; constant columns, and the description of a data set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 
 from ..core.errors import DataError
-from .dataset import UNKNOWN, Dataset, chunks
+from .counts import are_counts
+from .dataset import UNKNOWN, Dataset, chunks, digest_of
+from .repeats import count_duplicates
 from .schema import Schema
+from .selection import Selection, indices_of
 
-__all__ = ["conform", "constant_columns", "describe", "duplicates", "extremes"]
+__all__ = ["conform", "constant_columns", "describe", "extremes", "holds_counts"]
 
 
 def constant_columns(x: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
@@ -30,37 +32,22 @@ def extremes(x: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray,
     return x.min(0, initial=bounds.max, where=mask), x.max(0, initial=bounds.min, where=mask)
 
 
-def _keys(x: np.ndarray, mask: np.ndarray | None = None) -> Iterator[bytes]:
-    """Yield a digest of 16 bytes of each row and of its mask."""
-    for i, row in enumerate(x):
-        # adding zero maps -0.0 to 0.0
-        key = blake2b(np.ascontiguousarray(row + row.dtype.type(0)).data, digest_size=16)
-        if mask is not None and not mask[i].all():
-            key.update(np.packbits(mask[i]).data)
-        yield key.digest()
-
-
-def duplicates(
-    x_a: np.ndarray, x_b: np.ndarray, mask_a: np.ndarray | None = None, mask_b: np.ndarray | None = None
-) -> np.ndarray:
-    """Return a mask [M] of the rows of x_b [M, D] that occur in x_a [N, D], with the same entries observed.
-
-    Example:
-        >>> duplicates(np.array([[1, 2], [3, 4]]), np.array([[3, 4], [4, 3]]))
-        array([ True, False])
-    """
-    common = np.result_type(x_a, x_b)
-    keys = set(_keys(x_a.astype(common, copy=False), mask_a))
-    return np.array([key in keys for key in _keys(x_b.astype(common, copy=False), mask_b)], dtype=bool)
+def holds_counts(dataset: Dataset) -> bool:
+    """Return whether the whole numbers of a data set are counts, see `counts`."""
+    if dataset.schema.kind != "integers":
+        return False
+    parts = list(chunks(dataset.x))
+    masks = [None if dataset.mask is None else dataset.mask[start : start + len(part)] for start, part in parts]
+    return are_counts([part for _, part in parts], dataset.schema.shape, masks, dataset.schema.names)
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
     """Return a description of a data set, as JSON-serialisable values."""
-    schema, labels = dataset.schema, None
+    schema, labels, unlabelled = dataset.schema, None, 0
     low, high = extremes(dataset.x, dataset.mask)
     if dataset.labels is not None:
-        values, counts = np.unique(dataset.labels, return_counts=True)
-        names = schema.classes
+        values, counts = np.unique(dataset.labels[dataset.labels != UNKNOWN], return_counts=True)
+        unlabelled, names = int((dataset.labels == UNKNOWN).sum()), schema.classes
         labels = {
             names[v] if names and 0 <= v < len(names) else str(v): int(c) for v, c in zip(values, counts, strict=True)
         }
@@ -73,13 +60,16 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "shape": list(schema.shape),
         "kind": schema.kind,
         "levels": schema.levels,
+        "counts": holds_counts(dataset),
         "range": [low.min().item(), high.max().item()],
         "missing": 0 if dataset.mask is None else int((~dataset.mask).sum()),
         "names": None if schema.names is None else list(schema.names),
         "labels": labels,
+        "unlabelled": unlabelled,
         "factors": None if dataset.factors is None else dataset.factors.values_each,
         "constant_columns": np.flatnonzero(low == high).tolist(),
-        "duplicates": len(dataset) - len(set(_keys(dataset.x, dataset.mask))),
+        "duplicates": count_duplicates(dataset.x, dataset.mask),
+        "identity": list(dataset.identity),
         "notes": list(dataset.notes),
     }
 
@@ -133,33 +123,31 @@ def _conform_labels(dataset: Dataset, schema: Schema) -> tuple[np.ndarray | None
     return np.where(labels == UNKNOWN, UNKNOWN, numbers[labels]), []
 
 
-def _ordered(dataset: Dataset, schema: Schema, what: str) -> Dataset:
-    """Return a data set with its columns in the order of the training data, if they have the same names."""
+def _matched(dataset: Dataset, schema: Schema, what: str) -> Dataset:
+    """Return a data set with the columns of the training data by their names, in their order; others are ignored.
+
+    Raises:
+        DataError: some are absent, all of which are named.
+    """
     own, names = dataset.schema.names, schema.names
-    if not own or not names or own == names or sorted(own) != sorted(names) or len(set(names)) < len(names):
+    if not own or not names or own == names or not Selection(known=names).by_name:
         return dataset
-    order = np.array([own.index(name) for name in names])
+    order = np.array(indices_of(list(own), names, f"{dataset.source.name} ({what})"))
+    notes = Selection(known=names, later=True).ignored(own, order.tolist(), dataset.source.name)
+    if (np.diff(order) < 0).any():
+        notes.append(f"the columns of the {what} were put in the order of the training data")
     mask = None if dataset.mask is None else np.ascontiguousarray(dataset.mask[:, order])
-    notes = (*dataset.notes, f"the columns of the {what} were put in the order of the training data")
-    x = np.ascontiguousarray(dataset.x[:, order])
-    return replace(dataset, x=x, mask=mask, notes=notes, schema=replace(dataset.schema, names=names))
-
-
-def _difference(own: Schema, schema: Schema) -> str:
-    """Return the columns that one table has and the other lacks, in words; nothing without names."""
-    if not own.names or not schema.names:
-        return ""
-    more = ", ".join([repr(n) for n in own.names if n not in schema.names][:6])
-    absent = ", ".join([repr(n) for n in schema.names if n not in own.names][:6])
-    parts = [f"{what}: {names}" for what, names in (("more", more), ("absent", absent)) if names]
-    return f" ({'; '.join(parts)})" if parts else ""
+    mask = None if mask is None or mask.all() else mask
+    x, own_schema = np.ascontiguousarray(dataset.x[:, order]), replace(dataset.schema, names=names, shape=schema.shape)
+    source = replace(dataset.source, sha256=digest_of(x, mask))  # known for the same rows, wherever columns stand
+    return replace(dataset, x=x, mask=mask, notes=(*dataset.notes, *notes), schema=own_schema, source=source)
 
 
 def conform(dataset: Dataset, schema: Schema, what: str = "evaluation data", bounded: bool = True) -> Dataset:
     """Return a data set with the schema of the training data.
 
     Binary data are valid integers or reals, integers are valid reals, and whole reals are valid integers. Columns with
-    names may be in another order.
+    names are taken by these, in any order; others are ignored, with a note.
 
     Args:
         dataset: as read.
@@ -170,11 +158,11 @@ def conform(dataset: Dataset, schema: Schema, what: str = "evaluation data", bou
     Raises:
         DataError: shape, columns or kind differ, or values lie outside the levels of the training data.
     """
-    dataset = _ordered(dataset, schema, what)
+    dataset = _matched(dataset, schema, what)
     own = dataset.schema
     if own.shape != schema.shape:
         raise DataError(
-            f"{what} have the shape {own.shape}, and the training data {schema.shape}{_difference(own, schema)}",
+            f"{what} have the shape {own.shape}, and the training data {schema.shape}",
             "Give data of the shape that the model was trained on.",
         )
     if own.names and schema.names and own.names != schema.names:

@@ -1,0 +1,105 @@
+"""Columns that say which row it is, and are no measurement: found, left out of the data, and kept beside them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from .fields import category, is_missing, is_number, is_whole
+from .headers import numbers_rows
+
+__all__ = ["identifies", "is_identifier", "is_identifying_name", "kept_as", "left_out", "taken"]
+
+FEW = 3  # rows, below which texts are not known to be all different
+MANY = 10  # rows, from which numbers that count rows do not do so by chance
+SAMPLE = 200  # rows that decide which columns are looked at as a whole
+_THINGS = """account|barcode|case|cell|client|customer|employee|entry|image|item|member|observation|order|participant
+|passenger|patient|person|product|record|row|sample|session|spot|student|subject|transaction|user""".replace("\n", "")
+_WORDS = r"ids?|idx|index|uu[_-]?id|gu[_-]?id|barcodes?|accession|row[ _-]?(?:name|number|num|no|nr)s?|rn"
+_NAME = re.compile(
+    rf"(?:.*[\W_])?(?:{_WORDS})(?:[\W_]?\d*)|(?:{_THINGS})s?[ _.-]?(?:id|no|nr|number|name)s?|row|id[\W_].*"
+)
+_CAMEL = re.compile(r".*[a-z](?:Id|ID|Index|Uuid|UUID)")
+
+
+def is_identifying_name(name: str) -> bool:
+    """Return whether a column of this name identifies rows.
+
+    Example:
+        >>> [is_identifying_name(n) for n in ("ID", "patient_id", "PassengerId", "humid", "covid", "age")]
+        [True, True, True, False, False, False]
+    """
+    return _NAME.fullmatch(name.strip().lower()) is not None or _CAMEL.fullmatch(name.strip()) is not None
+
+
+def is_identifier(name: str | None, values: Sequence[str], few: bool = False) -> bool:
+    """Return whether the fields of a column identify its rows.
+
+    They are all different, none is missing, and they are text; or whole numbers that count the rows from 0 or 1, in
+    order; or whole numbers of a column whose name says it. A column without a header (None) is no identifier.
+
+    Args:
+        name: of the column.
+        values: its fields.
+        few: whether one row is enough, as of a column that is known not to be data.
+
+    Example:
+        >>> is_identifier("code", ["P7", "P9", "P3"]), is_identifier("id", ["7", "9"]), is_identifier("age", ["7", "9"])
+        (True, True, False)
+    """
+    if (
+        name is None
+        or len(values) < (1 if few else 2)
+        or len(set(values)) < len(values)
+        or any(map(is_missing, values))
+    ):
+        return False
+    named = is_identifying_name(name)
+    if all(map(is_whole, values)):
+        return named or (len(values) >= MANY and numbers_rows(values))
+    if named:
+        return not all(map(is_number, values))
+    return len(values) >= (1 if few else FEW) and _is_text(values)
+
+
+def identifies(name: str, values: np.ndarray, few: bool = False) -> bool:
+    """Return whether a column [N] of any type identifies its rows (see `is_identifier`); numbers stay numbers."""
+    if values.ndim != 1 or values.dtype.kind not in "iufOUS" or not len(values):
+        return False
+    if values.dtype.kind in "OUS":
+        head = [str(v) for v in values[:SAMPLE].tolist()]
+        return is_identifier(name, head, few) and is_identifier(name, [str(v) for v in values.tolist()], few)
+    counts = len(values) >= MANY and values[0] in (0, 1) and bool((np.diff(values) == 1).all())
+    if counts or not is_identifying_name(name) or len(values) < (1 if few else 2):
+        return counts
+    is_whole_from_0 = bool(np.isfinite(values).all() and (values >= 0).all() and (values == np.floor(values)).all())
+    return is_whole_from_0 and len(np.unique(values)) == len(values)
+
+
+def _is_text(values: Sequence[str]) -> bool:
+    """Return whether most fields are text: a number may occur among names (12a and 3e5), no name among numbers."""
+    kinds = [category(v) for v in values]
+    may_be = set(kinds) <= {"text", "number", "unit", "pair", "hexadecimal"}
+    return may_be and sum(kind in ("text", "hexadecimal") for kind in kinds) > len(values) / 2
+
+
+def kept_as(name: str | None, index: int, used: Mapping[str, object]) -> str:
+    """Return the name under which a column is kept: its own, "index" of one without a name, and no name twice."""
+    base = name if name and not re.fullmatch(r"Unnamed: \d+(\.\d+)*", name) else "index"
+    return base if base not in used else f"{base} ({index + 1})"
+
+
+def left_out(names: Sequence[str]) -> str:
+    """Return the note on identifiers that are left out."""
+    listed = ", ".join(names[:8]) + (f", ... {len(names)} in all" if len(names) > 8 else "")
+    what, verb = ("column", "identifies rows: it is") if len(names) == 1 else ("columns", "identify rows: they are")
+    return (
+        f"{what} {listed} {verb} no data, and kept beside the results; to train on such a column, name it in --columns"
+    )
+
+
+def taken(identity: Mapping[str, np.ndarray], index: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the rows of these numbers [M] of all columns."""
+    return {name: values[index] for name, values in identity.items()}

@@ -1,0 +1,87 @@
+"""Rows that occur more than once, found by hashes of whole rows and then compared."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .dataset import chunks
+
+__all__ = ["count_duplicates", "duplicates"]
+
+Rows = tuple[np.ndarray, np.ndarray | None]  # x [N, D] and mask [N, D]
+
+
+def _words(x: np.ndarray, mask: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
+    """Return rows [N, D] and their mask as words of 64 bits [N, W]; equal rows, and they alone, have equal words."""
+    rows = np.ascontiguousarray(x, dtype=dtype) + dtype.type(0)  # adding zero maps -0.0 to 0.0
+    content = rows.view(np.uint8).reshape(len(rows), -1)
+    if mask is not None:
+        content = np.concatenate([content, np.packbits(mask, axis=1)], axis=1)
+    spare = -content.shape[1] % 8
+    content = np.pad(content, ((0, 0), (0, spare))) if spare else np.ascontiguousarray(content)
+    return content.view(np.uint64)
+
+
+def _hashes(rows: Rows, dtype: np.dtype) -> np.ndarray:
+    """Return a hash [N] of each row; equal rows have equal ones, and others nearly always different ones."""
+    (x, mask), odd = rows, np.zeros(0, np.uint64)
+    result = np.empty(len(x), np.uint64)
+    for start, part in chunks(x):
+        words = _words(part, None if mask is None else mask[start : start + len(part)], dtype)
+        if len(odd) != words.shape[1]:
+            odd = np.random.default_rng(0).integers(0, 2**63, words.shape[1], dtype=np.uint64) * 2 + 1
+        words = words ^ (words >> np.uint64(31))
+        result[start : start + len(part)] = (words * odd).sum(axis=1, dtype=np.uint64)
+    return result
+
+
+def _are_equal(a: Rows, index_a: np.ndarray, b: Rows, index_b: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return whether pairs of rows are equal [M], by their numbers in a and in b."""
+    equal, step = np.empty(len(index_a), bool), max(1, 2**20 // max(1, a[0].shape[1]))
+    for start in range(0, len(index_a), step):
+        pair = []
+        for (x, mask), index in ((a, index_a), (b, index_b)):
+            some = index[start : start + step]
+            pair.append(_words(x[some], None if mask is None else mask[some], dtype))
+        equal[start : start + step] = (pair[0] == pair[1]).all(axis=1)
+    return equal
+
+
+def duplicates(
+    x_a: np.ndarray, x_b: np.ndarray, mask_a: np.ndarray | None = None, mask_b: np.ndarray | None = None
+) -> np.ndarray:
+    """Return a mask [M] of the rows of x_b [M, D] that occur in x_a [N, D], with the same entries observed.
+
+    Example:
+        >>> duplicates(np.array([[1, 2], [3, 4]]), np.array([[3, 4], [4, 3]]))
+        array([ True, False])
+    """
+    if not len(x_a) or not len(x_b):
+        return np.zeros(len(x_b), bool)
+    if (mask_a is None) != (mask_b is None):
+        mask_a, mask_b = (np.ones(x.shape, bool) if m is None else m for x, m in ((x_a, mask_a), (x_b, mask_b)))
+    a, b, dtype = (x_a, mask_a), (x_b, mask_b), np.result_type(x_a, x_b)
+    known, first = np.unique(_hashes(a, dtype), return_index=True)
+    hashes = _hashes(b, dtype)
+    place = np.searchsorted(known, hashes).clip(0, len(known) - 1)
+    alike = np.flatnonzero(known[place] == hashes)
+    result = np.zeros(len(x_b), bool)
+    result[alike] = _are_equal(a, first[place[alike]], b, alike, dtype)
+    for row in alike[~result[alike]]:  # another row has the same hash: nearly never
+        result[row] = _are_equal(a, np.arange(len(x_a)), b, np.full(len(x_a), row), dtype).any()
+    return result
+
+
+def count_duplicates(x: np.ndarray, mask: np.ndarray | None = None) -> int:
+    """Return the number of rows of x [N, D] that are equal to an earlier one, with the same entries observed.
+
+    Example:
+        >>> count_duplicates(np.array([[1, 2], [3, 4], [1, 2], [1, 2]]))
+        2
+    """
+    rows, dtype = (x, mask), x.dtype
+    _, first, group = np.unique(_hashes(rows, dtype), return_index=True, return_inverse=True)
+    equal = _are_equal(rows, first[group.reshape(-1)], rows, np.arange(len(x)), dtype)
+    unlike = np.flatnonzero(~equal)  # of another row with the same hash: nearly never
+    different = {_words(x[[i]], None if mask is None else mask[[i]], dtype).tobytes() for i in unlike}
+    return len(x) - len(first) - len(different)
