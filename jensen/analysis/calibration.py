@@ -11,10 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.batch import Rows
 from ..core.errors import CompositionError, NotInvertible, NotNormalised, NumericalError, UsageError
 from ..core.random import stream
+from ..core.validation import require_integer
+from ..core.wording import plural
 from ..evaluate.estimate import ProgressCallback, exact_products
 from ..evaluate.importance import widest
+from ..evaluate.simulated import MASKS, masks_of, simulate_like
 from ..models.draw import place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
@@ -23,7 +27,7 @@ from .uniformity import LEVEL, rank_counts, rank_grid, uniform_band, uniform_p
 __all__ = ["Calibration", "Coverage", "Misfit", "Shape", "calibrate"]
 
 JOINT, LIKELIHOOD, GUIDE = DENSITIES = ("log p(x, z)", "log p(x|z)", "log q(z|x)")
-FEWEST = 20  # simulations
+FEWEST, MOST = 20, 1_000_000  # simulations
 NUMBERS = 1 << 20  # numbers of the widest layer, in memory at once
 NAMED = 5  # largest number of features named in a sentence
 SLIGHT = 2.0  # standard errors below which neither slope nor bend is significant
@@ -80,6 +84,7 @@ class Calibration:
         l: draws per simulation.
         p_values: [Q], each exact for n uniform ranks (see `uniform_p`).
         seconds: time taken.
+        holed: whether entries are missing from the simulated data as from rows of the user's.
     """
 
     ranks: Tensor
@@ -87,6 +92,13 @@ class Calibration:
     l: int  # noqa: E741 (the letter of the literature)
     p_values: Tensor
     seconds: float = 0.0
+    holed: bool = False
+
+    @property
+    def basis(self) -> str:
+        """The data of which it is, in words."""
+        words = f"{plural(self.n, 'datum')} simulated by the model, not on yours"
+        return f"{words} ({MASKS})" if self.holed else words
 
     @property
     def n(self) -> int:
@@ -163,6 +175,7 @@ class Calibration:
             "level": LEVEL,
             "n": self.n,
             "l": self.l,
+            "masks": MASKS if self.holed else None,
             "quantities": [dict(zip(keys, column, strict=True)) for column in columns],
             "band": {"lower": lower.tolist(), "upper": upper.tolist()},
             "coverage": {name: values.tolist() for name, values in vars(self.coverage).items()},
@@ -179,6 +192,7 @@ def calibrate(
     l: int = 127,  # noqa: E741
     seed: int = 0,
     watch: ProgressCallback | None = None,
+    like: Rows | None = None,
 ) -> Calibration:
     r"""Simulation-based calibration: z* ~ p(z), x ~ p(x|z*), z_1 .. z_l ~ q(z|x), and the rank of z* among them.
 
@@ -194,6 +208,8 @@ def calibrate(
         l: draws for each; 4 to 20 equal bins must divide l + 1.
         seed: seed of all random streams.
         watch: progress callback, called with the fraction done, 0 to 1.
+        like: rows of the user's: where entries of them are missing, the same entries of simulated data are hidden, and
+            x is the observed part.
 
     Raises:
         NotNormalised: the guide is a point mass.
@@ -217,23 +233,32 @@ def calibrate(
     """
     _check(model, guide, n, l)
     started = time.monotonic()
-    ranks = _simulated_ranks(model, guide, n, l, seed, watch)
+    ranks = _simulated_ranks(model, guide, n, l, seed, watch, like)
     is_discrete = ranks.shape[1] == len(DENSITIES)
     names = (*(() if is_discrete else (f"z{i + 1}" for i in range(model.latent))), *DENSITIES)
     p = torch.tensor([uniform_p(column, l) for column in ranks.T], dtype=torch.float64)
-    return Calibration(ranks, names, l, p, time.monotonic() - started)
+    return Calibration(ranks, names, l, p, time.monotonic() - started, like is not None and like.mask is not None)
 
 
 def _simulated_ranks(
-    model: LatentVariableModel, guide: Guide, n: int, draws: int, seed: int, watch: ProgressCallback | None
+    model: LatentVariableModel,
+    guide: Guide,
+    n: int,
+    draws: int,
+    seed: int,
+    watch: ProgressCallback | None,
+    like: Rows | None = None,
 ) -> Tensor:
     """Simulate and return the ranks [n, Q], in bounded memory."""
     device = next(model.parameters()).device
     noise, ranks = stream(seed, "calibration", device), []
-    rows = max(NUMBERS // (widest(model) * (draws + 1)), 1)
+    rows, index = max(NUMBERS // (widest(model) * (draws + 1)), 1), masks_of(like, n, seed, "calibration")
     with exact_products(device):
         for start in range(0, n, rows):
-            values, where = _values(model, guide, min(rows, n - start), draws, noise)
+            size = min(rows, n - start)
+            values, where = _values(
+                model, guide, size, draws, noise, like, None if index is None else index[start : start + size]
+            )
             ranks.append(_ranks(values, where, noise).cpu())
             if watch is not None:
                 watch(min(start + rows, n) / n)
@@ -266,6 +291,7 @@ def _check(model: LatentVariableModel, guide: Guide, n: int, draws: int) -> None
             f"{guide.phrase}: its density is known at its own samples only, and calibration needs that of the true z",
             "Use a flow with a cheap inverse: AffineCoupling, SplineCoupling.",
         )
+    require_integer(1, MOST, **{"-n": n})
     if n < FEWEST:
         raise UsageError(
             f"-n must be at least {FEWEST} simulations, got {n}", f"Give -n at least {FEWEST}, such as -n 1000."
@@ -280,10 +306,16 @@ def _bins(draws: int) -> int:
 
 
 def _values(
-    model: LatentVariableModel, guide: Guide, n: int, draws: int, noise: torch.Generator
+    model: LatentVariableModel,
+    guide: Guide,
+    n: int,
+    draws: int,
+    noise: torch.Generator,
+    like: Rows | None = None,
+    index: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return every quantity [Q, l + 1, n] of the true z and the draws, and the position [n] of the true z."""
-    truth, batch = model.simulate(n, noise)
+    truth, batch = simulate_like(model, n, noise, like, index)
     q = guide(batch)
     where = torch.randint(draws + 1, (n,), generator=noise, device=truth.device)
     z = _among(truth, place(q, draws, noise)[0], where)

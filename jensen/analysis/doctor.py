@@ -11,9 +11,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from torch import Tensor
+
 from ..core.batch import Rows
 from ..core.errors import DataError
-from ..core.wording import fixed
+from ..core.wording import fixed, plural
 from ..evaluate.estimate import ProgressCallback
 from ..evaluate.generalisation import GeneralisationGap, ValidationCurve
 from ..evaluate.quantity import EVIDENCE, Quantity
@@ -142,7 +144,8 @@ def recovered(examination: Examination) -> Outcome | str:
     measures = {"recoveries": len(lines)}
     if not lines:
         return Outcome(measures=measures)
-    what = f"training went back to a good state {len(lines)} times, and ended at {lines[-1]['factor']:g} of its rates"
+    times = plural(len(lines), "time")
+    what = f"training went back to a good state {times}, and ended at {lines[-1]['factor']:g} of its rates"
     remedy = examination.remedy("recovered")
     return Outcome((Finding("recovered", "note", what, str(lines[-1]["what"]), remedy),), measures)
 
@@ -173,8 +176,9 @@ def examine(
     beta: float | None = None,
     history: Sequence[Mapping[str, Any]] = (),
     rows_at_most: int = ROWS,
-    log_jacobian: float = 0.0,
+    log_jacobian: float | Tensor = 0.0,
     options: Collection[str] | None = None,
+    current: Mapping[str, Any] | None = None,
     quantity: Quantity = EVIDENCE,
     classes: int = 0,
     watch: ProgressCallback | None = None,
@@ -188,8 +192,10 @@ def examine(
         beta: effective weight of the rate in training; by default that of the kept epoch in `history`.
         history: the lines of metrics.jsonl, as dictionaries.
         rows_at_most: largest number of rows of each part that are used, evenly spaced.
-        log_jacobian: nats to add to each log-density, so that scores are in the data's own units.
+        log_jacobian: nats to add to each log-density, so that scores are in the data's own units; those [D] of each
+            feature where entries are missing.
         options: names of the options that another training of this model would accept; remedies offer no others.
+        current: values of options with which it was trained, which remedies do not offer again.
         quantity, classes: of the scores; latent features, the first ones, that code a class.
         watch: progress callback, called with the fraction done, 0 to 1.
 
@@ -212,7 +218,7 @@ def examine(
     unseen = test if test is not None and len(test) else None
     weight = _rate_weight(history) if beta is None else beta
     given = Examination(model, guide, train, unseen, weight, tuple(history), seed, rows_at_most, log_jacobian)
-    return _checked(replace(given, options=options, quantity=quantity, classes=classes), watch)
+    return _checked(replace(given, options=options, current=current, quantity=quantity, classes=classes), watch)
 
 
 def _checked(examination: Examination, watch: ProgressCallback | None) -> Diagnosis:

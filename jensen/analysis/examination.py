@@ -60,8 +60,10 @@ class Examination:
         history: lines of metrics.jsonl.
         seed: of all Monte Carlo.
         most: largest number of rows of each part that are used.
-        log_jacobian: nats to add to a log-density of the prepared data, for that of the data in their own units.
+        log_jacobian: nats to add to a log-density of the prepared data, for that of the data in their own units; one
+            [D] of each feature where entries are missing.
         options: names of the options that another training would accept; None accepts all.
+        current: values of options with which it was trained.
         quantity: of the scores.
         classes: latent features, the first ones, that code a class; they do not count as features.
     """
@@ -74,8 +76,9 @@ class Examination:
     history: tuple[Mapping[str, Any], ...] = ()
     seed: int = 0
     most: int = ROWS
-    log_jacobian: float = 0.0
+    log_jacobian: float | Tensor = 0.0
     options: Collection[str] | None = None
+    current: Mapping[str, Any] | None = None
     quantity: Quantity = EVIDENCE
     classes: int = 0
 
@@ -84,7 +87,8 @@ class Examination:
         trained = max((line["epoch"] for line in self.history if line.get("event") == "epoch"), default=50)
         known = {"fewer": max(self.model.latent // 2, 1), "seed": self.seed + 1}
         known |= {"epochs": 2 * trained, "warmup": max(trained // 4, 1)}
-        return REMEDIES[name].sentence(self.options, **(known | values))
+        known |= {"less": f"{min(self.beta or 1.0, 1.0) / 2:.2g}"}
+        return REMEDIES[name].sentence(self.options, self.current, **(known | values))
 
     @cached_property
     def trained(self) -> Pass:
@@ -126,7 +130,7 @@ class Examination:
             rate = draw.rate
             # under the exact posterior every log-weight is log p(x), without noise
             score = draw.log_weight.mean(0) if self.guide.is_exact else score - rate
-        score = score.double() + self.log_jacobian
+        score = score.double() + self._shift(draw.batch)
         mean, sd = _moments(draw.guide, draw.z)
         return Pass(
             score.cpu(),
@@ -138,6 +142,14 @@ class Examination:
             sd,
             _feature_rate(draw),
         )
+
+    def _shift(self, batch: Batch) -> float | Tensor:
+        """Return the nats to add to each score [B], those of the observed entries."""
+        each = self.log_jacobian
+        if not isinstance(each, Tensor):
+            return each
+        each = each.to(batch.x.device, torch.float64)
+        return each.sum() if batch.mask is None else batch.mask.double() @ each
 
 
 def _moments(q: Distribution, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..core.batch import Batch
 from ..core.errors import CompositionError, UsageError
 from ..core.random import stream
+from ..core.validation import require_integer
 from ..distributions import OneHots
 from ..estimators.base import GradientEstimator
 from ..estimators.denoising import Corruption
@@ -33,6 +34,7 @@ REFERENCE = 4  # repetitions of the reference, in multiples of those of an estim
 SCORED = 32  # points per datum of a reference by the score function
 SURE = 4.0  # standard errors above which a bias is significant
 SURE_BY_GROUPS = 6.0  # the same, where the standard error is itself estimated from few groups
+MOST_REPEATS = 1_000_000
 WORTH = 1.25  # ratio of work above which another estimator is recommended
 
 
@@ -214,6 +216,7 @@ def _unbiased(
 
 def _refuse(guide: Guide, repeats: int) -> None:
     """Refuse comparisons that are impossible, before anything is computed."""
+    require_integer(1, MOST_REPEATS, repeats=repeats)
     if repeats < 2 * GROUPS:
         raise UsageError(f"repeats must be at least {2 * GROUPS}, got {repeats}", f"Give at least {2 * GROUPS}.")
     if not guide.has_density or not guide.infers or guide.is_certain:

@@ -13,6 +13,7 @@ from torch.distributions import Independent
 from ..core.batch import Batch, Rows
 from ..core.errors import CompositionError, NotNormalised, NumericalError, UsageError
 from ..core.random import drawing_from, stream
+from ..core.validation import require_integer
 from ..evaluate.annealed import Annealed
 from ..evaluate.estimate import ProgressCallback, exact_products
 from ..evaluate.importance import widest
@@ -26,6 +27,7 @@ from .gibbs import Chains, likelihood_at
 
 __all__ = ["METHODS", "Imputation", "impute"]
 
+MOST = 1_000_000  # versions of a datum, points of one, and steps of a chain
 METHODS = ("sir", "gibbs", "annealed")
 NUMBERS = 1 << 20  # numbers of the widest layer in memory at once
 POINTS, CHAINS = 1000, 6  # points of the guide per datum, and annealed chains per draw
@@ -171,6 +173,8 @@ def _check(model: LatentVariableModel, guide: Guide, m: int, method: str, k: int
     for name, value, least in (("-m", m, 1), ("-k", k, 1), ("--steps", steps, 8)):
         if value is not None and value < least:
             raise UsageError(f"{name} must be at least {least}, got {value}", f"Give {name} {least} or more.")
+        if value is not None:
+            require_integer(least, MOST, **{name: value})
     if not model.likelihood.has_density:
         raise NotNormalised(
             "this model only samples: p(x|z) has no density by which points could be weighted",

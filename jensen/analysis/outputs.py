@@ -45,9 +45,7 @@ def decoder_scale(examination: Examination) -> Outcome | str:
     rows = examination.batches(examination.train, "train", ROWS)
     noise = examination.stream("scales")
     scale = torch.cat([learned_scales(model, examination.guide, b, noise) for b in (rows[:1] if is_table else rows)])
-    data = torch.cat([b.x for b in examination.batches(examination.train, "train")]).double()
-    data = data.log() if isinstance(family, LogNormal) else data
-    spread = data.std(0, correction=0)
+    spread = _spread(examination.batches(examination.train, "train"), is_log=isinstance(family, LogNormal))
     low = features_at_floor(scale, floor, family.dim, is_table)
     constant = low & (spread <= STILL)
     fine = (scale.median(0).values / spread.clamp_min(1e-300)).expand(family.dim)
@@ -66,6 +64,19 @@ def decoder_scale(examination: Examination) -> Outcome | str:
     if bool(constant.any()):
         return Outcome((_constant(int(constant.sum()), floor),), measures)
     return Outcome(measures=measures)
+
+
+def _spread(batches: list[Batch], *, is_log: bool) -> Tensor:
+    """Return the standard deviation [D] of each feature over the rows that observe it; 0 where none do."""
+    data = torch.cat([b.x for b in batches]).double()
+    data = data.log() if is_log else data
+    if batches[0].mask is None:
+        return data.std(0, correction=0)
+    seen = torch.cat([b.mask for b in batches if b.mask is not None])
+    n = seen.sum(0).clamp_min(1)
+    data = torch.where(seen, data, 0.0)
+    squares = torch.where(seen, (data - data.sum(0) / n).square(), 0.0)
+    return (squares.sum(0) / n).sqrt()
 
 
 def _scale(examination: Examination, what: str) -> Finding:

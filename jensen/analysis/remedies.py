@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 __all__ = ["REMEDIES", "Remedy", "flag_names"]
@@ -21,11 +22,14 @@ class Remedy:
     options: tuple[str, ...]
     otherwise: str
 
-    def sentence(self, accepted: Collection[str] | None, **values: Any) -> str:
+    def sentence(
+        self, accepted: Collection[str] | None, current: Mapping[str, Any] | None = None, **values: Any
+    ) -> str:
         """Return the remedy as a sentence.
 
         Args:
             accepted: names of the options of the run, with underscores; None accepts all.
+            current: values of options that the run was trained with, which are not offered again.
             values: to fill in.
 
         Example:
@@ -35,9 +39,22 @@ class Remedy:
             'Leave it: it does no harm.'
         """
         offered = [o for o in self.options if accepted is None or flag_names(o) <= set(accepted)]
+        offered = [o for o in offered if not _is_current(o.format(**values), current or {})]
         if not offered:
             return f"{self.otherwise[0].upper()}{self.otherwise[1:]}."
         return f"Train with {', or '.join(offered).format(**values)}, or {self.otherwise}."
+
+
+def _is_current(words: str, current: Mapping[str, Any]) -> bool:
+    """Return whether the run was trained with these options already: "--hidden 50"."""
+    values: dict[str, str] = {}
+    for flag, following in pairwise([*words.split(), ""]):
+        if flag.startswith("--"):
+            value = "" if following.startswith("--") else following
+            values[flag.removeprefix("--").replace("-", "_")] = value or "True"
+    return all(
+        str(current.get(name)) in (value, f"{value}.0", f"({value},)", f"[{value}]") for name, value in values.items()
+    )
 
 
 def flag_names(words: str) -> set[str]:
@@ -50,10 +67,10 @@ def flag_names(words: str) -> set[str]:
     return {w.removeprefix("--").replace("-", "_") for w in words.split() if w.startswith("--")}
 
 
-_SMALLER = ("--hidden 50", "--latent {fewer}", "--components {fewer}", "--keep best --patience 20")
+_SMALLER = ("--hidden 50", "--latent {fewer}", "--components {fewer}", "--keep best")
 
 REMEDIES: dict[str, Remedy] = {
-    "posterior-collapse": Remedy(("--warmup 20", "--beta 0.5", "--hidden 50"), "train longer"),
+    "posterior-collapse": Remedy(("--warmup 20", "--beta {less}", "--hidden 50"), "train longer"),
     "unused-features": Remedy(("--latent {latent}",), "leave it: it does no harm"),
     "prior-mismatch": Remedy(("--beta 1", "--latent {fewer}"), "train longer"),
     "beta-not-one": Remedy(("--beta 1",), "do not compare its numbers with those of other models"),

@@ -34,11 +34,20 @@ class TwoSample:
 
 
 def nearer(a: Tensor, b: Tensor) -> tuple[float, float]:
-    """Return P(a < b) + P(a = b)/2, and the p-value of so small an `a` by the rank-sum test (Mann & Whitney, 1947)."""
-    from scipy.stats import mannwhitneyu  # half a second of import time
+    """Return P(a < b) + P(a = b)/2, and the p-value of so small an `a` by the rank-sum test (Mann & Whitney, 1947).
 
-    test = mannwhitneyu(a.double().cpu().numpy(), b.double().cpu().numpy(), alternative="less")
-    return 1.0 - float(test.statistic) / (len(a) * len(b)), float(test.pvalue)
+    The p-value is by the normal approximation, corrected for ties and continuity, as SciPy's of more than eight points
+    each; a tail beyond double precision is 0.
+    """
+    n, m = len(a), len(b)
+    _, place, count = torch.cat([a.double(), b.double()]).unique(return_inverse=True, return_counts=True)
+    count = count.double()
+    rank = (count.cumsum(0) - (count - 1) / 2)[place]  # the mean rank of equal values
+    below = float(rank[:n].sum()) - n * (n + 1) / 2  # pairs in which a is larger
+    ties = float((count**3 - count).sum()) / ((n + m) * (n + m - 1))
+    spread = math.sqrt(n * m / 12 * (n + m + 1 - ties))
+    z = (n * m / 2 - below - 0.5) / spread if spread > 0 else -math.inf
+    return 1.0 - below / (n * m), 0.5 * math.erfc(z / math.sqrt(2))
 
 
 @torch.no_grad()

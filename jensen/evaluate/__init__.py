@@ -1,6 +1,7 @@
 """Estimates of the evidence, each with its kind and its errors. Nothing is trained here."""
 
 from .annealed import Annealed
+from .assess import assess, assess_within
 from .choose import Evaluator, Unnormalised, choose
 from .estimate import Estimate, Kind
 from .exact import Enumerated, Exact
@@ -10,7 +11,8 @@ from .generalisation import GeneralisationGap
 from .importance import Importance
 from .quadrature import Quadrature
 from .sandwich import Sandwich, Sandwiched
-from .tightness import Assessment, Tightness, assess, assess_within
+from .schedule import Schedule
+from .tightness import Assessment, Tightness
 from .tightness_plan import TightnessSettings
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Quadrature",
     "Sandwich",
     "Sandwiched",
+    "Schedule",
     "Tightness",
     "TightnessSettings",
     "Unnormalised",

@@ -30,6 +30,7 @@ from .importance import importance_estimate, widest
 
 __all__ = ["Annealed", "Steps", "temperatures"]
 
+MOST = {"temperatures": 1_000_000, "leapfrog_steps": 100_000, "chains": 100_000}
 POINTS, NUMBERS = 4096, 1 << 25  # chains times data in memory at once, and numbers of the widest layer
 PILOT_ROWS, PILOT_PASSES, PILOT_CHAINS = 32, 3, 4
 ACCEPTANCE = 0.8
@@ -104,7 +105,8 @@ class Annealed(Evaluator):
     correct: bool = True
 
     def __post_init__(self) -> None:
-        require_integer(temperatures=self.temperatures, leapfrog_steps=self.leapfrog_steps, chains=self.chains)
+        for name, most in MOST.items():
+            require_integer(1, most, **{name: getattr(self, name)})
         if self.start not in ("guide", "prior"):
             raise UsageError(f"start must be guide or prior, got {self.start!r}", "Start from the guide or the prior.")
 

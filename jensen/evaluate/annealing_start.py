@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, LowRankMultivariateNormal, MultivariateNormal, Normal
 
-from ..core.batch import Batch, Rows
+from ..core.batch import Rows
 from ..core.random import stream
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
+from .simulated import like_rows
 
 __all__ = ["AnyCorrection", "Correction", "CovarianceCorrection", "fit_correction", "gaussian_features"]
 
@@ -162,18 +163,17 @@ def fit_correction(model: LatentVariableModel, guide: Guide, data: Rows, seed: i
     Also None where the guide's parameters are not finite for half of these.
 
     Args:
-        data: the rows to be annealed, of which only the contexts are used, if there are any.
+        data: the rows to be annealed, of which only the contexts and the places of missing entries are used.
     """
     if guide.is_exact:
         return None
     noise, points, means, spreads = stream(seed, "start", data.device), [], [], []
     for first in range(0, SIMULATED, AT_ONCE):
-        context = None
-        if data.context is not None:
-            index = torch.arange(first, first + AT_ONCE, device=data.device) % len(data)
-            context = data.context.index_select(0, index)
+        index = torch.arange(first, first + AT_ONCE, device=data.device) % len(data)
+        context = None if data.context is None else data.context.index_select(0, index)
         z, batch = model.simulate(AT_ONCE, noise, context)
-        q = guide(Batch(batch.x, context=context))
+        batch = like_rows(batch, data, index)
+        q = guide(batch)
         spread = _covariance(q) if gaussian_features(q) is None else q.variance
         if spread is None:
             return None

@@ -6,19 +6,25 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ..core.batch import Rows
 from ..core.errors import JensenError
 from ..core.random import stream
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from .estimate import Estimate, Kind, ProgressCallback
-from .gaps import Gaps, gaps
+from .assess import assess, assess_within
+from .estimate import Estimate, Kind
+from .gaps import Gaps, gaps, lower_bounds
 from .generalisation import some_rows
-from .tightness import Tightness, assess, assess_within
-from .tightness_plan import MOST_ROWS, REFINE, TightnessSettings
+from .schedule import Schedule
+from .tightness import Tightness
+from .tightness_plan import LEAST_ROWS, MOST_ROWS, REFINE, TightnessSettings, costs, refusal
 
 __all__ = ["ExactTightness", "assess_tightness", "measure_gaps"]
 
+TIMED_ROWS = 4
 STABLE = 0.1  # nats by which the integral of a row may be off, by the error that quadrature states
 
 
@@ -31,16 +37,20 @@ class ExactTightness:
         estimate: log p(x) of all rows, exact or by quadrature.
         gaps: those of the ELBO on some of the rows; None where the guide is the posterior, or forms no bound.
         seconds: time taken.
+        index: [M] these rows; None without gaps.
     """
 
     settings: TightnessSettings
     estimate: Estimate
     gaps: Gaps | None
     seconds: float
+    index: Tensor | None = None
 
-    def shifted(self, nats: float) -> ExactTightness:
-        """Return the tightness in other units: a log-Jacobian added to every log-density."""
-        gaps = None if self.gaps is None else self.gaps.shifted(nats)
+    def shifted(self, nats: float | Tensor) -> ExactTightness:
+        """Return the tightness in other units: a log-Jacobian, one for all or one each [N], added to log-densities."""
+        of_each = isinstance(nats, Tensor) and nats.dim() > 0 and self.index is not None
+        own = nats[self.index] if of_each else nats  # pyright: ignore[reportIndexIssue,reportArgumentType]
+        gaps = None if self.gaps is None else self.gaps.shifted(own)
         return replace(self, estimate=self.estimate.shifted(nats), gaps=gaps)
 
     @property
@@ -82,12 +92,15 @@ def measure_gaps(
     estimate: Estimate,
     settings: TightnessSettings | None = None,
     seed: int = 0,
+    schedule: Schedule | None = None,
 ) -> ExactTightness:
     """Measure the gaps of the guide's bound against numbers that are log p(x) itself.
 
     Args:
         estimate: exact, or by quadrature.
-        settings: number of rows, and of refinement steps per datum; by default 100 and 300.
+        settings: number of rows, and of refinement steps per datum; by default 100, or as many as fit into the
+            schedule, and 300.
+        schedule: the time left.
 
     Raises:
         JensenError: the estimate is neither.
@@ -95,16 +108,49 @@ def measure_gaps(
     started = time.monotonic()
     if estimate.nats is None or estimate.kind not in (Kind.EXACT, Kind.FLOORED, Kind.QUADRATURE):
         raise JensenError("the gaps need log p(x) itself here, not a bound", "Use --method exact or quadrature.")
+    has_gaps = model.latent > 0 and not guide.is_exact and guide.bounds(model)
     if settings is None:
-        n = min(MOST_ROWS, len(data))
-        settings = TightnessSettings(rows=n, temperatures=0, leapfrog_steps=0, chains=0, simulated=0, refine=REFINE)
-    measured = None
-    if model.latent and not guide.is_exact and guide.bounds(model) and settings.rows:
+        n = _fitting_rows(model, guide, data, seed, schedule or Schedule()) if has_gaps else min(MOST_ROWS, len(data))
+        settings = _of_gaps(n)
+    measured, index = None, None
+    if has_gaps and settings.rows:
         index = some_rows(len(data), settings.rows, stream(seed, "gaps"))
         chosen = Estimate(estimate.kind, estimate.nats[index], error=estimate.error)
-        measured = gaps(model, guide, data.subset(index.to(data.device)), chosen, seed, settings.refine)
-        measured = replace(measured, converged=(estimate.error or 0.0) <= STABLE)
-    return ExactTightness(settings, estimate, measured, time.monotonic() - started)
+        some, steps, measurements = data.subset(index.to(data.device)), settings.refine, list[Gaps]()
+
+        def measure() -> None:
+            measurements.append(gaps(model, guide, some, chosen, seed, steps))
+
+        if (schedule or Schedule()).completes(measure, model):
+            measured = replace(measurements[0], converged=(estimate.error or 0.0) <= STABLE)
+        else:
+            settings, index = replace(settings, rows=0), None
+    return ExactTightness(settings, estimate, measured, time.monotonic() - started, index)
+
+
+def _of_gaps(rows: int) -> TightnessSettings:
+    """Return the settings of gaps alone."""
+    return TightnessSettings(rows=rows, temperatures=0, leapfrog_steps=0, chains=0, simulated=0, refine=REFINE)
+
+
+def _fitting_rows(model: LatentVariableModel, guide: Guide, data: Rows, seed: int, schedule: Schedule) -> int:
+    """Return how many rows' gaps fit into the time left; 0 where those of 16 do not."""
+    most = min(MOST_ROWS, len(data))
+    if schedule.seconds == float("inf"):
+        return most
+    schedule.begin("gaps")
+    few = data.subset(torch.arange(min(TIMED_ROWS, len(data)), device=data.device))
+    each = schedule.timed(lambda: lower_bounds(model, guide, few, seed, 1)) / len(few)
+    refined = costs(model, guide, data, seed) if refusal(model, guide) is None else None
+
+    def cost(rows: int) -> float:
+        return each * rows if refined is None else refined.gaps(_of_gaps(rows))
+
+    for n in (most, most // 2, most // 4):
+        if n >= min(LEAST_ROWS, len(data)) and schedule.fits(cost(n)):
+            return n
+    schedule.leave_out("the gaps of the ELBO", cost(min(LEAST_ROWS, len(data))))
+    return 0
 
 
 def assess_tightness(
@@ -112,21 +158,20 @@ def assess_tightness(
     guide: Guide,
     data: Rows,
     estimate: Estimate,
-    budget: float,
+    schedule: Schedule,
     settings: TightnessSettings | None = None,
     seed: int = 0,
-    watch: ProgressCallback | None = None,
 ) -> Tightness | None:
-    """Assess the tightness of an evaluation; None without a budget or a number, or where the budget is too small.
+    """Assess the tightness of an evaluation; None without time or a number, or where the time left is too short.
 
     Args:
-        budget: seconds, for annealing.
-        settings: those of an earlier assessment, to repeat it; the budget plays no part then.
+        schedule: the time left.
+        settings: those of an earlier assessment, to repeat it; the time plays no part then.
     """
-    if estimate.nats is None or (settings is None and budget <= 0):
+    if estimate.nats is None or (settings is None and schedule.seconds <= 0):
         return None
     if estimate.kind in (Kind.EXACT, Kind.FLOORED, Kind.QUADRATURE):
-        return measure_gaps(model, guide, data, estimate, settings, seed)
+        return measure_gaps(model, guide, data, estimate, settings, seed, schedule)
     if settings is not None:
-        return assess(model, guide, data, estimate, settings, seed, watch)
-    return assess_within(model, guide, data, estimate, budget, seed, watch)
+        return assess(model, guide, data, estimate, settings, seed, schedule.progress)
+    return assess_within(model, guide, data, estimate, schedule, seed)

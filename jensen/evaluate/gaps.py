@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..core.batch import Rows
 from ..core.random import stream
+from ..core.wording import plural
 from ..families import Categorical
 from ..guides import Flowing, Shared
 from ..guides.refined import with_more_steps
@@ -19,6 +20,7 @@ from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .estimate import Estimate, exact_products, format_nats
 from .exact import Enumerated, number_of_states
+from .generalisation import ERRORS
 from .importance import widest
 
 __all__ = ["Bounds", "Gaps", "describe_gaps", "elbo_per_datum", "elbos", "gaps", "lower_bounds"]
@@ -26,6 +28,7 @@ __all__ = ["Bounds", "Gaps", "describe_gaps", "elbo_per_datum", "elbos", "gaps",
 POINTS = 256  # points per datum of each ELBO: its noise must be small beside the gaps
 AT_ONCE, NUMBERS = 32, 1 << 25  # points of a datum at once, and numbers of the widest layer
 TIGHT = 0.1  # nats: a gap that is negligible
+NOISY = 0.4  # nats: three standard errors of the Monte Carlo beyond which a gap of zero does not show a tight bound
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,8 @@ class Gaps:
     bounds: Bounds
     converged: bool = True
 
-    def shifted(self, nats: float) -> Gaps:
-        """Return the gaps in other units: a log-Jacobian added to every log-density."""
+    def shifted(self, nats: float | Tensor) -> Gaps:
+        """Return the gaps in other units: a log-Jacobian, one for all or one each [N], added to log-densities."""
         b = self.bounds
         refined = None if b.refined is None else b.refined + nats
         bounds = replace(b, amortised=b.amortised + nats, refined=refined)
@@ -110,15 +113,31 @@ class Gaps:
 
     @property
     def advice(self) -> str:
-        """Advice on the part of the guide to enlarge; with a warning where log p(x) has not converged."""
+        """Advice on the part of the guide to enlarge; with a warning where log p(x) has not converged.
+
+        A part of the gap is called the larger one only where it is so by more than three standard errors.
+        """
+        mean, error = float(self.whole.mean()), self._noise
+        if not math.isfinite(mean):
+            return "No gap is known: a value is not finite."
+        if mean < -ERRORS * error - TIGHT:
+            return "The ELBO is above the estimate of log p(x), which is therefore too low: no gap is known."
         if self.converged:
             return self._advice
         warning = "The estimate has not converged, so the gap may be larger than measured."
-        return warning if float(self.whole.mean()) < TIGHT else f"{self._advice} {warning}"
+        return warning if mean < TIGHT else f"{self._advice} {warning}"
+
+    @property
+    def _noise(self) -> float:
+        """The standard error of the mean gap over the Monte Carlo."""
+        truth = 0.0 if self.log_px.variance_mc is None else float(self.log_px.variance_mc.double().sum())
+        return math.sqrt(truth + float(self.bounds.amortised_mc.sum())) / len(self.bounds.amortised)
 
     @property
     def _advice(self) -> str:
         if float(self.whole.mean()) < TIGHT:
+            if float(self.whole.mean()) + ERRORS * self._noise >= TIGHT + NOISY:
+                return "The gap is within the noise of the Monte Carlo: whether the bound is tight is not clear."
             return f"The bound is tight: encoder and guide's family together cost less than {TIGHT:g} nats."
         if not self.bounds.reads:
             return "The guide does not read x, which is the cause of the gap: use an amortised guide."
@@ -132,6 +151,8 @@ class Gaps:
                 "This guide's family is not refined datum by datum yet, so the gap is not split: "
                 "enlarge the encoder, or use the importance-weighted bound."
             )
+        if not _is_beyond_chance(self.amortisation - self.approximation):
+            return "Neither encoder nor family clearly costs more: enlarge both, or use the importance-weighted bound."
         if float(self.amortisation.mean()) > float(self.approximation.mean()):
             if self.bounds.proposal == "steps":
                 return "Most of the gap is left by the guide's steps: let it take more of them."
@@ -158,6 +179,11 @@ class Gaps:
         }
 
 
+def _is_beyond_chance(values: Tensor) -> bool:
+    """Return whether the mean of values [N] is above or below zero by more than three standard errors over rows."""
+    return len(values) < 2 or abs(float(values.mean())) > ERRORS * float(values.std()) / math.sqrt(len(values))
+
+
 def _mean_and_errors(values: Tensor | None, variance: Tensor) -> dict[str, float | None] | None:
     """Return the mean and its standard errors: over rows (None for a single one), and over the Monte Carlo."""
     if values is None:
@@ -182,8 +208,7 @@ def describe_gaps(record: dict[str, Any]) -> str:
     words = ", ".join(f"{name} {format_nats(part['mean'], part['stderr'])}" for name, part in parts.items())
     noise = max(part["stderr_mc"] for part in parts.values())
     over = "± over rows" if record["n"] > 1 else "a single row has no error over rows"
-    rows = f"{record['n']} row{'s' if record['n'] > 1 else ''}"
-    return f"{words} nats ({rows}; {over}, and at most {noise:.2g} over Monte Carlo)"
+    return f"{words} nats ({plural(record['n'], 'row')}; {over}, and at most {noise:.2g} over Monte Carlo)"
 
 
 @torch.no_grad()

@@ -71,6 +71,17 @@ class GeneralisationGap:
         return self.stderr is not None and self.difference > ERRORS * self.stderr
 
     @property
+    def is_unclear(self) -> bool:
+        """True if there may be over-fitting that so few rows do not show.
+
+        The difference is above one standard error, not above 3, and at the upper end of these above 0.3 standard
+        deviations over rows.
+        """
+        if self.stderr is None or self.beyond_chance or not self.difference > self.stderr:
+            return False
+        return self.deviations * (1.0 + ERRORS * self.stderr / self.difference) > VISIBLE
+
+    @property
     def is_large(self) -> bool:
         """True if there is over-fitting, and the difference is above 0.8 standard deviations over rows."""
         return self.over_fitting and self.deviations > LARGE
@@ -80,12 +91,18 @@ class GeneralisationGap:
         """The outcome in words."""
         if self.stderr is None:
             return "too few rows to detect over-fitting"
+        if not math.isfinite(self.difference):
+            return "over-fitting cannot be detected: a score is not finite"
         size = format_nats(abs(self.difference), self.stderr)
         where = f"training rows score {size} nats {'higher' if self.difference >= 0 else 'lower'} than other rows"
         if self.over_fitting:
             return f"over-fitting: {where}"
         if self.beyond_chance:
             return f"a small gap, below what is called over-fitting: {where}"
+        if self.is_unclear:
+            return f"over-fitting is not clear: {where}, which is less than {ERRORS:.0f} standard errors"
+        if self.difference < -ERRORS * self.stderr:
+            return f"the opposite of over-fitting, the two sets of rows differ: {where}"
         return f"no sign of over-fitting: {where}"
 
     def to_dict(self) -> dict[str, Any]:

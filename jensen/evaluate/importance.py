@@ -128,7 +128,8 @@ def widest(model: LatentVariableModel) -> int:
         widths.extend(t.numel() // 2 for t in (*inputs, output) if isinstance(t, Tensor))
 
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
-    hooks = [m.register_forward_hook(measure) for m in model.likelihood.modules()]
+    layers = (m for m in model.likelihood.modules() if not isinstance(m, torch.jit.ScriptModule))  # these take no hooks
+    hooks = [m.register_forward_hook(measure) for m in layers]
     try:
         with torch.random.fork_rng([like.device] if like.device.type == "cuda" else []):
             scoring = _Scoring(model.likelihood)

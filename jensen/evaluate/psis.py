@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["pareto_k", "reliable_below"]
+__all__ = ["FEWEST", "pareto_k", "reliable_below"]
 
+FEWEST = 50  # points with fewer than ten in the tail: the prior pulls k-hat to 0.5, which is above its limit
 WIDEST = 700.0  # nats between the largest and the smallest weight of the tail, beyond which the smallest underflows
 
 

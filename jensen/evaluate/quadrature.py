@@ -41,6 +41,16 @@ def integrable(model: LatentVariableModel) -> bool:
     return model.latent in (1, 2) and not prior.support.is_discrete  # pyright: ignore[reportOptionalMemberAccess]
 
 
+def _obstacle(model: LatentVariableModel) -> str:
+    """Return the reason why a latent cannot be integrated over, as the end of a sentence."""
+    prior = model.prior(model.usual) if model.latent else None
+    if isinstance(prior, LadderDistribution):
+        return f"is a ladder of {len(prior.ladder.sizes)} levels, whose prior has no mean and variance in closed form"
+    if prior is not None and prior.support.is_discrete:  # pyright: ignore[reportOptionalMemberAccess]
+        return "is discrete"
+    return f"has {model.latent}" if model.latent else "has none"
+
+
 @dataclass(frozen=True)
 class Quadrature(Evaluator):
     r"""log p(x) as an integral over one or two latent features, whatever the guide.
@@ -66,7 +76,7 @@ class Quadrature(Evaluator):
 
     Raises:
         UsageError: a tolerance that is not positive, or fewer than 1600 points.
-        CompositionError: the latent has no or more than two features, or is discrete.
+        CompositionError: the latent has no or more than two features, or is discrete or a ladder.
     """
 
     tolerance: float = 1e-6
@@ -77,11 +87,10 @@ class Quadrature(Evaluator):
         require_integer(1600, most=self.most)  # the error needs two grids
 
     def check(self, model: LatentVariableModel) -> None:
-        """Refuse a latent that is discrete, or has no or more than two features."""
+        """Refuse a latent that is discrete, a ladder, or has no or more than two features."""
         if not integrable(model):
-            kind = "discrete" if model.latent in (1, 2) else f"of {model.latent}"
             raise CompositionError(
-                f"quadrature is for one or two continuous latent features, and this latent is {kind}",
+                f"quadrature is for one or two continuous latent features, and this latent {_obstacle(model)}",
                 "Use --method auto.",
             )
 

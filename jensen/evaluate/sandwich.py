@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .annealed import Annealed, chain_estimate
 from .estimate import Estimate, Kind, ProgressCallback, exact_products
+from .simulated import MASKS, masks_of, simulate_like
 
 __all__ = ["CERTIFIES", "Sandwich", "Sandwiched"]
 
@@ -24,18 +26,35 @@ CERTIFIES = "the estimator on the model's own data, not on the test set"
 SHARED = "chains that run backwards share the z that made their row, so errors are those over rows"
 
 
-class Sandwiched(NamedTuple):
-    """The two ends of a sandwich on the same simulated rows.
+@dataclass(frozen=True)
+class Sandwiched:
+    """The two ends of a sandwich on the same simulated rows; unpacked, these are lower and upper.
+
+    Attributes:
+        lower, upper: the estimates of both sides.
+        like: [N] the rows of the data whose missing entries each simulated row has; None of complete rows.
 
     Their errors are those over rows, which are independent; noise that both bounds of a row share cancels in the gap.
     """
 
     lower: Estimate
     upper: Estimate
+    like: Tensor | None = None
 
-    def shifted(self, nats: float) -> Sandwiched:
-        """Return both in other units: a log-Jacobian added to every log-density."""
-        return Sandwiched(self.lower.shifted(nats), self.upper.shifted(nats))
+    def __iter__(self) -> Iterator[Estimate]:
+        return iter((self.lower, self.upper))
+
+    def shifted(self, nats: float | Tensor) -> Sandwiched:
+        """Return both in other units: a log-Jacobian added to every log-density, one for all or one for each row of the
+        data."""
+        if isinstance(nats, Tensor) and nats.dim():
+            nats = nats.mean() if self.like is None else nats[self.like.to(nats.device)]
+        return Sandwiched(self.lower.shifted(nats), self.upper.shifted(nats), self.like)
+
+    @property
+    def certifies(self) -> str:
+        """The limits of what a narrow gap shows."""
+        return CERTIFIES if self.like is None else f"{CERTIFIES}; {MASKS}"
 
     @property
     def open(self) -> Tensor:
@@ -64,7 +83,7 @@ class Sandwiched(NamedTuple):
             "gap_largest": float(self.open.max()),
             "errors": SHARED,
             "simulated_rows": len(self.open),
-            "certifies": CERTIFIES,
+            "certifies": self.certifies,
         }
 
 
@@ -94,7 +113,7 @@ class Sandwich:
     n: int = 100
 
     def __post_init__(self) -> None:
-        require_integer(1, **{"--rows": self.n})
+        require_integer(1, 1_000_000, **{"--simulated": self.n})
 
     def __call__(
         self,
@@ -103,24 +122,32 @@ class Sandwich:
         seed: int = 0,
         device: torch.device | str = "cpu",
         watch: ProgressCallback | None = None,
+        like: Rows | None = None,
     ) -> Sandwiched:
-        """Return the lower and the upper estimate, on the same simulated data."""
+        """Return the lower and the upper estimate, on the same simulated data.
+
+        Args:
+            like: rows of the user's: where entries of them are missing, the same entries of simulated rows are hidden,
+                and both bounds are of the observed part.
+        """
         self.annealed.check(model, guide)
-        z, simulated = model.simulate(self.n, stream(seed, "simulation", device))
-        rows, chain, started = Rows(simulated.x, context=simulated.context), self.annealed, time.monotonic()
+        index = masks_of(like, self.n, seed, "sandwich")
+        z, simulated = simulate_like(model, self.n, stream(seed, "simulation", device), like, index)
+        rows = Rows(simulated.x, context=simulated.context, mask=simulated.mask)
+        chain, started = self.annealed, time.monotonic()
         with exact_products(rows.device):
             steps = chain.tune(model, guide, rows, seed)
             noise = chain.noise(seed, "sandwich", rows.device)
             at_once, below, above, rates = chain.rows(model), [], [], []
-            for index in torch.arange(self.n, device=rows.device).split(at_once):
-                batch = rows.take(index)
+            for numbers in torch.arange(self.n, device=rows.device).split(at_once):
+                batch = rows.take(numbers)
                 log_w, accepted = chain.weights(model, guide, batch, steps, noise)
                 below.append(log_w)
                 rates.append(accepted)
-                above.append(chain.reverse_weights(model, guide, batch, z[index], steps, noise))
+                above.append(chain.reverse_weights(model, guide, batch, z[numbers], steps, noise))
                 if watch is not None:
                     watch(min(len(below) * at_once / self.n, 1.0))
         lower, seconds = chain.estimate(torch.cat(below, 1), rates, steps), time.monotonic() - started
         upper = chain_estimate(-torch.cat(above, 1), Kind.STOCHASTIC_UPPER)
         upper = replace(upper, nats=-torch.as_tensor(upper.nats), variance_mc=None, settings=lower.settings)
-        return Sandwiched(replace(lower, seconds=seconds), replace(upper, seconds=seconds))
+        return Sandwiched(replace(lower, seconds=seconds), replace(upper, seconds=seconds), index)

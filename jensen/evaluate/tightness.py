@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Protocol, Self, runtime_checkable
 
-import torch
 from torch import Tensor
 
-from ..core.batch import Rows
-from ..core.errors import JensenError, UsageError
-from ..models.guide import Guide
-from ..models.model import LatentVariableModel
-from .annealed import Annealed
-from .estimate import Estimate, Kind, ProgressCallback
-from .gaps import Bounds, Gaps, lower_bounds
-from .missed_modes import SecondStart, TwoStarts, from_two_starts, pooled, scouts, second_share, second_start
-from .sandwich import CERTIFIES, Sandwich, Sandwiched
-from .strata import stratified, stratified_stderr
-from .tightness_plan import TightnessSettings, plan, refusal, start_of
+from .estimate import Estimate, Kind
+from .gaps import Gaps
+from .missed_modes import SecondStart
+from .sandwich import Sandwiched
+from .tightness_plan import TightnessSettings
 
-__all__ = ["Assessment", "Tightness", "assess", "assess_within"]
+__all__ = ["Assessment", "Tightness"]
 
-MOST_TEMPERATURES = 3200
 MOVES = 0.1  # nats: a larger change by the last doubling means that annealing has not converged
-STILL = 0.05  # nats: a smaller change by the last doubling is no reason for another
 BASIS = "according to annealed importance sampling"
 
 
@@ -65,8 +54,8 @@ class Tightness(Protocol):
         """A sentence: the tightness, or a remedy."""
         ...
 
-    def shifted(self, nats: float) -> Self:
-        """Return the tightness in other units: a log-Jacobian added to every log-density."""
+    def shifted(self, nats: float | Tensor) -> Self:
+        """Return the tightness in other units: a log-Jacobian, one for all or one each [N], added to log-densities."""
         ...
 
     def to_dict(self) -> dict[str, Any]:
@@ -106,15 +95,16 @@ class Assessment:
     seconds: float
     second: SecondStart | None = None
 
-    def shifted(self, nats: float) -> Assessment:
-        """Return the assessment in other units: a log-Jacobian added to every log-density."""
+    def shifted(self, nats: float | Tensor) -> Assessment:
+        """Return the assessment in other units: a log-Jacobian, one for all or one each [N], added to log-densities."""
+        own = nats[self.index.to(nats.device)] if isinstance(nats, Tensor) and nats.dim() else nats
         return replace(
             self,
             importance=self.importance.shifted(nats),
-            annealed=self.annealed.shifted(nats),
-            coarse=self.coarse.shifted(nats),
+            annealed=self.annealed.shifted(own),
+            coarse=self.coarse.shifted(own),
             sandwich=None if self.sandwich is None else self.sandwich.shifted(nats),
-            gaps=None if self.gaps is None else self.gaps.shifted(nats),
+            gaps=None if self.gaps is None else self.gaps.shifted(own),
         )
 
     @property
@@ -194,7 +184,7 @@ class Assessment:
     def caveat(self) -> str:
         """The limits of the verdict."""
         above = "nothing bounds the evidence of these rows from above"
-        return above if self.sandwich is None else f"{above}: the sandwich certifies {CERTIFIES}"
+        return above if self.sandwich is None else f"{above}: the sandwich certifies {self.sandwich.certifies}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serialisable record of every number."""
@@ -230,170 +220,3 @@ class Assessment:
             "gaps": None if self.gaps is None else self.gaps.to_dict(),
             "seconds": self.seconds,
         }
-
-
-class _Measurements:
-    """The measurements of an assessment on the same rows; what does not depend on the temperatures is made once."""
-
-    def __init__(
-        self,
-        model: LatentVariableModel,
-        guide: Guide,
-        data: Rows,
-        importance: Estimate,
-        settings: TightnessSettings,
-        seed: int,
-        watch: ProgressCallback | None,
-    ) -> None:
-        if importance.nats is None or importance.ess is None:
-            raise JensenError("there is no importance-weighted bound to assess", "Use --method importance first.")
-        self.model, self.guide, self.importance, self.bound = model, guide, importance, importance.nats.double()
-        self.settings, self.seed, self.watch = settings, seed, watch
-        self.index, self.share = stratified(-importance.ess, settings.rows, seed)
-        self.n, self.device = len(data), data.device
-        self.rows = data.subset(self.index.to(data.device))
-        self.by_temperatures: dict[int, TwoStarts] = {}
-
-    def chain(self, temperatures: int) -> Annealed:
-        """Return the annealing with T temperatures."""
-        return Annealed(temperatures, self.settings.leapfrog_steps, self.settings.chains, start_of(self.guide))
-
-    def starts(self, temperatures: int) -> TwoStarts:
-        """Anneal the rows with T temperatures, once: the result is also the coarse one of 2 T."""
-        if temperatures not in self.by_temperatures:
-            self.by_temperatures[temperatures] = from_two_starts(
-                self.chain(temperatures),
-                self.settings.prior_chains,
-                self.model,
-                self.guide,
-                self.rows,
-                self.centres,
-                self.seed,
-                self.watch,
-            )
-        return self.by_temperatures[temperatures]
-
-    @cached_property
-    def centres(self) -> Tensor | None:
-        """The ends of chains from the prior; None where these are not asked for, or all chains start there."""
-        if self.settings.prior_chains == 0 or start_of(self.guide) == "prior":
-            return None
-        return scouts(self.model, self.guide, self.rows, self.settings.leapfrog_steps, self.seed)
-
-    def runs(self, temperatures: int) -> tuple[tuple[TwoStarts, TwoStarts], tuple[Tensor, Tensor]]:
-        """Return both starts with T and with T / 2 temperatures, and the weights of the second start in each.
-
-        The weights of each come from the other, whose noise is independent: so both pools are lower bounds.
-        """
-        fine, coarse = self.starts(temperatures), self.starts(temperatures // 2)
-        return (fine, coarse), (second_share(coarse), second_share(fine))
-
-    def pools(self, temperatures: int) -> tuple[Estimate, Estimate]:
-        """Return the annealed bound with T and with T / 2 temperatures."""
-        (fine, coarse), (share, coarse_share) = self.runs(temperatures)
-        return pooled(fine, share), pooled(coarse, coarse_share)
-
-    def unfinished(self, temperatures: int) -> tuple[float, float]:
-        """Return the gain in the mean of all rows by the last doubling of temperatures, and its standard error."""
-        fine, coarse = self.pools(temperatures)
-        gain = torch.as_tensor(fine.nats) - torch.as_tensor(coarse.nats)
-        noise = torch.as_tensor(fine.variance_mc) + torch.as_tensor(coarse.variance_mc)
-        return float((self.share * gain).sum()), stratified_stderr(gain, self.share, noise, self.n)
-
-    @cached_property
-    def bounds(self) -> Bounds | None:
-        """The two ELBOs of the gaps; None where they are not asked for."""
-        if not self.settings.refine:
-            return None
-        return lower_bounds(self.model, self.guide, self.rows, self.seed, self.settings.refine)
-
-    def assessment(self, temperatures: int, started: float) -> Assessment:
-        """Return the assessment with these temperatures."""
-        (fine, coarse), sandwich = self.pools(temperatures), None
-        unfinished, error = self.unfinished(temperatures)
-        gain = torch.as_tensor(fine.nats) - self.bound[self.index]
-        if self.settings.simulated:
-            pair = Sandwich(self.chain(temperatures), self.settings.simulated)
-            sandwich = pair(self.model, self.guide, self.seed, self.device)
-        assessment = Assessment(
-            replace(self.settings, temperatures=temperatures),
-            self.index,
-            self.share,
-            self.importance,
-            fine,
-            coarse,
-            correction=float((self.share * gain).sum()),
-            # the importance-weighted values of these rows are constants here: only the annealed ones are uncertain
-            correction_stderr=stratified_stderr(gain, self.share, torch.as_tensor(fine.variance_mc), self.n),
-            unfinished=unfinished,
-            unfinished_stderr=error,
-            sandwich=sandwich,
-            gaps=None if self.bounds is None else Gaps(fine, self.bounds),
-            seconds=time.monotonic() - started,
-            second=second_start(*self.runs(temperatures), self.share),
-        )
-        gaps = assessment.gaps
-        return assessment if gaps is None else replace(assessment, gaps=replace(gaps, converged=assessment.converged))
-
-
-def assess(
-    model: LatentVariableModel,
-    guide: Guide,
-    data: Rows,
-    importance: Estimate,
-    settings: TightnessSettings,
-    seed: int = 0,
-    watch: ProgressCallback | None = None,
-) -> Assessment:
-    """Anneal a stratified subsample, and weight its gain to the mean over all rows.
-
-    The correction is a difference on the same rows, so that its error is that of the difference.
-
-    Raises:
-        UsageError: fewer than 2 temperatures or chains, or a single one from the prior: convergence and error need two.
-        JensenError: there is no importance-weighted bound.
-    """
-    if settings.temperatures < 2:
-        raise UsageError(f"temperatures must be at least 2, got {settings.temperatures}", "Give at least 2.")
-    if settings.chains < 2 or settings.prior_chains == 1:
-        raise UsageError("the error of annealing needs at least 2 chains, got 1", "Anneal at least 2 chains.")
-    started = time.monotonic()
-    measurements = _Measurements(model, guide, data, importance, settings, seed, watch)
-    return measurements.assessment(settings.temperatures, started)
-
-
-def assess_within(
-    model: LatentVariableModel,
-    guide: Guide,
-    data: Rows,
-    importance: Estimate,
-    seconds: float,
-    seed: int = 0,
-    watch: ProgressCallback | None = None,
-) -> Assessment | None:
-    """Assess with up to 200 temperatures, and double them until converged or the time is used up.
-
-    None where the budget is too small, or the model has nothing to anneal (see `refusal`). `assess` with the settings
-    of the result gives the same numbers. But the settings depend on the results as well as on time: doubling stops when
-    `unfinished` is small, which is a selection. Each annealing is the coarse one of the next, and the sandwich is
-    measured when the rows have converged or the time does not suffice for another doubling.
-    """
-    settings = None if refusal(model, guide) else plan(model, guide, data, seconds, seed)
-    if settings is None:
-        return None
-    began, temperatures = time.monotonic(), settings.temperatures
-    measurements = _Measurements(model, guide, data, importance, settings, seed, watch)
-    sides = 1 + 2 * settings.simulated / len(measurements.index)  # annealing and sandwich, in units of the annealing
-    while True:
-        is_stable = abs(measurements.unfinished(temperatures)[0]) <= STILL
-        ahead = 2.2 * sides * measurements.starts(temperatures).guide.seconds
-        if is_stable or _is_last(temperatures, began, ahead, seconds):
-            assessment = measurements.assessment(temperatures, began)
-            if (is_stable and assessment.converged) or _is_last(temperatures, began, ahead, seconds):
-                return assessment
-        temperatures *= 2
-
-
-def _is_last(temperatures: int, began: float, ahead: float, seconds: float) -> bool:
-    """Return whether twice the temperatures are too many, or take longer (`ahead` seconds) than is left."""
-    return 2 * temperatures > MOST_TEMPERATURES or time.monotonic() - began + ahead > seconds

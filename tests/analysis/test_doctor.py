@@ -10,7 +10,7 @@ from torch import nn
 import jensen
 from jensen.analysis.doctor import examine
 from jensen.core.batch import Rows
-from jensen.core.errors import DataError
+from jensen.core.errors import DataError, UsageError
 from jensen.core.random import stream
 from jensen.families import Gaussian
 from jensen.guides import Deterministic, Exact
@@ -121,7 +121,7 @@ def test_no_rows_are_refused():
 def test_run_on_an_array_is_refused(tmp_path):
     x = np.random.default_rng(0).normal(size=(60, 3))
     run = jensen.load(jensen.train(x, recipe="ppca", latent=1, out=tmp_path / "run", device="cpu").path)
-    with pytest.raises(DataError, match="in memory"):
+    with pytest.raises(UsageError, match="in memory"):
         run.doctor()
 
 

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
-from scipy.stats import binom, kstest
+from scipy.stats import binom, chi2, kstest, mannwhitneyu
 from torch import nn
 
-from jensen.analysis.collapse import mutual_information
+from jensen.analysis.collapse import holes, mutual_information
 from jensen.analysis.examination import Examination
 from jensen.analysis.memorisation import memorised, nearest_rows
 from jensen.analysis.two_sample import nearer, two_sample
 from jensen.core.batch import Rows
 from jensen.core.random import drawing_from, stream
-from jensen.families import Gaussian
+from jensen.families import Categorical, Gaussian
 from jensen.guides import Amortized, Exact
-from jensen.models.conditionals import Given, Linear, Unconditional
+from jensen.models.conditionals import Given, Linear, Table, Unconditional
 from jensen.models.model import LatentVariableModel
 from tests.analysis.patients import rows
 from tests.identities.models import close, linear_model
@@ -118,3 +119,31 @@ def test_memory_keeps_its_level():
         train, test = rows(model, 60, f"train{seed}"), rows(model, 60, f"test{seed}")
         p.append(memorised(Examination(model, Exact(model), train, test, seed=seed)).measures["sample_nearer_p"])
     assert keeps_its_level(p)
+
+
+@pytest.mark.parametrize("sizes", [(9, 500), (20, 30), (200, 150), (1000, 1000)])
+@pytest.mark.parametrize(("shift", "places"), [(0.0, 6), (0.3, 6), (-0.5, 1), (3.0, 0), (0.0, -1)])
+def test_ranks_are_compared_as_by_scipy(sizes, shift, places):
+    """Without ties, with some, with many, and with nothing else."""
+    noise = np.random.default_rng(list(sizes))
+    a, b = (noise.normal(size=n) for n in sizes)
+    a, b = ((a - shift).round(places), b.round(places)) if places >= 0 else (0 * a, 0 * b)
+    expected = mannwhitneyu(a, b, alternative="less", method="asymptotic")
+    share, p = nearer(torch.from_numpy(a), torch.from_numpy(b))
+    assert share == pytest.approx(1 - expected.statistic / a.size / b.size, abs=1e-12)
+    assert p == pytest.approx(expected.pvalue, rel=1e-10, abs=1e-300)
+
+
+@pytest.mark.parametrize("weights", [(0.5, 0.5), (0.3, 0.7), (0.2, 0.3, 0.5), (0.52, 0.48)])
+def test_frequencies_of_classes_are_compared_by_chi_squared(weights):
+    """Of codes far apart, so that each row's class is known: the ratio of likelihoods of their counts."""
+    n, k = 400, len(weights)
+    table = Table(Gaussian(1), k).double()
+    with torch.no_grad():
+        table.table[:, 0], table.table[:, 1] = 50.0 * torch.arange(k), 0.0
+    model = LatentVariableModel(Unconditional(Categorical(k)).double(), table)
+    counts = np.round(n * np.array(weights)).astype(int)
+    x = torch.from_numpy(np.repeat(50.0 * np.arange(k), counts))[:, None]
+    measures = holes(Examination(model, Exact(model), Rows(x), None)).measures
+    statistic = 2 * (counts * np.log(counts * k / n)).sum()
+    assert measures["prior_mismatch_p"] == pytest.approx(chi2.sf(statistic, k - 1), rel=1e-6)

@@ -19,6 +19,7 @@ from jensen.evaluate import (
     Importance,
     Kind,
     Quadrature,
+    Schedule,
     Tightness,
     TightnessSettings,
     assess_tightness,
@@ -125,13 +126,13 @@ def test_other_units_move_the_number_and_no_gap(mixture):
 def test_what_stands_behind_which_number(mixture):
     """Exact numbers are settled, bounds assessed; without a budget there is nothing."""
     model, data, truth = mixture
-    assert isinstance(assess_tightness(model, wrong_guide(), data, truth, 1.0), ExactTightness)
-    assert assess_tightness(model, wrong_guide(), data, truth, 0.0) is None
-    assert assess_tightness(model, wrong_guide(), data, Estimate(Kind.UNNORMALISED, None), 1.0) is None
+    assert isinstance(assess_tightness(model, wrong_guide(), data, truth, Schedule(1e6)), ExactTightness)
+    assert assess_tightness(model, wrong_guide(), data, truth, Schedule(0.0)) is None
+    assert assess_tightness(model, wrong_guide(), data, Estimate(Kind.UNNORMALISED, None), Schedule(1e6)) is None
     given = instance(n=10, dim=8, latent=2)
     bound = Importance(20)(given.model, given.guide, given.rows)
     quick = TightnessSettings(rows=8, temperatures=4, leapfrog_steps=2, chains=3, simulated=0, refine=0)
-    assert assess_tightness(given.model, given.guide, given.rows, bound, 0.0, quick).annealed.k == 3
+    assert assess_tightness(given.model, given.guide, given.rows, bound, Schedule(), quick).annealed.k == 3
     with pytest.raises(JensenError, match="log p\\(x\\) itself"):
         measure_gaps(given.model, given.guide, given.rows, bound)
     assert Exact()(given.model, given.guide, given.rows).kind is Kind.EXACT

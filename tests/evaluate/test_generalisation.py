@@ -38,7 +38,7 @@ def test_without_over_fitting_it_is_seldom_said():
         # a tenth of a deviation, beyond chance: it is there, and small
         (-99.5, -100.0, "a small gap, below what is called over-fitting: training rows score 0.5"),
         (-100.0, -100.0, "no sign of over-fitting: training rows score 0.0"),
-        (-100.0, -90.0, "no sign of over-fitting: training rows score 9.9"),
+        (-100.0, -90.0, "the opposite of over-fitting, the two sets of rows differ: training rows score 9.9"),
     ],
 )
 def test_the_sentence(train, test, said):

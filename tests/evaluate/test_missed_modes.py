@@ -17,7 +17,17 @@ from torch.distributions import Normal
 from jensen.core.batch import Batch, Rows
 from jensen.core.errors import UsageError
 from jensen.core.random import stream
-from jensen.evaluate import Annealed, Estimate, Importance, Kind, TightnessSettings, annealed, assess, assess_within
+from jensen.evaluate import (
+    Annealed,
+    Estimate,
+    Importance,
+    Kind,
+    Schedule,
+    TightnessSettings,
+    annealed,
+    assess,
+    assess_within,
+)
 from jensen.evaluate.missed_modes import (
     Around,
     SecondStart,
@@ -39,7 +49,7 @@ from tests.identities.models import close
 NOISE, GATE, FAR, APART = 0.2, 2.0, 3.0, 8.0
 SHARES = (0.5, 0.3, 0.2)  # of the three far modes
 SETTINGS = TightnessSettings(rows=16, temperatures=32, leapfrog_steps=5, chains=16, simulated=0, refine=0)
-assessing = sys.modules["jensen.evaluate.tightness"]
+assessing = sys.modules["jensen.evaluate.assess"]
 
 
 class Map(nn.Module):
@@ -455,7 +465,8 @@ def test_what_was_found_is_recorded_and_repeated():
 def test_within_a_budget_it_is_found_too(monkeypatch):
     given = case("fold", 8)
     monkeypatch.setattr(assessing, "plan", lambda *_: replace(SETTINGS, temperatures=16))
+    monkeypatch.setattr(assessing, "MOST_TEMPERATURES", 16)
     bound = Importance(500)(given.model, given.guide, given.rows)
-    found = assess_within(given.model, given.guide, given.rows, bound, 1e-6)
+    found = assess_within(given.model, given.guide, given.rows, bound, Schedule(1e6))
     assert found.settings.temperatures == 16
     assert found.misses

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
 
 from jensen.core.random import stream
 from jensen.evaluate import Estimate, Kind
+from jensen.evaluate.importance import importance_estimate
 from jensen.evaluate.psis import pareto_k, reliable_below
 
 INF = math.inf
@@ -97,3 +99,24 @@ def test_reliability_needs_light_tails_and_enough_points(ess, heavy, expected):
     found = Estimate(Kind.STOCHASTIC_LOWER, torch.zeros(100), k=1000, ess=torch.full((100,), ess), k_hat=k_hat)
     assert found.reliable is expected
     assert found.to_dict()["stderr_mc_reliable"] is expected
+
+
+@pytest.mark.parametrize("k", [2, 4, 5, 8, 10, 20, 30, 49])
+@pytest.mark.parametrize("width", [0.0, 0.2, 0.5, 1.0, 2.0])
+def test_an_error_of_few_points_is_called_reliable_where_it_is(k, width):
+    """Log-normal weights, 400 times: the error of the mean over 200 data against its spread over repetitions."""
+    log_w = width * torch.randn(k, 400, 200, dtype=torch.float64, generator=stream(0, f"few points {width}"))
+    share = torch.softmax(log_w, 0).square().sum(0)
+    estimates = [
+        importance_estimate(torch.logsumexp(w, 0) - math.log(k), s, k)
+        for w, s in zip(log_w.unbind(1), share, strict=True)
+    ]
+    spread = float(torch.tensor([e.mean for e in estimates]).std())
+    stated = float(torch.tensor([e.stderr_mc for e in estimates]).mean())
+    found = [replace(e, k_hat=torch.full((200,), INF)).reliable for e in estimates]  # no shape can be fitted
+    ess = 1 / share.median()
+    if k < 5 or ess < 0.9 * min(10, 0.8 * k):
+        assert not all(found)
+    elif ess > 1.1 * min(10, 0.8 * k):
+        assert all(found)
+        assert stated == pytest.approx(spread, rel=0.15, abs=1e-9)

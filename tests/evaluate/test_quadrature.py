@@ -32,6 +32,7 @@ from tests.identities.models import (
     scrambled,
     simulated,
 )
+from tests.models.test_ladder import made as ladder
 
 
 def brute(model: LatentVariableModel, batch: Batch, n: int, reach: float = 9.0) -> torch.Tensor:
@@ -223,11 +224,16 @@ def test_it_is_chosen_where_it_can_be():
 
 def test_remedies():
     data = Rows(torch.zeros(2, 6, dtype=torch.float64))
-    with pytest.raises(CompositionError, match="this latent is of 3"):
+    with pytest.raises(CompositionError, match="this latent has 3"):
         Quadrature()(curved(3), amortized(6, Gaussian(3)), data)
     finite = LatentVariableModel(Unconditional(Categorical(2)), Unconditional(Gaussian(6)))
     with pytest.raises(CompositionError, match="this latent is discrete"):
         Quadrature()(finite, Shared(Unconditional(Categorical(2))), data)
+    tower, guide = ladder()
+    with pytest.raises(CompositionError, match="this latent is a ladder of 2 levels, whose prior has no mean"):
+        Quadrature()(tower, guide, data)
+    with pytest.raises(CompositionError, match="this latent has none"):
+        Quadrature().check(LatentVariableModel(Unconditional(Gaussian(0)), Unconditional(Gaussian(6))))
     with pytest.raises(UsageError, match="tolerance"):
         Quadrature(0.0)
     with pytest.raises(UsageError, match="at least 1600"):

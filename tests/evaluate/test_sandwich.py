@@ -67,7 +67,7 @@ def test_each_end_says_what_it_is():
     assert upper.stderr > 0
     assert str(upper).startswith("log p(x) <=")
     again = Sandwich(Annealed(temperatures=5, leapfrog_steps=2, chains=4), 7)(given.model, given.guide)
-    assert torch.equal(again[1].nats, upper.nats)
+    assert torch.equal(again.upper.nats, upper.nats)
 
 
 def test_the_gap_has_the_error_of_its_rows():
@@ -97,7 +97,7 @@ def test_it_can_be_written_down():
     assert moved["gap"] == pytest.approx(record["gap"])
     alone = Sandwich(Annealed(temperatures=2, leapfrog_steps=1, chains=2), 1)(given.model, given.guide).to_dict()
     assert (alone["gap_stderr"], alone["stderr"]) == (None, [None, None])
-    with pytest.raises(UsageError, match=r"^--rows must be a whole number of at least 1, got 0"):
+    with pytest.raises(UsageError, match=r"^--simulated must be a whole number of at least 1, got 0"):
         Sandwich(n=0)
 
 

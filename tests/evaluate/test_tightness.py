@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import replace
 
 import pytest
@@ -13,7 +12,6 @@ from torch import nn
 from jensen.core.errors import JensenError, UsageError
 from jensen.core.random import drawing_from, stream
 from jensen.evaluate import (
-    Annealed,
     Assessment,
     Estimate,
     Exact,
@@ -22,18 +20,16 @@ from jensen.evaluate import (
     TightnessSettings,
     Unnormalised,
     assess,
-    assess_within,
 )
 from jensen.evaluate.missed_modes import SecondStart
-from jensen.evaluate.sandwich import Sandwich, Sandwiched
+from jensen.evaluate.sandwich import Sandwiched
 from jensen.evaluate.strata import stratified, stratified_stderr
 from jensen.families import Gaussian, Mixture
 from jensen.guides import Amortized, Deterministic, Shared
 from jensen.models.conditionals import Given, Unconditional
 from tests.evaluate.instance import instance
-from tests.identities.models import close, mixture_model, rows, simulated
+from tests.identities.models import close
 
-assessing = sys.modules["jensen.evaluate.tightness"]
 N = 103  # no multiple of four: strata of 26 and 25 rows
 QUICK = TightnessSettings(rows=12, temperatures=8, leapfrog_steps=3, chains=8, simulated=6, refine=0)
 
@@ -143,94 +139,11 @@ def test_recorded_settings_give_the_same_numbers(small):
     assert record["gaps"]["n"] == 12
 
 
-@pytest.mark.slow  # it spends its budget twice
-def test_the_settings_that_a_budget_chose_give_the_same_numbers(small):
-    """Within a budget, and again by the settings that it chose; the global random state is left alone."""
-    given, bound = small
-    job = (given.model, given.guide, given.rows, bound)
-    before = torch.get_rng_state()
-    found = assess_within(*job, 15.0, 5)
-    assert torch.equal(before, torch.get_rng_state())
-    assert found is not None
-    assert found.settings.rows in (16, 30, 15)
-    again = assess(*job, replace(found.settings), 5)
-    assert same(found, again)
-
-
-@pytest.fixture
-def watched(monkeypatch):
-    """The loop from 4 temperatures on, with a list of the temperatures that were annealed and sandwiched."""
-    runs: dict[str, list[int]] = {"annealed": [], "sandwich": [], "bounds": []}
-
-    def spy(kind, what, temperatures):
-        def call(self, *args, **kwargs):
-            runs[kind].append(temperatures(self))
-            return what(self, *args, **kwargs)
-
-        return call
-
-    monkeypatch.setattr(Annealed, "__call__", spy("annealed", Annealed.__call__, lambda a: a.temperatures))
-    monkeypatch.setattr(Sandwich, "__call__", spy("sandwich", Sandwich.__call__, lambda s: s.annealed.temperatures))
-    monkeypatch.setattr(assessing, "lower_bounds", spy("bounds", assessing.lower_bounds, lambda _: 0))
-    monkeypatch.setattr(assessing, "plan", lambda *_: replace(QUICK, temperatures=4, refine=4, prior_chains=0))
-    return runs
-
-
-def test_temperatures_double_until_the_answer_holds_still(watched):
-    """No run is made twice: that with T is the coarse one beside 2 T; and `assess` gives the same numbers."""
-    given = instance(n=15, dim=24, latent=6, common=1.35, off=0.5, wide=0.7)
-    job = (given.model, given.guide, given.rows, Importance(10)(given.model, given.guide, given.rows))
-    found = assess_within(*job, 1e6, 5)
-    last = found.settings.temperatures
-    assert last >= 16
-    assert found.converged
-    assert abs(found.unfinished) <= 0.05
-    assert watched["annealed"] == [4, 2, *(2**i for i in range(3, int(math.log2(last)) + 1))]
-    assert len(watched["sandwich"]) == len(set(watched["sandwich"])) <= 2
-    assert watched["bounds"] == [0]
-    assert same(found, assess(*job, found.settings, 5))
-    before = assess(*job, replace(found.settings, temperatures=last // 2), 5)
-    assert not (before.converged and abs(before.unfinished) <= 0.05)
-    assert torch.equal(before.annealed.nats, found.coarse.nats)
-
-
-def test_without_time_the_first_answer_stands(watched, small):
-    given, bound = small
-    job = (given.model, given.guide, given.rows, bound)
-    found = assess_within(*job, 1e-9, 5)
-    assert found.settings.temperatures == 4
-    assert watched == {"annealed": [4, 2], "sandwich": [4], "bounds": [0]}
-    assert same(found, assess(*job, found.settings, 5))
-
-
-def test_there_are_temperatures_enough(watched, small, monkeypatch):
-    """What never holds still ends at the most temperatures, whatever the time."""
-    given, bound = small
-    monkeypatch.setattr(assessing, "MOST_TEMPERATURES", 16)
-    monkeypatch.setattr(assessing, "STILL", -1.0)
-    found = assess_within(given.model, given.guide, given.rows, bound, 1e6, 5)
-    assert found.settings.temperatures == 16
-    assert watched == {"annealed": [4, 2, 8, 16], "sandwich": [16], "bounds": [0]}
-
-
 @pytest.mark.parametrize("few", [{"temperatures": 1}, {"chains": 1}])
 def test_what_cannot_tell_its_error_is_refused(few, small):
     given, bound = small
     with pytest.raises(UsageError, match="at least 2"):
         assess(given.model, given.guide, given.rows, bound, replace(QUICK, **few))
-
-
-def test_no_budget_no_answer(small):
-    given, bound = small
-    assert assess_within(given.model, given.guide, given.rows, bound, 1e-6) is None
-
-
-def test_what_cannot_be_annealed_is_left_alone(small):
-    _, bound = small
-    mixture = mixture_model()
-    with drawing_from(stream(0, "guide")):
-        guide = Amortized(Given(nn.Linear(2, 3), mixture.prior.family)).double()
-    assert assess_within(mixture, guide, rows(simulated(mixture, 5)), bound, 5.0) is None
 
 
 def test_a_point_has_no_bound_to_assess(small):

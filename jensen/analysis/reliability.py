@@ -1,0 +1,182 @@
+"""Findings about a recorded evaluation: how far its number can be trusted, and a remedy that can help."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..core.wording import fixed, plural
+from ..evaluate.estimate import Estimate, enough_points
+from ..evaluate.psis import FEWEST
+from .findings import Finding
+
+__all__ = ["evaluation_findings", "more_points_help", "points_remedy"]
+
+FEW_ESS = 3.0  # below, a single point carries most of the weight, and ten times as many points leave it so
+HEAVY = 0.05  # share of rows beyond the k-hat limit
+LOOSE = 0.5  # nats by which a bound may be too low before it is called loose
+ANNEAL = "measure it by annealing (jensen evaluate RUN, without -k), or train with a richer guide"
+Record = Mapping[str, Any]
+
+
+def more_points_help(k: int | None, ess: float | None, heavy: float | None) -> bool:
+    """Return whether more importance points per datum would make the bound reliable.
+
+    Not where a point or two carry all weight, nor where tails are too heavy: the weights that matter are those that a
+    sample of any affordable size does not contain.
+
+    Args:
+        k: points per datum.
+        ess: the median effective sample size of these.
+        heavy: the share of rows beyond the k-hat limit; None where it was not measured.
+
+    Source: Vehtari, Simpson, Gelman, Yao & Gabry, "Pareto smoothed importance sampling", 2024.
+
+    Example:
+        >>> more_points_help(10, 5.0, 0.0), more_points_help(1000, 1.0, 0.0), more_points_help(1000, 8.0, 0.84)
+        (True, False, False)
+    """
+    if k is None or ess is None or not math.isfinite(ess):
+        return False
+    return not _is_concentrated(k, ess) and (heavy is None or heavy <= HEAVY)
+
+
+def _is_concentrated(k: int, ess: float) -> bool:
+    """Return whether a point or two carry all weight; of few points, most of the points must be without any."""
+    return not ess >= min(FEW_ESS, k / 2)
+
+
+def points_remedy(estimates: Sequence[Estimate]) -> str:
+    """Return what helps against heavy-tailed importance weights of some of these estimates: a larger K or annealing."""
+    bad = [e.to_dict() for e in estimates if e.reliable is False]
+    if all(more_points_help(e["k"], e["ess"], _heavy(e)) for e in bad):
+        return "raise -k"
+    return "more points do not help: --method annealed"
+
+
+def evaluation_findings(record: Record | None) -> tuple[Finding, ...]:
+    """Return the findings about an evaluation, of which `Evaluation.to_dict` or evaluation.json is the record.
+
+    A number without a bound has none; one whose looseness annealing has measured is judged by that.
+    """
+    if not record or record.get("log_px") is None:
+        return ()
+    checks = (_not_finite, _weights, _chains, _tightness, _noise, _rule, _overfitting)
+    findings = [finding for check in checks if (finding := check(record)) is not None]
+    return tuple(sorted(findings, key=lambda f: f.severity != "problem"))
+
+
+def _not_finite(e: Record) -> Finding | None:
+    if math.isfinite(e["log_px"]):
+        return None
+    return Finding(
+        "number-not-finite",
+        "problem",
+        f"the estimate is {e['log_px']}",
+        "a row lies where the model has no density",
+        "Look for odd rows in the data: jensen data FILE.",
+    )
+
+
+def _heavy(e: Record) -> float | None:
+    """Return the share of rows beyond the k-hat limit; None of few points, whose limit is near 0 and means little."""
+    return (e.get("k_hat") or {}).get("share_above") if (e.get("k") or 0) >= FEWEST else None
+
+
+def _more_points(e: Record) -> str:
+    """Return the remedy against too few effective points."""
+    k = e.get("k")
+    if k is not None and more_points_help(k, e.get("ess"), _heavy(e)):
+        return f"Use a larger K: jensen evaluate RUN -k {10 * k}."
+    return f"More points do not help here: {ANNEAL}."
+
+
+def _weights(e: Record) -> Finding | None:
+    """Return a finding on importance weights that a few points carry.
+
+    A note where annealing finds the bound tight, and where more points are all that is needed.
+    """
+    k, ess, heavy, assessed = e.get("k"), e.get("ess"), _heavy(e), e.get("assessment")
+    is_annealed = (e.get("settings") or {}).get("temperatures") is not None
+    if e["kind"] != "stochastic lower bound" or k is None or ess is None or is_annealed:
+        return None
+    is_heavy, few = heavy is not None and heavy > HEAVY, not ess >= enough_points(k)
+    if not (is_heavy or few) or (assessed and not is_heavy):
+        return None
+    share = f"{100 * heavy:.0f} % of rows are beyond the k-hat limit" if heavy is not None and is_heavy else ""
+    size = f"the effective sample size is {ess:.1f} (median) of K = {plural(k, 'point')} per datum" if few else ""
+    cause = "few points carry the weight: q(z|x) misses part of the posterior, so the bound may be loose"
+    if assessed:
+        what = f"{share}, so the Monte Carlo error of the weighted bound is unreliable"
+        return Finding("heavy-tailed-weights", "note", what, cause, "Go by the annealed bound and the verdict on it.")
+    what, bad = " and ".join(s for s in (size, share) if s), is_heavy or _is_concentrated(k, ess)
+    if not bad:
+        cause = "few points of a datum carry the weight, so the bound may be loose"
+        return Finding("loose-bound", "note", what, cause, _more_points(e))
+    return Finding("loose-bound", "problem", what, f"{cause} by an unknown amount", _more_points(e))
+
+
+def _chains(e: Record) -> Finding | None:
+    """Return a finding on annealed chains of which few carry the weight."""
+    settings, ess, k = e.get("settings") or {}, e.get("ess"), e.get("k")
+    if not settings.get("temperatures") or e.get("stderr_mc_reliable") is not False or ess is None or k is None:
+        return None
+    what = f"annealing has an unreliable error: an effective {ess:.1f} of {plural(k, 'chain')} per datum"
+    cause = "the chains do not reach the posterior in so few temperatures"
+    return Finding("loose-bound", "problem", what, cause, f"Use --temperatures {4 * settings['temperatures']}.")
+
+
+def _tightness(e: Record) -> Finding | None:
+    """Return a finding on the tightness as annealing measured it."""
+    assessed = e.get("assessment")
+    if not assessed:
+        return None
+    if assessed.get("converged") is False:
+        remedy = "Raise --budget, or train with a richer guide."
+        return Finding("unknown-tightness", "problem", assessed["verdict"], "annealing has not converged", remedy)
+    loss = assessed.get("loss")
+    if e["kind"] != "stochastic lower bound" or loss is None or loss < LOOSE:
+        return None
+    cause = "q(z|x) is too far from the posterior for importance weighting"
+    remedy = "Report the annealed bound, or train with a richer guide."
+    return Finding("loose-bound", "note", assessed["verdict"].partition(":")[0], cause, remedy)
+
+
+def _noise(e: Record) -> Finding | None:
+    """Return a finding on a Monte Carlo error above that over data."""
+    error, mc = e.get("stderr"), e.get("stderr_mc")
+    if not error or not mc or mc <= error:
+        return None
+    what = f"the Monte Carlo error ({mc:.2g}) exceeds that over data ({error:.2g})"
+    chains = (e.get("settings") or {}).get("temperatures") is not None
+    remedy = "Use more --chains." if chains else _more_points(e)
+    return Finding("monte-carlo-error", "note", what, "too few points per datum", remedy)
+
+
+def _rule(e: Record) -> Finding | None:
+    """Return a finding on an inexact quadrature."""
+    rule = e.get("quadrature_error")
+    if rule is None or rule <= (e.get("stderr") or 0.01):
+        return None
+    return Finding(
+        "inexact-quadrature",
+        "problem",
+        f"the quadrature has an error of {rule:.2g} nats",
+        "the posterior of some rows is too narrow for the rule",
+        "Use --method importance.",
+    )
+
+
+def _overfitting(e: Record) -> Finding | None:
+    """Return a finding on training rows that score higher than these."""
+    gap = e.get("train_test")
+    if not gap or not gap.get("over_fitting"):
+        return None
+    return Finding(
+        "over-fitting",
+        "note",
+        f"training rows score {fixed(gap['difference'], 1)} ± {fixed(gap['stderr'], 1)} nats higher than these",
+        "the model describes its training rows more closely than the distribution that they come from",
+        "Train a smaller model, or use more data.",
+    )
