@@ -7,18 +7,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 from torch import Tensor
 
+from ..analysis.reliability import points_remedy
 from ..core.errors import DataError, NotNormalised, UsageError
 from ..evaluate import Estimate, Unnormalised, choose
 from ..evaluate.estimate import ProgressCallback
 from ..evaluate.outliers import carrying_rows
-from ..storage.files import JSON_LIMIT, digest, parsed, read_limited
+from ..storage.files import digest
 from ..storage.run_folder import EVALUATION, WEIGHTS
+from ..storage.schemas import EvaluationRecord, read_record
 from .data import Targets
 from .paired import Group, PairedComparison, RowScores
+from .rows_digest import rows_digest
 from .run import Part, Run, Source
 
 __all__ = ["Group", "PairedComparison", "RowScores", "compare"]
@@ -55,6 +57,7 @@ def compare(
         UsageError: a group is empty.
         NotNormalised: a run has no log p(x).
         DataError: rows, binarisation or base measure are not the same.
+        CorruptRunError: a run's own evaluation is damaged.
     """
     groups = [[g] if isinstance(g, Run) else list(g) for g in (a, b)]
     if not all(groups):
@@ -104,6 +107,7 @@ def _check(runs: Sequence[Run], method: str, k: int | None) -> None:
     """Refuse runs whose numbers cannot be compared, before any is computed."""
     first = runs[0]
     for run in runs:
+        _record(run)
         if isinstance(choose(run.model, run.guide, method, k), Unnormalised):
             raise NotNormalised(
                 f"{run.path} has no density q(z|x), so it has no log p(x) to compare",
@@ -151,12 +155,10 @@ def _parts(runs: Sequence[Run], data: Source | None, labels: Targets | None, see
     for run in runs[1:]:
         if data is None and run.spec["data"]["sha256"] != first.spec["data"]["sha256"]:
             raise DataError(f"{first.path} and {run.path} were trained on different data", SAME)
-    parts = [run.chosen(data, seed, labels=labels) for run in runs]
+    parts = [run.chosen(data, seed, True, labels) for run in runs]
     aside = next((part.own for part in parts if part.own is not None), None)
     if aside is not None:  # the data of some of the runs: all of them are given the rows that those kept aside
-        parts = [
-            p if p.own else r.chosen(data, seed, labels=labels, own=aside) for r, p in zip(runs, parts, strict=True)
-        ]
+        parts = [p if p.own else r.chosen(data, seed, True, labels, aside) for r, p in zip(runs, parts, strict=True)]
     for run, part in zip(runs, parts, strict=True):
         if not (np.array_equal(part.x, parts[0].x) and np.array_equal(_seen(part), _seen(parts[0]))):
             raise DataError(f"the test rows of {first.path} and {run.path} are not the same", SAME)
@@ -190,15 +192,27 @@ def _loss(run: Run, part: Part, estimate: Estimate, sha256: str) -> float | None
     if estimate.k is None:
         return None
     try:
-        held = parsed(read_limited(run.path / EVALUATION, JSON_LIMIT), dict[str, Any])
+        held = _record(run)
         assessment = held["assessment"]
-        same = held["replay"]["weights_sha256"] == sha256 and held["data"] == part.name
+        rows = held["replay"].get("rows_sha256")  # the same rows in another place; earlier versions recorded the name
+        same = held["data"] == part.name if rows is None else rows == rows_digest(part.x, part.mask)
+        same = same and held["replay"]["weights_sha256"] == sha256
         same = same and held["prepared"] == run.preparation.describe(run.schema)
         applies = same and held["k"] <= estimate.k and assessment["converged"]
         loss = float(assessment["loss"]) if applies else None
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         return None  # there is no evaluation, or it did not measure how loose the bound is
     return loss
+
+
+def _record(run: Run) -> dict[str, Any]:
+    """Return the run's own evaluation; nothing where there is none.
+
+    Raises:
+        CorruptRunError: it is damaged.
+    """
+    path = run.path / EVALUATION
+    return read_record(path, EvaluationRecord, "Delete it, or evaluate again.") if path.exists() else {}
 
 
 def _rows_notes(runs: Sequence[Run], parts: Sequence[Part], data: Source | None) -> list[str]:
@@ -221,7 +235,8 @@ def _kind_notes(a: Group, b: Group) -> list[str]:
         notes.append(f"A is {kinds[0]}, B is {kinds[1]}{below if a.is_bound or b.is_bound else ''}")
     heavy = [n for n, g in sides if any(s.estimate.reliable is False for s in g.scores)]
     if heavy:
-        notes.append(f"weights of {' and '.join(heavy)} are heavy-tailed, so the bound may be loose: raise -k")
+        remedy = points_remedy([s.estimate for group in (a, b) for s in group.scores])
+        notes.append(f"weights of {' and '.join(heavy)} are heavy-tailed, so the bound may be loose: {remedy}")
     single = [n for n, g in sides if g.spread is None]
     if single:
         who = "one run each" if len(single) == 2 else f"{single[0]} is one run"

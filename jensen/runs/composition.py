@@ -18,13 +18,12 @@ from ..models.model import LatentVariableModel
 from ..models.posteriors import has_posterior
 from ..objectives import Elbo, Objective
 from ..recipes import BuiltModel, Recipe
+from ..storage.run_folder import INITIAL
 from ..storage.weights import read_weights, tie, write_weights
 from ..training import Optimizer, Player
 from .players import canonical, critics_of, players_from
 
-__all__ = ["INITIAL", "composed", "initial_modules", "recomposed", "write_initial"]
-
-INITIAL = "initial.safetensors"  # the weights before the first step, from which a resumed training can recover
+__all__ = ["composed", "initial_modules", "recomposed", "write_initial"]
 
 
 def composed(

@@ -186,7 +186,7 @@ class RunData(ABC):
         if which == "test" and (self.held[1] is not None or s["test"] is not None):
             tested = self._tested()
             name = f"test file {tested.source.name}" if tested.source.files else "the test rows given"
-            return self._part(tested, name, seed, STREAMS["test"], (), file_names(tested.source))
+            return self._part(tested, name, seed, STREAMS["test"])
         if which == "test" and not len(rows.test):
             which, notes = "valid", ("there is no test part: these are validation rows",)
         index = getattr(rows, which)
@@ -196,10 +196,8 @@ class RunData(ABC):
 
     def _rows_of(self, dataset: Dataset, own: OwnRows, seed: int, notes: tuple[str, ...]) -> Part:
         """Return some of the rows that the run was trained on, as they were prepared then."""
-        kept, files = dataset.rows(own.index), file_names(dataset.source)
-        name = f"{len(own.index)} {NAMES[own.part]} rows of {dataset.source.name}"
-        files = None if files is None else files[own.index]
-        return self._part(replace(kept, notes=()), name, seed, STREAMS[own.part], notes, files)
+        kept, name = dataset.rows(own.index), f"{len(own.index)} {NAMES[own.part]} rows of {dataset.source.name}"
+        return self._part(replace(kept, notes=()), name, seed, STREAMS[own.part], notes, own.index)
 
     def _tested(self) -> Dataset:
         """Return the test rows that were given for training, read again and checked."""
@@ -242,13 +240,13 @@ class RunData(ABC):
         with reading(data, labels):
             dataset = self._found(data, labels, missing or self.holed)
         dataset = in_recorded_order(dataset, self.spec["data"]["sha256"])
-        source = dataset.source
         if self.preparation.binarize and dataset.schema.kind == "binary" and self.schema.kind != "binary":
             raise DataError(
                 f"{dataset.source.name} is binary already, and the run binarises grey values",
                 "Give grey values, or train on binary data.",
             )
         dataset = conform(dataset, self.schema, bounded=self.has_last_level)
+        source = dataset.source
         if labels is not None and dataset.labels is None:
             raise DataError(
                 f"the labels of {dataset.source.name} are of classes that the training data do not have",
@@ -264,7 +262,7 @@ class RunData(ABC):
         if is_own and own == "all":
             trained = len(self.split().train)
             notes = (f"{source.name} holds the data of this run: all its rows are used, {trained} of which trained it",)
-        return self._part(dataset, name, seed, STREAMS["other"], notes, file_names(source))
+        return self._part(dataset, name, seed, STREAMS["other"], notes)
 
     def _kept_aside(self, own: Own) -> OwnRows | None:
         """Return which rows of the run's own data to use; None for all of them."""
@@ -296,10 +294,11 @@ class RunData(ABC):
         seed: int,
         number: int,
         notes: tuple[str, ...] = (),
-        files: np.ndarray | None = None,
+        numbers: np.ndarray | None = None,
     ) -> Part:
-        how = {"mask": dataset.mask, "device": self.device, "dtype": self.dtype, "stream": number}
-        rows = self.preparation.rows(dataset.x, self.schema, **how)
+        numbers = np.arange(len(dataset)) if numbers is None else numbers
+        how = {"mask": dataset.mask, "device": self.device, "dtype": self.dtype, "stream": number, "numbers": numbers}
+        rows = self.preparation.rows(dataset.x, self.schema, what=name, **how)
         shift: float | torch.Tensor = self.preparation.log_jacobian(self.schema.size)
         classes = self.classes
         if classes is not None and classes.role == "context":
@@ -313,8 +312,20 @@ class RunData(ABC):
             rows = rows.fixed(stream(seed, "binarize", self.device))
         if dataset.mask is not None:
             shift = torch.from_numpy(self.preparation.log_jacobians(dataset.mask))
-        all_notes = (*dataset.notes, *notes)
-        return Part(rows, dataset.x, dataset.labels, name, all_notes, dataset.mask, shift, dataset.factors, files)
+        files = file_names(dataset)
+        return Part(
+            rows=rows,
+            x=dataset.x,
+            labels=dataset.labels,
+            name=name,
+            notes=(*dataset.notes, *notes),
+            mask=dataset.mask,
+            shift=shift,
+            factors=dataset.factors,
+            files=files,
+            identity={k: v for k, v in dataset.identity.items() if files is None or k != "file"},
+            numbers=numbers,
+        )
 
     def chosen(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..core.errors import DataError, UsageError
@@ -12,6 +13,9 @@ from ..evaluate import (
     Estimate,
     Evaluator,
     GeneralisationGap,
+    Importance,
+    Kind,
+    Schedule,
     Tightness,
     TightnessSettings,
     assess_tightness,
@@ -20,6 +24,7 @@ from ..evaluate import (
 from ..evaluate.estimate import ProgressCallback
 from ..evaluate.floors import floor_binding
 from ..evaluate.generalisation import some_rows
+from ..evaluate.importance_plan import fitting_points
 from ..evaluate.outliers import carrying_rows
 from ..evaluate.tightness_plan import refusal
 from ..storage.weights import undigested
@@ -27,10 +32,22 @@ from ..training.stages import stage_lines
 from .classify import classified
 from .data import RunData, Source, Targets
 from .evaluation import Evaluation, Part, bits_per_dim, circumstances, refuse_nan
+from .row_values import identity_columns
+from .rows_digest import rows_digest
 
 __all__ = ["assembled", "evaluate"]
 
-COMPARED = 500  # training rows that a plain evaluation compares with the test rows
+COMPARED = (500, 200, 100, 50, 20)  # training rows that a plain evaluation compares with the test rows
+SHARE = 0.25  # of the time left that they may take; where nothing is annealed, twice as much
+PHASES = {
+    "Annealed": "annealing",
+    "AtOneState": "one state each",
+    "Enumerated": "enumeration",
+    "Exact": "closed form",
+    "Importance": "importance weighting",
+    "Quadrature": "quadrature",
+    "Unnormalised": "distortion",
+}
 
 
 def evaluate(
@@ -40,46 +57,107 @@ def evaluate(
     labels: Targets | None = None,
     k: int | None = None,
     method: str = "auto",
-    budget: float = 120.0,
+    budget: float = 30.0,
     settings: TightnessSettings | None = None,
     annealing: Annealed | None = None,
     train_rows: int | None = None,
+    points: int | None = None,
     seed: int = 0,
     watch: ProgressCallback | None = None,
+    phase: Callable[[str], None] | None = None,
+    first: Callable[[Evaluation], None] | None = None,
 ) -> Evaluation:
-    """Estimate log p(x) of rows, by default the run's test rows; see `jensen.Run.evaluate`."""
+    """Estimate log p(x) of rows, by default the run's test rows; see `jensen.Run.evaluate`.
+
+    Args:
+        points: per datum of a plain evaluation by importance weighting, as an earlier one chose them within its budget.
+    """
     evaluator = choose(run.model, run.guide, method, k, annealing)
     require_finite(0, **{"--budget": budget})
     if labels is not None and run.classes is None:
         raise UsageError("--labels needs a run that learned from labels, and this one did not", "Leave --labels out.")
+    is_plain = method == "auto" and k is None
+    is_timed = is_plain and settings is None and budget > 0
+    schedule = Schedule(budget if is_timed else float("inf"), watch, phase)
+    schedule.begin("reading the data")
     part = run.chosen(data, seed, True, labels)
+    reading = schedule.spent
     notes = (*undigested(run.path), *run.unfinished, *stage_lines(run.stages), *part.notes, *run.overlap(part, data))
-    estimate = evaluator(run.model, run.guide, part.rows, seed, watch)
-    refuse_nan(estimate)
+    ahead = 0.0
+    if points is not None and isinstance(evaluator, Importance):
+        evaluator = Importance(points)
+    elif is_timed and isinstance(evaluator, Importance):
+        evaluator, ahead, fewer = _with_fitting_points(run, part, schedule, seed)
+        notes = (*notes, *fewer)
+    schedule.begin(PHASES[type(evaluator).__name__], ahead)
+    started = schedule.spent
+    estimate = evaluator(run.model, run.guide, part.rows, seed, schedule.progress)
+    per_row = (schedule.spent - started) / max(len(part.rows), 1)
+    refuse_nan(estimate, part)
     binding = floor_binding(run.model, run.guide, part.rows)
     notes = notes if binding is None else (*notes, binding.note)
     notes = (*notes, *_carriers(run, part, estimate, data))
-    is_plain, assessment = method == "auto" and k is None, None
-    if is_plain and part.mask is not None:
-        notes = (*notes, "the tightness of the number was not measured: entries are missing")
-    elif is_plain:
-        assessment = assess_tightness(run.model, run.guide, part.rows, estimate, budget, settings, seed, watch)
-        if assessment is None and estimate.nats is not None and budget > 0:
-            why = refusal(run.model, run.guide) or "raise --budget"
-            notes = (*notes, f"the tightness of the bound was not measured: {why}")
-    default = COMPARED if is_plain and data is None and budget > 0 else 0
-    most = default if train_rows is None else train_rows
-    gap = _generalisation(run, estimate.shifted(part.shift), evaluator, most, seed, watch)
-    return assembled(
-        run,
-        part,
-        estimate,
-        notes=notes,
-        seed=seed,
-        assessment=assessment,
-        gap=gap,
-        replay={"method": method, "k": k, "evaluator": evaluator},
+    replay = {"method": method, "k": k, "evaluator": evaluator}
+    if first is not None:
+        first(assembled(run, part, estimate, notes=notes, seed=seed, replay=replay))
+    has_extras = is_timed or (is_plain and settings is not None)
+    most = (0 if data is not None or not has_extras else COMPARED[0]) if train_rows is None else train_rows
+    if most and train_rows is None and is_timed:
+        most = _fitting_rows(run, estimate, schedule, reading, per_row)
+    gap = _generalisation(run, estimate.shifted(part.shift), evaluator, most, seed, schedule)
+    assessment = None
+    if has_extras:
+        assessment = assess_tightness(run.model, run.guide, part.rows, estimate, schedule, settings, seed)
+        notes = (*notes, *_unmeasured(run, estimate, assessment, schedule))
+    return assembled(run, part, estimate, notes=notes, seed=seed, assessment=assessment, gap=gap, replay=replay)
+
+
+def _with_fitting_points(
+    run: RunData, part: Part, schedule: Schedule, seed: int
+) -> tuple[Importance, float, tuple[str, ...]]:
+    """Return importance weighting with as many points as fit into the time, the seconds that it takes, and a note where
+    the points are fewer than usual."""
+    schedule.begin("planning")
+    k, speed = fitting_points(run.model, run.guide, part.rows, schedule, seed)
+    seconds, usual = (speed.seconds(len(part.rows), points) for points in (k, Importance.k))
+    if k == Importance.k:
+        return Importance(), seconds, ()
+    return (
+        Importance(k),
+        seconds,
+        (
+            f"K = {k:,}: {Importance.k:,} points per datum would take about {usual:.2g} s, more than a third of"
+            f" --budget {schedule.seconds:g}; for that number: -k {Importance.k}",
+        ),
     )
+
+
+def _fitting_rows(run: RunData, estimate: Estimate, schedule: Schedule, reading: float, per_row: float) -> int:
+    """Return how many training rows can be compared in their share of the time; 0 for none.
+
+    Args:
+        reading: seconds to read data.
+        per_row: seconds of the estimate of a row.
+    """
+    n = len(run.split().train) if run.spec["data"]["n"] else 0
+    if estimate.nats is None or not n:
+        return 0
+    is_annealed = estimate.kind is Kind.STOCHASTIC_LOWER and refusal(run.model, run.guide) is None
+    share = SHARE if is_annealed else 2 * SHARE
+    sizes = sorted({min(size, n) for size in COMPARED}, reverse=True)
+    for size in sizes:
+        if reading + size * per_row <= share * schedule.left:
+            return size
+    needed = reading + sizes[-1] * per_row
+    schedule.leave_out(f"{sizes[-1]} training rows", needed, needed / share)
+    return 0
+
+
+def _unmeasured(run: RunData, estimate: Estimate, assessment: Tightness | None, schedule: Schedule) -> tuple[str, ...]:
+    """Return notes on what was not measured: for lack of time, or whatever the time."""
+    why = refusal(run.model, run.guide) if assessment is None and estimate.nats is not None else None
+    notes = () if why is None else (f"the tightness of the bound was not measured: {why}",)
+    return notes if schedule.sentence is None else (*notes, schedule.sentence)
 
 
 def assembled(
@@ -106,7 +184,7 @@ def assembled(
         replay: the method, k and evaluator that were asked for; None of an evaluation that is not kept.
     """
     estimate = estimate.shifted(part.shift)
-    assessment = None if assessment is None else assessment.shifted(float(part.shift))
+    assessment = None if assessment is None else assessment.shifted(part.shift)
     labelled = classified(run, part)
     record: dict[str, Any] = {}
     if replay is not None:
@@ -119,6 +197,7 @@ def assembled(
             device=run.device,
             evaluator=replay["evaluator"],
         )
+        record["rows_sha256"] = rows_digest(part.x, part.mask)
     return Evaluation(
         estimate=estimate,
         run=str(run.path),
@@ -134,6 +213,7 @@ def assembled(
         replay=record,
         quantity=run.quantity,
         classified=None if labelled is None else labelled.to_dict(),
+        identity=identity_columns(part.numbers, part.files, part.identity, part.labels, run.schema.classes),
     )
 
 
@@ -152,16 +232,24 @@ def _carriers(run: RunData, part: Part, estimate: Estimate, data: Source | Part 
 
 
 def _generalisation(
-    run: RunData, test: Estimate, evaluator: Evaluator, most: int, seed: int, watch: ProgressCallback | None
+    run: RunData, test: Estimate, evaluator: Evaluator, most: int, seed: int, schedule: Schedule
 ) -> GeneralisationGap | None:
     """Return the gap between at most `most` training rows and the test rows; None where the former cannot be read."""
     if most <= 0 or test.nats is None:
         return None
+    schedule.begin("training rows")
     try:
         part = run.part("train", seed)
     except DataError:
         return None
     part = part.subset(some_rows(len(part.x), most, stream(seed, "training rows")).to(run.device), part.name)
-    return GeneralisationGap.of(
-        evaluator(run.model, run.guide, part.rows, seed, watch).shifted(part.shift), test, run.quantity
-    )
+    scores: list[Estimate] = []
+
+    def score() -> None:
+        scores.append(evaluator(run.model, run.guide, part.rows, seed, schedule.progress).shifted(part.shift))
+
+    began = schedule.spent
+    if not schedule.completes(score, run.model):
+        schedule.leave_out(f"{most} training rows", schedule.spent - began)
+        return None
+    return GeneralisationGap.of(scores[0], test, run.quantity)

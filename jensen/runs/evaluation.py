@@ -9,23 +9,27 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..core.batch import Rows
-from ..core.errors import NumericalError, UsageError
+from ..core.errors import CorruptRunError, NumericalError, UsageError
 from ..core.version import __version__
+from ..core.wording import plural
 from ..data import Factors, Preparation, Schema
 from ..evaluate import Annealed, Estimate, Evaluator, GeneralisationGap, Kind, Tightness
 from ..evaluate.quantity import EVIDENCE, Quantity
-from ..storage.files import JSON_LIMIT, digest, parsed, read_limited, write_json
+from ..storage.entries import make_folder
+from ..storage.files import digest, write_json
 from ..storage.run_folder import EVALUATION, EVALUATIONS, WEIGHTS
+from ..storage.schemas import EvaluationRecord, read_record
+from .row_values import row_values
 
 __all__ = ["Evaluation", "OwnRows", "Part", "bits_per_dim", "circumstances", "keep", "refuse_nan", "versions"]
 
 
+NAMED = 5  # rows that are not finite
 REQUEST = ("method", "k", "annealing")  # the keys of a replay that were asked for
 
 
@@ -57,6 +61,8 @@ class Part:
         factors: the generating factors of the data, where they are known.
         files: [N] the file of each row, relative to the folder of images that it was read from; None of other data.
         own: for rows of the run's own data: which of these they are.
+        identity: by name, columns [N] that say which row it is and are no data: see `Dataset.identity`.
+        numbers: [N] the number of each row in its file or container, from 0; None where it is not known.
     """
 
     rows: Rows
@@ -69,14 +75,30 @@ class Part:
     factors: Factors | None = None
     files: np.ndarray | None = None
     own: OwnRows | None = None
+    identity: dict[str, np.ndarray] = field(default_factory=dict)
+    numbers: np.ndarray | None = None
 
     def subset(self, index: Tensor, name: str) -> Part:
         """Return the rows [M] of these numbers, under another name."""
         own = index.cpu().numpy()
-        labels, mask, files = (None if each is None else each[own] for each in (self.labels, self.mask, self.files))
+        kept = (self.labels, self.mask, self.files, self.numbers)
+        labels, mask, files, numbers = (None if each is None else each[own] for each in kept)
         shift = self.shift[index.to(self.shift.device)] if isinstance(self.shift, Tensor) else self.shift
         factors = None if self.factors is None else self.factors.rows(own)
-        return Part(self.rows.subset(index), self.x[own], labels, name, self.notes, mask, shift, factors, files)
+        identity = {key: values[own] for key, values in self.identity.items()}
+        return Part(
+            rows=self.rows.subset(index),
+            x=self.x[own],
+            labels=labels,
+            name=name,
+            notes=self.notes,
+            mask=mask,
+            shift=shift,
+            factors=factors,
+            files=files,
+            identity=identity,
+            numbers=numbers,
+        )
 
     def first(self, n: int) -> Part:
         """Return the first n rows."""
@@ -102,6 +124,7 @@ class Evaluation:
         quantity: log p(x), or log p(x | label) of a conditional model.
         classified: the accuracy of the guide, where the class is a latent; JSON-serialisable.
         replay: the request, with weights and versions: enough to repeat it (see `circumstances`).
+        identity: columns [N] that say which row it is.
     """
 
     estimate: Estimate
@@ -118,6 +141,12 @@ class Evaluation:
     replay: dict[str, Any] = field(default_factory=dict)
     quantity: Quantity = EVIDENCE
     classified: dict[str, Any] | None = None
+    identity: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+    @property
+    def rows(self) -> dict[str, np.ndarray]:
+        """The values of every row, in nats, by the names of their columns; see `row_values`."""
+        return row_values(self.estimate, self.quantity, self.identity)
 
     @property
     def given(self) -> str | None:
@@ -178,15 +207,32 @@ def bits_per_dim(estimate: Estimate, schema: Schema, preparation: Preparation) -
     return -estimate.mean / (schema.size * math.log(2))
 
 
-def refuse_nan(estimate: Estimate) -> None:
-    """Refuse an estimate with a row that is not a number.
+def refuse_nan(estimate: Estimate, part: Part | None = None) -> None:
+    """Refuse an estimate with a row that is not finite.
+
+    Args:
+        estimate: of rows.
+        part: the rows, by whose numbers in their file they are named, with the value that is farthest out.
 
     Raises:
-        NumericalError: naming the first.
+        NumericalError: naming the first of them.
     """
-    if estimate.nats is not None and bool(torch.isnan(estimate.nats).any()):
-        bad = int(torch.isnan(estimate.nats).nonzero()[0])
-        raise NumericalError(f"log p(x) of row {bad} is not a number", "Look at that row, and at jensen doctor.")
+    if estimate.nats is None or bool(torch.isfinite(estimate.nats).all()):
+        return
+    bad = (~torch.isfinite(estimate.nats)).nonzero().flatten().tolist()
+    value = float(estimate.nats[bad[0]])
+    listed = ", ".join(_row_in_words(row, part) for row in bad[:NAMED]) + (", ..." if len(bad) > NAMED else "")
+    what = f"log p(x) of {plural(len(bad), 'row')} is not finite ({value:g}, first in {listed}, from 0)"
+    raise NumericalError(what, "Correct or drop these rows; and look at jensen doctor.")
+
+
+def _row_in_words(row: int, part: Part | None) -> str:
+    """Return the number of a row in its file, and its largest value in terms of what the model sees."""
+    if part is None or row >= len(part.x):
+        return f"row {row}"
+    number = row if part.numbers is None else int(part.numbers[row])
+    column = int(part.rows.take(torch.tensor([row], device=part.rows.device)).x[0].abs().argmax())
+    return f"row {number} with {part.x[row, column]:g} in column {column}"
 
 
 def keep(folder: Path, evaluation: Evaluation) -> Path:
@@ -198,7 +244,8 @@ def keep(folder: Path, evaluation: Evaluation) -> Path:
     record, main = evaluation.to_dict(), folder / EVALUATION
     path = main if _is_replaceable(main, record) else folder / EVALUATIONS / f"{evaluation.slug}.json"
     try:
-        path.parent.mkdir(exist_ok=True)
+        if path.parent != folder:
+            make_folder(path.parent)
     except OSError as error:
         raise UsageError(f"{path.parent} cannot be made a folder ({error})", "Move what is there.") from error
     write_json(path, record)
@@ -207,17 +254,19 @@ def keep(folder: Path, evaluation: Evaluation) -> Path:
 
 def _is_replaceable(path: Path, record: dict[str, Any]) -> bool:
     """Return whether the record may replace the file: there is none that can be read, it is of other weights, or it
-    answers the same or a narrower request and measures no more."""
+    answers the same or a narrower request and measures no more; a plain one with fewer points measures less."""
     try:
-        held = parsed(read_limited(path, JSON_LIMIT), dict[str, Any])
+        held = read_record(path, EvaluationRecord, "")
         was, now = held["replay"], record["replay"]
         if was["weights_sha256"] != now["weights_sha256"]:
             return True
         same = all(was.get(name) == now.get(name) for name in REQUEST)
         plain = now["method"] == "auto" and now["k"] is None
-    except (OSError, ValueError, msgspec.DecodeError, KeyError, TypeError, AttributeError):
+    except (CorruptRunError, KeyError, TypeError, AttributeError):
         return True  # there is none, or none that could be read or repeated
-    return (same or plain) and (record["assessment"] is not None or held.get("assessment") is None)
+    measures, measured = record["assessment"] is not None, held.get("assessment") is not None
+    fewer = same and plain and (record["k"] or 0) < (held["k"] or 0) and measured == measures
+    return (same or plain) and (measures or not measured) and not fewer
 
 
 def versions() -> dict[str, str]:

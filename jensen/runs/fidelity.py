@@ -7,7 +7,7 @@ as many real data, against other real data.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,10 +15,12 @@ from torch import Tensor
 
 from ..analysis import latents
 from ..analysis.features import Features, learn_features
+from ..core.batch import Rows
 from ..core.errors import DataError, UsageError
 from ..core.random import stream
 from ..core.validation import require_integer
 from ..evaluate.estimate import ProgressCallback
+from ..evaluate.simulated import like_rows, masks_of, simulate_like
 from .data import Source, Targets
 from .evaluation import Part
 from .run import Run
@@ -26,6 +28,7 @@ from .run import Run
 __all__ = ["Fidelity", "FidelityScore", "fidelity", "frechet", "precision_recall"]
 
 NEIGHBOURS = 3
+HOLED = " with entries missing as in the rows"
 REPEATS = 5
 FEWEST, MOST = 10, 5000  # points of each kind; the most where n is not given
 CHUNK = 1024
@@ -131,7 +134,7 @@ class Fidelity:
         repeats: of the comparison, with other samples and other halves of the data.
         features: the space of the distances.
         data: the name of the rows.
-        sampled: "samples", or "means" of p(x | z).
+        sampled: "samples", or "means" of p(x | z), and whether entries are missing from them.
         seed: of all randomness but the features'.
     """
 
@@ -177,6 +180,9 @@ def fidelity(
     other half. The features are learned from the run's training rows, by their labels where they have some, with a
     fixed seed: runs on the same data and split are compared in the same features.
 
+    Where entries of the rows are missing, samples lack the entries of rows drawn at random, and both are filled alike.
+    So they are alike if the model is right and entries are missing at random, whatever their values.
+
     Args:
         run: see `jensen.load`.
         data: other rows than the run's own test rows.
@@ -188,10 +194,10 @@ def fidelity(
         watch: progress callback, called with the fraction done, 0 to 1.
 
     Raises:
-        DataError: entries are missing, the training rows cannot be read, or there are too few rows.
+        DataError: the training rows cannot be read, or there are too few rows.
         UsageError: n is larger than half the rows, or too small.
     """
-    part = run.chosen(data, seed, labels=labels)
+    part = run.chosen(data, seed, missing=True, labels=labels)
     size = _size(run, part, n)
     require_integer(2, repeats=repeats)
     features = _features(run, part)
@@ -200,7 +206,7 @@ def fidelity(
     for i in range(repeats):
         order = torch.randperm(len(real), generator=stream(seed, f"halves:{i}"))
         reference, other = real[order[:size]], real[order[size : 2 * size]]
-        sampled = features(_samples(run, size, stream(seed, f"samples:{i}", run.device), mean))
+        sampled = features(_samples(run, size, seed, i, mean, part.rows))
         scores.append((_compared(reference, sampled), _compared(reference, other)))
         if watch is not None:
             watch((i + 1) / repeats)
@@ -214,7 +220,7 @@ def fidelity(
         repeats=repeats,
         features=features,
         data=part.name,
-        sampled="means" if mean else "samples",
+        sampled=("means" if mean else "samples") + ("" if part.mask is None else HOLED),
         seed=seed,
     )
 
@@ -223,11 +229,9 @@ def _size(run: Run, part: Part, n: int | None) -> int:
     """Return the number of points of each kind: n, or by default half the rows and at most 5,000.
 
     Raises:
-        DataError: entries are missing, or there are too few rows.
+        DataError: there are too few rows.
         UsageError: n is larger than half the rows, or too small.
     """
-    if run.holed or part.mask is not None:
-        raise DataError("samples cannot be compared with rows whose entries are missing", "Give complete rows: DATA.")
     half = len(part.rows) // 2
     if half < FEWEST:
         raise DataError(f"{len(part.rows)} rows are too few to be halved", f"Give at least {2 * FEWEST}: DATA.")
@@ -245,10 +249,14 @@ def _compared(reference: Tensor, points: Tensor) -> tuple[float, float, float]:
     return frechet(reference, points), *precision_recall(reference, points)
 
 
-def _samples(run: Run, n: int, generator: torch.Generator, mean: bool) -> Tensor:
-    """Return samples [n, D], prepared as the model sees data."""
-    z, batch = run.model.simulate(n, generator)
-    return latents.decode(run.model, z, batch.context) if mean else batch.x
+def _samples(run: Run, n: int, seed: int, repeat: int, mean: bool, like: Rows) -> Tensor:
+    """Return samples [n, D], prepared as the model sees data: with the missing entries of rows drawn from `like`."""
+    name = f"samples:{repeat}"
+    index = masks_of(like, n, seed, name)
+    z, batch = simulate_like(run.model, n, stream(seed, name, run.device), like, index)
+    if not mean:
+        return batch.x
+    return like_rows(replace(batch, x=latents.decode(run.model, z, batch.context)), like, index).x
 
 
 def _features(run: Run, part: Part) -> Features:

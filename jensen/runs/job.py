@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ..core.commands import command_line
 from ..core.device import resolve_device
 from ..core.errors import InterruptedRun, NumericalError, UsageError
 from ..core.modules import joined, named_tensors
@@ -30,10 +31,13 @@ from ..storage.training_state import TrainingStateKeeper, check_space
 from ..storage.weights import tie
 from ..training import Budget, EpochEnded, Event, Optimizer, Snapshot, Trainer
 from ..training.dry_run import dry_run
+from ..training.patience import default_patience
 from ..training.players import check_players
 from ..training.stages import stage_ends
 from .composition import write_initial
+from .memory_needs import making, try_within_memory, try_without_memory
 from .places import reading
+from .rebuilding import Settings, check_rebuilds, refuse_own_parts, settings_of
 from .run import Run, load
 from .spec import spec_from
 from .training_data import DataOptions, Sources, TrainingData, gather
@@ -41,6 +45,13 @@ from .training_options import TrainingOptions
 
 __all__ = ["Job"]
 
+UNTRAINED_LABELS = (
+    "labels have no effect on the model: {recipe} does not train on labels, which only name classes in the report and "
+    "in results; a model of p(x | label), or of some labels, is {others}"
+)
+
+MOST_EPOCHS, MOST_CHECKPOINTS, LARGEST_BATCH = 10**9, 10_000, 2**31
+TRIED = 256  # rows that show which options a recipe reads
 STEPS = 20_000  # where a recipe does not say how many epochs, about this many steps
 
 
@@ -62,12 +73,14 @@ class Job:
         self.device = resolve_device(reading.device)
         self.dtype = recipe.dtype if self.device.type in ("cpu", "cuda") else torch.float32  # others lack float64
         if training.epochs is not None:
-            require_integer(1, **{"--epochs": training.epochs})
+            require_integer(1, MOST_EPOCHS, **{"--epochs": training.epochs})
         if training.save_every is not None:
             require_finite(0, **{"--save-every": training.save_every})
-        require_integer(0, **{"--checkpoints": training.checkpoints})
+        require_integer(0, MOST_CHECKPOINTS, **{"--checkpoints": training.checkpoints})
+        require_integer(1, LARGEST_BATCH, **{"--batch": training.batch})
         self.optimizer = Optimizer(training.optimizer, training.lr)
-        self.budget = Budget(training.epochs or recipe.epochs or 1, training.batch, training.patience)
+        asked = None if training.patience == "auto" else training.patience
+        self.budget = Budget(training.epochs or recipe.epochs or 1, training.batch, asked)
 
     def prepare(self, notice: Callable[[str], None]) -> None:
         """Read the data and make the parts: whatever can be refused is refused here."""
@@ -78,7 +91,9 @@ class Job:
             self.training_data = data = gather(self.sources, recipe, self.reading, self.device, self.dtype)
         for text in data.notices:
             notice(text)
-        if training.patience is not None and data.valid is None:
+        if recipe.labels is None and (self.reading.labels is not None or self.sources.labels is not None):
+            notice(UNTRAINED_LABELS.format(recipe=recipe.name, others=_learning_from_labels(recipe, self.options)))
+        if self.budget.patience is not None and data.valid is None:
             raise UsageError("--patience needs validation rows", "Give --split a middle part, such as 0.8,0.1,0.1.")
         steps = -(-len(data.train) // min(training.batch, len(data.train)))
         if training.epochs is None and self.recipe.epochs is None:
@@ -104,26 +119,49 @@ class Job:
             valid_jacobian=data.log_jacobian("valid"),
             keep_best=kept == "best",
         )
-        self.made = _make(
+        self.context = _context(data, steps, self.budget.epochs, self.optimizer, self.reading)
+        self.made, self.settings = _make(
             self.recipe,
+            self.context,
             data,
-            steps,
-            self.budget.epochs,
-            self.optimizer,
             self.reading,
             self.device,
             self.dtype,
             self.options,
+            training.batch,
         )
-        self._check_supports()
-        self.trainer.check(self.made.players)
-        if kept == "best" or training.patience is not None:
+        self._check_made()
+        if kept == "best" or self.budget.patience is not None:
             _check_followed(self.made)
+        if training.patience == "auto" and kept == "best" and data.valid is not None:
+            self.budget = replace(self.budget, patience=_patience(self.made, self.budget.epochs, steps))
+        self.choices["patience"] = self.budget.patience
         self.module = joined(self.made.model, self.made.guide)
         if training.init_from is not None:
             notice(_take_over(self.module, Path(training.init_from)))
         if training.tensorboard:
             TensorBoard.check()
+
+    def _check_made(self) -> None:
+        """Refuse parts that a run could not be opened with, that do not suit the data, or that cannot be trained.
+
+        Raises:
+            CompositionError: naming them.
+            DataError: naming row and column.
+        """
+        model, guide = self.made.model, self.made.guide
+        if self.recipe.built is None:
+            refuse_own_parts(self.recipe.name, model, guide)
+        check_rebuilds(model, guide, self.made.players, self.settings)
+        self._check_supports()
+        self.trainer.check(self.made.players)
+
+    def tried(self, options: dict[str, Any]) -> BuiltModel:
+        """Return the parts that the recipe makes of other options, for a few rows of this training."""
+        rows = self.context.rows
+        few = rows.subset(torch.arange(min(TRIED, len(rows)), device=rows.device))
+        with drawing_from(stream(self.reading.seed, "tried")):
+            return self.recipe(replace(self.context, rows=few), **options)
 
     def _check_supports(self) -> None:
         """Refuse rows of any part with a value that the likelihood does not know, before training begins.
@@ -197,8 +235,9 @@ class Job:
         if history.stopped is not None and history.stopped.reason == "interrupted":
             lost = "" if keeper is None or keeper.lost is None else f"; {keeper.lost.what}: what is newer is made again"
             where = f"epoch {history.stopped.epoch} of {self.budget.epochs}"
-            look = f"ook at it with jensen evaluate {self.folder}."
-            remedy = f"L{look}" if keeper is None else f"Go on with jensen resume {self.folder}, or l{look}"
+            look = f"ook at it with {command_line('evaluate', self.folder)}."
+            resume = command_line("resume", self.folder)
+            remedy = f"L{look}" if keeper is None else f"Go on with {resume}, or l{look}"
             raise InterruptedRun(f"training stopped in {where}; {self.folder} is readable{lost}", remedy)
 
     def settle(self) -> None:
@@ -228,36 +267,21 @@ class Job:
 
 def _make(
     recipe: Recipe,
+    context: RecipeContext,
     data: TrainingData,
-    steps: int,
-    epochs: int,
-    optimizer: Optimizer,
     options: DataOptions,
     device: torch.device,
     dtype: torch.dtype,
     chosen: dict[str, Any],
-) -> BuiltModel:
-    """Return the recipe's parts, with initial weights from the seed; impossible combinations are refused."""
-    schema = data.preparation.outcome(data.data.schema)
-    mean, scale = data.moments
-    constant = 0
-    if schema.kind == "real" and not data.preparation.dequantize:
-        train = data.data.rows(data.split.train)
-        constant = len(constant_columns(train.x, train.mask))
-    with drawing_from(stream(options.seed, "init")):
-        context = RecipeContext(
-            schema=schema,
-            mean=mean,
-            scale=scale,
-            rows=data.train,
-            steps_per_epoch=steps,
-            optimizer=optimizer,
-            epochs=epochs,
-            constant=constant,
-            floor=options.floor,
-            seed=options.seed,
-            labels=data.labels,
-        )
+    batch: int,
+) -> tuple[BuiltModel, Settings]:
+    """Return the recipe's parts, with initial weights from the seed, and their settings before they were first used.
+
+    Impossible combinations are refused.
+    """
+    with drawing_from(stream(options.seed, "tried")):
+        try_without_memory(lambda: recipe(context, **chosen), recipe, chosen)
+    with drawing_from(stream(options.seed, "init")), making(recipe, chosen):
         made = recipe(context, **chosen)
     if options.floor is not None and made.model.likelihood.family.scale_floor != options.floor:
         family = made.model.likelihood.family.phrase
@@ -268,12 +292,47 @@ def _make(
     made.guide.to(device, dtype)
     for critic in made.critics:
         critic.to(device, dtype)
-    check_players(made.model, made.guide, made.players, epochs)
-    dry_run(made.model, made.guide, made.players, data.train)
+    check_players(made.model, made.guide, made.players, context.epochs)
+    settings = settings_of(made.model, made.guide)
+    try_within_memory(
+        lambda rows: dry_run(made.model, made.guide, made.players, rows), recipe, chosen, made, data.train, batch
+    )
     for player in made.players:
         if player.closed is None:
             player.optimizer(player.trained)  # refuses parameters that it is not for
-    return made
+    return made, settings
+
+
+def _context(data: TrainingData, steps: int, epochs: int, optimizer: Optimizer, options: DataOptions) -> RecipeContext:
+    """Return what a recipe is told of the data and the training."""
+    schema = data.preparation.outcome(data.data.schema)
+    mean, scale = data.moments
+    constant = 0
+    if schema.kind == "real" and not data.preparation.dequantize:
+        train = data.data.rows(data.split.train)
+        constant = len(constant_columns(train.x, train.mask))
+    return RecipeContext(
+        schema=schema,
+        mean=mean,
+        scale=scale,
+        rows=data.train,
+        steps_per_epoch=steps,
+        optimizer=optimizer,
+        epochs=epochs,
+        constant=constant,
+        floor=options.floor,
+        seed=options.seed,
+        labels=data.labels,
+    )
+
+
+def _learning_from_labels(recipe: Recipe, options: dict[str, Any]) -> str:
+    """Return the options of recipes that learn from labels, with the likelihood of another recipe."""
+    likelihood = options.get("likelihood", "auto")
+    if recipe.name == "count-vae" and likelihood == "auto":
+        likelihood = "negative-binomial"
+    same = "" if likelihood == "auto" else f" --likelihood {likelihood}"
+    return ", or ".join(f"--recipe {name}{same}" for name in ("conditional", "semi-supervised"))
 
 
 def _check_followed(made: BuiltModel) -> None:
@@ -283,6 +342,13 @@ def _check_followed(made: BuiltModel) -> None:
             "no number tells the best epoch of a game whose likelihood only samples: all its players move",
             "Use --keep last, without --patience.",
         )
+
+
+def _patience(made: BuiltModel, epochs: int, steps: int) -> int | None:
+    """Return the patience that a training has by default; None of one without a bound, or by a closed form."""
+    if not made.guide.bounds(made.model) or all(player.closed for player in made.players):
+        return None
+    return default_patience(made.players, epochs, steps)
 
 
 def _take_over(module: torch.nn.Module, folder: Path) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..analysis.reliability import points_remedy
 from ..evaluate import Estimate, Kind
 from ..evaluate.estimate import format_nats
 from ..evaluate.quantity import EVIDENCE, Quantity
@@ -227,6 +228,8 @@ class PairedComparison:
     def verdict(self) -> str:
         """The comparison in one sentence."""
         size = format_nats(abs(self.difference), self.stderr)
+        if self.interval is None:
+            return f"a single row does not order the models: A - B = {format_nats(self.difference, None)} nats"
         if self.higher is None:
             number = format_nats(self.difference, self.stderr)
             return f"no difference at this size: A - B = {number} nats per datum"
@@ -251,7 +254,7 @@ class PairedComparison:
         runs = [s.run for s in self._lower.scores if s.below is None]  # one example is enough
         if runs:
             return f"jensen evaluate {runs[0]} says how loose its bound is; compare on the same test rows, without -k"
-        return "raise -k, or evaluate again with a larger --budget"
+        return f"{points_remedy([s.estimate for s in self._lower.scores])}, or evaluate again with a larger --budget"
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serialisable record of every number."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,10 +13,9 @@ from torch import Tensor
 
 from ..core.errors import DataError, JensenError
 from ..data import EMBEDDED, read
+from ..data.paths import check_path
 
 __all__ = ["beside", "labels_at", "located", "reading", "table_options"]
-
-SHOWN = 60  # characters of a text that is no path
 
 
 def beside(location: str, folder: Path) -> str:
@@ -48,7 +46,7 @@ def reading(*sources: Any) -> Iterator[None]:
     """
     for source in sources:
         if isinstance(source, str | Path):
-            _check_path(str(source))
+            check_path(str(source))
         elif isinstance(source, Tensor):
             _check_tensor(source)
     try:
@@ -59,22 +57,6 @@ def reading(*sources: Any) -> Iterator[None]:
         containers = [type(s).__name__ for s in sources if s is not None and not isinstance(s, str | Path)]
         what = f"{error.filename or ', '.join(containers)} cannot be read ({error.strerror or error})"
         raise DataError(what, "Check the data and the path.") from error
-
-
-def _check_path(place: str) -> None:
-    """Refuse a text that no file can be called.
-
-    Raises:
-        DataError: naming its beginning.
-    """
-    try:
-        os.stat(place)
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
-            return  # whoever opens it says what is wrong
-        shown = place if len(place) <= SHOWN else f"{place[:SHOWN]}..."
-        what = f"{shown!r} is not the name of a file ({getattr(error, 'strerror', None) or error})"
-        raise DataError(what, "Give a path, or the data themselves: an array or a table.") from error
 
 
 def _check_tensor(x: Tensor) -> None:
@@ -138,9 +120,14 @@ def _file_of(place: str) -> Path:
 
 
 def table_options(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `jensen.data.read` that choose columns of a table, as a specification has them."""
-    command = spec["command"]
-    return {"header": command.get("header") or "auto", "columns": command.get("columns"), "drop": command.get("drop")}
+    """Return the arguments of `jensen.data.read` that choose columns of a table, as a specification has them.
+
+    The names and the kind of what was read decide: what is left out of a table by default, and what counts, may change.
+    """
+    command, schema = spec["command"], spec["data"]["schema"]
+    chosen = {"columns": command.get("columns"), "drop": command.get("drop")}
+    chosen |= {"known": schema.get("names"), "kind": schema["kind"]}
+    return {"header": command.get("header") or "auto", **chosen}
 
 
 def labels_at(labels: str | None, old: str, new: str) -> str | None:

@@ -14,14 +14,16 @@ from typing import Any
 from torch import nn
 
 from ..core.errors import CompositionError, CorruptRunError, UsageError
-from ..core.parts import build, spec_of
-from ..estimators import Corrupted, Corruption
+from ..core.parts import build, check_known, spec_of
+from ..estimators import Corrupted, Corruption, GradientEstimator
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from ..training import Optimizer, Player
+from ..objectives import Objective
+from ..training import ClosedStep, Optimizer, Player
 
 __all__ = [
     "canonical",
+    "check_recorded_players",
     "critics_of",
     "players_from",
     "record_players",
@@ -29,6 +31,8 @@ __all__ = [
     "recorded_points",
     "term_names",
 ]
+
+TREES: dict[str, Any] = {"objective": Objective, "estimator": GradientEstimator, "closed": ClosedStep | None}
 
 
 def _modules_in(value: Any) -> Iterator[nn.Module]:
@@ -145,8 +149,8 @@ def players_from(
     trees = [record["parts"] for record in spec["players"]]
     if are_in_words(spec):
         raise UsageError("an earlier version recorded the players of this run in words only", "Train it again.")
-    roots = [tree[key] for tree in trees for key in ("objective", "estimator", "closed")]
-    model, guide, *objects = build([*spec["model"], *roots], parts)
+    roots = [tree[key] for tree in trees for key in TREES]
+    model, guide, *objects = build([*spec["model"], *roots], parts, _roots_of(len(trees)))
     players: list[Player] = []
     try:
         for i, (record, tree) in enumerate(zip(spec["players"], trees, strict=True)):
@@ -165,6 +169,27 @@ def players_from(
             "Restore spec.json from a copy, or train again.",
         ) from error
     return model, guide, players
+
+
+def _roots_of(players: int) -> dict[str, Any]:
+    """Return the names of all roots of a specification, with the kinds that they are of."""
+    trees = {f"players[{i}].{key}": kind for i in range(players) for key, kind in TREES.items()}
+    return {"model": LatentVariableModel, "guide": Guide, **trees}
+
+
+def check_recorded_players(spec: Mapping[str, Any], parts: Mapping[str, Callable[..., Any]] | None = None) -> None:
+    """Refuse trees of players that no training can have recorded; parts of the user's own may be missing.
+
+    Raises:
+        CorruptRunError: naming the place.
+    """
+    trees = [player["parts"] for player in spec["players"] if player["parts"] is not None]
+    nodes = [tree[key] for tree in trees for key in TREES]
+    if are_in_words(spec):  # trees made from words have numbers of their own
+        for node in nodes:
+            check_known([node], {"players": Any}, parts)
+        return
+    check_known([*spec["model"], *nodes], _roots_of(len(trees)), parts)
 
 
 def _parts_in(node: Any) -> Iterator[dict[str, Any]]:

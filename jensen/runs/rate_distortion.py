@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from ..core.errors import RunExistsError, UsageError
+from ..storage.entries import check_entries
 from ..storage.files import write_json
 from ..storage.run_folder import SPEC
 from ..training import Event
@@ -179,9 +180,10 @@ def trade(
 
 
 def _refuse_taken(folder: Path) -> None:
-    """Refuse a folder that is a file or a run."""
+    """Refuse a folder that is a file or a run, or holds a link, which would lead to runs elsewhere."""
     if folder.is_file() or (folder / SPEC).exists():
         raise RunExistsError(f"{folder} is a {'file' if folder.is_file() else 'run'}", "Give --out another name.")
+    check_entries(folder, lambda name: name.startswith("beta-"))
 
 
 def _curve(points: Sequence[Point], last: Evaluation) -> Curve:

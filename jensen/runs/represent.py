@@ -121,7 +121,7 @@ def represent(
             "Give data with labels, or train on sprites, whose factors are known: jensen train sprites",
         )
     codes = tuple(run.encode(half, seed=seed).astype(np.float64) for half in (fit, score))
-    repeated = int(duplicates(fit.x, score.x).sum())
+    repeated = int(duplicates(fit.x, score.x, fit.mask, score.mask).sum())
     notes += (f"{repeated} of the scored rows occur among the fitted ones too",) if repeated else ()
     scores: list[RepresentationScore] = []
     for target in targets:
@@ -222,7 +222,10 @@ def probe(of: str, codes: tuple[np.ndarray, np.ndarray], truth: tuple[np.ndarray
 
     values, counts = np.unique(truth[0], return_counts=True)
     if len(values) < 2:
-        raise DataError(f"all fitted rows have the same {of}", "Give rows of two classes at least.")
+        single = (
+            "labels of the fitted rows are of a single class" if of == "labels" else f"fitted rows have a single {of}"
+        )
+        raise DataError(f"the {single}, so a score would mean nothing", "Give rows of two classes at least: DATA.")
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # of a probe that is not quite at its optimum

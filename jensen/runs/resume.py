@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..core.errors import CorruptRunError, DataError, UsageError
 from ..core.records import differences
@@ -16,7 +16,7 @@ from ..storage.run_lock import locked
 from ..storage.specification import read_spec
 from ..storage.training_state import completed_epochs, read_newest_state
 from ..storage.weights import FREE_OPTIONS
-from ..training import Event
+from ..training import Event, Snapshot
 from .interrupts import interruptible
 from .places import labels_at, located
 from .players import are_in_words
@@ -24,12 +24,14 @@ from .relocation import given_again
 from .run import Run
 from .train import Job, Sources, recorded_recipe, sorted_options
 
-__all__ = ["resume"]
+__all__ = ["AS_BEFORE", "resume"]
 
 Parts = Mapping[str, Callable[..., Any]] | None
 
 # what must be as it was: paths and versions may differ, and the number of epochs if another is asked for
 DATA = ("sha256", "n", "missing", "schema", "classes")
+FREE = ("threads", "patience", "patience_changed")  # which change no step: patience only decides when to stop
+AS_BEFORE: Literal["as before"] = "as before"
 ROUNDING = 1e-5  # of a scale: single precision, summed over many rows in another order
 
 
@@ -42,6 +44,7 @@ def resume(
     test_labels: Any = None,
     parts: Mapping[str, Callable[..., Any]] | None = None,
     epochs: int | None = None,
+    patience: int | Literal["auto", "as before"] | None = AS_BEFORE,
     listeners: Sequence[Callable[[Event], None]] = (),
     should_stop: Callable[[], bool] = lambda: False,
     notice: Callable[[str], None] = lambda text: None,
@@ -56,6 +59,8 @@ def resume(
         data, labels, test, test_labels: what it was trained on, where that was in memory, or where it is now.
         parts: of the user's own, as for `load`.
         epochs: passes over the data in all, those that were made included; by default as before.
+        patience: as for `train`; another one, such as None, goes on with a training that patience ended. By default as
+            before, where "auto" follows the number of epochs.
         listeners: called with every event.
         should_stop: asked between steps.
         notice: called with what the user should know.
@@ -75,11 +80,8 @@ def resume(
         kept, was = read_newest_state(path, notice)
         _refuse(was, spec, f"{path / SPEC} is not what its last state was trained by")
         given = _at_new_places(spec, _folders_again(path, spec, Sources(data, labels, test, test_labels)))
-        job = _job(path, spec, given, parts, epochs)
-        done = kept.facts["epoch"] - 1
-        if done >= job.budget.epochs or (kept.facts["ended"] and epochs is None):
-            what = f"{path} has made {done} epochs already ({kept.facts['ended'] or 'interrupted'})"
-            raise UsageError(what, f"Train beyond them: --epochs {2 * max(done, 1)}.")
+        job = _job(path, spec, given, parts, _changed(epochs, patience))
+        _refuse_ended(path, kept, job.budget.epochs, spec["choices"]["epochs"], patience != AS_BEFORE)
         job.prepare(notice)
         job.check_space(again=True)
         made = job.spec()
@@ -88,11 +90,34 @@ def resume(
         again = {**made, "command": known | {"init_from": spec["command"].get("init_from")}}  # weights are the state's
         _refuse(spec, again, f"{path} would not be trained as it was", computed=True)
         _tell(spec, made, notice)
-        spec = _updated(spec if given.data is None else _moved(spec, made), made, epochs)
+        spec = _updated(spec if given.data is None else _moved(spec, made), made, epochs, patience)
         with interruptible(should_stop, listeners) as (stop, heard):
             job.run(heard, stop, notice, (kept, completed_epochs(path, kept, notice)), spec)
     job.settle()
     return job.opened()
+
+
+def _changed(epochs: int | None, patience: int | str | None) -> dict[str, Any]:
+    """Return the options of `train` that are others than before."""
+    options: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
+    return options if patience == AS_BEFORE else {**options, "patience": patience}
+
+
+def _refuse_ended(path: Path, kept: Snapshot, epochs: int, before: int, patient: bool) -> None:
+    """Refuse to go on with a training that has ended, unless it is to be longer than before, or more patient.
+
+    Raises:
+        UsageError: it has made all its epochs, or ended before.
+    """
+    done, reason = kept.facts["epoch"] - 1, kept.facts["ended"]
+    early = reason == "early stopping" and done < epochs
+    if done < epochs and (not reason or epochs != before or (early and patient)):
+        return
+    if early:
+        since = f"the validation bound had not risen since epoch {kept.facts['best_epoch']}"
+        raise UsageError(f"{path} stopped at epoch {done} of {epochs}: {since}", "Go on to the end: --patience none.")
+    what = f"{path} has made {done} epochs already ({reason or 'interrupted'})"
+    raise UsageError(what, f"Train beyond them: --epochs {2 * max(done, 1)}.")
 
 
 def _at_new_places(spec: dict[str, Any], given: Sources) -> Sources:
@@ -140,18 +165,35 @@ def _moved(spec: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
     return {**spec, "data": data, "split": split}
 
 
-def _updated(spec: dict[str, Any], made: dict[str, Any], epochs: int | None) -> dict[str, Any]:
+def _updated(
+    spec: dict[str, Any], made: dict[str, Any], epochs: int | None, patience: int | str | None
+) -> dict[str, Any]:
     """Return the specification to go on with: with trees of its players, and more epochs if they were asked for."""
     if are_in_words(spec):
         spec = {**spec, "players": made["players"]}
-    if made["choices"]["epochs"] == spec["choices"]["epochs"]:
-        return spec
+    kept = _patience_kept(spec, made, patience)
+    longer = made["choices"]["epochs"] != spec["choices"]["epochs"]
+    own = (made if longer else spec)["choices"]
+    choices = {k: v for k, v in own.items() if k != "patience_changed" and (longer or k != "patience")} | kept
+    if not longer:
+        return {**spec, "choices": choices}
     command = {**spec["command"], "epochs": epochs}
-    return {**spec, **{k: made[k] for k in ("players", "sentence", "choices")}, "command": command}
+    return {**spec, **{k: made[k] for k in ("players", "sentence")}, "choices": choices, "command": command}
 
 
-def _job(path: Path, spec: dict[str, Any], given: Sources, parts: Parts, epochs: int | None) -> Job:
-    """Return the training that the specification records."""
+def _patience_kept(spec: dict[str, Any], made: dict[str, Any], patience: int | str | None) -> dict[str, Any]:
+    """Return the choices about patience to go on with; a change is marked, since the command stays as it was."""
+    before = spec["choices"]
+    if patience == AS_BEFORE:
+        names = ("patience", "patience_changed")
+        same = before["epochs"] == made["choices"]["epochs"]  # an earlier version recorded none
+        return {k: before[k] for k in names if k in before} if same or before.get("patience_changed") else {}
+    changed = {"patience_changed": True} if patience != "auto" else {}
+    return {"patience": made["choices"]["patience"], **changed}
+
+
+def _job(path: Path, spec: dict[str, Any], given: Sources, parts: Parts, changed: dict[str, Any]) -> Job:
+    """Return the training that the specification records, with these options changed."""
     tested = spec["split"]["test"]
     if given.data is None and not spec["data"].get("readable"):
         raise DataError(
@@ -167,10 +209,10 @@ def _job(path: Path, spec: dict[str, Any], given: Sources, parts: Parts, epochs:
         located(path, spec["data"], labels=None, size=spec["data"]["resize"], missing=bool(spec["data"]["missing"]))
     recipe, sources, command = recorded_recipe(spec, path, parts)
     if given.data is not None:
-        sources = replace(given, data=given.data)
+        sources = replace(given, known=sources.known)
     elif given != Sources(None):
-        sources = replace(given, data=sources.data)
-    reading, training, rest = sorted_options(command | {"init_from": None} | ({"epochs": epochs} if epochs else {}))
+        sources = replace(given, data=sources.data, known=sources.known)
+    reading, training, rest = sorted_options(command | {"init_from": None} | changed)
     return Job(sources, recipe, reading, training, recipe.checked(rest), path)
 
 
@@ -184,7 +226,7 @@ def _essence(spec: dict[str, Any], longer: bool, in_words: bool) -> dict[str, An
         longer: whether the number of epochs is another.
         in_words: whether players are compared by their words alone, as an earlier format recorded them.
     """
-    choices = {k: v for k, v in spec["choices"].items() if k != "threads" and not (longer and k == "epochs")}
+    choices = {k: v for k, v in spec["choices"].items() if k not in FREE and not (longer and k == "epochs")}
     tested = spec["split"]["test"]
     split = spec["split"] | {"test": None if tested is None else {k: tested[k] for k in ("sha256", "n")}}
     essence = {
@@ -193,7 +235,7 @@ def _essence(spec: dict[str, Any], longer: bool, in_words: bool) -> dict[str, An
         "split": split,
         "preparation": spec["preparation"],
         "choices": choices,
-        "command": {k: v for k, v in spec["command"].items() if k not in FREE_OPTIONS and v is not None},
+        "command": {k: v for k, v in spec["command"].items() if k not in {*FREE_OPTIONS, *FREE} and v is not None},
     }
     if longer:
         return essence

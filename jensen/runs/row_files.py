@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ..data import Dataset, Source
+from ..data import Dataset
 from ..data.dataset import digest_of
 
 __all__ = ["file_names", "in_recorded_order"]
 
 
-def file_names(source: Source) -> np.ndarray | None:
-    """Return the path of each row's image [N], relative to the folder; None of data without a file per row.
-
-    None too if there are not as many images as rows any more.
-    """
-    folder = Path(source.files[0]) if source.files else None
-    if folder is None or not folder.is_dir():
-        return None
-    paths = _paths(folder)
-    paths = paths if source.order is None or len(paths) != source.n else [paths[i] for i in source.order]
-    names = [os.fsencode(path) for path in paths]  # which need not be Unicode
-    return np.array([n.decode(errors="backslashreplace") for n in names]) if len(paths) == source.n else None
+def file_names(dataset: Dataset) -> np.ndarray | None:
+    """Return the path of each row's image [N], relative to the folder; None of data without a file per row."""
+    return dataset.identity.get("file") if _is_folder(dataset) else None
 
 
-def _paths(folder: Path) -> list[str]:
-    """Return the paths of all images in the order in which they are read, relative to the folder."""
-    from ..data.images import image_files  # Pillow is imported for images only
-
-    return [path.relative_to(folder).as_posix() for path in image_files(folder)[0]]
+def _is_folder(dataset: Dataset) -> bool:
+    """Return whether the rows are the images of a folder."""
+    files = dataset.source.files
+    return bool(files) and dataset.schema.is_image and Path(files[0]).is_dir()
 
 
 def in_recorded_order(dataset: Dataset, sha256: str) -> Dataset:
@@ -42,16 +31,13 @@ def in_recorded_order(dataset: Dataset, sha256: str) -> Dataset:
         dataset: as read.
         sha256: of the run's rows.
     """
-    folder = Path(dataset.source.files[0]) if dataset.source.files else None
-    if dataset.source.sha256 == sha256 or folder is None or not folder.is_dir():
+    paths = file_names(dataset)
+    if dataset.source.sha256 == sha256 or paths is None:
         return dataset
-    paths = _paths(folder)
-    if len(paths) != len(dataset):
-        return dataset
-    order = np.array(sorted(range(len(paths)), key=lambda i: paths[i].split("/")))
+    order = np.array(sorted(range(len(paths)), key=lambda i: str(paths[i]).split("/")))
     by_letters = dataset.rows(order)
     x, mask = np.ascontiguousarray(by_letters.x), by_letters.mask
     if digest_of(x, mask) != sha256:
         return dataset
-    source = replace(dataset.source, sha256=sha256, order=tuple(order.tolist()))
+    source = replace(dataset.source, sha256=sha256)
     return replace(by_letters, x=x, source=source, notes=(*dataset.notes, "images in the order of an earlier version"))

@@ -12,11 +12,12 @@ import torch
 
 from ..analysis import latents
 from ..analysis.compared_objective import compared_objective
-from ..analysis.doctor import Diagnosis, examine
+from ..analysis.doctor import Diagnosis
 from ..analysis.gradients import GradientComparison, compare_gradients
 from ..analysis.imputation import impute
 from ..core.device import resolve_device
 from ..core.errors import CorruptRunError, DataError, UsageError
+from ..core.memory import require_memory
 from ..core.random import stream
 from ..core.rows import evenly_spaced
 from ..core.validation import require_integer
@@ -27,17 +28,20 @@ from ..evaluate.estimate import ProgressCallback
 from ..evaluate.generalisation import some_rows
 from ..models import autoregressive, priors
 from ..recipes import RECIPES
+from ..storage.metrics import lines_of
 from ..storage.run_folder import METRICS, SPEC
-from ..storage.schemas import lines_of
 from ..storage.specification import read_spec, rebuild
-from .accepted import accepted_options
+from .agreement import check_agreement
 from .checkpoint_bounds import CheckpointCurve, evaluate_checkpoints
 from .data import RunData, Source, Targets
+from .doctor import diagnose
 from .evaluate import evaluate
 from .evaluation import Evaluation, Part, keep
 from .impute import Completion, complete, hide
-from .players import recorded_corruption, recorded_points
+from .players import check_recorded_players, recorded_corruption, recorded_points
 from .relocation import given_again
+from .simulated import like_part
+from .spec import check_recorded_command
 from .training_data import Sources
 
 if TYPE_CHECKING:
@@ -74,13 +78,7 @@ def load(
     """
     folder, where = Path(folder), resolve_device(device)
     spec = read_spec(folder)
-    try:
-        run = Run(folder, spec, parts, str(where))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise CorruptRunError(
-            f"{folder / SPEC} is damaged ({type(error).__name__}: {error})",
-            "Restore it from a copy, or train again.",
-        ) from error
+    run = Run(folder, spec, parts, str(where))
     given = Sources(data, labels, test, test_labels)
     if data is not None or test is not None:
         run.held = given_again(spec, given)
@@ -105,6 +103,8 @@ class Run(RunData):
         self, folder: Path, spec: dict[str, Any], parts: Mapping[str, Callable[..., Any]] | None, device: str
     ) -> None:
         self.path, self.spec, self.device, self.parts = folder, spec, device, parts
+        check_recorded_players(spec, parts)
+        check_recorded_command(spec, folder / SPEC)
         self.model, self.guide, self.weights = rebuild(folder, spec, parts)
         self.model.to(device)
         self.guide.to(device)
@@ -113,6 +113,8 @@ class Run(RunData):
         self.seen = self.preparation.outcome(self.schema)
         self.sentence: str = spec["sentence"]
         self._check_sizes()
+        if not parts:  # those of the user's own need not accept a made-up datum
+            check_agreement(self.model, self.guide, len(self.classes or ()) if self.conditional else 0)
 
     def _check_sizes(self) -> None:
         """Model, schema and preparation are of the same data."""
@@ -147,30 +149,30 @@ class Run(RunData):
         labels: Targets | None = None,
         k: int | None = None,
         method: str = "auto",
-        budget: float = 120.0,
+        budget: float = 30.0,
         settings: TightnessSettings | None = None,
         annealing: Annealed | None = None,
         train_rows: int | None = None,
         seed: int = 0,
         watch: ProgressCallback | None = None,
+        first: Callable[[Evaluation], None] | None = None,
     ) -> Evaluation:
         """Estimate log p(x) of rows, by default the run's test rows, in the data's own units.
 
-        A plain evaluation (no method, no k) also measures how tight the number is, what the guide's bound loses and
-        where, and how training rows compare.
+        A plain one (no method, no k) also measures how tight the number is, and how training rows compare.
 
         Args:
             data: other rows; and `labels` of them, where a run learned from labels and the data do not hold any.
-            k: points per datum of importance weighting: with it, that bound alone. Without, 5000, and annealing of a
-                part of the rows says how tight the bound is.
+            k: points per datum of importance weighting: with it, that bound alone. Without, as many of 5000, 1000, 100
+                and 10 as take a third of the budget, and annealing of some rows says how tight the bound is.
             method: "auto", "exact", "importance", "annealed" or "quadrature".
-            budget: seconds for annealing, where the method is "auto"; 0 leaves out all but the number itself.
+            budget: seconds for all of a plain evaluation; 0 leaves out all but the number itself, with 5000 points.
             settings: of annealing, instead of a budget: those of an earlier evaluation repeat it.
             annealing: temperatures, leapfrog_steps, chains and start, where the method is "annealed".
-            train_rows: training rows to evaluate beside the run's own test rows; by default 500 where there is a
-                budget and the evaluation is plain.
+            train_rows: training rows to evaluate too; by default as many as fit the budget, 500 at most.
             seed: of all Monte Carlo, and of a dynamic binarisation.
             watch: progress callback, called with the fraction done, 0 to 1.
+            first: called with the number as soon as it is there, before all that is measured about it.
         """
         return evaluate(
             self,
@@ -184,6 +186,7 @@ class Run(RunData):
             train_rows=train_rows,
             seed=seed,
             watch=watch,
+            first=first,
         )
 
     def along(
@@ -216,41 +219,24 @@ class Run(RunData):
         return evaluate_checkpoints(self, part, own, k=k, seed=seed, watch=watch)
 
     def doctor(self, *, seed: int = 0, watch: ProgressCallback | None = None) -> Diagnosis:
-        """Diagnose the run on its own rows; see `jensen.analysis.doctor.examine`.
+        """Diagnose the run on its own rows and by its kept evaluation; see `jensen.analysis.doctor.examine`.
 
         Raises:
+            UsageError: the run keeps no data, and none were given.
             DataError: the rows that it was trained on cannot be read.
         """
-        split = self.spec["split"]
-        if not self.readable:
-            remedy = "Give them: --data FILE (in Python, jensen.load(RUN, data=...))."
-            raise DataError("the doctor needs the training data, which this run had in memory only", remedy)
-        if self.holed:
-            remedy = "Use jensen evaluate and jensen impute."
-            raise DataError("the doctor does not examine runs whose data have missing entries", remedy)
-        train, test = self.part("train", seed), None
-        if split["test"] is not None or split["sizes"]["test"] or split["sizes"]["valid"]:
-            test = self.part("test", seed)
-        diagnosis = examine(
-            self.model,
-            self.guide,
-            train.rows,
-            None if test is None else test.rows,
-            seed=seed,
-            history=self.metrics,
-            log_jacobian=self.preparation.log_jacobian(self.schema.size),
-            options=accepted_options(self),
-            quantity=self.quantity,
-            classes=self.class_features,
-            watch=watch,
-        )
-        return replace(diagnosis, notes=() if test is None else test.notes)
+        return diagnose(self, classes=self.class_features, seed=seed, watch=watch)
 
     def calibrate(self, *, n: int = 1000, seed: int = 0, watch: ProgressCallback | None = None) -> Calibration:
-        """Return the calibration of q(z | x) on n data simulated by the model; see `jensen.analysis.calibration`."""
+        """Return the calibration of q(z | x) on n data simulated by the model; see `jensen.analysis.calibration`.
+
+        Where entries of the run's own rows are missing, the same entries of simulated data are hidden.
+        """
         from ..analysis.calibration import calibrate  # SciPy's functions take a tenth of a second
 
-        return calibrate(self.model, self.guide, n=n, seed=seed, watch=watch)
+        like = like_part(self, seed)[0]
+        like = None if like is None else like.rows
+        return calibrate(self.model, self.guide, n=n, seed=seed, watch=watch, like=like)
 
     def keep(self, evaluation: Evaluation) -> Path:
         """Write the evaluation into the run's folder, and say where; see `jensen.runs.evaluation.keep`."""
@@ -276,6 +262,9 @@ class Run(RunData):
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return samples as `sample` does, with the class [n] of each; None of a model without classes."""
         require_integer(1, **{"-n": n})
+        family = self.model.likelihood.family
+        numbers = self.model.latent + family.size + 3 * family.dim  # of a draw, its parameters, and its data
+        require_memory(n * numbers * self.dtype.itemsize, f"-n {n:,} samples", "Give a smaller -n.")
         classes, generator = self.classes, stream(seed, "sample", self.device)
         if label is not None and classes is None:
             raise UsageError(
@@ -369,6 +358,8 @@ class Run(RunData):
         part = original if hidden is None else hide(original, hidden, self.preparation)
         if part.mask is None:
             raise DataError(f"{part.name} have no missing entries", "Give data with NaN, or hide some with --mask.")
+        needed = 8 * m * part.mask.size
+        require_memory(needed, f"-m {m:,} versions of {len(part.rows):,} rows", "Give a smaller -m, or fewer rows.")
         drawn = impute(self.model, self.guide, part.rows, m, method=method, k=k, steps=steps, seed=seed, watch=watch)
         return complete(part, drawn, original, self.schema, self.preparation)
 

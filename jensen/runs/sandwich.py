@@ -9,6 +9,7 @@ from ..evaluate import Annealed, Sandwich, Sandwiched
 from ..evaluate.estimate import ProgressCallback
 from .evaluation import circumstances
 from .run import Run
+from .simulated import like_part
 
 __all__ = ["Certificate", "certify"]
 
@@ -68,9 +69,9 @@ def certify(
         UsageError: rows < 1.
         CompositionError: the model or the guide cannot be annealed.
     """
-    chain = annealing or Annealed()
-    result = Sandwich(chain, rows)(run.model, run.guide, seed, run.device, watch)
-    bounds = result.shifted(run.preparation.log_jacobian(run.schema.size))
+    chain, (part, notes) = annealing or Annealed(), like_part(run, seed)
+    like, shift = (None, run.preparation.log_jacobian(run.schema.size)) if part is None else (part.rows, part.shift)
+    bounds = Sandwich(chain, rows)(run.model, run.guide, seed, run.device, watch, like).shifted(shift)
     replay = circumstances(
         run.path, method="sandwich", k=None, assessment=None, halves=None, device=run.device, evaluator=chain
     )
@@ -79,6 +80,6 @@ def certify(
         run=str(run.path),
         weights=run.weights,
         seed=seed,
-        notes=run.unfinished,
+        notes=(*run.unfinished, *notes),
         replay={**replay, "rows": rows},
     )

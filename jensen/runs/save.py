@@ -21,7 +21,9 @@ from ..storage.migrations import FORMAT
 from ..storage.run_folder import SPEC
 from ..storage.run_lock import check_target, writing
 from ..storage.weights import tie, write_weights
+from .rebuilding import check_rebuilds
 from .run import Run, load
+from .spec import check_readable
 from .training_data import DataOptions, Sources
 
 __all__ = ["save"]
@@ -43,7 +45,8 @@ def save(model: LatentVariableModel, guide: Guide, path: str | Path, *, like: An
         The run, opened.
 
     Raises:
-        UsageError: there is a run already, or the likelihood does not fit the data.
+        UsageError: there is a run already, the likelihood does not fit the data, or the record would not be enough to
+            open the run.
 
     Example:
         >>> run = save(model, guide, "runs/mine", like=x)  # doctest: +SKIP
@@ -55,7 +58,9 @@ def save(model: LatentVariableModel, guide: Guide, path: str | Path, *, like: An
             "Give like= data of this model.",
         )
     check_target(folder, force)
+    check_rebuilds(model, guide)
     spec = _spec(model, guide, schema)
+    check_readable(spec)
     with writing(folder, force):
         write_json(folder / SPEC, spec)
         write_weights(folder, joined(model, guide), tie(spec), None)

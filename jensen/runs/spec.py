@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..core.errors import CorruptRunError, DataError
+from ..core.annotations import annotations_of, expected, fits, shown
+from ..core.errors import CorruptRunError, DataError, UsageError
+from ..core.part_checks import shown_text
 from ..core.version import __version__
 from ..data import EMBEDDED
-from ..recipes import BuiltModel
+from ..recipes import RECIPES, BuiltModel
 from ..storage.migrations import FORMAT
 from ..storage.run_folder import SPEC
+from ..storage.seals import DIGEST, sealed
+from ..storage.spec_fields import check_fields
 from ..training import Player
 from .places import beside, labels_at, located, table_options
 from .players import record_players
-from .training_data import TrainingData
+from .training_data import DataOptions, TrainingData
+from .training_options import TrainingOptions
 
-__all__ = ["recorded_command", "spec_from"]
+__all__ = ["check_readable", "check_recorded_command", "recorded_command", "spec_from"]
+
+LARGEST_COUNT = 2**53
 
 
 def recorded_command(spec: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -49,6 +57,9 @@ def recorded_command(spec: dict[str, Any], path: Path) -> dict[str, Any]:
         # of runs that were written before there was a seed of the split, it is the one that split them
         command |= {"split_seed": spec["split"]["seed"]}
         command |= {k: choices[k] for k in ("device", "epochs", "keep")}
+        # runs that were written before there was a patience by default went on to the end
+        by_default = command.get("patience") == "auto" and not choices.get("patience_changed")
+        command |= {"patience": "auto" if by_default else choices.get("patience", command.get("patience"))}
         command |= {"precision": {"fast": "medium"}.get(choices["precision"], choices["precision"])}  # its old name
         if tested is not None and test is not None and "test_labels" in command:
             own = tested.get("own_labels", command["test_labels"])
@@ -58,6 +69,49 @@ def recorded_command(spec: dict[str, Any], path: Path) -> dict[str, Any]:
         raise CorruptRunError(
             f"{path} is damaged ({type(error).__name__}: {error})", "Restore it from a copy."
         ) from error
+
+
+def check_recorded_command(spec: dict[str, Any], path: Path) -> None:
+    """Refuse a recorded command whose options are not of the types that `train` takes.
+
+    Args:
+        spec: of a run.
+        path: where it was read, to name it.
+
+    Raises:
+        CorruptRunError: naming the option.
+    """
+    for problem in _wrong_options(spec["command"]):
+        raise CorruptRunError(f"{path} is damaged (command.{problem})", "Restore it from a copy, or train again.")
+
+
+def _wrong_options(command: dict[str, Any]) -> Iterator[str]:
+    """Yield which options of a command are not of the types that `train` takes."""
+    hints: dict[str, Any] = {"data": str, "recipe": str | None}
+    for options in (DataOptions, TrainingOptions):
+        hints |= annotations_of(options)
+    recipe = RECIPES.get(command.get("recipe")) if isinstance(command.get("recipe"), str) else None
+    hints |= {} if recipe is None else recipe.hints
+    for name, value in command.items():
+        hint = hints.get(name, Any)
+        if not fits(value, hint, most=LARGEST_COUNT):
+            yield f"{shown_text(name)}: expected {expected(hint, most=LARGEST_COUNT)}, got {shown(value)}"
+
+
+def check_readable(spec: dict[str, Any]) -> None:
+    """Refuse a specification that could not be read again, before a run is written with it.
+
+    Raises:
+        UsageError: naming the field or the option.
+    """
+    read = {k: v for k, v in sealed(spec).items() if k != DIGEST}  # as it will be
+    problem = next(_wrong_options(read["command"]), None)
+    try:
+        check_fields(read)
+    except ValueError as error:
+        problem = problem or shown_text(str(error))
+    if problem is not None:
+        raise UsageError(f"the run could not be opened again ({problem})", "Give another value in its place.")
 
 
 def _place(folder: Path, record: dict[str, Any], reading: dict[str, Any]) -> str:
@@ -122,7 +176,7 @@ def spec_from(
             "beside": beside(absolute, folder) if data.source.files else "",
             "readable": readable,
             "labels_from": labels,
-            "resize": command["size"],
+            "resize": command["size"] or data.source.resized,
             "sha256": data.source.sha256,
             "n": data.source.n,
             "missing": 0 if data.mask is None else int((~data.mask).sum()),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import UsageError
+from ..data import Schema
 from ..estimators import GradientEstimator
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
@@ -17,11 +18,12 @@ from ..storage.run_lock import check_target, writing
 from ..training import Event, Optimizer, Player
 from .accepted import refuse_unused
 from .composition import composed, recomposed
+from .ineffective import refuse_ineffective
 from .interrupts import interruptible
 from .job import Job
 from .places import reading
 from .run import Run
-from .spec import recorded_command
+from .spec import check_readable, recorded_command
 from .training_data import DataOptions, Sources
 from .training_options import TrainingOptions
 
@@ -49,6 +51,7 @@ def train(
     players: Sequence[Player] | None = None,
     out: str | Path | None = None,
     force: bool = False,
+    recorded: Collection[str] = (),
     listeners: Sequence[Callable[[Event], None]] = (),
     should_stop: Callable[[], bool] = lambda: False,
     notice: Callable[[str], None] = lambda text: None,
@@ -58,8 +61,7 @@ def train(
 
     Args:
         data: `digits`, a path, or data in memory: a NumPy array [N, ...], a torch tensor, a pandas or polars DataFrame,
-            an Arrow table, a torch `Dataset` of tensors (see `jensen.data.containers.from_memory`). So are the options
-            `labels`, `test` and `test_labels`.
+            an Arrow table, a torch `Dataset` of tensors (see `jensen.data`). So are `labels`, `test` and `test_labels`.
         recipe: a name from `jensen recipes`; "vae" where no model is given.
         model: prior and likelihood of your own, in the place of a recipe. It is trained in place; data are taken as
             they are, unless options such as `standardize` say otherwise.
@@ -69,6 +71,7 @@ def train(
         players: several players, in the place of objective and estimator.
         out: the run folder; by default the first free of runs/DATA-RECIPE, runs/DATA-RECIPE-2, ...
         force: replace an existing run.
+        recorded: names of options that repeat an earlier training; one without effect is noticed, and not refused.
         listeners: called with every event.
         should_stop: asked between steps; True interrupts training, which can be resumed.
         notice: called with what the user should know.
@@ -93,6 +96,10 @@ def train(
     job = Job(sources, chosen, read_by, training, chosen.checked(rest), _folder(sources.name, chosen.name, out))
     check_target(job.folder, force)
     job.prepare(notice)
+    if training.keep == "best" and job.training_data.valid is None and "keep" not in recorded:
+        raise UsageError("--keep best needs validation rows", "Give --split a middle part, such as 0.8,0.1,0.1.")
+    refuse_ineffective(chosen, job.options, job.tried, recorded, notice)
+    check_readable(job.spec())
     job.check_space()
     with interruptible(should_stop, listeners) as (stop, heard), writing(job.folder, force):
         job.run(heard, stop, notice)
@@ -165,7 +172,7 @@ def recorded_recipe(spec: dict[str, Any], folder: Path, parts: Any = None) -> tu
     command = recorded_command(spec, folder)
     name, where = command.pop("recipe", None), command.pop("data")
     recipe = recomposed(folder, spec, parts) if name is None else find(name)
-    return recipe, Sources(where), command
+    return recipe, Sources(where, known=Schema.from_dict(spec["data"]["schema"])), command
 
 
 def sorted_options(options: dict[str, Any]) -> tuple[DataOptions, TrainingOptions, dict[str, Any]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.annotations import MOST_BINS
 from ..core.batch import Rows
 from ..core.errors import DataError, UsageError
 from ..core.random import stream
@@ -18,10 +18,9 @@ from ..core.validation import require_integer
 from ..data import (
     UNKNOWN,
     Dataset,
-    Header,
     Labels,
     Preparation,
-    Selection,
+    Schema,
     Split,
     conform,
     duplicates,
@@ -34,63 +33,15 @@ from ..data import (
     relabelled,
     split,
 )
+from ..data.agreement import holds_counts
+from ..data.magnitudes import dominating_entries
+from ..data.sizes import check_size
 from ..recipes import Recipe
+from .data_options import DataOptions
 
 __all__ = ["DataOptions", "Sources", "TrainingData", "gather"]
 
 LABELLED_SHARE = 0.2  # of the rows of an epoch, which those of known class are repeated to be
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """Options for reading, splitting and preparing data.
-
-    Attributes:
-        test: a file of test rows.
-        labels: labels of the data: a file, or a column or key of theirs.
-        test_labels: labels of the test rows: a file, or a column or key of theirs.
-        labelled: number of training rows that keep their label, for a recipe that learns from some; by default all that
-            have one.
-        split: fractions of train, validation and test; by default 0.8,0.1,0.1, or 0.9,0.1,0 with a test file.
-        split_seed: seed of the split, and of bits and noise that are drawn once; independent of `seed`, so that several
-            seeds are compared on the same rows.
-        header: yes if the first line of a table holds names, no if it is a row of data; auto judges it.
-        columns: the columns of a table to read, in this order, by name, or without a header by number from 1: a,b,c.
-        drop: columns of a table to leave out: id,name.
-        size: height and width, H,W, that the images of a folder are resized to.
-        binarize: conversion of grey values to 0 and 1; by default none.
-        dequantize: add uniform noise to integers; by default if the recipe models a density.
-        standardize: scaling of reals; "auto" is what the recipe needs.
-        floor: accept constant columns under a learned scale, which stays above this number.
-        seed: seed of initial weights, order and noise.
-        device: "auto", "cpu", "cuda", ...
-    """
-
-    test: str | Path | None = None
-    labels: str | Path | None = None
-    test_labels: str | Path | None = None
-    labelled: int | None = None
-    split: str | Sequence[float] | None = None
-    split_seed: int = 0
-    header: Header = "auto"
-    columns: str | Sequence[str] | None = None
-    drop: str | Sequence[str] | None = None
-    size: tuple[int, int] | None = None
-    binarize: Literal["static", "dynamic", "threshold"] | None = None
-    dequantize: bool | None = None
-    standardize: Literal["auto", "none", "global", "feature"] = "auto"
-    floor: float | None = None
-    seed: int = 0
-    device: str = "auto"
-
-    @property
-    def table(self) -> Selection:
-        """The columns of tables that are data.
-
-        Raises:
-            UsageError: these options contradict each other.
-        """
-        return Selection.of(self.header, self.columns, self.drop)
 
 
 @dataclass(frozen=True)
@@ -100,12 +51,14 @@ class Sources:
     Attributes:
         data: a name, a path, or a container in memory.
         labels, test, test_labels: containers in memory, in the place of the options of these names.
+        known: the schema of a run, of data that are read again.
     """
 
     data: Any
     labels: Any = None
     test: Any = None
     test_labels: Any = None
+    known: Schema | None = None
 
     @classmethod
     def split_off(cls, data: Any, options: dict[str, Any]) -> tuple[Sources, dict[str, Any]]:
@@ -137,18 +90,24 @@ class Sources:
         if is_in_memory(self.data):
             if options.size is not None:
                 raise UsageError("size= is for the images of a folder", "Resize the images before.")
-            return from_memory(self.data, self.labels, self.name, missing, options.table)
-        how = {"header": options.header, "columns": options.columns, "drop": options.drop}
-        dataset = read(self.data, labels=options.labels, size=options.size, missing=missing, **how)
+            return from_memory(self.data, self.labels, self.name, missing, replace(options.table, **self._as_before))
+        how = {"header": options.header, "columns": options.columns, "drop": options.drop, **self._as_before}
+        how |= {"size": options.size, "strict": options.strict}
+        dataset = read(self.data, labels=options.labels, missing=missing, **how)
         return dataset if self.labels is None else relabelled(dataset, self.labels)
 
-    def read_test(self, options: DataOptions, missing: bool, names: tuple[str, ...] | None = None) -> Dataset | None:
+    @property
+    def _as_before(self) -> dict[str, Any]:
+        """The names and the kind that these data were read with before."""
+        return {} if self.known is None else {"known": self.known.names, "kind": self.known.kind}
+
+    def read_test(self, options: DataOptions, missing: bool, data: Dataset) -> Dataset | None:
         """Return the test rows that were given, None where there are none.
 
         Args:
             options: of all data.
             missing: whether NaN is an entry that is missing.
-            names: of the columns of the data, by which a header is recognised.
+            data: by whose names columns are taken, and to whose size images are resized.
 
         Raises:
             UsageError: labels of test rows that are not there.
@@ -158,13 +117,13 @@ class Sources:
         if self.test is not None:
             labels = self.labels if isinstance(self.labels, str) else None
             given = self.test_labels if self.test_labels is not None else labels
-            return from_memory(self.test, given, "test rows", missing, options.table.afterwards())
+            return from_memory(self.test, given, "test rows", missing, options.table.afterwards(data.schema.names))
         if options.test is None:
             if self.test_labels is not None or options.test_labels is not None:
                 raise UsageError("there are labels of test rows, and no test rows", "Give --test too.")
             return None
-        table = options.table.afterwards(names)
-        dataset = read_test(options.test, options.labels, options.test_labels, options.size, missing, table)
+        table, size = options.table.afterwards(data.schema.names), options.size or data.source.resized
+        dataset = read_test(options.test, options.labels, options.test_labels, size, missing, table)
         return dataset if self.test_labels is None else relabelled(dataset, self.test_labels)
 
 
@@ -237,9 +196,10 @@ class TrainingData:
         yield "training", self.train
         if self.valid is not None:
             yield "validation", self.valid
-        test = self.data.rows(self.split.test) if self.test is None else self.test
+        test, numbers = (self.data.rows(self.split.test), self.split.test) if self.test is None else (self.test, None)
         if len(test):
-            rows = self.preparation.rows(test.x, self.data.schema, mask=test.mask, device="cpu", dtype=dtype, stream=2)
+            how = {"mask": test.mask, "device": "cpu", "dtype": dtype, "stream": 2, "numbers": numbers}
+            rows = self.preparation.rows(test.x, self.data.schema, what="the test rows", **how)
             yield "test", rows
 
     def log_jacobian(self, part: Literal["train", "valid"] = "train") -> float:
@@ -257,16 +217,8 @@ def gather(
     """Read, split and prepare."""
     _check(recipe, options)
     parts = _fractions(options.split, options.test is not None or sources.test is not None)
-    dataset = sources.read(options, recipe.missing)
+    dataset, second = _read(sources, recipe, options)
     schema, seed = dataset.schema, options.split_seed
-    second = sources.read_test(options, recipe.missing, schema.names)
-    unbounded = options.binarize is None  # a likelihood with a last level refuses others itself, when it is known
-    second = None if second is None else conform(second, schema, "test data", not unbounded)
-    if len(dataset) < 2:
-        shape = dataset.schema.shape
-        raise DataError(
-            f"{sources.name} holds one datum only, of shape {shape}", "Give at least 2 rows: one row per datum."
-        )
     where = split(len(dataset), parts, seed)
     if len(where.train) < 2:
         raise DataError(
@@ -278,11 +230,13 @@ def gather(
     spread, scaling = _spreading(dataset, recipe, options)
     how = {"binarize": options.binarize, "dequantize": spread, "standardize": scaling, "seed": seed}
     preparation = Preparation.fit(train.x, schema, mask=train.mask, **how)
-    rows = preparation.rows(train.x, schema, mask=train.mask, device=device, dtype=dtype, stream=0)
+    dataset = replace(dataset, notes=(*dataset.notes, *_dominating(train, preparation, where.train)))
+    place = {"device": device, "dtype": dtype, "what": "the data"}
+    rows = preparation.rows(train.x, schema, mask=train.mask, stream=0, numbers=where.train, **place)
     valid = None
     if len(held["valid"]):
         some = held["valid"]
-        valid = preparation.rows(some.x, schema, mask=some.mask, device=device, dtype=dtype, stream=1)
+        valid = preparation.rows(some.x, schema, mask=some.mask, stream=1, numbers=where.valid, **place)
         if options.binarize == "dynamic":
             valid = valid.fixed(stream(seed, "validation", device))
     repeated = {
@@ -295,6 +249,41 @@ def gather(
         if second is not None and second.labels is not None:
             labels.index(second.labels, "the test data")
     return TrainingData(dataset, second, where, preparation, rows, valid, repeated, len(train), labels)
+
+
+def _read(sources: Sources, recipe: Recipe, options: DataOptions) -> tuple[Dataset, Dataset | None]:
+    """Return the data and the test rows that were given, None without any; with advice where these are counts.
+
+    Raises:
+        DataError: there is one row only, or memory for the prepared rows is not there.
+    """
+    dataset = sources.read(options, recipe.missing)
+    second = sources.read_test(options, recipe.missing, dataset)
+    unbounded = options.binarize is None  # a likelihood with a last level refuses others itself, when it is known
+    if second is not None:  # recorded as it was read
+        second = replace(conform(second, dataset.schema, "test data", not unbounded), source=second.source)
+    if len(dataset) < 2:
+        shape = dataset.schema.shape
+        raise DataError(
+            f"{sources.name} holds one datum only, of shape {shape}", "Give at least 2 rows: one row per datum."
+        )
+    check_size(dataset.x.nbytes, sources.name, verb="holds")  # the rows of each part, and these prepared
+    if unbounded and options.dequantize is None and not recipe.density and _exceed_bins(dataset.schema, recipe):
+        top = (dataset.schema.levels or 1) - 1
+        advice = f"values reach {top:,}, too many for a likelihood of levels: uniform noise makes them a density"
+        dataset = replace(dataset, notes=(*dataset.notes, advice))
+    if recipe.name == "vae" and options.binarize is None and holds_counts(dataset):
+        advice = f"{sources.name} holds counts, for which --recipe count-vae has likelihoods"
+        dataset = replace(dataset, notes=(*dataset.notes, advice))
+    return dataset, second
+
+
+def _dominating(train: Dataset, preparation: Preparation, numbers: np.ndarray) -> list[str]:
+    """Return notes on training rows with values that leave no difference between others after standardisation."""
+    if preparation.scale is None or preparation.center is None or train.schema.kind != "real":
+        return []
+    center, scale = preparation.center, preparation.scale
+    return dominating_entries(train.x, train.mask, center, scale, train.schema.names, numbers)
 
 
 def _labels(dataset: Dataset, where: Split, recipe: Recipe) -> Labels | None:
@@ -355,11 +344,18 @@ def _check(recipe: Recipe, options: DataOptions) -> None:
 def _spreading(dataset: Dataset, recipe: Recipe, options: DataOptions) -> tuple[bool, Any]:
     """Choose whether to dequantise, and the scaling, where the user left them open."""
     integers = dataset.schema.kind == "integers" and options.binarize is None
-    spread = (recipe.density and integers) if options.dequantize is None else options.dequantize
+    spread = options.dequantize
+    if spread is None:
+        spread = integers and (recipe.density or _exceed_bins(dataset.schema, recipe))
     if options.standardize != "auto":
         return spread, options.standardize
     real = options.binarize is None and (spread or dataset.schema.kind == "real")
     return spread, recipe.standardize if real else "none"
+
+
+def _exceed_bins(schema: Schema, recipe: Recipe) -> bool:
+    """Return whether integers have more levels than a discretised likelihood, under a recipe without one of counts."""
+    return (schema.levels or 0) > MOST_BINS and recipe.standardize != "none"
 
 
 def _fractions(given: str | Sequence[float] | None, has_test: bool) -> tuple[float, float, float]:

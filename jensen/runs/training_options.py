@@ -22,7 +22,9 @@ class TrainingOptions:
         clip: largest norm of a gradient; longer ones are clipped.
         spikes: clip gradients above this multiple of their running norm, and count them.
         average: also keep averaged weights, with this decay, such as 0.999.
-        patience: stop when the validation bound has not improved for this many epochs.
+        patience: stop when the validation bound has not risen for this many epochs, counted from the end of warm-ups
+            and the beginning of the last stage; "auto" is a fifth of the epochs, at least 5, where the weights of the
+            best validation bound are kept; none goes on to the end.
         keep: weights to keep: those of the "best" validation bound, or of the "last" step; "auto" is what the recipe
             needs.
         precision: precision of products in training: "fast" runs networks in bfloat16 if the processor supports it,
@@ -43,7 +45,7 @@ class TrainingOptions:
     clip: float | None = None
     spikes: float | None = None
     average: float | None = None
-    patience: int | None = None
+    patience: int | Literal["auto"] | None = "auto"
     keep: Literal["auto", "best", "last"] = "auto"
     precision: Literal["auto", "fast", "float32", "medium", "bfloat16"] = "auto"
     init_from: str | Path | None = None

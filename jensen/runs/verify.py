@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import msgspec
 
+from ..core.commands import command_line
 from ..core.errors import CorruptRunError, UsageError
 from ..core.records import leaf_pairs
 from ..core.renames import RENAMED_OPTIONS
@@ -19,6 +20,7 @@ from ..evaluate.estimate import ProgressCallback
 from ..storage.files import digest
 from ..storage.run_folder import EVALUATION, WEIGHTS
 from ..storage.schemas import EvaluationRecord, read_record
+from .evaluate import evaluate
 from .evaluation import versions
 from .run import Run
 
@@ -125,8 +127,8 @@ def recorded(folder: Path) -> dict[str, Any]:
     """
     path = folder / EVALUATION
     if not path.exists():
-        raise UsageError(f"{path} does not exist", f"Evaluate first: jensen evaluate {folder}.")
-    again = f"Evaluate again: jensen evaluate {folder}."
+        raise UsageError(f"{path} does not exist", f"Evaluate first: {command_line('evaluate', folder)}.")
+    again = f"Evaluate again: {command_line('evaluate', folder)}."
     record = _with_current_names(read_record(path, EvaluationRecord, again))
     try:
         if not record.get("replay"):
@@ -167,13 +169,15 @@ def verify(run: Run, *, tolerance: float = TOLERANCE, watch: ProgressCallback | 
         else TightnessSettings(**({"prior_chains": 0} | (replay["assessment"] or {})))
     )
     annealing = None if replay.get("annealing") is None else Annealed(**replay["annealing"])
-    repeated = run.evaluate(
+    repeated = evaluate(
+        run,
         k=replay["k"],
         method=replay["method"],
         budget=0.0,
         settings=settings,
         annealing=annealing,
         train_rows=replay.get("train_rows", 0),
+        points=was["k"] if replay["method"] == "auto" and replay["k"] is None else None,
         seed=was["seed"],
         watch=watch,
     )

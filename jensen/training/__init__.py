@@ -1,7 +1,7 @@
 """Training: optimisers maximise the objectives of players. This room emits events and writes no files."""
 
 from .closed import ClosedStep, FactorAlternation, FactorEM, GaussianMaximum, MixtureEM, PrincipalComponents
-from .clusters import PriorClusters, kmeans
+from .clusters import PriorClusters, check_clusters, kmeans
 from .events import Diagnosed, EpochEnded, Event, Fault, Progressed, Recovered, Started, Stopped
 from .history import History
 from .optimizers import Optimizer, schedule_factor
@@ -33,6 +33,7 @@ __all__ = [
     "Started",
     "Stopped",
     "Trainer",
+    "check_clusters",
     "kmeans",
     "schedule_factor",
 ]

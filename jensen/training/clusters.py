@@ -19,10 +19,22 @@ from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .closed import ClosedStep
 
-__all__ = ["PriorClusters", "kmeans"]
+__all__ = ["PriorClusters", "check_clusters", "kmeans"]
 
 CHUNK = 1024
 MOST = 20_000  # rows that k-means is run on
+
+
+def check_clusters(k: int, rows: int) -> None:
+    """Refuse more clusters than k-means can begin from, before anything is made of them.
+
+    Raises:
+        UsageError: there are more than rows, or than the rows that it is run on.
+    """
+    most = min(rows, MOST)
+    if k > most:
+        what = "the number of training rows" if most == rows else "the rows that k-means is run on"
+        raise UsageError(f"--components must be at most {what}, {most}, got {k}", f"Give --components {most} or less.")
 
 
 def kmeans(x: Tensor, k: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -35,10 +47,7 @@ def kmeans(x: Tensor, k: int, seed: int) -> tuple[Tensor, Tensor]:
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits  # comes with it
 
-    if k > len(x):
-        raise UsageError(
-            f"--components must be at most the number of training rows, {len(x)}, got {k}", "Give fewer --components."
-        )
+    check_clusters(k, len(x))
     # one thread: several add their sums in the order in which they end, and the same seed must give the same bytes
     with threadpool_limits(1, "openmp"), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # of fewer different rows than clusters: some stay empty

@@ -19,7 +19,7 @@ from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .players import Player
 
-__all__ = ["dry_run"]
+__all__ = ["ROWS", "dry_run"]
 
 ROWS = 8
 STREAM = "rehearsal"  # the name of its noise, in which the numbers of earlier versions were drawn
@@ -95,7 +95,7 @@ def _errors_named(what: str) -> Iterator[None]:
         yield
     except JensenError:
         raise
-    except (RuntimeError, ValueError, IndexError, NotImplementedError) as error:
+    except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:
         lines = str(error).splitlines() or [type(error).__name__]
         raise CompositionError(
             f"{what} ({lines[0]})", "Let sizes agree: features of the data, of z, and of the families' parameters."

@@ -90,6 +90,8 @@ class TrainingLoop:
         setup, state, budget = self.setup, self.state, self.setup.budget
         while state.epoch <= budget.epochs:
             epoch = state.epoch
+            if state.index == 0 and self._is_out_of_patience(epoch - 1):
+                return Ending("early stopping", epoch - 1)
             self.lead = setup.lead(epoch)
             if setup.is_closed and setup.plan.should_stop():
                 return Ending("interrupted", epoch)
@@ -101,8 +103,6 @@ class TrainingLoop:
             state.begin_epoch(epoch + 1, setup.plan.seed, setup.data.device)
             if setup.is_closed and self._has_converged(ended.train.objective, previous):
                 return Ending("converged", epoch)
-            if budget.patience is not None and epoch - state.best.epoch >= budget.patience:
-                return Ending("early stopping", epoch)
             self.callbacks.step_ended()
             self._keep_snapshot()
         return Ending("finished", state.epoch - 1)
@@ -201,6 +201,11 @@ class TrainingLoop:
             state.history.epochs.append(ended)
             self.emit(ended)
         return ended
+
+    def _is_out_of_patience(self, done: int) -> bool:
+        """Return whether the validation bound has not risen for long enough to stop after so many epochs."""
+        patience, since = self.setup.budget.patience, max(self.state.best.epoch, self.setup.settled)
+        return patience is not None and done - since >= patience
 
     def _has_converged(self, objective: float, previous: float) -> bool:
         exact = all(p.closed.reaches_optimum for p in self.setup.players if p.closed)

@@ -30,7 +30,8 @@ class Budget:
     Args:
         epochs: passes over the data, at most.
         batch: data per step; at most all of them are used.
-        patience: stop when the validation bound has not risen for this many epochs, and keep the best weights.
+        patience: stop when the validation bound has not risen for this many epochs, counted from the end of warm-ups
+            and the beginning of the last stage; None goes on to the end.
         tolerance: a closed-form iteration stops when the objective rises by less than this, in nats per datum.
 
     Raises:

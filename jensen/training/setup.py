@@ -11,6 +11,7 @@ from ..core.batch import Rows
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .optimizers import schedule_factor
+from .patience import settled_after
 from .plan import Budget, Plan
 from .players import Player
 
@@ -52,6 +53,11 @@ class TrainingSetup:
     def is_closed(self) -> bool:
         """True if all players have closed-form steps, so that no optimiser is needed."""
         return all(p.closed for p in self.players)
+
+    @cached_property
+    def settled(self) -> int:
+        """Epochs after which patience counts: weights have warmed up, and the last stage has begun."""
+        return settled_after(self.players, self.budget.epochs, self.steps_per_epoch)
 
     def lead(self, epoch: int) -> Player:
         """Return the player whose objective is reported: the first that takes optimiser steps in this epoch."""

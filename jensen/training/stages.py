@@ -38,14 +38,15 @@ class Stage:
 
 def _leads(players: Sequence[Mapping[str, Any]], epochs: int) -> list[tuple[str, int, int]]:
     """Return (objective, first epoch, last epoch) of each stage: the first active player leads."""
+    spans = [(i, *(round(epochs * float(f)) for f in p.get("during", (0, 1)))) for i, p in enumerate(players)]
+    ends = sorted({epochs, *(end for _, *span in spans for end in span if 0 < end < epochs)})
     stages: list[tuple[int, int, int]] = []  # by the number of the player: two may have the same objective
-    for epoch in range(1, epochs + 1) if players else ():
-        spans = ((i, *(round(epochs * float(f)) for f in p.get("during", (0, 1)))) for i, p in enumerate(players))
-        lead = next((i for i, start, end in spans if start < epoch <= end), 0)
+    for first, last in zip([1, *(end + 1 for end in ends)], ends, strict=False) if players else ():
+        lead = next((i for i, start, end in spans if start < first <= end), 0)
         if stages and stages[-1][0] == lead:
-            stages[-1] = (lead, stages[-1][1], epoch)
+            stages[-1] = (lead, stages[-1][1], last)
         else:
-            stages.append((lead, epoch, epoch))
+            stages.append((lead, first, last))
     return [(players[i]["objective"], first, last) for i, first, last in stages]
 
 

@@ -13,10 +13,11 @@ import torch
 from scipy.stats import t
 
 import jensen
-from jensen.core.errors import DataError, NotNormalised, UsageError
+from jensen.core.errors import CorruptRunError, DataError, NotNormalised, UsageError
 from jensen.evaluate import Estimate, Kind, TightnessSettings
 from jensen.evaluate.quantity import Quantity
 from jensen.runs.compare import Group, PairedComparison, RowScores, compare
+from jensen.storage.files import write_json
 from tests.identities.models import close
 
 RNG = np.random.default_rng(0)
@@ -205,7 +206,7 @@ def test_looseness_is_that_of_the_runs_own_evaluation(home):
     held["assessment"] |= {"loss": 0.125, "converged": True}
 
     def loss(k=None, data=None, **changes):
-        path.write_text(json.dumps(held | changes))
+        write_json(path, held | changes)
         return compare(ppca, vae, data, k=k).b.scores[0].loss
 
     assert held["k"] == 5000
@@ -218,7 +219,8 @@ def test_looseness_is_that_of_the_runs_own_evaluation(home):
     assert loss(replay=held["replay"] | {"weights_sha256": "other"}) is None
     assert loss(prepared="otherwise") is None
     path.write_text("[]")
-    assert compare(ppca, vae).b.scores[0].loss is None
+    with pytest.raises(CorruptRunError, match=rf"{path} is damaged"):
+        compare(ppca, vae)
     path.unlink()
 
 

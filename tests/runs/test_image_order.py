@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jensen as j
-from jensen.data import images, read
+from jensen.data import image_files, read
 from tests.runs.test_row_files import draw
 
 SMALL = {"latent": 2, "hidden": (8,), "epochs": 1, "device": "cpu"}
@@ -22,7 +22,7 @@ def folder(tmp_path):
 def old(folder, tmp_path, monkeypatch):
     """A run of an earlier version, on the same folder."""
     with monkeypatch.context() as patch:
-        patch.setattr(images, "natural_key", lambda path: path.split("/"))
+        patch.setattr(image_files, "natural_key", lambda path: path.split("/"))
         run = j.train(folder, out=tmp_path / "old", **SMALL)
         number = run.evaluate(k=10).estimate.nats.tolist()
         files = run.part("test").files.tolist()
@@ -33,7 +33,7 @@ def test_the_order_is_natural(folder, tmp_path):
     run = j.train(folder, out=tmp_path / "run", **SMALL)
     assert run.chosen(folder, own="all").files.tolist() == NAMES
     draw(tmp_path / "nested", ["b/2.png", "b/10.png", "a10/1.png", "a9/1.png", "a9/01.png"])
-    names = [p.relative_to(tmp_path / "nested").as_posix() for p in images.image_files(tmp_path / "nested")[0]]
+    names = [p.relative_to(tmp_path / "nested").as_posix() for p in image_files.image_files(tmp_path / "nested")[0]]
     assert names == ["a9/01.png", "a9/1.png", "a10/1.png", "b/2.png", "b/10.png"]
 
 
@@ -52,7 +52,7 @@ def test_an_earlier_run_resumes_to_the_same_bytes(old, folder, tmp_path, monkeyp
     path, _, _ = old
     j.resume(path, epochs=2)
     with monkeypatch.context() as patch:
-        patch.setattr(images, "natural_key", lambda path: path.split("/"))
+        patch.setattr(image_files, "natural_key", lambda path: path.split("/"))
         j.train(folder, out=tmp_path / "other", **SMALL)
         j.resume(tmp_path / "other", epochs=2)
     weights = [(p / "model.safetensors").read_bytes() for p in (path, tmp_path / "other")]

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 import jensen
 from jensen.core.errors import CorruptRunError
 from jensen.runs.players import are_in_words, players_from, recorded_corruption, term_names
+from jensen.storage.migrations import FORMAT
 from jensen.storage.specification import read_spec
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "format-2"
@@ -85,7 +86,7 @@ def test_an_old_run_evaluates_and_resumes_to_the_recorded_bytes(recipe, tmp_path
     if same_machine():
         assert digest.hexdigest() == EXPECTED[recipe]["weights"]
     spec = json.loads((folder / "spec.json").read_text())
-    assert spec["format"] == 3
+    assert spec["format"] == FORMAT
     assert not are_in_words(spec)  # a resumed run has the trees of its players
     _, _, players = players_from(spec)
     assert [str(player.objective) for player in players] == [player["objective"] for player in spec["players"]]

@@ -17,6 +17,8 @@ from jensen.report.facts import gather
 from jensen.report.representation import representation as table
 from jensen.runs import represent as representation
 from jensen.runs.represent import clusters, probe, represent
+from jensen.storage.files import write_json
+from tests.records import fields
 
 RNG = np.random.default_rng(0)
 CLASSES = np.repeat(np.arange(4), 100)
@@ -48,7 +50,7 @@ def test_a_guess_is_that_of_the_fitted_rows():
     """The class that is most frequent there is a tenth of the scored rows here."""
     known, truth = np.repeat([0, 1], [90, 10]), np.repeat([0, 1], [10, 90])
     assert probe("labels", (noise(100, 1), noise(100, 1)), (known, truth)).chance == pytest.approx(0.1)
-    with pytest.raises(DataError, match="same labels"):
+    with pytest.raises(DataError, match="labels of the fitted rows are of a single class"):
         probe("labels", (noise(100, 1), noise(100, 1)), (np.zeros(100), truth))
 
 
@@ -197,11 +199,11 @@ def test_factors_of_a_run_from_the_command_line_to_the_report(made, capsys):
     assert json.loads(path.read_text())["scores"] == record["scores"]
     assert "FactorVAE score" in write(made).read_text()
     facts = gather(made, False)
-    held = path.read_bytes()
+    held = fields(path)
     path.write_text("{}")
     with pytest.raises(CorruptRunError, match="jensen represent"):
         table(facts, {})
-    path.write_bytes(held.replace(record["weights_sha256"].encode(), b"other"))
+    write_json(path, held | {"weights_sha256": "other"})
     assert table(facts, {}) is None  # of other weights
 
 

@@ -22,6 +22,7 @@ from jensen.runs.resume import resume
 from jensen.runs.run import load
 from jensen.runs.train import train
 from jensen.storage.commits import commit, commits, read_commit
+from jensen.storage.files import write_json
 from jensen.storage.run_folder import STATE
 
 SMALL: dict[str, Any] = {"latent": 2, "hidden": (8,), "batch": 16, "epochs": 6, "binarize": None, "checkpoints": 3}
@@ -46,9 +47,9 @@ def stop_after(n: int) -> Callable[[], bool]:
 
 
 def timeless(path: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl without what a clock says."""
+    """The lines of metrics.jsonl without what a clock says, and without their digests of it."""
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in ("seconds", "data_per_second")} for line in lines]
+    return [{k: v for k, v in line.items() if k not in ("seconds", "data_per_second", "sha256")} for line in lines]
 
 
 def same(one: Path, other: Path) -> None:
@@ -131,8 +132,11 @@ def test_no_whole_state(data: Path, tmp_path: Path) -> None:
 
 def test_a_changed_specification_is_refused_with_the_difference(data: Path, tmp_path: Path) -> None:
     run = stopped(data, tmp_path / "run", 7)
-    text = (run / "spec.json").read_text()
-    (run / "spec.json").write_text(re.sub(r'"lr": 0\.001', '"lr": 0.002', text))
+    text = re.sub(r'"lr": 0\.001', '"lr": 0.002', (run / "spec.json").read_text())
+    (run / "spec.json").write_text(text)
+    with pytest.raises(CorruptRunError, match=r"spec\.json is damaged \(it has changed since it was written"):
+        resume(run)
+    write_json(run / "spec.json", json.loads(text))  # with a digest of its own, as another training would write it
     with pytest.raises(CorruptRunError, match=r"command\.lr: 0\.001 became 0\.002"):
         resume(run)
     assert timeless(run / "metrics.jsonl")  # nothing was cut off
@@ -171,7 +175,7 @@ def test_no_option_of_the_recipe_may_change_with_or_without_more_epochs(
     spec = json.loads((run / "spec.json").read_text())
     assert spec["command"][option] != now
     spec["command"][option] = now
-    (run / "spec.json").write_text(json.dumps(spec))
+    write_json(run / "spec.json", spec)
     before = (run / "metrics.jsonl").read_bytes()
     with pytest.raises(CorruptRunError, match=rf"command\.{option}: .* became .*{re.escape(str(now))}"):
         resume(run, epochs=epochs)
@@ -184,7 +188,7 @@ def test_killed_between_the_longer_specification_and_the_first_state_under_it(
     run = Path(shutil.copytree(interrupted, tmp_path / "run"))
     spec = json.loads((run / "spec.json").read_text())
     spec["choices"]["epochs"] = spec["command"]["epochs"] = 8
-    (run / "spec.json").write_text(json.dumps(spec))
+    write_json(run / "spec.json", spec)
     assert resume(run).metrics[-1]["epoch"] == 8
 
 

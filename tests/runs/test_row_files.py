@@ -63,7 +63,7 @@ def pixels(folder: Path, name: str) -> np.ndarray:
 
 def test_names_follow_the_rows(images):
     dataset = read(images)
-    names = file_names(dataset.source)
+    names = file_names(dataset)
     assert set(names) == {f"{kind}/{i}.png" for kind in ("cat", "dog") for i in range(20)}
     for row, name in zip(dataset.x, names, strict=True):
         np.testing.assert_array_equal(row.reshape(4, 4), pixels(images, name))
@@ -74,7 +74,7 @@ def test_codes_of_a_folder_name_its_files(images, jensen, here):
     answer = jensen("encode", "run", "images", "--out", "-")
     assert "images holds the data of this run: all its rows are used, 32 of which trained it" in answer.err
     assert len(column(answer.out)) == 40
-    assert answer.out.splitlines()[0] == "file,z1,z2,label"
+    assert answer.out.splitlines()[0] == "row,file,z1,z2,label"
     own = column(jensen("encode", "run", "--out", "-").out)  # test rows: a part of the files
     test = load("run").part("test")
     assert own == test.files.tolist()
@@ -95,10 +95,9 @@ def test_other_folders_and_formats(images, jensen, here):
     assert column(imputed, "version") == ["1"] * 5 + ["2"] * 5
 
 
-def test_data_without_a_file_per_row(images, tmp_path):
-    source = read(images).source
+def test_data_without_a_file_per_row(tmp_path):
     np.save(tmp_path / "x.npy", np.eye(4))
-    assert file_names(read(tmp_path / "x.npy").source) is None
-    assert file_names(read("digits").source) is None
-    draw(images, ["more.png"])
-    assert file_names(source) is None  # the folder is not as it was read
+    assert file_names(read(tmp_path / "x.npy")) is None
+    assert file_names(read("digits")) is None
+    (tmp_path / "x.csv").write_text("file,a\nu.png,1.5\nv.png,2.5\nw.png,3\n")  # a table may name files too
+    assert file_names(read(tmp_path / "x.csv", drop="file")) is None

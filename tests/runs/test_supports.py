@@ -125,3 +125,38 @@ def test_counts_beyond_32_bits_are_counts(far, tmp_path):
         nats = run.evaluate(later, k=5).estimate.nats
     assert np.isfinite(nats.numpy()).all()
     assert int(nats.argmin()) == 3
+
+
+@pytest.fixture
+def large_counts(tmp_path):
+    """60 rows of counts up to millions, of more levels than a discretised likelihood has."""
+    x = np.random.default_rng(0).negative_binomial(0.5, 1e-6, (60, 3)).astype(float)
+    assert x.max() > 2**20
+    np.save(tmp_path / "large.npy", x)
+    return tmp_path / "large.npy"
+
+
+@pytest.mark.parametrize(
+    ("options", "spread"),
+    [
+        ({}, True),
+        ({"recipe": "beta-vae"}, True),
+        ({"recipe": "gaussian"}, True),
+        ({"recipe": "count-vae"}, False),
+        ({"likelihood": "negative-binomial"}, False),
+    ],
+    ids=str,
+)
+def test_counts_beyond_all_levels_are_a_density_or_of_a_likelihood_of_counts(options, spread, large_counts, tmp_path):
+    notes = []
+    run = j.train(large_counts, out=tmp_path / "run", epochs=1, notice=notes.append, **options)
+    assert run.preparation.dequantize is spread
+    assert run.schema.kind == "integers"
+    assert any("too many for a likelihood of levels" in n for n in notes) is (spread and "gaussian" not in options.values())
+
+
+@pytest.mark.parametrize("options", [{"dequantize": False}, {"recipe": "made", "dequantize": False}], ids=str)
+def test_too_many_levels_are_refused_by_their_number(options, large_counts, tmp_path):
+    with pytest.raises(DataError, match=r"at most 1,048,576 levels, and these data have [\d,]+"):
+        j.train(large_counts, out=tmp_path / "run", epochs=1, **options)
+    assert not (tmp_path / "run").exists()

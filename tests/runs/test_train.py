@@ -26,6 +26,7 @@ from jensen.core.random import stream
 from jensen.recipes import find
 from jensen.runs.training_data import DataOptions, Sources, gather
 from jensen.storage.files import write_json
+from tests.records import fields
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"recipe": "vae", "latent": 2, "hidden": (8,), "epochs": 3, "batch": 16}
@@ -158,12 +159,12 @@ def test_patience_stops_and_keeps_the_best(bits, tmp_path):
     run = jensen.train(bits, out=tmp_path / "run", patience=4, **options)
     *epochs, stopped = run.metrics
     best = max(epochs, key=lambda e: e["valid"]["bound"])["epoch"]
-    assert (stopped["reason"], stopped["kept_epoch"], stopped["epoch"]) == ("early stopping", best, best + 4)
+    assert (stopped["reason"], stopped["kept_epoch"], stopped["epoch"]) == ("early stopping", best, max(best, 30) + 4)  # after 30 epochs of warm-up
 
 
 def test_the_kept_weights_are_the_models(bits, tmp_path):
     """Of two equal trainings, one keeps the best and one the last; they part where the best is not the last."""
-    options = {**SMALL, "epochs": 40, "lr": 0.05, "schedule": "constant"}
+    options = {**SMALL, "epochs": 40, "lr": 0.05, "schedule": "constant", "patience": None}
     best, last = (jensen.train(bits, out=tmp_path / k, keep=k, **options) for k in ("best", "last"))
     assert best.metrics[-1]["kept_epoch"] < 40 == last.metrics[-1]["kept_epoch"]
     assert [e["valid"] for e in best.metrics[:-1]] == [e["valid"] for e in last.metrics[:-1]]
@@ -188,6 +189,15 @@ def test_numbers_that_are_not_finite_stop_training(bits, tmp_path):
     assert torch.isfinite(torch.as_tensor(jensen.load(tmp_path / "run").sample(3)).double()).all()
 
 
+@pytest.mark.parametrize(("name", "value"), [("lr", 1e39), ("clip", 1e300), ("save_every", 2e38), ("lr", 1e308)])
+def test_a_number_that_no_run_could_hold_is_refused_before_training(bits, tmp_path, name, value):
+    with pytest.raises(UsageError, match=rf"could not be opened again \({name}: expected a finite number of at most"):
+        jensen.train(bits, out=tmp_path / "run", **SMALL, **{name: value})
+    assert not (tmp_path / "run").exists()
+    largest = jensen.train(bits, out=tmp_path / "largest", **SMALL, clip=1e38, save_every=1e38)
+    assert jensen.load(largest.path).spec["command"]["clip"] == 1e38
+
+
 def test_a_run_can_start_from_another(bits, tmp_path):
     first = jensen.train(bits, out=tmp_path / "first", average=0.5, **SMALL)
     still = {**SMALL, "epochs": 1, "optimizer": "SGD", "lr": 1e-30, "seed": 5}
@@ -210,7 +220,7 @@ def test_starting_from_what_does_not_fit_or_is_damaged(bits, reals, tmp_path):
         jensen.train(bits, out=tmp_path / "run", init_from=other.path, **{**SMALL, "hidden": ()})
     spec = json.loads((other.path / "spec.json").read_text())
     spec["choices"]["dtype"] = "float65"
-    (other.path / "spec.json").write_text(json.dumps(spec))
+    write_json(other.path / "spec.json", spec)
     with pytest.raises(CorruptRunError):
         jensen.train(bits, out=tmp_path / "run", init_from=other.path, **SMALL)
     with pytest.raises(UsageError, match="there is no run at"):
@@ -303,7 +313,7 @@ def test_an_array_needs_no_file(tmp_path):
 def test_numbers_of_numpy_are_recorded_as_numbers(tmp_path):
     """A seed out of a loop over an array, say."""
     write_json(tmp_path / "x.json", {"seed": np.int64(3), "lr": np.float32(0.5), "seen": np.bool_(True)})
-    assert json.loads((tmp_path / "x.json").read_text()) == {"seed": 3, "lr": 0.5, "seen": True}
+    assert fields(tmp_path / "x.json") == {"seed": 3, "lr": 0.5, "seen": True}
     with pytest.raises(TypeError, match="a Thing cannot be"):
         write_json(tmp_path / "y.json", {"a": type("Thing", (), {})()})
     assert not (tmp_path / "y.json").exists()

@@ -16,7 +16,7 @@ from jensen.models.conditionals import Given, Unconditional
 from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.recipes import find
-from jensen.training import PriorClusters, kmeans
+from jensen.training import PriorClusters, check_clusters, kmeans
 from tests.recipes.test_base import context
 
 CENTRES = torch.tensor([[-4.0, 0.0], [3.0, 3.0], [3.0, -3.0]])
@@ -67,8 +67,23 @@ def test_the_same_seed_finds_the_same_clusters():
 
 
 def test_more_clusters_than_rows_are_refused():
-    with pytest.raises(UsageError, match="fewer --components"):
+    with pytest.raises(UsageError, match="Give --components 3 or less"):
         kmeans(torch.zeros(3, 2), 4, 0)
+
+
+@pytest.mark.parametrize("components", [49, 1000, 10**7])
+def test_a_mixture_prior_of_more_components_than_rows_is_refused_before_training(components, tmp_path):
+    """Not when its components start from clusters, some epochs later; and none of their memory is asked for."""
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    with pytest.raises(UsageError, match="at most the number of training rows, 48, got"):
+        jensen.train(x, recipe="mixture-prior", components=components, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_k_means_of_many_rows_has_no_more_clusters_than_it_reads():
+    check_clusters(20_000, 10**6)
+    with pytest.raises(UsageError, match="at most the rows that k-means is run on, 20000, got 20001"):
+        check_clusters(20_001, 10**6)
 
 
 def test_other_priors_are_refused():

@@ -11,7 +11,7 @@ from jensen.training.stages import finished_stages, stage_ends, stage_lines
 TWO: list[dict[str, Any]] = [{"objective": "Elbo", "during": [0, 0.6]}, {"objective": "-Rate", "during": [0.6, 1]}]
 
 
-@pytest.mark.parametrize(("epochs", "ends"), [(10, (6, 10)), (5, (3, 5)), (1, ())])
+@pytest.mark.parametrize(("epochs", "ends"), [(10**18, (6 * 10**17, 10**18)), (10, (6, 10)), (5, (3, 5)), (1, ())])
 def test_ends(epochs, ends):
     assert stage_ends(TWO, epochs) == ends
 

@@ -1,0 +1,67 @@
+"""Options of `train` for reading, splitting and preparing data; importing them needs neither torch nor NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..data.selection import Header, Selection
+
+__all__ = ["DataOptions"]
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Options for reading, splitting and preparing data.
+
+    Attributes:
+        test: a file of test rows.
+        labels: labels of the data: a file, or a column or key of theirs.
+        test_labels: labels of the test rows: a file, or a column or key of theirs.
+        labelled: number of training rows that keep their label, for a recipe that learns from some; by default all that
+            have one.
+        split: fractions of train, validation and test; by default 0.8,0.1,0.1, or 0.9,0.1,0 with a test file.
+        split_seed: seed of the split, and of bits and noise that are drawn once; independent of `seed`, so that several
+            seeds are compared on the same rows.
+        header: yes if the first line of a table holds names, no if it is a row of data; auto judges it.
+        columns: the columns of a table to read, in this order, by name, or without a header by number from 1: a,b,c.
+        drop: columns of a table to leave out: id,name.
+        size: height and width, H,W, that the images of a folder are resized to; by default those of different sizes
+            become squares of at most 32 pixels.
+        strict: refuse a folder with a broken image, instead of skipping it.
+        binarize: conversion of grey values to 0 and 1; by default none.
+        dequantize: add uniform noise to integers; by default if the recipe models a density.
+        standardize: scaling of reals; "auto" is what the recipe needs.
+        floor: accept constant columns under a learned scale, which stays above this number.
+        seed: seed of initial weights, order and noise.
+        device: "auto", "cpu", "cuda", ...
+    """
+
+    test: str | Path | None = None
+    labels: str | Path | None = None
+    test_labels: str | Path | None = None
+    labelled: int | None = None
+    split: str | Sequence[float] | None = None
+    split_seed: int = 0
+    header: Header = "auto"
+    columns: str | Sequence[str] | None = None
+    drop: str | Sequence[str] | None = None
+    size: tuple[int, int] | None = None
+    strict: bool | None = None
+    binarize: Literal["static", "dynamic", "threshold"] | None = None
+    dequantize: bool | None = None
+    standardize: Literal["auto", "none", "global", "feature"] = "auto"
+    floor: float | None = None
+    seed: int = 0
+    device: str = "auto"
+
+    @property
+    def table(self) -> Selection:
+        """The columns of tables that are data.
+
+        Raises:
+            UsageError: these options contradict each other.
+        """
+        return Selection.of(self.header, self.columns, self.drop)
