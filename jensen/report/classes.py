@@ -10,7 +10,7 @@ from ..analysis import latents
 from ..core.wording import plural
 from ..runs.classify import Classified, confusion
 from .facts import Facts
-from .grids import Shades, columns, sheet
+from .grids import Shades, blocks, columns
 from .panels import Panel, Table
 
 __all__ = ["accuracy_by_class", "samples_by_class"]
@@ -35,10 +35,11 @@ def samples_by_class(facts: Facts, shades: Shades) -> Panel | None:
     names = ", ".join(classes.names[c] for c in chosen)
     few = f"The {len(chosen)} most frequent of {len(classes)} classes. " if len(chosen) < len(classes) else ""
     return Panel(
-        (sheet(rows, f"{n} samples of each class, one class to a row: {names}."),),
+        blocks(rows, f"{n} samples of each class, one class to a row: {names}."),
         f"{few}One row for each class, from the top: {names}. The mean of p(x|z) of that class, at z from the prior "
         "with the same noise in every row. Every image should be of the class of its row; what is common to a column "
         "is what the features hold beside the class. Rows that look alike would show a label that is ignored.",
+        tiles=True,
     )
 
 

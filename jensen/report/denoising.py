@@ -11,8 +11,8 @@ from ..analysis import latents
 from ..core.batch import Rows
 from ..core.rows import evenly_spaced
 from ..estimators.denoising import corrupted_rows
-from .facts import Facts
-from .grids import Shades, columns, sheet
+from .facts import Facts, some
+from .grids import Shades, blocks, columns
 from .panels import Panel, Section, Table
 
 __all__ = ["denoising"]
@@ -61,9 +61,10 @@ def denoising(facts: Facts, numbers: dict[str, Any], shades: Shades | None) -> S
         ("reconstructed from noisy data", f"{errors['from noisy']:.3g}"),
         ("reconstructed from clean data", f"{errors['from clean']:.3g}"),
     )
-    noise = facts.run.corruption
+    noise, used = facts.run.corruption, some(min(MOST, facts.held_out), facts.held_out, "held-out row")
     caption = (
-        f"Difference from the clean data, {units}. The noise is of training: {'' if noise is None else noise.phrase}. "
+        f"Difference from the clean data, {units}, on {used}. The noise is of training: "
+        f"{'' if noise is None else noise.phrase}. "
         "The second number should be well below the first, and near the third."
     )
     return Section("Denoising", panels, (Table(("data", "root mean squared error"), rows, (), caption),))
@@ -82,7 +83,9 @@ def _rows(facts: Facts, shades: Shades) -> Panel:
     content = [shades(facts.originals(index)), shades(noisy_images), shades(reconstructed)]
     alt = f"{len(index)} held-out images in the top row, noisy in the middle, reconstructed from that at the bottom."
     return Panel(
-        (sheet(content, alt),),
-        f"Top: held-out rows. Middle: with the noise of training, {corruption.phrase}. Bottom: the mean of p(x|z) at "
+        blocks(content, alt),
+        f"Top: {some(len(index), facts.held_out, 'held-out row')}. Middle: with the noise of training, "
+        f"{corruption.phrase}. Bottom: the mean of p(x|z) at "
         "the mean of q(z|noisy x), which should look like the top row; noise that remains would be bad.",
+        tiles=True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ..core.wording import fixed, plural
-from ..evaluate.estimate import Kind, format_nats
+from ..evaluate.estimate import Kind, enough_points, format_nats
 from ..evaluate.generalisation import ERRORS, VISIBLE
+from ..evaluate.psis import FEWEST
 from .facts import Facts
 from .figures import COLOURS, DASHES, INK, SOFT, TEXTS, draw, end_labels
 from .panels import Panel, Section, Table
@@ -27,14 +29,22 @@ QUANTILES = ("q05", "q25", "median", "q75", "q95")
 
 def evidence(facts: Facts) -> Section:
     """Return the section: the verdict, how to read it, tables, and a figure of every measurement."""
-    tables = (estimates(facts), _sandwich_table(facts), _generalisation(facts))
-    panels = (_curve(facts), _gaps(facts), _along(facts), _weights(facts), _sandwich(facts))
-    text = (verdict(facts), *_reading(facts))
+    main = estimates(facts)
+    experts = (
+        _sandwich_table(facts),
+        _generalisation(facts),
+        _curve(facts),
+        _gaps(facts),
+        _along(facts),
+        _weights(facts),
+        _sandwich(facts),
+    )
     return Section(
         "How good is it?",
-        tuple(p for p in panels if p is not None),
-        tuple(t for t in tables if t is not None),
-        tuple(t for t in text if t),
+        tables=() if main is None else (main,),
+        text=tuple(t for t in (verdict(facts), *_reading(facts)) if t),
+        more="Where the number comes from, and how far to trust it",
+        experts=tuple(e for e in experts if e is not None),
     )
 
 
@@ -95,6 +105,8 @@ def _reading(facts: Facts) -> list[str]:
         else "There was no evaluation.json of these weights: the report made a quick evaluation, and did not keep it."
     )
     if e["kind"] == LOWER:
+        if not facts.stored:
+            sentences[-1] += " jensen evaluate RUN makes a better one."
         sentences[-1] += f" In expectation, the true value is higher: the bound rises to {facts.log_px} with K."
     return sentences
 
@@ -311,14 +323,36 @@ def _along(facts: Facts) -> Panel | None:
 
 
 def _weights(facts: Facts) -> Panel | None:
-    """Return the reliability of the importance weights: k-hat and effective sample size over data."""
+    """Return the reliability of the importance weights: effective sample size over data, and k-hat of enough points."""
     e = facts.evaluation or {}
     shape, size, k = e.get("k_hat") or {}, e.get("ess_quantiles") or {}, e.get("k")
-    cells = [q.get(name) for q in (shape, size) for name in QUANTILES] + [shape.get("limit"), shape.get("share_above")]
-    if k is None or None in cells:
+    if k is None or None in (size.get(name) for name in QUANTILES):
         return None
+    cells = [shape.get(name) for name in (*QUANTILES, "limit", "share_above")]
+    few, middle = enough_points(k), f"Effective sample size: median {size['median']:.0f} of {k:,}."
+    paint = _strip(size, few, f"effective sample size of K = {k:,}", f"{few:.2g}: too few below", k)
+    bodies = [draw("evidence-ess", middle, paint, 440, 150)]
+    caption = "Over data: median (dot), half of the rows (thick), nine tenths (thin). "
+    if k >= FEWEST and None not in cells:
+        limit, share = shape["limit"], f"{100 * shape['share_above']:.0f} % of rows lie beyond"
+        paint = _strip(shape, limit, "Pareto k-hat of a datum", f"{limit:.2f}: too heavy beyond")
+        alt = f"k-hat: median {shape['median']:.2f}; {share} {limit:.2f}."
+        bodies.insert(0, draw("evidence-k-hat", alt, paint, 440, 150))
+        caption += (
+            f"{share} k-hat {limit:.2f}, where the bound may be loose and its Monte Carlo error is unreliable: few "
+            "rows should. "
+        )
+    return Panel(tuple(bodies), f"{caption}Effective sample sizes should be large.")
 
-    def strip(axes: Axes, q: dict[str, float], limit: float, name: str, label: str) -> None:
+
+def _strip(
+    q: dict[str, float], limit: float, name: str, label: str, points: int | None = None
+) -> Callable[[Axes], None]:
+    """Return what draws quantiles over data beside a limit; of at most so many points, on a logarithmic axis."""
+
+    def paint(axes: Axes) -> None:
+        if points is not None:
+            _logarithmic(axes)
         axes.plot([q["q05"], q["q95"]], [0, 0], color=COLOURS[0], linewidth=2)
         axes.plot([q["q25"], q["q75"]], [0, 0], color=COLOURS[0], linewidth=10, solid_capstyle="butt")
         axes.plot([q["median"]], [0], "o", color=INK, markersize=7)
@@ -327,28 +361,12 @@ def _weights(facts: Facts) -> Panel | None:
         axes.set(ylim=(-1, 1), yticks=[], xlabel=name)
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
-
-    def hat(axes: Axes) -> None:
-        strip(axes, shape, shape["limit"], "Pareto k-hat of a datum", f"{shape['limit']:.2f}: too heavy beyond")
         low, high = axes.get_xlim()
-        axes.set_xlim(low, max(high, shape["limit"] + 0.4 * (high - low)))
+        axes.set_xlim(
+            *((low, max(high, limit + 0.4 * (high - low))) if points is None else (min(0.7, low), 1.5 * points))
+        )
 
-    def sample_size(axes: Axes) -> None:
-        _logarithmic(axes)
-        strip(axes, size, 10.0, f"effective sample size of K = {k:,}", "10: too few below")
-        axes.set_xlim(min(0.7, axes.get_xlim()[0]), 1.5 * k)
-
-    share = f"{shape['share_above']:.0%} of rows lie beyond"
-    bodies = (
-        draw("evidence-k-hat", f"k-hat: median {shape['median']:.2f}; {share} {shape['limit']:.2f}.", hat, 440, 150),
-        draw("evidence-ess", f"Effective sample size: median {size['median']:.0f} of {k:,}.", sample_size, 440, 150),
-    )
-    caption = (
-        f"Over data: median (dot), half of the rows (thick), nine tenths (thin). {share} k-hat {shape['limit']:.2f}, "
-        "where the bound may be loose and its Monte Carlo error is unreliable: few rows should. Effective sample sizes "
-        "should be large."
-    )
-    return Panel(bodies, caption)
+    return paint
 
 
 def _sandwich(facts: Facts) -> Panel | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,19 @@ import torch
 
 from ..analysis import latents
 from ..analysis.doctor import Diagnosis
+from ..analysis.latents import ROWS
 from ..core.batch import Rows
-from ..core.errors import CompositionError, DataError
+from ..core.errors import CompositionError, DataError, UsageError
 from ..core.random import stream
 from ..core.rows import evenly_spaced
+from ..core.wording import plural
 from ..data import UNKNOWN
 from ..evaluate import choose
+from ..evaluate.estimate import ProgressCallback
 from ..evaluate.quantity import Quantity
 from ..families import Categorical
 from ..runs.checkpoint_bounds import CheckpointCurve
+from ..runs.doctor import diagnose
 from ..runs.evaluate import assembled
 from ..runs.players import term_names
 from ..runs.run import Evaluation, Part, Run
@@ -28,13 +33,18 @@ from ..storage.checkpoints import kept_epochs
 from ..storage.files import digest
 from ..storage.run_folder import EVALUATION, WEIGHTS
 from ..storage.schemas import EvaluationRecord, read_record
+from .effort import EVALUATING, EXAMINING, FOLLOWING, QUICK, Effort, Work, affordable, work_of
 
-__all__ = ["Facts", "gather", "kept", "of_these_weights"]
+__all__ = ["Facts", "Phases", "gather", "kept", "of_these_weights", "some"]
 
-POINTS = 1000  # importance points per datum, where the report has to evaluate by itself
-MOST_EVALUATED = 1000
+Phases = Callable[[str], ProgressCallback]  # from the name of a phase to what is told the fraction done
+
+# rows, and importance points per datum, where the report has to evaluate by itself, and at every checkpoint
+MOST_EVALUATED, LEAST_EVALUATED = Effort(1000, 1000), Effort(50, 20)
+MOST_FOLLOWED, LEAST_FOLLOWED = Effort(100, 200), Effort(12, 20)
 MOST_ENCODED = 2000
-MOST_FOLLOWED, FOLLOWED_POINTS = 100, 200  # rows, and points per datum, at every checkpoint
+# by the doctor, which takes up to 25 points of each row, of two parts
+MOST_EXAMINED, LEAST_EXAMINED = Effort(ROWS, 25), Effort(60, 25)
 MATCHING = {"GeneratorLoss", "MMD"}  # objectives that match codes, or samples, to the prior
 
 
@@ -52,7 +62,9 @@ class Facts:
         notes: on the evaluation.
         epochs: the measures of each epoch, in the data's own units.
         stopped: the event that ended training; None where there is none.
-        diagnosis: of the doctor; None where the data cannot be read.
+        diagnosis: of the doctor; None where the data cannot be read, and in a quick report.
+        quick: True if what takes long was left out.
+        phases: of progress.
     """
 
     run: Run
@@ -65,6 +77,8 @@ class Facts:
     epochs: list[dict[str, Any]]
     stopped: dict[str, Any] | None
     diagnosis: Diagnosis | None = None
+    quick: bool = False
+    phases: Phases = field(default=lambda name: lambda done: None, repr=False)
 
     @property
     def quantity(self) -> Quantity:
@@ -187,10 +201,17 @@ class Facts:
 
     @cached_property
     def along(self) -> CheckpointCurve | None:
-        """The bound and its gap at every checkpoint, on a few rows; None without at least two of them."""
-        if self.part is None or not self.normalised or not kept_epochs(self.run.path):
+        """The bound and its gap at every checkpoint, on a few rows; None without at least two of them.
+
+        None in a quick report too.
+        """
+        epochs = kept_epochs(self.run.path)
+        if self.quick or self.part is None or not self.normalised or not epochs:
             return None
-        curve = self.run.along(self.part, rows_at_most=MOST_FOLLOWED, k=FOLLOWED_POINTS)
+        budget = FOLLOWING / (len(epochs) + 1)
+        effort = affordable(budget, _work(self.run, self.part), len(self.part.rows), MOST_FOLLOWED, LEAST_FOLLOWED)
+        watch = self.phases("following the checkpoints")
+        curve = self.run.along(self.part, rows_at_most=effort.rows, k=effort.points, watch=watch)
         return curve if len(curve.stages) > 1 else None
 
     @property
@@ -207,6 +228,21 @@ class Facts:
     def stream(self, name: str) -> torch.Generator:
         """Return the random stream of one figure, equal in every report of the run."""
         return stream(0, f"report:{name}", self.run.device)
+
+    @property
+    def held_out(self) -> int:
+        """The number of rows that were not trained on."""
+        return 0 if self.part is None else len(self.part.rows)
+
+
+def some(n: int, total: int, noun: str) -> str:
+    """Return a number of rows, and of how many where these are not all.
+
+    Example:
+        >>> some(500, 2000, "held-out row"), some(41, 41, "held-out row")
+        ('500 of 2,000 held-out rows', '41 held-out rows')
+    """
+    return plural(n, noun) if n >= total else f"{n:,} of {plural(total, noun)}"
 
 
 def kept(path: Path, kind: type[Any], command: str) -> dict[str, Any] | None:
@@ -226,8 +262,18 @@ def of_these_weights(run: Run, path: Path, kind: type[Any], command: str) -> dic
     return record if record and record["weights_sha256"] == digest(run.path / WEIGHTS) else None
 
 
-def gather(run: Run, examples: bool) -> Facts:
-    """Read everything that a report needs, and evaluate the run if there is no evaluation of its weights."""
+def gather(run: Run, examples: bool, quick: bool = False, phases: Phases | None = None) -> Facts:
+    """Read everything that a report needs, and evaluate the run if there is no evaluation of its weights.
+
+    Args:
+        run: see `jensen.load`.
+        examples: True if data may be shown.
+        quick: True to leave out what takes long: the doctor, the bound along training, and most of an evaluation.
+        phases: of progress.
+    """
+    phases = (lambda name: lambda done: None) if phases is None else phases
+    phases("reading the data")(0.0)
+    _hold(run)
     try:
         part, missing = run.part("test"), None
     except DataError as error:
@@ -235,17 +281,28 @@ def gather(run: Run, examples: bool) -> Facts:
     stored = _stored(run)
     evaluation, notes = (stored, tuple(stored.get("notes") or ())) if stored else (None, ())
     if evaluation is None and part is not None and run.model.likelihood.has_density:
-        evaluation = _evaluate(run, part).to_dict()
+        evaluation = _evaluate(run, part, EVALUATING * (QUICK if quick else 1.0), phases("evaluating")).to_dict()
         notes = tuple(evaluation["notes"])
     epochs, stopped = _history(run)
-    diagnosis = None if part is None else _diagnosis(run)
-    return Facts(run, examples, part, missing, evaluation, stored is not None, notes, epochs, stopped, diagnosis)
+    diagnosis = None if part is None or quick else _diagnosis(run, part, phases("examining"))
+    is_stored = stored is not None
+    return Facts(run, examples, part, missing, evaluation, is_stored, notes, epochs, stopped, diagnosis, quick, phases)
 
 
-def _diagnosis(run: Run) -> Diagnosis | None:
+def _hold(run: Run) -> None:
+    """Keep the data of the run in memory, since the parts of a report would each read them again."""
     try:
-        return run.doctor()
-    except (CompositionError, DataError):
+        run.held = (run.dataset(), run.held[1])
+    except DataError:  # said by the parts that need them
+        return
+
+
+def _diagnosis(run: Run, part: Part, watch: ProgressCallback) -> Diagnosis | None:
+    n = max(len(part.rows), run.spec["split"]["sizes"]["train"])
+    try:
+        effort = affordable(EXAMINING / 2, _work(run, part), n, MOST_EXAMINED, LEAST_EXAMINED)
+        return diagnose(run, classes=run.class_features, rows_at_most=effort.rows, watch=watch)
+    except (UsageError, DataError):  # it does not apply, or needs data that are not there
         return None
 
 
@@ -256,13 +313,19 @@ def _stored(run: Run) -> dict[str, Any] | None:
     return record if sha256 in (None, digest(run.path / WEIGHTS)) else None
 
 
-def _evaluate(run: Run, part: Part) -> Evaluation:
-    """Return a quick evaluation of at most 1,000 rows with K = 1000, which is shown and not kept."""
-    if len(part.rows) <= MOST_EVALUATED:
-        return run.evaluate(k=POINTS)
-    first = part.first(MOST_EVALUATED)
-    estimate = choose(run.model, run.guide, "auto", POINTS)(run.model, run.guide, first.rows)
-    note = f"these are the first {MOST_EVALUATED:,} of {part.name}: jensen evaluate RUN evaluates all of them"
+def _work(run: Run, part: Part) -> Work:
+    """Return the work of estimates on these rows."""
+    return work_of(run.model, run.guide, part.rows)
+
+
+def _evaluate(run: Run, part: Part, budget: float, watch: ProgressCallback) -> Evaluation:
+    """Return an evaluation within a budget of multiplications, which is shown and not kept."""
+    effort = affordable(budget, _work(run, part), len(part.rows), MOST_EVALUATED, LEAST_EVALUATED)
+    if len(part.rows) <= effort.rows:
+        return run.evaluate(k=effort.points, watch=watch)
+    first = part.first(effort.rows)
+    estimate = choose(run.model, run.guide, "auto", effort.points)(run.model, run.guide, first.rows, 0, watch)
+    note = f"these are the first {effort.rows:,} of {part.name}: jensen evaluate RUN evaluates all of them"
     return assembled(run, first, estimate, notes=(*part.notes, note))
 
 

@@ -12,7 +12,12 @@ from typing import Any
 import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
+
+from .names import printable
 
 __all__ = [
     "COLOURS",
@@ -24,10 +29,11 @@ __all__ = [
     "SOFT",
     "TEXTS",
     "bars",
-    "clean",
     "draw",
     "end_labels",
+    "laid_out",
     "lines",
+    "spread",
 ]
 
 # Okabe and Ito (2008); the page has a lighter tone of each for dark mode
@@ -66,12 +72,6 @@ RC: dict[str, Any] = {
 }
 
 
-def clean(text: str, most: int = 28) -> str:
-    """Return a name from a file for a drawing: printable, and not too long."""
-    text = "".join(c if c.isprintable() else "�" for c in text)
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
 def draw(name: str, alt: str, paint: Callable[[Axes], None], width: int = 480, height: int = 300) -> str:
     """Return a drawing as <svg>.
 
@@ -83,11 +83,53 @@ def draw(name: str, alt: str, paint: Callable[[Axes], None], width: int = 480, h
     """
     with style.context(["default", RC | {"svg.hashsalt": name}]), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a glyph that this font lacks: the reader's font draws the text
-        figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
-        paint(figure.add_subplot())
+        figure = laid_out(paint, width, height)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return _inline(buffer.getvalue(), name, alt, width)
+
+
+def laid_out(paint: Callable[[Axes], None], width: int, height: int) -> Figure:
+    """Return a figure of this size in CSS pixels with one painted axes, whose labels have their room."""
+    figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
+    FigureCanvasAgg(figure)
+    paint(figure.add_subplot())
+    return figure
+
+
+def spread(axes: Axes, labels: Sequence[Annotation], pad: float = 3.0) -> None:
+    """Move labels up or down until none touches another text of the axes, and into the axes.
+
+    The limits of the axes must have been set.
+
+    Args:
+        axes: that the labels annotate, at places in data.
+        labels: the labels.
+        pad: pixels around each.
+    """
+    figure = axes.get_figure(root=True)
+    if figure is None or len(labels) == 0:
+        return
+    for label in labels:  # so that they do not change the layout in which they are placed
+        label.set_in_layout(False)
+    figure.draw_without_rendering()
+    frame, placed = axes.get_window_extent(), [t.get_window_extent() for t in axes.texts if t not in labels]
+    for label in sorted(labels, key=lambda label: -label.get_window_extent().y1):
+        box = label.get_window_extent().padded(pad)
+        inward = max(frame.x0 - box.x0, 0.0) + min(frame.x1 - box.x1, 0.0)
+        box = _free(box.translated(inward, 0.0), placed, frame)
+        placed.append(box)
+        middle = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
+        label.xy = tuple(axes.transData.inverted().transform(middle))
+
+
+def _free(box: Bbox, placed: Sequence[Bbox], frame: Bbox) -> Bbox:
+    """Return the box moved up or down, by as little as will do, to where it touches none of the others."""
+    step = box.height / 4
+    moves = sorted((i * step for i in range(-200, 201)), key=abs)
+    places = [box.translated(0.0, move) for move in moves]
+    inside = [place for place in places if place.y0 >= frame.y0 and place.y1 <= frame.y1]
+    return next((place for place in inside if not any(place.overlaps(other) for other in placed)), box)
 
 
 def _inline(text: str, name: str, alt: str, width: int) -> str:
@@ -104,7 +146,8 @@ def _inline(text: str, name: str, alt: str, width: int) -> str:
     for colour, variable in VARIABLES.items():
         body = body.replace(colour, variable)
     body = re.sub(r"\n\s*", "\n", body)
-    opening = f'<svg role="img" aria-label="{html.escape(alt)}" {view[0] if view else ""} style="width: {width}px">'
+    label = html.escape(printable(alt))
+    opening = f'<svg role="img" aria-label="{label}" {view[0] if view else ""} style="width: {width}px">'
     return opening + body  # matplotlib has escaped every text in it
 
 

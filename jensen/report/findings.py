@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from ..analysis.findings import Diagnosis, Finding
+from ..analysis.reliability import evaluation_findings
 from ..core.wording import fixed, plural
 from ..evaluate.generalisation import ValidationCurve
 from .facts import Facts
 
 __all__ = ["Remark", "findings"]
 
-LOW_ESS = 10.0
 MANY_DUPLICATES = 0.01
+BENIGN = {"unused features", "on the evaluation", "no density"}  # notes that qualify no number and no picture
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,11 @@ class Remark:
     level: Literal["alarm", "note"]
     short: str
     text: str
+
+    @property
+    def qualifies(self) -> bool:
+        """True if the headline must name it beside its number."""
+        return self.level == "alarm" or self.short not in BENIGN
 
 
 def findings(facts: Facts) -> list[Remark]:
@@ -82,27 +89,6 @@ def _numbers(facts: Facts) -> Iterator[Remark]:
             "with a density, such as vae, has one."
         )
         yield Remark("note", "no density", text)
-    k, ess, error, mc = e.get("k"), e.get("ess"), e["stderr"], e.get("stderr_mc")
-    assessed = e.get("assessment")
-    bound = e["kind"] == "stochastic lower bound"
-    # where annealing has measured how loose the bound is, the effective sample size adds nothing
-    if bound and not assessed and k is not None and ess is not None and ess < LOW_ESS:
-        text = (
-            f"The effective sample size is only {ess:.1f} (median) of K = {k:,} points per datum, so the bound may be "
-            f"loose by an unknown amount. Use a larger K: jensen evaluate RUN -k {10 * k}."
-        )
-        yield Remark("alarm", "a bound that may be loose", text)
-    if error and mc and mc > error:
-        text = f"The Monte Carlo error ({mc:.2g}) exceeds that over data ({error:.2g}): use a larger K."
-        yield Remark("note", "Monte Carlo error", text)
-    if assessed and assessed.get("converged") is False:
-        verdict = f"{assessed['verdict'][:1].upper()}{assessed['verdict'][1:]}."
-        yield Remark("alarm", "a bound of unknown tightness", verdict)
-    rule = e.get("quadrature_error")
-    if rule is not None and rule > (error or 0.01):
-        yield Remark(
-            "alarm", "inexact quadrature", f"The quadrature has an error of {rule:.2g} nats: use --method importance."
-        )
 
 
 def _data(facts: Facts) -> Iterator[Remark]:
@@ -154,22 +140,23 @@ def _overfitting(facts: Facts) -> Iterator[Remark]:
     elif curve.has_fallen_later:
         text = (
             f"After epoch {curve.best} the validation {name} fell by {fixed(curve.fallen_later, 2)} nats; the weights "
-            f"of epoch {curve.kept} were kept. Fewer epochs, or --patience, would save time."
+            f"of epoch {curve.kept} were kept."
         )
+        if facts.run.spec["choices"].get("patience") is None:
+            text = f"{text} --patience auto, which is the default, would stop such a training."
         yield Remark("note", "over-fitting later", text)
 
 
 def _doctor(facts: Facts) -> Iterator[Remark]:
-    """Yield the findings of the doctor, which holds the thresholds of failure modes."""
-    if facts.diagnosis is None:
-        return
-    for finding in facts.diagnosis.findings:
-        text = f"{finding.what[:1].upper()}{finding.what[1:]}: {finding.cause}. {finding.remedy}"
-        yield Remark(
-            "alarm" if finding.severity == "problem" else "note",
-            finding.name.replace("-", " ").replace("over fitting", "over-fitting"),
-            text,
-        )
+    """Yield the findings of the doctor, which holds the thresholds of failure modes, and those on the evaluation."""
+    diagnosis = facts.diagnosis or Diagnosis((), {}, {})
+    yield from map(_remark, diagnosis.with_others(evaluation_findings(facts.evaluation)).findings)
+
+
+def _remark(finding: Finding) -> Remark:
+    """Return a finding of the doctor as a remark."""
+    text = f"{finding.what[:1].upper()}{finding.what[1:]}: {finding.cause}. {finding.remedy}"
+    return Remark("alarm" if finding.severity == "problem" else "note", finding.title, text)
 
 
 def _notes(facts: Facts) -> Iterator[Remark]:

@@ -11,11 +11,13 @@ import numpy as np
 from PIL import Image
 
 from .facts import Facts
+from .names import printable
 
-__all__ = ["MISSING", "Shades", "coloured", "columns", "sheet"]
+__all__ = ["MISSING", "Shades", "blocks", "coloured", "columns", "sheet"]
 
-CELL, GAP, WIDTH = 56, 2, 1000
+CELL, GAP, WIDTH = 64, 2, 1000
 LARGEST = 128
+NARROW = 360  # CSS pixels of a page on a telephone, which a block of images fits
 MISSING = (196, 164, 120)  # tan, which is no shade of grey
 
 
@@ -68,15 +70,40 @@ def coloured(shades: np.ndarray) -> np.ndarray:
 
 
 def _cell(shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Return height and width of one image on the page: whole multiples of its pixels, unless it is large."""
+    """Return height and width of one image on the page, in CSS pixels.
+
+    Whole multiples of its pixels: at least twice, and at least 64 CSS pixels, up to a size of 64; larger images as they
+    are, or shrunk to 128.
+    """
     largest = max(shape[:2])
-    factor = max(CELL // largest, 1) if largest <= LARGEST else LARGEST / largest
+    factor = max(-(-CELL // largest), 2) if largest <= CELL else min(LARGEST / largest, 1)
     return max(round(shape[0] * factor), 1), max(round(shape[1] * factor), 1)
 
 
+def _in_block(shape: tuple[int, int, int]) -> int:
+    """Return the number of images side by side on a narrow page."""
+    return max((NARROW + GAP) // (_cell(shape)[1] + GAP), 1)
+
+
 def columns(shape: tuple[int, int, int], most: int = 16) -> int:
-    """Return the number of images side by side."""
-    return max(min(WIDTH // (_cell(shape)[1] + GAP), most), 3)
+    """Return the number of images side by side: whole blocks of them."""
+    block = _in_block(shape)
+    wide = max(min((WIDTH + GAP) // (_cell(shape)[1] + GAP), most), 1)
+    return max(wide // block, 1) * block
+
+
+def blocks(rows: list[np.ndarray], alt: str) -> tuple[str, ...]:
+    """Return rows of images, each bytes [n, H, W, C], as blocks of columns, each one <img> that fits a narrow page."""
+    n, block = max(map(len, rows)), _in_block((rows[0].shape[1], rows[0].shape[2], 1))
+    starts = range(0, n, block)
+    if len(starts) == 1:
+        return (sheet(rows, alt),)
+    ends = [min(start + block, n) for start in starts]
+    parts = (f"{alt} Columns {start + 1} to {end} of {n}." for start, end in zip(starts, ends, strict=True))
+    return tuple(
+        sheet([r for row in rows if len(r := row[start : start + block])], text)
+        for start, text in zip(starts, parts, strict=True)
+    )
 
 
 def sheet(rows: list[np.ndarray], alt: str) -> str:
@@ -95,7 +122,7 @@ def sheet(rows: list[np.ndarray], alt: str) -> str:
             tile.putalpha(255)
             canvas.paste(tile, (j * (width + GAP), i * (height + GAP)))
     buffer = io.BytesIO()
-    canvas.save(buffer, "png", optimize=True)
+    canvas.save(buffer, "png")
     code = base64.b64encode(buffer.getvalue()).decode()
-    attributes = f'width="{size[0]}" height="{size[1]}" alt="{html.escape(alt)}"'
+    attributes = f'width="{size[0]}" height="{size[1]}" alt="{html.escape(printable(alt))}"'
     return f'<img class="grid" src="data:image/png;base64,{code}" {attributes}>'

@@ -10,8 +10,8 @@ import torch
 from ..analysis import latents
 from ..core.errors import JensenError
 from ..core.rows import evenly_spaced
-from .facts import Facts
-from .grids import Shades, coloured, columns, sheet
+from .facts import Facts, some
+from .grids import Shades, blocks, coloured, columns, sheet
 from .panels import Panel
 
 __all__ = ["between", "component_means", "nearest", "prior_grid", "reconstructions", "samples", "traversals"]
@@ -46,10 +46,12 @@ def reconstructions(facts: Facts, shades: Shades) -> Panel | None:
     content = [_originals(facts, index, shades), shades(run.shaped(mean)), shades(run.shaped(drawn))]
     alt = f"{len(index)} held-out images in the top row, their mean reconstructions below, sampled ones at the bottom."
     return Panel(
-        (sheet(content, alt),),
-        f"Top: rows that were not trained on{_preparation_note(facts)}. Middle: the mean of p(x|z) at the mean of "
-        "q(z|x). Bottom: a sample of x with a sample of z, noise included. Means that all look alike would show a code "
-        "that is ignored; means of another class than the original, a code that confuses classes.",
+        blocks(content, alt),
+        f"Top: {some(len(index), facts.held_out, 'row')} that were not trained on{_preparation_note(facts)}. Middle: "
+        "the mean of p(x|z) at the mean of q(z|x). Bottom: a sample of x with a sample of z, noise included. Means "
+        "that all look alike would show a code that is ignored; means of another class than the original, a code that "
+        "confuses classes.",
+        tiles=True,
     )
 
 
@@ -68,8 +70,11 @@ def nearest(facts: Facts, x: np.ndarray, shades: Shades, train: np.ndarray) -> t
 
 
 def _training(facts: Facts) -> np.ndarray | None:
-    """Return training rows to search for neighbours; None where entries are missing, which have no distance."""
-    if not facts.examples or facts.holed:
+    """Return training rows to search for neighbours; None where entries are missing, which have no distance.
+
+    None in a quick report.
+    """
+    if not facts.examples or facts.holed or facts.quick:
         return None
     try:
         return facts.run.dataset().x[facts.run.split().train]
@@ -103,9 +108,9 @@ def samples(facts: Facts, shades: Shades, numbers: dict[str, Any]) -> Panel | No
         "Samples should look like data and differ from one another; samples that equal their training row would show a "
         "model that has memorised its data."
     )
-    blocks = [[row[i : i + n] for row in content] for i in range(0, BLOCKS * n, n)]
+    strips = [[row[i : i + n] for row in content] for i in range(0, BLOCKS * n, n)]
     alt = f"{n} samples from the prior{', each above its nearest training row' if train is not None else ''}."
-    return Panel(tuple(sheet(block, alt) for block in blocks), " ".join(captions))
+    return Panel(tuple(body for strip in strips for body in blocks(strip, alt)), " ".join(captions), tiles=True)
 
 
 def _distances(facts: Facts, shades: Shades, train: np.ndarray, distance: np.ndarray) -> dict[str, float]:
@@ -212,8 +217,10 @@ def component_means(facts: Facts, shades: Shades) -> Panel | None:
     eye = torch.eye(len(facts.weights), dtype=facts.run.dtype, device=facts.run.device)[order.copy()]
     means = shades(facts.run.shaped(latents.decode(facts.run.model, eye)))
     rows = [means[i : i + n] for i in range(0, len(means), n)]
+    shown = some(len(means), len(facts.weights), "component")
     return Panel(
-        (sheet(rows, f"The mean images of {len(means)} components, heaviest first."),),
-        "The mean of each component, heaviest first. They should differ: components that look alike share one cluster; "
-        "one that looks like noise, or like a single training image, has too few data.",
+        tuple(b for row in rows for b in blocks([row], f"The mean images of {shown}, heaviest first.")),
+        f"The mean of each of {shown}, heaviest first. They should differ: components that look alike share one "
+        "cluster; one that looks like noise, or like a single training image, has too few data.",
+        tiles=True,
     )

@@ -11,14 +11,13 @@ from matplotlib.patches import Circle
 from torch.distributions import Independent, Normal
 
 from ..core.wording import fixed
-from .facts import Facts
-from .figures import COLOURS, GRID, INK, MARKERS, PAGE, SOFT, TEXTS, bars, clean, draw, lines
+from .facts import Facts, some
+from .figures import COLOURS, INK, PAGE, SOFT, bars, draw, lines
+from .maps import Legend, legend, scatter
 from .panels import Panel
 
 __all__ = ["component_weights", "curves", "latent_map", "rates"]
 
-GLYPHS = 600  # points that are drawn as the name of their class
-POINTS = 1500
 SPREAD = "Circles: one and two standard deviations of the prior; the cloud should fill them. "
 
 
@@ -122,13 +121,11 @@ def latent_map(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
     if codes.shape[1] == 1:
         return _line(facts, codes[:, 0])
     points, names, how, circles = _plane(facts, codes, numbers)
-    style, key = _styles(facts)
-
+    names_of_classes = legend(facts.labels)
     low, high = _limits(points, circles is not None)
     height = 70 + 420 * (high - low)[1] / (high - low)[0]
 
     def paint(axes: Axes) -> None:
-        _scatter(axes, facts, points, style)
         if circles is not None:
             for r in (1, 2):
                 axes.add_patch(Circle((0, 0), r, fill=False, edgecolor=SOFT, linewidth=1.2))
@@ -136,21 +133,31 @@ def latent_map(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
                 axes.annotate(f"{r} s.d.", (0, r), ha="center", va="center", color=SOFT, bbox=box, zorder=5)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel=names[0], ylabel=names[1])
         axes.set_aspect("equal", adjustable="box")
+        scatter(axes, points, facts.labels, names_of_classes)
 
     message = (
         SPREAD + "Points far outside, or empty regions inside, would show codes that samples and data do not share. "
         if circles is not None
         else ""
     )
-    reading = "Classes that lie apart were separated without labels. "
-    if facts.run.classes is not None:
-        reading = "The model has the class beside these features, so classes should overlap. "
-    classes = f"{key} {reading}" if key else ""
-    alt = f"Map of {len(points)} held-out data in latent space{', by class' if key else ''}."
+    alt = f"Map of {len(points)} held-out data in latent space{', by class' if names_of_classes.marks else ''}."
+    drawn = names_of_classes.drawn(points, facts.labels)
+    sampled = "" if drawn == len(points) else f"{drawn:,} of them are drawn. "
+    shown = some(len(points), facts.held_out, "held-out row")
     return Panel(
         (draw("map", alt, paint, 500, round(min(max(height, 240), 560))),),
-        f"Means of q(z|x) of {len(points):,} held-out rows: {how} {classes}{message}".strip(),
+        f"Means of q(z|x) of {shown}: {how} {sampled}{_by_class(facts, names_of_classes)}{message}".strip(),
+        key=names_of_classes.key,
     )
+
+
+def _by_class(facts: Facts, names: Legend) -> str:
+    """Return how classes are drawn, and what to expect of them; empty without labels."""
+    if not names.marks:
+        return names.reading
+    apart = "Classes that lie apart were separated without labels. "
+    within = "The model has the class beside these features, so classes should overlap. "
+    return f"{names.reading}{apart if facts.run.classes is None else within}"
 
 
 def _limits(points: np.ndarray, circles: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -191,39 +198,6 @@ def _plane(
     return u[:, :2] * s[:2], ("principal component 1", "principal component 2"), how, None
 
 
-def _styles(facts: Facts) -> tuple[dict[str, tuple[str, str]], str]:
-    """Return colour and marker of each class, and a key; both empty without labels, or with too many."""
-    if facts.labels is None:
-        return {}, ""
-    classes = sorted(set(facts.labels.tolist()), key=lambda c: (len(c), c))
-    short = max(map(len, classes)) <= 2 and len(classes) <= 36
-    if not short and len(classes) > len(MARKERS):
-        return {}, ""
-    styles = {c: ((TEXTS if short else COLOURS)[i % 6], "" if short else MARKERS[i]) for i, c in enumerate(classes)}
-    key = "Each point is drawn as its class." if short else "Each class has a marker, and its name at its median."
-    return styles, key
-
-
-def _scatter(axes: Axes, facts: Facts, points: np.ndarray, style: dict[str, tuple[str, str]]) -> None:
-    if facts.labels is None or not style:
-        shown = points[:POINTS]
-        axes.plot(shown[:, 0], shown[:, 1], "o", color=COLOURS[0], markersize=4, alpha=0.6, markeredgewidth=0)
-        return
-    for name, (colour, marker) in style.items():
-        mine = points[facts.labels == name]
-        if not marker:
-            for x, y in mine[: max(GLYPHS // len(style), 20)]:
-                axes.text(
-                    x, y, name, color=colour, ha="center", va="center", weight="bold", clip_on=True, fontsize=11.5
-                )
-            continue
-        axes.plot(mine[:, 0], mine[:, 1], marker, color=colour, markersize=5, alpha=0.7, markeredgewidth=0)
-        box = {"facecolor": PAGE, "edgecolor": GRID, "boxstyle": "round,pad=0.2", "alpha": 0.9}
-        axes.annotate(
-            clean(name), tuple(np.median(mine, 0)), ha="center", va="center", color=INK, weight="bold", bbox=box
-        )
-
-
 def _line(facts: Facts, codes: np.ndarray) -> Panel:
     """Return a histogram of the codes of one feature, beside the density of the prior."""
     grid = np.linspace(min(-3.5, codes.min()), max(3.5, codes.max()), 281)
@@ -240,10 +214,10 @@ def _line(facts: Facts, codes: np.ndarray) -> Panel:
         axes.set(xlabel="latent feature 1", ylabel="density")
 
     clause = f", beside {beside}" if density is not None else ""
+    shown = some(len(codes), facts.held_out, "held-out row")
     return Panel(
         (draw("map", f"Histogram of the codes of {len(codes)} held-out rows.", paint, 520, 300),),
-        f"Means of q(z|x) of {len(codes):,} held-out rows{clause}. Codes far outside the prior, or all at one point, "
-        "would be bad.",
+        f"Means of q(z|x) of {shown}{clause}. Codes far outside the prior, or all at one point, would be bad.",
     )
 
 

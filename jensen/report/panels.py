@@ -14,10 +14,14 @@ class Panel:
     Attributes:
         bodies: <svg> or <img>, each with its own alternative text; markup, in which every text is escaped.
         caption: what is seen, what to look for, and what would be bad.
+        tiles: True of blocks of images, which stand close together and wrap where the page is narrow.
+        key: marks in the pictures with their meanings, as far as names do not fit there.
     """
 
     bodies: tuple[str, ...]
     caption: str
+    tiles: bool = False
+    key: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,27 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with its text, tables and pictures."""
+    """A heading with its text, tables and pictures.
+
+    Attributes:
+        more: the heading of `experts`, which are folded: panels and tables for those who know what they measure.
+    """
 
     title: str
     panels: tuple[Panel, ...] = ()
     tables: tuple[Table, ...] = ()
     text: tuple[str, ...] = ()
+    more: str = ""
+    experts: tuple[Panel | Table, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        return not (self.panels or self.tables or self.text)
+        return not (self.panels or self.tables or self.text or self.experts)
+
+    @property
+    def expert_panels(self) -> tuple[Panel, ...]:
+        return tuple(e for e in self.experts if isinstance(e, Panel))
+
+    @property
+    def expert_tables(self) -> tuple[Table, ...]:
+        return tuple(e for e in self.experts if isinstance(e, Table))

@@ -68,7 +68,10 @@ def _row(name: str, value: str, error: str = "", kind: str = "") -> tuple[str, .
 def _table(facts: Facts, rows: list[tuple[str, ...]]) -> Table:
     e = facts.evaluation or {}
     weights = " Averaged weights." if e.get("weights") == "averaged" else ""
-    data = str(e.get("data", "")).replace(facts.run.spec["data"]["name"], data_name(facts)) or "rows"
+    source, data = facts.run.spec["data"], str(e.get("data", ""))
+    for place in filter(None, (source.get("location"), source["name"])):
+        data = data.replace(place, data_name(facts))
+    data = data or "rows"
     caption = f"{data[:1].upper()}{data[1:]}; {e.get('prepared', '')}; seed {e.get('seed', 0)}.{weights}"
     head = ("nats per datum", "value", "± over data", "± Monte Carlo", "K", "ESS", "kind")
     return Table(head, tuple(rows), (6,), caption)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from ..analysis.findings import overall_verdict
 from ..core.wording import fixed, plural
 from ..data import EMBEDDED
 from ..evaluate.estimate import format_nats
 from .facts import Facts
+from .findings import Remark
+from .names import printable
 
 __all__ = [
     "article",
@@ -42,7 +46,7 @@ def sign(kind: str) -> str:
 def data_name(facts: Facts) -> str:
     """Return the name of the data, without the folder that they are in."""
     name = facts.run.spec["data"]["name"]
-    return Path(name).name or name
+    return printable(Path(name).name or name)
 
 
 def rows(facts: Facts) -> str:
@@ -78,21 +82,31 @@ def result(facts: Facts) -> str:
     return f"{facts.log_px} {sign(evaluation['kind'])} {number} nats per datum{clause}"
 
 
-def headline(facts: Facts, alarms: list[str]) -> str:
-    """Return the result of the run in one sentence."""
+def headline(facts: Facts, remarks: Sequence[Remark]) -> str:
+    """Return the result of the run in one sentence, with what to look at.
+
+    A finding that qualifies a number is named: nothing is called alarming only where there is none, of those examined.
+    """
     scored = facts.run.model.likelihood.has_density
     outcome = result(facts) if scored else f"no {facts.log_px}, because the model only samples"
     parts = [f"{article(model_name(facts))} on {rows(facts)}: {outcome}"]
     if facts.active is not None:
-        parts.append(f"{int(facts.active.sum())} of {len(facts.active)} features in use")
+        parts.append(f"{int(facts.active.sum())} of {plural(len(facts.active), 'feature')} in use")
     classified = (facts.evaluation or {}).get("classified")
     if classified:
         accuracy = f"{100 * classified['accuracy']:.1f} ± {100 * classified['stderr']:.1f} %"
         parts.append(f"accuracy {accuracy} with {plural(classified['labels_in_training'], 'label')}")
     if facts.components is not None and facts.weights is not None:
-        parts.append(f"{facts.components:.1f} of {len(facts.weights)} components in effect")
-    parts.append(f"to look at: {', '.join(alarms)}" if alarms else "nothing alarming")
-    return "; ".join(parts) + "."
+        parts.append(f"{facts.components:.1f} of {plural(len(facts.weights), 'component')} in effect")
+    return "; ".join([*parts, _outlook(facts, remarks)]) + "."
+
+
+def _outlook(facts: Facts, remarks: Sequence[Remark]) -> str:
+    """Return what to look at, or that there is nothing."""
+    problems = [r.short for r in remarks if r.level == "alarm"]
+    notes = [r.short for r in remarks if r.qualifies]
+    outlook = overall_verdict(problems, notes, looked=facts.diagnosis is not None)
+    return f"{outlook} (a quick report)" if facts.quick else outlook
 
 
 def model_sentence(facts: Facts) -> str:

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 
 from ..analysis import latents
 from ..core.rows import evenly_spaced
-from .facts import Facts
-from .figures import COLOURS, INK, SOFT, clean, draw
+from .facts import Facts, some
+from .figures import COLOURS, INK, SOFT, draw
+from .names import distinct, printable
 from .panels import Panel, Table
 
 __all__ = ["component_table", "correlations", "distributions", "reconstructions", "samples"]
@@ -19,12 +20,13 @@ __all__ = ["component_table", "correlations", "distributions", "reconstructions"
 COLUMNS, PAIRED = 6, 40
 ROWS = 2000
 DOTS = 400
+TITLE, SCORED = 285.0, 150.0  # pixels for the name of a column, alone and beside its R²
 
 
 def column_names(facts: Facts) -> list[str]:
     """Return the names of the columns as in the file, or numbers from 1."""
     names = facts.run.schema.names
-    return [clean(n) for n in names] if names else [f"column {i + 1}" for i in range(facts.run.schema.size)]
+    return [printable(n) for n in names] if names else [f"column {i + 1}" for i in range(facts.run.schema.size)]
 
 
 def samples(facts: Facts) -> np.ndarray | None:
@@ -73,6 +75,7 @@ def distributions(facts: Facts, drawn: np.ndarray | None) -> Panel | None:
     if data is None or drawn is None:
         return None
     names, bodies = column_names(facts), []
+    titles = distinct(names[:COLUMNS], TITLE)
     for j in range(min(COLUMNS, data.shape[1])):
 
         def paint(axes: Axes, j: int = j) -> None:
@@ -88,7 +91,7 @@ def distributions(facts: Facts, drawn: np.ndarray | None) -> Panel | None:
                 color=COLOURS[0],
                 linewidth=2,
             )
-            axes.set_title(names[j], loc="left")
+            axes.set_title(titles[j], loc="left")
             axes.set_yticks([])
             axes.locator_params(axis="x", nbins=5)
             axes.grid(visible=False)
@@ -98,16 +101,16 @@ def distributions(facts: Facts, drawn: np.ndarray | None) -> Panel | None:
         bodies.append(draw(f"column-{j}", alt, paint, 300, 210))
     return Panel(
         tuple(bodies),
-        f"{_columns_shown(facts)} Filled grey: {len(data):,} held-out rows. Blue outline: {len(drawn):,} samples of "
-        "the model. They should agree: an outline that is too wide, or misses a spike, would show a column that was "
-        "not learned."
+        f"{_columns_shown(facts)} Filled grey: {some(len(data), facts.held_out, 'held-out row')}. Blue outline: "
+        f"{len(drawn):,} samples of the model. They should agree: an outline that is too wide, or misses a spike, "
+        "would show a column that was not learned."
         f"{_left_out(data)}",
     )
 
 
 def _columns_shown(facts: Facts) -> str:
     d = facts.run.schema.size
-    return f"The first {COLUMNS} of {d} columns." if d > COLUMNS else ("Each column." if d > 1 else "The column.")
+    return f"The first {COLUMNS} of {d:,} columns." if d > COLUMNS else ("Each column." if d > 1 else "The column.")
 
 
 def correlations(facts: Facts, drawn: np.ndarray | None, numbers: dict[str, Any]) -> Panel | None:
@@ -142,9 +145,16 @@ def correlations(facts: Facts, drawn: np.ndarray | None, numbers: dict[str, Any]
                 380,
             ),
         ),
-        f"Each of {len(a):,} pairs of columns once. On the line, samples are as correlated as data; the two differ by "
-        f"{off:.3f} on average. Points along the horizontal at 0 would be correlations that the model has missed.",
+        f"Each of {len(a):,} pairs of {_paired(facts)} once. On the line, samples are as correlated as data; the "
+        f"two differ by {off:.3f} on average. Points along the horizontal at 0 would be correlations that the model "
+        "has missed.",
     )
+
+
+def _paired(facts: Facts) -> str:
+    """Return which columns are paired."""
+    d = facts.run.schema.size
+    return f"the first {PAIRED} of {d:,} columns" if d > PAIRED else "columns"
 
 
 def reconstructions(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
@@ -157,6 +167,7 @@ def reconstructions(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
     mean = facts.run.shaped(latents.reconstruct(facts.run.model, facts.run.guide, rows)).reshape(len(index), -1)
     x = data[index]
     names, bodies, explained = column_names(facts), [], {}
+    titles = distinct(names[:COLUMNS], SCORED)
     for j in range(min(COLUMNS, x.shape[1])):
         is_observed = ~np.isnan(x[:, j])
         original, reconstructed = x[is_observed, j], mean[is_observed, j]
@@ -173,7 +184,7 @@ def reconstructions(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
                 low, high = np.quantile(np.concatenate([original, reconstructed]), [0.002, 0.998])
                 axes.plot([low, high], [low, high], color=INK, linewidth=1)
             axes.plot(original, reconstructed, "o", color=COLOURS[0], markersize=3.5, alpha=0.5, markeredgewidth=0)
-            axes.set_title(f"{names[j]}: R² = {share:.2f}", loc="left")
+            axes.set_title(f"{titles[j]}: R² = {share:.2f}", loc="left")
             axes.locator_params(nbins=4)
 
         bodies.append(
@@ -182,7 +193,8 @@ def reconstructions(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
     numbers["explained_by_column"] = explained
     return Panel(
         tuple(bodies),
-        f"{_columns_shown(facts)} Horizontal: held-out data. Vertical: the mean of p(x|z) at the mean of q(z|x). "
+        f"{_columns_shown(facts)} Horizontal: {some(len(x), facts.held_out, 'held-out row')}. Vertical: the mean of "
+        "p(x|z) at the mean of q(z|x). "
         "Points should lie near the line; a flat cloud (R² near 0) would show a column that the code does not hold."
         f"{_left_out(x)}",
     )
@@ -199,7 +211,7 @@ def component_table(facts: Facts) -> Table | None:
     """Return the means of the heaviest components."""
     if facts.weights is None:
         return None
-    order = np.argsort(-facts.weights)[:12]
+    order, d = np.argsort(-facts.weights)[:12], facts.run.schema.size
     eye = torch.eye(len(facts.weights), dtype=facts.run.dtype, device=facts.run.device)[order.copy()]
     means = facts.run.shaped(latents.decode(facts.run.model, eye)).reshape(len(order), -1)
     head = ("component", "weight", *column_names(facts)[:12])
@@ -207,8 +219,9 @@ def component_table(facts: Facts) -> Table | None:
         (str(i + 1), f"{facts.weights[i]:.3f}", *(f"{v:.4g}" for v in m[:12]))
         for i, m in zip(order, means, strict=True)
     )
+    columns = f", and the first 12 of {d:,} columns" if d > 12 else ""
     caption = (
-        "Means of the heaviest components, in the data's own units. Rows that are alike would be components that "
-        "share one cluster."
+        f"Means of the heaviest components{columns}, in the data's own units. Rows that are alike would be "
+        "components that share one cluster."
     )
     return Table(head, rows, caption=caption)

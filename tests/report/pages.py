@@ -60,5 +60,10 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.attributes if name == tag]
 
 
+def unsealed(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as it was written, without its format and its digest."""
+    return {key: value for key, value in record.items() if key not in ("format", "sha256")}
+
+
 def page_of(run: Run, path: Path, **options: Any) -> Page:
     return Page(write(run, path, **options).read_text(encoding="utf-8"))

@@ -16,7 +16,9 @@ from jensen.report.calibration import calibration
 from jensen.report.facts import Facts, gather
 from jensen.report.panels import Panel
 from jensen.runs.rate_distortion import trade
-from tests.report.pages import page_of
+from jensen.storage.files import write_json
+from tests.records import fields
+from tests.report.pages import page_of, unsealed
 
 KEYS = ("verdict", "quantities", "band", "coverage")
 
@@ -45,7 +47,7 @@ def labels(page) -> list[str]:
 
 @pytest.mark.usefixtures("unrendered")
 def test_the_figures_and_the_numbers(calibrated, tmp_path):
-    record = json.loads((calibrated / "calibration.json").read_text())
+    record = fields(calibrated / "calibration.json")
     page = page_of(jensen.load(calibrated), tmp_path / "page.html")
     assert page.numbers["calibration"] == record
     assert f"Ranks of 6 quantities against uniform ones: {record['verdict']}." in labels(page)
@@ -64,7 +66,7 @@ def test_only_what_is_not_uniform_is_named(calibrated, facts, tmp_path):
     for i, q in enumerate(record["quantities"]):
         q |= {"finding": "over-confident" if i < 4 else None, "name": f"quantity {i}"}
         q["ecdf_difference"] = [(-1) ** i * 0.1 * (i + 1)] * record["l"]
-    path.write_text(json.dumps(record))
+    write_json(path, record)
     [drawing] = panels(folder, facts)[0].bodies
     assert 'aria-label="Ranks' in drawing
     assert [f">quantity {i}<" in drawing for i in range(6)] == [False, True, True, True, False, False]
@@ -79,7 +81,7 @@ def test_without_a_calibration(page):
 def test_a_calibration_of_other_weights_is_not_shown(calibrated, tmp_path):
     folder = shutil.copytree(calibrated, tmp_path / "run")
     record = json.loads((folder / "calibration.json").read_text())
-    (folder / "calibration.json").write_text(json.dumps(record | {"weights_sha256": "0" * 64}))
+    write_json(folder / "calibration.json", record | {"weights_sha256": "0" * 64})
     page = page_of(jensen.load(folder), tmp_path / "page.html")
     assert "calibration" not in page.numbers
     assert not any(label.startswith("Coverage") for label in labels(page))
@@ -90,7 +92,7 @@ def test_a_calibration_of_other_weights_is_not_shown(calibrated, tmp_path):
 def test_a_damaged_calibration_is_refused(key, damage, calibrated, facts, tmp_path):
     folder = shutil.copytree(calibrated, tmp_path / "run")
     path = folder / "calibration.json"
-    record = json.loads(path.read_text())
+    record = fields(path)  # as an earlier version wrote it, without a digest
     if damage == "missing":
         del record[key]
     elif damage == "of another type":
@@ -109,8 +111,8 @@ def test_the_curve_of_rate_against_distortion(images, tmp_path):
     made = trade(images, out=tmp_path / "rd", betas=(0.1, 4.0), epochs=1, latent=2, hidden=(8,), checkpoints=0)
     low = made.points[0]
     page = page_of(jensen.load(tmp_path / "rd" / "beta-0.1"), tmp_path / "page.html")
-    record = json.loads((tmp_path / "rd" / "rate-distortion.json").read_text())
-    assert page.numbers["rate_distortion"] == {"this_beta": 0.1, **record}
+    record = fields(tmp_path / "rd" / "rate-distortion.json")
+    assert page.numbers["rate_distortion"] == {"this_beta": 0.1, **unsealed(record)}
     clause = f"this run, beta 0.1, has rate {low.rate:.2f} and distortion {low.distortion:.2f}"
     assert any(label.startswith("Rate against distortion for 2 weights") and clause in label for label in labels(page))
     assert f"with an ELBO of {low.elbo:.2f} nats per datum" in page.said

@@ -12,9 +12,9 @@ from jensen.report.facts import gather
 from jensen.report.grids import Shades
 from jensen.report.images import samples
 from tests.report.pages import SMALL, page_of
-from tests.report.test_pictures import opened
+from tests.report.test_pictures import whole
 
-LATENT, CELL = 3, 58
+LATENT, CELL = 3, 66
 OPTIONS = {**SMALL, "latent": LATENT, "checkpoints": 0}
 
 
@@ -33,11 +33,11 @@ def semi(images, tmp_path_factory):
 
 
 def cells(picture: np.ndarray) -> np.ndarray:
-    """[rows, columns, 8, 8] of a grid of images that were enlarged sevenfold."""
+    """[rows, columns, 8, 8] of a grid of images that were enlarged eightfold."""
     shades = picture[..., 0]
     rows, columns = ((n + 2) // CELL for n in shades.shape)
     images = [
-        [shades[CELL * i : CELL * i + 56 : 7, CELL * j : CELL * j + 56 : 7] for j in range(columns)]
+        [shades[CELL * i : CELL * i + 64 : 8, CELL * j : CELL * j + 64 : 8] for j in range(columns)]
         for i in range(rows)
     ]
     return np.array(images)
@@ -58,7 +58,7 @@ def of_labels(conditional):
 
 def test_one_row_for_each_class(of_labels):
     facts = gather(of_labels, examples=True)
-    images = cells(opened(samples_by_class(facts, Shades.of(facts)).bodies[0]))
+    images = cells(whole(samples_by_class(facts, Shades.of(facts)).bodies))
     assert images.shape[0] == 10
     assert (images == images[:, :1]).all()
     assert len({row[0].tobytes() for row in images}) == 10
@@ -67,8 +67,8 @@ def test_one_row_for_each_class(of_labels):
 def test_samples_are_means_of_the_labels_that_were_drawn(of_labels):
     facts = gather(of_labels, examples=True)
     shades = Shades.of(facts)
-    classes = cells(opened(samples_by_class(facts, shades).bodies[0]))[:, 0]
-    mean = cells(opened(samples(facts, shades, {}).bodies[0]))[0]
+    classes = cells(whole(samples_by_class(facts, shades).bodies))[:, 0]
+    mean = cells(whole(samples(facts, shades, {}).bodies[:3]))[0]
     _, batch = of_labels.model.simulate(2 * len(mean), facts.stream("samples"))
     shown = batch.context.argmax(-1)[: len(mean)]
     assert len(shown.unique()) > 2

@@ -11,7 +11,7 @@ import pytest
 import jensen
 from jensen.evaluate import TightnessSettings
 from jensen.evaluate.generalisation import ERRORS, VISIBLE
-from jensen.report.evidence import _bounds_over_k, evidence, verdict
+from jensen.report.evidence import _bounds_over_k, _weights, evidence, verdict
 from jensen.report.facts import Facts, gather
 from jensen.report.settings import estimates
 from jensen.runs.resume import resume
@@ -56,7 +56,6 @@ def test_everything_measured_is_on_the_page(assessed_page):
     assert "on simulated data" in assessed_page.said
     assert any(f"annealing gives {chain['log_px']:.2f}" in label for label in labels(assessed_page))
     assert any(label.startswith("The gap of the ELBO: encoder") for label in labels(assessed_page))
-    assert any(label.startswith("k-hat: median") for label in labels(assessed_page))
     assert any(label.startswith("Effective sample size: median") for label in labels(assessed_page))
     assert any(label.startswith("The gap goes from") for label in labels(assessed_page))
 
@@ -93,16 +92,18 @@ def changed(facts: Facts, **assessment) -> Facts:
 def test_a_wide_sandwich_is_not_drawn(facts):
     pair = {**facts.evaluation["assessment"]["sandwich"], "lower": -100.0}
     narrow, wide = (changed(facts, sandwich={**pair, "upper": -100 + g, "gap": g}) for g in (0.5, 500.0))
-    drawn = [[b for p in evidence(f).panels for b in p.bodies if "On simulated data" in b] for f in (narrow, wide)]
+    drawn = [
+        [b for p in evidence(f).expert_panels for b in p.bodies if "On simulated data" in b] for f in (narrow, wide)
+    ]
     assert [len(d) for d in drawn] == [1, 0]
-    assert "500" in str(evidence(wide).tables)
+    assert "500" in str(evidence(wide).expert_tables)
 
 
 @pytest.mark.usefixtures("unrendered")
 def test_the_bar_of_a_sandwich_is_the_error_of_its_gap(facts):
     pair = {**facts.evaluation["assessment"]["sandwich"], "lower": -100.0, "upper": -99.5, "gap": 0.5}
     known, unknown = (changed(facts, sandwich={**pair, "gap_stderr": e}) for e in (0.125, None))
-    captions = [next(p.caption for p in evidence(f).panels if "sandwich" in p.caption) for f in (known, unknown)]
+    captions = [next(p.caption for p in evidence(f).expert_panels if "sandwich" in p.caption) for f in (known, unknown)]
     assert "0.500 ± 0.125 nats wide (bar at the upper end: two standard errors of this gap, over rows)" in captions[0]
     assert "0.500 nats wide. A" in captions[1]
 
@@ -141,6 +142,7 @@ def test_the_elbo_says_how_it_was_found(facts):
 def test_an_unconverged_answer_is_a_finding(facts):
     from jensen.report.findings import findings
 
+    facts = replace(facts, diagnosis=None)  # which has those of evaluation.json
     texts = {f.short for f in findings(changed(facts, converged=False, verdict="not converged: raise --budget"))}
     assert "a bound of unknown tightness" in texts
     assert "a bound of unknown tightness" not in {f.short for f in findings(changed(facts, converged=True))}
@@ -197,7 +199,7 @@ def test_training_rows_are_told_beside_the_others(facts):
     }
     result = evidence(replace(facts, evaluation={**facts.evaluation, "train_test": sides}))
     assert "Over-fitting: training rows score 8 nats higher than other rows." in result.text
-    table = next(t for t in result.tables if t.head[0] == "over-fitting")
+    table = next(t for t in result.expert_tables if t.head[0] == "over-fitting")
     assert f"above {ERRORS:g} standard errors and {VISIBLE:g} standard deviations" in table.caption
     assert table.rows == (("500 training rows", "-80", ""), ("48 other rows", "-88", ""), ("difference", "8", "1"))
 
@@ -205,7 +207,7 @@ def test_training_rows_are_told_beside_the_others(facts):
 @pytest.mark.usefixtures("unrendered")
 def test_a_gap_that_is_not_split_is_one_bar(facts):
     split = {**facts.evaluation["assessment"]["gaps"], "approximation": None, "amortisation": None}
-    drawn = [b for p in evidence(changed(facts, gaps=split)).panels for b in p.bodies]
+    drawn = [b for p in evidence(changed(facts, gaps=split)).expert_panels for b in p.bodies]
     assert any("The gap of the ELBO: family and encoder" in b for b in drawn)
 
 
@@ -219,3 +221,21 @@ def test_an_evaluation_of_earlier_weights_is_not_told_of_those_that_trained_on(r
     assert result.evaluation["log_px"] != gather(run, examples=False).evaluation["log_px"]
     longer.keep(longer.evaluate(k=2))
     assert gather(longer, examples=False).stored
+
+
+@pytest.mark.parametrize(
+    ("k", "limit", "few"), [(5, None, "4"), (20, None, "10"), (49, None, "10"), (50, 0.41, "10"), (1000, 0.67, "10")]
+)
+def test_tails_are_shown_of_enough_points_only(facts, k, limit, few):
+    """Of few points k-hat has no meaning (1000000 where none can be fitted), nor has a size of ten of five points."""
+    shape = dict.fromkeys(("q05", "q25", "median", "q75", "q95"), 0.25 if limit else 1e6)
+    shape |= {"limit": limit or 0.0, "share_above": 0.08 if limit else 1.0}
+    size = dict.fromkeys(("q05", "q25", "median", "q75", "q95"), 3.0)
+    evaluation = {**facts.evaluation, "k": k, "k_hat": shape, "ess_quantiles": size}
+    panel = _weights(replace(facts, evaluation=evaluation))
+    drawn = "".join(panel.bodies)
+    assert f"Effective sample size: median 3 of {k:,}." in drawn
+    assert f"{few}: too few below" in drawn
+    assert ("k-hat" in drawn + panel.caption) == (limit is not None)
+    assert limit is None or f"k-hat: median 0.25; 8 % of rows lie beyond {limit}." in drawn
+    assert "1000000" not in drawn

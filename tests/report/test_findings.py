@@ -32,6 +32,7 @@ def healthy(run) -> Facts:
     """A run that went well: flat at the end, a small gap, many effective points, every feature in use."""
     gathered = gather(run, examples=True)
     evaluation = dict(gathered.evaluation, log_px=-90.0, stderr=0.8, stderr_mc=0.01, k=1000, ess=60.0, n=24)
+    evaluation["k_hat"] = {**evaluation["k_hat"], "share_above": 0.0}
     epochs = [epoch(i, -90.0 - 20 / i, -90.5 - 20 / i) for i in range(1, 101)]
     stopped = {"event": "stopped", "reason": "finished", "epoch": 100, "kept_epoch": 100, "seconds": 1.0}
     facts = replace(
@@ -74,7 +75,7 @@ def test_alarms_come_first_and_reach_the_headline(healthy):
     facts = changed(healthy, notes=("something to know",), stopped=None)
     remarks = findings(facts)
     assert [f.level for f in remarks] == ["alarm", "note"]
-    assert headline(facts, [remarks[0].short]).endswith("to look at: unfinished training.")
+    assert headline(facts, remarks).endswith("to look at: unfinished training.")
 
 
 @pytest.mark.parametrize("reason", ["interrupted", "out of time"])

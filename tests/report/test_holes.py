@@ -13,7 +13,7 @@ from jensen.report.facts import Facts, gather
 from jensen.report.grids import MISSING, Shades
 from jensen.report.images import reconstructions, samples
 from tests.report.pages import page_of
-from tests.report.test_pictures import opened
+from tests.report.test_pictures import whole
 
 TINY = {"recipe": "miwae", "latent": 2, "points": 2, "epochs": 2, "hidden": (8,)}
 
@@ -82,13 +82,13 @@ def test_unknown_pixels_have_a_colour_of_their_own(images):
     known = images.part.x[images.part.mask]
     assert (shades.low, shades.high) == (known.min(), known.max())  # zeros are not the darkest values
     panel = reconstructions(images, shades)
-    picture, n = opened(panel.bodies[0]), len(images.part.x)
+    picture, n = whole(panel.bodies), len(images.part.x)
     for j in range(n):
-        cell = picture[:56, 58 * j : 58 * j + 56][::14, ::14, :3]
+        cell = picture[:64, 66 * j : 66 * j + 64][::16, ::16, :3]
         tan = (cell == MISSING).all(-1).reshape(-1)
         assert tan.tolist() == (~images.part.mask[j]).tolist()
         assert (cell.reshape(-1, 3)[~tan].std(-1) == 0).all()  # shades of grey
-    assert not (picture[58:] == [*MISSING, 255]).all(-1).any()  # the model knows all of its pixels
+    assert not (picture[66:] == [*MISSING, 255]).all(-1).any()  # the model knows all of its pixels
     assert "pixels in tan are missing" in panel.caption
 
 

@@ -14,7 +14,10 @@ import pytest
 import jensen
 from jensen.core.errors import CorruptRunError
 from jensen.report import facts, write
-from tests.report.pages import SMALL, page_of
+from jensen.report.effort import Effort
+from jensen.storage.files import write_json
+from tests.records import fields
+from tests.report.pages import SMALL, page_of, unsealed
 
 RECIPES = {
     "vae": {"latent": 2, **SMALL},
@@ -33,8 +36,9 @@ def test_headings_are_in_order(page):
     assert levels.count(1) == 1
     assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
     titles = [title for _, title in page.headings[1:]]
-    assert titles[:5] == ["Findings", "How good is it?", "The model", "Training", "Reconstructions"]
-    assert titles[5:] == ["Samples", "Latent space", "Data and settings"]
+    assert titles[:5] == ["Samples", "Reconstructions", "Latent space", "Findings", "How good is it?"]
+    assert titles[5] == "Where the number comes from, and how far to trust it"
+    assert titles[6:] == ["Training", "More of the latent space", "The model", "Data and settings"]
 
 
 def test_every_picture_says_its_message(page):
@@ -77,8 +81,8 @@ def test_drawings_take_the_colours_of_the_page(page):
 
 
 def test_numbers_are_those_of_the_evaluation(run, page):
-    evaluation = json.loads((run.path / "evaluation.json").read_text())
-    assert page.numbers["evaluation"] == evaluation
+    evaluation = fields(run.path / "evaluation.json")
+    assert page.numbers["evaluation"] == unsealed(evaluation)
     error = f"{evaluation['stderr']:.1g}"
     places = len(error.partition(".")[2])
     assert f"log p(x) ≥ {evaluation['log_px']:.{places}f} ± {error} nats per datum" in page.numbers["headline"]
@@ -116,7 +120,7 @@ def test_without_examples(run, page, tmp_path):
     assert "nearest_training_row" not in bare.numbers
     assert "held-out images" in page.said
     assert "held-out images" not in bare.said
-    assert bare.tags["img"] == page.tags["img"] - 2
+    assert bare.tags["img"] == page.tags["img"] - 3 - 1  # three blocks of reconstructions, and lines between images
 
 
 @pytest.mark.usefixtures("unrendered")
@@ -141,7 +145,7 @@ def test_every_kind_of_table(recipe, table, tmp_path, request):
     run = jensen.train(table, recipe=recipe, out=tmp_path / "run", **RECIPES[recipe])
     page = page_of(run, tmp_path / "page.html")
     titles = {title for _, title in page.headings}
-    assert ("Columns, in data and in samples" in titles) == (recipe != "autoencoder")
+    assert ("Samples beside data, by column" in titles) == (recipe != "autoencoder")
     assert ("Reconstructions" in titles) == (recipe != "gaussian")
     assert page.tags["img"] == 0
     assert page.tags["script"] == 1
@@ -156,13 +160,13 @@ def test_hostile_names_stay_text(run, tmp_path):
     spec = json.loads((folder / "spec.json").read_text())
     spec["data"]["name"] = '"><img src=x onerror=alert(1)></script><b>.csv'
     spec["command"]["labels"] = "</details><script>alert(2)</script>"
-    (folder / "spec.json").write_text(json.dumps(spec))
-    evaluation = json.loads((folder / "evaluation.json").read_text()) | {"data": "</script x><b>&amp; <!--"}
-    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    write_json(folder / "spec.json", spec)
+    evaluation = fields(folder / "evaluation.json") | {"data": "</script x><b>&amp; <!--"}
+    write_json(folder / "evaluation.json", evaluation)
     page = page_of(jensen.load(folder), tmp_path / "page.html")
     assert page.tags["script"] == 1
     assert page.tags["b"] == 0
-    assert page.numbers["evaluation"] == evaluation
+    assert page.numbers["evaluation"] == unsealed(evaluation)
     assert "<" not in page.text.partition('id="numbers">')[2].partition("</script>")[0]
     assert not any("onerror" in attributes for _, attributes in page.attributes)
 
@@ -185,8 +189,7 @@ def test_data_that_are_gone(tmp_path):
 
 @pytest.mark.usefixtures("unrendered")
 def test_a_long_evaluation_is_cut_and_says_so(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(facts, "MOST_EVALUATED", 10)
-    monkeypatch.setattr(facts, "POINTS", 5)
+    monkeypatch.setattr(facts, "MOST_EVALUATED", Effort(10, 5))
     folder = shutil.copytree(run.path, tmp_path / "run")
     (folder / "evaluation.json").unlink()
     page = page_of(jensen.load(folder), tmp_path / "page.html")
