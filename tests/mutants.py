@@ -293,7 +293,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "mark is not None and not mark.sha256",
         "hash check missing",
     ),
-    Mutant("partial-line-stays", "storage/files.py", "os.truncate(path, before)", "pass", "clean-up dropped"),
+    Mutant("partial-line-stays", "storage/files.py", "file.truncate(before)", "pass", "clean-up dropped"),
     Mutant(
         "run-lost-to-interrupted",
         "storage/run_lock.py",

@@ -175,7 +175,7 @@ def leaves_global_state(module: Module) -> Iterator[str]:
 
 
 def reads_and_writes_no_files(module: Module) -> Iterator[str]:
-    if module.room in PURE:
+    if module.room in PURE and module.name != "jensen.core.memory":  # which reads what Linux says of its memory
         yield from (f"{module.name}:{n} calls {name}" for n, name, _ in module.calls if name in {"open", "print"})
         yield from (f"{module.name}:{n} imports {name}" for n, name in imports(module) if name.split(".")[0] in FILES)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.resources
 import os
 import re
 import sys
@@ -134,3 +135,11 @@ def test_shapes_are_checked_while_testing():
     pair(torch.zeros(4, 3), torch.zeros(4, 3, 1))
     with pytest.raises(TypeCheckError):
         pair(torch.zeros(4, 3), torch.zeros(3, 4, 1))
+
+
+def test_type_checkers_read_the_annotations_of_the_package():
+    """PEP 561: the marker is in the package, and with it in a wheel, which holds all of its folder."""
+    assert importlib.resources.files("jensen").joinpath("py.typed").is_file()
+    build = tomllib.loads(text("pyproject.toml"))["tool"]["hatch"]["build"]["targets"]
+    assert build["wheel"] == {"packages": ["jensen"]}
+    assert "Typing :: Typed" in PROJECT["classifiers"]

@@ -2,12 +2,14 @@
 
 Results go to stdout and everything else to stderr. Exit codes: 0 success, 1 failure, 2 usage, 3 bad data, 4 a damaged
 run, 5 a number that is not finite, 6 a check that failed (`doctor`, `verify`, `compare --fail-worse`), 75 interrupted
-with a readable run, 130 interrupted at once, 141 a closed stdout; a stderr that is closed or full changes nothing.
+with a readable run, 130 interrupted at once, 141 a closed stdout. A full stdout is a failure; a stderr that is closed
+or full changes nothing.
 """
 
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import os
 import sys
@@ -17,7 +19,7 @@ from contextlib import nullcontext
 
 from ..core.errors import JensenError, UsageError
 from ..core.version import __version__
-from .output import print_error, print_stderr
+from .output import occupy_standard_streams, print_error, print_page, print_stderr, stdout_failure
 from .signals import stopping
 from .verbs import VERBS
 
@@ -53,17 +55,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     atexit.register(gc.freeze)  # the last garbage collection of a process with torch would take half a second
     words = list(sys.argv[1:] if argv is None else argv)
-    if sys.stderr is None:  # a process may be started without one
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # open until the process ends
+    occupy_standard_streams()
     debug = "--debug" in words or os.environ.get("JENSEN_DEBUG") == "1"
     try:
+        _check_names(words)
         code = _dispatch([word for word in words if word != "--debug"])
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        # stdout is closed; what is still buffered must not fail again when the interpreter exits
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
-        return CLOSED_PIPE
+        failure = stdout_failure()
+        return code if failure is None else _report_stdout(failure)
+    except BrokenPipeError as error:
+        return _report_stdout(stdout_failure() or error)
     except KeyboardInterrupt:
         print_error("interrupted")
         return INTERRUPTED
@@ -75,12 +75,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_stderr("", end="")  # flush here: a stderr that is closed or full must not change the exit code
 
 
+def _check_names(words: list[str]) -> None:
+    """Refuse names whose bytes are no text, before they are recorded in a run.
+
+    Raises:
+        UsageError: naming the first.
+    """
+    for word in words:
+        if any("\ud800" <= character <= "\udfff" for character in word):
+            encoding = sys.getfilesystemencoding()
+            raise UsageError(
+                f"the name {word} has bytes that are not text in {encoding}",
+                "Rename it, or link to it by another name" + (", or set PYTHONUTF8=1." if encoding != "utf-8" else "."),
+            )
+
+
 def _dispatch(words: list[str]) -> int:
     """Run a command, and return the exit code of its verb, 0 if it returns none."""
     if not words or words[0] in ("-h", "--help", "help"):
-        print(_overview())  # without the parser, whose import would take most of the time
+        print_page(_overview())  # without the parser, whose import would take most of the time
     elif words[0] == "--version":
-        print(__version__)
+        print_page(__version__)
     elif words[0].startswith("-"):
         raise UsageError(
             f"a command must come first, got {words[0]}", "Begin with a command: jensen train DATA; see jensen --help."
@@ -92,6 +107,17 @@ def _dispatch(words: list[str]) -> int:
             code = run(words)
         return code if isinstance(code, int) else 0
     return 0
+
+
+def _report_stdout(error: OSError) -> int:
+    """Say that stdout is full, or nothing if it is closed, and return the exit code."""
+    if isinstance(error, BrokenPipeError) or error.errno in (errno.EPIPE, errno.EBADF):
+        return CLOSED_PIPE
+    print_error(
+        f"stdout: {error.strerror or error}",
+        "The command has finished, and what it keeps in files is complete; its output is lost.",
+    )
+    return 1
 
 
 def _report(error: Exception) -> int:

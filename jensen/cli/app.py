@@ -3,34 +3,63 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, get_args
 
-from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, Token, UnusedCliTokensError, convert
 
 from ..core.errors import UsageError
 from ..core.renames import RENAMED_OPTIONS
 from ..core.version import __version__
 from .layout import TwoColumns
-from .output import notifier
-from .verbs import VERBS
+from .output import library_notes, notifier, print_page
+from .verbs import ARGUMENTS, VERBS
 
-__all__ = ["run"]
+__all__ = ["WITH_RECIPES", "parser", "run"]
 
+WITH_RECIPES = ("train", "rate-distortion")  # verbs that take the options of a recipe
 RENAMED_FLAGS = {f"--{old}": f"--{new}".replace("_", "-") for old, new in RENAMED_OPTIONS.items()}
 
 
-def _app() -> App:
+def parser(layout: TwoColumns | None = None) -> App:
+    """Return the parser, which lays out help in this way."""
     app = App(
         name="jensen",
         version=__version__,
         help_flags=("-h", "--help"),
         help_format="plaintext",
-        help_formatter=TwoColumns(),
+        help_formatter=layout or TwoColumns(),
+        default_parameter=Parameter(converter=_converted),
     )
     for verb in VERBS:
         module = verb.replace("-", "_")
-        app.command(f"jensen.cli.{module}:{module}", name=verb)
+        usage = " ".join(filter(None, ["Usage: jensen", verb, ARGUMENTS[verb], "[OPTIONS]"]))
+        app.command(f"jensen.cli.{module}:{module}", name=verb, usage=usage)
     return app
+
+
+def _converted(hint: Any, tokens: Sequence[Token]) -> Any:
+    """Return words as a value of a type; the parser itself would round 1.5 to a whole number.
+
+    Raises:
+        UsageError: a word is no whole number, nor one of the words that may stand for it.
+    """
+    if hint is int or int in get_args(hint):
+        choices = [word for part in get_args(hint) for word in get_args(part)]
+        for token in tokens:
+            if token.value not in choices and not _is_whole(token.value):
+                kind = " or ".join(["a whole number", *choices])
+                remedy = f"Give a number, such as {token.keyword} 16."
+                raise UsageError(f"{token.keyword} must be {kind}, got {token.value}", remedy)
+    return convert(hint, tokens)
+
+
+def _is_whole(text: str) -> bool:
+    """Return whether a text is a whole number, written as 30, 30.0 or 0x1e."""
+    try:
+        return float(text).is_integer() if "." in text else int(text, 0) is not None
+    except ValueError:
+        return text.isdecimal()  # 007
 
 
 def run(words: list[str]) -> Any:
@@ -40,20 +69,52 @@ def run(words: list[str]) -> Any:
         UsageError: the command does not parse.
     """
     words = _with_current_flags(words)
+    if words[0] in VERBS and {"-h", "--help"} & set(words[1:]):
+        return _print_help(words)
     try:
-        command, bound, _ = _app().parse_args(words, exit_on_error=False, print_error=False)
+        command, bound, _ = parser().parse_args(words, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         if words[0] == "train":
             from .options import refuse_unknown_flags
 
             refuse_unknown_flags(words[1:])
         raise _usage_error(error, words[0]) from error
-    result = command(*bound.args, **bound.kwargs)
-    if words[0] == "train" and {"-h", "--help"} & set(words[1:]):
-        from .recipe_help import recipe_help
+    with library_notes("--quiet" in words):
+        return command(*bound.args, **bound.kwargs)
 
-        print(recipe_help())
-    return result
+
+def _print_help(words: list[str]) -> None:
+    """Print the help of a verb, without parsing, which would take half as long again.
+
+    That of a verb that takes the options of a recipe has the common options and the names of all recipes; or, if a
+    recipe is named, its options and all others.
+
+    Raises:
+        UsageError: there is no recipe of that name.
+    """
+    verb = words[0]
+    if verb not in WITH_RECIPES:
+        parser().help_print([verb])
+        return
+    from .recipe_help import recipe_help, recipe_list
+    from .train_flags import UNCOMMON
+
+    name = _named_recipe(words)
+    if name is None:
+        parser(TwoColumns(UNCOMMON)).help_print([verb])
+        print_page(recipe_list(verb))
+    else:
+        print_page(recipe_help(name))
+        parser().help_print([verb])
+
+
+def _named_recipe(words: list[str]) -> str | None:
+    """Return the recipe that the words name, None if they name none."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        flag, equals, value = word.partition("=")
+        if flag == "--recipe":
+            return value if equals else following
+    return None
 
 
 def _with_current_flags(words: list[str]) -> list[str]:
@@ -70,6 +131,8 @@ def _with_current_flags(words: list[str]) -> list[str]:
 
 def _usage_error(error: CycloptsError, verb: str) -> UsageError:
     """Return the parser's error in the words of this command line."""
+    if isinstance(error.__cause__, UsageError):  # of `_converted`
+        return error.__cause__
     see = f"See jensen {verb} --help." if verb in VERBS else "See jensen --help."
     if isinstance(error, UnusedCliTokensError):
         return UsageError(f"{' '.join(error.unused_tokens or ())}: more arguments than jensen {verb} takes", see)

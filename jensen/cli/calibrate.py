@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from ..analysis.calibration import Calibration
-from ..runs.evaluation import versions
-from ..runs.run import load
-from ..storage.files import digest
+from ..core.commands import command_line
 from ..storage.run_folder import CALIBRATION, WEIGHTS
 from .flags import Device, Json, Quiet, Run, Seed
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
-from .writing import keep_record
+
+if TYPE_CHECKING:
+    from ..analysis.calibration import Calibration
 
 __all__ = ["calibrate"]
 
@@ -34,6 +33,11 @@ def calibrate(
     On simulated data the true z is known; its ranks among samples of q(z | x) are uniform if q is the posterior. The
     result is kept in RUN/calibration.json, for the report.
     """
+    from ..runs.evaluation import versions
+    from ..runs.run import load
+    from ..storage.files import digest
+    from .writing import keep_record
+
     opened = load(run, device=device)
     with ProgressLine(quiet) as line:
         calibration = opened.calibrate(n=n, seed=seed, watch=line.task("calibrating"))
@@ -50,8 +54,8 @@ def calibrate(
     if json:
         print_json(record)
     else:
-        basis = f"on {calibration.n:,} data simulated by the model, not on yours; {opened.weights} weights; seed {seed}"
-        print_lines([*_lines(calibration), basis, f"next: jensen report {run}"])
+        basis = f"on {calibration.basis}; {opened.weights} weights; seed {seed}"
+        print_lines([*_lines(calibration), basis, f"next: {command_line('report', run)}"])
 
 
 def _lines(calibration: Calibration) -> list[str]:

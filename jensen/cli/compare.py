@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from ..core.errors import UsageError
-from ..core.wording import plural
-from ..evaluate.choose import METHODS
-from ..evaluate.estimate import format_nats
-from ..runs.compare import compare as compare_runs
-from ..runs.paired import Group, PairedComparison
-from ..runs.run import Run
+from ..core.wording import format_nats, plural
+from .defaults import EVALUATION_METHODS, POINTS
 from .flags import NO_FLAGS, Data, Labels, RunFlags, switch
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
+
+if TYPE_CHECKING:
+    from ..runs.paired import Group, PairedComparison
+    from ..runs.run import Run
 
 __all__ = ["compare"]
 
@@ -31,8 +31,8 @@ def compare(
     data: Data = None,
     /,
     *,
-    k: Annotated[int | None, Parameter(name="-k", help="latent points per datum [default: 5000]")] = None,
-    method: Annotated[str, Parameter(help=f"one of {', '.join(METHODS)}")] = "auto",
+    k: Annotated[int | None, Parameter(name="-k", help=f"latent points per datum [default: {POINTS}]")] = None,
+    method: Annotated[str, Parameter(help=f"one of {', '.join(EVALUATION_METHODS)}")] = "auto",
     fail_worse: Annotated[bool, switch("exit with code 6 if A is lower, with zero outside the 95 % interval")] = False,
     labels: Labels = None,
     flags: RunFlags = NO_FLAGS,
@@ -43,6 +43,8 @@ def compare(
     number is a lower bound, the order of log p(x) remains open, unless the evaluation on record (jensen evaluate RUN)
     estimates that the bound is tighter than the difference.
     """
+    from ..runs.compare import compare as compare_runs
+
     runs_a, runs_b = (_load_side(side, flags) for side in (a, b))
     with ProgressLine(flags.quiet) as line:
         comparison = compare_runs(

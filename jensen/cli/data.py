@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from ..core.commands import command_line
 from ..core.wording import plural
-from ..data import Header, describe, read
+from ..data import Header
 from .flags import Json, parse_size
 from .output import notifier, print_json, print_lines
 
@@ -22,16 +23,23 @@ def data(
     *,
     labels: Annotated[str | None, Parameter(help="a file of labels, or a column or key of the source")] = None,
     size: Annotated[str | None, Parameter(help="H,W: resize the images of a folder")] = None,
+    strict: Annotated[
+        bool, Parameter(negative="", help="refuse a folder with a broken image, which is skipped")
+    ] = False,
     header: Annotated[Header, Parameter(help="of a table: yes if its first line holds names, no if data")] = "auto",
     columns: Annotated[str | None, Parameter(help="a,b: the columns of a table to read, by name or number")] = None,
     drop: Annotated[str | None, Parameter(help="a,b: columns of a table to leave out")] = None,
     json: Json = False,
 ) -> None:
     """Describe a data set: shape, kind, range, irregularities, and how to train on it."""
+    from ..data import describe, read
+
     pixels = None if size is None else parse_size(size)
-    dataset = read(source, labels=labels, size=pixels, missing=True, header=header, columns=columns, drop=drop)
+    table = {"header": header, "columns": columns, "drop": drop}
+    dataset = read(source, labels=labels, size=pixels, missing=True, strict=strict, **table)
     description = describe(dataset)
-    description["advice"] = _advice(description)
+    again = {"labels": labels, "size": pixels, "header": None if header == "auto" else header}
+    description["advice"] = _advice(description, source, {**again, "columns": columns, "drop": drop})
     if json:
         print_json(description)
         return
@@ -47,7 +55,7 @@ def _lines(description: dict[str, Any]) -> list[str]:
     images = f"images of {shape[0]}x{shape[1]}x{shape[2]} (height x width x channels)" if len(shape) == 3 else ""
     kinds = {
         "binary": "binary values, 0 and 1",
-        "integers": f"integers of {description['levels']} levels",
+        "integers": "counts" if description["counts"] else f"integers of {description['levels']} levels",
         "real": "real values",
     }
     lines = [
@@ -56,8 +64,10 @@ def _lines(description: dict[str, Any]) -> list[str]:
     ]
     if description["names"]:
         lines.append(f"columns: {_first(description['names'])}")
-    if description["labels"]:
-        lines.append(f"labels: {_first([f'{name} ({n:,})' for name, n in description['labels'].items()])}")
+    if description["labels"] is not None:
+        lines.append(_label_line(description["labels"], description["unlabelled"]))
+    if description["identity"]:
+        lines.append(f"beside the data: {_first(description['identity'])}")
     if description["factors"]:
         lines.append(f"factors: {', '.join(f'{name} ({n})' for name, n in description['factors'].items())}")
     constant = description["constant_columns"]
@@ -68,24 +78,40 @@ def _lines(description: dict[str, Any]) -> list[str]:
     return [*lines, *description["advice"]]
 
 
+def _label_line(labels: dict[str, int], unlabelled: int) -> str:
+    """Return the classes with their numbers of rows; rows without a label are of no class."""
+    line = f"labels: {_first([f'{name} ({n:,})' for name, n in labels.items()]) or 'none'}"
+    if len(labels) == 1:
+        line += ", a single class, which tells no rows apart"
+    return f"{line}; {plural(unlabelled, 'row')} without a label" if unlabelled else line
+
+
 def _first(names: list[str]) -> str:
     """Return the first names, and their number if there are more."""
     return ", ".join(names[:MOST_LISTED]) + (f", ... {len(names)} in all" if len(names) > MOST_LISTED else "")
 
 
-def _advice(description: dict[str, Any]) -> list[str]:
-    """Return the default likelihood of these data, and flags to consider."""
+def _advice(description: dict[str, Any], source: str, again: dict[str, Any]) -> list[str]:
+    """Return the default likelihood of these data, flags to consider, and the next command.
+
+    Args:
+        description: of the data.
+        source: as it was given.
+        again: the options by which the data were read.
+    """
     likelihood = {
         "binary": "Bernoulli",
         "integers": f"discretised logistic with {description['levels']} levels",
         "real": "Gaussian, after each column is standardised",
     }[description["kind"]]
     advice = [f"likelihood of a vae: {likelihood}"]
-    if description["kind"] == "integers":
+    if description["counts"]:
+        advice = ["likelihood of a count-vae: negative binomial (or poisson, zip, zinb)"]
+    elif description["kind"] == "integers":
         advice.append("for a Bernoulli likelihood: --binarize dynamic (or static, threshold)")
         advice.append("ppca, gmm and other densities dequantise integers by themselves")
     if description["kind"] == "real" and description["constant_columns"]:
         advice.append("constant columns under a learned scale need --floor 0.01, or drop them")
-    net = " --net conv" if len(description["shape"]) == 3 and min(description["shape"][:2]) >= 16 else ""
-    recipe = "miwae" if description["missing"] else "vae"
-    return [*advice, f"next: jensen train {description['name']} --recipe {recipe}{net}"]
+    net = "conv" if len(description["shape"]) == 3 and min(description["shape"][:2]) >= 16 else None
+    recipe = "miwae" if description["missing"] else "count-vae" if description["counts"] else "vae"
+    return [*advice, f"next: {command_line('train', source, **again, recipe=recipe, net=net)}"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 
-__all__ = ["as_help", "attribute_texts"]
+__all__ = ["as_help", "attribute_texts", "described"]
 
 _ENTRY = re.compile(r" {4}(\w+(?:, \w+)*): (.*)")
 _CONTINUATION = re.compile(r" {8,}(.*)")
@@ -28,9 +28,14 @@ def attribute_texts(options: type) -> dict[str, str]:
         >>> attribute_texts(Options)
         {'steps': 'number of steps; at most --limit', 'limit': 'largest number of steps'}
     """
+    return described(inspect.getdoc(options) or "")
+
+
+def described(docstring: str) -> dict[str, str]:
+    """Return the description of each attribute that a docstring, without its indentation, holds."""
     texts: dict[str, str] = {}
     names: list[str] = []
-    _, _, section = (inspect.getdoc(options) or "").partition("Attributes:\n")
+    _, _, section = docstring.partition("Attributes:\n")
     for line in section.splitlines():
         if entry := _ENTRY.fullmatch(line):
             names = entry[1].split(", ")

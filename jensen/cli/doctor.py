@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..analysis.doctor import Diagnosis, Finding
-from ..core.wording import fixed, plural
-from ..evaluate.estimate import format_nats
+from ..core.commands import command_line
+from ..core.wording import fixed, format_nats
 from .flags import NO_FLAGS, Run, RunFlags
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
+
+if TYPE_CHECKING:
+    from ..analysis.doctor import Finding
 
 __all__ = ["doctor"]
 
@@ -39,15 +41,10 @@ def doctor(
         findings = [line for finding in diagnosis.findings for line in _finding_lines(finding)]
         basis = f"{opened.weights} weights; seed {flags.seed}"
         measures = _measure_lines(diagnosis.measures)
-        print_lines([_verdict(diagnosis), *findings, *measures, basis, f"next: jensen report {run}"])
+        print_lines(
+            [diagnosis.verdict, *findings, *measures, basis, f"next: {command_line('report', run, **flags.places)}"]
+        )
     return 0 if diagnosis.healthy else FINDINGS
-
-
-def _verdict(diagnosis: Diagnosis) -> str:
-    """Return the number of problems and notes."""
-    problems, notes = len(diagnosis.problems), len(diagnosis.findings) - len(diagnosis.problems)
-    verdict = plural(problems, "problem") if problems else "no problem"
-    return f"{verdict}, {plural(notes, 'note')}" if notes else verdict
 
 
 def _finding_lines(finding: Finding) -> Iterator[str]:

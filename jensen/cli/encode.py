@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import numpy as np
-
+from ..core.commands import command_line
 from ..core.errors import UsageError
 from ..core.wording import plural
-from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags, switch
+from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags, Safe, switch
 from .output import notifier
-from .writing import Target, file_array, file_column, print_target
 
 __all__ = ["encode"]
 
@@ -26,16 +24,23 @@ def encode(
         bool, switch("only active features, whose mean varies over training rows (variance above 0.01)")
     ] = False,
     force: Force = False,
+    safe: Safe = False,
     flags: RunFlags = NO_FLAGS,
 ) -> None:
     """Compute the mean of q(z | x) of each datum, with its label if it has one. Without --out: RUN/codes.csv.
 
     Codes of a folder of images have the file of each in the column "file", relative to the folder.
     """
+    import numpy as np
+
+    from .writing import Target, print_target, row_arrays, row_columns
+
     opened = flags.opened(run)
     if opened.model.latent == 0:
         raise UsageError(f"the model in {run} has no latent features", "Train one that has some, such as --recipe vae.")
-    target = Target.choose(out, opened.path / "codes.csv", force, pictures=False, json=flags.json)
+    target = Target.choose(
+        out, opened.path / "codes.csv", force, pictures=False, json=flags.json, safe=safe, quiet=flags.quiet
+    )
     part = opened.chosen(data, flags.seed, labels=labels, own="all")
     notify = notifier(flags.quiet)
     for text in part.notes:
@@ -43,10 +48,10 @@ def encode(
     z = opened.encode(part, seed=flags.seed)
     kept = [int(i) for i in np.flatnonzero(opened.active_features())] if active else list(range(z.shape[1]))
     if not kept:
-        raise UsageError(f"no latent feature of {run} is active", f"See why: jensen doctor {run}.")
+        raise UsageError(f"no latent feature of {run} is active", f"See why: {command_line('doctor', run)}.")
     z, names = z[:, kept], [f"z{i + 1}" for i in kept]
     labels_with_names = None if part.labels is None else (part.labels, opened.schema.classes)
-    target.write(z, names, bytes, labels_with_names, file_column(part), **file_array(part))
+    target.write(z, names, bytes, labels_with_names, row_columns(part, names), **row_arrays(part, ()))
     line = f"{plural(z.shape[1], 'latent feature')} of {part.name} in {target.path}"
     record = {"n": len(z), "features": z.shape[1], "data": part.name, "notes": list(part.notes)}
     print_target(target, flags.json, line, record)

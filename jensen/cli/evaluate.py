@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
-import inspect
-from dataclasses import fields
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from ..core.errors import UsageError
 from ..core.validation import require_integer
-from ..core.wording import fixed, plural
-from ..evaluate import Annealed, Estimate, Importance, Tightness
-from ..evaluate.choose import METHODS
-from ..evaluate.estimate import format_nats
-from ..evaluate.gaps import describe_gaps
-from ..evaluate.quantity import Quantity
-from ..recipes import option_flag
-from ..runs.classify import Classified
-from ..runs.run import Evaluation
-from ..runs.run import Run as LoadedRun
-from ..runs.sandwich import Certificate, certify
+from ..core.wording import option_flag
 from ..storage.run_folder import EVALUATION
-from .flags import NO_FLAGS, Data, Labels, Run, RunFlags
+from .defaults import BUDGET, CHAIN, EVALUATION_METHODS, POINTS, SIMULATED_ROWS
+from .evaluation_lines import certificate_lines, evaluation_lines
+from .flags import NO_FLAGS, Data, Force, Labels, Run, RunFlags, Safe
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
-from .writing import keep_result
+
+if TYPE_CHECKING:
+    from ..evaluate import Annealed
+    from ..runs.run import Evaluation
+    from ..runs.run import Run as OpenedRun
+    from .writing import Target
 
 __all__ = ["evaluate"]
 
 SANDWICH = "sandwich"
-CHAIN = {f.name: f.default for f in fields(Annealed)}
-BUDGET = inspect.signature(LoadedRun.evaluate).parameters["budget"].default
-ROWS = inspect.signature(certify).parameters["rows"].default
+TABLES = (".csv", ".npz")
+STOPPED = "the evaluation was stopped: how tight the number is was not measured"
 
 
 K = Annotated[
     int | None,
-    Parameter(
-        name="-k", help=f"latent points per datum, for that bound alone; by default {Importance.k:,}, and annealing"
-    ),
+    Parameter(name="-k", help=f"latent points per datum, for that bound alone; by default {POINTS:,}, and annealing"),
 ]
-Method = Annotated[str, Parameter(help=f"one of {', '.join((*METHODS, SANDWICH))}")]
+Method = Annotated[str, Parameter(help=f"one of {', '.join((*EVALUATION_METHODS, SANDWICH))}")]
 Budget = Annotated[
     float | None,
     Parameter(
-        help="seconds for annealing, which measures how tight the bound is; 0 for none; with the method auto only"
-        f" [default: {BUDGET:g}]"
+        help="seconds for everything: the number, training rows, and annealing, which measures how tight the bound is;"
+        f" 0 for the number alone; with the method auto only [default: {BUDGET:g}]"
     ),
 ]
 Temperatures = Annotated[
@@ -60,7 +56,13 @@ Start = Annotated[
     Literal["guide", "prior"] | None,
     Parameter(help="start of the chains: q(z|x) or p(z)", show_default=f"{CHAIN['start']}"),
 ]
-Rows = Annotated[int | None, Parameter(help=f"number of data to simulate, for the method sandwich [default: {ROWS}]")]
+Simulated = Annotated[
+    int | None, Parameter(help=f"number of data to simulate, for the method sandwich [default: {SIMULATED_ROWS}]")
+]
+RowFile = Annotated[
+    str | None,
+    Parameter(name="--rows", help="file for a table of all rows, with what identifies each: .csv or .npz"),
+]
 
 
 def evaluate(
@@ -71,50 +73,174 @@ def evaluate(
     k: K = None,
     method: Method = "auto",
     budget: Budget = None,
+    rows: RowFile = None,
     temperatures: Temperatures = None,
     leapfrog_steps: LeapfrogSteps = None,
     chains: Chains = None,
     start: Start = None,
-    rows: Rows = None,
+    simulated: Simulated = None,
     labels: Labels = None,
+    force: Force = False,
+    safe: Safe = False,
     flags: RunFlags = NO_FLAGS,
 ) -> None:
     """Estimate log p(x), with the kind of the number and its error.
 
-    Without DATA the result is that of the run's own test rows, and is kept in RUN/evaluation.json; of another method or
-    -k, beside a plain evaluation of the same weights, in RUN/evaluations. The method sandwich bounds log p(x) from both
-    sides, on data simulated by the model, and keeps nothing.
+    The number is printed first, and then, within --budget seconds of its beginning, how tight it is. Without DATA the
+    result is that of the run's own test rows, and is kept in RUN/evaluation.json; of another method or -k, beside a
+    plain evaluation of the same weights, in RUN/evaluations. The method sandwich bounds log p(x) from both sides, on
+    data simulated by the model, and keeps nothing.
     """
     annealing = _annealing(temperatures=temperatures, leapfrog_steps=leapfrog_steps, chains=chains, start=start)
-    _refuse_unused(method, data, k, budget, rows)
-    opened, notify = flags.opened(run), notifier(flags.quiet)
+    _refuse_unused(method, data, k, budget, rows, simulated)
+    if safe and rows is None:
+        raise UsageError("--spreadsheet-safe is of the table of rows", "Give --rows FILE.csv, or leave it out.")
+    target = None if rows is None else _row_target(rows, force, safe, flags.quiet)
+    opened = flags.opened(run)
     if method == SANDWICH:
-        with ProgressLine(flags.quiet) as line:
-            watch = line.task("annealing in both directions")
-            size = ROWS if rows is None else rows
-            certificate = certify(opened, annealing=annealing, rows=size, seed=flags.seed, watch=watch)
-        for note in certificate.notes:
-            notify(note)
-        print_json(certificate.to_dict()) if flags.json else print_lines(_certificate_lines(certificate))
+        _print_sandwich(opened, annealing, simulated, flags)
         return
+    from ..runs.evaluate import evaluate as evaluate_run
+
     with ProgressLine(flags.quiet) as line:
-        evaluation = opened.evaluate(
-            data,
-            labels=labels,
-            k=k,
-            method=method,
-            budget=BUDGET if budget is None else budget,
-            annealing=annealing,
-            seed=flags.seed,
-            watch=line.task("evaluating"),
+        outcome = _Outcome(run, opened, line, flags, target, is_kept=data is None)
+        with outcome.kept_if_stopped():
+            evaluation = evaluate_run(
+                opened,
+                data,
+                labels=labels,
+                k=k,
+                method=method,
+                budget=BUDGET if budget is None else budget,
+                annealing=annealing,
+                seed=flags.seed,
+                watch=outcome.watch,
+                phase=outcome.name_phase,
+                first=outcome.print_number,
+            )
+    outcome.finish(evaluation)
+
+
+class _Outcome:
+    """The outcome of an evaluation as it comes in: the number is printed first, and kept even if the rest is stopped.
+
+    Args:
+        run: the folder, as the user wrote it.
+        opened: the run.
+        line: of progress.
+        flags: of the command.
+        target: of the table of rows; None for none.
+        is_kept: whether the evaluation is kept in the run.
+    """
+
+    def __init__(
+        self, run: str, opened: OpenedRun, line: ProgressLine, flags: RunFlags, target: Target | None, is_kept: bool
+    ) -> None:
+        self.run, self.opened, self.line, self.flags, self.target, self.is_kept = (
+            run,
+            opened,
+            line,
+            flags,
+            target,
+            is_kept,
         )
-    for note in evaluation.notes:
+        self.notify, self.phase = notifier(flags.quiet), ""
+        self.number: Evaluation | None = None
+
+    def name_phase(self, phase: str) -> None:
+        """Take the name of the phase that begins."""
+        self.phase = phase
+
+    def watch(self, done: float) -> None:
+        """Show progress."""
+        self.line.update_task(self.phase, done)
+
+    def print_number(self, evaluation: Evaluation) -> None:
+        """Print the number; with --json everything is printed at the end."""
+        self.number = evaluation
+        if not self.flags.json:
+            self.line.clear()
+            print_lines(evaluation_lines(evaluation)[:1])
+
+    @contextmanager
+    def kept_if_stopped(self) -> Iterator[None]:
+        """Keep the number if the scope is left by Ctrl-C or an error after it."""
+        try:
+            yield
+        except BaseException:
+            if self.number is not None:
+                self.line.clear()
+                self.keep(replace(self.number, notes=(*self.number.notes, STOPPED)))
+                self.notify(STOPPED)
+            raise
+
+    def keep(self, evaluation: Evaluation) -> None:
+        """Write the evaluation into the run, and the table of rows where one was asked for."""
+        from .writing import keep_result
+
+        if self.is_kept:
+            path = keep_result(lambda: self.opened.keep(evaluation), "evaluate", self.run)
+            if path is not None and path.name != EVALUATION:
+                self.notify(f"kept in {path}: evaluation.json keeps the plain evaluation of these weights")
+        if self.target is not None:
+            _write_rows(self.target, evaluation)
+
+    def finish(self, evaluation: Evaluation) -> None:
+        """Keep the evaluation, and print what has not been printed yet."""
+        for note in evaluation.notes:
+            self.notify(note)
+        self.keep(evaluation)  # before printing: stdout may be closed
+        if self.flags.json:
+            print_json(evaluation.to_dict())
+            return
+        lines = evaluation_lines(evaluation, self.flags.places)[1:]
+        if self.target is not None:
+            lines.insert(-1, f"values of every row: {self.target.path}")
+        print_lines(lines, emphasised=False)
+
+
+def _print_sandwich(opened: OpenedRun, annealing: Annealed | None, simulated: int | None, flags: RunFlags) -> None:
+    """Print bounds from both sides, on simulated data."""
+    from ..runs.sandwich import certify
+
+    notify = notifier(flags.quiet)
+    with ProgressLine(flags.quiet) as line:
+        watch = line.task("annealing in both directions")
+        size = SIMULATED_ROWS if simulated is None else simulated
+        certificate = certify(opened, annealing=annealing, rows=size, seed=flags.seed, watch=watch)
+    for note in certificate.notes:
         notify(note)
-    if data is None:
-        path = keep_result(lambda: opened.keep(evaluation), "evaluate", run)  # before printing: stdout may be closed
-        if path is not None and path.name != EVALUATION:
-            notify(f"kept in {path}: evaluation.json keeps the plain evaluation of these weights")
-    print_json(evaluation.to_dict()) if flags.json else print_lines(_lines(evaluation))
+    print_json(certificate.to_dict()) if flags.json else print_lines(certificate_lines(certificate))
+
+
+def _row_target(rows: str, force: bool, safe: bool, quiet: bool) -> Target:
+    """Return the file of the table of rows, checked before any work.
+
+    Raises:
+        UsageError: it is neither a .csv nor an .npz, or its folder does not exist.
+        RunExistsError: it exists, and `force` is not given.
+    """
+    from .writing import Target
+
+    if Path(rows).suffix.lower() not in TABLES:
+        remedy = f"Give a file: --rows rows.csv{'; simulated rows: --simulated ' + rows if rows.isdigit() else ''}."
+        raise UsageError(f"--rows must end in {' or '.join(TABLES)}, got {rows}", remedy)
+    return Target.choose(rows, Path(rows), force, pictures=False, safe=safe, quiet=quiet)
+
+
+def _write_rows(target: Target, evaluation: Evaluation) -> None:
+    """Write the table of rows: what identifies each first, then numbers; one that is not known is empty."""
+    import numpy as np
+
+    columns = evaluation.rows
+    if target.path is not None and target.path.suffix.lower() == ".npz":
+        # an array named "file" would be taken for the file of np.savez
+        target.write_arrays({"files" if name == "file" else name: values for name, values in columns.items()})
+        return
+    names = list(columns)
+    first = names.index("kind") + 1
+    x = np.stack([columns[name] for name in names[first:]], 1)
+    target.write(x, names[first:], bytes, before={name: columns[name] for name in names[:first]})
 
 
 def _annealing(**given: Any) -> Annealed | None:
@@ -123,13 +249,18 @@ def _annealing(**given: Any) -> Annealed | None:
     Raises:
         UsageError: a number is below 1.
     """
+    from ..evaluate import Annealed
+    from ..evaluate.annealed import MOST
+
     settings = {name: value for name, value in given.items() if value is not None}
-    for name in settings.keys() & {"temperatures", "leapfrog_steps", "chains"}:
-        require_integer(1, **{option_flag(name): settings[name]})
+    for name in settings.keys() & MOST.keys():
+        require_integer(1, MOST[name], **{option_flag(name): settings[name]})
     return Annealed(**settings) if settings else None
 
 
-def _refuse_unused(method: str, data: str | None, k: int | None, budget: float | None, rows: int | None) -> None:
+def _refuse_unused(
+    method: str, data: str | None, k: int | None, budget: float | None, rows: str | None, simulated: int | None
+) -> None:
     """Refuse options that the method would ignore.
 
     Raises:
@@ -140,127 +271,14 @@ def _refuse_unused(method: str, data: str | None, k: int | None, budget: float |
         raise UsageError(what, "Leave out DATA, or use --method annealed.")
     if method == SANDWICH and k is not None:
         raise UsageError(f"-k {k} is of importance weighting, and the sandwich has chains", f"Use --chains {k}.")
-    if method != SANDWICH and rows is not None:
-        raise UsageError(f"--rows {rows} is of the sandwich, and the method is {method}", "Add --method sandwich.")
+    if method == SANDWICH and rows is not None:
+        what = f"--rows {rows} is a table of the run's rows, and the sandwich is of simulated ones"
+        raise UsageError(what, f"For their number: --simulated {rows}." if rows.isdigit() else "Leave --rows out.")
+    if method != SANDWICH and simulated is not None:
+        what = f"--simulated {simulated} is of the sandwich, and the method is {method}"
+        raise UsageError(what, "Add --method sandwich.")
     if method in ("exact", "quadrature") and k is not None:
         raise UsageError(f"-k {k} is of importance weighting, and the method is {method}", "Leave -k out.")
     if method != "auto" and budget is not None:
-        what = f"--budget {budget:g} limits the annealing of a plain evaluation, and the method is {method}"
+        what = f"--budget {budget:g} limits a plain evaluation, and the method is {method}"
         raise UsageError(what, "Use --temperatures, --leapfrog-steps and --chains.")
-
-
-def _lines(evaluation: Evaluation) -> list[str]:
-    """Return the lines of an evaluation: the number, its errors, how tight it is, and the next command."""
-    estimate, numbers = evaluation.estimate, evaluation.estimate.to_dict()
-    rows = f"{evaluation.data}; {evaluation.prepared}"
-    lines = [
-        estimate.sentence(str(evaluation.quantity)),
-        f"{rows}; {evaluation.weights} weights; seed {evaluation.seed}",
-    ]
-    if estimate.nats is not None:
-        lines.append(_errors(estimate))
-    if estimate.acceptance is not None:
-        lines.append(_chains(estimate))
-    if numbers["elbo"] is not None:
-        elbo = format_nats(numbers["elbo"], numbers["stderr"]).split(" ")[0]
-        lines.append(f"ELBO {elbo}: rate {fixed(numbers['rate'], 2)}, distortion {fixed(numbers['distortion'], 2)}")
-    elif numbers["distortion"] is not None:
-        lines.append(f"distortion {fixed(numbers['distortion'], 2)} nats per datum")
-    if evaluation.bits_per_dim is not None:
-        lines.append(_bits(evaluation, evaluation.bits_per_dim))
-    if evaluation.assessment is not None:
-        lines += _tightness_lines(evaluation.assessment, evaluation.quantity)
-    if evaluation.halves is not None:
-        gap = evaluation.halves
-        lines.append(f"{gap.sentence} (± over rows)" if gap.stderr else gap.sentence)
-    if evaluation.classified is not None:
-        counts = evaluation.classified
-        lines.append(str(Classified(counts["accuracy"], counts["n"], counts["labels_in_training"])))
-    return [*lines, f"next: jensen report {evaluation.run}"]
-
-
-def _bits(evaluation: Evaluation, bits: float) -> str:
-    """Return the bits per dimension."""
-    stderr = evaluation.estimate.stderr
-    error = None if stderr is None else stderr / evaluation.bits_scale
-    sign = "<= " if "lower bound" in evaluation.estimate.kind else ""
-    return f"{sign}{format_nats(bits, error)} bits per dimension{' (± over data)' if error else ''}"
-
-
-def _chains(estimate: Estimate) -> str:
-    """Return the settings of annealing, its acceptance, and the spread of its chains."""
-    settings, spread = estimate.settings, estimate.to_dict()["spread"]
-    sizes = ", ".join(
-        plural(settings[name], noun)
-        for name, noun in (("temperatures", "temperature"), ("leapfrog_steps", "leapfrog step"), ("chains", "chain"))
-    )
-    start = f"{settings['start']}, corrected on simulated data" if settings["corrected"] else settings["start"]
-    line = f"annealed from the {start}: {sizes}; acceptance {estimate.acceptance:.2f}"
-    if spread is None:
-        return line
-    quantiles = f"median {_small(spread['median'])}, 95 % {_small(spread['q95'])} over rows"
-    return f"{line}; chains spread by {_small(spread['mean'])} nats on average ({quantiles})"
-
-
-def _certificate_lines(certificate: Certificate) -> list[str]:
-    """Return the gap between both bounds, the bounds, and their basis."""
-    bounds, numbers = certificate.bounds, certificate.bounds.to_dict()
-    lower, upper = (format_nats(bound.mean, bound.stderr) for bound in bounds)
-    rows = f"{plural(numbers['simulated_rows'], 'row')} simulated from the model"
-    error = "" if bounds.gap_stderr is None else f" ± {_small(bounds.gap_stderr)}"
-    return [
-        f"gap {_small(bounds.gap)}{error} nats between the bounds (largest of a row {_small(numbers['gap_largest'])})",
-        f"{lower} <= log p(x) <= {upper} nats per datum (stochastic bounds; ± over rows)",
-        f"{rows}; {certificate.weights} weights; seed {certificate.seed}",
-        _chains(bounds.lower),
-        f"this certifies {numbers['certifies']}",
-    ]
-
-
-def _errors(estimate: Estimate) -> str:
-    """Return the errors of an estimate."""
-    parts = [f"standard error {_small(estimate.stderr)} over data, {_small(estimate.stderr_mc)} over Monte Carlo"]
-    if estimate.reliable is False:
-        parts = [f"standard error {_small(estimate.stderr)} over data; over Monte Carlo unreliable"]
-    if estimate.ess_median is not None:
-        parts.append(f"median effective sample size {estimate.ess_median:.0f} of {estimate.k}")
-    if estimate.error is not None:
-        parts.append(f"quadrature error {_small(estimate.error)}")
-    return "; ".join(parts)
-
-
-def _tightness_lines(tightness: Tightness, quantity: Quantity) -> list[str]:
-    """Return how tight the number is, and what the ELBO loses."""
-    numbers = tightness.to_dict()
-    annealed, gaps = numbers["annealed"], numbers["gaps"]
-    lines = [f"verdict: {tightness.verdict}"]
-    if annealed is not None:
-        lines += [_caveat(numbers), _annealed_bound(annealed, quantity)]
-    if gaps is not None:
-        lines.append(f"lost by the ELBO: {describe_gaps(gaps)}. {gaps['advice']}")
-    return lines
-
-
-def _caveat(numbers: dict[str, Any]) -> str:
-    """Return the limits of the verdict, with the sandwich if there is one."""
-    pair = numbers["sandwich"]
-    if pair is None:
-        return f"but {numbers['caveat']}"
-    error = "" if pair["gap_stderr"] is None else f" ± {_small(pair['gap_stderr'])}"
-    rows = plural(pair["simulated_rows"], "simulated row")
-    return f"but {numbers['caveat']} (open by {_small(pair['gap'])}{error} nats on {rows})"
-
-
-def _annealed_bound(annealed: dict[str, Any], quantity: Quantity) -> str:
-    """Return the bound for all rows that follows from annealing some of them."""
-    is_reliable = annealed["stderr_mc_reliable"] is not False
-    bound = format_nats(annealed["log_px"], annealed["stderr_mc"] if is_reliable else None)
-    error = "± Monte Carlo and choice of these rows" if is_reliable else "error unreliable"
-    start = f"from the {annealed['start']}{', corrected' if annealed['corrected'] else ''}"
-    rows = plural(annealed["rows"], "row")
-    return f"{quantity} >= {bound} by annealing {rows} ({start}; {annealed['temperatures']} temperatures; {error})"
-
-
-def _small(x: float | None) -> str:
-    """Return a number with two digits, - for none."""
-    return "-" if x is None else f"{x:.2g}"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from ..runs.evaluation import versions
-from ..runs.fidelity import Fidelity, FidelityScore
-from ..runs.fidelity import fidelity as measure
-from ..storage.files import digest
+from ..core.commands import command_line
 from ..storage.run_folder import FIDELITY, WEIGHTS
 from .flags import NO_FLAGS, Data, Labels, Run, RunFlags, switch
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
-from .writing import keep_record
+
+if TYPE_CHECKING:
+    from ..runs.fidelity import Fidelity, FidelityScore
 
 __all__ = ["fidelity"]
 
@@ -36,6 +35,11 @@ def fidelity(
     They are computed in features of a classifier trained on the run's training rows, or in principal components without
     labels. The result for the run's own test rows is kept in RUN/fidelity.json, for the report.
     """
+    from ..runs.evaluation import versions
+    from ..runs.fidelity import fidelity as measure
+    from ..storage.files import digest
+    from .writing import keep_record
+
     opened = flags.opened(run)
     with ProgressLine(flags.quiet) as line:
         result = measure(opened, data, labels=labels, n=n, mean=mean, seed=flags.seed, watch=line.task("comparing"))
@@ -51,7 +55,7 @@ def fidelity(
     if flags.json:
         print_json(record)
     else:
-        print_lines([*_lines(result), f"next: jensen report {run}"])
+        print_lines([*_lines(result), f"next: {command_line('report', run, **flags.places)}"])
 
 
 def _lines(result: Fidelity) -> list[str]:

@@ -25,6 +25,7 @@ __all__ = [
     "Quiet",
     "Run",
     "RunFlags",
+    "Safe",
     "Seed",
     "TestPlace",
     "parse_size",
@@ -59,6 +60,15 @@ Number = Annotated[int, Parameter(name="-n", help="number of samples")]
 Seed = Annotated[int, Parameter(name="--seed", help="seed of all randomness")]
 Device = Annotated[str, Parameter(name="--device", help="auto, cpu, cuda, ...")]
 Force = Annotated[bool, switch("replace what exists")]
+Safe = Annotated[
+    bool,
+    Parameter(
+        name="--spreadsheet-safe",
+        help="put an apostrophe before text in a .csv that a spreadsheet would run as a formula",
+        negative="",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, switch("print the result as one JSON object")]
 Quiet = Annotated[bool, switch("print neither progress nor notes")]
 
@@ -74,6 +84,16 @@ class RunFlags:
     device: Device = "auto"
     json: Json = False
     quiet: Quiet = False
+
+    @property
+    def again(self) -> str | None:
+        """The device, for the next command; None where it is chosen."""
+        return None if self.device == "auto" else self.device
+
+    @property
+    def places(self) -> dict[str, str | None]:
+        """Options for the next command on the same run: where its data are."""
+        return {"data": self.place, "test": self.test}
 
     def opened(self, run: str) -> OpenedRun:
         """Return the run of this folder, on the device, with its data where they are now."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from ..analysis.gradients import GradientComparison, Side
+from ..core.commands import command_line
 from ..core.wording import plural
 from .flags import NO_FLAGS, Run, RunFlags
 from .output import print_json, print_lines
 from .progress import ProgressLine
+
+if TYPE_CHECKING:
+    from ..analysis.gradients import GradientComparison, Side
 
 __all__ = ["gradients"]
 
@@ -52,7 +55,7 @@ def gradients(
             f"objective: {comparison.objective}",
             *_lines(comparison),
             f"{weights} weights; {rows}; {comparison.repeats} repeats; seed {flags.seed}",
-            f"next: jensen doctor {run}",
+            f"next: {command_line('doctor', run, **flags.places, device=flags.again)}",
         ]
     )
 

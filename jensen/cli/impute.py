@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 from cyclopts import Parameter
-from torch import Tensor
 
-from ..analysis.imputation import CHAINS, METHODS, POINTS, STEPS
-from ..analysis.latents import decode
+from ..core.errors import UsageError
 from ..core.wording import plural
-from ..data import parse_mask
-from ..runs.evaluation import Part
-from ..runs.impute import Completion
-from ..runs.run import Run as LoadedRun
-from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags
-from .grids import data_range, model_range, painted, png, scaled, strips
+from .defaults import IMPUTATION_METHODS, IMPUTATION_SIZES
+from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags, Safe
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
-from .writing import Target, column_names, file_array, file_column
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from ..runs.evaluation import Part
+    from ..runs.impute import Completion
+    from ..runs.run import Run as LoadedRun
+    from .writing import Target
 
 __all__ = ["impute"]
 
@@ -30,18 +31,20 @@ Mask = Annotated[
     str | None,
     Parameter(help="also hide: right, left, top, bottom, rect:r0,c0,r1,c1, or a file (white, or not 0: hidden)"),
 ]
-Method = Annotated[str, Parameter(help=f"one of {', '.join(METHODS)}")]
+Method = Annotated[str, Parameter(help=f"one of {', '.join(IMPUTATION_METHODS)}")]
 K = Annotated[
     int | None,
     Parameter(
-        name="-k", help=f"weighted latent points per datum; by default {POINTS:,}, or {CHAINS} m annealed chains"
+        name="-k",
+        help=f"weighted latent points per datum; by default {IMPUTATION_SIZES['points']:,}, or"
+        f" {IMPUTATION_SIZES['chains']} m annealed chains",
     ),
 ]
 Steps = Annotated[
     int | None,
     Parameter(
-        help=f"steps of each chain (gibbs, by default {STEPS['gibbs']:,}), or temperatures (annealed, by default"
-        f" {STEPS['annealed']})"
+        help=f"steps of each chain (gibbs, by default {IMPUTATION_SIZES['gibbs']:,}), or temperatures (annealed, by"
+        f" default {IMPUTATION_SIZES['annealed']})"
     ),
 ]
 
@@ -59,6 +62,7 @@ def impute(
     steps: Steps = None,
     labels: Labels = None,
     force: Force = False,
+    safe: Safe = False,
     flags: RunFlags = NO_FLAGS,
 ) -> None:
     """Draw missing entries (NaN, empty, NA) given the observed ones. Without --out: RUN/imputations.png, or .csv.
@@ -70,9 +74,16 @@ def impute(
     The method sir resamples latent points of the guide by importance weights, and gibbs continues them with
     Metropolis-within-Gibbs chains; annealed is slow, and for data so incomplete that the guide's points have no weight.
     """
+    if steps is not None and method == "sir":
+        what = f"--steps {steps} is of chains, and the method sir has none"
+        raise UsageError(what, "Leave it out, or add --method gibbs.")
+    from ..data import parse_mask
+    from .writing import Target
+
     opened = flags.opened(run)
     images = opened.schema.is_image
-    target = Target.choose(out, opened.path / f"imputations.{'png' if images else 'csv'}", force, images, flags.json)
+    default = opened.path / f"imputations.{'png' if images else 'csv'}"
+    target = Target.choose(out, default, force, images, flags.json, safe, flags.quiet)
     part = opened.chosen(data, flags.seed, missing=True, labels=labels, own="all")
     notify = notifier(flags.quiet)
     hidden = None if mask is None else parse_mask(mask, opened.schema, len(part.x))
@@ -99,13 +110,19 @@ def impute(
 
 def _write(target: Target, opened: LoadedRun, completion: Completion, part: Part) -> None:
     """Write all imputations, as [m, N, ...], or as a table in which they follow each other."""
+    import numpy as np
+
+    from .grids import png
+    from .writing import column_names, row_arrays, row_columns
+
     schema, labels, n = opened.schema, part.labels, len(completion.mask)
     if not (target.is_picture or (target.path is not None and target.path.suffix.lower() in (".npy", ".npz"))):
         versions = np.repeat(np.arange(1, len(completion.x) + 1), n)
         repeated = None if labels is None else (np.tile(labels, len(completion.x)), schema.classes)
         rows = completion.x.reshape(-1, schema.size)
-        files = {name: np.tile(column, len(completion.x)) for name, column in file_column(part).items()}
-        target.write(rows, column_names(schema), bytes, repeated, {"version": versions, **files})
+        names = column_names(schema)
+        identity = row_columns(part, ("version", *names), repeat=len(completion.x))
+        target.write(rows, names, bytes, repeated, {"version": versions, **identity})
         return
     drawn, shape = completion.drawn, (n, *schema.shape)
     others = {
@@ -116,7 +133,7 @@ def _write(target: Target, opened: LoadedRun, completion: Completion, part: Part
     }
     if drawn.acceptance is not None and drawn.r_hat is not None:
         others |= {"acceptance": drawn.acceptance.cpu().numpy(), "r_hat": drawn.r_hat.cpu().numpy()}
-    others |= file_array(part)
+    others |= row_arrays(part, others)
     target.write(
         completion.x.reshape(-1, *shape),
         column_names(schema),
@@ -128,6 +145,11 @@ def _write(target: Target, opened: LoadedRun, completion: Completion, part: Part
 
 def _picture(opened: LoadedRun, completion: Completion, context: Tensor | None) -> np.ndarray:
     """Return a strip per datum: the datum, its observed part, the posterior mean, and the mean of each imputation."""
+    import numpy as np
+
+    from ..analysis.latents import decode
+    from .grids import data_range, model_range, painted, scaled, strips
+
     shape, observed, drawn = (-1, *opened.schema.shape), completion.mask, completion.drawn
     original = np.where(observed, completion.x[0], np.nan if completion.truth is None else completion.truth)
     known = original[~np.isnan(original)]
@@ -148,6 +170,8 @@ def _picture(opened: LoadedRun, completion: Completion, context: Tensor | None) 
 
 def _filled(x: np.ndarray, observed: np.ndarray, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return x [N, D] with other values [M, D] of the entries of these rows that are not observed."""
+    import numpy as np
+
     filled = x.copy()
     filled[rows] = np.where(observed[rows], x[rows], values)
     return filled

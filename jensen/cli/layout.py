@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
+
+from .output import print_page
 
 if TYPE_CHECKING:
     from cyclopts.help import HelpEntry, HelpPanel
@@ -54,26 +56,31 @@ def two_columns(rows: Iterable[tuple[str, str]], width: int, left: int = LEFT) -
 
 
 class TwoColumns:
-    """The layout of the help of a command, for the parser (a `cyclopts.help.HelpFormatter`)."""
+    """The layout of the help of a command, for the parser (a `cyclopts.help.HelpFormatter`).
+
+    Args:
+        left_out: names of the flags that are not shown.
+    """
+
+    def __init__(self, left_out: Collection[str] = ()) -> None:
+        self.left_out = left_out
 
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
         """Print a panel of parameters."""
-        if panel.entries:
-            print(f"{panel.title}:")
-            for line in two_columns(map(_row, panel.entries), terminal_width()):
-                print(line)
-            print()
+        entries = [entry for entry in panel.entries if not set(entry.names) & set(self.left_out)]
+        if entries:
+            print_page("\n".join([f"{panel.title}:", *two_columns(map(_row, entries), terminal_width()), ""]))
 
     def render_usage(self, console: Console, options: ConsoleOptions, usage: Any) -> None:
         """Print the usage line."""
         if usage:
-            print(f"Usage: {str(usage).strip().removeprefix('Usage: ')}\n")
+            print_page(f"Usage: {str(usage).strip().removeprefix('Usage: ')}\n")
 
     def render_description(self, console: Console, options: ConsoleOptions, description: Any) -> None:
         """Print the docstring of the command."""
         text = _text(description)
         if text:
-            print("\n".join(paragraphs(text, terminal_width())), end="\n\n")
+            print_page("\n".join([*paragraphs(text, terminal_width()), ""]))
 
 
 def _row(entry: HelpEntry) -> tuple[str, str]:

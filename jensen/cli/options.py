@@ -9,7 +9,8 @@ from dataclasses import fields
 from typing import Any, Literal, Union, get_args, get_origin
 
 from ..core.errors import CorruptRunError, UsageError
-from ..recipes import RECIPES, Recipe, option_flag, option_names
+from ..core.wording import option_flag
+from .catalogue import Entry, catalogue
 from .train_flags import TrainFlags
 
 __all__ = ["check_recorded", "parse_options", "parse_value", "refuse_unknown_flags"]
@@ -35,7 +36,7 @@ def refuse_unknown_flags(words: list[str]) -> None:
     Raises:
         UsageError: naming the flag, and the nearest one that exists.
     """
-    options = _shared_options() | OWN_FLAGS | option_names()
+    options = _shared_options() | OWN_FLAGS | catalogue().option_names
     for word in words:
         name = word.removeprefix("--").partition("=")[0].replace("-", "_")
         if word.startswith("--") and name.removeprefix("no_") not in options:
@@ -43,25 +44,29 @@ def refuse_unknown_flags(words: list[str]) -> None:
             raise UsageError(f"jensen train has no option {option_flag(name)}", remedy)
 
 
-def parse_options(recipe: Recipe, given: dict[str, str]) -> dict[str, Any]:
+def parse_options(name: str, given: dict[str, str]) -> dict[str, Any]:
     """Return the options of a recipe from the words of the command line.
 
+    Args:
+        name: of the recipe.
+        given: the words, by flag without its hyphens.
+
     Raises:
-        UsageError: the recipe has no such option, or a value is not of its type.
+        UsageError: there is no such recipe or option, or a value is not of its type.
     """
-    hints, values = recipe.hints, {}
+    recipe, values = catalogue().find(name), {}
     for flag_name, text in given.items():
         name = flag_name.replace("-", "_")
         if name not in recipe.options:
             remedy = _remedy(recipe, name)
             raise UsageError(f"recipe {recipe.name} has no option {option_flag(name)}", remedy)
-        values[name] = parse_value(option_flag(name), text, hints[name])
+        values[name] = parse_value(option_flag(name), text, recipe.options[name].hint)
     return values
 
 
-def _remedy(recipe: Recipe, name: str) -> str:
+def _remedy(recipe: Entry, name: str) -> str:
     """Return the remedy for an option that the recipe does not have."""
-    others = [other.name for other in RECIPES.values() if name in other.options]
+    others = [other.name for other in catalogue().recipes.values() if name in other.options]
     if others:
         return f"Recipes that have it: {', '.join(others)}."
     nearest = _nearest(name, _shared_options() | OWN_FLAGS | recipe.options.keys())
@@ -109,9 +114,9 @@ def check_recorded(command: dict[str, Any]) -> None:
         CorruptRunError: it names an unknown recipe or option.
     """
     remedy = "The specification is damaged, or was written by another version of jensen."
-    recipe = command.get("recipe")
-    if recipe not in RECIPES:
+    recipes, recipe = catalogue().recipes, command.get("recipe")
+    if not isinstance(recipe, str) or recipe not in recipes:
         raise CorruptRunError(f"the recorded command names no known recipe ({recipe})", remedy)
-    unknown = command.keys() - _shared_options() - {"data", "recipe", "out"} - RECIPES[recipe].options.keys()
+    unknown = command.keys() - _shared_options() - {"data", "recipe", "out"} - recipes[recipe].options.keys()
     if unknown:
         raise CorruptRunError(f"the recorded command names an unknown option ({min(unknown)})", remedy)

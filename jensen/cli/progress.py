@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from ..core.wording import fixed
-from ..training.events import EpochEnded, Event, Measures, Progressed, Recovered, Started
+from .characters import as_one_line
 from .output import print_stderr
 
-__all__ = ["ProgressLine", "TrainingProgress", "format_duration", "progress_bar"]
+if TYPE_CHECKING:
+    from ..training.events import EpochEnded, Event, Measures, Progressed, Started
+
+__all__ = ["ProgressLine", "TrainingProgress", "format_duration", "progress_bar", "training_line"]
 
 IN_PLACE, PLAIN = 0.1, 10.0  # seconds between updates, on a terminal and elsewhere
 WIDTH = 12
@@ -54,7 +58,7 @@ class ProgressLine:
         self.began = time.monotonic()
         self.last = self.began if not self.in_place else 0.0
         self.shown = False
-        self.phase, self.done = 1, 0.0
+        self.name, self.phase, self.done = "", 1, 0.0
         self.phase_start = (self.began, 0.0)  # time and fraction at the first report of this phase
 
     def __enter__(self) -> ProgressLine:
@@ -63,8 +67,13 @@ class ProgressLine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Erase the line; the next update shows it again."""
         if self.shown and self.in_place:
-            print_stderr("\r\x1b[K", end="")
+            print_stderr("", start="\r\x1b[K", end="")
+            self.shown = False
 
     def update(self, text: str) -> None:
         """Show the text in the line, unless it was updated a moment ago."""
@@ -73,19 +82,24 @@ class ProgressLine:
             return
         self.last, self.shown = now, True
         if not self.in_place:
-            print_stderr(text)
+            print_stderr(as_one_line(text))
             return
+        columns = self.columns
+        print_stderr(_shortened(as_one_line(text), columns - 1), start="\r", end="\x1b[K")
+
+    @property
+    def columns(self) -> int:
+        """The width of the terminal; 80 if stderr is none."""
         try:
-            columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80
-        except OSError:
-            columns = 80
-        print_stderr(f"\r{_shortened(text, columns - 1)}\x1b[K", end="")
+            return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+        except (OSError, ValueError):
+            return 80
 
     def print_above(self, text: str) -> None:
         """Print the text on a line of its own, which stays."""
         erase = "\r\x1b[K" if self.in_place and self.shown else ""
         if not self.quiet:
-            print_stderr(f"{erase}{text}")
+            print_stderr(as_one_line(text), start=erase)
 
     def task(self, name: str) -> Callable[[float], None]:
         """Return a progress callback, 0 to 1, that shows a task with its remaining time."""
@@ -98,6 +112,8 @@ class ProgressLine:
         different speeds.
         """
         now = time.monotonic()
+        if name != self.name:  # a task of its own, with its own clock
+            self.name, self.phase, self.done, self.phase_start = name, 1, 0.0, (now, done)
         if done <= self.done and self.done > 0:
             self.phase, self.phase_start = self.phase + 1, (now, done)
         self.done = done
@@ -106,7 +122,12 @@ class ProgressLine:
         if done > done_at_start:
             left = f"  {format_duration((now - start) * (1 - done) / (done - done_at_start))} left"
         title = name if self.phase == 1 else f"{name}, phase {self.phase}"
-        self.update(f"{title} {progress_bar(done)} {done:4.0%}{left}")
+        share = f"{done:4.0%}"
+        whole = f"{title} {progress_bar(done)} {share}{left}"
+        room = self.columns - 1 if self.in_place else len(whole)
+        end = f"{GAP}{share.strip()}{left}"
+        forms = (whole, f"{title}{end}", f"{title.split()[0]}{end}")
+        self.update(next((form for form in forms if len(form) <= room), forms[-1]))
 
 
 class TrainingProgress:
@@ -118,10 +139,12 @@ class TrainingProgress:
 
     def __init__(self, line: ProgressLine) -> None:
         self.line = line
-        self.started = Started(1, 1, 1)
+        self.started: Started | None = None
         self.valid: Measures | None = None  # of the last epoch that has ended
 
     def __call__(self, event: Event) -> None:
+        from ..training.events import EpochEnded, Progressed, Recovered, Started
+
         match event:
             case Started():
                 self.started = event
@@ -140,21 +163,10 @@ class TrainingProgress:
                 pass
 
     def _text(self, event: Progressed | EpochEnded) -> str:
-        """Return epoch, remaining time, measures, speed and step, the most important first."""
-        epochs, total = self.started.epochs, self.started.epochs * self.started.steps_per_epoch
-        bar = progress_bar(event.step / max(total, 1))
-        train, speed = event.train, event.data_per_second
-        parts = [
-            f"epoch {event.epoch}/{epochs} {bar} {format_duration(event.seconds_left)} left",
-            f"{'objective' if train.bound is None else 'bound'} {_main_measure(train)} nats",
-            None if self.valid is None else f"validation {_main_measure(self.valid)}",
-            None if train.rate is None else f"rate {fixed(train.rate, 2)}",
-            None if train.distortion is None else f"distortion {fixed(train.distortion, 2)}",
-            None if event.beta in (None, 1) else f"beta {event.beta:.3g}",
-            f"{speed / 1000:.3g}k data/s" if speed >= 1000 else f"{speed:.3g} data/s",
-            f"step {event.step:,}",
-        ]
-        return GAP.join(filter(None, parts))
+        """Return the line in the longest form that fits the terminal; elsewhere, with all measures."""
+        epochs, steps = (1, 1) if self.started is None else (self.started.epochs, self.started.steps_per_epoch)
+        fraction = event.step / max(epochs * steps, 1)
+        return training_line(event, epochs, fraction, self.valid, self.line.columns - 1 if self.line.in_place else None)
 
 
 def _shortened(text: str, width: int) -> str:
@@ -163,6 +175,66 @@ def _shortened(text: str, width: int) -> str:
         return text
     whole, _, _ = text[: width + len(GAP)].rpartition(GAP)
     return whole or text[:width]
+
+
+def training_line(
+    event: Progressed | EpochEnded, epochs: int, fraction: float, valid: Measures | None, width: int | None
+) -> str:
+    """Return the line of a training in the longest form that fits.
+
+    Epoch, time left, bound, validation bound and speed come first. Where they do not fit, the bar goes, then words, and
+    then the last of them; rate, distortion, beta and step are shown where there is room.
+
+    Args:
+        event: the state of training.
+        epochs: in all.
+        fraction: of the training that is done.
+        valid: measures of the validation rows, if there are any yet.
+        width: columns of the terminal; None for no limit.
+    """
+    train, left = event.train, f"{format_duration(event.seconds_left)} left"
+    name, value = ("objective" if train.bound is None else "bound"), _main_measure(train)
+    held = None if valid is None else _main_measure(valid)
+    epoch = f"epoch {event.epoch}/{epochs}"
+    long = [
+        f"{epoch} {progress_bar(fraction)} {left}",
+        f"{name} {value}",
+        held and f"valid {held}",
+        _speed(event.data_per_second),
+    ]
+    extra = [
+        None if train.rate is None else f"rate {fixed(train.rate, 2)}",
+        None if train.distortion is None else f"distortion {fixed(train.distortion, 2)}",
+        None if event.beta in (None, 1) else f"beta {event.beta:.3g}",
+        f"step {event.step:,}",
+    ]
+    if width is None:
+        return _joined([*long, *extra])
+    middle = [f"{epoch}{GAP}{left}", *long[1:]]
+    short = [f"{event.epoch}/{epochs}{GAP}{left}", value, held and f"valid {held}", long[-1]]
+    forms = [[*long, *extra[:n]] for n in range(len(extra), -1, -1)] + [middle, short]
+    fitting = next((_joined(form) for form in forms if len(_joined(form)) <= width), None)
+    if fitting is None:
+        fitting = _shortened(_joined(short), width) if len(str(short[0]).split(GAP)[0]) <= width else f"{fraction:.0%}"
+    return fitting
+
+
+def _joined(parts: Sequence[str | None]) -> str:
+    """Return the parts that there are, with gaps between them."""
+    return GAP.join(filter(None, parts))
+
+
+def _speed(per_second: float) -> str:
+    """Return data per second, in thousands from 1,000 on and in millions from a million on.
+
+    Example:
+        >>> _speed(950.0), _speed(23_400.0), _speed(4.2e6)
+        ('950/s', '23.4k/s', '4.2M/s')
+    """
+    for unit, name in ((1e6, "M"), (1e3, "k")):
+        if per_second >= 0.9995 * unit:
+            return f"{per_second / unit:.3g}{name}/s"
+    return f"{per_second:.3g}/s"
 
 
 def _main_measure(m: Measures) -> str:

@@ -1,65 +1,73 @@
-"""The recipes and their options, as lists for the terminal."""
+"""The options of one recipe, and the names of all, as parts of the help of `jensen train`."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
-from dataclasses import fields
-from typing import Any, Literal, get_args, get_origin
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, Union, get_args, get_origin
 
-from ..recipes import RECIPES, Nets, Recipe, option_flag
-from .docstrings import as_help, attribute_texts
+from ..core.wording import option_flag
+from .catalogue import Option, catalogue, recipe_names
+from .docstrings import as_help
 from .layout import paragraphs, terminal_width, two_columns
+from .option_texts import option_text
 
-__all__ = ["network_options", "own_options", "recipe_help"]
+__all__ = ["recipe_help", "recipe_list"]
 
-NETWORKS = {f.name for f in fields(Nets)}
-
-
-def own_options(recipe: Recipe) -> dict[str, inspect.Parameter]:
-    """Return the options of a recipe without those that all recipes with networks share."""
-    return {name: parameter for name, parameter in recipe.options.items() if not (recipe.has_nets and name in NETWORKS)}
+METAVARS: dict[Any, str] = {int: "INT", float: "FLOAT", bool: "true|false", str: "STR"}
 
 
-def recipe_help() -> str:
-    """Return the options of all recipes, with their defaults, for `jensen train --help`."""
+def recipe_list(verb: str) -> str:
+    """Return the names of all recipes, and the commands that describe them, for `jensen train --help`."""
     width = terminal_width()
-    without = ", ".join(name for name, recipe in RECIPES.items() if not recipe.has_nets)
-    rows = [(name, text) for recipe in RECIPES.values() for name, text in _recipe_rows(recipe)]
-    return "\n".join(
-        [
-            *paragraphs(f"Networks, of all recipes but {without}:", width),
-            *two_columns(network_options(), width),
-            "",
-            "Recipes, with the defaults of their own options:",
-            *two_columns(rows, width),
-        ]
-    )
-
-
-def network_options() -> Iterator[tuple[str, str]]:
-    """Yield flag and description of each option of networks."""
-    texts, parameters = attribute_texts(Nets), inspect.signature(Nets).parameters
-    hints = next(recipe for recipe in RECIPES.values() if recipe.has_nets).hints
-    for name in (f.name for f in fields(Nets)):
-        yield option_flag(name), f"{texts[name]}{_choices(hints[name])} [default: {_default(parameters[name])}]"
-
-
-def _recipe_rows(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """Yield the summary of a recipe, and the options that it does not share."""
-    yield recipe.name, as_help(recipe.summary)
-    options = [
-        f"{option_flag(name)} {_default(p)}{_choices(recipe.hints[name])}" for name, p in own_options(recipe).items()
+    lines = [f"  {line}" for line in paragraphs(", ".join(recipe_names()), width - 2)]
+    rows = [
+        (f"jensen {verb} --recipe NAME --help", "the options of that recipe, and all others"),
+        ("jensen recipes", "what each recipe is, and where it was published"),
     ]
-    if options:
-        yield "", "; ".join(options)
+    return "\n".join(["Recipes:", *lines, "", "More:", *two_columns(rows, width)])
 
 
-def _default(parameter: inspect.Parameter) -> str:
+def recipe_help(name: str) -> str:
+    """Return what a recipe is, its publication, and its options with their defaults.
+
+    Raises:
+        UsageError: there is no recipe of that name.
+    """
+    listed, width = catalogue(), terminal_width()
+    recipe = listed.find(name)
+    own = {k: (option, option_text(name, k)) for k, option in listed.own_options(recipe).items()}
+    networks = {k: (option, listed.texts[k]) for k, option in listed.networks.items()} if recipe.has_nets else {}
+    lines = paragraphs(f"{name}: {as_help(recipe.summary)}", width)
+    if recipe.paper:
+        lines += paragraphs(f"Publication: {recipe.paper}", width)
+    for title, options in ((f"Options of {name}:", own), ("Networks:", networks)):
+        if options:
+            lines += ["", title, *two_columns(_rows(options), width)]
+    return "\n".join([*lines, ""])
+
+
+def _rows(options: Mapping[str, tuple[Option, str]]) -> Iterator[tuple[str, str]]:
+    """Yield flag and description of each option."""
+    for name, (option, text) in options.items():
+        parts = [text, _choices(option.hint), f"[default: {_default(name, option.default)}]"]
+        yield f"{option_flag(name)} {_metavar(option.hint)}", " ".join(filter(None, parts))
+
+
+def _metavar(hint: Any) -> str:
+    """Return the kind of value that a flag takes."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return _metavar(next(a for a in get_args(hint) if a is not type(None)))
+    if get_origin(hint) in (tuple, list, Sequence):
+        kind = _metavar(get_args(hint)[0])
+        return f"{kind},{kind},..."
+    return "CHOICE" if get_origin(hint) is Literal else METAVARS.get(hint, "STR")
+
+
+def _default(name: str, value: Any) -> str:
     """Return the default of an option as it is typed."""
-    value = parameter.default
     if value is None:
-        return "a tenth of the epochs" if parameter.name == "warmup" else "none"
+        return "a tenth of the epochs" if name == "warmup" else "none"
     if isinstance(value, bool):
         return str(value).lower()
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
@@ -67,4 +75,4 @@ def _default(parameter: inspect.Parameter) -> str:
 
 def _choices(hint: Any) -> str:
     """Return the choices of a literal type, in brackets."""
-    return f" ({', '.join(get_args(hint))})" if get_origin(hint) is Literal else ""
+    return f"({', '.join(get_args(hint))})" if get_origin(hint) is Literal else ""

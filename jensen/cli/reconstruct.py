@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import numpy as np
-
-from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags, switch
-from .grids import data_range, model_range, painted, pairs, png, scaled
+from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags, Safe, switch
 from .output import notifier
-from .writing import Target, column_names, file_array, file_column, print_target, to_integers
 
 __all__ = ["reconstruct"]
 
@@ -28,16 +24,22 @@ def reconstruct(
     noisy: Annotated[bool, switch("corrupt the data first, as a denoising run did in training")] = False,
     labels: Labels = None,
     force: Force = False,
+    safe: Safe = False,
     flags: RunFlags = NO_FLAGS,
 ) -> None:
     """Reconstruct data from their codes. Without --out: RUN/reconstructions.png (originals above), or .csv.
 
     With --noisy a picture shows the corrupted datum between both, and an .npz holds it as "noisy".
     """
+    import numpy as np
+
+    from .grids import data_range, model_range, painted, pairs, png, scaled
+    from .writing import Target, column_names, print_target, row_arrays, row_columns, to_integers
+
     opened = flags.opened(run)
     images = opened.schema.is_image
     default = opened.path / ("reconstructions.png" if images else "reconstructions.csv")
-    target = Target.choose(out, default, force, images, flags.json)
+    target = Target.choose(out, default, force, images, flags.json, safe, flags.quiet)
     part = opened.chosen(data, flags.seed, labels=labels, own="all")
     notify = notifier(flags.quiet)
     for text in part.notes:
@@ -60,7 +62,9 @@ def reconstruct(
         below = [scaled(images, model_range(opened, observed)) for images in (*corrupted.values(), x)]
         return png(pairs(*(painted(above, *below) if part.mask is not None else (above, *below))))
 
-    arrays = {"original": original, **corrupted, **file_array(part)}
-    target.write(x, column_names(opened.schema), picture, labels_with_names, file_column(part), **arrays)
+    arrays = {"original": original, **corrupted}
+    arrays |= row_arrays(part, arrays)
+    names = column_names(opened.schema)
+    target.write(x, names, picture, labels_with_names, row_columns(part, names), **arrays)
     record = {"n": len(x), "data": inputs.name, "sample": sample, "seed": flags.seed, "notes": list(part.notes)}
     print_target(target, flags.json, f"reconstructions of {inputs.name} in {target.path}", record)

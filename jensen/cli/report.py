@@ -8,10 +8,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..core.errors import RunExistsError, UsageError
-from ..runs.run import load
 from ..storage.run_folder import REPORT
-from .flags import Force, Json, Place, Run, TestPlace
+from .flags import Force, Json, Place, Quiet, Run, TestPlace, switch
 from .output import print_json, print_lines
+from .progress import ProgressLine
 
 __all__ = ["report"]
 
@@ -24,22 +24,28 @@ def report(
     examples: Annotated[
         bool, Parameter(help="show examples of the data (default), or none", show_default=False)
     ] = True,
+    quick: Annotated[
+        bool, switch("leave out what takes long: the doctor's checks, checkpoints, most of an evaluation")
+    ] = False,
     place: Place = None,
     test: TestPlace = None,
     force: Force = False,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write one page with numbers, pictures and findings."""
+    from ..report import write
+    from ..runs.run import load
+
     opened = load(run, data=place, test=test)
     path = opened.path / REPORT if out is None else Path(out)
     if path.is_dir() or (out is not None and path.exists() and not force):
         raise RunExistsError(f"{path} exists", "Give --out another name, or replace it with --force.")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}", "Make it first, or give --out another name.")
-    from ..report import write  # late: importing matplotlib takes a second
-
-    written = write(opened, path, examples=examples)
+    with ProgressLine(quiet) as line:
+        written = write(opened, path, examples=examples, quick=quick, phases=line.task)
     if json:
-        print_json({"report": written, "run": run, "examples": examples})
+        print_json({"report": written, "run": run, "examples": examples, "quick": quick})
     else:
         print_lines([f"report: {written}"])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from ..runs.evaluation import versions
-from ..runs.represent import Representation, RepresentationScore
-from ..runs.represent import represent as measure
-from ..storage.files import digest
+from typing import TYPE_CHECKING
+
+from ..core.commands import command_line
 from ..storage.run_folder import REPRESENTATION, WEIGHTS
 from .flags import NO_FLAGS, Data, Labels, Run, RunFlags
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
-from .writing import keep_record
+
+if TYPE_CHECKING:
+    from ..runs.represent import Representation, RepresentationScore
 
 __all__ = ["represent"]
 
@@ -29,6 +30,11 @@ def represent(
     score. They are fitted to the run's training rows and scored on its test rows; of other data, on two halves. The
     result for the run's own rows is kept in RUN/representation.json, for the report.
     """
+    from ..runs.evaluation import versions
+    from ..runs.represent import represent as measure
+    from ..storage.files import digest
+    from .writing import keep_record
+
     opened, notify = flags.opened(run), notifier(flags.quiet)
     with ProgressLine(flags.quiet) as line:
         result = measure(opened, data, labels=labels, seed=flags.seed, watch=line.task("measuring"))
@@ -46,7 +52,7 @@ def represent(
     if flags.json:
         print_json(record)
     else:
-        print_lines([*_lines(result), f"next: jensen report {run}"])
+        print_lines([*_lines(result), f"next: {command_line('report', run, **flags.places)}"])
 
 
 def _lines(result: Representation) -> list[str]:

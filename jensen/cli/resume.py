@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-import torch
 from cyclopts import Parameter
 
 from ..core.errors import CorruptRunError
-from ..runs.resume import resume as resume_training
 from ..storage.run_folder import SPEC
-from ..storage.run_lock import replaced_run
-from ..storage.specification import read_spec
 from .flags import Json, Place, Quiet, Run, TestPlace
 from .output import notifier
 from .progress import ProgressLine, TrainingProgress
 from .signals import stopping
-from .train import print_outcome
+from .train_flags import NOT_GIVEN
 
 __all__ = ["resume"]
 
@@ -32,6 +28,13 @@ def resume(
     epochs: Annotated[
         int | None, Parameter(help="passes over the data in all; by default as many as were asked for")
     ] = None,
+    patience: Annotated[
+        int | Literal["auto", "none"],
+        Parameter(
+            help="as for train; none goes on with a training that patience ended, by default as before",
+            show_default=False,
+        ),
+    ] = NOT_GIVEN,  # pyright: ignore[reportArgumentType]
     place: Place = None,
     test: TestPlace = None,
     json: Json = False,
@@ -41,6 +44,14 @@ def resume(
 
     The result is bit-identical to that of an uninterrupted training.
     """
+    import torch
+
+    from ..runs.resume import AS_BEFORE
+    from ..runs.resume import resume as resume_training
+    from ..storage.run_lock import replaced_run
+    from ..storage.specification import read_spec
+    from .train import print_outcome
+
     threads = read_spec(Path(run))["choices"].get("threads")
     if threads and threads > max(THREADS, os.cpu_count() or 1):  # too many would kill the process
         raise CorruptRunError(
@@ -55,6 +66,7 @@ def resume(
                 data=place,
                 test=test,
                 epochs=epochs,
+                patience={NOT_GIVEN: AS_BEFORE, "none": None}.get(patience, patience),
                 listeners=[TrainingProgress(line)],
                 should_stop=should_stop,
                 notice=notifier(quiet),

@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from ..core.commands import command_line
 from ..core.errors import DataError, UsageError
-from ..core.precision import fast_products_are_accurate
 from ..core.wording import fixed, plural
-from ..data import read
-from ..evaluate.estimate import Kind
-from ..evaluate.floors import exact_kind
-from ..recipes import find
-from ..runs.accepted import unused_by
-from ..runs.places import table_options
-from ..runs.players import term_names
-from ..runs.run import Run
-from ..runs.spec import recorded_command
-from ..runs.train import train as train_recipe
 from ..storage.run_folder import SPEC
-from ..storage.specification import read_spec
-from ..training.stages import Stage, stage_lines
 from .flags import Force, Json, Quiet
 from .options import check_recorded, parse_options
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine, TrainingProgress, format_duration
 from .signals import stopping
 from .train_flags import TrainFlags
+
+if TYPE_CHECKING:
+    from ..evaluate.estimate import Kind
+    from ..runs.run import Run
 
 __all__ = ["outcome", "print_outcome", "train"]
 
@@ -63,14 +55,19 @@ def train(
         raise UsageError("no data are named", "Give a path, or digits: jensen train digits")
     if recipe is not None:
         command["recipe"] = recipe
-    command |= flags.given() if flags else {}
-    command |= parse_options(find(command.get("recipe", "vae")), options)
+    given = flags.given() if flags else {}
+    given |= parse_options(command.get("recipe", "vae"), options)
+    recorded = command.keys() - given.keys()
+    command |= given
     source = command.pop("data")
+    from ..runs.train import train as train_recipe
+
     with stopping() as should_stop, ProgressLine(quiet) as line:
         run = train_recipe(
             source,
             out=out,
             force=force,
+            recorded=recorded,
             listeners=[TrainingProgress(line)],
             should_stop=should_stop,
             notice=notifier(quiet),
@@ -96,6 +93,13 @@ def _recorded_options(spec: str, data: str | None) -> dict[str, Any]:
         DataError: the data of the run are not kept, or have changed, and no others are given.
         CorruptRunError: the specification is damaged.
     """
+    from ..data import read
+    from ..recipes import find
+    from ..runs.accepted import unused_by
+    from ..runs.places import table_options
+    from ..runs.spec import recorded_command
+    from ..storage.specification import read_spec
+
     path = Path(spec)
     if path.is_file() and path.name != SPEC:
         raise UsageError(f"{spec} is not the spec.json of a run", "Give RUN/spec.json.")
@@ -135,6 +139,7 @@ def outcome(run: Run) -> dict[str, Any]:
     bound = measures["bound"]
     return {
         "run": str(run.path),
+        "device": None if run.spec["command"].get("device") in (None, "auto") else run.spec["command"]["device"],
         "sentence": run.sentence,
         "bound": bound,
         "kind": _kind(run, bound, measures["objective"]),
@@ -153,9 +158,17 @@ def outcome(run: Run) -> dict[str, Any]:
         "epoch": stopped["epoch"],
         "epochs": run.spec["choices"]["epochs"],
         "reason": stopped["reason"],
+        "best_epoch": max((line["epoch"] for line in epochs if line.get("is_best")), default=None),
         "seconds": stopped["seconds"],
         "stages": [stage.to_dict() for stage in run.stages],
+        "unused_labels": _unused_labels(run),
     }
+
+
+def _unused_labels(run: Run) -> str | None:
+    """Return the labels that were named for a training that does not learn from them; None if there are none."""
+    labels = run.spec["command"].get("labels")
+    return labels if labels is not None and run.classes is None else None
 
 
 def _has_closed_step(run: Run) -> bool:
@@ -166,6 +179,8 @@ def _has_closed_step(run: Run) -> bool:
 
 def _reduced_precision(run: Run) -> str | None:
     """Return how products were computed in training, None if in float32 accuracy."""
+    from ..core.precision import fast_products_are_accurate
+
     mode = run.spec["choices"]["precision"]
     if mode == "bfloat16":
         return "networks in bfloat16"
@@ -174,6 +189,8 @@ def _reduced_precision(run: Run) -> str | None:
 
 def _kind(run: Run, bound: float | None, objective: float) -> str:
     """Return the kind of the number that training reached."""
+    from ..runs.players import term_names
+
     if math.isnan(objective):
         return "not finite"
     if bound is None:
@@ -188,6 +205,9 @@ def _kind(run: Run, bound: float | None, objective: float) -> str:
 
 def _exact_kind(run: Run) -> Kind:
     """Return `Kind.EXACT`, or what an exact number is called where a scale is at its floor."""
+    from ..evaluate.estimate import Kind
+    from ..evaluate.floors import exact_kind
+
     if run.model.likelihood.family.scale_floor is None:
         return Kind.EXACT
     try:
@@ -198,6 +218,8 @@ def _exact_kind(run: Run) -> Kind:
 
 def _lines(result: dict[str, Any]) -> list[str]:
     """Return the lines of a result: the number, how training ended, the model, and the next command."""
+    from ..training.stages import Stage, stage_lines
+
     rate = "" if result["rate"] is None else f"rate {fixed(result['rate'], 2)}, "
     distortion = "" if result["distortion"] is None else f"distortion {fixed(result['distortion'], 2)}; "
     keeps = "keeps " if result["measured"] == "while training" else ""
@@ -207,15 +229,37 @@ def _lines(result: dict[str, Any]) -> list[str]:
     return [
         f"{_number(result)}, {_measured_rows(result)}",
         f"{rate}{distortion}{weights}, {end} after {format_duration(result['seconds'])}",
+        *_early_lines(result),
         *stage_lines([Stage(**stage) for stage in result["stages"]]),
         result["sentence"],
+        *_label_lines(result),
         f"run:  {result['run']}",
-        f"next: jensen {'evaluate' if has_density else 'fidelity'} {result['run']}",
+        f"next: {command_line('evaluate' if has_density else 'fidelity', result['run'], device=result['device'])}",
     ]
+
+
+def _label_lines(result: dict[str, Any]) -> list[str]:
+    """Return that the labels had no effect on the model; nothing if they had, or there are none."""
+    labels = result["unused_labels"]
+    return [] if labels is None else [f"labels ({labels}): for the report and results only, without effect on the model"]
+
+
+def _early_lines(result: dict[str, Any]) -> list[str]:
+    """Return the reason why training stopped before its last epoch, and what goes on; nothing if it did not."""
+    if result["reason"] != "early stopping":
+        return []
+    measure = "objective" if result["bound"] is None else "bound"
+    best = result["best_epoch"]
+    since = "was never finite" if best is None else f"has not risen since epoch {best}"
+    goes_on = f"{command_line('resume', result['run'])} --patience none goes on"
+    where = f"stopped at epoch {result['epoch']} of {result['epochs']}"
+    return [f"{where}: the validation {measure} {since}; {goes_on}"]
 
 
 def _number(result: dict[str, Any]) -> str:
     """Return the number that training reached, with its kind."""
+    from ..evaluate.estimate import Kind
+
     if result["kind"] == "not finite":
         return "the bound is not finite"
     if result["bound"] is None:

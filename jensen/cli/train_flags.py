@@ -9,14 +9,28 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from cyclopts import Group, Parameter
 
-from ..runs.train import DataOptions, TrainingOptions
+from ..core.wording import option_flag
+from ..runs.data_options import DataOptions
+from ..runs.training_options import TrainingOptions
 from .docstrings import attribute_texts
 from .flags import parse_size
 
-__all__ = ["TrainFlags", "with_option_fields"]
+__all__ = ["COMMON", "NOT_GIVEN", "UNCOMMON", "TrainFlags", "with_option_fields"]
 
 DATA, TRAINING = Group("Data", sort_key=1), Group("Training", sort_key=2)
 OF_TRAINING = {"seed", "device"}  # options of data that a reader looks for under training
+
+COMMON = {
+    *("test", "labels", "split", "columns", "drop", "size", "binarize"),
+    *("epochs", "batch", "lr", "patience", "seed", "device"),
+}  # the flags that most trainings need
+UNCOMMON = {
+    flag
+    for options in (DataOptions, TrainingOptions)
+    for option in fields(options)
+    if option.name not in COMMON
+    for flag in (option_flag(option.name), option_flag(f"no_{option.name}"))
+}
 
 T = TypeVar("T")
 
@@ -66,14 +80,17 @@ def _parameter(option: Field[Any], flag_type: Any, text: str, group: Group) -> P
 
 
 def _flag_type(hint: Any) -> Any:
-    """Return the type that words are converted to: the first of a union; text for what is no plain value."""
+    """Return the type that words are converted to: the first of a union, and its words; text for no plain value."""
     if get_origin(hint) in (Union, types.UnionType):
+        words = [a for a in get_args(hint) if get_origin(a) is Literal]
+        if words and int in get_args(hint):
+            return int | words[0]  # pyright: ignore[reportOperatorIssue]
         return _flag_type(next(a for a in get_args(hint) if a is not type(None)))
     return hint if hint in (int, float, bool, str) or get_origin(hint) is Literal else str
 
 
 @Parameter(name="*")
-@with_option_fields(DataOptions, TrainingOptions)
+@with_option_fields(TrainingOptions, DataOptions)
 class TrainFlags:
     """The options of `jensen train` that do not depend on the recipe."""
 

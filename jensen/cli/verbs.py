@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["VERBS"]
+__all__ = ["ARGUMENTS", "VERBS"]
 
 VERBS = {
     "train": "train a recipe on data, and write a run",
@@ -23,4 +23,28 @@ VERBS = {
     "report": "write one page with numbers, pictures and findings",
     "recipes": "list the recipes: models, publications and options",
     "data": "describe a data set: shape, kind, range, irregularities",
+    "completion": "print the script that completes commands in a shell",
+}
+
+# arguments without a flag, and flags that must be given, as the usage line shows them
+ARGUMENTS = {
+    "train": "DATA",
+    "resume": "RUN",
+    "evaluate": "RUN [DATA]",
+    "calibrate": "RUN",
+    "sample": "RUN",
+    "encode": "RUN [DATA]",
+    "reconstruct": "RUN [DATA]",
+    "impute": "RUN [DATA]",
+    "fidelity": "RUN [DATA]",
+    "represent": "RUN [DATA]",
+    "doctor": "RUN",
+    "compare": "A B [DATA]",
+    "verify": "RUN",
+    "rate-distortion": "DATA --out FOLDER",
+    "gradients": "RUN",
+    "report": "RUN",
+    "recipes": "",
+    "data": "SOURCE",
+    "completion": "SHELL",
 }

@@ -7,9 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ..runs.run import load
-from ..runs.verify import TOLERANCE, recorded
-from ..runs.verify import verify as verify_run
+from .defaults import TOLERANCE
 from .flags import Json, Place, Quiet, Run, TestPlace
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
@@ -39,6 +37,10 @@ def verify(
 
     The exit code is 6 if one differs.
     """
+    from ..runs.run import load
+    from ..runs.verify import recorded
+    from ..runs.verify import verify as verify_run
+
     load(run)  # reports damage of the run before damage of its evaluation
     recorded_device = recorded(Path(run))["replay"]["device"] if device is None else device
     opened = load(run, device=recorded_device, data=place, test=test)

@@ -4,33 +4,36 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..core.errors import RunExistsError, UsageError
-from ..data import Schema
+from ..core.wording import plural
+from ..data import UNKNOWN, Schema
 from ..runs.evaluation import Part
+from ..runs.row_values import identity_columns
 from ..storage.files import write_atomic, write_json
-from .output import notifier, print_json, print_lines
+from .output import notifier, print_json, print_lines, table_writer, text_bytes
 
 __all__ = [
     "Target",
     "column_names",
-    "file_array",
-    "file_column",
     "keep_record",
     "keep_result",
     "print_target",
+    "row_arrays",
+    "row_columns",
     "to_integers",
 ]
 
 SUFFIXES = (".npy", ".npz", ".csv", ".png")
+RESERVED = ("x", "labels", "files", "file", "allow_pickle")  # of every .npz, and arguments of np.savez
 ROWS = 1000  # rows that are formatted at a time
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # what a spreadsheet would run begins so, in full width too
 
 
 def column_names(schema: Schema) -> list[str]:
@@ -38,14 +41,23 @@ def column_names(schema: Schema) -> list[str]:
     return list(schema.names or (f"x{i + 1}" for i in range(schema.size)))
 
 
-def file_column(part: Part) -> dict[str, np.ndarray]:
-    """Return the column of a table that names the file of each row; none of data without a file per row."""
-    return {} if part.files is None else {"file": part.files}
+def row_columns(part: Part, taken: Iterable[str], repeat: int = 1) -> dict[str, np.ndarray]:
+    """Return the columns that say which row of its source each row of a table is: its number, file and identifiers.
+
+    Args:
+        part: the rows.
+        taken: names of other columns; an identifier of such a name has a number after it.
+        repeat: the number of times that all rows follow each other.
+    """
+    columns = identity_columns(part.numbers, part.files, part.identity, taken=taken)
+    return {name: np.tile(values, repeat) for name, values in columns.items()}
 
 
-def file_array(part: Part) -> dict[str, np.ndarray]:
-    """Return the array of an .npz that names the file of each row; none of data without a file per row."""
-    return {} if part.files is None else {"files": part.files}
+def row_arrays(part: Part, taken: Iterable[str]) -> dict[str, np.ndarray]:
+    """Return the same columns as arrays [N] of an .npz, where the files are "files" and text has a length."""
+    columns = identity_columns(part.numbers, part.files, part.identity, taken=(*taken, *RESERVED))
+    named = {"files" if values is part.files else name: values for name, values in columns.items()}
+    return {name: values.astype(str) if values.dtype == object else values for name, values in named.items()}
 
 
 def print_target(target: Target, json: bool, line: str, record: dict[str, Any]) -> None:
@@ -108,12 +120,24 @@ class Target:
 
     Attributes:
         path: of the file; None is stdout.
+        safe: put an apostrophe before cells of a table that a spreadsheet would run.
+        quiet: say nothing of such cells.
     """
 
     path: Path | None
+    safe: bool = False
+    quiet: bool = False
 
     @staticmethod
-    def choose(out: str | None, default: Path, force: bool, pictures: bool, json: bool = False) -> Target:
+    def choose(
+        out: str | None,
+        default: Path,
+        force: bool,
+        pictures: bool,
+        json: bool = False,
+        safe: bool = False,
+        quiet: bool = False,
+    ) -> Target:
         """Return the file that was asked for, or the default one inside the run, which may be replaced.
 
         Raises:
@@ -123,7 +147,7 @@ class Target:
         if out == "-" and json:
             raise UsageError("--out - and --json would both write to stdout", "Give --out a file.")
         if out == "-":
-            return Target(None)
+            return Target(None, safe, quiet)
         path = default if out is None else Path(out)
         suffixes = ", ".join(SUFFIXES if pictures else SUFFIXES[:-1])
         if path.suffix.lower() == ".png" and not pictures:
@@ -132,11 +156,13 @@ class Target:
             raise UsageError(
                 f"--out must end in {suffixes}, or be -, got {path}", f"Choose from {suffixes}, or - for stdout."
             )
+        if safe and path.suffix.lower() != ".csv":
+            raise UsageError(f"--spreadsheet-safe is of a .csv, and {path} is none", "Name a file.csv, or leave it out.")
         if path.is_dir() or (out is not None and path.exists() and not force):
             raise RunExistsError(f"{path} exists", "Give --out another name, or replace it with --force.")
         if not path.parent.is_dir():
             raise UsageError(f"there is no folder {path.parent}", "Make it first, or give --out another name.")
-        return Target(path)
+        return Target(path, safe, quiet)
 
     @property
     def is_picture(self) -> bool:
@@ -163,7 +189,7 @@ class Target:
             **others: further arrays of an .npz.
         """
         if self.path is None:
-            _write_table(sys.stdout, x, names, labels, before or {})
+            self._note(_write_table(table_writer(), x, names, labels, before or {}, self.safe))
             return
         suffix, content = self.path.suffix.lower(), io.BytesIO()
         if suffix == ".npy":
@@ -173,11 +199,72 @@ class Target:
             np.savez(content, allow_pickle=False, **arrays)
         elif suffix == ".csv":
             text = io.StringIO()
-            _write_table(text, x, names, labels, before or {})
-            content.write(text.getvalue().encode())
+            self._note(_write_table(text, x, names, labels, before or {}, self.safe))
+            content.write(text_bytes(text.getvalue()))
         else:
             content.write(picture())
         write_atomic(self.path, content.getvalue())
+
+    def _note(self, formulas: int) -> None:
+        """Say how many cells a spreadsheet would run."""
+        if formulas:
+            cells = f"{plural(formulas, 'cell')} of text that a spreadsheet would run (=, +, - or @ first)"
+            marked = "with an apostrophe before them"
+            notifier(self.quiet)(
+                f"{cells}{', ' + marked if self.safe else '; --spreadsheet-safe writes them ' + marked}"
+            )
+
+    def write_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write arrays of these names as an .npz."""
+        content = io.BytesIO()
+        texts = {name: values.astype(str) if values.dtype == object else values for name, values in arrays.items()}
+        np.savez(content, allow_pickle=False, **texts)
+        if self.path is not None:
+            write_atomic(self.path, content.getvalue())
+
+
+class _Formulas:
+    """The cells of text that a spreadsheet would run: their number, and an apostrophe before them if wanted."""
+
+    def __init__(self, safe: bool) -> None:
+        self.safe = safe
+        self.n = 0
+
+    def cell(self, text: str) -> str:
+        """Return the cell of a text."""
+        if not text.startswith(FORMULA) or _is_number(text):
+            return text
+        self.n += 1
+        return f"'{text}" if self.safe else text
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a text is a number, such as -1, which a spreadsheet does not run."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+class _Stream(Protocol):
+    """Takes the text of a table."""
+
+    def write(self, text: str, /) -> int: ...
+
+
+class _UnixLines:
+    """Ends the rows of a writer by newlines alone.
+
+    A writer that ends rows so itself leaves a carriage return within a cell without quotes, where readers end the row.
+    """
+
+    def __init__(self, stream: _Stream) -> None:
+        self.stream = stream
+
+    def write(self, row: str) -> int:
+        """Write one row."""
+        return self.stream.write(row.removesuffix("\r\n") + "\n")
 
 
 def _rows(x: np.ndarray, labels: tuple[np.ndarray, Sequence[str] | None] | None) -> Iterator[list[str]]:
@@ -185,24 +272,30 @@ def _rows(x: np.ndarray, labels: tuple[np.ndarray, Sequence[str] | None] | None)
     flat = x.reshape(len(x), -1)
     for start in range(0, len(flat), ROWS):
         # NumPy writes the fewest digits that are read as the same number
-        part = flat[start : start + ROWS].astype(str).tolist()
-        for i, row in enumerate(part, start):
+        part = flat[start : start + ROWS].astype(str)
+        part[part == "nan"] = ""  # a number that is not known
+        for i, row in enumerate(part.tolist(), start):
             if labels is not None:
                 number = int(labels[0][i])
-                row.append(labels[1][number] if labels[1] and 0 <= number < len(labels[1]) else str(number))
+                name = labels[1][number] if labels[1] and 0 <= number < len(labels[1]) else str(number)
+                row.append("" if number == UNKNOWN else name)
             yield row
 
 
 def _write_table(
-    stream: TextIO,
+    stream: _Stream,
     x: np.ndarray,
     names: Sequence[str],
     labels: tuple[np.ndarray, Sequence[str] | None] | None,
     before: Mapping[str, np.ndarray],
-) -> None:
-    """Write a table with a header as CSV."""
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*before, *names, *([] if labels is None else ["label"])])
+    safe: bool,
+) -> int:
+    """Write a table with a header as CSV, and return the number of cells that a spreadsheet would run."""
+    writer, formulas = csv.writer(_UnixLines(stream), lineterminator="\r\n"), _Formulas(safe)
+    writer.writerow(map(formulas.cell, [*before, *names, *([] if labels is None else ["label"])]))
     rows = _rows(x, labels)
     for i, row in enumerate(rows):
-        writer.writerow([*(str(column[i]) for column in before.values()), *row])
+        if labels is not None:
+            row[-1] = formulas.cell(row[-1])
+        writer.writerow([*(formulas.cell(str(column[i])) for column in before.values()), *row])
+    return formulas.n

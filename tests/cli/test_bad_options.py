@@ -42,7 +42,12 @@ BAD = {
     "--device foo": ("device 'foo' cannot be used here", "--device cpu"),
     "--device meta": ("device 'meta' cannot be used here", "--device cpu"),
     "--epochs 0": ("--epochs must be a whole number of at least 1, got 0", "--epochs 1 or more"),
-    "--epochs x": ("--epochs", "into int", "--help"),
+    "--epochs x": ("--epochs must be a whole number, got x", "such as --epochs 16"),
+    "--epochs 1.5": ("--epochs must be a whole number, got 1.5", "such as --epochs 16"),
+    "--batch .5": ("--batch must be a whole number, got .5", "such as --batch 16"),
+    "--seed=-2.5e1": ("--seed must be a whole number of at least 0, got -25",),
+    "--patience 1.5": ("--patience must be a whole number or auto, got 1.5", "such as --patience 16"),
+    "--checkpoints 1e3": ("--checkpoints must be a whole number, got 1e3",),
     "--batch 0": ("--batch must be a whole number of at least 1, got 0", "--batch 1 or more"),
     "--lr 0": ("--lr must be a finite number above 0, got 0", "positive"),
     "--lr nan": ("--lr must be a finite number above 0, got nan", "positive"),
@@ -52,6 +57,7 @@ BAD = {
     "--floor -1": ("floor must be above 0 and below 1, got -1", "--floor"),
     "--patience 0": ("--patience must be a whole number of at least 1, got 0", "--patience 1 or more"),
     "--patience 2 --split 1,0,0": ("--patience needs validation rows", "--split"),
+    "--keep best --split 1,0,0": ("--keep best needs validation rows", "--split"),
     "--split 0.5,0.5": ("--split must be three fractions from 0 to 1, got '0.5,0.5'", "--split 0.8,0.1,0.1"),
     "--split a,b,c": ("--split must be three fractions from 0 to 1, got 'a,b,c'", "--split 0.8,0.1,0.1"),
     "--split 0.5,0.2,0.2": ("must sum to 1, got 0.5,0.2,0.2 (sum 0.9)", "--split 0.8,0.1,0.1"),
@@ -94,6 +100,10 @@ def test_hidden_of_zero(data, refused):
         (["evaluate", "absent"], "no run at absent"),
         (["evaluate", "."], "it has no spec.json"),
         (["sample", "run", "--foo"], "Unknown option"),
+        (["evaluate", "run", "-k", "2.5"], "-k must be a whole number, got 2.5"),
+        (["sample", "run", "-n", "1.5"], "-n must be a whole number, got 1.5"),
+        (["resume", "run", "--epochs", "3.5"], "--epochs must be a whole number, got 3.5"),
+        (["resume", "run", "--patience", "3.5"], "--patience must be a whole number or auto or none, got 3.5"),
         (["data"], "jensen data needs SOURCE"),
         (["recipes", "x"], "more arguments than jensen recipes takes"),
     ],
@@ -130,7 +140,7 @@ def test_force_replaces_a_run_and_what_was_made_of_it(run, data, jensen):
     assert (run / "samples.csv").exists()
     assert jensen("train", "real.npy", "--epochs", "1", "--latent", "1", *FEW, "--out", "run", "--force").code == 0
     assert not (run / "samples.csv").exists()
-    assert jensen("encode", "run", "--out", "-").out.splitlines()[0] == "z1"
+    assert jensen("encode", "run", "--out", "-").out.splitlines()[0] == "row,z1"
 
 
 def test_init_from_another_shape(run, data, refused):

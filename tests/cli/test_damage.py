@@ -7,6 +7,8 @@ import shutil
 
 import pytest
 
+from jensen.storage.files import write_json
+
 VERBS = ["evaluate", "sample", "encode", "reconstruct", "report"]
 
 
@@ -57,7 +59,7 @@ def test_specification_with_a_wrong_entry(key, value, run, refused):
     path = run / "spec.json"
     spec = json.loads(path.read_bytes())
     spec[key] = value
-    path.write_text(json.dumps(spec))
+    write_json(path, spec)
     if key not in ("command", "choices") or value is None:
         refused(["evaluate", "run"], 4, "spec.json")
     refused(["train", "--spec", "run", "--out", "out"], 4)
@@ -67,13 +69,13 @@ def test_replay_refuses_a_command_that_nobody_typed(run, refused):
     path = run / "spec.json"
     spec = json.loads(path.read_bytes())
     spec["command"]["listeners"] = "x"
-    path.write_text(json.dumps(spec))
+    write_json(path, spec)
     refused(["train", "--spec", "run", "--out", "out"], 4, "names an unknown option (listeners)", "damaged")
 
 
 def test_newer_format(run, refused):
     path = run / "spec.json"
-    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"format": 99}))
+    write_json(path, json.loads(path.read_bytes()) | {"format": 99})
     refused(["evaluate", "run"], 4, "format 99")
 
 

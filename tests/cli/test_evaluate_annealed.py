@@ -9,6 +9,7 @@ import pytest
 from jensen.evaluate import Annealed
 from jensen.runs.run import load
 from jensen.runs.verify import verify
+from jensen.storage.files import write_json
 from tests.cli.conftest import TINY, contents
 
 QUICK = ["--temperatures", 6, "--leapfrog-steps", 2, "--chains", 5]
@@ -40,7 +41,7 @@ def test_it_is_repeated_to_the_bit(jensen, run):
     record = json.loads((run / "evaluation.json").read_text())
     assert record["replay"]["annealing"] == {**CHOSEN, "start": "prior"}
     record["replay"]["annealing"]["temperatures"] = 7
-    (run / "evaluation.json").write_text(json.dumps(record))
+    write_json(run / "evaluation.json", record)
     answer = jensen("verify", "run")
     assert answer.code == 6
     assert "log_px was" in answer.out
@@ -53,7 +54,7 @@ def test_damaged_settings_are_refused(annealing, jensen, run, refused):
     record = json.loads((run / "evaluation.json").read_text())
     bad = {**CHOSEN, **annealing} if isinstance(annealing, dict) else annealing
     record["replay"]["annealing"] = bad
-    (run / "evaluation.json").write_text(json.dumps(record))
+    write_json(run / "evaluation.json", record)
     refused(["verify", "run"], 4, "is damaged")
 
 
@@ -91,13 +92,18 @@ def test_uncorrected_from_python(run):
             ("--leapfrog-steps must be a whole number of at least 1, got 0", "--leapfrog-steps 1 or more"),
         ),
         (["--method", "annealed", "--budget", 9], ("--budget 9", "Use --temperatures")),
-        (["--method", "annealed", "--rows", 9], ("--rows 9", "Add --method sandwich")),
+        (["--method", "annealed", "--simulated", 9], ("--simulated 9", "Add --method sandwich")),
+        (["--method", "sandwich", "--rows", 9], ("--rows 9", "For their number: --simulated 9")),
+        (["--method", "sandwich", "--rows", "a.csv"], ("--rows a.csv", "Leave --rows out")),
         (["--method", "quadrature", "-k", 9], ("-k 9 is of importance weighting", "Leave -k out")),
-        (["--method", "importance", "--budget", 5], ("--budget 5 limits the annealing",)),
+        (["--method", "importance", "--budget", 5], ("--budget 5 limits a plain evaluation",)),
         (["--method", "annealed", "--start", "middle"], ("middle", "guide")),
         (["--method", "sandwich", "-k", 7], ("-k 7", "Use --chains 7")),
         (["--method", "sandwich", "--budget", 0], ("--budget 0", "Use --temperatures")),
-        (["--method", "sandwich", "--rows", 0], ("--rows must be a whole number of at least 1, got 0", "--rows 1")),
+        (
+            ["--method", "sandwich", "--simulated", 0],
+            ("--simulated must be a whole number of at least 1, got 0", "--simulated 1"),
+        ),
         (["real.npy", "--method", "sandwich"], ("not on real.npy", "Leave out DATA")),
         (["--method", "magic"], ("no method 'magic'", "Choose from")),
     ],
@@ -120,13 +126,13 @@ def test_the_old_name_of_a_flag_still_works_and_says_so(words, jensen, run):
 def test_a_sandwich(jensen, run):
     """Both ends, their gap and what they are about; nothing is kept."""
     before = contents(run)
-    answer = jensen("evaluate", "run", "--method", "sandwich", "--rows", 12, *QUICK)
+    answer = jensen("evaluate", "run", "--method", "sandwich", "--simulated", 12, *QUICK)
     assert answer.code == 0
     assert answer.out.startswith("gap ")
     assert "<= log p(x) <=" in answer.out
     assert "12 rows simulated from the model" in answer.out
     assert "this certifies the estimator on the model's own data, not on the test set" in answer.out
-    record = json.loads(jensen("evaluate", "run", "--method", "sandwich", "--rows", 12, *QUICK, "--json").out)
+    record = json.loads(jensen("evaluate", "run", "--method", "sandwich", "--simulated", 12, *QUICK, "--json").out)
     assert contents(run) == before
     assert record["gap"] == pytest.approx(record["upper"] - record["lower"])
     assert record["gap_stderr"] > 0
@@ -145,7 +151,9 @@ def test_a_sandwich_is_in_the_units_of_the_data(jensen, data):
     for name, width in (("narrow", 1.0), ("wide", 1000.0)):
         np.save(f"{name}.npy", width * np.load("real.npy"))
         assert jensen("train", f"{name}.npy", "--out", name, "--standardize", "feature", *TINY).code == 0
-        ends[name] = json.loads(jensen("evaluate", name, "--method", "sandwich", "--rows", 6, *QUICK, "--json").out)
+        ends[name] = json.loads(
+            jensen("evaluate", name, "--method", "sandwich", "--simulated", 6, *QUICK, "--json").out
+        )
     less = 4 * np.log(1000.0)
     assert ends["narrow"]["lower"] - ends["wide"]["lower"] == pytest.approx(less, abs=1e-3)
     assert ends["narrow"]["upper"] - ends["wide"]["upper"] == pytest.approx(less, abs=1e-3)

@@ -9,6 +9,7 @@ import torch
 
 from jensen.runs.run import load
 from jensen.runs.train import train, untrained
+from jensen.storage.files import write_json
 
 
 def without_times(text: str) -> dict:
@@ -61,7 +62,7 @@ def test_the_start_is_that_of_the_run_from_anywhere(data, monkeypatch):
     fresh = train("real.npy", out="still", lr=1e-30, **words, **sizes)  # its weights never move
     spec = json.loads((data / "run/spec.json").read_text())
     del spec["command"]["split_seed"]
-    (data / "run/spec.json").write_text(json.dumps(spec))
+    write_json(data / "run/spec.json", spec)
     (data / "elsewhere").mkdir()
     monkeypatch.chdir(data / "elsewhere")
     made = untrained(load(data / "run"))

@@ -43,9 +43,10 @@ def test_five_versions_of_a_table(run, holes, jensen):
     assert counted == "11 missing entries in 5 rows"
     assert points.startswith("effective sample size of 200: median ")
     header, rows = table((run.parent / "full.csv").read_text())
-    assert header[0] == "version"
+    assert header[:2] == ["version", "row"]
     assert (rows[:, 0] == np.repeat(np.arange(1, 6), 6)).all()
-    versions = rows[:, 1:].reshape(5, 6, 4)
+    assert (rows[:, 1] == np.tile(np.arange(6), 5)).all()
+    versions = rows[:, 2:].reshape(5, 6, 4)
     known = ~np.isnan(holes)
     assert np.isfinite(versions).all()
     assert (versions[:, known] == holes[known]).all()  # as it was, to the last digit
@@ -87,7 +88,7 @@ def test_other_methods(run, holes, jensen, method, said):
 def test_the_default_file_is_in_the_run(run, holes, jensen):
     assert jensen("impute", "run", "holes.csv", *QUICK).code == 0
     header, rows = table((run / "imputations.csv").read_text())
-    assert (len(rows), len(header)) == (30, 5)
+    assert (len(rows), len(header)) == (30, 6)
     assert jensen("impute", "run", "holes.csv", *QUICK).code == 0  # inside the run it is replaced
 
 
@@ -165,6 +166,7 @@ def test_what_exists_is_not_overwritten(run, holes, jensen):
         (["holes.npy", "-m", "0"], 2, "-m must be at least 1, got 0"),
         (["holes.npy", "-k", "0"], 2, "-k must be at least 1, got 0"),
         (["holes.npy", "--method", "gibbs", "--steps", "3"], 2, "--steps must be at least 8, got 3"),
+        (["holes.npy", "--steps", "30"], 2, "--steps 30 is of chains, and the method sir has none"),
         (["holes.npy", "--out", "full.png"], 2, "these data are no images"),
         (["holes.npy", "--out", "full.txt"], 2, "--out must end in .npy, .npz, .csv, or be -, got full.txt"),
     ],

@@ -51,3 +51,30 @@ def test_a_condition_is_said_of_numbers_and_never_changes_names(labelled, jensen
 @pytest.mark.parametrize("verb", ["evaluate", "encode", "reconstruct", "impute", "fidelity", "represent"])
 def test_labels_without_data_are_refused(verb, labelled, refused):
     refused([verb, "run", "--labels", "classes.npy"], 2, "--labels names labels of DATA", "Leave --labels out")
+
+
+@pytest.mark.parametrize("names", [("hi", "lo"), ("1", "2"), ("0", "1")])
+@pytest.mark.parametrize("hole", ["", "NA", "nan"])
+def test_a_hole_among_labels_is_no_class(data, jensen, names, hole):
+    """It is counted by itself, written as an empty field, and read again as one."""
+    lines = ["a,b,kind", *(f"{i % 5}.5,{i % 7}.25,{hole if i % 4 == 0 else names[i % 2]}" for i in range(40))]
+    (data / "t.csv").write_text("\n".join(lines) + "\n")
+    answer = jensen("data", "t.csv", "--labels", "kind")
+    shown = next(line for line in answer.out.splitlines() if line.startswith("labels: "))
+    assert shown == f"labels: {names[0]} (10), {names[1]} (20); 10 rows without a label"
+    words = ["--labels", "kind", "--epochs", "1", "--latent", "1", "--hidden", "4", "--out", "run"]
+    assert jensen("train", "t.csv", *words).code == 0
+    assert jensen("encode", "run", "t.csv", "--out", "codes.csv").code == 0
+    written = [line.rsplit(",", 1)[1] for line in (data / "codes.csv").read_text().splitlines()[1:]]
+    assert written == ["" if i % 4 == 0 else names[i % 2] for i in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("only", "a single class, which tells no rows apart"), ("", "labels: none; 40 rows")]
+)
+def test_labels_that_tell_nothing_apart(data, jensen, refused, name, says):
+    lines = ["a,b,kind", *(f"{i % 5}.5,{i % 7}.25,{name}" for i in range(40))]
+    (data / "t.csv").write_text("\n".join(lines) + "\n")
+    assert says in jensen("data", "t.csv", "--labels", "kind").out
+    words = ["--labels", "kind", "--recipe", "semi-supervised", "--out", "run"]
+    refused(["train", "t.csv", *words], 3, "single class" if name else "no row has a label")

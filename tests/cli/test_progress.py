@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jensen.cli import progress
-from jensen.cli.progress import ProgressLine
+from jensen.cli.progress import ProgressLine, TrainingProgress, training_line
+from jensen.training.events import EpochEnded, Measures, Progressed, Started
 
 
 @pytest.fixture
@@ -57,3 +58,88 @@ def test_a_line_that_is_too_long_loses_whole_parts(width, shown):
     assert progress._shortened("a 1.23  b 45.6  c 7", width) == shown
     assert progress._shortened("a 1.23  b 45.6  c 7", 13) == "a 1.23"
     assert progress._shortened("without gaps", 7) == "without"
+
+
+# --- the line of a training ---
+
+TYPICAL = Measures(-81.234, -81.234, 12.345, 70.123)
+LARGE = Measures(-1234567.891, -1234567.891, 99999.99, 912345.12)
+NO_BOUND = Measures(-3.5, None, None, 70.0)
+
+
+def event(train: Measures, step: int, speed: float, left: float, beta: float | None = 0.25) -> Progressed:
+    return Progressed(max(step // 10, 1), step, train, speed, 10.0, left, beta)
+
+
+CASES = {
+    "typical": (event(TYPICAL, 120, 23456.0, 201.0), 300, TYPICAL, ["3:21 left", "-81.23", "23.5k/s"]),
+    "long": (event(LARGE, 123450, 1.2345e6, 4e5), 100_000, LARGE, ["111:06:40 left", "-1.23e+06", "1.23M/s"]),
+    "largest before exponents": (
+        event(Measures(-999_999.0, -999_999.0, 1.0, 1.0), 99990, 999.4, 86399.0),
+        10_000,
+        Measures(-999_999.0, -999_999.0, 1.0, 1.0),
+        ["23:59:59 left", "-999999.00", "999/s"],
+    ),
+    "no bound": (event(NO_BOUND, 1, 0.0123, 5.0, None), 1, NO_BOUND, ["0:05 left", "-3.50", "0.0123/s"]),
+    "no validation": (event(TYPICAL, 120, 950.0, 201.0), 300, None, ["3:21 left", "-81.23", "950/s"]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_eighty_columns_hold_what_matters(case):
+    shown, epochs, valid, parts = CASES[case]
+    line = training_line(shown, epochs, 0.4, valid, 79)
+    assert [part for part in parts if part not in line] == []
+    assert ("valid " in line) == (valid is not None)
+    assert line.count(parts[1]) == (1 if valid is None else 2)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_line_fits_and_holds_whole_parts(case):
+    shown, epochs, valid, _ = CASES[case]
+    words = set(training_line(shown, epochs, 0.4, valid, None).split())
+    for width in range(20, 201):
+        line = training_line(shown, epochs, 0.4, valid, width)
+        assert len(line) <= width
+        assert set(line.split()) <= words  # no number is cut
+
+
+def test_what_matters_least_goes_first():
+    shown, epochs, valid, _ = CASES["typical"]
+    lines = [training_line(shown, epochs, 0.4, valid, width) for width in (130, 79, 70, 55, 39, 19)]
+    assert lines == [
+        "epoch 12/300 ━━━━━─────── 3:21 left  bound -81.23  valid -81.23  23.5k/s  rate 12.35  distortion 70.12"
+        "  beta 0.25  step 120",
+        "epoch 12/300 ━━━━━─────── 3:21 left  bound -81.23  valid -81.23  23.5k/s",
+        "epoch 12/300  3:21 left  bound -81.23  valid -81.23  23.5k/s",
+        "12/300  3:21 left  -81.23  valid -81.23  23.5k/s",
+        "12/300  3:21 left  -81.23  valid -81.23",
+        "12/300  3:21 left",
+    ]
+    assert training_line(shown, epochs, 0.4, valid, 5) == "40%"
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_the_line_is_as_wide_as_the_terminal(columns, monkeypatch):
+    line, texts = ProgressLine(quiet=False), []
+    line.in_place = True
+    monkeypatch.setattr(ProgressLine, "columns", columns)
+    monkeypatch.setattr(line, "update", texts.append)
+    listen = TrainingProgress(line)
+    listen(Started(300, 10, 1000))
+    ended = EpochEnded(12, 120, TYPICAL, TYPICAL, 1e-3, 1.0, 23456.0, 10.0, 201.0, True)
+    listen(ended)
+    listen(CASES["typical"][0])
+    assert max(map(len, texts)) < columns
+    assert all("valid -81.23" in text for text in texts)
+    line.task("annealing in both directions")(0.25)
+    assert texts[-1].startswith("annealing")
+    assert texts[-1].endswith("25%  0:00 left")
+    assert len(texts[-1]) < columns
+
+
+@pytest.mark.parametrize(
+    ("per_second", "text"), [(0.5, "0.5/s"), (999.4, "999/s"), (999.9, "1k/s"), (23456.0, "23.5k/s"), (4.2e6, "4.2M/s")]
+)
+def test_speeds(per_second, text):
+    assert progress._speed(per_second) == text

@@ -9,6 +9,7 @@ from PIL import Image
 
 from jensen.core.errors import InterruptedRun, RunExistsError
 from jensen.runs.rate_distortion import trade
+from jensen.storage.files import write_json
 
 SMALL = ["--epochs", "2", "--latent", "2", "--hidden", "8"]
 
@@ -58,7 +59,7 @@ def test_a_curve_from_before_there_was_a_seed_of_the_split(data):
     path = data / "rd/beta-1/spec.json"
     spec = json.loads(path.read_text())
     del spec["command"]["split_seed"]
-    path.write_text(json.dumps(spec))
+    write_json(path, spec)
     assert trade("real.npy", **options).points[0].reused
     with pytest.raises(RunExistsError, match="another split_seed"):
         trade("real.npy", split_seed=1, **options)

@@ -14,6 +14,7 @@ import pytest
 from jensen.cli.output import notifier, print_error
 from jensen.cli.progress import ProgressLine
 from jensen.cli.signals import SIGNALS, stopping
+from jensen.storage.files import write_json
 from tests.cli.conftest import environment
 from tests.cli.test_process import SECONDS, wait_for
 
@@ -99,5 +100,5 @@ def test_signals_are_heard_while_a_verb_is_imported(number, jensen, monkeypatch)
 def test_resume_takes_no_absurd_number_of_threads(threads, run, refused):
     spec = json.loads((run / "spec.json").read_text())
     spec["choices"]["threads"] = threads
-    (run / "spec.json").write_text(json.dumps(spec))
+    write_json(run / "spec.json", spec)
     refused(["resume", "run"], 4, "spec.json is damaged", f"{threads:,} threads")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -13,8 +12,9 @@ from PIL import Image
 from jensen.cli.options import parse_options
 from jensen.cli.recipe_help import recipe_help
 from jensen.data.splits import split
-from jensen.recipes import RECIPES, Nets, option_flag
+from jensen.recipes import RECIPES, option_flag
 from jensen.runs.run import load
+from jensen.storage.files import write_json
 
 TINY = ["--epochs", "1", "--latent", "2", "--hidden", "8", "--out", "run"]
 REAL = np.random.default_rng(0).normal(size=(60, 4))
@@ -145,7 +145,7 @@ def test_replay_of_a_run_without_a_seed_of_the_split(data, jensen):
     assert jensen("train", "images.npy", *TINY, *words).code == 0
     spec = json.loads((data / "run/spec.json").read_text())
     assert spec["command"].pop("split_seed") == 5
-    (data / "run/spec.json").write_text(json.dumps(spec))
+    write_json(data / "run/spec.json", spec)
     old = load("run")
     assert old.evaluate(k=2).estimate.k == 2
     for name, more in (("again", []), ("other", ["--seed", "6"])):
@@ -234,18 +234,36 @@ def test_notes_are_kept_quiet(jensen):
 # --- flags ---
 
 
-def test_help_lists_the_options_of_every_recipe(jensen):
-    page = jensen("train", "--help").out
-    assert recipe_help() in page
-    networks, recipes = page[page.index("Networks,") :].split("\n\n", 1)
-    shared = {f.name for f in fields(Nets)}
-    assert {o for o in shared if f"  {option_flag(o)} " not in networks} == set()
-    sections = {s.split()[0]: " ".join(s.split()) for s in re.split(r"\n  (?=\w)", recipes)[1:]}
-    assert sections.keys() == RECIPES.keys()
-    for name, recipe in RECIPES.items():
-        options = recipe.options.keys() - (shared if recipe.has_nets else set())
-        assert {o for o in options if f"{option_flag(o)} " not in sections[name]} == set()
-        assert recipe.has_nets or f"{name}," in networks or f"{name}:" in networks
+def test_help_names_every_recipe(jensen):
+    names = re.split(r"[,\s]+", jensen("train", "--help").out.partition("Recipes:")[2].partition("More:")[0].strip())
+    assert names == list(RECIPES)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_help_of_a_recipe(name):
+    """Its publication, and each of its options with the default as it is typed."""
+    recipe, page = RECIPES[name], recipe_help(name)
+    assert recipe.paper in " ".join(page.split())
+    rows = re.findall(r"^  (--[\w-]+) (\S+)(.*?)(?=\n  --|\n\n|\Z)", page, flags=re.M | re.S)
+    assert {flag for flag, _, _ in rows} == set(map(option_flag, recipe.options))
+    texts = {flag: " ".join(text.split()) for flag, _, text in rows}
+    for option, parameter in recipe.options.items():
+        text, default = texts[option_flag(option)], re.search(r"\[default: (.*)\]$", texts[option_flag(option)])
+        assert not text.startswith("[")
+        assert default is not None
+        if parameter.default is not None:
+            typed = parse_options(name, {option: default[1]})
+            assert typed == {option: parameter.default}
+
+
+def test_help_of_a_recipe_with_the_options_of_training(jensen):
+    for words in (["--recipe", "gmm", "--help"], ["-h", "--recipe=gmm"]):
+        page = jensen("train", *words).out
+        assert page.startswith(recipe_help("gmm"))
+        assert "--save-every" in page
+    answer = jensen("train", "--recipe", "gm", "--help")
+    assert answer.code == 2
+    assert "Did you mean gmm" in answer.err
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -253,7 +271,7 @@ def test_defaults_survive_being_typed(name):
     recipe = RECIPES[name]
     defaults = {k: p.default for k, p in recipe.options.items()}
     typed = {k: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for k, v in defaults.items()}
-    assert parse_options(recipe, typed) == defaults
+    assert parse_options(name, typed) == defaults
 
 
 @pytest.mark.parametrize("average", [[], ["--average", "0.9"]])
@@ -280,16 +298,30 @@ def test_a_number_of_validation_rows_is_of_the_weights_that_are_kept(data, jense
 
 
 def test_a_validation_bound_that_is_not_finite_is_told(here, jensen):
-    x = np.random.default_rng(0).normal(size=(60, 4))
-    x[split(60).valid[0]] = 1e30
+    """Values far from a plane, though their squares are finite: in units of a noise of nearly nothing they are not."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 2)) @ rng.normal(size=(2, 4)) + 1e-8 * rng.normal(size=(60, 4))
+    x[split(60).valid[0]] = 1e150 * rng.normal(size=4)
     np.save("x.npy", x)
-    words = ["train", "x.npy", "--epochs", "1", "--latent", "2", "--hidden", "8", "--out", "run"]
+    words = ["train", "x.npy", "--recipe", "ppca", "--latent", "2", "--floor", "1e-6", "--out", "run"]
     answer = jensen(*words)
     assert answer.code == 0, answer.err
     assert answer.out.startswith("the bound is not finite, 6 validation rows: some of them have extreme values")
     assert "next: jensen evaluate run" in answer.out
     record = json.loads(jensen(*words, "--force", "--json").out)
     assert (record["bound"], record["objective"], record["kind"]) == (None, None, "not finite")
+
+
+@pytest.mark.parametrize("value", [1e30, -1e25, 3e38])
+def test_a_validation_row_whose_squares_overflow_is_refused_before_training(value, here, jensen):
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    row = int(split(60).valid[0])
+    x[row, 2] = value
+    np.save("x.npy", x)
+    answer = jensen("train", "x.npy", "--epochs", "1", "--latent", "2", "--hidden", "8", "--out", "run")
+    assert answer.code == 3
+    assert f"{value:g} in row {row}, column 2" in answer.err
+    assert not (here / "run").exists()
 
 
 def test_a_closed_form_is_measured_with_its_own_weights(data, jensen):

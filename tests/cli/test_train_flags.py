@@ -16,7 +16,7 @@ from cyclopts import App, Parameter
 from jensen.cli import main
 from jensen.cli.docstrings import attribute_texts
 from jensen.cli.layout import TwoColumns
-from jensen.cli.train_flags import TrainFlags, with_option_fields
+from jensen.cli.train_flags import COMMON, TrainFlags, with_option_fields
 from jensen.core.errors import UsageError
 from jensen.runs.train import DataOptions, TrainingOptions, train
 
@@ -27,7 +27,7 @@ RELEASED = {
     *("average", "batch", "binarize", "checkpoints", "clip", "dequantize", "device", "epochs", "floor", "init-from"),
     *("keep", "labelled", "labels", "lr", "optimizer", "patience", "precision", "save-every", "schedule", "seed"),
     *("columns", "drop", "header"),
-    *("size", "spikes", "split", "split-seed", "standardize", "tensorboard", "test", "test-labels"),
+    *("strict", "size", "spikes", "split", "split-seed", "standardize", "tensorboard", "test", "test-labels"),
 }
 
 
@@ -42,12 +42,12 @@ def help_page(request) -> tuple[str, int]:
     out = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
         patch.setenv("COLUMNS", str(request.param))
-        assert main(["train", "--help"]) == 0
+        assert main(["train", "--recipe", "vae", "--help"]) == 0
     return out.getvalue(), request.param
 
 
 def test_fields_are_those_of_the_option_dataclasses():
-    assert [f.name for f in fields(TrainFlags)] == [f.name for _, f in OPTIONS]
+    assert {f.name for f in fields(TrainFlags)} == {f.name for _, f in OPTIONS}
     assert {f.name.replace("_", "-") for f in fields(TrainFlags)} == RELEASED
     assert {"recipe", "out", "force"} < inspect.signature(train).parameters.keys()
 
@@ -55,7 +55,7 @@ def test_fields_are_those_of_the_option_dataclasses():
 @pytest.mark.parametrize(("kind", "option"), OPTIONS, ids=[f.name for _, f in OPTIONS])
 def test_each_option_has_its_flag_with_help_and_default(kind, option, help_page):
     page, _ = help_page
-    text = entries(page.partition("Networks,")[0])[f"--{option.name.replace('_', '-')}"]
+    text = entries(page)[f"--{option.name.replace('_', '-')}"]
     assert attribute_texts(kind)[option.name] in text
     hint = get_type_hints(kind)[option.name]
     literals = [h for h in (hint, *get_args(hint)) if get_origin(h) is Literal]
@@ -70,6 +70,17 @@ def test_each_option_has_its_flag_with_help_and_default(kind, option, help_page)
 def test_the_page_fits_the_terminal(help_page):
     page, width = help_page
     assert max(map(len, page.splitlines())) <= width
+
+
+def test_the_short_page_has_the_common_options(jensen):
+    page = jensen("train", "--help").out
+    assert len(page.splitlines()) <= 80
+    assert entries(page).keys() - {"--recipe", "--out", "--spec", "--force", "--json", "--quiet"} == {
+        f"--{name.replace('_', '-')}" for name in COMMON
+    }
+    assert {f.name for _, f in OPTIONS} >= COMMON
+    assert list(entries(page)).index("--epochs") < list(entries(page)).index("--seed")
+    assert "jensen train --recipe NAME --help" in page
 
 
 def options(batch: int = 128, mode: str = "fast") -> type:

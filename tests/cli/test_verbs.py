@@ -13,6 +13,7 @@ from PIL import Image
 
 from jensen.cli.grids import UNKNOWN, data_range, grid, model_range, pairs, scaled
 from jensen.runs.run import Run, load
+from tests.records import fields
 
 
 def table(text):
@@ -38,14 +39,14 @@ def test_evaluation_lines(run, jensen):
     assert "over Monte Carlo; median effective sample size" in errors
     assert elbo.startswith("ELBO -")
     assert following == "next: jensen report run"
-    kept = json.loads((run / "evaluation.json").read_bytes())
+    kept = fields(run / "evaluation.json")
     assert (kept["k"], kept["kind"], kept["n"]) == (50, "stochastic lower bound", 6)
 
 
 def test_evaluation_as_json(run, jensen):
     answer = jensen("evaluate", "run", "-k", "5", "--json")
     assert len(answer.out.splitlines()) == 1
-    assert json.loads(answer.out) == json.loads((run / "evaluation.json").read_bytes())
+    assert json.loads(answer.out) == fields(run / "evaluation.json")
 
 
 def test_evaluation_repeats_itself(run, jensen):
@@ -122,7 +123,8 @@ def test_no_rows_kept_aside(data, jensen):
 
 def test_samples_of_a_table(run, jensen):
     answer = jensen("sample", "run", "-n", "7")
-    assert answer.out == "7 samples in run/samples.csv (seed 0)\n"
+    meaning = "values drawn from p(x | z) at z from the prior; --mean writes the means of p(x | z)"
+    assert answer.out == f"7 samples in run/samples.csv (seed 0): {meaning}\n"
     header, rows = table((run / "samples.csv").read_text())
     assert header == ["x1", "x2", "x3", "x4"]
     assert np.allclose(np.array(rows, float), load("run").sample(7), rtol=1e-12)
@@ -130,7 +132,7 @@ def test_samples_of_a_table(run, jensen):
 
 @pytest.mark.parametrize("suffix", ["npy", "npz", "csv"])
 def test_samples_in_every_format(suffix, image_run, jensen):
-    assert jensen("sample", "run", "-n", "5", "--out", f"x.{suffix}").code == 0
+    assert jensen("sample", "run", "-n", "5", "--noise", "--out", f"x.{suffix}").code == 0
     if suffix == "csv":
         samples = np.array(table(Path("x.csv").read_text())[1], float).reshape(5, 4, 4, 1)
     else:
@@ -150,7 +152,7 @@ def test_samples_repeat_themselves(run, jensen):
 
 
 def test_samples_as_a_picture(image_run, jensen):
-    assert jensen("sample", "run", "-n", "10").code == 0
+    assert jensen("sample", "run", "-n", "10", "--noise").code == 0
     image = picture(image_run / "samples.png")
     assert image.shape == (3 * 48 + 2 * 2, 4 * 48 + 3 * 2)  # 3 down, 4 across, gaps of 2
     assert set(np.unique(image[:48, :48])) <= {0, 255}  # bits, not smoothed
@@ -197,12 +199,13 @@ def test_codes_with_labels(jensen, here):
     assert jensen("train", "pets.csv", *words).code == 0
     assert jensen("encode", "run", "pets.csv").code == 0
     header, rows = table((here / "run" / "codes.csv").read_text())
-    assert header == ["z1", "label"]
-    assert [row[1] for row in rows] == kinds
+    assert header == ["row", "z1", "label"]
+    assert [row[0] for row in rows] == [str(i) for i in range(40)]
+    assert [row[2] for row in rows] == kinds
     assert jensen("encode", "run", "pets.csv", "--out", "codes.npz").code == 0
     with np.load("codes.npz", allow_pickle=False) as codes:
         assert codes["labels"].tolist() == [kind == "dog" for kind in kinds]
-        assert np.allclose(codes["x"], np.array([row[0] for row in rows], float)[:, None])
+        assert np.allclose(codes["x"], np.array([row[1] for row in rows], float)[:, None])
     assert table(jensen("sample", "run", "-n", "2", "--out", "-").out)[0] == ["size", "weight"]
 
 
@@ -213,8 +216,8 @@ def test_a_test_file_has_its_labels_where_the_training_data_had_them(jensen, her
         (here / f"{name}.csv").write_text("\n".join([f"u,v{ends[0]}", *(f"{u},{v}{ends[1]}" for u, v in x)]))
     words = ["--labels", "kind", "--recipe", "ppca", "--latent", "1", "--out", "run"]
     assert jensen("train", "a.csv", "--test", "b.csv", *words).code == 0
-    assert table(jensen("encode", "run", "--out", "-").out)[0] == ["z1", "label"]
-    assert table(jensen("encode", "run", "plain.csv", "--out", "-").out)[0] == ["z1"]
+    assert table(jensen("encode", "run", "--out", "-").out)[0] == ["row", "z1", "label"]
+    assert table(jensen("encode", "run", "plain.csv", "--out", "-").out)[0] == ["row", "z1"]
 
 
 def test_codes_are_those_of_the_test_rows(run, jensen):
@@ -228,8 +231,8 @@ def test_codes_of_active_features(run, jensen, refused, monkeypatch):
     whole = load("run").encode()
     monkeypatch.setattr(Run, "active_features", lambda self: np.array([False, True]))
     header, rows = table(jensen("encode", "run", "--active", "--out", "-").out)
-    assert header == ["z2"]
-    np.testing.assert_allclose(np.array(rows, float), whole[:, 1:])
+    assert header == ["row", "z2"]
+    np.testing.assert_allclose(np.array(rows, float)[:, 1:], whole[:, 1:])
     monkeypatch.setattr(Run, "active_features", lambda self: np.array([False, False]))
     refused(["encode", "run", "--active"], 2, "no latent feature", "jensen doctor run")
 
@@ -249,7 +252,7 @@ def test_codes_are_no_picture(image_run, refused):
 def test_reconstructions_of_a_table(run, jensen):
     assert jensen("reconstruct", "run").code == 0
     _, rows = table((run / "reconstructions.csv").read_text())
-    assert np.allclose(np.array(rows, float), load("run").reconstruct(), rtol=1e-12)
+    assert np.allclose(np.array(rows, float)[:, 1:], load("run").reconstruct(), rtol=1e-12)
 
 
 def test_originals_stand_above_their_reconstructions(image_run, data, jensen):

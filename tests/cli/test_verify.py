@@ -10,13 +10,14 @@ import pytest
 from jensen.evaluate import Annealed, TightnessSettings
 from jensen.runs.run import load
 from jensen.runs.verify import verify
+from jensen.storage.files import write_json
 
 
 def altered(run, change) -> None:
     path = run / "evaluation.json"
     record = json.loads(path.read_text())
     change(record)
-    path.write_text(json.dumps(record))
+    write_json(path, record)
 
 
 @pytest.fixture
@@ -64,11 +65,11 @@ def test_records_of_earlier_versions_are_repeated(kind, data, jensen):
         opened.keep(opened.evaluate(method="annealed", annealing=chains, seed=5))
     text = path.read_text()
     assert text.count('"leapfrog_steps"') == 2
-    path.write_text(text.replace('"leapfrog_steps"', '"leaps"'))
+    write_json(path, json.loads(text.replace('"leapfrog_steps"', '"leaps"')))
     answer = jensen("verify", "run", "--tolerance", "0")
     assert answer.code == 0
     assert answer.out.splitlines()[0].endswith("recorded values are equal to the bit")
-    path.write_text(text.replace('"leapfrog_steps": 2', '"leaps": 0'))
+    write_json(path, json.loads(text.replace('"leapfrog_steps": 2', '"leaps": 0')))
     assert jensen("verify", "run").code != 0
 
 

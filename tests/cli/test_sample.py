@@ -1,0 +1,83 @@
+"""Samples say what they are: means of p(x | z) for images, draws for other data, and either when asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jensen.cli import main
+from jensen.runs.run import load
+
+X = np.random.default_rng(0)
+DATA = {
+    "bits": (X.random((40, 4, 4)) < 0.5).astype(np.uint8),
+    "grey": X.integers(0, 200, (40, 4, 4), dtype=np.uint8),
+    "colour": X.integers(0, 200, (40, 4, 4, 3), dtype=np.uint8),
+    "table": X.normal(size=(40, 3)),
+    "counts": X.poisson(2.0, (40, 5)),
+}
+MEANS, DRAWS = "means of p(x | z) at z from the prior", "drawn from p(x | z) at z from the prior"
+TINY = ["--epochs", "1", "--hidden", "8", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("samples")
+    for name, x in DATA.items():
+        np.save(folder / f"{name}.npy", x)
+    return folder
+
+
+def trained(folder: Path, name: str, *words: str) -> str:
+    run = folder / f"{name}{''.join(words)}"
+    if not run.exists():
+        assert main(["train", str(folder / f"{name}.npy"), *words, *TINY, "--out", str(run)]) == 0
+    return str(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "means"),
+    [
+        ("bits", (), True),
+        ("grey", (), True),
+        ("colour", (), True),
+        ("grey", ("--recipe", "wake-sleep"), True),
+        ("table", (), False),
+        ("counts", ("--recipe", "count-vae"), False),
+        ("grey", ("--recipe", "made"), False),  # no latent features: all means are one
+        ("grey", ("--recipe", "gan"), False),  # no density: nothing but draws
+    ],
+)
+def test_the_kind_of_the_data_decides_and_the_line_says_it(folder, name, words, means, tmp_path, capsys):
+    run, out = trained(folder, name, *words), str(tmp_path / "x.npy")
+    capsys.readouterr()
+    assert main(["sample", run, "-n", "6", "--out", out]) == 0
+    said = capsys.readouterr().out
+    assert (MEANS in said, DRAWS in said) == (means, not means)
+    assert ("; --noise draws pixels" in said) == means
+    expected = load(run).sample(6, mean=means)
+    rounded = 0.51 if "gan" in words else 0.0  # whole numbers, as pixels are
+    assert np.allclose(np.load(out), expected, rtol=1e-6, atol=rounded)
+    for flag, mean in (("--noise", False), ("--mean", True)):
+        if mean and words in (("--recipe", "made"), ("--recipe", "gan")):
+            continue
+        assert main(["sample", run, "-n", "6", flag, "--out", out, "--force", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["mean"] is mean
+        assert np.allclose(np.load(out), load(run).sample(6, mean=mean), rtol=1e-6, atol=rounded)
+
+
+def test_a_mean_is_the_average_of_draws_at_the_same_place(folder, tmp_path):
+    """By hand: the mean of each Bernoulli lies within the draws' own standard error, and between 0 and 1."""
+    opened = load(trained(folder, "bits"))
+    means, draws = opened.sample(4000, mean=True), opened.sample(4000)
+    assert 0 < means.min() < means.max() < 1
+    error = np.sqrt((means * (1 - means)).mean() / means.size)
+    assert abs(means.mean() - draws.mean()) < 4 * error
+
+
+def test_both_at_once_are_refused(folder, capsys):
+    assert main(["sample", trained(folder, "grey"), "--mean", "--noise"]) == 2
+    assert "exclude each other" in capsys.readouterr().err
