@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.wording import fixed, plural
-from ..evaluate.estimate import Estimate, enough_points
+from ..evaluate.estimate import HEAVY, SHARE, Estimate, enough_points
 from ..evaluate.psis import FEWEST
 from .findings import Finding
 
 __all__ = ["evaluation_findings", "more_points_help", "points_remedy"]
 
 FEW_ESS = 3.0  # below, a single point carries most of the weight, and ten times as many points leave it so
-HEAVY = 0.05  # share of rows beyond the k-hat limit
 LOOSE = 0.5  # nats by which a bound may be too low before it is called loose
 ANNEAL = "measure it by annealing (jensen evaluate RUN, without -k), or train with a richer guide"
 Record = Mapping[str, Any]
@@ -49,7 +48,7 @@ def _is_concentrated(k: int, ess: float) -> bool:
 
 def points_remedy(estimates: Sequence[Estimate]) -> str:
     """Return what helps against heavy-tailed importance weights of some of these estimates: a larger K or annealing."""
-    bad = [e.to_dict() for e in estimates if e.reliable is False]
+    bad = [e.to_dict() for e in estimates if e.uneven]
     if all(more_points_help(e["k"], e["ess"], _heavy(e)) for e in bad):
         return "raise -k"
     return "more points do not help: --method annealed"
@@ -80,8 +79,14 @@ def _not_finite(e: Record) -> Finding | None:
 
 
 def _heavy(e: Record) -> float | None:
-    """Return the share of rows beyond the k-hat limit; None of few points, whose limit is near 0 and means little."""
-    return (e.get("k_hat") or {}).get("share_above") if (e.get("k") or 0) >= FEWEST else None
+    """Return the share of rows beyond the k-hat limit; None where it means nothing.
+
+    That is of few points, whose limit is near 0, and of weights so even that their tails do not matter.
+    """
+    k = e.get("k") or 0
+    if k < FEWEST or (e.get("stderr_mc_reliable") and (e.get("ess") or 0) >= SHARE * k):
+        return None
+    return (e.get("k_hat") or {}).get("share_above")
 
 
 def _more_points(e: Record) -> str:
@@ -95,7 +100,8 @@ def _more_points(e: Record) -> str:
 def _weights(e: Record) -> Finding | None:
     """Return a finding on importance weights that a few points carry.
 
-    A note where annealing finds the bound tight, and where more points are all that is needed.
+    A note where annealing finds the bound tight, where more points are all that is needed, and where it is of some rows
+    among many with even weights.
     """
     k, ess, heavy, assessed = e.get("k"), e.get("ess"), _heavy(e), e.get("assessment")
     is_annealed = (e.get("settings") or {}).get("temperatures") is not None
@@ -110,9 +116,9 @@ def _weights(e: Record) -> Finding | None:
     if assessed:
         what = f"{share}, so the Monte Carlo error of the weighted bound is unreliable"
         return Finding("heavy-tailed-weights", "note", what, cause, "Go by the annealed bound and the verdict on it.")
-    what, bad = " and ".join(s for s in (size, share) if s), is_heavy or _is_concentrated(k, ess)
-    if not bad:
-        cause = "few points of a datum carry the weight, so the bound may be loose"
+    what = " and ".join(s for s in (size, share) if s)
+    if not (_is_concentrated(k, ess) or (is_heavy and ess < SHARE * k)):
+        cause = "few points carry the weight of some data, so the bound may be loose"
         return Finding("loose-bound", "note", what, cause, _more_points(e))
     return Finding("loose-bound", "problem", what, f"{cause} by an unknown amount", _more_points(e))
 

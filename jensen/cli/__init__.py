@@ -25,6 +25,7 @@ from .verbs import VERBS
 
 __all__ = ["main"]
 
+SHOWN = 200  # characters of a name
 INTERRUPTED, CLOSED_PIPE = 130, 141  # what a shell reports for SIGINT and SIGPIPE
 STOPPABLE = ("train", "resume", "rate-distortion")  # verbs that train
 
@@ -82,6 +83,8 @@ def _check_names(words: list[str]) -> None:
         UsageError: naming the first.
     """
     for word in words:
+        if "\x00" in word:
+            raise UsageError(f"{word[:SHOWN]} has a NUL, which no name can have", "Leave it out.")
         if any("\ud800" <= character <= "\udfff" for character in word):
             encoding = sys.getfilesystemencoding()
             raise UsageError(
@@ -128,9 +131,8 @@ def _report(error: Exception) -> int:
     if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or "can't allocate memory" in str(error):
         print_error("there is not enough memory", "Give a smaller --batch, fewer rows, or another --device.")
     elif isinstance(error, OSError) and error.strerror:
-        print_error(
-            f"{error.filename or 'a file'}: {error.strerror}", "Check the path, its permissions and the free space."
-        )
+        name = str(error.filename or "a file")[:SHOWN]
+        print_error(f"{name}: {error.strerror}", "Check the path, its permissions and the free space.")
     else:
         print_error(
             f"internal error ({type(error).__name__}: {' '.join(str(error).split())[:200]})",

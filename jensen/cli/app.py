@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, get_args
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, Token, UnusedCliTokensError, convert
@@ -11,6 +12,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, Token,
 from ..core.errors import UsageError
 from ..core.renames import RENAMED_OPTIONS
 from ..core.version import __version__
+from ..storage.run_folder import require_run
 from .layout import TwoColumns
 from .output import library_notes, notifier, print_page
 from .verbs import ARGUMENTS, VERBS
@@ -79,6 +81,8 @@ def run(words: list[str]) -> Any:
 
             refuse_unknown_flags(words[1:])
         raise _usage_error(error, words[0]) from error
+    if "run" in bound.arguments:
+        require_run(Path(bound.arguments["run"]))  # before the verb imports torch
     with library_notes("--quiet" in words):
         return command(*bound.args, **bound.kwargs)
 

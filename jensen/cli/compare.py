@@ -43,9 +43,9 @@ def compare(
     number is a lower bound, the order of log p(x) remains open, unless the evaluation on record (jensen evaluate RUN)
     estimates that the bound is tighter than the difference.
     """
+    runs_a, runs_b = (_load_side(side, flags) for side in (a, b))
     from ..runs.compare import compare as compare_runs
 
-    runs_a, runs_b = (_load_side(side, flags) for side in (a, b))
     with ProgressLine(flags.quiet) as line:
         comparison = compare_runs(
             runs_a, runs_b, data, labels=labels, k=k, method=method, seed=flags.seed, watch=line.task("comparing")

@@ -51,7 +51,7 @@ def encode(
         raise UsageError(f"no latent feature of {run} is active", f"See why: {command_line('doctor', run)}.")
     z, names = z[:, kept], [f"z{i + 1}" for i in kept]
     labels_with_names = None if part.labels is None else (part.labels, opened.schema.classes)
-    target.write(z, names, bytes, labels_with_names, row_columns(part, names), **row_arrays(part, ()))
+    target.write(z, names, bytes, labels_with_names, row_columns(part, names), row_arrays(part, ()))
     line = f"{plural(z.shape[1], 'latent feature')} of {part.name} in {target.path}"
     record = {"n": len(z), "features": z.shape[1], "data": part.name, "notes": list(part.notes)}
     print_target(target, flags.json, line, record)

@@ -91,10 +91,10 @@ def evaluate(
     plain evaluation of the same weights, in RUN/evaluations. The method sandwich bounds log p(x) from both sides, on
     data simulated by the model, and keeps nothing.
     """
-    annealing = _annealing(temperatures=temperatures, leapfrog_steps=leapfrog_steps, chains=chains, start=start)
     _refuse_unused(method, data, k, budget, rows, simulated)
     if safe and rows is None:
         raise UsageError("--spreadsheet-safe is of the table of rows", "Give --rows FILE.csv, or leave it out.")
+    annealing = _annealing(temperatures=temperatures, leapfrog_steps=leapfrog_steps, chains=chains, start=start)
     target = None if rows is None else _row_target(rows, force, safe, flags.quiet)
     opened = flags.opened(run)
     if method == SANDWICH:
@@ -220,11 +220,11 @@ def _row_target(rows: str, force: bool, safe: bool, quiet: bool) -> Target:
         UsageError: it is neither a .csv nor an .npz, or its folder does not exist.
         RunExistsError: it exists, and `force` is not given.
     """
-    from .writing import Target
-
     if Path(rows).suffix.lower() not in TABLES:
         remedy = f"Give a file: --rows rows.csv{'; simulated rows: --simulated ' + rows if rows.isdigit() else ''}."
         raise UsageError(f"--rows must end in {' or '.join(TABLES)}, got {rows}", remedy)
+    from .writing import Target
+
     return Target.choose(rows, Path(rows), force, pictures=False, safe=safe, quiet=quiet)
 
 
@@ -234,8 +234,8 @@ def _write_rows(target: Target, evaluation: Evaluation) -> None:
 
     columns = evaluation.rows
     if target.path is not None and target.path.suffix.lower() == ".npz":
-        # an array named "file" would be taken for the file of np.savez
-        target.write_arrays({"files" if name == "file" else name: values for name, values in columns.items()})
+        files = "file" if "files" in columns else "files"  # as the other results call them
+        target.write_arrays({files if name == "file" else name: values for name, values in columns.items()})
         return
     names = list(columns)
     first = names.index("kind") + 1
@@ -249,13 +249,15 @@ def _annealing(**given: Any) -> Annealed | None:
     Raises:
         UsageError: a number is below 1.
     """
+    settings = {name: value for name, value in given.items() if value is not None}
+    if not settings:
+        return None
     from ..evaluate import Annealed
     from ..evaluate.annealed import MOST
 
-    settings = {name: value for name, value in given.items() if value is not None}
     for name in settings.keys() & MOST.keys():
         require_integer(1, MOST[name], **{option_flag(name): settings[name]})
-    return Annealed(**settings) if settings else None
+    return Annealed(**settings)
 
 
 def _refuse_unused(
@@ -266,6 +268,8 @@ def _refuse_unused(
     Raises:
         UsageError: naming the flag.
     """
+    if method not in (*EVALUATION_METHODS, SANDWICH):
+        raise UsageError(f"there is no method {method!r}", f"Choose from {', '.join((*EVALUATION_METHODS, SANDWICH))}.")
     if method == SANDWICH and data is not None:
         what = f"the sandwich is computed on data simulated by the model, not on {data}"
         raise UsageError(what, "Leave out DATA, or use --method annealed.")

@@ -110,7 +110,8 @@ def _errors(estimate: Estimate) -> str:
     """Return the errors of an estimate."""
     parts = [f"standard error {_small(estimate.stderr)} over data, {_small(estimate.stderr_mc)} over Monte Carlo"]
     if estimate.reliable is False:
-        parts = [f"standard error {_small(estimate.stderr)} over data; over Monte Carlo unreliable"]
+        word = "unknown, of a single point" if estimate.k == 1 else "unreliable"
+        parts = [f"standard error {_small(estimate.stderr)} over data; over Monte Carlo {word}"]
     if estimate.ess_median is not None:
         parts.append(f"median effective sample size {estimate.ess_median:.0f} of {estimate.k}")
     if estimate.error is not None:

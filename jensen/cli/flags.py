@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from ..core.errors import UsageError
+from ..storage.run_folder import require_run
 
 if TYPE_CHECKING:
     from ..runs.run import Run as OpenedRun
@@ -97,6 +99,7 @@ class RunFlags:
 
     def opened(self, run: str) -> OpenedRun:
         """Return the run of this folder, on the device, with its data where they are now."""
+        require_run(Path(run))
         from ..runs.run import load  # imports torch
 
         return load(run, device=self.device, data=self.place, test=self.test)

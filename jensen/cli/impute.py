@@ -139,7 +139,7 @@ def _write(target: Target, opened: LoadedRun, completion: Completion, part: Part
         column_names(schema),
         lambda: png(_picture(opened, completion, part.rows.context)),
         None if labels is None else (labels, schema.classes),
-        **others,
+        arrays=others,
     )
 
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from .characters import as_one_line, encodable, visible
+from ..core.characters import as_one_line, encodable, escaped_json, visible
 
 __all__ = [
     "library_notes",
@@ -143,9 +143,9 @@ def print_lines(lines: Iterable[str], emphasised: bool = True) -> None:
 
 def print_json(record: Any) -> None:
     """Print one JSON object on one line; characters that a terminal would obey, or its encoding lacks, are escaped."""
-    text = as_one_line(_encoded(record), _json_escaped)
+    text = as_one_line(_encoded(record), escaped_json)
     if encodable(text, sys.stdout.encoding) != text:
-        text = re.sub(r"[^\x00-\x7f]", lambda match: _json_escaped(match[0]), text)
+        text = re.sub(r"[^\x00-\x7f]", lambda match: escaped_json(match[0]), text)
     _write(sys.stdout, f"{text}\n", _stdout_failed)
 
 
@@ -182,12 +182,6 @@ def text_bytes(text: str) -> bytes:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return text.encode("utf-8", "backslashreplace")
-
-
-def _json_escaped(character: str) -> str:
-    """Return a character as JSON escapes it: by its code units in UTF-16."""
-    units = character.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
 
 
 def _encoded(record: Any) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ..core.characters import as_one_line
 from ..core.wording import fixed
-from .characters import as_one_line
 from .output import print_stderr
 
 if TYPE_CHECKING:
@@ -112,8 +112,9 @@ class ProgressLine:
         different speeds.
         """
         now = time.monotonic()
-        if name != self.name:  # a task of its own, with its own clock
-            self.name, self.phase, self.done, self.phase_start = name, 1, 0.0, (now, done)
+        if self.name not in ("", name):  # another task, with its own clock
+            self.phase, self.done, self.phase_start = 1, 0.0, (now, done)
+        self.name = name
         if done <= self.done and self.done > 0:
             self.phase, self.phase_start = self.phase + 1, (now, done)
         self.done = done

@@ -65,6 +65,6 @@ def reconstruct(
     arrays = {"original": original, **corrupted}
     arrays |= row_arrays(part, arrays)
     names = column_names(opened.schema)
-    target.write(x, names, picture, labels_with_names, row_columns(part, names), **arrays)
+    target.write(x, names, picture, labels_with_names, row_columns(part, names), arrays)
     record = {"n": len(x), "data": inputs.name, "sample": sample, "seed": flags.seed, "notes": list(part.notes)}
     print_target(target, flags.json, f"reconstructions of {inputs.name} in {target.path}", record)

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from ..core.errors import UsageError
 from ..core.wording import plural
 from .flags import Device, Force, Json, Number, Out, Run, Safe, Seed, switch
+from .output import notifier
 
 __all__ = ["sample"]
 
@@ -57,6 +58,8 @@ def sample(
     what = f"{plural(n, 'mean' if mean else 'sample')}{of_class} in {target.path} (seed {seed})"
     record = {"n": n, "seed": seed, "mean": mean, "label": label, "shape": list(opened.schema.shape)}
     line = f"{what}: {_meaning(mean, images, smooth)}"
+    if target.path is None and images:  # to stdout, where the line would be among the rows
+        notifier(False)(_meaning(mean, images, smooth))
     print_target(target, json, line, record)
 
 

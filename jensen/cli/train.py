@@ -241,7 +241,9 @@ def _lines(result: dict[str, Any]) -> list[str]:
 def _label_lines(result: dict[str, Any]) -> list[str]:
     """Return that the labels had no effect on the model; nothing if they had, or there are none."""
     labels = result["unused_labels"]
-    return [] if labels is None else [f"labels ({labels}): for the report and results only, without effect on the model"]
+    return (
+        [] if labels is None else [f"labels ({labels}): for the report and results only, without effect on the model"]
+    )
 
 
 def _early_lines(result: dict[str, Any]) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 SUFFIXES = (".npy", ".npz", ".csv", ".png")
-RESERVED = ("x", "labels", "files", "file", "allow_pickle")  # of every .npz, and arguments of np.savez
+RESERVED = ("x", "labels", "files")  # arrays of every .npz
 ROWS = 1000  # rows that are formatted at a time
 FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # what a spreadsheet would run begins so, in full width too
 
@@ -49,14 +50,15 @@ def row_columns(part: Part, taken: Iterable[str], repeat: int = 1) -> dict[str, 
         taken: names of other columns; an identifier of such a name has a number after it.
         repeat: the number of times that all rows follow each other.
     """
-    columns = identity_columns(part.numbers, part.files, part.identity, taken=taken)
+    last = () if part.labels is None else ("label",)  # the column after all others
+    columns = identity_columns(part.numbers, part.files, part.identity, taken=(*taken, *last))
     return {name: np.tile(values, repeat) for name, values in columns.items()}
 
 
 def row_arrays(part: Part, taken: Iterable[str]) -> dict[str, np.ndarray]:
     """Return the same columns as arrays [N] of an .npz, where the files are "files" and text has a length."""
     columns = identity_columns(part.numbers, part.files, part.identity, taken=(*taken, *RESERVED))
-    named = {"files" if values is part.files else name: values for name, values in columns.items()}
+    named = {"files" if name == "file" else name: values for name, values in columns.items()}
     return {name: values.astype(str) if values.dtype == object else values for name, values in named.items()}
 
 
@@ -157,7 +159,7 @@ class Target:
                 f"--out must end in {suffixes}, or be -, got {path}", f"Choose from {suffixes}, or - for stdout."
             )
         if safe and path.suffix.lower() != ".csv":
-            raise UsageError(f"--spreadsheet-safe is of a .csv, and {path} is none", "Name a file.csv, or leave it out.")
+            raise UsageError(f"--spreadsheet-safe is of a .csv, and {path} is none", "Name a .csv, or leave it out.")
         if path.is_dir() or (out is not None and path.exists() and not force):
             raise RunExistsError(f"{path} exists", "Give --out another name, or replace it with --force.")
         if not path.parent.is_dir():
@@ -176,7 +178,7 @@ class Target:
         picture: Callable[[], bytes],
         labels: tuple[np.ndarray, Sequence[str] | None] | None = None,
         before: Mapping[str, np.ndarray] | None = None,
-        **others: np.ndarray,
+        arrays: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         """Write [N, ...] in the format of the suffix.
 
@@ -186,7 +188,7 @@ class Target:
             picture: returns the bytes of a .png.
             labels: [N] and the names of their classes: the last column of a .csv, "labels" in an .npz.
             before: columns of a table before all others: whole numbers or names [N].
-            **others: further arrays of an .npz.
+            arrays: further arrays of an .npz, by their names.
         """
         if self.path is None:
             self._note(_write_table(table_writer(), x, names, labels, before or {}, self.safe))
@@ -195,8 +197,8 @@ class Target:
         if suffix == ".npy":
             np.save(content, x, allow_pickle=False)
         elif suffix == ".npz":
-            arrays = {"x": x, **others} | ({} if labels is None else {"labels": labels[0]})
-            np.savez(content, allow_pickle=False, **arrays)
+            known = {} if labels is None else {"labels": labels[0]}
+            _write_arrays(content, {"x": x, **(arrays or {}), **known})
         elif suffix == ".csv":
             text = io.StringIO()
             self._note(_write_table(text, x, names, labels, before or {}, self.safe))
@@ -218,9 +220,17 @@ class Target:
         """Write arrays of these names as an .npz."""
         content = io.BytesIO()
         texts = {name: values.astype(str) if values.dtype == object else values for name, values in arrays.items()}
-        np.savez(content, allow_pickle=False, **texts)
+        _write_arrays(content, texts)
         if self.path is not None:
             write_atomic(self.path, content.getvalue())
+
+
+def _write_arrays(stream: IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as an .npz; np.savez would take those named as its arguments are, such as "file", for these."""
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, values in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(values), allow_pickle=False)
 
 
 class _Formulas:

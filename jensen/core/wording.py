@@ -42,10 +42,10 @@ def fixed(value: float, places: int) -> str:
     """Return a number with so many digits after the point; from a million on, in scientific form.
 
     Example:
-        >>> fixed(-88.126, 2), fixed(-1226710342261306880.0, 2), fixed(999_999.4, 0)
-        ('-88.13', '-1.23e+18', '999999')
+        >>> fixed(-88.126, 2), fixed(-1226710342261306880.0, 2), fixed(999_999.4, 0), fixed(-0.004, 2)
+        ('-88.13', '-1.23e+18', '999999', '0.00')
     """
-    return f"{value:.3g}" if math.isfinite(value) and abs(value) >= LARGE else f"{value:.{places}f}"
+    return f"{value:.3g}" if math.isfinite(value) and abs(value) >= LARGE else f"{value:z.{places}f}"
 
 
 def format_nats(mean: float | None, stderr: float | None) -> str:

@@ -18,7 +18,7 @@ from ..core.errors import DataError, UsageError
 from .arrays import DATA_KEYS, LABEL_KEYS
 from .dataset import Dataset, Raw, assemble, encode_labels, writable_names
 from .headers import leading_indices
-from .identity import identifies, kept_as, left_out
+from .identity import identifies, kept_as, left_out, suspected
 from .selection import Selection
 from .sizes import check_size, within_memory
 
@@ -218,6 +218,8 @@ def _table(columns: Mapping[str, Any], label: str | None, name: str, table: Sele
         raw.identity[kept_as(names[index], index, raw.identity)] = _texts_or_numbers(columns[names[index]])
     if identifiers and not table.by_name and table.columns is None:
         notes.append(left_out([names[i] for i in identifiers]))
+    if not table.later and table.columns is None:
+        notes += suspected(tuple(chosen), x)
     notes += table.ignored(names, {*places, *beside, *without}, f"the {name}")
     return raw
 

@@ -1,4 +1,4 @@
-"""Counts among whole numbers: many zeros and a long tail, or a wide range; levels of grey, ages and incomes are none."""
+"""Counts among whole numbers: many zeros and a long tail, or a wide range; grey levels, ages and incomes are none."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PLACE = 0.45  # of the mean between the smallest and the largest entry, at most:
 MOSTLY = 0.75  # of the columns look like counts, where the table holds them
 MOST = 2**31 - 1  # the largest count that is kept in an integer type
 GREY, SQUARE = (255, 1023, 4095, 65535), 16  # the last level of grey, in images of at least so many pixels
-_MEASURES = set(
-    """age ages year years date month day time zip zipcode postcode postal code price prices cost income salary wage
-    rent amount balance revenue fee tax usd eur gbp height weight width length depth distance area sqft elevation
-    altitude temperature temp pressure humidity speed latitude longitude lat lon score grade rating rank""".split()
+_MEASURES = re.compile(
+    "ages?|years?|date|month|day|time|zip|zipcode|postcode|postal|code|prices?|cost|income|salary|wage|rent|amount"
+    "|balance|revenue|fee|tax|usd|eur|gbp|height|weight|width|length|depth|distance|area|sqft|elevation|altitude"
+    "|temperature|temp|pressure|humidity|speed|latitude|longitude|lat|lon|score|grade|rating|rank"
 )
 
 
@@ -64,16 +64,17 @@ def are_counts(
     larger = varied & (high > 1)  # a column of 0 and 1 may be of a rare word or of a class
     if rows < FEW or largest > MOST or not larger.any() or (largest in GREY and shape[0] >= SQUARE):
         return False
-    n, zeros, total, low, high = (each[larger] for each in (n, zeros, total, low, high))
-    tailed = (NEAR * low < high) & (total / n - low <= PLACE * (high - low))
+    tailed = larger & (NEAR * low < high) & (total / n - low <= PLACE * (high - low))
     if names is not None:
-        tailed &= ~np.array([_is_measure(name) for name, own in zip(names, larger, strict=True) if own])
-    if tailed.sum() < MOSTLY * len(tailed):
+        tailed &= ~np.array([is_larger and _is_measure(name) for name, is_larger in zip(names, larger, strict=True)])
+    if tailed.sum() < MOSTLY * larger.sum():
         return False
-    others, is_wide = n.sum() - zeros.sum(), largest >= WIDE and tailed.sum() >= MOSTLY * varied.sum()
-    are_rare = 2 * len(high) >= varied.sum() or high.min() == 2  # words; columns of classes have no such neighbours
-    many_zeros = zeros.sum() >= ZEROS * n.sum() and largest >= 4 and largest * others >= TAIL * total.sum()
-    return bool(is_wide or (are_rare and many_zeros))
+    if largest >= WIDE and tailed.sum() >= MOSTLY * varied.sum():
+        return True
+    are_rare = 2 * larger.sum() >= varied.sum() or high[larger].min() == 2  # words; classes have no such neighbours
+    has_zeros = zeros[varied].sum() >= ZEROS * n[varied].sum()
+    others = (n - zeros)[varied].sum()
+    return bool(are_rare and has_zeros and largest >= 4 and largest * others >= TAIL * total[varied].sum())
 
 
 def _is_measure(name: str) -> bool:
@@ -84,4 +85,4 @@ def _is_measure(name: str) -> bool:
         [True, True, True, False, False]
     """
     words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
-    return not _MEASURES.isdisjoint(words)
+    return any(map(_MEASURES.fullmatch, words))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from .fields import category, is_missing, is_number, is_whole
 from .headers import numbers_rows
 
-__all__ = ["identifies", "is_identifier", "is_identifying_name", "kept_as", "left_out", "taken"]
+__all__ = ["identifies", "is_identifier", "is_identifying_name", "kept_as", "left_out", "suspected", "taken"]
 
 FEW = 3  # rows, below which texts are not known to be all different
 MANY = 10  # rows, from which numbers that count rows do not do so by chance
@@ -98,6 +99,46 @@ def left_out(names: Sequence[str]) -> str:
     return (
         f"{what} {listed} {verb} no data, and kept beside the results; to train on such a column, name it in --columns"
     )
+
+
+def suspected(names: Sequence[str], x: np.ndarray) -> list[str]:
+    """Return a note on columns of data [N, D] that may identify rows: some that were not certain enough to be left out.
+
+    Either the name says it, of whole numbers that repeat, such as those of patients with several visits; or these are
+    the numbers of N rows, from any first one, in any order.
+
+    Args:
+        names: of the columns, or their numbers from 1.
+        x: the data.
+
+    Example:
+        >>> suspected(["patient_id", "age"], np.array([[7.0, 31.0], [7.0, 32.0], [8.0, 64.0]]))[0][:50]
+        'column patient_id may identify rows, and is read a'
+    """
+    n, width = x.shape
+    if width < 2 or n < 2:
+        return []
+    lowest, highest = x.min(0), x.max(0)
+    with np.errstate(invalid="ignore"):  # of infinities, which are refused later
+        counted = (highest - lowest == n - 1) if n >= MANY else np.zeros(width, bool)
+    counted[counted] = [len(np.unique(x[:, j])) == n and _are_whole(x[:, j]) for j in np.flatnonzero(counted)]
+    suspects = [
+        name
+        for j, name in enumerate(names)
+        # genes are called ID1 to ID4
+        if counted[j] or (is_identifying_name(name) and not name[-1].isdecimal() and _are_whole(x[:, j]))
+    ]
+    if not suspects:
+        return []
+    listed = ", ".join(suspects[:8]) + (f", ... {len(suspects)} in all" if len(suspects) > 8 else "")
+    what = ("column", "is read") if len(suspects) == 1 else ("columns", "are read")
+    remedy = f"to leave {'it' if len(suspects) == 1 else 'them'} out: --drop {shlex.quote(','.join(suspects))}"
+    return [f"{what[0]} {listed} may identify rows, and {what[1]} as data; {remedy}"]
+
+
+def _are_whole(values: np.ndarray) -> bool:
+    known = values[~np.isnan(values)]
+    return len(known) > 0 and bool((known == np.floor(known)).all())
 
 
 def taken(identity: Mapping[str, np.ndarray], index: np.ndarray) -> dict[str, np.ndarray]:

@@ -107,10 +107,12 @@ def _columns(rows: list[dict[str, Any]], path: Path) -> dict[str, Any]:
         DataError: rows have different names.
     """
     names = list(rows[0]) if rows else []
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(rows):
         if row.keys() != set(names):
             odd = min(row.keys() ^ set(names))
-            raise DataError(f"row {number} of {path} and row 1 differ in {odd!r}", "Give every row the same names.")
+            raise DataError(
+                f"row {number} of {path} and row 0 differ in {odd!r} (rows from 0)", "Give every row the same names."
+            )
     return {name: [row[name] for row in rows] for name in names}
 
 

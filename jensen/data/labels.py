@@ -83,8 +83,15 @@ class Labels:
             )
         return np.where(labels == UNKNOWN, UNKNOWN, position)
 
-    def one_hot(self, labels: np.ndarray | None, what: str = "the data") -> np.ndarray:
+    def one_hot(
+        self, labels: np.ndarray | None, what: str = "the data", numbers: np.ndarray | None = None
+    ) -> np.ndarray:
         """Return one-hot rows [N, C], all zero where the class is unknown.
+
+        Args:
+            labels: [N].
+            what: names the rows.
+            numbers: [N] of the rows in their file, from 0; by default those of a whole file.
 
         Raises:
             DataError: there are no labels, or the role is "context" and a row has none.
@@ -98,9 +105,10 @@ class Labels:
             raise DataError(f"{what} have no labels", "Name them: --labels FILE, or a column or key of DATA.")
         index = self.index(labels, what)
         if self.role == "context" and (index == UNKNOWN).any():
-            row = int(np.flatnonzero(index == UNKNOWN)[0])
+            rows = np.flatnonzero(index == UNKNOWN)
+            row = int((rows if numbers is None else numbers[rows]).min())
             raise DataError(
-                f"the model is conditioned on labels, and row {row} of {what} has none",
+                f"the model is conditioned on labels, and row {row} of {what} has none (rows from 0)",
                 "Give its label, drop the row, or train --recipe semi-supervised.",
             )
         return (index[:, None] == np.arange(len(self))).astype(np.float32)

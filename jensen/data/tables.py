@@ -14,7 +14,7 @@ from ..core.errors import DataError
 from .dataset import MISSING_REMEDY, Raw
 from .fields import category, explain, is_missing, is_number
 from .headers import SAMPLE, Verdict, is_index, is_unnamed, judge, leading_indices, numbers_rows
-from .identity import is_identifier, kept_as, left_out
+from .identity import is_identifier, kept_as, left_out, suspected
 from .lines import Lines, read_lines
 from .selection import Selection
 
@@ -224,16 +224,6 @@ def _label_column(table: _Table, wanted: str | None) -> int | None:
     return int(wanted) - 1 if wanted.isdecimal() and 1 <= int(wanted) <= table.width else None
 
 
-def _numbering(table: _Table, wanted: Selection) -> str | None:
-    """Return a note on a first column without a header that numbers the rows; None if there is none."""
-    chosen = "1" not in wanted.drop and (wanted.columns is None or "1" in wanted.columns)
-    if table.header is not None or not chosen or len(table.lines) < 10 or table.width == 1:
-        return None
-    if table.lines.field(0, 0) not in ("0", "1") or not numbers_rows(list(table.column(0))):
-        return None
-    return "column 1 numbers the rows, and is read as data; to leave it out: --drop 1"
-
-
 def _identifiers(table: _Table, wanted: Selection, without: set[int]) -> list[int]:
     """Return the columns with a name that identify rows, unless they are all there is.
 
@@ -296,8 +286,6 @@ def read_table(path: Path, wanted: str | None, missing: bool = False, options: S
     options = options or Selection()
     table, notes = _open(path, options)
     label = _label_column(table, wanted)
-    if label != 0 and (note := _numbering(table, options)) is not None:
-        notes.append(note)
     indices, empty = _not_data(table, options, missing, notes)
     without = indices | empty | (set() if label is None else {label})
     if len(without) == table.width:
@@ -321,6 +309,8 @@ def read_table(path: Path, wanted: str | None, missing: bool = False, options: S
         raw.identity[name] = np.array(list(table.column(index)))
     if identifiers and not options.by_name and options.columns is None:
         notes.append(left_out([names[i] for i in identifiers]))
+    if not options.later and options.columns is None:
+        notes += suspected([table.label(i) for i in columns], x)
     if table.header is not None:
         notes += options.ignored(names, {*columns, *beside, *without}, str(path))
     return raw

@@ -37,6 +37,7 @@ CHAINS = 0.3  # the least effective share of chains for which intervals by the j
 # effective points for which the delta method gives the error to a tenth (simulated: log-normal weights of all widths):
 # ten, or four fifths of the points where these are few; a variance of fewer than five points is too low whatever it is
 ENOUGH, SHARE, LEAST = 10.0, 0.8, 5
+HEAVY = 0.05  # share of data whose tails may be too heavy
 ProgressCallback = Callable[[float], None]  # a progress callback, 0 to 1
 
 
@@ -131,20 +132,30 @@ class Estimate:
 
     @property
     def reliable(self) -> bool | None:
-        """True if `stderr_mc` can be trusted: k-hat below its limit for 95 % of the data, and a median ESS of 10.
+        """True if `stderr_mc` can be trusted: there are five points, and they are not `uneven`."""
+        uneven = self.uneven
+        if uneven is None or self.k is None:
+            return None
+        return not uneven and (self.k >= LEAST or self.acceptance is not None)
 
-        Of fewer than 50 points, of which k-hat says little, an ESS of 10 or of 0.8 K is enough. For annealing, whose
-        error is by the jackknife over chains, one of 0.3 K is (intervals cover at their nominal rate with 16 chains of
-        an effective 5).
+    @property
+    def uneven(self) -> bool | None:
+        """True if few points carry the weight: a median ESS below 10 and 0.8 K, or tails too heavy in over 5 % of data.
+
+        A tail is too heavy beyond the limit of k-hat, of 50 points at least, unless its weights are so even that their
+        ESS is above 0.8 K: k-hat is of the shape of a tail, however small that is. For annealing, whose error is by the
+        jackknife over chains, an ESS of 0.3 K is enough (intervals cover at their nominal rate with 16 chains of an
+        effective 5).
         """
-        if self.k is None or self.ess_median is None:
+        if self.k is None or self.ess is None or self.ess_median is None:
             return None
         if self.acceptance is not None:
-            return self.ess_median >= CHAINS * self.k
+            return not self.ess_median >= CHAINS * self.k
         heavy = 0.0
         if self.k_hat is not None and self.k >= FEWEST:
-            heavy = float((self.k_hat > reliable_below(self.k)).double().mean())
-        return self.k >= LEAST and heavy <= 0.05 and self.ess_median >= enough_points(self.k)
+            beyond = (self.k_hat > reliable_below(self.k)) & (self.ess < SHARE * self.k)
+            heavy = float(beyond.double().mean())
+        return heavy > HEAVY or not self.ess_median >= enough_points(self.k)
 
     def shifted(self, nats: float | Tensor) -> Estimate:
         """Return the estimate in other units: a log-Jacobian, one for all or one each [N], added to log-densities."""

@@ -97,7 +97,9 @@ class ResidualMLP(Net):
         torch.Size([5, 2])
     """
 
-    def __init__(self, inputs: int, outputs: int, width: int = 200, blocks: Depth = 2, activation: str = "silu") -> None:
+    def __init__(
+        self, inputs: int, outputs: int, width: int = 200, blocks: Depth = 2, activation: str = "silu"
+    ) -> None:
         super().__init__()
         require_integer(0, inputs=inputs, blocks=blocks)
         require_integer(outputs=outputs, width=width)

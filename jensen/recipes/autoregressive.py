@@ -79,7 +79,7 @@ def in_order(context: RecipeContext, likelihood: str, components: int, channels:
     one = replace(schema, shape=(1, 1, channels) if schema.is_image else (1,), names=None)
     coupled = schema.kind == "integers" and channels > 1 and likelihood == "auto"
     name = "discretized-logistic-mixture" if coupled else likelihood
-    part = likelihood_of(name, one, context.rows, context.learned_floor)
+    part = likelihood_of(name, one, context.rows, context.learned_floor, context.number)
     if part.shared:
         raise UsageError(
             f"--likelihood {likelihood} has parameters that do not come from the network", "Use --likelihood auto."

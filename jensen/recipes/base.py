@@ -43,6 +43,7 @@ class RecipeContext:
         floor: the user's lower limit of learned scales; None if none was given.
         seed: for initialisations that need one (k-means).
         labels: the classes, if the recipe learns from them.
+        number: returns the number in its file of a training row.
     """
 
     schema: Schema
@@ -56,6 +57,7 @@ class RecipeContext:
     floor: float | None = None
     seed: int = 0
     labels: Labels | None = None
+    number: Callable[[int], int] = int
 
     @property
     def classes(self) -> int:
@@ -93,7 +95,7 @@ class RecipeContext:
             DataError: the data are outside the family's support.
             UsageError: there is no such family.
         """
-        return likelihood_of(name, self.schema, self.rows, self.learned_floor)
+        return likelihood_of(name, self.schema, self.rows, self.learned_floor, self.number)
 
 
 @dataclass(frozen=True)

@@ -138,13 +138,14 @@ def in_own_units(name: str) -> bool:
 _AUTO = {"binary": "bernoulli", "integers": "discretized-logistic", "real": "gaussian"}
 
 
-def likelihood_of(name: str, schema: Schema, rows: Rows, floor: Floor) -> Family:
+def likelihood_of(name: str, schema: Schema, rows: Rows, floor: Floor, number: Callable[[int], int] = int) -> Family:
     """Return the family of p(x | z) of that name; "auto" depends on the kind of the data.
 
     Args:
         name: one of `LIKELIHOODS`, or "auto".
         schema, rows: of the training data as the model sees them.
         floor: returns the lower limit of a learned scale, or refuses constant columns.
+        number: returns the number in its file of one of the rows.
 
     Raises:
         DataError: the data are outside the family's support.
@@ -155,11 +156,13 @@ def likelihood_of(name: str, schema: Schema, rows: Rows, floor: Floor) -> Family
         raise UsageError(f"there is no likelihood {name!r}", f"Choose from auto, {', '.join(LIKELIHOODS)}.")
     family = likelihood.make(schema, floor)
     if likelihood.own_units:
-        check_support(family.support, rows, "training row {}", f"--likelihood {name}", likelihood.remedy)
+        check_support(family.support, rows, "training row {}", f"--likelihood {name}", likelihood.remedy, number)
     return family
 
 
-def check_support(support: Support, rows: Rows, what: str, who: str, remedy: str) -> None:
+def check_support(
+    support: Support, rows: Rows, what: str, who: str, remedy: str, number: Callable[[int], int] = int
+) -> None:
     """Refuse rows with an observed value outside the support of a likelihood.
 
     Args:
@@ -168,6 +171,7 @@ def check_support(support: Support, rows: Rows, what: str, who: str, remedy: str
         what: one of these rows, in words, with {} for its number.
         who: needs the support.
         remedy: for other values.
+        number: returns the number in its file of a row.
 
     Raises:
         DataError: naming the row and the column of the first such value.
@@ -176,7 +180,7 @@ def check_support(support: Support, rows: Rows, what: str, who: str, remedy: str
         places = support.outside(batch.x, batch.mask)
         if len(places):
             row, column = places[0].tolist()
-            at = row if batch.index is None else int(batch.index[row])
+            at = number(row if batch.index is None else int(batch.index[row]))
             where = f"{what.format(at)}, column {column} (from 0), is {float(batch.x[row, column]):g}"
             raise DataError(f"{who} needs {support.words}, and {where}", remedy)
 

@@ -330,18 +330,15 @@ def _weights(facts: Facts) -> Panel | None:
         return None
     cells = [shape.get(name) for name in (*QUANTILES, "limit", "share_above")]
     few, middle = enough_points(k), f"Effective sample size: median {size['median']:.0f} of {k:,}."
-    paint = _strip(size, few, f"effective sample size of K = {k:,}", f"{few:.2g}: too few below", k)
-    bodies = [draw("evidence-ess", middle, paint, 440, 150)]
+    of_size = _strip(size, few, f"effective sample size of K = {k:,}", f"{few:.2g}: too few below", k)
+    bodies = [draw("evidence-ess", middle, of_size, 440, 150)]
     caption = "Over data: median (dot), half of the rows (thick), nine tenths (thin). "
     if k >= FEWEST and None not in cells:
         limit, share = shape["limit"], f"{100 * shape['share_above']:.0f} % of rows lie beyond"
-        paint = _strip(shape, limit, "Pareto k-hat of a datum", f"{limit:.2f}: too heavy beyond")
+        of_shape = _strip(shape, limit, "Pareto k-hat of a datum", f"{limit:.2f}: too heavy beyond")
         alt = f"k-hat: median {shape['median']:.2f}; {share} {limit:.2f}."
-        bodies.insert(0, draw("evidence-k-hat", alt, paint, 440, 150))
-        caption += (
-            f"{share} k-hat {limit:.2f}, where the bound may be loose and its Monte Carlo error is unreliable: few "
-            "rows should. "
-        )
+        bodies.insert(0, draw("evidence-k-hat", alt, of_shape, 440, 150))
+        caption += f"{share} k-hat {limit:.2f}, where the bound may be loose and its error is unreliable: few should. "
     return Panel(tuple(bodies), f"{caption}Effective sample sizes should be large.")
 
 
@@ -362,9 +359,8 @@ def _strip(
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
         low, high = axes.get_xlim()
-        axes.set_xlim(
-            *((low, max(high, limit + 0.4 * (high - low))) if points is None else (min(0.7, low), 1.5 * points))
-        )
+        room = max(high, limit + 0.4 * (high - low)) if points is None else 1.5 * points
+        axes.set_xlim(low if points is None else min(0.7, low), room)
 
     return paint
 
@@ -393,12 +389,9 @@ def _sandwich(facts: Facts) -> Panel | None:
 
     error_text = "" if error is None else f" ± {error:.3f}"
     drawn = "" if error is None else " (bar at the upper end: two standard errors of this gap, over rows)"
+    alt = f"On simulated data the bounds are {pair['gap']:.3f} nats apart."
     return Panel(
-        (
-            draw(
-                "evidence-sandwich", f"On simulated data the bounds are {pair['gap']:.3f} nats apart.", paint, 620, 160
-            ),
-        ),
+        (draw("evidence-sandwich", alt, paint, 620, 160),),
         f"On {plural(pair['simulated_rows'], 'row')} simulated by the model, not the test rows: there annealing gives "
         f"an upper bound too, and the sandwich is {pair['gap']:.3f}{error_text} nats wide{drawn}. A wide sandwich "
         "would show that annealing is unreliable for this model, and so on the test rows too.",

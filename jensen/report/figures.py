@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
-from .names import printable
+from ..core.characters import as_one_line
 
 __all__ = [
     "COLOURS",
@@ -146,7 +146,7 @@ def _inline(text: str, name: str, alt: str, width: int) -> str:
     for colour, variable in VARIABLES.items():
         body = body.replace(colour, variable)
     body = re.sub(r"\n\s*", "\n", body)
-    label = html.escape(printable(alt))
+    label = html.escape(as_one_line(alt))
     opening = f'<svg role="img" aria-label="{label}" {view[0] if view else ""} style="width: {width}px">'
     return opening + body  # matplotlib has escaped every text in it
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from ..core.characters import as_one_line
 from .facts import Facts
-from .names import printable
 
 __all__ = ["MISSING", "Shades", "blocks", "coloured", "columns", "sheet"]
 
@@ -124,5 +124,5 @@ def sheet(rows: list[np.ndarray], alt: str) -> str:
     buffer = io.BytesIO()
     canvas.save(buffer, "png")
     code = base64.b64encode(buffer.getvalue()).decode()
-    attributes = f'width="{size[0]}" height="{size[1]}" alt="{html.escape(printable(alt))}"'
+    attributes = f'width="{size[0]}" height="{size[1]}" alt="{html.escape(as_one_line(alt))}"'
     return f'<img class="grid" src="data:image/png;base64,{code}" {attributes}>'

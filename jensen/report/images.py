@@ -104,10 +104,9 @@ def samples(facts: Facts, shades: Shades, numbers: dict[str, Any]) -> Panel | No
         numbers["nearest_training_row"] = _distances(facts, shades, train, distance)
         captions.append(f"Bottom: the training row that is nearest to {'it' if only_noise else 'the mean'}.")
         captions.append(_median_distances(numbers["nearest_training_row"]))
-    captions.append(
-        "Samples should look like data and differ from one another; samples that equal their training row would show a "
-        "model that has memorised its data."
-    )
+    captions.append("Samples should look like data and differ from one another.")
+    if train is not None:
+        captions.append("Samples that equal their training row would show a model that has memorised its data.")
     strips = [[row[i : i + n] for row in content] for i in range(0, BLOCKS * n, n)]
     alt = f"{n} samples from the prior{', each above its nearest training row' if train is not None else ''}."
     return Panel(tuple(body for strip in strips for body in blocks(strip, alt)), " ".join(captions), tiles=True)

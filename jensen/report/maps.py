@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
+from ..core.characters import as_one_line
 from .figures import COLOURS, GRID, INK, MARKERS, PAGE, TEXTS, spread
-from .names import distinct, printable, width_of
+from .names import distinct, width_of
 
 __all__ = ["Legend", "legend", "scatter"]
 
@@ -58,15 +59,15 @@ def legend(classes: np.ndarray | None) -> Legend:
     names = sorted(set(classes.tolist()), key=lambda c: (len(c), c))
     if len(names) > MOST_CLASSES:
         return Legend({}, {}, (), f"The {len(names):,} classes are too many to be told apart here. ")
-    if all(width_of(printable(n)) <= 2 * GLYPH for n in names) and max(map(len, names)) <= 2:
-        return Legend({n: printable(n) for n in names}, {}, (), "Each point is drawn as its class. ")
+    if all(width_of(as_one_line(n)) <= 2 * GLYPH for n in names) and max(map(len, names)) <= 2:
+        return Legend({n: as_one_line(n) for n in names}, {}, (), "Each point is drawn as its class. ")
     if len(names) <= FEW:
         short = distinct(names, NARROW)
-        key = tuple((s, whole) for s, n in zip(short, names, strict=True) if s != (whole := printable(n)))
+        key = tuple((s, whole) for s, n in zip(short, names, strict=True) if s != (whole := as_one_line(n)))
         reading = "Each class has a marker, and its name at its median. "
         return Legend(dict.fromkeys(names, ""), dict(zip(names, short, strict=True)), key, reading)
     numbers = {name: str(i + 1) for i, name in enumerate(names)}
-    key = tuple((number, printable(name)) for name, number in numbers.items())
+    key = tuple((number, as_one_line(name)) for name, number in numbers.items())
     return Legend(numbers, {}, key, "Each point is drawn as the number of its class, whose name is below. ")
 
 

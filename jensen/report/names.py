@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["UNSAFE", "distinct", "printable", "shortened", "width_of"]
+from ..core.characters import as_one_line
 
-# C0 and C1 control characters, invisible marks, overrides of the direction of text, separators of lines, surrogates
-UNSAFE = re.compile(
-    "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060\\u2066-\\u2069\\ufeff\\ud800-\\udfff]"
-)
+__all__ = ["distinct", "shortened", "width_of"]
+
 ELLIPSIS = "…"
 # of the font of the drawings in bold, in which characters are placed at whole pixels
 EMS = (("mwMW@%&…", 1.12), ("iljI.,:;|!'` ", 0.46), ("frt()[]-/\\", 0.52))
 CAPITAL, OTHER = 0.86, 0.74
-
-
-def printable(text: str) -> str:
-    r"""Return a text with every character that a reader would not see, or that would reorder others, as its escape.
-
-    Example:
-        >>> printable("a\x1b[31m\u202eb")
-        'a\\x1b[31m\\u202eb'
-    """
-    return UNSAFE.sub(lambda match: _escaped(ord(match[0])), text)
-
-
-def _escaped(code: int) -> str:
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def width_of(text: str, size: float = 13.0) -> float:
@@ -58,7 +41,7 @@ def shortened(text: str, pixels: float, size: float = 13.0) -> str:
         >>> shortened("age", 60), shortened("a very long name of a column", 60)
         ('age', 'a ver…')
     """
-    text = printable(text)
+    text = as_one_line(text)
     if width_of(text, size) <= pixels:
         return text
     kept, left = "", pixels - width_of(ELLIPSIS, size)

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ..core.characters import as_one_line, escaped_json
 from ..evaluate.estimate import ProgressCallback
 from ..runs.run import Run
 from ..storage.checkpoints import kept_epochs
@@ -25,7 +26,7 @@ from .fidelity import fidelity
 from .findings import Remark, findings
 from .grids import Shades
 from .key_numbers import key_numbers
-from .names import UNSAFE, printable, shortened
+from .names import shortened
 from .panels import Panel, Section, Table
 from .representation import representation
 from .settings import model_parts, settings, stages
@@ -115,7 +116,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
+        finalize=lambda value: as_one_line(value) if type(value) is str else value,
     )
     environment.filters["shortened"] = shortened
     return environment
@@ -217,4 +218,4 @@ def _json(content: dict[str, Any]) -> str:
     """Return JSON that cannot end the HTML element that contains it, and in which no character reorders others."""
     text = msgspec.json.encode(content).decode()
     text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-    return UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return as_one_line(text, escaped_json)

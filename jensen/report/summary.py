@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..analysis.findings import overall_verdict
+from ..core.characters import as_one_line
 from ..core.wording import fixed, plural
 from ..data import EMBEDDED
 from ..evaluate.estimate import format_nats
 from .facts import Facts
 from .findings import Remark
-from .names import printable
 
 __all__ = [
     "article",
@@ -46,7 +46,7 @@ def sign(kind: str) -> str:
 def data_name(facts: Facts) -> str:
     """Return the name of the data, without the folder that they are in."""
     name = facts.run.spec["data"]["name"]
-    return printable(Path(name).name or name)
+    return as_one_line(Path(name).name or name)
 
 
 def rows(facts: Facts) -> str:

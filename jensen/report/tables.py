@@ -9,10 +9,11 @@ import torch
 from matplotlib.axes import Axes
 
 from ..analysis import latents
+from ..core.characters import as_one_line
 from ..core.rows import evenly_spaced
 from .facts import Facts, some
 from .figures import COLOURS, INK, SOFT, draw
-from .names import distinct, printable
+from .names import distinct
 from .panels import Panel, Table
 
 __all__ = ["component_table", "correlations", "distributions", "reconstructions", "samples"]
@@ -26,7 +27,7 @@ TITLE, SCORED = 285.0, 150.0  # pixels for the name of a column, alone and besid
 def column_names(facts: Facts) -> list[str]:
     """Return the names of the columns as in the file, or numbers from 1."""
     names = facts.run.schema.names
-    return [printable(n) for n in names] if names else [f"column {i + 1}" for i in range(facts.run.schema.size)]
+    return [as_one_line(n) for n in names] if names else [f"column {i + 1}" for i in range(facts.run.schema.size)]
 
 
 def samples(facts: Facts) -> np.ndarray | None:
@@ -160,7 +161,9 @@ def _paired(facts: Facts) -> str:
 def reconstructions(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
     """Return each column of held-out data against its reconstruction."""
     data = _data(facts)
-    if data is None or not facts.examples or facts.latent == "none" or facts.part is None:
+    if data is None or not facts.examples or facts.part is None:
+        return None
+    if facts.latent == "none" or not facts.run.guide.infers:
         return None
     index = evenly_spaced(len(data), DOTS).numpy()
     rows = facts.part.rows.subset(facts.index(ROWS)[torch.as_tensor(index).to(facts.run.device)])

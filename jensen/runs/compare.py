@@ -233,7 +233,7 @@ def _kind_notes(a: Group, b: Group) -> list[str]:
         below = f": log p(x) of {' and '.join(n for n, g in sides if g.is_bound)} may be higher"
         kinds = [" and ".join(g.kinds) for g in (a, b)]
         notes.append(f"A is {kinds[0]}, B is {kinds[1]}{below if a.is_bound or b.is_bound else ''}")
-    heavy = [n for n, g in sides if any(s.estimate.reliable is False for s in g.scores)]
+    heavy = [n for n, g in sides if any(s.estimate.uneven for s in g.scores)]
     if heavy:
         remedy = points_remedy([s.estimate for group in (a, b) for s in group.scores])
         notes.append(f"weights of {' and '.join(heavy)} are heavy-tailed, so the bound may be loose: {remedy}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from ..core.commands import command_line
 from ..core.errors import DataError, JensenError, UsageError
 from ..core.random import stream
 from ..data import (
@@ -30,6 +33,7 @@ from ..data import (
     relabelled,
     split,
 )
+from ..data.dataset import MISSING_REMEDY
 from ..evaluate.quantity import Quantity
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
@@ -230,15 +234,16 @@ class RunData(ABC):
         Where they are the very data that the run was trained on, which the digest tells, these are the rows of the
         part `own` of them, "test" or "train", or "all" of them; or those that another run kept aside.
 
-        Missing entries are refused, unless the run was trained with some or `missing` allows them. Labels that are not
-        named are looked for in the column or array that the run's own have.
+        Missing entries are refused, unless the run was trained with some, its posterior is exact (then it is that given
+        the observed entries), or `missing` allows them. Labels that are not named are looked for in the column or array
+        that the run's own have.
 
         Raises:
             DataError: they have another shape, kind or binarisation, or labels of classes that the run does not know.
             UsageError: labels that name no column of data in memory.
         """
-        with reading(data, labels):
-            dataset = self._found(data, labels, missing or self.holed)
+        with reading(data, labels), self._filling(data):
+            dataset = self._found(data, labels, missing or self.holed or self.guide.is_exact)
         dataset = in_recorded_order(dataset, self.spec["data"]["sha256"])
         if self.preparation.binarize and dataset.schema.kind == "binary" and self.schema.kind != "binary":
             raise DataError(
@@ -276,6 +281,18 @@ class RunData(ABC):
         n = self.spec["data"]["n"]
         return f"{name} holds the data of this run: only its {NAMES[own.part]} rows are used, {len(own.index)} of {n:,}"
 
+    @contextmanager
+    def _filling(self, data: Source) -> Iterator[None]:
+        """Say beside missing entries that are refused how this run fills them."""
+        try:
+            yield
+        except DataError as error:
+            if not error.remedy.startswith(MISSING_REMEDY):
+                raise
+            command = "run.impute(data)" if is_in_memory(data) else command_line("impute", self.path, str(data))
+            remedy = f"Have this model fill them: {command}. Or {error.remedy[:1].lower()}{error.remedy[1:]}"
+            raise DataError(f"{error.what}; this run has learned from complete rows", remedy) from error
+
     def _found(self, data: Source, labels: Targets | None, missing: bool) -> Dataset:
         """Return the data as read, with the labels that were named."""
         if is_in_memory(data):
@@ -302,12 +319,13 @@ class RunData(ABC):
         shift: float | torch.Tensor = self.preparation.log_jacobian(self.schema.size)
         classes = self.classes
         if classes is not None and classes.role == "context":
-            seen = torch.from_numpy(classes.one_hot(dataset.labels, f"the {name}")).to(self.device, self.dtype)
+            seen = torch.from_numpy(classes.one_hot(dataset.labels, f"the {name}", numbers)).to(self.device, self.dtype)
             rows = replace(rows, context=seen)
         likelihood = self.model.likelihood
         if self.preparation.binarize is None and likelihood.has_density:
             remedy = "Drop or correct these rows, or train with a likelihood for such values: --likelihood."
-            check_support(likelihood.family.support, rows, f"row {{}} of {name}", likelihood.family.phrase, remedy)
+            family, places = likelihood.family, numbers.tolist()
+            check_support(family.support, rows, f"row {{}} of {name}", family.phrase, remedy, places.__getitem__)
         if self.preparation.binarize == "dynamic":
             rows = rows.fixed(stream(seed, "binarize", self.device))
         if dataset.mask is not None:

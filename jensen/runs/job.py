@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from .memory_needs import making, try_within_memory, try_without_memory
 from .places import reading
 from .rebuilding import Settings, check_rebuilds, refuse_own_parts, settings_of
 from .run import Run, load
-from .spec import spec_from
+from .spec import check_readable, spec_from
 from .training_data import DataOptions, Sources, TrainingData, gather
 from .training_options import TrainingOptions
 
@@ -141,6 +142,7 @@ class Job:
             notice(_take_over(self.module, Path(training.init_from)))
         if training.tensorboard:
             TensorBoard.check()
+        check_readable(self.spec())
 
     def _check_made(self) -> None:
         """Refuse parts that a run could not be opened with, that do not suit the data, or that cannot be trained.
@@ -175,7 +177,8 @@ class Job:
         family = likelihood.family
         remedy = "Drop or correct these rows, or choose a likelihood for such values: --likelihood."
         for part, rows in data.prepared(self.dtype):
-            check_support(family.support, rows, f"{part} row {{}}", family.phrase, remedy)
+            number = partial(data.number, part)
+            check_support(family.support, rows, f"{part} row {{}}", family.phrase, remedy, number)
 
     def check_space(self, again: bool = False) -> None:
         """Refuse a disk that cannot hold what will be written; see `jensen.storage.training_state.check_space`."""
@@ -323,6 +326,7 @@ def _context(data: TrainingData, steps: int, epochs: int, optimizer: Optimizer, 
         floor=options.floor,
         seed=options.seed,
         labels=data.labels,
+        number=partial(data.number, "training"),
     )
 
 

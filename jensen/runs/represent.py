@@ -123,6 +123,7 @@ def represent(
     codes = tuple(run.encode(half, seed=seed).astype(np.float64) for half in (fit, score))
     repeated = int(duplicates(fit.x, score.x, fit.mask, score.mask).sum())
     notes += (f"{repeated} of the scored rows occur among the fitted ones too",) if repeated else ()
+    notes += tuple(note for target in targets if (note := target.incomplete))
     scores: list[RepresentationScore] = []
     for target in targets:
         fitted, scored = target.fitted != UNKNOWN, target.scored != UNKNOWN
@@ -183,6 +184,13 @@ class _Target:
     fitted: np.ndarray
     scored: np.ndarray
     are_labels: bool
+
+    @property
+    def incomplete(self) -> str:
+        """The number of rows that have a value, in words; nothing where all have."""
+        (a, n), (b, m) = ((int((side != UNKNOWN).sum()), len(side)) for side in (self.fitted, self.scored))
+        known = f"{self.name} are known of {a:,} of {n:,} fitted rows and {b:,} of {m:,} scored rows, which are used"
+        return known if (a, b) != (n, m) else ""
 
 
 def _targets(fit: Part, score: Part) -> list[_Target]:

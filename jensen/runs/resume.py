@@ -177,7 +177,7 @@ def _updated(
     choices = {k: v for k, v in own.items() if k != "patience_changed" and (longer or k != "patience")} | kept
     if not longer:
         return {**spec, "choices": choices}
-    command = {**spec["command"], "epochs": epochs}
+    command = {**spec["command"], "epochs": made["choices"]["epochs"]}
     return {**spec, **{k: made[k] for k in ("players", "sentence")}, "choices": choices, "command": command}
 
 

@@ -90,7 +90,8 @@ def _wrong_options(command: dict[str, Any]) -> Iterator[str]:
     hints: dict[str, Any] = {"data": str, "recipe": str | None}
     for options in (DataOptions, TrainingOptions):
         hints |= annotations_of(options)
-    recipe = RECIPES.get(command.get("recipe")) if isinstance(command.get("recipe"), str) else None
+    name = command.get("recipe")
+    recipe = RECIPES.get(name) if isinstance(name, str) else None
     hints |= {} if recipe is None else recipe.hints
     for name, value in command.items():
         hint = hints.get(name, Any)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..core.errors import UsageError
 from ..data import Schema
@@ -23,7 +25,7 @@ from .interrupts import interruptible
 from .job import Job
 from .places import reading
 from .run import Run
-from .spec import check_readable, recorded_command
+from .spec import recorded_command
 from .training_data import DataOptions, Sources
 from .training_options import TrainingOptions
 
@@ -89,22 +91,37 @@ def train(
     """
     sources, options = Sources.split_off(data, options)
     read_by, training, rest = sorted_options(options)
-    own = players is not None and not {"lr", "optimizer"} & options.keys()
-    optimizer = None if own else Optimizer(training.optimizer, training.lr)
+    optimizer = _optimizer(training, players, options)
     chosen = _chosen(recipe, model, guide, objective, estimator, players, optimizer)
     refuse_unused(chosen, training, rest)
     job = Job(sources, chosen, read_by, training, chosen.checked(rest), _folder(sources.name, chosen.name, out))
     check_target(job.folder, force)
     job.prepare(notice)
-    if training.keep == "best" and job.training_data.valid is None and "keep" not in recorded:
-        raise UsageError("--keep best needs validation rows", "Give --split a middle part, such as 0.8,0.1,0.1.")
-    refuse_ineffective(chosen, job.options, job.tried, recorded, notice)
-    check_readable(job.spec())
-    job.check_space()
+    _check(job, recorded, notice)
     with interruptible(should_stop, listeners) as (stop, heard), writing(job.folder, force):
         job.run(heard, stop, notice)
     job.settle()
     return job.opened()
+
+
+def _optimizer(
+    training: TrainingOptions, players: Sequence[Player] | None, options: Mapping[str, Any]
+) -> Optimizer | None:
+    """Return the optimiser of the options; None where players have their own, and none is asked for."""
+    own = players is not None and not {"lr", "optimizer"} & options.keys()
+    return None if own else Optimizer(training.optimizer, training.lr)
+
+
+def _check(job: Job, recorded: Collection[str], notice: Callable[[str], None]) -> None:
+    """Refuse options that would change nothing about a training, and a disk that cannot hold its run.
+
+    Raises:
+        UsageError: naming the first option; one that repeats an earlier training is noticed instead.
+    """
+    if job.training.keep == "best" and job.training_data.valid is None and "keep" not in recorded:
+        raise UsageError("--keep best needs validation rows", "Give --split a middle part, such as 0.8,0.1,0.1.")
+    refuse_ineffective(job.recipe, job.options, job.tried, recorded, notice)
+    job.check_space()
 
 
 def _chosen(
@@ -178,11 +195,18 @@ def recorded_recipe(spec: dict[str, Any], folder: Path, parts: Any = None) -> tu
 def sorted_options(options: dict[str, Any]) -> tuple[DataOptions, TrainingOptions, dict[str, Any]]:
     """Return options by whom they belong to; what is left is the recipe's."""
     groups: list[Any] = []
-    rest = dict(options)
+    rest = {name: _plain(value) for name, value in options.items()}
     for kind in (DataOptions, TrainingOptions):
         names = {f.name for f in fields(kind)}
         groups.append(kind(**{k: rest.pop(k) for k in list(rest) if k in names}))
     return groups[0], groups[1], rest
+
+
+def _plain(value: Any) -> Any:
+    """Return numbers of NumPy as Python's own, which a specification can hold."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return tuple(map(_plain, value)) if isinstance(value, tuple | list) else value
 
 
 def _folder(data: str, recipe: str, out: str | Path | None) -> Path:

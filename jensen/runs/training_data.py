@@ -166,6 +166,13 @@ class TrainingData:
                 )
         return notes
 
+    def number(self, part: str, row: int) -> int:
+        """Return the number in its file, from 0, of a row of the training, validation or test part."""
+        if part == "training":
+            return self.in_file([row])[0]
+        given = part == "test" and self.test is not None
+        return row if given else int((self.split.test if part == "test" else self.split.valid)[row])
+
     def in_file(self, rows: Sequence[int]) -> list[int]:
         """Return the numbers of these training rows among the rows of the data as read, from 0."""
         known = np.arange(0)
@@ -245,7 +252,7 @@ def gather(
     }
     labels = _labels(dataset, where, recipe)
     if labels is not None:
-        rows, valid, labels = _with_labels(rows, valid, train, held, labels, options)
+        rows, valid, labels = _with_labels(rows, valid, train, held, labels, where, options)
         if second is not None and second.labels is not None:
             labels.index(second.labels, "the test data")
     return TrainingData(dataset, second, where, preparation, rows, valid, repeated, len(train), labels)
@@ -303,7 +310,13 @@ def _labels(dataset: Dataset, where: Split, recipe: Recipe) -> Labels | None:
 
 
 def _with_labels(
-    rows: Rows, valid: Rows | None, train: Dataset, held: dict[str, Dataset], labels: Labels, options: DataOptions
+    rows: Rows,
+    valid: Rows | None,
+    train: Dataset,
+    held: dict[str, Dataset],
+    labels: Labels,
+    where: Split,
+    options: DataOptions,
 ) -> tuple[Rows, Rows | None, Labels]:
     """Training and validation rows with their classes as a context.
 
@@ -311,18 +324,19 @@ def _with_labels(
     rows of known class are repeated until they are a fifth of all.
     """
 
-    def seen(own: np.ndarray | None, name: str) -> Tensor:
-        return torch.from_numpy(labels.one_hot(own, name)).to(rows.device)
+    def seen(own: np.ndarray | None, name: str, numbers: np.ndarray) -> Tensor:
+        return torch.from_numpy(labels.one_hot(own, name, numbers)).to(rows.device)
 
     if labels.role == "context":
-        rows = replace(rows, context=seen(train.labels, "the training rows"))
+        rows = replace(rows, context=seen(train.labels, "the training rows", where.train))
         if valid is not None:
-            valid = replace(valid, context=seen(held["valid"].labels, "the validation rows"))
+            valid = replace(valid, context=seen(held["valid"].labels, "the validation rows", where.valid))
         return rows, valid, labels
     own = np.asarray(train.labels)
     own = own if options.labelled is None else hide_labels(own, options.labelled, options.seed)
     labels = replace(labels, counts=tuple(int((own == v).sum()) for v in labels.values))
-    rows, known = replace(rows, context=seen(own, "the training rows")), np.flatnonzero(own != UNKNOWN)
+    rows = replace(rows, context=seen(own, "the training rows", where.train))
+    known = np.flatnonzero(own != UNKNOWN)
     if not len(known):
         raise DataError("no training row has a label", "Give labels of some rows: --labels FILE.")
     unknown = len(own) - len(known)

@@ -66,7 +66,7 @@ def check_entries(folder: Path, ours: Callable[[str], bool] = _is_of_a_run) -> N
 def _names(place: str) -> list[str]:
     try:
         return sorted(os.listdir(place))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # below a file there is nothing
         return []
     except OSError as error:
         raise CorruptRunError(f"{place} cannot be read ({error.strerror})", "Give yourself access to it.") from error

@@ -17,7 +17,11 @@ samples.*, codes.csv, reconstructions.*, imputations.*   outputs of the command 
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
+
+from ..core.errors import UsageError
 
 __all__ = [
     "CALIBRATION",
@@ -39,6 +43,7 @@ __all__ = [
     "TENSORBOARD",
     "WEIGHTS",
     "WRITTEN",
+    "require_run",
 ]
 
 SPEC = "spec.json"
@@ -81,3 +86,17 @@ WRITTEN = (
     "imputations.npz",
     SPEC,
 )
+
+
+def require_run(folder: Path) -> None:
+    """Refuse a folder that holds no run.
+
+    Raises:
+        UsageError: it is none, or has no specification.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"there is no run at {folder}", "Train one: jensen train DATA --out RUN.")
+    if not os.path.lexists(folder / SPEC):
+        aside = folder / REPLACED  # where a training that was killed had moved an earlier run
+        waits = f" {aside} holds one." if (aside / SPEC).exists() else ""
+        raise UsageError(f"{folder} is not a run: it has no {SPEC}", f"Give the folder that jensen train wrote.{waits}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ import msgspec
 import torch
 
 from ..core.allocation import allocating_at_most
-from ..core.errors import CorruptRunError, JensenError, UsageError
+from ..core.errors import CorruptRunError, JensenError
 from ..core.memory import available_memory
 from ..core.modules import joined
 from ..core.part_checks import shown_text
@@ -23,7 +22,7 @@ from ..models.model import LatentVariableModel
 from .entries import check_entries
 from .files import JSON_LIMIT, parsed, read_limited
 from .migrations import FORMAT, migrated
-from .run_folder import REPLACED, SPEC, WEIGHTS
+from .run_folder import SPEC, WEIGHTS, require_run
 from .seals import BrokenSeal, opened_seal
 from .spec_fields import check_fields
 from .weights import read_weights, tie
@@ -41,13 +40,8 @@ def read_spec(folder: Path) -> dict[str, Any]:
         CorruptRunError: the specification is damaged, has changed since it was written, or is of a later version; or
             the folder holds a link, or what is neither a file nor a folder.
     """
+    require_run(folder)
     path = folder / SPEC
-    if not folder.is_dir():
-        raise UsageError(f"there is no run at {folder}", "Train one: jensen train DATA --out RUN.")
-    if not os.path.lexists(path):
-        aside = folder / REPLACED  # where a training that was killed had moved an earlier run
-        waits = f" {aside} holds one." if (aside / SPEC).exists() else ""
-        raise UsageError(f"{folder} is not a run: it has no {SPEC}", f"Give the folder that jensen train wrote.{waits}")
     check_entries(folder)
     try:
         spec = parsed(read_limited(path, JSON_LIMIT), dict[str, Any])

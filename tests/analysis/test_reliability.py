@@ -198,3 +198,12 @@ def test_of_two_findings_of_a_name_the_more_serious_counts():
 def test_few_points_of_nearly_even_weights_are_no_finding(k, ess):
     """Of K up to 10 points the limit of k-hat is 0, and every row is beyond it."""
     assert evaluation_findings(record(ess, k, 1.0)) == ()
+
+
+@pytest.mark.parametrize(("k", "ess", "share"), [(60, 58.0, 0.13), (100, 96.0, 0.07), (5000, 4900.0, 0.5)])
+def test_heavy_tails_of_even_weights_are_no_finding(k, ess, share):
+    """An effective 96 of 100 points are no few points that carry the weight."""
+    assert evaluation_findings(record(ess, k, share, stderr_mc_reliable=True)) == ()
+    (note,) = evaluation_findings(record(ess, k, share, stderr_mc_reliable=False))  # a few rows are less even
+    assert note.severity == "note"
+    assert "some data" in note.cause

@@ -151,3 +151,36 @@ def test_a_name_of_a_result_stays_the_results(tmp_path: Path, capsys: pytest.Cap
     codes = np.load(tmp_path / "codes.npz")
     assert codes["x"].shape == (len(codes["row"]), 1)
     assert codes["x (2)"].tolist() == frame["x"].iloc[codes["row"]].tolist()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["self", "x", "names"],  # as the arguments of a function
+        ["file", "allow_pickle", "args"],  # as those of np.savez
+        ["file", "files", "labels"],
+        ["label", "kind", "row id"],
+        ["original", "mean", "ess"],
+        ["a/b", "../up", "picture"],
+    ],
+)
+def test_identifiers_of_any_name_are_kept_in_any_format(names: list[str], tmp_path: Path) -> None:
+    frame = pd.DataFrame(np.random.default_rng(5).normal(size=(40, 2)), columns=["p", "q"])
+    frame["sort"] = ["ab"[i % 2] for i in range(40)]
+    for name in names:
+        frame[name] = [f"{name} {i}" for i in range(40)]
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    np.save(tmp_path / "mask.npy", np.array([1, 0]))
+    run, more = str(tmp_path / "run"), {"impute": ["-m", "1", "--mask", str(tmp_path / "mask.npy")]}
+    words = ["--recipe", "ppca", "--latent", "1", "--labels", "sort"]
+    jensen("train", str(tmp_path / "x.csv"), *words, "--out", run)
+    tested = load(run).split().test
+    for verb in ("encode", "reconstruct", "impute"):
+        for suffix in (".csv", ".npz"):
+            out = tmp_path / f"{verb}{suffix}"
+            jensen(verb, run, *more.get(verb, []), "--out", str(out))
+            held = pd.read_csv(out) if suffix == ".csv" else np.load(out)
+            columns = [np.asarray(held[key]).tolist() for key in held]
+            assert len({*held}) == len(columns)
+            for name in names:
+                assert [f"{name} {i}" for i in tested] in columns, (verb, suffix, name)

@@ -44,6 +44,14 @@ MISTAKES = [
     ["train", "--recipe", "vea", "--help"],
     ["evaluate", "RUN", "--metod", "exact"],
     ["evaluate"],
+    ["evaluate", "NOWHERE"],
+    ["report", "NOWHERE"],
+    ["compare", "NOWHERE", "NOWHERE"],
+    ["evaluate", "RUN", "--rows", "100"],
+    ["evaluate", "RUN", "--method", "other"],
+    ["evaluate", "RUN", "--method", "sandwich", "-k", "4"],
+    ["evaluate", "RUN", "--spreadsheet-safe"],
+    ["encode", "RUN", "--out", "a\x00b.csv"],
     ["sample", "RUN", "-n", "x"],
     ["rate-distortion", "digits", "--out", "x", "--bta", "3"],
     ["gradients", "RUN", "--at", "middle"],
@@ -53,10 +61,14 @@ MISTAKES = [
 
 
 @pytest.fixture(scope="module")
-def answers() -> dict[str, list]:
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
+    folder = tmp_path_factory.mktemp("light")
+    (folder / "RUN").mkdir()
+    (folder / "RUN" / "spec.json").write_text("{}")  # a run, until somebody reads it
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(HELP + MISTAKES)],
         env=environment() | {"COLUMNS": "80"},
+        cwd=folder,
         capture_output=True,
         text=True,
         check=True,

@@ -15,7 +15,12 @@ def test_the_outcome_is_that_of_the_kept_epoch(tmp_path):
     ended = {"event": "stopped", "reason": "early stopping", "epoch": 3, "kept_epoch": 2, "seconds": 1.0}
     run = SimpleNamespace(
         metrics=[line(1, -9.0), line(2, -5.0), line(3, -7.0), ended],
-        spec={"split": {"sizes": {"valid": 4}}, "choices": {"epochs": 9, "precision": "float32"}, "players": [], "command": {}},
+        spec={
+            "split": {"sizes": {"valid": 4}},
+            "choices": {"epochs": 9, "precision": "float32"},
+            "players": [],
+            "command": {},
+        },
         path=tmp_path,
         sentence="",
         conditional=False,

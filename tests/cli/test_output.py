@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from jensen.cli import main, output
-from jensen.cli.characters import as_one_line
 from jensen.cli.output import library_notes, notifier, print_error, print_json, print_lines, print_page, table_writer
+from jensen.core.characters import as_one_line
 from jensen.core.errors import DataError
 from tests.cli.conftest import ROOT, environment
 

@@ -81,3 +81,13 @@ def test_a_mean_is_the_average_of_draws_at_the_same_place(folder, tmp_path):
 def test_both_at_once_are_refused(folder, capsys):
     assert main(["sample", trained(folder, "grey"), "--mean", "--noise"]) == 2
     assert "exclude each other" in capsys.readouterr().err
+
+
+def test_on_stdout_the_kind_is_a_note(folder, capsys):
+    for name, words, said in (("grey", [], MEANS), ("grey", ["--noise"], DRAWS), ("table", [], "")):
+        run = trained(folder, name)
+        capsys.readouterr()
+        assert main(["sample", run, "-n", "2", *words, "--out", "-"]) == 0
+        answer = capsys.readouterr()
+        assert len(answer.out.splitlines()) == 3
+        assert (said in answer.err) if said else not answer.err

@@ -86,7 +86,7 @@ def test_evaluation_of_the_training_file_is_that_of_its_test_rows(run, data, jen
     ("words", "code", "said"),
     [
         (["-k", "0"], 2, ["-k"]),
-        (["-k", "x"], 2, ["-k", "into int"]),
+        (["-k", "x"], 2, ["-k", "whole number"]),
         (["--method", "foo"], 2, ["no method 'foo'", "importance"]),
         (["--device", "foo"], 2, ["device 'foo'", "--device cpu"]),
         (["absent.npy"], 3, ["there is no file absent.npy"]),
@@ -350,7 +350,9 @@ def test_data_of_a_folder_is_resized(jensen, here):
     (here / "pictures").mkdir()
     for i in range(3):
         Image.new("L", (4 + i, 4), i).save(here / "pictures" / f"{i}.png")
-    assert jensen("data", "pictures").code == 3
+    answer = jensen("data", "pictures")
+    assert "3 images of 4x4x1" in answer.out
+    assert "images differ in size" in answer.err
     assert "3 images of 5x5x1" in jensen("data", "pictures", "--size", "5").out
 
 

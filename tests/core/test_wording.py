@@ -47,6 +47,9 @@ def test_an_error_that_is_no_number_supports_the_usual_digits(stderr):
         (1e6, 0, "1e+06"),
         (-1.2345e18, 3, "-1.23e+18"),
         (0.0, 1, "0.0"),
+        (-0.04, 1, "0.0"),
+        (-0.4, 0, "0"),
+        (-0.06, 1, "-0.1"),
     ],
 )
 def test_numbers_from_a_million_on_are_in_scientific_form(value, places, words):

@@ -33,7 +33,9 @@ OTHERS = {
     "sizes from 1, with a long tail": 1 + R.negative_binomial(0.3, 0.05, (200, 4)),
     "few": np.array([[0, 300], [7, 0]]),
     "postcodes": np.c_[R.integers(501, 99951, 400), R.integers(1, 5, 400)],
-    "classes and incomes": np.c_[np.eye(10, dtype=int)[R.integers(0, 10, 400)], R.lognormal(10.5, 0.6, 400).astype(int)],
+    "classes and incomes": np.c_[
+        np.eye(10, dtype=int)[R.integers(0, 10, 400)], R.lognormal(10.5, 0.6, 400).astype(int)
+    ],
     "classes and rare gains": np.c_[
         np.eye(12, dtype=int)[R.integers(0, 12, 400)], np.where(R.random(400) < 0.9, 0, R.integers(114, 99999, 400))
     ],

@@ -171,3 +171,51 @@ def test_words():
     assert kept_as("id", 3, {"id": 1}) == "id (4)"
     assert "columns a, b identify rows" in left_out(["a", "b"])
     assert json.dumps(left_out([f"c{i}" for i in range(20)])).count("c") > 8
+
+
+SUSPECTED = {
+    "patient_id": [i // 2 for i in range(N)],  # with two visits each
+    "Subject No": [i % 5 for i in range(N)],
+    "index": [float(3 * i) if i else 0.0 for i in range(N - 1)] + [0.0],
+    "n": list(range(1001, 1001 + N)),
+    "nr": np.random.default_rng(4).permutation(N).tolist(),  # of rows in another order
+    "count": list(range(N, 0, -1)),
+}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("name", SUSPECTED)
+def test_what_may_identify_rows_is_never_data_without_a_notice(name, container, tmp_path):
+    made = frame("code").drop(columns="code")
+    made.insert(1, name, SUSPECTED[name])
+    held = CONTAINERS[container](made, tmp_path)
+    assert held.schema.names == ("a", name, "b")
+    drop = f"'{name}'" if " " in name else name
+    assert f"column {name} may identify rows, and is read as data; to leave it out: --drop {drop}" in held.notes
+    later = Selection().afterwards(held.schema.names)
+    assert not any("identify" in note for note in from_memory(made, table=later).notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("ID1", [i % 5 for i in range(N)]),  # a gene
+        ("age", [20 + i % 7 for i in range(N)]),
+        ("patient_id", np.linspace(0.5, 9.5, N).tolist()),  # no whole numbers
+        ("x", (np.arange(N) * 2).tolist()),
+        ("humid", [i // 2 for i in range(N)]),
+    ],
+)
+def test_measurements_are_not_suspected(name, values, tmp_path):
+    made = frame("code").drop(columns="code")
+    made[name] = values
+    for container in ("csv", "pandas"):
+        assert not any("identify" in note for note in CONTAINERS[container](made, tmp_path).notes)
+
+
+def test_a_column_without_a_header_that_numbers_rows_is_noticed(tmp_path):
+    rows = [f"{i},{a:.3f},{b:.3f}" for i, (a, b) in zip(range(500, 500 + N), X, strict=True)]
+    (tmp_path / "x.csv").write_text("\n".join(rows))
+    assert any(
+        "column 1 may identify rows" in note and note.endswith("--drop 1") for note in read(tmp_path / "x.csv").notes
+    )

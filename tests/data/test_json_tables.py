@@ -49,7 +49,7 @@ def test_arrays_and_labels(tmp_path):
         ("[" * 100_000, "nested too deeply"),
         ("[[1,2],[3]]", "cannot be read as numbers"),
         ('{"a": ["b", "c"]}', "column 'a' holds 'b'"),
-        ('[{"a":1},{"b":2}]', "row 2 of .* differ in 'a'"),
+        ('[{"a":1},{"b":2}]', "row 1 of .* differ in 'a'"),
         ('{"a":{"0":1},"b":{"1":2}}', "column 'b' of .* has other rows"),
         ("[]", "no rows"),
         ("{}", "no columns of data"),

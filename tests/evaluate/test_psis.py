@@ -120,3 +120,23 @@ def test_an_error_of_few_points_is_called_reliable_where_it_is(k, width):
     elif ess > 1.1 * min(10, 0.8 * k):
         assert all(found)
         assert stated == pytest.approx(spread, rel=0.15, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("k", "ess", "uneven", "reliable"),
+    [
+        (100, 96.0, False, True),  # even weights, whatever the shape of their tail
+        (60, 58.0, False, True),
+        (1000, 850.0, False, True),
+        (1000, 700.0, True, False),
+        (100, 9.0, True, False),
+        (2, 1.9, False, False),  # even, and too few for an error
+        (4, 3.0, True, False),
+        (1, 1.0, False, False),
+    ],
+)
+def test_a_tail_matters_where_weights_are_uneven(k, ess, uneven, reliable):
+    """Every row is beyond the limit of k-hat."""
+    heavy = torch.full((20,), 0.9)
+    found = Estimate(Kind.STOCHASTIC_LOWER, torch.zeros(20), k=k, ess=torch.full((20,), ess), k_hat=heavy)
+    assert (found.uneven, found.reliable) == (uneven, reliable)

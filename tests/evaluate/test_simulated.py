@@ -12,6 +12,7 @@ import torch
 from scipy import stats
 from scipy.special import logsumexp
 
+import jensen
 from jensen.core.batch import Batch, Rows
 from jensen.core.random import drawing_from, stream
 from jensen.evaluate import Annealed, Exact, Importance, Sandwich, TightnessSettings
@@ -232,3 +233,39 @@ def test_hidden_values_of_simulated_rows_are_filled():
     assert index.unique().numel() > 6
     assert torch.equal(index, masks_of(case.rows, 40, 3, "x"))
     assert not torch.equal(index, masks_of(case.rows, 40, 4, "x"))
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory) -> jensen.Run:
+    """A ladder, trained on rows with holes, of which one has no entry."""
+    folder, noise = tmp_path_factory.mktemp("ladder"), np.random.default_rng(0)
+    x = noise.normal(size=(120, 1)) + noise.normal(size=(120, 4))
+    np.save(folder / "complete.npy", x)
+    options = {"epochs": 1, "hidden": (8,), "groups": (2, 3), "state": 8}
+    parts = jensen.train(folder / "complete.npy", recipe="ladder", out=folder / "complete", **options)
+    x[noise.random(x.shape) < 0.3] = np.nan
+    x[5] = np.nan
+    np.save(folder / "x.npy", x)
+    return jensen.train(folder / "x.npy", model=parts.model, guide=parts.guide, out=folder / "run", epochs=2)
+
+
+def test_a_ladder_learns_from_rows_with_holes(steps):
+    """log p of a row without any entry is 0, by annealing too; hidden values change no number."""
+    rows = steps.part("train").rows
+    empty = rows.subset(torch.nonzero(~rows.mask.any(1))[:, 0])
+    assert len(empty)
+    for evaluator in (Importance(4000), Annealed(20, 2, 16)):
+        estimate = evaluator(steps.model, steps.guide, empty)
+        assert float(estimate.nats.abs().max()) < 0.02 + 4 * float(estimate.variance_mc.max()) ** 0.5
+    other = Rows(torch.where(rows.mask, rows.stored, 55.0), mask=rows.mask, fill=rows.fill)
+    same = Rows(rows.stored, mask=rows.mask, fill=rows.fill)
+    found = [Importance(20)(steps.model, steps.guide, r).nats for r in (same, other)]
+    assert torch.equal(*found)
+
+
+def test_every_check_of_a_ladder_takes_holes(steps):
+    assert steps.holed
+    assert math.isfinite(steps.doctor().measures["score_test"])
+    assert steps.calibrate(n=40).holed
+    settings = TightnessSettings(rows=4, temperatures=4, leapfrog_steps=1, chains=4, simulated=4, refine=3)
+    assert steps.evaluate(settings=settings).assessment.gaps.to_dict()["n"] > 0

@@ -83,7 +83,10 @@ def test_interrupted(healthy, reason):
     assert shorts(changed(healthy, stopped=dict(healthy.stopped, reason=reason))) == {"interrupted training": "alarm"}
 
 
-@pytest.mark.parametrize(("ess", "expected"), [(9.9, {"a bound that may be loose": "alarm"}), (10.0, {})])
+@pytest.mark.parametrize(
+    ("ess", "expected"),
+    [(2.9, {"a bound that may be loose": "alarm"}), (9.9, {"a bound that may be loose": "note"}), (10.0, {})],
+)
 def test_few_effective_points(healthy, ess, expected):
     assert shorts(changed(healthy, evaluation=dict(healthy.evaluation, ess=ess))) == expected
 
@@ -96,11 +99,16 @@ def test_monte_carlo_error(healthy):
     assert shorts(changed(healthy, evaluation=dict(healthy.evaluation, stderr_mc=1.0))) == {"Monte Carlo error": "note"}
 
 
-def test_weights_of_a_bad_epoch(healthy):
+def test_weights_of_a_bad_epoch(healthy, monkeypatch):
     falling = [epoch(i, -90.0, -90.5 - 0.1 * i) for i in range(1, 101)]
     assert shorts(changed(healthy, epochs=falling))["over-fitting"] == "alarm"
     best = dict(healthy.stopped, kept_epoch=1)
-    assert shorts(changed(healthy, epochs=falling, stopped=best)) == {"over-fitting later": "note"}
+    later = changed(healthy, epochs=falling, stopped=best)
+    assert shorts(later) == {"over-fitting later": "note"}
+    for patience in (None, 20):
+        monkeypatch.setitem(later.run.spec["choices"], "patience", patience)
+        [remark] = findings(later)
+        assert ("--patience auto" in remark.text) == (patience is None)  # not where it is in force already
 
 
 def test_still_rising(healthy):

@@ -155,6 +155,17 @@ def test_every_kind_of_table(recipe, table, tmp_path, request):
 
 
 @pytest.mark.usefixtures("unrendered")
+@pytest.mark.parametrize("recipe", ["gan", "vae-gan", "wae-mmd"])
+def test_a_model_without_a_bound_on_a_table(recipe, table, tmp_path):
+    """A GAN has no encoder, hence no reconstructions."""
+    options = {"epochs": 1, "hidden": (8,)}
+    page = page_of(jensen.train(table, recipe=recipe, out=tmp_path / "run", **options), tmp_path / "page.html")
+    titles = {title for _, title in page.headings}
+    assert "Samples beside data, by column" in titles
+    assert ("Reconstructions" in titles) == (recipe != "gan")
+
+
+@pytest.mark.usefixtures("unrendered")
 def test_hostile_names_stay_text(run, tmp_path):
     folder = shutil.copytree(run.path, tmp_path / "run")
     spec = json.loads((folder / "spec.json").read_text())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jensen
-from jensen.core.errors import UsageError
+from jensen.core.errors import DataError, UsageError
 from jensen.runs.doctor import GONE
 from jensen.runs.save import save
 from jensen.storage.files import digest, write_json
@@ -131,3 +131,33 @@ def test_remedies_are_not_what_was_done_already(tmp_path):
     assert remedies
     assert "--beta 0.15" in remedies[0]
     assert "--beta 0.5" not in remedies[0]
+
+
+@pytest.mark.parametrize("recipe", ["ppca", "factor-analysis"])
+def test_an_exact_posterior_is_that_given_the_observed_entries(recipe, tmp_path):
+    """Codes of rows with holes from a run of complete ones: the mean of z given the observed block, by hand."""
+    np.save(tmp_path / "x.npy", columns(300, 0.0))
+    np.save(tmp_path / "holed.npy", columns(40))
+    run = jensen.train(tmp_path / "x.npy", recipe=recipe, latent=2, out=tmp_path / "run")
+    codes = run.encode(tmp_path / "holed.npy")
+    lik, prepared = run.model.likelihood, run.preparation
+    W, b, noise = (t.detach().double().numpy() for t in (lik.W, lik.b, lik.noise_variance))
+    noise = np.broadcast_to(noise, len(b))
+    for z, x in zip(codes, (columns(40) - prepared.center) / prepared.scale, strict=True):
+        seen = ~np.isnan(x)
+        precision = np.eye(2) + W[seen].T @ (W[seen] / noise[seen, None])
+        expected = np.linalg.solve(precision, W[seen].T @ ((x[seen] - b[seen]) / noise[seen]))
+        np.testing.assert_allclose(z, expected, atol=1e-5)
+    assert run.reconstruct(tmp_path / "holed.npy").shape == (40, 4)
+
+
+@pytest.mark.parametrize("verb", ["encode", "reconstruct"])
+def test_an_encoder_of_complete_rows_refuses_holes_and_says_how_to_fill_them(verb, tmp_path):
+    np.save(tmp_path / "x.npy", columns(160, 0.0))
+    np.save(tmp_path / "holed.npy", columns(40))
+    run = jensen.train(tmp_path / "x.npy", out=tmp_path / "run", **OPTIONS)
+    with pytest.raises(DataError, match=r"learned from complete rows.* fill them: jensen impute .*/run .*/holed\.npy"):
+        getattr(run, verb)(tmp_path / "holed.npy")
+    with pytest.raises(DataError, match=r"fill them: run\.impute\(data\)"):
+        getattr(run, verb)(columns(40))
+    assert run.impute(columns(40), m=2)

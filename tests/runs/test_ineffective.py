@@ -178,7 +178,9 @@ def test_labels_that_no_one_learns_from_are_said(tmp_path):
         ("gmm", ["--components", "2"], "--recipe conditional, or --recipe semi-supervised"),
     ],
 )
-def test_a_batch_that_nothing_is_corrected_for_is_said_before_training_and_after(recipe, options, others, tmp_path, capsys):
+def test_a_batch_that_nothing_is_corrected_for_is_said_before_training_and_after(
+    recipe, options, others, tmp_path, capsys
+):
     x = np.random.default_rng(0).poisson(3.0, (60, 3))
     rows = "".join(f"{','.join(map(str, row))},{'AB'[i % 2]}\n" for i, row in enumerate(x.tolist()))
     (tmp_path / "cells.csv").write_text(f"g1,g2,g3,batch\n{rows}")

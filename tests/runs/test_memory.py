@@ -38,8 +38,8 @@ def test_a_run_knows_its_own_rows_while_they_are_in_memory(tmp_path):
     again = j.load(run.path)
     assert j.load(run.path, data=X).evaluate(k=10).estimate.mean == run.evaluate(k=10).estimate.mean
     assert not again.readable
-    for verb in (again.doctor, again.evaluate):
-        with pytest.raises(DataError, match="in memory"):
+    for verb, error in ((again.doctor, UsageError), (again.evaluate, DataError)):
+        with pytest.raises(error, match="in memory"):
             verb()
     assert j.resume(run.path, data=X, epochs=2).evaluate(k=10).estimate.mean is not None
 

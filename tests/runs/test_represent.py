@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -154,6 +155,14 @@ def test_rows_of_unknown_label_play_no_part(run, tmp_path):
     probed = result.scores[0]
     assert probed.value > 0.8
     assert probed.stderr == pytest.approx((probed.value * (1 - probed.value) / 450) ** 0.5, rel=0.1)
+    said = next(note for note in result.notes if note.startswith("labels are known of "))
+    fitted, scored = (int(n) for n in re.findall(r"(\d+) of 898", said))
+    assert fitted + scored == (labels[1:] >= 0).sum()
+    assert f"{probed.stderr:.9f}" == f"{(probed.value * (1 - probed.value) / scored) ** 0.5:.9f}"
+
+
+def test_complete_labels_need_no_note(run):
+    assert not any("are known of" in note for note in represent(run).notes)
 
 
 @pytest.fixture(scope="module")

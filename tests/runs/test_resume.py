@@ -233,9 +233,9 @@ def test_an_array_in_memory_is_given_again(data: Path, whole: Path, tmp_path: Pa
 
 def test_a_validation_bound_that_is_not_finite(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(60, 4))
-    x[split(60).valid[0]] = 1e30
+    x[split(60).valid[0]] = 1e15  # its square is finite, but not in units of the smallest scale
     np.save(tmp_path / "x.npy", x)
-    options = {"latent": 2, "hidden": (8,), "batch": 16, "epochs": 4, "checkpoints": 3}
+    options = {"latent": 2, "hidden": (), "floor": 1e-8, "batch": 16, "epochs": 4, "checkpoints": 3}
     whole = train(str(tmp_path / "x.npy"), out=tmp_path / "whole", **options)
     assert timeless(whole.path / "metrics.jsonl")[0]["valid"]["objective"] is None
     assert math.isnan(whole.metrics[0]["valid"]["objective"])

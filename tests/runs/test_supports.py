@@ -152,7 +152,9 @@ def test_counts_beyond_all_levels_are_a_density_or_of_a_likelihood_of_counts(opt
     run = j.train(large_counts, out=tmp_path / "run", epochs=1, notice=notes.append, **options)
     assert run.preparation.dequantize is spread
     assert run.schema.kind == "integers"
-    assert any("too many for a likelihood of levels" in n for n in notes) is (spread and "gaussian" not in options.values())
+    assert any("too many for a likelihood of levels" in n for n in notes) is (
+        spread and "gaussian" not in options.values()
+    )
 
 
 @pytest.mark.parametrize("options", [{"dequantize": False}, {"recipe": "made", "dequantize": False}], ids=str)

@@ -159,7 +159,11 @@ def test_patience_stops_and_keeps_the_best(bits, tmp_path):
     run = jensen.train(bits, out=tmp_path / "run", patience=4, **options)
     *epochs, stopped = run.metrics
     best = max(epochs, key=lambda e: e["valid"]["bound"])["epoch"]
-    assert (stopped["reason"], stopped["kept_epoch"], stopped["epoch"]) == ("early stopping", best, max(best, 30) + 4)  # after 30 epochs of warm-up
+    assert (stopped["reason"], stopped["kept_epoch"], stopped["epoch"]) == (
+        "early stopping",
+        best,
+        max(best, 30) + 4,
+    )  # after 30 epochs of warm-up
 
 
 def test_the_kept_weights_are_the_models(bits, tmp_path):
@@ -332,3 +336,23 @@ def test_listeners_hear_what_the_record_says(bits, tmp_path):
     run = jensen.train(bits, out=tmp_path / "run", listeners=[events.append], **SMALL)
     heard = [e for e in events if type(e).__name__ == "EpochEnded"]
     assert [e.train.objective for e in heard] == [e["train"]["objective"] for e in run.metrics[:-1]]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"epochs": np.int64(2), "patience": np.int32(3)},
+        {"latent": np.int64(3), "hidden": np.array([6, 5])},
+        {"lr": np.float32(0.01), "batch": np.uint8(9), "seed": np.int64(4)},
+        {"hidden": [np.int64(6)], "split": np.array([0.8, 0.1, 0.1])},
+    ],
+)
+def test_numbers_of_numpy_are_numbers(given, bits, tmp_path):
+    plain = {name: np.asarray(value).tolist() for name, value in given.items()}
+    runs = [
+        jensen.train(str(bits), out=tmp_path / name, **{**SMALL, **options})
+        for name, options in (("numpy", given), ("python", plain))
+    ]
+    files = [(run.path / "model.safetensors").read_bytes() for run in runs]
+    assert files[0] == files[1]
+    assert runs[0].spec["command"] == runs[1].spec["command"]

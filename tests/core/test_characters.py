@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from jensen.cli.characters import as_one_line, encodable, escaped, visible
+from jensen.core.characters import as_one_line, encodable, escaped, visible
 
 # by Unicode's own tables: what controls a terminal or the direction of text, and what is no character
 OBEYED = {
@@ -37,7 +37,7 @@ def test_what_is_not_seen_is_escaped(character):
 
 
 def test_nothing_else_is_changed():
-    text = "".join(map(chr, range(0x20, 0x7F))) + "é±━漢字🙂 می\u200cخواهم 👩\u200d🔬"
+    text = "".join(map(chr, range(0x20, 0x7F))) + "é±━漢字🙂 한\u200c글 👩\u200d🔬"
     assert as_one_line(text) == visible(text) == text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-__all__ = ["as_one_line", "encodable", "escaped", "visible"]
+__all__ = ["as_one_line", "encodable", "escaped", "escaped_json", "visible"]
 
 # C0 and C1 control characters, marks and overrides of the direction of text, separators of lines, lone surrogates, and
 # what is not seen, by which two names look alike; joiners, which scripts and emoji need, are left
@@ -49,6 +49,17 @@ def escaped(character: str) -> str:
     named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character)
     code = ord(character)
     return named or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+
+
+def escaped_json(character: str) -> str:
+    r"""Return a character as an escape of JSON, which has four digits: of characters beyond them, two.
+
+    Example:
+        >>> escaped_json("\x1b"), escaped_json("\U000e0001")
+        ('\\u001b', '\\udb40\\udc01')
+    """
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
 
 
 def visible(text: str) -> str:
