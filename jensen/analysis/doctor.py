@@ -23,7 +23,7 @@ from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .codebook import codebook
 from .collapse import collapsed, components, encoder_scale, holes
-from .examination import Examination
+from .examination import MOST_POINTS, Examination
 from .findings import Diagnosis, Finding, Outcome
 from .latents import ROWS
 from .memorisation import memorised
@@ -31,6 +31,7 @@ from .outputs import decoder_scale, saturated, weights
 
 __all__ = ["CHECKS", "Diagnosis", "Finding", "examine"]
 
+NO_BOUND = "minus the distortion"  # the score where there is no bound
 ROUNDING = 1e-4  # rounding error of a weight that is a sum in single precision
 
 
@@ -89,7 +90,7 @@ def overfitting(examination: Examination) -> Outcome | str:
     curve = _validation_curve(examination.history, math.sqrt(float(test.var()) / len(test)))
     fallen = 0.0 if curve is None else curve.fallen
     exact = str(examination.quantity) if examination.guide.is_exact else None
-    score = exact or ("the ELBO" if examination.scored else "minus the distortion")
+    score = exact or (_bound_name(examination.points) if examination.scored else NO_BOUND)
     measures: dict[str, Any] = {"score": score, "score_train": float(train.mean()), "score_test": float(test.mean())}
     measures |= {"gap": gap, "gap_stderr": error}
     measures |= {"gap_in_deviations": generalisation.deviations, "validation_fallen": fallen}
@@ -110,6 +111,10 @@ def overfitting(examination: Examination) -> Outcome | str:
         examination.remedy("over-fitting"),
     )
     return Outcome((finding,), measures)
+
+
+def _bound_name(points: int) -> str:
+    return "the ELBO" if points == 1 else f"the importance-weighted bound (K = {points})"
 
 
 def _epochs(history: Sequence[Mapping[str, Any]]) -> tuple[dict[int, Mapping[str, Any]], int | None]:
@@ -180,6 +185,7 @@ def examine(
     options: Collection[str] | None = None,
     current: Mapping[str, Any] | None = None,
     quantity: Quantity = EVIDENCE,
+    points: int = 1,
     classes: int = 0,
     watch: ProgressCallback | None = None,
 ) -> Diagnosis:
@@ -196,7 +202,8 @@ def examine(
             feature where entries are missing.
         options: names of the options that another training of this model would accept; remedies offer no others.
         current: values of options with which it was trained, which remedies do not offer again.
-        quantity, classes: of the scores; latent features, the first ones, that code a class.
+        quantity, points: of the scores; K of the importance-weighted bound that was maximised, 1 for the ELBO.
+        classes: latent features, the first ones, that code a class.
         watch: progress callback, called with the fraction done, 0 to 1.
 
     Raises:
@@ -218,7 +225,12 @@ def examine(
     unseen = test if test is not None and len(test) else None
     weight = _rate_weight(history) if beta is None else beta
     given = Examination(model, guide, train, unseen, weight, tuple(history), seed, rows_at_most, log_jacobian)
-    return _checked(replace(given, options=options, current=current, quantity=quantity, classes=classes), watch)
+    return _checked(
+        replace(
+            given, options=options, current=current, quantity=quantity, points=min(points, MOST_POINTS), classes=classes
+        ),
+        watch,
+    )
 
 
 def _checked(examination: Examination, watch: ProgressCallback | None) -> Diagnosis:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,10 +23,11 @@ from ..models.model import LatentVariableModel
 from .latents import ROWS
 from .remedies import REMEDIES
 
-__all__ = ["Examination", "Pass"]
+__all__ = ["MOST_POINTS", "Examination", "Pass"]
 
 POINTS = 4  # few are enough, since the noise of the bound is averaged over all rows
 CHUNK = 128
+MOST_POINTS = 64  # of an importance-weighted bound: even with so few its noise is small beside that of the ELBO
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Pass:
     """The measurements of one pass over N rows.
 
     Attributes:
-        score: [N] the ELBO (log p(x) itself under an exact guide); minus the distortion without a density. rate: [N],
+        score: [N] the bound that was maximised, the ELBO or an importance-weighted one (log p(x) itself under an exact
+        guide); minus the distortion without a density. rate: [N],
         zero without a density. guides: q(z | x), one for each batch. z: [N, Z] a point of each guide, and `log_own` [N]
         its log q(z | x). mean, sd: [N, Z] of each guide. feature_rate: [Z] the rate of each latent feature; None where
         guide or prior does not factorise.
@@ -64,7 +67,7 @@ class Examination:
             [D] of each feature where entries are missing.
         options: names of the options that another training would accept; None accepts all.
         current: values of options with which it was trained.
-        quantity: of the scores.
+        quantity, points: of the scores; K of the importance-weighted bound that was maximised, 1 for the ELBO.
         classes: latent features, the first ones, that code a class; they do not count as features.
     """
 
@@ -80,6 +83,7 @@ class Examination:
     options: Collection[str] | None = None
     current: Mapping[str, Any] | None = None
     quantity: Quantity = EVIDENCE
+    points: int = 1
     classes: int = 0
 
     def remedy(self, name: str, **values: Any) -> str:
@@ -119,7 +123,7 @@ class Examination:
     def _pass(self, rows: Rows, name: str) -> Pass:
         noise = self.stream(name)
         batches = self.batches(rows, name)
-        draws = (Pathwise(POINTS).draw(self.model, self.guide, batch, noise) for batch in batches)
+        draws = (Pathwise(max(POINTS, self.points)).draw(self.model, self.guide, batch, noise) for batch in batches)
         return _joined([self._measured(draw) for draw in draws])
 
     def _measured(self, draw: Draw) -> Pass:
@@ -130,6 +134,8 @@ class Examination:
             rate = draw.rate
             # under the exact posterior every log-weight is log p(x), without noise
             score = draw.log_weight.mean(0) if self.guide.is_exact else score - rate
+            if self.points > 1 and not self.guide.is_exact:
+                score = _weighted(draw.log_weight, self.points)
         score = score.double() + self._shift(draw.batch)
         mean, sd = _moments(draw.guide, draw.z)
         return Pass(
@@ -150,6 +156,11 @@ class Examination:
             return each
         each = each.to(batch.x.device, torch.float64)
         return each.sum() if batch.mask is None else batch.mask.double() @ each
+
+
+def _weighted(log_weight: Tensor, points: int) -> Tensor:
+    """Return the importance-weighted bound [B] of the first `points` of the log-weights [K, B]."""
+    return log_weight[:points].logsumexp(0) - math.log(points)
 
 
 def _moments(q: Distribution, z: Tensor) -> tuple[Tensor, Tensor]:

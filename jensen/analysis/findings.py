@@ -15,6 +15,7 @@ TITLES = {
     "monte-carlo-error": "Monte Carlo error",
     "loose-bound": "a bound that may be loose",
     "unknown-tightness": "a bound of unknown tightness",
+    "worse-than-uniform": "a model worse than the uniform distribution",
     "heavy-tailed-weights": "heavy-tailed weights",
 }
 

@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from ..core.commands import command_line
 from ..core.wording import fixed, plural
 from ..evaluate.estimate import HEAVY, SHARE, Estimate, enough_points
 from ..evaluate.psis import FEWEST
 from .findings import Finding
 
-__all__ = ["evaluation_findings", "more_points_help", "points_remedy"]
+__all__ = ["Trained", "evaluation_findings", "more_points_help", "points_remedy", "worse_than_uniform"]
 
 FEW_ESS = 3.0  # below, a single point carries most of the weight, and ten times as many points leave it so
 LOOSE = 0.5  # nats by which a bound may be too low before it is called loose
-ANNEAL = "measure it by annealing (jensen evaluate RUN, without -k), or train with a richer guide"
 Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The training whose model was evaluated, as far as findings depend on it.
+
+    Attributes:
+        run: path of the run, for the commands of remedies.
+        points: K of the importance-weighted bound that was maximised; 1 for any other objective.
+        steps: of the optimiser, that were taken; None where they are not recorded.
+        uniform: nats per datum of the uniform distribution over the known levels of all features; None where there are
+            no levels.
+    """
+
+    run: str = "RUN"
+    points: int = 1
+    steps: int | None = None
+    uniform: float | None = None
 
 
 def more_points_help(k: int | None, ess: float | None, heavy: float | None) -> bool:
@@ -54,7 +74,7 @@ def points_remedy(estimates: Sequence[Estimate]) -> str:
     return "more points do not help: --method annealed"
 
 
-def evaluation_findings(record: Record | None) -> tuple[Finding, ...]:
+def evaluation_findings(record: Record | None, trained: Trained | None = None) -> tuple[Finding, ...]:
     """Return the findings about an evaluation, of which `Evaluation.to_dict` or evaluation.json is the record.
 
     A number without a bound has none; one whose looseness annealing has measured is judged by that.
@@ -62,8 +82,40 @@ def evaluation_findings(record: Record | None) -> tuple[Finding, ...]:
     if not record or record.get("log_px") is None:
         return ()
     checks = (_not_finite, _weights, _chains, _tightness, _noise, _rule, _overfitting)
+    record = record if trained is None else {**record, "run": trained.run}
     findings = [finding for check in checks if (finding := check(record)) is not None]
+    best = max(record["log_px"], ((record.get("assessment") or {}).get("annealed") or {}).get("log_px") or -math.inf)
+    findings += worse_than_uniform(best, trained, "lower bound" in record["kind"])
     return tuple(sorted(findings, key=lambda f: f.severity != "problem"))
+
+
+def worse_than_uniform(score: float, trained: Trained | None, is_bound: bool = True) -> tuple[Finding, ...]:
+    """Return a finding where the model gives data of known levels less than the uniform distribution does.
+
+    Args:
+        score: nats per datum, in the data's own units.
+        trained: with the score of the uniform distribution.
+        is_bound: whether the score is a lower bound, so that the model may be better than it says.
+
+    Example:
+        >>> [f.what for f in worse_than_uniform(-9.0, Trained(steps=5, uniform=-8.0), False)]
+        ['the model is worse than the uniform distribution: -9.00 nats per datum against -8.00']
+    """
+    uniform = None if trained is None else trained.uniform
+    if trained is None or uniform is None or not math.isfinite(score) or score >= uniform:
+        return ()
+    by = "by this bound, " if is_bound else ""
+    scores = f"{fixed(score, 2)} nats per datum against {fixed(uniform, 2)}"
+    taken = "" if trained.steps is None else f" ({plural(trained.steps, 'step')} taken)"
+    return (
+        Finding(
+            "worse-than-uniform",
+            "problem",
+            f"{by}the model is worse than the uniform distribution: {scores}",
+            "it has hardly learned from the data, or not from such data",
+            f"Train longer{taken}: more --epochs, or a smaller --batch.",
+        ),
+    )
 
 
 def _not_finite(e: Record) -> Finding | None:
@@ -93,8 +145,22 @@ def _more_points(e: Record) -> str:
     """Return the remedy against too few effective points."""
     k = e.get("k")
     if k is not None and more_points_help(k, e.get("ess"), _heavy(e)):
-        return f"Use a larger K: jensen evaluate RUN -k {10 * k}."
-    return f"More points do not help here: {ANNEAL}."
+        return f"Use a larger K: {command_line('evaluate', e.get('run') or 'RUN')} -k {10 * k}."
+    return f"More points do not help here: {_annealing(e)}."
+
+
+def _annealing(e: Record) -> str:
+    """Return how annealing can measure the looseness: with more time, where it was left out for lack of it."""
+    run, replay = e.get("run") or "RUN", e.get("replay") or {}
+    guide = "train with a richer guide"
+    if replay.get("method") != "auto" or replay.get("k") is not None:
+        return f"measure it by annealing ({command_line('evaluate', run)}), or {guide}"
+    left_out = (re.search(r"--budget (\S+) has room", note) for note in e.get("notes") or ())
+    budget = next((match[1] for match in left_out if match), None)
+    if budget is None:
+        return guide
+    command = f"{command_line('evaluate', run)} --budget {budget}"
+    return f"measure it by annealing, which takes more time ({command}), or {guide}"
 
 
 def _weights(e: Record) -> Finding | None:
@@ -145,8 +211,9 @@ def _tightness(e: Record) -> Finding | None:
     if e["kind"] != "stochastic lower bound" or loss is None or loss < LOOSE:
         return None
     cause = "q(z|x) is too far from the posterior for importance weighting"
-    remedy = "Report the annealed bound, or train with a richer guide."
-    return Finding("loose-bound", "note", assessed["verdict"].partition(":")[0], cause, remedy)
+    what, _, advice = assessed["verdict"].rpartition(": ")  # the remedy that the evaluation prints
+    richer = "" if "richer guide" in advice else ", or train with a richer guide"
+    return Finding("loose-bound", "note", what, cause, f"{advice[:1].upper()}{advice[1:]}{richer}.")
 
 
 def _noise(e: Record) -> Finding | None:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
-from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, Token, UnusedCliTokensError, convert
+from cyclopts import (
+    App,
+    CycloptsError,
+    MissingArgumentError,
+    Parameter,
+    Token,
+    UnknownOptionError,
+    UnusedCliTokensError,
+    convert,
+)
 
 from ..core.errors import UsageError
 from ..core.renames import RENAMED_OPTIONS
@@ -20,6 +30,7 @@ from .verbs import ARGUMENTS, VERBS
 __all__ = ["WITH_RECIPES", "parser", "run"]
 
 WITH_RECIPES = ("train", "rate-distortion")  # verbs that take the options of a recipe
+EXAMPLES = {"--rows": "rows.csv", "--out": "FILE"}  # values of flags that need one
 RENAMED_FLAGS = {f"--{old}": f"--{new}".replace("_", "-") for old, new in RENAMED_OPTIONS.items()}
 
 
@@ -144,6 +155,17 @@ def _usage_error(error: CycloptsError, verb: str) -> UsageError:
     missing = re.search(r"parameter (\S+) requires", text)
     if isinstance(error, MissingArgumentError) and missing:
         name = missing[1]
+        see = f"Give one: {name} {EXAMPLES[name]}." if name in EXAMPLES else see
         return UsageError(f"{name} needs a value" if name.startswith("-") else f"jensen {verb} needs {name}", see)
     what, _, remedy = text.partition(". ")
+    if isinstance(error, UnknownOptionError):
+        remedy = _short_option(error) or remedy
     return UsageError(what.rstrip("."), remedy or see)
+
+
+def _short_option(error: UnknownOptionError) -> str:
+    """Return a question after an option of one letter, such as -n for --num, if no longer one is as like; else ""."""
+    flag = (error.token.keyword or error.token.value).partition("=")[0].lstrip("-")
+    names = [name for argument in error.argument_collection or () for name in argument.names]
+    short, alike = f"-{flag[:1]}", get_close_matches(f"--{flag}", [n for n in names if n.startswith("--")], 1, 0.75)
+    return f"Did you mean {short}?" if short in names and not alike else ""

@@ -47,8 +47,17 @@ def compare(
     from ..runs.compare import compare as compare_runs
 
     with ProgressLine(flags.quiet) as line:
+        names = ["comparing"]
         comparison = compare_runs(
-            runs_a, runs_b, data, labels=labels, k=k, method=method, seed=flags.seed, watch=line.task("comparing")
+            runs_a,
+            runs_b,
+            data,
+            labels=labels,
+            k=k,
+            method=method,
+            seed=flags.seed,
+            watch=lambda done: line.update_task(names[-1], done),
+            phase=lambda run: names.append(f"evaluating {run}"),
         )
     notify = notifier(flags.quiet)
     for note in comparison.notes:
@@ -88,9 +97,13 @@ def _errors(comparison: PairedComparison) -> str:
     if comparison.stderr_seeds is not None:
         parts.append(f"{comparison.stderr_seeds:.2g} over seeds")
     if comparison.interval is not None:
-        low, high = (format_nats(end, comparison.stderr).split(" ")[0] for end in comparison.interval)
+        is_turned = comparison.higher == "B"  # as in the verdict, which says by how much B is higher
+        ends = [-end for end in reversed(comparison.interval)] if is_turned else comparison.interval
+        low, high = (format_nats(end, comparison.stderr).split(" ")[0] for end in ends)
+        of = "B - A" if is_turned else "A - B"
         freedom = comparison.degrees_of_freedom
-        parts.append(f"95 % interval {low} to {high}" + ("" if freedom is None else f" (t, {freedom:.3g} d.f.)"))
+        degrees = "" if freedom is None else f" (t, {freedom:.3g} d.f.)"
+        parts.append(f"95 % interval of {of} {low} to {high}{degrees}")
     share = float((comparison.differences > 0).double().mean())
     parts.append(f"A is higher on {share:.0%} of them")
     return "; ".join(parts)

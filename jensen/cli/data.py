@@ -52,14 +52,14 @@ def data(
 def _lines(description: dict[str, Any]) -> list[str]:
     """Return the description of a data set in sentences."""
     shape, (low, high) = description["shape"], description["range"]
-    images = f"images of {shape[0]}x{shape[1]}x{shape[2]} (height x width x channels)" if len(shape) == 3 else ""
+    images = f"of {shape[0]}x{shape[1]}x{shape[2]} (height x width x channels)" if len(shape) == 3 else ""
     kinds = {
         "binary": "binary values, 0 and 1",
-        "integers": "counts" if description["counts"] else f"integers of {description['levels']} levels",
+        "integers": "counts" if description["counts"] else _levels(description["levels"], low, high),
         "real": "real values",
     }
     lines = [
-        f"{description['name']}: {description['n']:,} {images or 'rows of ' + plural(shape[0], 'column')}",
+        f"{description['name']}: {_rows(description['n'], images, shape[0])}",
         f"{kinds[description['kind']]}, from {low:g} to {high:g}",
     ]
     if description["names"]:
@@ -72,10 +72,35 @@ def _lines(description: dict[str, Any]) -> list[str]:
         lines.append(f"factors: {', '.join(f'{name} ({n})' for name, n in description['factors'].items())}")
     constant = description["constant_columns"]
     if constant:
-        lines.append(f"{plural(len(constant), 'constant column')}, the first of them {constant[0]}")
+        names = _column_names(description, constant)
+        noun, how = ("pixel", " (row/column)") if len(shape) == 3 else ("column", "")
+        lines.append(f"{plural(len(names), f'constant {noun}')}{how}: {_first(names)}")
     if description["duplicates"]:
         lines.append(f"{plural(description['duplicates'], 'duplicate row')}")
     return [*lines, *description["advice"]]
+
+
+def _rows(n: int, images: str, width: int) -> str:
+    """Return a number of rows or images with what they are."""
+    return f"{plural(n, 'image')} {images}" if images else f"{plural(n, 'row')} of {plural(width, 'column')}"
+
+
+def _levels(levels: int | None, low: float, high: float) -> str:
+    """Return the levels of integers, which begin at 0 whatever the values are."""
+    if levels is None:
+        return "integers"
+    whole = low == 0 and high == levels - 1
+    return f"integers of {levels:,} levels" + ("" if whole else f" (0 to {levels - 1:,})")
+
+
+def _column_names(description: dict[str, Any], columns: list[int]) -> list[str]:
+    """Return columns by their names, or by their numbers from 1, as options take them; pixels by row and column."""
+    names, shape = description["names"], description["shape"]
+    if len(shape) == 3:
+        _, width, channels = shape
+        places = (divmod(i // channels, width) for i in columns)
+        return list(dict.fromkeys(f"{i + 1}/{j + 1}" for i, j in places))
+    return [names[i] if names and names[i] else str(i + 1) for i in columns]
 
 
 def _label_line(labels: dict[str, int], unlabelled: int) -> str:

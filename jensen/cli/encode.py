@@ -42,6 +42,7 @@ def encode(
         out, opened.path / "codes.csv", force, pictures=False, json=flags.json, safe=safe, quiet=flags.quiet
     )
     part = opened.chosen(data, flags.seed, labels=labels, own="all")
+    target = target if out is not None else target.of(data, part.is_whole or part.own is not None, force)
     notify = notifier(flags.quiet)
     for text in part.notes:
         notify(text)

@@ -8,6 +8,7 @@ from ..core.commands import command_line
 from ..core.wording import fixed, format_nats, plural
 
 if TYPE_CHECKING:
+    from ..analysis.reliability import Trained
     from ..evaluate import Estimate, Tightness
     from ..evaluate.quantity import Quantity
     from ..runs.run import Evaluation
@@ -32,7 +33,8 @@ def evaluation_lines(evaluation: Evaluation, places: dict[str, str | None] | Non
         lines.append(_chains(estimate))
     if numbers["elbo"] is not None:
         elbo = format_nats(numbers["elbo"], numbers["stderr"]).split(" ")[0]
-        lines.append(f"ELBO {elbo}: rate {fixed(numbers['rate'], 2)}, distortion {fixed(numbers['distortion'], 2)}")
+        parts = f"ELBO {elbo}: rate {fixed(numbers['rate'], 2)}, distortion {fixed(numbers['distortion'], 2)}"
+        lines.append(f"{parts}{_objective(evaluation)}")
     elif numbers["distortion"] is not None:
         lines.append(f"distortion {fixed(numbers['distortion'], 2)} nats per datum")
     if evaluation.bits_per_dim is not None:
@@ -45,11 +47,19 @@ def evaluation_lines(evaluation: Evaluation, places: dict[str, str | None] | Non
     if evaluation.classified is not None:
         counts = evaluation.classified
         lines.append(str(Classified(counts["accuracy"], counts["n"], counts["labels_in_training"])))
-    lines += _outlook(evaluation.to_dict())
+    lines += _outlook(evaluation.to_dict(), evaluation.trained)
     return [*lines, f"next: {command_line('report', evaluation.run, **(places or {}))}"]
 
 
-def _outlook(record: dict[str, Any]) -> list[str]:
+def _objective(evaluation: Evaluation) -> str:
+    """Return which bound was maximised, where the ELBO is not it and may be far below."""
+    trained = evaluation.trained
+    if trained is None or trained.points == 1:
+        return ""
+    return f" (parts of the ELBO; trained by the importance-weighted bound with K = {trained.points})"
+
+
+def _outlook(record: dict[str, Any], trained: Trained | None) -> list[str]:
     """Return the verdict on the number by all that is known about it, and remedies; nothing where nothing was found.
 
     What the verdict on tightness and the line on training rows say is not said again.
@@ -57,7 +67,7 @@ def _outlook(record: dict[str, Any]) -> list[str]:
     from ..analysis.findings import overall_verdict
     from ..analysis.reliability import evaluation_findings
 
-    findings = evaluation_findings(record)
+    findings = evaluation_findings(record, trained)
     if not findings:
         return []
     names = [[f.title for f in findings if f.severity == severity] for severity in ("problem", "note")]

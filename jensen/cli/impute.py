@@ -85,17 +85,18 @@ def impute(
     default = opened.path / f"imputations.{'png' if images else 'csv'}"
     target = Target.choose(out, default, force, images, flags.json, safe, flags.quiet)
     part = opened.chosen(data, flags.seed, missing=True, labels=labels, own="all")
+    target = target if out is not None else target.of(data, part.is_whole or part.own is not None, force)
     notify = notifier(flags.quiet)
-    hidden = None if mask is None else parse_mask(mask, opened.schema, len(part.x))
+    hidden, fewer = None if mask is None else parse_mask(mask, opened.schema, len(part.x)), []
     if target.is_picture and len(part.x) > PICTURED:
-        notify(f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all")
+        fewer = [f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all"]
         part = part.first(PICTURED)
         hidden = None if hidden is None else hidden[:PICTURED]
     with ProgressLine(flags.quiet) as line:
         completion = opened.impute(
             part, m=m, method=method, k=k, steps=steps, hidden=hidden, seed=flags.seed, watch=line.task("imputing")
         )
-    for text in completion.notes:
+    for text in (*completion.notes, *fewer):
         notify(text)
     _write(target, opened, completion, part)
     drawn = completion.drawn

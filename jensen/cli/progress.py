@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ProgressLine", "TrainingProgress", "format_duration", "progress_bar", "training_line"]
 
 IN_PLACE, PLAIN = 0.1, 10.0  # seconds between updates, on a terminal and elsewhere
+PACED = 1.0  # seconds of a phase before its pace is known: the first reports come within a moment of its start
 WIDTH = 12
 GAP = "  "  # between the parts of a line
 
@@ -120,7 +121,7 @@ class ProgressLine:
         self.done = done
         start, done_at_start = self.phase_start
         left = ""
-        if done > done_at_start:
+        if done > done_at_start and now - start >= PACED:
             left = f"  {format_duration((now - start) * (1 - done) / (done - done_at_start))} left"
         title = name if self.phase == 1 else f"{name}, phase {self.phase}"
         share = f"{done:4.0%}"

@@ -41,6 +41,7 @@ def reconstruct(
     default = opened.path / ("reconstructions.png" if images else "reconstructions.csv")
     target = Target.choose(out, default, force, images, flags.json, safe, flags.quiet)
     part = opened.chosen(data, flags.seed, labels=labels, own="all")
+    target = target if out is not None else target.of(data, part.is_whole or part.own is not None, force)
     notify = notifier(flags.quiet)
     for text in part.notes:
         notify(text)

@@ -131,6 +131,8 @@ def _recorded_options(spec: str, data: str | None) -> dict[str, Any]:
 
 def outcome(run: Run) -> dict[str, Any]:
     """Return the result of a training, in the data's own units, as JSON-serialisable values."""
+    from ..runs.players import weighted_points
+
     epochs = [line for line in run.metrics if line["event"] == "epoch"]
     stopped = run.metrics[-1]
     kept = next(line for line in epochs if line["epoch"] == stopped["kept_epoch"])
@@ -147,6 +149,7 @@ def outcome(run: Run) -> dict[str, Any]:
         "objective": measures["objective"],
         "rate": measures["rate"],
         "distortion": measures["distortion"],
+        "weighted_points": weighted_points(run.spec),
         "units": "nats per datum",
         "part": {"train": "training", "valid": "validation"}[part],
         "n": run.spec["split"]["sizes"][part],
@@ -222,6 +225,10 @@ def _lines(result: dict[str, Any]) -> list[str]:
 
     rate = "" if result["rate"] is None else f"rate {fixed(result['rate'], 2)}, "
     distortion = "" if result["distortion"] is None else f"distortion {fixed(result['distortion'], 2)}; "
+    if result["rate"] is not None and result["distortion"] is not None and result["weighted_points"] > 1:
+        elbo = fixed(-result["rate"] - result["distortion"], 2)  # which may lie far below the bound
+        points = f"the bound is importance-weighted with K = {result['weighted_points']}"
+        rate, distortion = f"of the ELBO {elbo}: {rate}", f"{distortion}{points}; "
     keeps = "keeps " if result["measured"] == "while training" else ""
     weights = f"{keeps}{result['kept_weights']} weights of epoch {result['kept_epoch']}"
     end = f"{result['reason']} in epoch {result['epoch']} of {result['epochs']}"

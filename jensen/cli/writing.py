@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -166,6 +167,25 @@ class Target:
             raise UsageError(f"there is no folder {path.parent}", "Make it first, or give --out another name.")
         return Target(path, safe, quiet)
 
+    def of(self, data: str | None, own: bool, force: bool) -> Target:
+        """Return the default file for data: beside that of the run's own rows where they are others.
+
+        Args:
+            data: as they were named on the command line; None for the run's own rows.
+            own: whether they are those that the run was trained on.
+            force: replace the file.
+
+        Raises:
+            RunExistsError: there is one, which may be of other data of this name.
+        """
+        if data is None or own or self.path is None:
+            return self
+        stem = re.sub(r"[^\w.-]+", "_", Path(data).resolve().stem)[:100] or "data"
+        path = self.path.with_name(f"{self.path.stem}-{stem}{self.path.suffix}")
+        if path.is_dir() or (path.exists() and not force):
+            raise RunExistsError(f"{path} exists", "Replace it with --force, or give another name: --out FILE.")
+        return replace(self, path=path)
+
     @property
     def is_picture(self) -> bool:
         """True if the file is a .png."""
@@ -207,10 +227,12 @@ class Target:
             content.write(picture())
         write_atomic(self.path, content.getvalue())
 
-    def _note(self, formulas: int) -> None:
+    def _note(self, formulas: _Formulas) -> None:
         """Say how many cells a spreadsheet would run."""
-        if formulas:
-            cells = f"{plural(formulas, 'cell')} of text that a spreadsheet would run (=, +, - or @ first)"
+        if formulas.n:
+            cells = f"{plural(formulas.n, 'cell')} of text that a spreadsheet would run (=, +, - or @ first)"
+            repeated = len(formulas.texts) < formulas.n
+            cells += f", {plural(len(formulas.texts), 'text')} repeated" if repeated else ""
             marked = "with an apostrophe before them"
             notifier(self.quiet)(
                 f"{cells}{', ' + marked if self.safe else '; --spreadsheet-safe writes them ' + marked}"
@@ -234,17 +256,19 @@ def _write_arrays(stream: IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
 
 
 class _Formulas:
-    """The cells of text that a spreadsheet would run: their number, and an apostrophe before them if wanted."""
+    """The cells of text that a spreadsheet would run: their number and texts, with an apostrophe if wanted."""
 
     def __init__(self, safe: bool) -> None:
         self.safe = safe
         self.n = 0
+        self.texts = set[str]()
 
     def cell(self, text: str) -> str:
         """Return the cell of a text."""
         if not text.startswith(FORMULA) or _is_number(text):
             return text
         self.n += 1
+        self.texts.add(text)
         return f"'{text}" if self.safe else text
 
 
@@ -299,8 +323,8 @@ def _write_table(
     labels: tuple[np.ndarray, Sequence[str] | None] | None,
     before: Mapping[str, np.ndarray],
     safe: bool,
-) -> int:
-    """Write a table with a header as CSV, and return the number of cells that a spreadsheet would run."""
+) -> _Formulas:
+    """Write a table with a header as CSV, and return the cells that a spreadsheet would run."""
     writer, formulas = csv.writer(_UnixLines(stream), lineterminator="\r\n"), _Formulas(safe)
     writer.writerow(map(formulas.cell, [*before, *names, *([] if labels is None else ["label"])]))
     rows = _rows(x, labels)
@@ -308,4 +332,4 @@ def _write_table(
         if labels is not None:
             row[-1] = formulas.cell(row[-1])
         writer.writerow([*(formulas.cell(str(column[i])) for column in before.values()), *row])
-    return formulas.n
+    return formulas

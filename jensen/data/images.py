@@ -222,7 +222,7 @@ def _common_size(
     if size is None and not guess:
         raise DataError(
             f"images differ in size: {first.path} is {h}x{w} and {(other or first).path} is {i}x{j} (height x width)",
-            "Resize all of them to the size that the model was trained on.",
+            "Resize all of them to the size of the images that the model was trained on.",
         )
     to = size or _square(headers)
     resized = sum(h.size != to for h in headers)
@@ -233,7 +233,7 @@ def _common_size(
             " another size: --size H,W"
         )
     elif resized:
-        notes.append(f"{resized:,} images resized to {to[0]}x{to[1]} by area averaging")
+        notes.append(f"{plural(resized, 'image')} resized to {to[0]}x{to[1]} by area averaging")
     return to, to
 
 
@@ -336,7 +336,8 @@ def read_folder(folder: Path, size: tuple[int, int] | None = None, strict: bool 
     _check_broken(folder, broken, n, strict)  # when all of them are known
     first = next(iter(broken.values()), "")
     raw.notes[:0] = [] if skipped is None else [skipped]
-    raw.notes += [f"{_listed(folder, broken, n)} and are skipped; the first: {first}"] if broken else []
+    skip = "is skipped" if len(broken) == 1 else "are skipped"
+    raw.notes += [f"{_listed(folder, broken, n)} and {skip}; the first: {first}"] if broken else []
     return raw
 
 

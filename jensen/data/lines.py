@@ -25,6 +25,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
+MOST_CONTROL = 0.3  # of characters; a cell of text may hold some, such as the escapes of a terminal's colours
 MOST_UNPACKED, MOST_RATIO = 2**26, 100  # bytes of compressed text, at least, and of each of its compressed bytes
 DELIMITERS = "\t;,|"  # a semicolon takes precedence over a comma, which may be a decimal mark
 
@@ -136,11 +137,14 @@ def decoded(content: bytes, where: str) -> tuple[str, list[str]]:
             raise DataError(f"{where} is no {encoding.upper()} text ({error.reason})", "Save it as UTF-8.") from error
         text = content.decode("cp1252", errors="replace").replace("\ufffd", "?")
         notes.append(f"{where} is not UTF-8 text (byte {error.start:,}): read as Latin-1 (Windows-1252)")
-    strange = _CONTROL.search(text)
-    if strange is not None:
-        raise DataError(
-            f"{where} is not text: it holds the control character {ord(strange[0]):#04x}", "Give a table, as text."
-        )
+    place, strange = text.find("\0"), len(_CONTROL.findall(text))
+    if place >= 0:
+        line = text.count("\n", 0, place) + 1
+        what = f"{where} is not text: line {line:,} holds the control character 0x00"
+        raise DataError(what, "Give a table, as text.")
+    if strange > MOST_CONTROL * len(text):
+        what = f"{where} is not text: {strange:,} of its {len(text):,} characters are control characters"
+        raise DataError(what, "Give a table, as text.")
     return text, notes
 
 

@@ -155,11 +155,17 @@ def _index(labels: list[str], name: str, where: str) -> int:
     Raises:
         DataError: there is no such column, or several.
     """
-    return indices_of(labels, (name,), where)[0]
+    return indices_of(labels, (name,), where, "")[0]
 
 
-def indices_of(labels: list[str], names: Sequence[str], where: str) -> list[int]:
+def indices_of(labels: list[str], names: Sequence[str], where: str, then: str = "Rename it in the data. ") -> list[int]:
     """Return the indices of columns, in this order.
+
+    Args:
+        labels: the names of all columns.
+        names: of the columns that are looked for.
+        where: the name of the table.
+        then: what to do about a name that differs a little.
 
     Raises:
         DataError: some are absent, all of which are named; or several columns have one of the names.
@@ -172,7 +178,7 @@ def indices_of(labels: list[str], names: Sequence[str], where: str) -> list[int]
         more = f", ... {len(labels)} in all" if len(labels) > MOST_LISTED else ""
         has = f"It has {', '.join(labels[:MOST_LISTED])}{more}."
         spare = [label for label in labels if label not in names]
-        raise DataError(f"{where} {what}", f"{_meant(spare, absent)}{has}")
+        raise DataError(f"{where} {what}", f"{_meant(spare, absent, then)}{has}")
     twice = next((name for name in names if labels.count(name) > 1), None)
     if twice is not None:
         raise DataError(f"{where} has several columns {twice!r}", "Rename all but one of them.")
@@ -180,14 +186,15 @@ def indices_of(labels: list[str], names: Sequence[str], where: str) -> list[int]
     return [place[name] for name in names]
 
 
-def _meant(labels: list[str], absent: list[str]) -> str:
+def _meant(labels: list[str], absent: list[str], then: str) -> str:
     """Return a question after columns whose names differ from absent ones in case, blanks or a few letters."""
     plain = {"".join(label.casefold().split()): label for label in labels}
     pairs = []
     for name in absent[:MOST_LISTED]:
         key = "".join(name.casefold().split())
         near = [plain[key]] if key in plain else get_close_matches(name, labels, 1, 0.8)
+        near = near or [label for label in labels if name.isalpha() and sorted(label) == sorted(name)]
         pairs += [(near[0], name)] if near else []
     if not pairs:
         return ""
-    return f"Did you mean {', '.join(f'{label!r} for {name!r}' for label, name in pairs[:3])}? Rename it. "
+    return f"Did you mean {', '.join(f'{label!r} for {name!r}' for label, name in pairs[:3])}? {then}"

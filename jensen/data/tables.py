@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import DataError
+from ..core.wording import plural
 from .dataset import MISSING_REMEDY, Raw
 from .fields import category, explain, is_missing, is_number
 from .headers import SAMPLE, Verdict, is_index, is_unnamed, judge, leading_indices, numbers_rows
@@ -114,8 +115,11 @@ def _width(lines: Lines, named: int | None = None) -> int:
     width = max(common, key=lambda n: (common[n], n == (named or counts[0])))
     for row, count in enumerate(counts if len(common) > 1 else ()):
         if count != width:
+            alike = [i for i in range(min(len(lines), SAMPLE)) if counts[i] == width]
+            if not any(is_number(f) for i in alike for f in lines.fields(i)):
+                raise DataError(f"{lines.path} is no table: its lines are not divided into numbers", "Give a table.")
             raise DataError(
-                f"line {lines.numbers[row]} of {lines.path} has {count} fields instead of {width}",
+                f"line {lines.numbers[row]} of {lines.path} has {plural(count, 'field')} instead of {width}",
                 "Every row needs the same number of columns.",
             )
     return width

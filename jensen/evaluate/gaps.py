@@ -72,6 +72,7 @@ class Gaps:
         log_px: the estimate that the gaps are measured against.
         bounds: the ELBOs.
         converged: whether that estimate has converged; where not, a small gap does not show that the ELBO is tight.
+        weighted: whether the model was trained by the importance-weighted bound, which is then not advised.
 
     Source: Cremer, Li & Duvenaud, "Inference suboptimality in variational autoencoders", 2018.
     """
@@ -79,6 +80,7 @@ class Gaps:
     log_px: Estimate
     bounds: Bounds
     converged: bool = True
+    weighted: bool = False
 
     def shifted(self, nats: float | Tensor) -> Gaps:
         """Return the gaps in other units: a log-Jacobian, one for all or one each [N], added to log-densities."""
@@ -139,6 +141,8 @@ class Gaps:
             if float(self.whole.mean()) + ERRORS * self._noise >= TIGHT + NOISY:
                 return "The gap is within the noise of the Monte Carlo: whether the bound is tight is not clear."
             return f"The bound is tight: encoder and guide's family together cost less than {TIGHT:g} nats."
+        if float(self.whole.mean()) < ERRORS * self._noise and self._noise > NOISY:
+            return "The gap is within the noise of the Monte Carlo: neither its size nor its parts are clear."
         if not self.bounds.reads:
             return "The guide does not read x, which is the cause of the gap: use an amortised guide."
         if self.bounds.finite:
@@ -149,15 +153,20 @@ class Gaps:
         if self.approximation is None or self.amortisation is None:
             return (
                 "This guide's family is not refined datum by datum yet, so the gap is not split: "
-                "enlarge the encoder, or use the importance-weighted bound."
+                f"enlarge the encoder{self._or_weighted}."
             )
         if not _is_beyond_chance(self.amortisation - self.approximation):
-            return "Neither encoder nor family clearly costs more: enlarge both, or use the importance-weighted bound."
+            parts = f"the two differ by less than {ERRORS:.0f} standard errors"
+            return f"Whether encoder or family costs more is not clear, {parts}: enlarge both{self._or_weighted}."
         if float(self.amortisation.mean()) > float(self.approximation.mean()):
             if self.bounds.proposal == "steps":
                 return "Most of the gap is left by the guide's steps: let it take more of them."
             return "Most of the gap is the encoder's: enlarge the encoder, or train it longer."
-        return "Most of the gap is the guide's family: use a richer guide, or the importance-weighted bound."
+        return f"Most of the gap is the guide's family: use a richer guide{self._or_weighted}."
+
+    @property
+    def _or_weighted(self) -> str:
+        return "" if self.weighted else ", or train by the importance-weighted bound"
 
     def to_dict(self) -> dict[str, Any]:
         """Return means and standard errors over rows and over the Monte Carlo, in nats per datum, JSON-serialisable."""

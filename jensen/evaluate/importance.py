@@ -79,9 +79,9 @@ class Importance(Evaluator):
         parts: list[_Weights] = []
         with exact_products(data.device):
             for batch in data.batches(rows, noise):
-                parts.append(self._batch(model, guide, batch, noise, max(points // rows, 1)))
-                if watch is not None:
-                    watch(min(len(parts) * rows / len(data), 1.0))
+                before, share = min(len(parts) * rows / len(data), 1.0), len(batch) / len(data)
+                report = None if watch is None else _within(watch, before, share)
+                parts.append(self._batch(model, guide, batch, noise, max(points // rows, 1), report))
         log_mean = concatenated([p.log_mean for p in parts])
         if guide.is_exact:
             return Estimate(exact_kind(model, guide, data), log_mean, seconds=time.monotonic() - started)
@@ -96,7 +96,13 @@ class Importance(Evaluator):
         )
 
     def _batch(
-        self, model: LatentVariableModel, guide: Guide, batch: Batch, noise: torch.Generator, at_once: int
+        self,
+        model: LatentVariableModel,
+        guide: Guide,
+        batch: Batch,
+        noise: torch.Generator,
+        at_once: int,
+        report: ProgressCallback | None,
     ) -> _Weights:
         q, b = guide(batch), len(batch)
         closed = closed_rate(q, model.prior(batch.context), b)
@@ -109,7 +115,14 @@ class Importance(Evaluator):
             log_lik += draw.log_lik.sum(0)
             if closed is None:
                 rate += draw.rate * len(z)
+            if report is not None:  # a batch of a large network takes a minute
+                report((start + len(z)) / self.k)
         return _Weights.of(log_w.double(), -log_lik / self.k, rate / self.k if closed is None else closed)
+
+
+def _within(watch: ProgressCallback, before: float, share: float) -> ProgressCallback:
+    """Return a callback for a part of the whole, which begins at a fraction of it and is a share of it."""
+    return lambda done: watch(min(before + share * done, 1.0))
 
 
 @torch.no_grad()

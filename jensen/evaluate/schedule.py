@@ -13,6 +13,7 @@ from .estimate import ProgressCallback
 __all__ = ["LeftOut", "Schedule"]
 
 MARGIN = 1.1  # of a predicted time: it must fit with a tenth to spare
+SLACK = 1.25  # of a budget that is advised, over what is predicted
 LIMIT = 1.05  # of the budget, after which a phase that was begun is given up
 
 
@@ -145,7 +146,8 @@ class Schedule:
             return None
         parts = ", ".join(f"{part.what} (about {_seconds(part.seconds)})" for part in self.left_out)
         room = sum(part.room for part in self.left_out)
-        needed = max(self.spent + room, 1.5 * room)  # with a larger budget the number may take a third of it
+        # with a larger budget the number may take a third of it, and every phase may take longer than predicted
+        needed = SLACK * max(self.spent + room, 1.5 * room)
         return f"left out for lack of time: {parts}; --budget {_rounded_up(needed)} has room for them"
 
 

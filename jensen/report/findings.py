@@ -11,6 +11,7 @@ from ..analysis.findings import Diagnosis, Finding
 from ..analysis.reliability import evaluation_findings
 from ..core.wording import fixed, plural
 from ..evaluate.generalisation import ValidationCurve
+from ..runs.trained import trained
 from .facts import Facts
 
 __all__ = ["Remark", "findings"]
@@ -150,7 +151,7 @@ def _overfitting(facts: Facts) -> Iterator[Remark]:
 def _doctor(facts: Facts) -> Iterator[Remark]:
     """Yield the findings of the doctor, which holds the thresholds of failure modes, and those on the evaluation."""
     diagnosis = facts.diagnosis or Diagnosis((), {}, {})
-    yield from map(_remark, diagnosis.with_others(evaluation_findings(facts.evaluation)).findings)
+    yield from map(_remark, diagnosis.with_others(evaluation_findings(facts.evaluation, trained(facts.run))).findings)
 
 
 def _remark(finding: Finding) -> Remark:

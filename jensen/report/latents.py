@@ -11,6 +11,7 @@ from matplotlib.patches import Circle
 from torch.distributions import Independent, Normal
 
 from ..core.wording import fixed
+from ..runs.players import weighted_points
 from .facts import Facts, some
 from .figures import COLOURS, INK, PAGE, SOFT, bars, draw, lines
 from .maps import Legend, legend, scatter
@@ -18,6 +19,7 @@ from .panels import Panel
 
 __all__ = ["component_weights", "curves", "latent_map", "rates"]
 
+ROUNDING = 1e-3  # of sums in single precision
 SPREAD = "Circles: one and two standard deviations of the prior; the cloud should fill them. "
 
 
@@ -50,7 +52,7 @@ def curves(facts: Facts) -> Panel | None:
     caption = (
         "Averages over each epoch, in the data's own units; the first epochs may lie outside the range. The validation "
         "curve should follow the training curve; one that turns back while the other goes on shows over-fitting. The "
-        "bound is minus the sum of distortion and rate: a rate near 0 would show a code that is ignored."
+        f"{_relation(facts)}: a rate near 0 would show a code that is ignored."
     )
     if not bodies:  # the objectives of a game are not comparable over epochs, since all players move
         return None
@@ -59,6 +61,18 @@ def curves(facts: Facts) -> Panel | None:
             "Averages over each epoch. A validation curve that turns up while training goes down shows over-fitting."
         )
     return Panel(tuple(bodies), caption)
+
+
+def _relation(facts: Facts) -> str:
+    """Return how the bound relates to distortion and rate, which are the parts of the ELBO."""
+    points, kept = weighted_points(facts.run.spec), facts.kept
+    if points > 1:
+        return f"bound is importance-weighted with K = {points}; distortion and rate are those of the ELBO, below it"
+    parts = (kept or {}).get("train") or {}
+    values = [parts[name] for name in ("bound", "rate", "distortion") if parts.get(name) is not None]
+    if len(values) == 3 and abs(sum(values)) > ROUNDING * max(1.0, abs(values[0])):
+        return "distortion and rate are not all that is in the bound"
+    return "bound is minus the sum of distortion and rate"
 
 
 def _series(facts: Facts, key: str) -> dict[str, tuple[list[float], list[float]]]:

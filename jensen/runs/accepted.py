@@ -6,15 +6,23 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+import torch
+
+from ..analysis.remedies import REMEDIES, flag_names
+from ..core.batch import Rows
 from ..core.errors import UsageError
-from ..recipes import RECIPES, Recipe
+from ..core.random import drawing_from, stream
+from ..recipes import RECIPES, BuiltModel, Recipe, RecipeContext
+from ..training import Optimizer
 from .data import RunData
+from .ineffective import has_effect
 from .training_data import DataOptions
 from .training_options import TrainingOptions
 
 __all__ = ["accepted_options", "refuse_unused", "unused_by"]
 
 # which a closed form does not take; "batch", which changes no result, is taken by all
+FEW = 8  # rows for which a recipe is tried
 OF_STEPS = ("lr", "optimizer", "schedule", "clip", "spikes", "average", "precision")
 
 
@@ -52,7 +60,7 @@ def accepted_options(run: RunData) -> frozenset[str]:
     recipe = RECIPES.get(str(command.get("recipe")))
     names |= set() if recipe is None else set(recipe.options)
     if recipe is not None:
-        names -= {*unused_by(recipe, command)}
+        names -= {*unused_by(recipe, command), *_without_effect(run, recipe)}
     if run.model.likelihood.family.scale_floor is None:
         names.discard("floor")
     if run.schema.kind != "integers":
@@ -62,3 +70,33 @@ def accepted_options(run: RunData) -> frozenset[str]:
     if not run.spec["split"]["sizes"]["valid"]:
         names -= {"keep", "patience"}  # which go by validation rows
     return frozenset(names)
+
+
+def _without_effect(run: RunData, recipe: Recipe) -> set[str]:
+    """Return the options of remedies that change nothing beside the other options of the training, as --hidden of
+    convolutions."""
+    command = {name: tuple(v) if isinstance(v, list) else v for name, v in run.spec["command"].items()}
+    options = {name: command.get(name, option.default) for name, option in recipe.options.items()}
+    offered = {name for remedy in REMEDIES.values() for words in remedy.options for name in flag_names(words)}
+    context = _few_rows(run)
+
+    def make(chosen: dict[str, Any]) -> BuiltModel:
+        with drawing_from(stream(0, "tried")):
+            return recipe(context, **chosen)
+
+    return {name for name in offered & set(options) if not has_effect(recipe, name, options, make)}
+
+
+def _few_rows(run: RunData) -> RecipeContext:
+    """Return what a recipe reads of data, of the kind and shape of the run's, without these."""
+    schema = run.schema
+    x = torch.arange(FEW * schema.size).reshape(FEW, -1).remainder(2).to(torch.get_default_dtype())
+    return RecipeContext(
+        schema=schema,
+        mean=torch.full((schema.size,), 0.5, dtype=torch.float64),
+        scale=torch.full((schema.size,), 0.5, dtype=torch.float64),
+        rows=Rows(x, lambda rows, _: rows),
+        steps_per_epoch=10,
+        optimizer=Optimizer(),
+        epochs=10,
+    )

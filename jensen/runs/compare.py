@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -38,6 +39,7 @@ def compare(
     method: str = "auto",
     seed: int = 0,
     watch: ProgressCallback | None = None,
+    phase: Callable[[str], None] | None = None,
 ) -> PairedComparison:
     """Estimate log p(x) of the same rows under both, and say which is better and how surely.
 
@@ -52,6 +54,7 @@ def compare(
         method: as of `Run.evaluate`, without the annealing that measures tightness.
         seed: of all Monte Carlo, and of a dynamic binarisation.
         watch: progress callback, called with the fraction done, 0 to 1.
+        phase: called with the run that is evaluated next.
 
     Raises:
         UsageError: a group is empty.
@@ -68,6 +71,8 @@ def compare(
     parts = _parts(seeded, data, labels, seed)
     scores: list[RowScores] = []
     for i, (run, part) in enumerate(zip(seeded, parts, strict=True)):
+        if phase is not None:
+            phase(str(run.path))
         progress = None if watch is None else _share(watch, i, len(runs))
         scores.append(_score(run, part, method, k, seed, progress))
     first, second = (Group(tuple(s)) for s in (scores[: len(groups[0])], scores[len(groups[0]) :]))
@@ -180,8 +185,32 @@ def _score(run: Run, part: Part, method: str, k: int | None, seed: int, watch: P
         weights=run.weights,
         weights_sha256=sha256,
         estimate=estimate,
-        loss=_loss(run, part, estimate, sha256),
+        loss=(loss := _loss(run, part, estimate, sha256)),
+        advice=None if loss is not None or estimate.k is None else _advice(run, part, estimate.k, sha256),
     )
+
+
+def _advice(run: Run, part: Part, k: int, sha256: str) -> str | None:
+    """Return what would say how loose the bound is, in view of the run's own evaluation; None where there is none."""
+    held = _record(run)
+    replay = held.get("replay", {})
+    if replay.get("weights_sha256") != sha256:
+        return None
+    record, evaluate_again = f"the evaluation of {run.path} on record", f"jensen evaluate {run.path} --budget"
+    digest_of_rows = replay.get("rows_sha256")
+    if digest_of_rows is not None and digest_of_rows != rows_digest(part.x, part.mask):
+        return f"{record} is of other rows, {held.get('data', 'not these')}: compare on those"
+    if (held.get("k") or 0) > k:
+        return f"{record} has K = {held['k']:,}: compare with -k {held['k']}"
+    assessment, notes = held.get("assessment"), held.get("notes", [])
+    budget = max((int(n) for note in notes for n in re.findall(r"--budget (\d+) has room", note)), default=None)
+    if assessment is None:
+        why = next((note for note in notes if "bound was not measured" in note), None)
+        if why is not None and budget is None:
+            return f"{record} cannot say: {why}"
+        return f"{record} did not measure how loose its bound is: {evaluate_again} {budget or 120}"
+    loose = f"says that its bound is loose by about {assessment['loss']:.2g} nats, before annealing converged"
+    return f"{record} {loose}: {evaluate_again} {budget or 120}, or more than was given"
 
 
 def _loss(run: Run, part: Part, estimate: Estimate, sha256: str) -> float | None:

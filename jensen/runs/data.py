@@ -40,7 +40,7 @@ from ..models.model import LatentVariableModel
 from ..recipes.likelihoods import check_support
 from ..training.stages import Stage, finished_stages
 from .evaluation import OwnRows, Part
-from .places import labels_at, located, reading, table_options
+from .places import labels_at, located, reading, refuse_images, table_options
 from .relocation import check_digest
 from .row_files import file_names, in_recorded_order
 from .training_data import Sources
@@ -243,6 +243,7 @@ class RunData(ABC):
             UsageError: labels that name no column of data in memory.
         """
         with reading(data, labels), self._filling(data):
+            refuse_images(data, self.schema)
             dataset = self._found(data, labels, missing or self.holed or self.guide.is_exact)
         dataset = in_recorded_order(dataset, self.spec["data"]["sha256"])
         if self.preparation.binarize and dataset.schema.kind == "binary" and self.schema.kind != "binary":
@@ -258,6 +259,8 @@ class RunData(ABC):
                 f"Theirs are {', '.join((self.schema.classes or ('numbers',))[:12])}.",
             )
         is_own = source.sha256 == self.spec["data"]["sha256"]
+        if is_own and self.schema.is_image:  # how these images were converted was said before the training
+            dataset = replace(dataset, notes=())
         aside = own if isinstance(own, OwnRows) else self._kept_aside(own) if is_own else None
         if aside is not None:
             notes = (self._own_note(source.name, aside),) if is_own else ()
@@ -267,7 +270,7 @@ class RunData(ABC):
         if is_own and own == "all":
             trained = len(self.split().train)
             notes = (f"{source.name} holds the data of this run: all its rows are used, {trained} of which trained it",)
-        return self._part(dataset, name, seed, STREAMS["other"], notes)
+        return replace(self._part(dataset, name, seed, STREAMS["other"], notes), is_whole=is_own)
 
     def _kept_aside(self, own: Own) -> OwnRows | None:
         """Return which rows of the run's own data to use; None for all of them."""

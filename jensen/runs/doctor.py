@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..analysis.doctor import Diagnosis, examine
+from ..analysis.doctor import NO_BOUND, Diagnosis, examine
 from ..analysis.findings import Finding
 from ..analysis.latents import ROWS
-from ..analysis.reliability import evaluation_findings
+from ..analysis.reliability import evaluation_findings, worse_than_uniform
 from ..core.errors import CorruptRunError, UsageError
 from ..evaluate.estimate import ProgressCallback
 from ..storage.files import digest
@@ -20,6 +20,8 @@ from ..storage.schemas import EvaluationRecord, read_record
 from .accepted import accepted_options
 from .data import RunData
 from .evaluation import Part
+from .players import weighted_points
+from .trained import trained
 
 __all__ = ["diagnose"]
 
@@ -63,10 +65,12 @@ def diagnose(
         options=accepted_options(run),
         current={**run.spec["command"], "keep": run.spec["choices"].get("keep")},  # what "auto" came to
         quantity=run.quantity,
+        points=weighted_points(run.spec),
         classes=classes,
         watch=watch,
     )
     findings, notes = _of_evaluation(run)
+    findings = (*findings, *_uniform(run, diagnosis))
     own = () if test is None else test.notes
     return replace(diagnosis, notes=(*own, *left_out, *notes)).with_others(findings)
 
@@ -107,4 +111,14 @@ def _of_evaluation(run: RunData) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
     except CorruptRunError as error:
         return (), (f"{EVALUATION} is left out: {error.what}",)
     sha256 = (record.get("replay") or {}).get("weights_sha256")
-    return (evaluation_findings(record) if sha256 in (None, digest(run.path / WEIGHTS)) else ()), ()
+    is_own = sha256 in (None, digest(run.path / WEIGHTS))
+    return (evaluation_findings(record, trained(run)) if is_own else ()), ()
+
+
+def _uniform(run: RunData, diagnosis: Diagnosis) -> tuple[Finding, ...]:
+    """Return a finding where the doctor's own scores are below that of the uniform distribution."""
+    measures = diagnosis.measures
+    if "score_train" not in measures or measures["score"] == NO_BOUND:
+        return ()
+    score = max(measures["score_train"], measures["score_test"])
+    return worse_than_uniform(score, trained(run), not run.guide.is_exact)

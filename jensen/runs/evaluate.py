@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ..core.errors import DataError, UsageError
@@ -10,8 +11,10 @@ from ..core.random import stream
 from ..core.validation import require_finite
 from ..evaluate import (
     Annealed,
+    Assessment,
     Estimate,
     Evaluator,
+    ExactTightness,
     GeneralisationGap,
     Importance,
     Kind,
@@ -34,6 +37,7 @@ from .data import RunData, Source, Targets
 from .evaluation import Evaluation, Part, bits_per_dim, circumstances, refuse_nan
 from .row_values import identity_columns
 from .rows_digest import rows_digest
+from .trained import trained
 
 __all__ = ["assembled", "evaluate"]
 
@@ -185,6 +189,9 @@ def assembled(
     """
     estimate = estimate.shifted(part.shift)
     assessment = None if assessment is None else assessment.shifted(part.shift)
+    background = trained(run)
+    if background.points > 1 and isinstance(assessment, Assessment | ExactTightness) and assessment.gaps is not None:
+        assessment = replace(assessment, gaps=replace(assessment.gaps, weighted=True))
     labelled = classified(run, part)
     record: dict[str, Any] = {}
     if replay is not None:
@@ -214,6 +221,7 @@ def assembled(
         quantity=run.quantity,
         classified=None if labelled is None else labelled.to_dict(),
         identity=identity_columns(part.numbers, part.files, part.identity, part.labels, run.schema.classes),
+        trained=background,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..analysis.reliability import Trained
 from ..core.batch import Rows
 from ..core.errors import CorruptRunError, NumericalError, UsageError
 from ..core.version import __version__
@@ -61,6 +62,7 @@ class Part:
         factors: the generating factors of the data, where they are known.
         files: [N] the file of each row, relative to the folder of images that it was read from; None of other data.
         own: for rows of the run's own data: which of these they are.
+        is_whole: they are all rows of the data that the run was trained on.
         identity: by name, columns [N] that say which row it is and are no data: see `Dataset.identity`.
         numbers: [N] the number of each row in its file or container, from 0; None where it is not known.
     """
@@ -77,6 +79,7 @@ class Part:
     own: OwnRows | None = None
     identity: dict[str, np.ndarray] = field(default_factory=dict)
     numbers: np.ndarray | None = None
+    is_whole: bool = False
 
     def subset(self, index: Tensor, name: str) -> Part:
         """Return the rows [M] of these numbers, under another name."""
@@ -125,6 +128,7 @@ class Evaluation:
         classified: the accuracy of the guide, where the class is a latent; JSON-serialisable.
         replay: the request, with weights and versions: enough to repeat it (see `circumstances`).
         identity: columns [N] that say which row it is.
+        trained: the training of the model, on which findings about the number depend.
     """
 
     estimate: Estimate
@@ -142,6 +146,7 @@ class Evaluation:
     quantity: Quantity = EVIDENCE
     classified: dict[str, Any] | None = None
     identity: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    trained: Trained | None = None
 
     @property
     def rows(self) -> dict[str, np.ndarray]:

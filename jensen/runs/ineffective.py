@@ -10,7 +10,7 @@ from ..recipes import BuiltModel, Recipe, option_flag
 from ..recipes.likelihoods import LIKELIHOODS
 from .players import record_players
 
-__all__ = ["refuse_ineffective"]
+__all__ = ["has_effect", "refuse_ineffective"]
 
 Make = Callable[[dict[str, Any]], BuiltModel]
 
@@ -54,6 +54,11 @@ def refuse_ineffective(
         if name not in recorded:
             raise UsageError(what, remedy)
         notice(f"{what}: it is taken as it was recorded")
+
+
+def has_effect(recipe: Recipe, name: str, options: Mapping[str, Any], make: Make) -> bool:
+    """Return whether an option changes what the recipe makes beside its other options; True where it is not known."""
+    return options[name] is None or _matters(recipe, name, options, make) is not False
 
 
 def _matters(recipe: Recipe, name: str, options: Mapping[str, Any], make: Make) -> bool | None:

@@ -37,6 +37,7 @@ class RowScores:
         estimate: of each row.
         loss: nats by which the estimate seems to lie below log p(x), measured by annealing in the run's own evaluation
             of these rows, which is no limit; None where it was not measured.
+        advice: what would measure it, where the run has an evaluation that does not say.
     """
 
     run: str
@@ -45,6 +46,7 @@ class RowScores:
     weights_sha256: str
     estimate: Estimate
     loss: float | None = None
+    advice: str | None = None
 
     @property
     def is_bound(self) -> bool:
@@ -251,9 +253,13 @@ class PairedComparison:
         """A remedy that would settle the order, where it is not settled."""
         if self.higher is None or self.better is not None:
             return None
-        runs = [s.run for s in self._lower.scores if s.below is None]  # one example is enough
-        if runs:
-            return f"jensen evaluate {runs[0]} says how loose its bound is; compare on the same test rows, without -k"
+        unknown = [s for s in self._lower.scores if s.below is None]
+        if unknown:  # one example is enough
+            run, advice = unknown[0].run, unknown[0].advice
+            return (
+                advice
+                or f"jensen evaluate {run} says how loose its bound is; compare on the same test rows, without -k"
+            )
         return f"{points_remedy([s.estimate for s in self._lower.scores])}, or evaluate again with a larger --budget"
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from ..core.errors import DataError, JensenError
-from ..data import EMBEDDED, read
+from ..core.wording import plural
+from ..data import EMBEDDED, Schema, is_in_memory, read
+from ..data.formats import is_image
 from ..data.paths import check_path
 
-__all__ = ["beside", "labels_at", "located", "reading", "table_options"]
+__all__ = ["beside", "labels_at", "located", "reading", "refuse_images", "table_options"]
 
 
 def beside(location: str, folder: Path) -> str:
@@ -73,6 +75,20 @@ def _check_tensor(x: Tensor) -> None:
     for kind, (applies, remedy) in kinds.items():
         if applies:
             raise DataError(f"the Tensor is {kind}", remedy)
+
+
+def refuse_images(data: Any, schema: Schema) -> None:
+    """Refuse a folder of images, or one image, where a model is of columns with names.
+
+    Raises:
+        DataError: it is one.
+    """
+    if not schema.names or is_in_memory(data) or str(data) in ("", *EMBEDDED):
+        return
+    path = Path(data)
+    if path.is_dir() or (path.is_file() and is_image(path)):
+        what = f"{path} is of images, and the model is of {plural(len(schema.names), 'column')} of a table"
+        raise DataError(what, f"Give a table with the columns {', '.join(schema.names[:12])}.")
 
 
 def _candidates(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:

@@ -30,6 +30,7 @@ __all__ = [
     "recorded_corruption",
     "recorded_points",
     "term_names",
+    "weighted_points",
 ]
 
 TREES: dict[str, Any] = {"objective": Objective, "estimator": GradientEstimator, "closed": ClosedStep | None}
@@ -214,6 +215,19 @@ def term_names(spec: Mapping[str, Any]) -> set[str]:
     trees = [record["parts"] for record in spec["players"]]
     nodes = [node for tree in trees if tree is not None for node in _parts_in(tree["objective"])]
     return {str(node.get("part", node.get("custom"))) for node in nodes}
+
+
+def weighted_points(spec: Mapping[str, Any]) -> int:
+    """Return K of the importance-weighted bound that the first player maximises; 1 for any other objective.
+
+    Example:
+        >>> tree = {"objective": {"part": "ImportanceWeighted", "args": {}}}
+        >>> tree["estimator"] = {"part": "Pathwise", "args": {"k": 20}}
+        >>> weighted_points({"players": [{"parts": tree}]})
+        20
+    """
+    first = {"players": spec["players"][:1]}  # whose bound is the number
+    return recorded_points(first) if term_names(first) & {"ImportanceWeighted", "Renyi"} else 1
 
 
 def recorded_points(spec: Mapping[str, Any]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -147,7 +148,7 @@ def _folder(path: Path, record: dict[str, Any] | None) -> str | None:
     if record is None or not record["location"]:
         return None
     places = (path.resolve() / (record.get("beside") or record["location"]), Path(record["location"]))
-    return next((str(place) for place in places if place.is_dir()), None)
+    return next((os.path.normpath(place) for place in places if place.is_dir()), None)
 
 
 def _moved(spec: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:

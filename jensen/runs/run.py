@@ -357,7 +357,8 @@ class Run(RunData):
         original = self.chosen(data, seed, True, labels, own="all")
         part = original if hidden is None else hide(original, hidden, self.preparation)
         if part.mask is None:
-            raise DataError(f"{part.name} have no missing entries", "Give data with NaN, or hide some with --mask.")
+            remedy = "Give data with NaN (in a table, with empty cells), or hide some with --mask."
+            raise DataError(f"{part.name} have no missing entries", remedy)
         needed = 8 * m * part.mask.size
         require_memory(needed, f"-m {m:,} versions of {len(part.rows):,} rows", "Give a smaller -m, or fewer rows.")
         drawn = impute(self.model, self.guide, part.rows, m, method=method, k=k, steps=steps, seed=seed, watch=watch)

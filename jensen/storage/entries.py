@@ -14,7 +14,18 @@ from pathlib import Path
 
 from ..core.errors import CorruptRunError
 from ..data.regular_files import refusal
-from .run_folder import CHECKPOINTS, EVALUATIONS, LOCK, MOVING, REPLACED, STATE, TEMPORARY, TENSORBOARD, WRITTEN
+from .run_folder import (
+    CHECKPOINTS,
+    EVALUATIONS,
+    LOCK,
+    MOVING,
+    REPLACED,
+    STATE,
+    TEMPORARY,
+    TENSORBOARD,
+    WRITTEN,
+    is_written,
+)
 
 __all__ = ["check_entries", "make_folder", "refused"]
 
@@ -32,7 +43,8 @@ def _is_of_a_run(name: str) -> bool:
     """Return whether a run may hold an entry of this name, finished or not; some disks do not tell capitals apart."""
     plain = name.casefold()
     match = TEMPORARY.fullmatch(plain)
-    return (plain if match is None else match[1]) in NAMES
+    whole = plain if match is None else match[1]
+    return whole in NAMES or is_written(whole)
 
 
 def check_entries(folder: Path, ours: Callable[[str], bool] = _is_of_a_run) -> None:

@@ -13,6 +13,7 @@ representation.json  scores of codes against labels and factors
 forensics.json       the faults of a training whose numbers stopped being finite
 report.html          the report
 samples.*, codes.csv, reconstructions.*, imputations.*   outputs of the command line without --out
+codes-NAME.csv, ...  the same of other data, by the name of these
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import os
 import re
 from pathlib import Path
 
+from ..core.commands import command_line
 from ..core.errors import UsageError
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "TENSORBOARD",
     "WEIGHTS",
     "WRITTEN",
+    "is_written",
     "require_run",
 ]
 
@@ -86,6 +89,17 @@ WRITTEN = (
     "imputations.npz",
     SPEC,
 )
+BESIDE = re.compile(r"(codes|reconstructions|imputations)-.+\.(csv|png|npz)")  # of other data, by their names
+
+
+def is_written(name: str) -> bool:
+    """Return whether a command may write a file of this name into a run.
+
+    Example:
+        >>> is_written("codes.csv"), is_written("codes-photos.csv"), is_written("notes.txt")
+        (True, True, False)
+    """
+    return name in WRITTEN or BESIDE.fullmatch(name) is not None
 
 
 def require_run(folder: Path) -> None:
@@ -94,6 +108,11 @@ def require_run(folder: Path) -> None:
     Raises:
         UsageError: it is none, or has no specification.
     """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(
+            f"{folder} is a file, not the folder of a run",
+            f"Give a run first and data after it; train one: {command_line('train', folder, out='RUN')}.",
+        )
     if not folder.is_dir():
         raise UsageError(f"there is no run at {folder}", "Train one: jensen train DATA --out RUN.")
     if not os.path.lexists(folder / SPEC):

@@ -33,6 +33,7 @@ from .run_folder import (
     TENSORBOARD,
     WEIGHTS,
     WRITTEN,
+    is_written,
 )
 
 __all__ = ["check_target", "locked", "replaced_run", "writing"]
@@ -168,7 +169,7 @@ def _unfinished_name(path: Path) -> str | None:
     match = TEMPORARY.fullmatch(path.name)
     if match is None or not path.is_file():
         return None
-    return match[1] if match[1] in WRITTEN or path.parent.name in (CHECKPOINTS, EVALUATIONS) else None
+    return match[1] if is_written(match[1]) or path.parent.name in (CHECKPOINTS, EVALUATIONS) else None
 
 
 def _is_resumable_or_finished(folder: Path) -> bool:
@@ -198,7 +199,8 @@ def _resolve_replacement(folder: Path) -> None:
 def _files(folder: Path) -> list[Path]:
     """Return the files and folders of the run in a folder."""
     names = (*WRITTEN, STATE, CHECKPOINTS, EVALUATIONS, TENSORBOARD)
-    return [folder / name for name in names if (folder / name).exists()]
+    others = [p.name for p in sorted(folder.glob("*-*")) if is_written(p.name)]  # the results of other data
+    return [folder / name for name in (*others, *names) if (folder / name).exists()]
 
 
 def _remove(paths: list[Path]) -> None:

@@ -10,7 +10,13 @@ import pytest
 import torch
 
 from jensen.analysis.findings import Diagnosis, Finding, overall_verdict
-from jensen.analysis.reliability import evaluation_findings, more_points_help, points_remedy
+from jensen.analysis.reliability import (
+    Trained,
+    evaluation_findings,
+    more_points_help,
+    points_remedy,
+    worse_than_uniform,
+)
 from jensen.evaluate import Estimate, Gaps, GeneralisationGap, Kind
 from jensen.evaluate.gaps import Bounds
 from jensen.evaluate.generalisation import ERRORS
@@ -207,3 +213,52 @@ def test_heavy_tails_of_even_weights_are_no_finding(k, ess, share):
     (note,) = evaluation_findings(record(ess, k, share, stderr_mc_reliable=False))  # a few rows are less even
     assert note.severity == "note"
     assert "some data" in note.cause
+
+
+LEFT_OUT = "left out for lack of time: annealing (about 70 s); --budget 120 has room for them"
+
+
+@pytest.mark.parametrize(
+    ("method", "k", "notes", "expected"),
+    [
+        ("auto", None, [LEFT_OUT], "jensen evaluate 'my run' --budget 120"),
+        ("auto", None, [], ": train with a richer guide"),
+        ("auto", 100, [], "(jensen evaluate 'my run')"),
+        ("importance", None, [], "(jensen evaluate 'my run')"),
+    ],
+)
+def test_advice_does_not_repeat_the_command_that_was_run(method, k, notes, expected):
+    e = record(1.0, 1000, 1.0, replay={"method": method, "k": k}, notes=notes)
+    (finding,) = evaluation_findings(e, Trained("my run"))
+    assert expected in finding.remedy
+    assert "RUN" not in finding.remedy
+    assert ("jensen evaluate 'my run'" in finding.remedy) == (k is not None or method != "auto" or bool(notes))
+
+
+@pytest.mark.parametrize("advice", ["raise --budget", "report the annealed bound"])
+def test_the_remedy_of_a_loose_bound_is_that_of_its_verdict(advice):
+    e = record(converged=True, loss=0.8)
+    e["assessment"]["verdict"] = f"loose by about 0.8 nats, according to annealed importance sampling: {advice}"
+    (finding,) = evaluation_findings(e)
+    assert finding.remedy.lower().startswith(f"{advice}, or")
+    assert advice not in finding.what
+
+
+@pytest.mark.parametrize(("size", "levels"), [(3072, 256), (64, 17), (10, 2), (1, 5)])
+def test_a_model_worse_than_uniform_is_a_problem(size, levels):
+    """Bits per dimension above log2(levels), in nats."""
+    uniform = -size * math.log(levels)
+    trained = Trained(steps=5, uniform=uniform)
+    (finding,) = worse_than_uniform(uniform - 0.01, trained)
+    assert finding.severity == "problem"
+    assert "5 steps taken" in finding.remedy
+    assert worse_than_uniform(uniform + 0.01, trained) == ()
+    assert worse_than_uniform(uniform - 0.01, Trained(steps=5)) == ()
+
+
+def test_the_best_bound_is_compared_with_uniform():
+    """An annealed bound above the uniform distribution acquits the model."""
+    e, trained = record(converged=True), Trained(uniform=-89.0)
+    assert [f.name for f in evaluation_findings(e, trained)] == ["worse-than-uniform"]
+    e["assessment"]["annealed"] = {"log_px": -88.0}
+    assert evaluation_findings(e, trained) == ()

@@ -88,11 +88,21 @@ def test_an_order_that_is_not_settled(sides, jensen):
     record = json.loads(jensen("compare", good, run, "rows.npy", "-k", "20", "--json").out)
     low, high = record["interval"]
     assert low < record["difference"] < high
-    assert "95 % interval " in answer.out
+    assert "95 % interval of A - B " in answer.out
     assert f"t, {record['degrees_of_freedom']:.3g} d.f." in answer.out
     assert (record["higher"], record["better"], record["settled"]) == ("A", None, False)
     assert "B's is a lower bound, so the order of log p(x) is not settled" in answer.out
     assert answer.out.splitlines()[-1].startswith("to decide it: jensen evaluate run says how loose")
+
+
+def test_the_interval_has_the_direction_of_the_verdict(sides, jensen):
+    good, run = sides
+    out = jensen("compare", run, good, "rows.npy", "-k", "20").out
+    record = json.loads(jensen("compare", run, good, "rows.npy", "-k", "20", "--json").out)
+    assert record["higher"] == "B"
+    assert record["interval"][1] < 0
+    low, high = (format_nats(-end, record["stderr"]).split(" ")[0] for end in reversed(record["interval"]))
+    assert f"95 % interval of B - A {low} to {high} (" in out
 
 
 @pytest.mark.parametrize(

@@ -87,9 +87,10 @@ def test_other_methods(run, holes, jensen, method, said):
 
 def test_the_default_file_is_in_the_run(run, holes, jensen):
     assert jensen("impute", "run", "holes.csv", *QUICK).code == 0
-    header, rows = table((run / "imputations.csv").read_text())
+    header, rows = table((run / "imputations-holes.csv").read_text())
     assert (len(rows), len(header)) == (30, 6)
-    assert jensen("impute", "run", "holes.csv", *QUICK).code == 0  # inside the run it is replaced
+    assert jensen("impute", "run", "holes.csv", *QUICK).code == 2  # it may be of another holes.csv
+    assert jensen("impute", "run", "holes.csv", "--force", *QUICK).code == 0
 
 
 def test_to_standard_output(run, holes, jensen):

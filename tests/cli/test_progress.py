@@ -44,6 +44,14 @@ def test_a_fraction_that_restarts_has_its_own_clock(updates):
     assert shown[5].endswith("75%  0:05 left")
 
 
+@pytest.mark.parametrize("first", [(1e-4, 1e-7), (0.05, 1e-4), (0.9, 0.001)])
+def test_the_first_moments_are_no_pace(first, updates):
+    """A fraction of a millisecond was multiplied to nine minutes."""
+    shown = updates(first, (4.0, 0.2))
+    assert " left" not in shown[0]
+    assert shown[1].endswith("20%  0:16 left")
+
+
 def test_nothing_done_has_no_remaining_time(updates):
     assert updates((5.0, 0.0), (10.0, 0.5)) == [
         "evaluating ────────────   0%",
@@ -132,9 +140,12 @@ def test_the_line_is_as_wide_as_the_terminal(columns, monkeypatch):
     listen(CASES["typical"][0])
     assert max(map(len, texts)) < columns
     assert all("valid -81.23" in text for text in texts)
+    now = progress.time.monotonic
+    line.task("annealing in both directions")(0.0)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now() + 30)
     line.task("annealing in both directions")(0.25)
     assert texts[-1].startswith("annealing")
-    assert texts[-1].endswith("25%  0:00 left")
+    assert texts[-1].endswith("25%  1:30 left")
     assert len(texts[-1]) < columns
 
 

@@ -237,6 +237,29 @@ def test_codes_of_active_features(run, jensen, refused, monkeypatch):
     refused(["encode", "run", "--active"], 2, "no latent feature", "jensen doctor run")
 
 
+@pytest.mark.parametrize("verb", ["encode", "reconstruct"])
+def test_results_of_other_data_stand_beside_those_of_the_own_rows(verb, run, jensen, here):
+    name = {"encode": "codes", "reconstruct": "reconstructions"}[verb]
+    assert jensen(verb, "run").code == 0
+    own = (run / f"{name}.csv").read_bytes()
+    for place, rows in (("a", 2), ("b", 3)):
+        (here / place).mkdir()
+        np.save(here / place / "more rows.npy", np.full((rows, load("run").schema.size), 0.5))
+    answer = jensen(verb, "run", "a/more rows.npy")
+    assert answer.code == 0, answer.err
+    path = run / f"{name}-more_rows.csv"
+    assert f"run/{path.name}" in answer.out
+    assert len(path.read_text().splitlines()) == 3
+    refusal = jensen(verb, "run", "b/more rows.npy")  # other data of the same name
+    assert refusal.code != 0
+    assert "--force" in refusal.err
+    assert len(path.read_text().splitlines()) == 3
+    assert jensen(verb, "run", "b/more rows.npy", "--force").code == 0
+    assert len(path.read_text().splitlines()) == 4
+    assert (run / f"{name}.csv").read_bytes() == own
+    assert jensen(verb, "run").code == 0  # those of the own rows are the same again
+
+
 def test_codes_need_latent_features(data, jensen, refused):
     assert jensen("train", "real.npy", "--recipe", "gaussian", "--out", "run").code == 0
     refused(["encode", "run"], 2, "no latent features", "--recipe vae")
@@ -293,7 +316,7 @@ def test_long_pictures_are_cut(image_run, data, jensen):
     np.save("many.npy", np.random.default_rng(1).integers(0, 256, (70, 4, 4), dtype=np.uint8))
     answer = jensen("reconstruct", "run", "many.npy")
     assert "shows the first 64 of 70" in answer.err
-    assert picture(image_run / "reconstructions.png").shape == (8 * 50 - 2, 16 * 50 - 2)
+    assert picture(image_run / "reconstructions-many.png").shape == (8 * 50 - 2, 16 * 50 - 2)
     assert jensen("reconstruct", "run", "many.npy", "--out", "x.npz").code == 0
     with np.load("x.npz", allow_pickle=False) as arrays:
         assert arrays["x"].shape == arrays["original"].shape == (70, 4, 4, 1)
@@ -344,6 +367,27 @@ def test_data(jensen, data):
     record = json.loads(jensen("data", "bits.npy", "--json").out)
     assert (record["kind"], record["shape"], record["n"]) == ("binary", [6], 60)
     assert "Bernoulli" in record["advice"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("age,fee\n1,3\n2,3\n3,3\n", ["1 constant column: fee\n", "integers of 4 levels (0 to 3), from 1 to 3"]),
+        ("0.5,7,2\n1.5,7,2\n", ["2 constant columns: 2, 3\n", "real values"]),
+        ("a,b\n0,1\n", ["1 row of 2 columns"]),
+    ],
+)
+def test_data_in_words(text, said, data, jensen):
+    (data / "words.csv").write_text(text)
+    output = jensen("data", "words.csv").out
+    assert all(part in output for part in said), output
+
+
+def test_constant_pixels(data, jensen):
+    x = np.random.default_rng(0).integers(0, 256, (9, 2, 3, 3)).astype(np.uint8)
+    x[:, 0, 2] = x[:, 1, 0] = 7
+    np.save("pixels.npy", x)
+    assert "2 constant pixels (row/column): 1/3, 2/1\n" in jensen("data", "pixels.npy").out
 
 
 def test_data_of_a_folder_is_resized(jensen, here):

@@ -37,6 +37,7 @@ def test_cells_that_would_run(safe, tmp_path, capsys):
     assert b"\r\n" not in path.read_bytes()
     err = capsys.readouterr().err
     assert f"note: {2 * len(RUN) + 1} cells of text that a spreadsheet would run" in err
+    assert f"first), {len(RUN) + 1} texts repeated" in err
     assert ("--spreadsheet-safe" in err) == (not safe)
     assert "with an apostrophe before them" in err
 

@@ -59,7 +59,7 @@ def test_columns_have_to_agree():
     assert conform(data, Schema("real", (2,))).x is data.x
     with pytest.raises(DataError, match=r"x \(evaluation data\) has no column 'c'\. It has a, b"):
         conform(data, Schema("real", (2,), names=("c", "b")))
-    with pytest.raises(DataError, match=r"lacks 2 columns: 'c', 'B'\. Did you mean 'b' for 'B'\?"):
+    with pytest.raises(DataError, match=r"lacks 2 columns: 'c', 'B'\. Did you mean 'b' for 'B'\? Rename it in"):
         conform(data, Schema("real", (3,), names=("a", "c", "B")), "test data")
 
 

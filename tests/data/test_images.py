@@ -318,7 +318,7 @@ def test_a_broken_image_is_skipped_with_a_note(tmp_path, kind):
     assert held.source.sha256 == whole.source.sha256
     assert held.identity["file"].tolist() == ["0.png", "1.png", "2.png"]
     assert "1 of 4 images of" in held.notes[-1]
-    assert "(1b.png) and are skipped" in held.notes[-1]
+    assert "(1b.png) and is skipped" in held.notes[-1]
     refuse(tmp_path, "1 of 4 images", "(1b.png)", "without --strict", strict=True)
 
 

@@ -21,6 +21,8 @@ def test_windows_text_is_noted_and_other_bytes_are_refused():
     assert "Latin-1" in notes[0]
     with pytest.raises(DataError, match="control character"):
         decoded(b"\xff\x01\x02", "x")
+    with pytest.raises(DataError, match="x is not text: line 2 holds the control character 0x00"):
+        decoded(b"a,b\n1,\x002\n" + 300 * b"1,2\n", "x")
     with pytest.raises(DataError, match="UTF-16"):
         decoded(b"\xff\xfe\x00\xd8\x41\x00", "x")
 

@@ -37,6 +37,11 @@ def test_columns_by_name_and_number():
     for options in ({"columns": "a,z"}, {"drop": "z"}):
         with pytest.raises(DataError, match=r"no column 'z'\. It has id, a, b, 4"):
             Selection.of(**options).chosen(NAMES, set(), "x")
+    for name, meant in (("aeg", "age"), ("incom", "income"), ("AGE", "age")):
+        with pytest.raises(DataError, match=rf"Did you mean '{meant}' for '{name}'\? It has"):
+            Selection.of(drop=name).chosen(("age", "income"), set(), "x")
+    with pytest.raises(DataError, match=r"'x21'\. It has"):  # another number is no slip
+        Selection.of(drop="x21").chosen(("x12", "b"), set(), "x")
     with pytest.raises(DataError, match="several columns 'a'"):
         Selection.of(columns="a").chosen(("a", "a"), set(), "x")
     with pytest.raises(DataError, match="no column of data left"):

@@ -81,7 +81,7 @@ def test_kinds_of_tables(tmp_path, rows, kind, levels):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n3\n", "line 3 of .* has 1 fields instead of 2"),
+        ("a,b\n1,2\n3\n", "line 3 of .* has 1 field instead of 2"),
         ("1,2\n3,4,5\n", "line 2 of .* has 3 fields instead of 2"),
         ('1,2\n"3",4,"5"\n', "line 2 of .* has 3 fields instead of 2"),
         ("a,b\n1,2\n\n3,x y\n", r"line 4, column 2 \(b\) of .* is 'x y'"),
@@ -98,13 +98,30 @@ def test_kinds_of_tables(tmp_path, rows, kind, levels):
         ("a,b\n1.5,2,3\n4.5,5,6\n", "line 1 of .* has 2 fields instead of 3"),
         ("a,b\n1,-\n2,blue\n3,1\n", r"line 3, column 2 \(b\) of .* is 'blue', not a number"),
         ("\n\n", "no rows"),
-        ("caf\udce9\x01,b\n1,2\n", "not text.*control character 0x01"),
+        ("a,b\n1,2\n3,4\x1b5\n", r"line 3, column 2 \(b\) of .* is '4\\x1b5', not a number"),
+        ("\x01\x02,\x03\n\x04,\x05\n", "not text: 5 of its 9 characters are control characters"),
+        ("import a\n\ndef f(x, y):\n    return g(x)\n", "is no table: its lines are not divided into numbers"),
+        ("x = [1, 2, 3]\nfor a in x:\n    print(a)\n    b = a\n", "is no table"),
+        ("# Title\n\nSome words, and more.\nA last line\n", "is no table"),
     ],
 )
 def test_tables_refused(tmp_path, text, message):
     (tmp_path / "x.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(DataError, match=message):
         read(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("odd", ["\x1b[31m", "\x07", "\x08\x7f", "\x1b]0\x07"])
+@pytest.mark.parametrize("form", ["{}", '"{}"'])
+def test_control_characters_of_text_are_data(tmp_path, odd, form):
+    """In names of columns, classes and rows: what shows them escapes them."""
+    rows = "".join(f"{form.format(f'n{odd}{i}')},{i}.5,{form.format(f'k{odd}{i % 2}')}\n" for i in range(9))
+    (tmp_path / "x.csv").write_text(f"name,{form.format(f'a{odd}b')},kind\n{rows}")
+    held = read(tmp_path / "x.csv", labels="kind")
+    assert held.schema.names == (f"a{odd}b",)
+    assert held.schema.classes == (f"k{odd}0", f"k{odd}1")
+    assert held.identity["name"].tolist() == [f"n{odd}{i}" for i in range(9)]
+    np.testing.assert_array_equal(held.x[:, 0], np.arange(9) + 0.5)
 
 
 X = np.random.default_rng(0).normal(size=(200, 4))

@@ -115,6 +115,21 @@ def test_the_advice_names_the_larger_part(family, encoder, words):
     assert split(family, encoder).to_dict()["advice"] == split(family, encoder).advice
 
 
+@pytest.mark.parametrize(("family", "encoder"), [(1.0, 0.2), (0.6, 0.6), (0.2, 1.0)])
+def test_the_bound_that_was_maximised_is_not_advised(family, encoder):
+    gaps = replace(split(family, encoder), weighted=True)
+    assert "importance-weighted" not in gaps.advice
+    assert "importance-weighted" not in gaps.shifted(1.0).advice
+
+
+def test_a_gap_within_its_noise_has_no_parts():
+    """872 ± 505 nats of Monte Carlo error says nothing on encoder and family."""
+    gaps = split(12.0, 860.0)
+    loud = torch.full_like(gaps.bounds.amortised, 505.0**2 * len(gaps.bounds.amortised))
+    assert "within the noise" in replace(gaps, bounds=replace(gaps.bounds, amortised_mc=loud)).advice
+    assert "encoder's" in gaps.advice
+
+
 def test_a_guide_that_fits_already_needs_no_advice():
     """The best diagonal guide of a posterior that is diagonal."""
     given = instance(n=6, dim=20, latent=1, off=0.0, wide=1.0)

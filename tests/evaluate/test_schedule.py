@@ -64,10 +64,11 @@ def test_what_was_left_out_is_told_once_with_a_budget_that_has_room():
     clock.now += 4
     schedule.leave_out("gaps", 5.0)
     schedule.leave_out("gaps", 7.0)
-    assert schedule.sentence == "left out for lack of time: gaps (about 5 s); --budget 10 has room for them"
+    assert schedule.sentence == "left out for lack of time: gaps (about 5 s); --budget 12 has room for them"
     schedule.leave_out("training rows", 25.0, 100.0)
     # 4 s are spent, 5.5 s and 100 s must be left; with that budget the number may take a third of it
-    assert schedule.sentence.endswith("training rows (about 25 s); --budget 160 has room for them")
+    # a quarter more is slack
+    assert schedule.sentence.endswith("training rows (about 25 s); --budget 200 has room for them")
 
 
 @pytest.mark.parametrize(("late", "is_done"), [(0.0, True), (10.4, True), (10.6, False), (50.0, False)])

@@ -51,6 +51,18 @@ def test_options_follow_from_data_recipe_and_fit(data, recipe, options, offered,
     assert withheld & accepted == set()
 
 
+@pytest.mark.parametrize("recipe", ["vae", "iwae", "beta-vae"])
+def test_layers_are_not_offered_to_convolutions(recipe, tmp_path):
+    """What the command refuses as without effect is no remedy: --hidden beside --net conv."""
+    images = (RNG.random((40, 8, 8)) < 0.5).astype(np.uint8)
+    options = {"recipe": recipe, "latent": 2, "epochs": 1}
+    dense = jensen.train(images, out=tmp_path / "dense", hidden=(4,), **options)
+    convolutions = jensen.train(images, out=tmp_path / "conv", net="conv", width=2, **options)
+    assert accepted_options(dense) - accepted_options(convolutions) == {"hidden"}
+    assert {"latent", "warmup"} & set(dense.spec["command"]) <= accepted_options(convolutions)
+    assert "--hidden" not in " ".join(f.remedy for f in convolutions.doctor().findings)
+
+
 def test_without_validation_rows_nothing_goes_by_them(tmp_path):
     run = jensen.train(DATA["real"], recipe="gmm", components=2, out=tmp_path / "run", split=(1.0, 0.0, 0.0))
     assert not {"keep", "patience"} & accepted_options(run)

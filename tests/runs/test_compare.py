@@ -218,6 +218,21 @@ def test_looseness_is_that_of_the_runs_own_evaluation(home):
     assert loss(assessment=None) is None
     assert loss(replay=held["replay"] | {"weights_sha256": "other"}) is None
     assert loss(prepared="otherwise") is None
+
+    def remedy(k=None, data=None, **changes):
+        write_json(path, held | changes)
+        return compare(ppca, vae, data, k=k).b.scores[0].advice
+
+    assert remedy() is None
+    assert remedy(k=20).endswith("on record has K = 5,000: compare with -k 5000")
+    assert " is of other rows, " in remedy(data=home / "rows.npy")
+    unstable = remedy(k=5000, assessment=held["assessment"] | {"converged": False})
+    assert "loose by about 0.12 nats, before annealing converged: jensen evaluate " in unstable
+    told = ["left out for lack of time: the tightness of the bound (about 9 s); --budget 130 has room for them"]
+    assert remedy(assessment=None, notes=told).endswith(f"jensen evaluate {home / 'wide'} --budget 130")
+    refusal = "the tightness of the bound was not measured: x has no gradient"
+    assert remedy(assessment=None, notes=[refusal]).endswith(f"cannot say: {refusal}")
+    assert remedy(replay=held["replay"] | {"weights_sha256": "other"}) is None
     path.write_text("[]")
     with pytest.raises(CorruptRunError, match=rf"{path} is damaged"):
         compare(ppca, vae)

@@ -59,6 +59,20 @@ def test_an_earlier_run_resumes_to_the_same_bytes(old, folder, tmp_path, monkeyp
     assert weights[0] == weights[1]
 
 
+def test_a_resumed_run_names_its_folder_in_a_plain_way(folder, tmp_path):
+    (folder / "broken.png").write_text("no image")
+    run, told = j.train(folder, out=tmp_path / "runs" / "run", **SMALL), []
+    j.resume(run.path, epochs=2, notice=told.append)
+    assert any(f"images of {folder} cannot be read" in text for text in told), told
+
+
+def test_images_of_the_run_itself_are_converted_without_a_word(folder, tmp_path):
+    run = j.train(folder, out=tmp_path / "run", size=(2, 2), **SMALL)
+    assert not any("resized" in text for text in run.chosen(folder, own="all").notes)
+    other = draw(tmp_path / "other", ["a.png", "b.png"])
+    assert "2 images resized to 2x2 by area averaging" in run.chosen(other).notes
+
+
 def test_other_folders_are_still_refused(old, folder):
     draw(folder, ["img3.png", "img4.png", "new.png"])
     with pytest.raises(j.JensenError, match="has changed"):

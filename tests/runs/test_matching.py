@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
+from PIL import Image
 
 from jensen import train
 from jensen.core.errors import DataError, NumericalError
@@ -107,6 +108,15 @@ def test_absent_columns_are_named(run, container, change, said, tmp_path, monkey
     monkeypatch.setitem(globals(), "LATER", change(LATER))
     with pytest.raises(DataError, match=said):
         run.chosen(CONTAINERS[container](tmp_path))
+
+
+@pytest.mark.parametrize("place", ["photos", "one.png"])
+def test_images_are_no_table(run, place, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name, size in (("one.png", 4), ("photos/a.png", 4), ("photos/b.png", 5)):
+        Image.new("L", (size, size)).save(tmp_path / name)
+    with pytest.raises(DataError, match=r"is of images, and the model is of 3 columns of a table\. .* columns a, b, c"):
+        run.chosen(tmp_path / place)
 
 
 def test_own_rows_have_their_numbers_and_names(run):
