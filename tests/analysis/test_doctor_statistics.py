@@ -35,7 +35,7 @@ def keeps_its_level(p):
     return binom.sf(below - 1, len(p), LEVEL) > 1e-3 and kstest(p, "uniform").pvalue > 1e-3
 
 
-@pytest.mark.parametrize("latent", [2, 6])
+@pytest.mark.parametrize("latent", [pytest.param(2, marks=pytest.mark.slow), 6])
 def test_two_sample_keeps_its_level(latent):
     """Codes by the exact posterior of data that the model made are draws of the prior: the null is true."""
     model = linear_model(latent, 8)

@@ -290,7 +290,7 @@ def test_wake_and_sleep_come_to_the_data():
     assert found[1.0, 1.0] < best - 0.9
 
 
-@pytest.mark.parametrize("name", ["wake-sleep", "reweighted-wake-sleep"])
+@pytest.mark.parametrize("name", ["wake-sleep", pytest.param("reweighted-wake-sleep", marks=pytest.mark.slow)])
 def test_codes_of_the_recipes_are_heard_soon(name, tmp_path):
     """After eight passes over the digits codes hold two nats and more; in usual nets less than a fifth of one."""
     run = jensen.train("digits", recipe=name, out=tmp_path / "run", epochs=8, checkpoints=0, points=2)

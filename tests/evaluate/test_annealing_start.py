@@ -271,6 +271,7 @@ def test_a_correlated_guide_that_is_wrong(kind, wide, off):
         assert pair.gap > 5
 
 
+@pytest.mark.slow
 def test_a_wrong_full_covariance_on_the_committed_instance():
     """T = 100: within 0.05 nats, and the sandwich is closed to as much (without the correction 88 and 210 nats off)."""
     given = instance(n=4)

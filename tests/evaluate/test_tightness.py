@@ -262,6 +262,7 @@ def test_chains_that_cannot_tell_their_error_are_not_converged():
     )
 
 
+@pytest.mark.slow
 def test_what_doubling_adds_has_the_error_of_pairs():
     """Over 40 seeds, all rows annealed: the error is the spread, within 4 / sqrt(2 x 40) of it."""
     given = instance(n=16, dim=12, latent=3)
