@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -79,6 +79,10 @@ class Rows:
             index,
             len(self),
         )
+
+    def order(self, size: int, generator: torch.Generator) -> Sequence[Tensor]:
+        """Return the numbers of the rows of each batch of one pass over the data, in a random order."""
+        return torch.randperm(len(self), generator=generator).to(self.device).split(size)
 
     def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """Yield all rows in order, `size` at a time; the last batch may be smaller."""

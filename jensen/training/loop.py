@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
-import torch
 
 from ..core.errors import NumericalError
 from ..core.random import stream
@@ -156,8 +155,7 @@ class TrainingLoop:
             for batch in data.batches(CHUNK, state.noise):
                 measure(setup, self.lead, setup.guide, batch, state.noise, state.measures)
             return len(data) / _since(start)
-        order = torch.randperm(len(data), generator=stream(plan.seed, f"order:{state.epoch}")).to(data.device)
-        batches = order.split(setup.batch_size)
+        batches = data.order(setup.batch_size, stream(plan.seed, f"order:{state.epoch}"))
         while state.index < len(batches):
             self.steps.take(data.take(batches[state.index], state.noise), self.lead, self.callbacks)
             state.index += 1
