@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
-
 from ..core.errors import NumericalError
 from ..core.random import stream
 from ..objectives import rate_weight
