@@ -21,6 +21,7 @@ from .events import Measures
 from .loop import TrainingLoop
 from .nonfinite import REMEDY
 from .players import Player
+from .shared_steps import mean_loss
 from .snapshot import Snapshot
 from .state import RecoveryRecord
 
@@ -97,6 +98,7 @@ class AnchorKeeper(StepCallbacks):
         cost: seconds that the last copy took.
         copied: when it was made.
         exploded: True once an objective has exploded.
+        size: this process's part of the mean size of the objective at the first step, until it is known.
     """
 
     loop: TrainingLoop
@@ -104,18 +106,26 @@ class AnchorKeeper(StepCallbacks):
     cost: float = 0.0
     copied: float = 0.0
     exploded: bool = False
+    size: Tensor | None = None
 
     def step_ended(self) -> None:
         if not at_anchor(self.loop) or self.loop.state.step - self.copies[-1].facts["step"] < APART:
             return
-        if time.monotonic() - self.copied >= self.cost / SHARE:
+        # several processes copy whatever it costs, since their clocks differ and their anchors must not
+        alone = self.loop.setup.plan.processes.is_alone
+        if not alone or time.monotonic() - self.copied >= self.cost / SHARE:
             self.loop.check_finite()
             self.copy()
 
     def objective_evaluated(self, player: Player, draw: Draw, value: Tensor) -> None:
         if self.loop.state.initial_size is None and player is self.loop.lead:
-            size = float(value.detach().abs().mean())
+            self.size = -mean_loss(value.detach().abs())
+
+    def gradient_computed(self, player: Player) -> None:
+        if self.size is not None:
+            size = float(self.loop.setup.plan.processes.sum_(self.size))
             self.loop.state.initial_size = size if math.isfinite(size) else None
+            self.size = None
 
     def epoch_ended(self, train: Measures) -> None:
         state, limit = self.loop.state, self.loop.state.exploded_below

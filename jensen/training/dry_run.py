@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 
 from ..core.batch import Batch, Rows
 from ..core.errors import CompositionError, JensenError
-from ..core.modules import joined
+from ..core.modules import joined, unchanged_buffers
 from ..core.random import stream
 from ..guides import Exact
 from ..models.guide import Guide
@@ -43,7 +43,7 @@ def dry_run(model: LatentVariableModel, guide: Guide, players: Sequence[Player],
     noise = stream(0, STREAM, data.device)
     batch = data.take(torch.arange(min(len(data), ROWS), device=data.device), noise)
     module = joined(model, guide)
-    with _unchanged(module), torch.enable_grad():
+    with unchanged_buffers(module), torch.enable_grad():
         module.train()
         with _errors_named(f"{guide.phrase} cannot be evaluated on data of {batch.x.shape[-1]} features"):
             q = guide(batch)
@@ -71,21 +71,6 @@ def _check_player(
             f"{player.objective} depends on nothing that can be trained here",
             "Give the player an objective of the parameters that it trains.",
         )
-
-
-@contextmanager
-def _unchanged(module: nn.Module) -> Iterator[None]:
-    """A scope after which buffers and modes are restored, so that running averages do not count the dry run."""
-    modes = {m: m.training for m in module.modules()}
-    held = [(b, b.detach().clone()) for b in module.buffers()]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in held:
-                buffer.copy_(value)
-        for each, mode in modes.items():
-            each.training = mode
 
 
 @contextmanager

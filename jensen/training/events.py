@@ -17,6 +17,7 @@ __all__ = [
     "Recovered",
     "Started",
     "Stopped",
+    "ThreadsChosen",
 ]
 
 
@@ -181,5 +182,22 @@ class Stopped:
     seconds: float
 
 
-Event = Started | Progressed | EpochEnded | Diagnosed | Recovered | Stopped
+@dataclass(frozen=True)
+class ThreadsChosen:
+    """The number of threads of the next steps was chosen or changed, or the machine became busy or idle.
+
+    Attributes:
+        step: the number of steps done.
+        threads: from here on.
+        before: until here; None at the start of a training that is not resumed.
+        busy: True if other processes slow training down.
+    """
+
+    step: int
+    threads: int
+    before: int | None
+    busy: bool
+
+
+Event = Started | Progressed | EpochEnded | Diagnosed | Recovered | Stopped | ThreadsChosen
 Listener = Callable[[Event], None]

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent
 
-from ..core.batch import Batch
+from ..core.batch import Batch, Rows
 from ..core.errors import NumericalError
+from ..core.rows import evenly_spaced
 from ..families import Factorised
 from ..models.conditionals import Given
 from ..models.draw import Draw
@@ -22,9 +23,10 @@ from .nonfinite import first_nonfinite, is_finite
 from .players import Player
 from .state import TrainingState
 
-__all__ = ["FaultInspector", "InspectionDone", "dominant_rows", "extreme_values", "outlying_rows"]
+__all__ = ["FaultInspector", "InspectionDone", "dominant_rows", "examined", "extreme_values", "outlying_rows"]
 
 MOST = 8  # extreme values that are reported
+SOME = 20_000  # rows of files that are looked at
 OUTLYING = 1e6  # times the median size of rows
 DOMINANT = 100.0  # times the median of a batch: a row of this value alone decides the direction of a step
 
@@ -46,6 +48,17 @@ def dominant_rows(value: Tensor) -> list[int]:
     size = value.detach().abs()
     rows = (size > DOMINANT * size.median()).nonzero().flatten().tolist()
     return rows if 4 * len(rows) < len(size) else []
+
+
+def examined(data: Rows) -> tuple[Tensor, Sequence[int]]:
+    """Return the rows among which bad ones are looked for, as stored, and their numbers.
+
+    They are all rows, or of those that stay in files 20,000, evenly spaced.
+    """
+    if isinstance(data.stored, Tensor):
+        return data.stored, range(len(data))
+    index = evenly_spaced(len(data), SOME)
+    return data.stored.index_select(0, index), index.tolist()
 
 
 def outlying_rows(x: Tensor) -> list[int]:

@@ -15,7 +15,7 @@ from ..core.errors import NumericalError
 from .anchors import last_anchor, older
 from .events import Fault
 from .fault_diagnosis import diagnose, with_sentence
-from .fault_inspector import FaultInspector, extreme_values, outlying_rows
+from .fault_inspector import FaultInspector, examined, extreme_values, outlying_rows
 from .fault_search import FaultSearch, SearchDone
 from .loop import Ending, TrainingLoop
 from .snapshot import Snapshot
@@ -163,7 +163,7 @@ class FaultTracer:
 
     def _fault(self, bad: FaultInspector, search: FaultSearch, good: Snapshot, step: int) -> Fault:
         """Describe the fault and diagnose it."""
-        loop, batch, data = self.loop, bad.batch, self.loop.setup.data.stored
+        loop, batch = self.loop, bad.batch
         fault = Fault(
             number=loop.state.recovery.count + 1,
             step=step,
@@ -187,7 +187,9 @@ class FaultTracer:
         jump = None if jump is None or jump.step <= good.facts["step"] else jump
         fault = diagnose(bad, self._inspect_at(good, bad), jump, fault)
         if fault.culprit == "part" and fault.found_in == "update":  # at good parameters: look for the cause in the data
+            data, numbers = examined(loop.setup.data)
             rows = outlying_rows(data)
-            values = extreme_values(data, rows, range(len(data)))
+            values = extreme_values(data, rows, numbers)
+            rows = [numbers[i] for i in rows]
             fault = with_sentence(replace(fault, culprit="row", rows=tuple(rows), values=values)) if rows else fault
         return fault

@@ -16,13 +16,13 @@ from .events import EpochEnded, Event, Progressed, Started, Stopped
 from .history import History
 from .measurement import CHUNK, measure, train_measures, validate
 from .nonfinite import REMEDY, first_nonfinite
+from .pace import Pace, Rehearsal
 from .setup import TrainingSetup
+from .shared_steps import SharedRows, shared_batches
 from .state import TrainingState
 from .step import OptimizerSteps
 
 __all__ = ["Ending", "TrainingLoop"]
-
-REPORT_EVERY = 0.25  # seconds between reports within an epoch
 
 
 class Ending(NamedTuple):
@@ -47,6 +47,7 @@ class TrainingLoop:
         setup: everything given.
         state: everything that changes.
         steps: takes optimiser steps.
+        pace: times steps, and chooses the number of threads.
         callbacks: of every step.
         lead: the player whose objective is reported in this epoch.
     """
@@ -54,9 +55,11 @@ class TrainingLoop:
     def __init__(self, setup: TrainingSetup) -> None:
         self.setup, self.state = setup, TrainingState.initial(setup)
         self.steps = OptimizerSteps(setup, self.state)
+        self.pace = Pace(setup, self.state, Rehearsal(setup, self.state, self.steps), self.emit)
+        self.shared = self.steps.shared
+        self.rows = SharedRows(setup.data, setup.plan.processes)
         self.callbacks = StepCallbacks()
         self.lead = setup.lead(1)
-        self.reported = time.monotonic()
 
     # --- for whoever runs it, and for recovery ---
 
@@ -69,15 +72,23 @@ class TrainingLoop:
         Raises:
             NumericalError: something is not finite.
         """
-        setup, state = self.setup, self.state
-        state.module.train()
-        self.emit(Started(setup.budget.epochs, setup.steps_per_epoch, len(setup.data)))
+        self.begin()
         try:
-            return self._finish((train or self.train)())
+            return self.finish((train or self.train)())
         except NumericalError:
-            done = len(state.history.epochs)
-            self.emit(Stopped("failed", done + 1, done, state.clock.seconds))
+            self.fail()
             raise
+
+    def begin(self) -> None:
+        """Go into training mode, choose the number of threads, and emit the first events."""
+        self.state.module.train()
+        self.emit(Started(self.setup.budget.epochs, self.setup.steps_per_epoch, len(self.setup.data)))
+        self.pace.start()
+
+    def fail(self) -> None:
+        """Emit that training has failed, in the epoch after the last complete one."""
+        done = len(self.state.history.epochs)
+        self.emit(Stopped("failed", done + 1, done, self.state.clock.seconds))
 
     def train(self) -> Ending:
         """Train from the present state until the budget is spent, or training stops or converges.
@@ -88,22 +99,39 @@ class TrainingLoop:
         setup, state, budget = self.setup, self.state, self.setup.budget
         while state.epoch <= budget.epochs:
             epoch = state.epoch
-            if state.index == 0 and self._is_out_of_patience(epoch - 1):
+            if state.index == 0 and self.is_out_of_patience(epoch - 1):
                 return Ending("early stopping", epoch - 1)
             self.lead = setup.lead(epoch)
-            if setup.is_closed and setup.plan.should_stop():
-                return Ending("interrupted", epoch)
+            if setup.is_closed:
+                self.shared.agree()
+                if self.shared.should_stop():
+                    return Ending("interrupted", epoch)
             speed = self._run_epoch()
             if speed is None:
                 return Ending("interrupted", epoch)
-            ended = self._end_epoch(speed)
-            previous, state.previous = state.previous, ended.train.objective
-            state.begin_epoch(epoch + 1, setup.plan.seed, setup.data.device)
-            if setup.is_closed and self._has_converged(ended.train.objective, previous):
+            if self.complete_epoch(speed):
                 return Ending("converged", epoch)
-            self.callbacks.step_ended()
-            self._keep_snapshot()
         return Ending("finished", state.epoch - 1)
+
+    def complete_epoch(self, speed: float) -> bool:
+        """Measure an epoch whose steps are taken, begin the next one, and return whether closed forms have converged.
+
+        Args:
+            speed: data per second.
+
+        Raises:
+            NumericalError: something is not finite.
+        """
+        setup, state = self.setup, self.state
+        ended = self._end_epoch(speed)
+        previous, state.previous = state.previous, ended.train.objective
+        state.begin_epoch(state.epoch + 1, setup.plan.seed, setup.data.device)
+        if setup.is_closed and self._has_converged(ended.train.objective, previous):
+            return True
+        self.callbacks.step_ended()
+        self.shared.agree()
+        self.keep_snapshot()
+        return False
 
     @contextmanager
     def observed_by(self, callbacks: StepCallbacks) -> Iterator[None]:
@@ -151,19 +179,24 @@ class TrainingLoop:
             if player.closed and player.is_active_in(state.epoch, setup.budget.epochs):
                 player.closed(setup.model, data)
         if setup.is_closed:
-            for batch in data.batches(CHUNK, state.noise):
+            self.pace.step_begins()
+            for batch in shared_batches(data, CHUNK, state.noise, plan.processes):
                 measure(setup, self.lead, setup.guide, batch, state.noise, state.measures)
+            self.pace.step_ended()
             return len(data) / _since(start)
         batches = data.order(setup.batch_size, stream(plan.seed, f"order:{state.epoch}"))
         while state.index < len(batches):
-            self.steps.take(data.take(batches[state.index], state.noise), self.lead, self.callbacks)
+            with self.rows.taken(batches[state.index], state.noise) as batch, self.shared.step():
+                self.pace.step_begins()
+                self.steps.take(batch, self.lead, self.callbacks)
+                self.pace.step_ended()
             state.index += 1
             self.callbacks.step_ended()
-            if plan.should_stop():
+            if self.shared.should_stop():
                 return None
             speed = (state.measures.n - already) / _since(start)
-            self._report_progress(speed)
-            self._keep_snapshot()
+            self.report_progress(speed)
+            self.keep_snapshot()
         return speed
 
     def _end_epoch(self, speed: float) -> EpochEnded:
@@ -199,7 +232,7 @@ class TrainingLoop:
             self.emit(ended)
         return ended
 
-    def _is_out_of_patience(self, done: int) -> bool:
+    def is_out_of_patience(self, done: int) -> bool:
         """Return whether the validation bound has not risen for long enough to stop after so many epochs."""
         patience, since = self.setup.budget.patience, max(self.state.best.epoch, self.setup.settled)
         return patience is not None and done - since >= patience
@@ -208,12 +241,11 @@ class TrainingLoop:
         exact = all(p.closed.reaches_optimum for p in self.setup.players if p.closed)
         return exact or objective - previous < self.setup.budget.tolerance
 
-    def _report_progress(self, speed: float) -> None:
+    def report_progress(self, speed: float) -> None:
         """Emit the averages so far, at most every quarter of a second."""
-        setup, state, now = self.setup, self.state, time.monotonic()
-        if now - self.reported < REPORT_EVERY or self.callbacks.silent:
+        setup, state = self.setup, self.state
+        if self.callbacks.silent or not self.shared.should_report():
             return
-        self.reported = now
         train = train_measures(setup, self.lead, state.measures)
         if not math.isfinite(train.objective + (train.distortion or 0.0)):
             self.check_finite()
@@ -230,18 +262,21 @@ class TrainingLoop:
             )
         )
 
-    def _keep_snapshot(self, *, last: bool = False) -> None:
+    def keep_snapshot(self, *, last: bool = False) -> None:
         """Have a snapshot kept if one is due; never one from which training could not continue."""
-        keeper = self.setup.plan.keeper
-        if keeper is not None and not self.callbacks.silent and (last or keeper.due()):
-            self.check_finite()
-            keeper.keep(self.state.snapshot(), last=last)
+        keeper, alone = self.setup.plan.keeper, self.setup.plan.processes.is_alone
+        if self.callbacks.silent or (alone and keeper is None) or not (last or self.shared.should_keep()):
+            return
+        self.check_finite()
+        snapshot = self.state.snapshot()  # in all processes, which sum their measures for it
+        if keeper is not None:
+            keeper.keep(snapshot, last=last)
 
-    def _finish(self, ending: Ending) -> History:
+    def finish(self, ending: Ending) -> History:
         """Keep the last snapshot, load the best weights if they were kept, and emit the last event."""
         state, reason = self.state, ending.reason
         state.ended = None if reason == "interrupted" else reason
-        self._keep_snapshot(last=True)
+        self.keep_snapshot(last=True)
         kept = ending.epoch if state.best.tensors is None else state.best.epoch
         state.load_best()
         state.module.eval()

@@ -12,8 +12,9 @@ from ..models.guide import Guide
 from ..objectives import likelihood_weight
 from .events import Measures
 from .players import Player
-from .running_measures import RunningMeasures
+from .running_measures import RunningMeasures, sums_of
 from .setup import TrainingSetup
+from .shared_steps import shared_batches
 
 __all__ = ["CHUNK", "measure", "train_measures", "validate"]
 
@@ -27,7 +28,7 @@ def measure(
     """Add a batch to running averages, without a step."""
     draw = lead.estimator.draw(setup.model, guide, batch, noise)
     bound = setup.plan.bound_of(guide, lead.objective, draw)
-    measures.add(lead.objective(draw), bound, draw, guide.is_exact)
+    measures.add(sums_of(lead.objective(draw), bound, draw, guide.is_exact), len(batch))
 
 
 def train_measures(setup: TrainingSetup, lead: Player, measures: RunningMeasures) -> Measures:
@@ -40,10 +41,10 @@ def validate(setup: TrainingSetup, lead: Player, module: nn.Module) -> Measures 
     plan, valid = setup.plan, setup.valid
     if not valid:
         return None
-    noise, measures = stream(plan.seed, "validation", valid.device), RunningMeasures()
+    noise, measures = stream(plan.seed, "validation", valid.device), RunningMeasures(processes=plan.processes)
     module.eval()
     with matmul_precision(resolve_precision("auto", valid.device)):
-        for batch in valid.batches(CHUNK, noise):
+        for batch in shared_batches(valid, CHUNK, noise, plan.processes):
             measure(setup, lead, setup.guide.followed, batch, noise, measures)
     module.train()
     shift = plan.log_jacobian if plan.valid_jacobian is None else plan.valid_jacobian

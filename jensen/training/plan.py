@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
 from ..core.errors import CompositionError, UsageError
 from ..core.precision import ResolvedPrecision
+from ..core.processes import ALONE, Processes
+from ..core.threads import MOST_THREADS
 from ..core.validation import require_finite, require_integer
 from ..models.draw import Draw
 from ..models.guide import Guide
@@ -62,11 +65,14 @@ class Plan:
         average: decay of averaged weights; None keeps none.
         keep_best: leave the model with the weights of the best validation bound, where there are validation rows.
         precision: of float32 matrix products in training; validation always has accurate ones.
+        threads: processor threads; "auto" chooses by a trial, and again where training slows down. At most as many as
+            there are processors are used.
         log_jacobian: nats to add to the model's log-density for that in the data's own units, in which events report.
         valid_jacobian: likewise for the validation rows, if it differs because entries are missing.
         listeners: called with every event.
         should_stop: called between steps; True ends training with reason "interrupted".
         keeper: of snapshots from which training can be resumed.
+        processes: that train together, each some rows of every batch.
     """
 
     seed: int = 0
@@ -76,11 +82,13 @@ class Plan:
     average: float | None = None
     keep_best: bool = False
     precision: ResolvedPrecision = "float32"
+    threads: int | Literal["auto"] = "auto"
     log_jacobian: float = 0.0
     valid_jacobian: float | None = None
     listeners: Sequence[Listener] = ()
     should_stop: Callable[[], bool] = lambda: False
     keeper: Keeper | None = None
+    processes: Processes = ALONE
 
     def check(self, players: Sequence[Player] = ()) -> None:
         """Validate the configuration.
@@ -90,6 +98,8 @@ class Plan:
             CompositionError: weights are to be averaged along steps that none of these players takes.
         """
         schedule_factor(self.schedule, 0.0)
+        if self.threads != "auto":
+            require_integer(1, MOST_THREADS, **{"--threads": self.threads})
         if self.clip is not None and not self.clip > 0:
             raise UsageError(f"--clip must be above 0, got {self.clip:g}", "Give --clip a positive number, such as 10.")
         if self.spikes is not None:

@@ -16,8 +16,8 @@ from ..core.errors import JensenError, NumericalError
 from .anchors import AnchorKeeper
 from .events import Diagnosed, Fault, Recovered
 from .fault_diagnosis import REMEDIES, with_sentence
-from .fault_inspector import extreme_values
-from .fault_trace import FaultTracer, TraceInterrupted
+from .fault_inspector import examined, extreme_values
+from .fault_trace import FaultTracer, TracedFault, TraceInterrupted
 from .loop import Ending, TrainingLoop
 from .nonfinite import first_nonfinite
 from .snapshot import Snapshot
@@ -49,7 +49,9 @@ class Recovery:
         with loop.observed_by(anchors):
             loop.check_finite()
             anchors.copy()
-            tracer = FaultTracer(loop, self.first, None if self.first is None else anchors.copies[0])
+            tracer, alone = None, loop.setup.plan.processes.is_alone
+            if alone:
+                tracer = FaultTracer(loop, self.first, None if self.first is None else anchors.copies[0])
             while True:
                 try:
                     return self._train_once()
@@ -57,6 +59,8 @@ class Recovery:
                     if isinstance(error, torch.OutOfMemoryError) or (
                         isinstance(error, JensenError) and not isinstance(error, NumericalError)
                     ):
+                        raise
+                    if not (alone or isinstance(error, NumericalError)):  # which the other processes do not know of
                         raise
                     try:
                         self._recover(error, tracer)
@@ -73,7 +77,7 @@ class Recovery:
             loop.state.rewind(self.anchors.copies[-1])  # the fault will show again when training is resumed
         return ending
 
-    def _recover(self, error: Exception, tracer: FaultTracer) -> None:
+    def _recover(self, error: Exception, tracer: FaultTracer | None) -> None:
         """Find the cause of an error, and go back to a good state.
 
         Raises:
@@ -85,12 +89,30 @@ class Recovery:
             self._give_up_closed(error)
         exploded = state.epoch - 1 if anchors.exploded else None
         anchors.exploded = False
-        fault, good = tracer.trace(error, anchors.copies[:1], exploded)
+        fault, good = self._untraced(error) if tracer is None else tracer.trace(error, anchors.copies[:1], exploded)
         record = state.recovery
         record.rows = list(fault.rows) if record.rows is None else sorted({*record.rows} & {*fault.rows})
         if record.count == MOST or fault.hopeless:
             self._give_up(fault, error)
         self._continue_from(good, fault)
+
+    def _untraced(self, error: Exception) -> TracedFault:
+        """Return a fault of several processes, of which each sees other rows: none can repeat the steps by itself."""
+        loop, good, words = self.loop, self.anchors.copies[0], str(error).splitlines()[0]
+        what = error.what if isinstance(error, NumericalError) else words
+        fault = Fault(
+            number=loop.state.recovery.count + 1,
+            step=loop.state.step + 1,
+            epoch=loop.state.epoch,
+            found_in="objective",
+            culprit="rate",
+            hopeless=False,
+            what=f"{what}; to find the cause, resume in one process",
+            player=str(loop.lead.objective),
+            learning_rates=loop.steps.learning_rates(loop.state.step),
+            back_to=good.facts["step"],
+        )
+        return TracedFault(fault, good)
 
     def _continue_from(self, good: Snapshot, fault: Fault) -> None:
         """Continue from the good state, with smaller steps."""
@@ -121,7 +143,7 @@ class Recovery:
         """Raise what is wrong in a closed form, of which no steps could be smaller."""
         if not isinstance(error, NumericalError):
             raise error
-        loop, data = self.loop, self.loop.setup.data.stored
+        loop, (data, numbers) = self.loop, examined(self.loop.setup.data)
         rows = (~data.isfinite().all(-1)).nonzero().flatten().tolist()
         culprit: Literal["row", "unknown"] = "row" if rows else "unknown"
         fault = Fault(
@@ -134,8 +156,8 @@ class Recovery:
             what=error.what,
             player=str(loop.lead.objective),
             parameter=first_nonfinite(loop.state.finite_required()),
-            rows=tuple(rows),
-            values=extreme_values(data, rows, range(len(data))),
+            rows=tuple(numbers[i] for i in rows),
+            values=extreme_values(data, rows, numbers),
         )
         loop.emit(Diagnosed(fault))
         raise error

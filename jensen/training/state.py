@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ..core.modules import joined, named_tensors
+from ..core.processes import ALONE, Processes
 from ..core.random import stream
+from ..core.threads import ThreadRecord
 from ..objectives import Ramp
 from .averages import Average
 from .events import EpochEnded
@@ -107,8 +109,10 @@ class TrainingState:
         ended: why training ended; None while it has not.
         initial_size: mean |objective| at the first step; None before it.
         recovery: the recoveries so far.
+        threads: the number of threads, and its changes so far; as the recoveries, unchanged by a return.
         history: epochs that are complete, and recoveries.
         clock: seconds spent.
+        processes: that train together; the state is the same in all of them.
     """
 
     module: nn.ModuleDict
@@ -128,8 +132,10 @@ class TrainingState:
     ended: str | None = None
     initial_size: float | None = None
     recovery: RecoveryRecord = field(default_factory=RecoveryRecord)
+    threads: ThreadRecord = field(default_factory=ThreadRecord)
     history: History = field(default_factory=History)
     clock: Clock = field(default_factory=Clock)
+    processes: Processes = ALONE
 
     @classmethod
     def initial(cls, setup: TrainingSetup) -> TrainingState:
@@ -150,6 +156,8 @@ class TrainingState:
             noise=stream(plan.seed, "noise:1", device),
             # what is not trained may hold infinities on purpose, as a mask does
             monitored={name: t for name, t in tensors.items() if id(t) in learned or is_finite(t)},
+            measures=RunningMeasures(processes=plan.processes),
+            processes=plan.processes,
         )
 
     @cached_property
@@ -164,7 +172,7 @@ class TrainingState:
 
     def begin_epoch(self, epoch: int, seed: int, device: torch.device) -> None:
         """Move to the start of an epoch, with fresh noise."""
-        self.epoch, self.index, self.measures = epoch, 0, RunningMeasures()
+        self.epoch, self.index, self.measures = epoch, 0, RunningMeasures(processes=self.processes)
         self.noise = stream(seed, f"noise:{epoch}", device)
 
     def advance_ramps(self, step: int) -> None:
@@ -223,6 +231,7 @@ class TrainingState:
             "tally": self.measures.to_list(),
             "first": self.initial_size,
             "recovered": asdict(self.recovery),
+            "threads": asdict(self.threads),
             "optimizers": pack(optimizers, "optimizer", tensors),
         }
         tensors["noise"] = self.noise.get_state()
@@ -248,6 +257,7 @@ class TrainingState:
         self.clock.before = snapshot.facts["seconds"]
         self.initial_size = snapshot.facts.get("first")
         self.recovery = RecoveryRecord.of(snapshot.facts)
+        self.threads = ThreadRecord(**snapshot.facts.get("threads") or {})
         self.history.epochs = list(epochs)
 
     def rewind(self, snapshot: Snapshot) -> None:
@@ -279,7 +289,7 @@ class TrainingState:
             if optimizer is not None:
                 optimizer.load_state_dict(own)
         self.epoch, self.index, self.step = facts["epoch"], facts["index"], facts["step"]
-        self.measures = RunningMeasures.from_list(facts["tally"])
+        self.measures = RunningMeasures.from_list(facts["tally"], self.processes)
         self.noise.set_state(tensors["noise"].cpu())
         self.advance_ramps(max(self.step - 1, 0))  # as the last step left them: its epoch may still be measured
 

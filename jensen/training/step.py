@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from ..core.batch import Batch
 from .callbacks import StepCallbacks
+from .fused import FusedAdam
+from .gradient import Gradient, gradient
 from .players import Player
+from .programs import Programs
 from .running_measures import RunningMeasures
 from .setup import TrainingSetup
+from .shared_steps import SharedSteps
 from .state import TrainingState
 
 __all__ = ["OptimizerSteps"]
@@ -24,7 +31,10 @@ class OptimizerSteps:
     """
 
     def __init__(self, setup: TrainingSetup, state: TrainingState) -> None:
-        self.setup, self.state = setup, state
+        self.setup, self.state, self.shared = setup, state, SharedSteps(setup.plan)
+        self.trained = [player.trained for player in setup.players]
+        self.programs = Programs(setup, state)
+        self.fused: dict[int, FusedAdam] = {}
 
     def learning_rate(self, player: Player, step: int) -> float:
         """Return the learning rate of a player at a step, after its schedule and all recoveries."""
@@ -71,30 +81,71 @@ class OptimizerSteps:
             callbacks: called within the step.
             measures: to which the batch is added, as measured before the step.
         """
-        setup, state = self.setup, self.state
-        number = setup.number_of(player)
-        pending, exact = [measures], setup.guide.is_exact
-        # a line search evaluates its closure several times, always on the same noise
-        start = noise.get_state() if isinstance(optimizer, torch.optim.LBFGS) else None
+        state, number = self.state, self.setup.number_of(player)
+        trained, waiting = self.trained[number], [] if measures is None else [measures]
 
-        def closure() -> Tensor:
-            optimizer.zero_grad(set_to_none=True)
-            if start is not None:
-                noise.set_state(start)
-            draw = player.estimator.draw(setup.model, setup.guide, batch, noise)
-            value = player.estimator.surrogate(player.objective, draw)
-            callbacks.objective_evaluated(player, draw, value)
-            loss = -value.mean()
-            loss.backward(inputs=None if len(setup.players) == 1 else player.trained)
+        def evaluate() -> Tensor:
+            result = self.gradient(player, batch, noise, callbacks)
+            for parameter, part in zip(trained, result.parts, strict=True):
+                parameter.grad = part
+            for each in waiting:  # only the first evaluation is measured
+                each.add(result.sums, len(batch))
+            waiting.clear()
+            return result.loss
+
+        def complete() -> Tensor:
+            loss = self.shared.summed(evaluate, trained)
             callbacks.gradient_computed(player)
             if state.spikes is not None:
-                state.spikes.clip(number, player.trained)
-            if setup.plan.clip is not None:
-                nn.utils.clip_grad_norm_(player.trained, setup.plan.clip)
-            first = pending.pop() if pending else None  # only the first evaluation is measured
-            if first is not None:
-                with torch.no_grad():
-                    first.add(value, setup.plan.bound_of(setup.guide, player.objective, draw), draw, exact)
+                state.spikes.clip(number, trained)
+            if self.setup.plan.clip is not None:
+                nn.utils.clip_grad_norm_(trained, self.setup.plan.clip)
             return loss
 
-        optimizer.step(closure)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        if isinstance(optimizer, torch.optim.LBFGS):
+            _search_line(optimizer, complete, noise)
+        else:
+            complete()
+            self.fused_step(number, optimizer)
+
+    def gradient(self, player: Player, batch: Batch, noise: torch.Generator, callbacks: StepCallbacks) -> Gradient:
+        """Return a player's gradient on a batch; by a recording of the step where there is one and nobody looks on."""
+
+        def compute() -> Gradient:
+            observe = partial(callbacks.objective_evaluated, player)
+            return gradient(self.setup, player, batch, noise, self.trained[self.setup.number_of(player)], observe)
+
+        if callbacks.silent or self.state.initial_size is None:
+            return compute()
+        return self.programs.gradient(player, batch, noise) or self.programs.timed(player, batch, compute)
+
+    def fused_step(self, number: int, optimizer: torch.optim.Optimizer) -> None:
+        """Take a step along the present gradients."""
+        steps = self.fused.get(number)
+        if steps is None or steps.optimizer is not optimizer:
+            steps = self.fused[number] = FusedAdam(optimizer)
+        steps.step()
+
+    def rehearse(self, batch: Batch, player: Player) -> None:
+        """Compute the gradient of one step of a player, and discard it.
+
+        Parameters, gradients, optimisers and noise stay as they are; running averages among the buffers do not.
+
+        Args:
+            batch: of data.
+            player: whose objective is evaluated.
+        """
+        noise = torch.Generator(self.state.noise.device)
+        noise.set_state(self.state.noise.get_state())
+        gradient(self.setup, player, batch, noise, self.trained[self.setup.number_of(player)])
+
+
+def _search_line(optimizer: torch.optim.LBFGS, complete: Callable[[], Tensor], noise: torch.Generator) -> None:
+    """Take a step of a line search, which evaluates its closure several times, always on the same noise."""
+    start = noise.get_state()
+
+    def closure() -> Tensor:
+        noise.set_state(start)
+        return complete()
+
+    optimizer.step(closure)  # pyright: ignore[reportArgumentType]

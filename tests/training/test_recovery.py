@@ -263,7 +263,7 @@ def near(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anchors every eight steps, and faults that are seen at the end of epochs."""
     monkeypatch.setattr(anchors, "APART", 8)
     monkeypatch.setattr(anchors, "SHARE", math.inf)  # copies do not depend on the clock
-    monkeypatch.setattr(TrainingLoop, "_report_progress", lambda *args: None)  # which depends on the clock
+    monkeypatch.setattr(TrainingLoop, "report_progress", lambda *args: None)  # which depends on the clock
 
 
 @pytest.mark.usefixtures("near")
