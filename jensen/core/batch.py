@@ -1,14 +1,18 @@
-"""The data that models and guides take: a `Batch`, and `Rows`, a data set in memory as a source of batches."""
+"""The data that models and guides take: a `Batch`, and `Rows`, a data set as a source of batches.
+
+Rows are a tensor in memory, or a `RowStore`, which reads them from files as they are taken.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "Rows"]
+__all__ = ["Batch", "RowStore", "Rows"]
 
 
 @dataclass(frozen=True)
@@ -32,16 +36,46 @@ class Batch:
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def before(self) -> float:
+        """The share of the data set that comes before the first of these rows."""
+        return int(self.index[0]) / self.n_data if self.index is not None and self.n_data else 0.0
+
+
+class RowStore(ABC):
+    """Rows [N, D] that are not all in memory; it stands in the place of a tensor of them in `Rows`.
+
+    Attributes:
+        shape: N and D.
+        dtype: of the rows as stored.
+        device: that rows are given on.
+    """
+
+    shape: tuple[int, int]
+    dtype: torch.dtype
+    device: torch.device
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @abstractmethod
+    def index_select(self, dim: int, index: Tensor) -> Tensor:
+        """Return the rows [B, D] of `index`, as `Tensor.index_select` does along axis 0."""
+
+    @abstractmethod
+    def order(self, size: int, generator: torch.Generator) -> Sequence[Tensor]:
+        """Return the numbers of the rows of each batch of one pass, in a random order that suits the store."""
+
 
 @dataclass(frozen=True)
 class Rows:
-    """A data set in memory, from which batches are taken by index, and prepared as they are taken.
+    """A data set, from which batches are taken by index, and prepared as they are taken.
 
     The stored array keeps its compact type (bytes for 8-bit images) and lives on the device; `prepare` turns rows of it
     into the model's input (a dynamic binarisation draws its bits here).
 
     Attributes:
-        stored: [N, D] the data as stored.
+        stored: [N, D] the data as stored, in memory or read as they are taken.
         prepare: rows and a generator -> [B, D] floating point; None leaves floating-point rows as they are.
         context: [N, C].
         mask: [N, D], True where observed; None when everything is.
@@ -54,7 +88,7 @@ class Rows:
                 [0., 1.]])
     """
 
-    stored: Tensor
+    stored: Tensor | RowStore
     prepare: Callable[[Tensor, torch.Generator | None], Tensor] | None = None
     context: Tensor | None = None
     mask: Tensor | None = None
@@ -82,12 +116,14 @@ class Rows:
 
     def order(self, size: int, generator: torch.Generator) -> Sequence[Tensor]:
         """Return the numbers of the rows of each batch of one pass over the data, in a random order."""
+        if isinstance(self.stored, RowStore):
+            return self.stored.order(size, generator)
         return torch.randperm(len(self), generator=generator).to(self.device).split(size)
 
     def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """Yield all rows in order, `size` at a time; the last batch may be smaller."""
-        for index in torch.arange(len(self), device=self.device).split(size):
-            yield self.take(index, generator)
+        for start in range(0, len(self), size):
+            yield self.take(torch.arange(start, min(start + size, len(self)), device=self.device), generator)
 
     def fixed(self, generator: torch.Generator | None = None, size: int = 4096) -> Rows:
         """Return the rows with the preparation applied once for all batches (a dynamic binarisation is drawn once)."""

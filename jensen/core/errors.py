@@ -12,6 +12,7 @@ __all__ = [
     "DataError",
     "InterruptedRun",
     "JensenError",
+    "LostProcess",
     "NoExactPosterior",
     "NotEnumerable",
     "NotInvertible",
@@ -71,6 +72,10 @@ class InterruptedRun(JensenError):
     """Training was stopped by a signal; the run is readable (exit code 75)."""
 
     exit_code = 75
+
+
+class LostProcess(JensenError):
+    """Another of several processes that work together has ended, or does not answer (exit code 1)."""
 
 
 class CompositionError(UsageError, TypeError):

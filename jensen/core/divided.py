@@ -1,0 +1,148 @@
+"""Work on rows that several processes divide by pieces: the result is that of one process, to the bit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from .batch import Batch, Rows
+from .processes import ALONE, Processes
+
+__all__ = ["by_chunks", "by_pieces", "divided", "in_columns", "processes_now"]
+
+_processes: ContextVar[Processes] = ContextVar("processes", default=ALONE)
+
+Piece = TypeVar("Piece", Batch, Tensor)
+
+
+@contextmanager
+def divided(processes: Processes) -> Iterator[None]:
+    """A scope in which these processes divide work; each waits until all of them are here, with the same rows."""
+    processes.barrier()
+    token = _processes.set(processes)
+    try:
+        yield
+    finally:
+        _processes.reset(token)
+
+
+def processes_now() -> Processes:
+    """Return the processes that divide work in the present scope; a single one outside of any."""
+    return _processes.get()
+
+
+def by_pieces(
+    pieces: Iterable[Piece],
+    compute: Callable[[Piece], Sequence[Tensor]],
+    keep: Callable[[Piece, Sequence[Tensor]], object],
+    skip: Callable[[Piece], object] | None = None,
+) -> None:
+    """Compute what belongs to each piece of data, and keep it; several processes take pieces in turn.
+
+    Each process keeps what all have computed, in the order of the pieces.
+
+    Args:
+        pieces: of B data each.
+        compute: returns tensors [B, ...] of a piece, of the same types and shapes for all pieces but for B.
+        keep: called with every piece and its tensors.
+        skip: called with a piece of another process, in order: draws the random numbers that `compute` would draw.
+
+    Example:
+        >>> kept = []
+        >>> pieces = torch.arange(3).split(2)
+        >>> by_pieces(pieces, lambda x: [x + 1], lambda x, computed: kept.extend(computed[0].tolist()))
+        >>> kept
+        [1, 2, 3]
+    """
+    processes = _processes.get()
+    if processes.is_alone:
+        for piece in pieces:
+            keep(piece, compute(piece))
+        return
+    held, mine = [], []
+    for number, piece in enumerate(pieces):
+        held.append(piece)
+        if number % processes.size == processes.rank:
+            mine.append(compute(piece))
+        elif skip is not None:
+            skip(piece)
+    if not held:
+        return
+    # the first process has the first piece; another one may have none, and not know what they are of
+    kinds = [[str(t.dtype).split(".")[1], list(t.shape[1:]), t.device.type] for t in mine[0]] if mine else None
+    kinds = [(getattr(torch, name), shape, device) for name, shape, device in processes.broadcast_object(kinds)]
+    of_rank = [_exchanged(mine, kinds, [len(p) for p in held[r :: processes.size]], r) for r in range(processes.size)]
+    for number, piece in enumerate(held):
+        keep(piece, [column[number // processes.size] for column in of_rank[number % processes.size]])
+
+
+def _exchanged(
+    mine: Sequence[Sequence[Tensor]],
+    kinds: Sequence[tuple[torch.dtype, list[int], str]],
+    sizes: Sequence[int],
+    source: int,
+) -> list[tuple[Tensor, ...]]:
+    """Return what one process has computed, in all of them: of each tensor its parts, for pieces of these sizes.
+
+    Args:
+        mine: of each piece of this process.
+        kinds: the type, the shape after the first axis, and the device of each tensor.
+        sizes: of the pieces of that process.
+        source: that process.
+    """
+    processes, rows = _processes.get(), sum(sizes)
+    lengths = [rows * math.prod(shape) * dtype.itemsize for dtype, shape, _ in kinds]
+    if source == processes.rank and mine:
+        columns = [torch.cat(parts) for parts in zip(*mine, strict=True)]
+        data = torch.cat([column.contiguous().reshape(-1).view(torch.uint8) for column in columns])
+    else:
+        data = torch.zeros(sum(lengths), dtype=torch.uint8, device=kinds[0][2])
+    if rows:
+        processes.broadcast_all([data], source)
+    whole = (
+        part.clone().view(dtype).reshape(rows, *shape)
+        for part, (dtype, shape, _) in zip(data.split(lengths), kinds, strict=True)
+    )
+    return [column.split(list(sizes)) for column in whole]
+
+
+def in_columns(
+    batches: Iterable[Batch],
+    compute: Callable[[Batch], Sequence[Tensor]],
+    skip: Callable[[Batch], object] | None = None,
+) -> list[Tensor]:
+    """Return what belongs to each of N data as tensors [N, ...]; see `by_pieces`."""
+    parts: list[Sequence[Tensor]] = []
+    by_pieces(batches, compute, lambda _, computed: parts.append(computed), skip)
+    return [torch.cat(column) for column in zip(*parts, strict=True)]
+
+
+def by_chunks(
+    data: Rows, size: int, function: Callable[[Batch], Tensor], generator: torch.Generator | None = None
+) -> Tensor:
+    """Return the results [N, ...] of a function of batches [B, ...], `size` rows at a time.
+
+    Args:
+        data: the rows.
+        size: B; the last batch may be smaller.
+        function: draws nothing itself.
+        generator: that rows are prepared with, in order.
+
+    Example:
+        >>> by_chunks(Rows(torch.arange(6.0).reshape(3, 2)), 2, lambda batch: batch.x.sum(1))
+        tensor([1., 5., 9.])
+    """
+    n, parts = len(data), []
+    by_pieces(
+        (torch.arange(start, min(start + size, n), device=data.device) for start in range(0, n, size)),
+        lambda index: [function(data.take(index, generator))],
+        lambda _, results: parts.extend(results),
+        None if generator is None or data.prepare is None else lambda index: data.take(index, generator),
+    )
+    return torch.cat(parts)

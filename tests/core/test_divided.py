@@ -1,0 +1,76 @@
+"""Pieces are divided among processes, and their results put together as one process has them."""
+
+from __future__ import annotations
+
+import torch
+
+from jensen.core.batch import Rows
+from jensen.core.divided import by_chunks, by_pieces, divided, in_columns, processes_now
+from jensen.core.processes import ALONE, Processes
+from jensen.core.random import stream
+from tests.several import together
+
+SIZES = (1, 7, 8, 9, 40)  # rows, in chunks of 8: fewer chunks than processes, and a last one that is smaller
+WEIGHT = torch.randn(3, 2, generator=stream(0, "weight"))
+
+
+def rows(n: int) -> Rows:
+    return Rows(torch.randn(n, 3, generator=stream(n, "rows")))
+
+
+def noisy(n: int) -> Rows:
+    return Rows(rows(n).stored, lambda x, noise: x + torch.rand(x.shape, generator=noise))
+
+
+def _columns(n: int) -> list[torch.Tensor]:
+    """Columns of several types, from rows and further noise that are drawn in order."""
+    noise = stream(n, "noise")
+
+    def draw(batch) -> torch.Tensor:
+        return torch.randn(len(batch), generator=noise)
+
+    def columns(batch) -> list[torch.Tensor]:
+        z = draw(batch)
+        return [z, z.double()[:, None] * batch.x.double(), z > 0, torch.full_like(z, -0.0), z / 0 - z / 0]
+
+    return in_columns(noisy(n).batches(8, noise), columns, draw)
+
+
+def _divided(processes: Processes) -> list[torch.Tensor | int]:
+    seen = []
+
+    def product(batch) -> torch.Tensor:
+        seen.append(len(batch))
+        return batch.x @ WEIGHT
+
+    with divided(processes):
+        assert processes_now() is processes
+        results = [by_chunks(rows(n), 8, product) for n in SIZES]
+        results += [by_chunks(noisy(n), 8, product, stream(n, "noise")) for n in SIZES]
+        columns = [column for n in SIZES for column in _columns(n)]
+        in_columns(iter(()), lambda batch: [batch.x])
+    assert processes_now() is ALONE
+    return [*results, *columns, sum(seen)]
+
+
+def test_the_result_is_that_of_one_process_to_the_bit():
+    *expected, all_rows = _divided(ALONE)
+    assert all_rows == 2 * sum(SIZES)
+    answers = together(_divided, 3)
+    for *results, _ in answers:
+        for mine, one in zip(results, expected, strict=True):
+            assert mine.dtype == one.dtype
+            assert mine.shape == one.shape
+            # to the bit: signs of zero and NaN too
+            assert mine.contiguous().view(torch.uint8).equal(one.contiguous().view(torch.uint8))
+    assert sum(seen for *_, seen in answers) == all_rows  # nothing is computed twice
+
+
+def test_pieces_are_kept_in_their_order():
+    kept = []
+    by_pieces(torch.arange(5).split(2), lambda index: [2 * index], lambda piece, found: kept.append((piece, *found)))
+    assert [(piece.tolist(), found.tolist()) for piece, found in kept] == [
+        ([0, 1], [0, 2]),
+        ([2, 3], [4, 6]),
+        ([4], [8]),
+    ]
