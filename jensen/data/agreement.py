@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 
 from ..core.errors import DataError
+from .column_statistics import column_statistics, ends
 from .counts import are_counts
 from .dataset import UNKNOWN, Dataset, chunks, digest_of
+from .file_rows import Array, ConvertedRows, FileRows, flattened
 from .repeats import count_duplicates
 from .schema import Schema
 from .selection import Selection, indices_of
@@ -18,14 +21,17 @@ from .selection import Selection, indices_of
 __all__ = ["conform", "constant_columns", "describe", "extremes", "holds_counts"]
 
 
-def constant_columns(x: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+def constant_columns(x: Array, mask: np.ndarray | None = None) -> np.ndarray:
     """Return the indices of the columns of x [N, D] with a single value, among those observed in a mask [N, D]."""
     low, high = extremes(x, mask)
     return np.flatnonzero(low == high)
 
 
-def extremes(x: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def extremes(x: Array, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return the smallest and the largest observed entry of each column of x [N, D]."""
+    if isinstance(x, FileRows):
+        statistics = column_statistics(x)
+        return statistics.low, statistics.high
     if mask is None:
         return x.min(axis=0), x.max(axis=0)
     bounds = np.finfo(x.dtype) if x.dtype.kind == "f" else np.iinfo(x.dtype)
@@ -36,9 +42,9 @@ def holds_counts(dataset: Dataset) -> bool:
     """Return whether the whole numbers of a data set are counts, see `counts`."""
     if dataset.schema.kind != "integers":
         return False
-    parts = list(chunks(dataset.x))
-    masks = [None if dataset.mask is None else dataset.mask[start : start + len(part)] for start, part in parts]
-    return are_counts([part for _, part in parts], dataset.schema.shape, masks, dataset.schema.names)
+    x, mask = dataset.x, dataset.mask
+    masks = repeat(None) if mask is None else (mask[start : start + len(part)] for start, part in chunks(x))
+    return are_counts((part for _, part in chunks(x)), dataset.schema.shape, masks, dataset.schema.names)
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
@@ -74,9 +80,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _refuse_entries(
-    x: np.ndarray, bad: Callable[[np.ndarray], np.ndarray], what: str, reason: str, remedy: str
-) -> None:
+def _refuse_entries(x: Array, bad: Callable[[np.ndarray], np.ndarray], what: str, reason: str, remedy: str) -> None:
     """Refuse entries for which `bad` is true.
 
     Raises:
@@ -91,7 +95,7 @@ def _refuse_entries(
             )
 
 
-def _as_integers(dataset: Dataset, schema: Schema, what: str, bounded: bool) -> np.ndarray:
+def _as_integers(dataset: Dataset, schema: Schema, what: str, bounded: bool) -> Array:
     """Return x in an integer type.
 
     Raises:
@@ -105,11 +109,11 @@ def _as_integers(dataset: Dataset, schema: Schema, what: str, bounded: bool) -> 
         reason = f"the model is of whole numbers from 0 to {levels - 1}"
         remedy = "Train on data that hold the whole range, or choose a likelihood without a last level."
         _refuse_entries(x, lambda part: (part < 0) | (part >= levels), what, reason, remedy)
-    low, high = float(x.min()), float(x.max())
+    low, high = ends(x)
     if low >= 0 and high < 256 and levels <= 256:
-        return x.astype(np.uint8, copy=False)
+        return flattened(x, np.dtype(np.uint8))
     fits = low >= -(2**31) and high < 2**31
-    return x.astype(np.int32 if fits else np.float32, copy=False)
+    return flattened(x, np.dtype(np.int32 if fits else np.float32))
 
 
 def _conform_labels(dataset: Dataset, schema: Schema) -> tuple[np.ndarray | None, list[str]]:
@@ -138,9 +142,16 @@ def _matched(dataset: Dataset, schema: Schema, what: str) -> Dataset:
         notes.append(f"the columns of the {what} were put in the order of the training data")
     mask = None if dataset.mask is None else np.ascontiguousarray(dataset.mask[:, order])
     mask = None if mask is None or mask.all() else mask
-    x, own_schema = np.ascontiguousarray(dataset.x[:, order]), replace(dataset.schema, names=names, shape=schema.shape)
+    x, own_schema = _in_order(dataset.x, order), replace(dataset.schema, names=names, shape=schema.shape)
     source = replace(dataset.source, sha256=digest_of(x, mask))  # known for the same rows, wherever columns stand
     return replace(dataset, x=x, mask=mask, notes=(*dataset.notes, *notes), schema=own_schema, source=source)
+
+
+def _in_order(x: Array, order: np.ndarray) -> Array:
+    """Return the columns of rows [N, D] in this order."""
+    if isinstance(x, np.ndarray):
+        return np.ascontiguousarray(x[:, order])
+    return ConvertedRows(x, lambda part: np.ascontiguousarray(part[:, order]), order.shape, x.dtype)
 
 
 def conform(dataset: Dataset, schema: Schema, what: str = "evaluation data", bounded: bool = True) -> Dataset:
@@ -173,14 +184,16 @@ def conform(dataset: Dataset, schema: Schema, what: str = "evaluation data", bou
         )
     x, notes = dataset.x, []
     if schema.kind == "binary" and own.kind != "binary":
+        low, high = ends(x)
         raise DataError(
-            f"{what} hold values from {x.min()} to {x.max()}, and the training data only 0 and 1",
+            f"{what} hold values from {low} to {high}, and the training data only 0 and 1",
             "Binarise them as the training data were.",
         )
     if schema.kind == "integers":
         x = _as_integers(dataset, schema, what, bounded)
     if schema.kind == "real" and own.kind != "real":
-        x = x.astype(np.float32 if x.dtype == np.uint8 or int(x.max()) <= 2**24 else np.float64)
+        is_short = x.dtype == np.uint8 or int(ends(x)[1]) <= 2**24
+        x = flattened(x, np.dtype(np.float32 if is_short else np.float64))
         notes.append(f"{what}: {own.kind} values read as real, like the training data")
     labels, label_notes = _conform_labels(dataset, schema)
     return replace(dataset, x=x, labels=labels, schema=schema, notes=(*dataset.notes, *notes, *label_notes))

@@ -23,7 +23,7 @@ from .identity import identifies, is_identifying_name
 from .matlab import MOST_PACKED, values, variables
 from .sizes import check_size
 
-__all__ = ["read_idx", "read_mat", "read_npy", "read_npz", "read_safetensors", "read_sparse"]
+__all__ = ["npy_header", "read_idx", "read_mat", "read_npy", "read_npz", "read_safetensors", "read_sparse"]
 
 Stream = io.BufferedIOBase | IO[bytes]
 
@@ -46,11 +46,16 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _npy_bytes(stream: Stream, where: str) -> tuple[np.dtype, tuple[int, ...], int]:
+def npy_header(stream: Stream, where: str, *, fits: bool = True) -> tuple[np.dtype, tuple[int, ...], int]:
     """Return type, shape and total size in bytes that a .npy header declares.
 
+    Args:
+        stream: at its beginning.
+        where: the name of the file.
+        fits: refuse more bytes than there is memory for.
+
     Raises:
-        DataError: the header is damaged, or declares objects or too many bytes.
+        DataError: the header is damaged, or declares objects, or too many bytes.
     """
     try:
         version = np.lib.format.read_magic(stream)
@@ -64,7 +69,8 @@ def _npy_bytes(stream: Stream, where: str) -> tuple[np.dtype, tuple[int, ...], i
     if min(shape, default=0) < 0 or len(shape) > MOST_AXES:
         raise _damaged(where, f"shape {shape}")
     size = math.prod(shape) * dtype.itemsize
-    check_size(size, where)
+    if fits:
+        check_size(size, where)
     return dtype, shape, size + stream.tell()
 
 
@@ -75,7 +81,7 @@ def read_npy(path: Path) -> Raw:
         DataError: the file is damaged, or does not hold numbers.
     """
     with path.open("rb") as stream:
-        _, shape, size = _npy_bytes(stream, str(path))
+        _, shape, size = npy_header(stream, str(path))
     if path.stat().st_size < size:
         raise _damaged(path, f"truncated: shape {shape} needs {size:,} bytes, got {path.stat().st_size:,}")
     try:
@@ -132,7 +138,7 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError(f"{where} has a compression that NumPy does not use", "Save it with np.savez.")
     with archive.open(member) as stream:
-        _, shape, size = _npy_bytes(stream, where)
+        _, shape, size = npy_header(stream, where)
     if size != member.file_size:
         raise _damaged(where, f"shape {shape} does not match its {member.file_size:,} bytes")
     _check_packed(size, min(member.compress_size, path.stat().st_size), where)
@@ -178,7 +184,7 @@ def _declared(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[np.dtype
     """
     try:
         with archive.open(f"{name}.npy") as stream:
-            dtype, shape, _ = _npy_bytes(stream, f"{path}:{name}")
+            dtype, shape, _ = npy_header(stream, f"{path}:{name}")
             return dtype, shape
     except Exception:  # a damaged archive makes the standard library raise almost anything
         return np.dtype("V1"), ()

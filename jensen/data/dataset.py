@@ -1,18 +1,23 @@
-"""Data sets in memory, with a schema inferred from their values."""
+"""Data sets, in memory or in files, with a schema inferred from their values."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 
 import numpy as np
 
 from ..core.errors import DataError
+from ..core.memory import size_in_words
 from ..core.wording import plural
+from .column_statistics import ends
 from .counts import MOST, are_counts
 from .factors import Factors
 from .fields import MISSING
+from .file_rows import Array, ConvertedRows, FileRows, flattened, piece_rows
+from .hashed_split import PartRows, RowNumbers
 from .identity import taken
 from .schema import Kind, Schema
 
@@ -56,10 +61,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Data in memory, in a compact type.
+    """Data in a compact type, in memory or in files.
 
     Attributes:
-        x: [N, D], C-contiguous: uint8 for binary data and integers of at most 256 levels, int32 for more levels,
+        x: [N, D], C-contiguous or in files: uint8 for binary data and integers of at most 256 levels, int32 for more,
             float32 for reals (float64 if the file has it). An image is flat, in the order height, width, channel.
             Missing entries hold 0.
         labels: [N] int64, or None.
@@ -72,7 +77,7 @@ class Dataset:
             or files, and columns that were dropped. Text is kept as text.
     """
 
-    x: np.ndarray
+    x: Array
     labels: np.ndarray | None
     schema: Schema
     source: Source
@@ -84,12 +89,23 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.x)
 
-    def rows(self, index: np.ndarray) -> Dataset:
-        """Return the rows of these numbers [M], as a data set."""
+    @property
+    def is_streamed(self) -> bool:
+        """True if the rows stay in files."""
+        return isinstance(self.x, FileRows)
+
+    def rows(self, index: np.ndarray | RowNumbers) -> Dataset:
+        """Return the rows of these numbers [M], as a data set; those of a part stay in files where all rows do."""
+        if isinstance(index, RowNumbers) and isinstance(self.x, FileRows):
+            x: Array = PartRows(self.x, index)
+            if self.labels is None and not self.identity:
+                return replace(self, x=x)  # without all numbers at once
+        else:
+            x = self.x[index[:]]
+        index = index[:]
         labels, mask = (None if each is None else each[index] for each in (self.labels, self.mask))
-        factors = None if self.factors is None else self.factors.rows(index)
-        identity = taken(self.identity, index)
-        return replace(self, x=self.x[index], labels=labels, mask=mask, factors=factors, identity=identity)
+        factors, identity = None if self.factors is None else self.factors.rows(index), taken(self.identity, index)
+        return replace(self, x=x, labels=labels, mask=mask, factors=factors, identity=identity)
 
 
 @dataclass
@@ -111,7 +127,7 @@ class Raw:
         resized: height and width that images were resized to, if they were.
     """
 
-    x: np.ndarray
+    x: Array
     labels: np.ndarray | None = None
     names: tuple[str, ...] | None = None
     classes: tuple[str, ...] | None = None
@@ -125,9 +141,9 @@ class Raw:
     resized: tuple[int, int] | None = None
 
 
-def chunks(x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def chunks(x: Array) -> Iterator[tuple[int, np.ndarray]]:
     """Yield x in chunks of rows, each with the number of its first row."""
-    step = max(1, CHUNK // max(1, x[0].size))
+    step = piece_rows(x) if isinstance(x, FileRows) else max(CHUNK // max(1, x[:1].size), 1)
     for start in range(0, len(x), step):
         yield start, x[start : start + step]
 
@@ -159,12 +175,15 @@ def check_dtype(dtype: np.dtype, where: str) -> None:
         raise DataError(f"{where} holds {content}", remedy)
 
 
-def _layout(x: np.ndarray, where: str) -> tuple[np.ndarray, tuple[int, ...], list[str]]:
+def _layout(x: Array, where: str) -> tuple[Array, tuple[int, ...], list[str]]:
     """Return x with channels last, the shape of a datum, and notes.
 
     Raises:
         DataError: the shape is not that of a table or of images.
     """
+    if isinstance(x, FileRows):
+        like, shape, notes = _layout(np.broadcast_to(np.zeros((), x.dtype), x.shape), where)
+        return ConvertedRows(x, lambda part: _layout(part, where)[0][:], like.shape[1:], x.dtype), shape, notes
     if x.ndim == 2:
         return x, x.shape[1:], []
     if x.ndim == 3:
@@ -186,7 +205,7 @@ def _position(entry: tuple[int, int], names: tuple[str, ...] | None) -> str:
     return f"row {row}, column {names[column]!r}" if names else f"row {row}, column {column}"
 
 
-def _count(x: np.ndarray, bad: Callable[[np.ndarray], np.ndarray]) -> tuple[int, tuple[int, int]]:
+def _count(x: Array, bad: Callable[[np.ndarray], np.ndarray]) -> tuple[int, tuple[int, int]]:
     """Return the number of entries for which `bad` is true, with row and column of the first."""
     count, first = 0, None
     for start, part in chunks(x):
@@ -198,13 +217,13 @@ def _count(x: np.ndarray, bad: Callable[[np.ndarray], np.ndarray]) -> tuple[int,
     return count, first or (0, 0)
 
 
-def _observed(x: np.ndarray, raw: Raw, missing: bool, where: str) -> np.ndarray | None:
-    """Return a mask of the observed entries of x [N, ...], None if all are.
+def _observed(x: Array, ends: tuple[float, float], raw: Raw, missing: bool, where: str) -> np.ndarray | None:
+    """Return a mask of the observed entries of x [N, ...] between these ends, None if all are.
 
     Raises:
         DataError: entries are infinite, or missing and `missing` is False, or none is observed.
     """
-    if x.dtype.kind != "f" or (np.isfinite(x.min()) and np.isfinite(x.max())):
+    if x.dtype.kind != "f" or np.isfinite(ends).all():
         return None
     count, first = _count(x, np.isinf)
     if count:
@@ -218,24 +237,29 @@ def _observed(x: np.ndarray, raw: Raw, missing: bool, where: str) -> np.ndarray 
             f"{where} holds {plural(count, 'missing entry')} (NaN), first in {_position(first, raw.names)} (from 0)",
             f"{MISSING_REMEDY}; or fill them, or drop these rows.",
         )
+    if isinstance(x, FileRows):
+        raise DataError(
+            f"{where} has missing entries, and rows that stay in their files cannot have any",
+            "Read them into memory: --in-memory; or fill them, or drop these rows.",
+        )
     mask = ~np.isnan(x)
     if not mask.any():
         raise DataError(f"{where} has no observed entry", "Give data with observed entries.")
     return mask
 
 
-def _are_whole(x: np.ndarray) -> bool:
+def _are_whole(x: Array) -> bool:
     """Return whether all numbers are whole."""
     return all(bool((part == np.floor(part)).all()) for _, part in chunks(x))
 
 
-def _are_only(x: np.ndarray, a: int, b: int) -> bool:
+def _are_only(x: Array, a: int, b: int) -> bool:
     """Return whether no number but a and b occurs."""
     return all(bool(((part == a) | (part == b)).all()) for _, part in chunks(x))
 
 
 def _infer_kind(
-    x: np.ndarray, low: float, high: float, raw: Raw, mask: np.ndarray | None, known: Kind | None
+    x: Array, low: float, high: float, raw: Raw, mask: np.ndarray | None, known: Kind | None
 ) -> tuple[Kind, int | None, type]:
     """Return kind, levels and compact type of numbers from `low` to `high`, by the rules in `read`."""
     floating = x.dtype.kind == "f"
@@ -257,11 +281,10 @@ def _infer_kind(
     return "integers", levels, np.uint8 if levels <= 256 else np.int32
 
 
-def _are_counts(x: np.ndarray, mask: np.ndarray | None, names: tuple[str, ...] | None) -> bool:
+def _are_counts(x: Array, mask: np.ndarray | None, names: tuple[str, ...] | None) -> bool:
     """Return whether whole numbers [N, ...] are counts."""
-    parts = list(chunks(x))
-    observed = [None if mask is None else mask[start : start + len(part)] for start, part in parts]
-    return are_counts([part for _, part in parts], x.shape[1:], observed, names)
+    observed = repeat(None) if mask is None else (mask[start : start + len(part)] for start, part in chunks(x))
+    return are_counts((part for _, part in chunks(x)), x.shape[1:], observed, names)
 
 
 def encode_labels(labels: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...] | None]:
@@ -297,16 +320,17 @@ def encode_labels(labels: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str
     return labels.astype(np.int64), None
 
 
-def digest_of(x: np.ndarray, mask: np.ndarray | None) -> str:
+def digest_of(x: Array, mask: np.ndarray | None) -> str:
     """Return the SHA-256 of type, shape, bytes and mask."""
     digest = hashlib.sha256(f"{x.dtype.newbyteorder('<').str}{x.shape}".encode())
-    digest.update(x.data.cast("B"))
+    for _, part in chunks(x) if isinstance(x, FileRows) else ((0, x),):
+        digest.update(part.data.cast("B"))
     if mask is not None:
         digest.update(np.packbits(mask).tobytes())
     return digest.hexdigest()
 
 
-def _checked(raw: Raw, where: str) -> tuple[np.ndarray, tuple[int, ...], list[str]]:
+def _checked(raw: Raw, where: str) -> tuple[Array, tuple[int, ...], list[str]]:
     """Return x with channels last, the shape of a datum, and notes.
 
     Raises:
@@ -340,15 +364,16 @@ def assemble(raw: Raw, name: str, missing: bool = False, kind: Kind | None = Non
         DataError: values are not finite real numbers, the shape is impossible, or there is not one label per row.
     """
     x, shape, notes = _checked(raw, name)
-    mask = _observed(x, raw, missing, name)
-    if mask is not None:
+    low, high = ends(x)
+    mask = _observed(x, (low, high), raw, missing, name)
+    if mask is not None and isinstance(x, np.ndarray):
         x, raw = np.where(mask, x, 0), replace(raw, loose=True)
         notes.append(
             f"{plural(int((~mask).sum()), 'missing entry')} of {mask.size:,} ({(~mask).mean():.1%}):"
             " log p(x) is of the observed ones"
         )
-    # the zeros of missing entries must not widen the range
-    low, high = (x.min().item(), x.max().item()) if mask is None else (x[mask].min().item(), x[mask].max().item())
+        observed = x[mask]  # the zeros of missing entries must not widen the range
+        low, high = observed.min().item(), observed.max().item()
     kind, levels, dtype = _infer_kind(x, low, high, raw, mask, kind)
     if kind == "integers" and len(shape) == 3 and high == 255 and _are_only(x, 0, 255):
         notes.append("only the values 0 and 255 occur: --binarize threshold makes these images binary without loss")
@@ -362,7 +387,12 @@ def assemble(raw: Raw, name: str, missing: bool = False, kind: Kind | None = Non
             raise DataError(
                 f"{name} has {len(x):,} rows and {len(labels):,} labels", "Name the labels of these rows with --labels."
             )
-    x = np.ascontiguousarray(x, dtype=dtype).reshape(len(x), -1)
+    x = flattened(x, np.dtype(dtype))
+    if isinstance(x, FileRows):
+        notes.append(
+            f"{size_in_words(x.nbytes)} of rows stay in their files, and are read and shuffled by blocks of neighbours"
+            " (--in-memory reads all of them first)"
+        )
     mask = None if mask is None else np.ascontiguousarray(mask).reshape(len(x), -1)
     source = Source(name, tuple(raw.files), digest_of(x, mask), len(x), raw.resized)
     schema = Schema(kind, shape, levels, writable_names(raw.names), writable_names(classes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -18,11 +18,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..core.errors import DataError
 from ..core.wording import plural
 from .dataset import Raw
+from .file_rows import Array
 from .image_files import SUFFIXES_OF, classes_of, image_files, names_of, refuse_parts
+from .image_rows import ImageRows
 from .regular_files import open_regular
 from .sizes import check_size
 
-__all__ = ["read_bits", "read_folder"]
+__all__ = ["Header", "pixels_of", "read_bits", "read_folder"]
 
 MOST_PIXELS = 64 * 10**6
 SIDE = 32  # pixels of the squares that images of different sizes become
@@ -31,12 +33,18 @@ _GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
 @dataclass(frozen=True)
-class _Header:
-    """The header of an image, read before its pixels."""
+class Header:
+    """The header of an image, read before its pixels.
+
+    Attributes:
+        path: of the file.
+        size: height and width, after rotation.
+        family: "bits", "grey", "grey16" or "colour".
+    """
 
     path: Path
-    size: tuple[int, int]  # height, width, after rotation
-    family: str  # "bits", "grey", "grey16" or "colour"
+    size: tuple[int, int]
+    family: str
 
 
 @contextmanager
@@ -104,7 +112,7 @@ def _is_rotated_size(image: Image.Image) -> bool:
     return image.size == (stored.get(0x0101), stored.get(0x0100))
 
 
-def _header(path: Path, counts: Counter[str]) -> _Header:
+def _header(path: Path, counts: Counter[str]) -> Header:
     """Return the header of an image, and count conversions.
 
     Raises:
@@ -120,7 +128,7 @@ def _header(path: Path, counts: Counter[str]) -> _Header:
         counts["with a palette converted to RGB"] += image.mode in ("P", "PA")
         tile = str(getattr(image, "tile", ""))  # the storage of pixels; Pillow has no 16-bit colour
         counts["of 16 bits per colour reduced to 8"] += image.mode in ("RGB", "RGBA") and ";16" in tile
-        return _Header(path, (height, width), _family(image.mode, path))
+        return Header(path, (height, width), _family(image.mode, path))
 
 
 def _without_alpha(image: Image.Image, counts: Counter[str]) -> Image.Image:
@@ -137,7 +145,7 @@ def _without_alpha(image: Image.Image, counts: Counter[str]) -> Image.Image:
     return full.convert("L" if grey else "RGB")
 
 
-def _pixels(header: _Header, target: str, size: tuple[int, int] | None, counts: Counter[str]) -> np.ndarray:
+def pixels_of(header: Header, target: str, size: tuple[int, int] | None, counts: Counter[str]) -> np.ndarray:
     """Return an image [H, W, C] in the family of the whole folder.
 
     Raises:
@@ -156,7 +164,7 @@ def _pixels(header: _Header, target: str, size: tuple[int, int] | None, counts: 
         return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def _deep_pixels(image: Image.Image, header: _Header, size: tuple[int, int] | None) -> np.ndarray:
+def _deep_pixels(image: Image.Image, header: Header, size: tuple[int, int] | None) -> np.ndarray:
     """Return a 16-bit grey image; 8-bit ones are scaled to the same range.
 
     Raises:
@@ -183,7 +191,7 @@ def read_bits(path: Path) -> np.ndarray:
         return np.asarray(_without_alpha(ImageOps.exif_transpose(opened), Counter()).convert("L")) > 127
 
 
-def _target(headers: list[_Header], size: tuple[int, int] | None, notes: list[str]) -> str:
+def _target(headers: list[Header], size: tuple[int, int] | None, notes: list[str]) -> str:
     """Return the family that all images can be converted to without loss, and note conversions.
 
     Raises:
@@ -205,7 +213,7 @@ def _target(headers: list[_Header], size: tuple[int, int] | None, notes: list[st
 
 
 def _common_size(
-    headers: list[_Header], size: tuple[int, int] | None, guess: bool, notes: list[str]
+    headers: list[Header], size: tuple[int, int] | None, guess: bool, notes: list[str]
 ) -> tuple[tuple[int, int], tuple[int, int] | None]:
     """Return height and width of all images, and those that they are resized to; None if they stay as they are.
 
@@ -237,7 +245,7 @@ def _common_size(
     return to, to
 
 
-def _square(headers: list[_Header]) -> tuple[int, int]:
+def _square(headers: list[Header]) -> tuple[int, int]:
     """Return a square for images of different sizes: of SIDE pixels, or of the largest multiple of 4 that half of the
     images reach in both directions."""
     smaller = sorted(min(h.size) for h in headers)
@@ -246,7 +254,7 @@ def _square(headers: list[_Header]) -> tuple[int, int]:
     return side, side
 
 
-def _headers(images: list[Path], broken: dict[Path, str], counts: Counter[str]) -> list[_Header]:
+def _headers(images: list[Path], broken: dict[Path, str], counts: Counter[str]) -> list[Header]:
     """Return the headers of images, and record why others cannot be read."""
     headers = []
     for path in images:
@@ -258,7 +266,7 @@ def _headers(images: list[Path], broken: dict[Path, str], counts: Counter[str]) 
 
 
 def _decoded(
-    headers: list[_Header],
+    headers: list[Header],
     target: str,
     size: tuple[int, int],
     resize: tuple[int, int] | None,
@@ -270,7 +278,7 @@ def _decoded(
     x = np.empty((len(headers), *shape), dtype=np.uint16 if target == "grey16" else np.uint8)
     for row, header in enumerate(headers):
         try:
-            pixels = _pixels(header, target, resize, counts)
+            pixels = pixels_of(header, target, resize, counts)
         except DataError as error:
             broken[header.path] = error.what
             continue
@@ -304,7 +312,13 @@ def _listed(folder: Path, broken: dict[Path, str], n: int) -> str:
     return f"{len(names):,} of {n:,} images of {folder} cannot be read ({', '.join(names[:MOST_LISTED])}{more})"
 
 
-def read_folder(folder: Path, size: tuple[int, int] | None = None, strict: bool = False, guess: bool = True) -> Raw:
+def read_folder(
+    folder: Path,
+    size: tuple[int, int] | None = None,
+    strict: bool = False,
+    guess: bool = True,
+    stays: Callable[[int], bool] = lambda size: False,
+) -> Raw:
     """Read all images below a folder, in natural order: img2 comes before img10.
 
     Images are rotated as their EXIF data say. An opaque alpha channel is dropped, and any other composed over black.
@@ -317,6 +331,7 @@ def read_folder(folder: Path, size: tuple[int, int] | None = None, strict: bool 
         size: height and width that all images are resized to, by area averaging.
         strict: whether a broken image is refused.
         guess: whether images of different sizes are resized to a square; else they are refused.
+        stays: returns whether pixels of so many bytes are left in their files, and decoded when they are read.
 
     Raises:
         DataError: no images, images of different sizes without `size` and `guess`, an image that is damaged or too
@@ -329,7 +344,7 @@ def read_folder(folder: Path, size: tuple[int, int] | None = None, strict: bool 
     broken: dict[Path, str] = {}
     while True:
         known, n = len(broken), len(images)
-        raw = _read(folder, [p for p in images if p not in broken], size, guess, broken)
+        raw = _read(folder, [p for p in images if p not in broken], size, guess, broken, stays)
         _check_broken(folder, broken, n, False)
         if len(broken) == known and raw is not None:
             break
@@ -342,7 +357,12 @@ def read_folder(folder: Path, size: tuple[int, int] | None = None, strict: bool 
 
 
 def _read(
-    folder: Path, images: list[Path], size: tuple[int, int] | None, guess: bool, broken: dict[Path, str]
+    folder: Path,
+    images: list[Path],
+    size: tuple[int, int] | None,
+    guess: bool,
+    broken: dict[Path, str],
+    stays: Callable[[int], bool],
 ) -> Raw | None:
     """Return the content of images, and record those that are broken; None if headers show some already."""
     counts, notes = Counter[str](), list[str]()
@@ -353,8 +373,14 @@ def _read(
     target = _target(headers, resize, notes)
     entries = len(images) * common[0] * common[1] * (3 if target == "colour" else 1)
     fewer = "Give fewer images, or smaller ones: --size 32,32"
-    check_size(entries * (2 if target == "grey16" else 1), str(folder), fewer)
-    x = _decoded(headers, target, common, resize, broken, counts)
+    dtype = np.dtype(np.uint16 if target == "grey16" else np.uint8)
+    if stays(entries * dtype.itemsize):
+        shape = (*common, 3 if target == "colour" else 1)
+        files = [(os.fspath(h.path), h.size, h.family) for h in headers]
+        x: Array = ImageRows(files, target, resize, shape, dtype)
+    else:
+        check_size(entries * dtype.itemsize, str(folder), fewer)
+        x = _decoded(headers, target, common, resize, broken, counts)
     notes += [f"{plural(count, 'image')} {what}" for what, count in counts.items() if count]
     labels, classes = classes_of(folder, images, notes) if folder.is_dir() else (None, None)
     raw = Raw(x, labels, None, classes, notes, [str(folder.resolve())], 65536 if target == "grey16" else None)

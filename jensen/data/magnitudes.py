@@ -8,8 +8,10 @@ from ..core.errors import DataError
 from ..core.wording import plural
 from .agreement import extremes
 from .dataset import chunks
+from .file_rows import Array
+from .hashed_split import RowNumbers
 
-__all__ = ["check_magnitudes", "dominating_entries"]
+__all__ = ["are_safe", "check_magnitudes", "dominating_entries"]
 
 MARGIN = 1e4  # between the largest square of a prepared value and the largest number
 ALIKE = 1e-6  # standard deviations, below which values are equal in single precision
@@ -21,7 +23,12 @@ def _limit(dtype: np.dtype) -> float:
     return float(np.sqrt(float(np.finfo(dtype).max))) / MARGIN
 
 
-def _place(row: int, column: int, numbers: np.ndarray | None, names: tuple[str, ...] | None) -> str:
+def are_safe(low: np.ndarray, high: np.ndarray) -> bool:
+    """Return whether no square of prepared values between these ends [D] overflows."""
+    return bool((np.maximum(np.abs(low), np.abs(high)) <= _limit(low.dtype)).all())
+
+
+def _place(row: int, column: int, numbers: np.ndarray | RowNumbers | None, names: tuple[str, ...] | None) -> str:
     """Return row and column of an entry in words."""
     number = row if numbers is None else int(numbers[row])
     return f"row {number}, column {names[column]!r}" if names else f"row {number}, column {column}"
@@ -31,7 +38,7 @@ def check_magnitudes(
     prepared: np.ndarray,
     x: np.ndarray,
     mask: np.ndarray | None,
-    numbers: np.ndarray | None,
+    numbers: np.ndarray | RowNumbers | None,
     names: tuple[str, ...] | None,
     what: str,
 ) -> None:
@@ -68,12 +75,12 @@ def check_magnitudes(
 
 
 def dominating_entries(
-    x: np.ndarray,
+    x: Array,
     mask: np.ndarray | None,
     center: np.ndarray,
     scale: np.ndarray,
     names: tuple[str, ...] | None,
-    numbers: np.ndarray | None = None,
+    numbers: np.ndarray | RowNumbers | None = None,
 ) -> list[str]:
     """Return notes on columns in which a few values are so large that all others are equal after standardisation.
 
@@ -89,14 +96,15 @@ def dominating_entries(
     farthest = np.maximum(np.abs(low - center / scales), np.abs(high - center / scales))
     few = (low < high) & (farthest > 0.4 * np.sqrt(len(x) if mask is None else mask.sum(axis=0)))  # carry the variance
     for column in np.flatnonzero(few):
-        scaled = x[:, column] / scales[column]
+        entries = np.concatenate([part[:, column] for _, part in chunks(x)])
+        scaled = entries / scales[column]
         values = scaled if mask is None else scaled[mask[:, column]]
         middle = np.median(values)
         if len(values) > 3 and np.quantile(np.abs(values - middle), 0.75) < ALIKE and _has_many(values):
             row = int(np.abs(np.where(True if mask is None else mask[:, column], scaled - middle, 0)).argmax())
             place = _place(row, int(column), numbers, names)
             notes.append(
-                f"{x[row, column]:g} in {place} (from 0) is so large that most other values of the column are equal"
+                f"{entries[row]:g} in {place} (from 0) is so large that most other values of the column are equal"
                 " after standardisation: correct or drop such rows"
             )
     return notes

@@ -82,7 +82,7 @@ def _mask_file(text: str, schema: Schema, n: int) -> np.ndarray:
         raise UsageError(f"there is no file {text} for --mask", f"Give one, or {', '.join(SIDES)} or rect:r0,c0,r1,c1.")
     if path.suffix.lower() == ".npy":
         file_format(path)  # refuses other formats
-        hidden = read_npy(path).x != 0
+        hidden = read_npy(path).x[:] != 0
     else:
         from .images import read_bits  # Pillow is imported for images only
 

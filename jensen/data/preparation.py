@@ -6,8 +6,9 @@ A density p' of x' = (x - center) / scale gives the density of x: log p(x) = log
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -17,56 +18,21 @@ from torch import Tensor
 from ..core.batch import Rows
 from ..core.errors import CorruptRunError, DataError, UsageError
 from ..core.wording import plural
-from .agreement import constant_columns
+from .agreement import constant_columns, extremes
+from .column_statistics import pieces
+from .conversions import BinaryDraw, Cast
 from .dataset import chunks
-from .magnitudes import check_magnitudes
+from .file_rows import Array, FileRows
+from .hashed_split import RowNumbers
+from .magnitudes import are_safe, check_magnitudes
 from .schema import Schema
 from .statistics import center_and_scale, column_means
+from .streams import StreamedRows
 
 __all__ = ["Binarize", "Preparation", "Standardize", "constant_columns"]
 
 Binarize = Literal["static", "dynamic", "threshold"]
 Standardize = Literal["none", "global", "feature"]
-
-
-@dataclass(frozen=True)
-class _Cast:
-    """A conversion of stored rows to floating point."""
-
-    dtype: torch.dtype
-
-    def __call__(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        return x.to(self.dtype)
-
-
-@dataclass(frozen=True)
-class _Draw:
-    """A binarisation of stored rows [B, D] of values from 0 to `top`, P(1) = x / top, exact to 2^-24."""
-
-    top: int
-    dtype: torch.dtype
-
-    def __call__(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        if x.dtype == torch.uint8 and self.top == 255 and x.device.type == "cpu":
-            return self._by_digits(x, generator)
-        return self._uniform(x, generator).to(self.dtype)
-
-    def _uniform(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        u = torch.rand(x.shape, generator=generator, device=x.device, dtype=torch.float32)
-        return u < x.to(torch.float32).div_(self.top)
-
-    def _by_digits(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Return the bits from one random byte per pixel, in half the time of `_uniform`.
-
-        In base 256, x / 255 is 0.xxx..., so the first digit of a uniform number decides whether it is below x / 255
-        unless it equals x; then (in one pixel of 256) the remaining digits pose the same question again.
-        """
-        words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None, generator=generator)
-        digit = words.view(torch.uint8)[: x.numel()].view(x.shape)
-        bits = (digit < x).to(self.dtype)
-        tie = (digit == x).view(-1).nonzero().squeeze(1)
-        bits.view(-1)[tie] = self._uniform(x.reshape(-1)[tie], generator).to(self.dtype)
-        return bits
 
 
 def _check_fit(schema: Schema, binarize: str | None, dequantize: bool, standardize: str) -> None:
@@ -107,17 +73,23 @@ def _check_columns(schema: Schema, mask: np.ndarray | None) -> None:
         )
 
 
-def _check_unit(x: np.ndarray) -> None:
+def _check_unit(x: Array) -> None:
     """Refuse reals outside [0, 1].
 
     Raises:
         DataError: naming their range.
     """
-    if x.min() < 0 or x.max() > 1:
+    low, high = (np.min(x), np.max(x)) if isinstance(x, np.ndarray) else (np.min(extremes(x)), np.max(extremes(x)))
+    if low < 0 or high > 1:
         raise DataError(
-            f"grey levels must be from 0 to 1 to be binarised, got values from {x.min():g} to {x.max():g}",
+            f"grey levels must be from 0 to 1 to be binarised, got values from {low:g} to {high:g}",
             "Scale them to 0..1, or leave --binarize out.",
         )
+
+
+def _top(schema: Schema) -> int:
+    """Return the largest value of integers; 1 of other data."""
+    return 1 if schema.levels is None else schema.levels - 1
 
 
 def _shortened(values: np.ndarray) -> np.ndarray:
@@ -159,7 +131,7 @@ class Preparation:
 
     @staticmethod
     def fit(
-        x: np.ndarray,
+        x: Array,
         schema: Schema,
         *,
         mask: np.ndarray | None = None,
@@ -200,14 +172,14 @@ class Preparation:
 
     def rows(
         self,
-        x: np.ndarray,
+        x: Array,
         schema: Schema,
         *,
         mask: np.ndarray | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         stream: int = 0,
-        numbers: np.ndarray | None = None,
+        numbers: np.ndarray | RowNumbers | None = None,
         what: str = "the data",
     ) -> Rows:
         """Return rows [N, D] of the stored data as a source of batches, after the steps that are done once.
@@ -216,7 +188,7 @@ class Preparation:
         (float64 if `dtype` is).
 
         Args:
-            x: rows of `Dataset.x`.
+            x: rows of `Dataset.x`; those in files stay there, and become the same numbers when they are read.
             schema: of the data.
             mask: [N, D], True where observed; None if all entries are.
             device: of the rows.
@@ -229,6 +201,7 @@ class Preparation:
         Raises:
             DataError: the rows do not have the schema's size, reals to binarise are outside [0, 1], or prepared values
                 are so large that their squares overflow.
+            UsageError: integers in files are to be binarised once, so that all bits would have to be kept.
         """
         if x.ndim != 2 or x.shape[1] != schema.size:
             raise DataError(
@@ -236,22 +209,66 @@ class Preparation:
             )
         if self.binarize and schema.kind == "real":
             _check_unit(x)
-        rng = np.random.default_rng([self.seed, stream])
-        top = 1 if schema.levels is None else schema.levels - 1
-        prepare: _Cast | _Draw = _Cast(dtype)
-        if self.binarize == "dynamic":
-            prepare = _Draw(top, dtype)
-            stored = x.astype(np.float32, copy=False) if schema.kind == "real" else x
-        elif self.binarize is not None:
-            stored = self._binarized(x, schema, top, rng)
-        elif schema.kind == "real" or self.dequantize or self.scale is not None:
-            stored = self._real(x, np.float64 if dtype == torch.float64 else np.float32, rng)
-            check_magnitudes(stored, x, mask, numbers, schema.names, what)
+        prepare = BinaryDraw(_top(schema), dtype) if self.binarize == "dynamic" else Cast(dtype)
+        how = partial(
+            self._stored, schema=schema, real=torch.float64 if dtype == torch.float64 else torch.float32, stream=stream
+        )
+        if isinstance(x, FileRows):
+            self._check_streamed(x, schema, how, numbers, what)
+            tensor = StreamedRows(x, how, torch.from_numpy(how(x[:0], 0)).dtype, device, draws=self._draws)
         else:
-            stored = x
-        tensor = torch.from_numpy(stored if stored.flags.writeable else stored.copy()).to(device)
-        rows = Rows(tensor, None if isinstance(prepare, _Cast) and tensor.dtype == dtype else prepare)
+            stored = how(x, 0)
+            if self._makes_reals(schema):
+                check_magnitudes(stored, x, mask, numbers, schema.names, what)
+            tensor = torch.from_numpy(stored if stored.flags.writeable else stored.copy()).to(device)
+        rows = Rows(tensor, None if isinstance(prepare, Cast) and tensor.dtype == dtype else prepare)
         return rows if mask is None else self.masked(rows, mask)
+
+    @property
+    def _draws(self) -> bool:
+        return self.dequantize or self.binarize == "static"
+
+    def _makes_reals(self, schema: Schema) -> bool:
+        return self.binarize is None and (schema.kind == "real" or self.dequantize or self.scale is not None)
+
+    def _stored(self, x: np.ndarray, start: int, *, schema: Schema, real: torch.dtype, stream: int) -> np.ndarray:
+        """Return rows after the steps that are done once; they are those from `start` of all rows of their stream."""
+        rng = np.random.default_rng([self.seed, stream])
+        if start:
+            rng.bit_generator.advance(start * schema.size)  # pyright: ignore[reportAttributeAccessIssue]
+        if self.binarize == "dynamic":
+            return x.astype(np.float32, copy=False) if schema.kind == "real" else x
+        if self.binarize is not None:
+            return self._binarized(x, schema, _top(schema), rng)
+        if self._makes_reals(schema):
+            return self._real(x, np.float64 if real == torch.float64 else np.float32, rng)
+        return x
+
+    def _check_streamed(
+        self,
+        x: FileRows,
+        schema: Schema,
+        stored: Callable[[np.ndarray, int], np.ndarray],
+        numbers: np.ndarray | RowNumbers | None,
+        what: str,
+    ) -> None:
+        """Refuse rows in files that cannot be prepared as they are read.
+
+        Raises:
+            UsageError, DataError: see `rows`.
+        """
+        if self.binarize == "static" and schema.kind == "integers":
+            raise UsageError(
+                "rows that stay in their files cannot be binarised once: all bits would have to be kept",
+                "Give --binarize dynamic or threshold; or read the rows into memory: --in-memory.",
+            )
+        if not self._makes_reals(schema) or not len(x):
+            return
+        low, high = extremes(x)
+        if not are_safe(*stored(np.stack([low, high]), 0)):
+            for start, part in pieces(x):
+                own = np.arange(start, start + len(part)) if numbers is None else numbers[start : start + len(part)]
+                check_magnitudes(stored(part, start), part, None, own, schema.names, what)
 
     def masked(self, rows: Rows, mask: np.ndarray) -> Rows:
         """Return the rows with a mask [N, D], True where observed; other entries are neither seen nor scored."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from .dataset import chunks
+from .file_rows import Array, FileRows
 
 __all__ = ["count_duplicates", "duplicates"]
 
+TABLE = 2**23  # entries of a table of hashes
 Rows = tuple[np.ndarray, np.ndarray | None]  # x [N, D] and mask [N, D]
 
 
@@ -48,9 +50,14 @@ def _are_equal(a: Rows, index_a: np.ndarray, b: Rows, index_b: np.ndarray, dtype
 
 
 def duplicates(
-    x_a: np.ndarray, x_b: np.ndarray, mask_a: np.ndarray | None = None, mask_b: np.ndarray | None = None
+    x_a: Array, x_b: np.ndarray, mask_a: np.ndarray | None = None, mask_b: np.ndarray | None = None
 ) -> np.ndarray:
     """Return a mask [M] of the rows of x_b [M, D] that occur in x_a [N, D], with the same entries observed.
+
+    Args:
+        x_a: in memory or in files.
+        x_b: in memory.
+        mask_a, mask_b: of the observed entries, where some are not; None of rows in files.
 
     Example:
         >>> duplicates(np.array([[1, 2], [3, 4]]), np.array([[3, 4], [4, 3]]))
@@ -58,6 +65,8 @@ def duplicates(
     """
     if not len(x_a) or not len(x_b):
         return np.zeros(len(x_b), bool)
+    if isinstance(x_a, FileRows):
+        return _occurring(x_a, x_b, mask_b)
     if (mask_a is None) != (mask_b is None):
         mask_a, mask_b = (np.ones(x.shape, bool) if m is None else m for x, m in ((x_a, mask_a), (x_b, mask_b)))
     a, b, dtype = (x_a, mask_a), (x_b, mask_b), np.result_type(x_a, x_b)
@@ -72,13 +81,33 @@ def duplicates(
     return result
 
 
-def count_duplicates(x: np.ndarray, mask: np.ndarray | None = None) -> int:
+def _occurring(x_a: FileRows, x_b: np.ndarray, mask_b: np.ndarray | None) -> np.ndarray:
+    """Return a mask [M] of the rows of x_b that occur among rows in files.
+
+    A table of the last bits of hashes leaves few of them to compare.
+    """
+    result, dtype = np.zeros(len(x_b), bool), np.result_type(x_a.dtype, x_b)
+    whole = np.flatnonzero(np.ones(len(x_b), bool) if mask_b is None else mask_b.all(axis=1))
+    hashes, last = _hashes((x_b[whole], None), dtype), np.uint64(TABLE - 1)
+    table = np.zeros(TABLE, bool)
+    table[hashes & last] = True
+    for _, part in chunks(x_a):
+        own = _hashes((part, None), dtype)
+        near = np.flatnonzero(table[own & last])
+        alike = whole[np.isin(hashes, own[near])]
+        if len(alike):
+            result[alike] |= duplicates(part[near], x_b[alike])
+    return result
+
+
+def count_duplicates(x: Array, mask: np.ndarray | None = None) -> int:
     """Return the number of rows of x [N, D] that are equal to an earlier one, with the same entries observed.
 
     Example:
         >>> count_duplicates(np.array([[1, 2], [3, 4], [1, 2], [1, 2]]))
         2
     """
+    x = x[:]  # as rows in files are read for this alone
     rows, dtype = (x, mask), x.dtype
     _, first, group = np.unique(_hashes(rows, dtype), return_index=True, return_inverse=True)
     equal = _are_equal(rows, first[group.reshape(-1)], rows, np.arange(len(x)), dtype)

@@ -1,4 +1,4 @@
-"""The reading of tables: a header, and the columns that are data."""
+"""The reading of data: the header and the columns of tables, and whether rows stay in their files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_LISTED = 20
 
 @dataclass(frozen=True)
 class Selection:
-    """The header and the columns with which tables are read.
+    """The header and the columns with which tables are read, and whether rows stay in their files.
 
     Attributes:
         header: "yes" if the first line of text holds names, "no" if it is a row of data, "auto" to judge it.
@@ -28,6 +28,7 @@ class Selection:
             recognised by them.
         kind: of the values of these data, as they were read before.
         later: True for data that are read after those of the training, which need not hold the dropped columns.
+        stream: True to leave rows in their files, False to read them into memory, None to go by their size.
     """
 
     header: Header = "auto"
@@ -36,6 +37,7 @@ class Selection:
     known: tuple[str, ...] | None = None
     later: bool = False
     kind: Kind | None = None
+    stream: bool | None = None
 
     @staticmethod
     def of(
@@ -44,11 +46,12 @@ class Selection:
         drop: str | Sequence[str] | None = None,
         known: Sequence[str] | None = None,
         kind: Kind | None = None,
+        stream: bool | None = None,
     ) -> Selection:
         """Return the selection that options describe: lists of names, or texts in which commas separate them.
 
         Args:
-            header, columns, drop, known, kind: see the class.
+            header, columns, drop, known, kind, stream: see the class.
 
         Raises:
             UsageError: a header that is not auto, yes or no; or a column that is named twice, or chosen and dropped.
@@ -67,7 +70,7 @@ class Selection:
             what = "dropped too" if twice in (dropped or ()) else "named twice"
             raise UsageError(f"--columns has {twice!r}, which is {what}", "Name each column once.")
         names = None if known is None else tuple(known)
-        return Selection(header or "auto", chosen, dropped or (), names, kind=kind)  # pyright: ignore[reportArgumentType]
+        return Selection(header or "auto", chosen, dropped or (), names, kind=kind, stream=stream)  # pyright: ignore[reportArgumentType]
 
     @property
     def is_default(self) -> bool:

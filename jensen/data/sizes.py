@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from ..core.errors import DataError
 from ..core.memory import available_memory, size_in_words
 
-__all__ = ["ARRAY", "JSON", "TEXT", "check_size", "within_memory"]
+__all__ = ["ARRAY", "JSON", "TEXT", "check_size", "exceeds_memory", "within_memory"]
 
 # how often their size data are held at once while they are read
 ARRAY = 2  # as they are in the file, and in a compact type
 TEXT = 6  # bytes, characters, lines, and numbers of eight bytes, of which a digit and a delimiter are one
 JSON = 16  # and an object for each number
+PREPARED = 3  # as read, the rows of each part, and these as the model sees them
+SHARE = 0.5  # of the memory that is available, which data may take and be read at once
 _FEWER = "Give fewer rows or columns, or a smaller type such as float32 or uint8"
 _MACHINE = "or use a machine with more memory."
 
@@ -38,6 +40,14 @@ def check_size(size: int, where: str, remedy: str = _FEWER, times: float = ARRAY
             f" and {size_in_words(there)} are available",
             f"{remedy}, {_MACHINE}",
         )
+
+
+def exceeds_memory(size: int) -> bool:
+    """Return whether data of so many bytes are left in their files where nobody says otherwise.
+
+    They are if three times their size, which they take when they are prepared, is more than half of the memory.
+    """
+    return PREPARED * size > SHARE * available_memory()
 
 
 @contextmanager

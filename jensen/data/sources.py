@@ -13,12 +13,14 @@ from ..core.errors import DataError, UsageError
 from .agreement import conform, describe
 from .arrays import read_idx, read_mat, read_npy, read_npz, read_safetensors, read_sparse
 from .dataset import Dataset, Raw, Source, assemble
+from .file_rows import FileRows
 from .formats import file_format, is_image
 from .json_tables import read_json
 from .paths import openable
 from .schema import Kind
 from .selection import Header, Selection
-from .sizes import within_memory
+from .shards import open_shards, shard_files
+from .sizes import check_size, exceeds_memory, within_memory
 from .tables import read_column, read_table
 
 __all__ = ["EMBEDDED", "Dataset", "Source", "conform", "describe", "from_array", "read", "read_beside", "read_test"]
@@ -64,7 +66,10 @@ def _read_file(
         raise DataError(f"{path} holds one array, and no {key!r}", f"Leave the key out: {path}")
     if table is not None and kind not in ("text", "json"):
         table.refuse_for(str(path), "no table")
-    if kind == "npy":
+    if kind == "npy" and _stays(path.stat().st_size, table):
+        raw = open_shards([path], path, table or Selection())
+        raw.files.clear()
+    elif kind == "npy":
         raw = read_npy(path)
     elif kind == "npz":
         raw = read_npz(path, key, labels)
@@ -99,14 +104,42 @@ def _read_raw(
             raise UsageError(f"--size is for a folder of images, and {source} has its own size", "Leave --size out.")
         return EMBEDDED[source]()
     path, key = _split_key(source)
+    shards = shard_files(path) or ([path] if path.suffix.lower() == ".parquet" and path.is_file() else [])
+    if shards:
+        if size is not None:
+            raise UsageError(f"--size is for a folder of images, and {source} holds none", "Leave --size out.")
+        return _read_shards(shards, path, table)
     if path.is_dir() or (path.is_file() and is_image(path)):
         from .images import read_folder  # Pillow is imported for images only
 
         table.refuse_for(source, "a folder of images")
-        return read_folder(path, size, strict, guess=not table.later)
+        return read_folder(path, size, strict, not table.later, lambda bytes_: _stays(bytes_, table))
     if size is not None:
         raise UsageError(f"--size is for a folder of images, and {source} is not a folder", "Leave --size out.")
     return _read_file(path, key, labels, missing, table)
+
+
+def _stays(size: int, table: Selection | None) -> bool:
+    """Return whether data of so many bytes stay in their files: as was said, or by their size."""
+    wanted = None if table is None else table.stream
+    return exceeds_memory(size) if wanted is None else wanted
+
+
+def _read_shards(files: list[Path], source: Path, table: Selection) -> Raw:
+    """Return the content of shards, or of a Parquet file.
+
+    Raises:
+        DataError: they do not go together, or are damaged.
+        UsageError: columns are chosen, and they are arrays.
+    """
+    if files[0].suffix.lower() == ".npy":
+        table.refuse_for(str(source), "no table")
+    raw = open_shards(files, source, table)
+    size = raw.x.nbytes
+    if not _stays(size, table):
+        check_size(size, str(source))
+        raw.x = raw.x[:]
+    return raw
 
 
 def _read_labels(labels: str, raw: Raw, source: str) -> tuple[np.ndarray, str]:
@@ -121,7 +154,7 @@ def _read_labels(labels: str, raw: Raw, source: str) -> tuple[np.ndarray, str]:
         raise DataError(f"labels {labels!r} are neither a part of {source} nor a file", f"Check the name.{choices}")
     if file_format(path) == "text":
         return read_column(path, len(raw.x)), str(path.resolve())
-    values = _read_file(path, key, "").x  # an empty name: no labels of labels
+    values = _read_file(path, key, "").x[:]  # an empty name: no labels of labels
     if values.ndim == 0 or values.size != max(values.shape):
         raise DataError(f"the labels in {labels} have the shape {values.shape}", "Labels are one number per row, [N].")
     return values, str(path.resolve())
@@ -139,6 +172,7 @@ def read(
     known: Sequence[str] | None = None,
     kind: Kind | None = None,
     strict: bool | None = None,
+    stream: bool | None = None,
 ) -> Dataset:
     """Read a data set, and infer its schema.
 
@@ -149,7 +183,8 @@ def read(
     Args:
         source: `digits` (the 8x8 digits of scikit-learn; ./digits is a path), `sprites` (16x16 images generated here,
             with their factors), or the path of a .npy, .npz (also FILE.npz:KEY, or of a sparse matrix), .safetensors,
-            IDX (plain or .gz), MATLAB v5 .mat, JSON or CSV file (plain or .gz), or of a folder of images.
+            IDX (plain or .gz), MATLAB v5 .mat, JSON, Parquet or CSV file (plain or .gz), of a folder of shards (.npy or
+            Parquet files, read as one), or of a folder of images.
         labels: a column or an array of the source, or a file of labels; by default those that the source names so.
         size: height and width that images in a folder are resized to; by default those of different sizes become
             squares of 32 pixels, or of fewer where most are smaller.
@@ -162,6 +197,9 @@ def read(
         known: names of the columns that were read when a model was trained on these data.
         kind: of the values, as they were read then: counts that were read as reals stay such.
         strict: True to refuse a folder with a broken image, instead of skipping it with a note.
+        stream: True to leave the rows of .npy files, shards and images in their files (`Dataset.x` then reads them
+            when it is sliced), False to read them into memory; by default they stay if three times their size is more
+            than half of the available memory.
 
     Raises:
         DataError: the file is missing, damaged or not what its name says, does not hold finite numbers, or lacks a
@@ -173,7 +211,7 @@ def read(
         >>> digits.x.shape, digits.schema.kind, digits.schema.levels
         ((1797, 64), 'integers', 17)
     """
-    return _read(source, labels, size, missing, Selection.of(header, columns, drop, known, kind), bool(strict))
+    return _read(source, labels, size, missing, Selection.of(header, columns, drop, known, kind, stream), bool(strict))
 
 
 def _read(
@@ -200,6 +238,11 @@ def _read(
             raw.labels, file = _read_labels(wanted, raw, name)
             raw.files.append(file)
             raw.classes = None
+        if table.stream and not isinstance(raw.x, FileRows) and not table.later:
+            raise UsageError(
+                f"--stream is for .npy and Parquet files, folders of them, and folders of images, and {name} is none",
+                "Save the data as .npy, or leave --stream out.",
+            )
         if table.kind is not None and not (table.known or table.later):
             raw.names = None  # which an earlier version did not read
         return assemble(raw, name, missing, table.kind)

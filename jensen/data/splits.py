@@ -1,4 +1,4 @@
-"""Random splits of rows into training, validation and test parts."""
+"""Random splits of rows into training, validation and test parts: by a permutation, or by hashes of row numbers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from ..core.errors import UsageError
+from .hashed_split import RowNumbers, hashed_parts
 from .repeats import duplicates
 
 __all__ = ["Split", "duplicates", "parse_fractions", "split"]
@@ -16,7 +17,7 @@ __all__ = ["Split", "duplicates", "parse_fractions", "split"]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Row numbers of the three parts, in random order.
+    """Row numbers of the three parts, in random order; those of a split by a hash are in rising order, and computed.
 
     Attributes:
         train: [n] int64, training rows.
@@ -27,9 +28,9 @@ class Split:
         test_source: "split" or "file".
     """
 
-    train: np.ndarray
-    valid: np.ndarray
-    test: np.ndarray
+    train: np.ndarray | RowNumbers
+    valid: np.ndarray | RowNumbers
+    test: np.ndarray | RowNumbers
     fractions: tuple[float, float, float]
     seed: int
     test_source: Literal["split", "file"] = "split"
@@ -86,7 +87,12 @@ def _sizes(n: int, fractions: tuple[float, float, float]) -> list[int]:
 
 
 def split(
-    n: int, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), seed: int = 0, *, test_rows: int | None = None
+    n: int,
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    seed: int = 0,
+    *,
+    test_rows: int | None = None,
+    hashed: bool = False,
 ) -> Split:
     """Split n rows at random, by a permutation that depends on n and the seed only.
 
@@ -95,6 +101,8 @@ def split(
         fractions: of train, validation and test.
         seed: of `numpy.random.default_rng`.
         test_rows: size of a separate test set; the test fraction is then divided between the others in proportion.
+        hashed: split by a hash of the seed and each row's number, which takes no memory; sizes are then those of the
+            fractions up to chance.
 
     Raises:
         UsageError: the fractions are not three that sum to 1, or there are no rows.
@@ -113,6 +121,8 @@ def split(
     if test_rows is not None:
         total = fractions[0] + fractions[1]
         fractions = (fractions[0] / total, fractions[1] / total, 0.0)
+    if hashed:
+        return Split(*hashed_parts(n, fractions, seed), fractions, seed)
     train, valid, _ = _sizes(n, fractions)
     order = np.random.default_rng(seed).permutation(n).astype(np.int64)
     parts = order[:train], order[train : train + valid], order[train + valid :]

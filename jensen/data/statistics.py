@@ -6,7 +6,9 @@ import numpy as np
 
 from ..core.errors import DataError
 from .agreement import extremes
+from .column_statistics import column_statistics
 from .dataset import chunks
+from .file_rows import Array, FileRows
 
 __all__ = ["center_and_scale", "column_means"]
 
@@ -14,11 +16,13 @@ MOST = float(np.finfo(np.float32).max)  # of a mean or a scale
 ORDINARY = 400  # exponents of 2, below which neither squares nor their sums overflow or vanish
 
 
-def column_means(x: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | int]:
+def column_means(x: Array, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | int]:
     """Return the mean [D] of the observed entries of each column in float64, and their number.
 
     Missing entries hold 0, and do not change a sum.
     """
+    if isinstance(x, FileRows):
+        return column_statistics(x).mean, len(x)
     n, powers = len(x) if mask is None else mask.sum(axis=0), _powers(x, mask)
     total = sum((_scaled(part, powers).sum(axis=0, dtype=np.float64) for _, part in chunks(x)), np.zeros(x.shape[1]))
     return _rescaled(total / n, powers), n
@@ -47,11 +51,15 @@ def _rescaled(x: np.ndarray, powers: np.ndarray | None) -> np.ndarray:
     return x if powers is None else np.ldexp(x, powers)
 
 
-def _moments(x: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _moments(x: Array, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return mean and variance of the observed entries of each column in float64, in two passes over rows.
 
-    Both are of columns that are divided by the powers of 2 that come third.
+    Both are of columns that are divided by the powers of 2 that come third. Rows in files are read in one pass, and
+    divided by none.
     """
+    if isinstance(x, FileRows):
+        statistics = column_statistics(x)
+        return statistics.mean.copy(), statistics.variance, None
     powers = _powers(x, mask)
     mean, n = column_means(x, mask)
     mean = mean if powers is None else np.ldexp(mean, -powers)
@@ -65,7 +73,7 @@ def _moments(x: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.nda
 
 
 def center_and_scale(
-    x: np.ndarray, mask: np.ndarray | None, dequantize: bool, standardize: str, floor: float | None
+    x: Array, mask: np.ndarray | None, dequantize: bool, standardize: str, floor: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return centre [D] and scale, [] or [D], of the observed entries.
 

@@ -467,7 +467,7 @@ FOREIGN = {
         "never opened",
     ),
     "zip": ("x.zip", lambda: zipped(a="1"), "a zip archive without arrays", "Unpack it"),
-    "parquet": ("x.parquet", lambda: written(".parquet", "to_parquet"), "a Parquet table", "to_csv"),
+    "parquet": ("x.npy", lambda: written(".parquet", "to_parquet"), "a Parquet table", "to_csv"),
     "feather": ("x.feather", lambda: written(".feather", "to_feather"), "an Arrow or Feather table", "to_csv"),
     "Stata": ("x.dta", lambda: written(".dta", "to_stata"), "a Stata file", "read_stata"),
     "new Stata": ("x.dta", lambda: written(".dta", "to_stata", version=118), "a Stata file", "read_stata"),

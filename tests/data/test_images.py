@@ -165,7 +165,7 @@ def test_a_rotated_tiff_is_what_the_same_png_is(tmp_path, orientation, how):
 
 def test_other_pixels_than_the_header_says(tmp_path, monkeypatch):
     pair(tmp_path / "odd", GREY)
-    monkeypatch.setattr("jensen.data.images._pixels", lambda *args: np.zeros((4, 3, 1), dtype=np.uint8))
+    monkeypatch.setattr("jensen.data.images.pixels_of", lambda *args: np.zeros((4, 3, 1), dtype=np.uint8))
     refuse(tmp_path / "odd", "a.png is damaged")
 
 

@@ -1,4 +1,4 @@
-"""Data that do not fit into memory are refused by their headers, and not called a matter of the batch."""
+"""Data that do not fit into memory stay in their files or are refused by their headers, not as a matter of batches."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def folder(path):
     return path
 
 
-MAKERS = [npz, npy, idx, dense, matlab, tensors, text, lines_of_json, folder]
+MAKERS = [npz, idx, dense, matlab, tensors, text, lines_of_json]
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -79,6 +79,15 @@ def test_what_does_not_fit_is_refused_before_it_is_read(make, tmp_path, monkeypa
     assert "fewer" in caught.value.remedy.lower()
     monkeypatch.setattr(sizes, "available_memory", lambda: 10**9)
     assert len(read(path))
+
+
+@pytest.mark.parametrize("make", [npy, folder])
+def test_what_can_stay_in_its_files_is_refused_for_memory_alone(make, tmp_path, monkeypatch):
+    path = make(tmp_path)
+    monkeypatch.setattr(sizes, "available_memory", lambda: 3_900_000)
+    assert read(path).is_streamed
+    with pytest.raises(DataError, match=r"of memory, and 3\.9 MB are available"):
+        read(path, stream=False)
 
 
 def test_a_sparse_matrix_in_memory(monkeypatch):
