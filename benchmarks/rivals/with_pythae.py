@@ -2,45 +2,55 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
-from protocol import FEATURES, HIDDEN, LATENT, LEARNING_RATE, Clock, Plan, binary_images
+import torch_networks
+from protocol import LEARNING_RATE, Clock, Plan, Shape, data
 from pythae.models import VAE, VAEConfig
 from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.pipelines import TrainingPipeline
 from pythae.trainers import BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class Encoder(BaseEncoder):
-    def __init__(self) -> None:
+    def __init__(self, shape: Shape, mean: np.ndarray) -> None:
         super().__init__()
-        a, b = HIDDEN
-        self.trunk = nn.Sequential(nn.Linear(FEATURES, a), nn.ReLU(), nn.Linear(a, b), nn.ReLU())
-        self.mu, self.log_variance = nn.Linear(b, LATENT), nn.Linear(b, LATENT)
+        self.net = torch_networks.Encoder(shape, mean)
 
     def forward(self, x: Tensor) -> ModelOutput:
-        h = self.trunk(x)
-        return ModelOutput(embedding=self.mu(h), log_covariance=self.log_variance(h))
+        mu, log_variance = self.net(x).chunk(2, -1)
+        return ModelOutput(embedding=mu, log_covariance=log_variance)
 
 
 class Decoder(BaseDecoder):
-    def __init__(self) -> None:
+    def __init__(self, shape: Shape, mean: np.ndarray) -> None:
         super().__init__()
-        b, a = HIDDEN
-        # pythae's Bernoulli loss takes probabilities, not logits
-        self.net = nn.Sequential(
-            nn.Linear(LATENT, a), nn.ReLU(), nn.Linear(a, b), nn.ReLU(), nn.Linear(b, FEATURES), nn.Sigmoid()
-        )
+        self.net, self.likelihood = torch_networks.Decoder(shape, mean), shape.likelihood
 
     def forward(self, z: Tensor) -> ModelOutput:
-        return ModelOutput(reconstruction=self.net(z))
+        out = self.net(z)
+        # pythae's Bernoulli loss takes probabilities, not logits
+        return ModelOutput(reconstruction=out.sigmoid() if self.likelihood == "bernoulli" else out)
+
+
+class GaussianVAE(VAE):
+    """Its VAE with a scale per feature, in the place of its squared error, which stands for a scale of one."""
+
+    def loss_function(self, recon_x: Tensor, x: Tensor, mu: Tensor, log_var: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+        loc, log_scale = recon_x.chunk(2, -1)
+        square = ((x - loc) * torch.exp(-log_scale)).square()
+        distortion = (0.5 * square + log_scale + 0.5 * math.log(2 * math.pi)).sum(-1)
+        rate = -0.5 * torch.sum(1 + log_var - mu.pow(2) - log_var.exp(), dim=-1)
+        return (distortion + rate).mean(), distortion.mean(), rate.mean()
 
 
 class Ticks(TrainingCallback):
@@ -55,10 +65,14 @@ class Ticks(TrainingCallback):
 
 def main() -> None:
     plan = Plan.from_command_line()
-    torch.set_num_threads(plan.threads)
-    clock = Clock(plan)
-    images = binary_images(plan.rows, plan.seed).astype("float32")
-    model = VAE(VAEConfig((FEATURES,), LATENT, reconstruction_loss="bce"), Encoder(), Decoder())
+    if plan.threads:
+        torch.set_num_threads(plan.threads)
+    torch.manual_seed(plan.seed)
+    shape, rows, clock = plan.model, data(plan).astype("float32"), Clock(plan)
+    mean = rows.mean(0)
+    kind = VAE if shape.likelihood == "bernoulli" else GaussianVAE
+    settings = VAEConfig((shape.features,), shape.latent, reconstruction_loss="bce")
+    model = kind(settings, Encoder(shape, mean), Decoder(shape, mean))
     with tempfile.TemporaryDirectory() as folder:
         config = BaseTrainerConfig(
             output_dir=folder,
@@ -68,8 +82,10 @@ def main() -> None:
             seed=plan.seed,
             no_cuda=True,
         )
-        TrainingPipeline(model, config)(images, callbacks=[Ticks(clock)])
-    clock.report([SimpleNamespace(__name__="pythae", __version__=version("pythae")), torch])
+        TrainingPipeline(model, config)(rows, callbacks=[Ticks(clock)])
+    clock.report(
+        [SimpleNamespace(__name__="pythae", __version__=version("pythae")), torch], threads=torch.get_num_threads()
+    )
 
 
 if __name__ == "__main__":
