@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from .core.version import __version__
+from .core.waiting import wait_passively
 
 if TYPE_CHECKING:
     from .core.batch import Batch, Rows
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from .objectives import CustomObjective, Distortion, Elbo, FreeBits, ImportanceWeighted, Ramp, Rate
     from .objectives import CustomObjective as Of
     from .recipes import BuiltModel, RecipeContext, recipe
+    from .runs.group import RunGroup, open_group
     from .runs.resume import resume
+    from .runs.resume_group import resume_group
     from .runs.run import Run, load
     from .runs.save import save
     from .runs.train import train
@@ -102,7 +105,12 @@ _WHERE = {
         "RecipeContext",
         "recipe",
     ),
+    "runs.group": (
+        "RunGroup",
+        "open_group",
+    ),
     "runs.resume": ("resume",),
+    "runs.resume_group": ("resume_group",),
     "runs.run": (
         "Run",
         "load",
@@ -118,6 +126,8 @@ _WHERE = {
 }
 _MODULE = {name: module for module, names in _WHERE.items() for name in names}
 _RENAMED = {"Of": "CustomObjective"}  # earlier names, which keep working
+
+wait_passively()  # before torch is imported
 
 __all__ = [
     "MLP",
@@ -161,6 +171,7 @@ __all__ = [
     "RecipeContext",
     "Rows",
     "Run",
+    "RunGroup",
     "Score",
     "Shared",
     "StickTheLanding",
@@ -170,10 +181,12 @@ __all__ = [
     "VampPrior",
     "__version__",
     "load",
+    "open_group",
     "part",
     "recipe",
     "register_posterior",
     "resume",
+    "resume_group",
     "save",
     "train",
 ]

@@ -92,8 +92,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "random-not-advanced",
         "core/random.py",
-        "generator.set_state(",
-        "torch.Generator(generator.device).set_state(",
+        "generator.set_state(module",
+        "torch.Generator(generator.device).set_state(module",
         "state not kept",
     ),
     Mutant(
@@ -276,7 +276,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "np.full(len(mask), np.log(np.broadcast_to(self.scale, mask.shape[1:])).sum())",
         "mask ignored",
     ),
-    Mutant("bits-without-ties", "data/preparation.py", "bits.view(-1)[tie] =", "_ =", "rounding"),
+    Mutant("bits-without-ties", "data/conversions.py", "bits.view(-1)[tie] =", "_ =", "rounding"),
     Mutant("test-holds-validation", "data/splits.py", "order[train + valid :]", "order[train:]", "rows leaked"),
     Mutant("commit-unflushed", "storage/commits.py", "flush_folder(temporary)", "pass", "fsync dropped"),
     Mutant(

@@ -48,6 +48,7 @@ PURE = set().union(*FLOORS[:9]) - {"data", "storage"}  # below the runs, these t
 HEAVY = {"torch", "sklearn", "scipy", "matplotlib", "PIL"}
 PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 FILES = {"pathlib", "shutil", "tempfile", "glob", "logging"}
+OF_THE_MACHINE = {"jensen.core.memory", "jensen.core.processors"}  # which read what Linux says of both
 SWITCHES = {
     "torch.manual_seed",
     "torch.seed",
@@ -175,7 +176,7 @@ def leaves_global_state(module: Module) -> Iterator[str]:
 
 
 def reads_and_writes_no_files(module: Module) -> Iterator[str]:
-    if module.room in PURE and module.name != "jensen.core.memory":  # which reads what Linux says of its memory
+    if module.room in PURE and module.name not in OF_THE_MACHINE:
         yield from (f"{module.name}:{n} calls {name}" for n, name, _ in module.calls if name in {"open", "print"})
         yield from (f"{module.name}:{n} imports {name}" for n, name in imports(module) if name.split(".")[0] in FILES)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions import Independent
 
 from ..core.batch import Batch, Rows
+from ..core.divided import by_pieces
 from ..core.errors import CompositionError, NotNormalised, NumericalError, UsageError
 from ..core.random import drawing_from, stream
 from ..core.validation import require_integer
@@ -138,24 +139,39 @@ def impute(
     k = (CHAINS * m if method == "annealed" else POINTS) if k is None else k
     steps = STEPS.get(method) if steps is None or method not in STEPS else steps
     _check(model, guide, m, method, k, steps)
-    rows, noise = rows.fixed(stream(seed, "imputed rows", rows.device)), stream(seed, "imputation", rows.device)
+    rows = rows.fixed(stream(seed, "imputed rows", rows.device))
     x = next(rows.batches(len(rows))).x
     draws, mean, at = x.expand(m, *x.shape).clone(), x.clone(), x.new_full((m, len(x), model.latent), math.nan)
     ess, k_hat, acceptance, r_hat = torch.full((4, len(rows)), math.nan, dtype=torch.float64, device=rows.device)
     holed = torch.zeros(0, dtype=torch.long) if rows.mask is None else (~rows.mask.all(-1)).nonzero()[:, 0]
     with exact_products(rows.device):
         weigher = _Weigher(model, guide, rows, holed, method, k, steps, seed)
-        for index in _pieces(holed, weigher.size(m), watch):
-            batch = _batch(rows, x, index)
-            imputation = weigher(batch, noise)
-            ess[index], k_hat[index], mean[index] = imputation.ess, imputation.k_hat, imputation.mean
-            z, drawn = imputation.resampled(model, batch, m, noise)
+
+        def imputed(index: Tensor) -> list[Tensor]:
+            batch, noise = _batch(rows, x, index), _noise(seed, index, holed)
+            points = weigher(batch, noise)
+            z, drawn = points.resampled(model, batch, m, noise)
+            moved, means = (acceptance[index], r_hat[index]), points.mean
             if method == "gibbs":
-                moved = Chains(model, guide, batch, z, drawn, noise).run(steps or 0)
-                acceptance[index], r_hat[index], mean[index], z, drawn = moved
-            at[:, index], draws[:, index] = z.to(at), drawn
+                *moved, means, z, drawn = Chains(model, guide, batch, z, drawn, noise).run(steps or 0)
+            return [points.ess, points.k_hat, *moved, means, z.transpose(0, 1), drawn.transpose(0, 1)]
+
+        def keep(index: Tensor, tensors: Sequence[Tensor]) -> None:
+            *of_rows, z, drawn = tensors
+            for whole, values in zip((ess, k_hat, acceptance, r_hat, mean), of_rows, strict=True):
+                whole[index] = values
+            at[:, index], draws[:, index] = z.transpose(0, 1).to(at), drawn.transpose(0, 1)
+
+        by_pieces(_pieces(holed, weigher.size(m), watch), imputed, keep)
     imputation = Imputation(draws, at, mean, k, ess, k_hat, steps=steps)
     return replace(imputation, acceptance=acceptance, r_hat=r_hat) if method == "gibbs" else imputation
+
+
+def _noise(seed: int, index: Tensor, holed: Tensor) -> torch.Generator:
+    """Return the random stream of some of the rows with missing entries, which is their own: so it does not depend on
+    what is drawn for others, which may be in another process."""
+    first, start = int(holed[0]), int(index[0])
+    return stream(seed, "imputation" if start == first else f"imputation from row {start}", index.device)
 
 
 def _pieces(holed: Tensor, size: int, watch: ProgressCallback | None) -> Iterator[Tensor]:

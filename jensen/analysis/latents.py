@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, Normal, kl_divergence
 
-from ..core.batch import Rows
+from ..core.batch import Batch, Rows
+from ..core.divided import by_chunks
 from ..core.errors import CompositionError
 from ..core.random import drawing_from
 from ..core.rows import evenly_spaced
@@ -38,12 +39,21 @@ def encode(model: LatentVariableModel, guide: Guide, data: Rows, generator: torc
     Raises:
         CompositionError: the guide does not infer z from x.
     """
+    return by_chunks(data, CHUNK, lambda batch: _codes(guide, batch), generator)
+
+
+def _codes(guide: Guide, batch: Batch) -> Tensor:
+    """Return the mean of q(z | x) [B, Z].
+
+    Raises:
+        CompositionError: the guide does not infer z from x.
+    """
     if not guide.infers:
         raise CompositionError(
             "this model has no encoder: its points z come from the prior, independently of x",
             "Train one with an encoder, such as --recipe vae-gan or adversarial-autoencoder.",
         )
-    return torch.cat([guide(batch).mean.expand(len(batch), -1) for batch in data.batches(CHUNK, generator)])
+    return guide(batch).mean.expand(len(batch), -1)
 
 
 def are_active(codes: Tensor) -> Tensor:
@@ -142,7 +152,7 @@ def reconstruct(
     """Return the reconstruction of each datum [N, D]: the mean of p(x | z) at the posterior mean, or x ~ p(x | z), z ~
     q."""
     if not sample:
-        return decode(model, encode(model, guide, data, generator), data.context)
+        return by_chunks(data, CHUNK, lambda batch: decode(model, _codes(guide, batch), batch.context), generator)
     parts = []
     for batch in data.batches(CHUNK, generator):
         z, _ = place(guide(batch), 1, generator)

@@ -12,21 +12,27 @@ import atexit
 import errno
 import gc
 import os
+import signal
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-from ..core.errors import JensenError, UsageError
+from ..core.errors import InterruptedRun, JensenError, LostProcess, UsageError
+from ..core.launch import Launch
 from ..core.version import __version__
-from .output import occupy_standard_streams, print_error, print_page, print_stderr, stdout_failure
-from .signals import stopping
+from .launched import READERS
+from .output import occupy_standard_streams, print_error, print_page, print_stderr, silent, stdout_failure
+from .signals import SIGNALS, stopping
 from .verbs import VERBS
 
 __all__ = ["main"]
 
 SHOWN = 200  # characters of a name
 INTERRUPTED, CLOSED_PIPE = 130, 141  # what a shell reports for SIGINT and SIGPIPE
+SHARED = ("train", "resume", *READERS)  # verbs whose work several processes share
+ALONE_AFTER = 3.0  # seconds after which an error is that of one process alone
 STOPPABLE = ("train", "resume", "rate-distortion")  # verbs that train
 
 
@@ -54,8 +60,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the words after `jensen`; by default those that this process was started with.
     """
-    atexit.register(gc.freeze)  # the last garbage collection of a process with torch would take half a second
+    launch = Launch.read()
     words = list(sys.argv[1:] if argv is None else argv)
+    if launch is not None and launch.rank > 0 and (not words or words[0] not in SHARED):
+        return 0  # the first process does it
+    with silent(launch is not None and launch.rank > 0):
+        return _main(words, launch)
+
+
+def _main(words: list[str], launch: Launch | None) -> int:
+    """Run a command in a single process, or in one of several that torchrun has started together."""
+    atexit.register(gc.freeze)  # the last garbage collection of a process with torch would take half a second
     occupy_standard_streams()
     debug = "--debug" in words or os.environ.get("JENSEN_DEBUG") == "1"
     try:
@@ -71,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # the last resort: every failure ends as a message and a code
         if debug:
             print_stderr(traceback.format_exc(), end="")
+        if launch is not None and launch.rank > 0:
+            return _report_after_first(error, launch.rank)
         return _report(error)
     finally:
         print_stderr("", end="")  # flush here: a stderr that is closed or full must not change the exit code
@@ -121,6 +138,22 @@ def _report_stdout(error: OSError) -> int:
         "The command has finished, and what it keeps in files is complete; its output is lost.",
     )
     return 1
+
+
+def _report_after_first(error: Exception, rank: int) -> int:
+    """Report an error of a process that is not the first, and return its exit code.
+
+    What all processes run into is said by the first, after which torchrun ends the others: this one waits for that.
+    What it alone knows of it says itself.
+    """
+    if isinstance(error, InterruptedRun | LostProcess):
+        return error.exit_code
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    time.sleep(ALONE_AFTER)
+    with silent(False):
+        print_stderr(f"process {rank}:")
+        return _report(error)
 
 
 def _report(error: Exception) -> int:

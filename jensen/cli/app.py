@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from inspect import BoundArguments
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,7 +23,8 @@ from cyclopts import (
 from ..core.errors import UsageError
 from ..core.renames import RENAMED_OPTIONS
 from ..core.version import __version__
-from ..storage.run_folder import require_run
+from ..storage.run_folder import is_group, require_run
+from .launched import joined_for
 from .layout import TwoColumns
 from .output import library_notes, notifier, print_page
 from .verbs import ARGUMENTS, VERBS
@@ -30,6 +32,7 @@ from .verbs import ARGUMENTS, VERBS
 __all__ = ["WITH_RECIPES", "parser", "run"]
 
 WITH_RECIPES = ("train", "rate-distortion")  # verbs that take the options of a recipe
+OF_GROUPS = ("evaluate", "resume")  # verbs whose run may be a group of runs
 EXAMPLES = {"--rows": "rows.csv", "--out": "FILE"}  # values of flags that need one
 RENAMED_FLAGS = {f"--{old}": f"--{new}".replace("_", "-") for old, new in RENAMED_OPTIONS.items()}
 
@@ -92,10 +95,35 @@ def run(words: list[str]) -> Any:
 
             refuse_unknown_flags(words[1:])
         raise _usage_error(error, words[0]) from error
-    if "run" in bound.arguments:
-        require_run(Path(bound.arguments["run"]))  # before the verb imports torch
-    with library_notes("--quiet" in words):
+    group = Path(bound.arguments.get("run", ""))
+    is_of_group = words[0] in OF_GROUPS and is_group(group)
+    if "run" in bound.arguments and not is_of_group:
+        require_run(group)  # before the verb imports torch
+    with library_notes("--quiet" in words), joined_for(words[0]):
+        if is_of_group and words[0] == "evaluate":
+            return _evaluate_members(command, bound, group)
         return command(*bound.args, **bound.kwargs)
+
+
+def _evaluate_members(command: Callable[..., Any], bound: BoundArguments, group: Path) -> None:
+    """Run a command on each member of a group that was trained to the end.
+
+    Raises:
+        UsageError: there is no such member, or the members would write one file.
+    """
+    from ..storage.group_record import read_group
+
+    if bound.arguments.get("rows") is not None:
+        raise UsageError(f"--rows is one file, and {group} is a group of runs", f"Give one of them: {group}/NAME.")
+    states = {member["name"]: member["state"] for member in read_group(group)["members"]}
+    names = [name for name, state in states.items() if state == "finished"]
+    if not names:
+        raise UsageError(f"no member of {group} was trained to the end", f"Train them: jensen resume {group}.")
+    for name in names:
+        bound.arguments["run"] = str(group / name)
+        if "flags" not in bound.arguments or not bound.arguments["flags"].json:
+            print_page(f"{group / name}:")
+        command(*bound.args, **bound.kwargs)
 
 
 def _print_help(words: list[str]) -> None:

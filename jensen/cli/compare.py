@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from ..core.errors import UsageError
 from ..core.wording import format_nats, plural
+from ..storage.run_folder import is_group
 from .defaults import EVALUATION_METHODS, POINTS
 from .flags import NO_FLAGS, Data, Labels, RunFlags, switch
 from .output import notifier, print_json, print_lines
@@ -22,7 +23,10 @@ __all__ = ["compare"]
 
 WORSE = 6  # exit code if --fail-worse fails
 
-Side = Annotated[str, Parameter(help="a run folder; several, such as seeds of one model, as a,b,c")]
+Side = Annotated[
+    str,
+    Parameter(help="a run folder; several, such as seeds of one model, as a,b,c; a group, or GROUP/SETTING of a sweep"),
+]
 
 
 def compare(
@@ -39,7 +43,8 @@ def compare(
 ) -> int:
     """Test which of two models is better on the same rows, by paired differences of log p(x).
 
-    Several runs of one side, jensen compare s0,s1,s2 t0,t1,t2, count as their mean, with an error over seeds. If a
+    Several runs of one side, jensen compare s0,s1,s2 t0,t1,t2, count as their mean, with an error over seeds; so do the
+    members of a group, and those of one setting of a sweep, jensen compare OUT/beta-0.5 OUT/beta-1. If a
     number is a lower bound, the order of log p(x) remains open, unless the evaluation on record (jensen evaluate RUN)
     estimates that the bound is tighter than the difference.
     """
@@ -70,7 +75,7 @@ def compare(
 
 
 def _load_side(side: str, flags: RunFlags) -> list[Run]:
-    """Return the runs of one side; a folder may have a comma in its name.
+    """Return the runs of one side, the members of its groups among them; a folder may have a comma in its name.
 
     Raises:
         UsageError: a name between commas is empty.
@@ -78,7 +83,17 @@ def _load_side(side: str, flags: RunFlags) -> list[Run]:
     names = [side] if Path(side).is_dir() else [name.strip() for name in side.split(",")]
     if not all(names):
         raise UsageError(f"{side!r} names an empty run", "Separate run folders by single commas.")
-    return [flags.opened(name) for name in names]
+    return [flags.opened(folder) for name in names for folder in _folders(name)]
+
+
+def _folders(name: str) -> list[str]:
+    """Return the runs that a name stands for: itself, or those of a group or of one of its settings."""
+    path = Path(name)
+    if not is_group(path) and (path.exists() or not is_group(path.parent)):
+        return [name]
+    from ..runs.group import member_folders
+
+    return list(map(str, member_folders(path)))
 
 
 def _lines(comparison: PairedComparison) -> list[str]:
@@ -95,7 +110,8 @@ def _errors(comparison: PairedComparison) -> str:
     stderr = "-" if comparison.stderr_data is None else f"{comparison.stderr_data:.2g}"
     parts = [f"standard error {stderr} over {plural(len(comparison.differences), 'paired datum')}"]
     if comparison.stderr_seeds is not None:
-        parts.append(f"{comparison.stderr_seeds:.2g} over seeds")
+        paired = comparison.paired_seeds
+        parts.append(f"{comparison.stderr_seeds:.2g} over {f'{paired} paired seeds' if paired else 'seeds'}")
     if comparison.interval is not None:
         is_turned = comparison.higher == "B"  # as in the verdict, which says by how much B is higher
         ends = [-end for end in reversed(comparison.interval)] if is_turned else comparison.interval

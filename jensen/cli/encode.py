@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from ..core.commands import command_line
 from ..core.errors import UsageError
 from ..core.wording import plural
 from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags, Safe, switch
 from .output import notifier
+
+if TYPE_CHECKING:
+    from ..runs.evaluation import Part
 
 __all__ = ["encode"]
 
@@ -33,7 +36,9 @@ def encode(
     """
     import numpy as np
 
-    from .writing import Target, print_target, row_arrays, row_columns
+    from ..core.divided import divided
+    from ..core.processes import joined
+    from .writing import Piece, Target, print_target, row_arrays, row_columns, write_parts
 
     opened = flags.opened(run)
     if opened.model.latent == 0:
@@ -46,13 +51,20 @@ def encode(
     notify = notifier(flags.quiet)
     for text in part.notes:
         notify(text)
-    z = opened.encode(part, seed=flags.seed)
-    kept = [int(i) for i in np.flatnonzero(opened.active_features())] if active else list(range(z.shape[1]))
+    kept = [int(i) for i in np.flatnonzero(opened.active_features())] if active else list(range(opened.model.latent))
     if not kept:
         raise UsageError(f"no latent feature of {run} is active", f"See why: {command_line('doctor', run)}.")
-    z, names = z[:, kept], [f"z{i + 1}" for i in kept]
-    labels_with_names = None if part.labels is None else (part.labels, opened.schema.classes)
-    target.write(z, names, bytes, labels_with_names, row_columns(part, names), row_arrays(part, ()))
-    line = f"{plural(z.shape[1], 'latent feature')} of {part.name} in {target.path}"
-    record = {"n": len(z), "features": z.shape[1], "data": part.name, "notes": list(part.notes)}
+    names = [f"z{i + 1}" for i in kept]
+
+    def encoded(rows: Part) -> Piece:
+        return Piece(opened.encode(rows, seed=flags.seed)[:, kept], rows.labels, row_columns(rows, names))
+
+    with joined() as processes, divided(processes):
+        if processes.is_first:
+            write_parts(target, part, encoded, names, opened.schema.classes, lambda: row_arrays(part, ()))
+        else:
+            for rows in part.pieces():
+                encoded(rows)
+    line = f"{plural(len(kept), 'latent feature')} of {part.name} in {target.path}"
+    record = {"n": len(part.rows), "features": len(kept), "data": part.name, "notes": list(part.notes)}
     print_target(target, flags.json, line, record)

@@ -97,13 +97,18 @@ def evaluate(
     annealing = _annealing(temperatures=temperatures, leapfrog_steps=leapfrog_steps, chains=chains, start=start)
     target = None if rows is None else _row_target(rows, force, safe, flags.quiet)
     opened = flags.opened(run)
-    if method == SANDWICH:
-        _print_sandwich(opened, annealing, simulated, flags)
-        return
+    from ..core.divided import divided
+    from ..core.processes import joined
     from ..runs.evaluate import evaluate as evaluate_run
 
-    with ProgressLine(flags.quiet) as line:
-        outcome = _Outcome(run, opened, line, flags, target, is_kept=data is None)
+    if method == SANDWICH:
+        with joined() as processes:
+            if processes.is_first:  # its work is not divided
+                _print_sandwich(opened, annealing, simulated, flags)
+        return
+    with ProgressLine(flags.quiet) as line, joined() as processes, divided(processes):
+        first = processes.is_first
+        outcome = _Outcome(run, opened, line, flags, target if first else None, is_kept=data is None and first)
         with outcome.kept_if_stopped():
             evaluation = evaluate_run(
                 opened,

@@ -77,6 +77,8 @@ def impute(
     if steps is not None and method == "sir":
         what = f"--steps {steps} is of chains, and the method sir has none"
         raise UsageError(what, "Leave it out, or add --method gibbs.")
+    from ..core.divided import divided
+    from ..core.processes import joined
     from ..data import parse_mask
     from .writing import Target
 
@@ -92,10 +94,12 @@ def impute(
         fewer = [f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all"]
         part = part.first(PICTURED)
         hidden = None if hidden is None else hidden[:PICTURED]
-    with ProgressLine(flags.quiet) as line:
+    with ProgressLine(flags.quiet) as line, joined() as processes, divided(processes):
         completion = opened.impute(
             part, m=m, method=method, k=k, steps=steps, hidden=hidden, seed=flags.seed, watch=line.task("imputing")
         )
+    if not processes.is_first:
+        return
     for text in (*completion.notes, *fewer):
         notify(text)
     _write(target, opened, completion, part)

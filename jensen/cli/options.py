@@ -13,9 +13,9 @@ from ..core.wording import option_flag
 from .catalogue import Entry, catalogue
 from .train_flags import TrainFlags
 
-__all__ = ["check_recorded", "parse_options", "parse_value", "refuse_unknown_flags"]
+__all__ = ["check_recorded", "parse_options", "parse_value", "refuse_unknown_flags", "unknown_option_remedy"]
 
-OWN_FLAGS = {"recipe", "out", "spec", "force", "json", "quiet", "help"}  # of the verb jensen train itself
+OWN_FLAGS = {"recipe", "out", "spec", "seeds", "sweep", "force", "json", "quiet", "help"}  # of jensen train itself
 _NUMBERS: dict[Any, tuple[str, str]] = {int: ("a whole number", "16"), float: ("a number", "0.5")}
 
 
@@ -58,13 +58,13 @@ def parse_options(name: str, given: dict[str, str]) -> dict[str, Any]:
     for flag_name, text in given.items():
         name = flag_name.replace("-", "_")
         if name not in recipe.options:
-            remedy = _remedy(recipe, name)
+            remedy = unknown_option_remedy(recipe, name)
             raise UsageError(f"recipe {recipe.name} has no option {option_flag(name)}", remedy)
         values[name] = parse_value(option_flag(name), text, recipe.options[name].hint)
     return values
 
 
-def _remedy(recipe: Entry, name: str) -> str:
+def unknown_option_remedy(recipe: Entry, name: str) -> str:
     """Return the remedy for an option that the recipe does not have."""
     others = [other.name for other in catalogue().recipes.values() if name in other.options]
     if others:

@@ -15,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,12 +30,24 @@ __all__ = [
     "print_lines",
     "print_page",
     "print_stderr",
+    "silent",
     "stdout_failure",
     "table_writer",
     "text_bytes",
 ]
 
 _failures: list[OSError] = []  # of stdout, in this command
+_silent = ContextVar("whether nothing is printed", default=False)
+
+
+@contextmanager
+def silent(quiet: bool) -> Iterator[None]:
+    """A scope in which nothing is printed, if `quiet`: of several processes that work together one speaks."""
+    token = _silent.set(quiet)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
 
 
 def occupy_standard_streams() -> None:
@@ -77,6 +90,8 @@ def _discard(stream: TextIO) -> None:
 
 def _write(stream: TextIO, text: str, failed: Callable[[OSError | ValueError], None]) -> None:
     """Write text in the encoding of a stream."""
+    if _silent.get():
+        return
     try:
         stream.write(encodable(text, stream.encoding))
         stream.flush()
@@ -165,6 +180,8 @@ class _TableWriter:
 
     def _write(self, text: str, stream: TextIO) -> int:
         """Write on a stream."""
+        if _silent.get():
+            return len(text)
         if stream.isatty() or not isinstance(stream, io.TextIOWrapper):
             return stream.write(encodable(visible(text), stream.encoding) if stream.isatty() else text)
         stream.flush()

@@ -10,11 +10,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..core.characters import as_one_line
-from ..core.wording import fixed
+from ..core.wording import fixed, plural
 from .output import print_stderr
 
 if TYPE_CHECKING:
-    from ..training.events import EpochEnded, Event, Measures, Progressed, Started
+    from ..training.events import EpochEnded, Event, Measures, Progressed, Started, ThreadsChosen
 
 __all__ = ["ProgressLine", "TrainingProgress", "format_duration", "progress_bar", "training_line"]
 
@@ -143,9 +143,10 @@ class TrainingProgress:
         self.line = line
         self.started: Started | None = None
         self.valid: Measures | None = None  # of the last epoch that has ended
+        self.threads: ThreadsChosen | None = None
 
     def __call__(self, event: Event) -> None:
-        from ..training.events import EpochEnded, Progressed, Recovered, Started
+        from ..training.events import EpochEnded, Progressed, Recovered, Started, ThreadsChosen
 
         match event:
             case Started():
@@ -155,6 +156,8 @@ class TrainingProgress:
             case EpochEnded():
                 self.valid = event.valid
                 self.line.update(self._text(event))
+            case ThreadsChosen():
+                self.threads = event
             case Recovered():
                 self.valid = None
                 self.line.print_above(
@@ -168,7 +171,10 @@ class TrainingProgress:
         """Return the line in the longest form that fits the terminal; elsewhere, with all measures."""
         epochs, steps = (1, 1) if self.started is None else (self.started.epochs, self.started.steps_per_epoch)
         fraction = event.step / max(epochs * steps, 1)
-        return training_line(event, epochs, fraction, self.valid, self.line.columns - 1 if self.line.in_place else None)
+        last = self.threads
+        busy = f"busy: {plural(last.threads, 'thread')}" if last is not None and last.busy else None
+        width = self.line.columns - 1 if self.line.in_place else None
+        return training_line(event, epochs, fraction, self.valid, width, busy)
 
 
 def _shortened(text: str, width: int) -> str:
@@ -180,7 +186,12 @@ def _shortened(text: str, width: int) -> str:
 
 
 def training_line(
-    event: Progressed | EpochEnded, epochs: int, fraction: float, valid: Measures | None, width: int | None
+    event: Progressed | EpochEnded,
+    epochs: int,
+    fraction: float,
+    valid: Measures | None,
+    width: int | None,
+    busy: str | None = None,
 ) -> str:
     """Return the line of a training in the longest form that fits.
 
@@ -193,6 +204,7 @@ def training_line(
         fraction: of the training that is done.
         valid: measures of the validation rows, if there are any yet.
         width: columns of the terminal; None for no limit.
+        busy: said after the speed where other processes slow the machine down, such as "busy: 1 thread".
     """
     train, left = event.train, f"{format_duration(event.seconds_left)} left"
     name, value = ("objective" if train.bound is None else "bound"), _main_measure(train)
@@ -203,6 +215,7 @@ def training_line(
         f"{name} {value}",
         held and f"valid {held}",
         _speed(event.data_per_second),
+        busy and f"machine {busy}",
     ]
     extra = [
         None if train.rate is None else f"rate {fixed(train.rate, 2)}",
@@ -212,9 +225,10 @@ def training_line(
     ]
     if width is None:
         return _joined([*long, *extra])
-    middle = [f"{epoch}{GAP}{left}", *long[1:]]
-    short = [f"{event.epoch}/{epochs}{GAP}{left}", value, held and f"valid {held}", long[-1]]
-    forms = [[*long, *extra[:n]] for n in range(len(extra), -1, -1)] + [middle, short]
+    middle = [f"{epoch}{GAP}{left}", *long[1:4], busy]
+    short = [f"{event.epoch}/{epochs}{GAP}{left}", value, held and f"valid {held}", long[3], busy]
+    shortest = [*short[:4], busy and busy.partition(":")[0]]
+    forms = [[*long, *extra[:n]] for n in range(len(extra), -1, -1)] + [middle, short, shortest]
     fitting = next((_joined(form) for form in forms if len(_joined(form)) <= width), None)
     if fitting is None:
         fitting = _shortened(_joined(short), width) if len(str(short[0]).split(GAP)[0]) <= width else f"{fraction:.0%}"

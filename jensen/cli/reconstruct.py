@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
+from ..core.errors import UsageError
 from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags, Safe, switch
 from .output import notifier
+
+if TYPE_CHECKING:
+    from ..runs.evaluation import Part
+    from ..runs.run import Run as LoadedRun
+    from .writing import Piece, Target
 
 __all__ = ["reconstruct"]
 
@@ -31,10 +38,9 @@ def reconstruct(
 
     With --noisy a picture shows the corrupted datum between both, and an .npz holds it as "noisy".
     """
-    import numpy as np
-
-    from .grids import data_range, model_range, painted, pairs, png, scaled
-    from .writing import Target, column_names, print_target, row_arrays, row_columns, to_integers
+    from ..core.divided import divided
+    from ..core.processes import joined
+    from .writing import Target, print_target
 
     opened = flags.opened(run)
     images = opened.schema.is_image
@@ -48,14 +54,54 @@ def reconstruct(
     if target.is_picture and len(part.x) > PICTURED:
         notify(f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all")
         part = part.first(PICTURED)
-    inputs = opened.corrupted(part, seed=flags.seed) if noisy else part
-    x = opened.reconstruct(inputs, seed=flags.seed, sample=sample)
-    if sample and opened.seen.kind != "real":
-        x = to_integers(x, opened.seen.levels)
-    original = part.x if part.mask is None else np.where(part.mask, part.x.astype(np.float64), np.nan)
+    record = {"n": len(part.rows), "data": part.name, "sample": sample, "seed": flags.seed, "notes": list(part.notes)}
+    with joined() as processes, divided(processes):
+        inputs = _inputs(opened, part, noisy, flags.seed)
+        record["data"] = inputs.name
+        if processes.is_first and part.is_streamed:
+            _write_pieces(target, opened, part, sample=sample, seed=flags.seed)
+        elif processes.is_first:
+            _write(target, opened, part, inputs, noisy=noisy, sample=sample, seed=flags.seed)
+        elif not sample:  # samples follow from one another: the first process draws all
+            for _ in opened.reconstructions(inputs, seed=flags.seed):
+                pass
+    print_target(target, flags.json, f"reconstructions of {record['data']} in {target.path}", record)
+
+
+def _inputs(opened: LoadedRun, part: Part, noisy: bool, seed: int) -> Part:
+    """Return the rows to reconstruct, corrupted first where that is asked for.
+
+    Raises:
+        UsageError: they are to be corrupted, and stay in their files.
+    """
+    if noisy and part.is_streamed:
+        raise UsageError(
+            f"--noisy corrupts all {part.name} at once, and these stay in their files", "Give fewer rows: DATA."
+        )
+    return opened.corrupted(part, seed=seed) if noisy else part
+
+
+def _write(
+    target: Target, opened: LoadedRun, part: Part, inputs: Part, *, noisy: bool, sample: bool, seed: int
+) -> None:
+    """Write reconstructions of rows in memory.
+
+    Args:
+        part: the rows.
+        inputs: the same, or corrupted.
+    """
+    import numpy as np
+
+    from .grids import data_range, model_range, painted, pairs, png, scaled
+    from .writing import column_names, row_arrays, row_columns, to_integers
+
+    names = column_names(opened.schema)
+    x = opened.reconstruct(inputs, seed=seed, sample=sample)
+    x = to_integers(x, opened.seen.levels) if sample and opened.seen.kind != "real" else x
+    original = part.x[:] if part.mask is None else np.where(part.mask, part.x[:].astype(np.float64), np.nan)
     original = original.reshape(x.shape)
-    corrupted = {"noisy": opened.shaped(inputs.rows.stored)} if noisy else {}
-    labels_with_names = None if part.labels is None else (part.labels, opened.schema.classes)
+    corrupted = {"noisy": opened.shaped(inputs.rows.stored)} if noisy else {}  # pyright: ignore[reportArgumentType]
+    labelled = None if part.labels is None else (part.labels, opened.schema.classes)
 
     def picture() -> bytes:
         observed = original[~np.isnan(original)] if part.mask is not None else original
@@ -64,8 +110,30 @@ def reconstruct(
         return png(pairs(*(painted(above, *below) if part.mask is not None else (above, *below))))
 
     arrays = {"original": original, **corrupted}
-    arrays |= row_arrays(part, arrays)
-    names = column_names(opened.schema)
-    target.write(x, names, picture, labels_with_names, row_columns(part, names), arrays)
-    record = {"n": len(x), "data": inputs.name, "sample": sample, "seed": flags.seed, "notes": list(part.notes)}
-    print_target(target, flags.json, f"reconstructions of {inputs.name} in {target.path}", record)
+    target.write(x, names, picture, labelled, row_columns(part, names), arrays | row_arrays(part, arrays))
+
+
+def _write_pieces(target: Target, opened: LoadedRun, part: Part, *, sample: bool, seed: int) -> None:
+    """Write reconstructions of rows that stay in their files, piece by piece."""
+    import numpy as np
+
+    from ..data.file_rows import ConvertedRows, FileRows
+    from .writing import Piece, column_names, row_arrays, row_columns, to_integers
+
+    names, shape, x = column_names(opened.schema), opened.schema.shape, part.x
+
+    def rebuilt() -> Iterator[Piece]:
+        whole = sample and opened.seen.kind != "real"
+        for rows, values in zip(part.pieces(), opened.reconstructions(part, seed=seed, sample=sample), strict=True):
+            if whole and not opened.has_last_level:  # counts, of which later rows may have the largest
+                values = np.rint(values).astype(np.int64)
+            elif whole:
+                values = to_integers(values, opened.seen.levels)
+            yield Piece(values, rows.labels, row_columns(rows, names))
+
+    arrays: dict[str, Any] = {}
+    if target.is_archive and isinstance(x, FileRows):
+        arrays = {"original": ConvertedRows(x, lambda rows: rows.reshape(-1, *shape), shape, x.dtype)}
+        arrays |= row_arrays(part, arrays)
+        arrays |= {} if part.labels is None else {"labels": part.labels}
+    target.write_pieces(rebuilt(), len(part.rows), names, opened.schema.classes, arrays)

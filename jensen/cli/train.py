@@ -13,10 +13,13 @@ from ..core.errors import DataError, UsageError
 from ..core.wording import fixed, plural
 from ..storage.run_folder import SPEC
 from .flags import Force, Json, Quiet
+from .group_lines import print_group
+from .group_progress import GroupProgress
 from .options import check_recorded, parse_options
 from .output import notifier, print_json, print_lines
-from .progress import ProgressLine, TrainingProgress, format_duration
+from .progress import ProgressLine, format_duration
 from .signals import stopping
+from .sweeps import parse_sweep
 from .train_flags import TrainFlags
 
 if TYPE_CHECKING:
@@ -26,25 +29,40 @@ if TYPE_CHECKING:
 __all__ = ["outcome", "print_outcome", "train"]
 
 
+RunFolder = Annotated[
+    str | None,
+    Parameter(
+        help="run folder to write; by default the first that is free of runs/DATA-RECIPE, runs/DATA-RECIPE-2, ..."
+    ),
+]
+Seeds = Annotated[
+    int | None, Parameter(help="train this many, with consecutive seeds, into OUT/seed-0, OUT/seed-1, ...")
+]
+Sweep = Annotated[
+    list[str] | None,
+    Parameter(
+        help="train one for each value of an option, --sweep beta=0.5,1,2; given again, for all combinations",
+        negative="",
+    ),
+]
+
+
 def train(
     data: Annotated[str | None, Parameter(help="digits, sprites, or a path")] = None,
     /,
     *,
     recipe: Annotated[str | None, Parameter(help="a name from jensen recipes [default: vae]")] = None,
-    out: Annotated[
-        str | None,
-        Parameter(
-            help="run folder to write; by default the first that is free of runs/DATA-RECIPE, runs/DATA-RECIPE-2, ..."
-        ),
-    ] = None,
+    out: RunFolder = None,
     spec: Annotated[str | None, Parameter(help="RUN/spec.json: repeat its command; other flags override it")] = None,
+    seeds: Seeds = None,
+    sweep: Sweep = None,
     flags: TrainFlags | None = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
     **options: Annotated[str, Parameter(show=False)],
-) -> None:
-    """Train a recipe on data, and write a run.
+) -> int:
+    """Train a recipe on data, and write a run; or a group of runs, with --seeds or --sweep.
 
     Ctrl-C stops after the current step, and keeps a readable run that `jensen resume` continues.
     """
@@ -59,21 +77,34 @@ def train(
     given |= parse_options(command.get("recipe", "vae"), options)
     recorded = command.keys() - given.keys()
     command |= given
+    several: dict[str, Any] = {} if seeds is None else {"seeds": seeds}
+    if sweep:
+        several["sweep"] = values = parse_sweep(command.get("recipe", "vae"), sweep)
+        command = {k: v for k, v in command.items() if k not in values or k in given}  # recorded ones are overridden
     source = command.pop("data")
-    from ..runs.train import train as train_recipe
+    from ..core.processes import joined
+    from ..runs.group import RunGroup
+    from ..runs.launched import train_or_go_on
 
-    with stopping() as should_stop, ProgressLine(quiet) as line:
-        run = train_recipe(
+    with joined() as processes, stopping() as should_stop, ProgressLine(quiet) as line:
+        progress = GroupProgress(line)
+        trained = train_or_go_on(
             source,
+            processes,
             out=out,
             force=force,
             recorded=recorded,
-            listeners=[TrainingProgress(line)],
+            listeners=[progress],
             should_stop=should_stop,
             notice=notifier(quiet),
+            phase=progress.begin,
+            **several,
             **command,
         )
-    print_outcome(run, json)
+    if isinstance(trained, RunGroup):
+        return print_group(trained, json, quiet)
+    print_outcome(trained, json)
+    return 0
 
 
 def print_outcome(run: Run, json: bool) -> None:

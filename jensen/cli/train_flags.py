@@ -24,12 +24,13 @@ COMMON = {
     *("test", "labels", "split", "columns", "drop", "size", "binarize"),
     *("epochs", "batch", "lr", "patience", "seed", "device"),
 }  # the flags that most trainings need
+NEGATIVES = {"stream": "--in-memory"}  # flags of "no" by another name than --no-OPTION
 UNCOMMON = {
     flag
     for options in (DataOptions, TrainingOptions)
     for option in fields(options)
     if option.name not in COMMON
-    for flag in (option_flag(option.name), option_flag(f"no_{option.name}"))
+    for flag in (option_flag(option.name), NEGATIVES.get(option.name, option_flag(f"no_{option.name}")))
 }
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ def _parameter(option: Field[Any], flag_type: Any, text: str, group: Group) -> P
     return Parameter(
         help=text,
         group=group,
-        negative=None if undecided and flag_type is bool else "",
+        negative=NEGATIVES.get(option.name) if undecided and flag_type is bool else "",
         show_default=False if undecided or flag_type is bool else lambda _: f"{option.default}",
     )
 

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import numpy as np
 
 from ..core.errors import RunExistsError, UsageError
 from ..core.wording import plural
-from ..data import UNKNOWN, Schema
+from ..data import Schema
+from ..data.column_statistics import pieces
+from ..data.file_rows import Array, FileRows
 from ..runs.evaluation import Part
 from ..runs.row_values import identity_columns
-from ..storage.files import write_atomic, write_json
+from ..storage.files import write_atomic, write_json, written_in_pieces
 from .output import notifier, print_json, print_lines, table_writer, text_bytes
+from .tables import Formulas, Piece, Table
 
 __all__ = [
+    "Piece",
     "Target",
     "column_names",
     "keep_record",
@@ -30,12 +33,11 @@ __all__ = [
     "row_arrays",
     "row_columns",
     "to_integers",
+    "write_parts",
 ]
 
 SUFFIXES = (".npy", ".npz", ".csv", ".png")
 RESERVED = ("x", "labels", "files")  # arrays of every .npz
-ROWS = 1000  # rows that are formatted at a time
-FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # what a spreadsheet would run begins so, in full width too
 
 
 def column_names(schema: Schema) -> list[str]:
@@ -52,15 +54,43 @@ def row_columns(part: Part, taken: Iterable[str], repeat: int = 1) -> dict[str, 
         repeat: the number of times that all rows follow each other.
     """
     last = () if part.labels is None else ("label",)  # the column after all others
-    columns = identity_columns(part.numbers, part.files, part.identity, taken=(*taken, *last))
+    columns = identity_columns(part.row_numbers, part.files, part.identity, taken=(*taken, *last))
     return {name: np.tile(values, repeat) for name, values in columns.items()}
 
 
 def row_arrays(part: Part, taken: Iterable[str]) -> dict[str, np.ndarray]:
     """Return the same columns as arrays [N] of an .npz, where the files are "files" and text has a length."""
-    columns = identity_columns(part.numbers, part.files, part.identity, taken=(*taken, *RESERVED))
+    columns = identity_columns(part.row_numbers, part.files, part.identity, taken=(*taken, *RESERVED))
     named = {"files" if name == "file" else name: values for name, values in columns.items()}
     return {name: values.astype(str) if values.dtype == object else values for name, values in named.items()}
+
+
+def write_parts(
+    target: Target,
+    part: Part,
+    compute: Callable[[Part], Piece],
+    names: Sequence[str],
+    classes: Sequence[str] | None,
+    arrays: Callable[[], Mapping[str, Array]],
+) -> None:
+    """Write what is computed of rows; of those that stay in their files, piece by piece.
+
+    Args:
+        target: the file; no picture.
+        part: the rows.
+        compute: of a part of them.
+        names: of the features, for a header.
+        classes: the names of the labels.
+        arrays: returns further arrays of an .npz, by their names.
+    """
+    more = arrays() if target.is_archive else {}
+    if part.is_streamed:
+        known = {} if part.labels is None else {"labels": part.labels}
+        target.write_pieces(map(compute, part.pieces()), len(part.rows), names, classes, {**more, **known})
+        return
+    whole = compute(part)
+    labels = None if whole.labels is None else (whole.labels, classes)
+    target.write(whole.x, names, bytes, labels, whole.before, more)
 
 
 def print_target(target: Target, json: bool, line: str, record: dict[str, Any]) -> None:
@@ -191,6 +221,11 @@ class Target:
         """True if the file is a .png."""
         return self.path is not None and self.path.suffix.lower() == ".png"
 
+    @property
+    def is_archive(self) -> bool:
+        """True if the file is an .npz, of several arrays."""
+        return self.path is not None and self.path.suffix.lower() == ".npz"
+
     def write(
         self,
         x: np.ndarray,
@@ -198,7 +233,7 @@ class Target:
         picture: Callable[[], bytes],
         labels: tuple[np.ndarray, Sequence[str] | None] | None = None,
         before: Mapping[str, np.ndarray] | None = None,
-        arrays: Mapping[str, np.ndarray] | None = None,
+        arrays: Mapping[str, Array] | None = None,
     ) -> None:
         """Write [N, ...] in the format of the suffix.
 
@@ -210,24 +245,68 @@ class Target:
             before: columns of a table before all others: whole numbers or names [N].
             arrays: further arrays of an .npz, by their names.
         """
-        if self.path is None:
-            self._note(_write_table(table_writer(), x, names, labels, before or {}, self.safe))
-            return
-        suffix, content = self.path.suffix.lower(), io.BytesIO()
-        if suffix == ".npy":
-            np.save(content, x, allow_pickle=False)
-        elif suffix == ".npz":
-            known = {} if labels is None else {"labels": labels[0]}
-            _write_arrays(content, {"x": x, **(arrays or {}), **known})
-        elif suffix == ".csv":
-            text = io.StringIO()
-            self._note(_write_table(text, x, names, labels, before or {}, self.safe))
-            content.write(text_bytes(text.getvalue()))
-        else:
+        known = {} if labels is None else {"labels": labels[0]}
+        whole, content = Piece(x, None if labels is None else labels[0], before or {}), io.BytesIO()
+        classes = None if labels is None else labels[1]
+        if self.is_picture:
             content.write(picture())
-        write_atomic(self.path, content.getvalue())
+        else:
+            self._write_to(content, [whole], len(x), names, classes, {**(arrays or {}), **known})
+        if self.path is not None:
+            write_atomic(self.path, content.getvalue())
 
-    def _note(self, formulas: _Formulas) -> None:
+    def write_pieces(
+        self,
+        parts: Iterable[Piece],
+        n: int,
+        names: Sequence[str],
+        classes: Sequence[str] | None = None,
+        arrays: Mapping[str, Array] | None = None,
+    ) -> None:
+        """Write rows [N, ...] as they come, to the bytes that `write` would write; no picture.
+
+        Args:
+            parts: of the rows, in order; all of one type.
+            n: N, the rows of all of them.
+            names: of the features, for a header.
+            classes: the names of the labels.
+            arrays: further arrays of an .npz, by their names, in memory or in files; labels are "labels".
+        """
+        if self.path is None:
+            self._write_to(io.BytesIO(), parts, n, names, classes, {})
+            return
+        with written_in_pieces(self.path) as file:
+            self._write_to(file, parts, n, names, classes, arrays or {})
+
+    def _write_to(
+        self,
+        stream: IO[bytes],
+        parts: Iterable[Piece],
+        n: int,
+        names: Sequence[str],
+        classes: Sequence[str] | None,
+        arrays: Mapping[str, Array],
+    ) -> None:
+        """Write rows as an array, as arrays or as a table, by the suffix; a table to stdout where there is no file."""
+        suffix = ".csv" if self.path is None else self.path.suffix.lower()
+        if suffix == ".npy":
+            _write_rows(stream, (piece.x for piece in parts), n)
+        elif suffix == ".npz":
+            with zipfile.ZipFile(stream, "w") as archive:
+                with _member(archive, "x") as member:
+                    _write_rows(member, (piece.x for piece in parts), n)
+                _write_members(archive, arrays)
+        else:
+            table = None
+            for piece in parts:
+                text = io.StringIO() if self.path is not None else table_writer()
+                table = table or Table(names, classes, piece, self.safe)
+                table.write(text, piece)
+                stream.write(text_bytes(text.getvalue()) if isinstance(text, io.StringIO) else b"")
+            if table is not None:
+                self._note(table.formulas)
+
+    def _note(self, formulas: Formulas) -> None:
         """Say how many cells a spreadsheet would run."""
         if formulas.n:
             cells = f"{plural(formulas.n, 'cell')} of text that a spreadsheet would run (=, +, - or @ first)"
@@ -242,94 +321,40 @@ class Target:
         """Write arrays of these names as an .npz."""
         content = io.BytesIO()
         texts = {name: values.astype(str) if values.dtype == object else values for name, values in arrays.items()}
-        _write_arrays(content, texts)
+        with zipfile.ZipFile(content, "w") as archive:
+            _write_members(archive, texts)
         if self.path is not None:
             write_atomic(self.path, content.getvalue())
 
 
-def _write_arrays(stream: IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays as an .npz; np.savez would take those named as its arguments are, such as "file", for these."""
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, values in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    return archive.open(f"{name}.npy", "w", force_zip64=True)
+
+
+def _write_members(archive: zipfile.ZipFile, arrays: Mapping[str, Array]) -> None:
+    """Write arrays of an .npz; np.savez would take those named as its arguments are, such as "file", for these."""
+    for name, values in arrays.items():
+        with _member(archive, name) as member:
+            if isinstance(values, FileRows):
+                _write_rows(member, (part for _, part in pieces(values)), len(values))
+            else:
                 np.lib.format.write_array(member, np.asanyarray(values), allow_pickle=False)
 
 
-class _Formulas:
-    """The cells of text that a spreadsheet would run: their number and texts, with an apostrophe if wanted."""
+def _write_rows(stream: IO[bytes], parts: Iterable[np.ndarray], n: int) -> None:
+    """Write an array of n rows that come in parts, as `np.save` writes one in C order.
 
-    def __init__(self, safe: bool) -> None:
-        self.safe = safe
-        self.n = 0
-        self.texts = set[str]()
-
-    def cell(self, text: str) -> str:
-        """Return the cell of a text."""
-        if not text.startswith(FORMULA) or _is_number(text):
-            return text
-        self.n += 1
-        self.texts.add(text)
-        return f"'{text}" if self.safe else text
-
-
-def _is_number(text: str) -> bool:
-    """Return whether a text is a number, such as -1, which a spreadsheet does not run."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-class _Stream(Protocol):
-    """Takes the text of a table."""
-
-    def write(self, text: str, /) -> int: ...
-
-
-class _UnixLines:
-    """Ends the rows of a writer by newlines alone.
-
-    A writer that ends rows so itself leaves a carriage return within a cell without quotes, where readers end the row.
+    Raises:
+        ValueError: a part is of another type or of rows of another shape than the first.
     """
-
-    def __init__(self, stream: _Stream) -> None:
-        self.stream = stream
-
-    def write(self, row: str) -> int:
-        """Write one row."""
-        return self.stream.write(row.removesuffix("\r\n") + "\n")
-
-
-def _rows(x: np.ndarray, labels: tuple[np.ndarray, Sequence[str] | None] | None) -> Iterator[list[str]]:
-    """Yield the fields of each row, its label last."""
-    flat = x.reshape(len(x), -1)
-    for start in range(0, len(flat), ROWS):
-        # NumPy writes the fewest digits that are read as the same number
-        part = flat[start : start + ROWS].astype(str)
-        part[part == "nan"] = ""  # a number that is not known
-        for i, row in enumerate(part.tolist(), start):
-            if labels is not None:
-                number = int(labels[0][i])
-                name = labels[1][number] if labels[1] and 0 <= number < len(labels[1]) else str(number)
-                row.append("" if number == UNKNOWN else name)
-            yield row
-
-
-def _write_table(
-    stream: _Stream,
-    x: np.ndarray,
-    names: Sequence[str],
-    labels: tuple[np.ndarray, Sequence[str] | None] | None,
-    before: Mapping[str, np.ndarray],
-    safe: bool,
-) -> _Formulas:
-    """Write a table with a header as CSV, and return the cells that a spreadsheet would run."""
-    writer, formulas = csv.writer(_UnixLines(stream), lineterminator="\r\n"), _Formulas(safe)
-    writer.writerow(map(formulas.cell, [*before, *names, *([] if labels is None else ["label"])]))
-    rows = _rows(x, labels)
-    for i, row in enumerate(rows):
-        if labels is not None:
-            row[-1] = formulas.cell(row[-1])
-        writer.writerow([*(formulas.cell(str(column[i])) for column in before.values()), *row])
-    return formulas
+    first = None
+    for part in parts:
+        own = (part.dtype, part.shape[1:])
+        if first is None:
+            first, shape = own, (n, *part.shape[1:])
+            descr = np.lib.format.dtype_to_descr(part.dtype)
+            header = {"descr": descr, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(stream, header)  # pyright: ignore[reportArgumentType]
+        if own != first:
+            raise ValueError(f"rows of {own} follow others of {first}")
+        stream.write(np.ascontiguousarray(part).data.cast("B") if part.size else b"")

@@ -19,6 +19,7 @@ from torch import Tensor
 from ..core.batch import Batch, Rows
 from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
+from ..core.random import normal_like_rows, uniform_like_rows
 from ..core.validation import require_finite
 from ..models.draw import Draw
 from ..models.guide import Guide
@@ -51,10 +52,6 @@ class Corruption(ABC):
         """A few words for a caption."""
 
 
-def _uniform(x: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
-
-
 def _check_share(share: float) -> None:
     if not 0 <= share <= 1:
         raise UsageError(f"share must be from 0 to 1, got {share:g}", "Give a number from 0 to 1.")
@@ -78,7 +75,7 @@ class GaussianNoise(Corruption):
         require_finite(0, scale=self.scale)
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return x + self.scale * torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+        return x + self.scale * normal_like_rows(x.shape, 0, x, generator)
 
     @property
     def phrase(self) -> str:
@@ -110,7 +107,7 @@ class Masking(Corruption):
         require_finite(fill=self.fill)
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return torch.where(_uniform(x, generator) < self.share, self.fill, x)
+        return torch.where(uniform_like_rows(x.shape, 0, x, generator) < self.share, self.fill, x)
 
     @property
     def phrase(self) -> str:
@@ -140,7 +137,7 @@ class SaltAndPepper(Corruption):
         require_finite(low=self.low, high=self.high)
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        u = _uniform(x, generator)
+        u = uniform_like_rows(x.shape, 0, x, generator)
         return torch.where(u < self.share / 2, self.low, torch.where(u < self.share, self.high, x))
 
     @property

@@ -47,7 +47,7 @@ class Stratified(PointsPerDatum, WeightedSamples):
             raise CompositionError(
                 f"stratified points are for a mixture of real components, not {type(q).__name__}", "Use Pathwise(k)."
             )
-        z, _ = place(q.component_distribution, self.k, generator)  # [k, B, C, Z]
+        z, _ = place(q.component_distribution, self.k, generator, rows=1)  # [k, B, C, Z]
         measure = q.mixture_distribution.logits.log_softmax(-1) - math.log(self.k)  # [B, C]
         measure = measure.T.expand(self.k, -1, -1)  # [k, C, B]
         return weigh(model, q, z.transpose(1, 2).flatten(0, 1), batch, measure.flatten(0, 1))

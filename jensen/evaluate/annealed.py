@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from ..core.batch import Batch, Rows
+from ..core.divided import in_columns
 from ..core.errors import NotInvertible, NotNormalised, NotReparameterizable, UsageError
 from ..core.random import drawing_from, stream
 from ..core.rows import evenly_spaced
@@ -25,7 +26,7 @@ from ..models.model import LatentVariableModel
 from .annealing_start import AnyCorrection, fit_correction, gaussian_features
 from .estimate import Estimate, Evaluator, Kind, ProgressCallback, concatenated, exact_products
 from .exact import MOST_STATES, number_of_states
-from .hamiltonian import Ends, State, move
+from .hamiltonian import Ends, State, fresh, move
 from .importance import importance_estimate, widest
 
 __all__ = ["Annealed", "Steps", "temperatures"]
@@ -148,14 +149,21 @@ class Annealed(Evaluator):
         with exact_products(data.device):
             steps = self.tune(model, guide, data, seed)
             noise = self.noise(seed, "annealing", data.device)
-            at_once, parts, rates = self.rows(model), [], []
-            for batch in data.batches(at_once, noise):
+            at_once = self.rows(model)
+
+            def weighted(batch: Batch) -> list[Tensor]:
                 log_w, accepted = self.weights(model, guide, batch, steps, noise)
-                parts.append(log_w)
-                rates.append(accepted)
                 if watch is not None:
-                    watch(min(len(parts) * at_once / len(data), 1.0))
-        estimate = self.estimate(torch.cat(parts, 1), rates, steps)
+                    watch(min(batch.before + len(batch) / len(data), 1.0))
+                return [log_w.mT, accepted.expand(len(batch))]
+
+            def drawn(batch: Batch) -> None:
+                z = self.beginning(model, guide, batch, steps.correction, noise, self.chains).z
+                for _ in range(1, self.temperatures):
+                    fresh(z, noise)
+
+            log_w, accepted = in_columns(data.batches(at_once, noise), weighted, drawn)
+        estimate = self.estimate(log_w.mT.contiguous(), list(accepted[::at_once]), steps)
         return replace(estimate, seconds=time.monotonic() - started)
 
     def rows(self, model: LatentVariableModel) -> int:

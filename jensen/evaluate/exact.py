@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution, OneHotCategorical
 
 from ..core.batch import Batch, Rows
+from ..core.divided import in_columns
 from ..core.errors import CompositionError, NoExactPosterior, NotEnumerable
 from ..core.random import stream
 from ..estimators.enumeration import bit_states, class_states
@@ -122,21 +123,22 @@ class Enumerated(Evaluator):
         started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
         rows = max(min(ROWS, PIECE // model.latent, len(data)), 1)
         wide = widest(model)
-        parts: list[tuple[Tensor, ...]] = []
+
+        def summed(batch: Batch) -> list[Tensor]:
+            sums, q = _Sums(batch), guide(batch)
+            if q.event_shape != (model.latent,):
+                raise _no_probabilities(guide)
+            for log_lik, log_prior, log_q in _pieces(model, q, batch, n, wide):
+                sums.add(log_lik, log_prior, log_q)
+            if ((sums.mass - 1).abs() > OFF).any():
+                raise _no_probabilities(guide)
+            if watch is not None:
+                watch(min(batch.before + len(batch) / len(data), 1.0))
+            return [sums.log_px, sums.distortion, sums.rate]
+
         with exact_products(data.device):
-            for batch in data.batches(rows, noise):
-                sums = _Sums(batch)
-                q = guide(batch)
-                if q.event_shape != (model.latent,):
-                    raise _no_probabilities(guide)
-                for log_lik, log_prior, log_q in _pieces(model, q, batch, n, wide):
-                    sums.add(log_lik, log_prior, log_q)
-                if ((sums.mass - 1).abs() > OFF).any():
-                    raise _no_probabilities(guide)
-                parts.append((sums.log_px, sums.distortion, sums.rate))
-                if watch is not None:
-                    watch(min(len(parts) * rows / len(data), 1.0))
-        log_px, distortion, rate = (concatenated(list(column)) for column in zip(*parts, strict=True))
+            columns = in_columns(data.batches(rows, noise), summed)
+        log_px, distortion, rate = (concatenated([column]) for column in columns)
         kind = exact_kind(model, guide, data)
         return Estimate(kind, log_px, distortion, rate, seconds=time.monotonic() - started)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Ends", "State", "move"]
+__all__ = ["Ends", "State", "fresh", "move"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,12 @@ class State:
         )
 
 
+def fresh(z: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return the random numbers of a move of chains at z [S, B, Z]: momenta, and [S, B] for their acceptance."""
+    momentum = torch.randn(z.shape, dtype=z.dtype, device=z.device, generator=generator)
+    return momentum, torch.rand(z.shape[:-1], dtype=z.dtype, device=z.device, generator=generator)
+
+
 def move(
     ends: Ends, state: State, b: float, step: Tensor, leapfrog_steps: int, generator: torch.Generator
 ) -> tuple[State, Tensor]:
@@ -80,14 +86,12 @@ def move(
     Args:
         step: [..., Z] step size per feature, broadcast against z; it must not depend on this run's noise.
     """
-    z = state.z
-    momentum = torch.randn(z.shape, dtype=z.dtype, device=z.device, generator=generator)
+    momentum, u = fresh(state.z, generator)
     before = state.energy(b) - 0.5 * momentum.square().sum(-1)
     new, p = state, momentum + 0.5 * step * state.pull(b)
     for i in range(leapfrog_steps):
         new = ends.at(new.z + step * p)
         p = p + (1.0 if i + 1 < leapfrog_steps else 0.5) * step * new.pull(b)
     after = new.energy(b) - 0.5 * p.square().sum(-1)
-    u = torch.rand(before.shape, dtype=z.dtype, device=z.device, generator=generator)
     accept = torch.log(u) < after - before  # a NaN compares false: rejected
     return state.where(accept, new), accept

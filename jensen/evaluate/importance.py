@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..core.batch import Batch, Rows
+from ..core.divided import in_columns
 from ..core.errors import NotNormalised, UsageError
 from ..core.random import stream
 from ..core.validation import require_integer
@@ -23,7 +25,7 @@ from .estimate import Estimate, Evaluator, Kind, ProgressCallback, concatenated,
 from .floors import exact_kind
 from .psis import pareto_k
 
-__all__ = ["NUMBERS", "Importance", "importance_estimate", "widest"]
+__all__ = ["NUMBERS", "Importance", "importance_estimate", "pieces", "widest"]
 
 NUMBERS = 1 << 20  # numbers of the widest layer in memory at once, about the size of caches
 WEIGHTS = 1 << 24  # log-weights in memory at once: 64 MiB
@@ -74,24 +76,28 @@ class Importance(Evaluator):
                 "Train a recipe with a density, such as vae.",
             )
         started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
-        points = max(NUMBERS // widest(model), 1)
-        rows = max(min(64, points, WEIGHTS // self.k, len(data)), 1)
-        parts: list[_Weights] = []
+        rows, at_once = pieces(model, self.k, len(data))
+
+        def weighted(batch: Batch) -> list[Tensor]:
+            report = None if watch is None else _within(watch, batch.before, len(batch) / len(data))
+            return self._batch(model, guide, batch, noise, at_once, report).columns
+
+        def placed(batch: Batch) -> None:
+            q = guide(batch)
+            for start in range(0, self.k, at_once):
+                place(q, min(at_once, self.k - start), noise)
+
         with exact_products(data.device):
-            for batch in data.batches(rows, noise):
-                before, share = min(len(parts) * rows / len(data), 1.0), len(batch) / len(data)
-                report = None if watch is None else _within(watch, before, share)
-                parts.append(self._batch(model, guide, batch, noise, max(points // rows, 1), report))
-        log_mean = concatenated([p.log_mean for p in parts])
+            columns = in_columns(data.batches(rows, noise), weighted, placed)
+        weights = _Weights.from_columns([concatenated([column]) for column in columns], self.k)
         if guide.is_exact:
-            return Estimate(exact_kind(model, guide, data), log_mean, seconds=time.monotonic() - started)
-        estimate = importance_estimate(log_mean, concatenated([p.squared_share for p in parts]), self.k)
+            return Estimate(exact_kind(model, guide, data), weights.log_mean, seconds=time.monotonic() - started)
         return replace(
-            estimate,
-            distortion=concatenated([p.distortion for p in parts]),
-            rate=concatenated([p.rate for p in parts]),
-            k_hat=concatenated([p.k_hat for p in parts]),
-            curve=_curve(parts),
+            importance_estimate(weights.log_mean, weights.squared_share, self.k),
+            distortion=weights.distortion,
+            rate=weights.rate,
+            k_hat=weights.k_hat,
+            curve=weights.means,
             seconds=time.monotonic() - started,
         )
 
@@ -123,6 +129,17 @@ class Importance(Evaluator):
 def _within(watch: ProgressCallback, before: float, share: float) -> ProgressCallback:
     """Return a callback for a part of the whole, which begins at a fraction of it and is a share of it."""
     return lambda done: watch(min(before + share * done, 1.0))
+
+
+def pieces(model: LatentVariableModel, k: int, n: int) -> tuple[int, int]:
+    """Return how many of n data, and how many of K points of each, go through the model at once.
+
+    The random numbers are drawn piece by piece, so that the sizes are part of the result: they depend on the model, K
+    and n alone, never on the machine.
+    """
+    points = max(NUMBERS // widest(model), 1)
+    rows = max(min(64, points, WEIGHTS // k, n), 1)
+    return rows, max(points // rows, 1)
 
 
 @torch.no_grad()
@@ -172,7 +189,7 @@ class _Scoring(nn.Module):
 
 @dataclass(frozen=True)
 class _Weights:
-    """Statistics of the log-weights [K, B] of a batch: [B] each, and [B] per rung of the curve."""
+    """Statistics of the log-weights [K, B] of a batch, or of all data: [B] each, and [B] per rung of the curve."""
 
     log_mean: Tensor
     squared_share: Tensor
@@ -183,32 +200,57 @@ class _Weights:
 
     @staticmethod
     def of(log_w: Tensor, distortion: Tensor, rate: Tensor) -> _Weights:
-        k = len(log_w)
-        log_mean = torch.logsumexp(log_w, 0) - math.log(k)
+        k, largest = len(log_w), log_w.amax(0)
+        shift = torch.where(largest.isfinite(), largest, 0.0)
+        w = (log_w - shift).exp_()
+        sum_w = w.sum(0)
+        log_mean = sum_w.log() + shift - math.log(k)
         # where every weight of a datum is zero, all shares are NaN: an effective sample of one
-        squared = torch.softmax(log_w, 0).square().sum(0).nan_to_num(1.0)
-        rungs = {n: _rung(log_w, n) for n in (*(n for n in LADDER if n < k), k)}
+        squared = (w.square_().sum(0) / sum_w.square()).nan_to_num(1.0)
+        rungs = {**_rungs(log_w), k: (log_mean, torch.full_like(log_mean, math.nan))}
         return _Weights(log_mean, squared, pareto_k(log_w), rungs, distortion, rate)
 
+    @property
+    def columns(self) -> list[Tensor]:
+        """All of them as tensors [B]."""
+        of_rungs = [values for rung in self.curve.values() for values in rung]
+        return [self.log_mean, self.squared_share, self.k_hat, self.distortion, self.rate, *of_rungs]
 
-def _rung(log_w: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """Return the IWAE-n bound [B], averaged over disjoint groups of n points, and the variance of that mean (NaN for
-    one)."""
-    groups = len(log_w) // n
-    each = torch.logsumexp(log_w[: groups * n].unflatten(0, (groups, n)), 1) - math.log(n)
-    variance = each.var(0) / groups if groups > 1 else torch.full_like(each[0], math.nan)
-    return each.mean(0), variance
+    @staticmethod
+    def from_columns(columns: Sequence[Tensor], k: int) -> _Weights:
+        """Return the statistics of K weights from their `columns`."""
+        log_mean, squared_share, k_hat, distortion, rate, *of_rungs = columns
+        curve = dict(zip(_ladder(k), zip(of_rungs[::2], of_rungs[1::2], strict=True), strict=True))
+        return _Weights(log_mean, squared_share, k_hat, curve, distortion, rate)
+
+    @property
+    def means(self) -> tuple[tuple[int, float, float | None], ...]:
+        """(n, mean over data, Monte Carlo standard error) for every rung; the last one's error is that of the
+        estimate."""
+        points = []
+        for n, (value, variance) in self.curve.items():
+            error = float(variance.sum().sqrt() / len(variance))
+            points.append((n, float(value.mean()), None if math.isnan(error) else error))
+        return tuple(points)
 
 
-def _curve(parts: list[_Weights]) -> tuple[tuple[int, float, float | None], ...]:
-    """Return (n, mean over data, Monte Carlo standard error) for every rung; the last one's error is that of
-    the estimate."""
-    points = []
-    for n in parts[0].curve:
-        value, variance = concatenated([p.curve[n][0] for p in parts]), concatenated([p.curve[n][1] for p in parts])
-        error = float(variance.sum().sqrt() / len(variance))
-        points.append((n, float(value.mean()), None if math.isnan(error) else error))
-    return tuple(points)
+def _ladder(k: int) -> list[int]:
+    """Return the rungs of a curve of K points."""
+    return [*(n for n in LADDER if n < k), k]
+
+
+def _rungs(log_w: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
+    """Return, for each n of the ladder below K, the IWAE-n bound [B], averaged over disjoint groups of n points, and
+    the variance of that mean (NaN for one group)."""
+    rungs, size, log_sums = {}, 1, log_w
+    for n in _ladder(len(log_w))[:-1]:
+        groups, each = len(log_w) // n, n // size  # a group is made of groups of the rung before
+        if each > 1:
+            log_sums = torch.logsumexp(log_sums[: groups * each].unflatten(0, (groups, each)), 1)
+        bounds, size = log_sums - math.log(n), n
+        variance = bounds.var(0) / groups if groups > 1 else torch.full_like(bounds[0], math.nan)
+        rungs[n] = bounds.mean(0), variance
+    return rungs
 
 
 def importance_estimate(log_mean: Tensor, squared_share: Tensor, k: int) -> Estimate:

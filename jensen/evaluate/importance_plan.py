@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from ..core.batch import Rows
+from ..core.divided import divided, processes_now
+from ..core.processes import ALONE
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .importance import NUMBERS, Importance, widest
@@ -41,14 +43,27 @@ def fitting_points(
 ) -> tuple[int, Speed]:
     """Return the most points per datum, of 5000, 1000, 100 and 10, that take a third of the time left, and the speed.
 
-    The smallest is returned whatever it takes. A few rows are weighted with few points, once to warm up, and twice to
-    tell the time of a row from that of its points.
+    The smallest is returned whatever it takes. Of several processes the first one decides; the speed is that of all.
     """
+    processes = processes_now()
+    chosen = None
+    if processes.is_first:
+        with divided(ALONE):
+            one = _speed(model, guide, data, schedule, seed)
+        speed = Speed(one.row / processes.size, one.point / processes.size)
+        k = next((k for k in STEPS if speed.seconds(len(data), k) <= SHARE * schedule.left), STEPS[-1])
+        chosen = [k, speed.row, speed.point]
+    k, row, point = processes.broadcast_object(chosen)
+    return k, Speed(row, point)
+
+
+def _speed(model: LatentVariableModel, guide: Guide, data: Rows, schedule: Schedule, seed: int) -> Speed:
+    """Return the speed of this process: a few rows are weighted with few points, once to warm up, and twice to tell the
+    time of a row from that of its points."""
     points = max(NUMBERS // widest(model), 1)
     rows = max(min(ROWS, points, len(data)), 1)
     few, chunk = data.subset(torch.arange(rows, device=data.device)), max(points // rows, 1)
     once, often = min(chunk, Importance.k), min(3 * chunk, Importance.k)
     times = [schedule.timed(lambda k=k: Importance(k)(model, guide, few, seed)) for k in (min(once, 2), once, often)]
     point = max(times[2] - times[1], 0.0) / (rows * max(often - once, 1))
-    speed = Speed(max(times[1] / rows - once * point, 0.0), point)
-    return next((k for k in STEPS if speed.seconds(len(data), k) <= SHARE * schedule.left), STEPS[-1]), speed
+    return Speed(max(times[1] / rows - once * point, 0.0), point)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from ..core.batch import Batch, Rows
+from ..core.divided import in_columns
 from ..core.errors import CompositionError
 from ..core.random import stream
 from ..core.validation import require_above, require_integer
@@ -100,20 +101,23 @@ class Quadrature(Evaluator):
     ) -> Estimate:
         self.check(model)
         started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
-        parts: list[tuple[Tensor, ...]] = []
-        at_once, by_rule = max(NUMBERS // widest(model), 1), False
+        at_once = max(NUMBERS // widest(model), 1)
         rows = max(min(ROWS, at_once, len(data)), 1)
+
+        def elbo(batch: Batch) -> tuple[Tensor, ...]:
+            return _distortion_and_rate(model, guide, guide(batch), batch, noise, at_once)
+
+        def integrated(batch: Batch) -> list[Tensor]:
+            distortion, rate, z, log = elbo(batch)
+            integral, is_settled = self._batch(Joint(model, batch, at_once), z, log)
+            if watch is not None:
+                watch(min(batch.before + len(batch) / len(data), 1.0))
+            return [integral.value, integral.error, integral.points, is_settled, distortion, rate]
+
         with exact_products(data.device):
-            for batch in data.batches(rows, noise):
-                q = guide(batch)
-                by_rule = _is_gaussian(q)
-                distortion, rate, z, log = _distortion_and_rate(model, guide, q, batch, noise, at_once)
-                integral, is_settled = self._batch(Joint(model, batch, at_once), z, log)
-                parts.append((integral.value, integral.error, integral.points, is_settled, distortion, rate))
-                if watch is not None:
-                    watch(min(len(parts) * rows / len(data), 1.0))
-        columns = (concatenated(list(column)) for column in zip(*parts, strict=True))
-        log_px, error, points, is_settled, distortion, rate = columns
+            columns = in_columns(data.batches(rows, noise), integrated, elbo)
+            by_rule = _is_gaussian(guide(data.take(torch.arange(1, device=data.device), noise)))
+        log_px, error, points, is_settled, distortion, rate = (concatenated([column]) for column in columns)
         return Estimate(
             Kind.QUADRATURE,
             log_px,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.divided import processes_now
 from ..models.model import LatentVariableModel
 from .estimate import ProgressCallback
 
@@ -123,7 +124,11 @@ class Schedule:
         """Do the work, or give it up where it is not done soon after the budget; return whether it is done.
 
         The time is looked at whenever a network of the model is evaluated. What is given up leaves nothing behind.
+        What several processes do together is never given up: their clocks differ, and some would wait for the others.
         """
+        if not processes_now().is_alone:
+            work()
+            return True
 
         def look(*_: Any) -> None:
             if self.spent > LIMIT * self.seconds:

@@ -47,6 +47,30 @@ class _BernoulliTerms(torch.autograd.Function):
         return logits.clamp(-most, most).sigmoid_().sub_(x).mul_(grad), of_x
 
 
+FACTORS = 100  # factors from 1/2 to 1, whose product does not underflow in single precision
+
+
+def _bernoulli_log_prob(logits: Tensor, x: Tensor, mask: Tensor | None) -> Tensor:
+    r"""Return log p(x) [...] without gradients, in half the time of the terms above.
+
+    .. math:: x l - \log(1 + e^l) = -\tfrac12 (|l| + (1 - 2x) l) + \log\sigma(|l|)
+
+    The first sum does not cancel: for bits its terms are exactly 0 or 2 |l|. The second is the logarithm of a product
+    of sigmoids, so that there is one exponential per feature and one logarithm per `FACTORS` of them. Sigmoids are
+    rounded, which adds an error of about 2^-24 nats per feature (2^-53 in double precision).
+    """
+    if mask is not None:  # certain, and as expected: both terms are exactly 0
+        logits = torch.where(mask, logits, -BOUND)
+    size = logits.abs()
+    missed = torch.addcmul(size, logits, 1 - 2 * x).sum(-1)
+    factors = size.sigmoid_()
+    whole = factors.shape[-1] // FACTORS * FACTORS
+    logs = factors[..., whole:].prod(-1).log_()
+    if whole:
+        logs = logs + factors[..., :whole].unflatten(-1, (-1, FACTORS)).prod(-1).log_().sum(-1)
+    return logs - 0.5 * missed
+
+
 @part
 @dataclass(frozen=True)
 class Bernoulli(PerFeature):
@@ -69,6 +93,8 @@ class Bernoulli(PerFeature):
         return Independent(TorchBernoulli(logits=params, validate_args=False), 1, validate_args=False)
 
     def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        if not torch.is_grad_enabled():
+            return _bernoulli_log_prob(params, filled(x, mask), mask)
         x, params = torch.broadcast_tensors(filled(x, mask), params)
         return -total(_BernoulliTerms.apply(params, x), mask)  # pyright: ignore[reportArgumentType]
 

@@ -8,6 +8,7 @@ from torch.distributions import Distribution
 from ..core.batch import Batch
 from ..core.parts import part
 from ..core.precision import applied
+from ..core.shares import current_share, gathered, sharing
 from ..core.validation import require_integer
 from ..distributions import OneState
 from ..models.codebooks import Codes
@@ -50,14 +51,16 @@ class Quantized(Guide):
         h = applied(self.net, batch.x)
         bounded = codes.bounded(h.unflatten(-1, (self.groups, codes.width)))
         flat = bounded.detach().flatten(0, -2)
-        learns = self.training and bounded.requires_grad
+        learns, share = self.training and bounded.requires_grad, current_share()
         if learns:
-            codes.begin(flat)
+            codes.begin(gathered(flat))
         index = codes.nearest(bounded)
         if learns:
 
             def update(grad: Tensor) -> None:
-                codes.learn(flat, index.flatten())
+                with sharing(share):  # backward passes run in threads of their own on some devices
+                    whole = gathered(flat)
+                codes.learn(whole, index.flatten() if share is None else codes.nearest(whole))
 
             bounded.register_hook(update)
         return OneState(bounded.flatten(-2), index, codes.flat_vectors, codes.flat_index)

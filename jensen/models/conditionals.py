@@ -14,6 +14,7 @@ from torch.distributions import Distribution
 from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.precision import applied
+from ..core.shares import mean_of_batch
 from ..core.validation import require_integer
 from ..families import BOUND, FLOOR, Family, Gaussian, positive
 from ..nets import MLP, ConvDecoder, Net
@@ -168,7 +169,7 @@ class Given(Conditional):
             return params
         free = torch.as_tensor(self.free)
         with torch.no_grad():
-            best = family.mean_square(params, y, mask)
+            best = mean_of_batch(family.mean_square(params, y, mask), len(y) if mask is None else mask.sum())
             kept = positive(free, family.floor).square()
             kept = torch.lerp(kept, best, (self.batches + 1).reciprocal().clamp_min(MEMORY))
             self.batches.add_(1)

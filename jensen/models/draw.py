@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, Normal, kl_divergence
 
 from ..core.batch import Batch
-from ..core.random import drawing_from
+from ..core.random import drawing_from, normal_like_rows
 from ..core.shapes import Groups, Latents, PerDatum, Points
 from .ladder import Walk, shared_walk
 from .model import LatentVariableModel
@@ -179,11 +179,20 @@ def closed_rate(guide: Distribution, prior: Distribution, b: int) -> Tensor | No
         return None
 
 
-def place(guide: Distribution, k: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor | None]:
-    """Draw K samples [K, B, Z] of a guide, reparameterised where it is; return them with their normal noise, if any."""
+def place(
+    guide: Distribution, k: int, generator: torch.Generator | None, rows: int = -2
+) -> tuple[Tensor, Tensor | None]:
+    """Draw K samples [K, B, Z] of a guide, reparameterised where it is; return them with their normal noise, if any.
+
+    Args:
+        guide: to draw from.
+        k: samples per datum.
+        generator: of the noise.
+        rows: the axis of the samples that counts data.
+    """
     if isinstance(guide, Independent) and isinstance(guide.base_dist, Normal):
         loc, scale = guide.base_dist.loc, guide.base_dist.scale
-        noise = torch.randn((k, *loc.shape), dtype=loc.dtype, device=loc.device, generator=generator)
+        noise = normal_like_rows((k, *loc.shape), rows, loc, generator)
         return torch.addcmul(loc, scale, noise), noise
     with drawing_from(generator):
         return (guide.rsample if guide.has_rsample else guide.sample)((k,)), None

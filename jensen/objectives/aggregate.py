@@ -16,6 +16,7 @@ from torch.distributions import Distribution, Independent
 from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
 from ..core.random import drawing_from, stream
+from ..core.shares import batch_mean, current_share
 from ..core.validation import require_above, require_finite
 from ..models.draw import Draw
 from .base import Objective, TermKind
@@ -156,6 +157,7 @@ class DIP(Objective):
     diagonal: float = 100.0
     kind: ClassVar[TermKind] = TermKind.COUPLED
     needs_density: ClassVar[bool] = False
+    reads_means: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.of not in ("means", "points"):
@@ -164,10 +166,10 @@ class DIP(Objective):
 
     def __call__(self, draw: Draw) -> Tensor:
         mean = draw.guide.mean
-        far = mean - mean.mean(0)
-        c = far.T @ far / len(mean)
+        far = mean - batch_mean(mean)
+        c = far.T @ far / len(mean) if current_share() is None else batch_mean(far[:, :, None] * far[:, None, :])
         if self.of == "points":
-            c = c + torch.diag_embed(_variance(draw.guide).mean(0))
+            c = c + torch.diag_embed(batch_mean(_variance(draw.guide)))
         variances = c.diagonal()
         penalty = self.off * (c.square().sum() - variances.square().sum())
         return (penalty + self.diagonal * (variances - 1).square().sum()).expand(len(mean))

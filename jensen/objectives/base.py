@@ -33,11 +33,14 @@ class Objective(ABC):
         kind: the way in which it reads the draw.
         needs_density: whether it reads log q(z | x), which a deterministic guide does not have.
         needs_likelihood: whether it reads log p(x | z), which an implicit likelihood does not have.
+        reads_means: whether it couples the data of a batch by means over them alone (see `batch_mean`), so that several
+            processes, each with a share of the batch, can compute it.
     """
 
     kind: ClassVar[TermKind] = TermKind.PER_DATUM
     needs_density: ClassVar[bool] = True
     needs_likelihood: ClassVar[bool] = True
+    reads_means: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, draw: Draw) -> Tensor:

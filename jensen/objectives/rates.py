@@ -11,6 +11,7 @@ from torch.distributions import Independent, kl_divergence
 
 from ..core.errors import CompositionError
 from ..core.parts import part
+from ..core.shares import batch_mean
 from ..core.validation import require_finite, require_integer
 from ..models.draw import Draw
 from .base import Objective, Ramp, TermKind, present
@@ -42,6 +43,7 @@ class FreeBits(Objective):
     nats: float | Ramp
     features: int | None = None
     kind: ClassVar[TermKind] = TermKind.COUPLED
+    reads_means: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_finite(0, nats=_ends(self.nats))
@@ -53,7 +55,7 @@ class FreeBits(Objective):
         return None, 0.0  # its weight is 0 below lambda, and 1 above
 
     def __call__(self, draw: Draw) -> Tensor:
-        mean = grouped_rate(draw, self.features).mean(0)
+        mean = batch_mean(grouped_rate(draw, self.features))
         free = torch.as_tensor(present(self.nats), dtype=mean.dtype, device=mean.device)
         return torch.maximum(mean, free).sum().expand(len(draw.batch))
 
@@ -80,6 +82,7 @@ class Capacity(Objective):
     nats: float | Ramp
     gamma: float = 1000.0
     kind: ClassVar[TermKind] = TermKind.COUPLED
+    reads_means: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_finite(0, nats=_ends(self.nats), gamma=self.gamma)
@@ -89,7 +92,7 @@ class Capacity(Objective):
         return None, 0.0  # the sign of the rate's weight depends on the rate
 
     def __call__(self, draw: Draw) -> Tensor:
-        mean = draw.rate.mean()
+        mean = batch_mean(draw.rate)
         level = torch.as_tensor(present(self.nats), dtype=mean.dtype, device=mean.device)
         return (self.gamma * (mean - level).abs()).expand(len(draw.batch))
 

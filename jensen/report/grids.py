@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ..core.characters import as_one_line
+from ..data.column_statistics import ends
 from .facts import Facts
 
 __all__ = ["MISSING", "Shades", "blocks", "coloured", "columns", "sheet"]
@@ -45,8 +46,9 @@ class Shades:
             middle = 0.5 if preparation.dequantize else 0.0
             low, high = middle, (schema.levels or 256) - 1 + middle
         elif schema.kind == "real" and preparation.binarize is None and facts.part is not None:
-            observed = facts.part.x if facts.part.mask is None else facts.part.x[facts.part.mask]
-            low, high = (float(observed.min()), float(observed.max())) if observed.size else (0.0, 1.0)
+            own, mask = facts.part.x, facts.part.mask
+            observed = own if mask is None else own[:][mask]
+            low, high = ends(observed) if observed.size else (0.0, 1.0)
         return Shades(low, high if high > low else low + 1.0, (height, width, channels))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:

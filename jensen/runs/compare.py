@@ -165,7 +165,7 @@ def _parts(runs: Sequence[Run], data: Source | None, labels: Targets | None, see
     if aside is not None:  # the data of some of the runs: all of them are given the rows that those kept aside
         parts = [p if p.own else r.chosen(data, seed, True, labels, aside) for r, p in zip(runs, parts, strict=True)]
     for run, part in zip(runs, parts, strict=True):
-        if not (np.array_equal(part.x, parts[0].x) and np.array_equal(_seen(part), _seen(parts[0]))):
+        if not (np.array_equal(part.x[:], parts[0].x[:]) and np.array_equal(_seen(part), _seen(parts[0]))):
             raise DataError(f"the test rows of {first.path} and {run.path} are not the same", SAME)
     return parts
 
@@ -184,6 +184,7 @@ def _score(run: Run, part: Part, method: str, k: int | None, seed: int, watch: P
         recipe=str(run.spec["command"].get("recipe", "model")),
         weights=run.weights,
         weights_sha256=sha256,
+        seed=run.spec["command"].get("seed"),
         estimate=estimate,
         loss=(loss := _loss(run, part, estimate, sha256)),
         advice=None if loss is not None or estimate.k is None else _advice(run, part, estimate.k, sha256),

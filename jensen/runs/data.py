@@ -16,6 +16,7 @@ import torch
 from ..core.commands import command_line
 from ..core.errors import DataError, JensenError, UsageError
 from ..core.random import stream
+from ..core.rows import evenly_spaced
 from ..data import (
     Dataset,
     Labels,
@@ -34,6 +35,8 @@ from ..data import (
     split,
 )
 from ..data.dataset import MISSING_REMEDY
+from ..data.file_rows import FileRows
+from ..data.hashed_split import RowNumbers
 from ..evaluate.quantity import Quantity
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
@@ -52,6 +55,7 @@ Own = Literal["test", "train", "all"] | OwnRows
 Targets = Any  # labels: a file, a column or key of the data, or a container [N]
 
 NAMES = {"train": "training", "valid": "validation", "test": "test"}
+SAMPLE = 2**16  # rows of a file that are looked for among the training rows
 STREAMS = {"train": 0, "valid": 1, "test": 2, "other": 3}  # of the noise that rows are prepared with
 
 
@@ -181,7 +185,8 @@ class RunData(ABC):
         s = self.spec["split"]
         if not self.spec["data"]["n"]:
             raise DataError("this run has no data of its own", "Give the data to use: DATA or data=.")
-        return split(self.spec["data"]["n"], tuple(s["fractions"]), s["seed"])
+        hashed = bool(self.spec["choices"].get("stream"))
+        return split(self.spec["data"]["n"], tuple(s["fractions"]), s["seed"], hashed=hashed)
 
     def part(self, which: str = "test", seed: int = 0) -> Part:
         """Return the run's own "train", "valid" or "test" rows; without a test part, validation rows, with a note."""
@@ -314,22 +319,30 @@ class RunData(ABC):
         seed: int,
         number: int,
         notes: tuple[str, ...] = (),
-        numbers: np.ndarray | None = None,
+        numbers: np.ndarray | RowNumbers | None = None,
     ) -> Part:
-        numbers = np.arange(len(dataset)) if numbers is None else numbers
+        if numbers is None:
+            numbers = RowNumbers.all_of(len(dataset)) if dataset.is_streamed else np.arange(len(dataset))
         how = {"mask": dataset.mask, "device": self.device, "dtype": self.dtype, "stream": number, "numbers": numbers}
         rows = self.preparation.rows(dataset.x, self.schema, what=name, **how)
         shift: float | torch.Tensor = self.preparation.log_jacobian(self.schema.size)
         classes = self.classes
         if classes is not None and classes.role == "context":
-            seen = torch.from_numpy(classes.one_hot(dataset.labels, f"the {name}", numbers)).to(self.device, self.dtype)
+            seen = torch.from_numpy(classes.one_hot(dataset.labels, f"the {name}", numbers[:])).to(
+                self.device, self.dtype
+            )
             rows = replace(rows, context=seen)
         likelihood = self.model.likelihood
         if self.preparation.binarize is None and likelihood.has_density:
             remedy = "Drop or correct these rows, or train with a likelihood for such values: --likelihood."
-            family, places = likelihood.family, numbers.tolist()
-            check_support(family.support, rows, f"row {{}} of {name}", family.phrase, remedy, places.__getitem__)
+            family, what = likelihood.family, f"row {{}} of {name}"
+            check_support(family.support, rows, what, family.phrase, remedy, lambda row: int(numbers[row]))
         if self.preparation.binarize == "dynamic":
+            if dataset.is_streamed:
+                raise UsageError(
+                    f"the bits of {name} cannot all be drawn at once, since these rows stay in their files",
+                    "Give fewer rows: DATA; or train with another --binarize.",
+                )
             rows = rows.fixed(stream(seed, "binarize", self.device))
         if dataset.mask is not None:
             shift = torch.from_numpy(self.preparation.log_jacobians(dataset.mask))
@@ -379,6 +392,9 @@ class RunData(ABC):
             trained = self.dataset().rows(self.split().train)
         except JensenError:
             return ("the training data cannot be read, so rows that were trained on would not be noticed",)
-        seen = int(duplicates(trained.x, part.x, trained.mask, part.mask).sum())
-        note = f"{seen} of these {len(part.x)} rows were trained on, which biases the estimate upwards"
+        x, some = part.x, f"these {len(part.x)}"
+        if isinstance(x, FileRows):  # a sample, since the hashes of all would have to be kept
+            x, some = x[evenly_spaced(len(x), SAMPLE).numpy()], f"a sample of {min(len(x), SAMPLE)} of {some}"
+        seen = int(duplicates(trained.x, x, trained.mask, part.mask).sum())
+        note = f"{seen} of {some} rows were trained on, which biases the estimate upwards"
         return (note,) if seen else ()

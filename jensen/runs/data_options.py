@@ -31,6 +31,8 @@ class DataOptions:
         size: height and width, H,W, that the images of a folder are resized to; by default those of different sizes
             become squares of at most 32 pixels.
         strict: refuse a folder with a broken image, instead of skipping it.
+        stream: leave the rows of .npy files, shards and images in their files, and read them by blocks; by default if
+            three times their size is more than half of the available memory.
         binarize: conversion of grey values to 0 and 1; by default none.
         dequantize: add uniform noise to integers; by default if the recipe models a density.
         standardize: scaling of reals; "auto" is what the recipe needs.
@@ -50,6 +52,7 @@ class DataOptions:
     drop: str | Sequence[str] | None = None
     size: tuple[int, int] | None = None
     strict: bool | None = None
+    stream: bool | None = None
     binarize: Literal["static", "dynamic", "threshold"] | None = None
     dequantize: bool | None = None
     standardize: Literal["auto", "none", "global", "feature"] = "auto"
@@ -64,4 +67,4 @@ class DataOptions:
         Raises:
             UsageError: these options contradict each other.
         """
-        return Selection.of(self.header, self.columns, self.drop)
+        return Selection.of(self.header, self.columns, self.drop, stream=self.stream)

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from ..core.divided import divided, processes_now
 from ..core.errors import DataError, UsageError
+from ..core.processes import ALONE
 from ..core.random import stream
 from ..core.validation import require_finite
 from ..evaluate import (
@@ -111,7 +113,7 @@ def evaluate(
     gap = _generalisation(run, estimate.shifted(part.shift), evaluator, most, seed, schedule)
     assessment = None
     if has_extras:
-        assessment = assess_tightness(run.model, run.guide, part.rows, estimate, schedule, settings, seed)
+        assessment = _tightness(run, part, estimate, schedule, settings, seed)
         notes = (*notes, *_unmeasured(run, estimate, assessment, schedule))
     return assembled(run, part, estimate, notes=notes, seed=seed, assessment=assessment, gap=gap, replay=replay)
 
@@ -136,13 +138,34 @@ def _with_fitting_points(
     )
 
 
+def _tightness(
+    run: RunData, part: Part, estimate: Estimate, schedule: Schedule, settings: TightnessSettings | None, seed: int
+) -> Tightness | None:
+    """Return the tightness of the estimate; of several processes in the first one, which measures it by itself, since
+    its settings follow from its clock."""
+    if not processes_now().is_first:
+        return None
+    with divided(ALONE):
+        return assess_tightness(run.model, run.guide, part.rows, estimate, schedule, settings, seed)
+
+
 def _fitting_rows(run: RunData, estimate: Estimate, schedule: Schedule, reading: float, per_row: float) -> int:
     """Return how many training rows can be compared in their share of the time; 0 for none.
+
+    Of several processes the first one decides.
 
     Args:
         reading: seconds to read data.
         per_row: seconds of the estimate of a row.
     """
+    processes = processes_now()
+    return processes.broadcast_object(
+        _rows_in_time(run, estimate, schedule, reading, per_row) if processes.is_first else None
+    )
+
+
+def _rows_in_time(run: RunData, estimate: Estimate, schedule: Schedule, reading: float, per_row: float) -> int:
+    """Return what `_fitting_rows` returns, by this process's clock."""
     n = len(run.split().train) if run.spec["data"]["n"] else 0
     if estimate.nats is None or not n:
         return 0
@@ -220,7 +243,7 @@ def assembled(
         replay=record,
         quantity=run.quantity,
         classified=None if labelled is None else labelled.to_dict(),
-        identity=identity_columns(part.numbers, part.files, part.identity, part.labels, run.schema.classes),
+        identity=identity_columns(part.row_numbers, part.files, part.identity, part.labels, run.schema.classes),
         trained=background,
     )
 
@@ -235,7 +258,7 @@ def _carriers(run: RunData, part: Part, estimate: Estimate, data: Source | Part 
     if data is None and run.spec["split"]["test"] is None:
         own = run.split()
         numbers = own.test if len(own.test) else own.valid
-        numbers = numbers.tolist() if len(numbers) == len(part.rows) else None
+        numbers = numbers[:].tolist() if len(numbers) == len(part.rows) else None
     return (carriers.note(numbers, str(run.quantity)),)
 
 

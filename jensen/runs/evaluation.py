@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,12 @@ from torch import Tensor
 from ..analysis.reliability import Trained
 from ..core.batch import Rows
 from ..core.errors import CorruptRunError, NumericalError, UsageError
+from ..core.memory import require_memory
 from ..core.version import __version__
 from ..core.wording import plural
 from ..data import Factors, Preparation, Schema
+from ..data.file_rows import Array, FileRows
+from ..data.hashed_split import RowNumbers
 from ..evaluate import Annealed, Estimate, Evaluator, GeneralisationGap, Kind, Tightness
 from ..evaluate.quantity import EVIDENCE, Quantity
 from ..storage.entries import make_folder
@@ -31,6 +35,8 @@ __all__ = ["Evaluation", "OwnRows", "Part", "bits_per_dim", "circumstances", "ke
 
 
 NAMED = 5  # rows that are not finite
+PIECE = 2**23  # bytes of rows in double precision that are processed at a time, of those that stay in their files
+WHOLE = 512  # rows, of which a piece is a multiple, so that the batches of verbs are those of rows in memory
 REQUEST = ("method", "k", "annealing")  # the keys of a replay that were asked for
 
 
@@ -44,7 +50,7 @@ class OwnRows:
     """
 
     part: str
-    index: np.ndarray
+    index: np.ndarray | RowNumbers
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class Part:
     """
 
     rows: Rows
-    x: np.ndarray
+    x: Array
     labels: np.ndarray | None
     name: str
     notes: tuple[str, ...] = ()
@@ -78,7 +84,7 @@ class Part:
     files: np.ndarray | None = None
     own: OwnRows | None = None
     identity: dict[str, np.ndarray] = field(default_factory=dict)
-    numbers: np.ndarray | None = None
+    numbers: np.ndarray | RowNumbers | None = None
     is_whole: bool = False
 
     def subset(self, index: Tensor, name: str) -> Part:
@@ -102,6 +108,36 @@ class Part:
             identity=identity,
             numbers=numbers,
         )
+
+    @property
+    def is_streamed(self) -> bool:
+        """True if the rows stay in their files."""
+        return isinstance(self.x, FileRows)
+
+    @property
+    def row_numbers(self) -> np.ndarray | None:
+        """The numbers [N] of the rows as an array."""
+        return None if self.numbers is None else self.numbers[:]
+
+    def pieces(self) -> Iterator[Part]:
+        """Yield the rows in order: all of them where they are in memory, else some megabytes at a time."""
+        if not self.is_streamed:
+            yield self
+            return
+        step = max(PIECE // max(1, 8 * self.x.shape[1]) // WHOLE, 1) * WHOLE
+        for start in range(0, len(self.x), step):
+            yield self.subset(torch.arange(start, min(start + step, len(self.x))), self.name)
+
+    def loaded(self) -> Part:
+        """Return the rows in memory.
+
+        Raises:
+            UsageError: they do not fit.
+        """
+        if not self.is_streamed:
+            return self
+        require_memory(3 * self.x.nbytes, f"all {len(self.x):,} rows at once", "Give fewer rows: DATA.")
+        return self.subset(torch.arange(len(self.x)), self.name)
 
     def first(self, n: int) -> Part:
         """Return the first n rows."""

@@ -71,10 +71,11 @@ def complete(part: Part, drawn: Imputation, original: Part, schema: Schema, prep
     if schema.kind != "real":
         x = np.clip(np.floor(x) if preparation.dequantize else np.rint(x), 0, top)
         mean = np.clip(mean - (0.5 if preparation.dequantize else 0.0), 0, top)
-    x = np.where(mask, part.x, x.astype(part.x.dtype))
+    own = part.x[:]
+    x = np.where(mask, own, x.astype(own.dtype))
     truth = None
     if not (mask if original.mask is None else mask | ~original.mask).all():
-        truth = np.where(True if original.mask is None else original.mask, original.x, np.nan)
+        truth = np.where(True if original.mask is None else original.mask, original.x[:], np.nan)
     notes = list(part.notes)
     if preparation.binarize is not None:
         notes.append(f"the run models bits: imputed values are 0 or {top}, and observed ones may lie between")
@@ -82,7 +83,7 @@ def complete(part: Part, drawn: Imputation, original: Part, schema: Schema, prep
         notes.append(drawn.warning)
     return Completion(
         x=x,
-        mean=np.where(mask, part.x, mean),
+        mean=np.where(mask, own, mean),
         mask=mask,
         truth=truth,
         drawn=drawn,

@@ -10,7 +10,12 @@ from ..recipes import BuiltModel, Recipe, option_flag
 from ..recipes.likelihoods import LIKELIHOODS
 from .players import record_players
 
-__all__ = ["has_effect", "refuse_ineffective"]
+__all__ = ["has_effect", "refuse_ineffective", "untrained_labels"]
+
+UNTRAINED_LABELS = (
+    "labels have no effect on the model: {recipe} does not train on labels, which only name classes in the report and "
+    "in results; a model of p(x | label), or of some labels, is {others}"
+)
 
 Make = Callable[[dict[str, Any]], BuiltModel]
 
@@ -113,3 +118,13 @@ def _small(name: str, value: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def untrained_labels(recipe: Recipe, options: Mapping[str, Any]) -> str:
+    """Return that labels have no effect on a model, with the options of recipes that learn from them."""
+    likelihood = options.get("likelihood", "auto")
+    if recipe.name == "count-vae" and likelihood == "auto":
+        likelihood = "negative-binomial"
+    same = "" if likelihood == "auto" else f" --likelihood {likelihood}"
+    others = ", or ".join(f"--recipe {name}{same}" for name in ("conditional", "semi-supervised"))
+    return UNTRAINED_LABELS.format(recipe=recipe.name, others=others)

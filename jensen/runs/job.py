@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -17,39 +17,36 @@ from ..core.errors import InterruptedRun, NumericalError, UsageError
 from ..core.modules import joined, named_tensors
 from ..core.parts import own_parts
 from ..core.precision import resolve_precision
+from ..core.processes import ALONE, Processes
 from ..core.random import drawing_from, stream
+from ..core.threads import MOST_THREADS, planned_threads
 from ..core.validation import require_finite, require_integer
-from ..data import constant_columns, is_in_memory
+from ..data import is_in_memory
 from ..evaluate.floors import floor_binding
 from ..recipes import BuiltModel, Recipe, RecipeContext
 from ..recipes.likelihoods import check_support, in_own_units
-from ..storage.commits import flush_folder
-from ..storage.fault_log import FaultLog
-from ..storage.files import write_json
-from ..storage.recorder import Recorder, TensorBoard
-from ..storage.run_folder import SPEC, TENSORBOARD
+from ..storage.recorder import TensorBoard
 from ..storage.training_state import TrainingStateKeeper, check_space
-from ..storage.weights import tie
-from ..training import Budget, EpochEnded, Event, Optimizer, Snapshot, Trainer
+from ..training import Budget, EpochEnded, Event, History, Optimizer, Snapshot, Trainer
 from ..training.dry_run import dry_run
+from ..training.loop import TrainingLoop
 from ..training.patience import default_patience
 from ..training.players import check_players
-from ..training.stages import stage_ends
+from ..training.shared_steps import check_shared, has_noise_of_one
 from .composition import write_initial
+from .ineffective import untrained_labels
+from .init_from import take_over
 from .memory_needs import making, try_within_memory, try_without_memory
 from .places import reading
+from .process_choices import OWN_NOISE, process_choices
 from .rebuilding import Settings, check_rebuilds, refuse_own_parts, settings_of
 from .run import Run, load
+from .run_writer import RunWriter
 from .spec import check_readable, spec_from
 from .training_data import DataOptions, Sources, TrainingData, gather
 from .training_options import TrainingOptions
 
 __all__ = ["Job"]
-
-UNTRAINED_LABELS = (
-    "labels have no effect on the model: {recipe} does not train on labels, which only name classes in the report and "
-    "in results; a model of p(x | label), or of some labels, is {others}"
-)
 
 MOST_EPOCHS, MOST_CHECKPOINTS, LARGEST_BATCH = 10**9, 10_000, 2**31
 TRIED = 256  # rows that show which options a recipe reads
@@ -67,7 +64,9 @@ class Job:
         training: TrainingOptions,
         options: dict[str, Any],
         folder: Path,
+        processes: Processes = ALONE,
     ) -> None:
+        self.processes = processes
         self.sources, self.recipe, self.options, self.folder = sources, recipe, options, folder
         self.reading, self.training = reading, training
         self.keeper: TrainingStateKeeper | None = None
@@ -79,47 +78,37 @@ class Job:
             require_finite(0, **{"--save-every": training.save_every})
         require_integer(0, MOST_CHECKPOINTS, **{"--checkpoints": training.checkpoints})
         require_integer(1, LARGEST_BATCH, **{"--batch": training.batch})
+        if training.threads != "auto":
+            require_integer(1, MOST_THREADS, **{"--threads": training.threads})
         self.optimizer = Optimizer(training.optimizer, training.lr)
         asked = None if training.patience == "auto" else training.patience
         self.budget = Budget(training.epochs or recipe.epochs or 1, training.batch, asked)
 
-    def prepare(self, notice: Callable[[str], None]) -> None:
-        """Read the data and make the parts: whatever can be refused is refused here."""
+    def prepare(self, notice: Callable[[str], None], known: TrainingData | None = None) -> None:
+        """Read the data and make the parts: whatever can be refused is refused here.
+
+        Args:
+            notice: called with what the user should know.
+            known: the data as another training has read and prepared them, in the same way.
+        """
         training = self.training
         own = in_own_units(str(self.options.get("likelihood")))
         recipe = replace(self.recipe, standardize="none") if own else self.recipe
-        with reading(self.sources.data, self.reading.test, self.reading.labels, self.reading.test_labels):
-            self.training_data = data = gather(self.sources, recipe, self.reading, self.device, self.dtype)
+        if known is None:
+            with reading(self.sources.data, self.reading.test, self.reading.labels, self.reading.test_labels):
+                known = gather(self.sources, recipe, self.reading, self.device, self.dtype)
+        self.training_data = data = known
         for text in data.notices:
             notice(text)
         if recipe.labels is None and (self.reading.labels is not None or self.sources.labels is not None):
-            notice(UNTRAINED_LABELS.format(recipe=recipe.name, others=_learning_from_labels(recipe, self.options)))
+            notice(untrained_labels(recipe, self.options))
         if self.budget.patience is not None and data.valid is None:
             raise UsageError("--patience needs validation rows", "Give --split a middle part, such as 0.8,0.1,0.1.")
         steps = -(-len(data.train) // min(training.batch, len(data.train)))
         if training.epochs is None and self.recipe.epochs is None:
             self.budget = replace(self.budget, epochs=min(max(-(-STEPS // steps), 20), self.recipe.most))
         kept = self.recipe.keep if training.keep == "auto" else training.keep
-        self.choices = {
-            "device": str(self.device),
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "precision": resolve_precision(training.precision, self.device),
-            "threads": torch.get_num_threads(),
-            "epochs": self.budget.epochs,
-            "steps_per_epoch": steps,
-            "keep": kept,
-        }
-        self.trainer = Trainer(
-            seed=self.reading.seed,
-            schedule=training.schedule,
-            clip=training.clip,
-            spikes=training.spikes,
-            average=training.average,
-            precision=self.choices["precision"],
-            log_jacobian=data.log_jacobian(),
-            valid_jacobian=data.log_jacobian("valid"),
-            keep_best=kept == "best",
-        )
+        self._plan(data, steps, kept)
         self.context = _context(data, steps, self.budget.epochs, self.optimizer, self.reading)
         self.made, self.settings = _make(
             self.recipe,
@@ -137,12 +126,54 @@ class Job:
         if training.patience == "auto" and kept == "best" and data.valid is not None:
             self.budget = replace(self.budget, patience=_patience(self.made, self.budget.epochs, steps))
         self.choices["patience"] = self.budget.patience
+        self._share_noise(notice)
         self.module = joined(self.made.model, self.made.guide)
         if training.init_from is not None:
-            notice(_take_over(self.module, Path(training.init_from)))
+            notice(take_over(self.module, Path(training.init_from)))
         if training.tensorboard:
             TensorBoard.check()
         check_readable(self.spec())
+
+    def _plan(self, data: TrainingData, steps: int, kept: Literal["best", "last"]) -> None:
+        """Make the choices that a specification records, and the trainer.
+
+        Args:
+            data: as prepared.
+            steps: per epoch.
+            kept: weights to keep.
+        """
+        training = self.training
+        self.choices = {
+            "device": str(self.device),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "precision": resolve_precision(training.precision, self.device),
+            "threads": planned_threads(training.threads, self.device),  # "auto" is decided by a trial, before step 1
+            "epochs": self.budget.epochs,
+            "steps_per_epoch": steps,
+            "keep": kept,
+            **({"stream": True} if data.data.is_streamed else {}),
+        }
+        self.trainer = Trainer(
+            seed=self.reading.seed,
+            schedule=training.schedule,
+            clip=training.clip,
+            spikes=training.spikes,
+            average=training.average,
+            precision=self.choices["precision"],
+            threads=training.threads,
+            log_jacobian=data.log_jacobian(),
+            valid_jacobian=data.log_jacobian("valid"),
+            keep_best=kept == "best",
+            processes=self.processes,
+        )
+
+    def _share_noise(self, notice: Callable[[str], None]) -> None:
+        """Record the processes that train together, and whether each draws noise of its own."""
+        made, rows = self.made, self.training_data.train
+        self.own_noise = not has_noise_of_one(made.model, made.guide, made.players, rows, self.processes)
+        if self.own_noise:
+            notice(OWN_NOISE)
+        self.choices |= process_choices(self.processes, self.own_noise)
 
     def _check_made(self) -> None:
         """Refuse parts that a run could not be opened with, that do not suit the data, or that cannot be trained.
@@ -157,6 +188,7 @@ class Job:
         check_rebuilds(model, guide, self.made.players, self.settings)
         self._check_supports()
         self.trainer.check(self.made.players)
+        check_shared(self.made.players, self.processes)
 
     def tried(self, options: dict[str, Any]) -> BuiltModel:
         """Return the parts that the recipe makes of other options, for a few rows of this training."""
@@ -204,42 +236,56 @@ class Job:
         spec: dict[str, Any] | None = None,
     ) -> None:
         """Write the specification (or the one given), train (on from a state, if one is given), write weights."""
-        spec = self.spec() if spec is None else spec
-        writers: list[Any] = [TensorBoard(self.folder / TENSORBOARD)] if self.training.tensorboard else []
-        write_json(self.folder / SPEC, spec)
-        if self.recipe.built is not None and start is None:
-            write_initial(self.folder, spec, self.made)
-        for place in self.folder.absolute().parents[:2]:  # the folder may be new, and its parent, such as runs
-            flush_folder(place)
-        stages = stage_ends(spec["players"], self.budget.epochs)
-        recorder = Recorder(self.folder, self.module, tie(spec), self.training.checkpoints, stages, notice)
-        faults = FaultLog(self.folder, spec["command"], self.training_data.in_file)
-        keeper = None
-        if self.training.save_every is not None:
-            seconds = self.training.save_every
-            self.keeper = keeper = TrainingStateKeeper(self.folder, spec, seconds, notice, recorder.flush)
-        trainer = replace(
-            self.trainer, listeners=(recorder, faults, *writers, *listeners), should_stop=should_stop, keeper=keeper
-        )
+        trainer, writer = self.begin(listeners, should_stop, notice, start is not None, spec)
         made, data = self.made, self.training_data
         try:
             history = trainer.fit(made.model, made.guide, made.players, data.train, self.budget, data.valid, start)
         except NumericalError as error:
-            raise NumericalError(f"{error.what}{faults.reference()}", error.remedy) from error
-        averaged = None
-        if history.average is not None:
-            names = {id(p): n for n, p in self.module.named_parameters()}
-            pairs = zip(history.average.parameters, history.average.values, strict=True)
-            averaged = {names[id(p)]: v for p, v in pairs if id(p) in names}  # critics are no part of the model
-        recorder.write(averaged)
-        binding = floor_binding(made.model, made.guide, data.train)
+            raise error if writer is None else writer.failed(error) from error
+        self.end(history, writer, notice)
+
+    def begin(
+        self,
+        listeners: Sequence[Callable[[Event], None]],
+        should_stop: Callable[[], bool],
+        notice: Callable[[str], None],
+        again: bool = False,
+        spec: dict[str, Any] | None = None,
+    ) -> tuple[Trainer, RunWriter | None]:
+        """Write the specification, and return the trainer and what writes its events; `again` if it is resumed."""
+        spec, writer, in_file = self.spec() if spec is None else spec, None, self.training_data.in_file
+        if self.processes.is_first:
+            writer = RunWriter(self.folder, spec, self.training, self.module, in_file, notice)
+            if self.recipe.built is not None and not again:
+                write_initial(self.folder, spec, self.made)
+        self.keeper = None if writer is None else writer.keeper
+        heard = () if writer is None else (*writer.listeners, *listeners)
+        return replace(self.trainer, listeners=heard, should_stop=should_stop, keeper=self.keeper), writer
+
+    def loop(self, trainer: Trainer) -> TrainingLoop:
+        """Return the loop of this training, before its first step."""
+        made, data = self.made, self.training_data
+        return trainer.loop(made.model, made.guide, made.players, data.train, self.budget, data.valid)
+
+    def end(self, history: History, writer: RunWriter | None, notice: Callable[[str], None]) -> None:
+        """Write the weights of a training that has ended.
+
+        Raises:
+            InterruptedRun: it was interrupted; the run is readable.
+        """
+        if writer is not None:
+            writer.finish(history.average)
+        binding = floor_binding(self.made.model, self.made.guide, self.training_data.train)
         if binding is not None:
             notice(binding.note)
         if history.stopped is not None and history.stopped.reason == "interrupted":
+            keeper = self.keeper
             lost = "" if keeper is None or keeper.lost is None else f"; {keeper.lost.what}: what is newer is made again"
             where = f"epoch {history.stopped.epoch} of {self.budget.epochs}"
-            look = f"ook at it with {command_line('evaluate', self.folder)}."
-            resume = command_line("resume", self.folder)
+            look, resume = (
+                f"ook at it with {command_line('evaluate', self.folder)}.",
+                command_line("resume", self.folder),
+            )
             remedy = f"L{look}" if keeper is None else f"Go on with {resume}, or l{look}"
             raise InterruptedRun(f"training stopped in {where}; {self.folder} is readable{lost}", remedy)
 
@@ -312,8 +358,7 @@ def _context(data: TrainingData, steps: int, epochs: int, optimizer: Optimizer, 
     mean, scale = data.moments
     constant = 0
     if schema.kind == "real" and not data.preparation.dequantize:
-        train = data.data.rows(data.split.train)
-        constant = len(constant_columns(train.x, train.mask))
+        constant = data.constant
     return RecipeContext(
         schema=schema,
         mean=mean,
@@ -330,15 +375,6 @@ def _context(data: TrainingData, steps: int, epochs: int, optimizer: Optimizer, 
     )
 
 
-def _learning_from_labels(recipe: Recipe, options: dict[str, Any]) -> str:
-    """Return the options of recipes that learn from labels, with the likelihood of another recipe."""
-    likelihood = options.get("likelihood", "auto")
-    if recipe.name == "count-vae" and likelihood == "auto":
-        likelihood = "negative-binomial"
-    same = "" if likelihood == "auto" else f" --likelihood {likelihood}"
-    return ", or ".join(f"--recipe {name}{same}" for name in ("conditional", "semi-supervised"))
-
-
 def _check_followed(made: BuiltModel) -> None:
     """Refuse to go by validation rows where nothing that is measured on them rises as the model gets better."""
     if not made.model.likelihood.has_density:
@@ -353,17 +389,3 @@ def _patience(made: BuiltModel, epochs: int, steps: int) -> int | None:
     if not made.guide.bounds(made.model) or all(player.closed for player in made.players):
         return None
     return default_patience(made.players, epochs, steps)
-
-
-def _take_over(module: torch.nn.Module, folder: Path) -> str:
-    """Start from another run's weights, where names and shapes agree."""
-    other = load(folder)
-    theirs, mine = named_tensors(joined(other.model, other.guide)), named_tensors(module)
-    common = [n for n, t in mine.items() if n in theirs and theirs[n].shape == t.shape]
-    trained = {name for name, p in module.named_parameters() if p.requires_grad}
-    if not trained & set(common):
-        raise UsageError(f"no weights of {folder} fit this model", "Give --init-from a run of the same shape.")
-    with torch.no_grad():
-        for name in common:
-            mine[name].copy_(theirs[name])
-    return f"{len(common)} of {len(mine)} tensors start from {folder}"

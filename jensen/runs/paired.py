@@ -35,6 +35,7 @@ class RowScores:
         run: its folder; `recipe`: its name.
         weights: "raw" or "averaged"; `weights_sha256`: their digest.
         estimate: of each row.
+        seed: of the training.
         loss: nats by which the estimate seems to lie below log p(x), measured by annealing in the run's own evaluation
             of these rows, which is no limit; None where it was not measured.
         advice: what would measure it, where the run has an evaluation that does not say.
@@ -47,6 +48,7 @@ class RowScores:
     estimate: Estimate
     loss: float | None = None
     advice: str | None = None
+    seed: int | None = None
 
     @property
     def is_bound(self) -> bool:
@@ -167,11 +169,35 @@ class PairedComparison:
         n = len(self.differences)
         return float(self.differences.std() / math.sqrt(n)) if n > 1 else None
 
+    @cached_property
+    def seed_differences(self) -> list[float] | None:
+        """A minus B of the runs with each seed, where both groups have the same two seeds or more; None elsewhere."""
+        means = [{s.seed: s.estimate.mean or 0.0 for s in group.scores} for group in (self.a, self.b)]
+        first, second = means
+        distinct = all(len(m) == len(g.scores) for m, g in zip(means, (self.a, self.b), strict=True))
+        if not distinct or len(first) < 2 or first.keys() != second.keys() or None in first:
+            return None
+        return [first[seed] - second[seed] for seed in first]
+
+    @property
+    def paired_seeds(self) -> int:
+        """The number of seeds over which differences are paired; 0 where they are not."""
+        return len(self.seed_differences or ())
+
+    @property
+    def _seed_parts(self) -> list[tuple[float, int]]:
+        """Variances of the difference over seeds, each with its degrees of freedom."""
+        pairs = self.seed_differences
+        if pairs is not None:  # what a seed does to both, as an order of the data may, is no part of the error
+            return [(float(np.var(pairs, ddof=1)) / len(pairs), len(pairs) - 1)]
+        groups = [(g.spread, len(g.scores)) for g in (self.a, self.b)]
+        return [(spread**2 / n, n - 1) for spread, n in groups if spread is not None]
+
     @property
     def stderr_seeds(self) -> float | None:
-        """Standard error of the difference over seeds; None where neither group has two runs."""
-        parts = [g.spread**2 / len(g.scores) for g in (self.a, self.b) if g.spread is not None]
-        return math.sqrt(sum(parts)) if parts else None
+        """Standard error of the difference over seeds, paired where they are the same; None without two runs."""
+        parts = self._seed_parts
+        return math.sqrt(sum(variance for variance, _ in parts)) if parts else None
 
     @property
     def stderr(self) -> float | None:
@@ -186,8 +212,7 @@ class PairedComparison:
         """
         if self.stderr_data is None:
             return None
-        parts = [(self.stderr_data**2, len(self.differences) - 1)]
-        parts += [(g.spread**2 / len(g.scores), len(g.scores) - 1) for g in (self.a, self.b) if g.spread is not None]
+        parts = [(self.stderr_data**2, len(self.differences) - 1), *self._seed_parts]
         uncertain = math.fsum(v**2 / n for v, n in parts)
         return math.fsum(v for v, _ in parts) ** 2 / uncertain if uncertain > 0 else None
 
@@ -273,6 +298,7 @@ class PairedComparison:
             "stderr": self.stderr,
             "stderr_data": self.stderr_data,
             "stderr_seeds": self.stderr_seeds,
+            "paired_seeds": self.paired_seeds,
             "degrees_of_freedom": self.degrees_of_freedom,
             "interval": self.interval,
             "level": LEVEL,

@@ -143,6 +143,7 @@ def table_options(spec: Mapping[str, Any]) -> dict[str, Any]:
     command, schema = spec["command"], spec["data"]["schema"]
     chosen = {"columns": command.get("columns"), "drop": command.get("drop")}
     chosen |= {"known": schema.get("names"), "kind": schema["kind"]}
+    chosen |= {"stream": spec["choices"].get("stream")}
     return {"header": command.get("header") or "auto", **chosen}
 
 

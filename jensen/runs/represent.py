@@ -121,7 +121,7 @@ def represent(
             "Give data with labels, or train on sprites, whose factors are known: jensen train sprites",
         )
     codes = tuple(run.encode(half, seed=seed).astype(np.float64) for half in (fit, score))
-    repeated = int(duplicates(fit.x, score.x, fit.mask, score.mask).sum())
+    repeated = int(duplicates(fit.x, score.x[:], fit.mask, score.mask).sum())
     notes += (f"{repeated} of the scored rows occur among the fitted ones too",) if repeated else ()
     notes += tuple(note for target in targets if (note := target.incomplete))
     scores: list[RepresentationScore] = []
@@ -153,6 +153,9 @@ def _halves(run: Run, data: Source | None, labels: Targets | None, seed: int) ->
         pair, notes = (run.chosen(data, seed, labels=labels, own="train"), score), score.notes
     else:
         part = score
+        if part.is_streamed:  # of whose halves no more would be used
+            index = some_rows(len(part.x), 2 * MOST, stream(seed, "representation rows of a file"))
+            part = part.subset(index, f"{len(index):,} of {part.name}")
         notes = (*part.notes, *run.overlap(part, data))
         order = torch.randperm(len(part.x), generator=stream(seed, "representation halves")).to(run.device)
         half = len(part.x) // 2
@@ -165,7 +168,7 @@ def _halves(run: Run, data: Source | None, labels: Targets | None, seed: int) ->
 
 def _few(part: Part, seed: int) -> Part:
     if len(part.x) <= MOST:
-        return part
+        return part.loaded()
     index = some_rows(len(part.x), MOST, stream(seed, "representation rows")).to(part.rows.device)
     return part.subset(index, f"{MOST} of {part.name}")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import CorruptRunError, DataError, UsageError
+from ..core.processes import ALONE, Processes
 from ..core.records import differences
 from ..data import is_in_memory
 from ..storage.run_folder import SPEC
@@ -17,10 +18,11 @@ from ..storage.run_lock import locked
 from ..storage.specification import read_spec
 from ..storage.training_state import completed_epochs, read_newest_state
 from ..storage.weights import FREE_OPTIONS
-from ..training import Event, Snapshot
+from ..training import EpochEnded, Event, Snapshot
 from .interrupts import interruptible
 from .places import labels_at, located
 from .players import are_in_words
+from .process_choices import refuse_other_number, with_processes
 from .relocation import given_again
 from .run import Run
 from .train import Job, Sources, recorded_recipe, sorted_options
@@ -32,6 +34,7 @@ Parts = Mapping[str, Callable[..., Any]] | None
 # what must be as it was: paths and versions may differ, and the number of epochs if another is asked for
 DATA = ("sha256", "n", "missing", "schema", "classes")
 FREE = ("threads", "patience", "patience_changed")  # which change no step: patience only decides when to stop
+FREE += ("processes", "own_noise", "launch", "regrouped")  # which `refuse_other_number` looks at
 AS_BEFORE: Literal["as before"] = "as before"
 ROUNDING = 1e-5  # of a scale: single precision, summed over many rows in another order
 
@@ -49,6 +52,8 @@ def resume(
     listeners: Sequence[Callable[[Event], None]] = (),
     should_stop: Callable[[], bool] = lambda: False,
     notice: Callable[[str], None] = lambda text: None,
+    processes: Processes = ALONE,
+    regroup: bool = False,
 ) -> Run:
     """Resume a training that was stopped or killed; the result is bit-identical to an uninterrupted run.
 
@@ -60,42 +65,78 @@ def resume(
         data, labels, test, test_labels: what it was trained on, where that was in memory, or where it is now.
         parts: of the user's own, as for `load`.
         epochs: passes over the data in all, those that were made included; by default as before.
-        patience: as for `train`; another one, such as None, goes on with a training that patience ended. By default as
-            before, where "auto" follows the number of epochs.
+        patience: as for `train`; None goes on with a training that patience ended. By default as before.
         listeners: called with every event.
         should_stop: asked between steps.
         notice: called with what the user should know.
+        processes: that train together, as many as before; `regroup` permits others, and records it.
 
     Returns:
         The run, opened.
 
     Raises:
-        UsageError: there is nothing left to do.
+        UsageError: there is nothing left to do, or the number of processes is another.
         CorruptRunError: no state of it is whole, or its specification was changed since.
         DataError: the data are gone, or have changed.
         InterruptedRun: `should_stop` said so, or Ctrl-C was pressed; the run is readable and can be resumed.
     """
     path = Path(folder)
     spec = read_spec(path)
-    with locked(path):
+    refuse_other_number(path, spec, processes, regroup)
+    notice = notice if processes.is_first else lambda text: None
+    with processes.in_first(lambda: locked(path)):
         kept, was = read_newest_state(path, notice)
         _refuse(was, spec, f"{path / SPEC} is not what its last state was trained by")
         given = _at_new_places(spec, _folders_again(path, spec, Sources(data, labels, test, test_labels)))
-        job = _job(path, spec, given, parts, _changed(epochs, patience))
+        job = _job(path, spec, given, parts, _changed(epochs, patience), processes)
         _refuse_ended(path, kept, job.budget.epochs, spec["choices"]["epochs"], patience != AS_BEFORE)
-        job.prepare(notice)
-        job.check_space(again=True)
-        made = job.spec()
-        _refuse_other_data(spec, made)
-        known = {k: made["command"].get(k) for k in spec["command"]}  # options that are younger are left out
-        again = {**made, "command": known | {"init_from": spec["command"].get("init_from")}}  # weights are the state's
-        _refuse(spec, again, f"{path} would not be trained as it was", computed=True)
-        _tell(spec, made, notice)
-        spec = _updated(spec if given.data is None else _moved(spec, made), made, epochs, patience)
+        spec = _continued(job, spec, _prepared(job, spec, notice), given, epochs, patience, processes)
         with interruptible(should_stop, listeners) as (stop, heard):
-            job.run(heard, stop, notice, (kept, completed_epochs(path, kept, notice)), spec)
+            start = _with_threads(kept, spec), _completed_epochs(path, kept, notice, processes)
+            job.run(heard, stop, notice, start, spec)
     job.settle()
+    processes.barrier()
     return job.opened()
+
+
+def _continued(
+    job: Job,
+    spec: dict[str, Any],
+    made: dict[str, Any],
+    given: Sources,
+    epochs: int | None,
+    patience: int | Literal["auto", "as before"] | None,
+    processes: Processes,
+) -> dict[str, Any]:
+    """Return the specification of a training that goes on: with its data at new places, and more epochs, if any."""
+    moved = spec if given.data is None else _moved(spec, made)
+    return with_processes(_updated(moved, made, epochs, patience), spec, processes, job.own_noise)
+
+
+def _completed_epochs(
+    path: Path, kept: Snapshot, notice: Callable[[str], None], processes: Processes
+) -> list[EpochEnded]:
+    """Return the events of the epochs that are complete, once all processes have read what is about to change."""
+    processes.barrier()
+    return completed_epochs(path, kept, notice) if processes.is_first else []
+
+
+def _prepared(job: Job, spec: dict[str, Any], notice: Callable[[str], None]) -> dict[str, Any]:
+    """Prepare a training to go on with, and return its specification, which must be that of the run.
+
+    Raises:
+        CorruptRunError: showing what is different.
+        DataError: the data have changed.
+    """
+    job.prepare(notice)
+    job.check_space(again=True)
+    made = job.spec()
+    _refuse_other_data(spec, made)
+    known = {k: made["command"].get(k) for k in spec["command"]}  # options that are younger are left out
+    again = {**made, "command": known | {"init_from": spec["command"].get("init_from")}}  # weights are the state's
+    _refuse(spec, again, f"{job.folder} would not be trained as it was", computed=True)
+    _tell(spec, made, notice)
+    return made
 
 
 def _changed(epochs: int | None, patience: int | str | None) -> dict[str, Any]:
@@ -176,6 +217,7 @@ def _updated(
     longer = made["choices"]["epochs"] != spec["choices"]["epochs"]
     own = (made if longer else spec)["choices"]
     choices = {k: v for k, v in own.items() if k != "patience_changed" and (longer or k != "patience")} | kept
+    choices["threads"] = spec["choices"]["threads"]  # those of the first step
     if not longer:
         return {**spec, "choices": choices}
     command = {**spec["command"], "epochs": made["choices"]["epochs"]}
@@ -193,7 +235,22 @@ def _patience_kept(spec: dict[str, Any], made: dict[str, Any], patience: int | s
     return {"patience": made["choices"]["patience"], **changed}
 
 
-def _job(path: Path, spec: dict[str, Any], given: Sources, parts: Parts, changed: dict[str, Any]) -> Job:
+def _threads(spec: dict[str, Any]) -> int | Literal["auto"]:
+    """Return the threads that the training was asked for; earlier versions kept the number that they began with."""
+    return spec["command"].get("threads", spec["choices"]["threads"])
+
+
+def _with_threads(kept: Snapshot, spec: dict[str, Any]) -> Snapshot:
+    """Return the state with its number of threads, which is in the specification where the state has none."""
+    if kept.facts.get("threads"):
+        return kept
+    number = spec["choices"]["threads"]
+    return replace(kept, facts={**kept.facts, "threads": {"now": number, "chosen": number}})
+
+
+def _job(
+    path: Path, spec: dict[str, Any], given: Sources, parts: Parts, changed: dict[str, Any], processes: Processes
+) -> Job:
     """Return the training that the specification records, with these options changed."""
     tested = spec["split"]["test"]
     if given.data is None and not spec["data"].get("readable"):
@@ -213,8 +270,8 @@ def _job(path: Path, spec: dict[str, Any], given: Sources, parts: Parts, changed
         sources = replace(given, known=sources.known)
     elif given != Sources(None):
         sources = replace(given, data=sources.data, known=sources.known)
-    reading, training, rest = sorted_options(command | {"init_from": None} | changed)
-    return Job(sources, recipe, reading, training, recipe.checked(rest), path)
+    reading, training, rest = sorted_options(command | {"init_from": None, "threads": _threads(spec)} | changed)
+    return Job(sources, recipe, reading, training, recipe.checked(rest), path, processes)
 
 
 def _essence(spec: dict[str, Any], longer: bool, in_words: bool) -> dict[str, Any]:
@@ -302,5 +359,5 @@ def _tell(old: dict[str, Any], new: dict[str, Any], notice: Callable[[str], None
             "this processor rounds otherwise than the one it was trained on: the weights may differ in their last bits"
         )
     for where, a, b in changes:
-        if where.startswith(("jensen", "versions", "choices.threads")):
-            notice(f"{where.removeprefix('choices.')} was {a} and is {b}: the weights may differ in their last bits")
+        if where.startswith(("jensen", "versions")):
+            notice(f"{where} was {a} and is {b}: the weights may differ in their last bits")

@@ -6,12 +6,14 @@ import hashlib
 
 import numpy as np
 
+from ..data.file_rows import Array
+
 __all__ = ["rows_digest"]
 
 AT_ONCE = 1024  # rows, whose numbers in double precision are in memory together
 
 
-def rows_digest(x: np.ndarray, mask: np.ndarray | None = None) -> str:
+def rows_digest(x: Array, mask: np.ndarray | None = None) -> str:
     """Return the SHA-256 of the values of rows [N, D], whatever their type, and of which entries are observed.
 
     Args:

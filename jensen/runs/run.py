@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from ..core.errors import CorruptRunError, DataError, UsageError
 from ..core.memory import require_memory
 from ..core.random import stream
 from ..core.rows import evenly_spaced
+from ..core.thread_trial import undisturbed_threads
 from ..core.validation import require_integer
 from ..data import Preparation, Schema
 from ..estimators.denoising import Corruption, corrupted_rows
@@ -174,20 +175,21 @@ class Run(RunData):
             watch: progress callback, called with the fraction done, 0 to 1.
             first: called with the number as soon as it is there, before all that is measured about it.
         """
-        return evaluate(
-            self,
-            data,
-            labels=labels,
-            k=k,
-            method=method,
-            budget=budget,
-            settings=settings,
-            annealing=annealing,
-            train_rows=train_rows,
-            seed=seed,
-            watch=watch,
-            first=first,
-        )
+        with undisturbed_threads(torch.device(self.device)):
+            return evaluate(
+                self,
+                data,
+                labels=labels,
+                k=k,
+                method=method,
+                budget=budget,
+                settings=settings,
+                annealing=annealing,
+                train_rows=train_rows,
+                seed=seed,
+                watch=watch,
+                first=first,
+            )
 
     def along(
         self,
@@ -320,9 +322,16 @@ class Run(RunData):
         sample: bool = False,
     ) -> np.ndarray:
         """Return a reconstruction of each datum [N, ...], in the data's own units: a mean, or a sample."""
+        part = self.chosen(data, seed, labels=labels, own="all")
+        parts = list(self.reconstructions(part, seed=seed, sample=sample))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def reconstructions(self, part: Part, *, seed: int = 0, sample: bool = False) -> Iterator[np.ndarray]:
+        """Yield the reconstructions of the pieces of a part [n, ...], as `reconstruct` returns those of all rows."""
         generator = stream(seed, "reconstruct", self.device)
-        rows = self.chosen(data, seed, labels=labels, own="all").rows
-        return self.shaped(latents.reconstruct(self.model, self.guide, rows, sample=sample, generator=generator))
+        for piece in part.pieces():
+            x = latents.reconstruct(self.model, self.guide, piece.rows, sample=sample, generator=generator)
+            yield self.shaped(x)
 
     def impute(
         self,
@@ -354,7 +363,7 @@ class Run(RunData):
             CompositionError: the likelihood does not factorise over features.
             DataError: nothing is missing.
         """
-        original = self.chosen(data, seed, True, labels, own="all")
+        original = self.chosen(data, seed, True, labels, own="all").loaded()
         part = original if hidden is None else hide(original, hidden, self.preparation)
         if part.mask is None:
             remedy = "Give data with NaN (in a table, with empty cells), or hide some with --mask."

@@ -56,7 +56,8 @@ def recorded_command(spec: dict[str, Any], path: Path) -> dict[str, Any]:
         command |= {"test": test}
         # of runs that were written before there was a seed of the split, it is the one that split them
         command |= {"split_seed": spec["split"]["seed"]}
-        command |= {k: choices[k] for k in ("device", "epochs", "keep")}
+        command |= {k: choices[k] for k in ("device", "threads", "epochs", "keep")}
+        command |= {"stream": bool(choices.get("stream"))}
         # runs that were written before there was a patience by default went on to the end
         by_default = command.get("patience") == "auto" and not choices.get("patience_changed")
         command |= {"patience": "auto" if by_default else choices.get("patience", command.get("patience"))}

@@ -23,108 +23,25 @@ from ..data import (
     Schema,
     Split,
     conform,
+    constant_columns,
     duplicates,
-    from_memory,
     hide_labels,
-    is_in_memory,
     parse_fractions,
-    read,
-    read_test,
-    relabelled,
     split,
 )
 from ..data.agreement import holds_counts
+from ..data.hashed_split import RowNumbers
 from ..data.magnitudes import dominating_entries
 from ..data.sizes import check_size
+from ..data.streams import StreamedRows
 from ..recipes import Recipe
 from .data_options import DataOptions
+from .sources import Sources
+from .streamed_data import measured_rows, streamed_moments
 
 __all__ = ["DataOptions", "Sources", "TrainingData", "gather"]
 
 LABELLED_SHARE = 0.2  # of the rows of an epoch, which those of known class are repeated to be
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The sources of data: names and paths, or the data themselves.
-
-    Attributes:
-        data: a name, a path, or a container in memory.
-        labels, test, test_labels: containers in memory, in the place of the options of these names.
-        known: the schema of a run, of data that are read again.
-    """
-
-    data: Any
-    labels: Any = None
-    test: Any = None
-    test_labels: Any = None
-    known: Schema | None = None
-
-    @classmethod
-    def split_off(cls, data: Any, options: dict[str, Any]) -> tuple[Sources, dict[str, Any]]:
-        """Return the sources, and the options without those that are data in memory."""
-        names = ("labels", "test", "test_labels")
-        held = {k: options[k] for k in names if k in options and options[k] is not None and is_in_memory(options[k])}
-        if is_in_memory(data) and isinstance(options.get("labels"), str):
-            held["labels"] = options["labels"]  # a column of a table
-        return cls(data, **held), {k: v for k, v in options.items() if k not in held}
-
-    @property
-    def name(self) -> str:
-        """The name of the data: as given, a path, or the kind of the container."""
-        if isinstance(self.data, Dataset):
-            return self.data.source.name
-        if not is_in_memory(self.data):
-            return str(self.data)
-        return "array" if isinstance(self.data, np.ndarray) else type(self.data).__name__
-
-    def read(self, options: DataOptions, missing: bool) -> Dataset:
-        """Return the data, read and judged.
-
-        Raises:
-            UsageError: an option that plays no part for data in memory.
-            DataError: they are not a data set.
-        """
-        if isinstance(self.data, Dataset):
-            return self.data
-        if is_in_memory(self.data):
-            if options.size is not None:
-                raise UsageError("size= is for the images of a folder", "Resize the images before.")
-            return from_memory(self.data, self.labels, self.name, missing, replace(options.table, **self._as_before))
-        how = {"header": options.header, "columns": options.columns, "drop": options.drop, **self._as_before}
-        how |= {"size": options.size, "strict": options.strict}
-        dataset = read(self.data, labels=options.labels, missing=missing, **how)
-        return dataset if self.labels is None else relabelled(dataset, self.labels)
-
-    @property
-    def _as_before(self) -> dict[str, Any]:
-        """The names and the kind that these data were read with before."""
-        return {} if self.known is None else {"known": self.known.names, "kind": self.known.kind}
-
-    def read_test(self, options: DataOptions, missing: bool, data: Dataset) -> Dataset | None:
-        """Return the test rows that were given, None where there are none.
-
-        Args:
-            options: of all data.
-            missing: whether NaN is an entry that is missing.
-            data: by whose names columns are taken, and to whose size images are resized.
-
-        Raises:
-            UsageError: labels of test rows that are not there.
-        """
-        if isinstance(self.test, Dataset):
-            return self.test
-        if self.test is not None:
-            labels = self.labels if isinstance(self.labels, str) else None
-            given = self.test_labels if self.test_labels is not None else labels
-            return from_memory(self.test, given, "test rows", missing, options.table.afterwards(data.schema.names))
-        if options.test is None:
-            if self.test_labels is not None or options.test_labels is not None:
-                raise UsageError("there are labels of test rows, and no test rows", "Give --test too.")
-            return None
-        table, size = options.table.afterwards(data.schema.names), options.size or data.source.resized
-        dataset = read_test(options.test, options.labels, options.test_labels, size, missing, table)
-        return dataset if self.test_labels is None else relabelled(dataset, self.test_labels)
 
 
 @dataclass(frozen=True)
@@ -134,6 +51,7 @@ class TrainingData:
     Attributes:
         train: training rows; those that a recipe is to see more often follow again after the first `distinct`.
         labels: the classes, for a recipe that learns from them.
+        measured: numbers of the validation rows in `valid`: all of them, or some of data that stay in their files.
     """
 
     data: Dataset
@@ -145,6 +63,7 @@ class TrainingData:
     repeated: dict[str, int]
     distinct: int
     labels: Labels | None = None
+    measured: np.ndarray | RowNumbers | None = None
 
     @property
     def notices(self) -> list[str]:
@@ -159,6 +78,11 @@ class TrainingData:
                 f"{known} of {self.distinct:,} training rows have labels, and are seen {times} times per epoch"
             )
         names = {"valid": "validation", "test": "test"}
+        if self.valid is not None and len(self.valid) < len(self.split.valid):
+            notes.append(
+                f"of {len(self.split.valid):,} validation rows, {len(self.valid):,} evenly spaced ones are measured;"
+                " test rows are looked for among the training rows in as many at most"
+            )
         for part, n in self.repeated.items():
             if n:
                 notes.append(
@@ -170,8 +94,9 @@ class TrainingData:
         """Return the number in its file, from 0, of a row of the training, validation or test part."""
         if part == "training":
             return self.in_file([row])[0]
-        given = part == "test" and self.test is not None
-        return row if given else int((self.split.test if part == "test" else self.split.valid)[row])
+        if part == "test":
+            return row if self.test is not None else int(self.split.test[row])
+        return int((self.split.valid if self.measured is None else self.measured)[row])
 
     def in_file(self, rows: Sequence[int]) -> list[int]:
         """Return the numbers of these training rows among the rows of the data as read, from 0."""
@@ -186,7 +111,9 @@ class TrainingData:
         """Mean and standard deviation [D] of what the model sees, in expectation where bits are drawn anew."""
         dynamic = self.preparation.binarize == "dynamic" and self.data.schema.kind == "integers"
         top = (self.data.schema.levels or 2) - 1 if dynamic else 1
-        train, mask = self.train.stored[: self.distinct], self.train.mask
+        if isinstance(self.train.stored, StreamedRows):
+            return streamed_moments(self.train.stored, self.preparation, top)
+        train, mask = torch.as_tensor(self.train.stored)[: self.distinct], self.train.mask
         mask, chunks = None if mask is None else mask[: self.distinct], train.cpu().split(256)  # of the size of a cache
         if mask is None:
             n = self.distinct
@@ -197,6 +124,14 @@ class TrainingData:
         mean = torch.as_tensor(sum(torch.where(m, c.double(), 0.0).sum(0) for c, m in pairs)) / counts / top
         away = (torch.where(m, c.double().div(top).sub_(mean), 0.0) for c, m in pairs)
         return mean, (torch.as_tensor(sum(a.square_().sum(0) for a in away)) / counts).sqrt()
+
+    @property
+    def constant(self) -> int:
+        """The number of constant columns of the training rows, in the data's own units."""
+        if isinstance(self.train.stored, StreamedRows):
+            return len(constant_columns(self.train.stored.rows))
+        train = self.data.rows(self.split.train)
+        return len(constant_columns(train.x, train.mask))
 
     def prepared(self, dtype: torch.dtype) -> Iterator[tuple[str, Rows]]:
         """Yield training, validation and test rows as the model sees them, each with what to call them."""
@@ -226,14 +161,15 @@ def gather(
     parts = _fractions(options.split, options.test is not None or sources.test is not None)
     dataset, second = _read(sources, recipe, options)
     schema, seed = dataset.schema, options.split_seed
-    where = split(len(dataset), parts, seed)
+    where = split(len(dataset), parts, seed, hashed=dataset.is_streamed)
     if len(where.train) < 2:
         raise DataError(
             f"of {len(dataset)} rows the split leaves {len(where.train)} to train on",
             "Give more rows, or --split 1,0,0.",
         )
-    train, held = dataset.rows(where.train), {"valid": dataset.rows(where.valid)}
-    held["test"] = dataset.rows(where.test) if second is None else second
+    train, held, measured = dataset.rows(where.train), {}, where.valid
+    held["valid"], measured = _held(dataset, where.valid)
+    held["test"] = _held(dataset, where.test)[0] if second is None else _held(second, np.arange(len(second)))[0]
     spread, scaling = _spreading(dataset, recipe, options)
     how = {"binarize": options.binarize, "dequantize": spread, "standardize": scaling, "seed": seed}
     preparation = Preparation.fit(train.x, schema, mask=train.mask, **how)
@@ -243,7 +179,7 @@ def gather(
     valid = None
     if len(held["valid"]):
         some = held["valid"]
-        valid = preparation.rows(some.x, schema, mask=some.mask, stream=1, numbers=where.valid, **place)
+        valid = preparation.rows(some.x, schema, mask=some.mask, stream=1, numbers=measured, **place)
         if options.binarize == "dynamic":
             valid = valid.fixed(stream(seed, "validation", device))
     repeated = {
@@ -255,7 +191,12 @@ def gather(
         rows, valid, labels = _with_labels(rows, valid, train, held, labels, where, options)
         if second is not None and second.labels is not None:
             labels.index(second.labels, "the test data")
-    return TrainingData(dataset, second, where, preparation, rows, valid, repeated, len(train), labels)
+    return TrainingData(dataset, second, where, preparation, rows, valid, repeated, len(train), labels, measured)
+
+
+def _held(dataset: Dataset, numbers: np.ndarray | RowNumbers) -> tuple[Dataset, np.ndarray | RowNumbers]:
+    """Return the rows of a held-out part in memory, and their numbers; some of them, where the data are streamed."""
+    return measured_rows(dataset, numbers) if dataset.is_streamed else (dataset.rows(numbers), numbers)
 
 
 def _read(sources: Sources, recipe: Recipe, options: DataOptions) -> tuple[Dataset, Dataset | None]:
@@ -263,6 +204,7 @@ def _read(sources: Sources, recipe: Recipe, options: DataOptions) -> tuple[Datas
 
     Raises:
         DataError: there is one row only, or memory for the prepared rows is not there.
+        UsageError: the recipe learns from labels, and the rows stay in their files.
     """
     dataset = sources.read(options, recipe.missing)
     second = sources.read_test(options, recipe.missing, dataset)
@@ -274,7 +216,13 @@ def _read(sources: Sources, recipe: Recipe, options: DataOptions) -> tuple[Datas
         raise DataError(
             f"{sources.name} holds one datum only, of shape {shape}", "Give at least 2 rows: one row per datum."
         )
-    check_size(dataset.x.nbytes, sources.name, verb="holds")  # the rows of each part, and these prepared
+    if not dataset.is_streamed:
+        check_size(dataset.x.nbytes, sources.name, verb="holds")  # the rows of each part, and these prepared
+    elif recipe.labels is not None:
+        raise UsageError(
+            f"recipe {recipe.name} learns from labels, which rows that stay in their files do not have",
+            "Read the rows into memory: --in-memory; or give fewer rows.",
+        )
     if unbounded and options.dequantize is None and not recipe.density and _exceed_bins(dataset.schema, recipe):
         top = (dataset.schema.levels or 1) - 1
         advice = f"values reach {top:,}, too many for a likelihood of levels: uniform noise makes them a density"
@@ -285,7 +233,7 @@ def _read(sources: Sources, recipe: Recipe, options: DataOptions) -> tuple[Datas
     return dataset, second
 
 
-def _dominating(train: Dataset, preparation: Preparation, numbers: np.ndarray) -> list[str]:
+def _dominating(train: Dataset, preparation: Preparation, numbers: np.ndarray | RowNumbers) -> list[str]:
     """Return notes on training rows with values that leave no difference between others after standardisation."""
     if preparation.scale is None or preparation.center is None or train.schema.kind != "real":
         return []
@@ -306,7 +254,7 @@ def _labels(dataset: Dataset, where: Split, recipe: Recipe) -> Labels | None:
             f"recipe {recipe.name} learns from labels, and {dataset.source.name} has none",
             "Name them: --labels FILE, or a column or key of DATA.",
         )
-    return Labels.of(dataset.labels, dataset.schema, recipe.labels, dataset.labels[where.train])
+    return Labels.of(dataset.labels, dataset.schema, recipe.labels, dataset.labels[where.train[:]])
 
 
 def _with_labels(
@@ -328,14 +276,14 @@ def _with_labels(
         return torch.from_numpy(labels.one_hot(own, name, numbers)).to(rows.device)
 
     if labels.role == "context":
-        rows = replace(rows, context=seen(train.labels, "the training rows", where.train))
+        rows = replace(rows, context=seen(train.labels, "the training rows", where.train[:]))
         if valid is not None:
-            valid = replace(valid, context=seen(held["valid"].labels, "the validation rows", where.valid))
+            valid = replace(valid, context=seen(held["valid"].labels, "the validation rows", where.valid[:]))
         return rows, valid, labels
     own = np.asarray(train.labels)
     own = own if options.labelled is None else hide_labels(own, options.labelled, options.seed)
     labels = replace(labels, counts=tuple(int((own == v).sum()) for v in labels.values))
-    rows = replace(rows, context=seen(own, "the training rows", where.train))
+    rows = replace(rows, context=seen(own, "the training rows", where.train[:]))
     known = np.flatnonzero(own != UNKNOWN)
     if not len(known):
         raise DataError("no training row has a label", "Give labels of some rows: --labels FILE.")

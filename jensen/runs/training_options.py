@@ -29,6 +29,9 @@ class TrainingOptions:
             needs.
         precision: precision of products in training: "fast" runs networks in bfloat16 if the processor supports it,
             "auto" is "fast" only if that costs no accuracy. Evaluation is accurate in any case.
+        threads: processor threads of training, at most as many as there are processors; "auto" finds the best number by
+            a trial of some milliseconds, and again where training slows down. With a number, the same command gives
+            the same bytes whatever else the machine does.
         init_from: a run whose weights to start from, where names and shapes agree.
         checkpoints: largest number of weights to keep along training: after the first epoch, the last, and evenly on a
             logarithmic scale between; 0 keeps none.
@@ -48,6 +51,7 @@ class TrainingOptions:
     patience: int | Literal["auto"] | None = "auto"
     keep: Literal["auto", "best", "last"] = "auto"
     precision: Literal["auto", "fast", "float32", "medium", "bfloat16"] = "auto"
+    threads: int | Literal["auto"] = "auto"
     init_from: str | Path | None = None
     checkpoints: int = 8
     tensorboard: bool = False

@@ -9,8 +9,9 @@ import contextlib
 import hashlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import msgspec
 
@@ -20,7 +21,17 @@ from .commits import Content, check_free, flush_folder, pieces
 from .entries import refused
 from .seals import sealed
 
-__all__ = ["JSON_LIMIT", "append", "content_of", "digest", "parsed", "read_limited", "write_atomic", "write_json"]
+__all__ = [
+    "JSON_LIMIT",
+    "append",
+    "content_of",
+    "digest",
+    "parsed",
+    "read_limited",
+    "write_atomic",
+    "write_json",
+    "written_in_pieces",
+]
 
 JSON_LIMIT = 2**27  # bytes: a specification holds a few numbers per feature
 
@@ -51,6 +62,31 @@ def write_atomic(path: Path, content: bytes | Content) -> None:
         raise UsageError(
             f"{path} cannot be written: it cannot take {len(content):,} bytes ({error.strerror or error})",
             "Free space, or give --out another folder.",
+        ) from error
+
+
+@contextlib.contextmanager
+def written_in_pieces(path: Path) -> Iterator[IO[bytes]]:
+    """A scope in which a file is written as its content comes; it has its name when all of it is there.
+
+    Raises:
+        UsageError: the disk is full or cannot be written; an earlier file is unchanged.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(temporary, "xb") as file:  # never through a link
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        flush_folder(path.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # a read-only disk refuses this too
+            temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError) or isinstance(error, UsageError):
+            raise
+        raise UsageError(
+            f"{path} cannot be written ({error.strerror or error})", "Free space, or give --out another folder."
         ) from error
 
 

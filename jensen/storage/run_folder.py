@@ -14,6 +14,11 @@ forensics.json       the faults of a training whose numbers stopped being finite
 report.html          the report
 samples.*, codes.csv, reconstructions.*, imputations.*   outputs of the command line without --out
 codes-NAME.csv, ...  the same of other data, by the name of these
+
+The folder of a group of runs, which `jensen train --seeds 8` or `--sweep` writes, holds one run folder per member and
+
+group.json           the members, what each has of its own, and how far each has come
+summary.json, .csv   their bounds, with mean and spread
 """
 
 from __future__ import annotations
@@ -32,6 +37,7 @@ __all__ = [
     "EVALUATIONS",
     "FAULTS",
     "FIDELITY",
+    "GROUP",
     "INITIAL",
     "LOCK",
     "METRICS",
@@ -41,10 +47,13 @@ __all__ = [
     "REPRESENTATION",
     "SPEC",
     "STATE",
+    "SUMMARY",
+    "SUMMARY_TABLE",
     "TEMPORARY",
     "TENSORBOARD",
     "WEIGHTS",
     "WRITTEN",
+    "is_group",
     "is_written",
     "require_run",
 ]
@@ -63,6 +72,8 @@ REPRESENTATION = "representation.json"
 FAULTS = "forensics.json"
 REPORT = "report.html"
 TENSORBOARD = "tensorboard"
+GROUP = "group.json"  # in the folder of a group of runs, with the two that follow
+SUMMARY, SUMMARY_TABLE = "summary.json", "summary.csv"
 LOCK = ".lock"
 REPLACED = ".replaced"  # where an earlier run waits until a new one can replace it
 MOVING = ".moving"  # where it is while it moves there, or back
@@ -102,6 +113,11 @@ def is_written(name: str) -> bool:
     return name in WRITTEN or BESIDE.fullmatch(name) is not None
 
 
+def is_group(folder: Path) -> bool:
+    """Return whether a folder holds a group of runs, each in a folder of its own."""
+    return os.path.lexists(folder / GROUP) and not os.path.lexists(folder / SPEC)
+
+
 def require_run(folder: Path) -> None:
     """Refuse a folder that holds no run.
 
@@ -115,6 +131,13 @@ def require_run(folder: Path) -> None:
         )
     if not folder.is_dir():
         raise UsageError(f"there is no run at {folder}", "Train one: jensen train DATA --out RUN.")
+    if is_group(folder):
+        members = [str(path.parent) for path in sorted(folder.glob(f"*/{SPEC}"))]
+        shown = ", ".join(members[:3]) + (", ..." if len(members) > 3 else "")
+        raise UsageError(
+            f"{folder} is a group of runs, which jensen compare, evaluate and resume take",
+            f"Give one of its runs: {shown}." if members else f"Train them: jensen resume {folder}.",
+        )
     if not os.path.lexists(folder / SPEC):
         aside = folder / REPLACED  # where a training that was killed had moved an earlier run
         waits = f" {aside} holds one." if (aside / SPEC).exists() else ""

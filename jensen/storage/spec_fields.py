@@ -113,6 +113,11 @@ class _Choices(_Strict):
     keep: Literal["best", "last"]
     patience: Positive | None = None
     patience_changed: bool = False
+    stream: bool = False
+    processes: Annotated[int, msgspec.Meta(ge=2, le=2**20)] | None = None
+    own_noise: bool = False
+    launch: Words | None = None
+    regrouped: list[Positive] = []
 
 
 class _Earlier(_Strict):

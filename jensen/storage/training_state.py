@@ -15,6 +15,7 @@ from safetensors.torch import load as load_tensors
 
 from ..core.commands import command_line
 from ..core.errors import CorruptRunError, UsageError
+from ..core.threads import ThreadRecord
 from ..core.version import __version__
 from ..data.regular_files import open_regular
 from ..training import EpochEnded, Keeper, Snapshot
@@ -52,6 +53,7 @@ class _Training(msgspec.Struct, forbid_unknown_fields=True):
     optimizers: list[Any]
     first: Any = None
     recovered: Any = None
+    threads: ThreadRecord | None = None
 
 
 class _Facts(msgspec.Struct, forbid_unknown_fields=True):

@@ -37,10 +37,13 @@ FORMAT = 1
 HEADER_LIMIT = 2**25  # bytes; a tensor takes about a hundred
 KEY = "jensen"
 # choices and options that do not change which weights are meant: data may be moved, and training resumed elsewhere
-FREE_CHOICES = ("device", "threads", "epochs", "patience", "patience_changed")
+FREE_CHOICES = (
+    *("device", "threads", "epochs", "patience", "patience_changed"),
+    *("processes", "own_noise", "launch", "regrouped"),
+)
 FREE_OPTIONS = {
     *("data", "test", "labels", "test_labels", "size", "split", "split_seed", "out"),
-    *("epochs", "device", "keep", "precision", "checkpoints", "tensorboard", "save_every"),
+    *("epochs", "device", "keep", "precision", "threads", "checkpoints", "tensorboard", "save_every", "stream"),
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from jensen.cli import progress
 from jensen.cli.progress import ProgressLine, TrainingProgress, training_line
-from jensen.training.events import EpochEnded, Measures, Progressed, Started
+from jensen.training.events import EpochEnded, Measures, Progressed, Started, ThreadsChosen
 
 
 @pytest.fixture
@@ -110,6 +110,47 @@ def test_the_line_fits_and_holds_whole_parts(case):
         line = training_line(shown, epochs, 0.4, valid, width)
         assert len(line) <= width
         assert set(line.split()) <= words  # no number is cut
+
+
+BUSY = "busy: 16 threads"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_eighty_columns_hold_what_matters_on_a_busy_machine(case):
+    shown, epochs, valid, parts = CASES[case]
+    line = training_line(shown, epochs, 0.4, valid, 79, BUSY)
+    assert [part for part in (*parts, "  busy") if part not in line] == []
+    assert len(line) <= 79
+    words = {*training_line(shown, epochs, 0.4, valid, None, BUSY).split(), "busy"}
+    for width in range(20, 201):
+        shorter = training_line(shown, epochs, 0.4, valid, width, BUSY)
+        assert len(shorter) <= width
+        assert set(shorter.split()) <= words  # no number is cut
+
+
+def test_a_busy_machine_is_said_after_the_speed():
+    shown, epochs, valid, _ = CASES["typical"]
+    lines = [training_line(shown, epochs, 0.4, valid, width, "busy: 1 thread") for width in (None, 100, 79, 65, 55)]
+    assert lines == [
+        "epoch 12/300 ━━━━━─────── 3:21 left  bound -81.23  valid -81.23  23.5k/s  machine busy: 1 thread  rate 12.35"
+        "  distortion 70.12  beta 0.25  step 120",
+        "epoch 12/300 ━━━━━─────── 3:21 left  bound -81.23  valid -81.23  23.5k/s  machine busy: 1 thread",
+        "epoch 12/300  3:21 left  bound -81.23  valid -81.23  23.5k/s  busy: 1 thread",
+        "12/300  3:21 left  -81.23  valid -81.23  23.5k/s  busy: 1 thread",
+        "12/300  3:21 left  -81.23  valid -81.23  23.5k/s  busy",
+    ]
+
+
+def test_the_line_says_so_from_the_event_on_until_the_machine_is_idle(monkeypatch):
+    line, texts = ProgressLine(quiet=False), []
+    monkeypatch.setattr(line, "update", texts.append)
+    listen = TrainingProgress(line)
+    step = CASES["typical"][0]
+    for busy in (None, True, False):
+        if busy is not None:
+            listen(ThreadsChosen(120, 1 if busy else 2, 2, busy))
+        listen(step)
+    assert ["busy: 1 thread" in text for text in texts] == [False, True, False]
 
 
 def test_what_matters_least_goes_first():

@@ -26,7 +26,7 @@ OPTIONS = [(kind, f) for kind in KINDS for f in fields(kind)]
 RELEASED = {
     *("average", "batch", "binarize", "checkpoints", "clip", "dequantize", "device", "epochs", "floor", "init-from"),
     *("keep", "labelled", "labels", "lr", "optimizer", "patience", "precision", "save-every", "schedule", "seed"),
-    *("columns", "drop", "header"),
+    *("columns", "drop", "header", "stream", "threads"),
     *("strict", "size", "spikes", "split", "split-seed", "standardize", "tensorboard", "test", "test-labels"),
 }
 
@@ -75,9 +75,8 @@ def test_the_page_fits_the_terminal(help_page):
 def test_the_short_page_has_the_common_options(jensen):
     page = jensen("train", "--help").out
     assert len(page.splitlines()) <= 80
-    assert entries(page).keys() - {"--recipe", "--out", "--spec", "--force", "--json", "--quiet"} == {
-        f"--{name.replace('_', '-')}" for name in COMMON
-    }
+    own = {"--recipe", "--out", "--spec", "--seeds", "--sweep", "--force", "--json", "--quiet"}
+    assert entries(page).keys() - own == {f"--{name.replace('_', '-')}" for name in COMMON}
     assert {f.name for _, f in OPTIONS} >= COMMON
     assert list(entries(page)).index("--epochs") < list(entries(page)).index("--seed")
     assert "jensen train --recipe NAME --help" in page

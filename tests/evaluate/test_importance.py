@@ -97,6 +97,24 @@ def test_the_curve_is_made_of_disjoint_groups():
     assert means == sorted(means)
 
 
+@pytest.mark.parametrize("k", [1, 2, 11, 2345, 5000, 10_007])
+@pytest.mark.parametrize("spread", [0.0, 2.0, 1e4])
+def test_statistics_of_weights_are_those_of_their_definitions(k, spread):
+    """Rungs are built on one another and shares on one exponential; weights of zero, and far apart, included."""
+    log_w = spread * torch.randn(k, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(k)) - 500
+    log_w[::2, 1], log_w[:, 2] = -torch.inf, -torch.inf
+    kept = importance._Weights.of(log_w.clone(), log_w[0], log_w[0])
+    assert list(kept.curve) == [*(n for n in importance.LADDER if n < k), k]
+    close(kept.log_mean, torch.logsumexp(log_w, 0) - math.log(k), 1e-12)
+    close(kept.squared_share, log_w.softmax(0).square().sum(0).nan_to_num(1.0), 1e-12)
+    for n, (mean, variance) in kept.curve.items():
+        groups = torch.stack(log_w[: k // n * n].split(n)).logsumexp(1) - math.log(n)
+        torch.testing.assert_close(mean, groups.mean(0), rtol=1e-12, atol=1e-12)
+        assert variance.isnan().all() or n < k
+        if len(groups) > 1:
+            torch.testing.assert_close(variance, groups.var(0) / len(groups), equal_nan=True)
+
+
 def test_few_numbers_are_in_memory_at_once(monkeypatch):
     """K = 10^5 points of three data never stand side by side; neither do those of a layer wider than the data."""
     sizes = []
@@ -243,10 +261,8 @@ def test_measuring_leaves_nothing_behind(training):
 
 def test_the_error_of_a_rung_is_that_of_a_mean_over_data():
     """Of the rung with one point per datum: sqrt(sum of each datum's variance / K) / N."""
-    from jensen.evaluate.importance import _curve, _Weights
-
     log_w = torch.randn(50, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     zero = torch.zeros(8, dtype=torch.float64)
-    (n, mean, error), *_ = _curve([_Weights.of(some, zero[:4], zero[:4]) for some in log_w.split(4, 1)])
+    (n, mean, error), *_ = importance._Weights.of(log_w, zero, zero).means
     assert (n, mean) == (1, pytest.approx(float(log_w.mean())))
     assert error == pytest.approx(float((log_w.var(0) / 50).sum().sqrt()) / 8)

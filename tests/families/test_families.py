@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import mpmath
 import pytest
 import torch
 
@@ -88,6 +89,49 @@ def test_one_huge_logit_does_not_drown_the_others():
     for huge in (1e6, 1e12, 1e38):
         value = Bernoulli(5).log_prob(torch.tensor([huge, 0, 0, 0, 0]), torch.tensor([1.0, 0, 1, 0, 1]))
         assert float(value) == pytest.approx(-4 * math.log(2))
+
+
+def exact_bits(logits, x, mask):
+    """The log-densities of bits in 30 digits: each feature's is -log(1 + exp((1 - 2 x) l))."""
+    rows = zip(logits.tolist(), x.tolist(), mask.tolist(), strict=True)
+    with mpmath.workdps(30):
+        return [
+            float(-mpmath.fsum(mpmath.log1p(mpmath.exp((1 - 2 * b) * v)) for v, b, m in zip(*row, strict=True) if m))
+            for row in rows
+        ]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("scale", [0.0, 1e-3, 3.0, 16.0, 1e3, 1e12])
+@pytest.mark.parametrize("size", [1, 100, 203])
+def test_bits_without_gradients(dtype, scale, size):
+    """Another path, exact to the rounding of each feature's probability and of the sum; certain features included."""
+    g = stream(size, "bits")
+    logits = scale * torch.randn(4, size, dtype=dtype, generator=g)
+    x = torch.rand(4, size, dtype=dtype, generator=g).round()
+    x[0], x[1] = logits[0] > 0, logits[1] < 0  # all as expected, and none
+    logits[2] = -scale  # all alike, so that errors add up
+    mask = torch.rand(4, size, generator=g) < 0.7
+    family, unit = Bernoulli(size), torch.finfo(dtype).eps / 2
+    for seen in (None, mask):
+        with torch.no_grad():
+            value = family.log_prob(logits, x, seen)
+        all_or_seen = torch.ones_like(mask) if seen is None else seen
+        exact = torch.tensor(exact_bits(logits, x, all_or_seen), dtype=torch.float64)
+        limit = unit * (2 * size + 16 * exact.abs())
+        assert ((value.double() - exact).abs() <= limit).all()
+
+
+def test_bits_without_gradients_broadcast():
+    """Parameters [K, 1, D] and [K, B, D], with data and masks [B, D], and grey values."""
+    g = stream(0, "bits")
+    x, mask = torch.rand(3, 4, generator=g), torch.rand(3, 4, generator=g) < 0.5
+    for shape in ((4,), (2, 1, 4), (2, 3, 4)):
+        logits = 3 * torch.randn(shape, generator=g)
+        for seen in (None, mask):
+            with torch.no_grad():
+                value = Bernoulli(4).log_prob(logits, x, seen)
+            torch.testing.assert_close(value, Bernoulli(4).log_prob(logits, x, seen))
 
 
 def test_grey_values_are_scored_as_the_linear_interpolation():

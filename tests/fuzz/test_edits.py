@@ -12,7 +12,7 @@ from tests.fuzz.edit_hunt import RUNS, hunt, small_runs
 from tests.fuzz.edits import VALUES, edited, paths
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and time are those of Linux")
-FEW, MANY = 12, 420
+FEW, MANY = 16, 420
 OUTCOMES = {"refused", "same", "changed"}
 QUICK = ("vae", "gmm", "made", "vq-vae", "conditional", "ladder", "gan", "count-vae")
 

@@ -147,7 +147,7 @@ def test_the_specification_of_an_earlier_run_is_repeated_with_a_note(options, tm
     """It may have been written before options without effect were refused; the weights are the same, byte for byte."""
     np.save(tmp_path / "bits.npy", BITS)
     with monkeypatch.context() as earlier:
-        earlier.setattr("jensen.runs.train.refuse_ineffective", lambda *_: None)
+        earlier.setattr("jensen.runs.calls.refuse_ineffective", lambda *_: None)
         jensen.train(str(tmp_path / "bits.npy"), out=tmp_path / "old", epochs=2, hidden=(8,), **options)
     words = ["train", "--spec", str(tmp_path / "old" / "spec.json"), "--out", str(tmp_path / "new")]
     assert main(words) == 0

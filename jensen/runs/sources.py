@@ -1,0 +1,97 @@
+"""The sources of the data of a training, names and paths or containers in memory, and their reading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import UsageError
+from ..data import Dataset, Schema, from_memory, is_in_memory, read, read_test, relabelled
+from .data_options import DataOptions
+
+__all__ = ["Sources"]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The sources of data: names and paths, or the data themselves.
+
+    Attributes:
+        data: a name, a path, or a container in memory.
+        labels, test, test_labels: containers in memory, in the place of the options of these names.
+        known: the schema of a run, of data that are read again.
+    """
+
+    data: Any
+    labels: Any = None
+    test: Any = None
+    test_labels: Any = None
+    known: Schema | None = None
+
+    @classmethod
+    def split_off(cls, data: Any, options: dict[str, Any]) -> tuple[Sources, dict[str, Any]]:
+        """Return the sources, and the options without those that are data in memory."""
+        names = ("labels", "test", "test_labels")
+        held = {k: options[k] for k in names if k in options and options[k] is not None and is_in_memory(options[k])}
+        if is_in_memory(data) and isinstance(options.get("labels"), str):
+            held["labels"] = options["labels"]  # a column of a table
+        return cls(data, **held), {k: v for k, v in options.items() if k not in held}
+
+    @property
+    def name(self) -> str:
+        """The name of the data: as given, a path, or the kind of the container."""
+        if isinstance(self.data, Dataset):
+            return self.data.source.name
+        if not is_in_memory(self.data):
+            return str(self.data)
+        return "array" if isinstance(self.data, np.ndarray) else type(self.data).__name__
+
+    def read(self, options: DataOptions, missing: bool) -> Dataset:
+        """Return the data, read and judged.
+
+        Raises:
+            UsageError: an option that plays no part for data in memory.
+            DataError: they are not a data set.
+        """
+        if isinstance(self.data, Dataset):
+            return self.data
+        if is_in_memory(self.data):
+            if options.size is not None:
+                raise UsageError("size= is for the images of a folder", "Resize the images before.")
+            return from_memory(self.data, self.labels, self.name, missing, replace(options.table, **self._as_before))
+        how = {"header": options.header, "columns": options.columns, "drop": options.drop, **self._as_before}
+        how |= {"size": options.size, "strict": options.strict, "stream": options.stream}
+        dataset = read(self.data, labels=options.labels, missing=missing, **how)
+        return dataset if self.labels is None else relabelled(dataset, self.labels)
+
+    @property
+    def _as_before(self) -> dict[str, Any]:
+        """The names and the kind that these data were read with before."""
+        return {} if self.known is None else {"known": self.known.names, "kind": self.known.kind}
+
+    def read_test(self, options: DataOptions, missing: bool, data: Dataset) -> Dataset | None:
+        """Return the test rows that were given, None where there are none.
+
+        Args:
+            options: of all data.
+            missing: whether NaN is an entry that is missing.
+            data: by whose names columns are taken, and to whose size images are resized.
+
+        Raises:
+            UsageError: labels of test rows that are not there.
+        """
+        if isinstance(self.test, Dataset):
+            return self.test
+        if self.test is not None:
+            labels = self.labels if isinstance(self.labels, str) else None
+            given = self.test_labels if self.test_labels is not None else labels
+            return from_memory(self.test, given, "test rows", missing, options.table.afterwards(data.schema.names))
+        if options.test is None:
+            if self.test_labels is not None or options.test_labels is not None:
+                raise UsageError("there are labels of test rows, and no test rows", "Give --test too.")
+            return None
+        table, size = options.table.afterwards(data.schema.names), options.size or data.source.resized
+        dataset = read_test(options.test, options.labels, options.test_labels, size, missing, table)
+        return dataset if self.test_labels is None else relabelled(dataset, self.test_labels)
