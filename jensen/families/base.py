@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
-from torch.nn.functional import softplus
+from torch.nn.functional import hardtanh, softplus
 
 from ..core.errors import CompositionError, UsageError
 from ..core.validation import require_integer
@@ -25,6 +25,7 @@ __all__ = [
     "PerFeature",
     "check_floor",
     "filled",
+    "limited",
     "positive",
     "positive_inverse",
     "total",
@@ -48,7 +49,12 @@ def check_floor(floor: float) -> None:
 def positive(raw: Tensor, floor: float = FLOOR) -> Tensor:
     """Return the scale of a raw parameter, floor + softplus: exactly 1 at 0, and always positive."""
     unit, corrected = _compensation(raw.dtype, floor)
-    return corrected + softplus(raw.clamp(max=BOUND) + unit)
+    return corrected + softplus(limited(raw) + unit)
+
+
+def limited(x: Tensor) -> Tensor:
+    """Return x within +-`BOUND`; the gradient, which is zero beyond, takes a single operation."""
+    return hardtanh(x, -BOUND, BOUND)
 
 
 @functools.cache
@@ -205,7 +211,7 @@ class LocationScale(PerFeature, Factorised):
 
     def loc_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Return location and scale [..., D]."""
-        loc = params[..., : self.dim].clamp(-BOUND, BOUND)
+        loc = limited(params[..., : self.dim])
         return loc, positive(params[..., self.dim : 2 * self.dim], self.floor).clamp_max(BOUND)
 
     def start(self, mean: Tensor) -> Tensor:

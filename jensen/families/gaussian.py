@@ -12,8 +12,9 @@ from torch.distributions import Distribution, Independent, Normal
 from ..core.errors import UsageError
 from ..core.parts import part
 from ..core.validation import require_integer
+from ..distributions.normal_terms import normal_log_prob
 from ..distributions.numbers import LOG_2PI
-from .base import BOUND, FLOOR, Family, check_floor, filled, positive, positive_inverse, total
+from .base import BOUND, FLOOR, Family, check_floor, filled, limited, positive, positive_inverse, total
 
 __all__ = ["Gaussian"]
 
@@ -83,10 +84,10 @@ class Gaussian(Family):
 
     def loc_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Return mu [..., D] and sigma, which broadcasts against it."""
-        loc = params[..., : self.dim].clamp(-BOUND, BOUND)
         if not isinstance(self.scale, str):
-            return loc, torch.full_like(params[..., :1], self.scale)
-        return loc, positive(params[..., self.dim :], self.floor)
+            return limited(params[..., : self.dim]), torch.full_like(params[..., :1], self.scale)
+        loc, raw = params.split([self.dim, params.shape[-1] - self.dim], -1)
+        return limited(loc), positive(raw, self.floor)
 
     def mean_square(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the mean squared error [1] over data and observed features: the shared variance of largest density."""
@@ -112,8 +113,9 @@ class Gaussian(Family):
 
     def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
         loc, scale = self.loc_scale(params)
+        if mask is None and scale.shape[-1] == self.dim:
+            return normal_log_prob(x, loc, scale)
         residual = (filled(x, mask) - loc) / scale
         if mask is None:
-            logs = scale.log().sum(-1) * (1 if scale.shape[-1] == self.dim else self.dim)
-            return -0.5 * (residual.square().sum(-1) + self.dim * LOG_2PI) - logs
+            return -0.5 * (residual.square().sum(-1) + self.dim * LOG_2PI) - self.dim * scale.log().sum(-1)
         return total(-0.5 * (residual.square() + LOG_2PI) - scale.log(), mask)

@@ -29,6 +29,7 @@ from torch.distributions import Bernoulli, Distribution, Independent, Normal, kl
 from ..core.batch import Batch
 from ..core.random import drawing_from, normal_like_rows
 from ..core.shapes import Groups, Latents, PerDatum, Points
+from ..distributions.normal_terms import normal_rate
 from .ladder import Walk, shared_walk
 from .model import LatentVariableModel
 
@@ -151,7 +152,7 @@ class Draw:
     def mean(self, f: Points) -> PerDatum:
         """Return E_q[f] [B] of values [K, B]; points of measure zero do not count, even if f is not finite there."""
         if self.noise is not None:  # Monte Carlo: equal weights, none of them zero
-            return f.mean(0)
+            return f.squeeze(0) if len(f) == 1 else f.mean(0)
         counts = self.log_measure > -torch.inf
         kept = torch.where(counts, f, torch.zeros_like(f))
         return (torch.where(counts, self.log_measure, 0.0).exp() * counts * kept).sum(0)
@@ -162,11 +163,21 @@ class Draw:
         return torch.logsumexp(self.log_lik + self.log_prior.sum(-1) + self.log_offset, 0)
 
 
+def _normal_features(p: Distribution) -> Normal | None:
+    """Return the normal distributions of independent features; None of any other distribution."""
+    if not isinstance(p, Independent) or p.reinterpreted_batch_ndims != 1:
+        return None
+    return p.base_dist if type(p.base_dist) is Normal else None
+
+
 _NO_CLOSED_FORM: set[tuple[type, ...]] = set()
 
 
 def closed_rate(guide: Distribution, prior: Distribution, b: int) -> Tensor | None:
     """Return KL(guide || prior) [B] by torch's registry of closed forms; None where it has none."""
+    first, second = _normal_features(guide), _normal_features(prior)
+    if first is not None and second is not None and guide.event_shape == prior.event_shape:
+        return normal_rate(first.loc, first.scale, second.loc, second.scale).expand(b)
     pair = tuple(type(d) for p in (guide, prior) for d in (p, getattr(p, "base_dist", p)))
     if pair in _NO_CLOSED_FORM:
         return None

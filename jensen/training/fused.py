@@ -31,6 +31,7 @@ class FusedAdam:
         function = getattr(torch, names.get(type(optimizer), ""), None)
         self.function = function if len(optimizer.param_groups) == 1 and self._is_plain() else None
         self.lists: tuple[list[Any], ...] = ()
+        self.counts = torch.zeros(0)
 
     def _is_plain(self) -> bool:
         group = self.optimizer.param_groups[0]
@@ -46,7 +47,7 @@ class FusedAdam:
             self.optimizer.step()
             return
         parameters, means, squares, steps = self.lists
-        torch._foreach_add_(steps, 1)  # pyright: ignore[reportPrivateImportUsage]
+        self.counts.add_(1)
         beta1, beta2 = group["betas"]
         self.function(
             parameters,
@@ -75,6 +76,9 @@ class FusedAdam:
         if len({p.dtype for p in parameters}) > 1:
             return False
         own = [state[p] for p in parameters]
+        self.counts = torch.stack([s["step"] for s in own])
+        for mine, count in zip(own, self.counts.unbind(), strict=True):
+            mine["step"] = count  # parts of one tensor, which one operation advances
         self.lists = (
             [p.detach() for p in parameters],
             [s["exp_avg"] for s in own],

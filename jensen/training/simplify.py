@@ -24,6 +24,14 @@ _VIEWS = {
     _aten.unsqueeze.default,
     _aten.view.default,
 }
+_WITH_NUMBER = {
+    _aten.add.Tensor: _aten.add.Tensor,
+    _aten.sub.Tensor: _aten.sub.Tensor,
+    _aten.mul.Tensor: _aten.mul.Tensor,
+    _aten.mul.Scalar: _aten.mul.Tensor,
+    _aten.div.Tensor: _aten.div.Tensor,
+    _aten.div.Scalar: _aten.div.Tensor,
+}
 
 
 def simplify(graph: GraphModule) -> None:
@@ -47,8 +55,28 @@ def simplify(graph: GraphModule) -> None:
         source = _equal_input(node)
         if source is not None and not {_base(node), _base(source)} & changed:
             _replace(graph, node, source)
+    _hold_numbers(graph)
     graph.graph.eliminate_dead_code(has_effect)
     graph.recompile()
+
+
+def _hold_numbers(graph: GraphModule) -> None:
+    """Replace numbers beside a tensor by tensors of its type, which an operation would otherwise make in every call."""
+    held: dict[tuple[float, torch.dtype], str] = {}
+    for node in list(graph.graph.nodes):
+        if node.op != "call_function" or node.target not in _WITH_NUMBER or len(node.args) != 2 or node.kwargs:
+            continue
+        x, number = node.args
+        value = x.meta.get("val") if isinstance(x, Node) else None
+        if value is None or not value.dtype.is_floating_point or not isinstance(number, int | float) or not value.dim():
+            continue
+        key = float(number), value.dtype
+        if key not in held:
+            held[key] = f"_number{len(held)}"
+            graph.register_buffer(held[key], torch.tensor(key[0], dtype=key[1], device=value.device))
+        with graph.graph.inserting_before(node):
+            node.args = (x, graph.graph.get_attr(held[key]))
+        node.target = _WITH_NUMBER[node.target]
 
 
 def has_effect(node: Node) -> bool:
