@@ -34,6 +34,7 @@ NUMBERS = 1 << 20  # numbers of the widest layer in memory at once
 POINTS, CHAINS = 1000, 6  # points of the guide per datum, and annealed chains per draw
 STEPS = {"gibbs": 1000, "annealed": 200}
 LEAPFROG_STEPS = 5
+ROWS = 256  # in a piece of importance weighting, so that several processes have some each
 RESAMPLED = 1 << 24  # numbers of all points of a batch, which resampling needs in memory at once
 MIXED = 1.1  # R-hat above which chains have not mixed
 MOVING = 0.02  # acceptance below which a chain hardly moves
@@ -146,40 +147,22 @@ def impute(
     holed = torch.zeros(0, dtype=torch.long) if rows.mask is None else (~rows.mask.all(-1)).nonzero()[:, 0]
     with exact_products(rows.device):
         weigher = _Weigher(model, guide, rows, holed, method, k, steps, seed)
-
-        def imputed(index: Tensor) -> list[Tensor]:
-            batch, noise = _batch(rows, x, index), _noise(seed, index, holed)
-            points = weigher(batch, noise)
-            z, drawn = points.resampled(model, batch, m, noise)
-            moved, means = (acceptance[index], r_hat[index]), points.mean
-            if method == "gibbs":
-                *moved, means, z, drawn = Chains(model, guide, batch, z, drawn, noise).run(steps or 0)
-            return [points.ess, points.k_hat, *moved, means, z.transpose(0, 1), drawn.transpose(0, 1)]
-
-        def keep(index: Tensor, tensors: Sequence[Tensor]) -> None:
-            *of_rows, z, drawn = tensors
+        pieces = holed.split(weigher.size(m)) if len(holed) else ()
+        results = by_pieces(_watched(pieces, watch), lambda index: weigher.imputed(_batch(rows, x, index), m))
+        for index, (*of_rows, z, drawn) in zip(pieces, results, strict=True):
             for whole, values in zip((ess, k_hat, acceptance, r_hat, mean), of_rows, strict=True):
                 whole[index] = values
             at[:, index], draws[:, index] = z.transpose(0, 1).to(at), drawn.transpose(0, 1)
-
-        by_pieces(_pieces(holed, weigher.size(m), watch), imputed, keep)
     imputation = Imputation(draws, at, mean, k, ess, k_hat, steps=steps)
     return replace(imputation, acceptance=acceptance, r_hat=r_hat) if method == "gibbs" else imputation
 
 
-def _noise(seed: int, index: Tensor, holed: Tensor) -> torch.Generator:
-    """Return the random stream of some of the rows with missing entries, which is their own: so it does not depend on
-    what is drawn for others, which may be in another process."""
-    first, start = int(holed[0]), int(index[0])
-    return stream(seed, "imputation" if start == first else f"imputation from row {start}", index.device)
-
-
-def _pieces(holed: Tensor, size: int, watch: ProgressCallback | None) -> Iterator[Tensor]:
-    """Yield the numbers of rows with missing entries, `size` at a time, and report progress."""
-    for done, index in enumerate(holed.split(size) if len(holed) else (), 1):
+def _watched(pieces: Sequence[Tensor], watch: ProgressCallback | None) -> Iterator[Tensor]:
+    """Yield the numbers of the rows of each piece, and report progress."""
+    for done, index in enumerate(pieces, 1):
         yield index
         if watch is not None:
-            watch(min(done * size / len(holed), 1.0))
+            watch(done / len(pieces))
 
 
 def _check(model: LatentVariableModel, guide: Guide, m: int, method: str, k: int, steps: int | None) -> None:
@@ -251,6 +234,7 @@ class _Weigher:
         seed: int,
     ) -> None:
         self.model, self.guide, self.k, self.moves = model, guide, k, method == "gibbs"
+        self.holed, self.steps, self.seed = holed, steps, seed
         self.annealed, self.tuned = None, None
         if method == "annealed" and steps is not None and len(holed):
             self.annealed = Annealed(steps, LEAPFROG_STEPS, k, "prior")
@@ -260,8 +244,29 @@ class _Weigher:
         """Return the number of data at once."""
         points = max(NUMBERS // widest(self.model), 1)
         limits = [points, RESAMPLED // (self.k * (self.model.latent + 1))]
-        limits += [points // m] * self.moves + ([self.annealed.rows(self.model)] if self.annealed else [])
+        if self.annealed is not None:
+            limits.append(self.annealed.rows(self.model))
+        else:  # chains are moved together, and slowly: as many as fit
+            limits.append(points // m if self.moves else ROWS)
         return max(min(limits), 1)
+
+    def imputed(self, batch: Batch, m: int) -> list[Tensor]:
+        """Return ESS, k-hat, acceptance and R-hat [B], E[x | x_observed] [B, D], and m draws, z [B, m, Z] and x [B, m,
+        D]; NaN in the place of what there is not."""
+        noise = self.noise(batch)
+        points = self(batch, noise)
+        z, drawn = points.resampled(self.model, batch, m, noise)
+        moved, mean = torch.full_like(points.ess, math.nan).expand(2, -1), points.mean
+        if self.moves:
+            *moved, mean, z, drawn = Chains(self.model, self.guide, batch, z, drawn, noise).run(self.steps or 0)
+        return [points.ess, points.k_hat, *moved, mean, z.transpose(0, 1), drawn.transpose(0, 1)]
+
+    def noise(self, batch: Batch) -> torch.Generator:
+        """Return the random stream of a batch, which is its own: what is drawn does not depend on other rows, which
+        may be in another process."""
+        start = int(torch.as_tensor(batch.index)[0])
+        purpose = "imputation" if start == int(self.holed[0]) else f"imputation from row {start}"
+        return stream(self.seed, purpose, batch.x.device)
 
     def __call__(self, batch: Batch, noise: torch.Generator) -> _Points:
         if self.annealed is None or self.tuned is None:

@@ -98,18 +98,22 @@ def impute(
         completion = opened.impute(
             part, m=m, method=method, k=k, steps=steps, hidden=hidden, seed=flags.seed, watch=line.task("imputing")
         )
-    if not processes.is_first:
-        return
     for text in (*completion.notes, *fewer):
         notify(text)
-    _write(target, opened, completion, part)
+    if processes.is_first:
+        _write(target, opened, completion, part)
     drawn = completion.drawn
     settings = {"m": m, "method": method, "k": drawn.k, "steps": drawn.steps, "seed": flags.seed}
+    _print(target, completion, settings, flags)
+
+
+def _print(target: Target, completion: Completion, settings: dict[str, Any], flags: RunFlags) -> None:
+    """Print where imputations are, and their diagnostics; nothing if they went to stdout."""
     record = {**settings, **_record(completion), "out": target.path}
     if flags.json:
         print_json(record)
     elif target.path is not None:
-        first = f"{plural(m, 'imputation')} of {completion.data} in {target.path} (seed {flags.seed})"
+        first = f"{plural(settings['m'], 'imputation')} of {completion.data} in {target.path} (seed {settings['seed']})"
         print_lines([first, *_lines(record)])
 
 

@@ -40,46 +40,40 @@ def processes_now() -> Processes:
 def by_pieces(
     pieces: Iterable[Piece],
     compute: Callable[[Piece], Sequence[Tensor]],
-    keep: Callable[[Piece, Sequence[Tensor]], object],
     skip: Callable[[Piece], object] | None = None,
-) -> None:
-    """Compute what belongs to each piece of data, and keep it; several processes take pieces in turn.
+) -> Iterator[Sequence[Tensor]]:
+    """Yield what is computed of each piece of data, in their order; several processes take pieces in turn.
 
-    Each process keeps what all have computed, in the order of the pieces.
+    All processes have what each has computed, which they exchange when all pieces are done.
 
     Args:
         pieces: of B data each.
         compute: returns tensors [B, ...] of a piece, of the same types and shapes for all pieces but for B.
-        keep: called with every piece and its tensors.
         skip: called with a piece of another process, in order: draws the random numbers that `compute` would draw.
 
     Example:
-        >>> kept = []
-        >>> pieces = torch.arange(3).split(2)
-        >>> by_pieces(pieces, lambda x: [x + 1], lambda x, computed: kept.extend(computed[0].tolist()))
-        >>> kept
-        [1, 2, 3]
+        >>> [x.tolist() for (x,) in by_pieces(torch.arange(3).split(2), lambda piece: [piece + 1])]
+        [[1, 2], [3]]
     """
     processes = _processes.get()
     if processes.is_alone:
-        for piece in pieces:
-            keep(piece, compute(piece))
+        yield from map(compute, pieces)
         return
-    held, mine = [], []
+    sizes, mine = [], []
     for number, piece in enumerate(pieces):
-        held.append(piece)
+        sizes.append(len(piece))
         if number % processes.size == processes.rank:
             mine.append(compute(piece))
         elif skip is not None:
             skip(piece)
-    if not held:
+    if not sizes:
         return
     # the first process has the first piece; another one may have none, and not know what they are of
     kinds = [[str(t.dtype).split(".")[1], list(t.shape[1:]), t.device.type] for t in mine[0]] if mine else None
     kinds = [(getattr(torch, name), shape, device) for name, shape, device in processes.broadcast_object(kinds)]
-    of_rank = [_exchanged(mine, kinds, [len(p) for p in held[r :: processes.size]], r) for r in range(processes.size)]
-    for number, piece in enumerate(held):
-        keep(piece, [column[number // processes.size] for column in of_rank[number % processes.size]])
+    of_rank = [_exchanged(mine, kinds, sizes[rank :: processes.size], rank) for rank in range(processes.size)]
+    for number in range(len(sizes)):
+        yield [column[number // processes.size] for column in of_rank[number % processes.size]]
 
 
 def _exchanged(
@@ -118,9 +112,7 @@ def in_columns(
     skip: Callable[[Batch], object] | None = None,
 ) -> list[Tensor]:
     """Return what belongs to each of N data as tensors [N, ...]; see `by_pieces`."""
-    parts: list[Sequence[Tensor]] = []
-    by_pieces(batches, compute, lambda _, computed: parts.append(computed), skip)
-    return [torch.cat(column) for column in zip(*parts, strict=True)]
+    return [torch.cat(column) for column in zip(*by_pieces(batches, compute, skip), strict=True)]
 
 
 def by_chunks(
@@ -138,11 +130,10 @@ def by_chunks(
         >>> by_chunks(Rows(torch.arange(6.0).reshape(3, 2)), 2, lambda batch: batch.x.sum(1))
         tensor([1., 5., 9.])
     """
-    n, parts = len(data), []
-    by_pieces(
+    n = len(data)
+    results = by_pieces(
         (torch.arange(start, min(start + size, n), device=data.device) for start in range(0, n, size)),
         lambda index: [function(data.take(index, generator))],
-        lambda _, results: parts.extend(results),
         None if generator is None or data.prepare is None else lambda index: data.take(index, generator),
     )
-    return torch.cat(parts)
+    return torch.cat([result for (result,) in results])

@@ -122,3 +122,53 @@ def test_codes_are_those_of_one_process_to_the_byte(whole, here, jensen):
     assert code == 0, err
     assert out.count("latent features") == 1
     assert (here / "two.csv").read_bytes() == (here / "one.csv").read_bytes()
+
+
+def numbers(text: str) -> dict[str, Any]:
+    """The record of a result without what differs between processes that find the same."""
+    record = json.loads(text.strip().splitlines()[-1])
+    return {name: value for name, value in record.items() if name not in ("seconds", "out", "replay")}
+
+
+@pytest.mark.parametrize("method", [["-k", "50"], ["--method", "annealed", "--temperatures", "4", "--chains", "2"]])
+def test_evaluations_are_those_of_one_process_to_the_byte(whole, here, start, method):
+    words = ["evaluate", whole, "digits", *method, "--json", "--rows"]
+    code, alone, err = answer(start(*words, "one.csv"))
+    assert code == 0, err
+    code, out, err = answer(launched(here, *words, "two.csv"))
+    assert code == 0, err
+    assert len(out.strip().splitlines()) == 1  # one process prints
+    assert (here / "two.csv").read_bytes() == (here / "one.csv").read_bytes()
+    assert numbers(out) == numbers(alone)
+
+
+def test_a_plain_evaluation_is_timed_kept_and_repeated(here, jensen):
+    """K, training rows and temperatures are chosen by the clock of one process; then the numbers are those of one."""
+    assert jensen("train", "digits", "--epochs", "1", "--hidden", "8", "--latent", "3", "--out", "run").code == 0
+    (here / "run" / "evaluation.json").unlink(missing_ok=True)
+    code, _, err = answer(launched(here, "evaluate", "run", "--budget", "30"))
+    assert code == 0, err
+    kept = json.loads((here / "run" / "evaluation.json").read_text())
+    assert kept["kind"] == "stochastic lower bound"
+    assert kept["train_test"] is not None
+    assert kept["assessment"] is not None
+    assert jensen("verify", "run").code == 0
+
+
+@pytest.mark.parametrize("words", [["impute", "--mask", "left", "-k", "20", "-m", "2"], ["reconstruct"]])
+def test_completed_rows_are_those_of_one_process_to_the_byte(whole, here, start, words):
+    verb, *options = words
+    code, _, err = answer(start(verb, whole, "digits", *options, "--out", "one.csv"))
+    assert code == 0, err
+    code, out, err = answer(launched(here, verb, whole, "digits", *options, "--out", "two.csv"))
+    assert code == 0, err
+    assert out.count("two.csv") == 1
+    assert (here / "two.csv").read_bytes() == (here / "one.csv").read_bytes()
+
+
+def test_samples_are_drawn_by_one_process(whole, here, start):
+    code, _, err = answer(start("reconstruct", whole, "--sample", "--out", "one.csv"))
+    assert code == 0, err
+    code, _, err = answer(launched(here, "reconstruct", whole, "--sample", "--out", "two.csv"))
+    assert code == 0, err
+    assert (here / "two.csv").read_bytes() == (here / "one.csv").read_bytes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from jensen.core.batch import Rows
-from jensen.core.divided import by_chunks, by_pieces, divided, in_columns, processes_now
+from jensen.core.divided import by_chunks, divided, in_columns, processes_now
 from jensen.core.processes import ALONE, Processes
 from jensen.core.random import stream
 from tests.several import together
@@ -64,13 +64,3 @@ def test_the_result_is_that_of_one_process_to_the_bit():
             # to the bit: signs of zero and NaN too
             assert mine.contiguous().view(torch.uint8).equal(one.contiguous().view(torch.uint8))
     assert sum(seen for *_, seen in answers) == all_rows  # nothing is computed twice
-
-
-def test_pieces_are_kept_in_their_order():
-    kept = []
-    by_pieces(torch.arange(5).split(2), lambda index: [2 * index], lambda piece, found: kept.append((piece, *found)))
-    assert [(piece.tolist(), found.tolist()) for piece, found in kept] == [
-        ([0, 1], [0, 2]),
-        ([2, 3], [4, 6]),
-        ([4], [8]),
-    ]

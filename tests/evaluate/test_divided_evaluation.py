@@ -11,8 +11,17 @@ import torch
 from jensen.core.batch import Rows
 from jensen.core.divided import divided
 from jensen.core.processes import ALONE, Processes
-from jensen.evaluate import Annealed, Enumerated, Importance, Quadrature, Schedule
-from jensen.evaluate import annealed, exact, importance, quadrature
+from jensen.evaluate import (
+    Annealed,
+    Enumerated,
+    Importance,
+    Quadrature,
+    Schedule,
+    annealed,
+    exact,
+    importance,
+    quadrature,
+)
 from jensen.evaluate.importance_plan import fitting_points
 from jensen.families import Categorical, Gaussian
 from jensen.models.model import LatentVariableModel
@@ -73,7 +82,7 @@ def _decided(processes: Processes) -> list[Any]:
         return [k, speed.row, speed.point, schedule.completes(lambda: model.likelihood.params(z), model)]
 
 
-def test_the_first_process_decides_by_its_clock(small_pieces):
+def test_the_first_process_decides_by_its_clock():
     first, second = together(_decided, 2)
     assert first == second
     assert first[0] == Importance.k
