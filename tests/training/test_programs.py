@@ -67,7 +67,7 @@ def trained(objective: Objective, estimator, rows: Rows, settings) -> tuple[list
     return values(model, guide), epochs
 
 
-SLOW = {"holes", "importance weights"}
+SLOW = {"holes", "importance weights", "without the score", "clipped"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else []) for n in CASES])
