@@ -14,9 +14,9 @@ def wait_passively() -> None:
     """Have the threads of torch wait passively, unless the user has decided about that.
 
     The library of threads (OpenMP) reads its environment once, when torch is imported: afterwards this is too late, and
-    it does nothing. By default, threads that wait keep their processors busy for milliseconds. For networks of some hundred
-    units that is up to one and a half times faster on an idle machine, and slower by a factor of ten to twenty where
-    another process needs one of the processors.
+    it does nothing. By default, threads that wait keep their processors busy for milliseconds. For layers of some
+    hundred units that is up to one and a half times faster on an idle machine, and slower by a factor of ten to twenty
+    where another process needs one of the processors.
 
     Example:
         >>> import os, torch
