@@ -1,7 +1,7 @@
 """Training on a quiet machine, and beside a process that keeps half of the processors busy.
 
 python benchmarks/busy.py                                  all shapes: quiet, busy from the start, and busy from then on
-python benchmarks/busy.py --shapes bits --torch-first      as in a program that imports torch before jensen
+python benchmarks/busy.py --shapes bits --threads 2        a number that is not chosen by the trial
 
 Prints a line of JSON for each shape: data per second in the last third of each training, the numbers of threads that it
 chose, and each speed as a share of the quiet one. Run it on an idle machine.
@@ -30,8 +30,6 @@ WAYS = ("quiet", "busy", "arriving")
 
 def train(options: argparse.Namespace) -> None:
     """Train one shape for a number of seconds, and print its events."""
-    if options.torch_first:
-        import torch  # noqa: F401 (so that its threads wait as they do by default)
     import jensen
     from jensen.core.errors import InterruptedRun
     from jensen.training import EpochEnded, Event
@@ -77,7 +75,7 @@ def train(options: argparse.Namespace) -> None:
 def measured(shape: str, way: str, options: argparse.Namespace) -> dict[str, Any]:
     """Train a shape in a process of its own, and return its speed and its numbers of threads."""
     command = [sys.executable, __file__, "--train", shape, "--seconds", str(options.seconds)]
-    command += ["--threads", str(options.threads)] + (["--torch-first"] if options.torch_first else [])
+    command += ["--threads", str(options.threads)]
     events: list[dict[str, Any]] = []
     with ExitStack() as beside:
         neighbours = [] if way == "quiet" else [Neighbour(processors(2))]  # that are yet to come
@@ -98,7 +96,6 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--seconds", type=float, default=15.0, help="of each training")
     parser.add_argument("--threads", default="auto", type=lambda text: text if text == "auto" else int(text))
-    parser.add_argument("--torch-first", action="store_true", help="import torch before jensen")
     parser.add_argument("--train", choices=SHAPES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.train:

@@ -9,7 +9,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from .core.version import __version__
-from .core.waiting import wait_passively
 
 if TYPE_CHECKING:
     from .core.batch import Batch, Rows
@@ -126,8 +125,6 @@ _WHERE = {
 }
 _MODULE = {name: module for module, names in _WHERE.items() for name in names}
 _RENAMED = {"Of": "CustomObjective"}  # earlier names, which keep working
-
-wait_passively()  # before torch is imported
 
 __all__ = [
     "MLP",
