@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .shares import Share, current_share, sharing
 
-__all__ = ["drawing_from", "drawing_generator", "normal_like_rows", "stream", "uniform_like_rows"]
+__all__ = ["copied", "drawing_from", "drawing_generator", "normal_like_rows", "stream", "uniform_like_rows"]
 
 _DRAWING: ContextVar[torch.Generator | None] = ContextVar("the generator of the innermost drawing_from", default=None)
 
@@ -26,6 +26,19 @@ def stream(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Ge
     """
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def copied(generator: torch.Generator) -> torch.Generator:
+    """Return a generator in the same state.
+
+    Example:
+        >>> noise = stream(0, "noise")
+        >>> torch.randn(1, generator=copied(noise)).equal(torch.randn(1, generator=noise))
+        True
+    """
+    other = torch.Generator(generator.device)
+    other.set_state(generator.get_state())
+    return other
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["FusedAdam"]
+__all__ = ["FusedAdam", "adam_step"]
+
+_FUNCTIONS = {torch.optim.Adam: "_fused_adam_", torch.optim.AdamW: "_fused_adamw_"}
 
 
 class FusedAdam:
@@ -27,9 +30,8 @@ class FusedAdam:
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self.optimizer = optimizer
-        names = {torch.optim.Adam: "_fused_adam_", torch.optim.AdamW: "_fused_adamw_"}
-        function = getattr(torch, names.get(type(optimizer), ""), None)
-        self.function = function if len(optimizer.param_groups) == 1 and self._is_plain() else None
+        function = getattr(torch, _FUNCTIONS.get(type(optimizer), ""), None)
+        self.is_fused = function is not None and len(optimizer.param_groups) == 1 and self._is_plain()
         self.lists: tuple[list[Any], ...] = ()
         self.counts = torch.zeros(0)
 
@@ -43,27 +45,12 @@ class FusedAdam:
         """Take one step along the present gradients."""
         group = self.optimizer.param_groups[0]
         gradients = [p.grad for p in group["params"]]
-        if self.function is None or any(g is None for g in gradients) or not self._hold_state():
+        if not self.is_fused or any(g is None for g in gradients) or not self._hold_state():
             self.optimizer.step()
             return
         parameters, means, squares, steps = self.lists
         self.counts.add_(1)
-        beta1, beta2 = group["betas"]
-        self.function(
-            parameters,
-            gradients,
-            means,
-            squares,
-            [],
-            steps,
-            lr=group["lr"],
-            beta1=beta1,
-            beta2=beta2,
-            weight_decay=group["weight_decay"],
-            eps=group["eps"],
-            amsgrad=False,
-            maximize=False,
-        )
+        adam_step(self.optimizer, parameters, gradients, means, squares, steps)
 
     def _hold_state(self) -> bool:
         """Return whether every parameter has its state, and hold on to it: the state's own tensors."""
@@ -86,3 +73,40 @@ class FusedAdam:
             [s["step"] for s in own],
         )
         return True
+
+
+def adam_step(
+    optimizer: torch.optim.Optimizer,
+    parameters: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    means: Sequence[Tensor],
+    squares: Sequence[Tensor],
+    steps: Sequence[Tensor],
+) -> None:
+    """Move these tensors as a fused Adam or AdamW with one group of options moves its parameters.
+
+    Args:
+        optimizer: of which the options are.
+        parameters: to move.
+        gradients: of the loss by them.
+        means, squares: running averages of gradients and their squares.
+        steps: numbers of steps, this one included.
+    """
+    group = optimizer.param_groups[0]
+    beta1, beta2 = group["betas"]
+    function = getattr(torch, _FUNCTIONS[type(optimizer)])
+    function(
+        parameters,
+        gradients,
+        means,
+        squares,
+        [],
+        steps,
+        lr=group["lr"],
+        beta1=beta1,
+        beta2=beta2,
+        weight_decay=group["weight_decay"],
+        eps=group["eps"],
+        amsgrad=False,
+        maximize=False,
+    )

@@ -10,10 +10,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..core.batch import Batch, Rows
+from ..core.batch import Batch
 from ..core.errors import NumericalError
 from ..core.precision import matmul_precision
-from ..core.random import stream
+from ..core.random import copied, stream
 from ..core.threads import restored_threads
 from ..core.wording import plural
 from .anchors import AnchorKeeper
@@ -21,8 +21,9 @@ from .history import History
 from .loop import Ending, TrainingLoop
 from .recording import Unrecordable
 from .recovery import Recovery
+from .shared_steps import draws_noise
 from .snapshot import Snapshot
-from .stack import Stack, copied, reason_against
+from .stack import Stack, reason_against
 
 __all__ = ["LEAST_STEPS", "Lockstep", "Partition", "partition"]
 
@@ -107,6 +108,8 @@ class Lockstep:
 
     def __init__(self, loops: Sequence[TrainingLoop], notice: Callable[[str], None] = lambda text: None) -> None:
         self.loops, self.notice = list(loops), notice
+        data = self.loops[0].setup.data
+        self.shares_rows = all(loop.setup.data is data for loop in loops) and not draws_noise(data)
         self.results: dict[int, History | NumericalError] = {}
         self.stack: Stack | None = None
         self.alone: list[TrainingLoop] = []  # to be trained by themselves afterwards
@@ -217,7 +220,7 @@ class Lockstep:
         numbers = [index.get(id(loop), index[id(lead)]) for loop in stack.loops]
         noises = [lp.state.noise if lives else self.spare for lp, lives in zip(stack.loops, stack.live, strict=True)]
         data = lead.setup.data
-        if all(loop.setup.data is data for loop in stack.loops) and not _draws(data, numbers[0]):
+        if self.shares_rows:
             return _split(data.take(torch.cat(numbers)), len(numbers)), noises
         rows = [lp.setup.data.take(i, noise) for lp, i, noise in zip(stack.loops, numbers, noises, strict=True)]
         return _stacked(rows), noises
@@ -264,16 +267,6 @@ def _look(loop: TrainingLoop, speed: float) -> None:
     """Report progress, and keep a snapshot, where either is due."""
     loop.report_progress(speed)
     loop.keep_snapshot()
-
-
-def _draws(data: Rows, index: Tensor) -> bool:
-    """Return whether noise is drawn where rows are taken, as by a dynamic binarisation."""
-    if data.prepare is None:
-        return False
-    generator = stream(0, "trial", data.device)
-    before = generator.get_state()
-    data.take(index[:1], generator)
-    return not torch.equal(before, generator.get_state())
 
 
 def _stacked(batches: Sequence[Batch]) -> Batch:

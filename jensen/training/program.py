@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.batch import Batch
+from ..core.random import copied
 from ..core.shares import Share, current_share, sharing
 from .captured import captured
 from .compiled import compiled
@@ -87,7 +88,7 @@ class GradientProgram:
         tensors = [*held, *self._tensors_of(batch)]
         with sharing(_without_exchange(current_share())):
             self.recording: Recording = recorded(self._gradient, tensors, noise)
-        inputs = [*tensors, *self.recording.drawn(_copy(noise))]
+        inputs = [*tensors, *self.recording.drawn(copied(noise))]
         on_cuda = batch.x.device.type == "cuda"
         self.fixed = held if on_cuda else []  # a CUDA graph reads them where they were
         graph = self.recording.graph
@@ -136,10 +137,3 @@ def _without_exchange(share: Share | None) -> Share | None:
         raise Unrecordable("statistics of the batch are summed over processes")
 
     return None if share is None else replace(share, sum_all=refuse)
-
-
-def _copy(generator: torch.Generator) -> torch.Generator:
-    """Return a generator in the same state."""
-    other = torch.Generator(generator.device)
-    other.set_state(generator.get_state())
-    return other

@@ -27,7 +27,15 @@ from .nonfinite import REMEDY
 from .plan import Plan
 from .players import Player
 
-__all__ = ["SharedRows", "SharedSteps", "check_shared", "has_noise_of_one", "mean_loss", "shared_batches"]
+__all__ = [
+    "SharedRows",
+    "SharedSteps",
+    "check_shared",
+    "draws_noise",
+    "has_noise_of_one",
+    "mean_loss",
+    "shared_batches",
+]
 
 REPORT_EVERY = 0.25  # seconds between reports within an epoch
 
@@ -135,7 +143,7 @@ def _share_of(batch: Batch, share: Share | None) -> Batch:
     return replace(batch, x=x, mask=mask, context=context, index=index)
 
 
-def _draws(data: Rows) -> bool:
+def draws_noise(data: Rows) -> bool:
     """Return whether noise is drawn where rows are taken, as by a dynamic binarisation."""
     generator = stream(0, "trial", data.device)
     before = generator.get_state()
@@ -157,7 +165,7 @@ class SharedRows:
 
     def __post_init__(self) -> None:
         # noise of preparation depends on all rows of a batch: every process prepares them, and keeps its own
-        self.draws = not self.processes.is_alone and _draws(self.data)
+        self.draws = not self.processes.is_alone and draws_noise(self.data)
 
     @contextmanager
     def taken(self, index: Tensor, noise: torch.Generator) -> Iterator[Batch]:

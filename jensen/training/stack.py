@@ -22,8 +22,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from ..core.batch import Batch
 from ..core.modules import unchanged_buffers
+from ..core.random import copied
 from .compiled import compiled
-from .fused import FusedAdam
+from .fused import FusedAdam, adam_step
 from .gradient import Gradient, gradient
 from .loop import TrainingLoop
 from .program import GradientProgram, is_own_code, shape_of
@@ -32,7 +33,7 @@ from .running_measures import Sums
 from .simplify import simplify
 from .slots import Slots
 
-__all__ = ["Stack", "copied", "reason_against"]
+__all__ = ["Stack", "reason_against"]
 
 ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-3}  # of a gradient, relative to its largest entry
 
@@ -46,7 +47,7 @@ def reason_against(loop: TrainingLoop) -> str | None:
     if player.closed is not None:
         return "its steps have a closed form"
     optimizer = loop.state.optimizers[0]
-    if optimizer is None or FusedAdam(optimizer).function is None:
+    if optimizer is None or not FusedAdam(optimizer).is_fused:
         return f"{player.optimizer.name} takes the steps of each by itself"
     if is_own_code(setup, player):
         return "parts of your own may do more in a step than to compute"
@@ -171,11 +172,11 @@ class Stack:
         means, squares, steps = ([own[i] for i in reached] for own in (self.means, self.squares, self.steps))
         torch._foreach_add_(steps, 1)  # pyright: ignore[reportPrivateImportUsage]
         if len({rate for rate, lives in zip(rates, self.live, strict=True) if lives}) == 1:
-            _adam(self.optimizers[self.live.index(True)], tensors, gradients, means, squares, steps)
+            adam_step(self.optimizers[self.live.index(True)], tensors, gradients, means, squares, steps)
             return
         for place, optimizer in enumerate(self.optimizers):
             own = [[t[place] for t in several] for several in (tensors, gradients, means, squares)]
-            _adam(optimizer, own[0], own[1], own[2], own[3], steps)
+            adam_step(optimizer, own[0], own[1], own[2], own[3], steps)
 
     def _clip(self, reached: Sequence[int], gradients: Sequence[Tensor]) -> None:
         """Clip the gradients of every member, as the step of one does."""
@@ -260,35 +261,6 @@ def _slots(loop: TrainingLoop) -> Slots:
     return Slots.of(loop.setup.model, loop.setup.guide, loop.setup.players[0])
 
 
-def _adam(
-    optimizer: torch.optim.Optimizer,
-    tensors: list[Tensor],
-    gradients: list[Tensor],
-    means: list[Tensor],
-    squares: list[Tensor],
-    steps: list[Tensor],
-) -> None:
-    """Take one fused step of these tensors, as the optimiser would of its own."""
-    group = optimizer.param_groups[0]
-    name = "_fused_adam_" if type(optimizer) is torch.optim.Adam else "_fused_adamw_"
-    function = getattr(torch, name)
-    function(
-        tensors,
-        gradients,
-        means,
-        squares,
-        [],
-        steps,
-        lr=group["lr"],
-        beta1=group["betas"][0],
-        beta2=group["betas"][1],
-        weight_decay=group["weight_decay"],
-        eps=group["eps"],
-        amsgrad=False,
-        maximize=False,
-    )
-
-
 def _joined(parts: Sequence[Tensor]) -> Tensor:
     """Return tensors stacked along a first axis, of which they become parts."""
     whole = torch.stack([part.detach() for part in parts])
@@ -352,10 +324,3 @@ def _is_near(own: Gradient, joint: Sequence[Tensor], reached: Sequence[int]) -> 
         a.shape == b.shape and bool((a - b).abs().max() <= least * a.abs().max() + torch.finfo(a.dtype).tiny)
         for a, b in zip(mine, joint, strict=True)
     )
-
-
-def copied(generator: torch.Generator) -> torch.Generator:
-    """Return a generator in the same state."""
-    other = torch.Generator(generator.device)
-    other.set_state(generator.get_state())
-    return other

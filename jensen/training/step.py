@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.batch import Batch
+from ..core.random import copied
 from .callbacks import StepCallbacks
 from .fused import FusedAdam
 from .gradient import Gradient, gradient
@@ -135,8 +136,7 @@ class OptimizerSteps:
             batch: of data.
             player: whose objective is evaluated.
         """
-        noise = torch.Generator(self.state.noise.device)
-        noise.set_state(self.state.noise.get_state())
+        noise = copied(self.state.noise)
         gradient(self.setup, player, batch, noise, self.trained[self.setup.number_of(player)])
 
 
