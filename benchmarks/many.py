@@ -1,9 +1,9 @@
 """Time the training of several seeds together against that of one, and print JSON.
 
-    python benchmarks/many.py [--seeds 8] [--rows 12800] [--epochs 20] [--repeats 3]
+    python benchmarks/many.py [--seeds 8] [--rows 12800] [--epochs 20] [--repeats 3] [--threads auto]
 
 Each is timed in turn, from its first step to its last, recording of the joint program included; "least" is the fastest
-of the repeats. The data are the same for all: random bits.
+of the repeats. The number of threads is chosen by training, for one and for all. The data are the same for all: random bits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -25,11 +25,12 @@ from jensen.training import Trainer
 from jensen.training.lockstep import Lockstep
 
 Parts = tuple[Any, ...]
+Threads = int | Literal["auto"]
 SHAPES = {"20-64-64-8": (20, 64, 8), "64-200-200-16": (64, 200, 16)}
 BATCH = 128
 
 
-def training(seed: int, data: Rows, sizes: tuple[int, int, int], epochs: int, threads: int) -> tuple[Trainer, Parts]:
+def training(seed: int, data: Rows, sizes: tuple[int, int, int], epochs: int, threads: Threads) -> tuple[Trainer, Parts]:
     """Return the trainer of one seed, and what it trains."""
     dim, width, latent = sizes
     with drawing_from(stream(seed, "init")):
@@ -52,7 +53,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def compare(name: str, seeds: int, rows: int, epochs: int, repeats: int, threads: int) -> dict[str, object]:
+def compare(name: str, seeds: int, rows: int, epochs: int, repeats: int, threads: Threads) -> dict[str, object]:
     """Return the least seconds of one seed, and of all of them together."""
     sizes = SHAPES[name]
     x = torch.rand(rows, sizes[0], generator=torch.Generator().manual_seed(0))
@@ -71,8 +72,9 @@ def compare(name: str, seeds: int, rows: int, epochs: int, repeats: int, threads
 def main() -> None:
     """Parse the arguments, and print one JSON object."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    for flag, default in (("--seeds", 8), ("--rows", 12_800), ("--epochs", 20), ("--repeats", 3), ("--threads", 1)):
+    for flag, default in (("--seeds", 8), ("--rows", 12_800), ("--epochs", 20), ("--repeats", 3)):
         parser.add_argument(flag, type=int, default=default)
+    parser.add_argument("--threads", default="auto", type=lambda text: text if text == "auto" else int(text))
     given = vars(parser.parse_args())
     print(json.dumps({**given, "shapes": [compare(name, **given) for name in SHAPES]}, indent=1))
 

@@ -211,7 +211,18 @@ class Lockstep:
             wrong, reason = self.stack.differing(batch, noises), "their objectives or networks differ"
         except Unrecordable as error:
             wrong, reason = list(active), str(error)
-        self._set_aside(active if len(wrong) >= len(active) - 1 else wrong, reason)
+        is_joint = self.stack is not None and len(wrong) < len(active) - 1
+        self._set_aside(wrong if is_joint else active, reason)
+        if is_joint and self.stack is not None:
+            self._choose_threads(self.stack, [loop for loop in active if loop not in self.alone], index)
+
+    def _choose_threads(self, stack: Stack, active: Sequence[TrainingLoop], index: Mapping[int, Tensor]) -> None:
+        """Choose the number of threads by the joint step, for which more may pay than for the step of one."""
+        noises = [copied(loop.state.noise) for loop in stack.loops]
+        batch = _stacked([lp.setup.data.take(index[id(lp)], n) for lp, n in zip(stack.loops, noises, strict=True)])
+        active[0].pace.change(partial(stack.rehearse, batch, noises))
+        for loop in active[1:]:
+            loop.state.threads.now = loop.state.threads.chosen = active[0].state.threads.now
 
     def _batches(
         self, stack: Stack, lead: TrainingLoop, index: Mapping[int, Tensor]

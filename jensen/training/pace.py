@@ -106,6 +106,21 @@ class Pace:
                 self._look(pace)
             self.window = (self.clock(), self.running())
 
+    def change(self, work: Callable[[], object]) -> None:
+        """Choose the number of threads anew, for steps that are other work from now on.
+
+        Args:
+            work: such a step, which changes nothing.
+        """
+        self.work, record, before = work, self.state.threads, self.state.threads.now
+        self.fastest.clear()
+        if self.is_free and self.most > 1:
+            record.now = 0  # what was best for the earlier work has no advantage
+            chosen = self._tried()
+            record.now = before
+            self._set(chosen)
+            record.chosen = chosen
+
     # --- looking again ---
 
     def _look(self, pace: float) -> None:

@@ -160,6 +160,17 @@ class Stack:
             if loop.state.average is not None:
                 loop.state.average.update()
 
+    def rehearse(self, batch: Batch, noises: Sequence[torch.Generator]) -> None:
+        """Compute the joint gradient on a batch, and discard it; nothing is changed but the state of the noises.
+
+        Args:
+            batch: the batches of all members.
+            noises: of the members.
+        """
+        program = self._program(batch, noises)
+        with self._unchanged():
+            program.run(*self.held, *self._inputs(program.alone, batch, noises))
+
     def _living(self) -> list[TrainingLoop]:
         return [loop for loop, lives in zip(self.loops, self.live, strict=True) if lives]
 

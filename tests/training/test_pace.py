@@ -138,6 +138,23 @@ def four(monkeypatch):
         yield
 
 
+def test_steps_that_become_other_work_get_another_number():
+    machine = Machine(lambda threads, now: 0.001 * threads)  # small steps: one thread is best
+    assert machine.state.threads.now == 1
+    machine.train(3.0)
+    machine.seconds = lambda threads, now: 0.016 / threads  # of eight members together
+    machine.pace.change(machine.work)
+    assert (machine.state.threads.now, machine.state.threads.chosen) == (4, 4)
+    assert machine.state.threads.changes == [[machine.state.step, 4]]
+    assert not machine.train(10.0).pace.busy  # the time of the earlier steps is no measure of these
+
+
+def test_a_number_that_was_asked_for_stays_when_steps_become_other_work():
+    machine = Machine(lambda threads, now: 0.016 / threads, threads=2)
+    machine.pace.change(machine.work)
+    assert machine.state.threads.now == 2
+
+
 def test_the_best_number_is_chosen_and_kept_on_a_quiet_machine():
     machine = Machine(lambda n, now: 0.02 / n).train(200)
     assert machine.events == [ThreadsChosen(0, 4, None, False)]
