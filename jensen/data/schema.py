@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from ..core.errors import CorruptRunError, UsageError
+from .columns import Column
 
 __all__ = ["Kind", "Schema"]
 
-Kind = Literal["binary", "integers", "real"]
+Kind = Literal["binary", "integers", "real", "mixed"]
 
 
 @dataclass(frozen=True)
@@ -19,14 +20,15 @@ class Schema:
     """The kind of the values and the shape of one datum.
 
     Attributes:
-        kind: "binary" (0 and 1), "integers" (0 .. levels - 1) or "real".
+        kind: "binary" (0 and 1), "integers" (0 .. levels - 1), "real", or "mixed" for a table whose columns differ.
         shape: (D,) for a table, (height, width, channels) for images.
         levels: number of values of integers (256 for 8-bit images); None for other kinds.
         names: the D column names of a table.
         classes: the names of the labels.
+        columns: the D columns of a table of mixed kinds, None of other data.
 
     Raises:
-        UsageError: integers without levels, or a kind or shape that does not exist.
+        UsageError: integers without levels, mixed kinds without columns, or a kind or shape that does not exist.
 
     Example:
         >>> schema = Schema("integers", (8, 8, 1), levels=17)
@@ -41,6 +43,7 @@ class Schema:
     levels: int | None = None
     names: tuple[str, ...] | None = None
     classes: tuple[str, ...] | None = None
+    columns: tuple[Column, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -52,6 +55,11 @@ class Schema:
             )
         if (self.kind == "integers") != (self.levels is not None):
             raise UsageError(f"{self.kind} data have levels={self.levels}", "Integers, and only they, have levels.")
+        if (self.kind == "mixed") != (self.columns is not None) or len(self.columns or ()) not in (0, self.size):
+            raise UsageError(
+                f"{self.kind} data of {self.size} features have {len(self.columns or ())} columns of their own kinds",
+                "Mixed data, and only they, have a column for each feature.",
+            )
 
     @property
     def size(self) -> int:
@@ -65,7 +73,9 @@ class Schema:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the schema as JSON-serialisable values, for a specification."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        plain.pop("columns")
+        return plain if self.columns is None else plain | {"columns": [c.to_dict() for c in self.columns]}
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> Schema:
@@ -75,7 +85,9 @@ class Schema:
             CorruptRunError: an entry is missing, unknown or of the wrong type.
         """
         try:
-            return Schema(**dict[str, Any]((k, tuple(v) if isinstance(v, list) else v) for k, v in plain.items()))
+            columns = plain.get("columns")
+            own = {"columns": None if columns is None else tuple(map(Column.from_dict, columns))}
+            return Schema(**dict[str, Any]((k, tuple(v) if isinstance(v, list) else v) for k, v in plain.items()) | own)
         except (TypeError, ValueError, AttributeError) as error:
             raise CorruptRunError(
                 f"the data schema cannot be read ({error})", "The specification is damaged; restore it or train again."
