@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
@@ -25,12 +27,20 @@ class Chains:
 
     Args:
         z: [m, B, Z] initial points, with x [m, B, D] there.
+        of_params: of the parameters of p(x | z), whose average is wanted in place of the mean of x; see `Statistics`.
     """
 
     def __init__(
-        self, model: LatentVariableModel, guide: Guide, batch: Batch, z: Tensor, x: Tensor, noise: torch.Generator
+        self,
+        model: LatentVariableModel,
+        guide: Guide,
+        batch: Batch,
+        z: Tensor,
+        x: Tensor,
+        noise: torch.Generator,
+        of_params: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self.model, self.guide, self.noise = model, guide, noise
+        self.model, self.guide, self.noise, self.of_params = model, guide, noise, of_params
         self.m, self.batch, (self.z, self.x) = len(z), batch, (z.flatten(0, 1), x.flatten(0, 1))
         self.mask = torch.as_tensor(batch.mask).repeat(self.m, 1)
         self.context = None if batch.context is None else batch.context.repeat(self.m, 1)
@@ -38,22 +48,22 @@ class Chains:
     def run(self, steps: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Run the chains. Return acceptance [B], R-hat [B] and mean [B, D] of the second half, and the final z [m, B,
         Z] and x [m, B, D]."""
-        trace, accepted, mean = [], torch.zeros_like(self.z[:, 0:1].sum(-1)), torch.zeros_like(self.x)
+        trace, accepted, mean = [], torch.zeros_like(self.z[:, 0:1].sum(-1)), self.x.new_zeros(())
         for step in range(steps):
             moved, expected, scalars = self._step()
             if step >= steps // 2:
                 trace.append(scalars)
                 accepted += moved
-                mean += expected
+                mean = mean + expected
         n, shape = len(trace), (self.m, len(self.batch))
         r_hat = split_r_hat(torch.stack(trace).unflatten(-1, shape)).amax(0)
         mean = (mean / n).unflatten(0, shape).mean(0)
-        mean = torch.where(torch.as_tensor(self.batch.mask), self.batch.x, mean)
         accepted = (accepted / n).unflatten(0, shape).mean(0).double()
         return accepted, r_hat, mean, self.z.unflatten(0, shape), self.x.unflatten(0, shape)
 
     def _step(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Make one step, and return whether chains moved [mB], E[x | z] [mB, D], and two scalars to monitor [2, mB]."""
+        """Make one step, and return whether chains moved [mB], E[x | z] [mB, D] or the statistics of parameters in its
+        place [mB, S], and two scalars to monitor [2, mB]."""
         full = Batch(self.x, None, self.context)
         q = self.guide(full)
         proposed, _ = place(q, 1, self.noise)
@@ -75,7 +85,8 @@ class Chains:
         self.x = torch.where(self.mask, self.x, drawn)
         mean = likelihood.mean
         missing = torch.where(self.mask, torch.zeros_like(mean), mean).sum(-1) / (~self.mask).sum(-1)
-        return moved.to(mean), mean, torch.stack([log_lik + log_prior, missing])
+        expected = mean if self.of_params is None else self.of_params(params).expand(len(mean), -1)
+        return moved.to(mean), expected, torch.stack([log_lik + log_prior, missing])
 
 
 def split_r_hat(trace: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -26,7 +26,7 @@ from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .gibbs import Chains, likelihood_at
 
-__all__ = ["METHODS", "Imputation", "impute"]
+__all__ = ["METHODS", "Imputation", "Statistics", "impute"]
 
 MOST = 1_000_000  # versions of a datum, points of one, and steps of a chain
 METHODS = ("sir", "gibbs", "annealed")
@@ -41,13 +41,30 @@ MOVING = 0.02  # acceptance below which a chain hardly moves
 
 
 @dataclass(frozen=True)
+class Statistics:
+    """Statistics of the missing entries that are computed where they are drawn, so that draws need not be kept.
+
+    Attributes:
+        of_params: of the parameters of p(x | z): from [..., P] to [..., S]; their average over p(z | x_observed) is
+            wanted in place of the mean.
+        of_draws: of draws of p(x_missing | x_observed): from [n, B, D] to [B, R].
+        n: the number of draws that these are of.
+    """
+
+    of_params: Callable[[Tensor], Tensor]
+    of_draws: Callable[[Tensor], Tensor]
+    n: int
+
+
+@dataclass(frozen=True)
 class Imputation:
     """Draws of the missing entries, in the units of the prepared data; every tensor has a row for each of the N data.
 
     Attributes:
         x: [m, N, D]; an observed entry has its value in each of the m.
         z: [m, N, Z] the latent points of the draws; NaN where nothing is missing.
-        mean: [N, D] E[x | x_observed]: by the normalised weights of the K points, or along the chains.
+        mean: [N, D] E[x | x_observed]: by the normalised weights of the K points, or along the chains; with statistics,
+            the average of those of the parameters [N, S], NaN where nothing is missing.
         k: points per datum of the importance weights, or annealed chains.
         ess: [N] their effective number; NaN where nothing is missing.
         k_hat: [N] shape of the weights' tail (see `jensen.evaluate.psis`); NaN where nothing is missing, or annealed.
@@ -55,6 +72,7 @@ class Imputation:
         r_hat: [N] the larger split R-hat of two scalars of the chains, log p(x_observed, z) and the mean of the
             missing entries; None without chains.
         steps: of each chain, or temperatures; None where there are none.
+        of_draws: [N, R] the statistics of draws, NaN where nothing is missing; None without.
     """
 
     x: Tensor
@@ -66,6 +84,7 @@ class Imputation:
     acceptance: Tensor | None = None
     r_hat: Tensor | None = None
     steps: int | None = None
+    of_draws: Tensor | None = None
 
     @property
     def holed(self) -> Tensor:
@@ -109,6 +128,7 @@ def impute(
     steps: int | None = None,
     seed: int = 0,
     watch: ProgressCallback | None = None,
+    statistics: Statistics | None = None,
 ) -> Imputation:
     r"""Draw the missing entries m times, given the observed ones.
 
@@ -131,6 +151,7 @@ def impute(
             temperatures, by default 200.
         seed: seed of all random streams.
         watch: progress callback, called with the fraction done, 0 to 1.
+        statistics: to compute beside the draws; those of draws are of `statistics.n`, of which the first m are kept.
 
     Raises:
         UsageError: a number is too small, or there is no such method. CompositionError: features depend on each other
@@ -142,18 +163,19 @@ def impute(
     _check(model, guide, m, method, k, steps)
     rows = rows.fixed(stream(seed, "imputed rows", rows.device))
     x = next(rows.batches(len(rows))).x
-    draws, mean, at = x.expand(m, *x.shape).clone(), x.clone(), x.new_full((m, len(x), model.latent), math.nan)
+    draws, at = x.expand(m, *x.shape).clone(), x.new_full((m, len(x), model.latent), math.nan)
     ess, k_hat, acceptance, r_hat = torch.full((4, len(rows)), math.nan, dtype=torch.float64, device=rows.device)
     holed = torch.zeros(0, dtype=torch.long) if rows.mask is None else (~rows.mask.all(-1)).nonzero()[:, 0]
     with exact_products(rows.device):
-        weigher = _Weigher(model, guide, rows, holed, method, k, steps, seed)
+        weigher = _Weigher(model, guide, rows, holed, method, k, steps, seed, statistics)
+        mean, of_draws = weigher.statistics_of(x)
         pieces = holed.split(weigher.size(m)) if len(holed) else ()
         results = by_pieces(_watched(pieces, watch), lambda index: weigher.imputed(_batch(rows, x, index), m))
         for index, (*of_rows, z, drawn) in zip(pieces, results, strict=True):
-            for whole, values in zip((ess, k_hat, acceptance, r_hat, mean), of_rows, strict=True):
+            for whole, values in zip((ess, k_hat, acceptance, r_hat, mean, of_draws), of_rows, strict=True):
                 whole[index] = values
             at[:, index], draws[:, index] = z.transpose(0, 1).to(at), drawn.transpose(0, 1)
-    imputation = Imputation(draws, at, mean, k, ess, k_hat, steps=steps)
+    imputation = Imputation(draws, at, mean, k, ess, k_hat, steps=steps, of_draws=statistics and of_draws)
     return replace(imputation, acceptance=acceptance, r_hat=r_hat) if method == "gibbs" else imputation
 
 
@@ -232,8 +254,10 @@ class _Weigher:
         k: int,
         steps: int | None,
         seed: int,
+        statistics: Statistics | None,
     ) -> None:
-        self.model, self.guide, self.k, self.moves = model, guide, k, method == "gibbs"
+        self.model, self.guide, self.k, self.moves, self.statistics = model, guide, k, method == "gibbs", statistics
+        self.of_params = None if statistics is None else statistics.of_params
         self.holed, self.steps, self.seed = holed, steps, seed
         self.annealed, self.tuned = None, None
         if method == "annealed" and steps is not None and len(holed):
@@ -247,19 +271,37 @@ class _Weigher:
         if self.annealed is not None:
             limits.append(self.annealed.rows(self.model))
         else:  # chains are moved together, and slowly: as many as fit
-            limits.append(points // m if self.moves else ROWS)
+            limits.append(points // self.draws(m) if self.moves else ROWS)
         return max(min(limits), 1)
 
+    def draws(self, m: int) -> int:
+        """Return the number of draws of each datum that m of them and their statistics need."""
+        return m if self.statistics is None else max(m, self.statistics.n)
+
+    def statistics_of(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and statistics of draws [N, ...] for rows x [N, D] without missing entries: x, or NaN."""
+        if self.statistics is None:
+            return x.clone(), x.new_zeros(len(x), 0)
+        params, draws = x.new_zeros(self.model.likelihood.family.size), x.new_zeros(self.statistics.n, 1, x.shape[1])
+        sizes = (self.statistics.of_params(params).shape[-1], self.statistics.of_draws(draws).shape[-1])
+        return x.new_full((len(x), sizes[0]), math.nan), x.new_full((len(x), sizes[1]), math.nan)
+
     def imputed(self, batch: Batch, m: int) -> list[Tensor]:
-        """Return ESS, k-hat, acceptance and R-hat [B], E[x | x_observed] [B, D], and m draws, z [B, m, Z] and x [B, m,
-        D]; NaN in the place of what there is not."""
-        noise = self.noise(batch)
+        """Return ESS, k-hat, acceptance and R-hat [B], E[x | x_observed] [B, D] and statistics of draws [B, R], and m
+        draws, z [B, m, Z] and x [B, m, D]; NaN in the place of what there is not."""
+        noise, n = self.noise(batch), self.draws(m)
         points = self(batch, noise)
-        z, drawn = points.resampled(self.model, batch, m, noise)
+        at_once = n if self.statistics is None else max(NUMBERS // widest(self.model) // len(batch), 1)
+        z, drawn = points.resampled(self.model, batch, n, at_once, noise)
         moved, mean = torch.full_like(points.ess, math.nan).expand(2, -1), points.mean
         if self.moves:
-            *moved, mean, z, drawn = Chains(self.model, self.guide, batch, z, drawn, noise).run(self.steps or 0)
-        return [points.ess, points.k_hat, *moved, mean, z.transpose(0, 1), drawn.transpose(0, 1)]
+            chains = Chains(self.model, self.guide, batch, z, drawn, noise, self.of_params)
+            *moved, mean, z, drawn = chains.run(self.steps or 0)
+        if self.statistics is None:
+            mean = torch.where(torch.as_tensor(batch.mask), batch.x.double(), mean)
+        of_draws = drawn.new_zeros(len(batch), 0) if self.statistics is None else self.statistics.of_draws(drawn)
+        kept = [z[:m].transpose(0, 1), drawn[:m].transpose(0, 1)]
+        return [points.ess, points.k_hat, *moved, mean.to(batch.x), of_draws, *kept]
 
     def noise(self, batch: Batch) -> torch.Generator:
         """Return the random stream of a batch, which is its own: what is drawn does not depend on other rows, which
@@ -271,12 +313,15 @@ class _Weigher:
     def __call__(self, batch: Batch, noise: torch.Generator) -> _Points:
         if self.annealed is None or self.tuned is None:
             at_once = max(NUMBERS // widest(self.model) // len(batch), 1)
-            return _Points.of(self.model, self.guide, batch, self.k, at_once, noise)
+            return _Points.of(self.model, self.guide, batch, self.k, at_once, noise, self.of_params)
         z, log_w, _ = self.annealed.arrivals(self.model, self.guide, batch, self.tuned, noise)
         log_w = log_w.double()
-        x = likelihood_at(self.model, z, batch.context).mean.double()
+        if self.of_params is None:
+            x = likelihood_at(self.model, z, batch.context).mean.double()
+        else:
+            x = self.of_params(self.model.likelihood_params(z, batch.context)).double().expand(*log_w.shape, -1)
         mean = torch.einsum("kb,kbd->bd", torch.softmax(log_w, 0), x)
-        return _Points.checked(z, log_w, mean, batch, annealed=True)
+        return _Points.checked(z, log_w, mean, annealed=True)
 
 
 @dataclass(frozen=True)
@@ -286,7 +331,7 @@ class _Points:
     Attributes:
         z: [K, B, Z].
         log_w: [K, B], double precision.
-        mean: [B, D] of x by the weights; an observed entry has its value.
+        mean: [B, D] of x by the weights, or [B, S] of statistics of parameters.
         annealed: whether the weights are those of chains, too few for k-hat.
     """
 
@@ -297,11 +342,17 @@ class _Points:
 
     @staticmethod
     def of(
-        model: LatentVariableModel, guide: Guide, batch: Batch, k: int, at_once: int, noise: torch.Generator
+        model: LatentVariableModel,
+        guide: Guide,
+        batch: Batch,
+        k: int,
+        at_once: int,
+        noise: torch.Generator,
+        of_params: Callable[[Tensor], Tensor] | None,
     ) -> _Points:
-        """Draw points from the guide, `at_once` of them at once."""
+        """Draw points from the guide, `at_once` of them at once; their mean is of x, or of statistics of parameters."""
         q, pieces, weights = guide(batch), [], []
-        total, mean = torch.tensor(-torch.inf), torch.zeros_like(batch.x, dtype=torch.float64)
+        total, mean = torch.tensor(-torch.inf), torch.zeros((), dtype=torch.float64)
         for start in range(0, k, at_once):
             z, eps = place(q, min(at_once, k - start), noise)
             draw = weigh(model, q, z, batch, noise=eps)
@@ -310,18 +361,18 @@ class _Points:
             after = torch.logaddexp(total.to(log_w), torch.logsumexp(log_w, 0))
             share = (log_w - after).exp()
             mean = mean * (total.to(log_w) - after).exp()[:, None]
-            mean += torch.einsum("kb,kbd->bd", share, draw.likelihood.mean.expand(len(z), *batch.x.shape).double())
+            expected = draw.likelihood.mean if of_params is None else of_params(draw.likelihood_params)
+            mean = mean + torch.einsum("kb,kbd->bd", share, expected.expand(len(z), len(batch), -1).double())
             total = after
             pieces.append(z)
             weights.append(log_w)
-        return _Points.checked(torch.cat(pieces), torch.cat(weights), mean, batch)
+        return _Points.checked(torch.cat(pieces), torch.cat(weights), mean)
 
     @staticmethod
-    def checked(z: Tensor, log_w: Tensor, mean: Tensor, batch: Batch, *, annealed: bool = False) -> _Points:
-        """Return these points, if each datum has one of finite weight, with the observed entries in the mean."""
+    def checked(z: Tensor, log_w: Tensor, mean: Tensor, *, annealed: bool = False) -> _Points:
+        """Return these points, if each datum has one of finite weight."""
         if not torch.isfinite(torch.logsumexp(log_w, 0)).all():
             raise NumericalError("no point of some row has a finite weight", "Look at the data for extreme values.")
-        mean = torch.where(torch.as_tensor(batch.mask), batch.x.double(), mean).to(batch.x)
         return _Points(z, log_w, mean, annealed)
 
     @property
@@ -333,11 +384,13 @@ class _Points:
         return torch.full_like(self.log_w[0], math.nan) if self.annealed else pareto_k(self.log_w)
 
     def resampled(
-        self, model: LatentVariableModel, batch: Batch, m: int, noise: torch.Generator
+        self, model: LatentVariableModel, batch: Batch, m: int, at_once: int, noise: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Draw m points [m, B, Z] of each datum, independently and by weight, and x [m, B, D] there where missing."""
+        """Draw m points [m, B, Z] of each datum, independently and by weight, and x [m, B, D] there where missing, for
+        `at_once` of the points at once."""
         chosen = torch.multinomial(torch.softmax(self.log_w, 0).mT, m, replacement=True, generator=noise).mT  # [m, B]
         z = self.z.gather(0, chosen[..., None].expand(-1, -1, self.z.shape[-1]))
         with drawing_from(noise):
-            drawn = likelihood_at(model, z, batch.context).sample()
+            parts = [likelihood_at(model, part, batch.context).sample() for part in z.split(at_once)]
+        drawn = torch.cat(parts)
         return z, torch.where(torch.as_tensor(batch.mask), batch.x, drawn)

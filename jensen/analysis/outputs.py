@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from ..core.batch import Batch
 from ..estimators.reparameterized import Pathwise
 from ..evaluate.floors import FloorBinding, features_at_floor, learned_scales
-from ..families import Bernoulli, DiscretizedLogistic, LogNormal
+from ..families import Bernoulli, DiscretizedLogistic, Family
+from ..families.support import ABOVE_ZERO, OPEN_UNIT
 from ..models.conditionals import Table
 from ..models.draw import place
 from .examination import Examination
@@ -45,18 +46,19 @@ def decoder_scale(examination: Examination) -> Outcome | str:
     rows = examination.batches(examination.train, "train", ROWS)
     noise = examination.stream("scales")
     scale = torch.cat([learned_scales(model, examination.guide, b, noise) for b in (rows[:1] if is_table else rows)])
-    spread = _spread(examination.batches(examination.train, "train"), is_log=isinstance(family, LogNormal))
-    low = features_at_floor(scale, floor, family.dim, is_table)
+    spread = _spread(examination.batches(examination.train, "train"), family)
+    low = features_at_floor(scale, family.scale_floors, is_table)
     constant = low & (spread <= STILL)
-    fine = (scale.median(0).values / spread.clamp_min(1e-300)).expand(family.dim)
+    is_learned = torch.tensor(family.scale_floors, device=spread.device) > 0
+    fine = (scale.median(0).values / spread.clamp_min(1e-300)).expand(family.dim)[is_learned]
     measures = {
         "scale_least": float(scale.min()),
         "scale_floor": floor,
         "features_at_floor": int(low.sum()),
         "scale_to_spread": float(fine.median()),
     }
-    if bool((low & ~constant).any()):
-        binding = FloorBinding(int((low & ~constant).sum()), family.dim, floor, is_table)
+    binding = FloorBinding.at(low & ~constant, family.scale_floors, is_table)
+    if binding is not None:
         return Outcome((_scale(examination, binding.note.partition(":")[0]),), measures)
     if float(fine.median()) < FINE:
         what = f"the learned scale is {float(fine.median()):.1g} of the data's spread, finer than an 8-bit reading"
@@ -66,10 +68,16 @@ def decoder_scale(examination: Examination) -> Outcome | str:
     return Outcome(measures=measures)
 
 
-def _spread(batches: list[Batch], *, is_log: bool) -> Tensor:
-    """Return the standard deviation [D] of each feature over the rows that observe it; 0 where none do."""
+def _spread(batches: list[Batch], family: Family) -> Tensor:
+    """Return the standard deviation [D] of each feature over the rows that observe it; 0 where none do.
+
+    It is that of the logarithm of positive features, and of the logit of those between 0 and 1, as their scales are.
+    """
     data = torch.cat([b.x for b in batches]).double()
-    data = data.log() if is_log else data
+    supports = [family.support.column(d) for d in range(family.dim)]
+    for d, support in enumerate(supports):
+        if support in (ABOVE_ZERO, OPEN_UNIT):
+            data[:, d] = data[:, d].log() if support is ABOVE_ZERO else data[:, d].logit()
     if batches[0].mask is None:
         return data.std(0, correction=0)
     seen = torch.cat([b.mask for b in batches if b.mask is not None])

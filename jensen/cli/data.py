@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from ..core.commands import command_line
+from ..core.errors import RunExistsError, UsageError
 from ..core.wording import plural
 from ..data import Header
+from .column_lines import column_lines
 from .flags import Json, parse_size
 from .output import notifier, print_json, print_lines
+
+if TYPE_CHECKING:
+    from ..data import Dataset
 
 __all__ = ["data"]
 
@@ -29,17 +35,26 @@ def data(
     header: Annotated[Header, Parameter(help="of a table: yes if its first line holds names, no if data")] = "auto",
     columns: Annotated[str | None, Parameter(help="a,b: the columns of a table to read, by name or number")] = None,
     drop: Annotated[str | None, Parameter(help="a,b: columns of a table to leave out")] = None,
+    schema: Annotated[str | None, Parameter(help="a TOML file on the kinds of the columns of a table")] = None,
+    schema_out: Annotated[str | None, Parameter(help="write such a file, to change it: S.toml")] = None,
+    force: Annotated[bool, Parameter(negative="", help="replace the file of --schema-out")] = False,
     json: Json = False,
 ) -> None:
     """Describe a data set: shape, kind, range, irregularities, and how to train on it."""
     from ..data import describe, read
 
     pixels = None if size is None else parse_size(size)
-    table = {"header": header, "columns": columns, "drop": drop}
-    dataset = read(source, labels=labels, size=pixels, missing=True, strict=strict, **table)
+    if schema_out is not None:
+        _check_schema_out(schema_out, force)
+    table = {"header": header, "columns": columns, "drop": drop, "schema": schema}
+    typed = "auto" if schema_out is None else True
+    dataset = read(source, labels=labels, size=pixels, missing=True, strict=strict, typed=typed, **table)
     description = describe(dataset)
     again = {"labels": labels, "size": pixels, "header": None if header == "auto" else header}
-    description["advice"] = _advice(description, source, {**again, "columns": columns, "drop": drop})
+    again |= {"columns": columns, "drop": drop, "schema": schema or schema_out}
+    description["advice"] = _advice(description, source, again)
+    if schema_out is not None:
+        _write_schema(schema_out, dataset)
     if json:
         print_json(description)
         return
@@ -47,6 +62,34 @@ def data(
     for note in description["notes"]:
         notify(note)
     print_lines(_lines(description))
+
+
+def _check_schema_out(place: str, force: bool) -> None:
+    """Refuse a file of a schema that cannot be written, before data are read.
+
+    Raises:
+        UsageError: it is not called .toml, or its folder does not exist.
+        RunExistsError: it exists, and is not to be replaced.
+    """
+    path = Path(place)
+    if path.suffix.lower() != ".toml":
+        raise UsageError(f"--schema-out must end in .toml, got {place}", "Give a name such as schema.toml.")
+    if path.is_dir() or (path.exists() and not force):
+        raise RunExistsError(f"{place} exists", "Give --schema-out another name, or replace it with --force.")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}", "Make it first, or give --schema-out another name.")
+
+
+def _write_schema(place: str, dataset: Dataset) -> None:
+    """Write what was guessed of the columns of a table, as a start of a schema."""
+    from ..data.schema_files import schema_text
+    from ..storage.files import write_atomic
+
+    columns = dataset.schema.columns or ()
+    names = {column.name for column in columns}
+    left_out = {name: why for name, why in dataset.reasons.items() if name not in names}
+    text = schema_text(dataset.source.name, columns, left_out, dataset.reasons)
+    write_atomic(Path(place), text.encode())
 
 
 def _lines(description: dict[str, Any]) -> list[str]:
@@ -57,12 +100,15 @@ def _lines(description: dict[str, Any]) -> list[str]:
         "binary": "binary values, 0 and 1",
         "integers": "counts" if description["counts"] else _levels(description["levels"], low, high),
         "real": "real values",
+        "mixed": "columns of mixed kinds",
     }
     lines = [
         f"{description['name']}: {_rows(description['n'], images, shape[0])}",
-        f"{kinds[description['kind']]}, from {low:g} to {high:g}",
+        kinds[description["kind"]] + ("" if description["kind"] == "mixed" else f", from {low:g} to {high:g}"),
     ]
-    if description["names"]:
+    if description["kind"] == "mixed":
+        lines += column_lines(description)
+    elif description["names"]:
         lines.append(f"columns: {_first(description['names'])}")
     if description["labels"] is not None:
         lines.append(_label_line(description["labels"], description["unlabelled"]))
@@ -71,7 +117,7 @@ def _lines(description: dict[str, Any]) -> list[str]:
     if description["factors"]:
         lines.append(f"factors: {', '.join(f'{name} ({n})' for name, n in description['factors'].items())}")
     constant = description["constant_columns"]
-    if constant:
+    if constant and description["kind"] != "mixed":
         names = _column_names(description, constant)
         noun, how = ("pixel", " (row/column)") if len(shape) == 3 else ("column", "")
         lines.append(f"{plural(len(names), f'constant {noun}')}{how}: {_first(names)}")
@@ -124,6 +170,9 @@ def _advice(description: dict[str, Any], source: str, again: dict[str, Any]) -> 
         source: as it was given.
         again: the options by which the data were read.
     """
+    if description["kind"] == "mixed":
+        likelihood = "likelihood of a table: one family for each column, by its kind"
+        return [likelihood, f"next: {command_line('train', source, **again)}"]
     likelihood = {
         "binary": "Bernoulli",
         "integers": f"discretised logistic with {description['levels']} levels",

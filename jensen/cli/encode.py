@@ -32,20 +32,22 @@ def encode(
 ) -> None:
     """Compute the mean of q(z | x) of each datum, with its label if it has one. Without --out: RUN/codes.csv.
 
-    Codes of a folder of images have the file of each in the column "file", relative to the folder.
+    Codes of a folder of images have the file of each in the column "file", relative to the folder; those of a mixed
+    table have its columns that are no data.
     """
     import numpy as np
 
     from ..core.divided import divided
     from ..core.processes import joined
-    from .writing import Piece, Target, print_target, row_arrays, row_columns, write_parts
+    from ..runs.table_results import encoded_table
+    from .targets import result_target
+    from .writing import Piece, print_target, row_arrays, row_columns, write_parts
 
     opened = flags.opened(run)
     if opened.model.latent == 0:
         raise UsageError(f"the model in {run} has no latent features", "Train one that has some, such as --recipe vae.")
-    target = Target.choose(
-        out, opened.path / "codes.csv", force, pictures=False, json=flags.json, safe=safe, quiet=flags.quiet
-    )
+    columns = opened.schema.columns
+    target = result_target(opened, "codes", data, out, force, safe, flags, pictures=False)
     part = opened.chosen(data, flags.seed, labels=labels, own="all")
     target = target if out is not None else target.of(data, part.is_whole or part.own is not None, force)
     notify = notifier(flags.quiet)
@@ -60,7 +62,11 @@ def encode(
         return Piece(opened.encode(rows, seed=flags.seed)[:, kept], rows.labels, row_columns(rows, names))
 
     with joined() as processes, divided(processes):
-        if processes.is_first:
+        if columns is not None and not target.is_array:
+            codes = encoded(part).x
+            if processes.is_first:
+                target.write_table(encoded_table(part, columns, codes, names, identified=True), columns)
+        elif processes.is_first:
             write_parts(target, part, encoded, names, opened.schema.classes, lambda: row_arrays(part, ()))
         else:
             for rows in part.pieces():

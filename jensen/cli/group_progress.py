@@ -38,4 +38,4 @@ class GroupProgress(TrainingProgress):
         epochs, steps = (1, 1) if self.started is None else (self.started.epochs, self.started.steps_per_epoch)
         fraction = event.step / max(epochs * steps, 1)
         width = self.line.columns - 1 - len(self.phase) - len(GAP) if self.line.in_place else None
-        return f"{self.phase}{GAP}{training_line(event, epochs, fraction, self.valid, width)}"
+        return f"{self.phase}{GAP}{training_line(event, epochs, fraction, self.valid, width, self.busy)}"

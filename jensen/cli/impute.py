@@ -20,16 +20,35 @@ if TYPE_CHECKING:
     from ..runs.evaluation import Part
     from ..runs.impute import Completion
     from ..runs.run import Run as LoadedRun
+    from ..runs.table_completion import TableCompletion
     from .writing import Target
 
 __all__ = ["impute"]
 
 PICTURED = 12
+VERSIONS = 5  # of each datum
 
-M = Annotated[int, Parameter(name="-m", help="number of imputations of each datum")]
+M = Annotated[
+    int | None,
+    Parameter(
+        name="-m", help="number of imputations of each datum, by default 5; of a mixed table, instead of one value each"
+    ),
+]
+Point = Annotated[
+    str | None,
+    Parameter(
+        help="of a mixed table, the value of a missing number: mean, median or mode; names are the most probable"
+    ),
+]
+Intervals = Annotated[
+    float | None,
+    Parameter(help="of a mixed table, also columns NAME_low and NAME_high, between which a number is so probably"),
+]
 Mask = Annotated[
     str | None,
-    Parameter(help="also hide: right, left, top, bottom, rect:r0,c0,r1,c1, or a file (white, or not 0: hidden)"),
+    Parameter(
+        help="also hide: right, left, top, bottom, rect:r0,c0,r1,c1, columns by name, or a file (white, not 0: hidden)"
+    ),
 ]
 Method = Annotated[str, Parameter(help=f"one of {', '.join(IMPUTATION_METHODS)}")]
 K = Annotated[
@@ -54,7 +73,9 @@ def impute(
     data: Data = None,
     /,
     *,
-    m: M = 5,
+    m: M = None,
+    point: Point = None,
+    intervals: Intervals = None,
     out: Out = None,
     mask: Mask = None,
     method: Method = "sir",
@@ -66,6 +87,8 @@ def impute(
     flags: RunFlags = NO_FLAGS,
 ) -> None:
     """Draw missing entries (NaN, empty, NA) given the observed ones. Without --out: RUN/imputations.png, or .csv.
+
+    A mixed table comes back as it was given, its missing cells filled: by one value each, or by -m draws.
 
     Each imputation is one sample of the missing entries; their differences show the uncertainty of the model. A row of
     a picture shows the datum as far as known, the observed part (hidden pixels in tan), the posterior mean, and the
@@ -79,45 +102,94 @@ def impute(
         raise UsageError(what, "Leave it out, or add --method gibbs.")
     from ..core.divided import divided
     from ..core.processes import joined
-    from ..data import parse_mask
-    from .writing import Target
+    from .targets import result_target
 
     opened = flags.opened(run)
-    images = opened.schema.is_image
-    default = opened.path / f"imputations.{'png' if images else 'csv'}"
-    target = Target.choose(out, default, force, images, flags.json, safe, flags.quiet)
+    number = _number_of_draws(m, point is not None or intervals is not None, opened.schema.columns is not None)
+    target = result_target(opened, "imputations", data, out, force, safe, flags, pictures=opened.schema.is_image)
     part = opened.chosen(data, flags.seed, missing=True, labels=labels, own="all")
     target = target if out is not None else target.of(data, part.is_whole or part.own is not None, force)
     notify = notifier(flags.quiet)
-    hidden, fewer = None if mask is None else parse_mask(mask, opened.schema, len(part.x)), []
-    if target.is_picture and len(part.x) > PICTURED:
-        fewer = [f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all"]
-        part = part.first(PICTURED)
-        hidden = None if hidden is None else hidden[:PICTURED]
+    part, hidden, fewer = _rows(target, opened, part, mask)
     with ProgressLine(flags.quiet) as line, joined() as processes, divided(processes):
-        completion = opened.impute(
-            part, m=m, method=method, k=k, steps=steps, hidden=hidden, seed=flags.seed, watch=line.task("imputing")
+        completion = opened.completion(
+            part,
+            m=number or 1,
+            point=point,
+            intervals=intervals,
+            method=method,
+            k=k,
+            steps=steps,
+            hidden=hidden,
+            seed=flags.seed,
+            watch=line.task("imputing"),
         )
     for text in (*completion.notes, *fewer):
         notify(text)
-    if processes.is_first:
-        _write(target, opened, completion, part)
-    drawn = completion.drawn
-    settings = {"m": m, "method": method, "k": drawn.k, "steps": drawn.steps, "seed": flags.seed}
-    _print(target, completion, settings, flags)
+    what = _write(target, opened, completion, part, number is not None) if processes.is_first else ""
+    _print(target, completion, {"m": number, "method": method}, flags, what)
 
 
-def _print(target: Target, completion: Completion, settings: dict[str, Any], flags: RunFlags) -> None:
+def _number_of_draws(m: int | None, is_point: bool, is_mixed: bool) -> int | None:
+    """Return the number of draws of each missing entry; None for one value of each instead.
+
+    Raises:
+        UsageError: both are asked for, or a number below 1.
+    """
+    if m is None:
+        return None if is_mixed else VERSIONS
+    if m < 1:
+        raise UsageError(f"-m must be at least 1, got {m}", "Give -m 1 or more.")
+    if is_mixed and is_point:
+        raise UsageError("-m draws, and --point and --intervals do not", "Give -m, or the others.")
+    return m
+
+
+def _rows(target: Target, opened: LoadedRun, part: Part, mask: str | None) -> tuple[Part, np.ndarray | None, list[str]]:
+    """Return the rows, the entries of them to hide, and a note if a picture shows the first rows only."""
+    from ..data import parse_mask
+
+    hidden = None if mask is None else parse_mask(mask, opened.schema, len(part.x))
+    if not target.is_picture or len(part.x) <= PICTURED:
+        return part, hidden, []
+    fewer = f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all"
+    return part.first(PICTURED), None if hidden is None else hidden[:PICTURED], [fewer]
+
+
+def _print(
+    target: Target, completion: Completion | TableCompletion, settings: dict[str, Any], flags: RunFlags, what: str
+) -> None:
     """Print where imputations are, and their diagnostics; nothing if they went to stdout."""
+    settings |= {"k": completion.drawn.k, "steps": completion.drawn.steps, "seed": flags.seed}
     record = {**settings, **_record(completion), "out": target.path}
     if flags.json:
         print_json(record)
     elif target.path is not None:
-        first = f"{plural(settings['m'], 'imputation')} of {completion.data} in {target.path} (seed {settings['seed']})"
-        print_lines([first, *_lines(record)])
+        first = f"{what} of {completion.data} in {target.path} (seed {flags.seed})"
+        print_lines([first, *_lines(record), *_errors(completion)])
 
 
-def _write(target: Target, opened: LoadedRun, completion: Completion, part: Part) -> None:
+def _write(target: Target, opened: LoadedRun, completion: Completion | TableCompletion, part: Part, drawn: bool) -> str:
+    """Write imputations, and return a name for them.
+
+    Args:
+        target: the file.
+        opened: the run.
+        completion: of the rows.
+        part: the rows.
+        drawn: whether draws were asked for, and not one value for each missing cell of a table.
+    """
+    from ..runs.table_completion import TableCompletion
+    from .table_imputations import title, write_completion
+
+    if isinstance(completion, TableCompletion):
+        write_completion(target, completion, drawn)
+        return title(completion, drawn)
+    _write_versions(target, opened, completion, part)
+    return plural(len(completion.x), "imputation")
+
+
+def _write_versions(target: Target, opened: LoadedRun, completion: Completion, part: Part) -> None:
     """Write all imputations, as [m, N, ...], or as a table in which they follow each other."""
     import numpy as np
 
@@ -186,7 +258,7 @@ def _filled(x: np.ndarray, observed: np.ndarray, rows: np.ndarray, values: np.nd
     return filled
 
 
-def _record(completion: Completion) -> dict[str, Any]:
+def _record(completion: Completion | TableCompletion) -> dict[str, Any]:
     """Return the diagnostics, over rows with missing entries, as JSON-serialisable values."""
     drawn = completion.drawn
     rows = drawn.holed
@@ -206,7 +278,7 @@ def _record(completion: Completion) -> dict[str, Any]:
         "acceptance": summary(drawn.acceptance, "min"),
         "r_hat": summary(drawn.r_hat, "max"),
         "unreliable_rows": int(drawn.unreliable.sum()),
-        "rmse_of_hidden": completion.rmse,
+        **_of_hidden(completion),
         "data": completion.data,
         "notes": list(completion.notes),
     }
@@ -228,6 +300,25 @@ def _lines(record: dict[str, Any]) -> list[str]:
             f"chains of {record['steps']:,} steps: acceptance median {acceptance['median']:.0%}, smallest"
             f" {acceptance['worst']:.1%}; R-hat median {r_hat['median']:.3f}, largest {r_hat['worst']:.3f}"
         )
-    if record["rmse_of_hidden"] is not None:
-        lines.append(f"root mean square error of the mean on hidden entries: {record['rmse_of_hidden']:.4g}")
     return lines
+
+
+def _of_hidden(completion: Completion | TableCompletion) -> dict[str, Any]:
+    """Return the errors of hidden entries as JSON-serialisable values."""
+    from ..runs.table_completion import TableCompletion
+    from .table_imputations import completion_record
+
+    if isinstance(completion, TableCompletion):
+        return completion_record(completion)
+    return {"rmse_of_hidden": completion.rmse}
+
+
+def _errors(completion: Completion | TableCompletion) -> list[str]:
+    """Return the errors of hidden entries in sentences."""
+    from ..runs.table_completion import TableCompletion
+    from .table_imputations import error_lines
+
+    if isinstance(completion, TableCompletion):
+        return error_lines(completion)
+    rmse = completion.rmse
+    return [] if rmse is None else [f"root mean square error of the mean on hidden entries: {rmse:.4g}"]

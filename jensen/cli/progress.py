@@ -171,10 +171,14 @@ class TrainingProgress:
         """Return the line in the longest form that fits the terminal; elsewhere, with all measures."""
         epochs, steps = (1, 1) if self.started is None else (self.started.epochs, self.started.steps_per_epoch)
         fraction = event.step / max(epochs * steps, 1)
-        last = self.threads
-        busy = f"busy: {plural(last.threads, 'thread')}" if last is not None and last.busy else None
         width = self.line.columns - 1 if self.line.in_place else None
-        return training_line(event, epochs, fraction, self.valid, width, busy)
+        return training_line(event, epochs, fraction, self.valid, width, self.busy)
+
+    @property
+    def busy(self) -> str | None:
+        """The number of threads beside a busy machine, in words; None on a quiet one."""
+        last = self.threads
+        return f"busy: {plural(last.threads, 'thread')}" if last is not None and last.busy else None
 
 
 def _shortened(text: str, width: int) -> str:

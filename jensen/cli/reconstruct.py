@@ -36,16 +36,18 @@ def reconstruct(
 ) -> None:
     """Reconstruct data from their codes. Without --out: RUN/reconstructions.png (originals above), or .csv.
 
+    A mixed table comes back as it was given, with its cells of data reconstructed; names are the most probable ones.
+
     With --noisy a picture shows the corrupted datum between both, and an .npz holds it as "noisy".
     """
     from ..core.divided import divided
     from ..core.processes import joined
-    from .writing import Target, print_target
+    from .targets import result_target
+    from .writing import print_target
 
     opened = flags.opened(run)
     images = opened.schema.is_image
-    default = opened.path / ("reconstructions.png" if images else "reconstructions.csv")
-    target = Target.choose(out, default, force, images, flags.json, safe, flags.quiet)
+    target = result_target(opened, "reconstructions", data, out, force, safe, flags, pictures=images)
     part = opened.chosen(data, flags.seed, labels=labels, own="all")
     target = target if out is not None else target.of(data, part.is_whole or part.own is not None, force)
     notify = notifier(flags.quiet)
@@ -92,12 +94,17 @@ def _write(
     """
     import numpy as np
 
+    from ..runs.table_results import reconstructed_table
     from .grids import data_range, model_range, painted, pairs, png, scaled
     from .writing import column_names, row_arrays, row_columns, to_integers
 
     names = column_names(opened.schema)
     x = opened.reconstruct(inputs, seed=seed, sample=sample)
-    x = to_integers(x, opened.seen.levels) if sample and opened.seen.kind != "real" else x
+    columns = opened.schema.columns
+    if columns is not None and not target.is_array:
+        target.write_table(reconstructed_table(part, columns, x), columns)
+        return
+    x = to_integers(x, opened.seen.levels) if sample and opened.seen.kind not in ("real", "mixed") else x
     original = part.x[:] if part.mask is None else np.where(part.mask, part.x[:].astype(np.float64), np.nan)
     original = original.reshape(x.shape)
     corrupted = {"noisy": opened.shaped(inputs.rows.stored)} if noisy else {}  # pyright: ignore[reportArgumentType]

@@ -95,8 +95,8 @@ def _resume_group(
     from .group_lines import print_group
     from .group_progress import GroupProgress
 
-    for spec in sorted(Path(folder).glob(f"*/{SPEC}"))[:1]:  # all members have the same number
-        _use_threads_of(spec.parent)
+    for spec in sorted(Path(folder).glob(f"*/{SPEC}")):
+        _check_threads_of(spec.parent)
     options: dict[str, Any] = {} if patience is NOT_GIVEN else {"patience": None if patience == "none" else patience}
     with stopping() as should_stop, ProgressLine(quiet) as line:
         progress = GroupProgress(line)
@@ -112,14 +112,6 @@ def _resume_group(
             **options,
         )
     return print_group(group, json, quiet)
-
-
-def _use_threads_of(run: Path) -> None:
-    """Use as many threads as the run was trained with: the last bits of sums depend on their number."""
-    import torch
-
-    if threads := _check_threads_of(run):
-        torch.set_num_threads(threads)
 
 
 def _check_threads_of(run: Path) -> int | None:

@@ -51,7 +51,7 @@ def train(
     data: Annotated[str | None, Parameter(help="digits, sprites, or a path")] = None,
     /,
     *,
-    recipe: Annotated[str | None, Parameter(help="a name from jensen recipes [default: vae]")] = None,
+    recipe: Annotated[str | None, Parameter(help="a name from jensen recipes [default: table for mixed tables, else vae]")] = None,
     out: RunFolder = None,
     spec: Annotated[str | None, Parameter(help="RUN/spec.json: repeat its command; other flags override it")] = None,
     seeds: Seeds = None,

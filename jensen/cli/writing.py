@@ -16,7 +16,10 @@ from ..core.errors import RunExistsError, UsageError
 from ..core.wording import plural
 from ..data import Schema
 from ..data.column_statistics import pieces
+from ..data.columns import Column
 from ..data.file_rows import Array, FileRows
+from ..data.output_tables import OutputTable
+from ..data.table_writing import TABLE_SUFFIXES, TEXT_SUFFIXES, require_writer, table_bytes, table_text
 from ..runs.evaluation import Part
 from ..runs.row_values import identity_columns
 from ..storage.files import write_atomic, write_json, written_in_pieces
@@ -170,11 +173,22 @@ class Target:
         json: bool = False,
         safe: bool = False,
         quiet: bool = False,
+        tables: bool = False,
     ) -> Target:
         """Return the file that was asked for, or the default one inside the run, which may be replaced.
 
+        Args:
+            out: the file that was asked for.
+            default: the file inside the run.
+            force: replace what exists.
+            pictures: whether a .png can be written.
+            json: whether a JSON object goes to stdout.
+            safe, quiet: see the class.
+            tables: whether the result is a table of mixed columns, for which there are more formats.
+
         Raises:
-            UsageError: the suffix is none of those that can be written, or the folder does not exist.
+            UsageError: the suffix is none of those that can be written, its library is not installed, or the folder
+                does not exist.
             RunExistsError: the file exists, and `force` is not given.
         """
         if out == "-" and json:
@@ -182,19 +196,21 @@ class Target:
         if out == "-":
             return Target(None, safe, quiet)
         path = default if out is None else Path(out)
-        suffixes = ", ".join(SUFFIXES if pictures else SUFFIXES[:-1])
+        known = (*SUFFIXES, *(TABLE_SUFFIXES if tables else ()))
+        suffixes = ", ".join(dict.fromkeys(s for s in known if pictures or s != ".png"))
         if path.suffix.lower() == ".png" and not pictures:
             raise UsageError(f"{path} would be a picture, and these data are no images", f"Choose from {suffixes}.")
-        if path.suffix.lower() not in SUFFIXES:
+        if path.suffix.lower() not in known:
             raise UsageError(
                 f"--out must end in {suffixes}, or be -, got {path}", f"Choose from {suffixes}, or - for stdout."
             )
-        if safe and path.suffix.lower() != ".csv":
+        if safe and path.suffix.lower() not in TEXT_SUFFIXES:
             raise UsageError(f"--spreadsheet-safe is of a .csv, and {path} is none", "Name a .csv, or leave it out.")
         if path.is_dir() or (out is not None and path.exists() and not force):
             raise RunExistsError(f"{path} exists", "Give --out another name, or replace it with --force.")
         if not path.parent.is_dir():
             raise UsageError(f"there is no folder {path.parent}", "Make it first, or give --out another name.")
+        require_writer(path.suffix.lower())
         return Target(path, safe, quiet)
 
     def of(self, data: str | None, own: bool, force: bool) -> Target:
@@ -225,6 +241,11 @@ class Target:
     def is_archive(self) -> bool:
         """True if the file is an .npz, of several arrays."""
         return self.path is not None and self.path.suffix.lower() == ".npz"
+
+    @property
+    def is_array(self) -> bool:
+        """True if the file is an .npy or an .npz."""
+        return self.path is not None and self.path.suffix.lower() in (".npy", ".npz")
 
     def write(
         self,
@@ -316,6 +337,24 @@ class Target:
             notifier(self.quiet)(
                 f"{cells}{', ' + marked if self.safe else '; --spreadsheet-safe writes them ' + marked}"
             )
+
+    def write_table(self, table: OutputTable, columns: Sequence[Column]) -> None:
+        """Write a table of mixed columns in the format of the suffix.
+
+        Args:
+            table: of results.
+            columns: that are data.
+        """
+        suffix, formulas = ".csv" if self.path is None else self.path.suffix.lower(), Formulas(self.safe)
+        if suffix in TEXT_SUFFIXES:
+            text = table_text(table, suffix, formulas.cell)
+            if self.path is None:
+                table_writer().write(text)
+            else:
+                write_atomic(self.path, text_bytes(text))
+            self._note(formulas)
+        elif self.path is not None:
+            write_atomic(self.path, table_bytes(table, suffix, columns))
 
     def write_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Write arrays of these names as an .npz."""

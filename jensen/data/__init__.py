@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .containers import from_memory, is_in_memory, relabelled
-    from .dataset import UNKNOWN
     from .factors import Factors
+    from .label_numbers import UNKNOWN
     from .labels import Labels, Role, hide_labels
     from .masks import parse_mask
     from .preparation import Preparation, constant_columns
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "containers": ("from_memory", "is_in_memory", "relabelled"),
-    "dataset": ("UNKNOWN",),
     "factors": ("Factors",),
+    "label_numbers": ("UNKNOWN",),
     "labels": ("Labels", "Role", "hide_labels"),
     "masks": ("parse_mask",),
     "preparation": ("Preparation", "constant_columns"),

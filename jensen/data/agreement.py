@@ -12,11 +12,14 @@ import numpy as np
 from ..core.errors import DataError
 from .column_statistics import column_statistics, ends
 from .counts import are_counts
-from .dataset import UNKNOWN, Dataset, chunks, digest_of
+from .dataset import Dataset, chunks, digest_of
 from .file_rows import Array, ConvertedRows, FileRows, flattened
+from .label_numbers import UNKNOWN
+from .mixed import recoded
 from .repeats import count_duplicates
 from .schema import Schema
 from .selection import Selection, indices_of
+from .table_description import describe_table
 
 __all__ = ["conform", "constant_columns", "describe", "extremes", "holds_counts"]
 
@@ -57,7 +60,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         labels = {
             names[v] if names and 0 <= v < len(names) else str(v): int(c) for v, c in zip(values, counts, strict=True)
         }
-    return {
+    described = {
         "name": dataset.source.name,
         "files": list(dataset.source.files),
         "sha256": dataset.source.sha256,
@@ -78,6 +81,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "identity": list(dataset.identity),
         "notes": list(dataset.notes),
     }
+    return described if schema.columns is None else described | describe_table(dataset)
 
 
 def _refuse_entries(x: Array, bad: Callable[[np.ndarray], np.ndarray], what: str, reason: str, remedy: str) -> None:
@@ -154,6 +158,23 @@ def _in_order(x: Array, order: np.ndarray) -> Array:
     return ConvertedRows(x, lambda part: np.ascontiguousarray(part[:, order]), order.shape, x.dtype)
 
 
+def _conform_mixed(dataset: Dataset, schema: Schema, what: str) -> Dataset:
+    """Return a table of mixed kinds with the columns of the training data; its cells are read again if need be.
+
+    Raises:
+        DataError: one of the two is no such table, a column is absent, or a cell is no value of its column.
+    """
+    if schema.columns is None:
+        raise DataError(
+            f"{what} have columns of mixed kinds, and the training data are {schema.kind}",
+            "Give a table of numbers, as the training data were.",
+        )
+    if dataset.schema.columns != schema.columns:
+        dataset = recoded(dataset, schema.columns)
+    labels, notes = _conform_labels(dataset, schema)
+    return replace(dataset, labels=labels, schema=schema, notes=(*dataset.notes, *notes))
+
+
 def conform(dataset: Dataset, schema: Schema, what: str = "evaluation data", bounded: bool = True) -> Dataset:
     """Return a data set with the schema of the training data.
 
@@ -169,6 +190,8 @@ def conform(dataset: Dataset, schema: Schema, what: str = "evaluation data", bou
     Raises:
         DataError: shape, columns or kind differ, or values lie outside the levels of the training data.
     """
+    if schema.columns is not None or dataset.schema.columns is not None:
+        return _conform_mixed(dataset, schema, what)
     dataset = _matched(dataset, schema, what)
     own = dataset.schema
     if own.shape != schema.shape:

@@ -16,11 +16,14 @@ import numpy as np
 
 from ..core.errors import DataError, UsageError
 from .arrays import DATA_KEYS, LABEL_KEYS
-from .dataset import Dataset, Raw, assemble, encode_labels, writable_names
+from .dataset import Dataset, Raw, assemble, writable_names
 from .headers import leading_indices
 from .identity import identifies, kept_as, left_out, suspected
+from .label_numbers import encode_labels
+from .mixed import mixed_dataset
 from .selection import Selection
 from .sizes import check_size, within_memory
+from .typed_frames import frame_of, is_of
 
 __all__ = ["from_memory", "is_in_memory", "labels_from_memory", "raw_of", "relabelled"]
 
@@ -57,6 +60,10 @@ def from_memory(
     """
     if isinstance(labels, Path):
         raise UsageError(f"the labels are in a file, {labels}, and the {name} in memory", "Give an array [N].")
+    if table is not None and table.typed:
+        dataset = _typed(data, labels, name, missing, table)
+        if dataset is not None:
+            return dataset
     with within_memory(f"the {name}"):
         raw = raw_of(data, labels if isinstance(labels, str) else None, name, table or Selection())
     if labels is not None and not isinstance(labels, str):
@@ -67,13 +74,37 @@ def from_memory(
         return assemble(raw, name, missing, None if table is None else table.kind)
 
 
+def _typed(data: Any, labels: Any, name: str, missing: bool, table: Selection) -> Dataset | None:
+    """Return a table of mixed kinds; None where it is one of numbers without holes, and that is wanted.
+
+    Raises:
+        DataError: it is no table, or a column cannot be read.
+    """
+    if table.typed == "auto":
+        try:
+            return from_memory(data, labels, name, missing=False, table=replace(table, typed=False))
+        except DataError:
+            pass  # not of numbers alone, or with holes
+    frame = frame_of(data, name)
+    if frame is None:
+        if table.typed == "auto":
+            return None
+        table.refuse_for(f"the {name}", "no table")
+        raise DataError(f"the {name} is no table of columns, but a {type(data).__name__}", REMEDY)
+    if isinstance(labels, str) and labels not in frame.names:
+        raise UsageError(f"the {name} has no column {labels!r} of labels", "Give the labels themselves: an array [N].")
+    given = None if labels is None or isinstance(labels, str) else labels_from_memory(labels)
+    with within_memory(f"the {name}"):
+        return mixed_dataset(frame, name, table, labels if isinstance(labels, str) else None, given)
+
+
 def labels_from_memory(labels: Any) -> np.ndarray:
     """Return labels [N] in any container as an array.
 
     Raises:
         DataError: they are not one value per row.
     """
-    if _is(labels, "pandas", "Series") and str(labels.dtype) in ("category", "object", "str", "string"):
+    if is_of(labels, "pandas", "Series") and str(labels.dtype) in ("category", "object", "str", "string"):
         labels = labels.astype(object).where(labels.notna(), "")
     values = np.asarray(_plain(labels))
     values = values.astype(str) if values.dtype.kind == "O" else values
@@ -97,13 +128,6 @@ def relabelled(dataset: Dataset, labels: Any) -> Dataset:
     return replace(dataset, labels=values, schema=replace(dataset.schema, classes=classes))
 
 
-def _is(data: Any, library: str, *names: str) -> bool:
-    """Return whether this is an object of a library that has been imported, without importing it."""
-    module = sys.modules.get(library)
-    kinds = tuple(kind for name in names if isinstance(kind := getattr(module, name, None), type))
-    return bool(kinds) and isinstance(data, kinds)
-
-
 def raw_of(data: Any, label: str | None, name: str, table: Selection) -> Raw:
     """Return the rows of a container, with the labels in the column `label`.
 
@@ -111,12 +135,12 @@ def raw_of(data: Any, label: str | None, name: str, table: Selection) -> Raw:
         UsageError: columns are chosen, and it is not a table.
     """
     torch = sys.modules.get("torch")
-    if _is(data, "pandas", "DataFrame"):
+    if is_of(data, "pandas", "DataFrame"):
         raw = _table({str(k): data.iloc[:, i] for i, k in enumerate(data.columns)}, label, name, table)
         return _with_index(raw, data.index)
-    if _is(data, "polars", "DataFrame"):
+    if is_of(data, "polars", "DataFrame"):
         return _table({c: data.get_column(c) for c in data.columns}, label, name, table)
-    if _is(data, "pyarrow", "Table", "RecordBatch"):
+    if is_of(data, "pyarrow", "Table", "RecordBatch"):
         return _table({str(c): data.column(i) for i, c in enumerate(data.schema.names)}, label, name, table)
     if torch is not None and isinstance(data, torch.utils.data.DataLoader):
         data = data.dataset
@@ -135,14 +159,14 @@ def _plain(data: Any, name: str = "array") -> np.ndarray:
     Raises:
         DataError: NumPy cannot make an array of it.
     """
-    if _is(data, "torch", "Tensor"):
+    if is_of(data, "torch", "Tensor"):
         data = data.detach().cpu()
         return (data.float() if str(data.dtype) in ("torch.bfloat16", "torch.float16") else data).numpy()
-    if _is(data, "scipy.sparse", "spmatrix", "sparray"):
+    if is_of(data, "scipy.sparse", "spmatrix", "sparray"):
         check_size(math.prod(data.shape) * data.dtype.itemsize, f"the sparse {name}")
         return np.asarray(data.toarray())
-    if _is(data, "polars", "Series") or _is(data, "pyarrow", "Array", "ChunkedArray"):
-        data = data.to_numpy() if _is(data, "polars", "Series") else data.to_numpy(zero_copy_only=False)
+    if is_of(data, "polars", "Series") or is_of(data, "pyarrow", "Array", "ChunkedArray"):
+        data = data.to_numpy() if is_of(data, "polars", "Series") else data.to_numpy(zero_copy_only=False)
     if isinstance(data, np.ma.MaskedArray):
         if not np.ma.is_masked(data):
             return np.asarray(data.data)
@@ -159,7 +183,7 @@ def _column(values: Any, column: str) -> np.ndarray:
     Raises:
         DataError: it does not hold numbers.
     """
-    if _is(values, "pandas", "Series"):
+    if is_of(values, "pandas", "Series"):
         kind = values.dtype.kind if isinstance(values.dtype, np.dtype) else ""
         if kind not in "biuf" or not kind:
             values = values.to_numpy(dtype=np.float64, na_value=np.nan) if _numeric(values.dtype) else values.to_numpy()

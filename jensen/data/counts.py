@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-__all__ = ["MOST", "are_counts"]
+__all__ = ["MOST", "are_counts", "is_measure"]
 
 FEW = 10  # rows, below which there is no telling
 ZEROS = 0.2  # share of zeros, from which they are many
@@ -66,7 +66,7 @@ def are_counts(
         return False
     tailed = larger & (NEAR * low < high) & (total / n - low <= PLACE * (high - low))
     if names is not None:
-        tailed &= ~np.array([is_larger and _is_measure(name) for name, is_larger in zip(names, larger, strict=True)])
+        tailed &= ~np.array([is_larger and is_measure(name) for name, is_larger in zip(names, larger, strict=True)])
     if tailed.sum() < MOSTLY * larger.sum():
         return False
     if largest >= WIDE and tailed.sum() >= MOSTLY * varied.sum():
@@ -77,11 +77,11 @@ def are_counts(
     return bool(are_rare and has_zeros and largest >= 4 and largest * others >= TAIL * total[varied].sum())
 
 
-def _is_measure(name: str) -> bool:
+def is_measure(name: str) -> bool:
     """Return whether a word of a name says that a column is a measure, and no count.
 
     Example:
-        >>> [_is_measure(name) for name in ("Age", "SalePrice", "zip_code", "visits", "TIMELESS")]
+        >>> [is_measure(name) for name in ("Age", "SalePrice", "zip_code", "visits", "TIMELESS")]
         [True, True, True, False, False]
     """
     words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())

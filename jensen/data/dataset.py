@@ -15,14 +15,14 @@ from ..core.wording import plural
 from .column_statistics import ends
 from .counts import MOST, are_counts
 from .factors import Factors
-from .fields import MISSING
 from .file_rows import Array, ConvertedRows, FileRows, flattened, piece_rows
+from .frames import Frame
 from .hashed_split import PartRows, RowNumbers
 from .identity import taken
+from .label_numbers import encode_labels
 from .schema import Kind, Schema
 
 __all__ = [
-    "UNKNOWN",
     "Dataset",
     "Raw",
     "Source",
@@ -30,11 +30,9 @@ __all__ = [
     "check_dtype",
     "chunks",
     "digest_of",
-    "encode_labels",
     "writable_names",
 ]
 
-UNKNOWN = -1  # the label of a row of unknown class
 MISSING_REMEDY = "Train a recipe for missing entries: --recipe miwae"
 MOST_LEVELS = 65536  # integers with more values are read as reals
 CHUNK = 2**22  # entries that are checked at a time, without a copy of the data
@@ -75,6 +73,8 @@ class Dataset:
         factors: [N, F], the factors that the data were generated from, if known.
         identity: by name, columns [N] that say which row it is and are no data: identifiers, an index, names of cells
             or files, and columns that were dropped. Text is kept as text.
+        frame: the table of mixed kinds as it was given, with all its columns; x is float64 then, see `Column`.
+        reasons: by name, for the kinds of the columns of such a table, and for leaving others out.
     """
 
     x: Array
@@ -85,6 +85,8 @@ class Dataset:
     mask: np.ndarray | None = None
     factors: Factors | None = None
     identity: dict[str, np.ndarray] = field(default_factory=dict)
+    frame: Frame | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -105,7 +107,8 @@ class Dataset:
         index = index[:]
         labels, mask = (None if each is None else each[index] for each in (self.labels, self.mask))
         factors, identity = None if self.factors is None else self.factors.rows(index), taken(self.identity, index)
-        return replace(self, x=x, labels=labels, mask=mask, factors=factors, identity=identity)
+        frame = None if self.frame is None else self.frame.rows(index)
+        return replace(self, x=x, labels=labels, mask=mask, factors=factors, identity=identity, frame=frame)
 
 
 @dataclass
@@ -147,8 +150,6 @@ def chunks(x: Array) -> Iterator[tuple[int, np.ndarray]]:
     for start in range(0, len(x), step):
         yield start, x[start : start + step]
 
-
-NO_LABEL = tuple(MISSING - {".", "missing", "nat"})  # which can be names of classes
 
 _REFUSED = {
     "O": "Python objects, which are never unpickled",
@@ -285,39 +286,6 @@ def _are_counts(x: Array, mask: np.ndarray | None, names: tuple[str, ...] | None
     """Return whether whole numbers [N, ...] are counts."""
     observed = repeat(None) if mask is None else (mask[start : start + len(part)] for start, part in chunks(x))
     return are_counts((part for _, part in chunks(x)), x.shape[1:], observed, names)
-
-
-def encode_labels(labels: np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...] | None]:
-    """Return labels as int64 [N], with the names of the classes if they are text.
-
-    Text is numbered in sorted order, unless it holds whole numbers. NaN, empty or NA is `UNKNOWN`, and so is -1.
-
-    Raises:
-        DataError: labels are neither whole numbers nor text.
-    """
-    labels = labels.reshape(-1)
-    if labels.dtype.kind in "US":
-        text = np.char.strip(labels.astype(str))
-        blank = np.isin(np.char.lower(text), NO_LABEL)
-        try:
-            labels = np.where(blank, "nan", text).astype(np.float64)
-        except ValueError:
-            names, numbers = np.unique(text[~blank], return_inverse=True)
-            encoded = np.full(len(text), UNKNOWN, dtype=np.int64)
-            encoded[~blank] = numbers.reshape(-1)
-            return encoded, tuple(str(n) for n in names)
-    if labels.dtype.kind == "f":
-        labels = np.where(np.isnan(labels), UNKNOWN, labels)
-        bad = ~np.isfinite(labels)
-        bad[~bad] = (labels[~bad] != np.floor(labels[~bad])) | (np.abs(labels[~bad]) > 2.0**53)
-        if bad.any():
-            raise DataError(
-                f"label {labels[bad][0]} in {where} is not a whole number",
-                "Labels are whole numbers or class names.",
-            )
-    elif labels.dtype.kind not in "biu":
-        raise DataError(f"the labels in {where} have the type {labels.dtype}", "Labels are whole numbers or names.")
-    return labels.astype(np.int64), None
 
 
 def digest_of(x: Array, mask: np.ndarray | None) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..core.errors import DataError
 from .regular_files import Irregular, open_regular
 
-__all__ = ["IDX_TYPES", "file_format", "is_image"]
+__all__ = ["IDX_TYPES", "TABLES", "file_format", "is_image"]
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 HEAD = 512  # bytes at the beginning of a file that show its format
@@ -117,6 +117,7 @@ _SUFFIXES = {".npy": "npy", ".npz": "npz", ".gz": "gz", ".idx": "idx", ".mat": "
 _TEXT = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat")
 _ALSO = {"npz": ("npz", "sparse"), "gz": ("gz", "text", "json"), "mat": ("mat", "hdf5")}  # contents that a name allows
 _READABLE = ("npy", "npz", "sparse", "gz", "idx", "mat", "safetensors", "json", "text")
+TABLES = ("text", "parquet", "arrow", "xlsx")  # that are read with the types of their columns
 _SUFFIXES |= dict.fromkeys((".json", ".jsonl", ".ndjson"), "json")
 _BY_NAME = {  # where the content alone does not tell
     **dict.fromkeys((".pt", ".pth", ".ckpt"), "torch"),
@@ -306,16 +307,17 @@ def is_image(path: Path) -> bool:
         return False
 
 
-def file_format(path: Path, key: str | None = None) -> str:
+def file_format(path: Path, key: str | None = None, also: tuple[str, ...] = ()) -> str:
     """Return the format of a file by its content, which its name must match.
 
     Args:
         path: of the file.
         key: of an array in it, if one is named; then the arrays of a sparse matrix are an archive of arrays.
+        also: other formats that the caller reads, of `TABLES`.
 
     Returns:
         "npy", "npz", "sparse", "gz" (IDX data, compressed), "idx", "mat", "safetensors", or "json" or "text"
-            (compressed or not).
+            (compressed or not); or one of `also`.
 
     Raises:
         DataError: the file is missing, empty or unreadable, of a format that is not read, or its content does not match
@@ -339,7 +341,7 @@ def file_format(path: Path, key: str | None = None) -> str:
         content = "gz"  # its reader says that this is not IDX data
     agrees = expected is None or content in _ALSO.get(expected, (expected,))
     agrees = agrees and (expected != "gz" or is_packed)
-    if content not in _READABLE:
+    if content not in (*_READABLE, *also):
         belongs = agrees or (expected, content) in (("npz", "pydata"), ("npz", "sparse arrays"))
         remedy = _UNREADABLE[content].replace("FILE", repr(path.name))
         if belongs or is_packed:

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ..core.errors import CorruptRunError, DataError, UsageError
-from .dataset import UNKNOWN
+from .label_numbers import UNKNOWN
 from .schema import Schema
 
 __all__ = ["Labels", "Role", "hide_labels"]

@@ -9,6 +9,7 @@ import numpy as np
 from ..core.errors import DataError, UsageError
 from .arrays import read_npy
 from .formats import file_format
+from .lines import split_names
 from .schema import Schema
 
 __all__ = ["parse_mask"]
@@ -20,9 +21,9 @@ def parse_mask(text: str, schema: Schema, n: int) -> np.ndarray:
     """Return a mask [N, D] or [1, D], True for entries to hide.
 
     Args:
-        text: `right`, `left`, `top`, `bottom`, `rect:r0,c0,r1,c1`, or a file. A rectangle is rows r0 to r1 - 1, from 0,
-            and columns likewise. A file is an image of the size of a datum, white where to hide, or a .npy array of the
-            shape of one datum or of all of them, not 0 where to hide.
+        text: `right`, `left`, `top`, `bottom`, `rect:r0,c0,r1,c1`, columns of a table by name, or a file. A rectangle
+            is rows r0 to r1 - 1, from 0, and columns likewise. A file is an image of the size of a datum, white where
+            to hide, or a .npy array of the shape of one datum or of all of them, not 0 where to hide.
         schema: of the data.
         n: N, the number of data.
 
@@ -37,6 +38,8 @@ def parse_mask(text: str, schema: Schema, n: int) -> np.ndarray:
         r0, c0, r1, c1 = _rectangle(text, height, width)
         hidden = np.zeros((height, width, channels), dtype=bool)
         hidden[r0:r1, c0:c1] = True
+    elif schema.names is not None and not Path(text).exists() and set(split_names(text)) <= set(schema.names):
+        hidden = np.array([name in split_names(text) for name in schema.names])
     else:
         hidden = _mask_file(text, schema, n)
     if not hidden.any():
@@ -79,7 +82,8 @@ def _mask_file(text: str, schema: Schema, n: int) -> np.ndarray:
     """
     path = Path(text)
     if not path.is_file():
-        raise UsageError(f"there is no file {text} for --mask", f"Give one, or {', '.join(SIDES)} or rect:r0,c0,r1,c1.")
+        others = f"{', '.join(SIDES)} or rect:r0,c0,r1,c1" if schema.names is None else "names of columns"
+        raise UsageError(f"there is no file {text} for --mask", f"Give one, or {others}.")
     if path.suffix.lower() == ".npy":
         file_format(path)  # refuses other formats
         hidden = read_npy(path).x[:] != 0

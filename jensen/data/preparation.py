@@ -19,6 +19,7 @@ from ..core.batch import Rows
 from ..core.errors import CorruptRunError, DataError, UsageError
 from ..core.wording import plural
 from .agreement import constant_columns, extremes
+from .column_scales import column_scales, inside_ends
 from .column_statistics import pieces
 from .conversions import BinaryDraw, Cast
 from .dataset import chunks
@@ -47,6 +48,9 @@ def _check_fit(schema: Schema, binarize: str | None, dequantize: bool, standardi
     if standardize not in get_args(Standardize):
         choices = ", ".join(get_args(Standardize))
         raise UsageError(f"--standardize must be one of {choices}, got {standardize}", f"Choose from {choices}.")
+    if schema.kind == "mixed" and (binarize or dequantize or standardize != "none"):
+        what = "the columns of a table of mixed kinds are prepared each by its kind"
+        raise UsageError(what, "Leave --binarize, --dequantize and --standardize out.")
     if binarize and schema.kind == "binary":
         raise UsageError("the data are already binary", "Leave --binarize out.")
     if binarize and (dequantize or standardize != "none"):
@@ -162,6 +166,9 @@ class Preparation:
         _check_columns(schema, mask)
         if binarize and schema.kind == "real":
             _check_unit(x)
+        if schema.columns is not None:
+            center, scale, fill = column_scales(np.asarray(x[:]), mask, schema.columns)
+            return Preparation(None, False, center, scale, seed, fill)
         if standardize == "none":
             mean = column_means(x, mask)[0] + (0.5 if dequantize else 0.0)
             top = (schema.levels or 2) - 1 if binarize else 1
@@ -241,7 +248,8 @@ class Preparation:
         if self.binarize is not None:
             return self._binarized(x, schema, _top(schema), rng)
         if self._makes_reals(schema):
-            return self._real(x, np.float64 if real == torch.float64 else np.float32, rng)
+            reals = self._real(x, np.float64 if real == torch.float64 else np.float32, rng)
+            return reals if schema.columns is None else inside_ends(reals, x, schema.columns)
         return x
 
     def _check_streamed(
@@ -307,7 +315,7 @@ class Preparation:
         """Return the schema of the prepared data, which the model sees."""
         if self.binarize is not None:
             return replace(schema, kind="binary", levels=None)
-        if self.dequantize or self.scale is not None:
+        if schema.kind != "mixed" and (self.dequantize or self.scale is not None):
             return replace(schema, kind="real", levels=None)
         return schema
 
@@ -343,8 +351,8 @@ class Preparation:
         if self.binarize is not None:
             how = {"static": f"once (seed {self.seed})", "dynamic": "dynamically", "threshold": "at half the range"}
             return f"binarised {how[self.binarize]}"
-        if schema.kind == "binary":
-            return "binary values"
+        if schema.kind in ("binary", "mixed"):
+            return "binary values" if schema.kind == "binary" else "columns of mixed kinds, each in its own unit"
         values = {None: "real values", 256: "8-bit values"}.get(schema.levels, f"{schema.levels} levels")
         if self.dequantize:
             values += f" dequantised by uniform noise (seed {self.seed})"

@@ -86,7 +86,7 @@ class Schema:
         """
         try:
             columns = plain.get("columns")
-            own = {"columns": None if columns is None else tuple(map(Column.from_dict, columns))}
+            own: dict[str, Any] = {"columns": None if columns is None else tuple(map(Column.from_dict, columns))}
             return Schema(**dict[str, Any]((k, tuple(v) if isinstance(v, list) else v) for k, v in plain.items()) | own)
         except (TypeError, ValueError, AttributeError) as error:
             raise CorruptRunError(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Literal, get_args
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 from ..core.errors import DataError, UsageError
+from .columns import Column
 from .schema import Kind
 
-__all__ = ["Header", "Selection", "indices_of"]
+__all__ = ["Described", "Header", "Selection", "Typed", "indices_of"]
 
 Header = Literal["auto", "yes", "no"]
+Typed = bool | Literal["auto"]
+Described = str | Path | Mapping[str, Any] | Sequence[Column]  # a TOML file, what it holds, or exactly these columns
 MOST_LISTED = 20
 
 
@@ -29,6 +33,11 @@ class Selection:
         kind: of the values of these data, as they were read before.
         later: True for data that are read after those of the training, which need not hold the dropped columns.
         stream: True to leave rows in their files, False to read them into memory, None to go by their size.
+        typed: True to read a table as one of mixed kinds, False as one of numbers; "auto" as one of numbers where it is
+            such a table without holes, and otherwise of mixed kinds.
+        schema: the columns of data of mixed kinds, exactly: those of a run.
+        hints: what is known of columns by their names, as a schema file says it; others are guessed.
+        spare: columns of the schema that a table may lack: all of their cells are missing then.
     """
 
     header: Header = "auto"
@@ -38,6 +47,10 @@ class Selection:
     later: bool = False
     kind: Kind | None = None
     stream: bool | None = None
+    typed: Typed = False
+    schema: tuple[Column, ...] | None = None
+    hints: Mapping[str, Mapping[str, Any]] | None = None
+    spare: tuple[str, ...] = ()
 
     @staticmethod
     def of(
@@ -47,14 +60,19 @@ class Selection:
         known: Sequence[str] | None = None,
         kind: Kind | None = None,
         stream: bool | None = None,
+        typed: Typed = False,
+        schema: Described | None = None,
     ) -> Selection:
         """Return the selection that options describe: lists of names, or texts in which commas separate them.
 
         Args:
-            header, columns, drop, known, kind, stream: see the class.
+            header, columns, drop, known, kind, stream, typed: see the class.
+            schema: a TOML file or what it holds, also as JSON (hints), or the columns exactly.
 
         Raises:
-            UsageError: a header that is not auto, yes or no; or a column that is named twice, or chosen and dropped.
+            UsageError: a header that is not auto, yes or no; a column that is named twice, or chosen and dropped; or a
+                schema with an entry that does not exist.
+            DataError: a file of a schema that cannot be read.
 
         Example:
             >>> Selection.of(columns="a,b", drop=None).columns
@@ -70,7 +88,10 @@ class Selection:
             what = "dropped too" if twice in (dropped or ()) else "named twice"
             raise UsageError(f"--columns has {twice!r}, which is {what}", "Name each column once.")
         names = None if known is None else tuple(known)
-        return Selection(header or "auto", chosen, dropped or (), names, kind=kind, stream=stream)  # pyright: ignore[reportArgumentType]
+        exact, hints = _described(schema)
+        typed = True if typed is False and (exact, hints) != (None, None) else typed
+        own: Any = {"kind": kind, "stream": stream, "typed": typed, "schema": exact, "hints": hints}
+        return Selection(header or "auto", chosen, dropped or (), names, **own)  # pyright: ignore[reportArgumentType]
 
     @property
     def is_default(self) -> bool:
@@ -143,6 +164,28 @@ class Selection:
             else (f"{len(more)} columns that the training data do not have, and they are")
         )
         return [f"{where} has {what} ignored: {listed}"]
+
+
+def _described(schema: Described | None) -> tuple[tuple[Column, ...] | None, Mapping[str, Mapping[str, Any]] | None]:
+    """Return columns exactly, or what is known of some of them.
+
+    Raises:
+        DataError: a file cannot be read.
+        UsageError: an entry does not exist.
+    """
+    if schema is None:
+        return None, None
+    from .schema_files import parsed_json, read_schema_file, schema_hints  # late, as in `_names`
+
+    if isinstance(schema, str) and schema.lstrip().startswith("{"):
+        return None, schema_hints(parsed_json(schema))
+    if isinstance(schema, str | Path):
+        return None, read_schema_file(schema)
+    if isinstance(schema, Mapping):
+        return None, schema_hints(schema)
+    if not all(isinstance(column, Column) for column in schema):
+        raise UsageError("a schema is no list of columns", "Give a TOML file, a dictionary, or columns.")
+    return tuple(schema), None
 
 
 def _names(names: str | Sequence[str]) -> tuple[str, ...]:

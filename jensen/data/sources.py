@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from .dataset import Dataset, Raw, Source, assemble
 from .file_rows import FileRows
 from .formats import file_format, is_image
 from .json_tables import read_json
+from .mixed import mixed_dataset
 from .paths import openable
 from .schema import Kind
-from .selection import Header, Selection
+from .selection import Described, Header, Selection, Typed
 from .shards import open_shards, shard_files
 from .sizes import check_size, exceeds_memory, within_memory
+from .table_files import is_table_file, read_frame
 from .tables import read_column, read_table
 
 __all__ = ["EMBEDDED", "Dataset", "Source", "conform", "describe", "from_array", "read", "read_beside", "read_test"]
@@ -173,6 +176,8 @@ def read(
     kind: Kind | None = None,
     strict: bool | None = None,
     stream: bool | None = None,
+    typed: Typed = False,
+    schema: Described | None = None,
 ) -> Dataset:
     """Read a data set, and infer its schema.
 
@@ -200,6 +205,10 @@ def read(
         stream: True to leave the rows of .npy files, shards and images in their files (`Dataset.x` then reads them
             when it is sliced), False to read them into memory; by default they stay if three times their size is more
             than half of the available memory.
+        typed: True to read a table as one of mixed kinds (numbers, names, times; missing cells), "auto" where it is one
+            or has missing cells, False as one of numbers. CSV, Parquet, Feather, Arrow and Excel files are such tables.
+        schema: what is known of the columns of such a table: a TOML file, a dictionary by name, or exactly these
+            columns.
 
     Raises:
         DataError: the file is missing, damaged or not what its name says, does not hold finite numbers, or lacks a
@@ -211,7 +220,8 @@ def read(
         >>> digits.x.shape, digits.schema.kind, digits.schema.levels
         ((1797, 64), 'integers', 17)
     """
-    return _read(source, labels, size, missing, Selection.of(header, columns, drop, known, kind, stream), bool(strict))
+    table = Selection.of(header, columns, drop, known, kind, stream, typed, schema)
+    return _read(source, labels, size, missing, table, bool(strict))
 
 
 def _read(
@@ -233,6 +243,10 @@ def _read(
         raise DataError("no data are named", "Give a path, or `digits` or `sprites`.")
     with within_memory(name), openable(name, wanted):
         pixels = None if size is None else (int(size[0]), int(size[1]))
+        if table.typed:
+            typed = _read_typed(name, wanted, pixels, missing, table, strict)
+            if typed is not None:
+                return typed
         raw = _read_raw(name, wanted, pixels, missing, table, strict)
         if wanted is not None and (raw.labels is None or name in EMBEDDED or Path(name).is_dir()):
             raw.labels, file = _read_labels(wanted, raw, name)
@@ -246,6 +260,38 @@ def _read(
         if table.kind is not None and not (table.known or table.later):
             raw.names = None  # which an earlier version did not read
         return assemble(raw, name, missing, table.kind)
+
+
+def _read_typed(
+    name: str, labels: str | None, size: tuple[int, int] | None, missing: bool, table: Selection, strict: bool
+) -> Dataset | None:
+    """Return a table of mixed kinds; None where it is none, and one is not demanded.
+
+    Raises:
+        DataError: it is damaged, or a cell is no value of its column.
+        UsageError: it is no table.
+    """
+    path, _ = _split_key(name)
+    if table.typed == "auto":
+        if name in EMBEDDED or not path.is_file() or is_image(path) or not is_table_file(path):
+            return None
+        try:
+            return _read(name, labels, size, False, replace(table, typed=False), strict)
+        except DataError:
+            pass  # not of numbers alone, or with holes
+    elif name in EMBEDDED or path.is_dir():
+        raise UsageError(f"{name} is no table with columns of their own kinds", "Give CSV, Parquet, Feather or Excel.")
+    if table.stream and not table.later:
+        raise UsageError(
+            f"--stream is for tables of numbers without holes, and {name} is none",
+            "Leave --stream out: it is read whole.",
+        )
+    frame, notes = read_frame(path, table)
+    files, values, label = [str(path.resolve())], None, labels if labels in frame.names else None
+    if labels is not None and label is None:
+        values, file = _read_labels(labels, Raw(np.empty((len(frame), 1)), choices=frame.names), name)
+        files.append(file)
+    return mixed_dataset(frame, name, table, label, values, notes, files)
 
 
 def read_beside(
@@ -307,6 +353,6 @@ def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "arr
 
     Example:
         >>> from_array(np.array([[0.5, 1.5], [2.5, 0.0]])).schema
-        Schema(kind='real', shape=(2,), levels=None, names=None, classes=None)
+        Schema(kind='real', shape=(2,), levels=None, names=None, classes=None, columns=None)
     """
     return assemble(Raw(np.asarray(x), None if labels is None else np.asarray(labels)), name, missing)

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from .numbers import LOG_2PI
 
-__all__ = ["normal_log_prob", "normal_rate"]
+__all__ = ["like", "normal_log_prob", "normal_log_terms", "normal_rate"]
 
 
-def _like(gradient: Tensor, x: Tensor) -> Tensor:
+def like(gradient: Tensor, x: Tensor) -> Tensor:
     """Return a gradient summed over the axes along which x was broadcast."""
     return gradient if gradient.shape == x.shape else gradient.sum_to_size(x.shape)
 
@@ -33,9 +33,31 @@ class _LogProb(torch.autograd.Function):
         share = grad.unsqueeze(-1) / scale
         slope = share * residual
         return (
-            _like(-slope, x) if of_x else None,
-            _like(slope, loc) if of_loc else None,
-            _like(torch.addcmul(-share, slope, residual), scale) if of_scale else None,
+            like(-slope, x) if of_x else None,
+            like(slope, loc) if of_loc else None,
+            like(torch.addcmul(-share, slope, residual), scale) if of_scale else None,
+        )
+
+
+class _Terms(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+        residual = (x - loc) / scale
+        ctx.save_for_backward(x, loc, scale, residual)
+        return torch.addcmul(scale.log().neg_().sub_(0.5 * LOG_2PI), residual, residual, value=-0.5)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, loc, scale, residual = ctx.saved_tensors
+        of_x, of_loc, of_scale = ctx.needs_input_grad
+        if torch.is_grad_enabled():
+            residual = (x - loc) / scale
+        share = grad / scale
+        slope = share * residual
+        return (
+            like(-slope, x) if of_x else None,
+            like(slope, loc) if of_loc else None,
+            like(torch.addcmul(-share, slope, residual), scale) if of_scale else None,
         )
 
 
@@ -56,10 +78,10 @@ class _Rate(torch.autograd.Function):
         of_loc, of_scale, of_loc0, of_scale0 = ctx.needs_input_grad
         slope = share * shift if of_loc or of_loc0 else share
         return (
-            _like(slope, loc) if of_loc else None,
-            _like(share * (ratio - ratio.reciprocal()), scale) if of_scale else None,
-            _like(-slope, loc0) if of_loc0 else None,
-            _like(share * (1 - ratio.square() - shift.square()), scale0) if of_scale0 else None,
+            like(slope, loc) if of_loc else None,
+            like(share * (ratio - ratio.reciprocal()), scale) if of_scale else None,
+            like(-slope, loc0) if of_loc0 else None,
+            like(share * (1 - ratio.square() - shift.square()), scale0) if of_scale0 else None,
         )
 
 
@@ -77,6 +99,16 @@ def normal_log_prob(x: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
         -1.8379
     """
     return _LogProb.apply(x, loc, scale)  # pyright: ignore[reportReturnType]
+
+
+def normal_log_terms(x: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    """Return the log-density [...] of normal variables, which broadcast against each other, one by one.
+
+    Example:
+        >>> normal_log_terms(torch.zeros(1), torch.zeros(2), torch.ones(2))
+        tensor([-0.9189, -0.9189])
+    """
+    return _Terms.apply(x, loc, scale)  # pyright: ignore[reportReturnType]
 
 
 def normal_rate(loc: Tensor, scale: Tensor, loc0: Tensor, scale0: Tensor) -> Tensor:

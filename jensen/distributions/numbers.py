@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-__all__ = ["LOG_2PI", "antithetic", "log_beta", "wide"]
+__all__ = ["LOG_2PI", "antithetic", "largest_by_noise", "log_beta", "wide"]
 
 LOG_2PI = math.log(2.0 * math.pi)
 
@@ -34,3 +35,13 @@ def antithetic(points: int, features: int) -> Tensor:
     uniform = sobol.draw(points // 2, dtype=torch.float64).clamp(1e-6, 1 - 1e-6)
     noise = math.sqrt(2.0) * torch.erfinv(2.0 * uniform - 1.0)
     return torch.cat([noise, -noise])
+
+
+def largest_by_noise(logits: Tensor, sample_shape: Sequence[int] = ()) -> Tensor:
+    """Return the numbers [*sample_shape, ...] of states drawn by their logits [..., n], any constant added.
+
+    The largest of the logits plus Gumbel noise has the distribution of their softmax.
+    """
+    uniform = torch.rand((*sample_shape, *logits.shape), dtype=logits.dtype, device=logits.device)
+    tiny = torch.finfo(uniform.dtype).tiny
+    return (logits - (-uniform.clamp_min(tiny).log()).clamp_min(tiny).log()).argmax(-1)

@@ -4,6 +4,7 @@ from .base import GradientEstimator, WeightedSamples, no_path
 from .by_group import ByGroup
 from .denoising import Corrupted, Corruption, GaussianNoise, Masking, SaltAndPepper, corrupted_rows
 from .enumeration import Enumerate, bit_states, class_states, finite_states
+from .hiding import Hiding
 from .quadrature import Quadrature
 from .reparameterized import DoublyReparameterized, Pathwise, StickTheLanding
 from .score import Score
@@ -20,6 +21,7 @@ __all__ = [
     "FromModel",
     "GaussianNoise",
     "GradientEstimator",
+    "Hiding",
     "Masking",
     "Pathwise",
     "Quadrature",

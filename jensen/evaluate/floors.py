@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,22 +33,35 @@ class FloorBinding:
     Attributes:
         features: their number.
         of: D.
-        floor: in the model's units.
+        floor: in the model's units; the least, where features have different ones.
         in_components: whether the scale is that of some component of a mixture.
+        highest: the largest floor of them, if they differ.
     """
 
     features: int
     of: int
     floor: float
     in_components: bool = False
+    highest: float | None = None
+
+    @staticmethod
+    def at(low: Tensor, floors: Sequence[float], in_components: bool) -> FloorBinding | None:
+        """Return the features [D] that are marked, with their floors; None if there are none."""
+        own = sorted({floor for floor, is_low in zip(floors, low.tolist(), strict=True) if is_low})
+        if not own:
+            return None
+        return FloorBinding(int(low.sum()), len(low), own[0], in_components, own[-1] if len(own) > 1 else None)
 
     @property
     def note(self) -> str:
         """A sentence for the user."""
         where = " in some component" if self.in_components else ""
         scales = "has a learned scale at its" if self.features == 1 else "have learned scales at their"
+        limit = f"limit of {self.floor:.3g}"
+        if self.highest is not None:
+            limit = f"limits of {self.floor:.3g} to {self.highest:.3g}"
         return (
-            f"{self.features} of {plural(self.of, 'data feature')} {scales} lower limit of {self.floor:.3g}{where}: "
+            f"{self.features} of {plural(self.of, 'data feature')} {scales} lower {limit}{where}: "
             "without it they would be smaller, so the number measures that limit and is not called exact"
         )
 
@@ -64,7 +78,7 @@ def learned_scales(model: LatentVariableModel, guide: Guide, batch: Batch, noise
     """
     likelihood = model.likelihood
     if isinstance(likelihood, Table):
-        return likelihood.family.scales(likelihood.table.detach()).double()
+        return likelihood.family.scales(likelihood.rows().detach()).double()
     with exact_products(batch.x.device):
         draw = Pathwise(1).draw(model, guide, batch, noise)
         params = draw.likelihood_params.expand(*draw.z.shape[:2], -1)[0]
@@ -73,11 +87,11 @@ def learned_scales(model: LatentVariableModel, guide: Guide, batch: Batch, noise
     return likelihood.family.scales(params).double()
 
 
-def features_at_floor(scale: Tensor, floor: float, dim: int, is_table: bool) -> Tensor:
-    """Return [D], whether the scales [M, D] or [M, 1] of a feature are near the floor: in a tenth of the rows, or in
+def features_at_floor(scale: Tensor, floors: Sequence[float], is_table: bool) -> Tensor:
+    """Return [D], whether the scales [M, D] or [M, 1] of a feature are near its floor: in a tenth of the rows, or in
     any row of a table."""
-    share = (scale < NEAR * floor).double().mean(0)
-    return (share > 0 if is_table else share >= OFTEN).expand(dim)
+    share = (scale < NEAR * torch.tensor(floors, dtype=scale.dtype, device=scale.device)).double().mean(0)
+    return share > 0 if is_table else share >= OFTEN
 
 
 def floor_binding(model: LatentVariableModel, guide: Guide, rows: Rows, seed: int = 0) -> FloorBinding | None:
@@ -89,15 +103,14 @@ def floor_binding(model: LatentVariableModel, guide: Guide, rows: Rows, seed: in
         seed: of the points.
     """
     likelihood = model.likelihood
-    floor = likelihood.family.scale_floor
-    if floor is None or not len(rows):
+    floors = likelihood.family.scale_floors
+    if likelihood.family.scale_floor is None or not len(rows):
         return None
     noise = stream(seed, "scales at their floor", rows.device)
     is_table = isinstance(likelihood, Table)
     chunks = evenly_spaced(len(rows), 1 if is_table else ROWS, rows.device).split(CHUNK)
     scale = torch.cat([learned_scales(model, guide, rows.take(index, noise), noise) for index in chunks])
-    low = int(features_at_floor(scale, floor, likelihood.family.dim, is_table).sum())
-    return FloorBinding(low, likelihood.family.dim, floor, is_table) if low else None
+    return FloorBinding.at(features_at_floor(scale, floors, is_table), floors, is_table)
 
 
 def exact_kind(model: LatentVariableModel, guide: Guide, rows: Rows) -> Kind:

@@ -4,15 +4,20 @@ Zero parameters are the standard member of a family, exactly. Every finite param
 above a floor that is compensated at zero, and locations and scales within +-1e12, so that no input gives a NaN.
 """
 
-from .base import BOUND, FLOOR, Factorised, Family, positive, positive_inverse
+from .base import BOUND, FLOOR, Factorised, Family, PointKind, positive, positive_inverse
 from .channels import DiscretizedLogisticMixture
-from .continuous import Beta, ContinuousBernoulli, Laplace, LogNormal, StudentT
+from .circular import VonMises
+from .columns import Columns
+from .continuous import Beta, ContinuousBernoulli, Laplace, LogitNormal, LogNormal, StudentT
 from .counts import NegativeBinomial, Poisson, ZeroInflated
 from .covariances import FullGaussian, LowRankGaussian
 from .discrete import Bernoulli, Categorical, DiscretizedLogistic
 from .gaussian import Gaussian
+from .gaussian_mixtures import GaussianMixtures
 from .grouped import Grouped
 from .implicit import Implicit
+from .integers import IntegerMixtures, Integers
+from .levelled import Choices, Ordinal
 from .mixture import Mixture
 from .onehots import OneHots
 from .product import Product
@@ -23,6 +28,8 @@ __all__ = [
     "Bernoulli",
     "Beta",
     "Categorical",
+    "Choices",
+    "Columns",
     "ContinuousBernoulli",
     "DiscretizedLogistic",
     "DiscretizedLogisticMixture",
@@ -30,17 +37,24 @@ __all__ = [
     "Family",
     "FullGaussian",
     "Gaussian",
+    "GaussianMixtures",
     "Grouped",
     "Implicit",
+    "IntegerMixtures",
+    "Integers",
     "Laplace",
     "LogNormal",
+    "LogitNormal",
     "LowRankGaussian",
     "Mixture",
     "NegativeBinomial",
     "OneHots",
+    "Ordinal",
+    "PointKind",
     "Poisson",
     "Product",
     "StudentT",
+    "VonMises",
     "ZeroInflated",
     "positive",
     "positive_inverse",

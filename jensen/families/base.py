@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch.nn.functional import hardtanh, softplus
 
 from ..core.errors import CompositionError, UsageError
 from ..core.validation import require_integer
-from .support import REALS, Support
+from .support import REALS, Support, Supports
 
 __all__ = [
     "BOUND",
@@ -23,13 +23,18 @@ __all__ = [
     "Family",
     "LocationScale",
     "PerFeature",
+    "PointKind",
     "check_floor",
+    "constant",
     "filled",
     "limited",
     "positive",
+    "positive_each",
     "positive_inverse",
     "total",
 ]
+
+PointKind = Literal["mean", "median", "mode"]
 
 FLOOR = 1e-4
 SMALL = 1e-6  # below it, a scale of 1 is one only to single precision
@@ -66,10 +71,38 @@ def _compensation(dtype: torch.dtype, floor: float) -> tuple[float, float]:
     return unit, 1.0 - float(softplus(torch.tensor(unit, dtype=dtype)))
 
 
+def positive_each(raw: Tensor, floors: tuple[float, ...], limits: tuple[float, ...]) -> Tensor:
+    r"""Return the scales of raw parameters [..., D, n] that are within +-`BOUND`, with limits for each feature.
+
+    They are floor + s with s the softplus; or, with an upper limit L below `BOUND`, floor + s / (1 + s / (L - floor)),
+    which has a gradient everywhere.
+    """
+    pairs = [_compensation(raw.dtype, floor) for floor in floors]
+    unit, corrected = (constant(values, raw).unsqueeze(-1) for values in zip(*pairs, strict=True))
+    above = softplus(raw + unit)
+    if any(limit < BOUND for limit in limits):
+        inverse = tuple(
+            1 / (limit - floor) if limit < BOUND else 0.0 for limit, floor in zip(limits, floors, strict=True)
+        )
+        above = above / (1 + above * constant(inverse, raw).unsqueeze(-1))
+    return corrected + above
+
+
 def positive_inverse(scale: Tensor, floor: float = FLOOR) -> Tensor:
     """Return the raw parameter of a scale; scales below twice the floor are set to twice the floor."""
     above = (scale - floor).clamp_min(floor)
     return above + torch.log(-torch.expm1(-above)) - math.log(math.expm1(1.0 - floor))
+
+
+@functools.cache
+def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=dtype, device=device)
+
+
+def constant(values: tuple[float, ...], like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Return these numbers on the device of another tensor, copied there once, in its type or the given one."""
+    return _constant(values, like.dtype if dtype is None else dtype, like.device)
 
 
 class Family(ABC):
@@ -79,9 +112,11 @@ class Family(ABC):
         dim: D, features of one event.
         size: P, numbers that describe one event.
         shared: the number of them, the last ones, that do not depend on the context (a scale learned for all data).
+        inside: a value in the support of independent features, which replaces unobserved entries.
     """
 
     dim: int
+    inside: ClassVar[float] = 0.0
 
     @property
     @abstractmethod
@@ -97,7 +132,7 @@ class Family(ABC):
         """A short description, for the sentence that describes a model."""
 
     @property
-    def support(self) -> Support:
+    def support(self) -> Support | Supports:
         """The values that a feature can have: all finite numbers, unless a family says otherwise."""
         return REALS
 
@@ -108,8 +143,13 @@ class Family(ABC):
 
     @property
     def scale_floor(self) -> float | None:
-        """The lower limit of learned scales; None if no scale is learned."""
+        """The lower limit of learned scales, the least of them; None if no scale is learned."""
         return None
+
+    @property
+    def scale_floors(self) -> tuple[float, ...]:
+        """The lower limit of the learned scale of each feature [D]; 0 where none is learned."""
+        return (self.scale_floor or 0.0,) * self.dim
 
     def scales(self, params: Tensor) -> Tensor:
         """Return the learned scale of each feature, [..., D] or broadcasting to it; of a mixture, the smallest.
@@ -118,6 +158,37 @@ class Family(ABC):
             CompositionError: no scale is learned.
         """
         raise CompositionError(f"{self.phrase} has no learned scale", "Look at scale_floor first.")
+
+    @property
+    def factorises(self) -> bool:
+        """True if features are independent, each with a univariate distribution (see `terms`)."""
+        return False
+
+    def terms(self, params: Tensor, x: Tensor) -> Tensor:
+        """Return log p(x_d) [..., D] of each feature in nats.
+
+        Raises:
+            CompositionError: features depend on each other.
+        """
+        raise CompositionError(f"features of {self.phrase} depend on each other", "Look at factorises first.")
+
+    @property
+    def summary_sizes(self) -> tuple[int, ...]:
+        """The numbers in `summary` of each feature [D]."""
+        return (1,) * self.dim
+
+    def summary(self, params: Tensor) -> Tensor:
+        """Return statistics [..., S] of the features that can be averaged over latents: means, unless a family has
+        better ones."""
+        return self(params).mean
+
+    def point(self, summary: Tensor, kind: PointKind = "mean") -> Tensor:
+        """Return one value [..., D] of each feature from averaged statistics [..., S].
+
+        It is the mean of a number, the mean direction of an angle and the most probable of unordered levels; of ordered
+        levels it is that of the kind: the one next to the mean, the median, or the most probable.
+        """
+        return summary
 
     @property
     def profiled(self) -> bool:
@@ -151,13 +222,14 @@ def filled(x: Tensor, mask: Tensor | None, value: float = 0.0) -> Tensor:
 
 
 class Factorised(Family):
-    """A family of independent features of one kind of distribution: unobserved features can be left out.
+    """A family of independent features of one kind of distribution: unobserved features can be left out."""
 
-    Attributes:
-        inside: a value in the support, which replaces unobserved entries.
-    """
+    @property
+    def factorises(self) -> bool:
+        return True
 
-    inside: ClassVar[float] = 0.0
+    def terms(self, params: Tensor, x: Tensor) -> Tensor:
+        return self.features(params).log_prob(x)
 
     @abstractmethod
     def features(self, params: Tensor) -> Distribution:
@@ -167,7 +239,7 @@ class Factorised(Family):
         return Independent(self.features(params), 1, validate_args=False)
 
     def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return total(self.features(params).log_prob(filled(x, mask, self.inside)), mask)
+        return total(self.terms(params, filled(x, mask, self.inside)), mask)
 
 
 class PerFeature(Family):

@@ -16,7 +16,7 @@ from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.validation import require_integer
 from ..distributions import DiscretizedLogistic as BinnedLogistic
-from .base import BOUND, Factorised, PerFeature, filled, positive, total
+from .base import BOUND, Factorised, PerFeature, PointKind, filled, positive, total
 from .support import BITS, Support, levels
 
 __all__ = ["Bernoulli", "Categorical", "DiscretizedLogistic"]
@@ -91,6 +91,25 @@ class Bernoulli(PerFeature):
 
     def __call__(self, params: Tensor) -> Distribution:
         return Independent(TorchBernoulli(logits=params, validate_args=False), 1, validate_args=False)
+
+    @property
+    def factorises(self) -> bool:
+        return True
+
+    def terms(self, params: Tensor, x: Tensor) -> Tensor:
+        x, params = torch.broadcast_tensors(x, params)
+        return -_BernoulliTerms.apply(params, x)  # pyright: ignore[reportOperatorIssue]
+
+    @property
+    def summary_sizes(self) -> tuple[int, ...]:
+        return (2,) * self.dim
+
+    def summary(self, params: Tensor) -> Tensor:
+        """Return the probabilities [..., 2 D] of 0 and 1 of each feature."""
+        return torch.stack([torch.sigmoid(-params), torch.sigmoid(params)], -1).flatten(-2)
+
+    def point(self, summary: Tensor, kind: PointKind = "mean") -> Tensor:
+        return summary.unflatten(-1, (self.dim, 2)).argmax(-1).to(summary.dtype)
 
     def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
         if not torch.is_grad_enabled():

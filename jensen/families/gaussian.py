@@ -12,7 +12,7 @@ from torch.distributions import Distribution, Independent, Normal
 from ..core.errors import UsageError
 from ..core.parts import part
 from ..core.validation import require_integer
-from ..distributions.normal_terms import normal_log_prob
+from ..distributions.normal_terms import normal_log_prob, normal_log_terms
 from ..distributions.numbers import LOG_2PI
 from .base import BOUND, FLOOR, Family, check_floor, filled, limited, positive, positive_inverse, total
 
@@ -110,6 +110,13 @@ class Gaussian(Family):
     def __call__(self, params: Tensor) -> Distribution:
         loc, scale = self.loc_scale(params)
         return Independent(Normal(loc, scale.expand_as(loc), validate_args=False), 1, validate_args=False)
+
+    @property
+    def factorises(self) -> bool:
+        return True
+
+    def terms(self, params: Tensor, x: Tensor) -> Tensor:
+        return normal_log_terms(x, *self.loc_scale(params))
 
     def log_prob(self, params: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
         loc, scale = self.loc_scale(params)

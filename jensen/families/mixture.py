@@ -14,7 +14,7 @@ from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.validation import require_integer
 from .base import Family
-from .support import Support
+from .support import Support, Supports
 
 __all__ = ["Mixture"]
 
@@ -57,11 +57,15 @@ class Mixture(Family):
     def scale_floor(self) -> float | None:
         return self.part.scale_floor
 
+    @property
+    def scale_floors(self) -> tuple[float, ...]:
+        return self.part.scale_floors
+
     def scales(self, params: Tensor) -> Tensor:
         return self.part.scales(self._split(params)[1]).amin(-2)
 
     @property
-    def support(self) -> Support:
+    def support(self) -> Support | Supports:
         return self.part.support
 
     @property

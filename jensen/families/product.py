@@ -13,7 +13,7 @@ from ..core.parts import part
 from ..core.validation import require_integer
 from ..distributions import IndependentEvents
 from .base import Family
-from .support import Support
+from .support import Support, Supports
 
 __all__ = ["Product"]
 
@@ -59,13 +59,17 @@ class Product(Family):
     def scale_floor(self) -> float | None:
         return self.part.scale_floor
 
+    @property
+    def scale_floors(self) -> tuple[float, ...]:
+        return self.part.scale_floors * self.n
+
     def scales(self, params: Tensor) -> Tensor:
         each = self.part.scales(params.unflatten(-1, (self.n, self.part.size)))
         return each.expand(*each.shape[:-1], self.part.dim).flatten(-2)
 
     @property
-    def support(self) -> Support:
-        return self.part.support
+    def support(self) -> Support | Supports:
+        return Supports.of([self.part.support.column(d) for d in range(self.part.dim)] * self.n)
 
     @property
     def phrase(self) -> str:

@@ -2,6 +2,7 @@
 
 from .append_context import AppendContext
 from .causal import Causal, CausalConv, Stepwise, uncached
+from .columns import EncodeColumns, SkipMLP
 from .convolutional import ConvDecoder, ConvEncoder
 from .counts import LogCounts, SizeFactor
 from .critic import Critic
@@ -21,6 +22,7 @@ __all__ = [
     "ConvDecoder",
     "ConvEncoder",
     "Critic",
+    "EncodeColumns",
     "Experts",
     "FromGrid",
     "LogCounts",
@@ -28,6 +30,7 @@ __all__ = [
     "Planes",
     "ResidualMLP",
     "SizeFactor",
+    "SkipMLP",
     "Standardize",
     "Stepwise",
     "ToGrid",

@@ -17,12 +17,23 @@ from .missing import miwae
 from .priors import flow_prior, mixture_prior, vampprior
 from .regularized import beta_tcvae, dip_vae, info_vae, wae_mmd
 from .staged import two_stage
+from .tables import table, table_gmm
 from .wakesleep import reweighted_wake_sleep, wake_sleep
 
 # in the order of a textbook, not of the files' names
 _ORDER = (
     *("autoencoders", "bounds", "priors", "guides", "individual", "ladders", "likelihoods", "counts", "missing"),
-    *("denoising", "staged", "regularized", "discrete", "autoregressive", "labels", "wakesleep", "adversarial"),
+    *(
+        "tables",
+        "denoising",
+        "staged",
+        "regularized",
+        "discrete",
+        "autoregressive",
+        "labels",
+        "wakesleep",
+        "adversarial",
+    ),
     "classical",
 )
 for _recipe in sorted(RECIPES.values(), key=lambda r: _ORDER.index(r.make.__module__.rpartition(".")[2])):
@@ -81,6 +92,8 @@ __all__ = [
     "spline_posterior",
     "sticking_the_landing",
     "svi",
+    "table",
+    "table_gmm",
     "two_stage",
     "vae",
     "vae_gan",

@@ -6,6 +6,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Literal, get_type_hints
 
 import torch
@@ -151,6 +152,7 @@ class Recipe:
         epochs: default number of passes over the data; None: about 20,000 steps, in at most `most` passes.
         most: see `epochs`.
         missing: True if it learns from data with missing entries.
+        columns: True if it reads tables of mixed kinds, with a family of its own for each column.
         labels: None if it ignores labels; "context" if every row needs one, "partial" if some rows do.
         title: name of the model in a report.
         built: the parts themselves, of a model that the user composed; None for a recipe that builds them.
@@ -165,6 +167,7 @@ class Recipe:
     epochs: int | None = None
     most: int = 300
     missing: bool = False
+    columns: bool = False
     labels: Role | None = None
     title: str = ""
     built: BuiltModel | None = None
@@ -181,12 +184,12 @@ class Recipe:
         """The first line of the function's docstring."""
         return (inspect.getdoc(self.make) or "").split("\n")[0]
 
-    @property
+    @cached_property
     def has_nets(self) -> bool:
         """True if the function takes the options of networks."""
         return "nets" in inspect.signature(self.make).parameters
 
-    @property
+    @cached_property
     def options(self) -> dict[str, inspect.Parameter]:
         """The options and their defaults: all parameters but the context, and those of networks if it has some."""
         _, *parameters = inspect.signature(self.make).parameters.items()
@@ -196,7 +199,7 @@ class Recipe:
         shared = inspect.signature(Nets).parameters
         return own | {k: p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for k, p in shared.items()}
 
-    @property
+    @cached_property
     def hints(self) -> dict[str, Any]:
         """The types of the options."""
         hints = get_type_hints(self.make) | (get_type_hints(Nets) if self.has_nets else {})
@@ -219,14 +222,16 @@ class Recipe:
         for name in options:
             if name not in self.options:
                 raise UsageError(f"recipe {self.name} has no option {option_flag(name)}", self._nearest_option(name))
-        for name in sorted(AT_LEAST_ONE & options.keys()):
+        # None, where it is the default, leaves a size to the recipe
+        given = {k for k, v in options.items() if v is not None or self.options[k].default is not None}
+        for name in sorted(AT_LEAST_ONE & given):
             require_integer(1, MOST.get(name, LARGEST), **{option_flag(name): options[name]})
         if options.get("blocks") is not None:
             require_integer(0, MOST["blocks"], **{option_flag("blocks"): options["blocks"]})
         for name in sorted(AT_LEAST_ZERO & options.keys()):
             if options[name] is not None:
                 require_finite(0, **{option_flag(name): options[name]})
-        for name in sorted({"hidden", "groups"} & options.keys()):
+        for name in sorted({"hidden", "groups"} & given):
             sizes = tuple(options[name])
             require_integer(1, LARGEST_LIST, **{f"number of --{name}": len(sizes) or 1})
             if any(size < 1 for size in sizes) or (name == "groups" and not sizes):

@@ -24,15 +24,17 @@ from ..families import (
     StudentT,
     ZeroInflated,
 )
-from ..families.support import Support
+from ..families.support import Support, Supports
+from .columns import column_families
 
 __all__ = ["LIKELIHOODS", "check_support", "in_own_units", "likelihood_of"]
 
 Floor = Callable[[], float]
+Make = Callable[[Schema, Rows, Floor], Family]
 CHUNK = 4096
 
 
-def _bernoulli(schema: Schema, floor: Floor) -> Family:
+def _bernoulli(schema: Schema, rows: Rows, floor: Floor) -> Family:
     if schema.kind != "binary":
         raise DataError(
             f"a Bernoulli likelihood needs values 0 and 1, and these are {_values(schema)}",
@@ -55,20 +57,20 @@ def _levels(schema: Schema) -> int:
     return levels
 
 
-def _logistic(schema: Schema, floor: Floor) -> Family:
+def _logistic(schema: Schema, rows: Rows, floor: Floor) -> Family:
     return DiscretizedLogistic(schema.size, _levels(schema))
 
 
-def _logistic_mixture(schema: Schema, floor: Floor) -> Family:
+def _logistic_mixture(schema: Schema, rows: Rows, floor: Floor) -> Family:
     channels = schema.shape[2] if schema.is_image else 1
     most = 6 if channels <= 3 else channels  # components that make whole planes of a convolution
     return DiscretizedLogisticMixture(schema.size, channels, _levels(schema), most)
 
 
-def _density(make: Callable[[int, Floor], Family]) -> Callable[[Schema, Floor], Family]:
+def _density(make: Callable[[int, Floor], Family]) -> Make:
     """Return the constructor of a density over reals, which refuses other data."""
 
-    def make_density(schema: Schema, floor: Floor) -> Family:
+    def make_density(schema: Schema, rows: Rows, floor: Floor) -> Family:
         if schema.kind != "real":
             raise DataError(
                 f"a density over {_values(schema)} has no upper bound",
@@ -84,9 +86,13 @@ def _beta(dim: int, floor: Floor) -> Family:
     return Beta(dim)
 
 
-def _counts(make: Callable[[int], Family]) -> Callable[[Schema, Floor], Family]:
+def _counts(make: Callable[[int], Family]) -> Make:
     """Return the constructor of a family of counts, which has no scale."""
-    return lambda schema, floor: make(schema.size)
+    return lambda schema, rows, floor: make(schema.size)
+
+
+def _columns(schema: Schema, rows: Rows, floor: Floor) -> Family:
+    return column_families(schema, rows, floor())
 
 
 @dataclass(frozen=True)
@@ -94,12 +100,12 @@ class _Likelihood:
     """A likelihood, and the values that it is for.
 
     Attributes:
-        make: (schema, floor) -> family.
+        make: (schema, training rows, floor) -> family.
         own_units: whether its support would be left by standardised values.
         remedy: for values outside the support.
     """
 
-    make: Callable[[Schema, Floor], Family]
+    make: Make
     own_units: bool = False
     remedy: str = ""
 
@@ -127,6 +133,7 @@ LIKELIHOODS: dict[str, _Likelihood] = {
     "negative-binomial": _Likelihood(_counts(NegativeBinomial), *_WHOLE),
     "zip": _Likelihood(_counts(lambda dim: ZeroInflated(Poisson(dim))), *_WHOLE),
     "zinb": _Likelihood(_counts(lambda dim: ZeroInflated(NegativeBinomial(dim))), *_WHOLE),
+    "columns": _Likelihood(_columns),
 }
 
 
@@ -135,7 +142,7 @@ def in_own_units(name: str) -> bool:
     return name in LIKELIHOODS and LIKELIHOODS[name].own_units
 
 
-_AUTO = {"binary": "bernoulli", "integers": "discretized-logistic", "real": "gaussian"}
+_AUTO = {"binary": "bernoulli", "integers": "discretized-logistic", "real": "gaussian", "mixed": "columns"}
 
 
 def likelihood_of(name: str, schema: Schema, rows: Rows, floor: Floor, number: Callable[[int], int] = int) -> Family:
@@ -154,14 +161,14 @@ def likelihood_of(name: str, schema: Schema, rows: Rows, floor: Floor, number: C
     likelihood = LIKELIHOODS.get(_AUTO[schema.kind] if name == "auto" else name)
     if likelihood is None:
         raise UsageError(f"there is no likelihood {name!r}", f"Choose from auto, {', '.join(LIKELIHOODS)}.")
-    family = likelihood.make(schema, floor)
+    family = likelihood.make(schema, rows, floor)
     if likelihood.own_units:
         check_support(family.support, rows, "training row {}", f"--likelihood {name}", likelihood.remedy, number)
     return family
 
 
 def check_support(
-    support: Support, rows: Rows, what: str, who: str, remedy: str, number: Callable[[int], int] = int
+    support: Support | Supports, rows: Rows, what: str, who: str, remedy: str, number: Callable[[int], int] = int
 ) -> None:
     """Refuse rows with an observed value outside the support of a likelihood.
 
@@ -182,11 +189,10 @@ def check_support(
             row, column = places[0].tolist()
             at = number(row if batch.index is None else int(batch.index[row]))
             where = f"{what.format(at)}, column {column} (from 0), is {float(batch.x[row, column]):g}"
-            raise DataError(f"{who} needs {support.words}, and {where}", remedy)
+            raise DataError(f"{who} needs {support.column(column).words}, and {where}", remedy)
 
 
 def _values(schema: Schema) -> str:
     """Return the kind of the values in words."""
-    return {"binary": "values 0 and 1", "integers": f"integers of {schema.levels} levels"}.get(
-        schema.kind, "real values"
-    )
+    words = {"binary": "values 0 and 1", "mixed": "columns of mixed kinds"}
+    return words.get(schema.kind, f"integers of {schema.levels} levels" if schema.levels else "real values")

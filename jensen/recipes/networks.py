@@ -8,7 +8,7 @@ from torch import nn
 from ..core.errors import UsageError
 from ..estimators.base import GradientEstimator
 from ..estimators.reparameterized import Pathwise
-from ..families import Family, Gaussian
+from ..families import Columns, Family, Gaussian
 from ..guides import Amortized
 from ..models.conditionals import Given, Unconditional
 from ..models.guide import Guide
@@ -17,6 +17,7 @@ from ..nets import MLP, Chain, ConvDecoder, ConvEncoder, ResidualMLP, Standardiz
 from ..objectives import Objective, Ramp
 from ..training import Player
 from .base import BuiltModel, Nets, RecipeContext, start_from_mean
+from .columns import column_encoding, start_from_columns
 
 __all__ = ["decoder", "encoder", "features", "gaussian_pair", "image_shape", "last", "play", "standardized", "warmed"]
 
@@ -40,6 +41,9 @@ def standardized(context: RecipeContext) -> Standardize:
 
 def encoder(context: RecipeContext, nets: Nets, outputs: int) -> nn.Module:
     """Return an encoder [B, D] -> [B, outputs] that standardises its inputs."""
+    if context.schema.kind == "mixed" and nets.net == "mlp":
+        encode = column_encoding(context.schema, context.rows)
+        return Chain((encode, dense(nets, encode.outputs, outputs)))
     if nets.net == "mlp":
         return Chain((standardized(context), dense(nets, context.dim, outputs)))
     body = ConvEncoder(image_shape(context), outputs, nets.width, nets.activation, nets.blocks)
@@ -57,7 +61,10 @@ def features(context: RecipeContext, nets: Nets, latent: int, family: Family) ->
     outputs = family.size - family.shared
     if nets.net == "mlp":
         layers = dense(nets, latent, outputs, backwards=True)
-        start_from_mean(last(layers).bias, family, context.mean)
+        if isinstance(family, Columns):
+            start_from_columns(last(layers).bias, family, context.rows)
+        else:
+            start_from_mean(last(layers).bias, family, context.mean)
         return layers
     planes = outputs // context.dim
     return ConvDecoder(latent, image_shape(context), planes, nets.width, nets.activation, nets.blocks)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..core.wording import fixed, format_nats, plural
 from .facts import Facts
@@ -23,9 +24,14 @@ class KeyNumber:
     kind: str
 
 
-def key_numbers(facts: Facts) -> list[KeyNumber]:
-    """Return the three most telling numbers that there are: the evidence, what the code holds, and what that costs."""
-    numbers = [*_evidence(facts), *_use(facts), *_costs(facts)]
+def key_numbers(facts: Facts, measured: Mapping[str, Any]) -> list[KeyNumber]:
+    """Return the three most telling numbers that there are: the evidence, what the code holds, and what that costs.
+
+    Args:
+        facts: of the run.
+        measured: the numbers of the page so far, by section.
+    """
+    numbers = [*_evidence(facts), *_use(facts), *_told(measured), *_costs(facts)]
     parameters = KeyNumber("trained parameters", f"{facts.parameters:,}", "of model and guide")
     return [*numbers, parameters][:MOST]
 
@@ -51,6 +57,14 @@ def _use(facts: Facts) -> Iterator[KeyNumber]:
     if facts.components is not None and facts.weights is not None:
         of = plural(len(facts.weights), "component")
         yield KeyNumber("in effect", f"{facts.components:.1f} of {of}", "by the entropy of their weights")
+
+
+def _told(measured: Mapping[str, Any]) -> Iterator[KeyNumber]:
+    """Yield how well rows of the model are told from data, where that was measured."""
+    apart = measured.get("real_or_drawn")
+    if apart is not None:
+        number = f"{apart['auc']:.2f} ± {max(apart['stderr'], 0.01):.2f}"
+        yield KeyNumber("real or drawn, AUC", number, "by boosted trees; 0.5 is chance")
 
 
 def _costs(facts: Facts) -> Iterator[KeyNumber]:

@@ -26,11 +26,13 @@ from .fidelity import fidelity
 from .findings import Remark, findings
 from .grids import Shades
 from .key_numbers import key_numbers
+from .mixed import mixed_sections
 from .names import shortened
 from .panels import Panel, Section, Table
 from .representation import representation
 from .settings import model_parts, settings, stages
 from .summary import data_name, headline, model_name, model_sentence
+from .table_findings import table_findings
 
 __all__ = ["write"]
 
@@ -75,15 +77,15 @@ def write(
 
 def _render(facts: Facts) -> str:
     numbers: dict[str, Any] = {}
-    remarks = findings(facts)
     watch = facts.phases("drawing samples and codes")
-    pictures, more = (_of_images if facts.run.schema.is_image else _of_tables)(facts, numbers, watch)
+    pictures, more = _sections(facts, numbers, watch)
+    remarks = sorted((*findings(facts), *table_findings(numbers)), key=lambda remark: remark.level != "alarm")
     proof = _evidence(facts, numbers)
     facts.phases("drawing training and evidence")(0.0)
     staged = stages(facts, numbers)
     training = Section("Training", _some(latents.curves(facts)), () if staged is None else (staged,))
     codes = representation(facts, numbers)
-    more = replace(more, tables=_some(codes))
+    more = replace(more, tables=(*more.tables, *_some(codes)))
     sentence = headline(facts, remarks)
     return (
         _environment()
@@ -91,7 +93,7 @@ def _render(facts: Facts) -> str:
         .render(
             title=f"{model_name(facts)[:1].upper()}{model_name(facts)[1:]} on {data_name(facts)}",
             headline=sentence,
-            key_numbers=key_numbers(facts),
+            key_numbers=key_numbers(facts, numbers),
             findings=remarks,
             examined=facts.diagnosis is not None,
             basis=_basis(facts),
@@ -136,6 +138,8 @@ def _left_out(facts: Facts) -> str:
         parts.append("the bound along training")
     if facts.run.schema.is_image and facts.examples:
         parts.append("the nearest training rows of samples")
+    if facts.run.schema.kind == "mixed" and facts.part is not None:
+        parts += ["the imputation of hidden cells", "the comparison of rows with held-out and training rows"]
     if not facts.stored and facts.evaluation is not None:
         parts.append("most rows or points of the evaluation")
     listed = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
@@ -149,6 +153,13 @@ def _evidence(facts: Facts, numbers: dict[str, Any]) -> Section:
     experts += _some(tradeoff(facts, numbers))
     tables = (*section.tables, *_some(accuracy_by_class(facts, numbers)))
     return replace(section, tables=tables, experts=experts)
+
+
+def _sections(facts: Facts, numbers: dict[str, Any], watch: ProgressCallback) -> tuple[list[Section], Section]:
+    """Return the sections of pictures of this kind of data, and more of them for further down."""
+    if facts.run.schema.kind == "mixed":
+        return mixed_sections(facts, numbers, watch)
+    return (_of_images if facts.run.schema.is_image else _of_tables)(facts, numbers, watch)
 
 
 def _of_images(facts: Facts, numbers: dict[str, Any], watch: ProgressCallback) -> tuple[list[Section], Section]:

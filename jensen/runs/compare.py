@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..analysis.reliability import points_remedy
 from ..core.errors import DataError, NotNormalised, UsageError
+from ..data.columns import Column
 from ..evaluate import Estimate, Unnormalised, choose
 from ..evaluate.estimate import ProgressCallback
 from ..evaluate.outliers import carrying_rows
@@ -105,7 +106,8 @@ def _share(watch: ProgressCallback, done: int, of: int) -> ProgressCallback:
 
 def measure_of(run: Run) -> Literal["mass", "density"]:
     """Return the measure that log p(x) is the logarithm of."""
-    return "density" if run.seen.kind == "real" else "mass"
+    columns = run.seen.columns or ()  # of mixed kinds: a density where some of them have one, a mass of the others
+    return "density" if run.seen.kind == "real" or not all(c.is_discrete for c in columns) else "mass"
 
 
 def _check(runs: Sequence[Run], method: str, k: int | None) -> None:
@@ -119,7 +121,9 @@ def _check(runs: Sequence[Run], method: str, k: int | None) -> None:
                 "Compare recipes with a density, such as vae.",
             )
         pair = f"{first.path} and {run.path}"
-        mine, theirs = ((r.schema.kind, r.schema.levels, r.schema.shape) for r in (first, run))
+        mine, theirs = (
+            (r.schema.kind, r.schema.levels, r.schema.shape, _values(r.schema.columns)) for r in (first, run)
+        )
         if mine != theirs:
             raise DataError(
                 f"{pair} are of different data: {_words(first)} and {_words(run)}", "Compare like with like."
@@ -140,6 +144,11 @@ def _check(runs: Sequence[Run], method: str, k: int | None) -> None:
             raise DataError(
                 f"{pair} do not see the same values: {preparations}", "Train both with the same --binarize."
             )
+
+
+def _values(columns: Sequence[Column] | None) -> list[Any] | None:
+    """Return the values that columns of mixed kinds can have; None of other data."""
+    return None if columns is None else [(c.name, c.kind, c.levels, c.low, c.high) for c in columns]
 
 
 def _words(run: Run) -> str:

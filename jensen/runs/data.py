@@ -15,7 +15,6 @@ import torch
 
 from ..core.commands import command_line
 from ..core.errors import DataError, JensenError, UsageError
-from ..core.random import stream
 from ..core.rows import evenly_spaced
 from ..data import (
     Dataset,
@@ -40,12 +39,12 @@ from ..data.hashed_split import RowNumbers
 from ..evaluate.quantity import Quantity
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from ..recipes.likelihoods import check_support
 from ..training.stages import Stage, finished_stages
 from .evaluation import OwnRows, Part
 from .places import labels_at, located, reading, refuse_images, table_options
+from .prepared_parts import Preparing
 from .relocation import check_digest
-from .row_files import file_names, in_recorded_order
+from .row_files import in_recorded_order
 from .training_data import Sources
 
 __all__ = ["RunData", "Source", "Targets"]
@@ -233,6 +232,7 @@ class RunData(ABC):
         seed: int = 0,
         missing: bool = False,
         own: Own = "test",
+        spare: tuple[str, ...] = (),
     ) -> Part:
         """Return data of the user's, checked against those of the run and prepared in the same way.
 
@@ -241,7 +241,7 @@ class RunData(ABC):
 
         Missing entries are refused, unless the run was trained with some, its posterior is exact (then it is that given
         the observed entries), or `missing` allows them. Labels that are not named are looked for in the column or array
-        that the run's own have.
+        that the run's own have. Columns of the names `spare` may be absent: their entries are missing.
 
         Raises:
             DataError: they have another shape, kind or binarisation, or labels of classes that the run does not know.
@@ -249,7 +249,7 @@ class RunData(ABC):
         """
         with reading(data, labels), self._filling(data):
             refuse_images(data, self.schema)
-            dataset = self._found(data, labels, missing or self.holed or self.guide.is_exact)
+            dataset = self._found(data, labels, missing or self.holed or self.guide.is_exact, spare)
         dataset = in_recorded_order(dataset, self.spec["data"]["sha256"])
         if self.preparation.binarize and dataset.schema.kind == "binary" and self.schema.kind != "binary":
             raise DataError(
@@ -301,16 +301,17 @@ class RunData(ABC):
             remedy = f"Have this model fill them: {command}. Or {error.remedy[:1].lower()}{error.remedy[1:]}"
             raise DataError(f"{error.what}; this run has learned from complete rows", remedy) from error
 
-    def _found(self, data: Source, labels: Targets | None, missing: bool) -> Dataset:
+    def _found(self, data: Source, labels: Targets | None, missing: bool, spare: tuple[str, ...] = ()) -> Dataset:
         """Return the data as read, with the labels that were named."""
+        table = replace(self.table, spare=spare) if spare else self.table
         if is_in_memory(data):
-            return from_memory(data, labels, Sources(data).name, missing, self.table)
+            return from_memory(data, labels, Sources(data).name, missing, table)
         if labels is not None and is_in_memory(labels):
-            return relabelled(self._found(data, None, missing), labels)
+            return relabelled(self._found(data, None, missing, spare), labels)
         about = self.spec["data"]
         if labels is not None:
-            return read_test(data, None, labels, about["resize"], missing, self.table)
-        return read_beside(data, about["labels_from"], about["resize"], missing, self.table)
+            return read_test(data, None, labels, about["resize"], missing, table)
+        return read_beside(data, about["labels_from"], about["resize"], missing, table)
 
     def _part(
         self,
@@ -321,45 +322,10 @@ class RunData(ABC):
         notes: tuple[str, ...] = (),
         numbers: np.ndarray | RowNumbers | None = None,
     ) -> Part:
-        if numbers is None:
-            numbers = RowNumbers.all_of(len(dataset)) if dataset.is_streamed else np.arange(len(dataset))
-        how = {"mask": dataset.mask, "device": self.device, "dtype": self.dtype, "stream": number, "numbers": numbers}
-        rows = self.preparation.rows(dataset.x, self.schema, what=name, **how)
-        shift: float | torch.Tensor = self.preparation.log_jacobian(self.schema.size)
-        classes = self.classes
-        if classes is not None and classes.role == "context":
-            seen = torch.from_numpy(classes.one_hot(dataset.labels, f"the {name}", numbers[:])).to(
-                self.device, self.dtype
-            )
-            rows = replace(rows, context=seen)
-        likelihood = self.model.likelihood
-        if self.preparation.binarize is None and likelihood.has_density:
-            remedy = "Drop or correct these rows, or train with a likelihood for such values: --likelihood."
-            family, what = likelihood.family, f"row {{}} of {name}"
-            check_support(family.support, rows, what, family.phrase, remedy, lambda row: int(numbers[row]))
-        if self.preparation.binarize == "dynamic":
-            if dataset.is_streamed:
-                raise UsageError(
-                    f"the bits of {name} cannot all be drawn at once, since these rows stay in their files",
-                    "Give fewer rows: DATA; or train with another --binarize.",
-                )
-            rows = rows.fixed(stream(seed, "binarize", self.device))
-        if dataset.mask is not None:
-            shift = torch.from_numpy(self.preparation.log_jacobians(dataset.mask))
-        files = file_names(dataset)
-        return Part(
-            rows=rows,
-            x=dataset.x,
-            labels=dataset.labels,
-            name=name,
-            notes=(*dataset.notes, *notes),
-            mask=dataset.mask,
-            shift=shift,
-            factors=dataset.factors,
-            files=files,
-            identity={k: v for k, v in dataset.identity.items() if files is None or k != "file"},
-            numbers=numbers,
+        preparing = Preparing(
+            self.preparation, self.schema, self.model.likelihood, self.classes, self.device, self.dtype
         )
+        return preparing.part(dataset, name, seed=seed, number=number, notes=notes, numbers=numbers)
 
     def chosen(
         self,
@@ -368,6 +334,7 @@ class RunData(ABC):
         missing: bool = False,
         labels: Targets | None = None,
         own: Own = "test",
+        spare: tuple[str, ...] = (),
     ) -> Part:
         """Return the rows for a verb: the run's test rows, or data of the user's; a `Part` is returned as it is.
 
@@ -382,7 +349,7 @@ class RunData(ABC):
             )
         if isinstance(data, Part):
             return data
-        return self.part("test", seed) if data is None else self.other(data, labels, seed, missing, own)
+        return self.part("test", seed) if data is None else self.other(data, labels, seed, missing, own, spare)
 
     def overlap(self, part: Part, data: Source | Part | None) -> tuple[str, ...]:
         """Return a note on those of the rows that the model was trained on."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ..data.selection import Header, Selection
 
@@ -28,6 +29,8 @@ class DataOptions:
         header: yes if the first line of a table holds names, no if it is a row of data; auto judges it.
         columns: the columns of a table to read, in this order, by name, or without a header by number from 1: a,b,c.
         drop: columns of a table to leave out: id,name.
+        schema: a TOML file on the kinds of the columns of a table, of which `jensen data DATA --schema-out FILE` writes
+            a start, or the same as JSON: {"age": "integer"}; what it does not say is guessed.
         size: height and width, H,W, that the images of a folder are resized to; by default those of different sizes
             become squares of at most 32 pixels.
         strict: refuse a folder with a broken image, instead of skipping it.
@@ -50,6 +53,7 @@ class DataOptions:
     header: Header = "auto"
     columns: str | Sequence[str] | None = None
     drop: str | Sequence[str] | None = None
+    schema: str | Path | Mapping[str, Any] | None = None
     size: tuple[int, int] | None = None
     strict: bool | None = None
     stream: bool | None = None
@@ -60,11 +64,16 @@ class DataOptions:
     seed: int = 0
     device: str = "auto"
 
+    def __post_init__(self) -> None:
+        if isinstance(self.schema, Mapping):  # as text, which the run records, and can be given again
+            object.__setattr__(self, "schema", json.dumps(self.schema))
+
     @property
     def table(self) -> Selection:
         """The columns of tables that are data.
 
         Raises:
             UsageError: these options contradict each other.
+            DataError: the schema cannot be read.
         """
-        return Selection.of(self.header, self.columns, self.drop, stream=self.stream)
+        return Selection.of(self.header, self.columns, self.drop, stream=self.stream, schema=self.schema)

@@ -22,6 +22,7 @@ from ..core.version import __version__
 from ..core.wording import plural
 from ..data import Factors, Preparation, Schema
 from ..data.file_rows import Array, FileRows
+from ..data.frames import Frame
 from ..data.hashed_split import RowNumbers
 from ..evaluate import Annealed, Estimate, Evaluator, GeneralisationGap, Kind, Tightness
 from ..evaluate.quantity import EVIDENCE, Quantity
@@ -69,6 +70,7 @@ class Part:
         files: [N] the file of each row, relative to the folder of images that it was read from; None of other data.
         own: for rows of the run's own data: which of these they are.
         is_whole: they are all rows of the data that the run was trained on.
+        frame: the table as it was given, with all of its columns; None of other data.
         identity: by name, columns [N] that say which row it is and are no data: see `Dataset.identity`.
         numbers: [N] the number of each row in its file or container, from 0; None where it is not known.
     """
@@ -86,6 +88,7 @@ class Part:
     identity: dict[str, np.ndarray] = field(default_factory=dict)
     numbers: np.ndarray | RowNumbers | None = None
     is_whole: bool = False
+    frame: Frame | None = None
 
     def subset(self, index: Tensor, name: str) -> Part:
         """Return the rows [M] of these numbers, under another name."""
@@ -107,6 +110,7 @@ class Part:
             files=files,
             identity=identity,
             numbers=numbers,
+            frame=None if self.frame is None else self.frame.rows(own),
         )
 
     @property

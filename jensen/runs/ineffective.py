@@ -111,7 +111,7 @@ def _choices(recipe: Recipe, name: str, options: Mapping[str, Any]) -> Iterator[
 
 def _small(name: str, value: Any) -> Any:
     """Return the sizes of small networks in the place of theirs, and other values as they are."""
-    if name == "hidden":
+    if name == "hidden" and value is not None:
         return tuple(SMALL for _ in value)
     return SMALL if name == "width" else value
 

@@ -92,8 +92,10 @@ class Job:
             known: the data as another training has read and prepared them, in the same way.
         """
         training = self.training
-        own = in_own_units(str(self.options.get("likelihood")))
-        recipe = replace(self.recipe, standardize="none") if own else self.recipe
+        likelihood = str(self.options.get("likelihood"))
+        recipe = replace(self.recipe, standardize="none") if in_own_units(likelihood) else self.recipe
+        if likelihood == "columns":  # which any table has, and each column with a mask of its own
+            recipe = replace(recipe, columns=True, missing=True)
         if known is None:
             with reading(self.sources.data, self.reading.test, self.reading.labels, self.reading.test_labels):
                 known = gather(self.sources, recipe, self.reading, self.device, self.dtype)
@@ -332,7 +334,7 @@ def _make(
         try_without_memory(lambda: recipe(context, **chosen), recipe, chosen)
     with drawing_from(stream(options.seed, "init")), making(recipe, chosen):
         made = recipe(context, **chosen)
-    if options.floor is not None and made.model.likelihood.family.scale_floor != options.floor:
+    if options.floor is not None and (made.model.likelihood.family.scale_floor or 0.0) < options.floor:
         family = made.model.likelihood.family.phrase
         raise UsageError(
             f"--floor limits a scale that is learned, and {family} has none of its own", "Leave --floor out."
@@ -357,7 +359,7 @@ def _context(data: TrainingData, steps: int, epochs: int, optimizer: Optimizer, 
     schema = data.preparation.outcome(data.data.schema)
     mean, scale = data.moments
     constant = 0
-    if schema.kind == "real" and not data.preparation.dequantize:
+    if schema.kind in ("real", "mixed") and not data.preparation.dequantize:
         constant = data.constant
     return RecipeContext(
         schema=schema,

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..core.errors import DataError, JensenError
 from ..core.wording import plural
 from ..data import EMBEDDED, Schema, is_in_memory, read
+from ..data.columns import Column
 from ..data.formats import is_image
 from ..data.paths import check_path
 
@@ -144,6 +145,9 @@ def table_options(spec: Mapping[str, Any]) -> dict[str, Any]:
     chosen = {"columns": command.get("columns"), "drop": command.get("drop")}
     chosen |= {"known": schema.get("names"), "kind": schema["kind"]}
     chosen |= {"stream": spec["choices"].get("stream")}
+    columns = schema.get("columns")
+    if columns is not None:  # exactly those of the run
+        chosen |= {"typed": True, "schema": tuple(map(Column.from_dict, columns))}
     return {"header": command.get("header") or "auto", **chosen}
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import CorruptRunError, DataError, UsageError
-from ..storage.group_record import read_group
+from ..storage.group_record import MemberRecord, read_group
 from ..storage.metrics import lines_of
 from ..storage.run_folder import METRICS, SPEC, STATE, WEIGHTS
 from ..storage.run_lock import locked
+from ..storage.specification import read_spec
 from ..training import Event
 from .group import RunGroup, ended, open_group, said_once, tracked
 from .group_summary import write_summary
@@ -64,13 +65,14 @@ def resume_group(
     how = {"listeners": listeners, "should_stop": should_stop, "notice": notice}
     with locked(path):
         group = RunGroup(path, read_group(path))
-        for member in _left(group, bool(changed), notice):
+        group.record["command"] |= changed  # for those that are left when this is stopped
+        for member in _left(group, changed, notice):
             if should_stop():
                 break
             place = path / member["name"]
             with tracked(group, member["name"], phase):
                 if (place / STATE).is_dir() and (place / SPEC).exists():
-                    go_on = partial(resume, place, **given, **changed, **how)
+                    go_on = partial(resume, place, **given, **_others(group, member, changed), **how)
                 else:
                     command = {**group.record["command"], **member["options"], **given, **changed}
                     go_on = partial(_train_member, place, command, **how)
@@ -81,32 +83,54 @@ def resume_group(
     return ended(group)
 
 
-def _left(group: RunGroup, changed: bool, notice: Callable[[str], None]) -> list[Any]:
+def _left(group: RunGroup, changed: dict[str, Any], notice: Callable[[str], None]) -> list[Any]:
     """Return the records of the members that are to be trained, after setting the states of those that have ended.
 
     Raises:
         UsageError: there are none.
     """
     for member in group.record["members"]:
-        if _has_ended(group.path / member["name"]):  # also one after which the group was killed at once
-            member["state"] = "finished"
+        ended = _ended(group.path / member["name"])
+        if ended is not None:  # also one after which the group was killed at once
+            member["state"] = "waiting" if _goes_on(group, member, ended, changed) else "finished"
     for name, error in group.failed.items():
         notice(f"{name} failed, and is left as it is: {error}")
-    over = ("failed",) if changed else ("failed", "finished")
-    left = [member for member in group.record["members"] if member["state"] not in over]
+    left = [member for member in group.record["members"] if member["state"] not in ("failed", "finished")]
     if not left:
         raise UsageError(f"no member of {group.path} is left to be trained", "Train all of them beyond: --epochs N.")
     return left
 
 
-def _has_ended(folder: Path) -> bool:
-    """Return whether the run of a member is there, and was trained to the end."""
+def _ended(folder: Path) -> dict[str, Any] | None:
+    """Return the last line of a member whose run is there, and was trained to the end; None of others."""
     if not (folder / SPEC).exists() or not (folder / WEIGHTS).exists():
-        return False
+        return None
     with suppress(CorruptRunError):
         lines = list(lines_of(folder / METRICS))
-        return bool(lines) and lines[-1]["event"] == "stopped" and lines[-1]["reason"] in ENDED
-    return False
+        if lines and lines[-1]["event"] == "stopped" and lines[-1]["reason"] in ENDED:
+            return lines[-1]
+    return None
+
+
+def _goes_on(group: RunGroup, member: MemberRecord, ended: dict[str, Any], changed: dict[str, Any]) -> bool:
+    """Return whether a member that has ended is to be trained further, now or since an earlier change."""
+    others = _others(group, member, changed)
+    if ended["epoch"] < others.get("epochs", 0):
+        return True
+    return ended["reason"] == "early stopping" and "patience" in others
+
+
+def _others(group: RunGroup, member: MemberRecord, changed: dict[str, Any]) -> dict[str, Any]:
+    """Return the epochs and the patience that a member is to have now, where its run was made with others."""
+    choices = read_spec(group.path / member["name"])["choices"]
+    wanted = {**group.record["command"], **member["options"], **changed}
+    epochs, patience = wanted.get("epochs"), wanted.get("patience", "auto")
+    others: dict[str, Any] = {}
+    if epochs is not None and epochs > choices["epochs"]:
+        others["epochs"] = epochs
+    if patience not in ("auto", choices.get("patience")) or "patience" in changed:
+        others["patience"] = patience
+    return others
 
 
 def _train_member(place: Path, command: dict[str, Any], **how: Any) -> Run:

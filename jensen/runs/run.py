@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
-from ..analysis import latents
 from ..analysis.compared_objective import compared_objective
 from ..analysis.doctor import Diagnosis
 from ..analysis.gradients import GradientComparison, compare_gradients
-from ..analysis.imputation import impute
 from ..core.device import resolve_device
-from ..core.errors import CorruptRunError, DataError, UsageError
-from ..core.memory import require_memory
+from ..core.errors import CorruptRunError
 from ..core.random import stream
 from ..core.rows import evenly_spaced
 from ..core.thread_trial import undisturbed_threads
-from ..core.validation import require_integer
 from ..data import Preparation, Schema
-from ..estimators.denoising import Corruption, corrupted_rows
 from ..evaluate import Annealed, TightnessSettings
 from ..evaluate.estimate import ProgressCallback
 from ..evaluate.generalisation import some_rows
@@ -34,13 +27,13 @@ from ..storage.run_folder import METRICS, SPEC
 from ..storage.specification import read_spec, rebuild
 from .agreement import check_agreement
 from .checkpoint_bounds import CheckpointCurve, evaluate_checkpoints
-from .data import RunData, Source, Targets
+from .data import Source, Targets
 from .doctor import diagnose
 from .evaluate import evaluate
 from .evaluation import Evaluation, Part, keep
-from .impute import Completion, complete, hide
-from .players import check_recorded_players, recorded_corruption, recorded_points
+from .players import check_recorded_players, recorded_points
 from .relocation import given_again
+from .run_joint import RunJoint
 from .simulated import like_part
 from .spec import check_recorded_command
 from .training_data import Sources
@@ -86,7 +79,7 @@ def load(
     return run
 
 
-class Run(RunData):
+class Run(RunJoint):
     """An opened run folder; see `load`.
 
     Attributes:
@@ -243,139 +236,6 @@ class Run(RunData):
     def keep(self, evaluation: Evaluation) -> Path:
         """Write the evaluation into the run's folder, and say where; see `jensen.runs.evaluation.keep`."""
         return keep(self.path, evaluation)
-
-    def sample(self, n: int, *, seed: int = 0, mean: bool = False, label: str | int | None = None) -> np.ndarray:
-        """New data [n, ...] from the model, in the data's own units; with `mean`, the mean of p(x | z) at z ~ p(z).
-
-        Args:
-            n: how many.
-            seed: of all randomness.
-            mean: see above.
-            label: the class of all of them, by name; a model that learned from labels draws them as frequent as in
-                training where none is given.
-
-        Raises:
-            UsageError: n < 1, there is no such class, or labels played no part in training.
-        """
-        return self.labelled_sample(n, seed=seed, mean=mean, label=label)[0]
-
-    def labelled_sample(
-        self, n: int, *, seed: int = 0, mean: bool = False, label: str | int | None = None
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return samples as `sample` does, with the class [n] of each; None of a model without classes."""
-        require_integer(1, **{"-n": n})
-        family = self.model.likelihood.family
-        numbers = self.model.latent + family.size + 3 * family.dim  # of a draw, its parameters, and its data
-        require_memory(n * numbers * self.dtype.itemsize, f"-n {n:,} samples", "Give a smaller -n.")
-        classes, generator = self.classes, stream(seed, "sample", self.device)
-        if label is not None and classes is None:
-            raise UsageError(
-                f"--label {label} cannot be asked of a run that knows no labels", "Train with --recipe conditional."
-            )
-        if classes is None:
-            z, batch = self.model.simulate(n, generator)
-            return self.shaped(latents.decode(self.model, z) if mean else batch.x), None
-        chosen = None if label is None else classes.find(label)
-        z, x, known = latents.simulate_classes(self.model, n, generator, chosen, len(classes))
-        x = latents.decode(self.model, z, known if self.conditional else None) if mean else x
-        return self.shaped(x), np.asarray(classes.values)[known.argmax(-1).cpu().numpy()]
-
-    @property
-    def corruption(self) -> Corruption | None:
-        """The noise on what the guide saw in training; None where it saw the data."""
-        return recorded_corruption(self.spec)
-
-    def corrupted(self, data: Source | Part | None = None, *, seed: int = 0) -> Part:
-        """Return rows with the noise of the training, drawn once, for other verbs to start from; `x` stays the clean
-        data.
-
-        Raises:
-            UsageError: the run was trained without noise.
-        """
-        if self.corruption is None:
-            raise UsageError("this run was trained without noise", "Train with --recipe denoising-vae.")
-        part = self.chosen(data, seed, own="all")
-        noise = stream(seed, "corrupt", self.device)
-        return replace(part, rows=corrupted_rows(part.rows, self.corruption, noise), name=f"{part.name}, with noise")
-
-    def active_features(self) -> np.ndarray:
-        """Return whether the posterior mean of each latent feature [Z] has a variance over training rows above 0.01."""
-        rows = self.part("train").rows
-        return latents.active_features(self.model, self.guide, rows, self.class_features).cpu().numpy()
-
-    @property
-    def class_features(self) -> int:
-        """The number of latent features, the first ones, that code a class known of some rows."""
-        return len(self.classes) if self.classes is not None and self.classes.role == "partial" else 0
-
-    def encode(self, data: Source | Part | None = None, *, labels: Targets | None = None, seed: int = 0) -> np.ndarray:
-        """Return the mean of q(z | x) [N, Z]."""
-        rows = self.chosen(data, seed, labels=labels, own="all").rows
-        return latents.encode(self.model, self.guide, rows).cpu().numpy()
-
-    def reconstruct(
-        self,
-        data: Source | Part | None = None,
-        *,
-        labels: Targets | None = None,
-        seed: int = 0,
-        sample: bool = False,
-    ) -> np.ndarray:
-        """Return a reconstruction of each datum [N, ...], in the data's own units: a mean, or a sample."""
-        part = self.chosen(data, seed, labels=labels, own="all")
-        parts = list(self.reconstructions(part, seed=seed, sample=sample))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def reconstructions(self, part: Part, *, seed: int = 0, sample: bool = False) -> Iterator[np.ndarray]:
-        """Yield the reconstructions of the pieces of a part [n, ...], as `reconstruct` returns those of all rows."""
-        generator = stream(seed, "reconstruct", self.device)
-        for piece in part.pieces():
-            x = latents.reconstruct(self.model, self.guide, piece.rows, sample=sample, generator=generator)
-            yield self.shaped(x)
-
-    def impute(
-        self,
-        data: Source | Part | None = None,
-        *,
-        m: int = 5,
-        method: str = "sir",
-        k: int | None = None,
-        steps: int | None = None,
-        hidden: np.ndarray | None = None,
-        labels: Targets | None = None,
-        seed: int = 0,
-        watch: ProgressCallback | None = None,
-    ) -> Completion:
-        """Draw what is missing m times, given what is observed; see `jensen.analysis.imputation.impute`.
-
-        Args:
-            data: rows with missing entries (NaN), other than the run's own test rows.
-            m: versions of each datum.
-            method: "sir", "gibbs" for Metropolis-within-Gibbs from there on, or "annealed".
-            k: points per datum of the importance weights, or annealed chains.
-            steps: of each chain, or temperatures.
-            hidden: [N, D] or [D], True where entries are to be taken for missing, whatever they are.
-            labels: of these rows, as for `evaluate`.
-            seed: of all randomness.
-            watch: progress callback, called with the fraction done, 0 to 1.
-
-        Raises:
-            CompositionError: the likelihood does not factorise over features.
-            DataError: nothing is missing.
-        """
-        original = self.chosen(data, seed, True, labels, own="all").loaded()
-        part = original if hidden is None else hide(original, hidden, self.preparation)
-        if part.mask is None:
-            remedy = "Give data with NaN (in a table, with empty cells), or hide some with --mask."
-            raise DataError(f"{part.name} have no missing entries", remedy)
-        needed = 8 * m * part.mask.size
-        require_memory(needed, f"-m {m:,} versions of {len(part.rows):,} rows", "Give a smaller -m, or fewer rows.")
-        drawn = impute(self.model, self.guide, part.rows, m, method=method, k=k, steps=steps, seed=seed, watch=watch)
-        return complete(part, drawn, original, self.schema, self.preparation)
-
-    def shaped(self, x: torch.Tensor) -> np.ndarray:
-        """From the model's space [N, D] to the data's units and shape [N, H, W, C] or [N, D]."""
-        return self.preparation.invert(x).reshape(len(x), *self.schema.shape)
 
     def gradients(
         self, *, n: int = 64, repeats: int = 100, seed: int = 0, pair: Any = None, watch: ProgressCallback | None = None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ..core.errors import UsageError
-from ..data import Dataset, Schema, from_memory, is_in_memory, read, read_test, relabelled
+from ..data import Dataset, Schema, Selection, from_memory, is_in_memory, read, read_test, relabelled
 from .data_options import DataOptions
 
 __all__ = ["Sources"]
@@ -22,6 +22,7 @@ class Sources:
         data: a name, a path, or a container in memory.
         labels, test, test_labels: containers in memory, in the place of the options of these names.
         known: the schema of a run, of data that are read again.
+        dataset: the data, where they were read to choose a recipe for them.
     """
 
     data: Any
@@ -29,10 +30,13 @@ class Sources:
     test: Any = None
     test_labels: Any = None
     known: Schema | None = None
+    dataset: Dataset | None = None
 
     @classmethod
     def split_off(cls, data: Any, options: dict[str, Any]) -> tuple[Sources, dict[str, Any]]:
         """Return the sources, and the options without those that are data in memory."""
+        if isinstance(data, Sources):
+            return data, options
         names = ("labels", "test", "test_labels")
         held = {k: options[k] for k in names if k in options and options[k] is not None and is_in_memory(options[k])}
         if is_in_memory(data) and isinstance(options.get("labels"), str):
@@ -48,20 +52,29 @@ class Sources:
             return str(self.data)
         return "array" if isinstance(self.data, np.ndarray) else type(self.data).__name__
 
-    def read(self, options: DataOptions, missing: bool) -> Dataset:
+    def read(self, options: DataOptions, missing: bool, typed: bool | Literal["auto"] = False) -> Dataset:
         """Return the data, read and judged.
+
+        Args:
+            options: of reading.
+            missing: whether NaN is an entry that is missing.
+            typed: True for a table of mixed kinds, "auto" where the data are one.
 
         Raises:
             UsageError: an option that plays no part for data in memory.
             DataError: they are not a data set.
         """
-        if isinstance(self.data, Dataset):
-            return self.data
+        if isinstance(self.data, Dataset) or self.dataset is not None:
+            return self.data if self.dataset is None else self.dataset
+        if self.known is not None:
+            options = replace(options, schema=None)  # that of the run is exact
         if is_in_memory(self.data):
             if options.size is not None:
                 raise UsageError("size= is for the images of a folder", "Resize the images before.")
-            return from_memory(self.data, self.labels, self.name, missing, replace(options.table, **self._as_before))
-        how = {"header": options.header, "columns": options.columns, "drop": options.drop, **self._as_before}
+            table = replace(options.table, **({"typed": typed} | self._as_before))
+            return from_memory(self.data, self.labels, self.name, missing, table)
+        how = {"header": options.header, "columns": options.columns, "drop": options.drop}
+        how |= {"typed": typed, "schema": options.schema, **self._as_before}
         how |= {"size": options.size, "strict": options.strict, "stream": options.stream}
         dataset = read(self.data, labels=options.labels, missing=missing, **how)
         return dataset if self.labels is None else relabelled(dataset, self.labels)
@@ -69,7 +82,10 @@ class Sources:
     @property
     def _as_before(self) -> dict[str, Any]:
         """The names and the kind that these data were read with before."""
-        return {} if self.known is None else {"known": self.known.names, "kind": self.known.kind}
+        if self.known is None:
+            return {}
+        exact = {} if self.known.columns is None else {"typed": True, "schema": self.known.columns}
+        return {"known": self.known.names, "kind": self.known.kind, **exact}
 
     def read_test(self, options: DataOptions, missing: bool, data: Dataset) -> Dataset | None:
         """Return the test rows that were given, None where there are none.
@@ -87,11 +103,17 @@ class Sources:
         if self.test is not None:
             labels = self.labels if isinstance(self.labels, str) else None
             given = self.test_labels if self.test_labels is not None else labels
-            return from_memory(self.test, given, "test rows", missing, options.table.afterwards(data.schema.names))
+            return from_memory(self.test, given, "test rows", missing, _afterwards(options, data.schema))
         if options.test is None:
             if self.test_labels is not None or options.test_labels is not None:
                 raise UsageError("there are labels of test rows, and no test rows", "Give --test too.")
             return None
-        table, size = options.table.afterwards(data.schema.names), options.size or data.source.resized
+        table, size = _afterwards(options, data.schema), options.size or data.source.resized
         dataset = read_test(options.test, options.labels, options.test_labels, size, missing, table)
         return dataset if self.test_labels is None else relabelled(dataset, self.test_labels)
+
+
+def _afterwards(options: DataOptions, schema: Schema) -> Selection:
+    """Return the columns of test rows that are data: those of the training data."""
+    table = replace(options, schema=None).table.afterwards(schema.names)
+    return table if schema.columns is None else replace(table, typed=True, schema=schema.columns)

@@ -34,7 +34,7 @@ class ThreadsRecorder:
         if not isinstance(event, ThreadsChosen):
             return
         choices = self.spec["choices"]
-        if event.before is None and event.threads != choices["threads"]:
+        if event.step == 0 and event.threads != choices["threads"]:  # of several together only the first holds a trial
             choices["threads"] = event.threads
             write_json(self.folder / SPEC, self.spec)
         if event.before not in (None, event.threads):

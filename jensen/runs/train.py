@@ -18,6 +18,7 @@ from ..storage.run_lock import check_target, writing
 from ..training import Event, Player
 from .calls import ModelParts, check_job, make_job, sorted_options
 from .composition import recomposed
+from .default_recipe import default_recipe
 from .group import RunGroup
 from .interrupts import interruptible
 from .job import Job
@@ -81,7 +82,8 @@ def train(
     Args:
         data: `digits`, a path, or data in memory: a NumPy array [N, ...], a torch tensor, a pandas or polars DataFrame,
             an Arrow table, a torch `Dataset` of tensors (see `jensen.data`). So are `labels`, `test` and `test_labels`.
-        recipe: a name from `jensen recipes`; "vae" where no model is given.
+        recipe: a name from `jensen recipes`. Where no model is given, tables of mixed kinds or with holes have "table" (of
+            few rows "table-gmm"), other data "vae".
         model: prior and likelihood of your own, in the place of a recipe. It is trained in place; data are taken as
             they are, unless options such as `standardize` say otherwise.
         guide: q(z | x) for the model; by default the exact posterior, where it is known.
@@ -105,6 +107,11 @@ def train(
         JensenError: of a kind that says what is wrong, before anything is written where that can be known.
         InterruptedRun: `should_stop` said so, or Ctrl-C was pressed; the run is readable, and can be resumed.
     """
+    if recipe is None and model is None:
+        recipe, sources, why = default_recipe(data, options)
+        data = data if sources is None or sweep else sources
+        if why is not None and processes.is_first:
+            notice(why)
     parts = ModelParts(recipe, model, guide, objective, estimator, players)
     how: dict[str, Any] = {"recorded": recorded, "listeners": listeners, "should_stop": should_stop, "notice": notice}
     if seeds is None and sweep is None:

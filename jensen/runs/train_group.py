@@ -119,7 +119,8 @@ def _data_key(job: Job) -> Any:
     """Return what decides about the prepared data of a member beside its sources, which all members share."""
     own_seed = job.recipe.labels == "partial"  # which hides labels by it
     reading = job.reading if own_seed else replace(job.reading, seed=0)
-    return reading, in_own_units(str(job.options.get("likelihood"))), job.device, job.dtype
+    likelihood = str(job.options.get("likelihood"))
+    return reading, in_own_units(likelihood), likelihood == "columns", job.device, job.dtype
 
 
 def _record(members: Sequence[Member], job: Job) -> GroupRecord:

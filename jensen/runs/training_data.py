@@ -127,11 +127,13 @@ class TrainingData:
 
     @property
     def constant(self) -> int:
-        """The number of constant columns of the training rows, in the data's own units."""
+        """The number of constant columns of the training rows, in the data's own units; of mixed kinds, of those with
+        a density."""
         if isinstance(self.train.stored, StreamedRows):
             return len(constant_columns(self.train.stored.rows))
         train = self.data.rows(self.split.train)
-        return len(constant_columns(train.x, train.mask))
+        columns, constant = self.data.schema.columns, constant_columns(train.x, train.mask)
+        return sum(columns is None or not columns[i].is_discrete for i in constant)
 
     def prepared(self, dtype: torch.dtype) -> Iterator[tuple[str, Rows]]:
         """Yield training, validation and test rows as the model sees them, each with what to call them."""
@@ -206,7 +208,7 @@ def _read(sources: Sources, recipe: Recipe, options: DataOptions) -> tuple[Datas
         DataError: there is one row only, or memory for the prepared rows is not there.
         UsageError: the recipe learns from labels, and the rows stay in their files.
     """
-    dataset = sources.read(options, recipe.missing)
+    dataset = sources.read(options, recipe.missing, recipe.columns)
     second = sources.read_test(options, recipe.missing, dataset)
     unbounded = options.binarize is None  # a likelihood with a last level refuses others itself, when it is known
     if second is not None:  # recorded as it was read

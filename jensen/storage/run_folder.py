@@ -12,7 +12,7 @@ fidelity.json        distances of samples from data
 representation.json  scores of codes against labels and factors
 forensics.json       the faults of a training whose numbers stopped being finite
 report.html          the report
-samples.*, codes.csv, reconstructions.*, imputations.*   outputs of the command line without --out
+samples.*, codes.*, reconstructions.*, imputations.*, scores.*, predictions.*   outputs without --out
 codes-NAME.csv, ...  the same of other data, by the name of these
 
 The folder of a group of runs, which `jensen train --seeds 8` or `--sweep` writes, holds one run folder per member and
@@ -100,17 +100,20 @@ WRITTEN = (
     "imputations.npz",
     SPEC,
 )
-BESIDE = re.compile(r"(codes|reconstructions|imputations)-.+\.(csv|png|npz)")  # of other data, by their names
+# what verbs write, in any format; that of other data has their name after a hyphen
+RESULT = re.compile(
+    r"(samples|codes|reconstructions|imputations|scores|predictions)(-.+)?\.(csv|tsv|parquet|feather|xlsx|png|npz)"
+)
 
 
 def is_written(name: str) -> bool:
     """Return whether a command may write a file of this name into a run.
 
     Example:
-        >>> is_written("codes.csv"), is_written("codes-photos.csv"), is_written("notes.txt")
+        >>> is_written("codes.csv"), is_written("scores-people.parquet"), is_written("notes.txt")
         (True, True, False)
     """
-    return name in WRITTEN or BESIDE.fullmatch(name) is not None
+    return name in WRITTEN or RESULT.fullmatch(name) is not None
 
 
 def is_group(folder: Path) -> bool:

@@ -199,7 +199,7 @@ def _resolve_replacement(folder: Path) -> None:
 def _files(folder: Path) -> list[Path]:
     """Return the files and folders of the run in a folder."""
     names = (*WRITTEN, STATE, CHECKPOINTS, EVALUATIONS, TENSORBOARD)
-    others = [p.name for p in sorted(folder.glob("*-*")) if is_written(p.name)]  # the results of other data
+    others = [p.name for p in sorted(folder.glob("*.*")) if is_written(p.name) and p.name not in names]  # results
     return [folder / name for name in (*others, *names) if (folder / name).exists()]
 
 

@@ -10,7 +10,12 @@ from torch import Tensor
 
 __all__ = ["FusedAdam", "adam_step"]
 
-_FUNCTIONS = {torch.optim.Adam: "_fused_adam_", torch.optim.AdamW: "_fused_adamw_"}
+_KINDS = (torch.optim.Adam, torch.optim.AdamW)
+
+
+def _function(group: dict[str, Any]) -> Any:
+    """Return torch's fused step for a group of options; an Adam may decay its weights as AdamW does."""
+    return getattr(torch, "_fused_adamw_" if group.get("decoupled_weight_decay") else "_fused_adam_")
 
 
 class FusedAdam:
@@ -30,8 +35,7 @@ class FusedAdam:
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self.optimizer = optimizer
-        function = getattr(torch, _FUNCTIONS.get(type(optimizer), ""), None)
-        self.is_fused = function is not None and len(optimizer.param_groups) == 1 and self._is_plain()
+        self.is_fused = type(optimizer) in _KINDS and len(optimizer.param_groups) == 1 and self._is_plain()
         self.lists: tuple[list[Any], ...] = ()
         self.counts = torch.zeros(0)
 
@@ -94,7 +98,7 @@ def adam_step(
     """
     group = optimizer.param_groups[0]
     beta1, beta2 = group["betas"]
-    function = getattr(torch, _FUNCTIONS[type(optimizer)])
+    function = _function(group)
     function(
         parameters,
         gradients,

@@ -84,7 +84,7 @@ def _kind(loop: TrainingLoop) -> object:
     for ramp in loop.state.ramps:
         objective = objective.replace(str(ramp), "ramp")
     optimizer = (player.optimizer.name, player.optimizer.options, player.steps)
-    rest = (plan.precision, plan.clip, plan.spikes, objective, str(player.estimator))
+    rest = (plan.precision, plan.threads, plan.clip, plan.spikes, objective, str(player.estimator))
     return shapes, len(setup.data), setup.batch_size, *optimizer, *rest
 
 
@@ -170,6 +170,7 @@ class Lockstep:
             lead.pace.step_begins()
             self._step(active, {place: order[step] for place, order in orders.items()})
             lead.pace.step_ended()
+            active = [loop for loop in active if loop not in self.alone]  # which are no longer trained here
             speed = lead.state.measures.n / max(time.monotonic() - started, 1e-9)
             if lead.shared.should_stop():
                 for loop in active:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +28,7 @@ Shape = tuple[object, ...]
 
 _TENSORS = tuple(f.name for f in fields(Batch) if f.name != "n_data")
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_KNOWN = ("builtins", "functools", "jensen", "torch", "None")  # packages, and what has none as it is written in C
 
 
 def shape_of(batch: Batch) -> Shape:
@@ -37,19 +40,36 @@ def shape_of(batch: Batch) -> Shape:
 
 def is_own_code(setup: TrainingSetup, player: Player) -> bool:
     """Return whether a step runs code of the user's own, which may do more in a step than to compute."""
-    modules = [m for root in (setup.model, setup.guide, *player.parameters) for m in _modules(root)]
-    if any(getattr(m, name) for m in modules for name in _HOOKS):
+    return any(_is_own(part) for part in _parts([setup.model, setup.guide, player]))
+
+
+def _is_own(part: object) -> bool:
+    """Return whether a part has a hook, or is called and is not of this package or of torch."""
+    if isinstance(part, nn.Module) and any(getattr(part, name) for name in _HOOKS):
         return True
-    parts = [*modules, player.estimator, *(term for _, term in player.objective.terms)]
-    return any(type(part).__module__.partition(".")[0] not in ("jensen", "torch") for part in parts) or any(
-        callable(value) and getattr(value, "__module__", "jensen").partition(".")[0] not in ("jensen", "torch")
-        for _, term in player.objective.terms
-        for value in vars(term).values()
-    )
+    own = part if isinstance(part, FunctionType | BuiltinFunctionType | type) else type(part)
+    return callable(part) and str(own.__module__).partition(".")[0] not in _KNOWN
 
 
-def _modules(root: object) -> list[nn.Module]:
-    return list(root.modules()) if isinstance(root, nn.Module) else []
+def _parts(roots: Sequence[object]) -> Iterator[object]:
+    """Yield these objects and all that they hold: families and corruptions are no modules, and are called too."""
+    waiting, seen = list(roots), set[int]()
+    while waiting:
+        part = waiting.pop()
+        if id(part) in seen or isinstance(part, Tensor | str | int | float):
+            continue
+        seen.add(id(part))
+        yield part
+        if isinstance(part, list | tuple | set | frozenset):
+            waiting += part
+        elif isinstance(part, dict):
+            waiting += part.values()
+        elif isinstance(part, partial):
+            waiting += (part.func, *part.args, *part.keywords.values())
+        elif isinstance(part, MethodType):
+            waiting += (part.__self__, part.__func__)
+        elif not isinstance(part, type):
+            waiting += getattr(part, "__dict__", {}).values()
 
 
 class GradientProgram:

@@ -24,6 +24,7 @@ _VIEWS = {
     _aten.unsqueeze.default,
     _aten.view.default,
 }
+_EXACT = (torch.float32, torch.float64)  # operations on halves take a number of float32, which a half would round
 _WITH_NUMBER = {
     _aten.add.Tensor: _aten.add.Tensor,
     _aten.sub.Tensor: _aten.sub.Tensor,
@@ -68,7 +69,7 @@ def _hold_numbers(graph: GraphModule) -> None:
             continue
         x, number = node.args
         value = x.meta.get("val") if isinstance(x, Node) else None
-        if value is None or not value.dtype.is_floating_point or not isinstance(number, int | float) or not value.dim():
+        if value is None or value.dtype not in _EXACT or not isinstance(number, int | float) or not value.dim():
             continue
         key = float(number), value.dtype
         if key not in held:

@@ -47,7 +47,7 @@ needs_bash = pytest.mark.skipif(BASH is None, reason="there is no bash")
         (["train", "digits", "--recipe", "=", "wake"], {"wake-sleep"}),
         (["train", "--recipe", "="], set(RECIPES)),
         (["rate-distortion", "digits", "--recipe", "beta-t"], {"beta-tcvae"}),
-        (["train", "digits", "--sche"], {"--schedule"}),
+        (["train", "digits", "--sched"], {"--schedule"}),
         (["train", "digits", "--schedule", "c"], {"cosine", "constant"}),
         (["train", "digits", "--late"], {"--latent"}),
         (["train", "digits", "--recipe", "gumbel", "--temp"], {"--temperature"}),

@@ -91,3 +91,34 @@ def test_on_stdout_the_kind_is_a_note(folder, capsys):
         answer = capsys.readouterr()
         assert len(answer.out.splitlines()) == 3
         assert (said in answer.err) if said else not answer.err
+
+
+def test_samples_given_columns(folder, tmp_path, capsys):
+    run, out = trained(folder, "table"), str(tmp_path / "x.csv")
+    capsys.readouterr()
+    words = ["sample", run, "-n", "4", "--given", "x1=0.5", "-k", "2000", "--out"]
+    assert main([*words, out]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("4 samples given x1 = 0.5 (log p -")
+    assert "effective sample size" in said
+    rows = np.loadtxt(out, delimiter=",", skiprows=1)
+    assert rows.shape == (4, 3)
+    assert np.allclose(rows[:, 0], 0.5, atol=1e-6)
+    assert np.allclose(rows, load(run).sample(4, given={"x1": 0.5}, k=2000), rtol=1e-6)
+    assert main([*words, str(tmp_path / "y.csv"), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["given"] == {"x1": "0.5"}
+    assert 10 <= record["ess"] <= record["k"] == 2000
+
+
+def test_conditions_that_cannot_be_met_are_refused(folder, capsys):
+    run = trained(folder, "table")
+    for words, said in (
+        (["--given", "x1=900", "-k", "500"], "too rare"),
+        (["--given", "y=1"], "no column 'y'"),
+        (["--given", "x1"], "no column=value"),
+        (["--given", "x1=1", "--mean"], "excludes --mean"),
+        (["-k", "100"], "there is none"),
+    ):
+        assert main(["sample", run, *words]) == 2
+        assert said in capsys.readouterr().err

@@ -9,6 +9,7 @@ from jensen.estimators.base import GradientEstimator
 from jensen.estimators.by_group import ByGroup
 from jensen.estimators.denoising import Corrupted, Masking
 from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.hiding import Hiding
 from jensen.estimators.quadrature import Quadrature
 from jensen.estimators.reparameterized import DoublyReparameterized, Pathwise, StickTheLanding
 from jensen.estimators.score import Score
@@ -18,23 +19,31 @@ from jensen.families import (
     Bernoulli,
     Beta,
     Categorical,
+    Choices,
+    Columns,
     ContinuousBernoulli,
     DiscretizedLogistic,
     DiscretizedLogisticMixture,
     Family,
     FullGaussian,
     Gaussian,
+    GaussianMixtures,
     Grouped,
     Implicit,
+    IntegerMixtures,
+    Integers,
     Laplace,
+    LogitNormal,
     LogNormal,
     LowRankGaussian,
     Mixture,
     NegativeBinomial,
     OneHots,
+    Ordinal,
     Poisson,
     Product,
     StudentT,
+    VonMises,
     ZeroInflated,
 )
 from jensen.flows import AffineCoupling, Autoregressive, Flow, Planar, SplineCoupling, Stack
@@ -68,6 +77,7 @@ from jensen.nets import (
     ConvDecoder,
     ConvEncoder,
     Critic,
+    EncodeColumns,
     Experts,
     FromGrid,
     LogCounts,
@@ -75,6 +85,7 @@ from jensen.nets import (
     Planes,
     ResidualMLP,
     SizeFactor,
+    SkipMLP,
     Standardize,
     ToGrid,
 )
@@ -158,6 +169,16 @@ ALL_FAMILIES: list[Family] = [
     Product(Bernoulli(1), 3),
     Product(Mixture(Gaussian(1), 2), 3),
     Product(DiscretizedLogistic(1, 5), 3),
+    Choices((3, 2, 3)),
+    Ordinal((5, 7, 5)),
+    Integers(3, (0.5, 3.0, -2.0), (2.0, 1.0, 40.0)),
+    IntegerMixtures(3, 2, (0.5, 3.0, -2.0), (2.0, 1.0, 40.0)),
+    LogitNormal(3),
+    VonMises(3),
+    GaussianMixtures(3, 2),
+    GaussianMixtures(3, 2, (1e-4, 1e-3, 1e-2), "positive"),
+    Columns((NegativeBinomial(2), Choices((3,))), ((0, 2), (1,))),
+    Columns((Gaussian(1), GaussianMixtures(1, 2), Integers(1, (1.0,), (2.0,))), ((2,), (0,), (1,))),
 ]
 
 with drawing_from(stream(0, "members")):
@@ -184,6 +205,10 @@ with drawing_from(stream(0, "members")):
     ]
 
     ALL_NETS += [CausalMLP(5, 2, 3, 2, (4,)), CausalConv((2, 3), 1, 2, 1, width=3, layers=1)]
+    ALL_NETS += [
+        SkipMLP(12, 5, (4,)),
+        EncodeColumns(("number", "log", "logit", "angle", "levels", "order"), (0, 0, 0, 0, 2, 3)),
+    ]
 
     # over two latent features, from context [..., 2]
     ALL_CONDITIONALS: list[Conditional] = [
@@ -306,6 +331,7 @@ for _module in (*ALL_FLOWS, *ALL_NETS, *ALL_CONDITIONALS, *MODELS.values(), *(gu
 ALL_ESTIMATORS: list[GradientEstimator] = [Pathwise(1), Pathwise(4), Enumerate(), Quadrature(5), Stratified(2)]
 ALL_ESTIMATORS += [ByGroup((Enumerate(), Pathwise(2)))]
 ALL_ESTIMATORS += [StickTheLanding(2), DoublyReparameterized(3), Score(2), DetachedSamples(2), FromModel()]
+ALL_ESTIMATORS += [Hiding(Pathwise(2), 0.0)]
 ALL_ESTIMATORS += [Corrupted(Stratified(2), Masking(0.0))]  # any more noise would be drawn anew by each test
 
 ALL_OBJECTIVES: list[Objective] = [

@@ -26,12 +26,13 @@ from jensen.estimators.base import GradientEstimator
 from jensen.estimators.by_group import ByGroup
 from jensen.estimators.denoising import Corrupted
 from jensen.estimators.enumeration import Enumerate
+from jensen.estimators.hiding import Hiding
 from jensen.estimators.quadrature import Quadrature
 from jensen.estimators.reparameterized import DoublyReparameterized, Pathwise, StickTheLanding
 from jensen.estimators.score import Score
 from jensen.estimators.stratified import Stratified
 from jensen.estimators.wake_sleep import DetachedSamples, FromModel
-from jensen.guides import Deterministic, Quantized
+from jensen.guides import Deterministic, Masked, Quantized
 from jensen.guides.refined import PerDatum, Refined
 from jensen.models.draw import Draw, weigh
 from jensen.models.guide import Guide
@@ -53,6 +54,8 @@ def fits(estimator: GradientEstimator, name: str, guide: Guide) -> bool:
     """Return whether points of this guide can be placed so: the rule that `draw` is held to below."""
     if isinstance(estimator, Corrupted):
         return fits(estimator.estimator, name, guide)
+    if isinstance(estimator, Hiding):
+        return isinstance(guide, Masked) and fits(estimator.estimator, name, guide)
     q = POSTERIORS[id(guide)]
     if isinstance(estimator, Pathwise | DetachedSamples):
         return True

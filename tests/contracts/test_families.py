@@ -12,12 +12,12 @@ from torch import Tensor
 
 from jensen.core.errors import CompositionError
 from jensen.core.random import drawing_from, stream
-from jensen.families import Bernoulli, DiscretizedLogisticMixture, Factorised, Family, Gaussian, Laplace
+from jensen.families import Bernoulli, Columns, DiscretizedLogisticMixture, Factorised, Family, Gaussian, Laplace
 from tests.contracts.members import ALL_FAMILIES
 from tests.contracts.supports import extremes, grid, inside, is_discrete, params_and_data
 
 EACH = pytest.mark.parametrize("family", ALL_FAMILIES, ids=str)
-SIMPLE: list[Family] = [f for f in ALL_FAMILIES if isinstance(f, Factorised | Gaussian | Bernoulli)]
+SIMPLE: list[Family] = [f for f in ALL_FAMILIES if isinstance(f, Factorised | Gaussian | Bernoulli | Columns)]
 N = 20_000
 
 
@@ -65,7 +65,7 @@ def test_samples_follow_the_density(family):
         ranks = torch.arange(1, N + 1, dtype=torch.float64) / N
         assert torch.maximum((ranks - cumulative).abs(), (ranks - 1 / N - cumulative).abs()).max() < 1.95 / N**0.5
         return
-    count = torch.bincount(x.long(), minlength=len(mass)).double()[: len(mass)]
+    count = torch.bincount((x - values[0]).long(), minlength=len(mass)).double()[: len(mass)]
     often = N * mass >= 5
     observed = torch.cat([count[often], N - count[often].sum()[None]])
     due = torch.cat([N * mass[often], (N - N * mass[often].sum())[None]])

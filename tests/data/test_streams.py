@@ -126,6 +126,33 @@ def test_a_file_that_was_cut_short_is_an_error_of_the_data(small, file):
         list(map(order.__getitem__, range(len(order))))
 
 
+def test_what_goes_wrong_while_a_window_is_read_in_advance_is_raised_when_it_is_needed(small, file):
+    path, x = file
+    rows, read_at = store(path), list[int]()
+
+    def prepare(part, start):
+        read_at.append(start)
+        if len(read_at) == 7:  # in the second window
+            raise DataError("this block is damaged", "Mend it.")
+        return part
+
+    rows.prepare = prepare
+    order = streams._Pass(rows, 32, 0)
+    np.testing.assert_array_equal(rows.index_select(0, order[0]).numpy(), x[order[0].numpy()])
+    with pytest.raises(DataError, match="this block is damaged"):
+        order[1]
+
+
+def test_the_ends_of_rows_in_files_are_those_of_all_pieces(tmp_path, monkeypatch):
+    from jensen.data import file_rows
+    from jensen.data.column_statistics import ends
+
+    monkeypatch.setattr(file_rows, "PIECE", 64)
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    np.save(tmp_path / "x.npy", x)
+    assert ends(read(tmp_path / "x.npy", stream=True).x) == ends(x) == (x.min(), x.max())
+
+
 def test_windows_are_bounded_in_rows_and_in_bytes():
     assert WindowSize(80).rows == 2**17
     assert WindowSize(2**20).rows * 2**20 <= 2**26

@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
 from jensen.core.random import stream
-from jensen.distributions.normal_terms import normal_log_prob, normal_rate
+from jensen.distributions.normal_terms import normal_log_prob, normal_log_terms, normal_rate
 from tests.identities.models import close
 
 
@@ -25,7 +25,12 @@ def plain_rate(loc, raw, loc0, raw0):
     return kl_divergence(first, second)
 
 
+def plain_terms(x, loc, raw):
+    return Normal(loc, raw.exp(), validate_args=False).log_prob(x)
+
+
 CASES = {
+    "terms": (plain_terms, lambda x, m, s: normal_log_terms(x, m, s.exp()), [(3, 4, 1), (5, 3, 4, 2), (4, 2)]),
     "log_prob": (plain_log_prob, lambda x, m, s: normal_log_prob(x, m, s.exp()), [(2, 3, 4)] * 3),
     "log_prob, points": (plain_log_prob, lambda x, m, s: normal_log_prob(x, m, s.exp()), [(5, 3, 4), (3, 4), (4,)]),
     "log_prob, data": (plain_log_prob, lambda x, m, s: normal_log_prob(x, m, s.exp()), [(3, 4), (5, 3, 4), (5, 3, 4)]),

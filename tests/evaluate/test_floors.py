@@ -14,9 +14,19 @@ from jensen.core.errors import UsageError
 from jensen.core.random import stream
 from jensen.evaluate.estimate import Kind
 from jensen.evaluate.floors import FloorBinding, exact_kind, floor_binding
-from jensen.families import Bernoulli, Gaussian, Laplace, Mixture, Product
+from jensen.families import (
+    Bernoulli,
+    Categorical,
+    Choices,
+    Columns,
+    Gaussian,
+    GaussianMixtures,
+    Laplace,
+    Mixture,
+    Product,
+)
 from jensen.guides import Exact
-from jensen.models.conditionals import Linear, Unconditional
+from jensen.models.conditionals import Linear, Table, Unconditional
 from jensen.models.model import LatentVariableModel
 
 RNG = np.random.default_rng
@@ -171,4 +181,20 @@ def test_a_binding_counts_features_and_reads_as_a_sentence():
     binding = floor_binding(model, Exact(model), rows)
     assert binding == FloorBinding(1, 3, 0.1)
     assert binding.note.startswith("1 of 3 data features has a learned scale at its lower limit of 0.1:")
+    assert exact_kind(model, Exact(model), rows) is Kind.FLOORED
+
+
+def test_columns_are_compared_with_their_own_floors():
+    """Of four columns, two have a component at its floor, of 0.1 and of 0.001; a choice has no scale at all."""
+    family = Columns((GaussianMixtures(3, 1, (0.1, 0.1, 1e-3)), Choices((2,))), ((0, 1, 3), (2,)))
+    table = Table(family, 2)
+    model = LatentVariableModel(Unconditional(Categorical(2)), table)
+    rows = Rows(torch.ones(20, 4))
+    with torch.no_grad():
+        table.table.zero_()
+        assert floor_binding(model, Exact(model), rows) is None
+        table.table[1, 6], table.table[0, 8] = -50.0, -50.0
+    binding = floor_binding(model, Exact(model), rows)
+    assert binding == FloorBinding(2, 4, 1e-3, in_components=True, highest=0.1)
+    assert "at their lower limits of 0.001 to 0.1 in some component:" in binding.note
     assert exact_kind(model, Exact(model), rows) is Kind.FLOORED

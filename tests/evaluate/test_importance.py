@@ -12,6 +12,7 @@ from jensen.core.batch import Rows
 from jensen.core.errors import NotNormalised, UsageError
 from jensen.evaluate import Importance, Kind, importance
 from jensen.evaluate.importance import widest
+from jensen.evaluate.psis import pareto_k
 from jensen.families import Bernoulli, Gaussian, Mixture
 from jensen.guides import Deterministic, Exact
 from jensen.models.conditionals import Given, Unconditional
@@ -46,10 +47,16 @@ def watched(monkeypatch) -> list:
     return placed
 
 
-@pytest.mark.parametrize(("numbers", "k"), [(1, 5), (18 * 7, 10), (18 * 4, 17), (1 << 22, 17)])
-def test_streaming_is_one_computation(monkeypatch, numbers, k):
-    """In chunks that divide neither the points nor the data, and at the very points that were placed."""
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize(("numbers", "k"), [(1, 5), (18 * 7, 100), (18 * 4, 17), (1 << 22, 17)])
+def test_streaming_is_one_computation(monkeypatch, numbers, k, mixed):
+    """In chunks that divide neither the points nor the data, and at the very points that were placed.
+
+    Under a mixture as prior the rate has no closed form, and is a mean over the points.
+    """
     model, guide = curved_model(), amortized(3, Gaussian(1))
+    if mixed:
+        model = LatentVariableModel(scrambled(Unconditional(Mixture(Gaussian(1), 2)), "mixed"), model.likelihood)
     monkeypatch.setattr(importance, "NUMBERS", numbers)
     placed = watched(monkeypatch)
     found = Importance(k)(model, guide, rows(BATCH))
@@ -67,6 +74,7 @@ def test_streaming_is_one_computation(monkeypatch, numbers, k):
     close(found.nats, torch.logsumexp(log_w, 0) - math.log(k), 1e-10)
     close(found.distortion, -draw.log_lik.mean(0), 1e-10)
     close(found.rate, draw.rate, 1e-10)
+    torch.testing.assert_close(found.k_hat, pareto_k(log_w))
     close(found.ess, 1 / share.square().sum(0), 1e-10)
     close(found.variance_mc, (share.square().sum(0) - 1 / k) * k / (k - 1), 1e-10)
     close(found.elbo, draw.log_lik.mean(0) - draw.rate, 1e-10)

@@ -11,9 +11,20 @@ from jensen.core.batch import Rows
 from jensen.core.errors import DataError, UsageError
 from jensen.core.random import drawing_from, stream
 from jensen.data import Schema
+from jensen.data.columns import Column
 from jensen.data.labels import Labels
 from jensen.families import Bernoulli, DiscretizedLogistic, Gaussian
-from jensen.guides import Amortized, Deterministic, Exact, Flowing, FromPrior, Hamiltonian, Quantized, Structured
+from jensen.guides import (
+    Amortized,
+    Deterministic,
+    Exact,
+    Flowing,
+    FromPrior,
+    Hamiltonian,
+    Masked,
+    Quantized,
+    Structured,
+)
 from jensen.guides.refined import PerDatum, Refined
 from jensen.models.conditionals import Given
 from jensen.models.ladder import LadderGuide
@@ -29,12 +40,20 @@ X = {
     "binary": torch.tensor([[0, 1, 1, 0], [1, 1, 0, 0], [0, 1, 1, 1]], dtype=torch.uint8),
     "integers": torch.tensor([[0, 3, 4, 1], [2, 2, 0, 4], [1, 0, 3, 3]], dtype=torch.uint8),
     "real": torch.tensor([[0.5, -1.0, 2.0, 0.0], [1.5, 0.0, 1.0, 3.0], [1.0, 2.0, 1.0, 0.1]]),
+    "mixed": torch.tensor([[0.5, 1.0, 2.0, 0.0], [1.5, 0.5, 0.0, 3.0], [-1.0, 2.0, 1.0, 5.0]]),
 }
+COLUMNS = (
+    Column("a", "real"),
+    Column("b", "positive"),
+    Column("c", "categorical", levels=("red", "green", "blue")),
+    Column("d", "count"),
+)
 
 
 def context(kind: str, shape=(D,), **more) -> RecipeContext:
     x = X[kind]
-    schema = Schema(kind, shape, 5 if kind == "integers" else None)
+    columns = COLUMNS if kind == "mixed" else None
+    schema = Schema(kind, shape, 5 if kind == "integers" else None, columns=columns)
     mean, scale = x.double().mean(0), x.double().std(0)
     return RecipeContext(schema, mean, scale, Rows(x, lambda x, g: x.float()), 10, Optimizer(), **more)
 
@@ -58,6 +77,8 @@ GUIDES = {
     "semi-supervised": Structured,
     "spline-posterior": Flowing,
     "svi": PerDatum,
+    "table": Masked,
+    "table-gmm": Exact,
     "very-deep": LadderGuide,
     "vq-vae": Quantized,
     "wae-mmd": Deterministic,
@@ -65,6 +86,7 @@ GUIDES = {
 LABELS = Labels("partial", (0, 1), ("no", "yes"), (2, 1))
 IMAGES = {"very-deep", "pixelcnn", "pixel-vae"}
 KINDS = {"gaussian": "real", "ppca": "real", "factor-analysis": "real", "gmm": "real", "sigma-vae": "real"}
+KINDS |= {"table": "mixed", "table-gmm": "mixed"}
 
 
 @pytest.mark.parametrize("name", RECIPES)

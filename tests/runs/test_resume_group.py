@@ -25,8 +25,8 @@ def home(tmp_path_factory):
     return folder
 
 
-def weights(folder):
-    return [(folder / f"seed-{i}" / "model.safetensors").read_bytes() for i in range(3)]
+def weights(folder, seeds=3):
+    return [(folder / f"seed-{i}" / "model.safetensors").read_bytes() for i in range(seeds)]
 
 
 def stopped_after(steps):
@@ -49,6 +49,7 @@ def test_an_interrupted_group_goes_on_to_the_same_bytes(home, tmp_path):
     assert json.loads((tmp_path / "g" / "summary.json").read_text())["settings"][0]["valid"]["n"] == 3
 
 
+@pytest.mark.slow
 def test_a_group_may_be_stopped_again_and_again(home, tmp_path):
     with pytest.raises(InterruptedRun):
         jensen.train(home / "bits.npy", out=tmp_path / "g", should_stop=stopped_after(4), **SMALL)
@@ -79,16 +80,21 @@ def test_more_epochs_are_for_all_members(home, tmp_path):
     shutil.copytree(home / "whole", tmp_path / "g")
     with pytest.raises(UsageError, match=r"no member of .* is left"):
         resume_group(tmp_path / "g")
-    group = resume_group(tmp_path / "g", epochs=4)
+    with pytest.raises(InterruptedRun):
+        resume_group(tmp_path / "g", epochs=4, should_stop=stopped_after(6))  # in the second member
+    assert [m["state"] for m in open_group(tmp_path / "g").record["members"]] == ["finished", "interrupted", "waiting"]
+    group = resume_group(tmp_path / "g")
     assert [m.epoch for m in group.summary().members] == [4, 4, 4]
+    with pytest.raises(UsageError, match=r"no member of .* is left"):
+        resume_group(tmp_path / "g", epochs=4)
 
 
 def test_data_in_memory_have_to_be_given_again(tmp_path):
-    x = (np.random.default_rng(0).random((60, 5)) < 0.4).astype(np.uint8)
-    jensen.train(x, out=tmp_path / "whole", **SMALL)
+    x, few = (np.random.default_rng(0).random((60, 5)) < 0.4).astype(np.uint8), SMALL | {"seeds": 1}
+    jensen.train(x, out=tmp_path / "whole", **few)
     with pytest.raises(InterruptedRun):
-        jensen.train(x, out=tmp_path / "g", should_stop=stopped_after(4), **SMALL)
+        jensen.train(x, out=tmp_path / "g", should_stop=stopped_after(4), **few)
     with pytest.raises(DataError, match="data in memory"):
         resume_group(tmp_path / "g")
     resume_group(tmp_path / "g", data=x)
-    assert weights(tmp_path / "g") == weights(tmp_path / "whole")
+    assert weights(tmp_path / "g", 1) == weights(tmp_path / "whole", 1)

@@ -72,7 +72,7 @@ def test_a_training_says_and_records_that_its_rows_stay_in_their_file(data, whol
     assert any("stay in their files" in note and "--in-memory" in note for note in notes)
 
 
-@pytest.mark.parametrize("steps", [1, 9, 33])
+@pytest.mark.parametrize("steps", [1, pytest.param(9, marks=pytest.mark.slow), 33])
 def test_a_training_stopped_within_a_pass_ends_in_the_same_bytes(data, whole, tmp_path, steps):
     asked = iter(range(1, 10_000))
     with pytest.raises(InterruptedRun):
@@ -153,6 +153,26 @@ def test_what_recipes_are_told_of_the_data_is_that_of_memory(data, options):
     assert sorted(rows[0].in_file(range(400))) == list(range(400))
 
 
+@pytest.mark.parametrize(
+    "options", [{"dequantize": True}, {"binarize": "threshold"}, {"binarize": "dynamic", "standardize": "none"}]
+)
+def test_what_recipes_are_told_of_whole_numbers_is_in_expectation_that_of_memory(tmp_path, options):
+    np.save(tmp_path / "x.npy", x := np.random.default_rng(0).integers(0, 3, (90, 4)).astype(np.uint8))
+    made = gathered(tmp_path / "x.npy", split="1,0,0", stream=True, **options)
+    seen = x.astype(float)
+    if "dequantize" in options:
+        mean, variance = seen.mean(0) + 1 / 2, seen.var(0) + 1 / 12
+        center, scale = made.preparation.center, made.preparation.scale
+        seen = (mean - center) / scale, np.sqrt(variance) / scale
+    elif options["binarize"] == "threshold":
+        bits = made.train.take(torch.arange(90)).x.double().numpy()
+        seen = bits.mean(0), bits.std(0)
+    else:
+        seen = seen.mean(0) / 2, seen.std(0) / 2
+    for mine, expected in zip(made.moments, seen, strict=True):
+        np.testing.assert_allclose(mine.numpy(), expected, rtol=1e-6, atol=1e-9)
+
+
 def test_rows_of_training_that_occur_in_a_held_out_part_are_counted(data, tmp_path):
     x = np.load(data / "x.npy")
     where = gathered(data / "x.npy", stream=True).split
@@ -217,8 +237,17 @@ def test_rows_stay_where_they_would_take_half_of_the_memory(data, monkeypatch):
 # ---------------------------------------------------------------- results
 
 
-@pytest.mark.parametrize("verb", [["encode"], ["reconstruct"], ["reconstruct", "--sample"]])
-@pytest.mark.parametrize("suffix", ["csv", "npy", "npz"])
+VERBS, SUFFIXES = (["encode"], ["reconstruct"], ["reconstruct", "--sample"]), ("csv", "npy", "npz")
+
+
+@pytest.mark.parametrize(
+    ("verb", "suffix"),
+    [
+        pytest.param(verb, suffix, marks=[] if i == j else pytest.mark.slow)
+        for i, verb in enumerate(VERBS)
+        for j, suffix in enumerate(SUFFIXES)
+    ],
+)
 def test_results_in_pieces_are_those_of_memory_to_the_byte(data, tmp_path, monkeypatch, whole, verb, suffix):
     from jensen.cli import main
     from jensen.runs import evaluation

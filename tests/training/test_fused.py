@@ -15,6 +15,11 @@ KINDS = {
     "Adam": lambda p: torch.optim.Adam(p, lr=0.01, fused=True),
     "Adam, weights decayed": lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.1, betas=(0.5, 0.9), fused=True),
     "AdamW": lambda p: torch.optim.AdamW(p, lr=0.01, fused=True),
+    "Adam that decays as AdamW": lambda p: torch.optim.Adam(
+        p, lr=0.01, weight_decay=0.1, decoupled_weight_decay=True, fused=True
+    ),
+    "maximised": lambda p: torch.optim.Adam(p, lr=0.01, maximize=True, fused=True),
+    "another epsilon": lambda p: torch.optim.Adam(p, lr=0.01, eps=0.1, fused=True),
     "amsgrad": lambda p: torch.optim.Adam(p, lr=0.01, amsgrad=True, fused=True),
     "not fused": lambda p: torch.optim.Adam(p, lr=0.01, fused=False),
     "SGD": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, fused=True),

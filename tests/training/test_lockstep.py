@@ -62,9 +62,8 @@ def distance(one: Member, other: Member) -> float:
 
 KINDS = [
     {"seed": 0},
-    {"seed": 1},
     {"seed": 2, "lr": 3e-2},
-    {"seed": 3, "lr": 0.3, "patience": 2},  # stops early
+    {"seed": 3, "lr": 0.3, "patience": 2},  # stops early, after which half are left, in a smaller stack
     {"seed": 4, "lr": 1e40},  # cannot be trained
 ]
 
@@ -94,7 +93,7 @@ def test_parameters_are_those_of_each_alone(both):
 
 
 def test_measures_are_those_of_each_alone(both):
-    for (alone, _), (one, _) in list(zip(*both, strict=True))[:4]:
+    for (alone, _), (one, _) in list(zip(*both, strict=True))[:3]:
         mine, own = ([e for e in m.events if isinstance(e, EpochEnded)] for m in (one, alone))
         assert [e.epoch for e in mine] == [e.epoch for e in own]
         assert [e.is_best for e in mine] == [e.is_best for e in own]
@@ -106,9 +105,9 @@ def test_measures_are_those_of_each_alone(both):
 
 def test_one_may_stop_early_and_one_may_fail(both):
     reasons = [next(e.reason for e in one.events if isinstance(e, Stopped)) for one, _ in both[1]]
-    assert reasons == ["finished", "finished", "finished", "early stopping", "failed"]
+    assert reasons == ["finished", "finished", "early stopping", "failed"]
     assert reasons == [next(e.reason for e in one.events if isinstance(e, Stopped)) for one, _ in both[0]]
-    assert str(both[1][4][1]).split(" at step")[0] == str(both[0][4][1]).split(" at step")[0]
+    assert str(both[1][3][1]).split(" at step")[0] == str(both[0][3][1]).split(" at step")[0]
 
 
 def test_what_cannot_be_trained_together_says_why():

@@ -13,7 +13,8 @@ from jensen.core.random import drawing_from, stream
 from jensen.estimators.reparameterized import DoublyReparameterized, Pathwise
 from jensen.families import Gaussian
 from jensen.guides import Amortized
-from jensen.models.conditionals import Given
+from jensen.models.conditionals import Given, Unconditional
+from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import CustomObjective, Distortion, Elbo, ImportanceWeighted, Objective, Ramp, Rate
 from jensen.training import Budget, Optimizer, Player, Trainer, programs
@@ -67,7 +68,7 @@ def trained(objective: Objective, estimator, rows: Rows, settings) -> tuple[list
     return values(model, guide), epochs
 
 
-SLOW = {"holes", "importance weights", "without the score", "clipped"}
+SLOW = {"one point", "holes", "importance weights", "without the score", "clipped"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else []) for n in CASES])
@@ -128,8 +129,8 @@ class Counting(nn.Module):
         return self.net(x)
 
 
-def run_with(guide, objective=None, optimizer="Adam", **settings):
-    model = linear_model(1, 3)
+def run_with(guide, objective=None, optimizer="Adam", model=None, **settings):
+    model = linear_model(1, 3) if model is None else model
     parameters = [*model.parameters(), *guide.parameters()]
     player = Player(Elbo() if objective is None else objective, parameters, Pathwise(1), Optimizer(optimizer, 0.01))
     Trainer(**settings).fit(model, guide, [player], ROWS, Budget(5, 11))
@@ -149,7 +150,20 @@ def test_parts_of_the_users_own_run_in_every_step(eager_to_record):
     seen = []
     run_with(amortized(3, Gaussian(1)), CustomObjective(lambda draw: seen.append(0) or Elbo()(draw), "seen"))
     assert len(seen) >= 10
-    assert [kept.reasons.keys() for kept in eager_to_record] == [{0}, {0}, {0}]
+    scored = []
+
+    class Watching(Gaussian):
+        """A family of the user's own, which is no module."""
+
+        def log_prob(self, params, x, mask=None):
+            scored.append(0)
+            return super().log_prob(params, x, mask)
+
+    with drawing_from(stream(0, "net")):
+        model = LatentVariableModel(Unconditional(Gaussian(1)), Given(MLP(1, 6, (4,)), Watching(3))).double()
+    run_with(amortized(3, Gaussian(1)), model=model)
+    assert len(scored) >= 10
+    assert [kept.reasons.keys() for kept in eager_to_record] == [{0}, {0}, {0}, {0}]
 
 
 def test_a_line_search_is_not_recorded(eager_to_record):

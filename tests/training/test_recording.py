@@ -23,7 +23,20 @@ def through_autograd(x, noise):
     return list(torch.autograd.grad(leaf.sigmoid().mul(torch.randn(3, generator=noise)).sum(), leaf))
 
 
+def filled_in_place(x, noise):
+    y = torch.empty(4, 3)
+    y.uniform_(generator=noise)
+    return [x + y, y]
+
+
+def like_others(x, noise):
+    with drawing_from(noise):
+        return [x + torch.rand_like(x), torch.randn_like(x, dtype=torch.float64), torch.randint(4, (3,)) * 1.0]
+
+
 FUNCTIONS = {
+    "likes": like_others,
+    "filled in place": filled_in_place,
     "makers": lambda x, noise: [torch.randn(3, generator=noise) + torch.rand((4, 3), generator=noise) * x],
     "fillers": lambda x, noise: [x + torch.empty(4, 3).normal_(1.0, 2.0, generator=noise)],
     "integers": lambda x, noise: [x[torch.randint(4, (2,), generator=noise)]],
@@ -91,3 +104,11 @@ def test_random_calls_that_differ_from_call_to_call_are_refused():
 
     with pytest.raises(Unrecordable, match="different random numbers"):
         recorded(more_each_time, [X], noise)
+
+    def once(x):
+        calls.append(0)
+        return [x + torch.randn(3, generator=noise) if len(calls) == 1 else x]
+
+    calls.clear()
+    with pytest.raises(Unrecordable, match="different random numbers"):
+        recorded(once, [X], noise)

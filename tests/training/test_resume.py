@@ -51,6 +51,7 @@ class Memory(Keeper):
 
 
 Parts = tuple[LatentVariableModel, Guide, list[Player], Rows, Rows]
+OPTIONS = {"LBFGS": (("max_iter", 4),)}
 
 
 def parts(optimizer: str = "Adam") -> Parts:
@@ -60,7 +61,7 @@ def parts(optimizer: str = "Adam") -> Parts:
     everything = [*model.parameters(), *guide.parameters()]
     objective = -Distortion() - Ramp(1.0, 20) * Rate()
     x = torch.bernoulli(torch.full((70, 6), 0.4), generator=torch.Generator().manual_seed(1))
-    player = Player(objective, everything, optimizer=Optimizer(optimizer, 1e-2))
+    player = Player(objective, everything, optimizer=Optimizer(optimizer, 1e-2, OPTIONS.get(optimizer, ())))
     return model, guide, [player], Rows(x[:50]), Rows(x[50:])
 
 

@@ -78,8 +78,9 @@ def compare(names: Sequence[str], epochs: int) -> None:
 
 
 def test_two_processes_train_the_model_of_one():
-    """After 100 steps, of which every fourth has a single row."""
-    compare(["vae", "binarised"], 25)
+    """After 100 steps, of which every fourth has a single row; bits that are drawn anew after 20."""
+    compare(["vae"], 25)
+    compare(["binarised"], 5)
 
 
 @pytest.mark.slow

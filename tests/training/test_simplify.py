@@ -32,6 +32,7 @@ FUNCTIONS = {
     "copies": (lambda x: [x.neg().neg().exp(), (x * 1).exp(), x.pow(1.0).exp()], 0),
     "a changed copy": (changed_after_a_double_negation, None),
     "a changed source": (source_changed_after_a_copy, None),
+    "views of equal shape": (lambda x: [(s := x[:3]) + s.t(), s.t().t() * 2, x[1:].t() + x[:3]], None),
     "a changed view": (lambda x: [(y := x.clone()).t().t().add_(1), y, y.view(12)[:2].mul_(2), y], None),
 }
 REMOVABLE = {torch.ops.aten.t.default, torch.ops.aten.view.default, torch.ops.aten.expand.default}
@@ -56,7 +57,9 @@ def test_results_are_the_same_to_the_bit(name):
 def test_numbers_are_held_as_tensors_with_the_same_results(dtype):
     def function(x):
         scalar = x.sum()  # beside a tensor without axes, a held number would decide about types
-        return [(x + 0.1) * 0.1 / 3 - 1e-9, 0.7 * x, x.div(7), scalar * 0.1, (x > 0) * 2, x.add(0.1, alpha=3)]
+        others = [x.to(kind) * 0.1 for kind in (torch.float32, torch.float64, torch.bfloat16)]
+        plain = [(x + 0.1) * 0.1 / 3 - 1e-9, 0.7 * x, x.div(7), scalar * 0.1, (x > 0) * 2, x.add(0.1, alpha=3)]
+        return plain + others
 
     x = X.to(dtype)
     expected = function(x)

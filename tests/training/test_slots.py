@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from jensen.objectives import Elbo, Ramp, Rate
+from jensen.nets import Critic
+from jensen.objectives import Elbo, LogRatio, Ramp, Rate
+from jensen.training import Player
 from jensen.training.slots import Slots
 
 
@@ -31,3 +33,10 @@ def test_shared_tensors_are_one_and_everything_is_given_back():
         fail()
     assert all(a is b for a, b in zip(slots.tensors, before, strict=True))
     assert isinstance(first.weight, nn.Parameter)
+
+
+def test_a_critic_that_an_objective_reads_is_held_as_are_modules_that_a_player_trains():
+    model, guide, own, critic = nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(3, 3), Critic(nn.Linear(2, 4), 4)
+    slots = Slots.of(model, guide, Player(Elbo() - LogRatio(critic), [model, own]))
+    held = {id(t) for t in slots.tensors}
+    assert all(id(t) in held for module in (model, guide, own, critic) for t in module.parameters())

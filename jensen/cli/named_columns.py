@@ -1,0 +1,52 @@
+"""Tables of named columns, of text and numbers, in their order: to a .csv, an .npz, or stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import UsageError
+from .flags import RunFlags
+from .targets import result_target
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..runs.run import Run
+    from .writing import Target
+
+__all__ = ["column_target", "write_columns"]
+
+KINDS: dict[str, Any] = {".parquet": "parquet", ".feather": "feather", ".xlsx": "xlsx"}  # of tables, by the suffix
+
+
+def column_target(
+    opened: Run, stem: str, data: str | None, out: str | None, force: bool, safe: bool, flags: RunFlags
+) -> Target:
+    """Return the file of a table of named columns, or the default one inside the run; see `result_target`.
+
+    Raises:
+        UsageError: it is a format of numbers alone.
+    """
+    if out is not None and Path(out).suffix.lower() == ".npy":
+        what = f"the result is a table of named columns, and {out} would be an array of numbers"
+        raise UsageError(what, "Name a .csv or an .npz, or give - for stdout.")
+    return result_target(opened, stem, data, out, force, safe, flags, pictures=False)
+
+
+def write_columns(target: Target, columns: Mapping[str, np.ndarray]) -> None:
+    """Write columns [N] under their names; a number that is not known is empty.
+
+    Args:
+        target: a table, an .npz of arrays of these names, or stdout.
+        columns: by name.
+    """
+    from ..data.named_tables import named_table
+
+    if target.is_archive:
+        names = {name: "files" if name == "file" else name for name in columns}  # as other results call them
+        target.write_arrays({names[name]: values for name, values in columns.items()})
+        return
+    suffix = ".csv" if target.path is None else target.path.suffix.lower()
+    target.write_table(named_table(columns, KINDS.get(suffix, "csv")), ())

@@ -1,0 +1,113 @@
+"""`jensen score`: say how likely rows are, and which of their entries are unlikely."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from ..core.wording import plural
+from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags, Safe
+from .named_columns import column_target, write_columns
+from .output import notifier, print_json, print_lines
+from .progress import ProgressLine
+
+if TYPE_CHECKING:
+    from ..runs.score import RowScores, Unlikely
+
+__all__ = ["score"]
+
+SHOWN, REASONS = 5, 3  # rows and entries of each that are printed
+FEW = 0.05  # p-values below which rows are counted
+
+K = Annotated[
+    int | None, Parameter(name="-k", help="points per datum, where log p(x) is not exact; by default about 1,000")
+]
+Columns = Annotated[
+    bool | None,
+    Parameter(
+        name="--columns",
+        negative="--no-columns",
+        show_default=False,
+        help="score each entry too; by default that of tables of up to 256 columns",
+    ),
+]
+
+
+def score(
+    run: Run,
+    data: Data = None,
+    /,
+    *,
+    out: Out = None,
+    k: K = None,
+    columns: Columns = None,
+    labels: Labels = None,
+    force: Force = False,
+    safe: Safe = False,
+    flags: RunFlags = NO_FLAGS,
+) -> None:
+    """Say how likely rows are, and which of their entries are unlikely. Without --out: RUN/scores.csv.
+
+    The p-value of a row is the share of rows that did not train the model whose log p(x) is as low: among rows of the
+    same kind, 5 % are below 0.05. An entry is compared in the same way with its own column, by log p of it given the
+    other entries of its row; "least likely" names those with the lowest p-values.
+    """
+
+    opened = flags.opened(run)
+    target = column_target(opened, "scores", data, out, force, safe, flags)
+    part = None if data is None and labels is None else opened.chosen(data, flags.seed, True, labels)
+    if out is None and part is not None:
+        target = target.of(data, part.own is not None, force)
+    with ProgressLine(flags.quiet) as line:
+        scores = opened.score(part, k=k, columns=columns, seed=flags.seed, watch=line.task)
+    notify = notifier(flags.quiet)
+    for note in scores.notes:
+        notify(note)
+    write_columns(target, scores.table)
+    if flags.json:
+        print_json({**scores.to_dict(), "least_likely": _least_likely(scores), "run": run, "out": target.path})
+    elif target.path is not None:
+        print_lines([*_lines(scores), f"values of every row: {target.path}"])
+
+
+def _lines(scores: RowScores) -> list[str]:
+    """Return the mean, the number of low p-values, and the rows that are least likely, with the reasons."""
+    n = len(scores.log_px)
+    lines = [f"{scores.estimate.sentence(str(scores.quantity))} on {scores.data}"]
+    if scores.p_value is not None and scores.held_out is not None:
+        low = int((scores.p_value < FEW).sum())
+        against = "each other" if scores.held_out == scores.data else scores.held_out
+        lines.append(
+            f"p-values against {against}: {plural(low, 'row')} of {n:,} below {FEW:g}, where"
+            f" {FEW:.0%} of rows of the same kind are"
+        )
+    for i in scores.least_likely(SHOWN):
+        p = "" if scores.p_value is None else f", p = {scores.p_value[i]:.2g}"
+        lines.append(f"{scores.place(i)}: log p {scores.log_px[i]:.2f}{p}{_reasons(scores, i)}")
+    return lines
+
+
+def _reasons(scores: RowScores, row: int) -> str:
+    """Return the entries of a row that are least likely, as far as they are unlikely."""
+    if scores.columns is None:
+        return ""
+    entries = [entry for entry in scores.why(row)[:REASONS] if entry.p_value is None or entry.p_value < FEW]
+    return f"; {', '.join(map(_entry, entries))}" if entries else ""
+
+
+def _entry(entry: Unlikely) -> str:
+    """Return an entry with log p of it given the others."""
+    p = "" if entry.p_value is None else f", p = {entry.p_value:.2g}"
+    return f"{entry.column} = {entry.value} (log p {entry.log_p:.2f} given the others{p})"
+
+
+def _least_likely(scores: RowScores) -> list[dict[str, Any]]:
+    """Return the rows that are least likely, with all entries from the least likely on, as JSON-serialisable values."""
+    rows = []
+    for i in scores.least_likely(SHOWN):
+        why = [] if scores.columns is None else [asdict(entry) for entry in scores.why(i)]
+        p = None if scores.p_value is None else float(scores.p_value[i])
+        rows.append({"row": scores.place(i), "log_px": float(scores.log_px[i]), "p_value": p, "why": why})
+    return rows

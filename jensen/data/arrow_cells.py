@@ -1,0 +1,126 @@
+"""The cells of columns of Arrow, and tables in Parquet, Feather and Arrow files."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import DataError
+from .frames import NULL, Cells, TextCells, TypedCells
+from .sizes import check_size
+
+__all__ = ["arrow_cells", "read_arrow_file", "read_parquet_file"]
+
+CELL, HELD = 8, 3  # bytes of a cell, and how often it is held: in the table, as a number, and while kinds are guessed
+_FLOATS = {"double": "float64", "float": "float32", "halffloat": "float16"}
+_AGAIN = "Write or download it again."
+
+
+def _library(name: str, where: str) -> Any:
+    """Return a module of pyarrow.
+
+    Raises:
+        DataError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise DataError(
+            f"pyarrow, which reads {where}, is not installed", "Install it: pip install 'jensen[parquet]'."
+        ) from error
+
+
+def read_parquet_file(path: Path) -> Any:
+    """Return the Arrow table in a Parquet file.
+
+    Raises:
+        DataError: the file is damaged, or pyarrow is not installed.
+    """
+    parquet = _library("pyarrow.parquet", str(path))
+    try:
+        file = parquet.ParquetFile(path)
+        cells = file.metadata.num_rows * len(file.schema_arrow.names)
+        check_size(CELL * cells, str(path), times=HELD)
+        return file.read()
+    except DataError:
+        raise
+    except Exception as error:  # the library has errors of its own
+        raise DataError(f"{path} is damaged ({error})", _AGAIN) from error
+
+
+def read_arrow_file(path: Path) -> Any:
+    """Return the Arrow table in a Feather file, or a file or stream of record batches.
+
+    Raises:
+        DataError: the file is damaged, or pyarrow is not installed.
+    """
+    ipc, feather = _library("pyarrow.ipc", str(path)), _library("pyarrow.feather", str(path))
+    with path.open("rb") as file:
+        head = file.read(6)
+    try:
+        if head == b"ARROW1" or head.startswith(b"FEA1"):
+            return feather.read_table(path, memory_map=False)
+        with path.open("rb") as file:
+            return ipc.open_stream(file).read_all()
+    except Exception as error:  # the library has errors of its own
+        raise DataError(f"{path} is damaged ({error})", _AGAIN) from error
+
+
+def arrow_cells(column: Any, name: str, where: str) -> Cells:
+    """Return the cells of a column of Arrow.
+
+    Args:
+        column: an array, or one in chunks.
+        name: of the column.
+        where: the name of the table.
+
+    Raises:
+        DataError: the column is nested, or of bytes.
+    """
+    arrow = _library("pyarrow", where)
+    types, kind, n = arrow.types, column.type, len(column)
+    stored = _FLOATS.get(str(kind), str(kind))
+    array = column.combine_chunks() if isinstance(column, arrow.ChunkedArray) else column
+    if types.is_null(kind):
+        return TextCells(np.empty(0, dtype=object), np.full(n, NULL, dtype=np.int32), stored)
+    observed = ~array.is_null().to_numpy(zero_copy_only=False)
+    if types.is_dictionary(kind):
+        return _dictionary(array, name, where)
+    if types.is_boolean(kind):
+        return TypedCells(array.fill_null(False).to_numpy(zero_copy_only=False), observed, "bool")
+    if types.is_integer(kind):
+        return TypedCells(array.fill_null(0).to_numpy(zero_copy_only=False), observed, stored)
+    if types.is_floating(kind) or types.is_decimal(kind):
+        array = array.cast(arrow.float64()) if types.is_decimal(kind) or types.is_float16(kind) else array
+        values = array.to_numpy(zero_copy_only=False)  # a null is NaN
+        return TypedCells(values, ~np.isnan(values), stored)
+    if types.is_timestamp(kind) or types.is_date(kind):
+        times = array.cast(arrow.timestamp("us"), safe=False).to_numpy(zero_copy_only=False)
+        return TypedCells(times.astype("datetime64[us]"), observed, "date" if types.is_date(kind) else stored)
+    if types.is_duration(kind):
+        whole = array.cast(arrow.duration("us"), safe=False).cast(arrow.int64()).fill_null(0)
+        return TypedCells(whole.to_numpy(zero_copy_only=False) / 1e6, observed, stored)
+    if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
+        raise DataError(
+            f"column {name!r} of {where} is nested or no text: its type is {kind}",
+            "Give one number, text or time per cell, or drop the column.",
+        )
+    return _dictionary(array.cast(arrow.string()).dictionary_encode(), name, where, stored)
+
+
+def _dictionary(array: Any, name: str, where: str, stored: str = "category") -> TextCells:
+    """Return the cells of a dictionary-encoded array."""
+    codes = array.indices.fill_null(NULL) if str(array.indices.type).startswith("int") else array.indices
+    codes = codes.to_numpy(zero_copy_only=False)
+    codes = np.where(np.isnan(codes), NULL, codes) if codes.dtype.kind == "f" else codes
+    values = array.dictionary.to_pylist()
+    odd = next((v for v in values if not isinstance(v, str | int | float | bool | None)), None)
+    if odd is not None:
+        raise DataError(f"column {name!r} of {where} is a dictionary of {type(odd).__name__}", "Give texts or numbers.")
+    texts = np.empty(len(values), dtype=object)
+    texts[:] = ["" if v is None else str(v) for v in values]
+    levels = tuple(texts.tolist()) if stored == "category" and array.type.ordered else ()
+    return TextCells(texts, codes.astype(np.int32), stored, levels, bool(levels))

@@ -1,0 +1,231 @@
+"""Tables of results: the table that was given, with cells replaced, and with rows and columns added.
+
+Every cell that is not replaced stays as it was, in its text or its type.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from .cells import decode, encode
+from .columns import Column
+from .frames import Frame, TextCells
+from .table_values import Holds, holds_of, objects
+
+__all__ = ["OutputTable", "PlainTable", "filled", "object_array", "plain_holds", "plain_table", "text_of"]
+
+
+class OutputTable(ABC):
+    """A table of results, whose cells have the types of its source. Its methods return new tables."""
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """The names of all columns, as they are written."""
+
+    @property
+    @abstractmethod
+    def data(self) -> Any:
+        """The table as an object of its library."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def cell(self, row: int, place: int) -> Any:
+        """Return a cell, as it is held."""
+
+    @abstractmethod
+    def replaced(
+        self, place: int, column: Column, x: np.ndarray, where: np.ndarray, known: Mapping[str, Any]
+    ) -> OutputTable:
+        """Return the table with other cells in one column.
+
+        Args:
+            place: of the column, from 0.
+            column: of the numbers.
+            x: [N], as a data set stores them.
+            where: [N], True where a cell is replaced.
+            known: the objects that levels are here, by their names.
+        """
+
+    @abstractmethod
+    def inserted(self, place: int, name: str, values: np.ndarray) -> OutputTable:
+        """Return the table with another column before the one at this place.
+
+        Args:
+            place: of the column, from 0; as many as there are columns for the end.
+            name: of the column.
+            values: [N] numbers, texts or times; NaN, None and NaT are missing.
+        """
+
+    @abstractmethod
+    def only(self, places: Sequence[int]) -> OutputTable:
+        """Return the table with these columns alone."""
+
+    @abstractmethod
+    def repeated(self, n: int) -> OutputTable:
+        """Return the table with all its rows n times, one time after another."""
+
+
+def filled(
+    table: OutputTable, frame: Frame | None, columns: Sequence[Column], x: np.ndarray, where: np.ndarray
+) -> OutputTable:
+    """Return a table with numbers of a model in some of its cells.
+
+    Args:
+        table: N rows.
+        frame: of the same rows, as they were read; None where the columns are those of the data, in their order.
+        columns: the D columns that are data.
+        x: [N, D], as a data set stores them.
+        where: [N, D], True where a cell is replaced.
+    """
+    for d, column in enumerate(columns):
+        if where[:, d].any():
+            place, known = d, {}
+            if frame is not None:
+                place = frame.names.index(column.name)
+                known = _known_levels(frame, place, column, table.cell) if column.is_levelled else {}
+            table = table.replaced(place, column, x[:, d], where[:, d], known)
+    return table
+
+
+def _known_levels(frame: Frame, place: int, column: Column, cell: Callable[[int, int], Any]) -> dict[str, Any]:
+    """Return, by the names of levels, the objects that stand for them in a column, as far as they occur in it."""
+    values, observed, _ = encode(column, frame.columns[place])
+    rows = np.flatnonzero(observed)
+    levels, first = np.unique(values[rows], return_index=True)
+    return {column.levels[int(v)]: cell(int(rows[i]), place) for v, i in zip(levels, first, strict=True)}
+
+
+def object_array(values: Sequence[Any]) -> np.ndarray:
+    """Return values [N] as an array of objects, whatever they are."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+class PlainTable(OutputTable):
+    """A table of plain cells: texts, or the objects of a spreadsheet.
+
+    Args:
+        header: names of the columns.
+        columns: their cells [N], as objects; None is missing.
+        texts: True if all cells are texts, as in a CSV file.
+        has_header: whether the header is written.
+        delimiter: between the fields of a line.
+        formats: of the numbers of each column of a spreadsheet.
+    """
+
+    def __init__(
+        self,
+        header: Sequence[str],
+        columns: Sequence[np.ndarray],
+        texts: bool,
+        has_header: bool = True,
+        delimiter: str | None = None,
+        formats: Sequence[str] | None = None,
+    ) -> None:
+        self.header, self.columns, self.texts = tuple(header), tuple(columns), texts
+        self.has_header, self.delimiter = has_header, delimiter
+        self.formats = tuple(formats or ["General"] * len(self.header))
+
+    def _like(
+        self, header: Sequence[str], columns: Sequence[np.ndarray], formats: Sequence[str] | None = None
+    ) -> PlainTable:
+        return PlainTable(header, columns, self.texts, self.has_header, self.delimiter, formats or self.formats)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.header
+
+    @property
+    def data(self) -> dict[str, list[Any]]:
+        return {name: column.tolist() for name, column in zip(self.header, self.columns, strict=True)}
+
+    def __len__(self) -> int:
+        return len(self.columns[0]) if self.columns else 0
+
+    def cell(self, row: int, place: int) -> Any:
+        return self.columns[place][row]
+
+    def replaced(
+        self, place: int, column: Column, x: np.ndarray, where: np.ndarray, known: Mapping[str, Any]
+    ) -> PlainTable:
+        cells = self.columns[place].copy()
+        if self.texts:
+            cells[where] = decode(column, x[where])
+        else:
+            like = next((c for c in cells[~where] if c is not None), None)
+            new = objects(column, x[where], plain_holds(column, like), known)
+            cells[where] = object_array([_naive(v) for v in new])
+        return self._like(self.header, [*self.columns[:place], cells, *self.columns[place + 1 :]])
+
+    def inserted(self, place: int, name: str, values: np.ndarray) -> PlainTable:
+        cells = [_plain(v) for v in values.tolist()]
+        if self.texts and values.dtype.kind == "f":  # the fewest digits that are read as the same number
+            cells = ["" if t == "nan" else t for t in values.astype(str).tolist()]
+        elif self.texts:
+            cells = [text_of(v) for v in cells]
+        columns = [*self.columns[:place], object_array(cells), *self.columns[place:]]
+        header = [*self.header[:place], name, *self.header[place:]]
+        return self._like(header, columns, [*self.formats[:place], "General", *self.formats[place:]])
+
+    def only(self, places: Sequence[int]) -> PlainTable:
+        header, columns = [self.header[i] for i in places], [self.columns[i] for i in places]
+        return self._like(header, columns, [self.formats[i] for i in places])
+
+    def repeated(self, n: int) -> PlainTable:
+        return self._like(self.header, [np.tile(column, n) for column in self.columns])
+
+
+def plain_holds(column: Column, like: Any) -> Holds:
+    """Return what the cells of a column are objects of: that of one of them, or by the kind of the column."""
+    if like is not None:
+        return "number" if holds_of(like) == "whole" and not column.is_discrete else holds_of(like)
+    if column.is_levelled:
+        return "text"
+    return "time" if column.kind == "datetime" else "whole" if column.is_discrete else "number"
+
+
+def _naive(value: Any) -> Any:
+    """Return a time without its zone, which spreadsheets do not have."""
+    return value.replace(tzinfo=None) if isinstance(value, datetime) else value
+
+
+def _plain(value: Any) -> Any:
+    """Return None for NaN, and any other value as it is."""
+    return None if value is None or value != value else value
+
+
+def text_of(value: Any) -> str:
+    """Return a value as the text of a cell."""
+    if value is None:
+        return ""
+    return value.isoformat(sep=" ") if isinstance(value, datetime) else str(value)
+
+
+def plain_table(frame: Frame) -> PlainTable:
+    """Return the cells of a file of text, or of a spreadsheet, as they are."""
+    texts = frame.source_kind in ("csv", "array")
+    columns = []
+    for cells in frame.columns:
+        values = cells.array()
+        if not isinstance(cells, TextCells):
+            values = object_array([v if ok else None for v, ok in zip(values.tolist(), cells.observed, strict=True)])
+        if texts:
+            values = object_array([v if isinstance(v, str) else text_of(v) for v in values.tolist()])
+        columns.append(values)
+    return PlainTable(
+        frame.header or frame.names,
+        columns,
+        texts,
+        has_header=frame.header is not None,
+        delimiter=frame.delimiter,
+        formats=frame.origin if frame.source_kind == "xlsx" else None,
+    )

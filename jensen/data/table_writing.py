@@ -1,0 +1,109 @@
+"""Tables of results as files: CSV and TSV; Parquet, Feather and Excel."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .columns import Column
+from .dataframes import library
+from .output_tables import OutputTable, PlainTable
+from .table_building import as_arrow, as_objects, as_plain
+
+__all__ = ["TABLE_SUFFIXES", "TEXT_SUFFIXES", "require_writer", "table_bytes", "table_suffix", "table_text"]
+
+TEXT_SUFFIXES = (".csv", ".tsv")
+_LIBRARIES = {".parquet": "pyarrow", ".feather": "pyarrow", ".xlsx": "openpyxl"}
+TABLE_SUFFIXES = (*TEXT_SUFFIXES, *_LIBRARIES)
+
+
+def table_suffix(source: str | Path | None) -> str:
+    """Return the suffix of the file that a table from this source is written to: the same, as far as it can be.
+
+    Example:
+        >>> table_suffix("a/b.parquet"), table_suffix("b.TSV"), table_suffix("b.csv.gz"), table_suffix(None)
+        ('.parquet', '.tsv', '.csv', '.csv')
+    """
+    suffix = "" if source is None else Path(source).suffix.lower()
+    suffix = {".arrow": ".feather", ".tab": ".tsv"}.get(suffix, suffix)
+    return suffix if suffix in TABLE_SUFFIXES else ".csv"
+
+
+def require_writer(suffix: str) -> None:
+    """Refuse a format whose library is not installed, before anything is computed.
+
+    Raises:
+        UsageError: naming the library.
+    """
+    if suffix in _LIBRARIES:
+        library(_LIBRARIES[suffix])
+
+
+def table_text(table: OutputTable, suffix: str = ".csv", cell: Callable[[str], str] = str) -> str:
+    """Return a table as the text of a CSV or TSV file.
+
+    Args:
+        table: of any kind.
+        suffix: ".csv" or ".tsv".
+        cell: the text that stands in a cell, from the text itself.
+
+    Example:
+        >>> import numpy as np
+        >>> cells = [np.array(["a b", 'say "x", y'], dtype=object)]
+        >>> table_text(PlainTable(["name"], cells, texts=True))
+        'name\\na b\\n"say ""x"", y"\\n'
+    """
+    plain = as_plain(table, texts=True)
+    text, lines = io.StringIO(), []
+    # a carriage return within a cell is quoted only where rows end with one
+    writer = csv.writer(text, delimiter=_delimiter(plain, suffix), lineterminator="\r\n")
+    for row in (*([plain.header] if plain.has_header else []), *zip(*plain.columns, strict=True)):
+        writer.writerow([cell(field) for field in row])
+        lines.append(text.getvalue().removesuffix("\r\n") + "\n")
+        text.seek(0)
+        text.truncate()
+    return "".join(lines)
+
+
+def _delimiter(table: PlainTable, suffix: str) -> str:
+    """Return the mark between fields: that of the source, where the suffix allows it."""
+    if suffix == ".tsv":
+        return "\t"
+    return table.delimiter if table.delimiter in (",", ";", "|") else ","
+
+
+def table_bytes(table: OutputTable, suffix: str, columns: Sequence[Column]) -> bytes:
+    """Return a table as the bytes of a file whose cells have types.
+
+    Args:
+        table: of any kind.
+        suffix: ".parquet", ".feather" or ".xlsx".
+        columns: that are data, which say what the texts of a CSV file are.
+    """
+    stream = io.BytesIO()
+    if suffix == ".xlsx":
+        _workbook(as_objects(table, columns)).save(stream)
+    elif suffix == ".parquet":
+        library("pyarrow.parquet").write_table(as_arrow(table, columns).data, stream)
+    else:
+        library("pyarrow.feather").write_feather(as_arrow(table, columns).data, stream)
+    return stream.getvalue()
+
+
+def _workbook(table: PlainTable) -> Any:
+    """Return a workbook of one sheet. Text is text, also where it begins as a formula does."""
+    make = library("openpyxl.cell").WriteOnlyCell
+    book = library("openpyxl").Workbook(write_only=True)
+    sheet = book.create_sheet()
+    for row in (*([table.header] if table.has_header else []), *zip(*table.columns, strict=True)):
+        cells = [make(sheet, value=value) for value in row]
+        for cell, value, form in zip(cells, row, table.formats, strict=True):
+            if isinstance(value, str):
+                cell.data_type = "s"
+            elif form != "General":
+                cell.number_format = form
+        sheet.append(cells)
+    return book

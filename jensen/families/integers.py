@@ -1,0 +1,163 @@
+"""Families of whole numbers without ends: the rounded logistic, and mixtures of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.distributions import Distribution
+
+from ..core.errors import UsageError
+from ..core.parts import part
+from ..core.validation import require_above, require_finite, require_integer
+from ..distributions import FeatureMixture, RoundedLogistic
+from .base import Factorised, PerFeature, constant, limited, positive
+from .gaussian_mixtures import components
+from .support import INTEGERS, Support, Supports, at_least
+
+__all__ = ["IntegerMixtures", "Integers"]
+
+LEAST = 1e-6  # of a scale, in the column's unit: far below one whole number, where all of the mass is on one of them
+
+
+def _check_places(
+    dim: int, center: tuple[float, ...], scale: tuple[float, ...], lowest: tuple[float | None, ...]
+) -> None:
+    """Refuse centers, units and lowest values that are not numbers, one for each feature.
+
+    Raises:
+        UsageError: naming them.
+    """
+    require_integer(dim=dim)
+    require_finite(center=center)
+    require_above(0, scale=scale)
+    require_finite(lowest=tuple(v for v in lowest if v is not None))
+    if not len(center) == len(scale) == dim or len(lowest) not in (0, dim):
+        raise UsageError(
+            f"{dim} features have {len(center)} centers, {len(scale)} scales and {len(lowest)} lowest values",
+            "Give one of each to every feature; leave all lowest values out if there are none.",
+        )
+
+
+class _Whole(PerFeature, Factorised):
+    """A family of whole numbers, with locations and scales in units of its own for each feature."""
+
+    center: tuple[float, ...]
+    scale: tuple[float, ...]
+    lowest: tuple[float | None, ...]
+
+    @property
+    def support(self) -> Support | Supports:
+        return Supports.of([INTEGERS if v is None else at_least(v) for v in self.lowest or (None,)])
+
+    @property
+    def inside(self) -> float:
+        return max((v for v in self.lowest if v is not None), default=0.0)
+
+    def frame(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return center, unit and lowest value [D] of the features; None where none has a lowest value."""
+        lowest = tuple(-math.inf if v is None else v for v in self.lowest)
+        has_lowest = any(v is not None for v in self.lowest)
+        return constant(self.center, like), constant(self.scale, like), constant(lowest, like) if has_lowest else None
+
+    def standardised(self, mean: Tensor) -> Tensor:
+        """Return the locations [D] of these means."""
+        return (mean - constant(self.center, mean)) / constant(self.scale, mean)
+
+
+@part
+@dataclass(frozen=True)
+class Integers(_Whole):
+    r"""Independent whole numbers, each a logistic variable rounded to the next one (see `RoundedLogistic`).
+
+    .. math:: P(x) = \prod_d \sigma((x_d + \tfrac12 - m_d)/r_d) - \sigma((x_d - \tfrac12 - m_d)/r_d)
+
+    with m = center + scale mu and r = scale s. Zero parameters are mu = 0 and s = 1.
+
+    Args:
+        dim: D.
+        center: of each feature, in its own numbers.
+        scale: the unit of location and scale of each feature, above 0.
+        lowest: the lowest value of each feature, which has all of the mass at and below it; None for none.
+
+    Example:
+        >>> import torch
+        >>> family = Integers(1, (40.0,), (12.0,))
+        >>> round(float(family.log_prob(torch.zeros(2), torch.tensor([40.0])).exp() * 48), 3)  # density 1 / (4 scale)
+        1.0
+    """
+
+    dim: int
+    center: tuple[float, ...]
+    scale: tuple[float, ...]
+    lowest: tuple[float | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_places(self.dim, self.center, self.scale, self.lowest)
+
+    @property
+    def size(self) -> int:
+        return 2 * self.dim
+
+    def start(self, mean: Tensor) -> Tensor:
+        return self.standardised(mean)
+
+    def features(self, params: Tensor) -> Distribution:
+        loc, raw = params.split(self.dim, -1)
+        return RoundedLogistic(limited(loc), positive(raw, LEAST), *self.frame(loc), validate_args=False)
+
+
+@part
+@dataclass(frozen=True)
+class IntegerMixtures(_Whole):
+    r"""Independent whole numbers, each a mixture of n rounded logistics: a few frequent values, and a long tail.
+
+    .. math:: P(x) = \prod_d \sum_j \pi_{dj} P_{dj}(x_d)
+
+    The parameters are the logits of the weights, the locations and the scales, n of each for every feature. Zero
+    parameters are n equal components, each the standard member of `Integers`.
+
+    Args:
+        dim: D.
+        n: components of each feature.
+        center: of each feature, in its own numbers.
+        scale: the unit of location and scale of each feature, above 0.
+        lowest: the lowest value of each feature, which has all of the mass at and below it; None for none.
+
+    Source: Salimans et al., "PixelCNN++", 2017.
+
+    Example:
+        >>> import torch
+        >>> IntegerMixtures(1, 3, (0.0,), (2.0,)).log_prob(torch.zeros(9), torch.zeros(1)).exp()
+        tensor(0.1244)
+    """
+
+    dim: int
+    n: int
+    center: tuple[float, ...]
+    scale: tuple[float, ...]
+    lowest: tuple[float | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_places(self.dim, self.center, self.scale, self.lowest)
+        require_integer(n=self.n)
+
+    @property
+    def size(self) -> int:
+        return 3 * self.n * self.dim
+
+    @property
+    def phrase(self) -> str:
+        return f"IntegerMixtures({self.dim}, {self.n} components)"
+
+    def start(self, mean: Tensor) -> Tensor:
+        """Return equal weights, and locations spread about these means."""
+        return components(self.standardised(mean), self.n)
+
+    def features(self, params: Tensor) -> Distribution:
+        logits, loc, raw = limited(params).unflatten(-1, (3, self.dim, self.n)).unbind(-3)
+        center, unit, lowest = self.frame(loc)
+        frame = (center[:, None], unit[:, None], None if lowest is None else lowest[:, None])
+        base = RoundedLogistic(loc, positive(raw, LEAST), *frame, validate_args=False)
+        return FeatureMixture(logits, base, validate_args=False)

@@ -1,0 +1,84 @@
+"""Families fitted to the columns of a table one by one: where decoders start, and by which families are chosen."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..core.batch import Batch
+from ..families import Columns, Family
+
+__all__ = ["fit_clusters", "fit_marginals", "held_out_gain"]
+
+STEPS, RATE = 40, 0.25  # of Adam, with a rate that falls to zero
+EVERY, FEWEST = 4, 20  # of so many rows one is held out, and so many must be to tell families apart
+SPREAD = 0.3  # of the first parameters, so that components of mixtures differ
+PULL = 0.5  # rows that the fit to all data counts for in a cluster, per squared parameter
+
+
+def fit_marginals(family: Family, batch: Batch) -> Tensor:
+    """Return parameters [P] that maximise the likelihood of rows, with no dependence between columns.
+
+    Args:
+        family: of independent columns.
+        batch: [N, D] prepared rows, with a mask where entries are missing.
+    """
+    x = batch.x.double()
+    count = x.new_tensor(len(x)) if batch.mask is None else batch.mask.sum(0).clamp_min(1)
+    mean = (x if batch.mask is None else torch.where(batch.mask, x, 0.0)).sum(0) / count
+    first = family.start(mean)
+    start = torch.cat([first, first.new_zeros(family.size - len(first))]) + _noise(family.size).to(first)
+    return _climbed(family, batch, start[None], torch.zeros(len(x), dtype=torch.long, device=x.device))[0]
+
+
+def fit_clusters(family: Family, batch: Batch, member: Tensor, clusters: int) -> Tensor:
+    """Return parameters [C, P] that fit each cluster of rows, the less far from those of all rows the fewer it has.
+
+    Args:
+        family: of independent columns.
+        batch: [N, D] prepared rows, with a mask where entries are missing.
+        member: [N] the cluster of each row, from 0.
+        clusters: C.
+    """
+    return _climbed(family, batch, fit_marginals(family, batch).expand(clusters, -1), member, PULL)
+
+
+@torch.enable_grad()
+def _climbed(family: Family, batch: Batch, start: Tensor, member: Tensor, pull: float = 0.0) -> Tensor:
+    """Return parameters [C, P] after steps from these that raise the likelihood of the rows of each cluster."""
+    x, params = batch.x.double(), start.clone().requires_grad_()
+    count = torch.bincount(member, minlength=len(start)).clamp_min(1).to(x)
+    weight = count.reciprocal()[member]  # so that no cluster learns faster than another
+    optimizer = torch.optim.Adam([params], RATE)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        away = ((params - start).square().sum(-1) * (pull / count)).sum()
+        (away - (weight * family.log_prob(params[member], x, batch.mask)).sum()).backward()
+        optimizer.step()
+        decay.step()
+    return params.detach()
+
+
+def _noise(size: int) -> Tensor:
+    """Return fixed noise [size] without a generator: multiples of the golden ratio, spread about zero."""
+    golden = 0.6180339887498949
+    return SPREAD * (2 * torch.remainder(torch.arange(1, size + 1, dtype=torch.float64) * golden, 1.0) - 1)
+
+
+def held_out_gain(first: Columns, second: Columns, batch: Batch) -> list[float]:
+    """Return, by column, by how much the second family's log-likelihood of held-out rows is higher, less its error.
+
+    Args:
+        first, second: of the same columns.
+        batch: [N, D] prepared rows, a quarter of which is held out; 0 where that is too few.
+    """
+    is_held = torch.arange(len(batch), device=batch.x.device) % EVERY == EVERY - 1
+    if int(is_held.sum()) < FEWEST:
+        return [0.0] * first.dim
+    fit, held = (Batch(batch.x[at], None if batch.mask is None else batch.mask[at]) for at in (~is_held, is_held))
+    with torch.no_grad():
+        scores = [f.log_probs(fit_marginals(f, fit), held.x.double(), held.mask) for f in (first, second)]
+    difference = scores[1] - scores[0]
+    error = difference.std(0) / len(held) ** 0.5
+    return (difference.mean(0) - error).tolist()

@@ -1,0 +1,114 @@
+"""Models of tables of mixed kinds, with holes: a VAE, and a mixture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..estimators.enumeration import Enumerate
+from ..estimators.hiding import Hiding
+from ..estimators.reparameterized import Pathwise
+from ..families import Categorical, Columns, Gaussian
+from ..guides import Exact, Masked
+from ..models.conditionals import Given, Table, Unconditional
+from ..models.model import LatentVariableModel
+from ..nets import MLP, Chain, SkipMLP
+from ..objectives import ImportanceWeighted
+from ..training import Optimizer, check_clusters, kmeans
+from .base import BuiltModel, RecipeContext, recipe
+from .columns import column_encoding, column_families, column_rows, parsed_families, start_from_columns
+from .marginals import fit_clusters
+from .networks import play
+
+__all__ = ["table", "table_gmm"]
+
+SHARE = 0.8  # the most entries that are hidden from the guide in a row
+DAMPED = 0.3  # of the usual first weights of a decoder: training starts near independent columns
+FEWEST, MOST = 4, 30  # components of a mixture by default
+ROWS_EACH = 40  # rows per component by default
+
+
+def _sizes(context: RecipeContext, latent: int | None, hidden: Sequence[int] | None) -> tuple[int, tuple[int, ...]]:
+    """Return latent features and hidden sizes, by default by the numbers of rows and columns."""
+    n = len(context.rows)
+    width = 64 if n < 1000 else 128 if n < 10_000 else 256
+    chosen = min(max(2, math.ceil(context.dim / 2)), 8 if n < 1000 else 16)
+    return chosen if latent is None else latent, (width, width) if hidden is None else tuple(hidden)
+
+
+def _decoder(size: int, widths: Sequence[int], family: Columns, context: RecipeContext) -> Given:
+    """Return p(x | z), which starts near independent columns, each as likely as it can be."""
+    net = SkipMLP(size, family.size - family.shared, widths)
+    likelihood = Given(net, family)
+    with torch.no_grad():
+        net.affine.weight.mul_(DAMPED)
+    start_from_columns(net.affine.bias, family, context.rows, likelihood.free)
+    return likelihood
+
+
+@recipe("table", "Nazabal et al. 2020", title="VAE of mixed columns", most=1000, missing=True, columns=True)
+def table(
+    context: RecipeContext,
+    *,
+    latent: int | None = None,
+    hidden: Sequence[int] | None = None,
+    points: int = 10,
+    hiding: float = 0.5,
+    decay: float = 0.1,
+    families: str | None = None,
+) -> BuiltModel:
+    """A VAE of a table of mixed columns with holes, with a family for each, on the importance-weighted bound."""
+    size, widths = _sizes(context, latent, hidden)
+    family = column_families(context.schema, context.rows, context.learned_floor(), parsed_families(families))
+    encode = column_encoding(context.schema, context.rows)
+    q = Given(Chain((encode, MLP(encode.outputs, 2 * size, widths))), Gaussian(size))
+    model = LatentVariableModel(Unconditional(Gaussian(size)), _decoder(size, widths, family, context))
+    context = replace(context, optimizer=_decayed(context, decay))
+    return play(context, model, Masked(q), ImportanceWeighted(), Hiding(Pathwise(points), hiding, SHARE))
+
+
+def _decayed(context: RecipeContext, decay: float) -> Optimizer:
+    """Return the optimiser with weights that decay, where it is Adam; others are as the user chose them."""
+    if context.optimizer.name != "Adam" or not decay:
+        return context.optimizer
+    return replace(context.optimizer, name="AdamW", options=(("weight_decay", decay),))
+
+
+@recipe(
+    "table-gmm",
+    "Dempster, Laird & Rubin 1977; McLachlan & Peel 2000",
+    title="mixture of mixed columns",
+    density=True,
+    most=300,
+    missing=True,
+    columns=True,
+)
+def table_gmm(context: RecipeContext, *, components: int | None = None, families: str | None = None) -> BuiltModel:
+    """A mixture over a table of mixed columns with holes: exact log p(x) by enumeration, started from clusters."""
+    n = len(context.rows)
+    k = min(max(FEWEST, n // ROWS_EACH), MOST, n) if components is None else components
+    check_clusters(k, n)
+    family = column_families(
+        context.schema, context.rows, context.learned_floor(), parsed_families(families), simple=True
+    )
+    prior, p = Unconditional(Categorical(k), learn=True), Table(family, k)
+    _start_from_clusters(p, family, context, k)
+    model = LatentVariableModel(prior, p)
+    return play(context, model, Exact(model), ImportanceWeighted(), Enumerate())
+
+
+def _start_from_clusters(p: Table, family: Columns, context: RecipeContext, k: int) -> None:
+    """Start each component at a cluster of the rows' features."""
+    batch, encode = column_rows(context.rows), column_encoding(context.schema, context.rows)
+    features = encode(batch.x if batch.mask is None else torch.cat([batch.x, batch.mask.to(batch.x) - 1], -1))
+    member: Tensor = kmeans(features[:, : -context.dim], k, context.seed)[1].to(batch.x.device)
+    start = fit_clusters(family, batch, member, k)
+    outputs = family.size - family.shared
+    with torch.no_grad():
+        p.table.copy_(start[:, :outputs])
+        if p.free is not None:
+            p.free.copy_(start[:, outputs:].mean(0))

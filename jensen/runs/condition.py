@@ -1,0 +1,143 @@
+"""A condition on some columns, such as age=40, as one datum of which these alone are observed."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..core.batch import Batch
+from ..core.errors import UsageError
+from ..data.cells import encode
+from ..data.columns import Column
+from ..data.frames import TextCells
+from ..data.time_texts import ISO
+from ..recipes.likelihoods import check_support
+from .data import RunData
+
+__all__ = ["column_index", "column_names", "condition_of", "parse_condition"]
+
+
+def parse_condition(text: str) -> dict[str, str]:
+    """Return the columns and values of a text such as age=40,sex=F; one with a comma is in double quotes.
+
+    Raises:
+        UsageError: a part has no =, or a column is named twice.
+
+    Example:
+        >>> parse_condition('age=40,"job=cook, chef"')
+        {'age': '40', 'job': 'cook, chef'}
+    """
+    remedy = 'Give columns with values: --given "age=40,sex=F".'
+    values: dict[str, str] = {}
+    for part in next(csv.reader([text], skipinitialspace=True), []):
+        name, equals, value = part.partition("=")
+        name = name.strip()
+        if not equals or not name:
+            raise UsageError(f"--given has {part!r}, which is no column=value", remedy)
+        if name in values:
+            raise UsageError(f"--given names {name!r} twice", remedy)
+        values[name] = value.strip()
+    if not values:
+        raise UsageError("--given names no column", remedy)
+    return values
+
+
+def column_names(run: RunData) -> tuple[str, ...]:
+    """Return the names of the columns of a table; x1, x2, ... where they have none."""
+    return run.schema.names or tuple(f"x{i + 1}" for i in range(run.schema.size))
+
+
+def column_index(run: RunData, name: str) -> int:
+    """Return the number of a column.
+
+    Raises:
+        UsageError: the data are no table, or there is no such column.
+    """
+    if run.schema.is_image:
+        raise UsageError(f"these data are images, which have no column {name!r}", "Use jensen impute RUN --mask.")
+    names = column_names(run)
+    if name not in names:
+        near = get_close_matches(name, names, 1)
+        listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+        meant = f"Did you mean {near[0]}? " if near else ""
+        raise UsageError(f"the model has no column {name!r}", f"{meant}It has {listed}.")
+    return names.index(name)
+
+
+def condition_of(run: RunData, given: Mapping[str, Any]) -> Batch:
+    """Return one datum [1, D] as the model sees it, whose mask is True for the columns of the condition alone.
+
+    Args:
+        run: whose columns these are.
+        given: values by column, as numbers, or as texts such as a table holds.
+
+    Raises:
+        UsageError: there is no such column, or its value is none that the column can have; the model is of bits or of
+            numbers with noise.
+    """
+    preparation = run.preparation
+    if preparation.binarize is not None or preparation.dequantize:
+        raise UsageError(
+            "this run models bits, or numbers to which noise was added, and not the values themselves",
+            "Train without --binarize and --dequantize to condition on a column.",
+        )
+    if run.conditional:
+        raise UsageError("this model is one of x given a label", "Give the label: --label; leave --given out.")
+    mask, x = np.zeros((1, run.schema.size), dtype=bool), np.zeros((1, run.schema.size))
+    for name, value in given.items():
+        index = column_index(run, name)
+        column = None if run.schema.columns is None else run.schema.columns[index]
+        x[0, index], mask[0, index] = _number(value, name) if column is None else _encoded(column, value), True
+    rows = preparation.rows(x, run.schema, mask=mask, device=run.device, dtype=run.dtype, what="the condition")
+    batch = replace(rows.take(torch.zeros(1, dtype=torch.long, device=rows.device)), index=None, n_data=None)
+    family, names = run.model.likelihood.family, ", ".join(given)
+    check_support(
+        family.support, rows, f"the condition on {names}", family.phrase, "Give values that the data can have."
+    )
+    return batch
+
+
+def _number(value: Any, name: str) -> float:
+    """Return the value of a column of numbers.
+
+    Raises:
+        UsageError: it is no finite number.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"column {name!r} is one of numbers, got {value!r}", "Give a number, such as --given x=1.5.")
+    return number
+
+
+def _encoded(column: Column, value: Any) -> float:
+    """Return the number that stands for a value of a column of its own kind.
+
+    Raises:
+        UsageError: it stands for none: an unknown level, or a missing entry. DataError: it is none of the column's.
+    """
+    plain = value.item() if isinstance(value, np.generic) else value
+    text = _time(plain, column) if isinstance(plain, date) else str(plain)
+    numbers, observed, _ = encode(
+        column, TextCells.of([text]), lambda row: f"the value given for column {column.name!r}"
+    )
+    if not observed[0]:
+        levels = ", ".join(column.levels[:20]) + (", ..." if len(column.levels) > 20 else "")
+        remedy = f"Its levels are {levels}." if column.is_levelled else "Leave the column out of the condition."
+        raise UsageError(f"{value!r} is no value of column {column.name!r}", remedy)
+    return float(numbers[0])
+
+
+def _time(value: date, column: Column) -> str:
+    """Return a time as the column writes it."""
+    return value.isoformat() if column.format in (None, ISO) else value.strftime(column.format)

@@ -1,0 +1,70 @@
+"""The recipe of a training for which none was named: by the kind of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..data import EMBEDDED, Dataset, is_in_memory
+from .data_options import DataOptions
+from .places import reading
+from .sources import Sources
+
+__all__ = ["default_recipe"]
+
+TABLES = {
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".tab",
+    ".parquet",
+    ".feather",
+    ".arrow",
+    ".xlsx",
+    ".xlsm",
+}  # names of files of tables
+LIBRARIES = ("pandas", "polars", "pyarrow")  # whose objects are tables
+FEW = 250  # rows, below which a mixture predicts better than networks
+
+
+def default_recipe(data: Any, options: Mapping[str, Any]) -> tuple[str, Sources | None, str | None]:
+    """Return the recipe for data, their sources where they were read for that, and a note on the choice.
+
+    Tables of mixed kinds, or with holes, have `table`, or `table-gmm` where they have few rows; other data have `vae`.
+
+    Args:
+        data: as for `jensen.runs.train.train`.
+        options: all options of the training.
+    """
+    if not _may_be_mixed(data) or options.get("likelihood", "auto") != "auto":
+        return "vae", None, None
+    sources, rest = Sources.split_off(data, dict(options))
+    own = DataOptions(**{name: rest[name] for name in DataOptions.__dataclass_fields__ if name in rest})
+    with reading(data, options.get("test"), options.get("labels"), options.get("test_labels")):
+        dataset = sources.read(own, True, "auto")
+    if dataset.schema.kind != "mixed":
+        return "vae", None, None
+    name, why = _for_mixed(dataset)
+    return name, Sources(data, sources.labels, sources.test, sources.test_labels, dataset=dataset), why
+
+
+def _for_mixed(dataset: Dataset) -> tuple[str, str]:
+    """Return the recipe for a table of mixed kinds, and the reason."""
+    kinds = {c.kind for c in dataset.schema.columns or ()}
+    what = "columns of several kinds" if len(kinds) > 1 else "columns that are no plain numbers"
+    what = what if dataset.mask is None else f"{what}, and missing entries"
+    if len(dataset) < FEW:
+        return (
+            "table-gmm",
+            f"{len(dataset)} rows with {what}: --recipe table-gmm, a mixture, is for so few (another: --recipe table)",
+        )
+    return "table", f"{what}: --recipe table"
+
+
+def _may_be_mixed(data: Any) -> bool:
+    """Return whether data are a table, which can have columns of several kinds."""
+    if is_in_memory(data):
+        return type(data).__module__.partition(".")[0] in LIBRARIES
+    suffixes = {suffix.lower() for suffix in Path(data).suffixes}
+    return str(data) not in EMBEDDED and bool(suffixes & TABLES)

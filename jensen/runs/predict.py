@@ -1,0 +1,258 @@
+"""The distribution of one column given the others, and how good it is on rows where the column is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..analysis.conditional_prediction import DRAWS, POINTS, ColumnPrediction, predict_column
+from ..analysis.prediction_scores import Measure, level_measures, number_measures
+from ..core.errors import UsageError
+from ..core.wording import plural
+from ..data.columns import Column
+from ..evaluate.estimate import ProgressCallback
+from .condition import column_index
+from .data import RunData, Source
+from .evaluation import Part
+from .result_frames import result_frame
+from .row_values import identity_columns
+
+__all__ = ["Prediction", "predict"]
+
+INTERVAL = 0.9  # of predicted numbers
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """p(column | the other observed columns) of N rows, in the data's own units.
+
+    Attributes:
+        column: its name.
+        levels: names of the levels; empty for a column of numbers.
+        probabilities: [N, L] of the levels; None for numbers.
+        mean: [N] of numbers, of angles about the circle; None for levels.
+        quantiles: [3, N], the median between the ends of the interval that holds 90 %; None for levels.
+        log_prob: [N] log p(x_d | others) in nats where the column is known; NaN elsewhere.
+        truth: [N] as stored, NaN where it is not known: numbers of levels, or numbers.
+        measures: how good the predictions are, where the truth is known.
+        drawn: the prediction as the model sees it, with its diagnostics.
+        part: the rows.
+        notes: for the user.
+        seed: of all Monte Carlo.
+        identity: columns [N] that say which row it is.
+    """
+
+    column: str
+    levels: tuple[str, ...]
+    probabilities: np.ndarray | None
+    mean: np.ndarray | None
+    quantiles: np.ndarray | None
+    log_prob: np.ndarray
+    truth: np.ndarray
+    measures: tuple[Measure, ...]
+    drawn: ColumnPrediction
+    part: Part = field(repr=False)
+    notes: tuple[str, ...] = ()
+    seed: int = 0
+    identity: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def data(self) -> str:
+        """The name of the rows."""
+        return self.part.name
+
+    @property
+    def known(self) -> np.ndarray:
+        """[N], True where the column is known."""
+        return ~np.isnan(self.truth)
+
+    @property
+    def value(self) -> np.ndarray:
+        """The most probable level [N] by name, or the mean [N]."""
+        if self.probabilities is None:
+            return np.asarray(self.mean)
+        return np.array(self.levels, dtype=object)[self.probabilities.argmax(1)]
+
+    @property
+    def table(self) -> dict[str, np.ndarray]:
+        """The columns [N] of a table of all rows: those that identify them, the known value, what is predicted, and log
+        p of the known one."""
+        name, table = self.column, dict(self.identity)
+        if self.known.any():
+            table[name] = self._known_values()
+        if self.probabilities is not None:
+            table[f"{name}_predicted"] = self.value
+            table |= {f"p({name}={level})": self.probabilities[:, i] for i, level in enumerate(self.levels)}
+        elif self.quantiles is not None:
+            table[f"{name}_mean"] = np.asarray(self.mean)
+            table |= {f"{name}_{end}": q for end, q in zip(("low", "median", "high"), self.quantiles, strict=True)}
+        if self.known.any():
+            table["log_p"] = self.log_prob
+        return table
+
+    @property
+    def frame(self) -> Any:
+        """The table as a DataFrame of the library of the rows, with their index; see `result_frame`."""
+        return result_frame(self.part, {k: v for k, v in self.table.items() if k not in self.identity}, self.identity)
+
+    def _known_values(self) -> np.ndarray:
+        """Return the known values [N], by name where they are levels; None or NaN elsewhere."""
+        if not self.levels:
+            return self.truth
+        names = np.array(self.levels, dtype=object)[np.nan_to_num(self.truth).astype(int)]
+        return np.where(self.known, names, "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-serialisable record of the measures."""
+        drawn = self.drawn
+        ess = None if drawn.ess is None else float(drawn.ess.double().median())
+        return {
+            "column": self.column,
+            "data": self.data,
+            "n": len(self),
+            "known": int(self.known.sum()),
+            "measures": {m.name: {"value": m.value, "stderr": m.stderr, "expected": m.expected} for m in self.measures},
+            "k": drawn.k,
+            "ess": ess,
+            "seed": self.seed,
+            "notes": list(self.notes),
+        }
+
+
+def predict(
+    run: RunData,
+    data: Source | Part | None,
+    column: str,
+    *,
+    k: int | None = None,
+    seed: int = 0,
+    watch: ProgressCallback | None = None,
+) -> Prediction:
+    """Predict a column of rows, by default of the run's test rows; see `jensen.Run.predict`.
+
+    Raises:
+        UsageError: there is no such column, or the run models bits of grey values.
+    """
+    index = column_index(run, column)
+    if run.preparation.binarize is not None:
+        raise UsageError("this run models bits of grey values, and not the values themselves", "Use jensen impute.")
+    part = run.chosen(data, seed, True, spare=(column,)).loaded()
+    size, kind = run.schema.size, _column(run, index)
+    mask = np.ones((len(part.rows), size), dtype=bool) if part.mask is None else part.mask
+    rows = run.preparation.masked(part.rows, mask)
+    levels, k = _levels(run, index), POINTS if k is None else k
+    m = 0 if levels else DRAWS
+    drawn = predict_column(run.model, run.guide, rows, index, k=k, m=m, seed=seed, watch=watch)
+    shift = float(run.preparation.log_jacobians(np.eye(size, dtype=bool)[index][None])[0])
+    log_prob = drawn.log_prob.cpu().numpy() + shift
+    truth = np.where(mask[:, index], part.x[:][:, index], np.nan).astype(np.float64)
+    probabilities = _probabilities(drawn, levels)
+    mean, quantiles = (None, None) if levels else _numbers(run, drawn, index, kind)
+    notes = (*run.unfinished, *part.notes, *run.overlap(part, data), *_few_points(drawn))
+    return Prediction(
+        column=column,
+        levels=levels,
+        probabilities=probabilities,
+        mean=mean,
+        quantiles=quantiles,
+        log_prob=log_prob,
+        truth=truth,
+        measures=_measures(probabilities, mean, quantiles, log_prob, truth, kind, seed),
+        drawn=drawn,
+        part=part,
+        notes=notes,
+        seed=seed,
+        identity=identity_columns(part.row_numbers, part.files, part.identity, part.labels, run.schema.classes),
+    )
+
+
+def _column(run: RunData, index: int) -> Column | None:
+    """Return what is known of a column of a mixed table; None of other tables."""
+    return None if run.schema.columns is None else run.schema.columns[index]
+
+
+def _levels(run: RunData, index: int) -> tuple[str, ...]:
+    """Return the names of the levels of a column; empty for numbers."""
+    column = _column(run, index)
+    if column is not None:
+        return column.levels
+    return ("0", "1") if run.schema.kind == "binary" else ()
+
+
+def _probabilities(drawn: ColumnPrediction, levels: tuple[str, ...]) -> np.ndarray | None:
+    """Return the probabilities [N, L] of levels; of bits from their mean."""
+    if not levels:
+        return None
+    p = drawn.summary.double().cpu().numpy()
+    p = np.concatenate([1 - p, p], 1) if p.shape[1] == 1 and len(levels) == 2 else p
+    return p / p.sum(1, keepdims=True)
+
+
+def _numbers(run: RunData, drawn: ColumnPrediction, index: int, column: Column | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean [N], and the median between the ends of the interval [3, N], in the data's own units."""
+    m = len(torch.as_tensor(drawn.draws))
+    places = [min(max(round(q * m - 0.5), 0), m - 1) for q in ((1 - INTERVAL) / 2, 0.5, (1 + INTERVAL) / 2)]
+    draws = torch.as_tensor(drawn.draws).double().cpu().numpy()
+    summary = drawn.summary.double().cpu().numpy()
+    if column is None or column.kind != "circular":
+        return _inverted(run, summary[:, 0], index), np.stack([_inverted(run, draws[i], index) for i in places])
+    mean = np.arctan2(summary[:, 1], summary[:, 0])
+    away = np.sort(_wrapped(draws - mean), 0)  # quantiles of a circle are about its mean
+    ends = [_inverted(run, _wrapped(mean + away[i]), index) for i in places]
+    return _inverted(run, mean, index), np.stack(ends)
+
+
+def _wrapped(angle: np.ndarray) -> np.ndarray:
+    """Return angles in [-pi, pi)."""
+    return np.mod(angle + np.pi, 2 * np.pi) - np.pi
+
+
+def _inverted(run: RunData, values: np.ndarray, index: int) -> np.ndarray:
+    """Return values [N] of one column of the model's space in the data's own units."""
+    x = np.zeros((len(values), run.schema.size))
+    x[:, index] = values
+    noise = 0.5 if run.preparation.dequantize else 0.0  # the model is of x + u, u in [0, 1)
+    return run.preparation.invert(x)[:, index] - noise
+
+
+def _measures(
+    probabilities: np.ndarray | None,
+    mean: np.ndarray | None,
+    quantiles: np.ndarray | None,
+    log_prob: np.ndarray,
+    truth: np.ndarray,
+    column: Column | None,
+    seed: int,
+) -> tuple[Measure, ...]:
+    """Return the measures on the rows whose column is known; none if there are none."""
+    known = np.flatnonzero(~np.isnan(truth))
+    if not len(known):
+        return ()
+    if probabilities is not None:
+        return tuple(level_measures(probabilities[known], truth[known].astype(int), seed))
+    if mean is None or quantiles is None:
+        return ()
+    if column is not None and column.low is not None and column.high is not None and column.kind == "circular":
+        period = column.high - column.low  # the truth at its nearest turn to the mean, and the ends too
+        truth, quantiles = (_near(v, mean, period) for v in (truth, quantiles))
+    low, _, high = quantiles[:, known]
+    return tuple(number_measures(mean[known], low, high, log_prob[known], truth[known], INTERVAL))
+
+
+def _near(values: np.ndarray, mean: np.ndarray, period: float) -> np.ndarray:
+    """Return points of a circle by the turn that is nearest to these means."""
+    return mean + np.mod(values - mean + period / 2, period) - period / 2
+
+
+def _few_points(drawn: ColumnPrediction) -> tuple[str, ...]:
+    """Return a note on rows whose prediction rests on too few points."""
+    if drawn.unreliable is None or drawn.k is None or not drawn.unreliable.any():
+        return ()
+    few, n = int(drawn.unreliable.sum()), len(drawn.unreliable)
+    return (f"predictions of {plural(few, 'row')} of {n:,} rest on too few of {drawn.k:,} points: give more (-k)",)

@@ -1,0 +1,115 @@
+"""A run of a mixed table with holes: trained, evaluated, resumed to the byte, from a file and from a DataFrame."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import jensen
+from jensen.core.errors import DataError, InterruptedRun, UsageError
+from jensen.runs.compare import compare
+from jensen.runs.default_recipe import default_recipe
+from jensen.runs.verify import verify
+
+SMALL = {"latent": 2, "hidden": (8,), "points": 2, "epochs": 3, "batch": 64}
+
+
+def write_table(path: Path, n: int = 120, factor: float = 1.0) -> Path:
+    rng = np.random.default_rng(0)
+    with path.open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["height", "sex", "colour", "visits"])
+        for _ in range(n):
+            sex = rng.choice(["F", "M"])
+            height = repr((1.65 if sex == "F" else 1.78) * factor + float(rng.normal(0, 0.07)) * factor)
+            row = [height, sex, rng.choice(["red", "green", "blue"]), str(rng.poisson(30))]
+            lines.writerow([cell if rng.random() > 0.1 else "" for cell in row])
+    return path
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory) -> Path:
+    return write_table(tmp_path_factory.mktemp("mixed") / "people.csv")
+
+
+@pytest.fixture(scope="module")
+def run(table):
+    return jensen.train(table, recipe="table", out=table.parent / "run", **SMALL)
+
+
+def test_a_table_with_holes_is_trained_and_evaluated_in_its_own_units(run, table):
+    kinds = [c.kind for c in run.schema.columns]
+    assert run.schema.kind == "mixed"
+    assert kinds[1:3] == ["boolean", "categorical"]
+    assert run.spec["data"]["missing"] > 0
+    evaluation = run.evaluate(k=20)
+    assert str(evaluation.estimate.kind) == "stochastic lower bound"
+    shift = run.part("test").shift
+    scale = run.preparation.scale
+    mask = run.part("test").mask
+    np.testing.assert_allclose(shift.numpy(), -(mask @ np.log(scale)))
+
+
+def test_an_evaluation_is_repeated(run):
+    run.keep(run.evaluate(k=5))
+    assert verify(run).holds
+
+
+def test_the_same_numbers_from_a_dataframe(run, table, tmp_path):
+    frame = pd.read_csv(table)
+    other = jensen.train(frame, recipe="table", out=tmp_path / "run", **SMALL)
+    assert [c.kind for c in other.schema.columns] == [c.kind for c in run.schema.columns]
+    assert other.evaluate(k=5).estimate.mean == pytest.approx(run.evaluate(k=5).estimate.mean, abs=1e-9)
+    rows = run.evaluate(frame[frame.columns[::-1]].iloc[:30], k=5)  # by name, whatever their order
+    assert rows.estimate.mean == pytest.approx(other.evaluate(frame.iloc[:30], k=5).estimate.mean, abs=1e-9)
+
+
+def test_resumed_to_the_byte(run, table, tmp_path):
+    steps = iter(range(100))
+    with pytest.raises(InterruptedRun):
+        jensen.train(table, recipe="table", out=tmp_path / "run", should_stop=lambda: next(steps) > 2, **SMALL)
+    jensen.resume(tmp_path / "run")
+    name = "model.safetensors"
+    assert (tmp_path / "run" / name).read_bytes() == (run.path / name).read_bytes()
+
+
+def test_a_mixture_is_exact_and_compared(run, table, tmp_path):
+    mixture = jensen.train(table, recipe="table-gmm", components=2, epochs=2, out=tmp_path / "run")
+    assert str(mixture.evaluate(budget=0.0).estimate.kind) == "exact"
+    assert mixture.doctor().findings is not None
+    comparison = compare(run, mixture, k=10)
+    assert comparison.measure == "density"
+    assert len(comparison.differences) == len(run.part("test").x)
+
+
+def test_any_factorised_likelihood_has_columns(table, tmp_path):
+    options = {"latent": 2, "hidden": (8,), "epochs": 1}
+    vae = jensen.train(table, recipe="vae", likelihood="columns", out=tmp_path / "run", **options)
+    assert vae.schema.kind == "mixed"
+    assert np.isfinite(vae.evaluate(k=3).estimate.mean)
+
+
+def test_the_recipe_follows_the_data(table, tmp_path):
+    name, sources, why = default_recipe(table, {})
+    assert (name, sources.dataset.schema.kind) == ("table-gmm", "mixed")  # of so few rows
+    assert "missing entries" in why
+    assert default_recipe(pd.read_csv(write_table(tmp_path / "more.csv", 500)), {})[0] == "table"
+    plain = tmp_path / "plain.csv"
+    plain.write_text("a,b\n" + "".join(f"{i / 7},{i / 3 - 2}\n" for i in range(40)))
+    assert default_recipe(plain, {}) == ("vae", None, None)
+    assert default_recipe("digits", {}) == ("vae", None, None)
+    assert default_recipe(table, {"likelihood": "columns"})[0] == "vae"
+
+
+def test_what_a_mixed_run_refuses(run, table, tmp_path):
+    frame = pd.read_csv(table)
+    with pytest.raises(DataError, match="height"):
+        run.evaluate(frame.drop(columns="height"), k=2)
+    with pytest.raises(UsageError, match="no such column"):
+        jensen.train(table, recipe="table", families="weight=gaussian", out=tmp_path / "a", **SMALL)
+    with pytest.raises(UsageError, match="each by its kind"):
+        jensen.train(table, recipe="table", standardize="feature", out=tmp_path / "b", **SMALL)
