@@ -19,7 +19,7 @@ from torch import distributed
 
 from jensen.core.processes import Processes, joined
 
-__all__ = ["together"]
+__all__ = ["forked", "together"]
 
 SECONDS = 120
 
@@ -40,6 +40,20 @@ def _work(rank: int, size: int, folder: str, function: Callable[[Processes], Any
         answers.close()
         answers.join_thread()
         os._exit(0)
+
+
+def forked(function: Callable[[], object]) -> int:
+    """Return how a fork of this process ends that calls a function: 0, 1 after an error, or minus a signal."""
+    process = os.fork()
+    if process == 0:
+        try:
+            torch.set_num_threads(1)
+            function()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 def together(function: Callable[[Processes], Any], size: int = 2, answering: int | None = None) -> list[Any]:

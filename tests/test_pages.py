@@ -182,11 +182,14 @@ def rows() -> dict[str, list[str]]:
     return {name: [words.replace("\\|", "|"), paper] for name, words, paper in cells}
 
 
+OF_DIGITS = [name for name, recipe in RECIPES.items() if not recipe.columns]  # others are of tables of mixed kinds
+
+
 def test_the_recipes_page_names_every_recipe():
     assert text("recipes.md").startswith(MARK)
-    assert rows().keys() == RECIPES.keys(), "run benchmarks/recipes.py --table --write"
+    assert rows().keys() == set(OF_DIGITS), "run benchmarks/recipes.py --table --write"
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", OF_DIGITS)
 def test_a_recipe_is_what_its_page_says(name):
     assert rows()[name] == [sentence(name), find(name).paper], "run benchmarks/recipes.py --table --write"

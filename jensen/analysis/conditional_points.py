@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -29,6 +29,7 @@ __all__ = [
     "hidden",
     "is_enumerable",
     "joint_points",
+    "terms_and_values",
     "without_each",
 ]
 
@@ -162,16 +163,31 @@ def _states(model: LatentVariableModel, like: Tensor) -> Tensor:
     return torch.eye(n, dtype=like.dtype, device=like.device)
 
 
-@torch.no_grad()
 def column_terms(model: LatentVariableModel, points: JointPoints, batch: Batch) -> Tensor:
     """Return log p(x_d | z_k) [K, B, D] of the observed entries, 0 of others, in double precision."""
+    return terms_and_values(model, points, batch, None)[0]
+
+
+@torch.no_grad()
+def terms_and_values(
+    model: LatentVariableModel, points: JointPoints, batch: Batch, of_params: Callable[[Tensor], Tensor] | None
+) -> tuple[Tensor, Tensor]:
+    """Return the terms of `column_terms`, and values of the parameters of p(x | z_k) [K, B, S], from one pass of the
+    network.
+
+    Args:
+        model, points, batch: as for `column_terms`.
+        of_params: from parameters [..., P] to values [..., S]; None for none.
+    """
     at_once = max(NUMBERS // widest(model) // points.z.shape[1], 1)
-    pieces = []
+    pieces, values = [], []
     for z in points.z.split(at_once):
         params = model.likelihood_params(z, batch.context)
         pieces.append(model.likelihood.family.terms(params, batch.x).double().expand(len(z), *batch.x.shape))
+        own = params.new_zeros(0) if of_params is None else of_params(params)
+        values.append(own.expand(len(z), points.z.shape[1], -1))
     terms = torch.cat(pieces)
-    return terms if batch.mask is None else torch.where(batch.mask, terms, 0.0)
+    return (terms if batch.mask is None else torch.where(batch.mask, terms, 0.0)), torch.cat(values)
 
 
 def without_each(terms: Tensor) -> Tensor:

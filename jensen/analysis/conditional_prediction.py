@@ -21,7 +21,7 @@ from ..families.columns import Columns
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .column_scores import NUMBERS, fill_of, watched
-from .conditional_points import JointPoints, check_conditionals, column_terms, hidden, is_enumerable, joint_points
+from .conditional_points import JointPoints, check_conditionals, hidden, is_enumerable, joint_points, terms_and_values
 from .gibbs import likelihood_at
 
 __all__ = ["DRAWS", "POINTS", "ColumnPrediction", "predict_column"]
@@ -103,7 +103,7 @@ def predict_column(
     rows = rows.fixed(stream(seed, "predicted rows", rows.device))
     exact = is_enumerable(model)
     weighted = not exact and not guide.is_exact
-    size = max(NUMBERS // (((number_of_states(model) or 1) if exact else k) * dim), 1)
+    size = max(NUMBERS // (((number_of_states(model) or 1) if exact else k) * max(dim, _width(model, column))), 1)
 
     def predicted(index: Tensor) -> list[Tensor]:
         noise = stream(seed, f"prediction of row {int(index[0])}", rows.device)
@@ -140,30 +140,36 @@ def _predicted(
     """Return summary [B, S], log p [B], m draws [B, m] if any, ESS and k-hat [B] of a batch."""
     others = torch.arange(batch.x.shape[1], device=batch.x.device) != column
     points = joint_points(model, guide, hidden(batch, others, fill), [others], fill, k, noise)
-    terms = column_terms(model, points, batch)
+
+    def of_params(params: Tensor) -> Tensor:
+        if isinstance(model.likelihood.family, Columns):
+            return _summary_of(model.likelihood.family, params, column)
+        return model.likelihood.at(params).mean[..., column, None]
+
+    terms, values = terms_and_values(model, points, batch, of_params)
     log_w = (points.base + terms[..., others].sum(-1)).log_softmax(0)
     weights, log_prob = log_w.exp(), torch.logsumexp(log_w + terms[..., column], 0)
     if batch.mask is not None:
         log_prob = torch.where(batch.mask[:, column], log_prob, torch.nan)
-    tensors = [_summary(model, points, batch, weights, column), log_prob]
+    summary = torch.einsum("kb,kbs->bs", weights, values.double().expand(*weights.shape, -1))
+    tensors = [summary, log_prob]
     if m:
         tensors.append(_draws(model, points, batch, weights, column, m, noise).mT)
     return [*tensors, 1 / weights.square().sum(0), pareto_k(log_w)]
 
 
-def _summary(model: LatentVariableModel, points: JointPoints, batch: Batch, weights: Tensor, column: int) -> Tensor:
-    """Return the weighted mean [B, S] of what describes the column at the points."""
-    family, total = model.likelihood.family, torch.zeros((), dtype=torch.float64, device=weights.device)
-    at_once = max(NUMBERS // (family.size * max(points.z.shape[1], 1)), 1)
-    for z, w in zip(points.z.split(at_once), weights.split(at_once), strict=True):
-        if isinstance(family, Columns):
-            params = model.likelihood_params(z, batch.context)
-            values = family.summary(params)[..., family.summary_slices[column]]
-        else:
-            values = likelihood_at(model, z, batch.context).mean[..., column, None]
-        values = values.double().expand(*w.shape, -1)
-        total = total + torch.einsum("kb,kbs->bs", w, values)
-    return total
+def _width(model: LatentVariableModel, column: int) -> int:
+    """Return S, the numbers that summarise a column."""
+    family = model.likelihood.family
+    return family.summary_sizes[column] if isinstance(family, Columns) else 1
+
+
+def _summary_of(family: Columns, params: Tensor, column: int) -> Tensor:
+    """Return what summarises one column [..., S], without the columns of other groups."""
+    group = next(i for i, places in enumerate(family.places) if column in places)
+    own, place = family.families[group], family.places[group].index(column)
+    start = sum(own.summary_sizes[:place])
+    return own.summary(family.split(params)[group])[..., start : start + own.summary_sizes[place]]
 
 
 def _draws(

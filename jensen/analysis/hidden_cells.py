@@ -47,19 +47,22 @@ class CellScore:
     coverage_stderr: float | None = None
 
 
-def hidden_cells(observed: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Return which observed cells [N, D] to hide, each with this probability; one of each row stays where it can.
+def hidden_cells(observed: np.ndarray, parts: int, seed: int) -> np.ndarray:
+    """Return the part, 0 to parts - 1, in which each observed cell [N, D] is hidden; -1 of cells that never are.
+
+    Each part hides an equal share of the cells of a row, chosen at random, and the parts together hide each cell once.
+    Missing cells, and the only observed one of a row, are not hidden.
 
     Example:
-        >>> hidden_cells(np.ones((1000, 4), bool), 0.2, seed=0).mean().round(1)
-        np.float64(0.2)
+        >>> part = hidden_cells(np.ones((1000, 10), bool), 5, seed=0)
+        >>> [float((part == i).mean()) for i in range(5)]
+        [0.2, 0.2, 0.2, 0.2, 0.2]
     """
-    chance = np.random.default_rng(seed).random(observed.shape)
-    hidden = observed & (chance < share)
-    last = np.where(observed, chance, -1.0).argmax(1)  # the cell that would be hidden last
-    everything = hidden.sum(1) == observed.sum(1)
-    hidden[everything, last[everything]] = False
-    return hidden
+    rng = np.random.default_rng(seed)
+    chance = np.where(observed, rng.random(observed.shape), 2.0)
+    rank = chance.argsort(1).argsort(1)  # of the observed cells of a row, in a random order
+    part = (rank + rng.integers(0, parts, (len(observed), 1))) % parts
+    return np.where(observed & (observed.sum(1, keepdims=True) > 1), part, -1)
 
 
 def covered(truth: np.ndarray, draws: np.ndarray, level: float = LEVEL) -> np.ndarray:
@@ -149,8 +152,10 @@ def _numbers(column: Column, truth: np.ndarray, draws: np.ndarray, training: np.
 
 
 def _share(values: np.ndarray) -> tuple[float, float]:
-    """Return the mean of shares, with its standard error."""
-    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
+    """Return the mean of shares, with a standard error that is not 0 where all are 0 or 1 (Agresti & Coull, 1998)."""
+    n = len(values) + 4
+    share = (values.sum() + 2) / n
+    return float(values.mean()), float(math.sqrt(share * (1 - share) / n))
 
 
 def _root(errors: np.ndarray) -> tuple[float, float]:

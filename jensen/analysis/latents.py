@@ -11,6 +11,7 @@ from ..core.divided import by_chunks
 from ..core.errors import CompositionError
 from ..core.random import drawing_from
 from ..core.rows import evenly_spaced
+from ..families import Columns
 from ..models.draw import place
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
@@ -101,16 +102,22 @@ def decode(
 ) -> Tensor:
     """Return the mean of p(x | z), or a sample from it, [N, D] at z [N, Z].
 
-    For a conditional model p(x | z, c), at the context [N, C], or at the most frequent one where none is given.
+    For a conditional model p(x | z, c), at the context [N, C], or at the most frequent one where none is given. Of a
+    mixed table, names are the most probable ones, and angles the mean directions.
     """
-    parts, usual = [], model.usual
+    parts, usual, family = [], model.usual, model.likelihood.family
     if context is None and usual is not None:
         context = usual.expand(len(z), -1)
     contexts = [None] * -(-len(z) // CHUNK) if context is None else context.split(CHUNK)
     for chunk, chunk_context in zip(z.split(CHUNK), contexts, strict=False):
-        likelihood = model.likelihood.at(model.likelihood_params(chunk, chunk_context))
-        with drawing_from(generator):
-            x = likelihood.sample() if sample else likelihood.mean
+        params = model.likelihood_params(chunk, chunk_context)
+        if sample:
+            with drawing_from(generator):
+                x = model.likelihood.at(params).sample()
+        elif isinstance(family, Columns):
+            x = family.point(family.summary(params), "mode")
+        else:
+            x = model.likelihood.at(params).mean
         parts.append(x.expand(len(chunk), -1))
     return torch.cat(parts) if parts else z.new_zeros(0, model.likelihood.family.dim)
 

@@ -11,6 +11,7 @@ from ..data.columns import Column
 
 __all__ = [
     "ColumnAgreement",
+    "around",
     "circular_mean",
     "circular_wasserstein",
     "column_distance",

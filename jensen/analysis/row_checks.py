@@ -40,7 +40,7 @@ def ranked(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Distinguished:
-    """How well a classifier tells rows of a model from rows of data that it was not fitted to.
+    """A classifier of rows of a model against rows of data, measured on rows that it was not fitted to.
 
     Attributes:
         auc: probability that it ranks a row of the model above one of the data; 0.5 is chance, 1 always.

@@ -35,6 +35,9 @@ RunFolder = Annotated[
         help="run folder to write; by default the first that is free of runs/DATA-RECIPE, runs/DATA-RECIPE-2, ..."
     ),
 ]
+RecipeName = Annotated[
+    str | None, Parameter(help="a name from jensen recipes [default: table for tables of mixed kinds, else vae]")
+]
 Seeds = Annotated[
     int | None, Parameter(help="train this many, with consecutive seeds, into OUT/seed-0, OUT/seed-1, ...")
 ]
@@ -51,7 +54,7 @@ def train(
     data: Annotated[str | None, Parameter(help="digits, sprites, or a path")] = None,
     /,
     *,
-    recipe: Annotated[str | None, Parameter(help="a name from jensen recipes [default: table for mixed tables, else vae]")] = None,
+    recipe: RecipeName = None,
     out: RunFolder = None,
     spec: Annotated[str | None, Parameter(help="RUN/spec.json: repeat its command; other flags override it")] = None,
     seeds: Seeds = None,

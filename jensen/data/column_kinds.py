@@ -32,6 +32,7 @@ LONG = 60  # characters of a text, on average, from which it is free text where 
 MOSTLY = 0.9  # of the observed cells are numbers, or times: then the others are errors or marks of missing entries
 IDENTIFIER = "an identifier: whole numbers, all different, that name or number the rows"
 MARKS = 3  # texts at most that can be marks of missing entries, each of which occurs twice or more
+MOST_DECIMALS = 6  # digits after the point that typed numbers are known to have
 EXACT = 15  # digits that a number of eight bytes holds
 SAMPLE = 1000  # different texts, by which a column of names is told
 _NUMBERS = ("number", "decimal comma", "thousands", "unclear", "money", "percentage", "unit")  # see `category`
@@ -298,5 +299,13 @@ def _infer_typed(name: str, cells: TypedCells, missing: tuple[str, ...]) -> Gues
         return Guess(column, f"{'days' if is_day else 'times'} of type {cells.stored}")
     if held.dtype.kind == "b":
         return Guess(Column(name, "boolean", ("False", "True"), stored=cells.stored), "truth values")
-    whole = held.dtype.kind in "iu" or bool((held == np.floor(held)).all())
-    return _guess_of(name, held, None, cells.stored, 0 if whole else None, None)
+    return _guess_of(name, held, None, cells.stored, _decimals(held), None)
+
+
+def _decimals(held: np.ndarray) -> int | None:
+    """Return the digits after the point that numbers have, up to 6; None where some have more."""
+    if held.dtype.kind in "iu":
+        return 0
+    head = held[:SAMPLE]
+    places = (k for k in range(MOST_DECIMALS + 1) if (np.round(head, k) == head).all())
+    return next((k for k in places if (np.round(held, k) == held).all()), None)

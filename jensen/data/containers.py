@@ -47,7 +47,8 @@ def from_memory(
         labels: [N] in any of these forms, or the name of a column of a table; by default those of the container.
         name: what to call the data.
         missing: whether NaN (and null) is an entry that is missing; else it is refused.
-        table: the columns that are data, by default all; one named `Unnamed: 0` that numbers the rows is none.
+        table: the columns that are data, by default all; one named `Unnamed: 0` that numbers the rows is none. By its
+            `typed`, a DataFrame, an Arrow table, an array [N, D] or a mapping of columns is a table of mixed kinds.
 
     Raises:
         DataError: this is not a container of numbers, or a column does not hold numbers.

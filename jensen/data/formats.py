@@ -132,14 +132,15 @@ _BY_NAME = {  # where the content alone does not tell
 }
 
 _TABLE = "{}.to_csv('x.csv', index=False)"
+_MIXED = "Give --recipe table, which reads its types; or save"
 _UNREADABLE = {
     "hdf5": "Save its matrix as .npy or .npz: with h5py, np.save('x.npy', file['x'][:]); of an AnnData object, "
     "scipy.sparse.save_npz('x.npz', adata.X); from MATLAB, save('x.mat', 'x', '-v7').",
     "parquet": f"Save it as .csv or .npy: {_TABLE.format('pandas.read_parquet(FILE)')}.",
-    "arrow": f"Save it as .csv or .npy: {_TABLE.format('pandas.read_feather(FILE)')}.",
+    "arrow": f"{_MIXED} it as .csv or .npy: {_TABLE.format('pandas.read_feather(FILE)')}.",
     "orc": f"Save it as .csv or .npy: {_TABLE.format('pandas.read_orc(FILE)')}.",
     "avro": "Save it as .csv or .npy.",
-    "xlsx": f"Save its sheet as CSV UTF-8, or in Python: {_TABLE.format('pandas.read_excel(FILE)')}.",
+    "xlsx": f"{_MIXED} its sheet as CSV UTF-8, or in Python: {_TABLE.format('pandas.read_excel(FILE)')}.",
     "xls": f"Save its sheet as CSV, or in Python: {_TABLE.format('pandas.read_excel(FILE)')}.",
     "ods": f"Save its sheet as CSV, or in Python: {_TABLE.format('pandas.read_excel(FILE)')}.",
     "document": "Save the table in it as .csv.",

@@ -132,6 +132,11 @@ class NumberFormat:
 PLAIN = NumberFormat()
 
 
+def _are_plain(texts: Sequence[str]) -> bool:
+    """Return whether all texts are plain numbers."""
+    return not np.isnan(PLAIN.parse_all(texts)).any()
+
+
 def _affixes(texts: Sequence[str]) -> tuple[str, str, list[str]] | None:
     """Return what stands before and after all of these numbers, and the numbers alone; None if these differ."""
     numbers, before, after = list[str](), set[str](), set[str]()
@@ -166,7 +171,8 @@ def number_format(texts: Sequence[str], decimal: str | None = None) -> NumberFor
     """
     if not texts:
         return None
-    if (decimal != "," or not any("." in t for t in texts)) and not np.isnan(PLAIN.parse_all(texts)).any():
+    may_be_plain = _are_plain(texts[:3]) and (decimal != "," or not any("." in t for t in texts))
+    if may_be_plain and _are_plain(texts):  # a look at a few tells most columns
         return PLAIN
     affixes = _affixes(texts)
     if affixes is None:

@@ -56,9 +56,12 @@ def _shape(form: str) -> re.Pattern[str]:
 
 def are_times(texts: Sequence[str], form: str) -> bool:
     """Return whether all texts are of a format."""
-    if not all(_shape(form).fullmatch(text) for text in texts):
+    if not all(map(_shape(form).fullmatch, texts)):
         return False
     try:
+        if form in _NUMPY:  # which is many times faster
+            np.array([text.replace("T", " ") for text in texts], dtype="datetime64[us]")
+            return True
         for text in texts:
             datetime.strptime(text, form)
     except ValueError:

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..core.errors import UsageError
 from ..core.parts import part
 from ..distributions import VonMises as Angle
-from .base import FLOOR, Factorised, PerFeature, PointKind, check_floor, limited
+from .base import FLOOR, Factorised, PerFeature, PointKind, check_floor, constant, limited
 from .support import ANGLES, Support
 
 __all__ = ["VonMises"]
 
 LARGEST = 1e12  # of a scale, which is infinite where the concentration is zero
+TINY = 1e-20  # of a squared concentration, so that its root has a gradient at 0
 
 
 @part
@@ -27,21 +29,26 @@ class VonMises(PerFeature, Factorised):
 
     Args:
         dim: D.
-        floor: the lower limit of the scale :math:`\kappa^{-1/2}`, in radians, in (0, 1).
+        floor: the lower limit of the scale :math:`\kappa^{-1/2}`, in radians, in (0, 1), of all angles or of each.
 
     Source: Mardia & Jupp, "Directional statistics", 2000.
 
     Example:
-        >>> VonMises(1).log_prob(torch.zeros(2), torch.tensor([3.0])).exp() * 2 * torch.pi
-        tensor(1.)
+        >>> round(float(VonMises(1).log_prob(torch.zeros(2), torch.tensor([3.0])).exp() * 2 * torch.pi), 5)
+        1.0
     """
 
     dim: int
-    floor: float = FLOOR
+    floor: float | tuple[float, ...] = FLOOR
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_floor(self.floor)
+        if len(self.scale_floors) != self.dim:
+            raise UsageError(
+                f"{self.dim} angles have {len(self.scale_floors)} floors", "Give one for all angles, or one for each."
+            )
+        for floor in self.scale_floors:
+            check_floor(floor)
 
     @property
     def size(self) -> int:
@@ -52,8 +59,12 @@ class VonMises(PerFeature, Factorised):
         return ANGLES
 
     @property
+    def scale_floors(self) -> tuple[float, ...]:
+        return self.floor if isinstance(self.floor, tuple) else (self.floor,) * self.dim
+
+    @property
     def scale_floor(self) -> float | None:
-        return self.floor
+        return min(self.scale_floors)
 
     def scales(self, params: Tensor) -> Tensor:
         return self.features(params).concentration.rsqrt().clamp_max(LARGEST)
@@ -76,7 +87,7 @@ class VonMises(PerFeature, Factorised):
         return torch.atan2(sine, cosine)
 
     def features(self, params: Tensor) -> Angle:
-        most = self.floor**-2
         cosine, sine = limited(params).split(self.dim, -1)
-        shrink = most / (cosine.square() + sine.square()).clamp_min(most**2).sqrt()
+        most = constant(tuple(floor**-2 for floor in self.scale_floors), cosine)
+        shrink = most / torch.maximum((cosine.square() + sine.square()).clamp_min(TINY).sqrt(), most)
         return Angle(cosine * shrink, sine * shrink, validate_args=False)

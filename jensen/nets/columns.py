@@ -142,6 +142,7 @@ class SkipMLP(Net):
 
     def __init__(self, inputs: int, outputs: int, hidden: Sequence[int] = (64,), activation: str = "silu") -> None:
         super().__init__()
+        require_integer(inputs=inputs, outputs=outputs)
         self.affine = nn.Linear(inputs, outputs)
         self.bent = MLP(inputs, outputs, hidden, activation)
         last = self.bent.layers[-1]

@@ -151,6 +151,7 @@ class Recipe:
             something else than the bound, or the optimum is exact).
         epochs: default number of passes over the data; None: about 20,000 steps, in at most `most` passes.
         most: see `epochs`.
+        lr: learning rate where none is asked for; None for that of all recipes.
         missing: True if it learns from data with missing entries.
         columns: True if it reads tables of mixed kinds, with a family of its own for each column.
         labels: None if it ignores labels; "context" if every row needs one, "partial" if some rows do.
@@ -166,6 +167,7 @@ class Recipe:
     keep: Literal["best", "last"] = "best"
     epochs: int | None = None
     most: int = 300
+    lr: float | None = None
     missing: bool = False
     columns: bool = False
     labels: Role | None = None

@@ -127,7 +127,7 @@ FAMILIES: dict[str, _Choice] = {
     "log-normal-mixture": _Choice(("positive",), SEVERAL),
     "logit-normal": _Choice(("bounded",), ONE),
     "logit-normal-mixture": _Choice(("bounded",), SEVERAL),
-    "von-mises": _Choice(("circular",), lambda g: VonMises(len(g))),
+    "von-mises": _Choice(("circular",), lambda g: VonMises(len(g), g.floors)),
     "integer": _Choice(WHOLE, lambda g: Integers(len(g), *g.places)),
     "integer-mixture": _Choice(WHOLE, lambda g: IntegerMixtures(len(g), COMPONENTS, *g.places)),
     "negative-binomial": _Choice(("count",), lambda g: NegativeBinomial(len(g))),
@@ -307,7 +307,7 @@ def _observed(batch: Batch, i: int) -> np.ndarray:
 
 def _rounding(values: np.ndarray, kind: str) -> float:
     """Return half of the least distance of the values of a column: a narrower scale would be that of their rounding."""
-    transform = {"real": _same, "datetime": _same, "positive": np.log, "bounded": _logit}.get(kind)
+    transform = {"real": _same, "datetime": _same, "positive": np.log, "bounded": _logit, "circular": _same}.get(kind)
     distances = np.array([]) if transform is None else np.diff(np.unique(transform(values)))
     if not len(distances):
         return 0.0

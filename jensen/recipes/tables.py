@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from ..core.random import stream
 from ..estimators.enumeration import Enumerate
 from ..estimators.hiding import Hiding
 from ..estimators.reparameterized import Pathwise
@@ -16,41 +16,52 @@ from ..families import Categorical, Columns, Gaussian
 from ..guides import Exact, Masked
 from ..models.conditionals import Given, Table, Unconditional
 from ..models.model import LatentVariableModel
-from ..nets import MLP, Chain, SkipMLP
+from ..nets import Chain, SkipMLP
 from ..objectives import ImportanceWeighted
 from ..training import Optimizer, check_clusters, kmeans
 from .base import BuiltModel, RecipeContext, recipe
-from .columns import column_encoding, column_families, column_rows, parsed_families, start_from_columns
-from .marginals import fit_clusters
+from .columns import column_encoding, column_families, column_rows, parsed_families
+from .linear_start import fit_affine, principal_components, start_encoder
+from .marginals import fit_clusters, fit_marginals
 from .networks import play
 
 __all__ = ["table", "table_gmm"]
 
+LEAST, LARGEST = 4, 16  # latent features, of which there are as many as columns between these
+FEW = 500  # rows, below which networks are narrower
 SHARE = 0.8  # the most entries that are hidden from the guide in a row
-DAMPED = 0.3  # of the usual first weights of a decoder: training starts near independent columns
 FEWEST, MOST = 4, 30  # components of a mixture by default
 ROWS_EACH = 40  # rows per component by default
 
 
 def _sizes(context: RecipeContext, latent: int | None, hidden: Sequence[int] | None) -> tuple[int, tuple[int, ...]]:
     """Return latent features and hidden sizes, by default by the numbers of rows and columns."""
-    n = len(context.rows)
-    width = 64 if n < 1000 else 128 if n < 10_000 else 256
-    chosen = min(max(2, math.ceil(context.dim / 2)), 8 if n < 1000 else 16)
+    width = 128 if len(context.rows) < FEW else 256
+    chosen = min(max(LEAST, context.dim), LARGEST)
     return chosen if latent is None else latent, (width, width) if hidden is None else tuple(hidden)
 
 
-def _decoder(size: int, widths: Sequence[int], family: Columns, context: RecipeContext) -> Given:
-    """Return p(x | z), which starts near independent columns, each as likely as it can be."""
-    net = SkipMLP(size, family.size - family.shared, widths)
-    likelihood = Given(net, family)
+def _networks(size: int, widths: Sequence[int], family: Columns, context: RecipeContext) -> tuple[Given, Given]:
+    """Return p(x | z) and q(z | x), which start near factor analysis of the columns' features."""
+    encode = column_encoding(context.schema, context.rows)
+    down, up = SkipMLP(encode.outputs, 2 * size, widths), SkipMLP(size, family.size - family.shared, widths)
+    p, q = Given(up, family), Given(Chain((encode, down)), Gaussian(size))
+    batch = column_rows(context.rows)
+    features = encode(batch.x if batch.mask is None else torch.cat([batch.x, batch.mask.to(batch.x) - 1], -1))
+    projection, offset, variance = principal_components(features, size)
+    start_encoder(down, projection, offset, variance)
+    noise = torch.randn(len(batch), size, dtype=torch.float64, generator=stream(context.seed, "linear start"))
+    z = features.double() @ projection + offset + variance.sqrt() * noise.to(projection)
+    weight, bias = fit_affine(family, batch, z, fit_marginals(family, batch))
     with torch.no_grad():
-        net.affine.weight.mul_(DAMPED)
-    start_from_columns(net.affine.bias, family, context.rows, likelihood.free)
-    return likelihood
+        up.affine.weight.copy_(weight)
+        up.affine.bias.copy_(bias[: len(weight)])
+        if p.free is not None:
+            p.free.copy_(bias[len(weight) :])
+    return p, q
 
 
-@recipe("table", "Nazabal et al. 2020", title="VAE of mixed columns", most=1000, missing=True, columns=True)
+@recipe("table", "Nazabal et al. 2020", title="VAE of mixed columns", most=1000, lr=4e-3, missing=True, columns=True)
 def table(
     context: RecipeContext,
     *,
@@ -58,15 +69,14 @@ def table(
     hidden: Sequence[int] | None = None,
     points: int = 10,
     hiding: float = 0.5,
-    decay: float = 0.1,
+    decay: float = 0.01,
     families: str | None = None,
 ) -> BuiltModel:
     """A VAE of a table of mixed columns with holes, with a family for each, on the importance-weighted bound."""
     size, widths = _sizes(context, latent, hidden)
     family = column_families(context.schema, context.rows, context.learned_floor(), parsed_families(families))
-    encode = column_encoding(context.schema, context.rows)
-    q = Given(Chain((encode, MLP(encode.outputs, 2 * size, widths))), Gaussian(size))
-    model = LatentVariableModel(Unconditional(Gaussian(size)), _decoder(size, widths, family, context))
+    p, q = _networks(size, widths, family, context)
+    model = LatentVariableModel(Unconditional(Gaussian(size)), p)
     context = replace(context, optimizer=_decayed(context, decay))
     return play(context, model, Masked(q), ImportanceWeighted(), Hiding(Pathwise(points), hiding, SHARE))
 

@@ -28,7 +28,7 @@ NAME = 120.0  # pixels of a column's name
 def missing_cells(rows: MixedRows, numbers: dict[str, Any]) -> Section:
     """Return a map of the missing cells and the most frequent patterns of them; empty where no cell is missing."""
     title = "Missing cells"
-    missing = np.isnan(rows.data)
+    missing = rows.missing
     if not missing.any():
         return Section(title)
     shares = missing.mean(0)
@@ -41,7 +41,7 @@ def missing_cells(rows: MixedRows, numbers: dict[str, Any]) -> Section:
     }
     text = (
         f"{missing.mean():.1%} of the cells are missing, and {missing.any(1).mean():.1%} of the rows lack some, in "
-        f"{plural(len(patterns), 'different pattern')} (of {rows.data_words})."
+        f"{plural(len(patterns), 'different pattern')} (of {rows.missing_words})."
     )
     together = _patterns(rows.names, patterns, len(missing))
     return Section(title, (_map(rows.names, missing),), (), (text,), "Which are missing together", (together,))

@@ -26,7 +26,7 @@ from .panels import Section, Table
 __all__ = ["imputation_check", "rows_apart"]
 
 SEED = 0
-SHARE = 0.2  # of the observed cells that are hidden
+PARTS = 5  # of the observed cells, of which one is hidden at a time
 IMPUTING = 2.0e10  # multiplications; see `effort`
 MOST_IMPUTED, LEAST_IMPUTED = Effort(500, 200), Effort(100, 100)
 MOST_TOLD, FEWEST_TOLD = 2000, 100  # rows of each side that a classifier tells apart
@@ -39,11 +39,14 @@ def imputation_check(facts: Facts, rows: MixedRows, numbers: dict[str, Any], wat
     section, run, part = Section("Cells hidden on purpose"), facts.run, facts.part
     if part is None or rows.training is None or len(rows.columns) < 2:
         return section
-    effort = affordable(IMPUTING, work_of(run.model, run.guide, part.rows), len(part.rows), MOST_IMPUTED, LEAST_IMPUTED)
-    index = facts.index(effort.rows)
-    truth = facts.originals(index.cpu().numpy())
-    hidden = hidden_cells(~np.isnan(truth), SHARE, SEED)
-    holed = hide(part.subset(index, part.name), hidden, run.preparation)
+    copies = int(np.clip(MOST_IMPUTED.rows // max(len(part.rows), 1), 1, PARTS))
+    work = work_of(run.model, run.guide, part.rows)
+    effort = affordable(IMPUTING, work, copies * len(part.rows), MOST_IMPUTED, LEAST_IMPUTED)
+    index = facts.index(max(effort.rows // copies, 1))
+    own = facts.originals(index.cpu().numpy())
+    parts = hidden_cells(~np.isnan(own), PARTS, SEED)
+    truth, hidden = np.tile(own, (copies, 1)), np.concatenate([parts == i for i in range(copies)])
+    holed = hide(part.subset(index.repeat(copies), part.name), hidden, run.preparation)
     try:
         drawn = impute(run.model, run.guide, holed.rows, DRAWS, k=effort.points, seed=SEED, watch=watch)
     except JensenError:  # the likelihood does not factorise, or there is no density
@@ -52,13 +55,13 @@ def imputation_check(facts: Facts, rows: MixedRows, numbers: dict[str, Any], wat
     scores = [s for s in score_cells(rows.columns, truth, draws, hidden, rows.training) if s is not None]
     if not scores:
         return section
-    words = some(len(truth), facts.held_out, "held-out row")
-    about = {"rows": len(truth), "share": SHARE, "draws": DRAWS, "k": effort.points, "seed": SEED}
+    words = some(len(own), facts.held_out, "held-out row")
+    about = {"rows": len(own), "parts": copies, "share": 1 / PARTS, "draws": DRAWS, "k": effort.points, "seed": SEED}
     numbers["hidden_cells"] = about | {"columns": [asdict(s) for s in scores]}
     of_numbers = [s for s in scores if s.measure == "RMSE"]
     of_names = [s for s in scores if s.measure != "RMSE"]
     tables = [table(some_scores) for table, some_scores in ((_numbers, of_numbers), (_names, of_names)) if some_scores]
-    tables[-1] = replace(tables[-1], caption=_how(words, effort.points))
+    tables[-1] = replace(tables[-1], caption=_how(words, copies, effort.points))
     return Section(section.title, (), tuple(tables), tuple(_summary(scores)))
 
 
@@ -107,14 +110,15 @@ def _error(s: CellScore) -> tuple[str, ...]:
     return (as_one_line(s.name), f"{s.n:,}", *texts)
 
 
-def _how(words: str, k: int) -> str:
+def _how(words: str, copies: int, k: int) -> str:
     """Return how cells were hidden and imputed, and how to read their errors."""
+    times = "" if copies == 1 else f", in {copies} rounds that hide different ones"
     return (
-        f"Each observed cell of {words} was hidden with probability {SHARE:.0%} (seed {SEED}), and imputed from the "
-        f"others by {DRAWS} draws from K = {k:,} weighted points: by their mean, with its root mean square error "
-        "(RMSE) in standard deviations of the training rows, or by the most frequent name. Expected is the error that "
-        "the spread of the draws promises: a calibrated model keeps it, and its intervals cover 90 % (of ties, in "
-        "part). An error above that of the column's mean or mode would show a column that the model harms."
+        f"Of each of {words}, {1 / PARTS:.0%} of the observed cells were hidden at random (seed {SEED}){times}, and "
+        f"imputed from the others by {DRAWS} draws from K = {k:,} weighted points: by their mean, with its root mean "
+        "square error (RMSE) in standard deviations of the training rows, or by the most frequent name. Expected is "
+        "the error that the spread of the draws promises: a calibrated model keeps it, and its intervals cover 90 % "
+        "(of ties, in part). An error above that of the column's mean or mode would show a column that the model harms."
     )
 
 
@@ -179,7 +183,7 @@ def _distances(near: Nearness) -> Table:
     rows = (
         ("median", f"{near.drawn:.3f}", f"{near.held_out:.3f}"),
         ("nearest 5 %", f"{near.drawn_low:.3f}", f"{near.held_out_low:.3f}"),
-        ("equal to a training row", f"{near.drawn_copies:.1%}", f"{near.held_out_copies:.1%}"),
+        ("equal to one", f"{near.drawn_copies:.1%}", f"{near.held_out_copies:.1%}"),
     )
     caption = (
         f"Distance to the nearest of {near.n_training:,} training rows, of {near.n:,} rows of the model and "
@@ -187,4 +191,4 @@ def _distances(near: Nearness) -> Table:
         "two numbers, and of 1 for names that differ (Gower, 1971). Much smaller numbers for rows of the model, or "
         "copies where held-out rows have none, would show rows that give away training data."
     )
-    return Table(("distance", "rows of the model", "held-out rows"), rows, (), caption)
+    return Table(("to the nearest training row", "model", "held out"), rows, (), caption)

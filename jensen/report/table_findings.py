@@ -40,7 +40,8 @@ def _copies(numbers: Mapping[str, Any]) -> Iterator[Remark]:
         text = (
             f"Rows of the model lie {near['drawn']:.3f} from the nearest training row, held-out rows "
             f"{near['held_out']:.3f}; {near['drawn_copies']:.1%} equal one, of held-out rows "
-            f"{near['held_out_copies']:.1%}. They may give away training data: train a smaller model, or with more rows."
+            f"{near['held_out_copies']:.1%}. They may give away training data: train a smaller model, or with more "
+            "rows."
         )
         yield Remark("alarm", "rows like those of the training", text)
 
@@ -53,9 +54,9 @@ def _columns(numbers: Mapping[str, Any]) -> Iterator[Remark]:
         named = ", ".join(as_one_line(c["name"]) for c in off[:NAMED])
         more = f" and {len(off) - NAMED} more" if len(off) > NAMED else ""
         text = (
-            f"In {plural(len(off), 'column')} of {len(compared)} the model is more than {TIMES:g} times as far from the "
-            f"data as halves of the data are from each other: {named}{more}. Train longer, or a larger model, or name "
-            "another family for them in a schema (--schema)."
+            f"In {plural(len(off), 'column')} of {len(compared)} the model is more than {TIMES:g} times as far from "
+            f"the data as halves of the data are from each other: {named}{more}. Train longer, or a larger model, or "
+            "name another family for them in a schema (--schema)."
         )
         yield Remark("note", "columns that differ from the data", text)
 
@@ -64,8 +65,8 @@ def _rows(numbers: Mapping[str, Any]) -> Iterator[Remark]:
     apart = numbers.get("real_or_drawn")
     if apart is not None and apart["auc"] - ERRORS * apart["stderr"] > TOLD:
         text = (
-            f"Boosted trees tell rows of the model from held-out rows with an AUC of {apart['auc']:.2f} (0.5 is chance), "
-            "so results from drawn rows may differ from those from data. Train longer, or a larger model."
+            f"Boosted trees tell rows of the model from held-out rows with an AUC of {apart['auc']:.2f} (0.5 is "
+            "chance), so results from drawn rows may differ from those from data. Train longer, or a larger model."
         )
         yield Remark("note", "rows that are told from data", text)
 

@@ -98,6 +98,8 @@ def _values(column: Column, observed: np.ndarray) -> str:
         return "no observed cell"
     if column.kind == "circular":
         return f"{column.low:g} to {column.high:g}, which is the same point"
-    low, high = decode(column, np.array([observed.min(), observed.max()]))
+    range_of = np.array([observed.min(), observed.max()])
+    is_plain = column.kind in ("real", "positive", "bounded") and column.decimals is None
+    low, high = (f"{v:.6g}" for v in range_of) if is_plain else decode(column, range_of)
     ends = f", between {column.low:g} and {column.high:g}" if column.kind == "bounded" else ""
     return f"{low} to {high}{ends}"

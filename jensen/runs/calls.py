@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from .places import reading
 from .training_data import DataOptions, Sources
 from .training_options import TrainingOptions
 
-__all__ = ["ModelParts", "check_job", "default_folder", "make_job", "option_names", "sorted_options"]
+__all__ = ["ModelParts", "check_job", "default_folder", "make_job", "option_names", "sorted_options", "with_rate"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def make_job(
     sources, options = Sources.split_off(data, options)
     read_by, training, rest = sorted_options(options)
     chosen = parts.chosen(_optimizer(training, parts.players, options))
+    training = with_rate(training, chosen, options)
     refuse_unused(chosen, training, rest)
     folder = default_folder(sources.name, chosen.name) if out is None else Path(out)
     folder = Path(processes.broadcast_object(str(folder)))  # which may be the first that is free
@@ -113,6 +114,11 @@ def default_folder(data: str, recipe: str) -> Path:
     numbered = (stem.with_name(f"{stem.name}-{i}") for i in range(2, 100_000))
     with reading(data):
         return next(p for p in (stem, *numbered) if not p.exists())
+
+
+def with_rate(training: TrainingOptions, recipe: Recipe, options: Collection[str]) -> TrainingOptions:
+    """Return the options with the recipe's own learning rate, if it has one, unless `options` name another."""
+    return training if recipe.lr is None or "lr" in options else replace(training, lr=recipe.lr)
 
 
 def _optimizer(

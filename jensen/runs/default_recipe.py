@@ -6,24 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import DataError
 from ..data import EMBEDDED, Dataset, is_in_memory
+from ..data.table_files import is_table_file
 from .data_options import DataOptions
 from .places import reading
 from .sources import Sources
 
 __all__ = ["default_recipe"]
 
-TABLES = {
-    ".csv",
-    ".tsv",
-    ".txt",
-    ".tab",
-    ".parquet",
-    ".feather",
-    ".arrow",
-    ".xlsx",
-    ".xlsm",
-}  # names of files of tables
 LIBRARIES = ("pandas", "polars", "pyarrow")  # whose objects are tables
 FEW = 250  # rows, below which a mixture predicts better than networks
 
@@ -55,10 +46,7 @@ def _for_mixed(dataset: Dataset) -> tuple[str, str]:
     what = "columns of several kinds" if len(kinds) > 1 else "columns that are no plain numbers"
     what = what if dataset.mask is None else f"{what}, and missing entries"
     if len(dataset) < FEW:
-        return (
-            "table-gmm",
-            f"{len(dataset)} rows with {what}: --recipe table-gmm, a mixture, is for so few (another: --recipe table)",
-        )
+        return "table-gmm", f"{len(dataset)} rows with {what}: --recipe table-gmm, a mixture (another: --recipe table)"
     return "table", f"{what}: --recipe table"
 
 
@@ -66,5 +54,7 @@ def _may_be_mixed(data: Any) -> bool:
     """Return whether data are a table, which can have columns of several kinds."""
     if is_in_memory(data):
         return type(data).__module__.partition(".")[0] in LIBRARIES
-    suffixes = {suffix.lower() for suffix in Path(data).suffixes}
-    return str(data) not in EMBEDDED and bool(suffixes & TABLES)
+    try:
+        return str(data) not in EMBEDDED and is_table_file(Path(data))
+    except (DataError, OSError, ValueError):
+        return False  # which the reader of the data refuses, with the reason

@@ -35,9 +35,9 @@ class Sources:
     @classmethod
     def split_off(cls, data: Any, options: dict[str, Any]) -> tuple[Sources, dict[str, Any]]:
         """Return the sources, and the options without those that are data in memory."""
-        if isinstance(data, Sources):
-            return data, options
         names = ("labels", "test", "test_labels")
+        if isinstance(data, Sources):
+            return data, {k: v for k, v in options.items() if k not in names or getattr(data, k) is None}
         held = {k: options[k] for k in names if k in options and options[k] is not None and is_in_memory(options[k])}
         if is_in_memory(data) and isinstance(options.get("labels"), str):
             held["labels"] = options["labels"]  # a column of a table

@@ -62,12 +62,12 @@ class PointSettings:
 
     @property
     def of_draws(self) -> tuple[str, ...]:
-        """The names of what is computed of draws, D numbers each."""
+        """The names of the statistics of draws, D numbers each."""
         return (*([] if self.point == "mean" else [self.point]), *([] if self.level is None else ["low", "high"]))
 
     @property
     def statistics(self) -> Statistics:
-        """What is computed where missing cells are drawn."""
+        """The statistics that are computed where missing cells are drawn."""
         circular = torch.tensor([column.kind == "circular" for column in self.columns])
         half = 0.0 if self.level is None else self.level / 2
 
@@ -195,7 +195,7 @@ class TableCompletion:
 
     @property
     def written_columns(self) -> tuple[Column, ...]:
-        """What is known of the columns of `table`: those that are data, and the ends of their intervals."""
+        """The kinds of the columns of `table`: of those that are data, and of the ends of their intervals."""
         return (*self.columns, *(replace(column, name=name) for name, column, _ in self._ends() if column is not None))
 
     def _ends(self) -> Iterator[tuple[str, Column | None, np.ndarray]]:

@@ -16,7 +16,7 @@ from ..objectives import Objective
 from ..recipes import BuiltModel, Recipe, find
 from ..storage.run_lock import check_target, writing
 from ..training import Event, Player
-from .calls import ModelParts, check_job, make_job, sorted_options
+from .calls import ModelParts, check_job, make_job, sorted_options, with_rate
 from .composition import recomposed
 from .default_recipe import default_recipe
 from .group import RunGroup
@@ -82,8 +82,8 @@ def train(
     Args:
         data: `digits`, a path, or data in memory: a NumPy array [N, ...], a torch tensor, a pandas or polars DataFrame,
             an Arrow table, a torch `Dataset` of tensors (see `jensen.data`). So are `labels`, `test` and `test_labels`.
-        recipe: a name from `jensen recipes`. Where no model is given, tables of mixed kinds or with holes have "table" (of
-            few rows "table-gmm"), other data "vae".
+        recipe: a name from `jensen recipes`. Where no model is given, tables of mixed kinds or with holes have "table",
+            or with few rows "table-gmm", and other data "vae".
         model: prior and likelihood of your own, in the place of a recipe. It is trained in place; data are taken as
             they are, unless options such as `standardize` say otherwise.
         guide: q(z | x) for the model; by default the exact posterior, where it is known.
@@ -108,16 +108,23 @@ def train(
         InterruptedRun: `should_stop` said so, or Ctrl-C was pressed; the run is readable, and can be resumed.
     """
     if recipe is None and model is None:
-        recipe, sources, why = default_recipe(data, options)
-        data = data if sources is None or sweep else sources
-        if why is not None and processes.is_first:
-            notice(why)
+        recipe, data = _by_default(data, options, keep=not sweep, notice=notice if processes.is_first else None)
     parts = ModelParts(recipe, model, guide, objective, estimator, players)
     how: dict[str, Any] = {"recorded": recorded, "listeners": listeners, "should_stop": should_stop, "notice": notice}
     if seeds is None and sweep is None:
         return _train_one(make_job(data, parts, out, options, processes), force, **how)
     _refuse_several(processes)
     return train_group(data, parts, out=out, seeds=seeds, sweep=sweep, options=options, force=force, phase=phase, **how)
+
+
+def _by_default(
+    data: Any, options: dict[str, Any], keep: bool, notice: Callable[[str], None] | None
+) -> tuple[str, Any]:
+    """Return the recipe of data for which none is named, and the data, as they were read for that if `keep` is True."""
+    recipe, sources, why = default_recipe(data, options)
+    if why is not None and notice is not None:
+        notice(why)
+    return recipe, data if sources is None or not keep else sources
 
 
 def _train_one(
@@ -155,15 +162,16 @@ def _refuse_several(processes: Processes) -> None:
         raise UsageError(what, "Leave torchrun out.")
 
 
-def command_of(data: Any, recipe: str = "vae", **options: Any) -> dict[str, Any]:
-    """Return what `train` would record as its command; nothing is read or written.
+def command_of(data: Any, recipe: str | None = None, **options: Any) -> dict[str, Any]:
+    """Return what `train` would record as its command; nothing is written, and data are read to choose a recipe only.
 
     Raises:
         UsageError: an option that cannot work.
     """
-    chosen = find(recipe)
+    chosen = find(default_recipe(data, options)[0] if recipe is None else recipe)
     sources, options = Sources.split_off(data, options)
     reading, training, rest = sorted_options(options)
+    training = with_rate(training, chosen, options)
     return Job(sources, chosen, reading, training, chosen.checked(rest), Path()).command()
 
 

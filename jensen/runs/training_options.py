@@ -16,7 +16,7 @@ class TrainingOptions:
     Attributes:
         epochs: passes over the data; by default the recipe's number, or about 20,000 steps.
         batch: data per step.
-        lr: learning rate.
+        lr: learning rate; table has 0.004 by default.
         optimizer: name of an optimiser of torch.optim.
         schedule: schedule of the learning rate.
         clip: largest norm of a gradient; longer ones are clipped.

@@ -33,9 +33,9 @@ def test_models_on_their_own_data_are_healthy():
     "options",
     [
         {"recipe": "vae", "epochs": 30},
-        {"recipe": "ppca", "latent": 10},
+        pytest.param({"recipe": "ppca", "latent": 10}, marks=pytest.mark.slow),
         {"recipe": "gmm", "components": 10},
-        {"recipe": "gaussian"},
+        pytest.param({"recipe": "gaussian"}, marks=pytest.mark.slow),
     ],
     ids=lambda options: options["recipe"],
 )

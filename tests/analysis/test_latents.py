@@ -12,9 +12,9 @@ from jensen.analysis.examination import Examination
 from jensen.core.batch import Batch, Rows
 from jensen.core.errors import CompositionError
 from jensen.core.random import drawing_from, stream
-from jensen.families import Bernoulli, Gaussian
+from jensen.families import Bernoulli, Choices, Columns, Gaussian
 from jensen.guides import Amortized, Exact
-from jensen.models.conditionals import Given, Linear, Unconditional
+from jensen.models.conditionals import Given, Linear, Table, Unconditional
 from jensen.models.model import LatentVariableModel
 from jensen.nets import MLP
 from jensen.objectives import Rate
@@ -68,6 +68,15 @@ def test_decoding():
     noisy = latents.decode(model, z, sample=True, generator=stream(0, "noise"))
     close((noisy - z).std(), 0.1, 0.05)
     assert latents.decode(model, z[:0]).shape == (0, 2)
+
+
+def test_a_name_is_the_most_probable_one_and_not_the_mean_of_numbers():
+    """Of the names 0, 1 and 2 with probabilities 0.45, 0.1 and 0.45 + 1e-3 it is 2; the mean of the numbers is 1."""
+    p = Table(Columns((Choices((3,)), Gaussian(1)), ((0,), (1,))), 1)
+    values = torch.tensor([[0.45, 0.1, 0.451]]).log()
+    p.table.data = torch.cat([values - values[:, :1], torch.tensor([[1.5, 0.0]])], -1)
+    model = LatentVariableModel(Unconditional(Gaussian(1)), p)
+    assert latents.decode(model, torch.ones(2, 1)).tolist() == [[2.0, 1.5]] * 2
 
 
 def test_lines_run_from_one_end_to_the_other():

@@ -18,6 +18,7 @@ VERBS = {
     "doctor": [],
     "fidelity": [],
     "represent": [],
+    "score": ["-k", "20", "--out", "scores.csv"],
     "encode": ["--active", "--out", "codes.csv"],
     "reconstruct": ["--out", "x.csv"],
     "impute": ["--mask", "mask.npy", "-m", "2", "-k", "20", "--out", "x.npz"],

@@ -74,6 +74,10 @@ def test_typed_columns_are_judged_as_texts_are():
         text = infer(name, texts(values)).column
         assert (typed is None) == (text is None)
         assert typed is None or text is None or (typed.kind, typed.levels) == (text.kind, text.levels)
+    for values, decimals in ((REAL, None), (REAL.round(2), 2), (REAL.round(3).astype(np.float32), 3), (WHOLE * 1.0, 0)):
+        column = infer("x", TypedCells(values, np.ones(300, bool), str(values.dtype))).column
+        assert column is not None
+        assert column.decimals == decimals
     days = np.arange(30).astype("datetime64[D]").astype("datetime64[us]")
     column = infer("d", TypedCells(days, np.ones(30, bool), "datetime64[us]")).column
     assert column is not None

@@ -30,7 +30,9 @@ def texts(**columns: list[str]) -> PlainTable:
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_cells_come_back_to_the_letter(delimiter, tmp_path):
     suffix = ".tsv" if delimiter == "\t" else ".csv"
-    table = PlainTable(["a, b", "x"], [np.array(ODD, object), np.array(["1"] * len(ODD), object)], True, True, delimiter)
+    table = PlainTable(
+        ["a, b", "x"], [np.array(ODD, object), np.array(["1"] * len(ODD), object)], True, True, delimiter
+    )
     path = tmp_path / f"t{suffix}"
     path.write_bytes(table_text(table, suffix).encode())
     again = read(str(path), typed=True, columns="x").frame

@@ -9,6 +9,7 @@ import scipy.special
 import scipy.stats
 import torch
 
+from jensen.core.errors import UsageError
 from jensen.core.random import drawing_from, stream
 from jensen.families import VonMises
 
@@ -37,6 +38,15 @@ def test_the_density_integrates_to_one(kappa):
     total = family.log_prob(natural(kappa, 0.4), at[:, None]).exp().sum() * 2 * half / 20_000
     assert float(total) == pytest.approx(1, abs=1e-9)
     assert float(family.scales(natural(1e9, 0.4))) == pytest.approx(1e-3)
+
+
+def test_each_angle_has_a_floor_of_its_own():
+    family = VonMises(2, (0.1, 1e-3))
+    params = torch.tensor([1e9, 1e9, 0.0, 0.0], dtype=torch.float64)
+    torch.testing.assert_close(family.scales(params), torch.tensor([0.1, 1e-3], dtype=torch.float64))
+    assert (family.scale_floor, family.scale_floors) == (1e-3, (0.1, 1e-3))
+    with pytest.raises(UsageError, match="2 angles have 1 floor"):
+        VonMises(2, (0.1,))
 
 
 def test_zero_is_uniform_and_has_a_gradient():

@@ -11,6 +11,7 @@ from torch.func import vmap
 
 from jensen.core.errors import CompositionError, UsageError
 from jensen.core.random import drawing_from, stream
+from jensen.distributions import PerColumn
 from jensen.families import (
     Bernoulli,
     Categorical,
@@ -255,3 +256,14 @@ def test_groups_that_do_not_make_a_table_are_refused(make, error):
     with pytest.raises(error) as refusal:
         make()
     assert refusal.value.remedy
+
+
+def test_distributions_expand():
+    params = torch.randn(FEW.size, dtype=torch.float64, generator=stream(6, "params"))
+    d = FEW(params).base_dist
+    assert isinstance(d, PerColumn)
+    x = d.sample()
+    assert d.expand(torch.Size([3, 4])).sample((2,)).shape == (2, 3, 4)
+    torch.testing.assert_close(d.expand(torch.Size([3, 4])).log_prob(x), d.log_prob(x).expand(3, 4))
+    group, place = d.of_column(1)
+    torch.testing.assert_close(group.log_prob(x[1])[place], d.log_prob(x)[1])

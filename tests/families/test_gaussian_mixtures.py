@@ -9,6 +9,7 @@ import torch
 
 from jensen.core.errors import UsageError
 from jensen.core.random import drawing_from, stream
+from jensen.distributions import FeatureMixture, LinkedNormal
 from jensen.families import BOUND, Gaussian, GaussianMixtures, LogitNormal, LogNormal
 
 OF = ("positive", "real", "unit", "real")
@@ -117,3 +118,12 @@ def test_what_does_not_fit_is_refused(make):
     with pytest.raises(UsageError) as refusal:
         make()
     assert refusal.value.remedy
+
+
+def test_distributions_expand():
+    family, params, x = mixed(2)
+    d = family.features(params[0])
+    assert isinstance(d, FeatureMixture)
+    assert isinstance(d.base, LinkedNormal)
+    assert d.expand(torch.Size([5, 4])).sample((2,)).shape == (2, 5, 4)
+    torch.testing.assert_close(d.expand(torch.Size([5, 4])).log_prob(x[0]), d.log_prob(x[0]).expand(5, 4))

@@ -10,6 +10,7 @@ import torch
 
 from jensen.core.errors import UsageError
 from jensen.core.random import drawing_from, stream
+from jensen.distributions import Choice, OrderedLogistic
 from jensen.families import Choices, DiscretizedLogistic, Ordinal
 
 LEVELS = (2, 5, 3)
@@ -151,3 +152,13 @@ def test_a_single_level_is_certain():
 def test_too_few_levels_are_refused(make):
     with pytest.raises(UsageError, match="levels"):
         make()
+
+
+@pytest.mark.parametrize(("kind", "of"), [(Choices, Choice), (Ordinal, OrderedLogistic)])
+def test_distributions_expand(kind, of):
+    family = kind(LEVELS)
+    d = family.features(params_of(family))
+    assert isinstance(d, of)
+    wide, x = d.expand(torch.Size([4, 3])), torch.tensor([1.0, 4.0, 0.0], dtype=torch.float64)
+    assert wide.sample((2,)).shape == (2, 4, 3)
+    torch.testing.assert_close(wide.log_prob(x), d.log_prob(x).expand(4, 3))

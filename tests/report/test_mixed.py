@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,7 +57,7 @@ def table(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def made(data: np.ndarray, drawn: np.ndarray | None, columns: tuple[Column, ...] = COLUMNS) -> MixedRows:
-    return MixedRows(columns, data, f"{len(data)} held-out rows", drawn, data, data)
+    return MixedRows(columns, data, f"{len(data)} held-out rows", drawn, data, data, np.isnan(data), "all rows")
 
 
 @pytest.fixture(scope="module")
@@ -194,13 +196,14 @@ def test_rows_that_copy_the_training_are_said_to(rows):
     numbers = {}
     training = np.concatenate([rows.data, table(np.random.default_rng(3), 100)])
     held_out = table(np.random.default_rng(4), 120)
-    section = rows_apart(MixedRows(COLUMNS, rows.data, "", rows.data, held_out, training), numbers, lambda done: None)
+    copied = replace(rows, drawn=rows.data, held_out=held_out, training=training)
+    section = rows_apart(copied, numbers, lambda done: None)
     told, near = numbers["real_or_drawn"], numbers["nearest_training_row"]
     assert abs(told["auc"] - 0.5) < 3 * told["stderr"]  # copies are real rows
     assert "cannot tell them apart" in section.text[0]
     assert near["drawn_copies"] == 1.0
     assert "nearer to the training rows than new rows of the data are" in section.text[1]
-    assert section.tables[0].rows[2] == ("equal to a training row", "100.0%", "0.0%")
+    assert section.tables[0].rows[2] == ("equal to one", "100.0%", "0.0%")
 
 
 def near(**other: float) -> dict[str, dict[str, float]]:
@@ -290,6 +293,7 @@ def test_the_schema_says_what_was_read(mixed_run):
     assert cells["age"][4] == f"{np.isnan(np.concatenate([gathered.training, gathered.held_out])[:, 0]).mean():.1%}"
     assert "discrete and" in section.text[0]
     assert gathered.drawn.shape == gathered.data.shape
+    assert gathered.missing[:, 0].tolist() == [j % 5 == 0 for j in range(600)]  # in the order of the file
     assert (gathered.drawn[:, 1] > 0).all()
 
 
@@ -313,6 +317,19 @@ def test_a_quick_page_says_what_it_left_out(mixed_run, tmp_path):
     assert "the imputation of hidden cells" in quick.said
     assert not {"hidden_cells", "real_or_drawn", "nearest_training_row"} & quick.numbers.keys()
     assert "Cells hidden on purpose" not in [title for _, title in quick.headings]
+
+
+@pytest.mark.slow
+def test_a_page_without_its_data(mixed_run, tmp_path):
+    run = jensen.load(shutil.copytree(mixed_run.path, tmp_path / "run"))
+    data = mixed_run.path.parent / "people.csv"
+    data.rename(tmp_path / "elsewhere.txt")
+    try:
+        page = page_of(run, tmp_path / "page.html", quick=True)
+    finally:
+        (tmp_path / "elsewhere.txt").rename(data)
+    assert "no data" in page.said
+    assert not {"columns", "associations", "schema"} & page.numbers.keys()
 
 
 @pytest.mark.slow

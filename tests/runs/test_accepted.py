@@ -51,7 +51,7 @@ def test_options_follow_from_data_recipe_and_fit(data, recipe, options, offered,
     assert withheld & accepted == set()
 
 
-@pytest.mark.parametrize("recipe", ["vae", "iwae", "beta-vae"])
+@pytest.mark.parametrize("recipe", ["vae", *(pytest.param(n, marks=pytest.mark.slow) for n in ("iwae", "beta-vae"))])
 def test_layers_are_not_offered_to_convolutions(recipe, tmp_path):
     """What the command refuses as without effect is no remedy: --hidden beside --net conv."""
     images = (RNG.random((40, 8, 8)) < 0.5).astype(np.uint8)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from jensen.runs.compare import compare
 from jensen.runs.players import players_from, term_names
 from jensen.runs.train import untrained
 from jensen.training import EpochEnded
+from tests.several import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 X = (np.random.default_rng(0).random((120, 6)) < np.linspace(0.2, 0.8, 6)).astype(np.uint8)
@@ -144,16 +146,15 @@ def test_a_resumed_training_ends_in_the_same_bytes(mine, tmp_path):
     assert weights(j.resume(tmp_path / "cut", data=X).path) == weights(mine.path)
 
 
-KILLED = """
-import os, signal, numpy as np, torch, jensen as j
-from tests.runs.test_composition import FEW, REALS, own_nets
-model, guide = own_nets()
-class Kill:
-    def __call__(self, event):
-        if type(event).__name__ == "EpochEnded" and event.epoch == 2:
+def train_and_die(data: Path, out: Path) -> None:
+    """Train own networks, and kill this process at the end of the second epoch."""
+
+    def kill(event: object) -> None:
+        if isinstance(event, EpochEnded) and event.epoch == 2:
             os.kill(os.getpid(), signal.SIGKILL)
-j.train({data!r}, model=model, guide=guide, out={out!r}, save_every=0, listeners=[Kill()], **FEW)
-"""
+
+    model, guide = own_nets()
+    j.train(data, model=model, guide=guide, out=out, save_every=0, listeners=[kill], **FEW)
 
 
 def test_own_networks_survive_sigkill_and_a_reload(tmp_path):
@@ -162,9 +163,7 @@ def test_own_networks_survive_sigkill_and_a_reload(tmp_path):
     np.save(data, REALS)
     model, guide = own_nets()
     whole = j.train(data, model=model, guide=guide, out=tmp_path / "whole", **FEW)
-    program = textwrap.dedent(KILLED).format(data=str(data), out=str(tmp_path / "cut"))
-    killed = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert killed.returncode == -9, killed.stderr
+    assert forked(lambda: train_and_die(data, tmp_path / "cut")) == -signal.SIGKILL
     assert weights(tmp_path / "cut") != weights(whole.path)
     with pytest.raises(UsageError, match=r"'likelihood\.net', 'conditional\.net'.*parts=\{'likelihood\.net': Net"):
         j.load(tmp_path / "cut")
@@ -365,7 +364,15 @@ def test_the_command_line_resumes_it_and_replays_no_recipe(tmp_path, capsys):
     assert "has no recipe to repeat" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("recipe", ["vae-gan", "vq-vae", "wake-sleep", "gmm", "svi", "denoising-vae"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "vae-gan",
+        "vq-vae",
+        "svi",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("wake-sleep", "gmm", "denoising-vae")),
+    ],
+)
 def test_the_parts_of_a_recipe_resume_to_the_same_bytes(recipe, tmp_path):
     """Critics, closed steps, stages, codes, tables and corruptions are rebuilt from the trees of the record."""
     options = {} if recipe == "gmm" else {"hidden": (8,), "latent": 2}

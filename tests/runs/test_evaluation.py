@@ -197,8 +197,11 @@ def machine(monkeypatch):
     # times slow: the trials take 0.262 s, the 90 test rows 0.45 s with 5,000 points, which may be a third of what is
     # left, and training rows 0.005 s each, which may be a quarter of what is left then
     [
-        *[(0.9, 5000, 500), (1.0, 5000, 200), (3.0, 5000, 100), (5.0, 5000, 50), (6.1, 5000, 20)],
-        *[(10.0, 1000, 100), (30.0, 100, 100), (37.0, 10, 100), (1000.0, 10, 0)],
+        *[(0.9, 5000, 500), (3.0, 5000, 100), (6.1, 5000, 20), (10.0, 1000, 100), (37.0, 10, 100), (1000.0, 10, 0)],
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [(1.0, 5000, 200), (5.0, 5000, 50), (30.0, 100, 100)]
+        ),
     ],
 )
 def test_a_slower_machine_has_fewer_points_and_training_rows_and_says_so(slow, k, train, run, machine):

@@ -15,6 +15,8 @@ from jensen.cli import main
 from jensen.core.errors import DataError, UsageError
 from jensen.runs.run import Run, load
 
+pytestmark = pytest.mark.slow  # tests/cli/test_mixed_questions.py asks the same of a smaller table
+
 SCHEMA = """
 [columns]
 grade = {kind = "ordinal", levels = ["low", "middle", "high"]}
@@ -188,7 +190,6 @@ def test_a_planted_error_is_the_first_reason(run):
     assert first.p_value == pytest.approx(1 / (1 + len(run.split().test)))
 
 
-@pytest.mark.slow
 def test_units_change_densities_by_the_jacobian_alone(folder, run, tmp_path):
     data = people()
     data["income"] = (data["income"] * 100).round(0)
@@ -270,7 +271,6 @@ def test_files_in_the_formats_of_tables(run, folder, tmp_path, suffix):
     assert read(tmp_path / f"s{suffix}")["job"].tolist() == run.sample(7)["job"].tolist()
 
 
-@pytest.mark.slow
 def test_a_vae_answers_the_same_questions_with_points(folder, tmp_path):
     """On a table that a mixture has made: the answers of both models agree where both have learned it."""
     how = {"schema": folder / "schema.toml", "split": "0.5,0.1,0.4", "epochs": 60}

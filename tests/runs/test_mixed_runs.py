@@ -59,6 +59,7 @@ def test_an_evaluation_is_repeated(run):
     assert verify(run).holds
 
 
+@pytest.mark.slow
 def test_the_same_numbers_from_a_dataframe(run, table, tmp_path):
     frame = pd.read_csv(table)
     other = jensen.train(frame, recipe="table", out=tmp_path / "run", **SMALL)
@@ -68,6 +69,7 @@ def test_the_same_numbers_from_a_dataframe(run, table, tmp_path):
     assert rows.estimate.mean == pytest.approx(other.evaluate(frame.iloc[:30], k=5).estimate.mean, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_resumed_to_the_byte(run, table, tmp_path):
     steps = iter(range(100))
     with pytest.raises(InterruptedRun):
@@ -77,6 +79,7 @@ def test_resumed_to_the_byte(run, table, tmp_path):
     assert (tmp_path / "run" / name).read_bytes() == (run.path / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_mixture_is_exact_and_compared(run, table, tmp_path):
     mixture = jensen.train(table, recipe="table-gmm", components=2, epochs=2, out=tmp_path / "run")
     assert str(mixture.evaluate(budget=0.0).estimate.kind) == "exact"
@@ -86,6 +89,7 @@ def test_a_mixture_is_exact_and_compared(run, table, tmp_path):
     assert len(comparison.differences) == len(run.part("test").x)
 
 
+@pytest.mark.slow
 def test_any_factorised_likelihood_has_columns(table, tmp_path):
     options = {"latent": 2, "hidden": (8,), "epochs": 1}
     vae = jensen.train(table, recipe="vae", likelihood="columns", out=tmp_path / "run", **options)
@@ -95,8 +99,11 @@ def test_any_factorised_likelihood_has_columns(table, tmp_path):
 
 def test_the_recipe_follows_the_data(table, tmp_path):
     name, sources, why = default_recipe(table, {})
-    assert (name, sources.dataset.schema.kind) == ("table-gmm", "mixed")  # of so few rows
-    assert "missing entries" in why
+    assert name == "table-gmm"  # of so few rows
+    assert sources is not None
+    assert sources.dataset is not None
+    assert sources.dataset.schema.kind == "mixed"
+    assert "missing entries" in str(why)
     assert default_recipe(pd.read_csv(write_table(tmp_path / "more.csv", 500)), {})[0] == "table"
     plain = tmp_path / "plain.csv"
     plain.write_text("a,b\n" + "".join(f"{i / 7},{i / 3 - 2}\n" for i in range(40)))

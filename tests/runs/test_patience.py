@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +20,21 @@ from jensen.runs.run import load
 from jensen.runs.spec import recorded_command
 from jensen.runs.train import train
 from jensen.storage.specification import read_spec
+from jensen.training import EpochEnded
 from tests.runs.test_resume import same, stop_after
+from tests.several import forked
 
 LEARNS_BY_HEART: dict[str, Any] = {"latent": 2, "hidden": (16,), "batch": 16, "epochs": 60, "lr": 0.02, "warmup": 3}
-CHILD = """
-import os, signal, sys
-from jensen.runs.train import train
-from jensen.training import EpochEnded
-def kill(event):
-    if isinstance(event, EpochEnded) and event.epoch == int(sys.argv[3]):
-        os.kill(os.getpid(), signal.SIGKILL)
-train(sys.argv[1], out=sys.argv[2], listeners=[kill], save_every=0, **OPTIONS)
-"""
+
+
+def train_and_die(data: Path, out: Path, epoch: int) -> None:
+    """Train, and kill this process at the end of an epoch."""
+
+    def kill(event: object) -> None:
+        if isinstance(event, EpochEnded) and event.epoch == epoch:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    train(str(data), out=out, listeners=[kill], save_every=0, **LEARNS_BY_HEART)
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +122,7 @@ def test_an_interruption_leaves_the_patience_as_it_was(data: Path, whole: Path, 
 def test_a_kill_leaves_the_patience_as_it_was(data: Path, whole: Path, tmp_path: Path, last: int) -> None:
     """Killed just after an epoch, the last one included: its state is not yet on the disk."""
     epoch, out = len(epochs_of(whole)) + last, tmp_path / "run"
-    code = CHILD.replace("OPTIONS", repr(LEARNS_BY_HEART))
-    child = subprocess.run([sys.executable, "-c", code, str(data), str(out), str(epoch)], check=False, env=os.environ)
-    assert child.returncode == -signal.SIGKILL
+    assert forked(lambda: train_and_die(data, out, epoch)) == -signal.SIGKILL
     resume(out)
     same(whole, out)
 

@@ -68,6 +68,7 @@ def test_test_rows_are_predicted_by_default_and_of_the_runs_own_data(run):
     np.testing.assert_allclose(own.mean, named.mean)
 
 
+@pytest.mark.slow
 def test_bits_have_probabilities(tmp_path):
     rng = np.random.default_rng(0)
     group = rng.integers(0, 2, 300)
@@ -95,6 +96,7 @@ def test_a_column_that_is_not_there_is_refused(run, tmp_path):
         pictured.predict(None, "x1")
 
 
+@pytest.mark.slow
 def test_points_are_told_where_they_are_weighted(tmp_path):
     run = jensen.train(table(80), out=tmp_path / "run", recipe="vae", latent=3, hidden=(8,), epochs=2)
     x = table(5, seed=5)

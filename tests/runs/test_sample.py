@@ -47,6 +47,7 @@ def test_samples_given_a_column_are_of_the_exact_conditional(run):
     np.testing.assert_array_equal(run.sample(5, seed=3), run.labelled_sample(5, seed=3)[0])
 
 
+@pytest.mark.slow
 def test_a_condition_says_what_it_rests_on(run, tmp_path):
     assert "exact)" in run.given_sample(3, {"length": 2.0}).sentence
     vae = jensen.train(table(80), out=tmp_path / "run", recipe="vae", latent=2, hidden=(8,), epochs=2)

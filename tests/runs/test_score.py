@@ -102,6 +102,7 @@ def test_the_reason_is_the_entry_that_does_not_fit_the_others(run):
     assert p.p_value == pytest.approx(1 / (1 + len(run.split().test)))
 
 
+@pytest.mark.slow
 def test_the_order_of_reasons_does_not_depend_on_units(folder, tmp_path):
     """Heights in millimetres: densities are another, their order among rows is not."""
     other = table()
@@ -151,6 +152,7 @@ def test_without_held_out_rows_there_are_no_p_values(tmp_path):
     assert log_p == sorted(log_p)
 
 
+@pytest.mark.slow
 def test_bounds_are_named_and_few_points_are_noted(tmp_path):
     run = jensen.train(table(80), out=tmp_path / "run", recipe="vae", latent=3, hidden=(8,), epochs=2)
     x = table(5, seed=5)
@@ -164,6 +166,7 @@ def test_bounds_are_named_and_few_points_are_noted(tmp_path):
         run.score(table(5, seed=5), k=20, columns=False).why(0)
 
 
+@pytest.mark.slow
 def test_what_has_no_density_is_refused_and_what_does_not_factorise_is_scored_by_row(tmp_path):
     run = jensen.train(table(40), out=tmp_path / "auto", recipe="autoencoder", latent=1, hidden=(4,), epochs=1)
     with pytest.raises(NotNormalised):

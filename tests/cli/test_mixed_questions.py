@@ -1,0 +1,77 @@
+"""A small mixed table, asked from the command line: rows given others, their scores, and predictions of a column."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import jensen
+from jensen.cli import main
+from jensen.runs.run import load
+from tests.runs.test_mixed_joint import people
+
+COLUMNS = ["age", "sex", "job"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("questions")
+    people(80)[COLUMNS].to_csv(folder / "x.csv", index=False)
+    jensen.train(folder / "x.csv", recipe="table-gmm", out=folder / "run", split="0.6,0.1,0.3", epochs=5)
+    return folder
+
+
+@pytest.fixture
+def run(folder, here) -> Path:
+    return folder / "run"
+
+
+def test_rows_given_a_name_and_a_number(run, jensen):
+    answer = jensen("sample", run, "-n", 50, "--given", "age=62,sex=F", "--out", "s.csv")
+    assert answer.code == 0, answer.err
+    assert answer.out.startswith("50 samples given age = 62, sex = F (log p -")
+    drawn = pd.read_csv("s.csv")
+    assert list(drawn.columns) == COLUMNS
+    assert (set(drawn["age"]), set(drawn["sex"])) == ({62}, {"F"})
+    assert set(drawn["job"]) <= {"cook", "nurse, ward", "clerk"}
+    assert drawn.equals(load(run).sample(50, given={"age": 62, "sex": "F"}).astype(drawn.dtypes.to_dict()))
+
+
+def test_a_value_that_no_row_can_have_is_refused(run, refused):
+    refused(
+        ["sample", run, "--given", "sex=X", "--out", "s.csv"], 2, "no value of column 'sex'", "Its levels are F, M."
+    )
+    refused(["sample", run, "--given", "age=old", "--out", "s.csv"], 3, "the value given for column 'age' is 'old'")
+
+
+def test_scores_and_the_entry_that_does_not_fit(run, folder, jensen):
+    rows = people(12, seed=4)[COLUMNS]
+    rows.loc[5, "age"] = 140
+    rows.to_csv("new.csv", index=False)
+    answer = jensen("score", run, "new.csv", "--json", "--out", "s.csv")
+    assert answer.code == 0, answer.err
+    first = json.loads(answer.out)["least_likely"][0]
+    assert first["row"] == "row 5"
+    assert (first["why"][0]["column"], first["why"][0]["value"]) == ("age", "140")
+    written, scores = pd.read_csv("s.csv"), load(run).score("new.csv")
+    np.testing.assert_allclose(written["log_px"], scores.log_px)
+    np.testing.assert_allclose(written["p_value"], scores.p_value)
+
+
+def test_a_column_is_predicted_where_it_is_absent_too(run, jensen):
+    rows = people(12, seed=4)[COLUMNS]
+    rows.to_csv("new.csv", index=False)
+    rows.drop(columns="sex").to_csv("without.csv", index=False)
+    for name, known in (("new.csv", "known in 12"), ("without.csv", "known in none")):
+        answer = jensen("predict", run, name, "sex", "--out", f"p-{name}")
+        assert answer.code == 0, answer.err
+        assert known in answer.out.splitlines()[0]
+    both, one = pd.read_csv("p-new.csv"), pd.read_csv("p-without.csv")
+    np.testing.assert_allclose(one["p(sex=F)"] + one["p(sex=M)"], 1)
+    np.testing.assert_allclose(one["p(sex=F)"], both["p(sex=F)"])
+    assert "expected calibration error" in jensen("predict", run, "new.csv", "sex", "--out", "q.csv").out
+    assert main(["predict", str(run), "without.csv", "job", "--out", "r.csv", "--quiet"]) == 3
