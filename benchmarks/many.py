@@ -3,7 +3,8 @@
     python benchmarks/many.py [--seeds 8] [--rows 12800] [--epochs 20] [--repeats 3] [--threads auto]
 
 Each is timed in turn, from its first step to its last, recording of the joint program included; "least" is the fastest
-of the repeats. The number of threads is chosen by training, for one and for all. The data are the same for all: random bits.
+of the repeats. The number of threads is chosen by training, for one and for all. The data are the same for all: random
+bits.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ SHAPES = {"20-64-64-8": (20, 64, 8), "64-200-200-16": (64, 200, 16)}
 BATCH = 128
 
 
-def training(seed: int, data: Rows, sizes: tuple[int, int, int], epochs: int, threads: Threads) -> tuple[Trainer, Parts]:
+def training(
+    seed: int, data: Rows, sizes: tuple[int, int, int], epochs: int, threads: Threads
+) -> tuple[Trainer, Parts]:
     """Return the trainer of one seed, and what it trains."""
     dim, width, latent = sizes
     with drawing_from(stream(seed, "init")):

@@ -37,7 +37,8 @@ M = Annotated[
 Point = Annotated[
     str | None,
     Parameter(
-        help="of a mixed table, the value of a missing number: mean, median or mode; names are the most probable"
+        help="of a mixed table, the value of a missing number: mean, median or mode; by default the median of"
+        " counts and the mean of others; names are the most probable"
     ),
 ]
 Intervals = Annotated[

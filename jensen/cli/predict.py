@@ -39,15 +39,15 @@ def predict(
 
     The distribution follows from the joint p(x) by Bayes' rule: probabilities of levels, or the mean of numbers and an
     interval that holds 90 %. Where the column is known, its accuracy, log-loss and calibration are printed; of the data
-    that the run was trained on, the test rows are predicted.
+    that the run was trained on, these are measured on rows that did not train it.
     """
     from ..runs.condition import column_index
 
     opened = flags.opened(run)
     column_index(opened, column)  # before the data are read
     target = column_target(opened, "predictions", data, out, force, safe, flags)
-    part = opened.chosen(data, flags.seed, True, spare=(column,))
-    target = target if out is not None else target.of(data, part.own is not None, force)
+    part = opened.chosen(data, flags.seed, True, own="all", spare=(column,))
+    target = target if out is not None else target.of(data, part.is_whole or part.own is not None, force)
     with ProgressLine(flags.quiet) as line:
         prediction = opened.predict(part, column, k=k, seed=flags.seed, watch=line.task("predicting"))
     notify = notifier(flags.quiet)

@@ -52,14 +52,15 @@ def score(
 
     The p-value of a row is the share of rows that did not train the model whose log p(x) is as low: among rows of the
     same kind, 5 % are below 0.05. An entry is compared in the same way with its own column, by log p of it given the
-    other entries of its row; "least likely" names those with the lowest p-values.
+    other entries of its row; "least likely" names those with the lowest p-values. Rows that trained the model look
+    more likely than they are, and their p-values are too high.
     """
 
     opened = flags.opened(run)
     target = column_target(opened, "scores", data, out, force, safe, flags)
-    part = None if data is None and labels is None else opened.chosen(data, flags.seed, True, labels)
+    part = None if data is None and labels is None else opened.chosen(data, flags.seed, True, labels, own="all")
     if out is None and part is not None:
-        target = target.of(data, part.own is not None, force)
+        target = target.of(data, part.is_whole or part.own is not None, force)
     with ProgressLine(flags.quiet) as line:
         scores = opened.score(part, k=k, columns=columns, seed=flags.seed, watch=line.task)
     notify = notifier(flags.quiet)

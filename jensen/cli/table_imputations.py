@@ -47,7 +47,8 @@ def title(completion: TableCompletion, drawn: bool) -> str:
     if drawn:
         return plural(len(completion.x), "imputation")
     level = "" if settings.level is None else f" and {settings.level:.0%} intervals"
-    return f"{settings.point} of each missing cell{level}"
+    point = "one value" if settings.point == "auto" else settings.point
+    return f"{point} of each missing cell{level}"
 
 
 def completion_record(completion: TableCompletion) -> dict[str, Any]:

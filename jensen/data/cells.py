@@ -152,7 +152,7 @@ def _checked(column: Column, values: np.ndarray, shown: np.ndarray, place: Place
         bad = {
             "positive": values <= 0,
             "bounded": (values <= (column.low or 0)) | (values >= (column.high or 0)),
-            "integer": values != np.floor(values),
+            "integer": (values != np.floor(values)) | (values < (-np.inf if column.low is None else column.low)),
             "count": (values != np.floor(values)) | (values < 0),
         }.get(column.kind, np.zeros(len(values), dtype=bool)) & ~np.isnan(values)
     if bad.any():
@@ -162,7 +162,7 @@ def _checked(column: Column, values: np.ndarray, shown: np.ndarray, place: Place
             "bounded": f"bounded: all numbers are above {column.low:g} and below {column.high:g}"
             if column.low is not None and column.high is not None
             else "",
-            "integer": "integer: all numbers are whole",
+            "integer": f"integer: all numbers are whole{'' if column.low is None else ', from 0'}",
             "count": "count: all numbers are whole, from 0",
         }[column.kind]
         raise DataError(

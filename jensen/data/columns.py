@@ -40,7 +40,8 @@ class Column:
         name: in the header.
         kind: of its values.
         levels: names of an ordinal (in order), categorical or boolean column, as they are written in the file.
-        low, high: the ends of a bounded column, both excluded; of a circular one, which are the same point.
+        low, high: the ends of a bounded column, both excluded; of a circular one, which are the same point. An integer
+            one can have low = 0: then no smaller number is possible, and none is drawn.
         decimals: digits after the point, as numbers are written; None: as many as they need.
         stored: the type in the source, such as "text", "int64", "float32", "category" or "datetime64[ns]": what is
             written has it too.
@@ -81,10 +82,12 @@ class Column:
             )
         if len(set(self.levels)) < len(self.levels):
             raise UsageError(f"column {self.name!r} has a level twice", "Name each level once.")
+        if self.kind == "integer" and self.high is None and self.low in (None, 0):
+            return
         if (self.kind in _ENDS) != (self.low is not None and self.high is not None):
             raise UsageError(
                 f"column {self.name!r} is {self.kind}, with ends {self.low} and {self.high}",
-                f"Give low and high to columns that are {' or '.join(_ENDS)}, and to no others.",
+                f"Give low and high to columns that are {' or '.join(_ENDS)}, low = 0 to integers, and none to others.",
             )
         if self.low is not None and self.high is not None and not -math.inf < self.low < self.high < math.inf:
             raise UsageError(f"column {self.name!r} has the ends {self.low} and {self.high}", "Give low below high.")

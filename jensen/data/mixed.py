@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..core.errors import DataError
 from ..core.wording import plural
-from .cells import encode
+from .cells import encode, present
 from .column_kinds import IDENTIFIER, Guess, infer
 from .columns import Column
 from .dataset import Dataset, Source, digest_of, writable_names
@@ -27,6 +28,7 @@ from .twins import twins
 __all__ = ["mixed_dataset", "recoded"]
 
 LISTED = 8  # names in a note
+SPELLINGS = 3  # of missing cells, in a note
 INDEX = "has no name, and numbers or names the rows"
 
 
@@ -99,13 +101,26 @@ def mixed_dataset(
     observed = None if mask.all() else mask
     if observed is not None:
         share = f"{plural(int((~mask).sum()), 'missing cell')} of {mask.size:,} ({(~mask).mean():.1%})"
-        said.append(f"{share}: log p(x) is of the observed ones")
+        written = _spellings(frame, parts.columns, parts.places)
+        said.append(f"{share}{written}: log p(x) is of the observed ones")
     names = tuple(c.name for c in parts.columns)
     schema = Schema("mixed", (len(names),), None, names, writable_names(classes), tuple(parts.columns))
     source = Source(name, tuple(files), digest_of(x, observed), len(x))
     everything = (*notes, *parts.notes, *said)
     identity = _identity(frame, parts.beside)
     return Dataset(x, numbers, schema, source, everything, observed, None, identity, frame=frame, reasons=parts.reasons)
+
+
+def _spellings(frame: Frame, columns: Sequence[Column], places: Sequence[int]) -> str:
+    """Return in words how many missing cells are written as something; nothing where all of them are empty."""
+    counts: Counter[str] = Counter()
+    for column, place in zip(columns, places, strict=True):
+        cells = frame.columns[place]
+        if isinstance(cells, TextCells):
+            missing = ~present(cells, column.missing)
+            counts.update({t: int(n) for t, n, m in zip(cells.stripped, cells.counts, missing, strict=True) if m and t})
+    words = [f"{n:,} written {text!r}" for text, n in counts.most_common(SPELLINGS) if n]
+    return f", {' and '.join(words)}" if words else ""
 
 
 def _with_spare(frame: Frame, options: Selection) -> Frame:

@@ -115,7 +115,7 @@ def _whole(values: np.ndarray, counts: np.ndarray, low: float, high: float, n: i
         gaps = "" if high - low == len(values) - 1 else " (some between do not occur)"
         reason = f"{plural(len(values), 'whole number')} from {low:g} to {high:g}{gaps}: their order counts"
         return Choice("ordinal", reason, _levels(np.arange(low, high + 1)))
-    return Choice("integer", f"whole numbers {_range(low, high)}")
+    return Choice("integer", f"whole numbers {_range(low, high)}", low=0 if low >= 0 else None)
 
 
 def _is_count(values: np.ndarray, counts: np.ndarray, n: int, measures: bool) -> bool:

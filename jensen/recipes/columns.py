@@ -80,7 +80,7 @@ class _Group:
         return (
             center,
             tuple(max(s, 0.5) for s in scale),
-            tuple(0.0 if c.kind == "count" else None for c in self.columns),
+            tuple(0.0 if c.kind == "count" or c.low == 0 else None for c in self.columns),
         )
 
 

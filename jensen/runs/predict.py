@@ -142,7 +142,7 @@ def predict(
     index = column_index(run, column)
     if run.preparation.binarize is not None:
         raise UsageError("this run models bits of grey values, and not the values themselves", "Use jensen impute.")
-    part = run.chosen(data, seed, True, spare=(column,)).loaded()
+    part = run.chosen(data, seed, True, own="all", spare=(column,)).loaded()
     size, kind = run.schema.size, _column(run, index)
     mask = np.ones((len(part.rows), size), dtype=bool) if part.mask is None else part.mask
     rows = run.preparation.masked(part.rows, mask)
@@ -154,7 +154,8 @@ def predict(
     truth = np.where(mask[:, index], part.x[:][:, index], np.nan).astype(np.float64)
     probabilities = _probabilities(drawn, levels)
     mean, quantiles = (None, None) if levels else _numbers(run, drawn, index, kind)
-    notes = (*run.unfinished, *part.notes, *run.overlap(part, data), *_few_points(drawn))
+    unseen, of_unseen = _unseen(run, part, data)
+    notes = (*run.unfinished, *part.notes, *of_unseen, *_few_points(drawn))
     return Prediction(
         column=column,
         levels=levels,
@@ -163,13 +164,25 @@ def predict(
         quantiles=quantiles,
         log_prob=log_prob,
         truth=truth,
-        measures=_measures(probabilities, mean, quantiles, log_prob, truth, kind, seed),
+        measures=_measures(probabilities, mean, quantiles, log_prob, np.where(unseen, truth, np.nan), kind, seed),
         drawn=drawn,
         part=part,
         notes=notes,
         seed=seed,
         identity=identity_columns(part.row_numbers, part.files, part.identity, part.labels, run.schema.classes),
     )
+
+
+def _unseen(run: RunData, part: Part, data: Source | Part | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return [N], True for the rows on which predictions are measured, and notes.
+
+    Of the very data that the run was trained on, these are the rows that did not train it.
+    """
+    unseen = np.ones(len(part.rows), dtype=bool)
+    if not part.is_whole:
+        return unseen, run.overlap(part, data)
+    unseen[run.split().train[:]] = False
+    return unseen, (f"measured on the {int(unseen.sum()):,} rows that did not train the model",)
 
 
 def _column(run: RunData, index: int) -> Column | None:

@@ -175,8 +175,9 @@ class RunRows(RunData):
         Args:
             data: rows with missing entries (NaN), other than the run's own test rows.
             m: versions of each datum.
-            point: of a mixed table, the one value of each missing number: "mean", "median" or "mode". That of a name is
-                the most probable one, and with "median" the middle one of ordered names.
+            point: of a mixed table, the one value of each missing number: "mean", "median" or "mode"; by default the
+                median of counts and the mean of others. That of a name is the most probable one, and with "median" the
+                middle one of ordered names.
             intervals: of a mixed table, the probability that an interval for each missing number has.
             method: "sir", "gibbs" for Metropolis-within-Gibbs from there on, or "annealed".
             k: points per datum of the importance weights, or annealed chains.
@@ -233,7 +234,7 @@ class RunRows(RunData):
             raise CompositionError(
                 f"{family.phrase} has no points for columns of several kinds", "Train with --likelihood columns."
             )
-        return PointSettings(columns, family, point or "mean", intervals)
+        return PointSettings(columns, family, point or "auto", intervals)
 
     def _is_frame(self, data: Source | Part | None, part: Part) -> bool:
         """Return whether results are tables of a library, as the data are that the user gave."""

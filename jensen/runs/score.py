@@ -217,7 +217,7 @@ def score(
     evaluator = choose(run.model, run.guide, "auto", k)
     evaluator = Importance(POINTS) if isinstance(evaluator, Importance) and k is None else evaluator
     scorer = _Scorer(run, evaluator, k or COLUMN_POINTS, seed, watch)
-    part = run.chosen(data, seed, True, labels).loaded()
+    part = run.chosen(data, seed, True, labels, own="all").loaded()
     wanted, refusal = _scores_columns(run, columns)
     estimate = scorer.rows(part, "scoring rows")
     cells = scorer.cells(part, "scoring columns") if wanted else None
@@ -231,7 +231,8 @@ def score(
             others = _array(some.given_others)
             column_p = p_values(_array(cells.given_others), others, own=is_own)
             typical = np.array([np.median(c[~np.isnan(c)]) if (~np.isnan(c)).any() else 0.0 for c in others.T])
-    notes = (*run.unfinished, *part.notes, *run.overlap(part, data), *refusal, *of_held, *_few_points(cells))
+    seen = () if part.is_whole else run.overlap(part, data)  # which its notes say already
+    notes = (*run.unfinished, *part.notes, *seen, *refusal, *of_held, *_few_points(cells))
     return RowScores(
         estimate=estimate,
         names=column_names(run),

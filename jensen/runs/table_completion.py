@@ -24,7 +24,7 @@ from .table_results import given_table
 
 __all__ = ["POINTS", "ColumnError", "PointSettings", "TableCompletion", "complete_table"]
 
-POINTS = ("mean", "median", "mode")
+POINTS = ("auto", "mean", "median", "mode")
 DRAWS = 200  # of each cell, for its median, mode and interval
 
 
@@ -35,7 +35,8 @@ class PointSettings:
     Attributes:
         columns: the D columns.
         family: of p(x | z).
-        point: "mean", "median" or "mode".
+        point: "mean", "median" or "mode" of numbers; "auto" is the median of counts, whose mean is far from most of
+            them, and the mean of other numbers.
         level: the probability of intervals; None for no intervals.
 
     Raises:
@@ -44,7 +45,7 @@ class PointSettings:
 
     columns: tuple[Column, ...]
     family: Columns
-    point: str = "mean"
+    point: str = "auto"
     level: float | None = None
 
     def __post_init__(self) -> None:
@@ -61,9 +62,15 @@ class PointSettings:
         return torch.tensor([column.is_levelled for column in self.columns])
 
     @property
+    def are_counts(self) -> Tensor:
+        """[D], True for columns of counts."""
+        return torch.tensor([column.kind == "count" for column in self.columns])
+
+    @property
     def of_draws(self) -> tuple[str, ...]:
         """The names of the statistics of draws, D numbers each."""
-        return (*([] if self.point == "mean" else [self.point]), *([] if self.level is None else ["low", "high"]))
+        own = {"mean": [], "auto": ["median"] if bool(self.are_counts.any()) else []}.get(self.point, [self.point])
+        return (*own, *([] if self.level is None else ["low", "high"]))
 
     @property
     def statistics(self) -> Statistics:
@@ -75,7 +82,7 @@ class PointSettings:
             angles, parts = circular.to(draws.device), [draws.new_zeros(draws.shape[1], 0)]
             if self.point == "mode":
                 parts.append(mode(draws, angles))
-            levels = [0.5] if self.point == "median" else []
+            levels = [0.5] if "median" in self.of_draws else []
             levels += [] if self.level is None else [0.5 - half, 0.5 + half]
             parts += list(quantiles(draws, levels, angles)) if levels else []
             return torch.cat(parts, -1)
@@ -303,7 +310,11 @@ def complete_table(
 
     expected, levelled = settings.family.point(summary, "mean"), settings.are_levelled.to(summary.device)
     names = settings.family.point(summary, "median" if settings.point == "median" else "mode")
-    numbers = expected if settings.point == "mean" else settings.values(drawn, settings.point)[holed]
+    numbers = expected
+    if "median" in settings.of_draws or settings.point == "mode":
+        of_draws = settings.values(drawn, settings.of_draws[0])[holed]
+        chosen = settings.are_counts if settings.point == "auto" else torch.ones(len(columns), dtype=torch.bool)
+        numbers = torch.where(chosen.to(expected.device), of_draws.to(expected), expected)
     point = completed(torch.where(levelled, names, numbers))
     point = np.where(mask, own, as_written(columns, point))
     truth = None

@@ -41,6 +41,7 @@ WRONG = {
     "7..0": (Column("x", "real"), "one of numbers"),
     "x": (Column("x", "integer"), "one of whole numbers"),
     "1.5": (Column("x", "integer"), "all numbers are whole"),
+    "-2": (Column("x", "integer", low=0), "all numbers are whole, from 0"),
     "-1": (Column("x", "count"), "whole, from 0"),
     "0": (Column("x", "positive"), "above 0"),
     "10": (Column("x", "bounded", **LOW_HIGH), "above 0 and below 10"),

@@ -50,6 +50,13 @@ def test_the_kind_of_a_column(case):
     assert guess.reason
 
 
+def test_whole_numbers_of_which_none_is_negative_stay_so():
+    ages, degrees = infer("age", texts(WHOLE)).column, infer("degrees", texts(WHOLE - 40)).column
+    assert ages is not None
+    assert degrees is not None
+    assert (ages.kind, ages.low, degrees.kind, degrees.low) == ("integer", 0, "integer", None)
+
+
 LEFT_OUT = {
     "names": ("who", texts([f"Mr {i:x}" for i in range(30)]), "differs in every row"),
     "numbers that count rows": ("n", texts(range(1, 31)), "identifier"),

@@ -33,6 +33,7 @@ def rows_of(columns: tuple[Column, ...], n: int = 60) -> tuple[Schema, Rows]:
         "bounded": lambda: rng.uniform(0.01, 0.99, n),
         "circular": lambda: rng.uniform(0, 24, n),
         "count": lambda: rng.poisson(3, n),
+        "integer": lambda: rng.integers(0, 90, n),
         "ordinal": lambda: rng.integers(0, 3, n),
         "categorical": lambda: rng.choice(4, n, p=(0.7, 0.2, 0.1, 0.0)),
     }
@@ -60,6 +61,12 @@ def test_each_kind_has_its_family(mixed):
     assert family_at(family, 1) is family_at(family, 0)  # one group, computed at once
     assert family_at(family, 0).values == ("real", "positive", "unit")
     assert family_at(family, 4).lowest == (0.0,)
+
+
+def test_whole_numbers_have_no_mass_below_the_least_that_is_possible():
+    schema, rows = rows_of((Column("age", "integer", low=0), Column("degrees", "integer")))
+    for simple in (True, False):
+        assert family_at(column_families(schema, rows, 1e-4, simple=simple), 0).lowest == (0.0, None)
 
 
 def test_families_are_named_in_the_schema_or_by_an_option(mixed):

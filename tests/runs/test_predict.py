@@ -62,10 +62,17 @@ def test_measures_are_of_the_rows_whose_column_is_known(run):
     assert {"height", "height_mean", "height_low", "height_median", "height_high", "log_p"} <= set(predicted.table)
 
 
-def test_test_rows_are_predicted_by_default_and_of_the_runs_own_data(run):
+def test_all_rows_of_the_runs_own_data_are_predicted_and_those_that_did_not_train_it_measured(run):
     own, named = run.predict(None, "width"), run.predict(run.path.parent / "x.csv", "width")
-    assert own.data == f"{len(run.split().test)} test rows of {run.path.parent / 'x.csv'}"
-    np.testing.assert_allclose(own.mean, named.mean)
+    split = run.split()
+    assert own.data == f"{len(split.test)} test rows of {run.path.parent / 'x.csv'}"
+    assert len(named.mean) == len(table())
+    np.testing.assert_allclose(own.mean, named.mean[split.test])
+    unseen = np.sort(np.concatenate([split.test, split.valid]))
+    of_unseen = run.predict(table().iloc[unseen], "width")
+    measures = [(m.name, pytest.approx(m.value)) for m in of_unseen.measures if "coverage" not in m.name]
+    assert [(m.name, m.value) for m in named.measures if "coverage" not in m.name] == measures
+    assert f"measured on the {len(unseen)} rows that did not train the model" in named.notes
 
 
 @pytest.mark.slow

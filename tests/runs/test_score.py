@@ -81,9 +81,13 @@ def test_test_rows_are_compared_with_each_other(run):
     scores = run.score()
     n = len(run.split().test)
     np.testing.assert_allclose(np.sort(scores.p_value), np.arange(1, n + 1) / n)
-    again = run.score(run.path.parent / "x.csv")  # the data of the run: its test rows
-    np.testing.assert_allclose(again.p_value, scores.p_value)
-    np.testing.assert_allclose(again.column_p_values, scores.column_p_values)
+    everything = run.score(run.path.parent / "x.csv")  # the data of the run: all rows, against its test rows
+    assert len(everything.log_px) == len(table())
+    np.testing.assert_allclose(everything.log_px[run.split().test], scores.log_px)
+    expected = [(1 + np.sum(scores.log_px <= s)) / (1 + n) for s in everything.log_px]
+    np.testing.assert_allclose(everything.p_value, expected)
+    trained = sum("trained" in note for note in everything.notes)
+    assert trained == 1
 
 
 def test_the_reason_is_the_entry_that_does_not_fit_the_others(run):

@@ -96,6 +96,12 @@ def test_points_by_kind(table, point, row):
     assert np.isnan(completion.probability[:, [0, 3]]).all()
 
 
+def test_counts_have_their_median_by_default_and_other_numbers_their_mean(table, monkeypatch):
+    assert completion_of(table, point="auto", level=None).table().data.iloc[1, 1:].tolist() == [41, "F", "low", 0.3]
+    monkeypatch.setitem(SCHEMA, "age", {"kind": "count"})
+    assert completion_of(table, point="auto", level=None).table().data.iloc[1, 1:].tolist() == [40, "F", "low", 0.3]
+
+
 def test_intervals_stand_behind_the_table(table):
     completion = completion_of(table, level=0.4)
     result = completion.table().data
