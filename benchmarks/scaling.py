@@ -129,6 +129,9 @@ def main() -> None:
     if given.simulate and given.step is None:
         parser.error("--simulate needs --step, the seconds of a step")
     measured = [] if given.simulate else scaling(given.processes, given.epochs)
+    if measured:
+        print("| scaling | processes x threads | batch of all | data/s | of all threads | of one thread |")
+        print("|---|---|--:|--:|--:|--:|")
     for row in measured:
         print(
             f"| {row['what']} | {row['processes']} x {row['threads']} | {row['batch']} |"
@@ -137,6 +140,8 @@ def main() -> None:
     step = given.step if given.step is not None else BATCH / measured[1]["data_per_second"]
     simulated = simulate(step, given.sizes)
     print(f"\n{parameters():,} parameters, {4 * parameters():,} bytes per step; a step of {1e3 * step:.3g} ms")
+    print("\n| network | processes | exchange, ms | weak, data/s | efficiency | strong, data/s | efficiency |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
     for row in simulated:
         print(
             f"| {row['network']} | {row['processes']} | {row['exchange_ms']:.3g} | {row['weak_data_per_second']:,.0f} |"
