@@ -82,7 +82,7 @@ def number_column(
     if whole:
         choice = _whole(values, counts, low, high, n, measures)
         if choice is not None:
-            return Choice(choice.kind, choice.reason, choice.levels, doubt=doubt)
+            return Choice(choice.kind, choice.reason, choice.levels, low=choice.low, doubt=doubt)
     if _is_proportion(low, high, 100 if is_percent else 1):
         top = 100 if is_percent else 1
         return Choice("bounded", f"between 0 and {top}, and near both", low=0, high=top, doubt=doubt)

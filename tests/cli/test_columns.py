@@ -56,7 +56,7 @@ def test_unknown_and_absent_columns(table, jensen, refused):
     refused(["train", "x.csv", "--drop", "id,names", *TINY], 3, "no column 'names'", "id, name")
     refused(["train", "x.csv", "--columns", "a,z", *TINY], 3, "no column 'z'", "a, b, c, d")
     refused(["train", "digits", "--columns", "a", *TINY], 2, "--columns is for tables", "Leave --columns out")
-    refused(["train", "x.csv", *TINY], 3, "(name)", "--drop name")
+    refused(["train", "x.csv", "--recipe", "vae", *TINY], 3, "(name)", "--drop name")
     assert jensen("train", "x.csv", "--columns", "a,b,c", *TINY, "--out", "run", "--quiet").code == 0
     FRAME[["a", "b", "d"]].to_csv("few.csv", index=False)
     refused(["evaluate", "run", "few.csv"], 3, "no column 'c'", "a, b, d")

@@ -94,7 +94,7 @@ def rows_of(text: str, delimiter: str = ";") -> list[list[str]]:
 def test_the_table_comes_back_with_its_holes_filled(place, jensen):
     answer = jensen("impute", "run", "people.csv", "--out", "full.csv", *QUICK)
     assert answer.code == 0, answer.err
-    assert answer.out.startswith("mean of each missing cell of 90 rows of people.csv in full.csv (seed 0)\n")
+    assert answer.out.startswith("one value of each missing cell of 90 rows of people.csv in full.csv (seed 0)\n")
     given, full = (rows_of((place / name).read_text()) for name in ("people.csv", "full.csv"))
     assert full[0] == given[0]
     known = np.array(given[1:]) != ""

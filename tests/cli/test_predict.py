@@ -56,7 +56,7 @@ def test_the_record_and_the_default_file(run, folder, jensen):
     answer = jensen("predict", run, folder / "x.csv", "width", "--json")
     record = json.loads(answer.out)
     assert Path(record["out"]) == run / "predictions.csv"
-    assert record["known"] == record["n"] == len(load(run).split().test)
+    assert record["known"] == record["n"] == load(run).spec["data"]["n"]
     assert record["measures"]["root mean square error"]["stderr"] > 0
 
 

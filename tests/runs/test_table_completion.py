@@ -153,7 +153,7 @@ def test_errors_of_hidden_cells(table):
 
 
 def test_nothing_else_is_asked_for():
-    with pytest.raises(UsageError, match="--point must be one of mean, median, mode, got middle"):
+    with pytest.raises(UsageError, match="--point must be one of auto, mean, median, mode, got middle"):
         PointSettings((), FAMILY, "middle")
     with pytest.raises(UsageError, match="--intervals must be above 0 and below 1, got 90"):
         PointSettings((), FAMILY, "mean", 90)
