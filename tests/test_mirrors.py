@@ -33,6 +33,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "families/test_gaussian_mixtures.py": "distributions/feature_mixture",
         "families/test_integers.py": "distributions/integers",
         "families/test_levelled.py": "distributions/levels",
+        "estimators/test_hiding.py": "estimators/other_input",
         "estimators/test_surrogates.py": "estimators/reparameterized estimators/score",
         "flows/test_flows.py": "flows/affine flows/base flows/planar flows/spline",
         "nets/test_nets.py": "nets/convolutional nets/dense nets/experts nets/planes",

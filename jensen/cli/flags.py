@@ -54,7 +54,8 @@ Out = Annotated[
     str | None,
     Parameter(
         name="--out",
-        help="file to write, in the format of its suffix: .npy, .npz, .csv or .png; - is CSV on stdout",
+        help="file to write, in the format of its suffix: .csv, .npz, .npy or .png; of a mixed table also .tsv,"
+        " .parquet, .feather or .xlsx; - is CSV on stdout",
         allow_leading_hyphen=True,  # for the hyphen itself
     ),
 ]

@@ -41,8 +41,8 @@ def _spread(values: Sequence[Any], where: np.ndarray) -> list[Any]:
     return [next(rest) if ok else None for ok in where.tolist()]
 
 
-class PandasTable(OutputTable):
-    """A DataFrame of pandas."""
+class _Held(OutputTable):
+    """A table of a library, held as it is."""
 
     def __init__(self, data: Any) -> None:
         self._data = data
@@ -50,6 +50,10 @@ class PandasTable(OutputTable):
     @property
     def data(self) -> Any:
         return self._data
+
+
+class PandasTable(_Held):
+    """A DataFrame of pandas."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -109,15 +113,8 @@ class PandasTable(OutputTable):
         return PandasTable(library("pandas").concat([self._data] * n))
 
 
-class PolarsTable(OutputTable):
+class PolarsTable(_Held):
     """A DataFrame of polars."""
-
-    def __init__(self, data: Any) -> None:
-        self._data = data
-
-    @property
-    def data(self) -> Any:
-        return self._data
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -170,15 +167,8 @@ class PolarsTable(OutputTable):
         return PolarsTable(library("polars").concat([self._data] * n))
 
 
-class ArrowTable(OutputTable):
+class ArrowTable(_Held):
     """A table of Arrow, as Parquet and Feather files hold it."""
-
-    def __init__(self, data: Any) -> None:
-        self._data = data
-
-    @property
-    def data(self) -> Any:
-        return self._data
 
     @property
     def names(self) -> tuple[str, ...]:

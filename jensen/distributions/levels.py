@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -14,7 +15,36 @@ from .numbers import largest_by_noise
 __all__ = ["Choice", "OrderedLogistic"]
 
 
-class Choice(Distribution):
+class _Levels(Distribution):
+    """The number of one of L levels: its moments from their probabilities."""
+
+    arg_constraints: dict[str, constraints.Constraint] = {}
+    has_rsample = False
+    levels: int
+
+    @property
+    def support(self) -> constraints.Constraint:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return constraints.integer_interval(0, self.levels - 1)
+
+    @property
+    @abstractmethod
+    def probs(self) -> Tensor:
+        """The probabilities [..., L]."""
+
+    def _moment(self, power: int) -> Tensor:
+        probs = self.probs
+        return probs @ torch.arange(self.levels, dtype=probs.dtype, device=probs.device) ** power
+
+    @property
+    def mean(self) -> Tensor:
+        return self._moment(1)
+
+    @property
+    def variance(self) -> Tensor:
+        return (self._moment(2) - self._moment(1).square()).clamp_min(0)
+
+
+class Choice(_Levels):
     r"""The number of one of L levels: :math:`\log P(x = j) = \mathrm{log\,softmax}(l)_j`.
 
     Levels of logit minus infinity do not exist, so that variables of different numbers of levels are one tensor.
@@ -28,16 +58,9 @@ class Choice(Distribution):
         (tensor([0.5000, 0.5000]), tensor(0.5000))
     """
 
-    arg_constraints: dict[str, constraints.Constraint] = {}
-    has_rsample = False
-
     def __init__(self, logits: Tensor, validate_args: bool | None = None) -> None:
         self.logs, self.levels = logits.log_softmax(-1), logits.shape[-1]
         super().__init__(logits.shape[:-1], validate_args=validate_args)
-
-    @property
-    def support(self) -> constraints.Constraint:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return constraints.integer_interval(0, self.levels - 1)
 
     def expand(self, batch_shape: Sequence[int], _instance: object = None) -> Choice:
         return Choice(self.logs.expand(*batch_shape, self.levels), False)
@@ -56,20 +79,8 @@ class Choice(Distribution):
         with torch.no_grad():
             return largest_by_noise(self.logs, sample_shape).to(self.logs.dtype)
 
-    def _moment(self, power: int) -> Tensor:
-        levels = torch.arange(self.levels, dtype=self.logs.dtype, device=self.logs.device)
-        return self.probs @ levels**power
 
-    @property
-    def mean(self) -> Tensor:
-        return self._moment(1)
-
-    @property
-    def variance(self) -> Tensor:
-        return (self._moment(2) - self._moment(1).square()).clamp_min(0)
-
-
-class OrderedLogistic(Distribution):
+class OrderedLogistic(_Levels):
     r"""The number of one of L ordered levels: a logistic variable in bins between increasing cut points c.
 
     .. math:: P(x = j) = \sigma((c_{j+1} - \mu)/s) - \sigma((c_j - \mu)/s), \quad c_0 = -\infty,\; c_L = \infty
@@ -85,19 +96,12 @@ class OrderedLogistic(Distribution):
     Source: McCullagh, "Regression models for ordinal data", 1980.
     """
 
-    arg_constraints: dict[str, constraints.Constraint] = {}
-    has_rsample = False
-
     def __init__(
         self, loc: Tensor, scale: Tensor, cuts: Tensor, gaps: Tensor, validate_args: bool | None = None
     ) -> None:
         self.loc, self.scale = torch.broadcast_tensors(loc, scale)
         self.cuts, self.gaps, self.levels = cuts, gaps, gaps.shape[-1]
         super().__init__(self.loc.shape, validate_args=validate_args)
-
-    @property
-    def support(self) -> constraints.Constraint:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return constraints.integer_interval(0, self.levels - 1)
 
     def expand(self, batch_shape: Sequence[int], _instance: object = None) -> OrderedLogistic:
         return OrderedLogistic(self.loc.expand(batch_shape), self.scale.expand(batch_shape), self.cuts, self.gaps)
@@ -125,15 +129,3 @@ class OrderedLogistic(Distribution):
         )
         gap = -torch.expm1(-self.gaps / self.scale.unsqueeze(-1))
         return torch.sigmoid(upper) * torch.sigmoid(-lower) * gap
-
-    def _moment(self, power: int) -> Tensor:
-        levels = torch.arange(self.levels, dtype=self.loc.dtype, device=self.loc.device)
-        return self.probs @ levels**power
-
-    @property
-    def mean(self) -> Tensor:
-        return self._moment(1)
-
-    @property
-    def variance(self) -> Tensor:
-        return (self._moment(2) - self._moment(1).square()).clamp_min(0)

@@ -9,8 +9,6 @@ weighted for x. That is still a proposal, so that each bound remains a bound, al
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -21,11 +19,9 @@ from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
 from ..core.random import normal_like_rows, uniform_like_rows
 from ..core.validation import require_finite
-from ..models.draw import Draw
 from ..models.guide import Guide
-from ..models.model import LatentVariableModel
-from ..objectives import Objective
 from .base import GradientEstimator
+from .other_input import OtherInput
 
 __all__ = [
     "Corrupted",
@@ -145,24 +141,9 @@ class SaltAndPepper(Corruption):
         return f"{100 * self.share:.3g} % of the features set to {self.low:g} or {self.high:g} at random"
 
 
-@contextmanager
-def _with_input(guide: Guide, batch: Batch, x: Tensor) -> Iterator[None]:
-    """Give the guide x in the place of this batch's data, within the scope; other batches (a VampPrior's) are left as
-    they are."""
-
-    def substitute(module: object, inputs: tuple[Batch, ...]) -> tuple[Batch, ...]:
-        return (replace(inputs[0], x=x), *inputs[1:]) if inputs[0].x is batch.x else inputs
-
-    hook = guide.register_forward_pre_hook(substitute)
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
 @part
 @dataclass(frozen=True)
-class Corrupted(GradientEstimator):
+class Corrupted(OtherInput):
     """Another estimator's points from q(z | x~), x~ ~ C(x~ | x) drawn anew in every step, weighted for the clean x.
 
     Training and validation report the bound on average over x~, a lower bound on log p(x) like that of any other guide.
@@ -188,38 +169,12 @@ class Corrupted(GradientEstimator):
     estimator: GradientEstimator
     corruption: Corruption
 
-    def draw(
-        self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
-    ) -> Draw:
+    def seen(self, guide: Guide, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
         if guide.is_exact:
             raise CompositionError(
                 "the exact posterior of corrupted data is not that of x", f"Use {self.estimator} with Exact(...)."
             )
-        x = self.corruption(batch.x, generator)
-        with _with_input(guide, batch, x):
-            draw = self.estimator.draw(model, guide, batch, generator)
-        frozen = draw.frozen
-        if frozen is None:
-            return draw
-
-        def log_prob(z: Tensor) -> Tensor:  # may call the guide again, on the same x~
-            with _with_input(guide, batch, x):
-                return frozen(z)
-
-        return replace(draw, frozen=log_prob)
-
-    def suits(self, term: Objective) -> bool:
-        return self.estimator.suits(term)
-
-    def trains_guide(self, term: Objective) -> bool:
-        return self.estimator.trains_guide(term)
-
-    @property
-    def remedy(self) -> str:
-        return self.estimator.remedy
-
-    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
-        return self.estimator.surrogate(term, draw)
+        return {"x": self.corruption(batch.x, generator)}
 
     def __str__(self) -> str:
         return f"{self.estimator} of x with {self.corruption.phrase}"

@@ -8,9 +8,7 @@ over S.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,11 +18,9 @@ from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
 from ..core.random import uniform_like_rows
 from ..guides.masked import Masked
-from ..models.draw import Draw
 from ..models.guide import Guide
-from ..models.model import LatentVariableModel
-from ..objectives import Objective
 from .base import GradientEstimator
+from .other_input import OtherInput
 
 __all__ = ["Hiding", "hidden_mask"]
 
@@ -47,26 +43,9 @@ def hidden_mask(mask: Tensor, rows: float, share: float, generator: torch.Genera
     return mask & (of_entry >= rate)
 
 
-@contextmanager
-def _seeing(guide: Guide, batch: Batch, mask: Tensor) -> Iterator[None]:
-    """Give the guide another mask of this batch, within the scope; other batches are left as they are."""
-
-    def substitute(module: object, inputs: tuple[Batch, ...]) -> tuple[Batch, ...]:
-        if inputs[0].x is not batch.x:
-            return inputs
-        seen = torch.where(mask, batch.x, torch.zeros_like(batch.x))  # of what is hidden nothing is left
-        return (replace(inputs[0], x=seen, mask=mask), *inputs[1:])
-
-    hook = guide.register_forward_pre_hook(substitute)
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
 @part
 @dataclass(frozen=True)
-class Hiding(GradientEstimator):
+class Hiding(OtherInput):
     """Another estimator's points from q(z | x_S), with entries hidden from the guide anew in every step of training.
 
     Validation, evaluation and imputation hide nothing.
@@ -97,41 +76,17 @@ class Hiding(GradientEstimator):
                     f"{name} must be from 0 to 1, got {getattr(self, name):g}", "Give a number from 0 to 1."
                 )
 
-    def draw(
-        self, model: LatentVariableModel, guide: Guide, batch: Batch, generator: torch.Generator | None = None
-    ) -> Draw:
+    def seen(self, guide: Guide, batch: Batch, generator: torch.Generator | None) -> dict[str, Tensor]:
         if not isinstance(guide, Masked):
             raise CompositionError(
                 f"entries cannot be hidden from {type(guide).__name__}, which does not see the mask", "Use Masked(...)."
             )
         if not torch.is_grad_enabled():
-            return self.estimator.draw(model, guide, batch, generator)
+            return {}
         observed = torch.ones_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask
         mask = hidden_mask(observed, self.rows, self.share, generator)
-        with _seeing(guide, batch, mask):
-            draw = self.estimator.draw(model, guide, batch, generator)
-        frozen = draw.frozen
-        if frozen is None:
-            return draw
-
-        def log_prob(z: Tensor) -> Tensor:  # may call the guide again, with the same mask
-            with _seeing(guide, batch, mask):
-                return frozen(z)
-
-        return replace(draw, frozen=log_prob)
-
-    def suits(self, term: Objective) -> bool:
-        return self.estimator.suits(term)
-
-    def trains_guide(self, term: Objective) -> bool:
-        return self.estimator.trains_guide(term)
-
-    @property
-    def remedy(self) -> str:
-        return self.estimator.remedy
-
-    def surrogate(self, term: Objective, draw: Draw) -> Tensor:
-        return self.estimator.surrogate(term, draw)
+        # of what is hidden nothing is left
+        return {"x": torch.where(mask, batch.x, torch.zeros_like(batch.x)), "mask": mask}
 
     def __str__(self) -> str:
         amount = f"up to {100 * self.share:.3g} % of the entries of {100 * self.rows:.3g} % of the rows"

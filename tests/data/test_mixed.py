@@ -300,3 +300,10 @@ def test_real_tables():
     assert wdbc.schema.names[0] == "2"
     assert wdbc.schema.columns[0].levels == ("B", "M")
     assert len(wdbc.identity) == 1
+
+
+def test_missing_cells_that_are_written_as_something_are_named(tmp_path):
+    (tmp_path / "x.csv").write_text("size,color\n1.5,red\n?,\n2.5,?\nNA,blue\n3.5,?\n", encoding="utf-8")
+    data = read(tmp_path / "x.csv", typed=True)
+    said = "5 missing cells of 10 (50.0%), 3 written '?' and 1 written 'NA': log p(x) is of the observed ones"
+    assert said in data.notes

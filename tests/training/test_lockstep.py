@@ -14,6 +14,7 @@ from jensen.core.random import drawing_from, stream
 from jensen.training import Budget, EpochEnded, Event, GaussianMaximum, Optimizer, Player, Stopped, Trainer
 from jensen.training.lockstep import Lockstep, partition
 from jensen.training.loop import TrainingLoop
+from jensen.training.pace import Pace
 from jensen.training.stack import reason_against
 
 F64 = torch.float64
@@ -90,6 +91,27 @@ def test_parameters_are_those_of_each_alone(both):
             assert result.epochs[-1].step == expected.epochs[-1].step
             assert distance(one, alone) < 1e-10
     assert both[1][0][1].epochs[-1].step == 102
+
+
+def test_the_number_of_threads_is_chosen_by_the_joint_step(monkeypatch):
+    joint: list[int] = []
+
+    def change(pace: Pace, work: Any) -> None:
+        before = [p.clone() for one in together for p in parameters(one)]
+        noises = [loop.state.noise.get_state() for loop in loops]
+        work()
+        assert all(torch.equal(p, q) for p, q in zip(before, (p for m in together for p in parameters(m)), strict=True))
+        assert all(torch.equal(n, lp.state.noise.get_state()) for n, lp in zip(noises, loops, strict=True))
+        joint.append(lockstep.stack.held[0].shape[0])
+        pace.state.threads.now = 3  # as if it had chosen
+
+    monkeypatch.setattr(Pace, "change", change)
+    together = [member(seed, epochs=2) for seed in range(3)]
+    loops = [one.loop() for one in together]
+    lockstep = Lockstep(loops)
+    lockstep.run()
+    assert joint == [3]
+    assert [loop.state.threads.now for loop in loops] == [3, 3, 3]
 
 
 def test_measures_are_those_of_each_alone(both):

@@ -149,6 +149,13 @@ def test_steps_that_become_other_work_get_another_number():
     assert not machine.train(10.0).pace.busy  # the time of the earlier steps is no measure of these
 
 
+def test_the_present_number_has_no_advantage_when_steps_become_other_work():
+    machine = Machine(lambda threads, now: 0.001 * threads)
+    machine.seconds = lambda threads, now: {1: 0.0100, 2: 0.0099, 4: 0.0090}[threads]
+    machine.pace.change(machine.work)
+    assert machine.state.threads.now == 4
+
+
 def test_a_number_that_was_asked_for_stays_when_steps_become_other_work():
     machine = Machine(lambda threads, now: 0.016 / threads, threads=2)
     machine.pace.change(machine.work)
