@@ -116,7 +116,7 @@ def test_the_number_is_printed_before_anything_is_measured_about_it(jensen, boun
     rest = capsys.readouterr().out
     assert "log p(x) >=" not in rest
     assert rest.splitlines()[-1].startswith("next: jensen report")
-    main(["evaluate", "run", "--quiet", "--json"])
+    main(["evaluate", "run", "--quiet", "--json", "--budget", "3600"])
     assert seen[1] == ""
     assert json.loads(capsys.readouterr().out)["k"] == 5000
 
