@@ -120,15 +120,23 @@ def by_jensen(table: MixedTable, observed: np.ndarray, seed: int, recipe: str | 
             each = [x[..., d] if codes[d] is None else codes[d][np.nan_to_num(x[..., d]).astype(int)] for d in order]
             return np.stack(each, -1).astype(float)
 
-        point = np.where(table.numeric, own(done.mean), own(done.point))
+        draws = own(done.x)
+        levelled = np.array([done.columns[d].levels != () for d in order])
+        # whole numbers of few values may be levels to the run: their mean is that of the draws
+        means_of_numbers = np.where(levelled, draws.mean(0), np.asarray(done.mean)[:, order])
+        point = np.where(table.numeric, means_of_numbers, own(done.point))
         log_prob = _log_probs(run, table, observed, seed)
-        low, high = (np.asarray(end)[:, order] for end in (done.low, done.high))
-        return Answer(point, own(done.x), low, high, log_prob)
+        tail = (1 - LEVEL) / 2
+        low, high = (
+            np.where(levelled, np.quantile(draws, q, 0), np.asarray(end)[:, order])
+            for q, end in ((tail, done.low), (1 - tail, done.high))
+        )
+        return Answer(point, draws, low, high, log_prob)
 
 
 def _codes(column: Any, table: MixedTable) -> np.ndarray | None:
     """The table's number of each level of a column of the run; None of numbers."""
-    return np.array([int(name.split()[1]) for name in column.levels]) if column.levels else None
+    return np.array([float(name.removeprefix("level ")) for name in column.levels]) if column.levels else None
 
 
 def _log_probs(run: Any, table: MixedTable, observed: np.ndarray, seed: int) -> np.ndarray:
@@ -164,7 +172,7 @@ def method(name: str, quick: bool) -> Callable[[MixedTable, np.ndarray, int], An
 def measure(out: Path, options: argparse.Namespace) -> None:
     """Fill each table with each mask by each method, where OUT does not hold the result."""
     for table_name, mask, read in cases(options.data, options.seed):
-        if options.only and table_name not in options.only and mask not in options.only:
+        if (options.only and table_name not in options.only) or (options.masks and mask not in options.masks):
             continue
         if options.quick and mask not in QUICK:
             continue
@@ -291,7 +299,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA", help="the folder with hivae/ and uci/")
     parser.add_argument("--out", type=Path, required=True, help="a folder with a file for each result")
-    parser.add_argument("--only", nargs="*", help="names of tables, or of masks")
+    parser.add_argument("--only", nargs="*", help="names of tables")
+    parser.add_argument("--masks", nargs="*", help="names of masks")
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=[*METHODS, *ALSO])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true")

@@ -28,17 +28,20 @@ from .networks import play
 __all__ = ["table", "table_gmm"]
 
 LEAST, LARGEST = 4, 16  # latent features, of which there are as many as columns between these
-FEW = 500  # rows, below which networks are narrower
+# rows, below which networks have this width and the bound this many points; small tables gain most from a tight bound
+SMALL, MIDDLE, BIG = (2_000, 64, 50), (20_000, 64, 20), (128, 10)
 SHARE = 0.8  # the most entries that are hidden from the guide in a row
 FEWEST, MOST = 4, 30  # components of a mixture by default
 ROWS_EACH = 40  # rows per component by default
 
 
-def _sizes(context: RecipeContext, latent: int | None, hidden: Sequence[int] | None) -> tuple[int, tuple[int, ...]]:
-    """Return latent features and hidden sizes, by default by the numbers of rows and columns."""
-    width = 128 if len(context.rows) < FEW else 256
-    chosen = min(max(LEAST, context.dim), LARGEST)
-    return chosen if latent is None else latent, (width, width) if hidden is None else tuple(hidden)
+def _sizes(
+    context: RecipeContext, latent: int | None, hidden: Sequence[int] | None, points: int | None
+) -> tuple[int, tuple[int, ...], int]:
+    """Return latent features, hidden sizes and points, by default by the numbers of rows and columns."""
+    width, k = next(((w, k) for n, w, k in (SMALL, MIDDLE) if len(context.rows) < n), BIG)
+    chosen = min(max(LEAST, context.dim), LARGEST) if latent is None else latent
+    return chosen, (width, width) if hidden is None else tuple(hidden), k if points is None else points
 
 
 def _networks(size: int, widths: Sequence[int], family: Columns, context: RecipeContext) -> tuple[Given, Given]:
@@ -61,24 +64,24 @@ def _networks(size: int, widths: Sequence[int], family: Columns, context: Recipe
     return p, q
 
 
-@recipe("table", "Nazabal et al. 2020", title="VAE of mixed columns", most=1000, lr=4e-3, missing=True, columns=True)
+@recipe("table", "Nazabal et al. 2020", title="VAE of mixed columns", most=300, lr=4e-3, missing=True, columns=True)
 def table(
     context: RecipeContext,
     *,
     latent: int | None = None,
     hidden: Sequence[int] | None = None,
-    points: int = 10,
+    points: int | None = None,
     hiding: float = 0.5,
     decay: float = 0.01,
     families: str | None = None,
 ) -> BuiltModel:
     """A VAE of a table of mixed columns with holes, with a family for each, on the importance-weighted bound."""
-    size, widths = _sizes(context, latent, hidden)
+    size, widths, k = _sizes(context, latent, hidden, points)
     family = column_families(context.schema, context.rows, context.learned_floor(), parsed_families(families))
     p, q = _networks(size, widths, family, context)
     model = LatentVariableModel(Unconditional(Gaussian(size)), p)
     context = replace(context, optimizer=_decayed(context, decay))
-    return play(context, model, Masked(q), ImportanceWeighted(), Hiding(Pathwise(points), hiding, SHARE))
+    return play(context, model, Masked(q), ImportanceWeighted(), Hiding(Pathwise(k), hiding, SHARE))
 
 
 def _decayed(context: RecipeContext, decay: float) -> Optimizer:
