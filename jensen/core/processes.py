@@ -10,7 +10,7 @@ import datetime
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from torch.distributed.rendezvous import rendezvous
 from . import errors
 from .errors import JensenError, LostProcess, UsageError
 from .launch import Launch
+from .shared_memory import SharedSums
 from .shares import Share
 
 __all__ = ["ALONE", "Processes", "joined"]
@@ -37,6 +38,7 @@ class Processes:
         rank: the place of this process, from 0.
         size: the number of processes.
         launch: what torchrun says about them; None of a single process.
+        shared: sums through the memory of the machine, where all processes are on one.
 
     Example:
         >>> Processes().is_alone, Processes(1, 2).share(5)
@@ -46,6 +48,7 @@ class Processes:
     rank: int = 0
     size: int = 1
     launch: Launch | None = None
+    shared: SharedSums | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_alone(self) -> bool:
@@ -66,14 +69,14 @@ class Processes:
 
     def sum_(self, tensor: Tensor) -> Tensor:
         """Sum a tensor over all processes, in place, and return it: the same bits in all of them."""
-        if not self.is_alone:
-            with _exchange():
-                distributed.all_reduce(tensor)
-        return tensor
+        return tensor if self.is_alone else _summed(tensor)
 
     def sum_all(self, tensors: Sequence[Tensor]) -> None:
-        """Sum tensors over all processes, in place, by one exchange for each type of number."""
-        if self.is_alone:
+        """Sum tensors over all processes, in place: through shared memory, or by one exchange for each type of number.
+
+        The bits are the same in all processes.
+        """
+        if self.is_alone or (self.shared is not None and self.shared.sum_all(tensors)):
             return
         for dtype in dict.fromkeys(t.dtype for t in tensors):
             some = [t for t in tensors if t.dtype == dtype]
@@ -194,11 +197,29 @@ def _exchange() -> Iterator[None]:
         ) from error
 
 
+def _summed(tensor: Tensor) -> Tensor:
+    """Sum a tensor over all processes, in place, and return it.
+
+    Raises:
+        LostProcess: another does not answer.
+    """
+    with _exchange():
+        distributed.all_reduce(tensor)
+    return tensor
+
+
+def _together(rank: int, size: int, launch: Launch | None) -> Processes:
+    """Return the processes of a group; those of one machine share memory."""
+    of_one_machine = launch is not None and launch.local_size == launch.size == size
+    return Processes(rank, size, launch, SharedSums(rank, size, _summed) if of_one_machine else None)
+
+
 @contextmanager
 def joined() -> Iterator[Processes]:
     """A scope in which this process works with the others that torchrun has started; alone without torchrun.
 
-    CPU tensors are exchanged by gloo, and CUDA tensors by NCCL; "cuda" is then the device of the process's local rank.
+    CPU tensors are exchanged by gloo, on one machine through shared memory where they are large; CUDA tensors by NCCL.
+    "cuda" is then the device of the process's local rank.
     A group of processes that exists already is used, and left as it is.
 
     Raises:
@@ -207,7 +228,7 @@ def joined() -> Iterator[Processes]:
     """
     launch = Launch.read()
     if distributed.is_available() and distributed.is_initialized():
-        yield Processes(distributed.get_rank(), distributed.get_world_size(), launch)
+        yield _together(distributed.get_rank(), distributed.get_world_size(), launch)
         return
     if launch is None:
         yield ALONE
@@ -230,6 +251,6 @@ def joined() -> Iterator[Processes]:
             store = PrefixStore(f"attempt {launch.restarts}", store)
         distributed.init_process_group(backend, timeout=TIMEOUT, rank=launch.rank, world_size=launch.size, store=store)
     try:
-        yield Processes(launch.rank, launch.size, launch)
+        yield _together(launch.rank, launch.size, launch)
     finally:
         distributed.destroy_process_group()

@@ -93,6 +93,24 @@ def test_a_process_that_ends_is_noticed():
     assert "--max-restarts" in answer
 
 
+def _of_machines(processes: Processes) -> list[object]:
+    answers = [processes.shared is None]
+    for local in (1, 2):
+        words = {"RANK": processes.rank, "WORLD_SIZE": 2, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": local}
+        os.environ |= {name: str(n) for name, n in words.items()} | {"MASTER_ADDR": "here", "MASTER_PORT": "1"}
+        with joined() as of_torchrun:
+            many = [torch.full((9, 1000), processes.rank + 1.0), torch.full((9000,), 1.0, dtype=torch.float64)]
+            of_torchrun.sum_all(many)
+            shared = of_torchrun.shared
+            answers += [shared is not None, shared is not None and shared.capacity > 0]
+            answers += [bool((t == total).all()) for t, total in zip(many, (3.0, 2.0), strict=True)]
+    return answers
+
+
+def test_processes_of_one_machine_share_memory():
+    assert together(_of_machines) == [[True, False, False, True, True, True, True, True, True]] * 2
+
+
 def test_alone_exchanges_nothing():
     tensor = torch.ones(2)
     assert ALONE.sum_(tensor) is tensor
