@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from jaxtyping import TypeCheckError
 
@@ -15,12 +17,12 @@ def doubled(x: int) -> int:
     return 2 * x if isinstance(x, int) else x
 
 
-def refusals(calls: int) -> list[int]:
+def refusals(calls: int, function: Callable[[object], object] = doubled) -> list[int]:
     """Return the numbers of the calls in which a wrong argument was refused."""
     refused = []
     for number in range(1, calls + 1):
         try:
-            doubled("three")
+            function("three")
         except TypeCheckError:
             refused.append(number)
     return refused
@@ -33,6 +35,19 @@ def test_first_calls_are_checked_and_some_of_the_others():
     assert refusals(3 * typecheck.EVERY - 1) == [*range(1, typecheck.FIRST + 1), *later]
     typecheck.new_test()
     assert refusals(1) == [1]
+
+
+@pytest.mark.skipif(typecheck.CHECK_ALL, reason="every call is checked")
+def test_after_enough_checks_only_the_first_call_of_a_test_is_checked():
+    @BEARTYPE
+    def same(x: int) -> int:
+        return x
+
+    for _ in range(typecheck.ENOUGH):
+        typecheck.new_test()
+        same(1)
+    typecheck.new_test()
+    assert refusals(typecheck.EVERY, same) == [1, typecheck.EVERY]
 
 
 def test_a_result_is_checked():

@@ -3,7 +3,8 @@
 jaxtyping's import hook decorates every function of a room with `jaxtyping.jaxtyped`. With every call checked, a third
 of the suite's time goes into checks, nearly all of them repeats: a training of a hundred epochs calls the same
 functions with the same shapes. So a function is checked in its first `FIRST` calls of a test, and in every `EVERY`-th
-call after them. JENSEN_CHECK_CALLS=all checks each call.
+call after them. Once `ENOUGH` of its calls were checked in this process, it is checked in the first call of each test
+and in every `EVERY`-th. JENSEN_CHECK_CALLS=all checks each call.
 
 A check is built when its function is first called, not when its module is imported: half of the functions are never
 called in a given process, and by then every name in the annotations is defined. Functions within functions are made
@@ -29,6 +30,7 @@ __all__ = ["install", "new_test"]
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 FIRST = 3
 EVERY = 512
+ENOUGH = 100
 CHECK_ALL = os.environ.get("JENSEN_CHECK_CALLS") == "all"
 
 fully_checked = jaxtyping.jaxtyped
@@ -44,11 +46,11 @@ def new_test() -> None:
 class Check:
     """The check of one function, and of every closure with its code."""
 
-    __slots__ = ("calls", "checked", "last", "running", "template", "typechecker")
+    __slots__ = ("calls", "checked", "done", "last", "running", "template", "typechecker")
 
     def __init__(self, template: Callable[..., Any], typechecker: Callable[..., Any]) -> None:
         self.template, self.typechecker = template, typechecker
-        self.calls, self.last = 0, -1
+        self.calls, self.last, self.done = 0, -1, 0
         self.checked: Callable[..., Any] | None = None
         self.running: list[Callable[..., Any]] = []
 
@@ -56,6 +58,7 @@ class Check:
         __tracebackhide__ = True
         if self.checked is None:
             self.checked = fully_checked(self.runner(), typechecker=self.typechecker)
+        self.done += 1
         depth = len(self.running)
         self.running.append(function)
         try:
@@ -106,7 +109,7 @@ def decorate(typechecker: Callable[..., Any], item: Any) -> Any:
         if check.last != test:
             check.last, check.calls = test, 0
         check.calls = calls = check.calls + 1
-        if calls > FIRST and calls % EVERY and not CHECK_ALL:
+        if calls > (FIRST if check.done < ENOUGH else 1) and calls % EVERY and not CHECK_ALL:
             return item(*args, **kwargs)
         return check(item, args, kwargs)
 

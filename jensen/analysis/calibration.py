@@ -18,7 +18,7 @@ from ..core.validation import require_integer
 from ..core.wording import plural
 from ..evaluate.estimate import ProgressCallback, exact_products
 from ..evaluate.importance import widest
-from ..evaluate.simulated import MASKS, masks_of, simulate_like
+from ..evaluate.simulated import masks_note, masks_of, simulate_like
 from ..models.draw import place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
@@ -84,7 +84,7 @@ class Calibration:
         l: draws per simulation.
         p_values: [Q], each exact for n uniform ranks (see `uniform_p`).
         seconds: time taken.
-        holed: whether entries are missing from the simulated data as from rows of the user's.
+        masks: how entries are missing from the simulated data; None where they are complete.
     """
 
     ranks: Tensor
@@ -92,13 +92,18 @@ class Calibration:
     l: int  # noqa: E741 (the letter of the literature)
     p_values: Tensor
     seconds: float = 0.0
-    holed: bool = False
+    masks: str | None = None
+
+    @property
+    def holed(self) -> bool:
+        """True if entries are missing from the simulated data."""
+        return self.masks is not None
 
     @property
     def basis(self) -> str:
         """The data of which it is, in words."""
         words = f"{plural(self.n, 'datum')} simulated by the model, not on yours"
-        return f"{words} ({MASKS})" if self.holed else words
+        return words if self.masks is None else f"{words} ({self.masks})"
 
     @property
     def n(self) -> int:
@@ -175,7 +180,7 @@ class Calibration:
             "level": LEVEL,
             "n": self.n,
             "l": self.l,
-            "masks": MASKS if self.holed else None,
+            "masks": self.masks,
             "quantities": [dict(zip(keys, column, strict=True)) for column in columns],
             "band": {"lower": lower.tolist(), "upper": upper.tolist()},
             "coverage": {name: values.tolist() for name, values in vars(self.coverage).items()},
@@ -237,7 +242,8 @@ def calibrate(
     is_discrete = ranks.shape[1] == len(DENSITIES)
     names = (*(() if is_discrete else (f"z{i + 1}" for i in range(model.latent))), *DENSITIES)
     p = torch.tensor([uniform_p(column, l) for column in ranks.T], dtype=torch.float64)
-    return Calibration(ranks, names, l, p, time.monotonic() - started, like is not None and like.mask is not None)
+    masks = None if like is None or like.mask is None else masks_note(model)
+    return Calibration(ranks, names, l, p, time.monotonic() - started, masks)
 
 
 def _simulated_ranks(

@@ -14,12 +14,17 @@ from ..models.draw import place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 
-__all__ = ["Chains", "likelihood_at", "split_r_hat"]
+__all__ = ["Chains", "likelihood_at", "missing_at", "split_r_hat"]
 
 
 def likelihood_at(model: LatentVariableModel, z: Tensor, context: Tensor | None = None) -> Distribution:
     """Return p(x | z) at z [K, B, Z], with batch shape [K, B], also where the likelihood does not depend on z."""
     return model.likelihood.at(model.likelihood_params(z, context)).expand(z.shape[:-1])
+
+
+def missing_at(model: LatentVariableModel, z: Tensor, context: Tensor | None = None) -> Distribution:
+    """Return the distribution of missing entries at z [K, B, Z]: p(x | z), unless they are missing by their values."""
+    return model.likelihood.missing(model.likelihood_params(z, context)).expand(z.shape[:-1])
 
 
 class Chains:
@@ -76,7 +81,7 @@ class Chains:
         if params.dim() > 1:  # else the likelihood does not depend on z
             before, after = params.expand(2, len(self.z), -1)
             params = torch.where(moved[:, None], after, before)
-        likelihood = self.model.likelihood.family(params).expand((len(self.z),))
+        likelihood = self.model.likelihood.missing(params).expand((len(self.z),))
         log_lik = self.model.likelihood.scored(params, self.x, self.mask)
         before, after = draw.log_prior.sum(-1)
         log_prior = torch.where(moved, after, before)

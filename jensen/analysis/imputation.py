@@ -24,7 +24,7 @@ from ..models.codebooks import CodePrior
 from ..models.draw import place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from .gibbs import Chains, likelihood_at
+from .gibbs import Chains, likelihood_at, missing_at
 
 __all__ = ["METHODS", "Imputation", "Statistics", "impute"]
 
@@ -130,7 +130,7 @@ def impute(
     watch: ProgressCallback | None = None,
     statistics: Statistics | None = None,
 ) -> Imputation:
-    r"""Draw the missing entries m times, given the observed ones.
+    r"""Draw the missing entries m times, given the observed ones; and which these are, if that is modelled.
 
     .. math:: p(x_m | x_o) = \int p(x_m | z)\, p(z | x_o)\, dz, \qquad w_k = p(x_o | z_k)\, p(z_k) / q(z_k | x_o)
 
@@ -154,8 +154,8 @@ def impute(
         statistics: to compute beside the draws; those of draws are of `statistics.n`, of which the first m are kept.
 
     Raises:
-        UsageError: a number is too small, or there is no such method. CompositionError: features depend on each other
-            given z, the guide scores its own points only, or the latent has no gradient.
+        UsageError: a number is too small, or there is no such method.
+        CompositionError: features depend on each other, the guide scores its own points only, or z has no gradient.
         NotNormalised, NumericalError: the guide has no density; no point of a datum has a finite weight.
     """
     k = (CHAINS * m if method == "annealed" else POINTS) if k is None else k
@@ -317,7 +317,7 @@ class _Weigher:
         z, log_w, _ = self.annealed.arrivals(self.model, self.guide, batch, self.tuned, noise)
         log_w = log_w.double()
         if self.of_params is None:
-            x = likelihood_at(self.model, z, batch.context).mean.double()
+            x = missing_at(self.model, z, batch.context).mean.double()
         else:
             x = self.of_params(self.model.likelihood_params(z, batch.context)).double().expand(*log_w.shape, -1)
         mean = torch.einsum("kb,kbd->bd", torch.softmax(log_w, 0), x)
@@ -361,7 +361,8 @@ class _Points:
             after = torch.logaddexp(total.to(log_w), torch.logsumexp(log_w, 0))
             share = (log_w - after).exp()
             mean = mean * (total.to(log_w) - after).exp()[:, None]
-            expected = draw.likelihood.mean if of_params is None else of_params(draw.likelihood_params)
+            params = draw.likelihood_params
+            expected = model.likelihood.missing(params).mean if of_params is None else of_params(params)
             mean = mean + torch.einsum("kb,kbd->bd", share, expected.expand(len(z), len(batch), -1).double())
             total = after
             pieces.append(z)
@@ -391,6 +392,6 @@ class _Points:
         chosen = torch.multinomial(torch.softmax(self.log_w, 0).mT, m, replacement=True, generator=noise).mT  # [m, B]
         z = self.z.gather(0, chosen[..., None].expand(-1, -1, self.z.shape[-1]))
         with drawing_from(noise):
-            parts = [likelihood_at(model, part, batch.context).sample() for part in z.split(at_once)]
+            parts = [missing_at(model, part, batch.context).sample() for part in z.split(at_once)]
         drawn = torch.cat(parts)
         return z, torch.where(torch.as_tensor(batch.mask), batch.x, drawn)

@@ -89,7 +89,7 @@ def impute(
 ) -> None:
     """Draw missing entries (NaN, empty, NA) given the observed ones. Without --out: RUN/imputations.png, or .csv.
 
-    A mixed table comes back as it was given, its missing cells filled: by one value each, or by -m draws.
+    A mixed table comes back as it was given, its missing cells filled, if any: by one value each, or by -m draws.
 
     Each imputation is one sample of the missing entries; their differences show the uncertainty of the model. A row of
     a picture shows the datum as far as known, the observed part (hidden pixels in tan), the posterior mean, and the
@@ -265,7 +265,7 @@ def _record(completion: Completion | TableCompletion) -> dict[str, Any]:
     rows = drawn.holed
 
     def summary(values: Any, worst: str) -> dict[str, float] | None:
-        if values is None:
+        if values is None or not rows.any():
             return None
         of_rows = values[rows].double()
         return {"median": float(of_rows.median()), "worst": float(getattr(of_rows, worst)())}
@@ -289,6 +289,8 @@ def _lines(record: dict[str, Any]) -> list[str]:
     """Return the diagnostics in sentences."""
     lines = [f"{plural(record['missing'], 'missing entry')} in {plural(record['rows_with_missing'], 'row')}"]
     ess, k_hat = record["ess"], record["k_hat"]
+    if ess is None:  # of no row
+        return lines
     size = f"{record['k']:,}: median {ess['median']:.0f}, smallest {ess['worst']:.1f}"
     if record["method"] == "annealed":
         lines.append(f"effective sample size of chains {size}; {record['steps']:,} temperatures")

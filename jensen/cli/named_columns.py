@@ -13,6 +13,7 @@ from .targets import result_target
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..data.dialects import Dialect
     from ..runs.run import Run
     from .writing import Target
 
@@ -35,12 +36,13 @@ def column_target(
     return result_target(opened, stem, data, out, force, safe, flags, pictures=False)
 
 
-def write_columns(target: Target, columns: Mapping[str, np.ndarray]) -> None:
+def write_columns(target: Target, columns: Mapping[str, np.ndarray], dialect: Dialect) -> None:
     """Write columns [N] under their names; a number that is not known is empty.
 
     Args:
         target: a table, an .npz of arrays of these names, or stdout.
         columns: by name.
+        dialect: of the table that they are of.
     """
     from ..data.named_tables import named_table
 
@@ -49,4 +51,4 @@ def write_columns(target: Target, columns: Mapping[str, np.ndarray]) -> None:
         target.write_arrays({names[name]: values for name, values in columns.items()})
         return
     suffix = ".csv" if target.path is None else target.path.suffix.lower()
-    target.write_table(named_table(columns, KINDS.get(suffix, "csv")), ())
+    target.write_table(named_table(columns, KINDS.get(suffix, "csv"), dialect=dialect), ())

@@ -35,6 +35,7 @@ TEXTS = {
     "likelihood": "family of p(x | z), by name",
     "local_lr": "learning rate of the Gaussians of the data",
     "local_steps": "steps of the Gaussians of the data per step of the model",
+    "missing_model": "entries are missing at random, or by their own values (self; numbers are log p(x_o, s))",
     "nats": "nats of rate that are free",
     "noise": "kind of corruption",
     "of": "codes that are penalised: means of the guide, or drawn points",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from ..core.wording import digits, fixed
+from ..storage.recorded_columns import check_columns
 from .flags import NO_FLAGS, Force, Out, Run, RunFlags, Safe
 from .named_columns import column_target, write_columns
 from .output import notifier, print_json, print_lines
@@ -41,10 +43,11 @@ def predict(
     interval that holds 90 %. Where the column is known, its accuracy, log-loss and calibration are printed; of the data
     that the run was trained on, these are measured on rows that did not train it.
     """
+    check_columns(Path(run), (column,))  # before the model and the data are read
     from ..runs.condition import column_index
 
     opened = flags.opened(run)
-    column_index(opened, column)  # before the data are read
+    column_index(opened, column)
     target = column_target(opened, "predictions", data, out, force, safe, flags)
     part = opened.chosen(data, flags.seed, True, own="all", spare=(column,))
     target = target if out is not None else target.of(data, part.is_whole or part.own is not None, force)
@@ -53,7 +56,7 @@ def predict(
     notify = notifier(flags.quiet)
     for note in prediction.notes:
         notify(note)
-    write_columns(target, prediction.table)
+    write_columns(target, prediction.table, opened.dialect_of(prediction.part))
     if flags.json:
         print_json({**prediction.to_dict(), "run": run, "out": target.path})
     elif target.path is not None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from ..core.errors import UsageError
 from ..core.wording import plural
+from ..storage.recorded_columns import check_columns
+from .conditions import parse_conditions
 from .flags import Device, Force, Json, Number, Out, Run, RunFlags, Safe, Seed, switch
 from .named_columns import KINDS
 from .output import notifier
@@ -22,7 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["sample"]
 
 Given = Annotated[
-    str | None, Parameter(help='values of columns, such as "age=40,sex=F": the others are drawn given these')
+    list[str] | None,
+    Parameter(
+        help='values of columns, such as "age=40,sex=F": the others are drawn given these; a value with a comma in'
+        """ quotes, 'job="cook, chef"'; may be given several times"""
+    ),
 ]
 K = Annotated[
     int | None,
@@ -59,13 +66,13 @@ def sample(
         raise UsageError("--noise and --mean exclude each other", "Leave one of them out.")
     if k is not None and given is None:
         raise UsageError(f"-k {k} is of a condition, and there is none", "Leave it out, or give one: --given.")
-    from ..runs.condition import parse_condition
+    condition = None if given is None else parse_conditions(given)
+    if condition is not None and (mean or label is not None):
+        raise UsageError("--given excludes --mean and --label", "Leave one of them out.")
+    check_columns(Path(run), tuple(condition or ()))
     from ..runs.run import load
     from .writing import print_target
 
-    condition = None if given is None else parse_condition(given)
-    if condition is not None and (mean or label is not None):
-        raise UsageError("--given excludes --mean and --label", "Leave one of them out.")
     opened = load(run, device=device)
     target = _target(opened, out, force, json, safe)
     if condition is not None:
@@ -118,7 +125,7 @@ def _write(opened: LoadedRun, target: Target, x: np.ndarray, labels: np.ndarray 
         x = as_written(columns, x)
         if not target.is_array:
             suffix = ".csv" if target.path is None else target.path.suffix.lower()
-            target.write_table(table_of(columns, x, KINDS.get(suffix, "csv")), columns)
+            target.write_table(table_of(columns, x, KINDS.get(suffix, "csv"), dialect=opened.dialect), columns)
             return
     elif not mean and opened.seen.kind != "real":
         x = to_integers(x, opened.seen.levels)

@@ -66,7 +66,7 @@ def score(
     notify = notifier(flags.quiet)
     for note in scores.notes:
         notify(note)
-    write_columns(target, scores.table)
+    write_columns(target, scores.table, opened.dialect_of(scores.part))
     if flags.json:
         print_json({**scores.to_dict(), "least_likely": _least_likely(scores), "run": run, "out": target.path})
     elif target.path is not None:

@@ -180,6 +180,7 @@ def outcome(run: Run) -> dict[str, Any]:
         "bound": bound,
         "kind": _kind(run, bound, measures["objective"]),
         "given": "label" if run.conditional else None,
+        "quantity": str(run.quantity),
         "objective": measures["objective"],
         "rate": measures["rate"],
         "distortion": measures["distortion"],
@@ -308,8 +309,7 @@ def _number(result: dict[str, Any]) -> str:
     if result["bound"] is None:
         return f"objective {fixed(result['objective'], 2)} nats per datum (no bound on log p(x))"
     sign = "=" if result["kind"] in (Kind.EXACT, Kind.FLOORED) else ">="
-    density = "p(x)" if result["given"] is None else f"p(x | {result['given']})"
-    return f"log {density} {sign} {fixed(result['bound'], 2)} nats per datum ({result['kind']})"
+    return f"{result['quantity']} {sign} {fixed(result['bound'], 2)} nats per datum ({result['kind']})"
 
 
 def _measured_rows(result: dict[str, Any]) -> str:

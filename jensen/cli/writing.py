@@ -19,7 +19,7 @@ from ..data.column_statistics import pieces
 from ..data.columns import Column
 from ..data.file_rows import Array, FileRows
 from ..data.output_tables import OutputTable
-from ..data.table_writing import TABLE_SUFFIXES, TEXT_SUFFIXES, require_writer, table_bytes, table_text
+from ..data.table_writing import TABLE_SUFFIXES, TEXT_SUFFIXES, encoded_text, require_writer, table_bytes, table_text
 from ..runs.evaluation import Part
 from ..runs.row_values import identity_columns
 from ..storage.files import write_atomic, write_json, written_in_pieces
@@ -351,7 +351,7 @@ class Target:
             if self.path is None:
                 table_writer().write(text)
             else:
-                write_atomic(self.path, text_bytes(text))
+                write_atomic(self.path, encoded_text(table, text, notifier(self.quiet)))
             self._note(formulas)
         elif self.path is not None:
             write_atomic(self.path, table_bytes(table, suffix, columns))

@@ -13,7 +13,7 @@ from ..core.errors import DataError
 from .column_statistics import column_statistics, ends
 from .counts import are_counts
 from .dataset import Dataset, chunks, digest_of
-from .file_rows import Array, ConvertedRows, FileRows, flattened
+from .file_rows import Array, ColumnRows, ConvertedRows, FileRows, flattened
 from .label_numbers import UNKNOWN
 from .mixed import recoded
 from .repeats import count_duplicates
@@ -32,6 +32,10 @@ def constant_columns(x: Array, mask: np.ndarray | None = None) -> np.ndarray:
 
 def extremes(x: Array, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return the smallest and the largest observed entry of each column of x [N, D]."""
+    if isinstance(x, ColumnRows):
+        each = [extremes(x.column(i)[:, None], None if mask is None else mask[:, [i]]) for i in range(x.shape[1])]
+        low, high = (np.concatenate(values) for values in zip(*each, strict=True))
+        return low, high
     if isinstance(x, FileRows):
         statistics = column_statistics(x)
         return statistics.low, statistics.high

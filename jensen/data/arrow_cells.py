@@ -10,16 +10,15 @@ import numpy as np
 
 from ..core.errors import DataError
 from .frames import NULL, Cells, TextCells, TypedCells
-from .sizes import check_size
 
-__all__ = ["arrow_cells", "read_arrow_file", "read_parquet_file"]
+__all__ = ["AGAIN", "CELL", "HELD", "arrow_cells", "library", "read_arrow_file"]
 
 CELL, HELD = 8, 3  # bytes of a cell, and how often it is held: in the table, as a number, and while kinds are guessed
 _FLOATS = {"double": "float64", "float": "float32", "halffloat": "float16"}
-_AGAIN = "Write or download it again."
+AGAIN = "Write or download it again."
 
 
-def _library(name: str, where: str) -> Any:
+def library(name: str, where: str) -> Any:
     """Return a module of pyarrow.
 
     Raises:
@@ -33,31 +32,13 @@ def _library(name: str, where: str) -> Any:
         ) from error
 
 
-def read_parquet_file(path: Path) -> Any:
-    """Return the Arrow table in a Parquet file.
-
-    Raises:
-        DataError: the file is damaged, or pyarrow is not installed.
-    """
-    parquet = _library("pyarrow.parquet", str(path))
-    try:
-        file = parquet.ParquetFile(path)
-        cells = file.metadata.num_rows * len(file.schema_arrow.names)
-        check_size(CELL * cells, str(path), times=HELD)
-        return file.read()
-    except DataError:
-        raise
-    except Exception as error:  # the library has errors of its own
-        raise DataError(f"{path} is damaged ({error})", _AGAIN) from error
-
-
 def read_arrow_file(path: Path) -> Any:
     """Return the Arrow table in a Feather file, or a file or stream of record batches.
 
     Raises:
         DataError: the file is damaged, or pyarrow is not installed.
     """
-    ipc, feather = _library("pyarrow.ipc", str(path)), _library("pyarrow.feather", str(path))
+    ipc, feather = library("pyarrow.ipc", str(path)), library("pyarrow.feather", str(path))
     with path.open("rb") as file:
         head = file.read(6)
     try:
@@ -66,7 +47,7 @@ def read_arrow_file(path: Path) -> Any:
         with path.open("rb") as file:
             return ipc.open_stream(file).read_all()
     except Exception as error:  # the library has errors of its own
-        raise DataError(f"{path} is damaged ({error})", _AGAIN) from error
+        raise DataError(f"{path} is damaged ({error})", AGAIN) from error
 
 
 def arrow_cells(column: Any, name: str, where: str) -> Cells:
@@ -80,7 +61,7 @@ def arrow_cells(column: Any, name: str, where: str) -> Cells:
     Raises:
         DataError: the column is nested, or of bytes.
     """
-    arrow = _library("pyarrow", where)
+    arrow = library("pyarrow", where)
     types, kind, n = arrow.types, column.type, len(column)
     stored = _FLOATS.get(str(kind), str(kind))
     array = column.combine_chunks() if isinstance(column, arrow.ChunkedArray) else column

@@ -221,7 +221,7 @@ def decode(column: Column, values: np.ndarray) -> np.ndarray:
     else:
         written = NumberFormat.from_sample(column.format) if column.format else PLAIN
         rounded = np.rint(values) if column.kind in ("integer", "count") else values
-        texts = [written.write(v, column.decimals) for v in rounded.tolist()]
+        texts = [written.write(v, column.decimals, column.width) for v in rounded.tolist()]
     result = np.empty(len(texts), dtype=object)
     result[:] = texts
     return result

@@ -18,7 +18,7 @@ from .fields import category, explain, is_number
 from .frames import Cells, TextCells, TypedCells
 from .identity import is_identifying_name
 from .number_kinds import number_column
-from .number_texts import PLAIN, NumberFormat, decimals_of, number_format
+from .number_texts import PLAIN, NumberFormat, decimals_of, number_format, width_of
 from .scales import in_order, is_scale
 from .time_texts import CLOCKS, are_times, nearest_format, time_format
 
@@ -137,7 +137,9 @@ def _number(
     form = None if written == PLAIN else written.sample
     decimals = decimals_of(texts, written)
     is_percent = written.suffix.strip() == "%"
-    return _guess_of(name, values, counts, stored, decimals, form, is_first, is_percent, texts)
+    return _guess_of(
+        name, values, counts, stored, decimals, form, is_first, is_percent, texts, width_of(texts, written)
+    )
 
 
 def _guess_of(
@@ -150,6 +152,7 @@ def _guess_of(
     is_first: bool = False,
     is_percent: bool = False,
     texts: Sequence[str] = (),
+    width: int | None = None,
 ) -> Guess:
     """Guess the kind of a column of numbers [U], in the order of the rows, of which each occurs so often, or once."""
     if counts is None:
@@ -165,9 +168,9 @@ def _guess_of(
         return Guess(None, "no number is finite")
     choice = number_column(name, different, often, is_measure(name), is_percent)
     written = dict(zip(values.tolist(), texts, strict=True)) if texts else {}  # 1.0 stays 1.0
-    levels = tuple(written.get(float(level), level) for level in choice.levels)
-    own = None if levels else form
-    column = Column(name, choice.kind, levels, choice.low, choice.high, None if levels else decimals, stored, own)
+    levels = tuple(written.get(float(level), level.zfill(width or 0)) for level in choice.levels)
+    column = Column(name, choice.kind, levels, choice.low, choice.high, stored=stored)
+    column = column if levels else replace(column, decimals=decimals, format=form, width=width)
     named = is_identifying_name(name) and not name[-1:].isdecimal() and choice.kind in ("integer", "count", "real")
     suspect = f"it may identify rows; to leave it out: --drop {shlex.quote(name)}" if named else None
     return Guess(column, choice.reason, choice.doubt or suspect)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .columns import Column
+from .file_rows import Array, column_of
 
 __all__ = ["column_scales", "inside_ends", "location_scale"]
 
@@ -21,7 +22,7 @@ CLOSEST = 2.0**-24  # of a bounded value to its ends, in units of its range: sin
 
 
 def column_scales(
-    x: np.ndarray, mask: np.ndarray | None, columns: Sequence[Column]
+    x: Array, mask: np.ndarray | None, columns: Sequence[Column]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return centre, scale and fill [D] of the columns of training rows [N, D], float64.
 
@@ -39,7 +40,8 @@ def column_scales(
         >>> center.tolist(), scale.round(6).tolist(), fill.tolist()
         ([2.0, 0.0], [1.0, 8.0], [0.0, 1.0])
     """
-    observed = (x[:, i] if mask is None else x[mask[:, i], i] for i in range(len(columns)))
+    each = (column_of(x, i) for i in range(len(columns)))
+    observed = (values if mask is None else values[mask[:, i]] for i, values in enumerate(each))
     triples = [_scale(np.asarray(values, dtype=np.float64), c) for values, c in zip(observed, columns, strict=True)]
     center, scale, fill = (np.array(values, dtype=np.float64) for values in zip(*triples, strict=True))
     return center, scale, fill

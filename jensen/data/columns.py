@@ -25,6 +25,7 @@ ColumnKind = Literal[
 ]
 LEVELLED = ("ordinal", "categorical", "boolean")  # whose values are names, stored as their numbers
 DISCRETE = (*LEVELLED, "integer", "count")  # of which p(x) is a mass; that of others is a density
+MOST_DIGITS = 40  # before the point
 _ENDS = ("bounded", "circular")
 
 
@@ -43,6 +44,7 @@ class Column:
         low, high: the ends of a bounded column, both excluded; of a circular one, which are the same point. An integer
             one can have low = 0: then no smaller number is possible, and none is drawn.
         decimals: digits after the point, as numbers are written; None: as many as they need.
+        width: digits before the point at least, as in 01; None: as many as a number needs.
         stored: the type in the source, such as "text", "int64", "float32", "category" or "datetime64[ns]": what is
             written has it too.
         format: of a time in text, as `datetime.strptime` takes it; "iso" for ISO 8601.
@@ -70,6 +72,7 @@ class Column:
     format: str | None = None
     missing: tuple[str, ...] = ()
     family: str | None = None
+    width: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(ColumnKind):
@@ -82,6 +85,10 @@ class Column:
             )
         if len(set(self.levels)) < len(self.levels):
             raise UsageError(f"column {self.name!r} has a level twice", "Name each level once.")
+        if self.width is not None and self.width not in range(1, MOST_DIGITS + 1):
+            raise UsageError(
+                f"column {self.name!r} has width = {self.width!r}", f"Give a whole number from 1 to {MOST_DIGITS}."
+            )
         if self.kind == "integer" and self.high is None and self.low in (None, 0):
             return
         if (self.kind in _ENDS) != (self.low is not None and self.high is not None):

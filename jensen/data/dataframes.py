@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from ..core.errors import UsageError
 from .columns import Column
+from .frames import SourceKind
 from .output_tables import OutputTable, object_array
 from .table_values import MICROSECONDS, Holds, holds_of, objects
 
-__all__ = ["ArrowTable", "PandasTable", "PolarsTable", "library"]
+__all__ = ["ArrowTable", "PandasTable", "PolarsTable", "available", "library"]
 
 
 def library(name: str) -> Any:
@@ -29,6 +31,13 @@ def library(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise UsageError(f"{name} is not installed", f"Install it: pip install {name.partition('.')[0]}.") from error
+
+
+def available() -> SourceKind:
+    """Return the first kind of table in memory whose library is installed; "xlsx", plain objects, where none is."""
+    kinds: list[tuple[SourceKind, str]] = [("pandas", "pandas"), ("polars", "polars"), ("arrow", "pyarrow")]
+    installed: list[SourceKind] = [kind for kind, name in kinds if find_spec(name) is not None]
+    return installed[0] if installed else "xlsx"
 
 
 def _microseconds(x: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..core.wording import plural
 from .column_statistics import ends
 from .counts import MOST, are_counts
 from .factors import Factors
-from .file_rows import Array, ConvertedRows, FileRows, flattened, piece_rows
+from .file_rows import Array, ColumnRows, ConvertedRows, FileRows, flattened, piece_rows
 from .frames import Frame
 from .hashed_split import PartRows, RowNumbers
 from .identity import taken
@@ -93,8 +93,8 @@ class Dataset:
 
     @property
     def is_streamed(self) -> bool:
-        """True if the rows stay in files."""
-        return isinstance(self.x, FileRows)
+        """True if the rows stay in files while a model is trained."""
+        return isinstance(self.x, FileRows) and not isinstance(self.x, ColumnRows)
 
     def rows(self, index: np.ndarray | RowNumbers) -> Dataset:
         """Return the rows of these numbers [M], as a data set; those of a part stay in files where all rows do."""
@@ -103,7 +103,7 @@ class Dataset:
             if self.labels is None and not self.identity:
                 return replace(self, x=x)  # without all numbers at once
         else:
-            x = self.x[index[:]]
+            x = self.x.rows(index[:]) if isinstance(self.x, ColumnRows) else self.x[index[:]]
         index = index[:]
         labels, mask = (None if each is None else each[index] for each in (self.labels, self.mask))
         factors, identity = None if self.factors is None else self.factors.rows(index), taken(self.identity, index)

@@ -17,7 +17,18 @@ import numpy as np
 from ..core.errors import DataError
 from .regular_files import open_regular
 
-__all__ = ["Array", "ConvertedRows", "FileRows", "JoinedRows", "NpyRows", "flattened", "gathered", "piece_rows"]
+__all__ = [
+    "Array",
+    "ColumnRows",
+    "ConvertedRows",
+    "FileRows",
+    "JoinedRows",
+    "NpyRows",
+    "column_of",
+    "flattened",
+    "gathered",
+    "piece_rows",
+]
 
 PIECE = 2**22  # bytes that are read at a time, where all rows are read in order
 GAP = 16  # rows between two wanted ones that are read with them, which costs less than another read
@@ -81,7 +92,32 @@ class FileRows(ABC):
         return self.read(row, row + 1)[0]
 
 
+class ColumnRows(FileRows):
+    """Rows [N, D] of files that are read by columns; rows of any numbers, in any order, are rows of the same kind.
+
+    What a model sees of them is held in memory, so that they are split and shuffled as rows in memory are.
+    """
+
+    @abstractmethod
+    def column(self, number: int) -> np.ndarray:
+        """Return a column [N]."""
+
+    @abstractmethod
+    def rows(self, index: np.ndarray) -> ColumnRows:
+        """Return the rows of these numbers [M], which stay in their files."""
+
+
 Array = np.ndarray | FileRows  # in memory, or in files
+
+
+def column_of(x: Array, number: int) -> np.ndarray:
+    """Return a column [N] of rows [N, D] in memory, or of those that are read by columns.
+
+    Example:
+        >>> column_of(np.array([[1, 2], [3, 4]]), 1).tolist()
+        [2, 4]
+    """
+    return x.column(number) if isinstance(x, ColumnRows) else x[:][:, number]
 
 
 def piece_rows(x: Array) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ..core.errors import DataError
+from .dialects import Dialect
 
-__all__ = ["Cells", "Frame", "SourceKind", "TextCells", "TypedCells", "unique_names"]
+__all__ = ["Cells", "Frame", "SourceKind", "StoredColumns", "TextCells", "TypedCells", "unique_names"]
 
 SourceKind = Literal["csv", "parquet", "feather", "xlsx", "pandas", "polars", "arrow", "array"]
 NULL = -1  # the code of a cell that the source says to be missing
@@ -109,6 +111,23 @@ class TypedCells:
 Cells = TextCells | TypedCells
 
 
+class StoredColumns(Sequence[Cells]):
+    """The cells of columns that stay in files, and are read when they are asked for."""
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """The number of rows."""
+
+    @abstractmethod
+    def rows(self, index: np.ndarray) -> StoredColumns:
+        """Return the cells of the rows of these numbers [M]."""
+
+    @abstractmethod
+    def table(self) -> Any:
+        """Return all of them as an Arrow table."""
+
+
 def _text(value: Any) -> str:
     """Return a number as it is named: 1.0 and 1 are the same name."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
@@ -128,30 +147,37 @@ class Frame:
 
     Attributes:
         names: of all columns, in their order: no two are equal, and none is empty.
-        columns: the cells of each.
+        columns: the cells of each, in memory or in files.
         source_kind: of the source.
         where: the name of the source, in messages.
         header: the names as they are written; None without a header.
         lines: [N] the line of each row in a file of text.
-        delimiter: of a file of text.
+        dialect: of a file of text.
         origin: the table itself, of a source with types (a DataFrame, or an Arrow table); of a workbook the formats of
             numbers by column.
     """
 
     names: tuple[str, ...]
-    columns: tuple[Cells, ...]
+    columns: tuple[Cells, ...] | StoredColumns
     source_kind: SourceKind
     where: str
     header: tuple[str, ...] | None = None
     lines: np.ndarray | None = None
-    delimiter: str | None = None
+    dialect: Dialect | None = None
     origin: Any = None
 
     def __len__(self) -> int:
-        return len(self.columns[0])
+        return self.columns.count if isinstance(self.columns, StoredColumns) else len(self.columns[0])
+
+    @property
+    def table(self) -> Any:
+        """The table itself: `origin`, or what is read from its files."""
+        return self.columns.table() if isinstance(self.columns, StoredColumns) else self.origin
 
     def rows(self, index: np.ndarray) -> Frame:
         """Return the rows of these numbers [M]."""
+        if isinstance(self.columns, StoredColumns):
+            return replace(self, columns=self.columns.rows(index))
         lines = None if self.lines is None else self.lines[index]
         return replace(self, columns=tuple(c.rows(index) for c in self.columns), lines=lines, origin=self._rows(index))
 

@@ -11,7 +11,7 @@ from .cells import present
 from .column_kinds import Guess, infer
 from .columns import Column, ColumnKind
 from .frames import Cells, TextCells, TypedCells
-from .number_texts import PLAIN, decimals_of, number_format
+from .number_texts import PLAIN, decimals_of, number_format, width_of
 from .scales import in_order
 from .time_texts import time_format
 
@@ -114,7 +114,8 @@ def _seen(
         return {}  # which encoding refuses, by its place
     if written is None:
         return {}
-    return {"format": None if written == PLAIN else written.sample, "decimals": decimals_of(texts, written)}
+    form = None if written == PLAIN else written.sample
+    return {"format": form, "decimals": decimals_of(texts, written), "width": width_of(texts, written)}
 
 
 def _levels(cells: Cells, missing: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from ..core.memory import available_memory
 from .fields import category
 from .sizes import TEXT, check_size
 
-__all__ = ["Lines", "decoded", "read_lines", "read_text", "split_names"]
+__all__ = ["Lines", "TextFile", "decoded", "read_lines", "read_text", "read_text_file", "split_names"]
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -110,6 +110,23 @@ def split_names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True), []))
 
 
+@dataclass(frozen=True)
+class TextFile:
+    """The text of a file.
+
+    Attributes:
+        text: with line ends of one character.
+        notes: for the user.
+        encoding: by Python's name.
+        line_end: of most lines, as the file has it.
+    """
+
+    text: str
+    notes: tuple[str, ...]
+    encoding: str
+    line_end: str
+
+
 def _encoding(content: bytes) -> str:
     """Return the encoding that the beginning of a text shows: its mark, or the zeros of a wide one without a mark."""
     for mark, name in _MARKS:
@@ -129,6 +146,12 @@ def decoded(content: bytes, where: str) -> tuple[str, list[str]]:
     Raises:
         DataError: it is not text.
     """
+    text, notes, _ = _decoded(content, where)
+    return text, notes
+
+
+def _decoded(content: bytes, where: str) -> tuple[str, list[str], str]:
+    """Return a text, notes, and its encoding; see `decoded`."""
     encoding, notes = _encoding(content), []
     try:
         text = content.decode(encoding)
@@ -136,6 +159,7 @@ def decoded(content: bytes, where: str) -> tuple[str, list[str]]:
         if encoding != "utf-8":
             raise DataError(f"{where} is no {encoding.upper()} text ({error.reason})", "Save it as UTF-8.") from error
         text = content.decode("cp1252", errors="replace").replace("\ufffd", "?")
+        encoding = "cp1252"
         notes.append(f"{where} is not UTF-8 text (byte {error.start:,}): read as Latin-1 (Windows-1252)")
     place, strange = text.find("\0"), len(_CONTROL.findall(text))
     if place >= 0:
@@ -145,7 +169,7 @@ def decoded(content: bytes, where: str) -> tuple[str, list[str]]:
     if strange > MOST_CONTROL * len(text):
         what = f"{where} is not text: {strange:,} of its {len(text):,} characters are control characters"
         raise DataError(what, "Give a table, as text.")
-    return text, notes
+    return text, notes, encoding
 
 
 def _content(path: Path) -> bytes:
@@ -176,8 +200,19 @@ def read_text(path: Path) -> tuple[str, list[str]]:
     Raises:
         DataError: it is too large, damaged or not text.
     """
-    text, notes = decoded(_content(path), str(path))
-    return text.replace("\r\n", "\n").replace("\r", "\n"), notes
+    file = read_text_file(path)
+    return file.text, list(file.notes)
+
+
+def read_text_file(path: Path) -> TextFile:
+    """Return a text file, plain or gzip-compressed, with its encoding and line ends.
+
+    Raises:
+        DataError: it is too large, damaged or not text.
+    """
+    text, notes, encoding = _decoded(_content(path), str(path))
+    line_end = "\r\n" if 2 * text.count("\r\n") > text.count("\n") else "\n"
+    return TextFile(text.replace("\r\n", "\n").replace("\r", "\n"), tuple(notes), encoding, line_end)
 
 
 def _are_spaced(line: str) -> bool:

@@ -36,7 +36,7 @@ def _place(row: int, column: int, numbers: np.ndarray | RowNumbers | None, names
 
 def check_magnitudes(
     prepared: np.ndarray,
-    x: np.ndarray,
+    x: Array,
     mask: np.ndarray | None,
     numbers: np.ndarray | RowNumbers | None,
     names: tuple[str, ...] | None,

@@ -15,14 +15,17 @@ from .cells import encode, present
 from .column_kinds import IDENTIFIER, Guess, infer
 from .columns import Column
 from .dataset import Dataset, Source, digest_of, writable_names
+from .file_rows import Array
 from .frames import Cells, Frame, TextCells
 from .headers import is_unnamed, leading_indices
 from .hints import hinted
 from .identity import kept_as
 from .label_numbers import encode_labels
 from .number_texts import NumberFormat
+from .parquet_tables import ParquetColumns, TableRows
 from .schema import Schema
 from .selection import Selection, indices_of
+from .separators import separator_remedy
 from .twins import twins
 
 __all__ = ["mixed_dataset", "recoded"]
@@ -103,6 +106,8 @@ def mixed_dataset(
         share = f"{plural(int((~mask).sum()), 'missing cell')} of {mask.size:,} ({(~mask).mean():.1%})"
         written = _spellings(frame, parts.columns, parts.places)
         said.append(f"{share}{written}: log p(x) is of the observed ones")
+    if frame.dialect is not None:
+        frame = replace(frame, dialect=replace(frame.dialect, decimal=_decimal_mark(parts.columns) or "."))
     names = tuple(c.name for c in parts.columns)
     schema = Schema("mixed", (len(names),), None, names, writable_names(classes), tuple(parts.columns))
     source = Source(name, tuple(files), digest_of(x, observed), len(x))
@@ -187,9 +192,10 @@ def _divided(frame: Frame, options: Selection, label: str | None) -> _Parts:
     parts.notes += _left_out(left, parts.reasons)
     if not parts.places:
         whys = "; ".join(f"{n}: {parts.reasons[n]}" for n in left[:LISTED])
-        raise DataError(
-            f"{frame.where} has no column of data left ({whys})", "Name the columns to read: --columns a,b."
-        )
+        remedy = "Name the columns to read: --columns a,b."
+        if frame.source_kind == "csv" and len(frame.names) == 1:
+            remedy = separator_remedy([*(frame.header or ()), *_texts(frame.columns[0])[:100].tolist()])
+        raise DataError(f"{frame.where} has no column of data left ({whys})", remedy)
     return parts
 
 
@@ -326,27 +332,29 @@ def _reason_to_leave_out(frame: Frame, place: int) -> str | None:
     return guess.reason if guess.column is None else None
 
 
-def _encoded(
-    frame: Frame, columns: Sequence[Column], places: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def _encoded(frame: Frame, columns: Sequence[Column], places: Sequence[int]) -> tuple[Array, np.ndarray, list[str]]:
     """Return the numbers [N, D] of the columns, where they are observed, and notes on names that are no level.
 
     Raises:
         DataError: a cell is no value of its column.
     """
-    x, mask = np.zeros((len(frame), len(columns))), np.zeros((len(frame), len(columns)), dtype=bool)
-    notes = list[str]()
+    cells = frame.columns
+    stored = TableRows(cells.stored, columns, places, cells.chosen) if isinstance(cells, ParquetColumns) else None
+    x = np.zeros((len(frame), 0 if stored is not None else len(columns)))
+    mask, notes = np.zeros((len(frame), len(columns)), dtype=bool), list[str]()
     for j, (column, place) in enumerate(zip(columns, places, strict=True)):
-        x[:, j], mask[:, j], unseen = encode(column, frame.columns[place], lambda row, at=place: frame.place(row, at))
+        values, mask[:, j], unseen = encode(column, frame.columns[place], lambda row, at=place: frame.place(row, at))
+        if stored is None:
+            x[:, j] = values
         if unseen:
             listed = ", ".join(f"{name!r} ({n:,})" for name, n in list(unseen.items())[:LISTED])
             more = f", ... {len(unseen)} in all" if len(unseen) > LISTED else ""
             cells = plural(sum(unseen.values()), "cell")
             notes.append(f"column {column.name}: {cells} of unknown levels, read as missing: {listed}{more}")
-    return x, mask, notes
+    return x if stored is None else stored, mask, notes
 
 
-def _remarks(columns: Sequence[Column], x: np.ndarray, mask: np.ndarray) -> list[str]:
+def _remarks(columns: Sequence[Column], x: Array, mask: np.ndarray) -> list[str]:
     """Return notes on columns that are constant, or that others repeat."""
     notes = list[str]()
     constant = [c.name for c in columns if c.kind == "categorical" and len(c.levels) == 1]

@@ -8,19 +8,26 @@ from typing import Any
 import numpy as np
 
 from .dataframes import ArrowTable, PandasTable, PolarsTable, library
+from .dialects import Dialect
 from .frames import SourceKind
 from .output_tables import OutputTable, PlainTable
 
 __all__ = ["named_table"]
 
 
-def named_table(columns: Mapping[str, np.ndarray], source_kind: SourceKind = "csv", index: Any = None) -> OutputTable:
+def named_table(
+    columns: Mapping[str, np.ndarray],
+    source_kind: SourceKind = "csv",
+    index: Any = None,
+    dialect: Dialect | None = None,
+) -> OutputTable:
     """Return a table of columns [N] under their names, in their order; NaN is a missing number.
 
     Args:
         columns: by name, of numbers or of texts.
         source_kind: of table.
         index: of a pandas DataFrame; None numbers the rows.
+        dialect: of a file of text.
 
     Example:
         >>> named_table({"p": np.array([0.5, np.nan]), "name": np.array(["a", "b"])}).data
@@ -39,7 +46,7 @@ def named_table(columns: Mapping[str, np.ndarray], source_kind: SourceKind = "cs
         arrow = library("pyarrow")
         arrays = [arrow.array(v.tolist() if v.dtype == object else v, from_pandas=True) for v in texts.values()]
         return ArrowTable(arrow.table(arrays, names=list(texts)))
-    table: OutputTable = PlainTable([], [], texts=source_kind != "xlsx")
+    table: OutputTable = PlainTable([], [], texts=source_kind != "xlsx", dialect=dialect)
     for name, values in texts.items():
         table = table.inserted(len(table.names), name, values)
     return table

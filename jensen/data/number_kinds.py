@@ -162,5 +162,6 @@ def _sentinel(values: np.ndarray, counts: np.ndarray) -> str | None:
         far = abs(value - rest[0 if end == 0 else -1]) > rest[-1] - rest[0]
         if value in SENTINELS and counts[end] > 1 and (far or (value < -1 and rest[0] >= 0)):
             text = f"{value:g}"
-            return f"{text} may stand for missing entries ({counts[end]:,.0f}): then name it, missing = ['{text}']"
+            may_be = f"{text} may stand for missing entries ({counts[end]:,.0f})"
+            return f"{may_be}: then name it in a schema, --schema FILE.toml with missing = ['{text}'] for this column"
     return None

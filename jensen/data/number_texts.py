@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.errors import UsageError
 
-__all__ = ["PLAIN", "NumberFormat", "decimals_of", "number_format"]
+__all__ = ["PLAIN", "NumberFormat", "decimals_of", "number_format", "width_of"]
 
 MINUS = "\u2212"  # the sign of typesetters
 _BLANKS = " \u00a0\u202f"
@@ -114,12 +114,21 @@ class NumberFormat:
     def _is_plain(self) -> bool:
         return self == PLAIN
 
-    def write(self, value: float, decimals: int | None) -> str:
-        """Return a number as text, with so many digits after the point; None: as many as it needs."""
+    def write(self, value: float, decimals: int | None, width: int | None = None) -> str:
+        """Return a number as text.
+
+        Args:
+            value: the number.
+            decimals: digits after the point; None: as many as it needs.
+            width: digits before it at least, the first of which may be zeros.
+        """
         if decimals is None:
             number = str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
         else:
             number = f"{value:z.{decimals}f}"
+        if width is not None and "e" not in number:
+            sign, digits = ("-", number[1:]) if number.startswith("-") else ("", number)
+            number = sign + digits.zfill(width + len(digits) - len(digits.partition(".")[0]))
         if self._is_plain:
             return number
         sign, number = ("-", number[1:]) if number.startswith("-") else ("", number)
@@ -194,6 +203,20 @@ def number_format(texts: Sequence[str], decimal: str | None = None) -> NumberFor
             raise UsageError("numbers such as 1,234", "")
         fit = [f for f in fit if f.decimal == "."]  # 1.234 is a plain number, whatever it may be elsewhere
     return fit[0]
+
+
+def width_of(texts: Sequence[str], written: NumberFormat) -> int | None:
+    """Return the digits before the point of numbers that are filled with zeros to the same width; None of others.
+
+    Example:
+        >>> width_of(["01", "12"], PLAIN), width_of(["1", "12"], PLAIN)
+        (2, None)
+    """
+    if written.group or written.prefix or not any(t.lstrip("+-\u2212")[:1] == "0" for t in texts):
+        return None
+    wholes = [t.lstrip("+-\u2212").partition(written.decimal)[0] for t in texts]
+    filled = {len(w) for w in wholes if w[:1] == "0" and w[1:2].isdecimal()}
+    return min(filled) if len(filled) == 1 and filled == {min(map(len, wholes))} else None
 
 
 def decimals_of(texts: Sequence[str], written: NumberFormat, most: int = 10) -> int | None:

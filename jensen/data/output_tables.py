@@ -14,6 +14,7 @@ import numpy as np
 
 from .cells import decode, encode
 from .columns import Column
+from .dialects import Dialect
 from .frames import Frame, TextCells
 from .table_values import Holds, holds_of, objects
 
@@ -118,7 +119,7 @@ class PlainTable(OutputTable):
         columns: their cells [N], as objects; None is missing.
         texts: True if all cells are texts, as in a CSV file.
         has_header: whether the header is written.
-        delimiter: between the fields of a line.
+        dialect: of a file of text.
         formats: of the numbers of each column of a spreadsheet.
     """
 
@@ -128,17 +129,17 @@ class PlainTable(OutputTable):
         columns: Sequence[np.ndarray],
         texts: bool,
         has_header: bool = True,
-        delimiter: str | None = None,
+        dialect: Dialect | None = None,
         formats: Sequence[str] | None = None,
     ) -> None:
         self.header, self.columns, self.texts = tuple(header), tuple(columns), texts
-        self.has_header, self.delimiter = has_header, delimiter
+        self.has_header, self.dialect = has_header, dialect or Dialect()
         self.formats = tuple(formats or ["General"] * len(self.header))
 
     def _like(
         self, header: Sequence[str], columns: Sequence[np.ndarray], formats: Sequence[str] | None = None
     ) -> PlainTable:
-        return PlainTable(header, columns, self.texts, self.has_header, self.delimiter, formats or self.formats)
+        return PlainTable(header, columns, self.texts, self.has_header, self.dialect, formats or self.formats)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -169,7 +170,7 @@ class PlainTable(OutputTable):
     def inserted(self, place: int, name: str, values: np.ndarray) -> PlainTable:
         cells = [_plain(v) for v in values.tolist()]
         if self.texts and values.dtype.kind == "f":  # the fewest digits that are read as the same number
-            cells = ["" if t == "nan" else t for t in values.astype(str).tolist()]
+            cells = ["" if t == "nan" else self.dialect.number(t) for t in values.astype(str).tolist()]
         elif self.texts:
             cells = [text_of(v) for v in cells]
         columns = [*self.columns[:place], object_array(cells), *self.columns[place:]]
@@ -226,6 +227,6 @@ def plain_table(frame: Frame) -> PlainTable:
         columns,
         texts,
         has_header=frame.header is not None,
-        delimiter=frame.delimiter,
+        dialect=frame.dialect,
         formats=frame.origin if frame.source_kind == "xlsx" else None,
     )

@@ -6,7 +6,7 @@ A density p' of x' = (x - center) / scale gives the density of x: log p(x) = log
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, get_args
@@ -21,9 +21,10 @@ from ..core.wording import plural
 from .agreement import constant_columns, extremes
 from .column_scales import column_scales, inside_ends
 from .column_statistics import pieces
+from .columns import Column
 from .conversions import BinaryDraw, Cast
 from .dataset import chunks
-from .file_rows import Array, FileRows
+from .file_rows import Array, ColumnRows, FileRows
 from .hashed_split import RowNumbers
 from .magnitudes import are_safe, check_magnitudes
 from .schema import Schema
@@ -167,7 +168,7 @@ class Preparation:
         if binarize and schema.kind == "real":
             _check_unit(x)
         if schema.columns is not None:
-            center, scale, fill = column_scales(np.asarray(x[:]), mask, schema.columns)
+            center, scale, fill = column_scales(x if isinstance(x, ColumnRows) else x[:], mask, schema.columns)
             return Preparation(None, False, center, scale, seed, fill)
         if standardize == "none":
             mean = column_means(x, mask)[0] + (0.5 if dequantize else 0.0)
@@ -220,20 +221,17 @@ class Preparation:
         how = partial(
             self._stored, schema=schema, real=torch.float64 if dtype == torch.float64 else torch.float32, stream=stream
         )
-        if isinstance(x, FileRows):
+        if isinstance(x, FileRows) and not isinstance(x, ColumnRows):
             self._check_streamed(x, schema, how, numbers, what)
-            tensor = StreamedRows(x, how, torch.from_numpy(how(x[:0], 0)).dtype, device, draws=self._draws)
+            draws, kept = self.dequantize or self.binarize == "static", torch.from_numpy(how(x[:0], 0)).dtype
+            tensor = StreamedRows(x, how, kept, device, draws=draws)
         else:
-            stored = how(x, 0)
+            stored = self._of_columns(x, schema.columns or (), dtype) if isinstance(x, ColumnRows) else how(x, 0)
             if self._makes_reals(schema):
                 check_magnitudes(stored, x, mask, numbers, schema.names, what)
             tensor = torch.from_numpy(stored if stored.flags.writeable else stored.copy()).to(device)
         rows = Rows(tensor, None if isinstance(prepare, Cast) and tensor.dtype == dtype else prepare)
         return rows if mask is None else self.masked(rows, mask)
-
-    @property
-    def _draws(self) -> bool:
-        return self.dequantize or self.binarize == "static"
 
     def _makes_reals(self, schema: Schema) -> bool:
         return self.binarize is None and (schema.kind == "real" or self.dequantize or self.scale is not None)
@@ -251,6 +249,15 @@ class Preparation:
             reals = self._real(x, np.float64 if real == torch.float64 else np.float32, rng)
             return reals if schema.columns is None else inside_ends(reals, x, schema.columns)
         return x
+
+    def _of_columns(self, x: ColumnRows, columns: Sequence[Column], dtype: torch.dtype) -> np.ndarray:
+        """Return rows of a mixed table as `_stored` does, one column at a time."""
+        result = np.empty(x.shape, dtype=np.float64 if dtype == torch.float64 else np.float32)
+        for i, column in enumerate(columns):
+            center, scale = (None if v is None else v[[i]] for v in (self.center, self.scale))
+            own, values = replace(self, center=center, scale=scale), x.column(i)[:, None]
+            result[:, i] = inside_ends(own._real(values, result.dtype.type, None), values, [column])[:, 0]
+        return result
 
     def _check_streamed(
         self,
@@ -296,14 +303,14 @@ class Preparation:
             bits[start : start + len(part)] = rng.random(part.shape) < part
         return bits
 
-    def _real(self, x: np.ndarray, dtype: type, rng: np.random.Generator) -> np.ndarray:
+    def _real(self, x: np.ndarray, dtype: type, rng: np.random.Generator | None) -> np.ndarray:
         """Return reals, dequantised and standardised; those beyond the range of `dtype` are infinite."""
         with np.errstate(over="ignore", invalid="ignore"):
             if not self.dequantize and self.scale is None:
                 return np.ascontiguousarray(x, dtype=dtype)
             result = np.empty(x.shape, dtype=dtype)
             for start, part in chunks(x):
-                values = part + rng.random(part.shape) if self.dequantize else part.astype(np.float64)
+                values = part + rng.random(part.shape) if rng and self.dequantize else part.astype(np.float64)
                 if self.center is not None:
                     values -= self.center
                 if self.scale is not None:

@@ -16,6 +16,7 @@ from .arrays import read_idx, read_mat, read_npy, read_npz, read_safetensors, re
 from .dataset import Dataset, Raw, Source, assemble
 from .file_rows import FileRows
 from .formats import file_format, is_image
+from .frames import StoredColumns
 from .json_tables import read_json
 from .mixed import mixed_dataset
 from .paths import openable
@@ -273,20 +274,20 @@ def _read_typed(
     """
     path, _ = _split_key(name)
     if table.typed == "auto":
-        if name in EMBEDDED or not path.is_file() or is_image(path) or not is_table_file(path):
+        if name in EMBEDDED or not path.exists() or is_image(path) or not is_table_file(path):
             return None
         try:
             return _read(name, labels, size, False, replace(table, typed=False), strict)
         except DataError:
             pass  # not of numbers alone, or with holes
-    elif name in EMBEDDED or path.is_dir():
+    elif name in EMBEDDED or (path.is_dir() and not is_table_file(path)):
         raise UsageError(f"{name} is no table with columns of their own kinds", "Give CSV, Parquet, Feather or Excel.")
-    if table.stream and not table.later:
+    frame, notes = read_frame(path, table)
+    if table.stream and not table.later and not isinstance(frame.columns, StoredColumns):
         raise UsageError(
-            f"--stream is for tables of numbers without holes, and {name} is none",
+            f"--stream is for tables of numbers without holes, and for Parquet files, and {name} is none",
             "Leave --stream out: it is read whole.",
         )
-    frame, notes = read_frame(path, table)
     files, values, label = [str(path.resolve())], None, labels if labels in frame.names else None
     if labels is not None and label is None:
         values, file = _read_labels(labels, Raw(np.empty((len(frame), 1)), choices=frame.names), name)

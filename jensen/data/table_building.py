@@ -10,7 +10,9 @@ import numpy as np
 from .cells import encode
 from .columns import Column
 from .dataframes import ArrowTable, PandasTable, PolarsTable, library
+from .dialects import Dialect
 from .frames import Frame, SourceKind, TextCells
+from .number_texts import NumberFormat
 from .output_tables import OutputTable, PlainTable, object_array, plain_holds, plain_table, text_of
 from .table_values import objects
 
@@ -26,12 +28,16 @@ def output_table(frame: Frame) -> OutputTable:
     if frame.source_kind == "polars":
         return PolarsTable(frame.origin)
     if frame.source_kind in ("arrow", "parquet", "feather"):
-        return ArrowTable(frame.origin)
+        return ArrowTable(frame.table)
     return plain_table(frame)
 
 
 def table_of(
-    columns: Sequence[Column], x: np.ndarray, source_kind: SourceKind = "csv", observed: np.ndarray | None = None
+    columns: Sequence[Column],
+    x: np.ndarray,
+    source_kind: SourceKind = "csv",
+    observed: np.ndarray | None = None,
+    dialect: Dialect | None = None,
 ) -> OutputTable:
     """Return a table of numbers of a model alone, in the types that these columns have in their source.
 
@@ -40,6 +46,7 @@ def table_of(
         x: [N, D], as a data set stores them; see `jensen.data.table_values.as_written`.
         source_kind: of table; the types are those of the source where it knows them.
         observed: [N, D], False where a cell is left empty; None if all are given.
+        dialect: of a file of text.
 
     Example:
         >>> table_of([Column("n", "count"), Column("sex", "boolean", levels=("F", "M"))], np.array([[3.0, 1.0]])).data
@@ -64,7 +71,7 @@ def table_of(
         table = ArrowTable(arrow.table([arrow.nulls(n, _arrow_type(c)) for c in columns], names=names))
     else:
         texts = source_kind != "xlsx"
-        table = PlainTable(names, [object_array(["" if texts else None] * n) for _ in columns], texts)
+        table = PlainTable(names, [object_array(["" if texts else None] * n) for _ in columns], texts, dialect=dialect)
     for d, column in enumerate(columns):
         table = table.replaced(d, column, x[:, d], where[:, d], {})
     return table
@@ -146,14 +153,15 @@ def as_objects(table: OutputTable, columns: Sequence[Column]) -> PlainTable:
     if not isinstance(table, PlainTable) or not table.texts:
         return as_plain(table, texts=False)
     known = {column.name: column for column in columns}
-    cells = [_objects_of(c, known.get(n)) for n, c in zip(table.header, table.columns, strict=True)]
+    mark = table.dialect.decimal
+    cells = [_objects_of(c, known.get(n), mark) for n, c in zip(table.header, table.columns, strict=True)]
     return PlainTable(table.header, cells, texts=False, has_header=table.has_header)
 
 
-def _objects_of(cells: np.ndarray, column: Column | None) -> np.ndarray:
+def _objects_of(cells: np.ndarray, column: Column | None, decimal: str) -> np.ndarray:
     """Return texts [N] as objects: by what is known of the column, or as whole numbers, numbers or texts."""
     if column is None:
-        return object_array(_typed(cells.tolist()))
+        return object_array(_typed(cells.tolist(), decimal))
     x, observed, _ = encode(column, TextCells.of(cells.tolist()))
     known = dict(zip(column.levels, _typed(column.levels), strict=True))
     values = objects(column, x[observed], plain_holds(column, None), known)
@@ -162,9 +170,9 @@ def _objects_of(cells: np.ndarray, column: Column | None) -> np.ndarray:
     return result
 
 
-def _typed(texts: Sequence[str]) -> list[Any]:
+def _typed(texts: Sequence[str], decimal: str = ".") -> list[Any]:
     """Return texts as whole numbers or numbers if all of them are, written plainly; else as they are."""
-    for kind in (int, float):
+    for kind in (int, float if decimal == "." else NumberFormat(decimal).parse):
         try:
             values = [None if t == "" else kind(t) for t in texts]
         except ValueError:

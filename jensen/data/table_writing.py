@@ -5,15 +5,25 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .columns import Column
 from .dataframes import library
+from .dialects import Dialect
 from .output_tables import OutputTable, PlainTable
 from .table_building import as_arrow, as_objects, as_plain
 
-__all__ = ["TABLE_SUFFIXES", "TEXT_SUFFIXES", "require_writer", "table_bytes", "table_suffix", "table_text"]
+__all__ = [
+    "TABLE_SUFFIXES",
+    "TEXT_SUFFIXES",
+    "encoded_text",
+    "require_writer",
+    "table_bytes",
+    "table_suffix",
+    "table_text",
+]
 
 TEXT_SUFFIXES = (".csv", ".tsv")
 _LIBRARIES = {".parquet": "pyarrow", ".feather": "pyarrow", ".xlsx": "openpyxl"}
@@ -59,7 +69,7 @@ def table_text(table: OutputTable, suffix: str = ".csv", cell: Callable[[str], s
     plain = as_plain(table, texts=True)
     text, lines = io.StringIO(), []
     # a carriage return within a cell is quoted only where rows end with one
-    writer = csv.writer(text, delimiter=_delimiter(plain, suffix), lineterminator="\r\n")
+    writer = csv.writer(text, delimiter=plain.dialect.separator(suffix), lineterminator="\r\n")
     for row in (*([plain.header] if plain.has_header else []), *zip(*plain.columns, strict=True)):
         writer.writerow([cell(field) for field in row])
         lines.append(text.getvalue().removesuffix("\r\n") + "\n")
@@ -68,11 +78,21 @@ def table_text(table: OutputTable, suffix: str = ".csv", cell: Callable[[str], s
     return "".join(lines)
 
 
-def _delimiter(table: PlainTable, suffix: str) -> str:
-    """Return the mark between fields: that of the source, where the suffix allows it."""
-    if suffix == ".tsv":
-        return "\t"
-    return table.delimiter if table.delimiter in (",", ";", "|") else ","
+def encoded_text(table: OutputTable, text: str, notify: Callable[[str], None]) -> bytes:
+    """Return the text of a table as the bytes of a file, in the encoding and with the line ends of its source.
+
+    Args:
+        table: of any kind.
+        text: of it, see `table_text`.
+        notify: called with a note where that encoding lacks a character.
+    """
+    dialect = table.dialect if isinstance(table, PlainTable) else Dialect()
+    try:
+        return dialect.encoded(text)
+    except UnicodeEncodeError:
+        lacks = f"the result holds characters that the source's encoding ({dialect.encoding}) lacks"
+        notify(f"{lacks}, and is written as UTF-8")
+        return replace(dialect, encoding="utf-8").encoded(text)
 
 
 def table_bytes(table: OutputTable, suffix: str, columns: Sequence[Column]) -> bytes:

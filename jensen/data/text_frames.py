@@ -15,11 +15,13 @@ import numpy as np
 
 from ..core.errors import DataError
 from ..core.wording import plural
+from .dialects import Dialect
 from .fields import category, is_number
 from .frames import Cells, Frame, TextCells, unique_names
 from .headers import SAMPLE, is_index, judge, numbers_rows
-from .lines import read_text
+from .lines import read_text_file
 from .selection import Header
+from .separators import separator_remedy
 
 __all__ = ["is_header", "read_text_frame"]
 
@@ -69,8 +71,8 @@ def read_text_frame(path: Path, header: Header = "auto", known: Sequence[str] = 
     Raises:
         DataError: the file is no text, quotes do not match, rows differ in their number of fields, or there are none.
     """
-    text, notes = read_text(path)
-    rows, names = _rows(text, path)
+    file = read_text_file(path)
+    notes, (rows, names) = list(file.notes), _rows(file.text, path)
     if not rows.fields:
         raise DataError(f"{path} has no rows", "Give one row per datum.")
     if rows.skipped:
@@ -91,7 +93,8 @@ def read_text_frame(path: Path, header: Header = "auto", known: Sequence[str] = 
     own, changed = unique_names(stripped or [""] * width)
     if stripped is not None and changed:
         notes.append(f"columns of {path} without a name of their own are called {', '.join(changed[:8])}")
-    return Frame(own, columns, "csv", str(path), stripped, lines, rows.delimiter), notes
+    dialect = Dialect.of_file(path, rows.delimiter, file.encoding, file.line_end)
+    return Frame(own, columns, "csv", str(path), stripped, lines, dialect), notes
 
 
 def _rows(text: str, path: Path) -> tuple[_Rows, list[str] | None]:
@@ -275,10 +278,11 @@ def _width(rows: _Rows, named: int | None) -> int:
     width = max(common, key=lambda n: (common[n], n == (named or counts[0])))
     if len(common) > 1:
         row = next(i for i, count in enumerate(counts) if count != width)
-        raise DataError(
-            f"line {rows.lines[row]} of {rows.path} has {plural(counts[row], 'field')} instead of {width}",
-            "Every row needs the same number of columns; a field that holds the separator is written in quotes.",
-        )
+        remedy = "Every row needs the same number of columns; a field that holds the separator is written in quotes."
+        if width == 1:  # of most rows, which have no separator that is looked for
+            remedy = separator_remedy([rows.delimiter.join(fields) for fields in rows.fields[:SAMPLE]])
+        what = f"line {rows.lines[row]} of {rows.path} has {plural(counts[row], 'field')} instead of {width}"
+        raise DataError(what, remedy)
     return width
 
 

@@ -172,7 +172,7 @@ def fit_correction(model: LatentVariableModel, guide: Guide, data: Rows, seed: i
         index = torch.arange(first, first + AT_ONCE, device=data.device) % len(data)
         context = None if data.context is None else data.context.index_select(0, index)
         z, batch = model.simulate(AT_ONCE, noise, context)
-        batch = like_rows(batch, data, index)
+        batch = like_rows(batch, data, index, model, noise)
         q = guide(batch)
         spread = _covariance(q) if gaussian_features(q) is None else q.variance
         if spread is None:

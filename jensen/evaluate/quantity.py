@@ -1,4 +1,4 @@
-"""The quantity that a number is of: log p(x), or log p(x | label)."""
+"""The quantity that a number is of: log p(x), log p(x | label), or log p(x_o, s), of what is missing too."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ class Quantity:
 
     Attributes:
         condition: "label" of a model that is conditional on labels; None of log p(x).
+        of_pattern: True if it is of the observed entries x_o and of s, which entries these are, together: another
+            quantity than log p(x_o), to which it cannot be compared.
 
     Example:
-        >>> str(Quantity()), str(Quantity("label"))
-        ('log p(x)', 'log p(x | label)')
+        >>> str(Quantity()), str(Quantity("label")), str(Quantity(of_pattern=True))
+        ('log p(x)', 'log p(x | label)', 'log p(x_o, s)')
     """
 
     condition: str | None = None
+    of_pattern: bool = False
 
     def __str__(self) -> str:
-        return "log p(x)" if self.condition is None else f"log p(x | {self.condition})"
+        of = "x_o, s" if self.of_pattern else "x"
+        return f"log p({of})" if self.condition is None else f"log p({of} | {self.condition})"
 
 
 EVIDENCE = Quantity()

@@ -18,7 +18,7 @@ from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .annealed import Annealed, chain_estimate
 from .estimate import Estimate, Kind, ProgressCallback, exact_products
-from .simulated import MASKS, masks_of, simulate_like
+from .simulated import MASKS, masks_note, masks_of, simulate_like
 
 __all__ = ["CERTIFIES", "Sandwich", "Sandwiched"]
 
@@ -33,6 +33,7 @@ class Sandwiched:
     Attributes:
         lower, upper: the estimates of both sides.
         like: [N] the rows of the data whose missing entries each simulated row has; None of complete rows.
+        masks: how entries are missing from simulated rows.
 
     Their errors are those over rows, which are independent; noise that both bounds of a row share cancels in the gap.
     """
@@ -40,6 +41,7 @@ class Sandwiched:
     lower: Estimate
     upper: Estimate
     like: Tensor | None = None
+    masks: str = MASKS
 
     def __iter__(self) -> Iterator[Estimate]:
         return iter((self.lower, self.upper))
@@ -49,12 +51,12 @@ class Sandwiched:
         data."""
         if isinstance(nats, Tensor) and nats.dim():
             nats = nats.mean() if self.like is None else nats[self.like.to(nats.device)]
-        return Sandwiched(self.lower.shifted(nats), self.upper.shifted(nats), self.like)
+        return Sandwiched(self.lower.shifted(nats), self.upper.shifted(nats), self.like, self.masks)
 
     @property
     def certifies(self) -> str:
         """The limits of what a narrow gap shows."""
-        return CERTIFIES if self.like is None else f"{CERTIFIES}; {MASKS}"
+        return CERTIFIES if self.like is None else f"{CERTIFIES}; {self.masks}"
 
     @property
     def open(self) -> Tensor:
@@ -150,4 +152,4 @@ class Sandwich:
         lower, seconds = chain.estimate(torch.cat(below, 1), rates, steps), time.monotonic() - started
         upper = chain_estimate(-torch.cat(above, 1), Kind.STOCHASTIC_UPPER)
         upper = replace(upper, nats=-torch.as_tensor(upper.nats), variance_mc=None, settings=lower.settings)
-        return Sandwiched(replace(lower, seconds=seconds), replace(upper, seconds=seconds), index)
+        return Sandwiched(replace(lower, seconds=seconds), replace(upper, seconds=seconds), index, masks_note(model))

@@ -6,12 +6,18 @@ import torch
 from torch import Tensor
 
 from ..core.batch import Batch, Rows
-from ..core.random import stream
+from ..core.random import drawing_from, stream
 from ..models.model import LatentVariableModel
 
-__all__ = ["MASKS", "like_rows", "masks_of", "simulate_like"]
+__all__ = ["MASKS", "like_rows", "masks_note", "masks_of", "simulate_like"]
 
 MASKS = "entries are missing from simulated rows as from rows of the data, drawn at random"
+DRAWN_MASKS = "entries are missing from simulated rows as the model says"
+
+
+def masks_note(model: LatentVariableModel) -> str:
+    """Return how entries are missing from simulated rows, in words: as the model says, or as from rows of the data."""
+    return DRAWN_MASKS if model.likelihood.models_mask else MASKS
 
 
 def masks_of(like: Rows | None, n: int, seed: int, name: str) -> Tensor | None:
@@ -29,14 +35,25 @@ def masks_of(like: Rows | None, n: int, seed: int, name: str) -> Tensor | None:
     return torch.randint(len(like), (n,), generator=stream(seed, f"masks: {name}", like.device), device=like.device)
 
 
-def like_rows(batch: Batch, like: Rows | None, index: Tensor | None) -> Batch:
+def like_rows(
+    batch: Batch,
+    like: Rows | None,
+    index: Tensor | None,
+    model: LatentVariableModel | None = None,
+    noise: torch.Generator | None = None,
+) -> Batch:
     """Return a simulated batch with the missing entries of the rows `index` [B]; hidden values are filled as theirs.
 
-    The guide sees no entry that is hidden, and the likelihood scores none: log p(x) is of the observed entries.
+    The guide sees no entry that is hidden, and the likelihood scores none: log p(x) is of the observed entries. Where
+    the model says which entries are missing, they are drawn from it; entries of the batch that are missing already are
+    those.
     """
     if like is None or like.mask is None or index is None:
         return batch
-    mask = like.mask.index_select(0, index)
+    mask = like.mask.index_select(0, index) if batch.mask is None else batch.mask
+    if batch.mask is None and model is not None and model.likelihood.models_mask:
+        with drawing_from(noise):
+            mask = torch.as_tensor(model.likelihood.draw_mask(batch.x))
     fill = torch.zeros_like(batch.x) if like.fill is None else like.fill.to(batch.x)
     return Batch(torch.where(mask, batch.x, fill), mask, batch.context, batch.index, batch.n_data)
 
@@ -68,4 +85,4 @@ def simulate_like(
     if index is not None and like is not None and like.context is not None:
         context = like.context.index_select(0, index)
     z, batch = model.simulate(n, noise, context)
-    return z, like_rows(batch, like, index)
+    return z, like_rows(batch, like, index, model, noise)

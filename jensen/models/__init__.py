@@ -6,6 +6,7 @@ from .conditionals import Conditional, Given, Linear, Table, Unconditional
 from .draw import Draw, closed_rate, place, weigh
 from .guide import Guide
 from .ladder import FromLadder, Ladder, LadderDistribution, LadderGuide, LadderPrior, Rung, Walk, shared_walk
+from .masking import SelfMasked
 from .model import LatentVariableModel
 from .posteriors import has_posterior, posterior, register_posterior
 from .priors import FlowPrior, VampPrior
@@ -30,6 +31,7 @@ __all__ = [
     "Lattice",
     "Linear",
     "Rung",
+    "SelfMasked",
     "Table",
     "Unconditional",
     "VampPrior",

@@ -65,9 +65,26 @@ class Conditional(nn.Module, ABC):
         """True if p(y | c) does not depend on the context."""
         return False
 
+    @property
+    def models_mask(self) -> bool:
+        """True if `scored` is of which entries are observed too (see `SelfMasked`)."""
+        return False
+
     def at(self, params: Tensor) -> Distribution:
         """Return p(y | c) with these parameters [..., P] of `params(c)`."""
         return self.family(params)
+
+    def missing(self, params: Tensor) -> Distribution:
+        """Return the distribution of y where it is missing: p(y | c), unless that depends on y itself."""
+        return self.at(params)
+
+    def missing_summary(self, params: Tensor) -> Tensor:
+        """Return the family's summary [..., S] of y where it is missing."""
+        return self.family.summary(params)
+
+    def draw_mask(self, y: Tensor) -> Tensor | None:
+        """Draw which entries of y [..., D] are observed; None unless `models_mask`."""
+        return None
 
     def scored(self, params: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return log p(y | c) [...] in nats, with these parameters [..., P] of `params(c)`."""

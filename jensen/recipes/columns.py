@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,7 @@ __all__ = [
     "column_encoding",
     "column_families",
     "column_rows",
+    "holed_columns",
     "parsed_families",
     "start_from_columns",
 ]
@@ -148,6 +149,7 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "categorical": ("categorical",),
     "boolean": ("categorical",),
 }
+WITHOUT_NODES = ("negative-binomial", "zinb")  # under which no expectation is a sum (see `models.masking`)
 SIMPLE = {"real": "gaussian", "datetime": "gaussian", "positive": "log-normal", "bounded": "logit-normal"}
 SIMPLE |= {"circular": "von-mises", "integer": "integer", "count": "integer", "ordinal": "ordinal"}
 SIMPLE |= {"categorical": "categorical", "boolean": "categorical"}
@@ -190,6 +192,11 @@ def column_rows(rows: Rows) -> Batch:
     return rows.take(index, stream(0, "columns", rows.device))
 
 
+def holed_columns(rows: Rows) -> tuple[int, ...]:
+    """Return the numbers of the columns with a missing entry."""
+    return () if rows.mask is None else tuple((~rows.mask.all(0)).nonzero()[:, 0].tolist())
+
+
 def column_encoding(schema: Schema, rows: Rows) -> EncodeColumns:
     """Return the features of the columns of a mixed table for a network, standardised by training rows."""
     columns, batch = schema.columns or (), column_rows(rows)
@@ -213,6 +220,7 @@ def column_families(
     named: Mapping[str, str] | None = None,
     *,
     simple: bool = False,
+    self_masked: bool = False,
 ) -> Columns:
     """Return the families of the columns of a mixed table, in groups of one family each.
 
@@ -225,6 +233,7 @@ def column_families(
         floor: the lower limit of scales; that of rounded values is half of their distance, where it is larger.
         named: families by column.
         simple: True for one component each, as a mixture over the whole table has them.
+        self_masked: True to choose, for columns with missing entries, only families under which expectations are sums.
 
     Raises:
         UsageError: the data have no columns of their own kinds; there is no such column or family; or it is for columns
@@ -239,8 +248,15 @@ def column_families(
     chosen = _named(schema.columns, named or {})
     names = [chosen.get(c.name) or (SIMPLE if simple else _first())[c.kind] for c in schema.columns]
     if not simple:
-        names = _better(schema.columns, names, batch, floor, chosen)
+        masked = holed_columns(rows) if self_masked else ()
+        fixed = {c.name for i, c in enumerate(schema.columns) if i in masked and _second(c) in WITHOUT_NODES}
+        names = _better(schema.columns, names, batch, floor, fixed | chosen.keys())
     return _columns(schema.columns, names, batch, floor)
+
+
+def _second(column: Column) -> str | None:
+    """Return the family that a column has where it is better than the first; None where there is no choice."""
+    return CANDIDATES[column.kind][1] if len(CANDIDATES[column.kind]) > 1 else None
 
 
 def _first() -> dict[str, str]:
@@ -270,10 +286,10 @@ def _named(columns: Sequence[Column], named: Mapping[str, str]) -> dict[str, str
 
 
 def _better(
-    columns: Sequence[Column], names: list[str], batch: Batch, floor: float, chosen: Mapping[str, str]
+    columns: Sequence[Column], names: list[str], batch: Batch, floor: float, chosen: Collection[str]
 ) -> list[str]:
     """Return the names with those replaced that another family of the kind surpasses on held-out rows."""
-    others = {i: CANDIDATES[c.kind][1] for i, c in enumerate(columns) if len(CANDIDATES[c.kind]) > 1}
+    others = {i: other for i, c in enumerate(columns) if (other := _second(c)) is not None}
     at = [i for i in others if columns[i].name not in chosen]
     if not at:
         return names

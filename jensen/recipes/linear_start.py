@@ -14,10 +14,12 @@ from torch import Tensor
 from ..core.batch import Batch
 from ..families import Family, Gaussian
 from ..nets import SkipMLP
+from .marginals import descend
 
 __all__ = ["fit_affine", "principal_components", "start_encoder"]
 
-STEPS, RATE = 60, 0.05  # of Adam, with a rate that falls to zero
+STEPS, RATE = 32, 0.15  # of Adam, with a rate that falls to zero
+MANY = 500  # rows, of which each step takes every second one
 PULL = 1e-3  # nats per squared weight
 SMALLEST = 0.02  # of the posterior variance, so that no encoder starts too sure
 
@@ -50,7 +52,6 @@ def start_encoder(net: SkipMLP, projection: Tensor, offset: Tensor, variance: Te
         net.affine.bias[latent:] = Gaussian(latent).raw(variance.sqrt()).to(net.affine.bias)
 
 
-@torch.enable_grad()
 def fit_affine(family: Family, batch: Batch, z: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
     """Return weights [P - shared, Z] and parameters [P] that raise the likelihood of rows given latents.
 
@@ -63,12 +64,13 @@ def fit_affine(family: Family, batch: Batch, z: Tensor, start: Tensor) -> tuple[
     x, z = batch.x.double(), z.double()
     bias = start.double().clone().requires_grad_()
     weight = z.new_zeros(family.size - family.shared, z.shape[1]).requires_grad_()
-    optimizer = torch.optim.Adam([weight, bias], RATE)
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    for _ in range(STEPS):
-        optimizer.zero_grad()
-        params = torch.nn.functional.pad(z @ weight.mT, (0, family.shared)) + bias
-        (PULL * weight.square().sum() - family.log_prob(params, x, batch.mask).mean()).backward()
-        optimizer.step()
-        decay.step()
+    parts = 2 if len(x) >= MANY else 1
+
+    def loss(step: int) -> Tensor:
+        every = slice(step % parts, None, parts)
+        params = torch.nn.functional.pad(z[every] @ weight.mT, (0, family.shared)) + bias
+        mask = None if batch.mask is None else batch.mask[every]
+        return PULL * weight.square().sum() - family.log_prob(params, x[every], mask).mean()
+
+    descend([weight, bias], loss, STEPS, RATE)
     return weight.detach(), bias.detach()

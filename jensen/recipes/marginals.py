@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
 from ..core.batch import Batch
 from ..families import Columns, Family
 
-__all__ = ["fit_clusters", "fit_marginals", "held_out_gain"]
+__all__ = ["descend", "fit_clusters", "fit_marginals", "held_out_gain"]
 
-STEPS, RATE = 40, 0.25  # of Adam, with a rate that falls to zero
+STEPS, RATE = 20, 0.6  # of Adam, with a rate that falls to zero
+BETAS = (0.5, 0.9)  # short memories: gradients are exact, or nearly so, and there are few steps
 EVERY, FEWEST = 4, 20  # of so many rows one is held out, and so many must be to tell families apart
 SPREAD = 0.3  # of the first parameters, so that components of mixtures differ
 PULL = 0.5  # rows that the fit to all data counts for in a cluster, per squared parameter
@@ -43,21 +47,38 @@ def fit_clusters(family: Family, batch: Batch, member: Tensor, clusters: int) ->
     return _climbed(family, batch, fit_marginals(family, batch).expand(clusters, -1), member, PULL)
 
 
-@torch.enable_grad()
 def _climbed(family: Family, batch: Batch, start: Tensor, member: Tensor, pull: float = 0.0) -> Tensor:
     """Return parameters [C, P] after steps from these that raise the likelihood of the rows of each cluster."""
     x, params = batch.x.double(), start.clone().requires_grad_()
     count = torch.bincount(member, minlength=len(start)).clamp_min(1).to(x)
     weight = count.reciprocal()[member]  # so that no cluster learns faster than another
-    optimizer = torch.optim.Adam([params], RATE)
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    for _ in range(STEPS):
-        optimizer.zero_grad()
+
+    def loss(step: int) -> Tensor:
+        # one cluster is not copied for each row: what depends on parameters alone is computed once
+        own = params if len(params) == 1 else params[member]
         away = ((params - start).square().sum(-1) * (pull / count)).sum()
-        (away - (weight * family.log_prob(params[member], x, batch.mask)).sum()).backward()
-        optimizer.step()
-        decay.step()
+        return away - (weight * family.log_prob(own, x, batch.mask)).sum()
+
+    descend([params], loss, STEPS, RATE)
     return params.detach()
+
+
+@torch.enable_grad()
+def descend(params: Sequence[Tensor], loss: Callable[[int], Tensor], steps: int, rate: float) -> None:
+    """Take steps of Adam down a loss, with a rate that falls to zero along a half period of the cosine.
+
+    Args:
+        params: leaves that the loss depends on, changed in place.
+        loss: of the number of the step, from 0.
+        steps: how many there are.
+        rate: of the first step.
+    """
+    optimizer = torch.optim.Adam(params, rate, betas=BETAS)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = rate * (1 + math.cos(math.pi * step / steps)) / 2
+        optimizer.zero_grad()
+        loss(step).backward()
+        optimizer.step()
 
 
 def _noise(size: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from .columns import column_encoding, column_families, column_rows, parsed_famil
 from .linear_start import fit_affine, principal_components, start_encoder
 from .marginals import fit_clusters, fit_marginals
 from .networks import play
+from .patterns import with_missing_model
 
 __all__ = ["table", "table_gmm"]
 
@@ -74,12 +76,14 @@ def table(
     hiding: float = 0.5,
     decay: float = 0.01,
     families: str | None = None,
+    missing_model: Literal["random", "self"] = "random",
 ) -> BuiltModel:
     """A VAE of a table of mixed columns with holes, with a family for each, on the importance-weighted bound."""
     size, widths, k = _sizes(context, latent, hidden, points)
-    family = column_families(context.schema, context.rows, context.learned_floor(), parsed_families(families))
+    floor, named, is_self = context.learned_floor(), parsed_families(families), missing_model == "self"
+    family = column_families(context.schema, context.rows, floor, named, self_masked=is_self)
     p, q = _networks(size, widths, family, context)
-    model = LatentVariableModel(Unconditional(Gaussian(size)), p)
+    model = with_missing_model(context, LatentVariableModel(Unconditional(Gaussian(size)), p), missing_model)
     context = replace(context, optimizer=_decayed(context, decay))
     return play(context, model, Masked(q), ImportanceWeighted(), Hiding(Pathwise(k), hiding, SHARE))
 
@@ -100,18 +104,27 @@ def _decayed(context: RecipeContext, decay: float) -> Optimizer:
     missing=True,
     columns=True,
 )
-def table_gmm(context: RecipeContext, *, components: int | None = None, families: str | None = None) -> BuiltModel:
+def table_gmm(
+    context: RecipeContext,
+    *,
+    components: int | None = None,
+    families: str | None = None,
+    missing_model: Literal["random", "self"] = "random",
+) -> BuiltModel:
     """A mixture over a table of mixed columns with holes: exact log p(x) by enumeration, started from clusters."""
-    n = len(context.rows)
-    k = min(max(FEWEST, n // ROWS_EACH), MOST, n) if components is None else components
-    check_clusters(k, n)
-    family = column_families(
-        context.schema, context.rows, context.learned_floor(), parsed_families(families), simple=True
-    )
+    k, named = _components(len(context.rows), components), parsed_families(families)
+    family = column_families(context.schema, context.rows, context.learned_floor(), named, simple=True)
     prior, p = Unconditional(Categorical(k), learn=True), Table(family, k)
     _start_from_clusters(p, family, context, k)
-    model = LatentVariableModel(prior, p)
+    model = with_missing_model(context, LatentVariableModel(prior, p), missing_model)
     return play(context, model, Exact(model), ImportanceWeighted(), Enumerate())
+
+
+def _components(n: int, components: int | None) -> int:
+    """Return the number of components for n rows, by default one for some forty of them."""
+    k = min(max(FEWEST, n // ROWS_EACH), MOST, n) if components is None else components
+    check_clusters(k, n)
+    return k
 
 
 def _start_from_clusters(p: Table, family: Columns, context: RecipeContext, k: int) -> None:

@@ -24,6 +24,7 @@ from .data import Targets
 from .paired import Group, PairedComparison, RowScores
 from .rows_digest import rows_digest
 from .run import Part, Run, Source
+from .trained_rows import trained_rows
 
 __all__ = ["Group", "PairedComparison", "RowScores", "compare"]
 
@@ -128,10 +129,13 @@ def _check(runs: Sequence[Run], method: str, k: int | None) -> None:
             raise DataError(
                 f"{pair} are of different data: {_words(first)} and {_words(run)}", "Compare like with like."
             )
-        if run.conditional != first.conditional:
+        if run.quantity != first.quantity:
+            are = "given labels, or two that are not"
+            if run.quantity.of_pattern != first.quantity.of_pattern:
+                are = "trained with the same --missing-model"
             raise DataError(
                 f"{pair} estimate different quantities: {first.quantity} and {run.quantity}",
-                "Compare two models that are given labels, or two that are not.",
+                f"Compare two models that are {are}.",
             )
         if measure_of(run) != measure_of(first):
             raise DataError(
@@ -258,7 +262,7 @@ def _rows_notes(runs: Sequence[Run], parts: Sequence[Part], data: Source | None)
     """Return the notes on the rows: each once, with its run where it concerns one run only."""
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
     for run, part in zip(runs, parts, strict=True):
-        notes += [f"{run.path}: {note}" for note in run.overlap(part, data)]
+        notes += [f"{run.path}: {note}" for note in trained_rows(run, part, data).notes]
     if len({run.spec["data"]["sha256"] for run in runs}) > 1:
         notes.append("the runs were trained on different data")
     return notes

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -15,39 +13,15 @@ import torch
 
 from ..core.batch import Batch
 from ..core.errors import UsageError
-from ..data.cells import encode
+from ..data.cells import decode, encode
 from ..data.columns import Column
-from ..data.frames import TextCells
+from ..data.frames import Cells, TextCells, TypedCells
 from ..data.time_texts import ISO
 from ..recipes.likelihoods import check_support
+from ..storage.recorded_columns import unknown_column
 from .data import RunData
 
-__all__ = ["column_index", "column_names", "condition_of", "parse_condition"]
-
-
-def parse_condition(text: str) -> dict[str, str]:
-    """Return the columns and values of a text such as age=40,sex=F; one with a comma is in double quotes.
-
-    Raises:
-        UsageError: a part has no =, or a column is named twice.
-
-    Example:
-        >>> parse_condition('age=40,"job=cook, chef"')
-        {'age': '40', 'job': 'cook, chef'}
-    """
-    remedy = 'Give columns with values: --given "age=40,sex=F".'
-    values: dict[str, str] = {}
-    for part in next(csv.reader([text], skipinitialspace=True), []):
-        name, equals, value = part.partition("=")
-        name = name.strip()
-        if not equals or not name:
-            raise UsageError(f"--given has {part!r}, which is no column=value", remedy)
-        if name in values:
-            raise UsageError(f"--given names {name!r} twice", remedy)
-        values[name] = value.strip()
-    if not values:
-        raise UsageError("--given names no column", remedy)
-    return values
+__all__ = ["beyond_range", "column_index", "column_names", "condition_of"]
 
 
 def column_names(run: RunData) -> tuple[str, ...]:
@@ -65,10 +39,7 @@ def column_index(run: RunData, name: str) -> int:
         raise UsageError(f"these data are images, which have no column {name!r}", "Use jensen impute RUN --mask.")
     names = column_names(run)
     if name not in names:
-        near = get_close_matches(name, names, 1)
-        listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-        meant = f"Did you mean {near[0]}? " if near else ""
-        raise UsageError(f"the model has no column {name!r}", f"{meant}It has {listed}.")
+        raise unknown_column(name, names)
     return names.index(name)
 
 
@@ -105,6 +76,26 @@ def condition_of(run: RunData, given: Mapping[str, Any]) -> Batch:
     return batch
 
 
+def beyond_range(run: RunData, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return notes on values of a condition outside of the range of the data that the run was trained on.
+
+    Args:
+        run: of a table of mixed columns; of others no ranges are recorded.
+        given: values by column, as `condition_of` takes them.
+    """
+    columns, ranges, notes = run.schema.columns, run.spec["data"].get("ranges"), list[str]()
+    if columns is None or ranges is None:
+        return ()
+    for name, value in given.items():
+        index = column_index(run, name)
+        column, ends = columns[index], ranges[index]
+        if ends is not None and not ends[0] <= _encoded(column, value) <= ends[1]:
+            low, high = decode(column, np.array(ends))
+            what = f"{name} = {value} is outside of the training data, whose {name} is from {low} to {high}"
+            notes.append(f"{what}: the answer is an extrapolation")
+    return tuple(notes)
+
+
 def _number(value: Any, name: str) -> float:
     """Return the value of a column of numbers.
 
@@ -127,10 +118,11 @@ def _encoded(column: Column, value: Any) -> float:
         UsageError: it stands for none: an unknown level, or a missing entry. DataError: it is none of the column's.
     """
     plain = value.item() if isinstance(value, np.generic) else value
-    text = _time(plain, column) if isinstance(plain, date) else str(plain)
-    numbers, observed, _ = encode(
-        column, TextCells.of([text]), lambda row: f"the value given for column {column.name!r}"
-    )
+    cells: Cells = TextCells.of([_time(plain, column) if isinstance(plain, date) else str(plain)])
+    if isinstance(plain, int | float) and not (isinstance(plain, bool) or column.is_levelled):
+        number = np.array([float(plain)])  # however the column writes its numbers
+        cells = cells if column.kind == "datetime" else TypedCells(number, ~np.isnan(number), "float64")
+    numbers, observed, _ = encode(column, cells, lambda row: f"the value given for column {column.name!r}")
     if not observed[0]:
         levels = ", ".join(column.levels[:20]) + (", ..." if len(column.levels) > 20 else "")
         remedy = f"Its levels are {levels}." if column.is_levelled else "Leave the column out of the condition."

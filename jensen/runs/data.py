@@ -14,8 +14,7 @@ import numpy as np
 import torch
 
 from ..core.commands import command_line
-from ..core.errors import DataError, JensenError, UsageError
-from ..core.rows import evenly_spaced
+from ..core.errors import DataError, UsageError
 from ..data import (
     Dataset,
     Labels,
@@ -24,7 +23,6 @@ from ..data import (
     Selection,
     Split,
     conform,
-    duplicates,
     from_memory,
     is_in_memory,
     read,
@@ -34,7 +32,7 @@ from ..data import (
     split,
 )
 from ..data.dataset import MISSING_REMEDY
-from ..data.file_rows import FileRows
+from ..data.dialects import Dialect
 from ..data.hashed_split import RowNumbers
 from ..evaluate.quantity import Quantity
 from ..models.guide import Guide
@@ -54,7 +52,6 @@ Own = Literal["test", "train", "all"] | OwnRows
 Targets = Any  # labels: a file, a column or key of the data, or a container [N]
 
 NAMES = {"train": "training", "valid": "validation", "test": "test"}
-SAMPLE = 2**16  # rows of a file that are looked for among the training rows
 STREAMS = {"train": 0, "valid": 1, "test": 2, "other": 3}  # of the noise that rows are prepared with
 
 
@@ -124,8 +121,8 @@ class RunData(ABC):
 
     @property
     def quantity(self) -> Quantity:
-        """The quantity that its numbers are of: log p(x), or log p(x | label) of a conditional model."""
-        return Quantity("label" if self.conditional else None)
+        """The quantity that its numbers are of: log p(x), log p(x | label) of a conditional model, or log p(x_o, s)."""
+        return Quantity("label" if self.conditional else None, self.model.likelihood.models_mask)
 
     @property
     def holed(self) -> bool:
@@ -168,6 +165,15 @@ class RunData(ABC):
     def table(self) -> Selection:
         """The columns of later tables that are data: those of the training data, in any order."""
         return Selection.of(**table_options(self.spec)).afterwards(self.schema.names)
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect of the table that it was trained on; the usual one of what was no file of text."""
+        return Dialect.from_dict(self.spec["data"].get("dialect", {}))
+
+    def dialect_of(self, part: Part) -> Dialect:
+        """Return the dialect of the table that rows came in; that of the run for rows without one."""
+        return self.dialect if part.frame is None else part.frame.dialect or Dialect()
 
     @property
     def readable(self) -> bool:
@@ -350,18 +356,3 @@ class RunData(ABC):
         if isinstance(data, Part):
             return data
         return self.part("test", seed) if data is None else self.other(data, labels, seed, missing, own, spare)
-
-    def overlap(self, part: Part, data: Source | Part | None) -> tuple[str, ...]:
-        """Return a note on those of the rows that the model was trained on."""
-        if data is None or part.own is not None:
-            return ()
-        try:
-            trained = self.dataset().rows(self.split().train)
-        except JensenError:
-            return ("the training data cannot be read, so rows that were trained on would not be noticed",)
-        x, some = part.x, f"these {len(part.x)}"
-        if isinstance(x, FileRows):  # a sample, since the hashes of all would have to be kept
-            x, some = x[evenly_spaced(len(x), SAMPLE).numpy()], f"a sample of {min(len(x), SAMPLE)} of {some}"
-        seen = int(duplicates(trained.x, x, trained.mask, part.mask).sum())
-        note = f"{seen} of {some} rows were trained on, which biases the estimate upwards"
-        return (note,) if seen else ()

@@ -40,6 +40,7 @@ from .evaluation import Evaluation, Part, bits_per_dim, circumstances, refuse_na
 from .row_values import identity_columns
 from .rows_digest import rows_digest
 from .trained import trained
+from .trained_rows import trained_rows
 
 __all__ = ["assembled", "evaluate"]
 
@@ -87,9 +88,9 @@ def evaluate(
     schedule = Schedule(budget if is_timed else float("inf"), watch, phase)
     schedule.begin("reading the data")
     part = run.chosen(data, seed, True, labels)
-    reading = schedule.spent
-    notes = (*undigested(run.path), *run.unfinished, *stage_lines(run.stages), *part.notes, *run.overlap(part, data))
-    ahead = 0.0
+    reading, ahead = schedule.spent, 0.0
+    of_trained = trained_rows(run, part, data).notes
+    notes = (*undigested(run.path), *run.unfinished, *stage_lines(run.stages), *part.notes, *of_trained)
     if points is not None and isinstance(evaluator, Importance):
         evaluator = Importance(points)
     elif is_timed and isinstance(evaluator, Importance):

@@ -21,7 +21,7 @@ from ..core.memory import require_memory
 from ..core.version import __version__
 from ..core.wording import plural
 from ..data import Factors, Preparation, Schema
-from ..data.file_rows import Array, FileRows
+from ..data.file_rows import Array, ColumnRows, FileRows
 from ..data.frames import Frame
 from ..data.hashed_split import RowNumbers
 from ..evaluate import Annealed, Estimate, Evaluator, GeneralisationGap, Kind, Tightness
@@ -100,7 +100,7 @@ class Part:
         identity = {key: values[own] for key, values in self.identity.items()}
         return Part(
             rows=self.rows.subset(index),
-            x=self.x[own],
+            x=self.x.rows(own) if isinstance(self.x, ColumnRows) else self.x[own],
             labels=labels,
             name=name,
             notes=self.notes,
@@ -116,7 +116,7 @@ class Part:
     @property
     def is_streamed(self) -> bool:
         """True if the rows stay in their files."""
-        return isinstance(self.x, FileRows)
+        return isinstance(self.x, FileRows) and not isinstance(self.x, ColumnRows)
 
     @property
     def row_numbers(self) -> np.ndarray | None:
@@ -164,7 +164,7 @@ class Evaluation:
         assessment: how tight a bound is and where it is lost, or how accurate an exact number is, where that was
             measured.
         halves: training rows against these, where they were compared.
-        quantity: log p(x), or log p(x | label) of a conditional model.
+        quantity: log p(x), log p(x | label) of a conditional model, or log p(x_o, s) (see `Quantity`).
         classified: the accuracy of the guide, where the class is a latent; JSON-serialisable.
         replay: the request, with weights and versions: enough to repeat it (see `circumstances`).
         identity: columns [N] that say which row it is.
@@ -210,6 +210,7 @@ class Evaluation:
             "bits_per_dim": self.bits_per_dim,
             "units": "nats per datum",
             "given": self.given,
+            "quantity": str(self.quantity),
             "run": self.run,
             "data": self.data,
             "prepared": self.prepared,

@@ -17,6 +17,7 @@ from ..data import EMBEDDED, Schema, is_in_memory, read
 from ..data.columns import Column
 from ..data.formats import is_image
 from ..data.paths import check_path
+from ..data.shards import shard_files
 
 __all__ = ["beside", "labels_at", "located", "reading", "refuse_images", "table_options"]
 
@@ -87,7 +88,7 @@ def refuse_images(data: Any, schema: Schema) -> None:
     if not schema.names or is_in_memory(data) or str(data) in ("", *EMBEDDED):
         return
     path = Path(data)
-    if path.is_dir() or (path.is_file() and is_image(path)):
+    if (path.is_dir() and not shard_files(path)) or (path.is_file() and is_image(path)):
         what = f"{path} is of images, and the model is of {plural(len(schema.names), 'column')} of a table"
         raise DataError(what, f"Give a table with the columns {', '.join(schema.names[:12])}.")
 

@@ -19,6 +19,7 @@ from .data import RunData, Source
 from .evaluation import Part
 from .result_frames import result_frame
 from .row_values import identity_columns
+from .trained_rows import trained_rows
 
 __all__ = ["Prediction", "predict"]
 
@@ -154,7 +155,7 @@ def predict(
     truth = np.where(mask[:, index], part.x[:][:, index], np.nan).astype(np.float64)
     probabilities = _probabilities(drawn, levels)
     mean, quantiles = (None, None) if levels else _numbers(run, drawn, index, kind)
-    unseen, of_unseen = _unseen(run, part, data)
+    unseen, of_unseen = _unseen(run, part, data, index, ~np.isnan(truth))
     notes = (*run.unfinished, *part.notes, *of_unseen, *_few_points(drawn))
     return Prediction(
         column=column,
@@ -173,16 +174,36 @@ def predict(
     )
 
 
-def _unseen(run: RunData, part: Part, data: Source | Part | None) -> tuple[np.ndarray, tuple[str, ...]]:
+def _unseen(
+    run: RunData, part: Part, data: Source | Part | None, index: int, known: np.ndarray
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return [N], True for the rows on which predictions are measured, and notes.
 
-    Of the very data that the run was trained on, these are the rows that did not train it.
+    Of the very data that the run was trained on, and of others that hold some of its rows, these are the rows that did
+    not train it.
+
+    Args:
+        run: of the model.
+        part: the rows.
+        data: that they were chosen by.
+        index: of the column.
+        known: [N], True where it is known.
     """
     unseen = np.ones(len(part.rows), dtype=bool)
-    if not part.is_whole:
-        return unseen, run.overlap(part, data)
-    unseen[run.split().train[:]] = False
-    return unseen, (f"measured on the {int(unseen.sum()):,} rows that did not train the model",)
+    if part.is_whole:
+        unseen[run.split().train[:]] = False
+        return unseen, (f"measured on the {int((unseen & known).sum()):,} rows that did not train the model",)
+    trained = trained_rows(run, part, data, None if known.any() else index)
+    if not (trained.are_same and trained.equal is not None and trained.equal.any()):
+        return unseen, trained.notes
+    if not known.any():
+        n = int(trained.equal.sum())
+        return unseen, (
+            f"{n} of these {len(unseen)} rows were trained on: predictions of them are better than of others",
+        )
+    unseen = ~trained.equal
+    n = int((unseen & known).sum())
+    return unseen, (f"measured on {n:,} of these {len(unseen):,} rows: {int(trained.equal.sum()):,} trained the model",)
 
 
 def _column(run: RunData, index: int) -> Column | None:

@@ -21,6 +21,7 @@ from ..evaluate.generalisation import some_rows
 from .data import Source, Targets
 from .evaluation import Part
 from .run import Run
+from .trained_rows import trained_rows
 
 __all__ = ["Representation", "RepresentationScore", "clusters", "probe", "represent"]
 
@@ -156,7 +157,7 @@ def _halves(run: Run, data: Source | None, labels: Targets | None, seed: int) ->
         if part.is_streamed:  # of whose halves no more would be used
             index = some_rows(len(part.x), 2 * MOST, stream(seed, "representation rows of a file"))
             part = part.subset(index, f"{len(index):,} of {part.name}")
-        notes = (*part.notes, *run.overlap(part, data))
+        notes = (*part.notes, *trained_rows(run, part, data).notes)
         order = torch.randperm(len(part.x), generator=stream(seed, "representation halves")).to(run.device)
         half = len(part.x) // 2
         names = (f"one half of {part.name}", f"the other half of {part.name}")

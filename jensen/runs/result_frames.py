@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.dataframes import available
 from ..data.named_tables import named_table
 from .evaluation import Part
 
@@ -16,8 +17,8 @@ LIBRARIES = ("pandas", "polars", "arrow")
 
 
 def result_frame(part: Part, columns: Mapping[str, np.ndarray], identity: Mapping[str, np.ndarray]) -> Any:
-    """Return columns [N] of results: of a mixed table in memory as such a table, with its index; else as a pandas
-    DataFrame, after the columns that say which row each is.
+    """Return columns [N] of results: of a mixed table in memory as such a table, with its index; else as a
+    DataFrame of pandas (or whatever is installed, see `available`), after the columns that say which row each is.
 
     Args:
         part: the rows.
@@ -27,4 +28,4 @@ def result_frame(part: Part, columns: Mapping[str, np.ndarray], identity: Mappin
     if part.frame is not None and part.frame.source_kind in LIBRARIES:
         kind = part.frame.source_kind
         return named_table(columns, kind, part.frame.origin.index if kind == "pandas" else None).data
-    return named_table({**identity, **columns}, "pandas").data
+    return named_table({**identity, **columns}, available()).data

@@ -70,7 +70,8 @@ def value_name(kind: Kind, quantity: Quantity) -> str:
         ('log_px', 'log_px_given_label_lower_bound')
     """
     side = "_lower_bound" if kind in LOWER else "_upper_bound" if kind in UPPER else ""
-    return f"log_px{'' if quantity.condition is None else f'_given_{quantity.condition}'}{side}"
+    of = "xs" if quantity.of_pattern else "x"
+    return f"log_p{of}{'' if quantity.condition is None else f'_given_{quantity.condition}'}{side}"
 
 
 def row_values(estimate: Estimate, quantity: Quantity, identity: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

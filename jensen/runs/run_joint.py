@@ -12,6 +12,7 @@ from ..core.errors import UsageError
 from ..core.memory import require_memory
 from ..core.random import stream
 from ..core.validation import require_integer
+from ..data.dataframes import available
 from ..data.table_building import table_of
 from ..data.table_values import as_written
 from ..evaluate.estimate import ProgressCallback
@@ -51,7 +52,8 @@ class RunJoint(RunRows):
             k: points that are weighted for them, where the latent is not finite; 16,384 by default.
 
         Returns:
-            an array; of a mixed table a DataFrame.
+            an array; of a mixed table a DataFrame of pandas; of polars, or an Arrow table, where that is not installed;
+            a dictionary of lists where none of them is.
 
         Raises:
             UsageError: n < 1, there is no such class or column, or labels played no part in training; or the condition
@@ -64,7 +66,7 @@ class RunJoint(RunRows):
         else:
             x = self.labelled_sample(n, seed=seed, mean=mean, label=label)[0]
         columns = self.schema.columns
-        return x if columns is None else table_of(columns, as_written(columns, x), "pandas").data
+        return x if columns is None else table_of(columns, as_written(columns, x), available()).data
 
     def given_sample(self, n: int, given: Mapping[str, Any], *, k: int | None = None, seed: int = 0) -> GivenSample:
         """Return samples given the values of some columns, as `sample` draws them, with their diagnostics."""

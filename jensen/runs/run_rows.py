@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -189,16 +190,15 @@ class RunRows(RunData):
 
         Raises:
             CompositionError: the likelihood does not factorise over features.
-            DataError: nothing is missing.
+            DataError: nothing is missing of images.
             UsageError: points or intervals of data that are no mixed table, or of another kind.
         """
         settings = self._point_settings(point, intervals)
         original = self.chosen(data, seed, True, labels, own="all").loaded()
         part = original if hidden is None else hide(original, hidden, self.preparation)
         if part.mask is None:
-            remedy = "Give data with NaN (in a table, with empty cells), or hide some with --mask."
-            raise DataError(f"{part.name} have no missing entries", remedy)
-        needed = 8 * m * part.mask.size
+            part = self._complete(part)
+        needed = 8 * m * math.prod(part.x.shape)
         require_memory(needed, f"-m {m:,} versions of {len(part.rows):,} rows", "Give a smaller -m, or fewer rows.")
         drawn = impute(
             self.model,
@@ -215,6 +215,19 @@ class RunRows(RunData):
         if settings is None:
             return complete(part, drawn, original, self.schema, self.preparation)
         return complete_table(part, drawn, original, settings, self.preparation)
+
+    def _complete(self, part: Part) -> Part:
+        """Return rows without missing entries as rows some of which could be, with a note.
+
+        Raises:
+            DataError: they are images.
+        """
+        if self.schema.is_image:
+            raise DataError(f"{part.name} have no missing entries", "Give data with NaN, or hide some with --mask.")
+        kind = "entries" if self.schema.columns is None else "cells"
+        note = f"{part.name} have no missing {kind}: they are given back as they are"
+        whole = hide(part, np.zeros(self.schema.size, dtype=bool), self.preparation)
+        return replace(whole, notes=(*part.notes, note))
 
     def _point_settings(self, point: str | None, intervals: float | None) -> PointSettings | None:
         """Return how the missing cells of a mixed table are filled; None of other data.
@@ -234,7 +247,7 @@ class RunRows(RunData):
             raise CompositionError(
                 f"{family.phrase} has no points for columns of several kinds", "Train with --likelihood columns."
             )
-        return PointSettings(columns, family, point or "auto", intervals)
+        return PointSettings(columns, family, point or "auto", intervals, self.model.likelihood.missing_summary)
 
     def _is_frame(self, data: Source | Part | None, part: Part) -> bool:
         """Return whether results are tables of a library, as the data are that the user gave."""

@@ -12,7 +12,7 @@ import torch
 from ..analysis.conditional_samples import POINTS, ConditionalSample, conditional_sample
 from ..core.random import stream
 from ..core.wording import plural
-from .condition import condition_of
+from .condition import beyond_range, condition_of
 from .data import RunData
 
 __all__ = ["GivenSample", "sample_given"]
@@ -27,12 +27,14 @@ class GivenSample:
         given: the values, by column.
         log_px: log p(given columns) in nats, in the data's own units.
         drawn: the samples as the model sees them, with their diagnostics.
+        beyond: notes on values that training has not seen the like of.
     """
 
     x: np.ndarray
     given: dict[str, str]
     log_px: float
     drawn: ConditionalSample
+    beyond: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -45,12 +47,13 @@ class GivenSample:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A note where fewer points carry the condition than there are samples."""
+        """Notes on values out of the range of the data, and where fewer points carry the condition than there are
+        samples."""
         n, drawn = len(self.x), self.drawn
         if drawn.ess is None or drawn.k is None or drawn.ess >= n:
-            return ()
+            return self.beyond
         samples = f"{plural(n, 'sample')} are drawn at an effective {drawn.ess:,.0f} points of the latent space"
-        return (f"{samples}, so that some are alike: more points are -k {4 * drawn.k}",)
+        return (*self.beyond, f"{samples}, so that some are alike: more points are -k {4 * drawn.k}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serialisable record of the condition."""
@@ -77,4 +80,5 @@ def sample_given(run: RunData, n: int, given: Mapping[str, Any], *, k: int | Non
     drawn = conditional_sample(run.model, run.guide, batch, n, k=k, generator=generator)
     x = run.preparation.invert(drawn.x)
     shift = float(run.preparation.log_jacobians(torch.as_tensor(batch.mask).cpu().numpy())[0])
-    return GivenSample(x, {name: str(value) for name, value in given.items()}, drawn.log_px + shift, drawn)
+    values = {name: str(value) for name, value in given.items()}
+    return GivenSample(x, values, drawn.log_px + shift, drawn, beyond_range(run, given))

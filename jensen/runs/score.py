@@ -26,6 +26,7 @@ from .data import RunData, Source, Targets
 from .evaluation import Part, refuse_nan
 from .result_frames import result_frame
 from .row_values import identity_columns, row_values
+from .trained_rows import trained_rows
 
 __all__ = ["RowScores", "Unlikely", "score"]
 
@@ -231,7 +232,7 @@ def score(
             others = _array(some.given_others)
             column_p = p_values(_array(cells.given_others), others, own=is_own)
             typical = np.array([np.median(c[~np.isnan(c)]) if (~np.isnan(c)).any() else 0.0 for c in others.T])
-    seen = () if part.is_whole else run.overlap(part, data)  # which its notes say already
+    seen = () if part.is_whole else trained_rows(run, part, data).notes  # which its notes say already
     notes = (*run.unfinished, *part.notes, *seen, *refusal, *of_held, *_few_points(cells))
     return RowScores(
         estimate=estimate,

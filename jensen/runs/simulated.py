@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..core.errors import JensenError
-from ..evaluate.simulated import MASKS
+from ..evaluate.simulated import masks_note
 from .data import RunData
 from .evaluation import Part
 
@@ -25,5 +25,5 @@ def like_part(run: RunData, seed: int = 0) -> tuple[Part | None, tuple[str, ...]
             part = run.part(which, seed)
         except JensenError:
             continue
-        return (part, (MASKS,)) if part.mask is not None else (None, ())
+        return (part, (masks_note(run.model),)) if part.mask is not None else (None, ())
     return None, (COMPLETE,)

@@ -14,7 +14,8 @@ from ..core.annotations import annotations_of, expected, fits, shown
 from ..core.errors import CorruptRunError, DataError, UsageError
 from ..core.part_checks import shown_text
 from ..core.version import __version__
-from ..data import EMBEDDED
+from ..data import EMBEDDED, Dataset
+from ..data.column_ranges import column_ranges
 from ..recipes import RECIPES, BuiltModel
 from ..storage.migrations import FORMAT
 from ..storage.run_folder import SPEC
@@ -144,6 +145,16 @@ def _absolute(labels: str | None) -> str | None:
     return str(Path(labels).resolve()) if labels is not None and Path(labels).is_file() else labels
 
 
+def _of_table(data: Dataset) -> dict[str, Any]:
+    """Return what is known of a table of mixed columns beside its schema: how its file is written, and its ranges."""
+    if data.schema.columns is None:
+        return {}
+    dialect = None if data.frame is None else data.frame.dialect
+    written = {} if dialect is None else {"dialect": dialect.to_dict()}
+    ranges = column_ranges(data.schema.columns, data.x, data.mask)
+    return written | {"ranges": [None if ends is None else list(ends) for ends in ranges]}
+
+
 def spec_from(
     command: dict[str, Any], training_data: TrainingData, made: BuiltModel, choices: dict[str, Any], folder: Path
 ) -> dict[str, Any]:
@@ -184,6 +195,7 @@ def spec_from(
             "missing": 0 if data.mask is None else int((~data.mask).sum()),
             "schema": data.schema.to_dict(),
             "classes": None if training_data.labels is None else training_data.labels.to_dict(),
+            **_of_table(data),
         },
         "split": {
             "fractions": list(where.fractions),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,6 +38,7 @@ class PointSettings:
         point: "mean", "median" or "mode" of numbers; "auto" is the median of counts, whose mean is far from most of
             them, and the mean of other numbers.
         level: the probability of intervals; None for no intervals.
+        summary: of columns where they are missing, from parameters (see `Conditional`); None for that of the family.
 
     Raises:
         UsageError: there is no such point, or the probability is not between 0 and 1.
@@ -47,6 +48,7 @@ class PointSettings:
     family: Columns
     point: str = "auto"
     level: float | None = None
+    summary: Callable[[Tensor], Tensor] | None = None
 
     def __post_init__(self) -> None:
         if self.point not in POINTS:
@@ -87,7 +89,7 @@ class PointSettings:
             parts += list(quantiles(draws, levels, angles)) if levels else []
             return torch.cat(parts, -1)
 
-        return Statistics(self.family.summary, of_draws, DRAWS if self.of_draws else 1)
+        return Statistics(self.summary or self.family.summary, of_draws, DRAWS if self.of_draws else 1)
 
     def values(self, drawn: Imputation, name: str) -> Tensor:
         """Return one of those that are computed of draws [N, D]."""

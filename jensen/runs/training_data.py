@@ -30,6 +30,7 @@ from ..data import (
     split,
 )
 from ..data.agreement import holds_counts
+from ..data.file_rows import ColumnRows
 from ..data.hashed_split import RowNumbers
 from ..data.magnitudes import dominating_entries
 from ..data.sizes import check_size
@@ -41,6 +42,7 @@ from .streamed_data import measured_rows, streamed_moments
 
 __all__ = ["DataOptions", "Sources", "TrainingData", "gather"]
 
+MODEL_CELL = 5  # bytes of a cell as the model sees it, with that of its mask
 LABELLED_SHARE = 0.2  # of the rows of an epoch, which those of known class are repeated to be
 
 
@@ -219,7 +221,8 @@ def _read(sources: Sources, recipe: Recipe, options: DataOptions) -> tuple[Datas
             f"{sources.name} holds one datum only, of shape {shape}", "Give at least 2 rows: one row per datum."
         )
     if not dataset.is_streamed:
-        check_size(dataset.x.nbytes, sources.name, verb="holds")  # the rows of each part, and these prepared
+        size = MODEL_CELL * dataset.x.size if isinstance(dataset.x, ColumnRows) else dataset.x.nbytes
+        check_size(size, sources.name, verb="holds")  # the rows of each part, and these prepared
     elif recipe.labels is not None:
         raise UsageError(
             f"recipe {recipe.name} learns from labels, which rows that stay in their files do not have",

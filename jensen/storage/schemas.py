@@ -124,6 +124,7 @@ class EvaluationRecord(TypedDict):
     quadrature_error: NotRequired[Error]
     settings: NotRequired[dict[str, Any] | None]
     bits_per_dim: NotRequired[Number]
+    quantity: NotRequired[str]
     data: NotRequired[str]
     prepared: NotRequired[str]
     weights: NotRequired[str]

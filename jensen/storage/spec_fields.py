@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from ..core.annotations import LARGEST_NUMBER
+from ..core.errors import CorruptRunError
 from ..core.part_checks import shown_text
 from ..data import Labels, Schema
+from ..data.dialects import Dialect
 
 __all__ = ["check_fields"]
 
@@ -47,6 +49,8 @@ class _Data(_Strict):
     missing: Count
     schema: dict[str, Any]
     classes: dict[str, Any] | None
+    dialect: dict[Word, Word] = {}
+    ranges: list[tuple[float, float] | None] | None = None
 
 
 class _Tested(_Strict):
@@ -199,6 +203,12 @@ def _disagreements(spec: _Spec, schema: Schema) -> Iterator[str]:
     names = [name for r in records for name in (r.location, r.beside, r.labels_from or "")]
     if any(len(part.encode()) > LONGEST_NAME for name in names for part in name.split("/")):
         yield "a place of data has a longer name than a file can have"
+    if spec.data.ranges is not None and len(spec.data.ranges) != schema.size:
+        yield f"{len(spec.data.ranges)} ranges of columns for {schema.size} features"
+    try:
+        Dialect.from_dict(spec.data.dialect)
+    except CorruptRunError as error:
+        yield error.what
     if spec.data.classes is not None:
         yield from _wrong_classes(spec.data.classes)
 

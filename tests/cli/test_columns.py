@@ -29,7 +29,10 @@ def evaluated(jensen, *words):
     return json.loads(answer.out)
 
 
-@pytest.mark.parametrize("options", [["--drop", "id,name"], ["--columns", "a,b,c,d"], ["--columns", "d,b"]])
+@pytest.mark.parametrize(
+    "options",
+    [["--drop", "id,name"], pytest.param(["--columns", "a,b,c,d"], marks=pytest.mark.slow), ["--columns", "d,b"]],
+)
 def test_later_files_are_read_as_the_first(table, jensen, options):
     some = FRAME.iloc[60:]
     some[NAMES].to_csv("same.csv", index=False)

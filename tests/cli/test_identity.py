@@ -158,8 +158,8 @@ def test_a_name_of_a_result_stays_the_results(tmp_path: Path, capsys: pytest.Cap
     [
         ["self", "x", "names"],  # as the arguments of a function
         ["file", "allow_pickle", "args"],  # as those of np.savez
-        ["file", "files", "labels"],
-        ["label", "kind", "row id"],
+        pytest.param(["file", "files", "labels"], marks=pytest.mark.slow),
+        pytest.param(["label", "kind", "row id"], marks=pytest.mark.slow),
         ["original", "mean", "ess"],
         ["a/b", "../up", "picture"],
     ],

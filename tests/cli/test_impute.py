@@ -152,10 +152,20 @@ def test_what_exists_is_not_overwritten(run, holes, jensen):
     assert jensen("impute", "run", "holes.csv", "--out", "full.csv", "--force", *QUICK).code == 0
 
 
+def test_numbers_without_missing_entries_come_back_as_they_are(data, run, jensen):
+    answer = jensen("impute", "run", "real.npy", "-m", "1", "--out", "same.npy", "-k", "50")
+    assert answer.code == 0, answer.err
+    assert "60 rows of real.npy have no missing entries: they are given back as they are" in answer.err
+    assert (np.load("same.npy")[0] == np.load("real.npy")).all()
+
+
+def test_images_without_hidden_pixels_are_refused_with_the_remedy(image_run, data, refused):
+    refused(["impute", "run", "images.npy", "--out", "x.png"], 3, "have no missing entries", "--mask")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["real.npy"], 3, "have no missing entries"),
         (["nowhere.csv"], 3, "nowhere.csv"),
         (["bits.npy"], 3, "6"),  # another number of columns
         (["words.csv"], 3, "not a number"),

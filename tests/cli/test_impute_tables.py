@@ -235,8 +235,26 @@ def test_reconstructions_and_codes_of_a_table(place, jensen):
     assert jensen("encode", "run", "people.csv", "--out", "c.csv", "--quiet").code == 0
     header, *codes = rows_of((place / "c.csv").read_text())
     assert header == ["row", "patient_id", "z1", "z2"]
-    assert np.allclose(np.array(codes)[:, 2:].astype(float), run.encode(table).to_numpy())
+    numbers = np.char.replace(np.array(codes)[:, 2:], ",", ".").astype(float)  # the decimal mark of the source
+    assert np.allclose(numbers, run.encode(table).to_numpy())
+    assert jensen("encode", "run", "people.csv", "--out", "c.parquet", "--quiet").code == 0
+    assert np.allclose(pd.read_parquet("c.parquet")[["z1", "z2"]].to_numpy(), numbers)
     assert run.encode(table).index.equals(table.index)
+
+
+@pytest.mark.parametrize("more", [(), ("--intervals", "0.9"), ("-m", 1), ("--method", "gibbs")], ids=str)
+def test_a_table_without_missing_cells_comes_back_as_it_is(place, jensen, more):
+    whole = people().replace("", None).dropna()
+    whole.to_csv("whole.csv", sep=";", index=False, lineterminator="\r\n")
+    answer = jensen("impute", "run", "whole.csv", *more, "-k", 50, "--out", "same.csv")
+    assert answer.code == 0, answer.err
+    assert f"{len(whole)} rows of whole.csv have no missing cells: they are given back as they are" in answer.err
+    assert "0 missing entries in 0 rows" in answer.out
+    assert (place / "same.csv").read_bytes() == (place / "whole.csv").read_bytes()
+    record = json.loads(jensen("impute", "run", "whole.csv", *more, "-k", 50, "--out", "j.csv", "--json").out)
+    assert (record["missing"], record["ess"]) == (0, None)
+    table = typed().dropna()
+    assert package.load(place / "run").impute(table, k=50).equals(table)
 
 
 def test_what_makes_no_sense_is_refused(place, jensen):
@@ -250,3 +268,35 @@ def test_what_makes_no_sense_is_refused(place, jensen):
     numbers = package.train(np.random.default_rng(0).normal(size=(40, 3)), latent=1, hidden=(4,), epochs=1, out="plain")
     with pytest.raises(package.JensenError, match="points and intervals are of tables"):
         numbers.completion(np.full((2, 3), np.nan), point="mean")
+
+
+@pytest.mark.parametrize("given", ["price=12,50", "sex=F,price=12,50", 'price="12,50"'])
+def test_a_condition_has_the_decimal_mark_of_the_source(place, jensen, given):
+    assert jensen("sample", "run", "-n", 5, "-k", 500, "--given", given, "--out", "s.csv").code == 0
+    assert {row[0] for row in rows_of((place / "s.csv").read_text())[1:]} == {"12,50"}
+
+
+def test_a_number_from_python_is_one_however_its_column_is_written(place):
+    run = package.load(place / "run")
+    assert set(run.sample(5, given={"price": 12.5}, k=500)["price"]) == {12.5}
+    assert set(run.sample(5, given={"price": np.float32(12.5)}, k=500)["price"]) == {12.5}
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("impute", "run", "people.csv", *QUICK), "price"),
+        (("reconstruct", "run", "people.csv"), "price"),
+        (("sample", "run", "-n", 9), "price"),
+        (("encode", "run", "people.csv"), "z1"),
+        (("score", "run", "people.csv", *QUICK), "p_value"),
+        (("predict", "run", "people.csv", "price", *QUICK), "price_mean"),
+    ],
+)
+def test_every_verb_writes_in_the_dialect_of_the_source(place, jensen, words, name):
+    for out, delimiter in (("out.csv", ";"), ("out.tsv", "\t")):
+        answer = jensen(*words, "--out", out)
+        assert answer.code == 0, answer.err
+        table = pd.read_csv(out, sep=delimiter, decimal=",")
+        assert table.shape[1] > 1
+        assert table[name].dtype == np.float64

@@ -53,8 +53,17 @@ def test_labels_without_data_are_refused(verb, labelled, refused):
     refused([verb, "run", "--labels", "classes.npy"], 2, "--labels names labels of DATA", "Leave --labels out")
 
 
-@pytest.mark.parametrize("names", [("hi", "lo"), ("1", "2"), ("0", "1")])
-@pytest.mark.parametrize("hole", ["", "NA", "nan"])
+NAMES, HOLES = [("hi", "lo"), ("1", "2"), ("0", "1")], ["", "NA", "nan"]
+
+
+@pytest.mark.parametrize(
+    ("names", "hole"),
+    [
+        pytest.param(names, hole, marks=[] if i == j else [pytest.mark.slow])
+        for i, names in enumerate(NAMES)
+        for j, hole in enumerate(HOLES)
+    ],
+)
 def test_a_hole_among_labels_is_no_class(data, jensen, names, hole):
     """It is counted by itself, written as an empty field, and read again as one."""
     lines = ["a,b,kind", *(f"{i % 5}.5,{i % 7}.25,{hole if i % 4 == 0 else names[i % 2]}" for i in range(40))]

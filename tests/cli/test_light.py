@@ -54,6 +54,9 @@ MISTAKES = [
     ["encode", "RUN", "--out", "a\x00b.csv"],
     ["sample", "RUN", "-n", "x"],
     ["rate-distortion", "digits", "--out", "x", "--bta", "3"],
+    ["sample", "TABLE", "--given", "aeg=40"],
+    ["sample", "TABLE", "--given", "age"],
+    ["predict", "TABLE", "x.csv", "aeg"],
     ["gradients", "RUN", "--at", "middle"],
     ["data"],
     ["--hlep"],
@@ -65,6 +68,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
     folder = tmp_path_factory.mktemp("light")
     (folder / "RUN").mkdir()
     (folder / "RUN" / "spec.json").write_text("{}")  # a run, until somebody reads it
+    (folder / "TABLE").mkdir()
+    (folder / "TABLE" / "spec.json").write_text('{"data": {"schema": {"names": ["age", "sex"], "shape": [2]}}}')
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(HELP + MISTAKES)],
         env=environment() | {"COLUMNS": "80"},

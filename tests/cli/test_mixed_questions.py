@@ -48,6 +48,34 @@ def test_a_value_that_no_row_can_have_is_refused(run, refused):
     refused(["sample", run, "--given", "age=old", "--out", "s.csv"], 3, "the value given for column 'age' is 'old'")
 
 
+def test_a_value_that_training_has_not_seen_is_answered_with_its_range(run, jensen):
+    rows = people(80)
+    answer = jensen("sample", run, "-n", 5, "--given", "age=95", "--out", "s.csv")
+    assert answer.code == 0
+    low, high = rows["age"].min(), rows["age"].max()
+    said = (
+        f"age = 95 is outside of the training data, whose age is from {low} to {high}: the answer is an extrapolation"
+    )
+    assert said in answer.err
+    for value in (low, high):
+        assert "outside" not in jensen("sample", run, "-n", 5, "--given", f"age={value}", "--out", f"{value}.csv").err
+    assert load(run).given_sample(3, {"age": 95, "sex": "F"}).notes == (said,)
+
+
+def test_conditions_with_commas_and_one_after_another(run, jensen):
+    words = ("sample", run, "-n", 20, "--given")
+    for i, given in enumerate((('job="nurse, ward",sex=F',), ('job="nurse, ward"', "--given", "sex=F"))):
+        assert jensen(*words, *given, "--out", f"{i}.csv").code == 0
+    both = [Path(f"{i}.csv").read_text() for i in (0, 1)]
+    assert both[0] == both[1]
+    assert set(pd.read_csv("0.csv")["job"]) == {"nurse, ward"}
+
+
+def test_a_misspelt_column_is_refused_with_the_nearest_one(run, refused):
+    for words in (["sample", run, "--given", "aeg=3", "--out", "s.csv"], ["predict", run, "none.csv", "aeg"]):
+        refused(words, 2, "the model has no column 'aeg'", "Did you mean age? It has age, sex, job.")
+
+
 def test_scores_and_the_entry_that_does_not_fit(run, folder, jensen):
     rows = people(12, seed=4)[COLUMNS]
     rows.loc[5, "age"] = 140

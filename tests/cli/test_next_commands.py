@@ -37,7 +37,7 @@ def pictures(here: Path) -> str:
     return "some pictures"
 
 
-@pytest.mark.parametrize("out", ODD)
+@pytest.mark.parametrize("out", [pytest.param(out, marks=[pytest.mark.slow] * (out in ODD[:2])) for out in ODD])
 def test_after_training(jensen, table, out):
     answer = jensen("train", table, f"--out={out}", "--labels", "the kind", *QUICK)
     assert answer.code == 0, answer.err

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+from jensen.evaluate.quantity import EVIDENCE
+
 
 def test_the_outcome_is_that_of_the_kept_epoch(tmp_path):
     from jensen.cli.train import outcome
@@ -24,6 +26,7 @@ def test_the_outcome_is_that_of_the_kept_epoch(tmp_path):
         path=tmp_path,
         sentence="",
         conditional=False,
+        quantity=EVIDENCE,
         weights="raw",
         guide=SimpleNamespace(is_exact=True),
         model=SimpleNamespace(likelihood=SimpleNamespace(family=SimpleNamespace(scale_floor=None))),

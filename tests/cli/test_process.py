@@ -45,7 +45,7 @@ def test_first_signal_stops_and_keeps_the_run(data, start, jensen):
 
 def test_second_signal_leaves_at_once(data, start):
     # one step on all the rows, wide enough to outlast two signals
-    words = ["--hidden", "4000,4000", "--batch", "60", "--split", "1,0,0", "--points", "200", "--out", "run"]
+    words = ["--hidden", "2000,2000", "--batch", "60", "--split", "1,0,0", "--points", "200", "--out", "run"]
     process = start("train", "real.npy", "--epochs", "1000000", *words)
     wait_for(data / "run" / "model.safetensors", process)
     process.send_signal(signal.SIGINT)

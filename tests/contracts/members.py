@@ -66,6 +66,7 @@ from jensen.models.codebooks import Codebook, CodePrior, Lattice
 from jensen.models.conditionals import Conditional, Given, Linear, Table, Unconditional
 from jensen.models.guide import Guide
 from jensen.models.ladder import FromLadder, Ladder, LadderGuide, LadderPrior, Rung
+from jensen.models.masking import SelfMasked
 from jensen.models.model import LatentVariableModel
 from jensen.models.priors import FlowPrior, VampPrior
 from jensen.nets import (
@@ -218,6 +219,7 @@ with drawing_from(stream(0, "members")):
         Unconditional(Categorical(3), learn=True),
         Linear(2, 3),
         Linear(2, 3, "feature"),
+        SelfMasked(Given(MLP(2, 6, (4,)), Gaussian(3)), (2,)),
         VampPrior(Amortized(Given(MLP(3, 6, (4,)), Gaussian(3))), 3, 4, weighted=True),
         FlowPrior(Unconditional(Gaussian(3), learn=True), SplineCoupling(3, bins=4, hidden=(4,))),
     ]

@@ -7,8 +7,10 @@ import pytest
 
 from jensen.core.errors import DataError
 from jensen.data.cells import decode, encode, present
+from jensen.data.column_kinds import infer
 from jensen.data.columns import Column
 from jensen.data.frames import TextCells, TypedCells
+from jensen.data.hints import hinted
 
 LOW_HIGH = {"low": 0.0, "high": 10.0}
 TEXTS = {  # column -> texts and their numbers, in the form in which they are written again
@@ -110,3 +112,20 @@ def test_marks_of_missing_entries_belong_to_a_column():
 def test_numbers_on_a_circle_are_wrapped():
     angle = Column("x", "circular", low=0, high=360)
     assert encode(angle, TextCells.of(["360", "-90", "725"]))[0].tolist() == [0, 270, 5]
+
+
+def test_numbers_with_zeros_before_them_are_written_so():
+    """Months, and whatever a schema calls numbers: the width is guessed from the cells, and kept by the column."""
+    texts = [f"{i % 12 + 1:02d}" for i in range(60)]
+    month = infer("month", TextCells.of(texts)).column
+    assert month is not None
+    assert (month.kind, month.width) == ("circular", 2)
+    assert Column.from_dict(month.to_dict()) == month
+    assert decode(month, np.array([3.0, 11.0])).tolist() == ["03", "11"]
+    grade = infer("grade", TextCells.of(["01", "02", "04"] * 20)).column
+    assert grade is not None
+    assert grade.levels == ("01", "02", "03", "04")  # 03 is possible, and does not occur
+    code = hinted("code", TextCells.of(["00123", "20050"]), {"kind": "integer"}, str, None).column
+    assert code is not None
+    assert decode(code, np.array([7.0, 123456.0])).tolist() == ["00007", "123456"]
+    assert decode(Column("n", "count"), np.array([7.0])).tolist() == ["7"]

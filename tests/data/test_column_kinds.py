@@ -105,7 +105,9 @@ def test_levels_of_whole_numbers_have_no_gaps_and_are_written_as_they_were():
 
 
 def test_doubts_are_said():
-    assert "-999 may stand for missing" in (infer("x", texts([*WHOLE, -999, -999])).doubt or "")
+    doubt = infer("x", texts([*WHOLE, -999, -999])).doubt or ""
+    assert "-999 may stand for missing entries (2): then name it in a schema" in doubt
+    assert doubt.endswith("--schema FILE.toml with missing = ['-999'] for this column")
     assert "other way round" in (infer("d", texts([f"{d:02d}/03/2021" for d in range(1, 13)])).doubt or "")
     assert "--drop patient_id" in (infer("patient_id", texts([*WHOLE, *WHOLE])).doubt or "")
 

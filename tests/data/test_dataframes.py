@@ -13,6 +13,7 @@ import pytest
 
 from jensen.data.cells import encode
 from jensen.data.columns import Column
+from jensen.data.dataframes import available
 from jensen.data.output_tables import filled
 from jensen.data.table_building import output_table, table_of
 from jensen.data.typed_frames import frame_of
@@ -183,3 +184,13 @@ def test_a_table_of_numbers_alone_is_read_as_the_same_numbers(kind):
         assert values.tolist() == x[:, d].tolist()
     if kind == "pandas":
         assert [str(t) for t in data.dtypes] == ["int64", "float32", "category", "bool", "datetime64[us]"]
+
+
+def test_the_first_library_that_is_installed_makes_tables(monkeypatch):
+    columns, x = (Column("n", "count"), Column("s", "boolean", levels=("F", "M"))), np.array([[3.0, 1.0]])
+    installed = {"pandas", "polars", "pyarrow"}
+    monkeypatch.setattr("jensen.data.dataframes.find_spec", lambda name: name if name in installed else None)
+    for name, kind in (("pandas", "pandas"), ("polars", "polars"), ("pyarrow", "arrow")):
+        assert available() == kind
+        installed.remove(name)
+    assert table_of(columns, x, available()).data == {"n": [3], "s": ["M"]}

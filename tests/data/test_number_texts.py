@@ -7,7 +7,7 @@ import math
 import pytest
 
 from jensen.core.errors import UsageError
-from jensen.data.number_texts import PLAIN, NumberFormat, decimals_of, number_format
+from jensen.data.number_texts import PLAIN, NumberFormat, decimals_of, number_format, width_of
 
 WRITTEN = {
     "1.5": ["0.25", "-3", "1e-3", "+7.5"],
@@ -82,3 +82,24 @@ def test_other_samples_are_refused(sample):
 )
 def test_plain_numbers_are_written(value, decimals, text):
     assert PLAIN.write(value, decimals) == text
+
+
+@pytest.mark.parametrize(
+    ("texts", "sample", "width"),
+    [
+        (["01", "12", "07"], "1.5", 2),
+        (["1", "12"], "1.5", None),
+        (["1", "01", "12"], "1.5", None),  # two ways
+        (["003.50", "120.25"], "1.5", 3),
+        (["0.50", "1.25"], "1.5", None),
+        (["-01", "10"], "1.5", 2),
+        (["01,50", "10,25"], "1,5", 2),
+        (["0001", "12345"], "1.5", 4),
+    ],
+)
+def test_zeros_before_a_number_are_its_width(texts, sample, width):
+    written = NumberFormat.from_sample(sample)
+    assert width_of(texts, written) == width
+    decimals = decimals_of(texts, written)
+    if width is not None:
+        assert [written.write(written.parse(t), decimals, width) for t in texts] == texts

@@ -7,6 +7,7 @@ import pytest
 
 from jensen.data import read
 from jensen.data.columns import Column
+from jensen.data.dialects import Dialect
 from jensen.data.frames import Frame, TextCells
 from jensen.data.output_tables import PlainTable, filled, plain_table
 from jensen.data.table_building import output_table
@@ -50,7 +51,7 @@ def test_columns_and_rows_are_added(frame):
     table = table.inserted(0, "version", np.array([1, 1, 2, 2]))
     table = table.inserted(6, "p", np.array([0.1, np.nan, 1e-9, 0.25], np.float32))
     assert table.data["version"] == ["1", "1", "2", "2"]
-    assert table.data["p"] == ["0.1", "", "1e-09", "0.25"]
+    assert table.data["p"] == ["0,1", "", "1e-09", "0,25"]
     assert table.only([1]).data == {"id": ["A-4", "A-1", "A-4", "A-1"]}
 
 
@@ -65,6 +66,8 @@ def test_cells_of_a_spreadsheet_are_objects():
 
 
 def test_a_frame_without_a_header_has_none():
-    table = output_table(Frame(("1", "2"), (TextCells.of(["a"]), TextCells.of(["b"])), "csv", "x.csv", delimiter=","))
+    table = output_table(
+        Frame(("1", "2"), (TextCells.of(["a"]), TextCells.of(["b"])), "csv", "x.csv", dialect=Dialect())
+    )
     assert isinstance(table, PlainTable)
     assert (table.has_header, table.names) == (False, ("1", "2"))

@@ -14,6 +14,7 @@ import pytest
 from jensen.core.errors import UsageError
 from jensen.data import read
 from jensen.data.columns import Column
+from jensen.data.dialects import Dialect
 from jensen.data.output_tables import PlainTable
 from jensen.data.table_building import as_arrow, as_objects, as_plain, output_table
 from jensen.data.table_writing import require_writer, table_bytes, table_suffix, table_text
@@ -31,7 +32,11 @@ def texts(**columns: list[str]) -> PlainTable:
 def test_cells_come_back_to_the_letter(delimiter, tmp_path):
     suffix = ".tsv" if delimiter == "\t" else ".csv"
     table = PlainTable(
-        ["a, b", "x"], [np.array(ODD, object), np.array(["1"] * len(ODD), object)], True, True, delimiter
+        ["a, b", "x"],
+        [np.array(ODD, object), np.array(["1"] * len(ODD), object)],
+        True,
+        True,
+        Dialect("," if delimiter == "\t" else delimiter),
     )
     path = tmp_path / f"t{suffix}"
     path.write_bytes(table_text(table, suffix).encode())

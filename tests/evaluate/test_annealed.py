@@ -164,7 +164,17 @@ def test_other_temperatures_have_other_noise():
     assert not torch.isclose(first[5], first[10]).any()
 
 
-@pytest.mark.parametrize("name", ["annealed", "two temperatures", "prior", "importance-1", "importance-50", "sandwich"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "annealed",
+        pytest.param("two temperatures", marks=pytest.mark.slow),
+        pytest.param("prior", marks=pytest.mark.slow),
+        "importance-1",
+        "importance-50",
+        "sandwich",
+    ],
+)
 def test_no_lower_bound_is_above_the_evidence(name):
     """Over eight seeds, its mean is not above exact by three standard errors; nor the sandwich's upper bound below."""
     given, off = small(8), []

@@ -146,7 +146,7 @@ def test_weights_from_the_corrected_start_are_unbiased_both_ways():
     assert error < 0.05
 
 
-@pytest.mark.parametrize("wide", [0.1, 0.001])
+@pytest.mark.parametrize("wide", [pytest.param(0.1, marks=pytest.mark.slow), 0.001])
 def test_a_guide_that_is_far_too_sure(wide):
     """Its bounds are those of a good guide; without the correction they are apart by hundreds of nats and more."""
     given = instance(n=8, dim=24, latent=6, wide=wide, off=3.0)
@@ -254,7 +254,13 @@ def test_a_full_covariance_of_independent_features_is_corrected_like_a_diagonal_
 
 
 @pytest.mark.parametrize(
-    ("kind", "wide", "off"), [("signs", 0.1, 3.0), ("posterior", 1e-3, 3.0), ("low rank", 0.1, 2.0), ("signs", 1, 0)]
+    ("kind", "wide", "off"),
+    [
+        ("signs", 0.1, 3.0),
+        pytest.param("posterior", 1e-3, 3.0, marks=pytest.mark.slow),
+        pytest.param("low rank", 0.1, 2.0, marks=pytest.mark.slow),
+        ("signs", 1, 0),
+    ],
 )
 def test_a_correlated_guide_that_is_wrong(kind, wide, off):
     """Too sure by ten times and more, with correlations of the wrong signs: its bounds meet like a good guide's."""

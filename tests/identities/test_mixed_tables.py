@@ -94,7 +94,7 @@ def mixture() -> Mixture:
 
 def values_of(column: Column, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the values [V] of a column in its own units, and the widths that they stand for."""
-    t = np.linspace(-36, 36, 1501)
+    t = np.linspace(-36, 36, 601)
     step = t[1] - t[0]
     match column.kind:
         case "real" | "datetime":
@@ -107,10 +107,10 @@ def values_of(column: Column, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             low, width = column.low or 0.0, (column.high or 0.0) - (column.low or 0.0)
             return (low + width * share)[inside], (width * share / (1 + np.exp(t)) * step)[inside]
         case "circular":
-            angles = np.linspace(column.low or 0.0, column.high or 0.0, 501)[:-1]
-            return angles, np.full(500, angles[1] - angles[0])
+            angles = np.linspace(column.low or 0.0, column.high or 0.0, 201)[:-1]
+            return angles, np.full(200, angles[1] - angles[0])
         case "integer" | "count":
-            whole = np.arange(1200.0, 2800.0) if column.kind == "integer" else np.arange(800.0)
+            whole = np.arange(1600.0, 2400.0) if column.kind == "integer" else np.arange(300.0)
             return whole, np.ones_like(whole)
         case _:
             levels = np.arange(float(len(column.levels)))

@@ -48,6 +48,22 @@ def test_latents_without_features_keep_the_prior():
     assert variance[3:].eq(1).all()
 
 
+def test_each_step_of_many_rows_takes_half_of_them():
+    """And the affine map is that of least squares over all rows, whose columns are standardised."""
+    x = correlated(600)
+    x = (x - x.mean(0)) / x.std(0)
+    normal = Gaussian(6)
+    family = Columns((normal,), (tuple(range(6)),))
+    projection, offset, _ = principal_components(x, 2)
+    z = x @ projection + offset
+    start = torch.cat([x.mean(0), normal.raw(x.std(0))])
+    weight, bias = fit_affine(family, Batch(x), z, start)
+    design = torch.cat([z, torch.ones(len(z), 1).double()], -1)
+    least_squares = torch.linalg.lstsq(design, x).solution  # [3, 6]
+    assert float((weight[:6] - least_squares[:2].mT).abs().max()) < 0.1
+    assert float((bias[:6] - least_squares[2]).abs().max()) < 0.1
+
+
 def test_an_affine_decoder_explains_rows_by_their_latents():
     x = correlated()
     normal = Gaussian(6)

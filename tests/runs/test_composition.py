@@ -368,9 +368,7 @@ def test_the_command_line_resumes_it_and_replays_no_recipe(tmp_path, capsys):
     "recipe",
     [
         "vae-gan",
-        "vq-vae",
-        "svi",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("wake-sleep", "gmm", "denoising-vae")),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("vq-vae", "svi", "wake-sleep", "gmm", "denoising-vae")),
     ],
 )
 def test_the_parts_of_a_recipe_resume_to_the_same_bytes(recipe, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 
 import jensen
 from jensen.evaluate import Importance, Schedule, TightnessSettings
+from jensen.runs.evaluation import Evaluation
 from jensen.runs.run import Run
 from jensen.runs.verify import verify
 
@@ -50,6 +52,14 @@ def run(folder) -> Run:
     return jensen.load(folder / "run")
 
 
+@pytest.fixture(scope="module")
+def measured(folder) -> Evaluation:
+    """The plain evaluation of that run, without training rows."""
+    if not (folder / "run" / "spec.json").exists():
+        jensen.train(folder / "many.npy", latent=3, hidden=(16,), epochs=3, out=folder / "run")
+    return jensen.load(folder / "run").evaluate(settings=QUICK, train_rows=0)
+
+
 def held(run: Run) -> dict:
     return json.loads((run.path / "evaluation.json").read_text())
 
@@ -57,7 +67,7 @@ def held(run: Run) -> dict:
 def test_an_over_fitted_model_is_said_to_be(folder):
     """96 rows of 40 columns and a wide network that is trained until it knows them by heart."""
     wide = {"latent": 2, "hidden": (64,), "epochs": 100, "batch": 32, "lr": 3e-3, "keep": "last"}
-    evaluation = jensen.train(folder / "few.npy", out=folder / "fitted", **wide).evaluate(budget=60.0)
+    evaluation = jensen.train(folder / "few.npy", out=folder / "fitted", **wide).evaluate(budget=600.0)
     assert evaluation.halves.over_fitting
     assert evaluation.halves.difference > 2.5 * evaluation.halves.stderr
     record = evaluation.to_dict()["train_test"]
@@ -128,8 +138,8 @@ def test_where_there_is_no_plain_one_the_first_answer_is_kept(run):
         lambda text: text.replace('"weights_sha256": "', '"weights_sha256": "0'),
     ],
 )
-def test_what_is_damaged_or_of_other_weights_gives_way(run, damage):
-    run.keep(run.evaluate(settings=QUICK, train_rows=0))
+def test_what_is_damaged_or_of_other_weights_gives_way(run, measured, damage):
+    run.keep(measured)
     path = run.path / "evaluation.json"
     path.write_text(damage(path.read_text()))
     assert run.keep(run.evaluate(k=10)) == path
@@ -145,12 +155,13 @@ def test_the_replay_repeats_the_gaps_and_the_training_rows(run):
     assert report.identical == report.compared > 80
 
 
-def test_a_new_training_sweeps_the_answers_away(run):
-    run.keep(run.evaluate(settings=QUICK))
-    assert run.keep(run.evaluate(k=10)).parent.name == "evaluations"
-    jensen.train(run.path.parent / "many.npy", latent=3, hidden=(16,), epochs=1, out=run.path, force=True)
-    assert not (run.path / "evaluations").exists()
-    assert not (run.path / "evaluation.json").exists()
+def test_a_new_training_sweeps_the_answers_away(run, measured, tmp_path):
+    again = jensen.load(shutil.copytree(run.path, tmp_path / "again"))
+    again.keep(measured)
+    assert again.keep(again.evaluate(k=10)).parent.name == "evaluations"
+    jensen.train(run.path.parent / "many.npy", latent=3, hidden=(16,), epochs=1, out=again.path, force=True)
+    assert not (again.path / "evaluations").exists()
+    assert not (again.path / "evaluation.json").exists()
 
 
 def test_what_more_time_would_not_change_is_told_apart_from_what_it_would(run, monkeypatch):
@@ -197,10 +208,10 @@ def machine(monkeypatch):
     # times slow: the trials take 0.262 s, the 90 test rows 0.45 s with 5,000 points, which may be a third of what is
     # left, and training rows 0.005 s each, which may be a quarter of what is left then
     [
-        *[(0.9, 5000, 500), (3.0, 5000, 100), (6.1, 5000, 20), (10.0, 1000, 100), (37.0, 10, 100), (1000.0, 10, 0)],
+        *[(3.0, 5000, 100), (10.0, 1000, 100), (37.0, 10, 100), (1000.0, 10, 0)],
         *(
             pytest.param(*case, marks=pytest.mark.slow)
-            for case in [(1.0, 5000, 200), (5.0, 5000, 50), (30.0, 100, 100)]
+            for case in [(0.9, 5000, 500), (1.0, 5000, 200), (5.0, 5000, 50), (6.1, 5000, 20), (30.0, 100, 100)]
         ),
     ],
 )
@@ -254,7 +265,7 @@ def test_a_stop_after_the_number_loses_nothing(run, monkeypatch):
     assert seen[0].estimate.mean is not None
 
 
-def test_a_plain_number_of_fewer_points_does_not_take_the_place_of_one_of_more(run, machine):
+def test_a_plain_number_of_fewer_points_does_not_take_the_place_of_one_of_more(run, measured, machine):
     """Without tightness 5,000 points stand; that a tightness was measured counts for more."""
     run.keep(run.evaluate(budget=0.0))
     machine.slow = 10.0
@@ -262,5 +273,4 @@ def test_a_plain_number_of_fewer_points_does_not_take_the_place_of_one_of_more(r
     assert less.estimate.k == 1000
     assert run.keep(less).name == "importance-k1000.json"
     assert held(run)["k"] == 5000
-    measured = run.evaluate(settings=QUICK, train_rows=0)
     assert run.keep(measured).parent.name == run.path.name

@@ -10,7 +10,6 @@ import torch
 
 import jensen
 from jensen.analysis.imputation import Imputation
-from jensen.core.errors import DataError
 from jensen.runs.impute import complete, hide
 
 RNG = np.random.default_rng(0)
@@ -118,6 +117,7 @@ def test_holes_stay_holes_when_more_is_hidden(runs):
     assert plain.rmse is None
 
 
-def test_nothing_missing_is_said(runs):
-    with pytest.raises(DataError, match="--mask"):
-        runs("reals").impute(REALS[:3])
+def test_rows_without_holes_come_back_as_they_are(runs):
+    completion = runs("reals").impute(REALS[:3], m=2, k=50)
+    assert (completion.x == REALS[:3]).all()
+    assert (completion.mean == REALS[:3]).all()

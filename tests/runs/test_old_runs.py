@@ -27,7 +27,7 @@ from jensen.storage.specification import read_spec
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "format-2"
 EXPECTED = json.loads((FIXTURES / "expected.json").read_text())
 RECIPES = [name for name in EXPECTED if name != "made on"]
-CIRCUMSTANCES = {"seconds", "curve", "replay", "run", "notes", "data", "prepared", "verdict"}
+CIRCUMSTANCES = {"seconds", "curve", "replay", "run", "notes", "data", "prepared", "verdict", "quantity"}
 
 
 def same_machine() -> bool:

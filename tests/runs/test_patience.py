@@ -104,7 +104,9 @@ def test_the_patience_of_a_recipe(data: Path, tmp_path: Path, options: dict[str,
     assert read_spec(tmp_path / "run")["choices"]["patience"] == patience
 
 
-@pytest.mark.parametrize("after", [3, 40, 52])
+@pytest.mark.parametrize(
+    "after", [40, pytest.param(3, marks=pytest.mark.slow), pytest.param(52, marks=pytest.mark.slow)]
+)
 def test_an_interruption_leaves_the_patience_as_it_was(data: Path, whole: Path, tmp_path: Path, after: int) -> None:
     with pytest.raises(InterruptedRun):
         train(str(data), out=tmp_path / "run", should_stop=stop_after(after), **LEARNS_BY_HEART)

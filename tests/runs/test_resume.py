@@ -351,8 +351,8 @@ def killed(data: Path, tmp_path: Path, kills: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are forked")
-def test_killed_at_eight_random_instants(data: Path, tmp_path: Path) -> None:
-    killed(data, tmp_path, 8)
+def test_killed_at_three_random_instants(data: Path, tmp_path: Path) -> None:
+    killed(data, tmp_path, 3)
 
 
 @pytest.mark.slow

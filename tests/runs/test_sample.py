@@ -11,7 +11,6 @@ from scipy.stats import norm
 
 import jensen
 from jensen.core.errors import UsageError
-from jensen.runs.condition import parse_condition
 from jensen.runs.run import Run, load
 from tests.runs.test_score import table, terms
 
@@ -76,9 +75,3 @@ def test_conditions_that_make_no_sense_are_refused(run, tmp_path):
     )
     with pytest.raises(UsageError, match="models bits"):
         pictured.sample(2, given={"x1": 1})
-
-
-@pytest.mark.parametrize("text", ["age", "=4", "", "age=1,age=2"])
-def test_texts_that_are_no_condition_are_refused(text):
-    with pytest.raises(UsageError, match="--given"):
-        parse_condition(text)

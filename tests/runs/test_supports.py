@@ -71,7 +71,7 @@ def test_test_files_are_checked_before_training(tmp_path):
             j.train(x, likelihood="poisson", test=tmp_path / "test.npy", out=tmp_path / "run", **SMALL)
 
 
-@pytest.mark.parametrize("recipe", ["count-vae", "gmm", "ppca", "sigma-vae"])
+@pytest.mark.parametrize("recipe", ["count-vae", pytest.param("gmm", marks=pytest.mark.slow), "ppca", "sigma-vae"])
 def test_integers_beyond_the_largest_of_training_are_no_error_where_the_model_has_no_last_level(recipe, tmp_path):
     x = RNG.integers(0, 150, (N, 4))
     options = {"latent": 1} if recipe == "ppca" else {"components": 2} if recipe == "gmm" else {"latent": 2}
