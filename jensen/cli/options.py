@@ -13,9 +13,17 @@ from ..core.wording import option_flag
 from .catalogue import Entry, catalogue
 from .train_flags import TrainFlags
 
-__all__ = ["check_recorded", "parse_options", "parse_value", "refuse_unknown_flags", "unknown_option_remedy"]
+__all__ = [
+    "check_recorded",
+    "parse_options",
+    "parse_value",
+    "possible_recipes",
+    "refuse_unknown_flags",
+    "unknown_option_remedy",
+]
 
 OWN_FLAGS = {"recipe", "out", "spec", "seeds", "sweep", "force", "json", "quiet", "help"}  # of jensen train itself
+UNNAMED = ("vae", "table", "table-gmm")  # the recipes of which the data choose one where none is named
 _NUMBERS: dict[Any, tuple[str, str]] = {int: ("a whole number", "16"), float: ("a number", "0.5")}
 
 
@@ -44,22 +52,28 @@ def refuse_unknown_flags(words: list[str]) -> None:
             raise UsageError(f"jensen train has no option {option_flag(name)}", remedy)
 
 
-def parse_options(name: str, given: dict[str, str]) -> dict[str, Any]:
+def possible_recipes(name: str | None) -> list[Entry]:
+    """Return the recipe of this name; those that the data may choose, where none is named."""
+    return [catalogue().find(each) for each in (UNNAMED if name is None else (name,))]
+
+
+def parse_options(name: str | None, given: dict[str, str]) -> dict[str, Any]:
     """Return the options of a recipe from the words of the command line.
 
     Args:
-        name: of the recipe.
+        name: of the recipe; None where the data choose it.
         given: the words, by flag without its hyphens.
 
     Raises:
         UsageError: there is no such recipe or option, or a value is not of its type.
     """
-    recipe, values = catalogue().find(name), {}
+    recipes, values = possible_recipes(name), {}
     for flag_name, text in given.items():
         name = flag_name.replace("-", "_")
-        if name not in recipe.options:
-            remedy = unknown_option_remedy(recipe, name)
-            raise UsageError(f"recipe {recipe.name} has no option {option_flag(name)}", remedy)
+        recipe = next((r for r in recipes if name in r.options), None)
+        if recipe is None:
+            remedy = unknown_option_remedy(recipes[0], name)
+            raise UsageError(f"recipe {recipes[0].name} has no option {option_flag(name)}", remedy)
         values[name] = parse_value(option_flag(name), text, recipe.options[name].hint)
     return values
 

@@ -9,22 +9,21 @@ from ..core.errors import UsageError
 from ..core.wording import option_flag
 from ..runs.data_options import DataOptions
 from ..runs.training_options import TrainingOptions
-from .catalogue import catalogue
 from .flags import parse_size
-from .options import parse_value, unknown_option_remedy
+from .options import parse_value, possible_recipes, unknown_option_remedy
 
 __all__ = ["parse_sweep"]
 
 EXAMPLE = "Write it as --sweep beta=0.5,1,2."
 
 
-def parse_sweep(recipe: str, words: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+def parse_sweep(recipe: str | None, words: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     """Return the values of each swept option, of its type.
 
     Values are separated by commas; or by semicolons, where a value has commas itself: hidden=64,64;200,200.
 
     Args:
-        recipe: whose options may be swept, beside those of training and of data.
+        recipe: whose options may be swept, beside those of training and of data; None where the data choose it.
         words: OPTION=VALUES each.
 
     Raises:
@@ -35,8 +34,9 @@ def parse_sweep(recipe: str, words: Sequence[str]) -> dict[str, tuple[Any, ...]]
         {'beta': (0.5, 1.0), 'hidden': ((64, 64), (200,))}
     """
     hints = {**get_type_hints(DataOptions), **get_type_hints(TrainingOptions)}
-    entry = catalogue().find(recipe)
-    hints |= {name: option.hint for name, option in entry.options.items()}
+    recipes = possible_recipes(recipe)
+    for entry in reversed(recipes):
+        hints |= {name: option.hint for name, option in entry.options.items()}
     sweep: dict[str, tuple[Any, ...]] = {}
     for word in words:
         flag, equals, text = word.partition("=")
@@ -44,8 +44,8 @@ def parse_sweep(recipe: str, words: Sequence[str]) -> dict[str, tuple[Any, ...]]
         if not equals or not text:
             raise UsageError(f"--sweep {word} names no values", EXAMPLE)
         if name not in hints:
-            what = f"neither training nor recipe {recipe} has an option {option_flag(name)} to sweep"
-            raise UsageError(what, unknown_option_remedy(entry, name))
+            what = f"neither training nor recipe {recipes[0].name} has an option {option_flag(name)} to sweep"
+            raise UsageError(what, unknown_option_remedy(recipes[0], name))
         if name in sweep:
             raise UsageError(f"--sweep {name} is given twice", f"Give all values at once. {EXAMPLE}")
         values = text.split(";" if ";" in text else ",")

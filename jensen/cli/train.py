@@ -77,12 +77,12 @@ def train(
     if recipe is not None:
         command["recipe"] = recipe
     given = flags.given() if flags else {}
-    given |= parse_options(command.get("recipe", "vae"), options)
+    given |= parse_options(command.get("recipe"), options)
     recorded = command.keys() - given.keys()
     command |= given
     several: dict[str, Any] = {} if seeds is None else {"seeds": seeds}
     if sweep:
-        several["sweep"] = values = parse_sweep(command.get("recipe", "vae"), sweep)
+        several["sweep"] = values = parse_sweep(command.get("recipe"), sweep)
         command = {k: v for k, v in command.items() if k not in values or k in given}  # recorded ones are overridden
     source = command.pop("data")
     from ..core.processes import joined

@@ -11,6 +11,8 @@ from PIL import Image
 
 from jensen.cli.options import parse_options
 from jensen.cli.recipe_help import recipe_help
+from jensen.cli.sweeps import parse_sweep
+from jensen.core.errors import UsageError
 from jensen.data.splits import split
 from jensen.recipes import RECIPES, option_flag
 from jensen.runs.run import load
@@ -334,3 +336,14 @@ def test_coarse_products_are_told_where_they_made_the_number(data, jensen):
     assert "bfloat16" not in jensen(*words).out  # validation is accurate whatever training was
     number = jensen(*words, "--force", "--split", "1,0,0").out.splitlines()[0]
     assert number.endswith("raw weights, networks in bfloat16")
+
+
+def test_options_without_a_recipe_are_those_of_the_recipes_that_data_choose():
+    assert parse_options(None, {"latent": "3", "components": "5", "hiding": "0.2"}) == {
+        "latent": 3,
+        "components": 5,
+        "hiding": 0.2,
+    }
+    assert parse_sweep(None, ["components=2,3"]) == {"components": (2, 3)}
+    with pytest.raises(UsageError, match="has no option --temperature"):
+        parse_options(None, {"temperature": "3"})

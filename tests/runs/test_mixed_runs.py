@@ -110,6 +110,11 @@ def test_the_recipe_follows_the_data(table, tmp_path):
     assert default_recipe(plain, {}) == ("vae", None, None)
     assert default_recipe("digits", {}) == ("vae", None, None)
     assert default_recipe(table, {"likelihood": "columns"})[0] == "vae"
+    name, _, why = default_recipe(table, {"latent": 4, "epochs": 2})
+    assert name == "table"  # a mixture has no latent features of that name
+    assert why is not None
+    assert "--latent: --recipe table" in why
+    assert default_recipe(tmp_path / "more.csv", {"components": 3})[0] == "table-gmm"
 
 
 def test_what_a_mixed_run_refuses(run, table, tmp_path):
