@@ -20,7 +20,7 @@ demo: $(INSTALLED)  ## train, evaluate and report on the digits that come with s
 
 # One process per core, each with one thread: they do not wait for one another. Tests start many processes: compiled
 # files are kept for them.
-PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
 
 test: $(INSTALLED_DEV)  ## the tests, without the slow ones
 	$(PYTEST)

@@ -37,6 +37,22 @@ settings.register_profile("jensen", deadline=None, derandomize=True, max_example
 settings.load_profile("jensen")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow the cases of sampled tests but so many, evenly spaced, which stand for the others every day."""
+    cases: dict[tuple[Path, str], list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("sampled"):
+            cases.setdefault((item.path, getattr(item, "originalname", item.name)), []).append(item)
+    for of_one in cases.values():
+        marker = of_one[0].get_closest_marker("sampled")
+        n = len(of_one) if marker is None else min(marker.args[0], len(of_one))
+        quick = {round((i + 0.5) * len(of_one) / n - 0.5) for i in range(n)}
+        for i, item in enumerate(of_one):
+            if i not in quick:
+                item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_finish() -> None:
     """Take what collection made out of the reach of the garbage collector, which would walk it thousands of times."""
     gc.collect()

@@ -39,6 +39,7 @@ def test_models_on_their_own_data_are_healthy():
     ],
     ids=lambda options: options["recipe"],
 )
+@pytest.mark.sampled(1)
 def test_runs_on_digits_are_healthy(options, tmp_path):
     run = jensen.train("digits", out=tmp_path / "run", device="cpu", **options)
     found = run.doctor()
@@ -60,6 +61,7 @@ def test_run_with_a_heavy_rate(tmp_path):
     assert "posterior-collapse" in ill(tmp_path, recipe="beta-vae", beta=50.0, epochs=10)
 
 
+@pytest.mark.slow
 def test_run_with_a_light_rate(tmp_path):
     found = ill(
         tmp_path, recipe="beta-vae", beta=1e-5, epochs=20, batch=64, lr=5e-3, latent=4, hidden=(64,), keep="last"

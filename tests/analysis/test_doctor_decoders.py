@@ -146,6 +146,7 @@ def test_a_stray_point_is_not_taken_for_a_certain_error():
     assert found.measures["saturated_logits"] == 1.0
 
 
+@pytest.mark.slow
 def test_a_short_importance_weighted_run_is_not_saturated(tmp_path):
     """Its guide is wide: one point in two hundred is certain and wrong, and no datum is."""
     run = jensen.train("digits", recipe="iwae", epochs=10, seed=2, out=tmp_path / "run", device="cpu")

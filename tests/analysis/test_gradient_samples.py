@@ -18,6 +18,7 @@ from tests.identities.models import amortized, curved_model, simulated
 
 
 @pytest.mark.parametrize(("length", "ratio"), [(0.0, 2**0.5), pytest.param(2.0, 1.0, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_squared_length_is_unbiased(length, ratio):
     """|E g|^2 by 16 noisy means, 2,000 times: the plain square of the mean would be too large by P / 16.
 

@@ -76,6 +76,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("options", BAD)
+@pytest.mark.sampled(30)
 def test_bad_option_is_refused(options, data, refused):
     words = options.split()
     hidden = [] if any(f"--recipe {name}" in options for name in ("ppca", "factor", "gmm", "gaussian")) else FEW

@@ -31,6 +31,7 @@ def timeless(text: str) -> dict:
 
 
 @pytest.mark.usefixtures("unrendered")
+@pytest.mark.slow
 def test_two_latent_features_are_integrated(jensen, run):
     """Nothing is left to chance, so there is nothing to anneal; the error of the rule is told."""
     answer = jensen("evaluate", "run")

@@ -164,6 +164,7 @@ def test_a_name_of_a_result_stays_the_results(tmp_path: Path, capsys: pytest.Cap
         ["a/b", "../up", "picture"],
     ],
 )
+@pytest.mark.sampled(2)
 def test_identifiers_of_any_name_are_kept_in_any_format(names: list[str], tmp_path: Path) -> None:
     frame = pd.DataFrame(np.random.default_rng(5).normal(size=(40, 2)), columns=["p", "q"])
     frame["sort"] = ["ab"[i % 2] for i in range(40)]

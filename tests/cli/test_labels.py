@@ -49,6 +49,7 @@ def test_a_condition_is_said_of_numbers_and_never_changes_names(labelled, jensen
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "score", "encode", "reconstruct", "impute", "fidelity", "represent"])
+@pytest.mark.sampled(3)
 def test_labels_without_data_are_refused(verb, labelled, refused):
     refused([verb, "run", "--labels", "classes.npy"], 2, "--labels names labels of DATA", "Leave --labels out")
 

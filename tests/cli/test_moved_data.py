@@ -48,6 +48,7 @@ def run(origin, here) -> Path:
 
 
 @pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.sampled(4)
 def test_the_new_place_is_accepted(verb, run, origin, jensen):
     missing = jensen(verb, "run", *VERBS[verb])
     assert missing.code == 3, missing.err

@@ -48,6 +48,7 @@ def locked(request, labelled, monkeypatch) -> Path:
         ["evaluate", "-k", "5", "--quiet"],
     ],
 )
+@pytest.mark.sampled(4)
 def test_the_number_is_printed_and_the_note_says_why_it_is_not_kept(words, locked, jensen):
     before = contents(locked)
     answer = jensen(words[0], locked, *words[1:])

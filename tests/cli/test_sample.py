@@ -51,6 +51,7 @@ def trained(folder: Path, name: str, *words: str) -> str:
         ("grey", ("--recipe", "gan"), False),  # no density: nothing but draws
     ],
 )
+@pytest.mark.sampled(4)
 def test_the_kind_of_the_data_decides_and_the_line_says_it(folder, name, words, means, tmp_path, capsys):
     run, out = trained(folder, name, *words), str(tmp_path / "x.npy")
     capsys.readouterr()

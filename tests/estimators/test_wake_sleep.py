@@ -291,6 +291,7 @@ def test_wake_and_sleep_come_to_the_data():
 
 
 @pytest.mark.parametrize("name", ["wake-sleep", pytest.param("reweighted-wake-sleep", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_codes_of_the_recipes_are_heard_soon(name, tmp_path):
     """After eight passes over the digits codes hold two nats and more; in usual nets less than a fifth of one."""
     run = jensen.train("digits", recipe=name, out=tmp_path / "run", epochs=8, checkpoints=0, points=2)

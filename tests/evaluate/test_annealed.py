@@ -175,6 +175,7 @@ def test_other_temperatures_have_other_noise():
         "sandwich",
     ],
 )
+@pytest.mark.sampled(2)
 def test_no_lower_bound_is_above_the_evidence(name):
     """Over eight seeds, its mean is not above exact by three standard errors; nor the sandwich's upper bound below."""
     given, off = small(8), []

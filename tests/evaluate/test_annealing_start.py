@@ -262,6 +262,7 @@ def test_a_full_covariance_of_independent_features_is_corrected_like_a_diagonal_
         ("signs", 1, 0),
     ],
 )
+@pytest.mark.sampled(1)
 def test_a_correlated_guide_that_is_wrong(kind, wide, off):
     """Too sure by ten times and more, with correlations of the wrong signs: its bounds meet like a good guide's."""
     given = instance(n=8, dim=24, latent=6)

@@ -104,6 +104,7 @@ def same(a: Assessment, b: Assessment) -> bool:
     return {**a.to_dict(), "seconds": 0} == {**b.to_dict(), "seconds": 0}
 
 
+@pytest.mark.slow
 def test_temperatures_double_until_the_answer_holds_still(machine, hard):
     """No run is made twice: that with T is the coarse one beside 2 T; and `assess` gives the same numbers."""
     found = assess_within(*hard, machine.schedule(1e6), 5)
@@ -125,6 +126,7 @@ def test_temperatures_double_until_the_answer_holds_still(machine, hard):
     # half of the first temperatures takes 2 s, and the first ones 4 s; then a sandwich half of it, and gaps 2 s
     [(10.5, [2, 4]), (24.0, [2, 4, 8]), (47.0, [2, 4, 8, 16]), (8.0, [2, 4])],
 )
+@pytest.mark.sampled(2)
 def test_an_annealing_is_begun_only_if_it_fits_with_what_follows(budget, annealed, machine, hard, monkeypatch):
     monkeypatch.setattr(assessing, "STILL", -1.0)  # never still
     found = assess_within(*hard, machine.schedule(budget), 5)
@@ -145,6 +147,7 @@ def test_an_annealing_is_begun_only_if_it_fits_with_what_follows(budget, anneale
         ({"sandwich": 3.0}, 14.0, (6, 0), ["the gaps of the ELBO"]),
     ],
 )
+@pytest.mark.sampled(2)
 def test_what_does_not_fit_any_more_is_left_out_and_told(slower, budget, kept, left_out, machine, small, monkeypatch):
     """The settings record it, so that they give the same numbers; and the budget holds."""
     monkeypatch.setattr(assessing, "MOST_TEMPERATURES", 4)

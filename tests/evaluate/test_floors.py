@@ -79,6 +79,7 @@ def test_columns_under_a_large_floor_are_not_called_constant(recipe, tmp_path):
 
 @pytest.mark.parametrize("scale", [(1e6, 5e5, 1, 0.5, 2), (1e4, 1, 1e-3, 5, 1e2), (1, 1, 1, 1, 1)])
 @pytest.mark.parametrize("standardize", ["global", "none"])
+@pytest.mark.sampled(3)
 def test_columns_of_different_size_have_the_density_of_scikit_learn(scale, standardize, tmp_path):
     x = RNG(0).normal(size=(500, 5)) * scale
     run, notes = fitted(x, tmp_path, "ppca", latent=2, standardize=standardize)

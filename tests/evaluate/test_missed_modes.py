@@ -219,6 +219,7 @@ def holds(name: str, seeds: range) -> None:
 
 
 @pytest.mark.parametrize("name", [pytest.param(k, marks=pytest.mark.slow if k == "ring" else ()) for k in KINDS])
+@pytest.mark.sampled(1)
 def test_the_verdict_is_true_of_a_guide_that_misses_a_mode(name):
     holds(name, range(2))
 
@@ -447,6 +448,7 @@ def test_a_single_chain_has_no_error_and_is_refused():
         assessed(case("fold", 4), 0, prior_chains=1)
 
 
+@pytest.mark.slow
 def test_what_was_found_is_recorded_and_repeated():
     given = case("fold", 8)
     first, again = (assessed(given, 3, temperatures=16)[1] for _ in range(2))

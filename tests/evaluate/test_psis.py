@@ -103,6 +103,7 @@ def test_reliability_needs_light_tails_and_enough_points(ess, heavy, expected):
 
 @pytest.mark.parametrize("k", [2, 4, 5, 8, 10, 20, 30, 49])
 @pytest.mark.parametrize("width", [0.0, 0.2, 0.5, 1.0, 2.0])
+@pytest.mark.sampled(8)
 def test_an_error_of_few_points_is_called_reliable_where_it_is(k, width):
     """Log-normal weights, 400 times: the error of the mean over 200 data against its spread over repetitions."""
     log_w = width * torch.randn(k, 400, 200, dtype=torch.float64, generator=stream(0, f"few points {width}"))

@@ -73,6 +73,7 @@ def guides(latent: int, dim: int) -> dict[str, Guide]:
 
 @pytest.mark.parametrize("latent", [1, 2])
 @pytest.mark.parametrize("name", guides(1, 6))
+@pytest.mark.sampled(5)
 def test_whatever_the_guide_it_is_the_integral(latent, name):
     model = curved(latent)
     batch = simulated(model, 9)
@@ -115,6 +116,7 @@ def two_roots(latent: int, sd: float) -> tuple[LatentVariableModel, Rows, torch.
 
 @pytest.mark.parametrize(("latent", "sd"), [(1, 0.5), (1, 0.1), (1, 0.02), (2, 0.5), (2, 0.2)])
 @pytest.mark.parametrize("where", [0.0, 1.0], ids=["between", "at one of them"])
+@pytest.mark.sampled(4)
 def test_several_modes(latent, sd, where):
     """Two modes, or four, of which the guide knows one or none; what is left to be desired is told."""
     model, data, truth = two_roots(latent, sd)
@@ -163,6 +165,7 @@ def test_a_binary_likelihood_sums_to_one():
     close(found.nats.exp().sum(), 1.0, 1e-6)
 
 
+@pytest.mark.slow
 def test_annealing_and_importance_agree_on_a_nonlinear_model():
     """Two latent features under a wrong guide: both bounds within their errors, and on average not above."""
     model, guide = curved(2, binary=True), amortized(6, Gaussian(2))
@@ -295,6 +298,7 @@ def test_the_error_was_once_understated(name, guide):
 
 
 @pytest.mark.parametrize(("name", "guide"), [(n, zoo.GUIDES[i % 3]) for i, n in enumerate(SMOOTH + ROUGH)])
+@pytest.mark.sampled(6)
 def test_the_stated_error_covers_the_actual_one(name, guide):
     """Evidence in closed form or by scipy: several modes, heavy tails, ridges and discontinuities."""
     outcome, _ = zoo.measure(CASES[name], guide)

@@ -101,6 +101,7 @@ def test_it_can_be_written_down():
         Sandwich(n=0)
 
 
+@pytest.mark.slow
 def test_a_nonlinear_model_lies_between():
     """Two latent features through a network, against quadrature: in order within three standard errors, and close."""
     with drawing_from(stream(0, "nonlinear")):

@@ -122,6 +122,7 @@ def test_the_truth_is_that_of_all_evaluators():
 
 
 @pytest.mark.parametrize("start", ["guide", "prior"])
+@pytest.mark.sampled(2)
 def test_annealing_gives_the_evidence_of_the_observed_entries(case, start):
     estimate = Annealed(40, 3, 12, start)(case.model, case.guide, case.rows)
     difference = estimate.nats.double().numpy() - case.truth(whole(case.rows))
@@ -174,6 +175,7 @@ def test_the_gap_is_the_divergence_from_the_posterior_given_observed_entries():
 
 
 @pytest.mark.parametrize("name", ["counts", *(pytest.param(n, marks=pytest.mark.slow) for n in ("pca", "bits"))])
+@pytest.mark.slow
 def test_the_tightness_of_importance_weighting(name):
     """The annealed part of an assessment, which also measures sandwich and gaps; in units of its own for each row."""
     case = CASES[name]()

@@ -126,6 +126,7 @@ def same(a: Assessment, b: Assessment) -> bool:
     return {**a.to_dict(), "seconds": 0} == {**b.to_dict(), "seconds": 0}
 
 
+@pytest.mark.slow
 def test_recorded_settings_give_the_same_numbers(small):
     given, bound = small
     job = (given.model, given.guide, given.rows, bound)

@@ -47,6 +47,7 @@ def evidence(run: jensen.Run) -> float:
 
 
 @pytest.mark.parametrize(("recipe", "options", "fits"), CASES, ids=[c[0] for c in CASES])
+@pytest.mark.sampled(2)
 def test_every_fit_reaches_the_same_evidence(recipe, options, fits, wine, tmp_path):
     """Within 1e-3 nats per datum, on the rows that were trained on."""
     ways = {fit: {"fit": fit} for fit in fits} | {"gradient": BY_GRADIENT}

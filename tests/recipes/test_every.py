@@ -88,6 +88,7 @@ def remedy_of(call: Callable) -> str | None:
 
 @pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("name", list(map(marked, RECIPES)))
+@pytest.mark.sampled(4)
 def test_from_a_file_to_a_report(name, digits, people, tmp_path):
     is_table = RECIPES[name].columns
     jensen.train(people if is_table else digits, recipe=name, out=tmp_path / "run", **options_of(name))
@@ -121,6 +122,7 @@ def test_from_a_file_to_a_report(name, digits, people, tmp_path):
 
 
 @pytest.mark.parametrize("name", list(map(marked, RECIPES)))
+@pytest.mark.sampled(4)
 def test_a_plain_evaluation(name, digits, people, tmp_path):
     """With all that stands behind a number, as far as a fifth of a second goes."""
     data = people if RECIPES[name].columns else digits

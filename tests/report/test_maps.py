@@ -40,6 +40,7 @@ def drawn(names: list[str], spread: float, seed: int = 0):
 @pytest.mark.filterwarnings("ignore:Matplotlib currently does not support")
 @pytest.mark.parametrize("spread", [0.0, 3.0])
 @pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.sampled(5)
 def test_labels_do_not_touch(kind, spread):
     """By the boxes that the renderer draws."""
     figure, key = drawn(NAMES[kind], spread)

@@ -125,6 +125,7 @@ def test_without_examples(run, page, tmp_path):
 
 @pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.sampled(3)
 def test_every_recipe_of_images(recipe, images, tmp_path):
     run = jensen.train(images, recipe=recipe, out=tmp_path / "run", **RECIPES[recipe])
     page = page_of(run, tmp_path / "page.html")
@@ -138,6 +139,7 @@ def test_every_recipe_of_images(recipe, images, tmp_path):
 
 
 @pytest.mark.parametrize("recipe", ["vae", "gmm", "autoencoder", "gaussian"])
+@pytest.mark.sampled(2)
 def test_every_kind_of_table(recipe, table, tmp_path, request):
     """Two of them with their drawings, which name the columns."""
     if recipe in ("gmm", "autoencoder"):

@@ -126,6 +126,7 @@ CONTAINERS = {
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
+@pytest.mark.sampled(7)
 def test_every_container_is_accepted_by_every_verb(name, tmp_path):
     data = CONTAINERS[name]
     run = j.train(data, out=tmp_path / "run", **SMALL)
