@@ -196,7 +196,9 @@ class TableRows(ColumnRows):
         stop = min(stop, len(self))
         if self.index is not None:
             return self.take(np.arange(start, max(start, stop)))
-        x, at = np.empty((max(stop - start, 0), self.shape[1])), start
+        if start >= stop:
+            return np.empty((0, self.shape[1]))
+        x, at = np.empty((stop - start, self.shape[1])), start
         pending, self.pending = self.pending, None
         if pending is None or pending[0] > start:
             pending = (0, np.empty((0, self.shape[1])), self.stored.batches(start, self.places))

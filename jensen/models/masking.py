@@ -30,6 +30,7 @@ __all__ = ["SelfMasked", "can_be_masked"]
 
 TINY, CLOSEST = 1e-30, 2.0**-24  # the least argument of a logarithm, and the closest to the ends of (0, 1)
 TRIES = 100  # of drawing a missing value by rejection
+STEEPEST = 4.0  # slope per standard deviation of a column: quadratures hold up to it, and no threshold is sharper
 RARE = 1e-3  # the least share of missing, and of observed, entries at which a column starts
 
 
@@ -63,7 +64,8 @@ def _groups(family: Family) -> Sequence[tuple[Family, Sequence[int]]]:
 class _Mechanism(nn.Module):
     r"""The logit that an entry is observed, :math:`b_d - w_d \cdot u_d(x_d)`, of the masked columns of one group.
 
-    u is x, log x or logit x, standardised; cos x and sin x of an angle; a one-hot of levels.
+    u is x, log x or logit x, standardised; cos x and sin x of an angle; a one-hot of levels. w is 4 tanh(slope / 4),
+    and the slope itself of levels, whose sums are exact.
 
     Attributes:
         family: of the group.
@@ -88,6 +90,11 @@ class _Mechanism(nn.Module):
         self.register_buffer("is_positive", torch.tensor([s == ABOVE_ZERO for s in supports]), persistent=False)
         self.register_buffer("is_unit", torch.tensor([s == OPEN_UNIT for s in supports]), persistent=False)
 
+    @property
+    def weights(self) -> Tensor:
+        """w [d, n]; of numbers and angles within 4, since a steeper probability would fall between the nodes."""
+        return self.slope if self.levels else STEEPEST * (self.slope / STEEPEST).tanh()
+
     def linked(self, x: Tensor) -> Tensor:
         """Return x [..., d, n] with the logarithms and logits of the columns that have them."""
         x = torch.where(self.is_positive[:, None], x.clamp_min(TINY).log(), x)
@@ -97,11 +104,12 @@ class _Mechanism(nn.Module):
         """Return the logits [..., d, n] of values x [..., d, n]."""
         if self.levels:
             is_level = x.unsqueeze(-1) == torch.arange(self.levels, device=x.device)
-            score = (is_level * self.slope.unsqueeze(-2)).sum(-1)
+            score = (is_level * self.weights.unsqueeze(-2)).sum(-1)
         elif self.is_angle:
-            score = self.slope[:, :1] * x.cos() + self.slope[:, 1:] * x.sin()
+            weights = self.weights
+            score = weights[:, :1] * x.cos() + weights[:, 1:] * x.sin()
         else:
-            score = self.slope * ((self.linked(x) - self.mean[:, None]) / self.scale[:, None])
+            score = self.weights * ((self.linked(x) - self.mean[:, None]) / self.scale[:, None])
         return self.bias[:, None] - score
 
     def set(self, x: Tensor, mask: Tensor) -> None:
@@ -232,7 +240,8 @@ class SelfMasked(Conditional):
     .. math:: P(s_d = 1 | x_d) = \sigma(b_d - w_d \cdot u_d(x_d))
 
     u is the standardised number (its logarithm or logit, for values above 0 or in (0, 1)), cosine and sine of an angle,
-    or a one-hot of levels, so that each level has a logit of its own. `scored` is then log p(x_o, s | z), and the
+    or a one-hot of levels, so that each level has a logit of its own. Weights of numbers are within 4 per standard
+    deviation of the column. `scored` is then log p(x_o, s | z), and the
     evidence log p(x_o, s), of the pattern of missing entries too; the distribution of x remains p(x | z). Zero slopes
     w are missingness at random, for which the evidence is log p(x_o) and the log-probabilities of s added.
 
@@ -357,6 +366,11 @@ def _check(likelihood: Conditional, columns: tuple[int, ...]) -> None:
     require_integer(0, columns=columns)
     if not columns or len(set(columns)) < len(columns) or not set(columns) <= set(range(dim)):
         raise UsageError(f"columns {list(columns)} cannot be masked, of {dim}", f"Give some of 0 to {dim - 1}, once.")
+    if family.profiled:
+        raise CompositionError(
+            f"{family.phrase} sets its scale to the optimum of log p(x_o | z), which is not that of log p(x_o, s | z)",
+            "Use a family whose scale is learned, such as --likelihood gaussian-shared.",
+        )
     bad = next((f for f, places in _groups(family) if set(places) & set(columns) and not can_be_masked(f)), None)
     if bad is not None:
         raise CompositionError(

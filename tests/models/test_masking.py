@@ -29,7 +29,7 @@ from jensen.families import (
 )
 from jensen.guides import Exact
 from jensen.models.conditionals import Given, Linear, Table, Unconditional
-from jensen.models.masking import SelfMasked, can_be_masked
+from jensen.models.masking import STEEPEST, SelfMasked, can_be_masked
 from jensen.models.model import LatentVariableModel
 
 FAMILY = Columns(
@@ -73,7 +73,7 @@ def test_evidence_with_a_gaussian_latent_is_the_integral_over_the_missing_value(
     inner.assign(*(torch.tensor(v, dtype=torch.float64) for v in ([[1.2], [-0.7]], [0.3, -0.4], [0.5, 0.8])))
     p = SelfMasked(inner, (1,)).double()
     with torch.no_grad():
-        p.mechanisms[0].slope.fill_(0.9)
+        p.mechanisms[0].slope.fill_(STEEPEST * math.atanh(0.9 / STEEPEST))
         p.mechanisms[0].bias.fill_(0.4)
     x1 = 0.8
     cov = (inner.W @ inner.W.mT + torch.diag(inner.noise_variance)).detach().numpy()
@@ -233,3 +233,24 @@ def test_what_cannot_be_masked_is_refused():
     for columns in ((), (2,), (0, 0)):
         with pytest.raises(UsageError, match="cannot be masked"):
             SelfMasked(Unconditional(Gaussian(2)), columns)
+
+
+@pytest.mark.parametrize("slope", [3.0, 1e6])
+@pytest.mark.parametrize("family", [Gaussian(1), GaussianMixtures(1, 2)], ids=["gaussian", "mixture"])
+def test_a_threshold_however_sharp_has_the_integral(slope, family):
+    """Weights stay where the quadrature holds: the sum over nodes is that over a fine grid."""
+    p = SelfMasked(Unconditional(family), (0,)).double()
+    with torch.no_grad():
+        p.mechanisms[0].slope.fill_(slope)
+        p.mechanisms[0].bias.fill_(-0.37)
+    x = torch.linspace(-40, 40, 200_001, dtype=torch.float64)[:, None]
+    params = p.params().detach()
+    missing = torch.sigmoid(-p.mechanisms[0](x[..., None])[..., 0, 0])
+    density = p.likelihood.scored(params, x).exp()
+    term = p.mask_log_prob(params, torch.zeros(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.bool))
+    assert float(term.detach().exp()) == pytest.approx(float((density * missing).sum().detach() * 4e-4), abs=2e-4)
+
+
+def test_a_scale_set_to_its_optimum_is_refused():
+    with pytest.raises(CompositionError, match="log p\\(x_o, s"):
+        SelfMasked(Given.mlp(3, (4,), Gaussian(2, "optimal")), (0,))
