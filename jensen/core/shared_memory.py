@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -19,6 +20,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
+from .errors import LostProcess
 from .memory import available_memory
 
 __all__ = ["SharedSums"]
@@ -75,10 +77,11 @@ class SharedSums:
         *starts, needed = accumulate((-(-t.nbytes // ALIGNED) * ALIGNED for t in tensors), initial=0)
         if needed < WORTH or not self._has(needed):
             return False
-        slots = self._slots(tensors, starts)
+        layout = tuple((t.dtype, t.shape) for t in tensors)
+        slots = self._slots(layout, tensors, starts)
         for slot, tensor in zip(slots[self.rank], tensors, strict=True):
             slot.copy_(tensor.detach())
-        self._wait()
+        self._meet(zlib.crc32(repr(layout).encode()) & 0xFFFFFF)
         if self.size > MANY:
             self._sum_part(slots)
             slots = slots[:1]
@@ -98,9 +101,23 @@ class SharedSums:
     def _wait(self) -> None:
         self.sum_(torch.zeros(1))
 
-    def _slots(self, tensors: Sequence[Tensor], starts: Sequence[int]) -> Slots:
+    def _meet(self, number: int) -> None:
+        """Wait for the others, and make sure that all of them have tensors of this layout, by its number.
+
+        Raises:
+            LostProcess: another process exchanges other tensors, as after a failure within a step.
+        """
+        total, squares = self.sum_(torch.tensor([number, number**2], dtype=torch.float64)).tolist()
+        if (total, squares) != (self.size * number, self.size * number**2):
+            raise LostProcess(
+                "another process exchanges other tensors than this one",
+                "Look at the errors above this one; torchrun --max-restarts starts all processes again.",
+            )
+
+    def _slots(
+        self, layout: tuple[tuple[torch.dtype, torch.Size], ...], tensors: Sequence[Tensor], starts: Sequence[int]
+    ) -> Slots:
         """Return the slots of the set whose turn it is, for tensors that start at these bytes of each."""
-        layout = tuple((t.dtype, t.shape) for t in tensors)
         if layout not in self.places:
             if len(self.places) == LAYOUTS:
                 self.places.clear()

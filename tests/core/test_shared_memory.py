@@ -160,3 +160,19 @@ def _lose(processes: Processes) -> str:
 
 def test_a_process_that_ends_is_noticed():
     assert "another process has ended" in together(_lose, answering=1)[0]
+
+
+def _differ(processes: Processes) -> str:
+    sums = SharedSums(processes.rank, processes.size, processes.sum_)
+    sums.sum_all([torch.ones(WORTH, 2)])
+    shape = (WORTH, 2) if processes.rank else (2, WORTH)
+    try:
+        sums.sum_all([torch.ones(shape)])
+    except LostProcess as error:
+        return f"{error}"
+    return "answered"
+
+
+def test_other_tensors_than_those_of_the_others_are_refused_in_all():
+    for answer in together(_differ):
+        assert "exchanges other tensors" in answer
