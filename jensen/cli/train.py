@@ -246,12 +246,13 @@ def _exact_kind(run: Run) -> Kind:
     from ..evaluate.estimate import Kind
     from ..evaluate.floors import exact_kind
 
+    unknown = Kind.QUADRATURE if run.model.likelihood.is_quadrature else Kind.EXACT
     if run.model.likelihood.family.scale_floor is None:
-        return Kind.EXACT
+        return unknown
     try:
         return exact_kind(run.model, run.guide, run.part("train").rows)
     except DataError:
-        return Kind.EXACT
+        return unknown
 
 
 def _lines(result: dict[str, Any]) -> list[str]:
@@ -308,7 +309,7 @@ def _number(result: dict[str, Any]) -> str:
         return "the bound is not finite"
     if result["bound"] is None:
         return f"objective {fixed(result['objective'], 2)} nats per datum (no bound on log p(x))"
-    sign = "=" if result["kind"] in (Kind.EXACT, Kind.FLOORED) else ">="
+    sign = "=" if result["kind"] in (Kind.EXACT, Kind.FLOORED, Kind.QUADRATURE) else ">="
     return f"{result['quantity']} {sign} {fixed(result['bound'], 2)} nats per datum ({result['kind']})"
 
 

@@ -14,6 +14,8 @@ from ..core.batch import Batch, Rows
 from ..core.divided import in_columns
 from ..core.errors import CompositionError, NoExactPosterior, NotEnumerable
 from ..core.random import stream
+from ..core.rows import evenly_spaced
+from ..distributions.nodes import are_finer, finer_nodes
 from ..estimators.enumeration import bit_states, class_states
 from ..estimators.reparameterized import Pathwise
 from ..families import Bernoulli, Categorical, OneHots
@@ -32,6 +34,7 @@ NUMBERS = 1 << 24  # numbers of the posterior of a batch, in memory at once
 PIECE = 1 << 22  # numbers of the widest layer that a piece of the states may need
 ROWS = 64  # data per pass of the network over a piece of the states
 MOST_STATES = 1 << 16
+CHECKED = 100  # rows by which the error of a quadrature within the likelihood is measured
 POINTS, AT_ONCE = 256, 32  # per datum, of the ELBO of a guide that is not the posterior
 OFF = 1e-3  # deviation from 1 of the guide's total probability beyond which its states are not the prior's
 
@@ -71,8 +74,20 @@ class Exact(Evaluator):
         own_rate: Tensor | None = -log_px - own_distortion
         if not guide.is_exact:
             own_distortion, own_rate = _own_parts(model, guide, data, seed)
-        kind = exact_kind(model, exact, data)
-        return Estimate(kind, log_px, own_distortion, own_rate, seconds=time.monotonic() - started)
+        kind, error = exact_kind(model, exact, data), _error_of_nodes(self, model, guide, data, log_px, seed)
+        return Estimate(kind, log_px, own_distortion, own_rate, error=error, seconds=time.monotonic() - started)
+
+
+def _error_of_nodes(
+    evaluator: Evaluator, model: LatentVariableModel, guide: Guide, data: Rows, nats: Tensor, seed: int
+) -> float | None:
+    """Return the largest difference of numbers [N] from those by twice as many nodes, of some rows; None without."""
+    if not model.likelihood.is_quadrature or are_finer() or not len(data):
+        return None
+    index = evenly_spaced(len(data), CHECKED, data.device)
+    with finer_nodes():
+        finer = evaluator(model, guide, data.subset(index), seed).nats
+    return float((torch.as_tensor(finer).to(nats) - nats[index.to(nats.device)]).abs().max())
 
 
 def _own_parts(model: LatentVariableModel, guide: Guide, data: Rows, seed: int) -> tuple[Tensor, Tensor | None]:
@@ -139,8 +154,8 @@ class Enumerated(Evaluator):
         with exact_products(data.device):
             columns = in_columns(data.batches(rows, noise), summed)
         log_px, distortion, rate = (concatenated([column]) for column in columns)
-        kind = exact_kind(model, guide, data)
-        return Estimate(kind, log_px, distortion, rate, seconds=time.monotonic() - started)
+        kind, error = exact_kind(model, guide, data), _error_of_nodes(self, model, guide, data, log_px, seed)
+        return Estimate(kind, log_px, distortion, rate, error=error, seconds=time.monotonic() - started)
 
 
 def number_of_states(model: LatentVariableModel) -> int | None:

@@ -66,7 +66,7 @@ class ExactTightness:
     @property
     def verdict(self) -> str:
         """A sentence: the accuracy, or a remedy."""
-        if self.estimate.kind is not Kind.QUADRATURE:
+        if self.estimate.kind is not Kind.QUADRATURE or self.estimate.error is None:
             return str(self.estimate.kind)
         if not self.converged:
             return f"not converged: the quadrature is off by up to {self.loss:.2g} nats; use --method importance"

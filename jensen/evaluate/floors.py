@@ -114,5 +114,8 @@ def floor_binding(model: LatentVariableModel, guide: Guide, rows: Rows, seed: in
 
 
 def exact_kind(model: LatentVariableModel, guide: Guide, rows: Rows) -> Kind:
-    """Return `Kind.EXACT`, or `Kind.FLOORED` where a floor decides about the number."""
-    return Kind.EXACT if floor_binding(model, guide, rows) is None else Kind.FLOORED
+    """Return `Kind.EXACT`, `Kind.FLOORED` where a floor decides about the number, or `Kind.QUADRATURE` where the
+    likelihood holds integrals."""
+    if floor_binding(model, guide, rows) is not None:
+        return Kind.FLOORED
+    return Kind.QUADRATURE if model.likelihood.is_quadrature else Kind.EXACT

@@ -70,6 +70,11 @@ class Conditional(nn.Module, ABC):
         """True if `scored` is of which entries are observed too (see `SelfMasked`)."""
         return False
 
+    @property
+    def is_quadrature(self) -> bool:
+        """True if `scored` holds integrals that are computed by nodes (see `SelfMasked`)."""
+        return False
+
     def at(self, params: Tensor) -> Distribution:
         """Return p(y | c) with these parameters [..., P] of `params(c)`."""
         return self.family(params)

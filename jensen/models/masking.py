@@ -296,6 +296,10 @@ class SelfMasked(Conditional):
         return True
 
     @property
+    def is_quadrature(self) -> bool:
+        return any(m is not None and not m.levels for m in self._each)
+
+    @property
     def has_density(self) -> bool:
         return self.likelihood.has_density
 

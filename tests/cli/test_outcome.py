@@ -29,7 +29,9 @@ def test_the_outcome_is_that_of_the_kept_epoch(tmp_path):
         quantity=EVIDENCE,
         weights="raw",
         guide=SimpleNamespace(is_exact=True),
-        model=SimpleNamespace(likelihood=SimpleNamespace(family=SimpleNamespace(scale_floor=None))),
+        model=SimpleNamespace(
+            likelihood=SimpleNamespace(family=SimpleNamespace(scale_floor=None), is_quadrature=False)
+        ),
         stages=(),
         device="cpu",
     )

@@ -17,10 +17,18 @@ COLUMNS = (
 
 
 def test_missing_cells_names_and_circles_have_no_range():
-    x = np.array([[-3.5, 86400.0, 1.0, 0.0, 0.0], [99.0, 0.0, 23.0, 1.0, 0.0], [2.0, 1e9, 5.0, 1.0, 0.0]])
-    mask = np.array([[True] * 4 + [False], [False, True, True, True, False], [True] * 4 + [False]])
+    x = np.array(
+        [
+            [-3.5, 86400.0, 1.0, 0.0, 0.0],
+            [99.0, 0.0, 23.0, 1.0, 0.0],
+            [-99.0, 5.0, 1.0, 1.0, 0.0],
+            [2.0, 1e9, 5.0, 1.0, 0.0],
+        ]
+    )
+    mask = np.ones(x.shape, dtype=bool)
+    mask[1:3, 0] = mask[:, 4] = False
     assert column_ranges(COLUMNS, x, mask) == [(-3.5, 2.0), (0.0, 1e9), None, None, None]
-    assert column_ranges(COLUMNS[:1], x[:, :1]) == [(-3.5, 99.0)]
+    assert column_ranges(COLUMNS[:1], x[:, :1]) == [(-99.0, 99.0)]
 
 
 def test_pieces_of_many_rows_have_the_ranges_of_all():

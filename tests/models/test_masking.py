@@ -14,6 +14,7 @@ from jensen.core.errors import CompositionError, UsageError
 from jensen.core.parts import build, spec_of
 from jensen.core.random import drawing_from, stream
 from jensen.evaluate import Exact as ExactEvaluator
+from jensen.evaluate import Kind
 from jensen.evaluate.simulated import simulate_like
 from jensen.families import (
     Bernoulli,
@@ -254,3 +255,14 @@ def test_a_threshold_however_sharp_has_the_integral(slope, family):
 def test_a_scale_set_to_its_optimum_is_refused():
     with pytest.raises(CompositionError, match="log p\\(x_o, s"):
         SelfMasked(Given.mlp(3, (4,), Gaussian(2, "optimal")), (0,))
+
+
+def test_numbers_by_quadrature_are_not_called_exact_and_state_their_error():
+    data = rows(20)
+    for columns, kind in (((1, 2), Kind.EXACT), ((0, 1, 3), Kind.QUADRATURE)):
+        model = table_model(columns)
+        estimate = ExactEvaluator()(model, Exact(model), data)
+        assert estimate.kind is kind
+        assert (estimate.error is None) == (kind is Kind.EXACT)
+        if estimate.error is not None:
+            assert 0 < estimate.error < 1e-2
