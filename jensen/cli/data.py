@@ -82,11 +82,12 @@ def _check_schema_out(place: str, force: bool) -> None:
 
 def _write_schema(place: str, dataset: Dataset) -> None:
     """Write what was guessed of the columns of a table, as a start of a schema."""
+    from ..data.determined import full_names
     from ..data.schema_files import schema_text
     from ..storage.files import write_atomic
 
     columns = dataset.schema.columns or ()
-    names = {column.name for column in columns}
+    names = set(full_names(columns))
     left_out = {name: why for name, why in dataset.reasons.items() if name not in names}
     text = schema_text(dataset.source.name, columns, left_out, dataset.reasons)
     write_atomic(Path(place), text.encode())

@@ -13,14 +13,15 @@ from .frames import Cells, TextCells, TypedCells
 from .number_texts import PLAIN, NumberFormat
 from .time_texts import ISO, hours, hours_text, seconds, time_text
 
-__all__ = ["decode", "encode", "present"]
+__all__ = ["Place", "decode", "encode", "present", "row_place"]
 
 Place = Callable[[int], str]  # from the number of a row to the place of its cell in words
 _TRUTHS = {"true": 1, "yes": 1, "t": 1, "y": 1, "1": 1, "false": 0, "no": 0, "f": 0, "n": 0, "0": 0}
 _SCHEMA = "Correct it; or, if it is a missing entry, name it in a schema: --schema FILE.toml with missing = [{!r}]."
 
 
-def _row(row: int) -> str:
+def row_place(row: int) -> str:
+    """Return the place of the cell of a row, in words."""
     return f"row {row:,} (from 0)"
 
 
@@ -38,7 +39,7 @@ def present(cells: TextCells, missing: tuple[str, ...] = ()) -> np.ndarray:
     return np.array([not is_missing(t) and t not in missing for t in cells.stripped], dtype=bool)
 
 
-def encode(column: Column, cells: Cells, place: Place = _row) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+def encode(column: Column, cells: Cells, place: Place = row_place) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
     """Return the numbers of the cells of a column, as `Column` describes them.
 
     Args:

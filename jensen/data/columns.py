@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from ..core.errors import CorruptRunError, UsageError
 
-__all__ = ["DISCRETE", "LEVELLED", "Column", "ColumnKind"]
+__all__ = ["DISCRETE", "LEVELLED", "Column", "ColumnKind", "Determined"]
 
 ColumnKind = Literal[
     "real",
@@ -50,6 +52,7 @@ class Column:
         format: of a time in text, as `datetime.strptime` takes it; "iso" for ISO 8601.
         missing: texts of this column that stand for missing entries, beside the usual ones.
         family: of p(x | z), by name; None leaves the choice to the recipe.
+        determines: other columns of the table, whose values this one tells; they are no data of the model.
 
     Raises:
         UsageError: a kind that does not exist, names of levels where there are none or the other way round, or ends
@@ -73,6 +76,7 @@ class Column:
     missing: tuple[str, ...] = ()
     family: str | None = None
     width: int | None = None
+    determines: tuple[Determined, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(ColumnKind):
@@ -112,6 +116,7 @@ class Column:
     def to_dict(self) -> dict[str, Any]:
         """Return the column as JSON-serialisable values, without those that have their default."""
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        plain["determines"] = [d.to_dict() for d in self.determines]
         defaults = {f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in fields(self)}
         return {k: v for k, v in plain.items() if k in ("name", "kind") or v != defaults[k]}
 
@@ -123,8 +128,78 @@ class Column:
             CorruptRunError: an entry is missing, unknown or of the wrong type.
         """
         try:
-            return Column(**dict[str, Any]((k, tuple(v) if isinstance(v, list) else v) for k, v in plain.items()))
+            own = dict[str, Any]((k, tuple(v) if isinstance(v, list) else v) for k, v in plain.items())
+            own["determines"] = tuple(map(Determined.from_dict, own.get("determines", ())))
+            return Column(**own)
         except (TypeError, ValueError, AttributeError, UsageError) as error:
             raise CorruptRunError(
                 f"a column of the data schema cannot be read ({error})", "The specification is damaged."
             ) from error
+
+
+@dataclass(frozen=True)
+class Determined:
+    """A column whose values another one determines, and the other way round.
+
+    Attributes:
+        column: how its cells are read and written.
+        place: among all columns that are data or determined by data, from 0, in the order of the table.
+        own: the values of the column that determines it; empty where both have the same numbers.
+        other: the values of this column for these, all different.
+
+    Raises:
+        UsageError: there are not as many of `other` as of `own`, or one occurs twice.
+
+    Example:
+        >>> size = Determined(Column("number", "count"), 1, own=(0.0, 1.0), other=(7.0, 9.0))
+        >>> size.of(np.array([1.0, 0.0])).tolist(), size.back(np.array([7.0, 8.0]))[1].tolist()
+        ([9.0, 7.0], [True, False])
+    """
+
+    column: Column
+    place: int
+    own: tuple[float, ...] = ()
+    other: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.own), len(self.other), len(set(self.own)), len(set(self.other))}
+        if len(sizes) > 1 or not isinstance(self.place, int) or self.place < 0:
+            raise UsageError(
+                f"column {self.column.name!r} is determined by {len(self.own)} values, and has {len(self.other)}",
+                "Give a value of it for each of them.",
+            )
+
+    def of(self, x: np.ndarray) -> np.ndarray:
+        """Return the numbers [N] of this column for those of the one that determines it; NaN where none is known."""
+        return _translated(x, self.own, self.other)
+
+    def back(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the numbers [N] of the column that determines this one, 0 where none is known, and where it is."""
+        x = _translated(values, self.other, self.own)
+        return np.nan_to_num(x, nan=0.0), ~np.isnan(x)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-serialisable values."""
+        return {
+            "column": self.column.to_dict(),
+            "place": self.place,
+            "own": list(self.own),
+            "other": list(self.other),
+        }
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> Determined:
+        """Return it from the result of `to_dict`."""
+        own, other = ([float(v) for v in plain[k]] for k in ("own", "other"))
+        return Determined(Column.from_dict(plain["column"]), plain["place"], tuple(own), tuple(other))
+
+
+def _translated(x: np.ndarray, keys: tuple[float, ...], values: tuple[float, ...]) -> np.ndarray:
+    """Return for each number [N] the value at its place among the keys, NaN for others; itself without keys."""
+    if not keys:
+        return np.array(x, dtype=np.float64)
+    order = np.argsort(keys)
+    ordered, by_key = np.array(keys)[order], np.append(np.array(values)[order], np.nan)
+    at = np.searchsorted(ordered, x)
+    known = ordered[np.minimum(at, len(ordered) - 1)] == x
+    return by_key[np.where(known, at, len(ordered))]

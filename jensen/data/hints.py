@@ -15,10 +15,11 @@ from .number_texts import PLAIN, decimals_of, number_format, width_of
 from .scales import in_order
 from .time_texts import time_format
 
-__all__ = ["LEFT_OUT", "check_hint", "hinted"]
+__all__ = ["BY", "KEYS", "LEFT_OUT", "check_hint", "hinted"]
 
 LEFT_OUT = ("identifier", "text", "none")  # kinds of columns that are no data
-KEYS = tuple(f.name for f in fields(Column) if f.name not in ("name", "stored"))
+BY = "determined_by"  # the name of another column
+KEYS = (*(f.name for f in fields(Column) if f.name not in ("name", "stored", "determines")), BY)
 
 
 def check_hint(name: str, hint: Any) -> dict[str, Any]:
@@ -50,6 +51,8 @@ def check_hint(name: str, hint: Any) -> dict[str, Any]:
                     f"column {name!r} of the schema has {key} = {values!r}", f"Give a list: {key} = [...]."
                 )
             checked[key] = tuple(v if isinstance(v, str) else _text(v) for v in values)
+    if not isinstance(checked.get(BY, ""), str):
+        raise UsageError(f"column {name!r} of the schema has {BY} = {checked[BY]!r}", "Give the name of a column.")
     for key in ("low", "high"):
         if key in checked and (isinstance(checked[key], bool) or not isinstance(checked[key], int | float)):
             raise UsageError(f"column {name!r} of the schema has {key} = {checked[key]!r}", "Give a number.")
@@ -80,6 +83,7 @@ def hinted(name: str, cells: Cells, hint: Mapping[str, Any], place: Callable[[in
     """
     said = check_hint(name, hint)
     missing = said.get("missing", ())
+    said.pop(BY, None)
     kind = said.pop("kind", None)
     if kind in LEFT_OUT:
         return Guess(None, f"the schema says {kind}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,10 +10,11 @@ import numpy as np
 
 from ..core.errors import DataError
 from ..core.wording import plural
-from .cells import encode, present
 from .column_kinds import IDENTIFIER, Guess, infer
-from .columns import Column
+from .column_notes import LISTED, both_data, left_out, remarks, spellings
+from .columns import Column, Determined
 from .dataset import Dataset, Source, digest_of, writable_names
+from .determined import check_determined, completed, determining, full_names
 from .file_rows import Array
 from .frames import Cells, Frame, TextCells
 from .headers import is_unnamed, leading_indices
@@ -30,8 +30,6 @@ from .twins import twins
 
 __all__ = ["mixed_dataset", "recoded"]
 
-LISTED = 8  # names in a note
-SPELLINGS = 3  # of missing cells, in a note
 INDEX = "has no name, and numbers or names the rows"
 
 
@@ -90,6 +88,8 @@ def mixed_dataset(
     frame = _with_spare(frame, options)
     parts = _divided(frame, options, label)
     x, mask, said = _encoded(frame, parts.columns, parts.places)
+    if options.schema is None and _leave_out_determined(parts, x, mask, options.hints or {}):
+        x, mask, said = _encoded(frame, parts.columns, parts.places)
     if options.schema is None and not mask.any():
         raise DataError(f"{frame.where} has no observed cell", "Give data with observed cells.")
     if labels is None and parts.label is not None:
@@ -100,12 +100,12 @@ def mixed_dataset(
         what = f"{frame.where} has {len(frame):,} rows and {len(numbers):,} labels"
         raise DataError(what, "Name the labels of these rows with --labels.")
     if not options.later:
-        said += _remarks(parts.columns, x, mask)
+        said += remarks(parts.columns)
     observed = None if mask.all() else mask
     if observed is not None:
         share = f"{plural(int((~mask).sum()), 'missing cell')} of {mask.size:,} ({(~mask).mean():.1%})"
-        written = _spellings(frame, parts.columns, parts.places)
-        said.append(f"{share}{written}: log p(x) is of the observed ones")
+        written = spellings(frame, parts.columns, parts.places)
+        said.append(f"{share}{written}: log p(x) is of the observed ones (--missing-model self: and which these are)")
     if frame.dialect is not None:
         frame = replace(frame, dialect=replace(frame.dialect, decimal=_decimal_mark(parts.columns) or "."))
     names = tuple(c.name for c in parts.columns)
@@ -116,16 +116,28 @@ def mixed_dataset(
     return Dataset(x, numbers, schema, source, everything, observed, None, identity, frame=frame, reasons=parts.reasons)
 
 
-def _spellings(frame: Frame, columns: Sequence[Column], places: Sequence[int]) -> str:
-    """Return in words how many missing cells are written as something; nothing where all of them are empty."""
-    counts: Counter[str] = Counter()
-    for column, place in zip(columns, places, strict=True):
-        cells = frame.columns[place]
-        if isinstance(cells, TextCells):
-            missing = ~present(cells, column.missing)
-            counts.update({t: int(n) for t, n, m in zip(cells.stripped, cells.counts, missing, strict=True) if m and t})
-    words = [f"{n:,} written {text!r}" for text, n in counts.most_common(SPELLINGS) if n]
-    return f", {' and '.join(words)}" if words else ""
+def _leave_out_determined(parts: _Parts, x: Array, mask: np.ndarray, hints: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Leave out the columns that others determine, and return whether there are any.
+
+    Those that a schema names are data, unless it says what determines them.
+
+    Raises:
+        UsageError: a schema says so of a column of which it is not true.
+    """
+    apart = {name for name, hint in hints.items() if not hint.get("determined_by")}
+    pairs, columns = twins(x, mask), parts.columns
+    left = determining(columns, pairs, apart)
+    check_determined(left, hints)
+    places = {column.name: place for column, place in zip(columns, parts.places, strict=True)}
+    parts.columns, parts.places = list(left), [places[column.name] for column in left]
+    for column in left:
+        if column.determines:
+            names = [d.column.name for d in column.determines]
+            listed, verb = ", ".join(names[:LISTED]), "is" if len(names) == 1 else "are"
+            what = f"{listed} {verb} determined by {column.name} in every row"
+            parts.notes.append(f"{what}: the model is of {column.name} alone, and results have both")
+    parts.notes += both_data(pairs, columns, left)
+    return len(left) < len(columns)
 
 
 def _with_spare(frame: Frame, options: Selection) -> Frame:
@@ -189,7 +201,7 @@ def _divided(frame: Frame, options: Selection, label: str | None) -> _Parts:
     parts.beside = sorted({*parts.beside, *indices, *dropped})
     for place in sorted(indices):
         parts.reasons[frame.names[place]] = INDEX
-    parts.notes += _left_out(left, parts.reasons)
+    parts.notes += left_out(left, parts.reasons)
     if not parts.places:
         whys = "; ".join(f"{n}: {parts.reasons[n]}" for n in left[:LISTED])
         remedy = "Name the columns to read: --columns a,b."
@@ -283,33 +295,23 @@ def _kept(frame: Frame, place: int, guess: Guess) -> Guess:
     return replace(own, reason=f"asked for ({plural(len(set(texts)), 'different value')})")
 
 
-def _left_out(names: Sequence[str], reasons: Mapping[str, str]) -> list[str]:
-    """Return notes on columns that are left out."""
-    if not names:
-        return []
-    listed = "; ".join(f"{n} ({reasons[n]})" for n in names[:LISTED])
-    more = f"; ... {len(names)} in all" if len(names) > LISTED else ""
-    verb = "is" if len(names) == 1 else "are"
-    what = f"{plural(len(names), 'column')} {verb} no data, and kept beside the results: {listed}{more}"
-    return [f"{what}; to train on such a column, name it in --columns"]
-
-
 def _take_known(frame: Frame, columns: Sequence[Column], options: Selection, parts: _Parts) -> None:
     """Take the columns of a schema by their names.
 
     Raises:
         DataError: some are absent.
     """
-    names = [c.name for c in columns]
-    if frame.header is None and not set(names) <= set(frame.names) and len(frame.names) == len(names):
-        parts.notes.append(f"{frame.where} has no header: its columns are taken for {', '.join(names[:LISTED])}")
-        places = list(range(len(names)))
+    names, everything = [c.name for c in columns], full_names(columns)
+    if frame.header is None and not set(names) <= set(frame.names) and len(frame.names) == len(everything):
+        parts.notes.append(f"{frame.where} has no header: its columns are taken for {', '.join(everything[:LISTED])}")
+        places = [everything.index(name) for name in names]
     else:
         places = indices_of(list(frame.names), names, frame.where)
     parts.places, parts.columns = places, list(columns)
+    determined = set(everything) - set(names)
     indices, extra = _index_columns(frame), list[str]()
     for place in range(len(frame.names)):
-        if place in places or place == parts.label:
+        if place in places or place == parts.label or frame.names[place] in determined:
             continue
         reason = INDEX if place < indices else _reason_to_leave_out(frame, place)
         if reason is None and frame.names[place] not in options.drop:
@@ -339,11 +341,18 @@ def _encoded(frame: Frame, columns: Sequence[Column], places: Sequence[int]) -> 
         DataError: a cell is no value of its column.
     """
     cells = frame.columns
-    stored = TableRows(cells.stored, columns, places, cells.chosen) if isinstance(cells, ParquetColumns) else None
+    others = [_others(frame, column) for column in columns]
+    stored = None
+    if isinstance(cells, ParquetColumns):
+        stored = TableRows(cells.stored, columns, places, cells.chosen, others)
     x = np.zeros((len(frame), 0 if stored is not None else len(columns)))
     mask, notes = np.zeros((len(frame), len(columns)), dtype=bool), list[str]()
     for j, (column, place) in enumerate(zip(columns, places, strict=True)):
-        values, mask[:, j], unseen = encode(column, frame.columns[place], lambda row, at=place: frame.place(row, at))
+        beside = [(d, frame.columns[at]) for d, at in others[j]]
+        values, mask[:, j], unseen, said = completed(
+            column, frame.columns[place], beside, lambda row, at=place: frame.place(row, at)
+        )
+        notes += said
         if stored is None:
             x[:, j] = values
         if unseen:
@@ -354,18 +363,9 @@ def _encoded(frame: Frame, columns: Sequence[Column], places: Sequence[int]) -> 
     return x if stored is None else stored, mask, notes
 
 
-def _remarks(columns: Sequence[Column], x: Array, mask: np.ndarray) -> list[str]:
-    """Return notes on columns that are constant, or that others repeat."""
-    notes = list[str]()
-    constant = [c.name for c in columns if c.kind == "categorical" and len(c.levels) == 1]
-    if constant:
-        verb = "has" if len(constant) == 1 else "have"
-        listed = ", ".join(constant[:LISTED])
-        notes.append(f"{plural(len(constant), 'column')} {verb} a single value, whose probability is 1: {listed}")
-    for group in twins(x, mask):
-        names = ", ".join(columns[i].name for i in group)
-        notes.append(f"columns {names} determine each other in every row; to leave some out: --drop")
-    return notes
+def _others(frame: Frame, column: Column) -> list[tuple[Determined, int]]:
+    """Return the columns that this one determines, as far as the table has them, with their places."""
+    return [(d, frame.names.index(d.column.name)) for d in column.determines if d.column.name in frame.names]
 
 
 def _identity(frame: Frame, beside: Sequence[int]) -> dict[str, np.ndarray]:

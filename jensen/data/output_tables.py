@@ -14,11 +14,21 @@ import numpy as np
 
 from .cells import decode, encode
 from .columns import Column
+from .determined import spread
 from .dialects import Dialect
-from .frames import Frame, TextCells
+from .frames import Frame, StoredColumns, TextCells
 from .table_values import Holds, holds_of, objects
 
-__all__ = ["OutputTable", "PlainTable", "filled", "object_array", "plain_holds", "plain_table", "text_of"]
+__all__ = [
+    "OutputTable",
+    "PlainTable",
+    "filled",
+    "object_array",
+    "plain_holds",
+    "plain_table",
+    "stored_levels",
+    "text_of",
+]
 
 
 class OutputTable(ABC):
@@ -75,7 +85,12 @@ class OutputTable(ABC):
 
 
 def filled(
-    table: OutputTable, frame: Frame | None, columns: Sequence[Column], x: np.ndarray, where: np.ndarray
+    table: OutputTable,
+    frame: Frame | None,
+    columns: Sequence[Column],
+    x: np.ndarray,
+    where: np.ndarray,
+    levels: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> OutputTable:
     """Return a table with numbers of a model in some of its cells.
 
@@ -84,16 +99,47 @@ def filled(
         frame: of the same rows, as they were read; None where the columns are those of the data, in their order.
         columns: the D columns that are data.
         x: [N, D], as a data set stores them.
-        where: [N, D], True where a cell is replaced.
+        where: [N, D], True where a cell is replaced; so is one that its column lacks, and another column told.
+        levels: by column, the objects that stand for levels by their names, where these are some of the rows of a table
+            (see `stored_levels`); None finds them in the frame.
     """
-    for d, column in enumerate(columns):
-        if where[:, d].any():
+    everything = [(c, x[:, d], where[:, d]) for d, c in enumerate(columns)]
+    if frame is not None:
+        everything = [part for cells in everything for part in _determining(frame, *cells)]
+    elif any(c.determines for c in columns):
+        own, x, where = spread(columns, x, where)
+        everything = [(c, x[:, d], where[:, d]) for d, c in enumerate(own)]
+    for d, (column, values, replaced) in enumerate(everything):
+        if replaced.any():
             place, known = d, {}
             if frame is not None:
                 place = frame.names.index(column.name)
-                known = _known_levels(frame, place, column, table.cell) if column.is_levelled else {}
-            table = table.replaced(place, column, x[:, d], where[:, d], known)
+                if levels is not None:
+                    known = levels.get(column.name, {})
+                elif column.is_levelled:
+                    known = _known_levels(frame, place, column, table.cell)
+            table = table.replaced(place, column, values, replaced, known)
     return table
+
+
+def _determining(
+    frame: Frame, column: Column, x: np.ndarray, where: np.ndarray
+) -> list[tuple[Column, np.ndarray, np.ndarray]]:
+    """Return a column and those of the frame that it determines, with their numbers [N] and where they are replaced."""
+    others = [d for d in column.determines if d.column.name in frame.names]
+    if not others:
+        return [(column, x, where)]
+    times = len(x) // len(frame)  # of the rows, which may be there several times
+
+    def lacks(own: Column) -> np.ndarray:
+        return ~np.tile(encode(own, frame.columns[frame.names.index(own.name)])[1], times)
+
+    parts = [(column, x, where | lacks(column))]
+    for determined in others:
+        values = determined.of(x)
+        known = ~np.isnan(values)
+        parts.append((determined.column, np.where(known, values, 0.0), known & (where | lacks(determined.column))))
+    return parts
 
 
 def _known_levels(frame: Frame, place: int, column: Column, cell: Callable[[int, int], Any]) -> dict[str, Any]:
@@ -102,6 +148,25 @@ def _known_levels(frame: Frame, place: int, column: Column, cell: Callable[[int,
     rows = np.flatnonzero(observed)
     levels, first = np.unique(values[rows], return_index=True)
     return {column.levels[int(v)]: cell(int(rows[i]), place) for v, i in zip(levels, first, strict=True)}
+
+
+def stored_levels(frame: Frame, columns: Sequence[Column]) -> dict[str, dict[str, Any]]:
+    """Return, by column and by the names of levels, the objects that stand for them in a table that stays in its files,
+    as far as they occur in it.
+
+    Args:
+        frame: of all rows.
+        columns: that are data.
+    """
+    stored, levels = frame.columns, dict[str, dict[str, Any]]()
+    if not isinstance(stored, StoredColumns):
+        return levels
+    for column in (own for c in columns for own in (c, *(d.column for d in c.determines))):
+        if column.is_levelled and column.name in frame.names:
+            place = frame.names.index(column.name)
+            cells = stored.column(place)
+            levels[column.name] = _known_levels(frame, place, column, lambda row, _, cells=cells: cells[row].as_py())
+    return levels
 
 
 def object_array(values: Sequence[Any]) -> np.ndarray:

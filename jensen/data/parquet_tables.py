@@ -14,8 +14,8 @@ import numpy as np
 
 from ..core.errors import DataError
 from .arrow_cells import AGAIN, arrow_cells, library
-from .cells import encode
-from .columns import Column
+from .columns import Column, Determined
+from .determined import completed
 from .file_rows import ColumnRows
 from .frames import Cells, StoredColumns
 
@@ -67,16 +67,41 @@ class ParquetTable:
         Raises:
             DataError: a file is damaged, or the column is of bytes.
         """
-        arrow, name = library("pyarrow", self.where), self.names[place]
-        chunks = [chunk for i in range(len(self.files)) for chunk in self._read(i, [name]).column(0).chunks]
-        column = arrow.chunked_array(chunks, self.schema.field(place).type).unify_dictionaries()
-        return arrow_cells(column, name, self.where)
+        return arrow_cells(self.column(place).unify_dictionaries(), self.names[place], self.where)
+
+    def column(self, place: int) -> Any:
+        """Return a column as an Arrow array in chunks.
+
+        Raises:
+            DataError: a file is damaged.
+        """
+        names = [self.names[place]]
+        chunks = [chunk for i in range(len(self.files)) for chunk in self._read(i, names).column(0).chunks]
+        return library("pyarrow", self.where).chunked_array(chunks, self.schema.field(place).type)
 
     def table(self, index: np.ndarray | None = None) -> Any:
-        """Return the Arrow table of all rows, or of those of these numbers [M]."""
+        """Return the Arrow table of all rows; or of those of these numbers [M], from one column after another."""
+        arrow = library("pyarrow", self.where)
+        if index is not None and self.is_flat:
+            columns = [self.column(place).take(index) for place in range(len(self.names))]
+            return arrow.Table.from_arrays(columns, schema=self.schema)
         parts = [self._read(i, list(self.names)) for i in range(len(self.files))]
-        whole = library("pyarrow", self.where).concat_tables(parts) if len(parts) > 1 else parts[0]
+        whole = arrow.concat_tables(parts) if len(parts) > 1 else parts[0]
         return whole if index is None else whole.take(index)
+
+    def pieces(self, size: int) -> Iterator[Any]:
+        """Yield Arrow tables of so many rows after another, which are read in order; the last may have fewer."""
+        arrow, held, count = library("pyarrow", self.where), list[Any](), 0
+        for _, whole in self.batches(0, range(len(self.names))):
+            batch = whole
+            while count + len(batch) >= size:
+                rows = [*held, batch.slice(0, size - count)]
+                yield arrow.Table.from_batches(rows, self.schema).unify_dictionaries()
+                held, count, batch = [], 0, batch.slice(size - count)
+            held += [batch] if len(batch) else []
+            count += len(batch)
+        if held:
+            yield arrow.Table.from_batches(held, self.schema).unify_dictionaries()
 
     def batches(self, start: int, places: Sequence[int]) -> Iterator[tuple[int, Any]]:
         """Yield the rows from the group that holds `start` in batches, each with the number of its first row."""
@@ -159,6 +184,18 @@ class ParquetColumns(StoredColumns):
     def table(self) -> Any:
         return self.stored.table(self.chosen)
 
+    def pieces(self, size: int) -> Iterator[Any]:
+        if self.chosen is None:
+            yield from self.stored.pieces(size)
+            return
+        table = self.table()  # rows in any order
+        for start in range(0, len(self.chosen), size):
+            yield table.slice(start, size)
+
+    def column(self, place: int) -> Any:
+        column = self.stored.column(place)
+        return column if self.chosen is None else column.take(self.chosen)
+
 
 class TableRows(ColumnRows):
     """The numbers [N, D] of the cells of a table in Parquet files, encoded when they are read.
@@ -168,23 +205,40 @@ class TableRows(ColumnRows):
         columns: D of them, whose cells have been encoded once before, so that all of them are valid.
         places: of these columns in the table.
         index: [M] numbers of rows; None for all of them.
+        others: for each column those that it determines, with their places in the table.
     """
 
     def __init__(
-        self, stored: ParquetTable, columns: Sequence[Column], places: Sequence[int], index: np.ndarray | None = None
+        self,
+        stored: ParquetTable,
+        columns: Sequence[Column],
+        places: Sequence[int],
+        index: np.ndarray | None = None,
+        others: Sequence[Sequence[tuple[Determined, int]]] | None = None,
     ) -> None:
         self.stored, self.columns, self.places, self.index = stored, list(columns), list(places), index
+        self.others = [()] * len(self.columns) if others is None else others
         self.shape = (stored.shape[0] if index is None else len(index), len(self.columns))
         self.dtype = np.dtype(np.float64)
         self.pending: tuple[int, np.ndarray, Iterator[tuple[int, Any]]] | None = None
 
     def column(self, number: int) -> np.ndarray:
-        values = encode(self.columns[number], self.stored.cells(self.places[number]))[0]
+        others = [(d, self.stored.cells(place)) for d, place in self.others[number]]
+        values = completed(self.columns[number], self.stored.cells(self.places[number]), others)[0]
         return values if self.index is None else values[self.index]
 
     def rows(self, index: np.ndarray) -> TableRows:
         own = index if self.index is None else self.index[index]
-        return TableRows(self.stored, self.columns, self.places, own)
+        return TableRows(self.stored, self.columns, self.places, own, self.others)
+
+    def without(self, number: int) -> TableRows:
+        """Return the numbers [N, D - 1] without those of one column."""
+        columns, places, others = ([*v[:number], *v[number + 1 :]] for v in (self.columns, self.places, self.others))
+        return TableRows(self.stored, columns, places, self.index, others)
+
+    def of_table(self, table: Any) -> np.ndarray:
+        """Return the numbers [n, D] of an Arrow table of all columns that the files have."""
+        return self._encoded(table.select([self.stored.names[place] for place in self._read]))
 
     def take(self, index: np.ndarray) -> np.ndarray:
         x = np.empty((len(index), self.shape[1]))
@@ -201,7 +255,7 @@ class TableRows(ColumnRows):
         x, at = np.empty((stop - start, self.shape[1])), start
         pending, self.pending = self.pending, None
         if pending is None or pending[0] > start:
-            pending = (0, np.empty((0, self.shape[1])), self.stored.batches(start, self.places))
+            pending = (0, np.empty((0, self.shape[1])), self.stored.batches(start, self._read))
         first, rows, batches = pending
         while at < stop:
             if first + len(rows) <= at:
@@ -215,7 +269,13 @@ class TableRows(ColumnRows):
         return x
 
     def _encoded(self, batch: Any) -> np.ndarray:
-        x = np.empty((len(batch), self.shape[1]))
-        for number, column in enumerate(self.columns):
-            x[:, number] = encode(column, arrow_cells(batch.column(number), column.name, self.stored.where))[0]
+        x, of = np.empty((len(batch), self.shape[1])), dict(zip(self._read, batch.columns, strict=True))
+        for number, (column, place) in enumerate(zip(self.columns, self.places, strict=True)):
+            others = [(d, arrow_cells(of[at], d.column.name, self.stored.where)) for d, at in self.others[number]]
+            x[:, number] = completed(column, arrow_cells(of[place], column.name, self.stored.where), others)[0]
         return x
+
+    @property
+    def _read(self) -> list[int]:
+        """The places of all columns that are read."""
+        return [*self.places, *(place for others in self.others for _, place in others)]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.errors import DataError, UsageError
 from .columns import Column
-from .hints import check_hint
+from .hints import BY, KEYS, check_hint
 
 __all__ = ["Hints", "parsed_json", "read_schema_file", "schema_hints", "schema_text"]
 
@@ -94,16 +94,20 @@ def schema_text(name: str, columns: Sequence[Column], left_out: Mapping[str, str
         <BLANKLINE>
     """
     lines = [HEAD.replace("{name}", " ".join(name.split()))]
-    for column in columns:
+    for column, by in ((c, by) for own in columns for c, by in _with_determined(own)):
         why = reasons.get(column.name)
         lines.append(f"[columns.{_key(column.name)}]" + (f"  # {_comment(why)}" if why else ""))
-        lines += [
-            f"{key} = {_value(value)}" for key, value in column.to_dict().items() if key not in ("name", "stored")
-        ]
+        plain = column.to_dict() | ({} if by is None else {BY: by})
+        lines += [f"{key} = {_value(value)}" for key, value in plain.items() if key in KEYS]
         lines.append("")
     for other, why in left_out.items():
         lines += [f"[columns.{_key(other)}]  # {_comment(why)}", 'kind = "text"', ""]
     return "\n".join(lines)
+
+
+def _with_determined(column: Column) -> list[tuple[Column, str | None]]:
+    """Return a column and those that it determines, each with the name of the one that determines it."""
+    return [(column, None), *((d.column, column.name) for d in column.determines)]
 
 
 def _comment(text: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from .cells import encode
 from .columns import Column
 from .dataframes import ArrowTable, PandasTable, PolarsTable, library
+from .determined import spread
 from .dialects import Dialect
 from .frames import Frame, SourceKind, TextCells
 from .number_texts import NumberFormat
@@ -42,7 +43,7 @@ def table_of(
     """Return a table of numbers of a model alone, in the types that these columns have in their source.
 
     Args:
-        columns: the D columns.
+        columns: the D columns; those that they determine are written too.
         x: [N, D], as a data set stores them; see `jensen.data.table_values.as_written`.
         source_kind: of table; the types are those of the source where it knows them.
         observed: [N, D], False where a cell is left empty; None if all are given.
@@ -53,6 +54,7 @@ def table_of(
         {'n': ['3'], 'sex': ['M']}
     """
     where = np.ones(x.shape, dtype=bool) if observed is None else observed
+    columns, x, where = spread(columns, x, where)
     names, n = [column.name for column in columns], len(x)
     if source_kind == "pandas":
         pandas = library("pandas")
@@ -152,7 +154,7 @@ def as_objects(table: OutputTable, columns: Sequence[Column]) -> PlainTable:
     """
     if not isinstance(table, PlainTable) or not table.texts:
         return as_plain(table, texts=False)
-    known = {column.name: column for column in columns}
+    known = {column.name: column for own in columns for column in (own, *(d.column for d in own.determines))}
     mark = table.dialect.decimal
     cells = [_objects_of(c, known.get(n), mark) for n, c in zip(table.header, table.columns, strict=True)]
     return PlainTable(table.header, cells, texts=False, has_header=table.has_header)

@@ -9,6 +9,7 @@ import numpy as np
 from .cells import decode
 from .columns import Column
 from .dataset import Dataset
+from .determined import full_names
 from .twins import twins
 
 __all__ = ["describe_table"]
@@ -27,12 +28,15 @@ def describe_table(dataset: Dataset) -> dict[str, Any]:
     columns = dataset.schema.columns or ()
     mask = np.ones(dataset.x.shape, dtype=bool) if dataset.mask is None else dataset.mask
     x = np.asarray(dataset.x[:])
-    names = {c.name for c in columns}
+    names = {*full_names(columns)}
     return {
         "columns": [_describe(c, x[:, j], mask[:, j], dataset.reasons.get(c.name)) for j, c in enumerate(columns)],
         "left_out": {name: why for name, why in dataset.reasons.items() if name not in names},
         "constant": [c.name for j, c in enumerate(columns) if len(np.unique(x[mask[:, j], j])) < 2],
-        "determined": [[columns[j].name for j in group] for group in twins(x, mask)],
+        "determined": [
+            *([c.name, *(d.column.name for d in c.determines)] for c in columns if c.determines),
+            *([columns[pair.first].name, columns[pair.second].name] for pair in twins(x, mask)),
+        ],
     }
 
 

@@ -2,48 +2,91 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
+from typing import NamedTuple
 
 import numpy as np
 
 from .file_rows import Array, column_of
 
-__all__ = ["twins"]
+__all__ = ["Twins", "twins"]
 
-ROWS = 100_000  # that are looked at first
-REPEATED = 0.2  # different values for each row, up to which two columns do not determine each other by being different
+FEW = 256  # rows that rule out most pairs
+MOST = 1_000  # values of two columns that determine each other without being equal
+EVIDENCE = 20.0  # nats against both dividing the rows in the same way by chance
 
 
-def twins(x: Array, mask: np.ndarray) -> list[list[int]]:
-    """Return groups of columns that are equal up to the names of their values.
+class Twins(NamedTuple):
+    """Two columns that determine each other in every row in which both are observed.
+
+    Attributes:
+        first, second: their numbers, in this order.
+        own, other: the values of the first, and those of the second for them; both empty where the columns are equal.
+    """
+
+    first: int
+    second: int
+    own: tuple[float, ...]
+    other: tuple[float, ...]
+
+
+def twins(x: Array, mask: np.ndarray) -> list[Twins]:
+    r"""Return pairs of columns that are equal up to the names of their values, each with the first of its kind.
+
+    Where both are observed, each value of one must occur with a single value of the other, every observed value must
+    occur so, and the n rows must not be divided so by chance: among all rearrangements of one column the share that
+    divides them in the same way, \prod_k n_k! / n! for equal values that occur n_k times and \prod_j m_j! times that
+    for others of which m_j occur equally often, must be below e^-20.
 
     Args:
         x: [N, D] numbers.
         mask: [N, D], where they are observed.
 
     Example:
-        >>> x = np.array([[0.0, 5.0, 1.0], [1.0, 3.0, 1.0], [0.0, 5.0, 2.0]] * 5)
+        >>> x = np.array([[0.0, 5.0, 1.0], [1.0, 3.0, 1.0], [0.0, 5.0, 2.0]] * 15)
         >>> twins(x, np.ones_like(x, dtype=bool))
-        [[0, 1]]
+        [Twins(first=0, second=1, own=(0.0, 1.0), other=(5.0, 3.0))]
     """
-    groups = [list(range(x.shape[1]))]
-    for n in dict.fromkeys((min(ROWS, len(x)), len(x))):
-        groups = [group for together in groups for group in _alike(x, mask, together, n)]
-    return groups
+    pairs, taken, n_columns = list[Twins](), set[int](), x.shape[1]
+    few = [np.where(mask[:FEW, j], column_of(x, j)[:FEW], np.nan) for j in range(n_columns)]
+    for i in range(n_columns):
+        if i in taken:
+            continue
+        near = [j for j in range(i + 1, n_columns) if j not in taken and _may_be(few[i], few[j])]
+        first = column_of(x, i) if near else None
+        for j in near:
+            pair = None if first is None else _pair(first, column_of(x, j), mask[:, i], mask[:, j])
+            if pair is not None:
+                taken.add(j)
+                pairs.append(Twins(i, j, *pair))
+    return pairs
 
 
-def _alike(x: Array, mask: np.ndarray, columns: list[int], n: int) -> list[list[int]]:
-    """Return the groups of two or more of these columns that divide the first n rows in the same way."""
-    by_digest: dict[bytes, list[int]] = {}
-    for j in columns:
-        values = np.where(mask[:n, j], column_of(x, j)[:n], np.nan)
-        _, first, numbers = np.unique(values, return_index=True, return_inverse=True)
-        if len(first) > 1:  # a constant column says nothing of others
-            codes = values
-            if len(first) <= REPEATED * n:  # others are all different in most rows, and only equal ones are alike
-                order = np.empty(len(first), dtype=np.int32)
-                order[np.argsort(first)] = np.arange(len(first), dtype=np.int32)  # by first occurrence
-                codes = order[numbers.reshape(-1)]
-            own = hashlib.sha256(codes.tobytes()).digest()
-            by_digest.setdefault(own, []).append(j)
-    return [group for group in by_digest.values() if len(group) > 1]
+def _may_be(a: np.ndarray, b: np.ndarray) -> bool:
+    """Return whether two columns [n] determine each other in these rows; NaN is missing."""
+    both = ~(np.isnan(a) | np.isnan(b))
+    a, b = a[both], b[both]
+    return bool((a == b).all()) or len(np.unique(a)) == len(np.unique(b)) == len(np.unique(a + 1j * b))
+
+
+def _pair(
+    a: np.ndarray, b: np.ndarray, known_a: np.ndarray, known_b: np.ndarray
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return the values of two columns [N] that go together, empty where they are equal; None if they do not."""
+    both = known_a & known_b
+    values, codes = np.unique(a[both], return_inverse=True)
+    counts = np.bincount(codes.reshape(-1), minlength=1)
+    if (a[both] == b[both]).all():
+        return ((), ()) if _ways(counts) >= EVIDENCE else None
+    alike = np.bincount(counts)
+    if len(values) > MOST or _ways(counts) - sum(math.lgamma(m + 1) for m in alike.tolist()) < EVIDENCE:
+        return None
+    pairs = np.unique(a[both] + 1j * b[both])
+    own, other = pairs.real, np.unique(pairs.imag)
+    complete = len(own) == len(np.unique(a[known_a])) and len(other) == len(np.unique(b[known_b]))
+    return (tuple(own.tolist()), tuple(pairs.imag.tolist())) if complete and len(values) == len(own) else None
+
+
+def _ways(counts: np.ndarray) -> float:
+    """Return the logarithm of the number of ways to divide rows into parts of these sizes."""
+    return math.lgamma(counts.sum() + 1) - sum(math.lgamma(n + 1) for n in counts.tolist())

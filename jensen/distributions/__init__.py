@@ -10,6 +10,7 @@ from .discretized import DiscretizedLogistic
 from .feature_mixture import FeatureMixture, LinkedNormal
 from .flowed import Flowed
 from .hamiltonian import HamiltonianFlow
+from .heaps import Heaped
 from .independent_events import IndependentEvents
 from .integers import RoundedLogistic
 from .levels import Choice, OrderedLogistic
@@ -31,6 +32,7 @@ __all__ = [
     "FeatureMixture",
     "Flowed",
     "HamiltonianFlow",
+    "Heaped",
     "IndependentEvents",
     "LinkedNormal",
     "LogNormal",

@@ -21,6 +21,7 @@ from torch.nn.functional import logsigmoid
 from ..core.errors import CompositionError
 from .circular import VonMises
 from .feature_mixture import FeatureMixture, LinkedNormal
+from .heaps import Heaped
 from .integers import RoundedLogistic
 from .levels import Choice, OrderedLogistic
 from .rounded_terms import rounded_logistic_terms
@@ -90,6 +91,8 @@ def has_nodes(distribution: Distribution) -> bool:
     """
     if isinstance(distribution, FeatureMixture):
         return has_nodes(distribution.base)
+    if isinstance(distribution, Heaped):
+        return has_nodes(distribution.rest)
     return expectation_nodes.dispatch(type(distribution)) is not expectation_nodes.dispatch(object)
 
 
@@ -158,6 +161,15 @@ def _of_mixture(distribution: FeatureMixture) -> tuple[Tensor, Tensor]:
     values, logs = expectation_nodes(distribution.base)
     logs = logs + distribution.logits.log_softmax(-1).unsqueeze(-1)
     return values.expand(logs.shape).flatten(-2), logs.flatten(-2)
+
+
+@expectation_nodes.register
+def _of_heaped(distribution: Heaped) -> tuple[Tensor, Tensor]:
+    """Return the nodes of the rest and the heaps, by the weights of these."""
+    values, logs = expectation_nodes(distribution.rest)
+    logs = torch.cat([distribution.logs[..., :1] + logs, distribution.logs[..., 1:]], -1)
+    parts = (v.expand((*logs.shape[:-1], v.shape[-1])) for v in (values, distribution.heaps))
+    return torch.cat(list(parts), -1), logs
 
 
 @expectation_nodes.register

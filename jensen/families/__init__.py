@@ -16,7 +16,7 @@ from .gaussian import Gaussian
 from .gaussian_mixtures import GaussianMixtures
 from .grouped import Grouped
 from .implicit import Implicit
-from .integers import IntegerMixtures, Integers
+from .integers import HeapedIntegers, IntegerMixtures, Integers
 from .levelled import Choices, Ordinal
 from .mixture import Mixture
 from .onehots import OneHots
@@ -39,6 +39,7 @@ __all__ = [
     "Gaussian",
     "GaussianMixtures",
     "Grouped",
+    "HeapedIntegers",
     "Implicit",
     "IntegerMixtures",
     "Integers",

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
 from ..core.errors import UsageError
 from ..core.parts import part
 from ..core.validation import require_above, require_finite, require_integer
-from ..distributions import FeatureMixture, RoundedLogistic
+from ..distributions import FeatureMixture, Heaped, RoundedLogistic
 from .base import Factorised, PerFeature, constant, limited, positive
 from .gaussian_mixtures import components
 from .support import INTEGERS, Support, Supports, at_least
 
-__all__ = ["IntegerMixtures", "Integers"]
+__all__ = ["HeapedIntegers", "IntegerMixtures", "Integers"]
 
 LEAST = 1e-6  # of a scale, in the column's unit: far below one whole number, where all of the mass is on one of them
 
@@ -60,6 +61,14 @@ class _Whole(PerFeature, Factorised):
         lowest = tuple(-math.inf if v is None else v for v in self.lowest)
         has_lowest = any(v is not None for v in self.lowest)
         return constant(self.center, like), constant(self.scale, like), constant(lowest, like) if has_lowest else None
+
+    def mixture(self, params: Tensor, n: int) -> Distribution:
+        """Return mixtures of n components from the logits of their weights, locations and scales [..., 3 D n]."""
+        logits, loc, raw = limited(params).unflatten(-1, (3, self.dim, n)).unbind(-3)
+        center, unit, lowest = self.frame(loc)
+        frame = (center[:, None], unit[:, None], None if lowest is None else lowest[:, None])
+        base = RoundedLogistic(loc, positive(raw, LEAST), *frame, validate_args=False)
+        return FeatureMixture(logits, base, validate_args=False)
 
     def standardised(self, mean: Tensor) -> Tensor:
         """Return the locations [D] of these means."""
@@ -156,8 +165,74 @@ class IntegerMixtures(_Whole):
         return components(self.standardised(mean), self.n)
 
     def features(self, params: Tensor) -> Distribution:
-        logits, loc, raw = limited(params).unflatten(-1, (3, self.dim, self.n)).unbind(-3)
-        center, unit, lowest = self.frame(loc)
-        frame = (center[:, None], unit[:, None], None if lowest is None else lowest[:, None])
-        base = RoundedLogistic(loc, positive(raw, LEAST), *frame, validate_args=False)
-        return FeatureMixture(logits, base, validate_args=False)
+        return self.mixture(params, self.n)
+
+
+@part
+@dataclass(frozen=True)
+class HeapedIntegers(_Whole):
+    r"""Independent whole numbers, each a mixture of n rounded logistics and of single values with masses of their own.
+
+    .. math:: P(x) = \prod_d \left( w_{d0} P_d(x_d) + \sum_a w_{da} 1[x_d = h_{da}] \right)
+
+    P_d is the mixture of `IntegerMixtures`. The parameters are those of it, then a logit for each heap beside that of
+    the mixture, which is 0. Zero parameters are equal weights.
+
+    Args:
+        dim: D.
+        n: components of each feature.
+        center: of each feature, in its own numbers.
+        scale: the unit of location and scale of each feature, above 0.
+        heaps: of each feature, the values with a mass of their own, all different.
+        lowest: the lowest value of each feature, which has all of the mass at and below it; None for none.
+
+    Source: Heitjan & Rubin, "Inference from coarse data via multiple imputation with application to age heaping", 1990.
+
+    Example:
+        >>> import torch
+        >>> hours = HeapedIntegers(1, 1, (40.0,), (12.0,), ((40.0, 50.0),))
+        >>> hours.log_prob(torch.zeros(hours.size), torch.tensor([[40.0], [50.0], [51.0]])).exp()
+        tensor([0.3403, 0.3392, 0.0057])
+    """
+
+    dim: int
+    n: int
+    center: tuple[float, ...]
+    scale: tuple[float, ...]
+    heaps: tuple[tuple[float, ...], ...]
+    lowest: tuple[float | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_places(self.dim, self.center, self.scale, self.lowest)
+        require_integer(n=self.n)
+        require_finite(heaps=tuple(v for own in self.heaps for v in own))
+        lowest = [-math.inf if v is None else v for v in self.lowest or (None,) * self.dim]
+        is_bad = len(self.heaps) != self.dim or not any(self.heaps) or any(len(set(v)) < len(v) for v in self.heaps)
+        if is_bad or any(v < least or v % 1 for own, least in zip(self.heaps, lowest, strict=True) for v in own):
+            raise UsageError(
+                f"{self.dim} features have heaps {self.heaps}",
+                "Give different whole numbers that each feature can have, some to one at least; or IntegerMixtures.",
+            )
+
+    @property
+    def _most(self) -> int:
+        return max(map(len, self.heaps))
+
+    @property
+    def size(self) -> int:
+        return (3 * self.n + self._most) * self.dim
+
+    @property
+    def phrase(self) -> str:
+        return f"HeapedIntegers({self.dim}, {self.n} components, up to {self._most} heaps)"
+
+    def start(self, mean: Tensor) -> Tensor:
+        """Return equal weights, and locations spread about these means."""
+        return components(self.standardised(mean), self.n)
+
+    def features(self, params: Tensor) -> Distribution:
+        of_rest, own = params.split([3 * self.n * self.dim, self._most * self.dim], -1)
+        logits = limited(own).unflatten(-1, (self.dim, self._most))
+        heaps = constant(tuple(v for of in self.heaps for v in (*of, *[math.nan] * (self._most - len(of)))), params)
+        rest = self.mixture(of_rest, self.n)
+        return Heaped(torch.nn.functional.pad(logits, (1, 0)), heaps.view(self.dim, self._most), rest, False)

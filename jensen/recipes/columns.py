@@ -22,6 +22,7 @@ from ..families import (
     Columns,
     Family,
     GaussianMixtures,
+    HeapedIntegers,
     IntegerMixtures,
     Integers,
     NegativeBinomial,
@@ -32,6 +33,7 @@ from ..families import (
 )
 from ..nets import EncodeColumns
 from ..nets.columns import ColumnCode
+from .heaps import heaps_of
 from .marginals import fit_marginals, held_out_gain
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 ROWS = 1000  # by which families are chosen and started
+MANY = 20_000  # by which frequent values are
 WIDER = 1.5  # times the deviation of logarithms, the upper limit of the scale of a component
 COMPONENTS = 3  # of the mixture of a column, given z
 COARSEST = 0.1  # standard deviations: no floor that follows from the rounding of numbers is above it
@@ -60,11 +63,13 @@ class _Group:
         columns: of the table.
         floors: the lower limit of the scale of each.
         values: [N] observed prepared values of each.
+        heaps: values of each that have a mass of their own.
     """
 
     columns: Sequence[Column]
     floors: tuple[float, ...]
     values: Sequence[np.ndarray]
+    heaps: tuple[tuple[float, ...], ...]
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -86,6 +91,14 @@ class _Group:
 
 
 Make = Callable[[_Group], Family]
+
+
+def _heaped(group: _Group) -> Family:
+    """Return mixtures with heaps; without them where no column has any."""
+    center, scale, lowest = group.places
+    if not any(group.heaps):
+        return IntegerMixtures(len(group), COMPONENTS, center, scale, lowest)
+    return HeapedIntegers(len(group), COMPONENTS, center, scale, group.heaps, lowest)
 
 
 def _mixtures(n: int) -> Make:
@@ -131,6 +144,7 @@ FAMILIES: dict[str, _Choice] = {
     "von-mises": _Choice(("circular",), lambda g: VonMises(len(g), g.floors)),
     "integer": _Choice(WHOLE, lambda g: Integers(len(g), *g.places)),
     "integer-mixture": _Choice(WHOLE, lambda g: IntegerMixtures(len(g), COMPONENTS, *g.places)),
+    "heaped": _Choice(WHOLE, _heaped),
     "negative-binomial": _Choice(("count",), lambda g: NegativeBinomial(len(g))),
     "zinb": _Choice(("count",), lambda g: ZeroInflated(NegativeBinomial(len(g)))),
     "ordinal": _Choice(("ordinal",), lambda g: Ordinal(g.levels)),
@@ -192,6 +206,15 @@ def column_rows(rows: Rows) -> Batch:
     return rows.take(index, stream(0, "columns", rows.device))
 
 
+def _heaps(schema: Schema, rows: Rows) -> list[tuple[float, ...]]:
+    """Return for each column of whole numbers the values that are heaps in at most 20,000 rows."""
+    columns, index = schema.columns or (), evenly_spaced(len(rows), MANY, rows.device)
+    batch = rows.take(index, stream(0, "columns", rows.device)) if any(c.kind in WHOLE for c in columns) else None
+    return [
+        () if batch is None or c.kind not in WHOLE else heaps_of(_observed(batch, i)) for i, c in enumerate(columns)
+    ]
+
+
 def holed_columns(rows: Rows) -> tuple[int, ...]:
     """Return the numbers of the columns with a missing entry."""
     return () if rows.mask is None else tuple((~rows.mask.all(0)).nonzero()[:, 0].tolist())
@@ -247,11 +270,14 @@ def column_families(
     batch = column_rows(rows)
     chosen = _named(schema.columns, named or {})
     names = [chosen.get(c.name) or (SIMPLE if simple else _first())[c.kind] for c in schema.columns]
+    heaps = _heaps(schema, rows)
     if not simple:
         masked = holed_columns(rows) if self_masked else ()
         fixed = {c.name for i, c in enumerate(schema.columns) if i in masked and _second(c) in WITHOUT_NODES}
-        names = _better(schema.columns, names, batch, floor, fixed | chosen.keys())
-    return _columns(schema.columns, names, batch, floor)
+        own = zip(schema.columns, names, heaps, strict=True)
+        names = ["heaped" if at and c.name not in chosen else name for c, name, at in own]
+        names = _better(schema.columns, names, heaps, batch, floor, fixed | chosen.keys())
+    return _columns(schema.columns, names, heaps, batch, floor)
 
 
 def _second(column: Column) -> str | None:
@@ -286,7 +312,12 @@ def _named(columns: Sequence[Column], named: Mapping[str, str]) -> dict[str, str
 
 
 def _better(
-    columns: Sequence[Column], names: list[str], batch: Batch, floor: float, chosen: Collection[str]
+    columns: Sequence[Column],
+    names: list[str],
+    heaps: Sequence[tuple[float, ...]],
+    batch: Batch,
+    floor: float,
+    chosen: Collection[str],
 ) -> list[str]:
     """Return the names with those replaced that another family of the kind surpasses on held-out rows."""
     others = {i: other for i, c in enumerate(columns) if (other := _second(c)) is not None}
@@ -295,13 +326,20 @@ def _better(
         return names
     few = [columns[i] for i in at]
     part = Batch(batch.x[:, at], None if batch.mask is None else batch.mask[:, at])
-    first = _columns(few, [names[i] for i in at], part, floor)
-    second = _columns(few, [others[i] for i in at], part, floor)
+    few_heaps = [heaps[i] for i in at]
+    first = _columns(few, [names[i] for i in at], few_heaps, part, floor)
+    second = _columns(few, [others[i] for i in at], few_heaps, part, floor)
     better = {i for i, gain in zip(at, held_out_gain(first, second, part), strict=True) if gain > 0}
     return [others[i] if i in better else name for i, name in enumerate(names)]
 
 
-def _columns(columns: Sequence[Column], names: Sequence[str], batch: Batch, floor: float) -> Columns:
+def _columns(
+    columns: Sequence[Column],
+    names: Sequence[str],
+    heaps: Sequence[tuple[float, ...]],
+    batch: Batch,
+    floor: float,
+) -> Columns:
     """Return the families of these names: columns of one name and floor are a group."""
     values = [_observed(batch, i) for i in range(len(columns))]
     floors = [max(floor, _rounding(v, c.kind)) for v, c in zip(values, columns, strict=True)]
@@ -309,7 +347,14 @@ def _columns(columns: Sequence[Column], names: Sequence[str], batch: Batch, floo
     for i, name in enumerate(names):
         groups.setdefault(FAMILIES[name].make, []).append(i)
     families = [
-        make(_Group([columns[i] for i in at], tuple(floors[i] for i in at), [values[i] for i in at]))
+        make(
+            _Group(
+                [columns[i] for i in at],
+                tuple(floors[i] for i in at),
+                [values[i] for i in at],
+                tuple(heaps[i] for i in at),
+            )
+        )
         for make, at in groups.items()
     ]
     return Columns(tuple(families), tuple(map(tuple, groups.values())))

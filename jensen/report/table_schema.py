@@ -35,6 +35,9 @@ def table_schema(facts: Facts, rows: MixedRows, numbers: dict[str, Any]) -> Sect
     text = f"{plural(len(columns), 'column')}: {counted}."
     if left_out:
         text += f" Left out as names of rows or free text: {', '.join(map(as_one_line, left_out))}."
+    for column in columns:
+        names = ", ".join(as_one_line(d.column.name) for d in column.determines)
+        text += f" {names}: determined by {as_one_line(column.name)}, and not modelled apart." if names else ""
     text += f" {_units(columns)}"
     numbers["schema"] = [column.to_dict() for column in columns]
     families = _families(facts)

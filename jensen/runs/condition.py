@@ -15,10 +15,11 @@ from ..core.batch import Batch
 from ..core.errors import UsageError
 from ..data.cells import decode, encode
 from ..data.columns import Column
+from ..data.determined import finder
 from ..data.frames import Cells, TextCells, TypedCells
 from ..data.time_texts import ISO
 from ..recipes.likelihoods import check_support
-from ..storage.recorded_columns import unknown_column
+from ..storage.recorded_columns import MOST_LISTED, unknown_column
 from .data import RunData
 
 __all__ = ["beyond_range", "column_index", "column_names", "condition_of"]
@@ -33,8 +34,12 @@ def column_index(run: RunData, name: str) -> int:
     """Return the number of a column.
 
     Raises:
-        UsageError: the data are no table, or there is no such column.
+        UsageError: the data are no table, there is no such column, or another one determines it.
     """
+    determined = finder(run.schema.columns or (), name)
+    if determined is not None:
+        by = column_names(run)[determined[0]]
+        raise UsageError(f"column {name!r} is determined by {by!r}, which the model has", f"Ask for {by}.")
     if run.schema.is_image:
         raise UsageError(f"these data are images, which have no column {name!r}", "Use jensen impute RUN --mask.")
     names = column_names(run)
@@ -64,9 +69,11 @@ def condition_of(run: RunData, given: Mapping[str, Any]) -> Batch:
         raise UsageError("this model is one of x given a label", "Give the label: --label; leave --given out.")
     mask, x = np.zeros((1, run.schema.size), dtype=bool), np.zeros((1, run.schema.size))
     for name, value in given.items():
-        index = column_index(run, name)
-        column = None if run.schema.columns is None else run.schema.columns[index]
-        x[0, index], mask[0, index] = _number(value, name) if column is None else _encoded(column, value), True
+        index, number = _value(run, name, value)
+        if mask[0, index] and x[0, index] != number:
+            what = f"{name} = {value} contradicts the condition on {column_names(run)[index]}"
+            raise UsageError(what, "Give one of them.")
+        x[0, index], mask[0, index] = number, True
     rows = preparation.rows(x, run.schema, mask=mask, device=run.device, dtype=run.dtype, what="the condition")
     batch = replace(rows.take(torch.zeros(1, dtype=torch.long, device=rows.device)), index=None, n_data=None)
     family, names = run.model.likelihood.family, ", ".join(given)
@@ -87,13 +94,31 @@ def beyond_range(run: RunData, given: Mapping[str, Any]) -> tuple[str, ...]:
     if columns is None or ranges is None:
         return ()
     for name, value in given.items():
-        index = column_index(run, name)
+        index, number = _value(run, name, value)
         column, ends = columns[index], ranges[index]
-        if ends is not None and not ends[0] <= _encoded(column, value) <= ends[1]:
+        if ends is not None and not ends[0] <= number <= ends[1]:
             low, high = decode(column, np.array(ends))
             what = f"{name} = {value} is outside of the training data, whose {name} is from {low} to {high}"
             notes.append(f"{what}: the answer is an extrapolation")
     return tuple(notes)
+
+
+def _value(run: RunData, name: str, value: Any) -> tuple[int, float]:
+    """Return the number of a column, and that of a value of it; of one that another determines, those of the latter.
+
+    Raises:
+        UsageError: there is no such column or value.
+    """
+    determined = finder(run.schema.columns or (), name)
+    if determined is None:
+        index = column_index(run, name)
+        return index, _number(value, name) if run.schema.columns is None else _encoded(run.schema.columns[index], value)
+    index, by = determined
+    x, known = by.back(np.array([_encoded(by.column, value)]))
+    if not known[0]:
+        values = ", ".join(decode(by.column, np.array(by.other[:MOST_LISTED])).tolist())
+        raise UsageError(f"{value!r} is no value of column {name!r} in the training data", f"Its values are {values}.")
+    return index, float(x[0])
 
 
 def _number(value: Any, name: str) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..data.columns import Column
+from ..data.determined import full_names
 from ..data.output_tables import OutputTable, filled
 from ..data.table_building import output_table, table_of
 from .evaluation import Part
@@ -39,7 +40,7 @@ def encoded_table(
         identified: whether row numbers, and the columns that are no data, come first.
     """
     table = given_table(part, columns)
-    given, data = len(table.names), {column.name for column in columns}
+    given, data = len(table.names), set(full_names(columns))
     for i, name in enumerate(names):
         table = table.inserted(given + i, name, codes[:, i])
     frame_names = table.names if part.frame is None else part.frame.names

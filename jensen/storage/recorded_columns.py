@@ -11,7 +11,7 @@ from pathlib import Path
 from ..core.errors import UsageError
 from .run_folder import SPEC
 
-__all__ = ["check_columns", "unknown_column"]
+__all__ = ["MOST_LISTED", "check_columns", "unknown_column"]
 
 MOST_LISTED = 20
 
@@ -31,13 +31,17 @@ def check_columns(folder: Path, names: Sequence[str]) -> None:
 
 
 def _recorded(folder: Path) -> tuple[str, ...] | None:
-    """Return the names of the columns of a run; None of images, and where they cannot be read."""
+    """Return the names of the columns of a run, with those that they determine.
+
+    None of images, and where they cannot be read.
+    """
     try:
         schema = json.loads((folder / SPEC).read_bytes())["data"]["schema"]
         names, shape = schema["names"], schema["shape"]
         if len(shape) > 1:
             return None
-        return tuple(map(str, names)) if names else tuple(f"x{i + 1}" for i in range(math.prod(shape)))
+        determined = [d["column"]["name"] for c in schema.get("columns") or () for d in c.get("determines", ())]
+        return tuple(map(str, (*names, *determined))) if names else tuple(f"x{i + 1}" for i in range(math.prod(shape)))
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 

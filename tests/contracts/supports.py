@@ -15,7 +15,7 @@ __all__ = ["extremes", "grid", "innermost", "inside", "is_discrete", "is_positiv
 COUNTS = families.NegativeBinomial | families.Poisson | families.ZeroInflated
 LEVELS = families.DiscretizedLogistic | families.DiscretizedLogisticMixture
 NAMED = families.Choices | families.Ordinal
-WHOLE = families.Integers | families.IntegerMixtures
+WHOLE = families.Integers | families.IntegerMixtures | families.HeapedIntegers
 UNIT = families.Beta | families.ContinuousBernoulli | families.LogitNormal
 
 

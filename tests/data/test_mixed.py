@@ -17,7 +17,6 @@ import pytest
 from jensen.core.errors import DataError, UsageError
 from jensen.data import Selection, conform, describe, from_memory, read
 from jensen.data.mixed import recoded
-from jensen.data.twins import twins
 
 UCI = Path(os.environ.get("JENSEN_TABLES", "")) / "uci"  # where they were given
 N = 40
@@ -239,20 +238,11 @@ def test_other_options_are_refused(tmp_path):
 
 
 def test_remarks_on_columns():
-    frame = FRAME.assign(country="NL", sexe=FRAME["sex"].map({"F": "femme", "M": "homme"}))
+    frame = FRAME.assign(country="NL", farbe=FRAME["color"].map({"blue": "blau", "green": "gruen", "red": "rot"}))
     notes = from_memory(frame, table=TYPED).notes
     assert any("1 column has a single value, whose probability is 1: country" in n for n in notes)
-    assert any("columns sex, sexe determine each other" in n for n in notes)
+    assert any("farbe is determined by color in every row" in n for n in notes)
     assert any("1 column is no data, and kept beside the results: id" in n for n in notes)
-
-
-def test_twins_are_equal_up_to_names():
-    x = np.stack([RNG.integers(0, 3, 100), RNG.integers(0, 3, 100), RNG.normal(size=100), RNG.normal(size=100)], 1)
-    x = np.concatenate([x, x[:, [0]] * 2 - 7, x[:, [2]]], 1)
-    assert twins(x, np.ones(x.shape, bool)) == [[0, 4], [2, 5]]
-    mask = np.ones(x.shape, bool)
-    mask[0, 0] = False
-    assert twins(x, mask) == [[2, 5]]
 
 
 def test_a_description_has_the_columns(dataset):
@@ -290,9 +280,9 @@ ADULT = {
 def test_real_tables():
     adult = read(UCI / "adult_ctgan.csv", typed=True)
     assert {c.name: c.kind for c in adult.schema.columns} == ADULT
-    assert adult.x.shape == (32561, 15)
+    assert adult.x.shape == (32561, 14)
     assert int((~adult.mask).sum()) == 4262
-    assert any("education, education-num determine each other" in n for n in adult.notes)
+    assert any("education-num is determined by education in every row" in n for n in adult.notes)
     wine = read(UCI / "winequality-red.csv", typed=True)
     assert [c.kind for c in wine.schema.columns][-1] == "ordinal"
     assert wine.mask is None
@@ -305,5 +295,6 @@ def test_real_tables():
 def test_missing_cells_that_are_written_as_something_are_named(tmp_path):
     (tmp_path / "x.csv").write_text("size,color\n1.5,red\n?,\n2.5,?\nNA,blue\n3.5,?\n", encoding="utf-8")
     data = read(tmp_path / "x.csv", typed=True)
-    said = "5 missing cells of 10 (50.0%), 3 written '?' and 1 written 'NA': log p(x) is of the observed ones"
+    share = "5 missing cells of 10 (50.0%), 3 written '?' and 1 written 'NA'"
+    said = f"{share}: log p(x) is of the observed ones (--missing-model self: and which these are)"
     assert said in data.notes

@@ -67,7 +67,7 @@ def test_numbers_masks_schema_and_digest_are_those_of_the_table_read_whole(whole
     assert stored.reasons == whole.reasons
     assert stored.source.sha256 == whole.source.sha256
     assert stored.notes[-len(whole.notes) :] == whole.notes
-    assert any("determine each other" in note for note in stored.notes)
+    assert any("in every row: the model is of" in note for note in stored.notes)
     np.testing.assert_array_equal(stored.mask, whole.mask)
     np.testing.assert_array_equal(stored.x[:], whole.x)
 

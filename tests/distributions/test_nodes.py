@@ -13,6 +13,7 @@ from jensen.core.errors import CompositionError
 from jensen.distributions import (
     Choice,
     FeatureMixture,
+    Heaped,
     LinkedNormal,
     LogitNormal,
     LogNormal,
@@ -66,6 +67,15 @@ def test_densities_agree_with_numerical_integration(name):
 
     truth = integrate.quad(integrand, low, high, epsabs=1e-13, limit=400, points=None)[0]
     assert float(expected(distribution, f)) == pytest.approx(truth, abs=1e-8)
+
+
+def test_heaps_are_nodes_beside_those_of_the_rest():
+    rest = RoundedLogistic(tensor(0.3), tensor(1.4), tensor(2.0), tensor(1.0))
+    d = Heaped(tensor(0.2, -0.3, 0.7)[None], torch.tensor([[40.0, 2.0]], **DOUBLE), rest)
+    w = tensor(0.2, -0.3, 0.7).softmax(-1)
+    truth = w[0] * expected(rest, smooth) + w[1] * smooth(tensor(40.0)) + w[2] * smooth(tensor(2.0))
+    torch.testing.assert_close(expected(d, smooth), truth)
+    assert has_nodes(d)
 
 
 def test_weights_of_levels_are_their_probabilities():

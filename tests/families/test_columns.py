@@ -19,6 +19,7 @@ from jensen.families import (
     Columns,
     Gaussian,
     GaussianMixtures,
+    HeapedIntegers,
     IntegerMixtures,
     Integers,
     LogitNormal,
@@ -128,7 +129,7 @@ def test_extreme_parameters_make_no_nan(dtype):
 
 FEW = Columns(
     (
-        IntegerMixtures(1, 2, (0.0,), (3.0,), (0.0,)),
+        HeapedIntegers(1, 2, (0.0,), (3.0,), ((0.0, 2.0),), (0.0,)),
         GaussianMixtures(1, 2, of="positive"),
         Ordinal((3,)),
         Choices((4,)),

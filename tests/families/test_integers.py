@@ -11,7 +11,7 @@ import torch
 from jensen.core.errors import UsageError
 from jensen.core.random import drawing_from, stream
 from jensen.distributions import RoundedLogistic
-from jensen.families import IntegerMixtures, Integers, positive_inverse
+from jensen.families import HeapedIntegers, IntegerMixtures, Integers, positive_inverse
 
 
 def double(*values: float) -> torch.Tensor:
@@ -104,6 +104,50 @@ def test_a_spike_and_a_tail():
     assert float((x == 0).double().mean()) == pytest.approx(zero, abs=5 * 0.5 / 20_000**0.5)
     mean = family(params).mean
     assert ((x.mean(0) - mean).abs() < 5 * x.std(0) / 20_000**0.5).all()
+
+
+HEAPED = HeapedIntegers(2, 3, (4.0, -1.0), (2.0, 10.0), ((3.0,), (-4.0, 0.0, 5.0)), (0.0, None))
+
+
+def test_heaps_have_masses_of_their_own():
+    """The mass is that of the mixture times its weight, and at a heap the weight of the heap beside it."""
+    params = torch.randn(5, HEAPED.size, dtype=torch.float64, generator=stream(0, "params"))
+    of_rest, own = params.split([18, 6], -1)
+    rest = IntegerMixtures(2, 3, (4.0, -1.0), (2.0, 10.0), (0.0, None))
+    x = double(3.0, 5.0).expand(5, 2)
+    first = torch.cat([torch.zeros(5, 1), own[:, :1]], -1).softmax(-1)
+    second = torch.cat([torch.zeros(5, 1), own[:, 3:]], -1).softmax(-1)
+    spread = rest.terms(of_rest, x).exp()
+    known = torch.stack([first[:, 0] * spread[:, 0] + first[:, 1], second[:, 0] * spread[:, 1] + second[:, 3]], -1)
+    torch.testing.assert_close(HEAPED.terms(params, x).exp(), known, rtol=1e-12, atol=0)
+    beside = torch.stack([first[:, 0], second[:, 0]], -1) * rest.terms(of_rest, x + 1).exp()
+    torch.testing.assert_close(HEAPED.terms(params, x + 1).exp(), beside, rtol=1e-12, atol=0)
+
+
+def test_moments_and_samples_of_heaps_are_sums_over_numbers():
+    params = torch.randn(HEAPED.size, dtype=torch.float64, generator=stream(1, "params"))
+    x = torch.arange(-2000.0, 2001.0, dtype=torch.float64)[:, None].expand(-1, 2)
+    mass = HEAPED.terms(params, x).exp() * (x >= double(0.0, -math.inf))
+    d = HEAPED.features(params)
+    torch.testing.assert_close(mass.sum(0), double(1.0, 1.0), rtol=0, atol=1e-9)
+    with drawing_from(stream(0, "x")):
+        drawn = d.sample((20_000,))
+    for value in (3.0, 0.0, 1.0):
+        share = (drawn == value).double().mean(0)
+        at = HEAPED.terms(params, double(value, value)).exp()
+        assert ((share - at).abs() < 5 * (at * (1 - at) / 20_000).sqrt()).all()
+    free = HeapedIntegers(2, 3, (4.0, -1.0), (2.0, 10.0), HEAPED.heaps)
+    mass, d = free.terms(params, x).exp(), free.features(params)
+    mean = (mass * x).sum(0)
+    torch.testing.assert_close(d.mean, mean, rtol=1e-6, atol=0)
+    torch.testing.assert_close(d.variance, (mass * (x - mean).square()).sum(0), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("heaps", [((),), ((1.0, 1.0),), ((math.nan,),), ((0.0,), (1.0,)), ((-1.0,),), ((0.5,),)])
+def test_heaps_that_do_not_fit_are_refused(heaps):
+    with pytest.raises(UsageError) as refusal:
+        HeapedIntegers(1, 2, (0.0,), (1.0,), heaps, (0.0,))
+    assert refusal.value.remedy
 
 
 def test_a_decoder_starts_at_the_mean():

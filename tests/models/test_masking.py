@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,14 +24,15 @@ from jensen.families import (
     Columns,
     Gaussian,
     GaussianMixtures,
-    IntegerMixtures,
+    HeapedIntegers,
     NegativeBinomial,
     Ordinal,
     VonMises,
 )
 from jensen.guides import Exact
 from jensen.models.conditionals import Given, Linear, Table, Unconditional
-from jensen.models.masking import STEEPEST, SelfMasked, can_be_masked
+from jensen.models.masking import SelfMasked, can_be_masked
+from jensen.models.mechanisms import STEEPEST
 from jensen.models.model import LatentVariableModel
 
 FAMILY = Columns(
@@ -38,7 +40,7 @@ FAMILY = Columns(
         GaussianMixtures(2, 2, of=("real", "positive")),
         Choices((3,)),
         Ordinal((4,)),
-        IntegerMixtures(1, 2, (3.0,), (2.0,), (0.0,)),
+        HeapedIntegers(1, 2, (3.0,), (2.0,), ((0.0, 5.0),), (0.0,)),
         VonMises(1),
     ),
     ((0, 3), (1,), (2,), (4,), (5,)),
@@ -266,3 +268,51 @@ def test_numbers_by_quadrature_are_not_called_exact_and_state_their_error():
         assert (estimate.error is None) == (kind is Kind.EXACT)
         if estimate.error is not None:
             assert 0 < estimate.error < 1e-2
+
+
+def two_columns() -> tuple[LatentVariableModel, Rows]:
+    """A mixture of two columns of levels, and all their six rows, with all cells observed."""
+    likelihood = SelfMasked(Table(Columns((Choices((3, 2)),), ((1, 0),)), 2), (0, 1))
+    model = double(LatentVariableModel(Unconditional(Categorical(2), learn=True), likelihood))
+    return model, Rows(torch.tensor([[a, b] for a in range(2) for b in range(3)]).double())
+
+
+def test_a_value_that_was_hidden_on_purpose_was_observed():
+    """By enumeration: p(x_o, s) with s = 1 of the hidden cell is the sum over its values of p(x, s = 1)."""
+    model, every = two_columns()
+    full = ExactEvaluator()(model, Exact(model), every).nats.view(2, 3)
+    mask = torch.tensor([[True, False]] * 2)
+    rows = Rows(torch.tensor([[0.0, 0.0], [1.0, 0.0]]).double(), mask=mask, hidden=~mask)
+    hidden = ExactEvaluator()(model, Exact(model), rows).nats
+    torch.testing.assert_close(hidden, full.logsumexp(1), rtol=0, atol=1e-12)
+    batch = next(rows.batches(2))
+    z = torch.eye(2, dtype=torch.float64)[:, None]
+    params = model.likelihood_params(z)
+    posterior = Exact(model)(batch).log_prob(z.expand(-1, 2, -1)).exp()
+    # [z, row, levels]: the family is of the column with three levels, then of the one with two
+    summary = model.likelihood.missing_summary(params, batch.hidden)[..., :3]
+    expected = (full - full.logsumexp(1, keepdim=True)).exp()
+    torch.testing.assert_close((posterior[..., None] * summary).sum(0), expected, rtol=0, atol=1e-12)
+    missing = ExactEvaluator()(model, Exact(model), replace(rows, hidden=None)).nats
+    assert float((hidden.exp() + missing.exp() - _without(model, rows).exp()).abs().max()) < 1e-12
+
+
+def _without(model: LatentVariableModel, rows: Rows) -> torch.Tensor:
+    """Return log p(x_0, s_0 = 1) [N], of the first column alone."""
+    alone = SelfMasked(model.likelihood.likelihood, (0,))
+    own, two = alone.mechanisms[0], model.likelihood.mechanisms[0]  # of columns 1 and 0, in this order
+    own.slope, own.bias = torch.nn.Parameter(two.slope[1:, :2]), torch.nn.Parameter(two.bias[1:])
+    one = LatentVariableModel(model.prior, alone)
+    return ExactEvaluator()(one, Exact(one), replace(rows, hidden=None)).nats
+
+
+def test_draws_of_a_hidden_value_are_of_observed_ones():
+    """Its frequencies among 20,000 draws of p(x | z, s = 1), and those of a missing one, against their summary."""
+    model, _ = two_columns()
+    params = model.likelihood_params(torch.eye(2, dtype=torch.float64)[:1, None])
+    for hidden in (None, torch.tensor([[False, True]])):
+        with drawing_from(stream(0, "draws")):
+            drawn = model.likelihood.missing(params, hidden).sample((20_000,))[..., 1].flatten()
+        shares = torch.stack([(drawn == level).double().mean() for level in range(3)])
+        expected = model.likelihood.missing_summary(params, hidden).flatten()[:3]
+        assert float((shares - expected).abs().max().detach()) < 4 * 0.5 / math.sqrt(20_000)

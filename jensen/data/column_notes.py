@@ -1,0 +1,61 @@
+"""Notes for the user on the columns of a table: what is missing, constant, repeated or left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from ..core.wording import plural
+from .cells import present
+from .columns import Column
+from .frames import Frame, TextCells
+from .twins import Twins
+
+__all__ = ["LISTED", "both_data", "left_out", "remarks", "spellings"]
+
+LISTED = 8  # names in a note
+SPELLINGS = 3  # of missing cells, in a note
+
+
+def spellings(frame: Frame, columns: Sequence[Column], places: Sequence[int]) -> str:
+    """Return in words how many missing cells are written as something; nothing where all of them are empty."""
+    counts: Counter[str] = Counter()
+    for column, place in zip(columns, places, strict=True):
+        cells = frame.columns[place]
+        if isinstance(cells, TextCells):
+            missing = ~present(cells, column.missing)
+            counts.update({t: int(n) for t, n, m in zip(cells.stripped, cells.counts, missing, strict=True) if m and t})
+    words = [f"{n:,} written {text!r}" for text, n in counts.most_common(SPELLINGS) if n]
+    return f", {' and '.join(words)}" if words else ""
+
+
+def remarks(columns: Sequence[Column]) -> list[str]:
+    """Return notes on columns that are constant."""
+    notes = list[str]()
+    constant = [c.name for c in columns if c.kind == "categorical" and len(c.levels) == 1]
+    if constant:
+        verb = "has" if len(constant) == 1 else "have"
+        listed = ", ".join(constant[:LISTED])
+        notes.append(f"{plural(len(constant), 'column')} {verb} a single value, whose probability is 1: {listed}")
+    return notes
+
+
+def left_out(names: Sequence[str], reasons: Mapping[str, str]) -> list[str]:
+    """Return notes on columns that are left out."""
+    if not names:
+        return []
+    listed = "; ".join(f"{n} ({reasons[n]})" for n in names[:LISTED])
+    more = f"; ... {len(names)} in all" if len(names) > LISTED else ""
+    verb = "is" if len(names) == 1 else "are"
+    what = f"{plural(len(names), 'column')} {verb} no data, and kept beside the results: {listed}{more}"
+    return [f"{what}; to train on such a column, name it in --columns"]
+
+
+def both_data(pairs: Sequence[Twins], columns: Sequence[Column], left: Sequence[Column]) -> list[str]:
+    """Return notes on pairs of columns that determine each other, of which both are data."""
+    data, notes = {column.name for column in left}, list[str]()
+    for pair in pairs:
+        names = [columns[i].name for i in (pair.first, pair.second)]
+        if data.issuperset(names):
+            notes.append(f"columns {', '.join(names)} determine each other in every row; to leave one out: --drop")
+    return notes

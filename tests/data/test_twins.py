@@ -1,0 +1,66 @@
+"""Columns that determine each other."""
+
+import math
+
+import numpy as np
+import pytest
+
+from jensen.data.twins import EVIDENCE, Twins, twins
+
+RNG = np.random.default_rng(5)
+
+
+def everywhere(x):
+    return np.ones(x.shape, bool)
+
+
+def table(n=100):
+    """Two columns of three values, two of reals, and one twin of the first and of the third each."""
+    x = np.stack([RNG.integers(0, 3, n), RNG.integers(0, 3, n), RNG.normal(size=n), RNG.normal(size=n)], 1)
+    return np.concatenate([x, x[:, [0]] * 2 - 7, x[:, [2]]], 1)
+
+
+def test_equal_up_to_names():
+    pairs = twins(table(), everywhere(table()))
+    assert pairs == [Twins(0, 4, (0.0, 1.0, 2.0), (-7.0, -5.0, -3.0)), Twins(2, 5, (), ())]
+
+
+def test_where_both_are_observed():
+    x, mask = table(), RNG.random((100, 6)) < 0.8
+    assert [pair[:2] for pair in twins(x, mask)] == [(0, 4), (2, 5)]
+    x[7, 4] = 1 - x[7, 4]
+    mask[7] = True
+    assert [pair[:2] for pair in twins(x, mask)] == [(2, 5)]
+    mask[7, 0] = False  # then the odd value occurs with none of the first column
+    assert [pair[:2] for pair in twins(x, mask)] == [(2, 5)]
+
+
+def test_a_value_that_occurs_with_none_is_no_twin():
+    x = np.repeat(np.arange(4.0), 25)[:, None] * [1.0, 10.0]
+    mask = everywhere(x)
+    assert [pair[:2] for pair in twins(x, mask)] == [(0, 1)]
+    mask[75:, 0] = False  # the value 30 of the second is never seen beside one of the first
+    assert twins(x, mask) == []
+
+
+def test_beyond_the_first_rows():
+    x = np.tile([[0.0, 1.0], [1.0, 0.0]], (500, 1))
+    assert len(twins(x, everywhere(x))) == 1
+    x[-1] = [1.0, 1.0]
+    assert twins(x, everywhere(x)) == []
+
+
+@pytest.mark.parametrize(("rare", "found"), [(1, False), (3, False), (4, True)])
+def test_chance_is_ruled_out(rare, found):
+    """Of 1,000 rows, r at random fall together with r others in one of C(1000, r) ways: 20 nats need four."""
+    assert (math.log(math.comb(1000, rare)) > EVIDENCE) is found
+    x = np.zeros((1000, 2))
+    x[:rare] = 1.0
+    x[:, 1] *= 3
+    assert bool(twins(x, everywhere(x))) is found
+
+
+def test_different_reals_are_no_twins():
+    x = RNG.normal(size=(2000, 1)) * [1.0, 2.0]
+    assert twins(x, everywhere(x)) == []
+    assert len(twins(x * [1.0, 0.5], everywhere(x))) == 1
