@@ -19,8 +19,9 @@ demo: $(INSTALLED)  ## train, evaluate and report on the digits that come with s
 	@echo "The report: $(CURDIR)/$(RUN)/report.html"
 
 # One process per core, each with one thread: they do not wait for one another. Tests start many processes: compiled
-# files are kept for them.
-PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
+# files are kept for them. Each takes an equal part of the tests, in their order, and then some that another has left:
+# what the tests of a file share is made in one process, and not in every one.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
 
 test: $(INSTALLED_DEV)  ## the tests, without the slow ones
 	$(PYTEST)

@@ -1,9 +1,11 @@
 """Memory of a mixed table in Parquet: the largest resident set above that of a process that has imported jensen.
 
-    python benchmarks/large_table.py [--rows 1000000] [--columns 50] [--verbs train encode] [--folder FOLDER] [--quick]
+    python benchmarks/large_table.py [--rows 1000000] [--columns 50] [--verbs train encode] [-k 10] [--folder FOLDER] \
+        [--quick]
 
 The table has numbers, names, counts and times, 3 % of whose cells are missing. Each command runs in a process of its
-own. Prints one JSON object, in megabytes.
+own, and writes a Parquet file; impute, score and predict take few points for each row (-k), and so more rows at a
+time than usual. Prints one JSON object, in megabytes.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+VERBS = ("train", "encode", "impute", "score", "predict")
 PIECE = 50_000  # rows of a group of the file
 # the largest resident set in kilobytes; that of `getrusage` may be the parent's
 PEAK = """
@@ -67,15 +70,19 @@ def peak(*arguments: object) -> float:
     return int(done.stdout.strip().splitlines()[-1]) / 1e3
 
 
-def measure(folder: Path, rows: int, columns: int, verbs: list[str]) -> dict[str, object]:
+def measure(folder: Path, rows: int, columns: int, verbs: list[str], k: int) -> dict[str, object]:
     """Return all measurements, and leave table and run in the folder."""
     table, run = folder / f"table-{rows}-{columns}.parquet", folder / "run"
     if not table.exists():
         make(table, rows, columns)
     idle = peak()
+    given, points = ["--out", folder / "result.parquet", "--force", "--quiet"], ["-k", k]
     options = {
         "train": ["train", table, "--out", run, "--epochs", 1, "--recipe", "table", "--force", "--quiet"],
-        "encode": ["encode", run, table, "--out", folder / "codes.npy", "--force", "--quiet"],
+        "encode": ["encode", run, table, *given],
+        "impute": ["impute", run, table, *points, "--point", "mean", *given],
+        "score": ["score", run, table, *points, *given],
+        "predict": ["predict", run, table, "c1", *points, *given],
     }
     above = {verb: round(peak(*options[verb]) - idle) for verb in verbs}
     return {"rows": rows, "columns": columns, "file": round(table.stat().st_size / 1e6), "idle": round(idle), **above}
@@ -86,7 +93,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10**6)
     parser.add_argument("--columns", type=int, default=50)
-    parser.add_argument("--verbs", nargs="+", default=["train", "encode"], choices=["train", "encode"])
+    parser.add_argument("--verbs", nargs="+", default=list(VERBS), choices=VERBS)
+    parser.add_argument("-k", type=int, default=10, help="points for each row of impute, score and predict")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--quick", action="store_true", help="few rows, which show that everything runs")
     given = parser.parse_args()
@@ -94,7 +102,7 @@ def main() -> None:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         rows = 2000 if given.quick else given.rows
-        print(json.dumps(measure(folder, rows, given.columns, given.verbs), indent=2))
+        print(json.dumps(measure(folder, rows, given.columns, given.verbs, given.k), indent=2))
 
 
 if __name__ == "__main__":

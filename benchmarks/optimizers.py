@@ -220,7 +220,7 @@ def picture(runs: dict[tuple[str, float], list[dict[str, Any]]], path: Path, mos
     from matplotlib import style
     from matplotlib.figure import Figure
 
-    from jensen.report.figures import COLOURS, INK, RC, TEXTS
+    from jensen.plot.style import COLOURS, INK, RC, TEXTS
 
     with style.context(["default", RC | {"svg.hashsalt": "optimizers", "savefig.facecolor": "white", "font.size": 12}]):
         figure = Figure(figsize=(9, 5), layout="constrained")

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from .objectives import CustomObjective, Distortion, Elbo, FreeBits, ImportanceWeighted, Ramp, Rate
     from .objectives import CustomObjective as Of
     from .recipes import BuiltModel, RecipeContext, recipe
+    from .runs.compare import compare
     from .runs.group import RunGroup, open_group
+    from .runs.listing import list_runs as runs
     from .runs.resume import resume
     from .runs.resume_group import resume_group
     from .runs.run import Run, load
@@ -104,6 +106,7 @@ _WHERE = {
         "RecipeContext",
         "recipe",
     ),
+    "runs.compare": ("compare",),
     "runs.group": (
         "RunGroup",
         "open_group",
@@ -124,6 +127,7 @@ _WHERE = {
     ),
 }
 _MODULE = {name: module for module, names in _WHERE.items() for name in names}
+_ROOMS = ("runs", "sklearn")  # `runs` can be called
 _RENAMED = {"Of": "CustomObjective"}  # earlier names, which keep working
 
 __all__ = [
@@ -177,6 +181,7 @@ __all__ = [
     "Unconditional",
     "VampPrior",
     "__version__",
+    "compare",
     "load",
     "open_group",
     "part",
@@ -184,13 +189,17 @@ __all__ = [
     "register_posterior",
     "resume",
     "resume_group",
+    "runs",
     "save",
+    "sklearn",
     "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
     # `jensen.train` is the function; the room of that name is reached as `from jensen.training import ...`
+    if name in _ROOMS:
+        return importlib.import_module(f".{name}", __name__)
     known = _RENAMED.get(name, name)
     if known not in _MODULE:
         raise AttributeError(f"module 'jensen' has no attribute {name!r}")

@@ -267,13 +267,15 @@ MUTANTS: tuple[Mutant, ...] = (
         "excluded-state", "evaluate/exact.py", "torch.where(mass == 0, 0.0, t) for t in", "t for t in", "guard dropped"
     ),
     Mutant("gibbs-acceptance", "analysis/gibbs.py", "u.log() < gain", "u < gain", "wrong comparison"),
-    Mutant("impute-replacement", "analysis/imputation.py", "replacement=True", "replacement=False", "wrong sampling"),
+    Mutant(
+        "impute-replacement", "analysis/weighted_points.py", "replacement=True", "replacement=False", "wrong sampling"
+    ),
     Mutant("rank-ties", "analysis/calibration.py", "(below + (u * equal).long()).T", "below.T", "ties ignored"),
     Mutant(
         "jacobian-of-holes",
         "data/preparation.py",
-        "(mask @ np.log(np.broadcast_to(self.scale, mask.shape[1:])))",
-        "np.full(len(mask), np.log(np.broadcast_to(self.scale, mask.shape[1:])).sum())",
+        "row_sums(mask, np.log(np.broadcast_to(self.scale, mask.shape[1:])))",
+        "row_sums(np.ones_like(mask), np.log(np.broadcast_to(self.scale, mask.shape[1:])))",
         "mask ignored",
     ),
     Mutant("bits-without-ties", "data/conversions.py", "bits.view(-1)[tie] =", "_ =", "rounding"),

@@ -31,8 +31,9 @@ FLOORS: list[set[str]] = [
     {"evaluate", "training"},
     {"analysis", "storage", "recipes"},
     {"runs"},
+    {"plot"},
     {"report"},
-    {"cli"},
+    {"cli", "sklearn"},
     {"__init__", "__main__"},  # the front door: no room imports it
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -41,6 +42,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 APART = {
     "evaluate": {"training"},
     "codec": {"training", "evaluate"},
+    "plot": {"training", "recipes", "runs.train"},
     "report": {"training", "recipes", "runs.train"},
     "explorer": {"training", "recipes", "runs.train"},
 }

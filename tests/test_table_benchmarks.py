@@ -8,8 +8,10 @@ import pytest
 from benchmarks.imputation import central, crps, means, ranks, scores, worse_than_marginal
 from benchmarks.imputers import Answer, by_iteration, marginal
 from benchmarks.mixed_tables import HIDINGS, UCI, MixedTable, hide
+from benchmarks.report_time import mixed
 from benchmarks.synthesis import calibration_error
 from benchmarks.table_density import by_independent_columns, decimals, gaussian_mixture
+from jensen.data import read
 
 
 def table(n: int = 400, name: str = "mixed") -> MixedTable:
@@ -118,3 +120,12 @@ def test_calibration_error():
     p, rng = np.linspace(0, 1, 20_000), np.random.default_rng(0)
     assert calibration_error(p, rng.random(20_000) < p) < 0.02
     assert calibration_error(p, rng.random(20_000) < p**3) > 0.1
+
+
+def test_reports_are_timed_on_a_mixed_table_with_holes(tmp_path):
+    mixed(np.random.default_rng(0), tmp_path / "mixed.csv")
+    dataset = read(tmp_path / "mixed.csv", typed=True)
+    kinds = [column.kind for column in dataset.schema.columns]
+    own = ["integer", "positive", "count", "categorical", "boolean", "ordinal", "datetime", "real"]
+    assert (len(dataset), kinds) == (1500, own)
+    assert 0.05 < (~dataset.mask).mean() < 0.11

@@ -27,6 +27,7 @@ def functions(tree: ast.Module) -> list[Function]:
     return [node for node in ast.walk(tree) if isinstance(node, Function)]
 
 
+@cache
 def called(node: ast.AST) -> set[str]:
     """Return the names of the functions that are called, and of the methods that are assertions of a library."""
     functions = [call.func for call in ast.walk(node) if isinstance(call, ast.Call)]
@@ -34,9 +35,14 @@ def called(node: ast.AST) -> set[str]:
     return methods | {f.id for f in functions if isinstance(f, ast.Name)}
 
 
+@cache
+def has_assert(node: ast.AST) -> bool:
+    return any(isinstance(n, ast.Assert) for n in ast.walk(node))
+
+
 def asserts(node: ast.AST, helpers: set[str]) -> bool:
     """Return whether anything within the node asserts."""
-    return any(isinstance(n, ast.Assert) for n in ast.walk(node)) or not helpers.isdisjoint(called(node))
+    return has_assert(node) or not helpers.isdisjoint(called(node))
 
 
 def asserting(trees: Iterable[ast.Module]) -> set[str]:

@@ -8,7 +8,9 @@ and in every `EVERY`-th. JENSEN_CHECK_CALLS=all checks each call.
 
 A check is built when its function is first called, not when its module is imported: half of the functions are never
 called in a given process, and by then every name in the annotations is defined. Functions within functions are made
-anew whenever their surroundings run; all that have one code share one check.
+anew whenever their surroundings run; all that have one code share one check. It is one function that checks the
+arguments, calls and checks the result, in one scope of names of dimensions; jaxtyping's own decorator builds two, and
+checks the arguments twice.
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ import inspect
 import os
 from collections.abc import Callable, Iterable
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, get_type_hints
 
 import jaxtyping
-from jaxtyping import install_import_hook
+from beartype.roar import BeartypeCallHintParamViolation, BeartypeCallHintReturnViolation
+from jaxtyping import TypeCheckError, install_import_hook
 
 __all__ = ["install", "new_test"]
 
@@ -56,13 +59,20 @@ class Check:
 
     def __call__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
+        if jaxtyping.config.jaxtyping_disable:
+            return function(*args, **kwargs)
         if self.checked is None:
-            self.checked = fully_checked(self.runner(), typechecker=self.typechecker)
+            self.checked = self.typechecker(self.runner())
         self.done += 1
         depth = len(self.running)
         self.running.append(function)
         try:
-            return self.checked(*args, **kwargs)
+            with fully_checked("context"):
+                return self.checked(*args, **kwargs)
+        except (BeartypeCallHintParamViolation, BeartypeCallHintReturnViolation) as error:
+            checked = "the parameters" if isinstance(error, BeartypeCallHintParamViolation) else "the return value"
+            name = f"{self.template.__module__}.{self.template.__qualname__}"
+            raise TypeCheckError(f"Type-check error whilst checking {checked} of {name}: {error}") from error
         finally:
             del self.running[depth:]  # it still waits there where its arguments were refused
 
@@ -75,7 +85,23 @@ class Check:
 
         # names in annotations are looked up in the globals of the function
         run = FunctionType(run.__code__, self.template.__globals__, closure=run.__closure__)
-        return functools.update_wrapper(run, self.template)
+        run = functools.update_wrapper(run, self.template)
+        run.__annotations__ = {name: hint_of(text, self.template) for name, text in run.__annotations__.items()}
+        return run
+
+
+def hint_of(annotation: Any, template: Callable[..., Any]) -> Any:
+    """Return what an annotation means; one that names what the function's module lacks is not checked."""
+    if not isinstance(annotation, str):
+        return annotation
+
+    def carrier(value: Any) -> None: ...
+
+    carrier.__annotations__ = {"value": annotation}
+    try:
+        return get_type_hints(carrier, template.__globals__, include_extras=True)["value"]
+    except Exception:  # a NameError, or whatever evaluation of the annotation raises
+        return Any
 
 
 CHECKS: dict[CodeType, Check] = {}

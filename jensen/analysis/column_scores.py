@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.batch import Rows
-from ..core.divided import by_pieces
+from ..core.divided import by_groups, recut
 from ..core.random import stream
 from ..core.validation import require_integer
 from ..evaluate.estimate import ProgressCallback, exact_products
@@ -26,7 +26,7 @@ from .conditional_points import (
     without_each,
 )
 
-__all__ = ["NUMBERS", "POINTS", "ColumnScores", "column_scores", "fill_of", "watched"]
+__all__ = ["NUMBERS", "POINTS", "ColumnScores", "column_scores", "fill_of", "scores_in_pieces", "watched"]
 
 POINTS = 1024  # per datum
 NUMBERS = 1 << 21  # terms of a batch that are in memory at once
@@ -51,7 +51,6 @@ class ColumnScores:
     k: int | None = None
 
 
-@torch.no_grad()
 def column_scores(
     model: LatentVariableModel,
     guide: Guide,
@@ -85,19 +84,54 @@ def column_scores(
         >>> column_scores(model, Exact(model), Rows(torch.zeros(5, 3))).given_others.shape
         torch.Size([5, 3])
     """
+    (scores,) = scores_in_pieces(model, guide, rows, size=len(rows), k=k, seed=seed, watch=watch)
+    return scores
+
+
+def scores_in_pieces(
+    model: LatentVariableModel,
+    guide: Guide,
+    rows: Rows,
+    *,
+    size: int,
+    k: int = POINTS,
+    seed: int = 0,
+    watch: ProgressCallback | None = None,
+) -> Iterator[ColumnScores]:
+    """Yield the scores of so many rows after another: the numbers are those that `column_scores` returns for all rows.
+
+    Random streams are those of batches, whose size follows from the model and k alone. Those of closed forms are
+    computed for all rows at once.
+
+    Args:
+        model, guide, rows, k, seed, watch: see `column_scores`.
+        size: rows of each; the last may have fewer.
+    """
     require_integer(1, MOST, **{"-k": k})
     check_conditionals(model, guide)
     rows = rows.fixed(stream(seed, "scored rows", rows.device))
-    with exact_products(rows.device):
-        if guide.is_exact and not is_enumerable(model):
-            return _by_closed_form(model, guide, rows, seed, watch)
-        return _by_points(model, guide, rows, k, seed, watch)
+    by_points = is_enumerable(model) or not guide.is_exact
+    with torch.no_grad(), exact_products(rows.device):
+        results = (_by_points if by_points else _by_closed_form)(model, guide, rows, k, seed, watch, size)
+    while True:
+        with torch.no_grad(), exact_products(rows.device):  # not while others go on with what is yielded
+            values = next(results, None)
+        if values is None:
+            return
+        ess = None if is_enumerable(model) or not by_points else values[2]
+        yield ColumnScores(values[0], values[1], ess, None if ess is None else k)
 
 
 def _by_points(
-    model: LatentVariableModel, guide: Guide, rows: Rows, k: int, seed: int, watch: ProgressCallback | None
-) -> ColumnScores:
-    """Return the scores by all states of the latent, or by K points for each datum and K for all."""
+    model: LatentVariableModel,
+    guide: Guide,
+    rows: Rows,
+    k: int,
+    seed: int,
+    watch: ProgressCallback | None,
+    piece: int,
+) -> Iterator[list[Tensor]]:
+    """Return the scores by all states of the latent, or by K points for each datum and K for all, with ESS."""
     exact, fill, (n, dim) = is_enumerable(model), fill_of(rows), tuple(rows.stored.shape)
     masks = [torch.ones(dim, dtype=torch.bool, device=rows.device), *_without_groups(dim, rows.device)]
     shared = _prior_points(model, k, rows, seed) if model.context is None and not exact else None
@@ -121,8 +155,7 @@ def _by_points(
         return [torch.where(seen, value, torch.nan) for value in values]
 
     pieces = watched(torch.arange(n, device=rows.device).split(size), watch)
-    alone, given_others, ess = (torch.cat(column) for column in zip(*by_pieces(pieces, scored), strict=True))
-    return ColumnScores(alone, given_others, None if exact else ess, None if exact else k)
+    return recut(by_groups(pieces, scored, max(piece // size, 1)), piece)
 
 
 def watched(pieces: tuple[Tensor, ...], watch: ProgressCallback | None) -> Iterator[Tensor]:
@@ -152,8 +185,14 @@ def _prior_points(model: LatentVariableModel, k: int, rows: Rows, seed: int) -> 
 
 
 def _by_closed_form(
-    model: LatentVariableModel, guide: Guide, rows: Rows, seed: int, watch: ProgressCallback | None
-) -> ColumnScores:
+    model: LatentVariableModel,
+    guide: Guide,
+    rows: Rows,
+    k: int,
+    seed: int,
+    watch: ProgressCallback | None,
+    piece: int,
+) -> Iterator[list[Tensor]]:
     """Return the scores as differences of exact evidences, of all columns, of all but one, and of one."""
     dim, seen = rows.stored.shape[1], _seen(rows)
     filled = replace(rows, fill=fill_of(rows))
@@ -171,7 +210,7 @@ def _by_closed_form(
             watch((d + 1) / dim)
     log_alone, log_others = torch.stack(alone, -1), torch.stack(others, -1)
     alone_seen, others_seen = (torch.where(seen, t, torch.nan) for t in (log_alone, whole[:, None] - log_others))
-    return ColumnScores(alone_seen, others_seen)
+    return recut([[alone_seen, others_seen]], piece)
 
 
 def _seen(rows: Rows) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Independent
 
 from ..core.batch import Batch, Rows
-from ..core.divided import by_pieces
+from ..core.divided import by_groups, recut
 from ..core.errors import UsageError
 from ..core.random import drawing_from, stream
 from ..core.validation import require_integer
@@ -24,7 +25,7 @@ from .column_scores import NUMBERS, fill_of, watched
 from .conditional_points import JointPoints, check_conditionals, hidden, is_enumerable, joint_points, terms_and_values
 from .gibbs import likelihood_at
 
-__all__ = ["DRAWS", "POINTS", "ColumnPrediction", "predict_column"]
+__all__ = ["DRAWS", "POINTS", "ColumnPrediction", "predict_column", "predictions_in_pieces"]
 
 POINTS, DRAWS = 1024, 256
 MOST = 10**6
@@ -56,7 +57,6 @@ class ColumnPrediction:
         return None if self.ess is None or self.k is None else self.ess < enough_points(self.k)
 
 
-@torch.no_grad()
 def predict_column(
     model: LatentVariableModel,
     guide: Guide,
@@ -97,26 +97,55 @@ def predict_column(
         >>> predict_column(model, Exact(model), Rows(torch.zeros(5, 3)), 1).summary.shape
         torch.Size([5, 1])
     """
+    how = {"k": k, "m": m, "seed": seed, "watch": watch}
+    (prediction,) = predictions_in_pieces(model, guide, rows, column, size=len(rows), **how)
+    return prediction
+
+
+def predictions_in_pieces(
+    model: LatentVariableModel,
+    guide: Guide,
+    rows: Rows,
+    column: int,
+    *,
+    size: int,
+    k: int = POINTS,
+    m: int = DRAWS,
+    seed: int = 0,
+    watch: ProgressCallback | None = None,
+) -> Iterator[ColumnPrediction]:
+    """Yield the predictions of so many rows after another: the numbers are those that `predict_column` returns for all.
+
+    Random streams are those of batches, whose size follows from the model, k and the column alone.
+
+    Args:
+        model, guide, rows, column, k, m, seed, watch: see `predict_column`.
+        size: rows of each; the last may have fewer.
+    """
     dim = rows.stored.shape[1]
     _check(column, dim, k, m)
     check_conditionals(model, guide)
     rows = rows.fixed(stream(seed, "predicted rows", rows.device))
     exact = is_enumerable(model)
     weighted = not exact and not guide.is_exact
-    size = max(NUMBERS // (((number_of_states(model) or 1) if exact else k) * max(dim, _width(model, column))), 1)
+    batch = max(NUMBERS // (((number_of_states(model) or 1) if exact else k) * max(dim, _width(model, column))), 1)
 
     def predicted(index: Tensor) -> list[Tensor]:
         noise = stream(seed, f"prediction of row {int(index[0])}", rows.device)
         tensors = _predicted(model, guide, rows.take(index), fill_of(rows), column, k, m, noise)
         return tensors if weighted else tensors[:-2]
 
-    with exact_products(rows.device):
-        pieces = watched(torch.arange(len(rows), device=rows.device).split(size), watch)
-        columns = [torch.cat(values) for values in zip(*by_pieces(pieces, predicted), strict=True)]
-    summary, log_prob, *more = columns
-    draws = more.pop(0).mT if m else None
-    ess, k_hat = more if weighted else (None, None)
-    return ColumnPrediction(summary, draws, log_prob, None if exact else k, ess, k_hat)
+    batches = watched(torch.arange(len(rows), device=rows.device).split(batch), watch)
+    results = recut(by_groups(batches, predicted, max(size // batch, 1)), size)
+    while True:
+        with torch.no_grad(), exact_products(rows.device):  # not while others go on with what is yielded
+            values = next(results, None)
+        if values is None:
+            return
+        summary, log_prob, *more = values
+        draws = more.pop(0).mT if m else None
+        ess, k_hat = more if weighted else (None, None)
+        yield ColumnPrediction(summary, draws, log_prob, None if exact else k, ess, k_hat)
 
 
 def _check(column: int, dim: int, k: int, m: int) -> None:

@@ -22,9 +22,9 @@ def likelihood_at(model: LatentVariableModel, z: Tensor, context: Tensor | None 
     return model.likelihood.at(model.likelihood_params(z, context)).expand(z.shape[:-1])
 
 
-def missing_at(model: LatentVariableModel, z: Tensor, context: Tensor | None = None) -> Distribution:
+def missing_at(model: LatentVariableModel, z: Tensor, batch: Batch) -> Distribution:
     """Return the distribution of missing entries at z [K, B, Z]: p(x | z), unless they are missing by their values."""
-    return model.likelihood.missing(model.likelihood_params(z, context)).expand(z.shape[:-1])
+    return model.likelihood.missing(model.likelihood_params(z, batch.context), batch.hidden).expand(z.shape[:-1])
 
 
 class Chains:
@@ -43,12 +43,13 @@ class Chains:
         z: Tensor,
         x: Tensor,
         noise: torch.Generator,
-        of_params: Callable[[Tensor], Tensor] | None = None,
+        of_params: Callable[[Tensor, Tensor | None], Tensor] | None = None,
     ) -> None:
         self.model, self.guide, self.noise, self.of_params = model, guide, noise, of_params
         self.m, self.batch, (self.z, self.x) = len(z), batch, (z.flatten(0, 1), x.flatten(0, 1))
         self.mask = torch.as_tensor(batch.mask).repeat(self.m, 1)
-        self.context = None if batch.context is None else batch.context.repeat(self.m, 1)
+        own = (batch.context, batch.hidden)
+        self.context, self.hidden = (None if each is None else each.repeat(self.m, 1) for each in own)
 
     def run(self, steps: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Run the chains. Return acceptance [B], R-hat [B] and mean [B, D] of the second half, and the final z [m, B,
@@ -81,8 +82,8 @@ class Chains:
         if params.dim() > 1:  # else the likelihood does not depend on z
             before, after = params.expand(2, len(self.z), -1)
             params = torch.where(moved[:, None], after, before)
-        likelihood = self.model.likelihood.missing(params).expand((len(self.z),))
-        log_lik = self.model.likelihood.scored(params, self.x, self.mask)
+        likelihood = self.model.likelihood.missing(params, self.hidden).expand((len(self.z),))
+        log_lik = self.model.likelihood.scored_batch(params, Batch(self.x, self.mask, hidden=self.hidden))
         before, after = draw.log_prior.sum(-1)
         log_prior = torch.where(moved, after, before)
         with drawing_from(self.noise):
@@ -90,7 +91,7 @@ class Chains:
         self.x = torch.where(self.mask, self.x, drawn)
         mean = likelihood.mean
         missing = torch.where(self.mask, torch.zeros_like(mean), mean).sum(-1) / (~self.mask).sum(-1)
-        expected = mean if self.of_params is None else self.of_params(params).expand(len(mean), -1)
+        expected = mean if self.of_params is None else self.of_params(params, self.hidden).expand(len(mean), -1)
         return moved.to(mean), expected, torch.stack([log_lik + log_prior, missing])
 
 

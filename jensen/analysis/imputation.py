@@ -11,22 +11,22 @@ from torch import Tensor
 from torch.distributions import Independent
 
 from ..core.batch import Batch, Rows
-from ..core.divided import by_pieces
-from ..core.errors import CompositionError, NotNormalised, NumericalError, UsageError
-from ..core.random import drawing_from, stream
+from ..core.divided import by_groups
+from ..core.errors import CompositionError, NotNormalised, UsageError
+from ..core.random import stream
 from ..core.validation import require_integer
 from ..evaluate.annealed import Annealed
 from ..evaluate.estimate import ProgressCallback, exact_products
 from ..evaluate.importance import widest
-from ..evaluate.psis import pareto_k, reliable_below
+from ..evaluate.psis import reliable_below
 from ..families import Gaussian
 from ..models.codebooks import CodePrior
-from ..models.draw import place, weigh
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .gibbs import Chains, likelihood_at, missing_at
+from .weighted_points import WeightedPoints
 
-__all__ = ["METHODS", "Imputation", "Statistics", "impute"]
+__all__ = ["METHODS", "Imputation", "Statistics", "imputations", "impute"]
 
 MOST = 1_000_000  # versions of a datum, points of one, and steps of a chain
 METHODS = ("sir", "gibbs", "annealed")
@@ -45,13 +45,13 @@ class Statistics:
     """Statistics of the missing entries that are computed where they are drawn, so that draws need not be kept.
 
     Attributes:
-        of_params: of the parameters of p(x | z): from [..., P] to [..., S]; their average over p(z | x_observed) is
-            wanted in place of the mean.
+        of_params: of the parameters of p(x | z): from [..., P], and which entries were hidden on purpose [..., D] (see
+            `Batch`), to [..., S]; their average over p(z | x_observed) is wanted in place of the mean.
         of_draws: of draws of p(x_missing | x_observed): from [n, B, D] to [B, R].
         n: the number of draws that these are of.
     """
 
-    of_params: Callable[[Tensor], Tensor]
+    of_params: Callable[[Tensor, Tensor | None], Tensor]
     of_draws: Callable[[Tensor], Tensor]
     n: int
 
@@ -158,25 +158,91 @@ def impute(
         CompositionError: features depend on each other, the guide scores its own points only, or z has no gradient.
         NotNormalised, NumericalError: the guide has no density; no point of a datum has a finite weight.
     """
+    how = {"method": method, "k": k, "steps": steps, "seed": seed, "watch": watch, "statistics": statistics}
+    (imputation,) = imputations(model, guide, rows, m, size=len(rows), **how)
+    return imputation
+
+
+def imputations(
+    model: LatentVariableModel,
+    guide: Guide,
+    rows: Rows,
+    m: int = 5,
+    *,
+    size: int,
+    method: str = "sir",
+    k: int | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    watch: ProgressCallback | None = None,
+    statistics: Statistics | None = None,
+) -> Iterator[Imputation]:
+    """Yield the imputations of so many rows after another: the numbers are those that `impute` returns for all rows.
+
+    Random streams are those of batches of rows with missing entries, whose size follows from the model, m and k alone.
+
+    Args:
+        model, guide, rows, m, method, k, steps, seed, watch, statistics: see `impute`.
+        size: rows of each; the last may have fewer.
+    """
     k = (CHAINS * m if method == "annealed" else POINTS) if k is None else k
     steps = STEPS.get(method) if steps is None or method not in STEPS else steps
     _check(model, guide, m, method, k, steps)
     rows = rows.fixed(stream(seed, "imputed rows", rows.device))
-    x = next(rows.batches(len(rows))).x
-    draws, at = x.expand(m, *x.shape).clone(), x.new_full((m, len(x), model.latent), math.nan)
-    ess, k_hat, acceptance, r_hat = torch.full((4, len(rows)), math.nan, dtype=torch.float64, device=rows.device)
     holed = torch.zeros(0, dtype=torch.long) if rows.mask is None else (~rows.mask.all(-1)).nonzero()[:, 0]
-    with exact_products(rows.device):
+    with torch.no_grad(), exact_products(rows.device):
         weigher = _Weigher(model, guide, rows, holed, method, k, steps, seed, statistics)
-        mean, of_draws = weigher.statistics_of(x)
         pieces = holed.split(weigher.size(m)) if len(holed) else ()
-        results = by_pieces(_watched(pieces, watch), lambda index: weigher.imputed(_batch(rows, x, index), m))
-        for index, (*of_rows, z, drawn) in zip(pieces, results, strict=True):
-            for whole, values in zip((ess, k_hat, acceptance, r_hat, mean, of_draws), of_rows, strict=True):
-                whole[index] = values
-            at[:, index], draws[:, index] = z.transpose(0, 1).to(at), drawn.transpose(0, 1)
-    imputation = Imputation(draws, at, mean, k, ess, k_hat, steps=steps, of_draws=statistics and of_draws)
-    return replace(imputation, acceptance=acceptance, r_hat=r_hat) if method == "gibbs" else imputation
+    each = max(size // max(len(piece) for piece in pieces), 1) if pieces else 1
+    results = by_groups(_watched(pieces, watch), lambda index: weigher.imputed(rows.take(index), m), each)
+    computed = zip(pieces, results, strict=True)
+    over: list[tuple[Tensor, Sequence[Tensor]]] = []  # of batches with rows of the next imputation
+    for start in range(0, len(rows), size):
+        index = torch.arange(start, min(start + size, len(rows)), device=rows.device)
+        with torch.no_grad(), exact_products(rows.device):  # not while others go on with what is yielded
+            some = _Some(weigher, rows.take(index), m)
+            over = [(index, values) for index, values in over if not some.takes(index, values)]
+            while not over and (piece := next(computed, None)) is not None:
+                over = [] if some.takes(*piece) else [piece]
+        yield some.imputation(k, steps, method == "gibbs")
+    next(computed, None)  # reports that all is done
+
+
+class _Some:
+    """The imputation of some rows, from the results of batches, which may hold other rows too.
+
+    Args:
+        weigher: of the batches.
+        batch: the rows.
+        m: draws of each.
+    """
+
+    def __init__(self, weigher: _Weigher, batch: Batch, m: int) -> None:
+        x, n = batch.x, len(batch)
+        self.index = torch.as_tensor(batch.index)
+        self.draws, self.at = x.expand(m, *x.shape).clone(), x.new_full((m, n, weigher.model.latent), math.nan)
+        # ESS, k-hat, acceptance and R-hat
+        self.of_rows = torch.full((4, n), math.nan, dtype=torch.float64, device=x.device)
+        self.mean, self.of_draws = weigher.statistics_of(x)
+        self.has_statistics = weigher.statistics is not None
+
+    def takes(self, index: Tensor, values: Sequence[Tensor]) -> bool:
+        """Take the results of a batch of these numbers, as far as they are of these rows; False if later rows are left
+        in it."""
+        start, stop = int(self.index[0]), int(self.index[-1]) + 1
+        inside = (index >= start) & (index < stop)
+        place, (*of_rows, z, drawn) = index[inside] - start, (tensor[inside] for tensor in values)
+        for whole, own in zip((*self.of_rows, self.mean, self.of_draws), of_rows, strict=True):
+            whole[place] = own
+        self.at[:, place], self.draws[:, place] = z.transpose(0, 1).to(self.at), drawn.transpose(0, 1)
+        return int(index[-1]) < stop
+
+    def imputation(self, k: int, steps: int | None, has_chains: bool) -> Imputation:
+        """Return the imputation."""
+        ess, k_hat, acceptance, r_hat = self.of_rows
+        of_draws = self.of_draws if self.has_statistics else None
+        whole = Imputation(self.draws, self.at, self.mean, k, ess, k_hat, steps=steps, of_draws=of_draws)
+        return replace(whole, acceptance=acceptance, r_hat=r_hat) if has_chains else whole
 
 
 def _watched(pieces: Sequence[Tensor], watch: ProgressCallback | None) -> Iterator[Tensor]:
@@ -235,12 +301,6 @@ def _is_discrete(model: LatentVariableModel) -> bool:
     return bool(model.prior(model.usual).support.is_discrete)  # pyright: ignore[reportOptionalMemberAccess]
 
 
-def _batch(rows: Rows, x: Tensor, index: Tensor) -> Batch:
-    """Return rows as a batch [B], from data prepared once for all uses."""
-    mask, context = (None if t is None else t.index_select(0, index) for t in (rows.mask, rows.context))
-    return Batch(x.index_select(0, index), mask, context, index, len(rows))
-
-
 class _Weigher:
     """Draws K weighted points for each datum of a batch: from the guide, or by chains annealed from the prior."""
 
@@ -283,7 +343,7 @@ class _Weigher:
         if self.statistics is None:
             return x.clone(), x.new_zeros(len(x), 0)
         params, draws = x.new_zeros(self.model.likelihood.family.size), x.new_zeros(self.statistics.n, 1, x.shape[1])
-        sizes = (self.statistics.of_params(params).shape[-1], self.statistics.of_draws(draws).shape[-1])
+        sizes = (self.statistics.of_params(params, None).shape[-1], self.statistics.of_draws(draws).shape[-1])
         return x.new_full((len(x), sizes[0]), math.nan), x.new_full((len(x), sizes[1]), math.nan)
 
     def imputed(self, batch: Batch, m: int) -> list[Tensor]:
@@ -310,88 +370,16 @@ class _Weigher:
         purpose = "imputation" if start == int(self.holed[0]) else f"imputation from row {start}"
         return stream(self.seed, purpose, batch.x.device)
 
-    def __call__(self, batch: Batch, noise: torch.Generator) -> _Points:
+    def __call__(self, batch: Batch, noise: torch.Generator) -> WeightedPoints:
         if self.annealed is None or self.tuned is None:
             at_once = max(NUMBERS // widest(self.model) // len(batch), 1)
-            return _Points.of(self.model, self.guide, batch, self.k, at_once, noise, self.of_params)
+            return WeightedPoints.of(self.model, self.guide, batch, self.k, at_once, noise, self.of_params)
         z, log_w, _ = self.annealed.arrivals(self.model, self.guide, batch, self.tuned, noise)
         log_w = log_w.double()
         if self.of_params is None:
-            x = missing_at(self.model, z, batch.context).mean.double()
+            x = missing_at(self.model, z, batch).mean.double()
         else:
-            x = self.of_params(self.model.likelihood_params(z, batch.context)).double().expand(*log_w.shape, -1)
+            params = self.model.likelihood_params(z, batch.context)
+            x = self.of_params(params, batch.hidden).double().expand(*log_w.shape, -1)
         mean = torch.einsum("kb,kbd->bd", torch.softmax(log_w, 0), x)
-        return _Points.checked(z, log_w, mean, annealed=True)
-
-
-@dataclass(frozen=True)
-class _Points:
-    """K weighted points of each datum of a batch.
-
-    Attributes:
-        z: [K, B, Z].
-        log_w: [K, B], double precision.
-        mean: [B, D] of x by the weights, or [B, S] of statistics of parameters.
-        annealed: whether the weights are those of chains, too few for k-hat.
-    """
-
-    z: Tensor
-    log_w: Tensor
-    mean: Tensor
-    annealed: bool = False
-
-    @staticmethod
-    def of(
-        model: LatentVariableModel,
-        guide: Guide,
-        batch: Batch,
-        k: int,
-        at_once: int,
-        noise: torch.Generator,
-        of_params: Callable[[Tensor], Tensor] | None,
-    ) -> _Points:
-        """Draw points from the guide, `at_once` of them at once; their mean is of x, or of statistics of parameters."""
-        q, pieces, weights = guide(batch), [], []
-        total, mean = torch.tensor(-torch.inf), torch.zeros((), dtype=torch.float64)
-        for start in range(0, k, at_once):
-            z, eps = place(q, min(at_once, k - start), noise)
-            draw = weigh(model, q, z, batch, noise=eps)
-            log_w = draw.log_weight.double()
-            # the mean so far and that of these points, by their shares of the weight so far
-            after = torch.logaddexp(total.to(log_w), torch.logsumexp(log_w, 0))
-            share = (log_w - after).exp()
-            mean = mean * (total.to(log_w) - after).exp()[:, None]
-            params = draw.likelihood_params
-            expected = model.likelihood.missing(params).mean if of_params is None else of_params(params)
-            mean = mean + torch.einsum("kb,kbd->bd", share, expected.expand(len(z), len(batch), -1).double())
-            total = after
-            pieces.append(z)
-            weights.append(log_w)
-        return _Points.checked(torch.cat(pieces), torch.cat(weights), mean)
-
-    @staticmethod
-    def checked(z: Tensor, log_w: Tensor, mean: Tensor, *, annealed: bool = False) -> _Points:
-        """Return these points, if each datum has one of finite weight."""
-        if not torch.isfinite(torch.logsumexp(log_w, 0)).all():
-            raise NumericalError("no point of some row has a finite weight", "Look at the data for extreme values.")
-        return _Points(z, log_w, mean, annealed)
-
-    @property
-    def ess(self) -> Tensor:
-        return 1.0 / torch.softmax(self.log_w, 0).square().sum(0)
-
-    @property
-    def k_hat(self) -> Tensor:
-        return torch.full_like(self.log_w[0], math.nan) if self.annealed else pareto_k(self.log_w)
-
-    def resampled(
-        self, model: LatentVariableModel, batch: Batch, m: int, at_once: int, noise: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Draw m points [m, B, Z] of each datum, independently and by weight, and x [m, B, D] there where missing, for
-        `at_once` of the points at once."""
-        chosen = torch.multinomial(torch.softmax(self.log_w, 0).mT, m, replacement=True, generator=noise).mT  # [m, B]
-        z = self.z.gather(0, chosen[..., None].expand(-1, -1, self.z.shape[-1]))
-        with drawing_from(noise):
-            parts = [missing_at(model, part, batch.context).sample() for part in z.split(at_once)]
-        drawn = torch.cat(parts)
-        return z, torch.where(torch.as_tensor(batch.mask), batch.x, drawn)
+        return WeightedPoints.checked(z, log_w, mean, annealed=True)

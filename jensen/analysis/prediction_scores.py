@@ -4,11 +4,12 @@ its standard error."""
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Measure", "calibration_error", "level_measures", "number_measures"]
+__all__ = ["LevelOutcomes", "Measure", "calibration_error", "level_measures", "number_measures"]
 
 BINS = 15
 RESAMPLES = 200
@@ -47,19 +48,69 @@ def level_measures(probabilities: np.ndarray, truth: np.ndarray, seed: int = 0) 
         >>> [(m.name, round(m.value, 3)) for m in measures][:3]
         [('accuracy', 0.667), ('log-loss', 0.415), ('Brier score', 0.273)]
     """
-    n, levels = probabilities.shape
-    rows = np.arange(n)
-    correct = probabilities.argmax(1) == truth
-    # as if two more rows were right and two wrong (Agresti & Coull, 1998): never 0 for few rows
-    share = (correct.sum() + 2) / (n + 4)
-    measures = [Measure("accuracy", float(correct.mean()), math.sqrt(share * (1 - share) / (n + 4)))]
-    losses = -np.log(np.maximum(probabilities[rows, truth], LEAST_PROBABILITY))
-    measures.append(_average("log-loss", losses))
-    measures.append(_average("Brier score", np.square(probabilities - np.eye(levels)[truth]).sum(1)))
-    measures.append(calibration_error(probabilities, truth, seed))
-    if levels == 2 and 0 < truth.sum() < n:
-        measures.append(_area_under_curve(probabilities[:, 1], truth == 1))
-    return measures
+    return LevelOutcomes.of(probabilities, truth).measures(seed)
+
+
+@dataclass(frozen=True)
+class LevelOutcomes:
+    """The numbers of each row that measures of predicted levels are of.
+
+    Attributes:
+        correct: [N], True where the most probable level is the true one.
+        confidence: [N] its probability.
+        loss: [N] the log-loss, in nats.
+        brier: [N] the Brier score.
+        second: [N] the probability of the second of two levels; None of more.
+        truth: [N] numbers of levels.
+    """
+
+    correct: np.ndarray
+    confidence: np.ndarray
+    loss: np.ndarray
+    brier: np.ndarray
+    second: np.ndarray | None
+    truth: np.ndarray
+
+    @staticmethod
+    def of(probabilities: np.ndarray, truth: np.ndarray) -> LevelOutcomes:
+        """Return those of probabilities [N, L] and true levels [N]."""
+        n, levels = probabilities.shape
+        return LevelOutcomes(
+            correct=probabilities.argmax(1) == truth,
+            confidence=probabilities.max(1),
+            loss=-np.log(np.maximum(probabilities[np.arange(n), truth], LEAST_PROBABILITY)),
+            brier=np.square(probabilities - np.eye(levels)[truth]).sum(1),
+            second=probabilities[:, 1].copy() if levels == 2 else None,
+            truth=truth,
+        )
+
+    @staticmethod
+    def joined(parts: Sequence[LevelOutcomes]) -> LevelOutcomes:
+        """Return those of several sets of rows, at least one, as of one."""
+        second = [part.second for part in parts if part.second is not None]
+        return LevelOutcomes(
+            correct=np.concatenate([part.correct for part in parts]),
+            confidence=np.concatenate([part.confidence for part in parts]),
+            loss=np.concatenate([part.loss for part in parts]),
+            brier=np.concatenate([part.brier for part in parts]),
+            second=np.concatenate(second) if second else None,
+            truth=np.concatenate([part.truth for part in parts]),
+        )
+
+    def measures(self, seed: int = 0) -> list[Measure]:
+        """Return the measures of `level_measures`, of at least one row."""
+        n = len(self.truth)
+        # as if two more rows were right and two wrong (Agresti & Coull, 1998): never 0 for few rows
+        share = (self.correct.sum() + 2) / (n + 4)
+        measures = [
+            Measure("accuracy", float(self.correct.mean()), math.sqrt(share * (1 - share) / (n + 4))),
+            _average("log-loss", self.loss),
+            _average("Brier score", self.brier),
+            _calibration(self.confidence, self.correct, seed, BINS),
+        ]
+        if self.second is not None and 0 < self.truth.sum() < n:
+            measures.append(_area_under_curve(self.second, self.truth == 1))
+        return measures
 
 
 def number_measures(
@@ -113,8 +164,12 @@ def calibration_error(probabilities: np.ndarray, truth: np.ndarray, seed: int = 
         >>> calibration_error(p, np.array([0, 0, 0, 1])).value, calibration_error(p, np.array([0, 0, 0, 0])).value
         (0.0, 0.25)
     """
-    rng, n = np.random.default_rng([seed, 1]), len(truth)
-    confidence, correct = probabilities.max(1), probabilities.argmax(1) == truth
+    return _calibration(probabilities.max(1), probabilities.argmax(1) == truth, seed, bins)
+
+
+def _calibration(confidence: np.ndarray, correct: np.ndarray, seed: int, bins: int) -> Measure:
+    """Return the expected calibration error of levels of this probability [N], which are the true ones or not [N]."""
+    rng, n = np.random.default_rng([seed, 1]), len(correct)
     places = np.minimum((confidence * bins).astype(int), bins - 1)
 
     def error(right: np.ndarray, rows: np.ndarray) -> float:
@@ -122,7 +177,7 @@ def calibration_error(probabilities: np.ndarray, truth: np.ndarray, seed: int = 
         return float(np.abs(away).sum() / n)
 
     rows = np.arange(n)
-    resampled = [error(correct[index], index) for index in rng.integers(0, n, (RESAMPLES, n))]
+    resampled = [error(correct[index], index) for index in (rng.integers(0, n, n) for _ in range(RESAMPLES))]
     calibrated = [error(u < confidence, rows) for u in (rng.random(n) for _ in range(RESAMPLES))]
     value, stderr = error(correct.astype(float), rows), float(np.std(resampled))
     return Measure("expected calibration error", value, stderr, float(np.mean(calibrated)))

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from ..core.errors import UsageError
 from ..core.wording import format_nats, plural
+from ..storage.recorded_table import check_table
 from ..storage.run_folder import is_group
 from .defaults import EVALUATION_METHODS, POINTS
 from .flags import NO_FLAGS, Data, Labels, RunFlags, switch
@@ -17,7 +18,6 @@ from .progress import ProgressLine
 
 if TYPE_CHECKING:
     from ..runs.paired import Group, PairedComparison
-    from ..runs.run import Run
 
 __all__ = ["compare"]
 
@@ -48,7 +48,10 @@ def compare(
     number is a lower bound, the order of log p(x) remains open, unless the evaluation on record (jensen evaluate RUN)
     estimates that the bound is tighter than the difference.
     """
-    runs_a, runs_b = (_load_side(side, flags) for side in (a, b))
+    sides = [_folders_of(side) for side in (a, b)]
+    for folder in (*sides[0], *sides[1]):
+        check_table(folder, data)
+    runs_a, runs_b = ([flags.opened(folder) for folder in side] for side in sides)
     from ..runs.compare import compare as compare_runs
 
     with ProgressLine(flags.quiet) as line:
@@ -74,7 +77,7 @@ def compare(
     return WORSE if fail_worse and comparison.higher == "B" else 0
 
 
-def _load_side(side: str, flags: RunFlags) -> list[Run]:
+def _folders_of(side: str) -> list[str]:
     """Return the runs of one side, the members of its groups among them; a folder may have a comma in its name.
 
     Raises:
@@ -83,7 +86,7 @@ def _load_side(side: str, flags: RunFlags) -> list[Run]:
     names = [side] if Path(side).is_dir() else [name.strip() for name in side.split(",")]
     if not all(names):
         raise UsageError(f"{side!r} names an empty run", "Separate run folders by single commas.")
-    return [flags.opened(folder) for name in names for folder in _folders(name)]
+    return [folder for name in names for folder in _folders(name)]
 
 
 def _folders(name: str) -> list[str]:

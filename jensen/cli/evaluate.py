@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from ..core.errors import UsageError
 from ..core.validation import require_integer
 from ..core.wording import option_flag
+from ..storage.recorded_table import check_table
 from ..storage.run_folder import EVALUATION
 from .defaults import BUDGET, CHAIN, EVALUATION_METHODS, POINTS, SIMULATED_ROWS
 from .evaluation_lines import certificate_lines, evaluation_lines
@@ -96,6 +97,7 @@ def evaluate(
         raise UsageError("--spreadsheet-safe is of the table of rows", "Give --rows FILE.csv, or leave it out.")
     annealing = _annealing(temperatures=temperatures, leapfrog_steps=leapfrog_steps, chains=chains, start=start)
     target = None if rows is None else _row_target(rows, force, safe, flags.quiet)
+    check_table(run, data)
     opened = flags.opened(run)
     from ..core.divided import divided
     from ..core.processes import joined

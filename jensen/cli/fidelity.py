@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from ..core.commands import command_line
+from ..storage.recorded_table import check_table
 from ..storage.run_folder import FIDELITY, WEIGHTS
 from .flags import NO_FLAGS, Data, Labels, Run, RunFlags, switch
 from .output import notifier, print_json, print_lines
@@ -35,6 +36,7 @@ def fidelity(
     They are computed in features of a classifier trained on the run's training rows, or in principal components without
     labels. The result for the run's own test rows is kept in RUN/fidelity.json, for the report.
     """
+    check_table(run, data)
     from ..runs.evaluation import versions
     from ..runs.fidelity import fidelity as measure
     from ..storage.files import digest

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from ..core.errors import UsageError
 from ..core.wording import plural
+from ..storage.recorded_table import check_table
 from .defaults import IMPUTATION_METHODS, IMPUTATION_SIZES
 from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags, Safe
 from .output import notifier, print_json, print_lines
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..runs.evaluation import Part
     from ..runs.impute import Completion
+    from ..runs.pieces import InPieces
     from ..runs.run import Run as LoadedRun
     from ..runs.table_completion import TableCompletion
     from .writing import Target
@@ -101,6 +103,7 @@ def impute(
     if steps is not None and method == "sir":
         what = f"--steps {steps} is of chains, and the method sir has none"
         raise UsageError(what, "Leave it out, or add --method gibbs.")
+    check_table(run, data)
     from ..core.divided import divided
     from ..core.processes import joined
     from .targets import result_target
@@ -112,23 +115,58 @@ def impute(
     target = target if out is not None else target.of(data, part.is_whole or part.own is not None, force)
     notify = notifier(flags.quiet)
     part, hidden, fewer = _rows(target, opened, part, mask)
+    how = {"m": number or 1, "point": point, "intervals": intervals, "method": method, "k": k, "steps": steps}
     with ProgressLine(flags.quiet) as line, joined() as processes, divided(processes):
-        completion = opened.completion(
-            part,
-            m=number or 1,
-            point=point,
-            intervals=intervals,
-            method=method,
-            k=k,
-            steps=steps,
-            hidden=hidden,
-            seed=flags.seed,
-            watch=line.task("imputing"),
-        )
+        how |= {"hidden": hidden, "seed": flags.seed, "watch": line.task("imputing")}
+        in_pieces = _is_in_pieces(target, opened, part)
+        if in_pieces:
+            completion = _in_pieces(target, opened.completions(part, **how), number is not None, processes.is_first)
+        else:
+            completion = opened.completion(part, **how)
     for text in (*completion.notes, *fewer):
         notify(text)
-    what = _write(target, opened, completion, part, number is not None) if processes.is_first else ""
+    drawn, what = number is not None, ""
+    if processes.is_first:
+        what = _name(completion, drawn) if in_pieces else _write(target, opened, completion, part, drawn)
     _print(target, completion, {"m": number, "method": method}, flags, what)
+
+
+def _is_in_pieces(target: Target, opened: LoadedRun, part: Part) -> bool:
+    """Return whether the rows are completed and written some after another."""
+    if opened.schema.columns is None:
+        return False
+    from .table_pieces import are_in_pieces
+
+    return are_in_pieces(target, part)
+
+
+def _in_pieces(target: Target, completions: InPieces[TableCompletion], drawn: bool, is_first: bool) -> TableCompletion:
+    """Write completions of some rows after another, and return what holds for all.
+
+    Args:
+        target: the file.
+        completions: of the rows.
+        drawn: whether draws were asked for, and not one value for each missing cell.
+        is_first: whether this process writes.
+    """
+    from .table_imputations import write_in_pieces
+
+    if is_first:
+        write_in_pieces(target, completions, drawn)
+    else:
+        for _ in completions:  # which are divided among the processes
+            pass
+    return completions.summary
+
+
+def _name(completion: Completion | TableCompletion, drawn: bool) -> str:
+    """Return a name for what was written."""
+    from ..runs.table_completion import TableCompletion
+    from .table_imputations import title
+
+    if isinstance(completion, TableCompletion):
+        return title(completion, drawn)
+    return plural(len(completion.x), "imputation")
 
 
 def _number_of_draws(m: int | None, is_point: bool, is_mixed: bool) -> int | None:
@@ -181,13 +219,13 @@ def _write(target: Target, opened: LoadedRun, completion: Completion | TableComp
         drawn: whether draws were asked for, and not one value for each missing cell of a table.
     """
     from ..runs.table_completion import TableCompletion
-    from .table_imputations import title, write_completion
+    from .table_imputations import write_completion
 
     if isinstance(completion, TableCompletion):
         write_completion(target, completion, drawn)
-        return title(completion, drawn)
-    _write_versions(target, opened, completion, part)
-    return plural(len(completion.x), "imputation")
+    else:
+        _write_versions(target, opened, completion, part)
+    return _name(completion, drawn)
 
 
 def _write_versions(target: Target, opened: LoadedRun, completion: Completion, part: Part) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..runs.run import Run
     from .writing import Target
 
-__all__ = ["column_target", "write_columns"]
+__all__ = ["column_target", "write_column_pieces", "write_columns"]
 
 KINDS: dict[str, Any] = {".parquet": "parquet", ".feather": "feather", ".xlsx": "xlsx"}  # of tables, by the suffix
 
@@ -50,5 +50,23 @@ def write_columns(target: Target, columns: Mapping[str, np.ndarray], dialect: Di
         names = {name: "files" if name == "file" else name for name in columns}  # as other results call them
         target.write_arrays({names[name]: values for name, values in columns.items()})
         return
-    suffix = ".csv" if target.path is None else target.path.suffix.lower()
-    target.write_table(named_table(columns, KINDS.get(suffix, "csv"), dialect=dialect), ())
+    target.write_table(named_table(columns, _kind(target), dialect=dialect), ())
+
+
+def write_column_pieces(target: Target, pieces: Iterable[Mapping[str, np.ndarray]], dialect: Dialect) -> None:
+    """Write columns [n] of some rows after another, as `write_columns` writes those of all rows.
+
+    Args:
+        target: a table, or stdout; see `jensen.cli.table_pieces.are_in_pieces`.
+        pieces: columns by name, the same of all.
+        dialect: of the table that they are of.
+    """
+    from ..data.named_tables import named_table
+    from .table_pieces import write_tables
+
+    write_tables(target, ([named_table(columns, _kind(target), dialect=dialect)] for columns in pieces), ())
+
+
+def _kind(target: Target) -> Any:
+    """Return the kind of table that the target is."""
+    return KINDS.get(".csv" if target.path is None else target.path.suffix.lower(), "csv")

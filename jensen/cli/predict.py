@@ -9,8 +9,9 @@ from cyclopts import Parameter
 
 from ..core.wording import digits, fixed
 from ..storage.recorded_columns import check_columns
+from ..storage.recorded_table import check_table
 from .flags import NO_FLAGS, Force, Out, Run, RunFlags, Safe
-from .named_columns import column_target, write_columns
+from .named_columns import column_target, write_column_pieces, write_columns
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
 
@@ -44,7 +45,10 @@ def predict(
     that the run was trained on, these are measured on rows that did not train it.
     """
     check_columns(Path(run), (column,))  # before the model and the data are read
+    check_table(run, data, spare=(column,))
     from ..runs.condition import column_index
+    from ..runs.predict import predict_in_pieces
+    from .table_pieces import are_in_pieces
 
     opened = flags.opened(run)
     column_index(opened, column)
@@ -52,11 +56,17 @@ def predict(
     part = opened.chosen(data, flags.seed, True, own="all", spare=(column,))
     target = target if out is not None else target.of(data, part.is_whole or part.own is not None, force)
     with ProgressLine(flags.quiet) as line:
-        prediction = opened.predict(part, column, k=k, seed=flags.seed, watch=line.task("predicting"))
+        how = {"k": k, "seed": flags.seed, "watch": line.task("predicting")}
+        if are_in_pieces(target, part):
+            pieces = predict_in_pieces(opened, part, column, **how)
+            write_column_pieces(target, (piece.table for piece in pieces), opened.dialect_of(part))
+            prediction = pieces.summary
+        else:
+            prediction = opened.predict(part, column, **how)
+            write_columns(target, prediction.table, opened.dialect_of(part))
     notify = notifier(flags.quiet)
     for note in prediction.notes:
         notify(note)
-    write_columns(target, prediction.table, opened.dialect_of(prediction.part))
     if flags.json:
         print_json({**prediction.to_dict(), "run": run, "out": target.path})
     elif target.path is not None:

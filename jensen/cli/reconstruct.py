@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..core.errors import UsageError
+from ..storage.recorded_table import check_table
 from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags, Safe, switch
 from .output import notifier
 
@@ -40,6 +41,7 @@ def reconstruct(
 
     With --noisy a picture shows the corrupted datum between both, and an .npz holds it as "noisy".
     """
+    check_table(run, data)
     from ..core.divided import divided
     from ..core.processes import joined
     from .targets import result_target

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..core.commands import command_line
+from ..storage.recorded_table import check_table
 from ..storage.run_folder import REPRESENTATION, WEIGHTS
 from .flags import NO_FLAGS, Data, Labels, Run, RunFlags
 from .output import notifier, print_json, print_lines
@@ -30,6 +31,7 @@ def represent(
     score. They are fitted to the run's training rows and scored on its test rows; of other data, on two halves. The
     result for the run's own rows is kept in RUN/representation.json, for the report.
     """
+    check_table(run, data)
     from ..runs.evaluation import versions
     from ..runs.represent import represent as measure
     from ..storage.files import digest

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from ..core.wording import plural
+from ..storage.recorded_table import check_table
 from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags, Safe
-from .named_columns import column_target, write_columns
+from .named_columns import column_target, write_column_pieces, write_columns
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
 
@@ -55,6 +56,9 @@ def score(
     other entries of its row; "least likely" names those with the lowest p-values. Rows that trained the model look
     more likely than they are, and their p-values are too high.
     """
+    check_table(run, data)
+    from ..runs.score import score_in_pieces
+    from .table_pieces import are_in_pieces
 
     opened = flags.opened(run)
     target = column_target(opened, "scores", data, out, force, safe, flags)
@@ -62,11 +66,17 @@ def score(
     if out is None and part is not None:
         target = target.of(data, part.is_whole or part.own is not None, force)
     with ProgressLine(flags.quiet) as line:
-        scores = opened.score(part, k=k, columns=columns, seed=flags.seed, watch=line.task)
+        how = {"k": k, "columns": columns, "seed": flags.seed, "watch": line.task}
+        if part is not None and are_in_pieces(target, part):
+            pieces = score_in_pieces(opened, part, **how)
+            write_column_pieces(target, (piece.table for piece in pieces), opened.dialect_of(part))
+            scores = pieces.summary
+        else:
+            scores = opened.score(part, **how)
+            write_columns(target, scores.table, opened.dialect_of(scores.part))
     notify = notifier(flags.quiet)
     for note in scores.notes:
         notify(note)
-    write_columns(target, scores.table, opened.dialect_of(scores.part))
     if flags.json:
         print_json({**scores.to_dict(), "least_likely": _least_likely(scores), "run": run, "out": target.path})
     elif target.path is not None:

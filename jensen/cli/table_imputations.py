@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any
 from ..core.wording import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..data.columns import Column
+    from ..data.output_tables import OutputTable
+    from ..runs.pieces import InPieces
     from ..runs.table_completion import TableCompletion
     from .writing import Target
 
-__all__ = ["completion_record", "error_lines", "title", "write_completion"]
+__all__ = ["completion_record", "error_lines", "title", "write_completion", "write_in_pieces"]
 
 MOST_LINES = 20
 
@@ -39,6 +44,26 @@ def write_completion(target: Target, completion: TableCompletion, drawn: bool) -
         others |= {"low": completion.low, "high": completion.high}
     names = [column.name for column in completion.columns]
     target.write(completion.x if drawn else completion.point, names, bytes, arrays=others)
+
+
+def write_in_pieces(target: Target, completions: InPieces[TableCompletion], drawn: bool) -> None:
+    """Write what `write_completion` does, some rows after another; no array.
+
+    Args:
+        target: the file.
+        completions: of the rows.
+        drawn: whether draws were asked for, and not points.
+    """
+    from .table_pieces import write_tables
+
+    columns: list[Column] = []
+
+    def tables() -> Iterator[list[OutputTable]]:
+        for completion in completions:
+            columns[:] = completion.written_columns
+            yield list(completion.numbered_versions()) if drawn else [completion.table()]
+
+    write_tables(target, tables(), columns)
 
 
 def title(completion: TableCompletion, drawn: bool) -> str:

@@ -325,9 +325,9 @@ class Target:
                 table.write(text, piece)
                 stream.write(text_bytes(text.getvalue()) if isinstance(text, io.StringIO) else b"")
             if table is not None:
-                self._note(table.formulas)
+                self.note(table.formulas)
 
-    def _note(self, formulas: Formulas) -> None:
+    def note(self, formulas: Formulas) -> None:
         """Say how many cells a spreadsheet would run."""
         if formulas.n:
             cells = f"{plural(formulas.n, 'cell')} of text that a spreadsheet would run (=, +, - or @ first)"
@@ -352,7 +352,7 @@ class Target:
                 table_writer().write(text)
             else:
                 write_atomic(self.path, encoded_text(table, text, notifier(self.quiet)))
-            self._note(formulas)
+            self.note(formulas)
         elif self.path is not None:
             write_atomic(self.path, table_bytes(table, suffix, columns))
 

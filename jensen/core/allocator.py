@@ -1,10 +1,13 @@
-"""The C library's allocator: freed memory is kept for reuse."""
+"""The C library's allocator: freed memory is kept for reuse, or returned once."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+
 import torch
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["keep_freed_memory", "return_freed_memory"]
 
 KEPT = 30 << 20  # bytes; from 32 MiB on, glibc does not raise its threshold
 
@@ -19,3 +22,12 @@ def keep_freed_memory() -> None:
     memory.
     """
     torch.empty(KEPT, dtype=torch.uint8)
+
+
+def return_freed_memory() -> None:
+    """Have the C library return freed memory to the system, where it can (glibc).
+
+    Large arrays cannot lie in the room that many smaller ones left, such as those of a table that was read by columns.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # of another C library, or system
+        ctypes.CDLL(None).malloc_trim(0)

@@ -25,6 +25,8 @@ class Batch:
         context: [B, C], which model and guide are conditioned on.
         index: [B] the numbers of these rows in the data set.
         n_data: N, for terms that need it.
+        hidden: [B, D], True where an entry was observed and its value has been hidden since, so that it is not in
+            `mask`; None where none is. It counts where a model is of which entries are observed.
     """
 
     x: Tensor
@@ -32,6 +34,7 @@ class Batch:
     context: Tensor | None = None
     index: Tensor | None = None
     n_data: int | None = None
+    hidden: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -80,6 +83,7 @@ class Rows:
         context: [N, C].
         mask: [N, D], True where observed; None when everything is.
         fill: [D] the model's input in place of unobserved entries; they are never scored.
+        hidden: [N, D], see `Batch`.
 
     Example:
         >>> rows = Rows(torch.arange(6.0).reshape(3, 2))
@@ -93,6 +97,7 @@ class Rows:
     context: Tensor | None = None
     mask: Tensor | None = None
     fill: Tensor | None = None
+    hidden: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -112,6 +117,7 @@ class Rows:
             None if self.context is None else self.context.index_select(0, index),
             index,
             len(self),
+            None if self.hidden is None else self.hidden.index_select(0, index),
         )
 
     def order(self, size: int, generator: torch.Generator) -> Sequence[Tensor]:
@@ -138,4 +144,5 @@ class Rows:
             stored=self.stored.index_select(0, index),
             context=None if self.context is None else self.context.index_select(0, index),
             mask=None if self.mask is None else self.mask.index_select(0, index),
+            hidden=None if self.hidden is None else self.hidden.index_select(0, index),
         )

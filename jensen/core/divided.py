@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import chain, islice
 from typing import TypeVar
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from .batch import Batch, Rows
 from .processes import ALONE, Processes
 
-__all__ = ["by_chunks", "by_pieces", "divided", "in_columns", "processes_now"]
+__all__ = ["by_chunks", "by_groups", "by_pieces", "divided", "in_columns", "processes_now", "recut"]
 
 _processes: ContextVar[Processes] = ContextVar("processes", default=ALONE)
 
@@ -104,6 +105,49 @@ def _exchanged(
         for part, (dtype, shape, _) in zip(data.split(lengths), kinds, strict=True)
     )
     return [column.split(list(sizes)) for column in whole]
+
+
+def by_groups(
+    pieces: Iterable[Piece], compute: Callable[[Piece], Sequence[Tensor]], each: int
+) -> Iterator[Sequence[Tensor]]:
+    """Yield what `by_pieces` does; several processes exchange it after so many pieces, and so hold no more of it.
+
+    Args:
+        pieces: of B data each.
+        compute: see `by_pieces`.
+        each: pieces between exchanges; at least as many as there are processes are taken.
+    """
+    rest, most = iter(pieces), max(each, processes_now().size)
+    for first in rest:
+        yield from by_pieces(chain([first], islice(rest, most - 1)), compute)
+
+
+def recut(results: Iterable[Sequence[Tensor]], rows: int) -> Iterator[list[Tensor]]:
+    """Yield the same tensors [B, ...] in pieces of so many rows; the last may be smaller.
+
+    Args:
+        results: tensors of the same types and shapes but for B, as `by_pieces` yields them.
+        rows: of a piece.
+
+    Example:
+        >>> [x.tolist() for (x,) in recut([[torch.arange(2)], [torch.arange(2, 5)]], 3)]
+        [[0, 1, 2], [3, 4]]
+    """
+    held: list[Sequence[Tensor]] = []
+    count = 0
+    for tensors in results:
+        held.append(tensors)
+        count += len(tensors[0])
+        if count < rows:
+            continue
+        whole = [torch.cat(column) for column in zip(*held, strict=True)]
+        *full, rest = zip(*(column.split(rows) for column in whole), strict=True)
+        full, rest = (full, rest) if count % rows else ([*full, rest], None)
+        yield from map(list, full)
+        held = [] if rest is None else [[column.clone() for column in rest]]
+        count = 0 if rest is None else len(rest[0])
+    if held:
+        yield [torch.cat(column) for column in zip(*held, strict=True)]
 
 
 def in_columns(

@@ -64,7 +64,12 @@ def arrow_cells(column: Any, name: str, where: str) -> Cells:
     arrow = library("pyarrow", where)
     types, kind, n = arrow.types, column.type, len(column)
     stored = _FLOATS.get(str(kind), str(kind))
-    array = column.combine_chunks() if isinstance(column, arrow.ChunkedArray) else column
+    if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
+        raise DataError(
+            f"column {name!r} of {where} is nested or no text: its type is {kind}",
+            "Give one number, text or time per cell, or drop the column.",
+        )
+    array = _joined(column, name, where) if isinstance(column, arrow.ChunkedArray) else column
     if types.is_null(kind):
         return TextCells(np.empty(0, dtype=object), np.full(n, NULL, dtype=np.int32), stored)
     observed = ~array.is_null().to_numpy(zero_copy_only=False)
@@ -84,12 +89,22 @@ def arrow_cells(column: Any, name: str, where: str) -> Cells:
     if types.is_duration(kind):
         whole = array.cast(arrow.duration("us"), safe=False).cast(arrow.int64()).fill_null(0)
         return TypedCells(whole.to_numpy(zero_copy_only=False) / 1e6, observed, stored)
-    if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
-        raise DataError(
-            f"column {name!r} of {where} is nested or no text: its type is {kind}",
-            "Give one number, text or time per cell, or drop the column.",
-        )
-    return _dictionary(array.cast(arrow.string()).dictionary_encode(), name, where, stored)
+    return _dictionary(array.cast(arrow.large_string()).dictionary_encode(), name, where, stored)
+
+
+def _joined(column: Any, name: str, where: str) -> Any:
+    """Return a column in chunks as one array; of text with places of eight bytes, as those of four end at 2 GiB.
+
+    Raises:
+        DataError: it is too large for that.
+    """
+    arrow = library("pyarrow", where)
+    try:
+        text = column.cast(arrow.large_string()) if arrow.types.is_string(column.type) else column
+        return text.combine_chunks()
+    except (arrow.ArrowInvalid, arrow.ArrowCapacityError) as error:
+        what = f"column {name!r} of {where} cannot be read as one array ({error})"
+        raise DataError(what, "Drop it, or write it with other types: long texts as large_string.") from error
 
 
 def _dictionary(array: Any, name: str, where: str, stored: str = "category") -> TextCells:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-import numpy as np
-
 from ..core.errors import CorruptRunError, UsageError
 
 __all__ = ["DISCRETE", "LEVELLED", "Column", "ColumnKind", "Determined"]
@@ -151,9 +149,8 @@ class Determined:
         UsageError: there are not as many of `other` as of `own`, or one occurs twice.
 
     Example:
-        >>> size = Determined(Column("number", "count"), 1, own=(0.0, 1.0), other=(7.0, 9.0))
-        >>> size.of(np.array([1.0, 0.0])).tolist(), size.back(np.array([7.0, 8.0]))[1].tolist()
-        ([9.0, 7.0], [True, False])
+        >>> Determined(Column("number", "count"), 1, own=(0.0, 1.0), other=(7.0, 9.0)).other
+        (7.0, 9.0)
     """
 
     column: Column
@@ -169,15 +166,6 @@ class Determined:
                 "Give a value of it for each of them.",
             )
 
-    def of(self, x: np.ndarray) -> np.ndarray:
-        """Return the numbers [N] of this column for those of the one that determines it; NaN where none is known."""
-        return _translated(x, self.own, self.other)
-
-    def back(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the numbers [N] of the column that determines this one, 0 where none is known, and where it is."""
-        x = _translated(values, self.other, self.own)
-        return np.nan_to_num(x, nan=0.0), ~np.isnan(x)
-
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-serialisable values."""
         return {
@@ -192,14 +180,3 @@ class Determined:
         """Return it from the result of `to_dict`."""
         own, other = ([float(v) for v in plain[k]] for k in ("own", "other"))
         return Determined(Column.from_dict(plain["column"]), plain["place"], tuple(own), tuple(other))
-
-
-def _translated(x: np.ndarray, keys: tuple[float, ...], values: tuple[float, ...]) -> np.ndarray:
-    """Return for each number [N] the value at its place among the keys, NaN for others; itself without keys."""
-    if not keys:
-        return np.array(x, dtype=np.float64)
-    order = np.argsort(keys)
-    ordered, by_key = np.array(keys)[order], np.append(np.array(values)[order], np.nan)
-    at = np.searchsorted(ordered, x)
-    known = ordered[np.minimum(at, len(ordered) - 1)] == x
-    return by_key[np.where(known, at, len(ordered))]

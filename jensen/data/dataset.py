@@ -338,7 +338,7 @@ def assemble(raw: Raw, name: str, missing: bool = False, kind: Kind | None = Non
         x, raw = np.where(mask, x, 0), replace(raw, loose=True)
         notes.append(
             f"{plural(int((~mask).sum()), 'missing entry')} of {mask.size:,} ({(~mask).mean():.1%}):"
-            " log p(x) is of the observed ones"
+            " log p(x) is of the observed ones (--missing-model self: and which these are)"
         )
         observed = x[mask]  # the zeros of missing entries must not widen the range
         low, high = observed.min().item(), observed.max().item()

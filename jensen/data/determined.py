@@ -15,7 +15,7 @@ from .columns import Column, Determined
 from .frames import Cells
 from .twins import Twins
 
-__all__ = ["check_determined", "completed", "determining", "finder", "full_names", "spread"]
+__all__ = ["check_determined", "completed", "determining", "finder", "full_names", "spread", "told_by", "values_of"]
 
 
 def determining(columns: Sequence[Column], pairs: Sequence[Twins], apart: Collection[str] = ()) -> tuple[Column, ...]:
@@ -91,6 +91,33 @@ def check_determined(columns: Sequence[Column], hints: Mapping[str, Mapping[str,
             raise UsageError(what, "Correct determined_by in the schema, or leave it out.")
 
 
+def values_of(determined: Determined, x: np.ndarray) -> np.ndarray:
+    """Return the numbers [N] of a column for those of the one that determines it; NaN where none is known.
+
+    Example:
+        >>> values_of(Determined(Column("n", "count"), 1, own=(0.0, 1.0), other=(7.0, 9.0)), np.array([1.0, 2.0]))
+        array([ 9., nan])
+    """
+    return _translated(x, determined.own, determined.other)
+
+
+def told_by(determined: Determined, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers [N] of the column that determines one, by those of the latter, and where they are known."""
+    x = _translated(values, determined.other, determined.own)
+    return np.nan_to_num(x, nan=0.0), ~np.isnan(x)
+
+
+def _translated(x: np.ndarray, keys: tuple[float, ...], values: tuple[float, ...]) -> np.ndarray:
+    """Return for each number [N] the value at its place among the keys, NaN for others; itself without keys."""
+    if not keys:
+        return np.array(x, dtype=np.float64)
+    order = np.argsort(keys)
+    ordered, by_key = np.array(keys)[order], np.append(np.array(values)[order], np.nan)
+    at = np.searchsorted(ordered, x)
+    known = ordered[np.minimum(at, len(ordered) - 1)] == x
+    return by_key[np.where(known, at, len(ordered))]
+
+
 def full_names(columns: Sequence[Column]) -> tuple[str, ...]:
     """Return the names of all columns that are data or determined by data, in the order of the table.
 
@@ -130,7 +157,7 @@ def spread(
     for determined in _in_order(columns):
         i = finder(columns, determined.column.name)
         source = 0 if i is None else i[0]
-        values = determined.of(x[:, source])
+        values = values_of(determined, x[:, source])
         known.insert(determined.place, where[:, source] & ~np.isnan(values))
         parts.insert(determined.place, np.nan_to_num(values, nan=0.0))
         own.insert(determined.place, determined.column)
@@ -155,7 +182,7 @@ def completed(
     notes = list[str]()
     for determined, own in others:
         other, observed, _ = encode(determined.column, own)
-        known_by, is_told = determined.back(other)
+        known_by, is_told = told_by(determined, other)
         is_told &= observed
         against = int((known & is_told & (values != known_by)).sum())
         new = is_told & ~known

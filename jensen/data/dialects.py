@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import CorruptRunError
+from .encodings import ENCODINGS, encoded_text
 
 __all__ = ["Dialect"]
 
@@ -15,7 +16,7 @@ DELIMITERS = (",", ";", "|", "\t")
 _KNOWN = {
     "delimiter": ("", *DELIMITERS),
     "decimal": (".", ","),
-    "encoding": ("utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32"),
+    "encoding": ENCODINGS,
     "line_end": ("\n", "\r\n"),
 }
 
@@ -28,7 +29,7 @@ class Dialect:
         delimiter: between the fields of a .csv, as a .tsv has tabs; empty for a comma, or a semicolon where commas are
             decimal marks.
         decimal: the mark before the decimals of numbers.
-        encoding: of the file, by Python's name; "utf-8-sig" begins with a byte order mark.
+        encoding: of the file, one of `ENCODINGS`; "utf-8-sig" begins with a byte order mark.
         line_end: of each row.
 
     Example:
@@ -56,18 +57,13 @@ class Dialect:
         return text if self.decimal == "." else text.replace(".", self.decimal)
 
     def encoded(self, text: str) -> bytes:
-        """Return text as the bytes of a file; file names that are not UTF-8 have the bytes that they have on disk.
+        """Return text as the bytes of a file; see `encoded_text`.
 
         Raises:
             UnicodeEncodeError: the encoding lacks a character.
         """
         lines = text if self.line_end == "\n" else text.replace("\n", self.line_end)
-        if not self.encoding.startswith("utf-8"):
-            return lines.encode(self.encoding)
-        try:
-            return lines.encode(self.encoding, "surrogateescape")
-        except UnicodeEncodeError:
-            return lines.encode(self.encoding, "backslashreplace")
+        return encoded_text(lines, self.encoding)
 
     def to_dict(self) -> dict[str, str]:
         """Return JSON-serialisable values, without those that have their default."""

@@ -19,18 +19,21 @@ from .typed_frames import cells_of_objects
 __all__ = ["read_excel_frame"]
 
 
-def read_excel_frame(path: Path, header: Header = "auto", known: tuple[str, ...] = ()) -> tuple[Frame, list[str]]:
+def read_excel_frame(
+    path: Path, header: Header = "auto", known: tuple[str, ...] = (), most: int | None = None
+) -> tuple[Frame, list[str]]:
     """Return the table in the first sheet of a workbook, with notes.
 
     Args:
         path: of the file.
         header: "yes" if the first row holds names, "no" if it is data, "auto" to judge it.
         known: names of columns, by which a header is recognised.
+        most: rows to read; None for all.
 
     Raises:
         DataError: openpyxl is not installed, or the workbook is damaged or empty.
     """
-    numbers, rows, formats, notes = _sheet(path)
+    numbers, rows, formats, notes = _sheet(path, most)
     if not rows:
         raise DataError(f"{path} has no rows", "Give one row per datum, in the first sheet.")
     width = max(map(len, rows))
@@ -52,7 +55,7 @@ def read_excel_frame(path: Path, header: Header = "auto", known: tuple[str, ...]
     return Frame(own, tuple(columns), "xlsx", str(path), header_names, lines, origin=formats), notes
 
 
-def _sheet(path: Path) -> tuple[list[int], list[list[Any]], tuple[str, ...], list[str]]:
+def _sheet(path: Path, most: int | None = None) -> tuple[list[int], list[list[Any]], tuple[str, ...], list[str]]:
     """Return the numbers of the rows that are not blank, their values, the formats of the last one, and notes.
 
     Raises:
@@ -75,6 +78,8 @@ def _sheet(path: Path) -> tuple[list[int], list[list[Any]], tuple[str, ...], lis
                 numbers.append(number)
                 rows.append(values)
                 formats = tuple(getattr(cell, "number_format", "General") for cell in row)
+            if len(rows) == most:
+                break
         book.close()
     except Exception as error:  # a damaged workbook makes the library raise almost anything
         raise DataError(f"{path} is damaged ({error})", "Save it again, or save the sheet as CSV UTF-8.") from error

@@ -106,6 +106,10 @@ class ColumnRows(FileRows):
     def rows(self, index: np.ndarray) -> ColumnRows:
         """Return the rows of these numbers [M], which stay in their files."""
 
+    @abstractmethod
+    def let_go(self) -> None:
+        """Free the memory that is kept for reading on."""
+
 
 Array = np.ndarray | FileRows  # in memory, or in files
 

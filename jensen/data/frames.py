@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -126,6 +126,14 @@ class StoredColumns(Sequence[Cells]):
     @abstractmethod
     def table(self) -> Any:
         """Return all of them as an Arrow table."""
+
+    @abstractmethod
+    def pieces(self, size: int) -> Iterator[Any]:
+        """Yield Arrow tables of so many rows after another; the last may have fewer."""
+
+    @abstractmethod
+    def column(self, place: int) -> Any:
+        """Return a column as an Arrow array in chunks."""
 
 
 def _text(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 import re
@@ -12,18 +11,12 @@ from pathlib import Path
 
 from ..core.errors import DataError
 from ..core.memory import available_memory
+from .encodings import decoded_bytes
 from .fields import category
 from .sizes import TEXT, check_size
 
 __all__ = ["Lines", "TextFile", "decoded", "read_lines", "read_text", "read_text_file", "split_names"]
 
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # begins as UTF-16 does
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
 MOST_CONTROL = 0.3  # of characters; a cell of text may hold some, such as the escapes of a terminal's colours
 MOST_UNPACKED, MOST_RATIO = 2**26, 100  # bytes of compressed text, at least, and of each of its compressed bytes
@@ -117,7 +110,7 @@ class TextFile:
     Attributes:
         text: with line ends of one character.
         notes: for the user.
-        encoding: by Python's name.
+        encoding: one of `encodings.ENCODINGS`.
         line_end: of most lines, as the file has it.
     """
 
@@ -127,21 +120,8 @@ class TextFile:
     line_end: str
 
 
-def _encoding(content: bytes) -> str:
-    """Return the encoding that the beginning of a text shows: its mark, or the zeros of a wide one without a mark."""
-    for mark, name in _MARKS:
-        if content.startswith(mark):
-            return name
-    head = content[:512]
-    for first, name in ((0, "utf-16-be"), (1, "utf-16-le")):
-        zeros, others = head[first::2], head[1 - first :: 2]
-        if len(head) >= 4 and zeros.count(0) >= 0.9 * len(zeros) and not others.count(0):
-            return name
-    return "utf-8"
-
-
 def decoded(content: bytes, where: str) -> tuple[str, list[str]]:
-    """Return a text in UTF-8, UTF-16, UTF-32 or Windows-1252, with a note on the last.
+    """Return a text in UTF-8, UTF-16, UTF-32 or Windows-1252, with a note on the last, and on bytes that are no UTF-8.
 
     Raises:
         DataError: it is not text.
@@ -152,15 +132,7 @@ def decoded(content: bytes, where: str) -> tuple[str, list[str]]:
 
 def _decoded(content: bytes, where: str) -> tuple[str, list[str], str]:
     """Return a text, notes, and its encoding; see `decoded`."""
-    encoding, notes = _encoding(content), []
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        if encoding != "utf-8":
-            raise DataError(f"{where} is no {encoding.upper()} text ({error.reason})", "Save it as UTF-8.") from error
-        text = content.decode("cp1252", errors="replace").replace("\ufffd", "?")
-        encoding = "cp1252"
-        notes.append(f"{where} is not UTF-8 text (byte {error.start:,}): read as Latin-1 (Windows-1252)")
+    text, notes, encoding = decoded_bytes(content, where)
     place, strange = text.find("\0"), len(_CONTROL.findall(text))
     if place >= 0:
         line = text.count("\n", 0, place) + 1

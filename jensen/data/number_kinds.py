@@ -18,6 +18,7 @@ REPEATED = 10  # rows for each of them, on average, at least
 FEW_ZEROS, TAIL, PLACE = 0.2, 4, 0.3  # of counts: the share of zeros, or the largest and the place of their mean
 RATIO = 3  # of the largest positive number to the smallest, from which the logarithm matters
 SPAN = 0.1  # of a range that proportions come near to at both ends
+PROPORTIONS = 100  # numbers between 0 and 1, from which none beyond is expected; of fewer a percent sign tells
 SENTINELS = (-1, -9, -99, -999, -9999, 99, 999, 9999, 99999)  # that programs write in the place of missing numbers
 _CIRCLES = {  # words of a name, and the ends of the circle that its numbers are on, whole numbers or not
     "month": ((1, 13), (0, 12)),
@@ -83,7 +84,7 @@ def number_column(
         choice = _whole(values, counts, low, high, n, measures)
         if choice is not None:
             return Choice(choice.kind, choice.reason, choice.levels, low=choice.low, doubt=doubt)
-    if _is_proportion(low, high, 100 if is_percent else 1):
+    if (is_percent or n >= PROPORTIONS) and _is_proportion(low, high, 100 if is_percent else 1):
         top = 100 if is_percent else 1
         return Choice("bounded", f"between 0 and {top}, and near both", low=0, high=top, doubt=doubt)
     large = f"whole numbers beyond {LARGEST:,}; " if whole else ""

@@ -14,7 +14,7 @@ import numpy as np
 
 from .cells import decode, encode
 from .columns import Column
-from .determined import spread
+from .determined import spread, values_of
 from .dialects import Dialect
 from .frames import Frame, StoredColumns, TextCells
 from .table_values import Holds, holds_of, objects
@@ -136,7 +136,7 @@ def _determining(
 
     parts = [(column, x, where | lacks(column))]
     for determined in others:
-        values = determined.of(x)
+        values = values_of(determined, x)
         known = ~np.isnan(values)
         parts.append((determined.column, np.where(known, values, 0.0), known & (where | lacks(determined.column))))
     return parts

@@ -231,10 +231,15 @@ class TableRows(ColumnRows):
         own = index if self.index is None else self.index[index]
         return TableRows(self.stored, self.columns, self.places, own, self.others)
 
+    def let_go(self) -> None:
+        self.pending = None
+        library("pyarrow", self.stored.where).default_memory_pool().release_unused()
+
     def without(self, number: int) -> TableRows:
         """Return the numbers [N, D - 1] without those of one column."""
-        columns, places, others = ([*v[:number], *v[number + 1 :]] for v in (self.columns, self.places, self.others))
-        return TableRows(self.stored, columns, places, self.index, others)
+        kept = [i for i in range(len(self.columns)) if i != number]
+        columns, places = [self.columns[i] for i in kept], [self.places[i] for i in kept]
+        return TableRows(self.stored, columns, places, self.index, [self.others[i] for i in kept])
 
     def of_table(self, table: Any) -> np.ndarray:
         """Return the numbers [n, D] of an Arrow table of all columns that the files have."""
@@ -265,7 +270,8 @@ class TableRows(ColumnRows):
             part = rows[at - first : stop - first]
             x[at - start : at - start + len(part)] = part
             at += len(part)
-        self.pending = (first, rows, batches)
+        if stop < len(self):  # after the last row, the reader with its decoded pages is let go
+            self.pending = (first, rows, batches)
         return x
 
     def _encoded(self, batch: Any) -> np.ndarray:

@@ -28,7 +28,7 @@ from .file_rows import Array, ColumnRows, FileRows
 from .hashed_split import RowNumbers
 from .magnitudes import are_safe, check_magnitudes
 from .schema import Schema
-from .statistics import center_and_scale, column_means
+from .statistics import center_and_scale, column_means, row_sums
 from .streams import StreamedRows
 
 __all__ = ["Binarize", "Preparation", "Standardize", "constant_columns"]
@@ -339,7 +339,7 @@ class Preparation:
         """Return the log-Jacobian of the observed entries of each row: [N] from a mask [N, D]."""
         if self.scale is None:
             return np.zeros(len(mask))
-        return -(mask @ np.log(np.broadcast_to(self.scale, mask.shape[1:])))
+        return -row_sums(mask, np.log(np.broadcast_to(self.scale, mask.shape[1:])))
 
     def invert(self, x: Tensor | np.ndarray) -> np.ndarray:
         """Return x [..., D] of the model's space in the data's units: x * scale + center, in float64 with a scale."""

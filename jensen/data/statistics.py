@@ -10,9 +10,10 @@ from .column_statistics import column_statistics
 from .dataset import chunks
 from .file_rows import Array, FileRows
 
-__all__ = ["center_and_scale", "column_means"]
+__all__ = ["center_and_scale", "column_means", "row_sums"]
 
 MOST = float(np.finfo(np.float32).max)  # of a mean or a scale
+ROWS = 2**14  # of a mask that are made numbers of eight bytes at a time
 ORDINARY = 400  # exponents of 2, below which neither squares nor their sums overflow or vanish
 
 
@@ -112,3 +113,19 @@ def _root_mean_square(variance: np.ndarray, powers: np.ndarray | None) -> float:
     deviations = np.ldexp(np.sqrt(variance), powers)
     largest = deviations.max()
     return 0.0 if largest == 0 else float(largest * np.sqrt(((deviations / largest) ** 2).mean()))
+
+
+def row_sums(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return for each row the sum [N] of the values [D] of the columns where a mask [N, D] is True.
+
+    The sums have the same bits as those of all rows at once, which would need eight times the memory of the mask.
+
+    Example:
+        >>> row_sums(np.array([[True, True], [False, True]]), np.array([1.0, 2.0])).tolist()
+        [3.0, 2.0]
+    """
+    n, sums = len(mask), np.empty(len(mask))
+    for start in range(0, max(n - 1, 1), ROWS):
+        stop = start + ROWS if start + ROWS < n - 1 else n  # a row by itself would be summed in another order
+        sums[start:stop] = mask[start:stop] @ values
+    return sums

@@ -18,6 +18,7 @@ from .table_building import as_arrow, as_objects, as_plain
 __all__ = [
     "TABLE_SUFFIXES",
     "TEXT_SUFFIXES",
+    "ParquetPieces",
     "encoded_text",
     "require_writer",
     "table_bytes",
@@ -111,6 +112,42 @@ def table_bytes(table: OutputTable, suffix: str, columns: Sequence[Column]) -> b
     else:
         library("pyarrow.feather").write_feather(as_arrow(table, columns).data, stream)
     return stream.getvalue()
+
+
+class ParquetPieces:
+    """A Parquet file of tables of the same columns, one after another: each is a group of rows of its own.
+
+    Args:
+        stream: a file that takes bytes, or stands for one.
+        columns: that are data, which say what the texts of a CSV file are.
+    """
+
+    def __init__(self, stream: Any, columns: Sequence[Column]) -> None:
+        self.stream, self.columns = stream, columns
+        self._writer: Any = None
+
+    def write(self, table: OutputTable) -> None:
+        """Write the rows of a table."""
+        self._write(as_arrow(table, self.columns).data)
+
+    def append(self, other: Any) -> None:
+        """Write the rows of another file that `ParquetPieces` wrote, which is closed."""
+        file = library("pyarrow.parquet").ParquetFile(other)
+        for group in range(file.num_row_groups):
+            self._write(file.read_row_group(group, use_threads=False))
+
+    def close(self) -> None:
+        """Write the end of the file."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _write(self, data: Any) -> None:
+        arrow, parquet = library("pyarrow"), library("pyarrow.parquet")
+        if self._writer is None:  # a column of which nothing is known may have texts later
+            known = [f.with_type(arrow.string()) if arrow.types.is_null(f.type) else f for f in data.schema]
+            self._writer = parquet.ParquetWriter(self.stream, arrow.schema(known, data.schema.metadata))
+        schema = self._writer.schema
+        self._writer.write_table(data if data.schema.equals(schema) else data.cast(schema))
 
 
 def _workbook(table: PlainTable) -> Any:

@@ -23,7 +23,7 @@ from .lines import read_text_file
 from .selection import Header
 from .separators import separator_remedy
 
-__all__ = ["is_header", "read_text_frame"]
+__all__ = ["is_header", "names_of_text", "read_text_frame"]
 
 DELIMITERS = "\t;,|"  # a semicolon takes precedence over a comma, which may be a decimal mark
 PIECE = 50_000  # rows that are divided into columns at a time
@@ -95,6 +95,29 @@ def read_text_frame(path: Path, header: Header = "auto", known: Sequence[str] = 
         notes.append(f"columns of {path} without a name of their own are called {', '.join(changed[:8])}")
     dialect = Dialect.of_file(path, rows.delimiter, file.encoding, file.line_end)
     return Frame(own, columns, "csv", str(path), stripped, lines, dialect), notes
+
+
+def names_of_text(
+    text: str, path: Path, header: Header = "auto", known: Sequence[str] = (), fewest: int = 0
+) -> tuple[str, ...] | None:
+    """Return the names of the columns of a table, from its beginning; None where it has none, or fewer rows than these.
+
+    Args:
+        text: with line ends of one character.
+        path, header, known: as for `read_text_frame`.
+        fewest: rows.
+
+    Raises:
+        DataError: quotes do not match.
+    """
+    rows, names = _rows(text, path)
+    if len(rows.fields) < max(fewest, 1):
+        return None
+    named = _header(rows, header, known) if names is None else names
+    if named is None:
+        return None
+    aligned = _aligned(named, rows.fields[1:]) if names is None else named
+    return unique_names([name.strip() for name in aligned])[0]
 
 
 def _rows(text: str, path: Path) -> tuple[_Rows, list[str] | None]:

@@ -166,6 +166,10 @@ class Estimate:
             self, nats=shifted, curve=curve, distortion=None if self.distortion is None else self.distortion - nats
         )
 
+    def some(self, start: int, stop: int) -> Estimate:
+        """Return the numbers of the data from `start` to `stop` - 1; what is of all data stays as it is."""
+        return replace(self, **{name: v[start:stop] for name, v in vars(self).items() if isinstance(v, Tensor)})
+
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serialisable record of the numbers."""
 

@@ -211,7 +211,7 @@ def _pieces(
             z = _states(model, start, stop, batch.x)[:, None]
             params = model.likelihood_params(z, batch.context)
             log_prior, log_q = prior.log_prob(z, batch.context), q.log_prob(z)
-        log_lik = likelihood.scored(params, batch.x, batch.mask)
+        log_lik = likelihood.scored_batch(params, batch)
         shape = (stop - start, len(batch))
         yield log_lik.expand(shape).double(), log_prior.expand(shape).double(), log_q.expand(shape).double()
 

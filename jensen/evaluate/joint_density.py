@@ -17,8 +17,9 @@ BEND = 3.0  # standard deviations: b of a frame
 
 def rows_of(batch: Batch, index: Tensor) -> Batch:
     """Return the rows of a batch with these numbers."""
-    mask, context, rows = (None if t is None else t[index] for t in (batch.mask, batch.context, batch.index))
-    return Batch(batch.x[index], mask, context, rows, batch.n_data)
+    own = (batch.mask, batch.context, batch.index, batch.hidden)
+    mask, context, rows, hidden = (None if t is None else t[index] for t in own)
+    return Batch(batch.x[index], mask, context, rows, batch.n_data, hidden)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,10 +19,10 @@ from ..core.annotations import Bins
 from ..core.parts import part
 from ..core.validation import require_integer
 from ..distributions import Choice, OrderedLogistic
-from .base import BOUND, Factorised, PointKind, constant, limited, positive
+from .base import BOUND, Factorised, PointKind, constant, limited, positive, positive_inverse
 from .support import Support, Supports, levels
 
-__all__ = ["Choices", "Ordinal"]
+__all__ = ["Choices", "Levelled", "Ordinal"]
 
 FAR = 1e20  # a cut point beyond which no probability is left, for locations and scales within +-1e12
 START = 0.05  # the least probability at which a decoder starts
@@ -68,7 +70,7 @@ def _table(values: Tensor, sizes: tuple[int, ...], width: int, fill: float) -> T
     return spread.unflatten(-1, (len(sizes), width)).masked_fill(none, fill)
 
 
-class _Levelled(Factorised):
+class Levelled(Factorised):
     """A family of features of several numbers of levels, whose summary is the probability of each level."""
 
     levels: tuple[int, ...]
@@ -91,6 +93,10 @@ class _Levelled(Factorised):
         few, many = min(self.levels), max(self.levels)
         return f"{type(self).__name__}({self.dim}, {few if few == many else f'{few} to {many}'} levels)"
 
+    @abstractmethod
+    def of_probabilities(self, probabilities: Sequence[Tensor]) -> Tensor:
+        """Return the parameters [P] by which the levels of each feature have these probabilities [L_d], all above 0."""
+
     @property
     def summary_sizes(self) -> tuple[int, ...]:
         return self.levels
@@ -104,7 +110,7 @@ class _Levelled(Factorised):
 
 @part
 @dataclass(frozen=True)
-class Choices(_Levelled):
+class Choices(Levelled):
     r"""Independent features that are each one of L_d levels, by number: :math:`\log P(x) = \sum_d \log\pi_{d x_d}`.
 
     The parameters are the logits of the levels, feature after feature. Zero parameters are equal probabilities.
@@ -131,6 +137,9 @@ class Choices(_Levelled):
         ]
         return torch.cat(each)
 
+    def of_probabilities(self, probabilities: Sequence[Tensor]) -> Tensor:
+        return torch.cat([p.log() - p.log().mean() for p in probabilities])
+
     def point(self, summary: Tensor, kind: PointKind = "mean") -> Tensor:
         """Return the most probable level of each feature."""
         return _table(summary, self.levels, max(self.levels), -1.0).argmax(-1).to(summary.dtype)
@@ -142,7 +151,7 @@ class Choices(_Levelled):
 
 @part
 @dataclass(frozen=True)
-class Ordinal(_Levelled):
+class Ordinal(Levelled):
     r"""Independent features of L_d ordered levels: a logistic variable between cut points (cumulative logits).
 
     .. math:: P(x_d \le j) = \sigma((c_{dj} - \mu_d)/s_d), \quad c_{d0} < c_{d1} < \dots < c_{d,L-2}
@@ -179,6 +188,23 @@ class Ordinal(_Levelled):
         most = torch.tensor(self.levels, dtype=mean.dtype, device=mean.device) - 1
         return torch.logit((mean / most).clamp(START, 1 - START))
 
+    def of_probabilities(self, probabilities: Sequence[Tensor]) -> Tensor:
+        """Return the parameters [P] by which the levels of each feature have these probabilities [L_d], all above 0.
+
+        The factors of the gaps have a geometric mean of 1, which decides the scale.
+        """
+        locations, scales, gaps = [], [], []
+        for p, n in zip(probabilities, self.levels, strict=True):
+            below, above = p.cumsum(-1)[:-1], p.flip(-1).cumsum(-1).flip(-1)[1:]
+            cuts, first = (below / above).log(), _standard_cuts(n)[0]
+            factors = cuts.diff() / cuts.new_tensor([b - a for a, b in itertools.pairwise(_standard_cuts(n))])
+            scale = cuts.new_ones(()) if n == 2 else (-factors.log().mean()).exp()
+            locations.append(first - scale * cuts[0])
+            scales.append(scale)
+            gaps.append(scale * factors)
+        raw = positive_inverse(torch.cat([torch.stack(scales), *gaps]))
+        return torch.cat([torch.stack(locations), raw])
+
     def point(self, summary: Tensor, kind: PointKind = "mean") -> Tensor:
         """Return the level next to the mean, the median level (the first with half of the mass), or the likeliest."""
         probs = _table(summary, self.levels, max(self.levels), 0.0)
@@ -213,6 +239,11 @@ def _factors(gaps: Tensor, sizes: tuple[int, ...]) -> Tensor:
     return pad(inner, (1, 1), value=1.0)
 
 
+def _standard_cuts(n: int) -> list[float]:
+    """Return the cut points between n levels of equal probability, of the standard logistic distribution."""
+    return [math.log(j / (n - j)) for j in range(1, n)]
+
+
 @functools.cache
 def _standard_gaps(sizes: tuple[int, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return what cut points of equal probabilities add up from, and the gaps below them, each [D * L].
@@ -223,7 +254,7 @@ def _standard_gaps(sizes: tuple[int, ...]) -> tuple[tuple[float, ...], tuple[flo
     steps: list[float] = []
     gaps: list[float] = []
     for n in sizes:
-        cuts = [math.log(j / (n - j)) for j in range(1, n)]
+        cuts = _standard_cuts(n)
         between = [b - a for a, b in itertools.pairwise(cuts)]
         after = max(sizes) - n
         steps += [cuts[0], *between, FAR, *[0.0] * after]

@@ -128,11 +128,14 @@ class Codebook(Codes):
 
     def nearest(self, h: Tensor) -> Tensor:
         flat = h.detach().reshape(-1, self.width)
-        half = 0.5 * self.table.square().sum(-1)
-        # |h - e|^2 / 2 without |h|^2 / 2, which is the same for all codes
-        pieces = flat.split(max(NUMBERS // self.n, 1))
-        indices = [torch.addmm(half, piece, self.table.T.to(piece), alpha=-1).argmin(-1) for piece in pieces]
+        indices = [self.closest(piece) for piece in flat.split(max(NUMBERS // self.n, 1))]
         return torch.cat(indices).reshape(h.shape[:-1])
+
+    def closest(self, h: Tensor) -> Tensor:
+        """Return the indices [M] of the codes nearest to h [M, E], whose distances are formed all at once."""
+        # |h - e|^2 / 2 without |h|^2 / 2, which is the same for all codes
+        half = 0.5 * self.table.square().sum(-1)
+        return torch.addmm(half, h, self.table.T.to(h), alpha=-1).argmin(-1)
 
     def index_of(self, z: Tensor) -> Tensor:
         table, flat = self.table.to(z), z.detach().reshape(-1, self.width)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from ..core.batch import Batch
 from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.precision import applied
@@ -79,12 +80,13 @@ class Conditional(nn.Module, ABC):
         """Return p(y | c) with these parameters [..., P] of `params(c)`."""
         return self.family(params)
 
-    def missing(self, params: Tensor) -> Distribution:
-        """Return the distribution of y where it is missing: p(y | c), unless that depends on y itself."""
+    def missing(self, params: Tensor, hidden: Tensor | None = None) -> Distribution:
+        """Return the distribution of y where it is missing, or `hidden` [..., D] on purpose (see `Batch`): p(y | c),
+        unless that depends on y itself."""
         return self.at(params)
 
-    def missing_summary(self, params: Tensor) -> Tensor:
-        """Return the family's summary [..., S] of y where it is missing."""
+    def missing_summary(self, params: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Return the family's summary [..., S] of y where it is missing, or hidden."""
         return self.family.summary(params)
 
     def draw_mask(self, y: Tensor) -> Tensor | None:
@@ -94,6 +96,10 @@ class Conditional(nn.Module, ABC):
     def scored(self, params: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return log p(y | c) [...] in nats, with these parameters [..., P] of `params(c)`."""
         return self.family.log_prob(params, y, mask)
+
+    def scored_batch(self, params: Tensor, batch: Batch) -> Tensor:
+        """Return `scored` of a batch; it differs where entries are hidden on purpose and their pattern is modelled."""
+        return self.scored(params, batch.x, batch.mask)
 
     def forward(self, c: Tensor | None = None) -> Distribution:
         return self.at(self.params(c))

@@ -235,7 +235,7 @@ def weigh(
     walk, params = shared or (None, model.likelihood_params(z[:, :1] if same_states else z, batch.context))
     params = model.likelihood.adapted(params, batch.x, batch.mask)
     if model.likelihood.has_density:
-        log_lik = model.likelihood.scored(params, batch.x, batch.mask).expand(z.shape[:2])
+        log_lik = model.likelihood.scored_batch(params, batch).expand(z.shape[:2])
     else:  # NaN in place of a density; objectives that would read it are refused before
         log_lik = z.new_full(z.shape[:2], torch.nan)
     return Draw(

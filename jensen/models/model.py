@@ -83,7 +83,7 @@ class LatentVariableModel(nn.Module):
 
     def log_joint(self, batch: Batch, z: Tensor) -> Tensor:
         """Return log p(x, z) [K, B] at z [K, B, Z], in nats."""
-        log_lik = self.likelihood.scored(self.likelihood_params(z, batch.context), batch.x, batch.mask)
+        log_lik = self.likelihood.scored_batch(self.likelihood_params(z, batch.context), batch)
         return log_lik + self.prior.log_prob(z, batch.context)
 
     @torch.no_grad()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..core.batch import Batch
 from ..families import Columns, Family
+from ..families.levelled import Levelled
 
 __all__ = ["descend", "fit_clusters", "fit_marginals", "held_out_gain"]
 
@@ -32,11 +33,14 @@ def fit_marginals(family: Family, batch: Batch) -> Tensor:
     mean = (x if batch.mask is None else torch.where(batch.mask, x, 0.0)).sum(0) / count
     first = family.start(mean)
     start = torch.cat([first, first.new_zeros(family.size - len(first))]) + _noise(family.size).to(first)
-    return _climbed(family, batch, start[None], torch.zeros(len(x), dtype=torch.long, device=x.device))[0]
+    climbed = _climbed(family, batch, start[None], torch.zeros(len(x), dtype=torch.long, device=x.device))[0]
+    return _with_shares(family, batch, climbed)
 
 
 def fit_clusters(family: Family, batch: Batch, member: Tensor, clusters: int) -> Tensor:
     """Return parameters [C, P] that fit each cluster of rows, the less far from those of all rows the fewer it has.
+
+    Those that the family shares are the same of all clusters, and fit all of them together.
 
     Args:
         family: of independent columns.
@@ -44,23 +48,55 @@ def fit_clusters(family: Family, batch: Batch, member: Tensor, clusters: int) ->
         member: [N] the cluster of each row, from 0.
         clusters: C.
     """
-    return _climbed(family, batch, fit_marginals(family, batch).expand(clusters, -1), member, PULL)
+    marginal = fit_marginals(family, batch)
+    fitted = _climbed(family, batch, marginal.expand(clusters, -1), member, PULL)
+    return fitted if clusters > 1 else _with_shares(family, batch, fitted[0])[None]
+
+
+def _with_shares(family: Family, batch: Batch, params: Tensor) -> Tensor:
+    """Return parameters [P] by which levels have the probabilities of their shares of the rows; others stay.
+
+    A level without a row has half a one, as its probability must be above 0.
+    """
+    groups = [(family, tuple(range(family.dim)))]
+    pieces = [torch.arange(family.size)]
+    if isinstance(family, Columns):
+        groups, pieces = list(zip(family.families, family.places, strict=True)), family.split(pieces[0])
+    params = params.clone()
+    for (group, columns), places in zip(groups, pieces, strict=True):
+        if isinstance(group, Levelled):
+            shares = [_shares(batch, i, n) for i, n in zip(columns, group.levels, strict=True)]
+            params[places] = group.of_probabilities(shares).to(params)
+    return params
+
+
+def _shares(batch: Batch, column: int, levels: int) -> Tensor:
+    """Return the share [L] of each level of a column among the rows where it is observed."""
+    values = batch.x[:, column] if batch.mask is None else batch.x[batch.mask[:, column], column]
+    counts = torch.bincount(values.long(), minlength=levels).double().clamp_min(0.5)
+    return counts / counts.sum()
 
 
 def _climbed(family: Family, batch: Batch, start: Tensor, member: Tensor, pull: float = 0.0) -> Tensor:
-    """Return parameters [C, P] after steps from these that raise the likelihood of the rows of each cluster."""
-    x, params = batch.x.double(), start.clone().requires_grad_()
-    count = torch.bincount(member, minlength=len(start)).clamp_min(1).to(x)
-    weight = count.reciprocal()[member]  # so that no cluster learns faster than another
+    """Return parameters [C, P] after steps from these that raise the likelihood of the rows of each cluster.
+
+    Those that the family shares are the same of all.
+    """
+    x, outputs = batch.x.double(), family.size - family.shared
+    first, common = start[:, :outputs].clone().requires_grad_(), start[0, outputs:].clone().requires_grad_()
+
+    def joined() -> Tensor:
+        return torch.cat([first, common.expand(len(first), -1)], -1)
 
     def loss(step: int) -> Tensor:
         # one cluster is not copied for each row: what depends on parameters alone is computed once
+        params = joined()
         own = params if len(params) == 1 else params[member]
-        away = ((params - start).square().sum(-1) * (pull / count)).sum()
-        return away - (weight * family.log_prob(own, x, batch.mask)).sum()
+        away = pull * (first - start[:, :outputs]).square().sum()
+        return (away - family.log_prob(own, x, batch.mask).sum()) / len(x)
 
-    descend([params], loss, STEPS, RATE)
-    return params.detach()
+    descend([first, common], loss, STEPS, RATE)
+    return joined().detach()
 
 
 @torch.enable_grad()

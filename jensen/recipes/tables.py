@@ -34,7 +34,7 @@ LEAST, LARGEST = 4, 16  # latent features, of which there are as many as columns
 SMALL, MIDDLE, BIG = (2_000, 64, 50), (20_000, 64, 20), (128, 10)
 SHARE = 0.8  # the most entries that are hidden from the guide in a row
 FEWEST, MOST = 4, 30  # components of a mixture by default
-ROWS_EACH = 40  # rows per component by default
+ROWS_EACH = 25  # rows per component by default
 
 
 def _sizes(
@@ -113,9 +113,10 @@ def table_gmm(
 ) -> BuiltModel:
     """A mixture over a table of mixed columns with holes: exact log p(x) by enumeration, started from clusters."""
     k, named = _components(len(context.rows), components), parsed_families(families)
-    family = column_families(context.schema, context.rows, context.learned_floor(), named, simple=True)
+    is_self, floor = missing_model == "self", context.learned_floor()
+    family = column_families(context.schema, context.rows, floor, named, self_masked=is_self)
     prior, p = Unconditional(Categorical(k), learn=True), Table(family, k)
-    _start_from_clusters(p, family, context, k)
+    _start_from_clusters(prior, p, family, context, k)
     model = with_missing_model(context, LatentVariableModel(prior, p), missing_model)
     return play(context, model, Exact(model), ImportanceWeighted(), Enumerate())
 
@@ -127,14 +128,16 @@ def _components(n: int, components: int | None) -> int:
     return k
 
 
-def _start_from_clusters(p: Table, family: Columns, context: RecipeContext, k: int) -> None:
-    """Start each component at a cluster of the rows' features."""
+def _start_from_clusters(prior: Unconditional, p: Table, family: Columns, context: RecipeContext, k: int) -> None:
+    """Start each component at a cluster of the rows' features, with its share of the rows."""
     batch, encode = column_rows(context.rows), column_encoding(context.schema, context.rows)
     features = encode(batch.x if batch.mask is None else torch.cat([batch.x, batch.mask.to(batch.x) - 1], -1))
     member: Tensor = kmeans(features[:, : -context.dim], k, context.seed)[1].to(batch.x.device)
     start = fit_clusters(family, batch, member, k)
     outputs = family.size - family.shared
+    shares = torch.bincount(member, minlength=k).double().clamp_min(0.5).log()
     with torch.no_grad():
+        prior.value.copy_(shares - shares.mean())
         p.table.copy_(start[:, :outputs])
         if p.free is not None:
-            p.free.copy_(start[:, outputs:].mean(0))
+            p.free.copy_(start[0, outputs:])

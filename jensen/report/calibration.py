@@ -10,13 +10,14 @@ from matplotlib.axes import Axes
 
 from ..core.errors import CorruptRunError
 from ..core.wording import fixed, plural
+from ..plot.rate_distortion import rate_distortion
+from ..plot.style import COLOURS, DASHES, GRID, SOFT, end_labels
 from ..runs.rate_distortion import NAME
 from ..storage.run_folder import CALIBRATION
 from ..storage.schemas import CalibrationRecord, CurveRecord
 from .facts import Facts, kept, of_these_weights
-from .figures import COLOURS, DASHES, GRID, SOFT, draw, end_labels
+from .figures import draw
 from .panels import Panel
-from .rate_distortion import paint
 
 __all__ = ["calibration", "tradeoff"]
 
@@ -122,5 +123,5 @@ def tradeoff(facts: Facts, numbers: dict[str, Any]) -> Panel | None:
         f"by jensen rate-distortion (seed {record['seed']}, K = {own['k']}). Each point is one training, so the true "
         "curve may lie further down and left. A point above its neighbours would show a training that went wrong."
     )
-    body = draw("rate-distortion", alt, lambda axes: paint(axes, record, own["beta"]), 470, 380)
+    body = draw("rate-distortion", alt, lambda axes: rate_distortion(record, axes, own=own["beta"]), 470, 380)
     return Panel((body,), caption)

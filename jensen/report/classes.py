@@ -8,9 +8,10 @@ import numpy as np
 
 from ..analysis import latents
 from ..core.wording import plural
+from ..plot.shades import Shades, columns
 from ..runs.classify import Classified, confusion
 from .facts import Facts
-from .grids import Shades, blocks, columns
+from .grids import blocks
 from .panels import Panel, Table
 
 __all__ = ["accuracy_by_class", "samples_by_class"]

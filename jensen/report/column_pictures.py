@@ -13,9 +13,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, PercentF
 from ..analysis.marginals import ColumnAgreement, compare_columns
 from ..core.characters import as_one_line
 from ..data.columns import Column
-from .figures import COLOURS, INK, SOFT, draw
+from ..plot.names import distinct
+from ..plot.style import COLOURS, INK, SOFT
+from .figures import draw
 from .mixed_rows import MixedRows
-from .names import distinct
 from .panels import Panel, Table
 
 __all__ = ["agreement_table", "agreements", "column_pictures"]

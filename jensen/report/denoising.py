@@ -11,8 +11,9 @@ from ..analysis import latents
 from ..core.batch import Rows
 from ..core.rows import evenly_spaced
 from ..estimators.denoising import corrupted_rows
+from ..plot.shades import Shades, columns
 from .facts import Facts, some
-from .grids import Shades, blocks, columns
+from .grids import blocks
 from .panels import Panel, Section, Table
 
 __all__ = ["denoising"]

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ..core.wording import fixed, plural
 from ..evaluate.estimate import Kind, enough_points, format_nats
 from ..evaluate.generalisation import ERRORS, VISIBLE
 from ..evaluate.psis import FEWEST
+from ..plot.style import COLOURS, DASHES, INK, SOFT, TEXTS, end_labels
+from ..plot.tightness import BAND, bounds_over_k, logarithmic, tightness
 from .facts import Facts
-from .figures import COLOURS, DASHES, INK, SOFT, TEXTS, draw, end_labels
+from .figures import draw
 from .panels import Panel, Section, Table
 from .settings import estimates
 
 __all__ = ["evidence", "verdict"]
 
-BAND = 2.0  # standard errors of a band
 WIDE = 20.0  # nats: a wider sandwich has failed, and is in the table only
 LOWER = "stochastic lower bound"
 QUANTILES = ("q05", "q25", "median", "q75", "q95")
@@ -163,44 +162,18 @@ def _generalisation(facts: Facts) -> Table | None:
     return Table((f"{name}, nats per datum", "value", "±"), rows, (), caption)
 
 
-def _bounds_over_k(e: dict[str, Any]) -> list[tuple[int, float, float]]:
-    """Return (K, bound, Monte Carlo standard error) along the curve, which ends with the estimate itself.
-
-    An error that is unknown or unreliable is NaN, so that no band is drawn.
-    """
-    curve = [
-        (r["k"], r["log_px"], math.nan if r["stderr_mc"] is None else r["stderr_mc"]) for r in e.get("curve") or []
-    ]
-    if curve:
-        is_reliable = e.get("stderr_mc_reliable") and e.get("stderr_mc") is not None
-        curve[-1] = (*curve[-1][:2], e["stderr_mc"] if is_reliable else math.nan)
-    return curve
-
-
 def _curve(facts: Facts) -> Panel | None:
     """Return the importance-weighted bound over K, beside the annealed bound."""
     e = facts.evaluation
-    curve = [] if e is None else _bounds_over_k(e)
+    curve = [] if e is None else bounds_over_k(e)
     if e is None or len(curve) < 2:
         return None
-    k, value, error = (np.array(column, dtype=float) for column in zip(*curve, strict=True))
     chain = _assessed(facts).get("annealed")
 
     def paint(axes: Axes) -> None:
-        _logarithmic(axes)
-        axes.fill_between(k, value - BAND * error, value + BAND * error, color=COLOURS[0], alpha=0.25, linewidth=0)
-        axes.plot(k, value, color=COLOURS[0], marker="o", markersize=4)
-        ends = [(k[-1], value[-1], "importance")]
-        if chain:
-            half = BAND * (chain["stderr_mc"] or 0.0) if chain.get("stderr_mc_reliable") is not False else 0.0
-            axes.axhspan(chain["log_px"] - half, chain["log_px"] + half, color=COLOURS[1], alpha=0.18, linewidth=0)
-            axes.axhline(chain["log_px"], color=COLOURS[1], linestyle="--")
-            ends.append((k[-1], chain["log_px"], "annealed"))
-        end_labels(axes, ends)
-        axes.set_xlabel("K, latent points per datum")
-        axes.set_ylabel(f"{facts.log_px} ≥, nats per datum")
+        tightness(facts, axes, evaluation=e)
 
-    low, high = (f"{fixed(value[i], 2)} nats at K = {k[i]:,.0f}" for i in (0, -1))
+    low, high = (f"{fixed(curve[i][1], 2)} nats at K = {curve[i][0]:,.0f}" for i in (0, -1))
     alt = f"The bound rises from {low} to {high}"
     caption = (
         "The bound on the same rows with K points per datum; K = 1 is the ELBO. Band: two Monte Carlo standard errors, "
@@ -221,14 +194,7 @@ def _epochs(axes: Axes, epoch: np.ndarray) -> None:
     if epoch.max() < 10 * max(epoch.min(), 1):
         axes.locator_params(axis="x", integer=True, nbins=6)
     else:
-        _logarithmic(axes)
-
-
-def _logarithmic(axes: Axes) -> None:
-    """Set a logarithmic axis, labelled with plain numbers."""
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+        logarithmic(axes)
 
 
 def _gaps(facts: Facts) -> Panel | None:
@@ -349,7 +315,7 @@ def _strip(
 
     def paint(axes: Axes) -> None:
         if points is not None:
-            _logarithmic(axes)
+            logarithmic(axes)
         axes.plot([q["q05"], q["q95"]], [0, 0], color=COLOURS[0], linewidth=2)
         axes.plot([q["q25"], q["q75"]], [0, 0], color=COLOURS[0], linewidth=10, solid_capstyle="butt")
         axes.plot([q["median"]], [0], "o", color=INK, markersize=7)

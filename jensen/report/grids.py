@@ -1,102 +1,22 @@
-"""Grids of images as PNG: no smoothing, and one scale for all images of a page."""
+"""Grids of images as PNG on the page."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
-from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from ..core.characters import as_one_line
-from ..data.column_statistics import ends
-from .facts import Facts
+from ..plot.shades import in_block, sheet_image
 
-__all__ = ["MISSING", "Shades", "blocks", "coloured", "columns", "sheet"]
-
-CELL, GAP, WIDTH = 64, 2, 1000
-LARGEST = 128
-NARROW = 360  # CSS pixels of a page on a telephone, which a block of images fits
-MISSING = (196, 164, 120)  # tan, which is no shade of grey
-
-
-@dataclass(frozen=True)
-class Shades:
-    """A map from values to shades, the same for every image of a report.
-
-    Attributes:
-        low, high: the values shown black and white.
-        shape: height, width and channels.
-    """
-
-    low: float
-    high: float
-    shape: tuple[int, int, int]
-
-    @staticmethod
-    def of(facts: Facts) -> Shades:
-        """Return the map of the full range of the data's kind; for reals, of the range of the rows."""
-        schema, preparation = facts.run.schema, facts.run.preparation
-        height, width, channels = schema.shape
-        low, high = 0.0, 1.0
-        if schema.kind == "integers" and preparation.binarize is None:
-            # a dequantised value lies in [v, v + 1)
-            middle = 0.5 if preparation.dequantize else 0.0
-            low, high = middle, (schema.levels or 256) - 1 + middle
-        elif schema.kind == "real" and preparation.binarize is None and facts.part is not None:
-            own, mask = facts.part.x, facts.part.mask
-            observed = own if mask is None else own[:][mask]
-            low, high = ends(observed) if observed.size else (0.0, 1.0)
-        return Shades(low, high if high > low else low + 1.0, (height, width, channels))
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Return values [N, ...] as bytes [N, H, W, 1 or 3]: of two channels the first, of four the first three.
-
-        A missing value (NaN) makes its pixel `MISSING`, and the images coloured.
-        """
-        unit = np.clip((x.astype(np.float64) - self.low) / (self.high - self.low), 0, 1).reshape(-1, *self.shape)
-        unit = unit[..., :3] if self.shape[2] >= 3 else unit[..., :1]
-        missing = np.asarray(np.isnan(unit).any(-1))
-        shades = np.rint(np.where(missing[..., None], 0, unit) * 255).astype(np.uint8)
-        if missing.any():
-            shades = coloured(shades)
-            shades[missing] = MISSING
-        return shades
-
-
-def coloured(shades: np.ndarray) -> np.ndarray:
-    """Return bytes [..., 1 or 3] with three channels."""
-    return np.repeat(shades, 3, axis=-1) if shades.shape[-1] == 1 else shades.copy()
-
-
-def _cell(shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Return height and width of one image on the page, in CSS pixels.
-
-    Whole multiples of its pixels: at least twice, and at least 64 CSS pixels, up to a size of 64; larger images as they
-    are, or shrunk to 128.
-    """
-    largest = max(shape[:2])
-    factor = max(-(-CELL // largest), 2) if largest <= CELL else min(LARGEST / largest, 1)
-    return max(round(shape[0] * factor), 1), max(round(shape[1] * factor), 1)
-
-
-def _in_block(shape: tuple[int, int, int]) -> int:
-    """Return the number of images side by side on a narrow page."""
-    return max((NARROW + GAP) // (_cell(shape)[1] + GAP), 1)
-
-
-def columns(shape: tuple[int, int, int], most: int = 16) -> int:
-    """Return the number of images side by side: whole blocks of them."""
-    block = _in_block(shape)
-    wide = max(min((WIDTH + GAP) // (_cell(shape)[1] + GAP), most), 1)
-    return max(wide // block, 1) * block
+__all__ = ["blocks", "sheet"]
 
 
 def blocks(rows: list[np.ndarray], alt: str) -> tuple[str, ...]:
     """Return rows of images, each bytes [n, H, W, C], as blocks of columns, each one <img> that fits a narrow page."""
-    n, block = max(map(len, rows)), _in_block((rows[0].shape[1], rows[0].shape[2], 1))
+    n, block = max(map(len, rows)), in_block((rows[0].shape[1], rows[0].shape[2], 1))
     starts = range(0, n, block)
     if len(starts) == 1:
         return (sheet(rows, alt),)
@@ -110,21 +30,9 @@ def blocks(rows: list[np.ndarray], alt: str) -> tuple[str, ...]:
 
 def sheet(rows: list[np.ndarray], alt: str) -> str:
     """Return rows of images, each bytes [n, H, W, C], as one <img>; the gaps of 2 pixels are transparent."""
-    height, width = _cell((rows[0].shape[1], rows[0].shape[2], 1))
-    n = max(map(len, rows))
-    size = (n * (width + GAP) - GAP, len(rows) * (height + GAP) - GAP)
-    colour = any(row.shape[-1] == 3 for row in rows)
-    rows = [coloured(row) for row in rows] if colour else rows
-    canvas = Image.new("RGBA" if colour else "LA", size)
-    for i, row in enumerate(rows):
-        for j, image in enumerate(row):
-            tile = Image.fromarray(image if colour else image[..., 0])
-            large = max(image.shape[:2]) > LARGEST
-            tile = tile.resize((width, height), Image.Resampling.BOX if large else Image.Resampling.NEAREST)
-            tile.putalpha(255)
-            canvas.paste(tile, (j * (width + GAP), i * (height + GAP)))
-    buffer = io.BytesIO()
+    canvas, buffer = sheet_image(rows), io.BytesIO()
     canvas.save(buffer, "png")
     code = base64.b64encode(buffer.getvalue()).decode()
-    attributes = f'width="{size[0]}" height="{size[1]}" alt="{html.escape(as_one_line(alt))}"'
+    width, height = canvas.size
+    attributes = f'width="{width}" height="{height}" alt="{html.escape(as_one_line(alt))}"'
     return f'<img class="grid" src="data:image/png;base64,{code}" {attributes}>'

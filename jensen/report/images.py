@@ -10,20 +10,17 @@ import torch
 from ..analysis import latents
 from ..core.errors import JensenError
 from ..core.rows import evenly_spaced
+from ..plot.images import STEPS, grid_rows, originals, reconstruction_rows, sample_rows, traversal_rows
+from ..plot.shades import Shades, coloured, columns
 from .facts import Facts, some
-from .grids import Shades, blocks, coloured, columns, sheet
+from .grids import blocks, sheet
 from .panels import Panel
 
 __all__ = ["between", "component_means", "nearest", "prior_grid", "reconstructions", "samples", "traversals"]
 
-STEPS, PAIRS, FEATURES = 9, 6, 6
+PAIRS = 6
 BLOCKS = 2
 SOME = 20_000  # training rows of files among which neighbours are searched for
-
-
-def _originals(facts: Facts, index: np.ndarray, shades: Shades) -> np.ndarray:
-    """Return rows of the part as the model sees them, in shades; missing pixels have a colour of their own."""
-    return shades(facts.originals(index))
 
 
 def _preparation_note(facts: Facts) -> str:
@@ -39,12 +36,7 @@ def reconstructions(facts: Facts, shades: Shades) -> Panel | None:
     """Return held-out data above their reconstructions: means, and samples."""
     if facts.part is None or not facts.examples or facts.latent == "none" or not facts.run.guide.infers:
         return None
-    index = evenly_spaced(len(facts.part.rows), columns(shades.shape)).numpy()
-    rows = facts.part.rows.subset(torch.as_tensor(index).to(facts.run.device))
-    run, noise = facts.run, facts.stream("reconstructions")
-    mean = latents.reconstruct(run.model, run.guide, rows)
-    drawn = latents.reconstruct(run.model, run.guide, rows, sample=True, generator=noise)
-    content = [_originals(facts, index, shades), shades(run.shaped(mean)), shades(run.shaped(drawn))]
+    index, content = reconstruction_rows(facts, shades, columns(shades.shape))
     alt = f"{len(index)} held-out images in the top row, their mean reconstructions below, sampled ones at the bottom."
     return Panel(
         blocks(content, alt),
@@ -92,12 +84,9 @@ def samples(facts: Facts, shades: Shades, numbers: dict[str, Any]) -> Panel | No
     """Return new images: means and samples of the same z, above the training row that is nearest to the mean."""
     if not facts.samples:
         return None
-    run, n = facts.run, columns(shades.shape)
-    only_noise = facts.latent == "none" or not run.model.likelihood.has_density  # else a mean beside each sample
-    z, batch = run.model.simulate(BLOCKS * n, facts.stream("samples"))
-    drawn = shades(run.shaped(batch.x))
-    mean = drawn if only_noise else shades(run.shaped(latents.decode(run.model, z, batch.context)))
-    content, captions = ([drawn] if only_noise else [mean, drawn]), []
+    n = columns(shades.shape)
+    content, captions = sample_rows(facts, shades, BLOCKS * n), []
+    only_noise, mean = len(content) == 1, content[0]  # else a mean beside each sample
     captions.append(
         "Samples from the model."
         if only_noise
@@ -153,7 +142,7 @@ def between(facts: Facts, shades: Shades) -> Panel | None:
     x = latents.interpolate(facts.run.model, codes[a], codes[b], STEPS, ends)
     steps = shades(facts.run.shaped(x.flatten(0, 1))).reshape(STEPS, len(a), *_pixels(shades))
     index = facts.index(len(codes)).cpu().numpy()
-    left, right = _originals(facts, index[a], shades), _originals(facts, index[b], shades)
+    left, right = originals(facts, index[a], shades), originals(facts, index[b], shades)
     if 3 in (left.shape[-1], right.shape[-1]):  # images with missing pixels have colours
         left, right, steps = coloured(left), coloured(right), coloured(steps)
     rows = [np.concatenate([left[i : i + 1], steps[:, i], right[i : i + 1]]) for i in range(len(a))]
@@ -174,15 +163,10 @@ def traversals(facts: Facts, shades: Shades) -> Panel | None:
     """Return the decoded images as each of the strongest features moves alone."""
     if facts.rates is None or len(facts.rates) < 3:
         return None
-    model, top = facts.run.model, np.argsort(-facts.rates)[:FEATURES]
-    centre = model.prior(model.usual).mean
-    z = centre.expand(len(top), STEPS, -1).clone()
-    for i, feature in enumerate(top):
-        z[i, :, feature] += torch.linspace(-2.5, 2.5, STEPS, dtype=z.dtype, device=z.device)
-    x = shades(facts.run.shaped(latents.decode(model, z.flatten(0, 1)))).reshape(len(top), STEPS, *_pixels(shades))
+    top, rows = traversal_rows(facts, shades)
     names = ", ".join(str(int(i) + 1) for i in top)
     return Panel(
-        (sheet(list(x), f"One row for each of the features {names}: the decoded image as that feature alone moves."),),
+        (sheet(rows, f"One row for each of the features {names}: the decoded image as that feature alone moves."),),
         f"Features {names}, from the top, strongest first: each moves alone from -2.5 to 2.5 about the prior's mean, "
         "where the others stay. Each row should change smoothly; a row without change would show a feature that the "
         f"decoder ignores there.{_usual(facts)}",
@@ -202,12 +186,11 @@ def prior_grid(facts: Facts, shades: Shades) -> Panel | None:
     if facts.latent != "features" or facts.run.model.latent != 2 or not facts.normalised:
         return None
     try:
-        x = latents.prior_grid(facts.run.model, 15)
+        rows = grid_rows(facts, shades)
     except JensenError:
         return None
-    images = shades(facts.run.shaped(x.flatten(0, 1))).reshape(15, 15, *_pixels(shades))
     return Panel(
-        (sheet(list(images), "A grid of 15 by 15 decoded images over the two latent features."),),
+        (sheet(rows, "A grid of 15 by 15 decoded images over the two latent features."),),
         "The mean of p(x|z) over the plane: feature 1 grows to the right and feature 2 upwards, in steps of equal "
         "probability under the prior. Neighbours should differ little, and every place should look like data."
         f"{_usual(facts)}",

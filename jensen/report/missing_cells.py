@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from ..core.characters import as_one_line
 from ..core.rows import evenly_spaced
 from ..core.wording import plural
-from .figures import COLOURS, SOFT, draw
+from ..plot.names import distinct
+from ..plot.style import COLOURS, SOFT
+from .figures import draw
 from .mixed_rows import MixedRows
-from .names import distinct
 from .panels import Panel, Section, Table
 
 __all__ = ["missing_cells"]

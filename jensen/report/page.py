@@ -12,6 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..core.characters import as_one_line, escaped_json
 from ..evaluate.estimate import ProgressCallback
+from ..plot.names import shortened
+from ..plot.shades import Shades
 from ..runs.run import Run
 from ..storage.checkpoints import kept_epochs
 from ..storage.files import write_atomic
@@ -24,10 +26,8 @@ from .evidence import evidence
 from .facts import Facts, Phases, gather, some
 from .fidelity import fidelity
 from .findings import Remark, findings
-from .grids import Shades
 from .key_numbers import key_numbers
 from .mixed import mixed_sections
-from .names import shortened
 from .panels import Panel, Section, Table
 from .representation import representation
 from .settings import model_parts, settings, stages

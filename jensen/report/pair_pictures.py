@@ -11,9 +11,10 @@ from matplotlib.path import Path
 
 from ..analysis.associations import AssociationAgreement, compare_associations
 from ..core.characters import as_one_line
-from .figures import COLOURS, SOFT, draw
+from ..plot.names import distinct
+from ..plot.style import COLOURS, SOFT
+from .figures import draw
 from .mixed_rows import MixedRows
-from .names import distinct
 from .panels import Panel
 
 __all__ = ["pair_pictures"]

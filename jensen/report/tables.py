@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from ..analysis import latents
 from ..core.characters import as_one_line
 from ..core.rows import evenly_spaced
+from ..plot.names import distinct
+from ..plot.style import COLOURS, INK, SOFT
 from .facts import Facts, some
-from .figures import COLOURS, INK, SOFT, draw
-from .names import distinct
+from .figures import draw
 from .panels import Panel, Table
 
 __all__ = ["component_table", "correlations", "distributions", "reconstructions", "samples"]

@@ -8,18 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-import numpy as np
 from torch import Tensor
 
 from ..analysis.reliability import points_remedy
 from ..core.errors import DataError, NotNormalised, UsageError
-from ..data.columns import Column
 from ..evaluate import Estimate, Unnormalised, choose
 from ..evaluate.estimate import ProgressCallback
 from ..evaluate.outliers import carrying_rows
 from ..storage.files import digest
 from ..storage.run_folder import EVALUATION, WEIGHTS
 from ..storage.schemas import EvaluationRecord, read_record
+from .comparable import check_cells, check_columns, have_same_data
 from .data import Targets
 from .paired import Group, PairedComparison, RowScores
 from .rows_digest import rows_digest
@@ -122,10 +121,10 @@ def _check(runs: Sequence[Run], method: str, k: int | None) -> None:
                 "Compare recipes with a density, such as vae.",
             )
         pair = f"{first.path} and {run.path}"
-        mine, theirs = (
-            (r.schema.kind, r.schema.levels, r.schema.shape, _values(r.schema.columns)) for r in (first, run)
-        )
-        if mine != theirs:
+        are_tables = all(len(r.schema.shape) == 1 for r in (first, run))
+        if are_tables and "mixed" in (first.schema.kind, run.schema.kind):
+            check_columns(first, run)
+        elif len({(r.schema.kind, r.schema.levels, r.schema.shape) for r in (first, run)}) > 1:
             raise DataError(
                 f"{pair} are of different data: {_words(first)} and {_words(run)}", "Compare like with like."
             )
@@ -150,11 +149,6 @@ def _check(runs: Sequence[Run], method: str, k: int | None) -> None:
             )
 
 
-def _values(columns: Sequence[Column] | None) -> list[Any] | None:
-    """Return the values that columns of mixed kinds can have; None of other data."""
-    return None if columns is None else [(c.name, c.kind, c.levels, c.low, c.high) for c in columns]
-
-
 def _words(run: Run) -> str:
     shape = " x ".join(map(str, run.schema.shape))
     return f"{shape} {run.schema.kind}" + (f" of {run.schema.levels} levels" if run.schema.levels else "")
@@ -171,21 +165,15 @@ def _parts(runs: Sequence[Run], data: Source | None, labels: Targets | None, see
     """Return the rows, as each run sees them; they are the same rows in the data's own units."""
     first = runs[0]
     for run in runs[1:]:
-        if data is None and run.spec["data"]["sha256"] != first.spec["data"]["sha256"]:
+        if data is None and not have_same_data(first, run):
             raise DataError(f"{first.path} and {run.path} were trained on different data", SAME)
     parts = [run.chosen(data, seed, True, labels) for run in runs]
     aside = next((part.own for part in parts if part.own is not None), None)
     if aside is not None:  # the data of some of the runs: all of them are given the rows that those kept aside
         parts = [p if p.own else r.chosen(data, seed, True, labels, aside) for r, p in zip(runs, parts, strict=True)]
-    for run, part in zip(runs, parts, strict=True):
-        if not (np.array_equal(part.x[:], parts[0].x[:]) and np.array_equal(_seen(part), _seen(parts[0]))):
-            raise DataError(f"the test rows of {first.path} and {run.path} are not the same", SAME)
+    for run, part in zip(runs[1:], parts[1:], strict=True):
+        check_cells(first, run, parts[0], part, SAME)
     return parts
-
-
-def _seen(part: Part) -> np.ndarray:
-    """Return [N, D], True where observed."""
-    return np.ones(part.x.shape, dtype=bool) if part.mask is None else part.mask
 
 
 def _score(run: Run, part: Part, method: str, k: int | None, seed: int, watch: ProgressCallback | None) -> RowScores:
@@ -263,7 +251,7 @@ def _rows_notes(runs: Sequence[Run], parts: Sequence[Part], data: Source | None)
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
     for run, part in zip(runs, parts, strict=True):
         notes += [f"{run.path}: {note}" for note in trained_rows(run, part, data).notes]
-    if len({run.spec["data"]["sha256"] for run in runs}) > 1:
+    if not all(have_same_data(runs[0], run) for run in runs[1:]):
         notes.append("the runs were trained on different data")
     return notes
 

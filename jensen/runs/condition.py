@@ -15,7 +15,7 @@ from ..core.batch import Batch
 from ..core.errors import UsageError
 from ..data.cells import decode, encode
 from ..data.columns import Column
-from ..data.determined import finder
+from ..data.determined import finder, told_by
 from ..data.frames import Cells, TextCells, TypedCells
 from ..data.time_texts import ISO
 from ..recipes.likelihoods import check_support
@@ -114,7 +114,7 @@ def _value(run: RunData, name: str, value: Any) -> tuple[int, float]:
         index = column_index(run, name)
         return index, _number(value, name) if run.schema.columns is None else _encoded(run.schema.columns[index], value)
     index, by = determined
-    x, known = by.back(np.array([_encoded(by.column, value)]))
+    x, known = told_by(by, np.array([_encoded(by.column, value)]))
     if not known[0]:
         values = ", ".join(decode(by.column, np.array(by.other[:MOST_LISTED])).tolist())
         raise UsageError(f"{value!r} is no value of column {name!r} in the training data", f"Its values are {values}.")

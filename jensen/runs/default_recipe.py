@@ -18,7 +18,7 @@ from .sources import Sources
 __all__ = ["default_recipe"]
 
 LIBRARIES = ("pandas", "polars", "pyarrow")  # whose objects are tables
-FEW = 250  # rows, below which a mixture predicts better than networks
+FEW = 100  # rows, below which a mixture predicts better than networks
 
 
 def default_recipe(data: Any, options: Mapping[str, Any]) -> tuple[str, Sources | None, str | None]:

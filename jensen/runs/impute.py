@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..analysis.imputation import Imputation
@@ -46,9 +47,15 @@ class Completion:
 
 
 def hide(part: Part, hidden: np.ndarray, preparation: Preparation) -> Part:
-    """Return the rows with more entries missing: those where `hidden` [N, D] or [D] is True."""
-    mask = ~np.broadcast_to(hidden, part.x.shape) & (True if part.mask is None else part.mask)
-    return replace(part, mask=mask, rows=preparation.masked(part.rows, mask))
+    """Return the rows with more entries missing: those where `hidden` [N, D] or [D] is True.
+
+    They are remembered as observed: a model of which entries are observed does not take them for missing ones.
+    """
+    observed = np.broadcast_to(True if part.mask is None else part.mask, part.x.shape)
+    mask, own = observed & ~hidden, torch.from_numpy(observed & hidden).to(part.rows.device)
+    own = own if part.rows.hidden is None else own | part.rows.hidden
+    rows = replace(preparation.masked(part.rows, mask), hidden=own if bool(own.any()) else None)
+    return replace(part, mask=mask, rows=rows)
 
 
 def complete(part: Part, drawn: Imputation, original: Part, schema: Schema, preparation: Preparation) -> Completion:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..analysis.conditional_prediction import DRAWS, POINTS, ColumnPrediction, predict_column
-from ..analysis.prediction_scores import Measure, level_measures, number_measures
+from ..analysis.conditional_prediction import DRAWS, POINTS, ColumnPrediction, predictions_in_pieces
+from ..analysis.prediction_scores import LevelOutcomes, Measure, number_measures
 from ..core.errors import UsageError
 from ..core.wording import plural
 from ..data.columns import Column
+from ..data.file_rows import column_of
 from ..evaluate.estimate import ProgressCallback
-from .condition import column_index
+from .condition import column_index, column_names
 from .data import RunData, Source
 from .evaluation import Part
+from .pieces import ROWS, InPieces
 from .result_frames import result_frame
 from .row_values import identity_columns
 from .trained_rows import trained_rows
 
-__all__ = ["Prediction", "predict"]
+__all__ = ["Prediction", "predict", "predict_in_pieces"]
 
 INTERVAL = 0.9  # of predicted numbers
 
@@ -44,6 +47,7 @@ class Prediction:
         notes: for the user.
         seed: of all Monte Carlo.
         identity: columns [N] that say which row it is.
+        any_known: whether the column is known in any row, where these are some of them; None where they are all.
     """
 
     column: str
@@ -59,6 +63,7 @@ class Prediction:
     notes: tuple[str, ...] = ()
     seed: int = 0
     identity: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    any_known: bool | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -85,7 +90,8 @@ class Prediction:
         """The columns [N] of a table of all rows: those that identify them, the known value, what is predicted, and log
         p of the known one."""
         name, table = self.column, dict(self.identity)
-        if self.known.any():
+        has_known = bool(self.known.any()) if self.any_known is None else self.any_known
+        if has_known:
             table[name] = self._known_values()
         if self.probabilities is not None:
             table[f"{name}_predicted"] = self.value
@@ -93,7 +99,7 @@ class Prediction:
         elif self.quantiles is not None:
             table[f"{name}_mean"] = np.asarray(self.mean)
             table |= {f"{name}_{end}": q for end, q in zip(("low", "median", "high"), self.quantiles, strict=True)}
-        if self.known.any():
+        if has_known:
             table["log_p"] = self.log_prob
         return table
 
@@ -140,38 +146,151 @@ def predict(
     Raises:
         UsageError: there is no such column, or the run models bits of grey values.
     """
+    index = _index(run, column)
+    part = run.chosen(data, seed, True, own="all", spare=(column,)).loaded()
+    pieces = InPieces(_predicted(run, part, data, index, k, seed, watch, len(part.rows)))
+    (prediction,) = pieces
+    return replace(prediction, measures=pieces.summary.measures, notes=pieces.summary.notes)
+
+
+def predict_in_pieces(
+    run: RunData,
+    data: Source | Part | None,
+    column: str,
+    *,
+    k: int | None = None,
+    seed: int = 0,
+    watch: ProgressCallback | None = None,
+    size: int = ROWS,
+) -> InPieces[Prediction]:
+    """Predict a column of so many rows after another: the numbers of each row are those of `predict`.
+
+    Of all rows, only the numbers that measures are of are held.
+
+    Args:
+        run, data, column, k, seed, watch: see `predict`.
+        size: rows of each; the last may have fewer.
+    """
+    index = _index(run, column)
+    part = run.chosen(data, seed, True, own="all", spare=(column,))
+    return InPieces(_predicted(run, part, data, index, k, seed, watch, size))
+
+
+def _index(run: RunData, column: str) -> int:
+    """Return the number of a column that can be predicted.
+
+    Raises:
+        UsageError: see `predict`.
+    """
     index = column_index(run, column)
     if run.preparation.binarize is not None:
         raise UsageError("this run models bits of grey values, and not the values themselves", "Use jensen impute.")
-    part = run.chosen(data, seed, True, own="all", spare=(column,)).loaded()
-    size, kind = run.schema.size, _column(run, index)
-    mask = np.ones((len(part.rows), size), dtype=bool) if part.mask is None else part.mask
+    return index
+
+
+def _predicted(
+    run: RunData,
+    part: Part,
+    data: Source | Part | None,
+    index: int,
+    k: int | None,
+    seed: int,
+    watch: ProgressCallback | None,
+    size: int,
+) -> Generator[Prediction, None, Prediction]:
+    """Yield the predictions of so many rows after another, and return what holds for all rows."""
+    width, kind = run.schema.size, _column(run, index)
+    mask = np.ones((len(part.rows), width), dtype=bool) if part.mask is None else part.mask
     rows = run.preparation.masked(part.rows, mask)
     levels, k = _levels(run, index), POINTS if k is None else k
-    m = 0 if levels else DRAWS
-    drawn = predict_column(run.model, run.guide, rows, index, k=k, m=m, seed=seed, watch=watch)
-    shift = float(run.preparation.log_jacobians(np.eye(size, dtype=bool)[index][None])[0])
-    log_prob = drawn.log_prob.cpu().numpy() + shift
-    truth = np.where(mask[:, index], part.x[:][:, index], np.nan).astype(np.float64)
-    probabilities = _probabilities(drawn, levels)
-    mean, quantiles = (None, None) if levels else _numbers(run, drawn, index, kind)
+    shift = float(run.preparation.log_jacobians(np.eye(width, dtype=bool)[index][None])[0])
+    truth = np.where(mask[:, index], column_of(part.x, index), np.nan).astype(np.float64)
     unseen, of_unseen = _unseen(run, part, data, index, ~np.isnan(truth))
-    notes = (*run.unfinished, *part.notes, *of_unseen, *_few_points(drawn))
-    return Prediction(
-        column=column,
+    whole = Prediction(
+        column=column_names(run)[index],
         levels=levels,
-        probabilities=probabilities,
-        mean=mean,
-        quantiles=quantiles,
-        log_prob=log_prob,
+        probabilities=None,
+        mean=None,
+        quantiles=None,
+        log_prob=np.empty(0),
         truth=truth,
-        measures=_measures(probabilities, mean, quantiles, log_prob, np.where(unseen, truth, np.nan), kind, seed),
-        drawn=drawn,
+        measures=(),
+        drawn=ColumnPrediction(torch.empty(0, 0), None, torch.empty(0)),
         part=part,
-        notes=notes,
         seed=seed,
         identity=identity_columns(part.row_numbers, part.files, part.identity, part.labels, run.schema.classes),
+        any_known=bool((~np.isnan(truth)).any()),
     )
+    how = {"size": size, "k": k, "m": 0 if levels else DRAWS, "seed": seed, "watch": watch}
+    outcomes, diagnostics, start = _Outcomes(kind), list[ColumnPrediction](), 0
+    for drawn in predictions_in_pieces(run.model, run.guide, rows, index, **how):
+        some = slice(start, start + len(drawn.summary))
+        probabilities = _probabilities(drawn, levels)
+        mean, quantiles = (None, None) if levels else _numbers(run, drawn, index, kind)
+        piece = replace(
+            whole,
+            probabilities=probabilities,
+            mean=mean,
+            quantiles=quantiles,
+            log_prob=drawn.log_prob.cpu().numpy() + shift,
+            truth=truth[some],
+            drawn=drawn,
+            identity={name: values[some] for name, values in whole.identity.items()},
+        )
+        outcomes.add(piece, unseen[some] & ~np.isnan(truth[some]))
+        diagnostics.append(replace(drawn, summary=drawn.summary[:0].clone(), draws=None))
+        start = some.stop
+        yield piece
+    diagnosed = _joined(diagnostics)
+    notes = (*run.unfinished, *part.notes, *of_unseen, *_few_points(diagnosed))
+    return replace(whole, measures=outcomes.measures(seed), drawn=diagnosed, notes=notes)
+
+
+def _joined(parts: Sequence[ColumnPrediction]) -> ColumnPrediction:
+    """Return the diagnostics of all rows."""
+    first = parts[0]
+    ess, k_hat = (
+        None if vars(first)[name] is None else torch.cat([vars(part)[name] for part in parts])
+        for name in ("ess", "k_hat")
+    )
+    return replace(first, log_prob=torch.cat([part.log_prob for part in parts]), ess=ess, k_hat=k_hat)
+
+
+class _Outcomes:
+    """The numbers of rows that measures are of, of some rows after another.
+
+    Args:
+        column: what is known of the column; None of other tables than mixed ones.
+    """
+
+    def __init__(self, column: Column | None) -> None:
+        self.column = column
+        self.of_levels: list[LevelOutcomes] = []
+        self.of_numbers: list[np.ndarray] = []
+
+    def add(self, piece: Prediction, known: np.ndarray) -> None:
+        """Take those of the rows where this is True."""
+        if not known.any():
+            return
+        truth = piece.truth
+        if piece.probabilities is not None:
+            self.of_levels.append(LevelOutcomes.of(piece.probabilities[known], truth[known].astype(int)))
+        elif piece.mean is not None and piece.quantiles is not None:
+            column, mean, quantiles = self.column, piece.mean, piece.quantiles
+            if column is not None and column.low is not None and column.high is not None and column.kind == "circular":
+                period = column.high - column.low  # the truth at its nearest turn to the mean, and the ends too
+                truth, quantiles = (_near(v, mean, period) for v in (truth, quantiles))
+            low, _, high = quantiles
+            self.of_numbers.append(np.stack([v[known] for v in (mean, low, high, piece.log_prob, truth)]))
+
+    def measures(self, seed: int) -> tuple[Measure, ...]:
+        """Return the measures; none if there are no such rows."""
+        if self.of_levels:
+            return tuple(LevelOutcomes.joined(self.of_levels).measures(seed))
+        if not self.of_numbers:
+            return ()
+        mean, low, high, log_prob, truth = np.concatenate(self.of_numbers, 1)
+        return tuple(number_measures(mean, low, high, log_prob, truth, INTERVAL))
 
 
 def _unseen(
@@ -253,30 +372,6 @@ def _inverted(run: RunData, values: np.ndarray, index: int) -> np.ndarray:
     x[:, index] = values
     noise = 0.5 if run.preparation.dequantize else 0.0  # the model is of x + u, u in [0, 1)
     return run.preparation.invert(x)[:, index] - noise
-
-
-def _measures(
-    probabilities: np.ndarray | None,
-    mean: np.ndarray | None,
-    quantiles: np.ndarray | None,
-    log_prob: np.ndarray,
-    truth: np.ndarray,
-    column: Column | None,
-    seed: int,
-) -> tuple[Measure, ...]:
-    """Return the measures on the rows whose column is known; none if there are none."""
-    known = np.flatnonzero(~np.isnan(truth))
-    if not len(known):
-        return ()
-    if probabilities is not None:
-        return tuple(level_measures(probabilities[known], truth[known].astype(int), seed))
-    if mean is None or quantiles is None:
-        return ()
-    if column is not None and column.low is not None and column.high is not None and column.kind == "circular":
-        period = column.high - column.low  # the truth at its nearest turn to the mean, and the ends too
-        truth, quantiles = (_near(v, mean, period) for v in (truth, quantiles))
-    low, _, high = quantiles[:, known]
-    return tuple(number_measures(mean[known], low, high, log_prob[known], truth[known], INTERVAL))
 
 
 def _near(values: np.ndarray, mean: np.ndarray, period: float) -> np.ndarray:

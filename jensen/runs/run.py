@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -232,6 +233,11 @@ class Run(RunJoint):
         like = like_part(self, seed)[0]
         like = None if like is None else like.rows
         return calibrate(self.model, self.guide, n=n, seed=seed, watch=watch, like=like)
+
+    def as_estimator(self, kind: Literal["model", "imputer", "anomaly", "mixture"] = "model") -> Any:
+        """Return the run as an estimator of scikit-learn; see `jensen.sklearn.estimator_of`."""
+        # by name, since that room is built on this one
+        return importlib.import_module("jensen.sklearn").estimator_of(self, kind)
 
     def keep(self, evaluation: Evaluation) -> Path:
         """Write the evaluation into the run's folder, and say where; see `jensen.runs.evaluation.keep`."""

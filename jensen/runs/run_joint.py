@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..analysis import latents
 from ..core.errors import UsageError
@@ -66,6 +67,25 @@ class RunJoint(RunRows):
         else:
             x = self.labelled_sample(n, seed=seed, mean=mean, label=label)[0]
         columns = self.schema.columns
+        return x if columns is None else table_of(columns, as_written(columns, x), available()).data
+
+    def decode(self, z: Any) -> Any:
+        """Return the mean of p(x | z) [N, ...] at points z [N, Z] of the latent space, in the data's own units.
+
+        Args:
+            z: an array, or a tensor. Of a conditional model the label is the most frequent one.
+
+        Returns:
+            an array; of a mixed table what `sample` returns, with the most probable names.
+
+        Raises:
+            UsageError: z has another number of features.
+        """
+        points = torch.as_tensor(np.asarray(z), dtype=self.dtype, device=self.device)
+        if points.ndim != 2 or points.shape[1] != self.model.latent:
+            shape = f"z must be of shape [N, {self.model.latent}], got {list(points.shape)}"
+            raise UsageError(shape, "Give points such as run.encode(data).")
+        x, columns = self.shaped(latents.decode(self.model, points)), self.schema.columns
         return x if columns is None else table_of(columns, as_written(columns, x), available()).data
 
     def given_sample(self, n: int, given: Mapping[str, Any], *, k: int | None = None, seed: int = 0) -> GivenSample:

@@ -19,9 +19,11 @@ from ..data.table_values import as_written
 from ..estimators.denoising import Corruption, corrupted_rows
 from ..evaluate.estimate import ProgressCallback
 from ..families import Columns
+from .completion_pieces import completions
 from .data import RunData, Source, Targets
 from .evaluation import Part
 from .impute import Completion, complete, hide
+from .pieces import ROWS, InPieces, stays_in_files
 from .players import recorded_corruption
 from .table_completion import PointSettings, TableCompletion, complete_table
 from .table_results import encoded_table, reconstructed_table
@@ -195,9 +197,7 @@ class RunRows(RunData):
         """
         settings = self._point_settings(point, intervals)
         original = self.chosen(data, seed, True, labels, own="all").loaded()
-        part = original if hidden is None else hide(original, hidden, self.preparation)
-        if part.mask is None:
-            part = self._complete(part)
+        part = self._with_holes(original, hidden)
         needed = 8 * m * math.prod(part.x.shape)
         require_memory(needed, f"-m {m:,} versions of {len(part.rows):,} rows", "Give a smaller -m, or fewer rows.")
         drawn = impute(
@@ -215,6 +215,44 @@ class RunRows(RunData):
         if settings is None:
             return complete(part, drawn, original, self.schema, self.preparation)
         return complete_table(part, drawn, original, settings, self.preparation)
+
+    def completions(
+        self,
+        data: Source | Part | None = None,
+        *,
+        m: int = 1,
+        point: str | None = None,
+        intervals: float | None = None,
+        method: str = "sir",
+        k: int | None = None,
+        steps: int | None = None,
+        hidden: np.ndarray | None = None,
+        labels: Targets | None = None,
+        seed: int = 0,
+        watch: ProgressCallback | None = None,
+        size: int = ROWS,
+    ) -> InPieces[TableCompletion]:
+        """Return completions of so many rows after another of a mixed table that stays in its files: their cells are
+        those of `completion`.
+
+        Args:
+            data, m, point, intervals, method, k, steps, hidden, labels, seed, watch: see `completion`.
+            size: rows of each; the last may have fewer.
+
+        Raises:
+            UsageError: the rows are in memory. Further errors: see `completion`.
+        """
+        settings = self._point_settings(point, intervals)
+        original = self.chosen(data, seed, True, labels, own="all")
+        if settings is None or not stays_in_files(original):
+            raise UsageError(f"{original.name} are in memory", "Use completion.")
+        part, how = self._with_holes(original, hidden), {"method": method, "k": k, "steps": steps, "seed": seed}
+        return completions(self, part, original, settings, m, size=size, watch=watch, **how)
+
+    def _with_holes(self, part: Part, hidden: np.ndarray | None) -> Part:
+        """Return rows with a mask, in which more entries are missing where `hidden` is True."""
+        part = part if hidden is None else hide(part, hidden, self.preparation)
+        return self._complete(part) if part.mask is None else part
 
     def _complete(self, part: Part) -> Part:
         """Return rows without missing entries as rows some of which could be, with a note.

@@ -2,199 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from ..analysis.column_scores import POINTS as COLUMN_POINTS
-from ..analysis.column_scores import ColumnScores, column_scores
+from ..analysis.column_scores import ColumnScores, scores_in_pieces
 from ..analysis.conditional_points import check_conditionals
 from ..analysis.conformal import p_values
 from ..core.errors import CompositionError, DataError, NotNormalised, UsageError
 from ..core.rows import evenly_spaced
 from ..core.wording import plural
-from ..data.cells import decode
-from ..data.columns import Column
 from ..evaluate import Estimate, Evaluator, Importance, choose
 from ..evaluate.estimate import ProgressCallback, enough_points
-from ..evaluate.quantity import EVIDENCE, Quantity
 from .condition import column_names
 from .data import RunData, Source, Targets
 from .evaluation import Part, refuse_nan
-from .result_frames import result_frame
-from .row_values import identity_columns, row_values
+from .pieces import ROWS, InPieces
+from .row_scores import RowScores, Unlikely
+from .row_values import identity_columns
 from .trained_rows import trained_rows
 
-__all__ = ["RowScores", "Unlikely", "score"]
+__all__ = ["RowScores", "Unlikely", "held_out_evidence", "log_evidence", "score", "score_in_pieces"]
 
 POINTS = 1000  # per datum of an importance-weighted bound
 HELD_OUT = 2000  # rows at most that others are compared with
 HELD_OUT_CELLS = 500  # rows at most with whose entries those of others are compared
+KEPT = 100  # rows, the least likely ones, whose entries are kept where those of all are not
 WIDEST = 256  # columns up to which each is scored unless asked otherwise
-
-
-@dataclass(frozen=True)
-class Unlikely:
-    """An entry of a row, and how likely it is given the others of the row.
-
-    Attributes:
-        column: its name.
-        value: the entry, as a table has it.
-        log_p: log p(x_d | the other columns) in nats, in the column's own unit.
-        alone: log p(x_d).
-        p_value: the share of held-out rows whose entry in this column is as unlikely; None where there are none.
-    """
-
-    column: str
-    value: str
-    log_p: float
-    alone: float
-    p_value: float | None
-
-
-@dataclass(frozen=True)
-class RowScores:
-    """The scores of rows, in nats and in the data's own units.
-
-    Attributes:
-        estimate: log p(x) of each row, with its kind.
-        names: of the D columns.
-        columns: log p of each entry, by itself and given the others; None where the columns are not scored.
-        p_value: [N] conformal p-values of log p(x) against held-out rows; None where there are none.
-        column_p_values: [N, D] those of log p(x_d | others), each against its own column; None likewise.
-        typical: [D] the median over held-out rows of log p(x_d | others); None likewise.
-        held_out: the name of these rows.
-        data: the name of the rows.
-        part: the rows.
-        kinds: of the columns of a mixed table; None of others.
-        notes: for the user.
-        seed: of all Monte Carlo.
-        quantity: log p(x), or log p(x | label) of a conditional model.
-        identity: columns [N] that say which row it is.
-    """
-
-    estimate: Estimate
-    names: tuple[str, ...]
-    columns: ColumnScores | None
-    p_value: np.ndarray | None
-    column_p_values: np.ndarray | None
-    typical: np.ndarray | None
-    held_out: str | None
-    data: str
-    part: Part = field(repr=False)
-    kinds: tuple[Column, ...] | None = None
-    notes: tuple[str, ...] = ()
-    seed: int = 0
-    quantity: Quantity = EVIDENCE
-    identity: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
-
-    @property
-    def log_px(self) -> np.ndarray:
-        """log p(x) [N], or the bound on it that `estimate.kind` names."""
-        return torch.as_tensor(self.estimate.nats).double().cpu().numpy()
-
-    @property
-    def given_others(self) -> np.ndarray | None:
-        """log p(x_d | the other columns) [N, D]; NaN where an entry is missing."""
-        return None if self.columns is None else self.columns.given_others.cpu().numpy()
-
-    @property
-    def alone(self) -> np.ndarray | None:
-        """log p(x_d) [N, D]; NaN where an entry is missing."""
-        return None if self.columns is None else self.columns.alone.cpu().numpy()
-
-    def why(self, row: int) -> list[Unlikely]:
-        """Return the entries of a row from the least likely on: by their p-values, since densities of columns in
-        different units cannot be compared; of equal ones, by the distance from what is typical of the column.
-
-        Without held-out rows it is the order of log p(x_d | others) itself.
-
-        Raises:
-            UsageError: the columns were not scored.
-        """
-        if self.columns is None:
-            raise UsageError("the columns of these rows were not scored", "Score them with columns=True.")
-        log_p, alone = (t[row].cpu().numpy() for t in (self.columns.given_others, self.columns.alone))
-        p = None if self.column_p_values is None else self.column_p_values[row]
-        order = self._order(row)
-        return [
-            Unlikely(
-                self.names[d], self._cell(row, d), float(log_p[d]), float(alone[d]), None if p is None else float(p[d])
-            )
-            for d in order
-        ]
-
-    def least_likely(self, n: int) -> list[int]:
-        """Return the n rows of the lowest log p(x), the lowest first."""
-        return np.argsort(self.log_px, kind="stable")[:n].tolist()
-
-    def place(self, row: int) -> str:
-        """Return a row by its number in its source, or by its file."""
-        if self.part.files is not None:
-            return str(self.part.files[row])
-        return f"row {row if self.part.numbers is None else int(self.part.numbers[row])}"
-
-    def _cell(self, row: int, column: int) -> str:
-        """Return an entry as a table has it."""
-        value, kind = self.part.x[row, column], None if self.kinds is None else self.kinds[column]
-        is_plain = kind is None or (kind.kind in ("real", "positive", "bounded") and kind.decimals is None)
-        return f"{value:g}" if kind is None or is_plain else str(decode(kind, np.array([value]))[0])
-
-    def _order(self, row: int) -> list[int]:
-        """Return the numbers of the observed columns of a row, the least likely first."""
-        others = self.given_others
-        log_p = np.empty(0) if others is None else others[row]
-        p = np.zeros(len(log_p)) if self.column_p_values is None else self.column_p_values[row]
-        away = log_p if self.typical is None else log_p - self.typical
-        order = np.lexsort((away, p))
-        return [int(d) for d in order if not np.isnan(log_p[d])]
-
-    @property
-    def table(self) -> dict[str, np.ndarray]:
-        """The columns [N] of a table of all rows: those that identify them, log p(x) with its kind, the p-value, the
-        least likely columns, and log p of every entry given the others."""
-        left_out = ("elbo", "rate", "distortion")
-        values = row_values(self.estimate, self.quantity, self.identity)
-        table = {name: column for name, column in values.items() if name not in left_out}
-        if self.p_value is not None:
-            table["p_value"] = self.p_value
-        if self.columns is None:
-            return table
-        three = [", ".join(self.names[d] for d in self._order(i)[:3]) for i in range(len(self.log_px))]
-        table["least_likely"] = np.array(three, dtype=object)
-        others = self.columns.given_others.cpu().numpy()
-        return table | {f"log p({name} | others)": others[:, d] for d, name in enumerate(self.names)}
-
-    @property
-    def frame(self) -> Any:
-        """The table as a DataFrame of the library of the rows, with their index; see `result_frame`."""
-        return result_frame(self.part, {k: v for k, v in self.table.items() if k not in self.identity}, self.identity)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-serialisable record of the means over rows."""
-        record = {name: v for name, v in self.estimate.to_dict().items() if name not in ("elbo", "rate", "distortion")}
-        others = self.given_others
-        return {
-            **record,
-            "data": self.data,
-            "units": "nats per datum",
-            "held_out": self.held_out,
-            "p_value_below_0.05": None if self.p_value is None else float(np.mean(self.p_value < 0.05)),
-            "given_others": None
-            if others is None
-            else {name: _mean(others[:, d]) for d, name in enumerate(self.names)},
-            "seed": self.seed,
-            "notes": list(self.notes),
-        }
-
-
-def _mean(values: np.ndarray) -> float | None:
-    """Return the mean of the numbers that are known; None if none is."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else None
 
 
 def score(
@@ -215,41 +52,189 @@ def score(
     Raises:
         NotNormalised: the model has no density. CompositionError: columns are asked for, and depend on each other.
     """
-    evaluator = choose(run.model, run.guide, "auto", k)
-    evaluator = Importance(POINTS) if isinstance(evaluator, Importance) and k is None else evaluator
-    scorer = _Scorer(run, evaluator, k or COLUMN_POINTS, seed, watch)
     part = run.chosen(data, seed, True, labels, own="all").loaded()
+    pieces = InPieces(_scored(_Scorer.of(run, k, seed, watch), part, data, columns, len(part.rows)))
+    (scores,) = pieces
+    return replace(scores, notes=pieces.summary.notes)
+
+
+def score_in_pieces(
+    run: RunData,
+    data: Source | Part | None = None,
+    *,
+    labels: Targets | None = None,
+    k: int | None = None,
+    columns: bool | None = None,
+    seed: int = 0,
+    watch: Callable[[str], ProgressCallback] | None = None,
+    size: int = ROWS,
+) -> InPieces[RowScores]:
+    """Score so many rows after another: the numbers of each row are those of `score`.
+
+    log p(x) and p-values of all rows are held. Of entries, those of the rows that are least likely are; of the run's
+    own test rows, which are compared with each other, all.
+
+    Args:
+        run, data, labels, k, columns, seed, watch: see `score`.
+        size: rows of each; the last may have fewer.
+    """
+    part = run.chosen(data, seed, True, labels, own="all")
+    return InPieces(_scored(_Scorer.of(run, k, seed, watch), part, data, columns, size))
+
+
+def log_evidence(run: RunData, part: Part, *, k: int | None = None, seed: int = 0) -> Estimate:
+    """Return log p(x) of rows, as `score` estimates it, without their p-values and entries.
+
+    Args:
+        run: of the model.
+        part: the rows.
+        k, seed: see `score`.
+
+    Raises:
+        NotNormalised: the model has no density.
+    """
+    return _Scorer.of(run, k, seed, None).rows(part, "")
+
+
+def held_out_evidence(run: RunData, *, k: int | None = None, seed: int = 0) -> np.ndarray | None:
+    """Return log p(x) of the rows [M] that `score` compares others with; None where none were held out, or can be read.
+
+    Args:
+        run: of the model.
+        k, seed: see `score`.
+    """
+    try:
+        held = run.part("test", seed)
+    except (DataError, UsageError):
+        return None
+    return _array(log_evidence(run, _some(held, HELD_OUT), k=k, seed=seed).nats)
+
+
+def _scored(
+    scorer: _Scorer, part: Part, data: Source | Part | None, columns: bool | None, size: int
+) -> Generator[RowScores, None, RowScores]:
+    """Yield the scores of so many rows after another, and return what holds for all rows."""
+    run, n = scorer.run, len(part.rows)
     wanted, refusal = _scores_columns(run, columns)
     estimate = scorer.rows(part, "scoring rows")
-    cells = scorer.cells(part, "scoring columns") if wanted else None
-    held, is_own, of_held = _held_out(run, part, data, seed)
-    p, column_p, typical = None, None, None
+    held, is_own, of_held = _held_out(run, part, data, scorer.seed)
+    cells, others, p = None, None, None
+    if wanted:
+        cells = scorer.cells(part, "scoring columns", size)
     if held is not None:
         theirs = estimate if is_own else scorer.rows(held, "scoring held-out rows")
         p = p_values(_array(estimate.nats), _array(theirs.nats), own=is_own)
-        if cells is not None:
-            some = cells if is_own else scorer.cells(_some(held, HELD_OUT_CELLS), "scoring their columns")
-            others = _array(some.given_others)
-            column_p = p_values(_array(cells.given_others), others, own=is_own)
-            typical = np.array([np.median(c[~np.isnan(c)]) if (~np.isnan(c)).any() else 0.0 for c in others.T])
+    if held is not None and cells is not None:
+        if is_own:
+            some = held_cells = list(cells)
+        else:
+            held_cells, some = cells, scorer.cells(_some(held, HELD_OUT_CELLS), "scoring their columns", HELD_OUT_CELLS)
+        others, cells = np.concatenate([_array(each.given_others) for each in some]), iter(held_cells)
+    whole = _of_all(scorer, part, estimate, p, others, None if held is None else held.name)
+    entries = _Entries(whole)
+    for start in range(0, n, size):
+        stop = min(start + size, n)
+        some = None if cells is None else next(cells)
+        column_p = None
+        if some is not None and others is not None:
+            column_p = p_values(_array(some.given_others), others, own=is_own)
+        entries.add(start, some, column_p)
+        yield replace(
+            whole,
+            estimate=estimate.some(start, stop),
+            columns=some,
+            p_value=None if p is None else p[start:stop],
+            column_p_values=column_p,
+            identity={name: values[start:stop] for name, values in whole.identity.items()},
+        )
     seen = () if part.is_whole else trained_rows(run, part, data).notes  # which its notes say already
-    notes = (*run.unfinished, *part.notes, *seen, *refusal, *of_held, *_few_points(cells))
+    notes = (*run.unfinished, *part.notes, *seen, *refusal, *of_held, *entries.notes)
+    return replace(entries.summary, notes=notes)
+
+
+def _of_all(
+    scorer: _Scorer, part: Part, estimate: Estimate, p: np.ndarray | None, others: np.ndarray | None, held: str | None
+) -> RowScores:
+    """Return the scores of all rows, without those of entries.
+
+    Args:
+        scorer: of them.
+        part: the rows.
+        estimate: of log p(x).
+        p: the p-values of rows.
+        others: [M, D] log p(x_d | others) of held-out rows.
+        held: the name of these rows.
+    """
+    run, typical = scorer.run, None
+    if others is not None:
+        typical = np.array([np.median(c[~np.isnan(c)]) if (~np.isnan(c)).any() else 0.0 for c in others.T])
     return RowScores(
         estimate=estimate,
         names=column_names(run),
-        columns=cells,
+        columns=None,
         p_value=p,
-        column_p_values=column_p,
+        column_p_values=None,
         typical=typical,
-        held_out=None if held is None else held.name,
+        held_out=held,
         data=part.name,
         part=part,
         kinds=run.schema.columns,
-        notes=notes,
-        seed=seed,
+        seed=scorer.seed,
         quantity=run.quantity,
         identity=identity_columns(part.row_numbers, part.files, part.identity, part.labels, run.schema.classes),
     )
+
+
+class _Entries:
+    """The scores of entries that are kept, of some rows after another: their means, and those of a few rows.
+
+    Args:
+        whole: the scores of all rows.
+    """
+
+    def __init__(self, whole: RowScores) -> None:
+        self.whole, self.kept = whole, np.array(sorted(whole.least_likely(KEPT)), dtype=np.int64)
+        self.parts: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.p_values: list[np.ndarray] = []
+        self.sums, self.counts = np.zeros(len(whole.names)), np.zeros(len(whole.names), dtype=np.int64)
+        self.few, self.k = 0, None
+
+    def add(self, start: int, scores: ColumnScores | None, p: np.ndarray | None) -> None:
+        """Take those of the rows from `start` on."""
+        if scores is None:
+            return
+        values = _array(scores.given_others)
+        known = ~np.isnan(values)
+        self.sums += np.where(known, values, 0.0).sum(0)
+        self.counts += known.sum(0)
+        rows = self.kept[(self.kept >= start) & (self.kept < start + len(values))] - start
+        self.parts.append((scores.alone[rows], scores.given_others[rows]))
+        self.p_values += [] if p is None else [p[rows]]
+        if scores.ess is not None and scores.k is not None:
+            self.few, self.k = self.few + int((scores.ess < enough_points(scores.k)).sum()), scores.k
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A note on entries whose score rests on too few points."""
+        if not self.few or self.k is None:
+            return ()
+        of = f"{plural(self.few, 'entry')} of {self.counts.sum():,}"
+        return (f"log p(x_d | others) of {of} rest on too few of {self.k:,} points: give more (-k {4 * self.k})",)
+
+    @property
+    def summary(self) -> RowScores:
+        """The scores of all rows, with those of a few rows' entries."""
+        if not self.parts:
+            return self.whole
+        alone, others = (torch.cat(values) for values in zip(*self.parts, strict=True))
+        means = [float(s / n) if n else None for s, n in zip(self.sums, self.counts, strict=True)]
+        return replace(
+            self.whole,
+            columns=ColumnScores(alone, others),
+            column_p_values=np.concatenate(self.p_values) if self.p_values else None,
+            kept=tuple(self.kept.tolist()),
+            means=dict(zip(self.whole.names, means, strict=True)),
+        )
 
 
 @dataclass(frozen=True)
@@ -270,6 +255,13 @@ class _Scorer:
     seed: int
     watch: Callable[[str], ProgressCallback] | None
 
+    @staticmethod
+    def of(run: RunData, k: int | None, seed: int, watch: Callable[[str], ProgressCallback] | None) -> _Scorer:
+        """Return one with so many points per datum, or as many as usual."""
+        evaluator = choose(run.model, run.guide, "auto", k)
+        evaluator = Importance(POINTS) if isinstance(evaluator, Importance) and k is None else evaluator
+        return _Scorer(run, evaluator, k or COLUMN_POINTS, seed, watch)
+
     def rows(self, part: Part, phase: str) -> Estimate:
         """Return log p(x) of rows.
 
@@ -284,14 +276,16 @@ class _Scorer:
         refuse_nan(estimate, part)
         return estimate.shifted(part.shift)
 
-    def cells(self, part: Part, phase: str) -> ColumnScores:
-        """Return log p of the entries of rows, with the log-Jacobian of each column's preparation."""
+    def cells(self, part: Part, phase: str, size: int) -> Iterator[ColumnScores]:
+        """Yield log p of the entries of so many rows after another, with the log-Jacobian of each column's
+        preparation."""
         run, progress = self.run, None if self.watch is None else self.watch(phase)
         mask = np.ones((len(part.rows), run.schema.size), dtype=bool) if part.mask is None else part.mask
         rows = run.preparation.masked(part.rows, mask)
-        scores = column_scores(run.model, run.guide, rows, k=self.k, seed=self.seed, watch=progress)
         shift = torch.from_numpy(run.preparation.log_jacobians(np.eye(run.schema.size, dtype=bool)))
-        return ColumnScores(scores.alone.cpu() + shift, scores.given_others.cpu() + shift, scores.ess, scores.k)
+        how = {"size": size, "k": self.k, "seed": self.seed, "watch": progress}
+        for scores in scores_in_pieces(run.model, run.guide, rows, **how):
+            yield ColumnScores(scores.alone.cpu() + shift, scores.given_others.cpu() + shift, scores.ess, scores.k)
 
 
 def _array(values: torch.Tensor | None) -> np.ndarray:
@@ -338,14 +332,3 @@ def _some(part: Part, most: int) -> Part:
     if len(part.rows) <= most:
         return part.loaded()
     return part.subset(evenly_spaced(len(part.rows), most, part.rows.device), f"{most:,} of {part.name}")
-
-
-def _few_points(cells: ColumnScores | None) -> tuple[str, ...]:
-    """Return a note on entries whose score rests on too few points."""
-    if cells is None or cells.ess is None or cells.k is None:
-        return ()
-    few, known = int((cells.ess < enough_points(cells.k)).sum()), int((~cells.ess.isnan()).sum())
-    if not few:
-        return ()
-    rest = f"rest on too few of {cells.k:,} points: give more (-k {4 * cells.k})"
-    return (f"log p(x_d | others) of {plural(few, 'entry')} of {known:,} {rest}",)

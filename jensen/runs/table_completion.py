@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from ..families import Columns
 from .evaluation import Part
 from .table_results import given_table
 
-__all__ = ["POINTS", "ColumnError", "PointSettings", "TableCompletion", "complete_table"]
+__all__ = ["POINTS", "ColumnError", "PointSettings", "TableCompletion", "column_error", "complete_table"]
 
 POINTS = ("auto", "mean", "median", "mode")
 DRAWS = 200  # of each cell, for its median, mode and interval
@@ -38,7 +38,8 @@ class PointSettings:
         point: "mean", "median" or "mode" of numbers; "auto" is the median of counts, whose mean is far from most of
             them, and the mean of other numbers.
         level: the probability of intervals; None for no intervals.
-        summary: of columns where they are missing, from parameters (see `Conditional`); None for that of the family.
+        summary: of columns where they are missing, from parameters, and which are hidden on purpose (see
+            `Conditional.missing_summary`); None for that of the family.
 
     Raises:
         UsageError: there is no such point, or the probability is not between 0 and 1.
@@ -48,7 +49,7 @@ class PointSettings:
     family: Columns
     point: str = "auto"
     level: float | None = None
-    summary: Callable[[Tensor], Tensor] | None = None
+    summary: Callable[[Tensor, Tensor | None], Tensor] | None = None
 
     def __post_init__(self) -> None:
         if self.point not in POINTS:
@@ -89,7 +90,10 @@ class PointSettings:
             parts += list(quantiles(draws, levels, angles)) if levels else []
             return torch.cat(parts, -1)
 
-        return Statistics(self.summary or self.family.summary, of_draws, DRAWS if self.of_draws else 1)
+        def of_family(params: Tensor, hidden: Tensor | None) -> Tensor:
+            return self.family.summary(params)
+
+        return Statistics(self.summary or of_family, of_draws, DRAWS if self.of_draws else 1)
 
     def values(self, drawn: Imputation, name: str) -> Tensor:
         """Return one of those that are computed of draws [N, D]."""
@@ -153,6 +157,9 @@ class TableCompletion:
         part: the rows.
         settings: of points and intervals.
         notes: for the user.
+        levels: by column, the objects that stand for levels, where these are some rows of a table in files; else None.
+        holed: [D], True for columns with a missing cell in any row of the table, where these are some rows; else None.
+        known_errors: the errors of the points, where those of cells are not held; else None.
     """
 
     x: np.ndarray
@@ -167,6 +174,9 @@ class TableCompletion:
     part: Part
     settings: PointSettings
     notes: tuple[str, ...] = ()
+    levels: Mapping[str, Mapping[str, Any]] | None = None
+    holed: np.ndarray | None = None
+    known_errors: tuple[ColumnError, ...] | None = None
 
     @property
     def data(self) -> str:
@@ -181,14 +191,14 @@ class TableCompletion:
     @property
     def errors(self) -> tuple[ColumnError, ...]:
         """The error of the points in each column with hidden cells whose values are known."""
-        if self.truth is None:
-            return ()
+        if self.known_errors is not None or self.truth is None:
+            return self.known_errors or ()
         errors = []
         for d, column in enumerate(self.columns):
             truth = self.truth[:, d]
             scored = ~self.mask[:, d] & ~np.isnan(truth)
             if scored.any():
-                errors.append(_column_error(column, self.point[scored, d], truth[scored], truth[~np.isnan(truth)]))
+                errors.append(column_error(column, self.point[scored, d], truth[scored], truth[~np.isnan(truth)]))
         return tuple(errors)
 
     def table(self) -> OutputTable:
@@ -212,8 +222,9 @@ class TableCompletion:
         if self.low is None or self.high is None:
             return
         taken = set(self._given().names)
+        holed = ~np.asarray(self.mask.all(0)) if self.holed is None else self.holed
         for d, column in enumerate(self.columns):
-            if self.mask[:, d].all():
+            if not holed[d]:
                 continue
             if column.is_levelled:
                 ends = [("probability", None, np.round(self.probability[:, d], 4))]
@@ -229,6 +240,14 @@ class TableCompletion:
         for x in self.x:
             yield self._filled(self._given(), x)
 
+    def numbered_versions(self) -> Iterator[OutputTable]:
+        """Yield the parts of `stacked`."""
+        for number, table in enumerate(self.versions(), 1):
+            if len(self.x) == 1:
+                yield table
+            else:
+                yield table.inserted(0, _free("version", table.names), np.full(len(table), number))
+
     def stacked(self) -> OutputTable:
         """Return all versions one after another; where there are several, after a column with their number."""
         m, n = self.x.shape[:2]
@@ -241,7 +260,7 @@ class TableCompletion:
         return given_table(self.part, self.columns)
 
     def _filled(self, table: OutputTable, x: np.ndarray, where: np.ndarray | None = None) -> OutputTable:
-        return filled(table, self.part.frame, self.columns, x, ~self.mask if where is None else where)
+        return filled(table, self.part.frame, self.columns, x, ~self.mask if where is None else where, self.levels)
 
     @property
     def _is_text(self) -> bool:
@@ -262,7 +281,7 @@ def _free(name: str, taken: Collection[str]) -> str:
     return next(n for i in range(1, len(taken) + 2) if (n := name if i == 1 else f"{name} ({i})") not in taken)
 
 
-def _column_error(column: Column, values: np.ndarray, truth: np.ndarray, known: np.ndarray) -> ColumnError:
+def column_error(column: Column, values: np.ndarray, truth: np.ndarray, known: np.ndarray) -> ColumnError:
     """Return the error of values [M] against the truth [M].
 
     Args:

@@ -9,6 +9,7 @@ import numpy as np
 from ..core.errors import JensenError
 from ..core.rows import evenly_spaced
 from ..data import Dataset, duplicates
+from ..data.parquet_tables import TableRows
 from .data import RunData, Source
 from .evaluation import Part
 
@@ -71,11 +72,13 @@ def trained_rows(run: RunData, part: Part, data: Source | Part | None, without: 
 
 
 def _compared(dataset: Dataset, without: int | None) -> Dataset:
-    """Return the rows without a column, in memory."""
+    """Return the rows without a column; in memory, if they are not read by columns."""
     if without is None:
         return dataset
     mask = None if dataset.mask is None else np.delete(dataset.mask, without, 1)
-    return replace(dataset, x=np.delete(dataset.x[:], without, 1), mask=None if mask is None or mask.all() else mask)
+    x = dataset.x
+    others = x.without(without) if isinstance(x, TableRows) else np.delete(x[:], without, 1)
+    return replace(dataset, x=others, mask=None if mask is None or mask.all() else mask)
 
 
 def _equal(trained: Dataset, sought: Dataset) -> np.ndarray:

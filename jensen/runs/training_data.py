@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.allocator import return_freed_memory
 from ..core.annotations import MOST_BINS
 from ..core.batch import Rows
 from ..core.errors import DataError, UsageError
@@ -122,7 +123,8 @@ class TrainingData:
             mean = torch.as_tensor(sum(c.double().sum(0) for c in chunks)) / n / top
             second = torch.as_tensor(sum(c.double().div(top).sub_(mean).square_().sum(0) for c in chunks)) / n
             return mean, second.sqrt()
-        pairs, counts = list(zip(chunks, mask.cpu().split(256), strict=True)), mask.cpu().sum(0)
+        pairs = list(zip(chunks, mask.cpu().split(256), strict=True))
+        counts = torch.as_tensor(sum(m.sum(0) for _, m in pairs))  # at once it would take eight bytes for each cell
         mean = torch.as_tensor(sum(torch.where(m, c.double(), 0.0).sum(0) for c, m in pairs)) / counts / top
         away = (torch.where(m, c.double().div(top).sub_(mean), 0.0) for c, m in pairs)
         return mean, (torch.as_tensor(sum(a.square_().sum(0) for a in away)) / counts).sqrt()
@@ -178,6 +180,7 @@ def gather(
     how = {"binarize": options.binarize, "dequantize": spread, "standardize": scaling, "seed": seed}
     preparation = Preparation.fit(train.x, schema, mask=train.mask, **how)
     dataset = replace(dataset, notes=(*dataset.notes, *_dominating(train, preparation, where.train)))
+    _let_go(dataset)
     place = {"device": device, "dtype": dtype, "what": "the data"}
     rows = preparation.rows(train.x, schema, mask=train.mask, stream=0, numbers=where.train, **place)
     valid = None
@@ -190,12 +193,20 @@ def gather(
         part: int(duplicates(train.x, other.x, train.mask, other.mask).sum()) if len(other) else 0
         for part, other in held.items()
     }
+    _let_go(dataset)
     labels = _labels(dataset, where, recipe)
     if labels is not None:
         rows, valid, labels = _with_labels(rows, valid, train, held, labels, where, options)
         if second is not None and second.labels is not None:
             labels.index(second.labels, "the test data")
     return TrainingData(dataset, second, where, preparation, rows, valid, repeated, len(train), labels, measured)
+
+
+def _let_go(dataset: Dataset) -> None:
+    """Return to the system what columns of a large table took while they were read, before large arrays are made."""
+    if isinstance(dataset.x, ColumnRows):
+        dataset.x.let_go()
+        return_freed_memory()
 
 
 def _held(dataset: Dataset, numbers: np.ndarray | RowNumbers) -> tuple[Dataset, np.ndarray | RowNumbers]:

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from jensen.analysis.column_scores import column_scores
+from jensen.analysis.column_scores import column_scores, scores_in_pieces
 from jensen.core.batch import Rows
 from jensen.core.errors import UsageError
 from jensen.core.random import stream
@@ -122,3 +122,22 @@ def test_progress_is_told_and_bad_numbers_are_refused():
     assert told[-1] == 1
     with pytest.raises(UsageError, match="-k"):
         column_scores(model, amortized(DIM, Gaussian(2)), rows, k=0)
+
+
+@pytest.mark.parametrize(("name", "guide"), [("mixture", "exact"), ("linear", "exact"), ("linear", "amortized")])
+def test_scores_in_pieces_are_those_of_all_rows(name, guide, monkeypatch):
+    monkeypatch.setattr("jensen.analysis.column_scores.NUMBERS", 64 * DIM * 4)
+    model = mixture_model(3, DIM) if name == "mixture" else linear_model(2, DIM)
+    guide = Exact(model) if guide == "exact" else amortized(DIM, Gaussian(2))
+    rows = holed(model).subset(torch.arange(N).repeat(2)[:11])
+    whole = column_scores(model, guide, rows, k=64)
+    parts = list(scores_in_pieces(model, guide, rows, size=3, k=64))
+    assert [len(part.alone) for part in parts] == [3, 3, 3, 2]
+    for attribute in ("alone", "given_others", "ess"):
+        values = [vars(part)[attribute] for part in parts]
+        expected = vars(whole)[attribute]
+        if expected is None:
+            assert values == [None] * 4
+        else:
+            assert torch.cat(values).nan_to_num(-7.0).equal(expected.nan_to_num(-7.0))
+    assert {part.k for part in parts} == {whole.k}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from jensen.analysis.column_scores import column_scores
-from jensen.analysis.conditional_prediction import predict_column
+from jensen.analysis.conditional_prediction import predict_column, predictions_in_pieces
 from jensen.core.batch import Rows
 from jensen.core.errors import UsageError
 from jensen.families import Gaussian
@@ -114,3 +114,22 @@ def test_numbers_that_make_no_sense_are_refused():
     for wrong, name in (({"column": DIM}, "column"), ({"column": 0, "k": 0}, "-k"), ({"column": 0, "m": -1}, "m ")):
         with pytest.raises(UsageError, match=name):
             predict_column(model, Exact(model), holed(model), **wrong)
+
+
+@pytest.mark.parametrize("name", ["mixture", "exact", "amortized"])
+def test_predictions_in_pieces_are_those_of_all_rows(name, monkeypatch):
+    monkeypatch.setattr("jensen.analysis.conditional_prediction.NUMBERS", 64 * DIM * 4)
+    model = mixture_model(3, DIM) if name == "mixture" else linear_model(2, DIM)
+    guide = amortized(DIM, Gaussian(2)) if name == "amortized" else Exact(model)
+    rows = holed(model).subset(torch.arange(N).repeat(2)[:11])
+    whole = predict_column(model, guide, rows, 1, k=64, m=5)
+    parts = list(predictions_in_pieces(model, guide, rows, 1, size=3, k=64, m=5))
+    assert [len(part.summary) for part in parts] == [3, 3, 3, 2]
+    for attribute, axis in (("summary", 0), ("draws", 1), ("log_prob", 0), ("ess", 0), ("k_hat", 0)):
+        values = [vars(part)[attribute] for part in parts]
+        expected = vars(whole)[attribute]
+        if expected is None:
+            assert values == [None] * 4
+        else:
+            assert torch.cat(values, axis).nan_to_num(-7.0).equal(expected.nan_to_num(-7.0))
+    assert {part.k for part in parts} == {whole.k}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from jensen.analysis import imputation, latents
-from jensen.analysis.imputation import impute
+from jensen.analysis.imputation import Imputation, imputations, impute
 from jensen.core.batch import Rows
 from jensen.core.divided import divided
 from jensen.core.processes import ALONE, Processes
@@ -59,3 +59,41 @@ def test_pieces_have_noise_of_their_own(small_pieces):
     alike = Rows(row.stored.expand(4, -1), mask=MASK[:1].expand(4, -1), fill=row.fill)  # pyright: ignore[reportAttributeAccessIssue]
     z = impute(model, wide_guide(), alike, 1, k=K).z[0]
     assert len(torch.unique(z, dim=0)) == 4
+
+
+def _joined(parts: list[Imputation]) -> dict[str, Tensor | int | None]:
+    """The tensors of imputations of rows after another, as one of all of them has them."""
+    rows_are_second = ("x", "z")
+    return {
+        name: torch.cat([vars(part)[name] for part in parts], int(name in rows_are_second))
+        if isinstance(value, Tensor)
+        else value
+        for name, value in vars(parts[0]).items()
+    }
+
+
+def _in_pieces(processes: Processes) -> list[dict[str, Tensor | int | None]]:
+    """Imputations of eleven rows by every method, three at a time."""
+    model = linear_model(2, 5)
+    data = holed(model, MASK.repeat(3, 1)[:11])
+    with divided(processes):
+        return [
+            _joined(list(imputations(model, wide_guide(), data, 3, size=3, method=method, k=K, steps=8)))
+            for method in imputation.METHODS
+        ]
+
+
+def test_rows_in_pieces_have_the_imputations_of_all_rows(small_pieces):
+    model = linear_model(2, 5)
+    data = holed(model, MASK.repeat(3, 1)[:11])
+    expected = [
+        vars(impute(model, wide_guide(), data, 3, method=method, k=K, steps=8)) for method in imputation.METHODS
+    ]
+    for answer in (_in_pieces(ALONE), *together(_in_pieces, 2)):
+        for mine, one in zip(answer, expected, strict=True):
+            assert mine.keys() == one.keys()
+            for name, value in one.items():
+                if isinstance(value, Tensor):
+                    assert mine[name].nan_to_num(-7.0).equal(value.nan_to_num(-7.0)), name
+                else:
+                    assert mine[name] == value

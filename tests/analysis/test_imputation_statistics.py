@@ -48,7 +48,11 @@ def imputed():
     mask[0] = True  # one row is complete
     rows = Rows(torch.where(mask, x, 0.0), mask=mask, fill=torch.zeros(4).double())
     levels = (0.05, 0.5, 0.95)
-    statistics = Statistics(FAMILY.summary, lambda draws: torch.cat([*quantiles(draws, levels, NUMBERS)], -1), DRAWS)
+    statistics = Statistics(
+        lambda params, _: FAMILY.summary(params),
+        lambda draws: torch.cat([*quantiles(draws, levels, NUMBERS)], -1),
+        DRAWS,
+    )
 
     def run(method: str, m: int = 2, k: int = 1000, rows: Rows = rows):
         return impute(model, Exact(model), rows, m, method=method, k=k, steps=60, seed=3, statistics=statistics)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from jensen.analysis.prediction_scores import calibration_error, level_measures, number_measures
+from jensen.analysis.prediction_scores import LevelOutcomes, calibration_error, level_measures, number_measures
 
 
 def drawn(n: int, levels: int, seed: int = 0, sharp: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -65,3 +67,19 @@ def test_measures_of_numbers():
     assert abs(coverage.value - 0.9) < 4.5 * coverage.stderr
     assert measures["log-loss"].value == pytest.approx(-log_p.mean())
     assert measures["mean absolute error"].value == pytest.approx(np.abs(truth).mean())
+
+
+@pytest.mark.parametrize("levels", [2, 3])
+def test_outcomes_of_rows_in_parts_have_the_measures_of_all(levels: int):
+    p, truth = drawn(100, levels)
+    parts = [LevelOutcomes.of(p[start : start + 7], truth[start : start + 7]) for start in range(0, 100, 7)]
+    assert LevelOutcomes.joined(parts).measures(3) == level_measures(p, truth, 3)
+
+
+def test_resampling_takes_little_memory():
+    p, truth = drawn(20_000, 2)
+    tracemalloc.start()
+    calibration_error(p, truth)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 20 * p.nbytes

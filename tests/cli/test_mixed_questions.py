@@ -76,6 +76,19 @@ def test_a_misspelt_column_is_refused_with_the_nearest_one(run, refused):
         refused(words, 2, "the model has no column 'aeg'", "Did you mean age? It has age, sex, job.")
 
 
+def test_a_table_without_a_column_is_refused_before_the_model_is_loaded(run, refused, monkeypatch):
+    people(12)[["age", "job"]].to_csv("lacks.csv", index=False)
+
+    def opened(flags, folder):
+        raise AssertionError(f"{folder} was opened")
+
+    monkeypatch.setattr("jensen.cli.flags.RunFlags.opened", opened)
+    for verb in ("impute", "score", "encode", "reconstruct", "evaluate"):
+        refused([verb, run, "lacks.csv"], 3, "lacks.csv has no column 'sex'", "It has age, job.")
+    refused(["predict", run, "lacks.csv", "age"], 3, "lacks.csv has no column 'sex'")
+    refused(["compare", run, run, "lacks.csv"], 3, "lacks.csv has no column 'sex'")
+
+
 def test_scores_and_the_entry_that_does_not_fit(run, folder, jensen):
     rows = people(12, seed=4)[COLUMNS]
     rows.loc[5, "age"] = 140

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import jensen.storage.files as files
+from jensen.analysis import features
 from tests.cli.conftest import contents
 
 
@@ -35,6 +36,7 @@ def locked(request, labelled, monkeypatch) -> Path:
             raise OSError(request.param, os.strerror(request.param))
 
     monkeypatch.setattr(files, "check_free", refuse)
+    monkeypatch.setattr(features, "STEPS", 100)  # of a classifier, whose accuracy is not looked at here
     return labelled
 
 
@@ -61,6 +63,7 @@ def test_the_number_is_printed_and_the_note_says_why_it_is_not_kept(words, locke
     assert record["weights"] == "raw"
 
 
+@pytest.mark.sampled(2)
 def test_what_writes_elsewhere_works(locked, jensen, here, unrendered):
     before = contents(locked)
     assert jensen("doctor", locked).code in (0, 6)
@@ -70,6 +73,7 @@ def test_what_writes_elsewhere_works(locked, jensen, here, unrendered):
     assert contents(locked) == before
 
 
+@pytest.mark.sampled(1)
 def test_without_out_the_refusal_names_a_remedy_that_exists(locked, jensen):
     for words in (["encode"], ["report"], ["sample"]):
         answer = jensen(words[0], locked, *words[1:])

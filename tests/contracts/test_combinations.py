@@ -187,7 +187,7 @@ def check_again(parts: Combination, data: Rows, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("number", range(NUMBER))
-@pytest.mark.sampled(15)
+@pytest.mark.sampled(10)
 def test_a_combination_trains_or_is_refused(number, tmp_path):
     parts = combined(SEED, number)
     combination = f"combination {number} of seed {SEED}: {parts.sentence()}"

@@ -9,26 +9,29 @@ import pytest
 
 from jensen.core.characters import as_one_line, encodable, escaped, visible
 
-# by Unicode's own tables: what controls a terminal or the direction of text, and what is no character
-OBEYED = {
-    c
-    for c in map(chr, range(sys.maxunicode + 1))
-    if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")
-    or unicodedata.bidirectional(c) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
-}
-OBEYED |= {
-    "\N{LEFT-TO-RIGHT MARK}",
-    "\N{RIGHT-TO-LEFT MARK}",
-    "\N{ARABIC LETTER MARK}",
-    "\N{ZERO WIDTH NO-BREAK SPACE}",
-}
+
+def obeyed() -> set[str]:
+    """By Unicode's own tables: what controls a terminal or the direction of text, and what is no character."""
+    of_kind = {
+        c
+        for c in map(chr, range(sys.maxunicode + 1))
+        if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")
+        or unicodedata.bidirectional(c) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+    }
+    return of_kind | {
+        "\N{LEFT-TO-RIGHT MARK}",
+        "\N{RIGHT-TO-LEFT MARK}",
+        "\N{ARABIC LETTER MARK}",
+        "\N{ZERO WIDTH NO-BREAK SPACE}",
+    }
 
 
 def test_every_character_that_is_obeyed_is_escaped():
-    shown = as_one_line("".join(OBEYED))
+    characters = obeyed()
+    shown = as_one_line("".join(characters))
     assert shown.isascii()
     assert shown.isprintable()
-    assert {"\x1b", "\x9b", "\u202e", "\u2066", "\u200e", "\u2028", "\ud800", "\x7f"} < OBEYED
+    assert {"\x1b", "\x9b", "\u202e", "\u2066", "\u200e", "\u2028", "\ud800", "\x7f"} < characters
 
 
 @pytest.mark.parametrize("character", "\u200b\xad\u2060\u180e\u3164\U000e0041")

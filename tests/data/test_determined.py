@@ -9,7 +9,7 @@ import pytest
 from jensen.core.errors import CorruptRunError, UsageError
 from jensen.data import Selection, from_memory, read
 from jensen.data.columns import Column, Determined
-from jensen.data.determined import determining, finder, full_names, spread
+from jensen.data.determined import determining, finder, full_names, spread, told_by, values_of
 from jensen.data.mixed import recoded
 from jensen.data.output_tables import filled
 from jensen.data.table_building import output_table, table_of
@@ -156,5 +156,7 @@ def test_damaged_records_are_refused(change):
 
 def test_translation_of_unknown_values():
     determined = Determined(Column("n", "count"), 0, (2.0, 0.0), (5.0, 7.0))
-    assert np.array_equal(determined.of(np.array([0.0, 1.0, 2.0, 3.0])), [7.0, np.nan, 5.0, np.nan], equal_nan=True)
-    assert [v.tolist() for v in determined.back(np.array([5.0, 6.0]))] == [[2.0, 0.0], [True, False]]
+    assert np.array_equal(
+        values_of(determined, np.array([0.0, 1.0, 2.0, 3.0])), [7.0, np.nan, 5.0, np.nan], equal_nan=True
+    )
+    assert [v.tolist() for v in told_by(determined, np.array([5.0, 6.0]))] == [[2.0, 0.0], [True, False]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from jensen.data import read
 from jensen.data.columns import Column
 from jensen.data.dialects import Dialect
 from jensen.data.frames import Frame, TextCells
-from jensen.data.output_tables import PlainTable, filled, plain_table
+from jensen.data.output_tables import PlainTable, filled, plain_table, stored_levels
 from jensen.data.table_building import output_table
 
 TEXT = """\ufeffid;Größe;sex;Datum;note
@@ -71,3 +73,19 @@ def test_a_frame_without_a_header_has_none():
     )
     assert isinstance(table, PlainTable)
     assert (table.has_header, table.names) == (False, ("1", "2"))
+
+
+def test_names_that_are_filled_in_are_written_as_the_whole_file_writes_them(tmp_path):
+    """In a table that stays in its file, a level has the spelling of its first cell, which may be in other rows."""
+    arrow = pytest.importorskip("pyarrow")
+    texts = arrow.array([" red", "blue", None, "red", None, "blue"])
+    pytest.importorskip("pyarrow.parquet").write_table(arrow.table({"c": texts}), tmp_path / "x.parquet")
+    column = Column("c", "categorical", levels=("blue", "red"))
+    frame = read(tmp_path / "x.parquet", typed=True, schema=(column,), stream=True).frame
+    assert frame is not None
+    levels = stored_levels(frame, [column])
+    assert levels == {"c": {"red": " red", "blue": "blue"}}
+    some, where = frame.rows(np.array([4, 5])), np.array([[True], [False]])
+    table = filled(output_table(some), some, [column], np.array([[1.0], [0.0]]), where, levels)
+    assert table.data["c"].to_pylist() == [" red", "blue"]
+    assert stored_levels(replace(frame, columns=(frame.columns[0],)), [column]) == {}

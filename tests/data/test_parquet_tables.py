@@ -13,6 +13,7 @@ from jensen.data import Dataset, Preparation, duplicates, read
 from jensen.data.agreement import extremes
 from jensen.data.file_rows import ColumnRows
 from jensen.data.frames import StoredColumns
+from jensen.data.parquet_tables import TableRows
 
 arrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -113,6 +114,47 @@ def test_the_table_is_written_back_as_it_was(folder: Path, stored: Dataset) -> N
     assert frame.table.equals(parquet.read_table(folder / "one.parquet"))
     index = np.array([30, 5])
     assert frame.rows(index).table.equals(table_of().take(index))
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+def test_pieces_of_a_stored_table_have_its_rows_in_order(whole: Dataset, stored: Dataset, size: int) -> None:
+    assert stored.frame is not None
+    assert isinstance(stored.frame.columns, StoredColumns)
+    assert isinstance(stored.x, TableRows)
+    expected = table_of()
+    tables = list(stored.frame.columns.pieces(size))
+    assert [len(table) for table in tables[:-1]] == [size] * (len(tables) - 1)
+    assert arrow.concat_tables(tables).to_pydict() == expected.to_pydict()
+    assert all(table.schema.equals(expected.schema) for table in tables)
+    numbers = np.concatenate([stored.x.of_table(table) for table in tables])
+    np.testing.assert_array_equal(numbers, whole.x)
+
+
+def test_pieces_of_some_rows_are_in_their_order(stored: Dataset) -> None:
+    index = np.random.default_rng(3).permutation(N)[:20]
+    assert stored.frame is not None
+    columns = stored.frame.rows(index).columns
+    assert isinstance(columns, StoredColumns)
+    tables = list(columns.pieces(9))
+    assert [len(table) for table in tables] == [9, 9, 2]
+    assert arrow.concat_tables(tables).to_pydict() == table_of().take(index).to_pydict()
+    assert columns.column(2).to_pylist() == table_of().column(2).take(index).to_pylist()
+
+
+def test_a_reader_is_let_go_after_the_last_row(stored: Dataset) -> None:
+    assert isinstance(stored.x, TableRows)
+    stored.x.read(0, 10)
+    assert stored.x.pending is not None
+    stored.x.read(10, N)
+    assert stored.x.pending is None
+
+
+def test_a_column_is_left_out_without_reading(whole: Dataset, stored: Dataset) -> None:
+    assert isinstance(stored.x, TableRows)
+    others = stored.x.without(1)
+    np.testing.assert_array_equal(others[:], np.delete(whole.x, 1, 1))
+    index = np.array([8, 3])
+    np.testing.assert_array_equal(others.rows(index)[:], np.delete(whole.x[index], 1, 1))
 
 
 def test_a_large_table_stays_in_its_files_by_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

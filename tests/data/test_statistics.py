@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from fractions import Fraction
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from jensen.core.errors import DataError
-from jensen.data.statistics import center_and_scale, column_means
+from jensen.data import statistics
+from jensen.data.statistics import center_and_scale, column_means, row_sums
 
 X = np.random.default_rng(0).normal([0, 5, -3], [1, 100, 0.01], (501, 3))
 MASK = np.random.default_rng(1).random(X.shape) < 0.7
@@ -106,3 +108,20 @@ def test_columns_beyond_single_precision_are_refused_without_warnings(size):
         warnings.simplefilter("error")
         with pytest.raises(DataError, match=r"column 1 \(from 0\) .* beyond the range of single"):
             center_and_scale(x, None, False, "feature", None)
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 20])
+def test_sums_of_rows_have_the_bits_of_all_rows_at_once(n: int, monkeypatch: pytest.MonkeyPatch):
+    mask, values = np.random.default_rng(n).random((n, 50)) < 0.9, np.random.default_rng(2).normal(size=50)
+    monkeypatch.setattr(statistics, "ROWS", 8)
+    assert row_sums(mask, values).tobytes() == (mask @ values).tobytes()
+
+
+def test_sums_of_rows_need_little_memory_beside_the_mask():
+    mask, values = np.ones((50_000, 40), dtype=bool), np.ones(40)
+    tracemalloc.start()
+    sums = row_sums(mask, values)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (sums == 40).all()
+    assert most < sums.nbytes + 8 * mask.size / 2

@@ -225,6 +225,7 @@ def flat(gradients) -> torch.Tensor:
 @pytest.mark.parametrize(
     "objective", [Elbo(), -Distortion() - Rate(), CustomObjective(lambda d: d.mean(d.log_lik**2), "square")]
 )
+@pytest.mark.sampled(2)
 def test_score_is_enumeration_on_average(objective):
     """On a Categorical guide, for guide and model alike: 300 draws, 4 standard errors."""
     model, guide = mixture_model(), amortized(2, Categorical(3))

@@ -96,3 +96,10 @@ def test_a_bound_is_printed_as_a_bound(kind, sign):
 )
 def test_digits_follow_the_error(mean, error, words):
     assert format_nats(mean, error) == words
+
+
+def test_some_data_have_their_own_numbers():
+    some = estimate().some(1, 3)
+    assert some.k == 10
+    for name in ("nats", "distortion", "rate", "ess", "variance_mc"):
+        assert vars(some)[name].equal(vars(estimate())[name][1:])

@@ -9,8 +9,6 @@ import torch
 from torch import nn
 
 from benchmarks import pictures
-from benchmarks import quadrature_zoo as zoo
-from benchmarks.quadrature_cases import LIMITS, ZOO
 from jensen.core.batch import Batch, Rows
 from jensen.core.errors import CompositionError, UsageError
 from jensen.core.random import drawing_from, stream
@@ -261,7 +259,7 @@ def test_few_numbers_are_in_memory_at_once(monkeypatch, name):
 
 # ---------------------------------------------------------------- posteriors with known evidence
 
-CASES = {case.name: case for case in ZOO}
+GUIDES = ("over-sure", "biased", "wide")
 UNDERSTATED = ("outlier, 20 scales away", "step", "Student prior, 3 degrees", "mode of width 0.004")
 SMOOTH = (
     "two roots, sd 0.001",
@@ -281,27 +279,40 @@ SMOOTH = (
 ROUGH = ("staircase", "window", "cusp", "uniform prior", "step along an axis", "Laplace prior, two features")
 
 
+@pytest.fixture(scope="session")
+def zoo():
+    """The posteriors of the benchmark; their evidence is integrated at import, which takes seconds."""
+    from benchmarks import quadrature_zoo
+
+    return quadrature_zoo
+
+
+@pytest.fixture(scope="session")
+def cases(zoo):
+    return {case.name: case for case in zoo.ZOO}
+
+
 @pytest.mark.parametrize(
     ("name", "guide"),
     [
         pytest.param(name, guide, marks=[] if i % 3 == j else [pytest.mark.slow])
         for i, name in enumerate(UNDERSTATED)
-        for j, guide in enumerate(zoo.GUIDES)
+        for j, guide in enumerate(GUIDES)
     ],
 )
-def test_the_error_was_once_understated(name, guide):
+def test_the_error_was_once_understated(name, guide, zoo, cases):
     """A row far from its guide, a step, a heavy tail, a narrow mode: off by up to 2e4 nats with errors below 1e-6."""
-    outcome, _ = zoo.measure(CASES[name], guide)
+    outcome, _ = zoo.measure(cases[name], guide)
     assert outcome.covered
     assert outcome.converged
     assert outcome.actual < 1e-6
 
 
-@pytest.mark.parametrize(("name", "guide"), [(n, zoo.GUIDES[i % 3]) for i, n in enumerate(SMOOTH + ROUGH)])
+@pytest.mark.parametrize(("name", "guide"), [(n, GUIDES[i % 3]) for i, n in enumerate(SMOOTH + ROUGH)])
 @pytest.mark.sampled(6)
-def test_the_stated_error_covers_the_actual_one(name, guide):
+def test_the_stated_error_covers_the_actual_one(name, guide, zoo, cases):
     """Evidence in closed form or by scipy: several modes, heavy tails, ridges and discontinuities."""
-    outcome, _ = zoo.measure(CASES[name], guide)
+    outcome, _ = zoo.measure(cases[name], guide)
     assert outcome.covered
     assert outcome.converged
     assert outcome.actual < 1e-6
@@ -309,24 +320,25 @@ def test_the_stated_error_covers_the_actual_one(name, guide):
 
 
 @pytest.mark.parametrize("name", ["disc", "slanted step", "ring of width 0.03"])
-def test_what_has_not_converged_says_so(name):
+def test_what_has_not_converged_says_so(name, zoo, cases):
     """A discontinuity across both features, or a ridge too thin for the points: covered, and counted as unsettled."""
-    outcome, estimate = zoo.measure(CASES[name], "over-sure")
+    outcome, estimate = zoo.measure(cases[name], "over-sure")
     assert outcome.covered
     assert outcome.stated > 1e-4
     assert estimate.settings["unsettled"] == 1
 
 
-def test_the_limit_that_the_page_states():
+def test_the_limit_that_the_page_states(zoo):
     """A mode far narrower than the prior's grid is missed."""
-    assert [zoo.measure(case, "biased")[0].covered for case in LIMITS] == [False, False]
+    assert [zoo.measure(case, "biased")[0].covered for case in zoo.LIMITS] == [False, False]
 
 
-def test_fifty_posteriors_stand_on_the_page():
+def test_fifty_posteriors_stand_on_the_page(zoo, cases):
     page = (pictures.DOCS / "quadrature.md").read_text(encoding="utf-8")
-    assert len(CASES) == len(ZOO) == 50
+    assert len(cases) == len(zoo.ZOO) == 50
+    assert zoo.GUIDES == GUIDES
     assert "in 150 of 150 cases" in page
-    assert [name for name in CASES if page.count(f"\n| {name} | ") != 3] == []
+    assert [name for name in cases if page.count(f"\n| {name} | ") != 3] == []
     plain = [line for line in zoo.PAGE.strip().splitlines() if "{" not in line]
     assert [line for line in plain if line not in page] == []
 
@@ -342,7 +354,7 @@ def test_rows_of_a_batch_do_not_depend_on_each_other():
         assert abs(float(alone[0] - together.nats[i])) < 1e-6
 
 
-def test_the_prior_ends_where_its_support_does():
+def test_the_prior_ends_where_its_support_does(zoo, cases):
     """Families score values outside of their support as if they were inside; they count as impossible."""
-    outcome, _ = zoo.measure(CASES["uniform prior, two features"], "wide")
+    outcome, _ = zoo.measure(cases["uniform prior, two features"], "wide")
     assert outcome.actual < 1e-6

@@ -132,6 +132,7 @@ def test_annealing_gives_the_evidence_of_the_observed_entries(case, start):
     assert error.max() < 0.3
 
 
+@pytest.mark.sampled(2)
 def test_the_sandwich_encloses_the_evidence_of_observed_entries(case):
     n, chain = 60, Annealed(30, 3, 8)
     pair = Sandwich(chain, n)(case.model, case.guide, 0, like=case.rows)

@@ -46,6 +46,20 @@ def test_zeros_are_equal_probabilities(kind, dtype):
     torch.testing.assert_close(family.summary(torch.zeros(family.size, dtype=dtype)), even, rtol=allowed, atol=allowed)
 
 
+@pytest.mark.parametrize("kind", [Choices, Ordinal])
+def test_parameters_follow_from_the_probabilities_of_levels(kind):
+    """Far from equal ones too: a level of 1e-6 in the middle or at an end, and one of almost 1."""
+    family, uneven = kind((2, 5, 3, 5)), torch.tensor([0.3, 1e-6, 0.2, 0.4, 0.1 - 1e-6], dtype=torch.float64)
+    given = [
+        torch.tensor(p, dtype=torch.float64) for p in ([0.01, 0.99], [0.01, 0.02, 0.07, 0.2, 0.7], [0.999, 5e-4, 5e-4])
+    ]
+    params = family.of_probabilities([*given, uneven])
+    assert params.shape == (family.size,)
+    torch.testing.assert_close(family.summary(params), torch.cat([*given, uneven]), rtol=1e-9, atol=1e-12)
+    even = [torch.full((n,), 1 / n, dtype=torch.float64) for n in family.levels]
+    torch.testing.assert_close(family.of_probabilities(even), torch.zeros(family.size).double(), rtol=0, atol=1e-12)
+
+
 def test_choices_are_a_softmax_of_each_feature():
     family = Choices(LEVELS)
     params = params_of(family)

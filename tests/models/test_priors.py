@@ -89,6 +89,7 @@ def test_a_vamp_prior_is_the_mixture_of_its_guide(kind, numbers, monkeypatch):
 
 
 @EACH
+@pytest.mark.sampled(2)
 def test_a_vamp_prior_integrates_to_one(kind):
     """On a grid with cells of 0.06; splines have kinks in their slope's slope, hence 1e-4."""
     t = torch.arange(-13, 13, 0.06, dtype=torch.float64)

@@ -162,6 +162,43 @@ def test_small_clusters_stay_near_the_fit_to_all():
     assert 0.5 < float(locations[1]) < 9
 
 
+def levels_of(shares: tuple[tuple[float, ...], ...], n: int, seed: int = 0) -> torch.Tensor:
+    """Rows [n, D] of levels with about these shares."""
+    rng = np.random.default_rng(seed)
+    return torch.tensor(np.stack([rng.choice(len(p), n, p=p) for p in shares], 1)).double()
+
+
+SHARES = ((0.01, 0.02, 0.07, 0.2, 0.7), (0.6, 0.3, 0.1), (0.5, 0.5))
+
+
+def test_levels_start_at_their_exact_shares_of_the_observed_rows():
+    """Ordered ones too, whose last level is likely or rare; one without a row counts for half a one."""
+    family, x = Columns((Ordinal((5, 4)), Choices((3,))), ((0, 1), (2,))), levels_of(SHARES, 200)
+    mask = torch.ones_like(x, dtype=torch.bool)
+    mask[::3, 0] = False
+    counts = [
+        torch.bincount(x[mask[:, i], i].long(), minlength=n).double().clamp_min(0.5) for i, n in enumerate((5, 4, 3))
+    ]
+    assert [c.tolist().count(0.5) for c in counts] == [0, 1, 1]
+    expected = torch.cat([c / c.sum() for c in counts])
+    params = fit_marginals(family, Batch(x, mask))
+    torch.testing.assert_close(family.summary(params), expected, rtol=0, atol=1e-9)
+    one = fit_clusters(family, Batch(x, mask), torch.zeros(200, dtype=torch.long), 1)
+    torch.testing.assert_close(family.summary(one[0]), expected, rtol=0, atol=1e-9)
+
+
+def test_clusters_share_their_cut_points_and_keep_the_shares_of_levels():
+    """Cut points that were fitted to each cluster, and then averaged, left the last level half of its share."""
+    family, (low, high) = Columns((Ordinal((5,)),), ((0,),)), (SHARES[0][::-1], SHARES[0])
+    x = torch.cat([levels_of((low,), 150), levels_of((high,), 50, 1), levels_of(((0.1, 0.1, 0.6, 0.1, 0.1),), 100, 2)])
+    member = torch.repeat_interleave(torch.arange(3), torch.tensor([150, 50, 100]))
+    params = fit_clusters(family, Batch(x), member, 3)
+    assert (params[:, 2:] == params[0, 2:]).all()
+    weight = torch.bincount(member).double() / len(x)
+    marginal, shares = weight @ family.summary(params), torch.bincount(x[:, 0].long()).double() / len(x)
+    torch.testing.assert_close(marginal, shares, rtol=0.1, atol=0.01)
+
+
 def test_features_follow_the_kinds(mixed):
     schema, rows, _ = mixed
     net = column_encoding(schema, rows)

@@ -10,6 +10,7 @@ import torch
 import jensen
 from jensen.core.errors import DataError, InterruptedRun, UsageError
 from jensen.models.masking import SelfMasked
+from jensen.models.mechanisms import Mechanism
 from jensen.recipes.patterns import with_missing_model
 from jensen.runs.compare import compare
 from jensen.runs.row_values import value_name
@@ -136,3 +137,25 @@ def test_hidden_cells_are_imputed_nearer_the_truth_than_at_random(folder):
         errors[model] = filled[at] - whole["length"].to_numpy()[at]
     stderr = errors["random"].std() / at.sum() ** 0.5
     assert abs(errors["random"].mean()) - abs(errors["self"].mean()) > 2 * stderr
+
+
+def test_cells_that_are_hidden_on_purpose_are_imputed_as_observed_ones(folder):
+    """With one component p(city | s) is p(city) P(s | city), normalised: s = 1 where hidden, s = 0 where missing."""
+    holed, _ = frames()
+    run = jensen.train(holed, recipe="table-gmm", components=1, epochs=1, missing_model="self", out=folder / "one")
+    hidden = np.array([False, False, False, True])
+    likelihood, place = run.model.likelihood, run.model.likelihood.family.summary_slices[3]
+    params = likelihood.likelihood.table.detach()
+    plain = likelihood.family.summary(params)[0][place].double()
+    group = next(m for m in likelihood.mechanisms if isinstance(m, Mechanism) and 3 in m.columns)
+    i = group.columns.index(3)
+    with torch.no_grad():
+        group.slope[i, :3] = torch.tensor([-1.0, 0.5, 2.0])
+    completion = run.completion(holed, m=1, hidden=hidden)
+    seen = torch.sigmoid(group.bias[i] - group.weights[i]).detach().double()
+    was_seen = holed["city"].notna().to_numpy()
+    for is_seen, share in ((True, plain * seen), (False, plain * (1 - seen))):
+        expected = float(share.max() / share.sum())
+        point = completion.probability[was_seen == is_seen, 3]
+        assert point == pytest.approx(expected, abs=1e-6)
+        assert (completion.point[was_seen == is_seen, 3] == int(share.argmax())).all()

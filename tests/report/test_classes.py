@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import jensen
+from jensen.plot.shades import Shades
 from jensen.report.classes import accuracy_by_class, samples_by_class
 from jensen.report.facts import gather
-from jensen.report.grids import Shades
 from jensen.report.images import samples
 from tests.report.pages import SMALL, page_of
 from tests.report.test_pictures import whole

@@ -11,7 +11,8 @@ import pytest
 import jensen
 from jensen.evaluate import TightnessSettings
 from jensen.evaluate.generalisation import ERRORS, VISIBLE
-from jensen.report.evidence import _bounds_over_k, _weights, evidence, verdict
+from jensen.plot.tightness import bounds_over_k
+from jensen.report.evidence import _weights, evidence, verdict
 from jensen.report.facts import Facts, gather
 from jensen.report.settings import estimates
 from jensen.runs.resume import resume
@@ -112,10 +113,10 @@ def test_no_band_is_drawn_where_the_error_is_not_known():
     """An unknown error is not zero; nor is one that is unreliable."""
     curve = [{"k": 1, "log_px": -3.0, "stderr_mc": None}, {"k": 9, "log_px": -2.0, "stderr_mc": 0.5}]
     estimate = {"curve": curve, "stderr_mc": 0.25, "stderr_mc_reliable": True}
-    assert np.isnan(_bounds_over_k(estimate)[0][2])
-    assert _bounds_over_k(estimate)[1] == (9, -2.0, 0.25)
+    assert np.isnan(bounds_over_k(estimate)[0][2])
+    assert bounds_over_k(estimate)[1] == (9, -2.0, 0.25)
     for unknown in ({"stderr_mc_reliable": False}, {"stderr_mc": None}):
-        assert np.isnan(_bounds_over_k({**estimate, **unknown})[1][2])
+        assert np.isnan(bounds_over_k({**estimate, **unknown})[1][2])
 
 
 def test_an_unreliable_error_of_annealing_is_called_so(facts):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import jensen
+from jensen.plot.shades import MISSING, Shades
 from jensen.report import latents, tables
 from jensen.report.facts import Facts, gather
-from jensen.report.grids import MISSING, Shades
 from jensen.report.images import reconstructions, samples
 from tests.report.pages import page_of
 from tests.report.test_pictures import whole

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import jensen
+from jensen.plot.shades import NARROW, Shades, columns
 from jensen.report import write
-from jensen.report.grids import NARROW, Shades, blocks, columns
+from jensen.report.grids import blocks
 from tests.report.pages import SMALL, page_of
 from tests.report.test_pictures import opened, whole
 
@@ -187,9 +188,10 @@ def test_data_are_read_once_and_let_go(run, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("unrendered")
 def test_rows_that_were_left_out_of_a_picture_are_counted(tmp_path, monkeypatch):
-    from jensen.report import facts, tables
+    from jensen.plot import view
+    from jensen.report import tables
 
-    monkeypatch.setattr(facts, "MOST_ENCODED", 20)
+    monkeypatch.setattr(view, "MOST_ENCODED", 20)
     monkeypatch.setattr(tables, "ROWS", 25)
     monkeypatch.setattr(tables, "DOTS", 10)
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(400, 4)))

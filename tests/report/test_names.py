@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 import jensen
 from jensen.core.characters import as_one_line
-from jensen.report.names import distinct, shortened, width_of
+from jensen.plot.names import distinct, shortened, width_of
 from tests.report.pages import SMALL, page_of
 
 NAMES = ["age", "ZNF_" * 15, "a name of sixty characters that goes on and on to the very end", "WWWWMMMM%%%%@@@@" * 4]
@@ -93,6 +93,7 @@ def test_names_cut_in_a_head_are_whole_in_a_title(tmp_path):
 
 @pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("text", ["\x1b[2J", "a\u202eb", "\u2066x\u2069", "\x9b31m", "line\u2028break"])
+@pytest.mark.sampled(2)
 def test_no_setting_reaches_the_page_raw(text, run, tmp_path, monkeypatch):
     """Options and sentences of a specification from elsewhere, in the tables and in the JSON."""
     opened = jensen.load(run.path)

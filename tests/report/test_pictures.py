@@ -13,9 +13,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from jensen.core.rows import evenly_spaced
+from jensen.plot.shades import Shades
+from jensen.plot.style import end_labels, lines
 from jensen.report.facts import gather
-from jensen.report.figures import draw, end_labels, lines
-from jensen.report.grids import Shades, sheet
+from jensen.report.figures import draw
+from jensen.report.grids import sheet
 from jensen.report.images import nearest, reconstructions
 
 

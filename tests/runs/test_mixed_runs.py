@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import jensen
 from jensen.core.errors import DataError, InterruptedRun, UsageError
+from jensen.recipes import RecipeContext, find
 from jensen.runs.compare import compare
 from jensen.runs.default_recipe import default_recipe
 from jensen.runs.verify import verify
+from jensen.training import Optimizer
 
 SMALL = {"latent": 2, "hidden": (8,), "points": 2, "epochs": 3, "batch": 64}
 
@@ -97,7 +100,8 @@ def test_any_factorised_likelihood_has_columns(table, tmp_path):
     assert np.isfinite(vae.evaluate(k=3).estimate.mean)
 
 
-def test_the_recipe_follows_the_data(table, tmp_path):
+def test_the_recipe_follows_the_data(tmp_path):
+    table = write_table(tmp_path / "few.csv", 80)
     name, sources, why = default_recipe(table, {})
     assert name == "table-gmm"  # of so few rows
     assert sources is not None
@@ -125,3 +129,21 @@ def test_what_a_mixed_run_refuses(run, table, tmp_path):
         jensen.train(table, recipe="table", families="weight=gaussian", out=tmp_path / "a", **SMALL)
     with pytest.raises(UsageError, match="each by its kind"):
         jensen.train(table, recipe="table", standardize="feature", out=tmp_path / "b", **SMALL)
+
+
+def test_one_component_has_the_frequencies_of_ordered_levels(tmp_path):
+    """They are its most likely parameters: exact at the start, which steps of Adam stay within a rate of."""
+    rng = np.random.default_rng(0)
+    grades = rng.choice(5, 200, p=[0.02, 0.03, 0.05, 0.2, 0.7])
+    table = pd.DataFrame({"grade": pd.Categorical.from_codes(grades, list("abcde"), ordered=True)})
+    table["size"] = rng.normal(size=200).round(3)
+    run = jensen.train(table, recipe="table-gmm", components=1, epochs=1, batch=1000, out=tmp_path / "run")
+    assert run.schema.columns[0].kind == "ordinal"
+    rows = run.part("train")
+    counts = np.bincount(rows.x[:, 0].astype(int), minlength=5)
+    context = RecipeContext(run.schema, torch.zeros(2), torch.ones(2), rows.rows, 1, Optimizer())
+    start = find("table-gmm")(context, components=1).model
+    for model, error in ((start, 1e-6), (run.model, 1e-3)):
+        params = model.likelihood.params(torch.ones(1, 1).to(model.prior.value))
+        shares = model.likelihood.family.summary(params)[0, model.likelihood.family.summary_slices[0]]
+        np.testing.assert_allclose(shares.detach().numpy(), counts / counts.sum(), rtol=0, atol=error)

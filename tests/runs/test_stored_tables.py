@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import jensen
+from jensen.core.errors import UsageError
+from jensen.runs.predict import predict_in_pieces
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -54,3 +56,29 @@ def test_verbs_read_the_shards_again(runs: tuple[jensen.Run, jensen.Run], shards
     np.testing.assert_array_equal(kept.encode(shards), one.encode(shards.parent / "one.parquet"))
     filled = [run.impute(path) for run, path in ((one, shards.parent / "one.parquet"), (kept, shards))]
     np.testing.assert_array_equal(filled[1].x, filled[0].x)
+
+
+def test_rows_that_trained_are_recognised_without_the_column_that_is_predicted(
+    runs: tuple[jensen.Run, jensen.Run], shards: Path
+) -> None:
+    table = parquet.read_table(shards.parent / "one.parquet")
+    few = table.slice(0, 60).set_column(1, "colour", pa.nulls(60, pa.string()))
+    parquet.write_table(few, shards.parent / "few.parquet")
+    whole = runs[0].predict(few, "colour", k=20)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jensen.data.table_files.LARGE", 1)
+        pieces = predict_in_pieces(runs[1], shards.parent / "few.parquet", "colour", k=20, size=9)
+        with pytest.raises(UsageError, match="after the last piece"):
+            _ = pieces.summary
+        parts = list(pieces)
+    assert [len(part) for part in parts] == [9] * 6 + [6]
+    np.testing.assert_array_equal(np.concatenate([p.probabilities for p in parts]), whole.probabilities)
+    of_these = [[n for n in notes if "of these 60 rows" in n] for notes in (pieces.summary.notes, whole.notes)]
+    assert len(of_these[1]) == 1
+    assert of_these[0] == of_these[1]
+    assert pieces.summary.measures == ()
+
+
+def test_completions_in_pieces_are_of_tables_in_files(runs: tuple[jensen.Run, jensen.Run]) -> None:
+    with pytest.raises(UsageError, match="are in memory"):
+        runs[0].completions(pa.table({"size": [1.0], "colour": ["red"], "visits": [None]}))

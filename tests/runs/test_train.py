@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import jensen
 from jensen.core.errors import (
@@ -356,3 +357,29 @@ def test_numbers_of_numpy_are_numbers(given, bits, tmp_path):
     files = [(run.path / "model.safetensors").read_bytes() for run in runs]
     assert files[0] == files[1]
     assert runs[0].spec["command"] == runs[1].spec["command"]
+
+
+def test_moments_of_what_is_observed_count_some_rows_at_a_time(tmp_path):
+    """The number of observed entries is a sum of numbers of eight bytes: of all rows at once it would need memory."""
+    x = np.random.default_rng(0).normal(size=(600, 3))
+    x[np.random.default_rng(1).random(x.shape) < 0.2] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    options = DataOptions(split="1,0,0", standardize="none")
+    made = gather(Sources(tmp_path / "x.npy"), find("miwae"), options, torch.device("cpu"), torch.float32)
+    rows = x[made.split.train].astype(np.float32).astype(np.float64)
+    with Sums() as sums:
+        mean, scale = made.moments
+    np.testing.assert_allclose(mean.numpy(), np.nanmean(rows, 0), rtol=1e-12)
+    np.testing.assert_allclose(scale.numpy(), np.nanstd(rows, 0), rtol=1e-12)
+    assert 0 < sums.most <= 256 * 3
+
+
+class Sums(TorchDispatchMode):
+    """Sees how many numbers are summed at once, at most."""
+
+    most = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if "sum" in str(function):
+            self.most = max(self.most, args[0].numel())
+        return function(*args, **(kwargs or {}))

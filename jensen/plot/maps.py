@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..core.characters import as_one_line
-from .figures import COLOURS, GRID, INK, MARKERS, PAGE, TEXTS, spread
 from .names import distinct, width_of
+from .style import COLOURS, GRID, INK, MARKERS, PAGE, TEXTS, spread
 
 __all__ = ["Legend", "legend", "scatter"]
 

@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from jensen.report.figures import laid_out
-from jensen.report.maps import FEW, MOST_CLASSES, legend, scatter
+from jensen.plot.maps import FEW, MOST_CLASSES, legend, scatter
+from jensen.plot.style import laid_out
 
 NAMES = {
     "digits": [str(i) for i in range(10)],

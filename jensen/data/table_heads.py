@@ -1,0 +1,92 @@
+"""The names of the columns of a table, from the beginning of its file: known before anything else of it is read."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..core.errors import DataError, UsageError
+from .arrow_cells import library
+from .columns import Column
+from .excel_frames import read_excel_frame
+from .formats import TABLES, file_format
+from .frames import unique_names
+from .headers import SAMPLE
+from .lines import decoded
+from .selection import Header, indices_of
+from .shards import shard_files
+from .text_frames import names_of_text
+
+__all__ = ["check_names", "table_names"]
+
+HEAD = 2**24  # bytes of text, in which the rows must lie by which a header is judged
+
+
+def check_names(path: Path, columns: Sequence[Column], header: Header = "auto", spare: Sequence[str] = ()) -> None:
+    """Refuse a table that lacks columns, by its names alone; one without names, or damaged, is left to its reader.
+
+    Args:
+        path: of the table.
+        columns: of a model; one that another determines stands for it.
+        header: "yes" if the first row of a text holds names, "no" if it is data, "auto" to judge it.
+        spare: names of columns that it may lack.
+
+    Raises:
+        DataError: naming what is absent.
+    """
+    names = table_names(path, header, tuple(column.name for column in columns))
+    if names is None:
+        return
+    has = {*names, *spare}
+    own = [c.name for c in columns if c.name in names or not has & {c.name, *(d.column.name for d in c.determines)}]
+    indices_of(list(names), own, str(path))
+
+
+def table_names(path: Path, header: Header = "auto", known: Sequence[str] = ()) -> tuple[str, ...] | None:
+    """Return the names of the columns of a table, as its reader would; None where it has none, or cannot be read.
+
+    Args:
+        path: of a file, or of a folder of Parquet files.
+        header: see `check_names`.
+        known: names of columns, by which a header is recognised.
+    """
+    try:
+        shards = [file for file in shard_files(path) if file.suffix.lower() == ".parquet"]
+        kind = "parquet" if shards else file_format(path, also=TABLES)
+        if kind == "text":
+            return _names_of_text(path, header, known)
+        if kind == "xlsx":
+            frame, _ = read_excel_frame(path, header, tuple(known), most=SAMPLE + 1)
+            return None if frame.header is None else frame.names
+        names = _stored_names(shards[0] if shards else path, kind)
+    except (DataError, UsageError, OSError, ValueError):
+        return None
+    return None if names is None else unique_names([n.encode(errors="backslashreplace").decode() for n in names])[0]
+
+
+def _names_of_text(path: Path, header: Header, known: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the names in the header of a text; None where its beginning holds fewer rows than judge a header."""
+    with path.open("rb") as file:
+        is_packed = file.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if is_packed else path.open("rb") as file:
+            content = file.read(HEAD + 1)
+    except (EOFError, zlib.error):
+        return None
+    is_whole = len(content) <= HEAD
+    text = decoded(content if is_whole else content[: content.rfind(b"\n") + 1], str(path))[0]
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return names_of_text(text, path, header, known, 0 if is_whole else SAMPLE + 2)
+
+
+def _stored_names(path: Path, kind: str) -> list[str] | None:
+    """Return the names of columns that a Parquet, Feather or Arrow file records."""
+    if kind == "parquet":
+        return [str(name) for name in library("pyarrow.parquet", str(path)).read_schema(path).names]
+    ipc = library("pyarrow.ipc", str(path))
+    with path.open("rb") as file:
+        is_file = file.read(6) == b"ARROW1"
+        file.seek(0)
+        return [str(name) for name in (ipc.open_file(file) if is_file else ipc.open_stream(file)).schema.names]

@@ -1,0 +1,20 @@
+"""Pictures of a run as functions of (run, ax=None, ...), on axes of matplotlib; the report draws with the same."""
+
+from __future__ import annotations
+
+from .images import decoded_grid, reconstructions, samples, traversals
+from .latents import latent_map
+from .rate_distortion import rate_distortion
+from .tightness import tightness
+from .training import training_curves
+
+__all__ = [
+    "decoded_grid",
+    "latent_map",
+    "rate_distortion",
+    "reconstructions",
+    "samples",
+    "tightness",
+    "training_curves",
+    "traversals",
+]
