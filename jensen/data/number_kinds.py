@@ -17,7 +17,7 @@ FEW_LEVELS = 10  # whole numbers, of which each has a probability of its own
 REPEATED = 10  # rows for each of them, on average, at least
 FEW_ZEROS, TAIL, PLACE = 0.2, 4, 0.3  # of counts: the share of zeros, or the largest and the place of their mean
 RATIO = 3  # of the largest positive number to the smallest, from which the logarithm matters
-SPAN = 0.1  # of a range that proportions come near to at both ends
+SPAN, NEAR = 0.1, 0.02  # of a range at each end, and the share of proportions that lie there: an end, and no tail
 PROPORTIONS = 100  # numbers between 0 and 1, from which none beyond is expected; of fewer a percent sign tells
 SENTINELS = (-1, -9, -99, -999, -9999, 99, 999, 9999, 99999)  # that programs write in the place of missing numbers
 _CIRCLES = {  # words of a name, and the ends of the circle that its numbers are on, whole numbers or not
@@ -84,7 +84,7 @@ def number_column(
         choice = _whole(values, counts, low, high, n, measures)
         if choice is not None:
             return Choice(choice.kind, choice.reason, choice.levels, low=choice.low, doubt=doubt)
-    if (is_percent or n >= PROPORTIONS) and _is_proportion(low, high, 100 if is_percent else 1):
+    if _is_proportion(values, counts, is_percent):
         top = 100 if is_percent else 1
         return Choice("bounded", f"between 0 and {top}, and near both", low=0, high=top, doubt=doubt)
     large = f"whole numbers beyond {LARGEST:,}; " if whole else ""
@@ -149,9 +149,17 @@ def _circle(name: str, values: np.ndarray) -> tuple[int, int] | None:
     return None
 
 
-def _is_proportion(low: float, high: float, top: float) -> bool:
-    """Return whether numbers lie between 0 and `top`, and come near both."""
-    return 0 < low <= SPAN * top and (1 - SPAN) * top <= high < top
+def _is_proportion(values: np.ndarray, counts: np.ndarray, is_percent: bool) -> bool:
+    """Return whether numbers lie between 0 and 1, or 100 %, and come near both ends.
+
+    Without a percent sign a share of them must: the tail of a distribution may come near 1, and go on beyond it.
+    """
+    top = 100 if is_percent else 1
+    near = [values <= SPAN * top, values >= (1 - SPAN) * top]
+    if not (0 < values[0] and values[-1] < top and near[0].any() and near[1].any()):
+        return False
+    n = counts.sum()
+    return is_percent or bool(n >= PROPORTIONS and all(counts[at].sum() >= NEAR * n for at in near))
 
 
 def _sentinel(values: np.ndarray, counts: np.ndarray) -> str | None:

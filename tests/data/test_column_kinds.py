@@ -143,3 +143,14 @@ def test_known_orders():
     assert in_order(["May", "Jan", "Dec"]) == ("Jan", "May", "Dec")
     assert not is_scale(["01", "02", "03"])
     assert not is_scale(["10-20", "10-30", "40-50"])
+
+
+def test_a_tail_that_comes_near_one_is_no_proportion():
+    """Volatile acidity of wine is below 1 in most rows, and above it in some."""
+    tail = RNG.gamma(9.0, 0.04, 3000)
+    below = np.clip(tail, 0.05, 0.97)
+    assert infer("acidity", texts(below.round(3))).column.kind == "positive"
+    few = RNG.uniform(0.01, 0.99, 40)
+    assert infer("share", texts(few.round(3))).column.kind == "positive"
+    share = infer("share", texts(RNG.beta(0.7, 2.0, 3000).clip(0.001, 0.999).round(3)))
+    assert share.column.kind == "bounded"
