@@ -156,7 +156,7 @@ def _is_proportion(values: np.ndarray, counts: np.ndarray, is_percent: bool) -> 
     """
     top = 100 if is_percent else 1
     near = [values <= SPAN * top, values >= (1 - SPAN) * top]
-    if not (0 < values[0] and values[-1] < top and near[0].any() and near[1].any()):
+    if not (values[0] > 0 and values[-1] < top and near[0].any() and near[1].any()):
         return False
     n = counts.sum()
     return is_percent or bool(n >= PROPORTIONS and all(counts[at].sum() >= NEAR * n for at in near))
