@@ -8,9 +8,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .core.shown import Shown, show_by
 from .core.version import __version__
 
 if TYPE_CHECKING:
+    from . import plot, sklearn
     from .core.batch import Batch, Rows
     from .core.errors import JensenError
     from .core.parts import part
@@ -36,12 +38,11 @@ if TYPE_CHECKING:
     from .recipes import BuiltModel, RecipeContext, recipe
     from .runs.compare import compare
     from .runs.group import RunGroup, open_group
+    from .runs.interactive import resume, train
     from .runs.listing import list_runs as runs
-    from .runs.resume import resume
     from .runs.resume_group import resume_group
     from .runs.run import Run, load
     from .runs.save import save
-    from .runs.train import train
     from .training import Budget, Optimizer, Player, Trainer
 
 _WHERE = {
@@ -111,14 +112,16 @@ _WHERE = {
         "RunGroup",
         "open_group",
     ),
-    "runs.resume": ("resume",),
+    "runs.interactive": (
+        "resume",
+        "train",
+    ),
     "runs.resume_group": ("resume_group",),
     "runs.run": (
         "Run",
         "load",
     ),
     "runs.save": ("save",),
-    "runs.train": ("train",),
     "training": (
         "Budget",
         "Optimizer",
@@ -127,7 +130,7 @@ _WHERE = {
     ),
 }
 _MODULE = {name: module for module, names in _WHERE.items() for name in names}
-_ROOMS = ("runs", "sklearn")  # `runs` can be called
+_ROOMS = ("plot", "runs", "sklearn")  # `runs` can be called
 _RENAMED = {"Of": "CustomObjective"}  # earlier names, which keep working
 
 __all__ = [
@@ -185,6 +188,7 @@ __all__ = [
     "load",
     "open_group",
     "part",
+    "plot",
     "recipe",
     "register_posterior",
     "resume",
@@ -210,3 +214,13 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+def _as_html(value: Shown) -> str | None:
+    # rooms below cannot import the one that draws them
+    from .notebook import as_html
+
+    return as_html(value)
+
+
+show_by(_as_html)

@@ -30,10 +30,11 @@ FLOORS: list[set[str]] = [
     {"estimators"},
     {"evaluate", "training"},
     {"analysis", "storage", "recipes"},
+    {"export"},
     {"runs"},
     {"plot"},
     {"report"},
-    {"cli", "sklearn"},
+    {"cli", "notebook", "sklearn"},
     {"__init__", "__main__"},  # the front door: no room imports it
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

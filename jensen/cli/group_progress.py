@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .progress import GAP, ProgressLine, TrainingProgress, training_line
+from ..runs.training_line import GAP, training_line
+from .progress import ProgressLine, TrainingProgress
 
 if TYPE_CHECKING:
     from ..training.events import EpochEnded, Progressed

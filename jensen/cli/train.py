@@ -11,13 +11,14 @@ from cyclopts import Parameter
 from ..core.commands import command_line
 from ..core.errors import DataError, UsageError
 from ..core.wording import fixed, plural
+from ..runs.training_line import format_duration
 from ..storage.run_folder import SPEC
 from .flags import Force, Json, Quiet
 from .group_lines import print_group
 from .group_progress import GroupProgress
 from .options import check_recorded, parse_options
 from .output import notifier, print_json, print_lines
-from .progress import ProgressLine, format_duration
+from .progress import ProgressLine
 from .signals import stopping
 from .sweeps import parse_sweep
 from .train_flags import TrainFlags

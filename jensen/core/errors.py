@@ -6,6 +6,9 @@ built-in exception a Python caller would expect (`ValueError`, `TypeError`, ...)
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 __all__ = [
     "CompositionError",
     "CorruptRunError",
@@ -69,9 +72,18 @@ class NumericalError(JensenError, ArithmeticError):
 
 
 class InterruptedRun(JensenError):
-    """Training was stopped by a signal; the run is readable (exit code 75)."""
+    """Training was stopped by a signal; the run is readable (exit code 75).
+
+    Args:
+        what, remedy: see `JensenError`.
+        reopen: returns what was trained so far, a run or a group of them; None where that is of no use.
+    """
 
     exit_code = 75
+
+    def __init__(self, what: str, remedy: str = "", reopen: Callable[[], Any] | None = None) -> None:
+        super().__init__(what, remedy)
+        self.reopen = reopen
 
 
 class LostProcess(JensenError):

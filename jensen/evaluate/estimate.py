@@ -16,6 +16,7 @@ from torch import Tensor
 from ..core.allocator import keep_freed_memory
 from ..core.batch import Rows
 from ..core.precision import matmul_precision, resolve_precision
+from ..core.shown import Shown
 from ..core.wording import format_nats
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
@@ -64,7 +65,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Shown):
     """log p(x) or a bound on it, per datum, in nats with all constants.
 
     Attributes:
@@ -208,6 +209,9 @@ class Estimate:
 
     def __str__(self) -> str:
         return self.sentence(str(EVIDENCE))
+
+    def __repr__(self) -> str:
+        return f"Estimate({self})"
 
     def sentence(self, of: str) -> str:
         """Return the number with its kind and its error.

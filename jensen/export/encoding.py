@@ -14,7 +14,7 @@ from ..distributions import OneState, Point
 from ..distributions.moments import EstimatedMoments
 from ..guides.quantized import Quantized
 from ..models.codebooks import Codebook
-from ..models.ladder import LadderDistribution
+from ..models.ladder import LadderDistribution, LadderGuide
 from .ports import Arrays, Graph, Port, Subject
 from .preparing import Prepared, input_ports, prepared_batch
 
@@ -79,7 +79,7 @@ class Encoder(nn.Module):
 
     def __init__(self, subject: Subject, kind: _Kind) -> None:
         super().__init__()
-        self.prepared, self.guide, self.kind = Prepared(subject), subject.guide, kind
+        self.prepared, self.guide, self.kind = Prepared(subject), subject.copied()[1], kind
 
     def forward(
         self, x: Tensor, uniform: Tensor | None = None, mask: Tensor | None = None, label: Tensor | None = None
@@ -105,7 +105,7 @@ class Sampler(nn.Module):
 
     def __init__(self, subject: Subject) -> None:
         super().__init__()
-        self.prepared, self.guide = Prepared(subject), subject.guide
+        self.prepared, self.guide = Prepared(subject), subject.copied()[1]
 
     def forward(
         self,
@@ -141,7 +141,9 @@ def _checked_kind(subject: Subject) -> _Kind:
         q = guide(Batch(fill.expand(PROBE, d), mask, context))
     kind = _kind(q)
     if kind is None:
-        why = "has no mean and scale in closed form" if isinstance(q, EstimatedMoments) else "is no Gaussian, and no code"
+        why = (
+            "has no mean and scale in closed form" if isinstance(q, EstimatedMoments) else "is no Gaussian, and no code"
+        )
         raise CompositionError(f"q(z | x) of this run ({guide.phrase}) {why}, so it has no graph", remedy)
     return kind
 
@@ -157,14 +159,18 @@ def encoder_graph(subject: Subject) -> Graph:
         groups, n = subject.guide.groups, subject.guide.codes.n
         outputs = (
             Port("indices", "int64", (groups,), f"numbers of the codes, 0 to {n - 1}"),
-            Port("z", "float32", (latent,), "the vectors of these codes, which the decoder takes"),
+            Port("z", subject.number, (latent,), "the vectors of these codes, which the decoder takes"),
         )
     else:
-        given = "of each group given the means above, from the top down" if _is_ladder(subject) else "of q(z | x)"
+        given = (
+            "of each group given the means above, from the top down"
+            if isinstance(subject.guide, LadderGuide)
+            else "of q(z | x)"
+        )
         point = "the code z" if kind.outputs == ("mean",) else f"means {given}"
         outputs = (
-            Port("mean", "float32", (latent,), point, unit="scale" if "scale" in kind.outputs else None),
-            Port("scale", "float32", (latent,), f"standard deviations {given}"),
+            Port("mean", subject.number, (latent,), point, unit="scale" if "scale" in kind.outputs else None),
+            Port("scale", subject.number, (latent,), f"standard deviations {given}"),
         )[: len(kind.outputs)]
 
     def expected(arrays: Arrays) -> Arrays:
@@ -193,10 +199,8 @@ def sampler_graph(subject: Subject) -> Graph | None:
             return {"z": (q.mean + q.stddev * torch.from_numpy(arrays["noise"])).numpy()}
 
     x, *others = input_ports(subject)
-    noise = Port("noise", "float32", (latent,), "random numbers, normal with mean 0 and standard deviation 1")
-    outputs = (Port("z", "float32", (latent,), "a point drawn from q(z | x)"),)
-    return Graph("sampler", "from x and noise to a point of q(z | x)", Sampler(subject), (x, noise, *others), outputs, expected)
-
-
-def _is_ladder(subject: Subject) -> bool:
-    return bool(subject.guide.__class__.__name__ == "LadderGuide")
+    noise = Port("noise", subject.number, (latent,), "random numbers, normal with mean 0 and standard deviation 1")
+    outputs = (Port("z", subject.number, (latent,), "a point drawn from q(z | x)"),)
+    return Graph(
+        "sampler", "from x and noise to a point of q(z | x)", Sampler(subject), (x, noise, *others), outputs, expected
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from ..data import Preparation, Schema
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
+from ..nets import Experts
 
 __all__ = ["BATCH", "Arrays", "Graph", "Port", "Subject"]
 
@@ -93,10 +95,23 @@ class Subject:
     classes: tuple[str, ...] = ()
     sees_holes: bool = False
 
+    def copied(self) -> tuple[LatentVariableModel, Guide]:
+        """Return copies of model and guide for a graph: experts for classes all run, and are selected afterwards."""
+        model, guide = deepcopy((self.model, self.guide))
+        for module in (*model.modules(), *guide.modules()):
+            if isinstance(module, Experts):
+                module.through = True
+        return model.eval(), guide.eval()
+
     @property
     def dtype(self) -> torch.dtype:
         """The precision of the model."""
         return next(self.model.parameters()).dtype
+
+    @property
+    def number(self) -> str:
+        """The type of the numbers that the model computes, as NumPy calls it."""
+        return str(self.dtype).removeprefix("torch.")
 
     @property
     def is_random(self) -> bool:

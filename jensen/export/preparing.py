@@ -25,7 +25,7 @@ class Prepared(nn.Module):
     center: Tensor | None
     scale: Tensor | None
     fill: Tensor
-    bounded: Tensor | None
+    bounded: Tensor
     classes: Tensor
 
     def __init__(self, subject: Subject) -> None:
@@ -34,11 +34,15 @@ class Prepared(nn.Module):
         schema, preparation, dtype = subject.schema, subject.preparation, subject.dtype
         for name in ("center", "scale"):
             values = getattr(preparation, name)
-            self.register_buffer(name, None if values is None else torch.as_tensor(values, dtype=torch.float64))
+            if values is None:  # no buffer: torch.export miscounts those that are None
+                setattr(self, name, None)
+            else:
+                self.register_buffer(name, torch.as_tensor(values, dtype=torch.float64))
         fill = np.zeros(schema.size) if preparation.fill is None else preparation.fill
         self.register_buffer("fill", torch.as_tensor(fill, dtype=torch.float64).to(dtype))
         kinds = [column.kind == "bounded" for column in schema.columns or ()]
-        self.register_buffer("bounded", torch.tensor(kinds) if any(kinds) else None)
+        self.is_bounded = any(kinds)
+        self.register_buffer("bounded", torch.tensor(kinds))
         self.register_buffer("classes", torch.eye(len(subject.classes), dtype=dtype))
 
     def forward(
@@ -51,7 +55,7 @@ class Prepared(nn.Module):
         return Batch(seen, None if mask is None else mask.flatten(1), context)
 
     def values(self, x: Tensor, uniform: Tensor | None) -> Tensor:
-        """Return what the model sees of data [B, D]; bits and dequantised values are drawn by uniform numbers [B, D]."""
+        """Return what the model sees of data [B, D]; uniform numbers [B, D] draw bits, and dequantise."""
         preparation, dtype = self.subject.preparation, self.subject.dtype
         top = (self.subject.schema.levels or 2) - 1
         if preparation.binarize == "threshold":
@@ -63,7 +67,7 @@ class Prepared(nn.Module):
         reals = x.to(torch.float64) if uniform is None else x.to(torch.float64) + uniform
         reals = reals if self.center is None else reals - self.center
         seen = (reals if self.scale is None else reals / self.scale).to(dtype)
-        if self.bounded is not None:
+        if self.is_bounded:
             seen = torch.where(self.bounded, seen.clamp(CLOSEST, 1 - CLOSEST), seen)
         return seen
 
@@ -86,7 +90,9 @@ def input_ports(subject: Subject) -> tuple[Port, ...]:
     if subject.sees_holes:
         ports.append(Port("mask", "bool", schema.shape, "true where a value is known; x is not looked at elsewhere"))
     if subject.classes:
-        ports.append(Port("label", "int64", (), f"number of the class, 0 to {len(subject.classes) - 1}: see schema.json"))
+        ports.append(
+            Port("label", "int64", (), f"number of the class, 0 to {len(subject.classes) - 1}: see schema.json")
+        )
     return tuple(ports)
 
 

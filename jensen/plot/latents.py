@@ -19,7 +19,7 @@ from .maps import legend, scatter
 from .style import COLOURS, INK, PAGE, SOFT
 from .view import View, view_of
 
-__all__ = ["Plane", "has_standard_prior", "latent_map", "map_height", "plane", "prior_density"]
+__all__ = ["Plane", "density_at", "has_standard_prior", "latent_map", "map_height", "plane", "prior_density"]
 
 FEWEST = 3  # rows of a map
 
@@ -150,9 +150,14 @@ def prior_density(view: View, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray
     if not view.normalised or view.classes:
         return None
     grid = np.linspace(min(-3.5, codes.min()), max(3.5, codes.max()), 281)
+    return grid, density_at(view, grid)
+
+
+@torch.no_grad()
+def density_at(view: View, grid: np.ndarray) -> np.ndarray:
+    """Return p(z) [n] of the model's prior at values [n] of its one feature."""
     z = torch.as_tensor(grid[:, None], dtype=view.run.dtype, device=view.run.device)
-    with torch.no_grad():
-        return grid, view.run.model.prior.log_prob(z).exp().double().cpu().numpy().reshape(-1)
+    return view.run.model.prior.log_prob(z).exp().double().cpu().numpy().reshape(-1)
 
 
 def _histogram(axes: Axes, view: View, codes: np.ndarray) -> None:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, BboxBase
 
 __all__ = [
     "COLOURS",
@@ -92,7 +92,7 @@ def spread(axes: Axes, labels: Sequence[Annotation], pad: float = 3.0) -> None:
         label.xy = tuple(axes.transData.inverted().transform(middle))
 
 
-def _free(box: Bbox, placed: Sequence[Bbox], frame: Bbox) -> Bbox:
+def _free(box: Bbox, placed: Sequence[BboxBase], frame: BboxBase) -> Bbox:
     """Return the box moved up or down, by as little as will do, to where it touches none of the others."""
     step = box.height / 4
     moves = sorted((i * step for i in range(-200, 201)), key=abs)

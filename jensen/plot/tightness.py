@@ -19,7 +19,7 @@ from .axes import drawn
 from .style import COLOURS, end_labels
 from .view import View, view_of
 
-__all__ = ["BAND", "bounds_over_k", "logarithmic", "tightness"]
+__all__ = ["BAND", "bounds_over_k", "logarithmic", "paint_tightness", "tightness"]
 
 BAND = 2.0  # standard errors of a band
 Record = Mapping[str, Any]
@@ -50,24 +50,25 @@ def tightness(run: Run | View, ax: Axes | None = None, *, evaluation: Evaluation
     if len(curve) < 2:
         what = f"the evaluation of {view.run.path} ({record['kind']}) has no curve over K"
         raise UsageError(what, "Evaluate by importance weighting, with more points: run.evaluate(k=1000).")
-    k, value, error = (np.array(column, dtype=float) for column in zip(*curve, strict=True))
+    return drawn(ax, lambda axes: paint_tightness(axes, record, view.log_px), 560, 340)
+
+
+def paint_tightness(axes: Axes, record: Record, log_px: str) -> None:
+    """Draw the curve of an evaluation's record into axes; `log_px` names the quantity."""
+    k, value, error = (np.array(column, dtype=float) for column in zip(*bounds_over_k(record), strict=True))
     chain = (record.get("assessment") or {}).get("annealed")
-
-    def paint(axes: Axes) -> None:
-        logarithmic(axes)
-        axes.fill_between(k, value - BAND * error, value + BAND * error, color=COLOURS[0], alpha=0.25, linewidth=0)
-        axes.plot(k, value, color=COLOURS[0], marker="o", markersize=4)
-        ends = [(k[-1], value[-1], "importance")]
-        if chain:
-            half = BAND * (chain["stderr_mc"] or 0.0) if chain.get("stderr_mc_reliable") is not False else 0.0
-            axes.axhspan(chain["log_px"] - half, chain["log_px"] + half, color=COLOURS[1], alpha=0.18, linewidth=0)
-            axes.axhline(chain["log_px"], color=COLOURS[1], linestyle="--")
-            ends.append((k[-1], chain["log_px"], "annealed"))
-        end_labels(axes, ends)
-        axes.set_xlabel("K, latent points per datum")
-        axes.set_ylabel(f"{view.log_px} ≥, nats per datum")
-
-    return drawn(ax, paint, 560, 340)
+    logarithmic(axes)
+    axes.fill_between(k, value - BAND * error, value + BAND * error, color=COLOURS[0], alpha=0.25, linewidth=0)
+    axes.plot(k, value, color=COLOURS[0], marker="o", markersize=4)
+    ends = [(k[-1], value[-1], "importance")]
+    if chain:
+        half = BAND * (chain["stderr_mc"] or 0.0) if chain.get("stderr_mc_reliable") is not False else 0.0
+        axes.axhspan(chain["log_px"] - half, chain["log_px"] + half, color=COLOURS[1], alpha=0.18, linewidth=0)
+        axes.axhline(chain["log_px"], color=COLOURS[1], linestyle="--")
+        ends.append((k[-1], chain["log_px"], "annealed"))
+    end_labels(axes, ends)
+    axes.set_xlabel("K, latent points per datum")
+    axes.set_ylabel(f"{log_px} ≥, nats per datum")
 
 
 def _kept(run: Run) -> dict[str, Any]:

@@ -44,6 +44,11 @@ class View:
     epochs: list[dict[str, Any]]
     stopped: dict[str, Any] | None
 
+    @classmethod
+    def without_rows(cls, run: Run) -> View:
+        """Return what is seen of a run without reading any rows."""
+        return View(run, None, *history(run))
+
     @property
     def quantity(self) -> Quantity:
         """The quantity that all numbers are of."""

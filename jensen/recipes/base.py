@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..core.batch import Rows
 from ..core.errors import DataError, UsageError
 from ..core.renames import with_current_names
+from ..core.shown import Shown
 from ..core.validation import LARGEST, require_finite, require_integer
 from ..core.wording import option_flag
 from ..data import Labels, Role, Schema
@@ -138,7 +139,7 @@ class BuiltModel:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Shown):
     """A model of the literature: a function from a context and options to model, guide and players.
 
     Attributes:
@@ -206,6 +207,9 @@ class Recipe:
         """The types of the options."""
         hints = get_type_hints(self.make) | (get_type_hints(Nets) if self.has_nets else {})
         return {name: hints[name] for name in self.options}
+
+    def __repr__(self) -> str:
+        return f"Recipe({self.name!r}: {self.summary} {self.paper})"
 
     def __call__(self, context: RecipeContext, **options: Any) -> BuiltModel:
         chosen = self.checked(options)

@@ -29,7 +29,7 @@ from ..storage.run_folder import EVALUATION, WEIGHTS
 from ..storage.schemas import EvaluationRecord, read_record
 from .effort import EVALUATING, EXAMINING, FOLLOWING, QUICK, Effort, Work, affordable, work_of
 
-__all__ = ["Facts", "Phases", "gather", "kept", "of_these_weights", "some"]
+__all__ = ["Facts", "Phases", "gather", "kept", "of_these_weights", "some", "stored_evaluation"]
 
 Phases = Callable[[str], ProgressCallback]  # from the name of a phase to what is told the fraction done
 
@@ -161,7 +161,7 @@ def gather(run: Run, examples: bool, quick: bool = False, phases: Phases | None 
         part, missing = run.part("test"), None
     except DataError as error:
         part, missing = None, error.what
-    stored = _stored(run)
+    stored = stored_evaluation(run)
     evaluation, notes = (stored, tuple(stored.get("notes") or ())) if stored else (None, ())
     if evaluation is None and part is not None and run.model.likelihood.has_density:
         evaluation = _evaluate(run, part, EVALUATING * (QUICK if quick else 1.0), phases("evaluating")).to_dict()
@@ -202,7 +202,7 @@ def _diagnosis(run: Run, part: Part, watch: ProgressCallback) -> Diagnosis | Non
         return None
 
 
-def _stored(run: Run) -> dict[str, Any] | None:
+def stored_evaluation(run: Run) -> dict[str, Any] | None:
     """Return the content of evaluation.json; None if it is of earlier weights, before the run was trained further."""
     record = kept(run.path / EVALUATION, EvaluationRecord, "jensen evaluate RUN")
     sha256 = ((record or {}).get("replay") or {}).get("weights_sha256")  # earlier versions did not record it

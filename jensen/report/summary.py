@@ -10,6 +10,7 @@ from ..core.characters import as_one_line
 from ..core.wording import fixed, plural
 from ..data import EMBEDDED
 from ..evaluate.estimate import format_nats
+from ..plot.view import View
 from .facts import Facts
 from .findings import Remark
 
@@ -43,13 +44,13 @@ def sign(kind: str) -> str:
     return SIGNS.get(kind, "=")
 
 
-def data_name(facts: Facts) -> str:
+def data_name(facts: View) -> str:
     """Return the name of the data, without the folder that they are in."""
     name = facts.run.spec["data"]["name"]
     return as_one_line(Path(name).name or name)
 
 
-def rows(facts: Facts) -> str:
+def rows(facts: View) -> str:
     """Return the number and the name of the data, such as "1,797 digits"."""
     name, n = data_name(facts), facts.run.spec["data"]["n"]
     if name in EMBEDDED:
@@ -58,7 +59,7 @@ def rows(facts: Facts) -> str:
     return f"{plural(n, noun)} of {'an array in memory' if name == 'array' else name}"
 
 
-def model_name(facts: Facts) -> str:
+def model_name(facts: View) -> str:
     """Return the name of the model with its size: "16-feature VAE"."""
     name, z = facts.run.title, facts.run.model.latent - facts.classes
     if facts.latent == "none":
@@ -109,7 +110,7 @@ def _outlook(facts: Facts, remarks: Sequence[Remark]) -> str:
     return f"{outlook} (a quick report)" if facts.quick else outlook
 
 
-def model_sentence(facts: Facts) -> str:
+def model_sentence(facts: View) -> str:
     """Describe how the model generates a datum, and how z is inferred from one."""
     run, z = facts.run, facts.run.model.latent - facts.classes
     d = plural(run.schema.size, "pixel value" if run.schema.is_image else "column")

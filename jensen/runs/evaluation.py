@@ -18,6 +18,7 @@ from ..analysis.reliability import Trained
 from ..core.batch import Rows
 from ..core.errors import CorruptRunError, NumericalError, UsageError
 from ..core.memory import require_memory
+from ..core.shown import Shown
 from ..core.version import __version__
 from ..core.wording import plural
 from ..data import Factors, Preparation, Schema
@@ -150,7 +151,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Shown):
     """An estimate with the circumstances under which it holds.
 
     Attributes:
@@ -243,6 +244,9 @@ class Evaluation:
 
     def __str__(self) -> str:
         return f"{self.estimate.sentence(str(self.quantity))} on {self.data} ({self.prepared})"
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self})"
 
 
 def bits_per_dim(estimate: Estimate, schema: Schema, preparation: Preparation) -> float | None:

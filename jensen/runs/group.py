@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..core.commands import command_line
 from ..core.errors import InterruptedRun, NumericalError, UsageError
+from ..core.shown import Shown
 from ..core.wording import plural
 from ..storage.group_record import GroupRecord, State, read_group, write_group
 from ..storage.run_folder import is_group
@@ -23,7 +24,7 @@ __all__ = ["RunGroup", "done", "ended", "member_folders", "open_group", "said_on
 
 
 @dataclass(frozen=True)
-class RunGroup:
+class RunGroup(Shown):
     """The runs of a group.
 
     Attributes:
@@ -74,6 +75,9 @@ class RunGroup:
         if name not in self.opened:
             self.opened[name] = load(self.path / name)
         return self.opened[name]
+
+    def __repr__(self) -> str:
+        return f"RunGroup({str(self.path)!r}: {done(self)} of {plural(len(self.names), 'member')} done)"
 
     def summary(self) -> GroupSummary:
         """Return the bounds of all members, with mean and spread over the seeds of each setting.
@@ -191,4 +195,4 @@ def ended(group: RunGroup) -> RunGroup:
     if done == len(states):
         return group
     what = f"training stopped with {done} of {plural(len(states), 'member')} done; those are readable runs"
-    raise InterruptedRun(what, f"Go on with {command_line('resume', group.path)}.")
+    raise InterruptedRun(what, f"Go on with {command_line('resume', group.path)}.", lambda: group)

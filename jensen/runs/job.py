@@ -289,7 +289,7 @@ class Job:
                 command_line("resume", self.folder),
             )
             remedy = f"L{look}" if keeper is None else f"Go on with {resume}, or l{look}"
-            raise InterruptedRun(f"training stopped in {where}; {self.folder} is readable{lost}", remedy)
+            raise InterruptedRun(f"training stopped in {where}; {self.folder} is readable{lost}", remedy, self.opened)
 
     def settle(self) -> None:
         """Raise what kept the last state from the disk, when everything else is on it.

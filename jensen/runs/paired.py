@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..analysis.reliability import points_remedy
+from ..core.shown import Shown
 from ..evaluate import Estimate, Kind
 from ..evaluate.estimate import format_nats
 from ..evaluate.quantity import EVIDENCE, Quantity
@@ -131,7 +132,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class PairedComparison:
+class PairedComparison(Shown):
     """Two groups of runs on the same rows, in the data's own units.
 
     Attributes:
@@ -318,3 +319,6 @@ class PairedComparison:
 
     def __str__(self) -> str:
         return self.verdict
+
+    def __repr__(self) -> str:
+        return f"PairedComparison({self.verdict}; {self.data})"

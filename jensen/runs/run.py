@@ -16,6 +16,7 @@ from ..core.device import resolve_device
 from ..core.errors import CorruptRunError
 from ..core.random import stream
 from ..core.rows import evenly_spaced
+from ..core.shown import Shown
 from ..core.thread_trial import undisturbed_threads
 from ..data import Preparation, Schema
 from ..evaluate import Annealed, TightnessSettings
@@ -32,6 +33,7 @@ from .data import Source, Targets
 from .doctor import diagnose
 from .evaluate import evaluate
 from .evaluation import Evaluation, Part, keep
+from .export import Exported, export_run
 from .players import check_recorded_players, recorded_points
 from .relocation import given_again
 from .run_joint import RunJoint
@@ -80,7 +82,7 @@ def load(
     return run
 
 
-class Run(RunJoint):
+class Run(RunJoint, Shown):
     """An opened run folder; see `load`.
 
     Attributes:
@@ -136,6 +138,11 @@ class Run(RunJoint):
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a last line cut short by a crash is left out."""
         return list(lines_of(self.path / METRICS))
+
+    @property
+    def interrupted(self) -> bool:
+        """True if training was interrupted, and can be resumed."""
+        return next((line["reason"] for line in reversed(self.metrics) if "reason" in line), "") == "interrupted"
 
     def evaluate(
         self,
@@ -243,6 +250,10 @@ class Run(RunJoint):
         """Write the evaluation into the run's folder, and say where; see `jensen.runs.evaluation.keep`."""
         return keep(self.path, evaluation)
 
+    def export(self, folder: str | Path, kind: str = "onnx", *, force: bool = False, seed: int = 0) -> Exported:
+        """Write encoder and decoder into a folder that opens without jensen; see `jensen.runs.export.export_run`."""
+        return export_run(self, folder, kind, title=self.title, force=force, seed=seed)
+
     def gradients(
         self, *, n: int = 64, repeats: int = 100, seed: int = 0, pair: Any = None, watch: ProgressCallback | None = None
     ) -> GradientComparison:
@@ -263,4 +274,5 @@ class Run(RunJoint):
         )
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}: {self.sentence})"
+        stopped = ", interrupted" if self.interrupted else ""
+        return f"Run({str(self.path)!r}{stopped}: {self.sentence})"

@@ -76,7 +76,7 @@ def train_group(
                 jobs[place].settle()
                 group.opened[members[place].name] = jobs[place].opened()
         write_summary(group.path, group.record)
-    return ended(group)
+        return ended(group)
 
 
 def _jobs(

@@ -15,6 +15,7 @@ from ..runs.score import held_out_evidence
 from .base import LatentEstimator
 from .inputs import checked_input
 from .parameters import AUTO, recipe_of
+from .turns import in_turn
 
 __all__ = ["LatentAnomalyDetector"]
 
@@ -41,7 +42,7 @@ class LatentAnomalyDetector(OutlierMixin, LatentEstimator):
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(400, 3))
-        >>> detector = LatentAnomalyDetector(recipe="gmm", options={"components": 2}, random_state=0).fit(x)
+        >>> detector = LatentAnomalyDetector(recipe="gmm", epochs=9, options={"components": 2}, random_state=0).fit(x)
         >>> detector.predict(np.array([[0.0, 0.0, 0.0], [9.0, 9.0, 9.0]])).tolist()
         [1, -1]
         >>> detector.p_values(np.array([[9.0, 9.0, 9.0]])).round(3).tolist()  # 1 / (1 + 40)
@@ -93,7 +94,7 @@ class LatentAnomalyDetector(OutlierMixin, LatentEstimator):
             raise CompositionError(f"recipe {recipe.name} needs labels, and anomalies have none", "Use vae, or table.")
         rows = checked_input(self, X, reset=True, missing=self._allows_missing())
         self._train(rows)
-        self._set_threshold(held_out_evidence(self.run_, seed=self.seed_), X)
+        self._set_threshold(self._held_out(), X)
         return self
 
     def _check_contamination(self) -> None:
@@ -108,6 +109,11 @@ class LatentAnomalyDetector(OutlierMixin, LatentEstimator):
         if not isinstance(share, Real) or isinstance(share, bool) or not 0 < float(share) <= 0.5:
             what = f"contamination must be 'auto', or above 0 and at most 0.5, got {share!r}"
             raise UsageError(what, "Give the share of anomalies among the rows of fit.")
+
+    def _held_out(self) -> np.ndarray | None:
+        """Return log p(x) of rows that were held out [M]; None where there are none."""
+        with in_turn():
+            return held_out_evidence(self.run_, seed=self.seed_)
 
     def _set_threshold(self, held: np.ndarray | None, X: Any) -> None:
         """Choose the threshold.
@@ -126,7 +132,7 @@ class LatentAnomalyDetector(OutlierMixin, LatentEstimator):
             self.offset_ = float(np.sort(held)[below])
 
     def _complete(self) -> None:
-        held = held_out_evidence(self.run_, seed=self.seed_)
+        held = self._held_out()
         if held is None:
             raise DataError(f"{self.run_.path} has no rows that were held out, or not the data", "Fit a detector.")
         self._set_threshold(held, None)

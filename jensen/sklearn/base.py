@@ -22,6 +22,7 @@ from .folders import EstimatorFolder
 from .inputs import checked_input, is_nan
 from .parameters import recipe_of, seed_of, training_options
 from .saving import save_estimator
+from .turns import in_turn
 
 __all__ = ["LatentEstimator"]
 
@@ -73,8 +74,12 @@ class LatentEstimator(BaseEstimator, ABC):
         tags.input_tags.allow_nan = self._allows_missing()
         return tags
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Return whether there is a run; that X was looked at is not enough."""
+        return RUN in vars(self)
+
     def _train(self, data: Any, labels: Any = None, **more: Any) -> None:
-        """Train a run, and keep it; a failed training leaves the estimator as it was.
+        """Train a run, and keep it; where training fails, an earlier run stays.
 
         Args:
             data: rows, checked.
@@ -82,31 +87,35 @@ class LatentEstimator(BaseEstimator, ABC):
             **more: options that are not parameters.
         """
         own = self.get_params(deep=False)
-        explicit = {option: own[name] for name, option in self._option_of.items()}
-        options = training_options(explicit | more, own["options"])
+        explicit = {name: own[name] for name in self._option_of}
+        options = training_options(explicit, self._option_of, own["options"]) | more
         seed, recipe = seed_of(own["random_state"]), recipe_of(self._named)
         folder = EstimatorFolder(None if own["out"] is None else Path(own["out"]))
         options = (OF_TEMPORARY if folder.is_temporary else {}) | options
         options |= {} if labels is None else {"labels": labels}
         name = None if recipe is None else recipe.name
         force = bool(own["force"])
-        run = train(data, recipe=name, out=folder.path, force=force, seed=seed, notice=_log.info, **options)
+        with in_turn():
+            run = train(data, recipe=name, out=folder.path, force=force, seed=seed, notice=_log.info, **options)
         self.run_, self.seed_, self._folder = run, seed, folder
 
-    def _part(self, X: Any, dtype: Any = "numeric") -> Part:
+    def _part(self, X: Any, dtype: Any = "numeric", missing: bool = False) -> Part:
         """Return rows as the run sees them.
 
         Args:
             X: as it was given.
             dtype: of the array that is made of it; "numeric" leaves tables and numbers as they are.
+            missing: whether the question can be asked of rows with missing entries where training had none.
         """
         check_is_fitted(self)
         rows = checked_input(self, X, reset=False, missing=self._allows_missing(), dtype=dtype)
-        return self.run_.chosen(rows, self.seed_, self._allows_missing(), own="all")
+        return self.run_.chosen(rows, self.seed_, missing, own="all")
 
     def _score_samples(self, X: Any, dtype: Any = "numeric") -> np.ndarray:
         """Return log p(x) of rows [N], or the bound on it, in nats and in the data's own units; see `_part`."""
-        estimate = log_evidence(self.run_, self._part(X, dtype), seed=self.seed_)
+        part = self._part(X, dtype, missing=True)
+        with in_turn():
+            estimate = log_evidence(self.run_, part, seed=self.seed_)
         return torch.as_tensor(estimate.nats).double().cpu().numpy()
 
     def save(self, path: str | Path, *, force: bool = False) -> Path:

@@ -12,11 +12,13 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from ..core.errors import CompositionError, DataError
 from ..data.columns import Column
 from ..data.dataframes import library
+from ..data.determined import spread
 from ..data.typed_frames import is_of
 from ..runs.table_completion import TableCompletion
 from .base import LatentEstimator
 from .inputs import checked_input, is_named_table, is_nan, is_numeric_table, names_of
 from .parameters import recipe_of
+from .turns import in_turn
 
 __all__ = ["LatentImputer"]
 
@@ -46,7 +48,7 @@ class LatentImputer(TransformerMixin, LatentEstimator):
     Example:
         >>> x = np.random.default_rng(0).normal(size=(80, 1)) * [1.0, 2.0]
         >>> x[:9, 1] = np.nan
-        >>> imputer = LatentImputer(recipe="table-gmm", epochs=30, options={"components": 4}, random_state=0)
+        >>> imputer = LatentImputer(recipe="table-gmm", epochs=9, options={"components": 4}, random_state=0)
         >>> filled = imputer.fit_transform(x)
         >>> bool(np.isfinite(filled).all()), bool((filled[9:] == x[9:]).all())
         (True, True)
@@ -97,13 +99,13 @@ class LatentImputer(TransformerMixin, LatentEstimator):
             y: ignored.
 
         Raises:
-            CompositionError: the recipe learns from complete rows only.
+            CompositionError: the recipe learns from complete rows only, or is "auto".
             DataError: no column has two different entries.
         """
         recipe = recipe_of(self.recipe)
-        if recipe is not None and not recipe.missing:
-            remedy = "Use table, table-gmm or miwae."
-            raise CompositionError(f"recipe {recipe.name} learns from complete rows only", remedy)
+        if recipe is None or not recipe.missing:
+            what = f"recipe {self.recipe} learns from complete rows only" if recipe else "an imputer has no recipe auto"
+            raise CompositionError(what, "Use table, table-gmm or miwae.")
         rows, holes = self._read(X, reset=True)
         numeric = isinstance(rows, np.ndarray) or is_numeric_table(rows)
         kept = [d for d in range(holes.shape[1]) if _varies(rows, holes, d, numeric)]
@@ -170,16 +172,18 @@ class LatentImputer(TransformerMixin, LatentEstimator):
     def _imputed(self, rows: Any) -> Any:
         """Return the columns of the model, filled: an array, or a DataFrame for one of mixed kinds."""
         part = self.run_.chosen(rows, self.seed_, True, own="all")
-        completion = self.run_.completion(part, m=1, seed=self.seed_)
+        with in_turn():
+            completion = self.run_.completion(part, m=1, seed=self.seed_)
         if not isinstance(completion, TableCompletion):
             x = completion.x[0] if self.sample_posterior else completion.mean
             return x.reshape(len(x), -1)
         if self._is_numeric:
             x, own = completion.x[0] if self.sample_posterior else completion.point, np.array(rows, dtype=np.float64)
+            columns, x, known = spread(completion.columns, x, np.ones(x.shape, dtype=bool))
             names = [str(i + 1) for i in range(own.shape[1])] if isinstance(rows, np.ndarray) else list(rows.columns)
-            for column, values in zip(completion.columns, x.T, strict=True):
+            for i, column in enumerate(columns):
                 d = names.index(column.name)
-                own[:, d] = np.where(np.isnan(own[:, d]), _numbers(column, values), own[:, d])
+                own[:, d] = np.where(np.isnan(own[:, d]) & known[:, i], _numbers(column, x[:, i]), own[:, d])
             return own
         table = next(iter(completion.versions())) if self.sample_posterior else completion.table()
         return table.data

@@ -14,6 +14,7 @@ from ..core.errors import CompositionError, DataError
 from .base import LatentEstimator
 from .inputs import checked_input
 from .parameters import AUTO, recipe_of, seed_of
+from .turns import in_turn
 
 __all__ = ["LatentModel"]
 
@@ -127,7 +128,8 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         With a whole number as `random_state` each call returns the same rows.
         """
         check_is_fitted(self)
-        x = self.run_.sample(n_samples, seed=seed_of(self.random_state))
+        with in_turn():
+            x = self.run_.sample(n_samples, seed=seed_of(self.random_state))
         return x.reshape(len(x), -1) if isinstance(x, np.ndarray) else x
 
     def score_samples(self, X: Any) -> np.ndarray:

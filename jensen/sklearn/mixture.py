@@ -19,6 +19,7 @@ from ..models.conditionals import Table
 from .base import LatentEstimator
 from .inputs import checked_input
 from .parameters import seed_of
+from .turns import in_turn
 
 __all__ = ["LatentMixture"]
 
@@ -99,8 +100,9 @@ class LatentMixture(DensityMixin, LatentEstimator):
         """
         floor = self._checked_floor()
         x = np.asarray(checked_input(self, X, reset=True, missing=False, dtype=DTYPES), dtype=np.float64)
-        split = {} if "split" in (self.options or {}) else {"split": (1.0, 0.0, 0.0)}
-        self._train(x, floor=floor, **split)
+        more = {} if floor is None else {"floor": floor}
+        more |= {} if "split" in (self.options or {}) else {"split": (1.0, 0.0, 0.0)}
+        self._train(x, **more)
         self._complete()
         return self
 
@@ -181,8 +183,9 @@ class LatentMixture(DensityMixin, LatentEstimator):
         """
         check_is_fitted(self)
         require_integer(1, n_samples=n_samples)
-        run = self.run_
-        z, batch = run.model.simulate(n_samples, stream(seed_of(self.random_state), "sample", run.device))
+        run, noise = self.run_, stream(seed_of(self.random_state), "sample", self.run_.device)
+        with in_turn():
+            z, batch = run.model.simulate(n_samples, noise)
         return run.shaped(batch.x).reshape(n_samples, -1), z.argmax(-1).cpu().numpy()
 
     @property

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..core.errors import CompositionError, CorruptRunError, UsageError
+from ..data.determined import full_names
 from ..runs import run as runs
 from ..runs.run import Run
 from .anomaly import LatentAnomalyDetector
@@ -78,9 +79,12 @@ def estimator_of(run: Run, kind: Kind = "model") -> Any:
     recipe = {} if kind == "mixture" else {"recipe": command["recipe"]}
     parameters = recipe | {named[option]: value for option, value in explicit.items()}
     parameters |= {"options": others or None, "random_state": command["seed"]}
-    fitted: dict[str, Any] = {"seed_": command["seed"], "n_features_in_": run.schema.size}
-    if run.schema.names is not None:
-        fitted["feature_names_in_"] = np.array(run.schema.names, dtype=object)
+    columns = run.schema.columns
+    names = run.schema.names if columns is None else full_names(columns)
+    size = run.schema.size if names is None else len(names)
+    fitted: dict[str, Any] = {"seed_": command["seed"], "n_features_in_": size}
+    if names is not None and names != tuple(str(i + 1) for i in range(size)):  # which the columns of arrays have
+        fitted["feature_names_in_"] = np.array(names, dtype=object)
     opened = estimator._opened(run, parameters, fitted)
     opened._complete()
     return opened

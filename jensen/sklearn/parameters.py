@@ -47,8 +47,13 @@ def recipe_of(recipe: Any) -> Recipe | None:
     return None if recipe == AUTO else find(recipe)
 
 
-def training_options(explicit: Mapping[str, Any], options: Any) -> dict[str, Any]:
+def training_options(parameters: Mapping[str, Any], option_of: Mapping[str, str], options: Any) -> dict[str, Any]:
     """Return the options of a training: the parameters that are not None, and those in `options`.
+
+    Args:
+        parameters: values by name.
+        option_of: options by the parameter that sets them.
+        options: further ones.
 
     Raises:
         UsageError: `options` is no dictionary of names, or has one that a parameter has.
@@ -59,10 +64,11 @@ def training_options(explicit: Mapping[str, Any], options: Any) -> dict[str, Any
             f"options must be a dictionary of options by name, got {given!r}",
             "Give it as options={'hidden': (64, 64)}.",
         )
+    places = {option: name for name, option in option_of.items()} | OWN
     for name in given:
-        if name in explicit or name in OWN:
-            raise UsageError(f"options has {name!r}, which is a parameter: {OWN.get(name, name)}", "Set it there.")
-    return {name: value for name, value in explicit.items() if value is not None} | dict(given)
+        if name in places:
+            raise UsageError(f"options has {name!r}, which is set by {places[name]}", "Set it there.")
+    return {option_of[name]: value for name, value in parameters.items() if value is not None} | dict(given)
 
 
 def settings_of_run(command: Mapping[str, Any], explicit: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -40,7 +40,7 @@ needs_bash = pytest.mark.skipif(BASH is None, reason="there is no bash")
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (["tr"], {"train"}),
+        (["tr"], {"train", "traverse"}),
         (["re"], {"resume", "reconstruct", "represent", "report", "recipes"}),
         ([""], set(VERBS)),
         (["train", "digits", "--recipe", "gm"], {"gmm"}),

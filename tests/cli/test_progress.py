@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from jensen.cli import progress
-from jensen.cli.progress import ProgressLine, TrainingProgress, training_line
+from jensen.cli.progress import ProgressLine, TrainingProgress
+from jensen.runs import training_line as lines
+from jensen.runs.training_line import training_line
 from jensen.training.events import EpochEnded, Measures, Progressed, Started, ThreadsChosen
 
 
@@ -63,9 +65,9 @@ def test_nothing_done_has_no_remaining_time(updates):
     ("width", "shown"), [(99, "a 1.23  b 45.6  c 7"), (18, "a 1.23  b 45.6"), (14, "a 1.23  b 45.6")]
 )
 def test_a_line_that_is_too_long_loses_whole_parts(width, shown):
-    assert progress._shortened("a 1.23  b 45.6  c 7", width) == shown
-    assert progress._shortened("a 1.23  b 45.6  c 7", 13) == "a 1.23"
-    assert progress._shortened("without gaps", 7) == "without"
+    assert lines.shortened("a 1.23  b 45.6  c 7", width) == shown
+    assert lines.shortened("a 1.23  b 45.6  c 7", 13) == "a 1.23"
+    assert lines.shortened("without gaps", 7) == "without"
 
 
 # --- the line of a training ---
@@ -194,4 +196,4 @@ def test_the_line_is_as_wide_as_the_terminal(columns, monkeypatch):
     ("per_second", "text"), [(0.5, "0.5/s"), (999.4, "999/s"), (999.9, "1k/s"), (23456.0, "23.5k/s"), (4.2e6, "4.2M/s")]
 )
 def test_speeds(per_second, text):
-    assert progress._speed(per_second) == text
+    assert lines._speed(per_second) == text

@@ -70,7 +70,7 @@ def test_a_quick_report_spends_less(run, monkeypatch):
     from jensen.report import facts
 
     monkeypatch.setattr(facts, "EVALUATING", 1e6)
-    monkeypatch.setattr(facts, "_stored", lambda run: None)
+    monkeypatch.setattr(facts, "stored_evaluation", lambda run: None)
     whole, quick = gather(run, True), gather(run, True, quick=True)
     assert quick.evaluation["k"] <= whole.evaluation["k"]
     assert quick.diagnosis is None

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import jensen
+from jensen.plot.latents import density_at
 from jensen.plot.shades import MISSING, Shades
 from jensen.report import latents, tables
 from jensen.report.facts import Facts, gather
@@ -120,7 +121,7 @@ def test_the_density_beside_one_feature_is_that_of_the_prior(recipe, options, st
     )
     facts = gather(run, examples=True)
     grid = np.linspace(-12, 12, 4001)
-    density = latents._density(facts, grid)
+    density = density_at(facts, grid)
     assert np.trapezoid(density, grid) == pytest.approx(1, abs=1e-3)
     normal = np.exp(-0.5 * grid**2) / np.sqrt(2 * np.pi)
     assert np.allclose(density, normal, atol=1e-6) == standard

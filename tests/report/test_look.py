@@ -158,7 +158,7 @@ def test_what_a_quick_report_has_nothing_of_is_not_listed(recipe, table, tmp_pat
 def test_progress_has_named_phases(run, tmp_path, monkeypatch):
     from jensen.report import facts
 
-    monkeypatch.setattr(facts, "_stored", lambda run: None)
+    monkeypatch.setattr(facts, "stored_evaluation", lambda run: None)
     calls: list[tuple[str, float]] = []
     write(run, tmp_path / "a.html", phases=lambda name: lambda done: calls.append((name, done)))
     names = list(dict.fromkeys(name for name, _ in calls))

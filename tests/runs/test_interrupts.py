@@ -12,6 +12,8 @@ import pytest
 import jensen as j
 from jensen.core.errors import InterruptedRun
 from jensen.runs.interrupts import interruptible
+from jensen.runs.resume import resume
+from jensen.runs.train import train
 from jensen.training import EpochEnded
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
@@ -48,11 +50,11 @@ def pythons_own_handler():
 def test_an_interrupted_training_resumes_to_the_same_bits(act, tmp_path):
     whole = j.train(X, out=tmp_path / "whole", **SMALL)
     with pytest.raises(InterruptedRun, match=r"jensen resume .*part"):
-        j.train(X, out=tmp_path / "part", listeners=[at_epoch(2, act)], **SMALL)
+        train(X, out=tmp_path / "part", listeners=[at_epoch(2, act)], **SMALL)
     stopped = j.load(tmp_path / "part")
     assert stopped.metrics[-1]["reason"] == "interrupted"
     with pytest.raises(InterruptedRun):
-        j.resume(stopped.path, data=X, listeners=[at_epoch(4, act)])
+        resume(stopped.path, data=X, listeners=[at_epoch(4, act)])
     resumed = j.resume(stopped.path, data=X)
     assert (resumed.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
 
@@ -61,7 +63,7 @@ def test_an_interrupt_after_the_last_step_is_raised_when_all_is_written(tmp_path
     with pytest.raises(KeyboardInterrupt), interruptible(lambda: False, []):
         press()
     with pytest.raises((InterruptedRun, KeyboardInterrupt)):
-        j.train(X, recipe="ppca", latent=1, device="cpu", out=tmp_path / "run", listeners=[lambda event: press_once()])
+        train(X, recipe="ppca", latent=1, device="cpu", out=tmp_path / "run", listeners=[lambda event: press_once()])
     assert j.load(tmp_path / "run").sample(2).shape == (2, 3)
 
 

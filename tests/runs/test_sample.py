@@ -46,6 +46,14 @@ def test_samples_given_a_column_are_of_the_exact_conditional(run):
     np.testing.assert_array_equal(run.sample(5, seed=3), run.labelled_sample(5, seed=3)[0])
 
 
+def test_points_are_decoded_in_own_units(run):
+    loc, _ = run.model.likelihood.family.loc_scale(run.model.likelihood.table)
+    means = loc.detach().numpy() * run.preparation.scale + run.preparation.center
+    np.testing.assert_allclose(run.decode(np.eye(4)), means)
+    with pytest.raises(UsageError, match=r"shape \[N, 4\], got \[4\]"):
+        run.decode(np.ones(4))
+
+
 @pytest.mark.slow
 def test_a_condition_says_what_it_rests_on(run, tmp_path):
     assert "exact)" in run.given_sample(3, {"length": 2.0}).sentence

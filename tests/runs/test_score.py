@@ -11,8 +11,10 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 import jensen
+from jensen.analysis.conformal import p_values
 from jensen.core.errors import CompositionError, NotNormalised, UsageError
 from jensen.runs.run import Run, load
+from jensen.runs.score import held_out_evidence, log_evidence
 
 N, NAMES = 300, ["length", "width", "height"]
 
@@ -182,3 +184,12 @@ def test_what_has_no_density_is_refused_and_what_does_not_factorise_is_scored_by
     assert any(note.startswith("columns are not scored: ") for note in scores.notes)
     with pytest.raises(CompositionError):
         made.score(columns=True)
+
+
+def test_log_p_alone_is_that_of_scores(run):
+    x, scores = table(30, seed=8), run.score(table(30, seed=8), columns=False)
+    estimate = log_evidence(run, run.chosen(x, 0, True, own="all"))
+    np.testing.assert_array_equal(estimate.nats.numpy(), scores.log_px)
+    held = held_out_evidence(run)
+    np.testing.assert_array_equal(held, run.score(columns=False).log_px)
+    np.testing.assert_array_equal(p_values(scores.log_px, held), scores.p_value)

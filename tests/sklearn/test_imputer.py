@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 
 from jensen.cli import main
@@ -109,6 +110,19 @@ def test_a_frame_of_numbers_gives_an_array_or_a_frame(x):
     np.testing.assert_array_equal(out, array)
 
 
+def test_a_column_that_another_one_tells_is_filled_by_it(x):
+    wide = np.column_stack([x, x[:, 1]])
+    both = np.isnan(x[:, 1])
+    wide[:4, 3] = np.nan
+    model = imputer().fit(wide)
+    out = model.transform(wide)
+    np.testing.assert_array_equal(out[:, 3], out[:, 1])
+    np.testing.assert_array_equal(out[~both, 3], x[~both, 1])
+    again = model.run_.as_estimator("imputer")
+    assert again.n_features_in_ == 4
+    np.testing.assert_array_equal(again.transform(wide), out)
+
+
 def test_whole_numbers_and_truth_values_of_arrays(x):
     flags = np.column_stack([x, np.where(np.isnan(x[:, 0]), np.nan, x[:, 0] > 0)])
     out = imputer().fit(flags).transform(flags)
@@ -127,6 +141,34 @@ def test_the_command_line_gives_the_same(people, tmp_path, monkeypatch):
     np.testing.assert_allclose(out[["height", "visits"]].astype(float), theirs[["height", "visits"]], atol=1e-6)
 
 
+def test_the_command_line_gives_the_same_of_an_array(fitted, x, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pd.DataFrame(x).to_csv("x.csv", index=False, header=False)
+    words = ["train", "x.csv", "--header", "no", "--recipe", "table-gmm", "--components", "3", "--epochs", "3"]
+    assert main([*words, "--threads", "1", "--device", "cpu", "--out", "run", "--quiet"]) in (0, None)
+    assert main(["impute", "run", "x.csv", "--out", "filled.csv", "--quiet"]) in (0, None)
+    theirs = pd.read_csv("filled.csv", header=None)
+    np.testing.assert_allclose(fitted.transform(x)[:, :3], theirs, atol=1e-6)
+
+
+def test_categories_and_columns_that_identify_rows(people):
+    frame = people.assign(sex=people["sex"].astype("category"), id=[f"row {i}" for i in range(60)])
+    frame.iloc[2, frame.columns.get_loc("id")] = None
+    out = imputer().fit(frame).transform(frame)
+    assert out["sex"].dtype == frame["sex"].dtype
+    assert not out[["sex", "height", "visits"]].isna().any().any()
+    assert out["id"].isna().tolist() == frame["id"].isna().tolist()
+
+
+def test_polars_gives_numbers(fitted, x):
+    table = polars.DataFrame(dict(zip("abc", x.T, strict=True))).with_columns(polars.all().fill_nan(None))
+    np.testing.assert_allclose(imputer().fit(table).transform(table), fitted.transform(x)[:, :3], rtol=1e-9)
+    with pytest.raises(DataError, match="DataFrame of pandas"):
+        imputer().fit(polars.DataFrame({"a": ["u", "v", None], "b": [1.0, 2.0, 3.0]}))
+
+
 def test_a_recipe_that_needs_complete_rows_is_refused(x):
     with pytest.raises(CompositionError, match="complete rows"):
         imputer(recipe="vae").fit(x)
+    with pytest.raises(CompositionError, match="no recipe auto"):
+        imputer(recipe="auto").fit(x)

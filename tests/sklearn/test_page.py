@@ -10,12 +10,13 @@ import pytest
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "scikit-learn.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"^## (.*?)\n.*?^```python\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+SLOW = ("Pipelines and searches", "Imputation")
 RESULT = {"Pipelines and searches": "codes", "Imputation": "draws", "Anomalies": "new", "Runs, folders, saving": "also"}
 
 
 @pytest.mark.parametrize(
     ("title", "program"),
-    [pytest.param(*p, marks=pytest.mark.slow if p[0] == "Pipelines and searches" else ()) for p in PROGRAMS],
+    [pytest.param(*p, marks=pytest.mark.slow if p[0] in SLOW else ()) for p in PROGRAMS],
     ids=[title for title, _ in PROGRAMS],
 )
 def test_program_runs(title, program, tmp_path, monkeypatch):
