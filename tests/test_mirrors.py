@@ -31,7 +31,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "families/test_circular.py": "distributions/circular",
         "families/test_columns.py": "distributions/per_column",
         "families/test_gaussian_mixtures.py": "distributions/feature_mixture",
-        "families/test_integers.py": "distributions/heaps distributions/integers",
+        "families/test_integers.py": "distributions/integers",
         "families/test_levelled.py": "distributions/levels",
         "estimators/test_hiding.py": "estimators/other_input",
         "estimators/test_surrogates.py": "estimators/reparameterized estimators/score",

@@ -21,7 +21,7 @@ from tests.test_imports import FLOORS
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-DISTRIBUTION = {"sklearn": "scikit-learn", "PIL": "pillow"}
+DISTRIBUTION = {"IPython": "ipython", "sklearn": "scikit-learn", "PIL": "pillow"}
 
 
 def text(name: str) -> str:

@@ -1,10 +1,10 @@
-"""Conformal p-values: how many rows that did not train the model are as unlikely as this one."""
+"""Conformal p-values: how many rows that did not train the model are as unlikely as this one, also with holes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["p_values"]
+__all__ = ["hole_offsets", "p_values", "with_offsets"]
 
 
 def p_values(scores: np.ndarray, held_out: np.ndarray, *, own: bool = False) -> np.ndarray:
@@ -39,3 +39,39 @@ def p_values(scores: np.ndarray, held_out: np.ndarray, *, own: bool = False) -> 
     itself = 0 if own else 1
     p = (itself + np.searchsorted(ordered, scores, side="right")) / (itself + len(ordered))
     return np.where(np.isnan(scores), np.nan, p)
+
+
+def hole_offsets(given_others: np.ndarray) -> np.ndarray:
+    r"""Return what stands for a missing entry of each column [D], so that rows with and without it can be compared.
+
+    It is the mean of :math:`\log p(x_d \mid x_{-d})` over rows in which x_d is observed: what its entry would add to
+    log p(x) on average. It must come from rows that are not compared, so that p-values stay valid.
+
+    Args:
+        given_others: [M, D] of rows that are not compared; NaN where an entry is missing.
+
+    Returns:
+        offsets [D] in nats; 0 for a column that is observed in none of these rows.
+
+    Example:
+        >>> hole_offsets(np.array([[-1.0, np.nan], [-3.0, np.nan]])).tolist()
+        [-2.0, 0.0]
+    """
+    known = np.isfinite(given_others)
+    return np.where(known, given_others, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+
+
+def with_offsets(log_px: np.ndarray, seen: np.ndarray | None, offsets: np.ndarray | None) -> np.ndarray:
+    """Return log p of the observed entries [N] plus the offsets of those that are missing.
+
+    Args:
+        log_px: [N] log p of the observed entries.
+        seen: [N, D], True where observed; None where everything is.
+        offsets: [D]; see `hole_offsets`. None adds nothing.
+
+    Example:
+        >>> seen = np.array([[True, True], [True, False]])
+        >>> with_offsets(np.array([-5.0, -4.0]), seen, np.array([-2.0, -1.5])).tolist()
+        [-5.0, -5.5]
+    """
+    return log_px if seen is None or offsets is None else log_px + (~seen) @ offsets

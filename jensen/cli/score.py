@@ -15,7 +15,7 @@ from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
 
 if TYPE_CHECKING:
-    from ..runs.score import RowScores, Unlikely
+    from ..runs.row_scores import RowScores, Unlikely
 
 __all__ = ["score"]
 
@@ -52,17 +52,19 @@ def score(
     """Say how likely rows are, and which of their entries are unlikely. Without --out: RUN/scores.csv.
 
     The p-value of a row is the share of rows that did not train the model whose log p(x) is as low: among rows of the
-    same kind, 5 % are below 0.05. An entry is compared in the same way with its own column, by log p of it given the
-    other entries of its row; "least likely" names those with the lowest p-values. Rows that trained the model look
-    more likely than they are, and their p-values are too high.
+    same kind, 5 % are below 0.05. A cell that is missing, also where DATA lacks its column, adds the mean log p of its
+    column given the others to what is compared. An entry is compared in the same way with its own column, by log p of
+    it given the other entries of its row; "least likely" names those with the lowest p-values. Rows that trained the
+    model look more likely than they are, and their p-values are too high.
     """
-    check_table(run, data)
+    check_table(run, data, may_lack=True)
     from ..runs.score import score_in_pieces
+    from ..runs.scored_rows import rows_to_score
     from .table_pieces import are_in_pieces
 
     opened = flags.opened(run)
     target = column_target(opened, "scores", data, out, force, safe, flags)
-    part = None if data is None and labels is None else opened.chosen(data, flags.seed, True, labels, own="all")
+    part = None if data is None and labels is None else rows_to_score(opened, data, labels=labels, seed=flags.seed)
     if out is None and part is not None:
         target = target.of(data, part.is_whole or part.own is not None, force)
     with ProgressLine(flags.quiet) as line:
@@ -94,10 +96,18 @@ def _lines(scores: RowScores) -> list[str]:
             f"p-values against {against}: {plural(low, 'row')} of {n:,} below {FEW:g}, where"
             f" {FEW:.0%} of rows of the same kind are"
         )
+    if scores.offsets is not None:
+        lines.append(f"compared and ordered by {scores.compared_by}")
     for i in scores.least_likely(SHOWN):
         p = "" if scores.p_value is None else f", p = {scores.p_value[i]:.2g}"
-        lines.append(f"{scores.place(i)}: log p {scores.log_px[i]:.2f}{p}{_reasons(scores, i)}")
+        lines.append(f"{_place(scores, i)}: log p {scores.log_px[i]:.2f}{p}{_reasons(scores, i)}")
     return lines
+
+
+def _place(scores: RowScores, row: int) -> str:
+    """Return the number of a row, and by what it is found in its source."""
+    where = scores.found_by(row)
+    return scores.place(row) if where is None else f"{scores.place(row)} ({where})"
 
 
 def _reasons(scores: RowScores, row: int) -> str:
@@ -120,5 +130,7 @@ def _least_likely(scores: RowScores) -> list[dict[str, Any]]:
     for i in scores.least_likely(SHOWN):
         why = [] if scores.columns is None else [asdict(entry) for entry in scores.why(i)]
         p = None if scores.p_value is None else float(scores.p_value[i])
-        rows.append({"row": scores.place(i), "log_px": float(scores.log_px[i]), "p_value": p, "why": why})
+        compared = float((scores.log_px if scores.compared is None else scores.compared)[i])
+        row = {"row": scores.place(i), "found_by": scores.found_by(i), "log_px": float(scores.log_px[i])}
+        rows.append({**row, "compared": compared, "p_value": p, "why": why})
     return rows

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from ..data import UNKNOWN
+from ..data.number_texts import is_negative_number
 
 __all__ = ["Formulas", "Piece", "Table"]
 
@@ -50,7 +51,10 @@ class Formulas:
 
 
 def _is_number(text: str) -> bool:
-    """Return whether a text is a number, such as -1, which a spreadsheet does not run."""
+    """Return whether a text is a number, such as -1 or -45,80 of a table with decimal commas: a spreadsheet runs none,
+    and an apostrophe would make text of it."""
+    if is_negative_number(text):
+        return True
     try:
         float(text)
     except ValueError:

@@ -11,7 +11,7 @@ from .columns import Column
 from .frames import Frame, TextCells
 from .twins import Twins
 
-__all__ = ["LISTED", "both_data", "left_out", "remarks", "spellings"]
+__all__ = ["LISTED", "both_data", "leaks", "left_out", "remarks", "spellings", "unknown_levels"]
 
 LISTED = 8  # names in a note
 SPELLINGS = 3  # of missing cells, in a note
@@ -59,3 +59,22 @@ def both_data(pairs: Sequence[Twins], columns: Sequence[Column], left: Sequence[
         if data.issuperset(names):
             notes.append(f"columns {', '.join(names)} determine each other in every row; to leave one out: --drop")
     return notes
+
+
+def unknown_levels(column: Column, unseen: Mapping[str, int]) -> list[str]:
+    """Return a note on names that are no level of a column; none where there are none."""
+    if not unseen:
+        return []
+    listed = ", ".join(f"{name!r} ({n:,})" for name, n in list(unseen.items())[:LISTED])
+    more = f", ... {len(unseen)} in all" if len(unseen) > LISTED else ""
+    cells = plural(sum(unseen.values()), "cell")
+    return [f"column {column.name}: {cells} of unknown levels, read as missing: {listed}{more}"]
+
+
+def leaks(columns: Sequence[Column], at: Sequence[int]) -> list[str]:
+    """Return a note on columns at these places, which tell the label of every row; none where there are none."""
+    names = [columns[j].name for j in at]
+    if not names:
+        return []
+    verb, listed = ("tells" if len(names) == 1 else "tell"), ", ".join(names[:LISTED])
+    return [f"{listed} {verb} the label of every row, so that a model that sees it knows the label: --drop {names[0]}"]

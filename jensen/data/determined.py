@@ -10,18 +10,32 @@ import numpy as np
 
 from ..core.errors import UsageError
 from ..core.wording import plural
-from .cells import Place, encode, row_place
+from .cells import Place, encode, present, row_place
+from .column_notes import unknown_levels
 from .columns import Column, Determined
-from .frames import Cells
+from .frames import Cells, Frame, TypedCells
 from .twins import Twins
 
-__all__ = ["check_determined", "completed", "determining", "finder", "full_names", "spread", "told_by", "values_of"]
+__all__ = [
+    "check_determined",
+    "completed",
+    "determining",
+    "finder",
+    "full_names",
+    "is_empty",
+    "spread",
+    "tells_any",
+    "told_by",
+    "values_of",
+]
+
+ROWS = 3  # of a contradiction, that are named
 
 
 def determining(columns: Sequence[Column], pairs: Sequence[Twins], apart: Collection[str] = ()) -> tuple[Column, ...]:
     """Return the columns that are left as data, with those that they determine.
 
-    One with levels determines others by a table of its levels; one of numbers determines those that are equal to it.
+    One with levels, all of which occur, determines others by a table of them; one of numbers those that equal it.
 
     Args:
         columns: all D of them.
@@ -36,18 +50,19 @@ def determining(columns: Sequence[Column], pairs: Sequence[Twins], apart: Collec
     """
     others, gone = dict[int, list[Determined]](), set[int]()
     for group in _groups(pairs):
-        values = _values(group)
-        source = next((i for i in values if columns[i].is_levelled), group[0].first)
-        equal = {pair.second for pair in group if not pair.own}
+        values, first = _values(group), group[0].first
+        source = next((i for i, own in values.items() if own and len(own) == len(columns[i].levels)), first)
+        equal = {pair.second for pair in group if pair.own == pair.other}
         for i, other in values.items():
             if i == source or columns[i].name in apart:
                 continue
-            own, other = (values[source], other) if other and columns[source].is_levelled else _numbers(columns[source])
-            if (own and _has(columns[i], other)) or (
-                not own and i in equal and columns[i].kind == columns[source].kind
-            ):
-                others.setdefault(source, []).append(Determined(columns[i], i, own, other))
-                gone.add(i)
+            if columns[source].is_levelled and other and len(values[source]) == len(columns[source].levels):
+                others.setdefault(source, []).append(Determined(columns[i], i, values[source], other))
+            elif source == first and i in equal and _are_numbers(columns[source], columns[i]):
+                others.setdefault(source, []).append(Determined(columns[i], i))
+            else:
+                continue
+            gone.add(i)
     left = [i for i in range(len(columns)) if i not in gone]
     return tuple(replace(columns[i], determines=tuple(others.get(i, ()))) for i in left)
 
@@ -65,15 +80,9 @@ def _values(group: Sequence[Twins]) -> dict[int, tuple[float, ...]]:
     return {group[0].first: own} | {pair.second: pair.other or own for pair in group}
 
 
-def _numbers(column: Column) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the values of a column, and those of one with the same numbers; empty where they are not countable."""
-    own = tuple(map(float, range(len(column.levels))))
-    return own, own
-
-
-def _has(column: Column, values: tuple[float, ...]) -> bool:
-    """Return whether a column can have these values."""
-    return not column.is_levelled or max(values) < len(column.levels)
+def _are_numbers(a: Column, b: Column) -> bool:
+    """Return whether two columns with the same numbers can have the same values, without levels."""
+    return a.kind == b.kind and not a.is_levelled
 
 
 def check_determined(columns: Sequence[Column], hints: Mapping[str, Mapping[str, Any]]) -> None:
@@ -173,7 +182,7 @@ def completed(
         column: of data.
         cells: [N], of it.
         others: columns that it determines, with their cells [N].
-        place: names the cell of a row, in errors.
+        place: names the cell of a row, in errors and notes.
 
     Returns:
         values [N], where they are known [N], unknown levels, and notes on what was completed or contradicts itself.
@@ -181,15 +190,36 @@ def completed(
     values, known, unseen = encode(column, cells, place)
     notes = list[str]()
     for determined, own in others:
-        other, observed, _ = encode(determined.column, own)
+        other, observed, new_levels = encode(determined.column, own)
+        notes += unknown_levels(determined.column, new_levels)
         known_by, is_told = told_by(determined, other)
         is_told &= observed
-        against = int((known & is_told & (values != known_by)).sum())
+        against = np.flatnonzero(known & is_told & (values != known_by))
         new = is_told & ~known
         name = determined.column.name
         if new.any():
             notes.append(f"{plural(int(new.sum()), 'missing cell')} of {column.name} known from {name}")
-        if against:
-            notes.append(f"{name} contradicts {column.name} in {plural(against, 'row')}: {column.name} is taken")
+        if len(against):
+            shown = "; ".join(place(int(row)) for row in against[:ROWS]) + ("; ..." if len(against) > ROWS else "")
+            rows = plural(len(against), "row")
+            notes.append(f"{name} contradicts {column.name} in {rows}, and {column.name} is taken: see {shown}")
         values, known = np.where(new, known_by, values), known | new
     return values, known, unseen, notes
+
+
+def is_empty(column: Column, cells: Cells) -> np.ndarray:
+    """Return where the cells [N] of a column are missing, and not only of an unknown level."""
+    if isinstance(cells, TypedCells):
+        return ~np.asarray(cells.observed)
+    return ~np.append(present(cells, column.missing), False)[cells.codes]
+
+
+def tells_any(columns: Sequence[Column], frame: Frame) -> bool:
+    """Return whether a table has an empty cell in a column that determines another one, or is determined."""
+    names = [own.name for c in columns if c.determines for own in (c, *(d.column for d in c.determines))]
+    by_name = {own.name: own for c in columns for own in (c, *(d.column for d in c.determines))}
+    return any(
+        bool(is_empty(by_name[name], frame.columns[frame.names.index(name)]).any())
+        for name in names
+        if name in frame.names
+    )

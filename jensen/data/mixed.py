@@ -11,7 +11,7 @@ import numpy as np
 from ..core.errors import DataError
 from ..core.wording import plural
 from .column_kinds import IDENTIFIER, Guess, infer
-from .column_notes import LISTED, both_data, left_out, remarks, spellings
+from .column_notes import LISTED, both_data, leaks, left_out, remarks, spellings, unknown_levels
 from .columns import Column, Determined
 from .dataset import Dataset, Source, digest_of, writable_names
 from .determined import check_determined, completed, determining, full_names
@@ -26,7 +26,7 @@ from .parquet_tables import ParquetColumns, TableRows
 from .schema import Schema
 from .selection import Selection, indices_of
 from .separators import separator_remedy
-from .twins import twins
+from .twins import telling, twins
 
 __all__ = ["mixed_dataset", "recoded"]
 
@@ -93,14 +93,14 @@ def mixed_dataset(
     if options.schema is None and not mask.any():
         raise DataError(f"{frame.where} has no observed cell", "Give data with observed cells.")
     if labels is None and parts.label is not None:
-        cells = frame.columns[parts.label]
-        labels = np.array(["" if t is None else t for t in _texts(cells).tolist()])
+        labels = np.array(["" if t is None else t for t in _texts(frame.columns[parts.label]).tolist()])
     numbers, classes = (None, None) if labels is None else encode_labels(labels, frame.where)
     if numbers is not None and len(numbers) != len(frame):
         what = f"{frame.where} has {len(frame):,} rows and {len(numbers):,} labels"
         raise DataError(what, "Name the labels of these rows with --labels.")
     if not options.later:
         said += remarks(parts.columns)
+        said += leaks(parts.columns, [] if numbers is None else telling(x, mask, numbers))
     observed = None if mask.all() else mask
     if observed is not None:
         share = f"{plural(int((~mask).sum()), 'missing cell')} of {mask.size:,} ({(~mask).mean():.1%})"
@@ -141,8 +141,15 @@ def _leave_out_determined(parts: _Parts, x: Array, mask: np.ndarray, hints: Mapp
 
 
 def _with_spare(frame: Frame, options: Selection) -> Frame:
-    """Return a table with empty columns in the place of those of the schema that it may lack."""
-    absent = tuple(name for name in options.spare if name not in frame.names and options.schema is not None)
+    """Return a table with empty columns in the place of those that it may lack, or that another one tells.
+
+    One without a header is taken by the places of its columns, of which none may lack.
+    """
+    if frame.header is None:
+        return frame
+    columns = options.schema or ()
+    known = (c.name for c in columns if any(d.column.name in frame.names for d in c.determines))
+    absent = tuple(n for n in dict.fromkeys((*options.spare, *known)) if columns and n not in frame.names)
     empty = tuple(TextCells.of([None] * len(frame)) for _ in absent)
     return replace(frame, names=(*frame.names, *absent), columns=(*frame.columns, *empty)) if absent else frame
 
@@ -355,11 +362,7 @@ def _encoded(frame: Frame, columns: Sequence[Column], places: Sequence[int]) -> 
         notes += said
         if stored is None:
             x[:, j] = values
-        if unseen:
-            listed = ", ".join(f"{name!r} ({n:,})" for name, n in list(unseen.items())[:LISTED])
-            more = f", ... {len(unseen)} in all" if len(unseen) > LISTED else ""
-            cells = plural(sum(unseen.values()), "cell")
-            notes.append(f"column {column.name}: {cells} of unknown levels, read as missing: {listed}{more}")
+        notes += unknown_levels(column, unseen)
     return x if stored is None else stored, mask, notes
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.errors import UsageError
 
-__all__ = ["PLAIN", "NumberFormat", "decimals_of", "number_format", "width_of"]
+__all__ = ["PLAIN", "NumberFormat", "decimals_of", "is_negative_number", "number_format", "width_of"]
 
 MINUS = "\u2212"  # the sign of typesetters
 _BLANKS = " \u00a0\u202f"
@@ -139,6 +139,19 @@ class NumberFormat:
 
 
 PLAIN = NumberFormat()
+
+
+def is_negative_number(text: str) -> bool:
+    """Return whether a text is one negative number, in any of the ways in which people write them.
+
+    Example:
+        >>> [is_negative_number(text) for text in ("-45,80", "-1.234,5 €", "-2+3", "-A1", "- x")]
+        [True, True, False, False, False]
+    """
+    if not text.startswith("-"):
+        return False
+    parts = _PARTS.fullmatch(text)
+    return parts is not None and any(c.isdecimal() for c in parts["number"]) and not parts["sign2"]
 
 
 def _are_plain(texts: Sequence[str]) -> bool:

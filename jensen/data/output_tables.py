@@ -14,7 +14,7 @@ import numpy as np
 
 from .cells import decode, encode
 from .columns import Column
-from .determined import spread, values_of
+from .determined import is_empty, spread, values_of
 from .dialects import Dialect
 from .frames import Frame, StoredColumns, TextCells
 from .table_values import Holds, holds_of, objects
@@ -110,7 +110,7 @@ def filled(
         own, x, where = spread(columns, x, where)
         everything = [(c, x[:, d], where[:, d]) for d, c in enumerate(own)]
     for d, (column, values, replaced) in enumerate(everything):
-        if replaced.any():
+        if replaced.any() and (frame is None or frame.names.index(column.name) < len(table.names)):  # it has this one
             place, known = d, {}
             if frame is not None:
                 place = frame.names.index(column.name)
@@ -132,7 +132,7 @@ def _determining(
     times = len(x) // len(frame)  # of the rows, which may be there several times
 
     def lacks(own: Column) -> np.ndarray:
-        return ~np.tile(encode(own, frame.columns[frame.names.index(own.name)])[1], times)
+        return np.tile(is_empty(own, frame.columns[frame.names.index(own.name)]), times)
 
     parts = [(column, x, where | lacks(column))]
     for determined in others:

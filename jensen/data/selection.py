@@ -12,7 +12,7 @@ from ..core.errors import DataError, UsageError
 from .columns import Column
 from .schema import Kind
 
-__all__ = ["Described", "Header", "Selection", "Typed", "indices_of"]
+__all__ = ["Described", "Header", "Selection", "Typed", "indices_of", "lacking"]
 
 Header = Literal["auto", "yes", "no"]
 Typed = bool | Literal["auto"]
@@ -230,6 +230,24 @@ def indices_of(labels: list[str], names: Sequence[str], where: str, then: str = 
         raise DataError(f"{where} has several columns {twice!r}", "Rename all but one of them.")
     place = {label: i for i, label in enumerate(labels)}
     return [place[name] for name in names]
+
+
+def lacking(labels: Sequence[str], names: Sequence[str], where: str) -> tuple[str, ...]:
+    """Return the names that are absent from a table which may lack columns.
+
+    Args:
+        labels: the names of its columns, as far as they may be ones that are looked for.
+        names: of the columns that are looked for.
+        where: the name of the table.
+
+    Raises:
+        DataError: all are absent, or one is and a column has nearly its name, so that it may be misspelt.
+    """
+    absent = tuple(name for name in names if name not in labels)
+    spare = [label for label in labels if label not in names]
+    if absent and (len(absent) == len(names) or any(_meant(spare, [name], "") for name in absent)):
+        indices_of(list(labels), names, where)
+    return absent
 
 
 def _meant(labels: list[str], absent: list[str], then: str) -> str:

@@ -15,16 +15,22 @@ from .formats import TABLES, file_format
 from .frames import unique_names
 from .headers import SAMPLE
 from .lines import decoded
-from .selection import Header, indices_of
+from .selection import Header, indices_of, lacking
 from .shards import shard_files
 from .text_frames import names_of_text
 
-__all__ = ["check_names", "table_names"]
+__all__ = ["absent_columns", "check_names", "table_names"]
 
 HEAD = 2**24  # bytes of text, in which the rows must lie by which a header is judged
 
 
-def check_names(path: Path, columns: Sequence[Column], header: Header = "auto", spare: Sequence[str] = ()) -> None:
+def check_names(
+    path: Path,
+    columns: Sequence[Column],
+    header: Header = "auto",
+    spare: Sequence[str] = (),
+    may_lack: bool = False,
+) -> None:
     """Refuse a table that lacks columns, by its names alone; one without names, or damaged, is left to its reader.
 
     Args:
@@ -32,6 +38,7 @@ def check_names(path: Path, columns: Sequence[Column], header: Header = "auto", 
         columns: of a model; one that another determines stands for it.
         header: "yes" if the first row of a text holds names, "no" if it is data, "auto" to judge it.
         spare: names of columns that it may lack.
+        may_lack: whether it may lack any, but not all, and none that is misspelt.
 
     Raises:
         DataError: naming what is absent.
@@ -41,7 +48,31 @@ def check_names(path: Path, columns: Sequence[Column], header: Header = "auto", 
         return
     has = {*names, *spare}
     own = [c.name for c in columns if c.name in names or not has & {c.name, *(d.column.name for d in c.determines)}]
-    indices_of(list(names), own, str(path))
+    if may_lack:
+        absent_columns(names, columns, str(path))
+    else:
+        indices_of(list(names), own, str(path))
+
+
+def absent_columns(names: Sequence[str], columns: Sequence[Column], where: str) -> tuple[str, ...]:
+    """Return the names of the columns that a table lacks; one that another of its columns determines is none of them.
+
+    Args:
+        names: of the table's columns.
+        columns: of a model.
+        where: the name of the table.
+
+    Raises:
+        DataError: see `lacking`.
+
+    Example:
+        >>> absent_columns(["age"], [Column("age", "count"), Column("sex", "boolean")], "new.csv")
+        ('sex',)
+    """
+    beside = {d.column.name for column in columns for d in column.determines}
+    told = {c.name for c in columns if any(d.column.name in names for d in c.determines)}
+    own = [c.name for c in columns if c.name in names or c.name not in told]
+    return lacking([name for name in names if name not in beside], own, where)
 
 
 def table_names(path: Path, header: Header = "auto", known: Sequence[str] = ()) -> tuple[str, ...] | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .file_rows import Array, column_of
 
-__all__ = ["Twins", "twins"]
+__all__ = ["Twins", "telling", "twins"]
 
 FEW = 256  # rows that rule out most pairs
 MOST = 1_000  # values of two columns that determine each other without being equal
@@ -21,7 +21,8 @@ class Twins(NamedTuple):
 
     Attributes:
         first, second: their numbers, in this order.
-        own, other: the values of the first, and those of the second for them; both empty where the columns are equal.
+        own, other: the values of the first, and those of the second for them; both empty where the columns are equal
+            and have many values, or some that are not seen in both.
     """
 
     first: int
@@ -62,6 +63,27 @@ def twins(x: Array, mask: np.ndarray) -> list[Twins]:
     return pairs
 
 
+def telling(x: Array, mask: np.ndarray, labels: np.ndarray) -> list[int]:
+    """Return the columns that determine labels, and are determined by them, as `twins` judges it.
+
+    Args:
+        x: [N, D] numbers.
+        mask: [N, D], where they are observed.
+        labels: [N] numbers of classes; below 0 where there is none.
+
+    Example:
+        >>> telling(np.array([[7.0], [9.0]] * 20), np.ones((40, 1), dtype=bool), np.array([1, 0] * 20))
+        [0]
+    """
+    y, known, columns = labels.astype(np.float64), labels >= 0, list[int]()
+    few = np.where(known, y, np.nan)[:FEW]
+    for j in range(x.shape[1]):
+        own = column_of(x, j)
+        if _may_be(np.where(mask[:FEW, j], own[:FEW], np.nan), few) and _pair(own, y, mask[:, j], known):
+            columns.append(j)
+    return columns
+
+
 def _may_be(a: np.ndarray, b: np.ndarray) -> bool:
     """Return whether two columns [n] determine each other in these rows; NaN is missing."""
     both = ~(np.isnan(a) | np.isnan(b))
@@ -72,19 +94,21 @@ def _may_be(a: np.ndarray, b: np.ndarray) -> bool:
 def _pair(
     a: np.ndarray, b: np.ndarray, known_a: np.ndarray, known_b: np.ndarray
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Return the values of two columns [N] that go together, empty where they are equal; None if they do not."""
+    """Return the values of two columns [N] that go together; None if they do not."""
     both = known_a & known_b
     values, codes = np.unique(a[both], return_inverse=True)
     counts = np.bincount(codes.reshape(-1), minlength=1)
-    if (a[both] == b[both]).all():
-        return ((), ()) if _ways(counts) >= EVIDENCE else None
-    alike = np.bincount(counts)
-    if len(values) > MOST or _ways(counts) - sum(math.lgamma(m + 1) for m in alike.tolist()) < EVIDENCE:
+    are_equal = bool((a[both] == b[both]).all())
+    alike = 0.0 if are_equal else sum(math.lgamma(m + 1) for m in np.bincount(counts).tolist())
+    if _ways(counts) - alike < EVIDENCE:
         return None
+    if len(values) > MOST:
+        return ((), ()) if are_equal else None
     pairs = np.unique(a[both] + 1j * b[both])
     own, other = pairs.real, np.unique(pairs.imag)
-    complete = len(own) == len(np.unique(a[known_a])) and len(other) == len(np.unique(b[known_b]))
-    return (tuple(own.tolist()), tuple(pairs.imag.tolist())) if complete and len(values) == len(own) else None
+    if len(own) == len(np.unique(a[known_a])) and len(other) == len(np.unique(b[known_b])) and len(values) == len(own):
+        return tuple(own.tolist()), tuple(pairs.imag.tolist())
+    return ((), ()) if are_equal else None
 
 
 def _ways(counts: np.ndarray) -> float:

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Card:
-    """What is shown of a value.
+    """The parts that are shown of a value.
 
     Attributes:
         title: what it is.

@@ -1,4 +1,4 @@
-"""How tight the bound on log p(x) is: the importance-weighted bound over K, beside the annealed bound."""
+"""The tightness of the bound on log p(x): the importance-weighted bound over K, beside the annealed bound."""
 
 from __future__ import annotations
 

@@ -14,22 +14,22 @@ from ..analysis.prediction_scores import LevelOutcomes, Measure, number_measures
 from ..core.errors import UsageError
 from ..core.wording import plural
 from ..data.columns import Column
+from ..data.determined import finder
 from ..data.file_rows import column_of
 from ..evaluate.estimate import ProgressCallback
 from .condition import column_index, column_names
 from .data import RunData, Source
 from .evaluation import Part
 from .pieces import ROWS, InPieces
+from .predicted_values import INTERVAL, column_at, names_of, numbers_of, probabilities_of
 from .result_frames import result_frame
 from .row_values import identity_columns
 from .trained_rows import trained_rows
 
 __all__ = ["Prediction", "predict", "predict_in_pieces"]
 
-INTERVAL = 0.9  # of predicted numbers
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """p(column | the other observed columns) of N rows, in the data's own units.
 
@@ -67,6 +67,15 @@ class Prediction:
 
     def __len__(self) -> int:
         return len(self.truth)
+
+    def __repr__(self) -> str:
+        of_known = f", known in {known:,}" if (known := int(self.known.sum())) else ", which is known in none"
+        lines = [f"{self.column} of {self.data} (n = {len(self):,}){of_known}"]
+        for m in self.measures:
+            error = f" ± {m.stderr:.2g}" if m.stderr == m.stderr else ""
+            expected = "" if m.expected is None else f" (a calibrated model: {m.expected:.4g})"
+            lines.append(f"{m.name} {m.value:.4g}{error}{expected}")
+        return "\n".join(lines)
 
     @property
     def data(self) -> str:
@@ -146,9 +155,9 @@ def predict(
     Raises:
         UsageError: there is no such column, or the run models bits of grey values.
     """
-    index = _index(run, column)
-    part = run.chosen(data, seed, True, own="all", spare=(column,)).loaded()
-    pieces = InPieces(_predicted(run, part, data, index, k, seed, watch, len(part.rows)))
+    source = column_names(run)[_index(run, column)]
+    part = run.chosen(data, seed, True, own="all", spare=(source,)).loaded()
+    pieces = InPieces(_predicted(run, part, data, column, k, seed, watch, len(part.rows)))
     (prediction,) = pieces
     return replace(prediction, measures=pieces.summary.measures, notes=pieces.summary.notes)
 
@@ -171,9 +180,9 @@ def predict_in_pieces(
         run, data, column, k, seed, watch: see `predict`.
         size: rows of each; the last may have fewer.
     """
-    index = _index(run, column)
-    part = run.chosen(data, seed, True, own="all", spare=(column,))
-    return InPieces(_predicted(run, part, data, index, k, seed, watch, size))
+    source = column_names(run)[_index(run, column)]
+    part = run.chosen(data, seed, True, own="all", spare=(source,))
+    return InPieces(_predicted(run, part, data, column, k, seed, watch, size))
 
 
 def _index(run: RunData, column: str) -> int:
@@ -182,7 +191,8 @@ def _index(run: RunData, column: str) -> int:
     Raises:
         UsageError: see `predict`.
     """
-    index = column_index(run, column)
+    determined = finder(run.schema.columns or (), column)
+    index = column_index(run, column) if determined is None else determined[0]
     if run.preparation.binarize is not None:
         raise UsageError("this run models bits of grey values, and not the values themselves", "Use jensen impute.")
     return index
@@ -192,22 +202,23 @@ def _predicted(
     run: RunData,
     part: Part,
     data: Source | Part | None,
-    index: int,
+    column: str,
     k: int | None,
     seed: int,
     watch: ProgressCallback | None,
     size: int,
 ) -> Generator[Prediction, None, Prediction]:
     """Yield the predictions of so many rows after another, and return what holds for all rows."""
-    width, kind = run.schema.size, _column(run, index)
+    index, width = _index(run, column), run.schema.size
+    kind = column_at(run, index)
     mask = np.ones((len(part.rows), width), dtype=bool) if part.mask is None else part.mask
     rows = run.preparation.masked(part.rows, mask)
-    levels, k = _levels(run, index), POINTS if k is None else k
+    levels, k = names_of(run, index, column), POINTS if k is None else k
     shift = float(run.preparation.log_jacobians(np.eye(width, dtype=bool)[index][None])[0])
     truth = np.where(mask[:, index], column_of(part.x, index), np.nan).astype(np.float64)
     unseen, of_unseen = _unseen(run, part, data, index, ~np.isnan(truth))
     whole = Prediction(
-        column=column_names(run)[index],
+        column=column,
         levels=levels,
         probabilities=None,
         mean=None,
@@ -225,8 +236,8 @@ def _predicted(
     outcomes, diagnostics, start = _Outcomes(kind), list[ColumnPrediction](), 0
     for drawn in predictions_in_pieces(run.model, run.guide, rows, index, **how):
         some = slice(start, start + len(drawn.summary))
-        probabilities = _probabilities(drawn, levels)
-        mean, quantiles = (None, None) if levels else _numbers(run, drawn, index, kind)
+        probabilities = probabilities_of(drawn, levels)
+        mean, quantiles = (None, None) if levels else numbers_of(run, drawn, index, kind)
         piece = replace(
             whole,
             probabilities=probabilities,
@@ -323,55 +334,6 @@ def _unseen(
     unseen = ~trained.equal
     n = int((unseen & known).sum())
     return unseen, (f"measured on {n:,} of these {len(unseen):,} rows: {int(trained.equal.sum()):,} trained the model",)
-
-
-def _column(run: RunData, index: int) -> Column | None:
-    """Return what is known of a column of a mixed table; None of other tables."""
-    return None if run.schema.columns is None else run.schema.columns[index]
-
-
-def _levels(run: RunData, index: int) -> tuple[str, ...]:
-    """Return the names of the levels of a column; empty for numbers."""
-    column = _column(run, index)
-    if column is not None:
-        return column.levels
-    return ("0", "1") if run.schema.kind == "binary" else ()
-
-
-def _probabilities(drawn: ColumnPrediction, levels: tuple[str, ...]) -> np.ndarray | None:
-    """Return the probabilities [N, L] of levels; of bits from their mean."""
-    if not levels:
-        return None
-    p = drawn.summary.double().cpu().numpy()
-    p = np.concatenate([1 - p, p], 1) if p.shape[1] == 1 and len(levels) == 2 else p
-    return p / p.sum(1, keepdims=True)
-
-
-def _numbers(run: RunData, drawn: ColumnPrediction, index: int, column: Column | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean [N], and the median between the ends of the interval [3, N], in the data's own units."""
-    m = len(torch.as_tensor(drawn.draws))
-    places = [min(max(round(q * m - 0.5), 0), m - 1) for q in ((1 - INTERVAL) / 2, 0.5, (1 + INTERVAL) / 2)]
-    draws = torch.as_tensor(drawn.draws).double().cpu().numpy()
-    summary = drawn.summary.double().cpu().numpy()
-    if column is None or column.kind != "circular":
-        return _inverted(run, summary[:, 0], index), np.stack([_inverted(run, draws[i], index) for i in places])
-    mean = np.arctan2(summary[:, 1], summary[:, 0])
-    away = np.sort(_wrapped(draws - mean), 0)  # quantiles of a circle are about its mean
-    ends = [_inverted(run, _wrapped(mean + away[i]), index) for i in places]
-    return _inverted(run, mean, index), np.stack(ends)
-
-
-def _wrapped(angle: np.ndarray) -> np.ndarray:
-    """Return angles in [-pi, pi)."""
-    return np.mod(angle + np.pi, 2 * np.pi) - np.pi
-
-
-def _inverted(run: RunData, values: np.ndarray, index: int) -> np.ndarray:
-    """Return values [N] of one column of the model's space in the data's own units."""
-    x = np.zeros((len(values), run.schema.size))
-    x[:, index] = values
-    noise = 0.5 if run.preparation.dequantize else 0.0  # the model is of x + u, u in [0, 1)
-    return run.preparation.invert(x)[:, index] - noise
 
 
 def _near(values: np.ndarray, mean: np.ndarray, period: float) -> np.ndarray:

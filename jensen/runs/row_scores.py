@@ -18,7 +18,12 @@ from .evaluation import Part
 from .result_frames import result_frame
 from .row_values import row_values
 
-__all__ = ["RowScores", "Unlikely"]
+__all__ = ["COMPARED", "RowScores", "Unlikely"]
+
+SHOWN = 5  # rows of the text of the scores
+WIDTH = 40  # letters of an identifier
+COMPARED = "log_px_with_mean_of_missing"  # the column of what rows with holes are compared by
+MEAN_OF_MISSING = "mean log p(x_d | others) of each missing cell, over training rows"
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Unlikely:
     p_value: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RowScores:
     """The scores of rows, in nats and in the data's own units.
 
@@ -48,7 +53,7 @@ class RowScores:
         estimate: log p(x) of each row, with its kind.
         names: of the D columns.
         columns: log p of each entry, by itself and given the others; None where the columns are not scored.
-        p_value: [N] conformal p-values of log p(x) against held-out rows; None where there are none.
+        p_value: [N] conformal p-values of `compared` against held-out rows; None where there are none.
         column_p_values: [N, D] those of log p(x_d | others), each against its own column; None likewise.
         typical: [D] the median over held-out rows of log p(x_d | others); None likewise.
         held_out: the name of these rows.
@@ -61,6 +66,9 @@ class RowScores:
         identity: columns [N] that say which row it is.
         kept: numbers of the rows whose entries `columns` and `column_p_values` hold; None where they hold all.
         means: by column, the mean of log p(x_d | others) where these are not of all rows.
+        compared: [N] what rows are compared by where some have holes: log p(x) of the observed entries plus the offset
+            of each missing one. None where it is log p(x).
+        offsets: by column, the mean of log p(x_d | others) over training rows; None likewise.
     """
 
     estimate: Estimate
@@ -79,6 +87,8 @@ class RowScores:
     identity: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     kept: tuple[int, ...] | None = None
     means: dict[str, float | None] | None = None
+    compared: np.ndarray | None = field(default=None, repr=False)
+    offsets: dict[str, float] | None = field(default=None, repr=False)
 
     @property
     def log_px(self) -> np.ndarray:
@@ -94,6 +104,11 @@ class RowScores:
     def alone(self) -> np.ndarray | None:
         """log p(x_d) [N, D]; NaN where an entry is missing."""
         return None if self.columns is None else self.columns.alone.cpu().numpy()
+
+    @property
+    def compared_by(self) -> str:
+        """What rows are compared and ordered by, in words."""
+        return str(self.quantity) if self.offsets is None else f"{self.quantity} + {MEAN_OF_MISSING}"
 
     def why(self, row: int) -> list[Unlikely]:
         """Return the entries of a row from the least likely on: by their p-values, since densities of columns in
@@ -118,14 +133,31 @@ class RowScores:
         ]
 
     def least_likely(self, n: int) -> list[int]:
-        """Return the n rows of the lowest log p(x), the lowest first."""
-        return np.argsort(self.log_px, kind="stable")[:n].tolist()
+        """Return the n rows of the lowest log p(x), with the offsets of missing entries, the lowest first."""
+        return np.argsort(self.log_px if self.compared is None else self.compared, kind="stable")[:n].tolist()
 
     def place(self, row: int) -> str:
         """Return a row by its number in its source, or by its file."""
         if self.part.files is not None:
             return str(self.part.files[row])
         return f"row {row if self.part.numbers is None else int(self.part.numbers[row])}"
+
+    def found_by(self, row: int) -> str | None:
+        """Return by what a row is found in its source: the first of the columns kept beside the data, or the line of a
+        file of text; None where there is neither."""
+        for name, values in self.part.identity.items():
+            text = str(values[row])
+            if text:
+                return f"{name} = {text if len(text) <= WIDTH else text[: WIDTH - 3] + '...'}"
+        frame = self.part.frame
+        return None if frame is None or frame.lines is None else f"line {frame.lines[row]}"
+
+    def __repr__(self) -> str:
+        lines = [f"{self.estimate.sentence(str(self.quantity))} on {self.data} (n = {len(self.log_px):,})"]
+        for i in self.least_likely(SHOWN):
+            where, p = self.found_by(i), "" if self.p_value is None else f", p = {self.p_value[i]:.2g}"
+            lines.append(f"{self.place(i)}{'' if where is None else f' ({where})'}: log p {self.log_px[i]:.2f}{p}")
+        return "\n".join(lines)
 
     def _cell(self, row: int, column: int) -> str:
         """Return an entry as a table has it."""
@@ -144,11 +176,13 @@ class RowScores:
 
     @property
     def table(self) -> dict[str, np.ndarray]:
-        """The columns [N] of a table of all rows: those that identify them, log p(x) with its kind, the p-value, the
-        least likely columns, and log p of every entry given the others."""
+        """The columns [N] of a table of all rows: those that identify them, log p(x) with its kind, what is compared
+        where rows have holes, the p-value, the least likely columns, and log p of every entry given the others."""
         left_out = ("elbo", "rate", "distortion")
         values = row_values(self.estimate, self.quantity, self.identity)
         table = {name: column for name, column in values.items() if name not in left_out}
+        if self.compared is not None:
+            table[COMPARED] = self.compared
         if self.p_value is not None:
             table["p_value"] = self.p_value
         if self.columns is None:
@@ -172,6 +206,8 @@ class RowScores:
             "data": self.data,
             "units": "nats per datum",
             "held_out": self.held_out,
+            "compared": self.compared_by,
+            "offsets": self.offsets,
             "p_value_below_0.05": None if self.p_value is None else float(np.mean(self.p_value < 0.05)),
             "given_others": self.means
             if others is None or self.means is not None

@@ -15,6 +15,7 @@ from ..analysis.imputation import impute
 from ..core.errors import CompositionError, DataError, UsageError
 from ..core.memory import require_memory
 from ..core.random import stream
+from ..data.determined import tells_any
 from ..data.table_values import as_written
 from ..estimators.denoising import Corruption, corrupted_rows
 from ..evaluate.estimate import ProgressCallback
@@ -263,7 +264,10 @@ class RunRows(RunData):
         if self.schema.is_image:
             raise DataError(f"{part.name} have no missing entries", "Give data with NaN, or hide some with --mask.")
         kind = "entries" if self.schema.columns is None else "cells"
-        note = f"{part.name} have no missing {kind}: they are given back as they are"
+        columns = self.schema.columns
+        is_filled = columns is not None and part.frame is not None and tells_any(columns, part.frame)
+        rest = " but those that other columns tell" if is_filled else ": they are given back as they are"
+        note = f"{part.name} have no missing {kind}{rest}"
         whole = hide(part, np.zeros(self.schema.size, dtype=bool), self.preparation)
         return replace(whole, notes=(*part.notes, note))
 

@@ -11,7 +11,7 @@ import torch
 from ..analysis.column_scores import POINTS as COLUMN_POINTS
 from ..analysis.column_scores import ColumnScores, scores_in_pieces
 from ..analysis.conditional_points import check_conditionals
-from ..analysis.conformal import p_values
+from ..analysis.conformal import hole_offsets, p_values, with_offsets
 from ..core.errors import CompositionError, DataError, NotNormalised, UsageError
 from ..core.rows import evenly_spaced
 from ..core.wording import plural
@@ -23,12 +23,14 @@ from .evaluation import Part, refuse_nan
 from .pieces import ROWS, InPieces
 from .row_scores import RowScores, Unlikely
 from .row_values import identity_columns
+from .scored_rows import rows_to_score
 from .trained_rows import trained_rows
 
 __all__ = ["RowScores", "Unlikely", "held_out_evidence", "log_evidence", "score", "score_in_pieces"]
 
 POINTS = 1000  # per datum of an importance-weighted bound
 HELD_OUT = 2000  # rows at most that others are compared with
+OFFSET_ROWS = 300  # training rows at most whose entries say what stands for a missing one
 HELD_OUT_CELLS = 500  # rows at most with whose entries those of others are compared
 KEPT = 100  # rows, the least likely ones, whose entries are kept where those of all are not
 WIDEST = 256  # columns up to which each is scored unless asked otherwise
@@ -52,7 +54,7 @@ def score(
     Raises:
         NotNormalised: the model has no density. CompositionError: columns are asked for, and depend on each other.
     """
-    part = run.chosen(data, seed, True, labels, own="all").loaded()
+    part = rows_to_score(run, data, labels=labels, seed=seed).loaded()
     pieces = InPieces(_scored(_Scorer.of(run, k, seed, watch), part, data, columns, len(part.rows)))
     (scores,) = pieces
     return replace(scores, notes=pieces.summary.notes)
@@ -78,7 +80,7 @@ def score_in_pieces(
         run, data, labels, k, columns, seed, watch: see `score`.
         size: rows of each; the last may have fewer.
     """
-    part = run.chosen(data, seed, True, labels, own="all")
+    part = rows_to_score(run, data, labels=labels, seed=seed)
     return InPieces(_scored(_Scorer.of(run, k, seed, watch), part, data, columns, size))
 
 
@@ -119,11 +121,13 @@ def _scored(
     estimate = scorer.rows(part, "scoring rows")
     held, is_own, of_held = _held_out(run, part, data, scorer.seed)
     cells, others, p = None, None, None
+    offsets, of_holes = _offsets(scorer, part, None if is_own else held, wanted)
+    compared = with_offsets(_array(estimate.nats), part.mask, offsets)
     if wanted:
         cells = scorer.cells(part, "scoring columns", size)
     if held is not None:
         theirs = estimate if is_own else scorer.rows(held, "scoring held-out rows")
-        p = p_values(_array(estimate.nats), _array(theirs.nats), own=is_own)
+        p = p_values(compared, with_offsets(_array(theirs.nats), held.mask, offsets), own=is_own)
     if held is not None and cells is not None:
         if is_own:
             some = held_cells = list(cells)
@@ -131,6 +135,8 @@ def _scored(
             held_cells, some = cells, scorer.cells(_some(held, HELD_OUT_CELLS), "scoring their columns", HELD_OUT_CELLS)
         others, cells = np.concatenate([_array(each.given_others) for each in some]), iter(held_cells)
     whole = _of_all(scorer, part, estimate, p, others, None if held is None else held.name)
+    if offsets is not None:
+        whole = replace(whole, compared=compared, offsets=dict(zip(whole.names, offsets.tolist(), strict=True)))
     entries = _Entries(whole)
     for start in range(0, n, size):
         stop = min(start + size, n)
@@ -144,12 +150,46 @@ def _scored(
             estimate=estimate.some(start, stop),
             columns=some,
             p_value=None if p is None else p[start:stop],
+            compared=None if offsets is None else compared[start:stop],
             column_p_values=column_p,
             identity={name: values[start:stop] for name, values in whole.identity.items()},
         )
     seen = () if part.is_whole else trained_rows(run, part, data).notes  # which its notes say already
-    notes = (*run.unfinished, *part.notes, *seen, *refusal, *of_held, *entries.notes)
+    notes = (*run.unfinished, *part.notes, *seen, *refusal, *of_held, *of_holes, *entries.notes)
     return replace(entries.summary, notes=notes)
+
+
+def _offsets(scorer: _Scorer, part: Part, held: Part | None, wanted: bool) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Return what stands for a missing entry of each column [D] where rows are compared, and notes.
+
+    It is of training rows, which are not compared. There is none where no row has a hole, and, with a note, where the
+    entries of rows are not scored or no training row can be read.
+
+    Args:
+        scorer: of them.
+        part: the rows.
+        held: other rows that they are compared with.
+        wanted: whether entries are scored.
+    """
+    holed = _with_holes(part)
+    if not holed and not _with_holes(held):
+        return None, ()
+    of = f"{plural(holed, 'row')} of {len(part.rows):,} have" if holed != 1 else f"1 row of {len(part.rows):,} has"
+    among = f", and {_with_holes(held):,} of the {len(held.rows):,} held-out ones" if held is not None else ""
+    without = f"{of} missing cells{among}: they are compared by log p of their observed cells alone, since "
+    if not wanted:
+        return None, (f"{without}columns are not scored",)
+    try:
+        trained = _some(scorer.run.part("train", scorer.seed), OFFSET_ROWS)
+    except (DataError, UsageError) as error:
+        return None, (f"{without}no training rows can be read: {error.what}",)
+    cells = scorer.cells(trained, "scoring training columns", len(trained.rows))
+    return hole_offsets(np.concatenate([_array(each.given_others) for each in cells])), ()
+
+
+def _with_holes(part: Part | None) -> int:
+    """Return the number of rows with missing entries."""
+    return 0 if part is None or part.mask is None else int((~part.mask.all(1)).sum())
 
 
 def _of_all(

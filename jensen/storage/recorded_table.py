@@ -12,7 +12,7 @@ from .run_folder import SPEC
 __all__ = ["check_table"]
 
 
-def check_table(folder: str | Path, data: str | None, spare: Sequence[str] = ()) -> None:
+def check_table(folder: str | Path, data: str | None, spare: Sequence[str] = (), may_lack: bool = False) -> None:
     """Refuse a table that lacks columns of a run on a table of mixed columns.
 
     Everything else that may be wrong with it, and a record that cannot be read, is left to whatever opens them.
@@ -21,6 +21,7 @@ def check_table(folder: str | Path, data: str | None, spare: Sequence[str] = ())
         folder: of the run.
         data: path of the table; None for none.
         spare: names of columns that it may lack.
+        may_lack: whether it may lack any, but not all, and none that is misspelt.
 
     Raises:
         DataError: naming what is absent.
@@ -43,4 +44,4 @@ def check_table(folder: str | Path, data: str | None, spare: Sequence[str] = ())
     except (CorruptRunError, TypeError):
         return
     if data not in EMBEDDED:
-        check_names(Path(data), columns, header, spare)
+        check_names(Path(data), columns, header, spare, may_lack)

@@ -11,6 +11,7 @@ import pytest
 
 import jensen
 from jensen.cli import main
+from jensen.core.errors import DataError
 from jensen.runs.run import load
 from tests.runs.test_mixed_joint import people
 
@@ -83,10 +84,32 @@ def test_a_table_without_a_column_is_refused_before_the_model_is_loaded(run, ref
         raise AssertionError(f"{folder} was opened")
 
     monkeypatch.setattr("jensen.cli.flags.RunFlags.opened", opened)
-    for verb in ("impute", "score", "encode", "reconstruct", "evaluate"):
+    for verb in ("impute", "encode", "reconstruct", "evaluate"):
         refused([verb, run, "lacks.csv"], 3, "lacks.csv has no column 'sex'", "It has age, job.")
     refused(["predict", run, "lacks.csv", "age"], 3, "lacks.csv has no column 'sex'")
     refused(["compare", run, run, "lacks.csv"], 3, "lacks.csv has no column 'sex'")
+    people(12)[["age", "job", "sex"]].rename(columns={"sex": "Sex"}).to_csv("near.csv", index=False)
+    refused(["score", run, "near.csv"], 3, "near.csv has no column 'sex'", "Did you mean 'Sex' for 'sex'?")
+    people(12)[["height"]].to_csv("other.csv", index=False)
+    refused(["score", run, "other.csv"], 3, "other.csv lacks 3 columns: 'age', 'sex', 'job'")
+
+
+def test_a_table_without_a_column_is_scored_by_the_others(run, jensen):
+    """As if its cells were empty."""
+    rows = people(12, seed=4)[COLUMNS].assign(sex=None)
+    rows[["age", "job"]].to_csv("lacks.csv", index=False)
+    answer = jensen("score", run, "lacks.csv", "--out", "s.csv")
+    assert answer.code == 0, answer.err
+    assert "lacks.csv has no column 'sex': it is missing in all rows, and log p(x) is without it" in answer.err
+    assert "compared and ordered by log p(x) + mean log p(x_d | others) of each missing cell" in answer.out
+    assert "(line " in answer.out.splitlines()[3]
+    written, scores = pd.read_csv("s.csv"), load(run).score(rows)
+    np.testing.assert_allclose(written["log_px"], scores.log_px)
+    np.testing.assert_allclose(written["log_px_with_mean_of_missing"], scores.compared)
+    np.testing.assert_allclose(written["p_value"], scores.p_value)
+    assert written["log p(sex | others)"].isna().all()
+    with pytest.raises(DataError, match="Did you mean 'Job' for 'job'"):
+        load(run).score(rows[["age"]].assign(Job="cook"))
 
 
 def test_scores_and_the_entry_that_does_not_fit(run, folder, jensen):
@@ -96,7 +119,7 @@ def test_scores_and_the_entry_that_does_not_fit(run, folder, jensen):
     answer = jensen("score", run, "new.csv", "--json", "--out", "s.csv")
     assert answer.code == 0, answer.err
     first = json.loads(answer.out)["least_likely"][0]
-    assert first["row"] == "row 5"
+    assert (first["row"], first["found_by"]) == ("row 5", "line 7")
     assert (first["why"][0]["column"], first["why"][0]["value"]) == ("age", "140")
     written, scores = pd.read_csv("s.csv"), load(run).score("new.csv")
     np.testing.assert_allclose(written["log_px"], scores.log_px)

@@ -11,8 +11,23 @@ import pytest
 from jensen.cli.writing import Target
 from jensen.core.errors import UsageError
 
-RUN = ["=cmd|' /C calc'!A0", "@SUM(1)", "+1+cmd", "-2+3+cmd", "\t=1", "\r=1", "\uff1dcmd"]
-NOT_RUN = ["cat", "a=b", "-1", "+2.5", "-1e-5", "-inf", "", "'=1", "1-2", "x@y"]
+RUN = ["=cmd|' /C calc'!A0", "@SUM(1)", "+1+cmd", "-2+3+cmd", "\t=1", "\r=1", "\uff1dcmd", "-A1", "-1-2", "-,", "--1,5"]
+NOT_RUN = [
+    "cat",
+    "a=b",
+    "-1",
+    "+2.5",
+    "-1e-5",
+    "-inf",
+    "",
+    "'=1",
+    "1-2",
+    "x@y",
+    "-45,80",
+    "-1.234,50 €",
+    "-$1,234.50",
+    "-5 %",
+]
 
 
 def table(path) -> list[list[str]]:

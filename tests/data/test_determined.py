@@ -88,7 +88,8 @@ def test_later_rows_that_contradict_it_are_counted():
     frame = FRAME.iloc[:10].copy()
     frame.loc[3, "size"] = "L" if frame.loc[3, "size"] != "L" else "S"
     later = from_memory(frame, table=Selection(schema=schema, typed=True, later=True))
-    assert "size contradicts number in 1 row: number is taken" in later.notes
+    said = "size contradicts number in 1 row, and number is taken: see row 3 (from 0), column 'number' of the array"
+    assert said in later.notes
     assert np.array_equal(later.x, dataset().x[:10])
     without = from_memory(frame.drop(columns=["size", "again"]), table=Selection(schema=schema, typed=True, later=True))
     assert np.array_equal(without.x, dataset().x[:10])
@@ -160,3 +161,42 @@ def test_translation_of_unknown_values():
         values_of(determined, np.array([0.0, 1.0, 2.0, 3.0])), [7.0, np.nan, 5.0, np.nan], equal_nan=True
     )
     assert [v.tolist() for v in told_by(determined, np.array([5.0, 6.0]))] == [[2.0, 0.0], [True, False]]
+
+
+def test_levels_that_never_occur_determine_nothing():
+    """Grades 9, 13, 14 and 16 are ordinal from 9 to 16: of the others nothing would be known."""
+    grade = np.array([9, 13, 14, 16])[RNG.integers(0, 4, 200)]
+    names = np.array(["HS", "BA", "MA", "PhD"])[np.searchsorted([9, 13, 14, 16], grade)]
+    columns = dataset(pd.DataFrame({"grade": grade, "name": names})).schema.columns
+    assert [(c.name, [d.column.name for d in c.determines]) for c in columns] == [("name", ["grade"])]
+
+
+def test_equal_codes_of_other_names_tell_only_what_was_seen_together():
+    """A level of the second column that is never seen beside one of the first is no copy of it, whatever its number."""
+    first = np.array(list("abcd"), dtype=object)[RNG.integers(0, 4, 200)]
+    second = np.array([chr(ord(v) + 1) for v in first], dtype=object)
+    frame = pd.DataFrame({"first": first, "second": second})
+    assert [c.name for c in dataset(frame).schema.columns] == ["first"]
+    frame.loc[:5, "first"], frame.loc[:5, "second"] = None, "zzz"
+    assert [c.name for c in dataset(frame).schema.columns] == ["first", "second"]
+
+
+def test_unknown_levels_are_said_and_stay():
+    schema = dataset().schema.columns
+    frame = FRAME.iloc[:10].copy()
+    frame.loc[2, "size"] = "XXL"
+    later = from_memory(frame, table=Selection(schema=schema, typed=True, later=True))
+    assert any("column size: 1 cell of unknown levels, read as missing: 'XXL' (1)" in note for note in later.notes)
+    nothing = np.zeros(later.x.shape, dtype=bool)
+    table = filled(output_table(later.frame), later.frame, schema, later.x, nothing).data
+    assert table["size"][2] == "XXL"
+
+
+def test_a_column_that_is_absent_is_told_by_those_that_it_determines():
+    schema = dataset().schema.columns
+    frame = FRAME.iloc[:10].drop(columns=["number"])
+    later = from_memory(frame, table=Selection(schema=schema, typed=True, later=True))
+    assert np.array_equal(later.x, dataset().x[:10])
+    everything = np.ones(later.x.shape, dtype=bool)
+    table = filled(output_table(later.frame), later.frame, schema, later.x, everything).data
+    assert table.equals(frame)

@@ -245,6 +245,14 @@ def test_remarks_on_columns():
     assert any("1 column is no data, and kept beside the results: id" in n for n in notes)
 
 
+def test_a_column_that_tells_the_label_is_named():
+    frame = pd.DataFrame({"color": ["red", "blue", "green"] * 30, "n": range(90), "label": ["r", "b", "g"] * 30})
+    data = from_memory(frame, "label", table=TYPED)
+    assert any("color tells the label of every row" in note and "--drop color" in note for note in data.notes)
+    frame.loc[0, "label"] = "b"
+    assert not any("tells the label" in note for note in from_memory(frame, "label", table=TYPED).notes)
+
+
 def test_a_description_has_the_columns(dataset):
     described = describe(dataset)
     columns = {c["name"]: c for c in described["columns"]}

@@ -94,6 +94,14 @@ def test_bits_have_probabilities(tmp_path):
     assert set(predicted.table) == {"row", "x2", "x2_predicted", "p(x2=0)", "p(x2=1)", "log_p"}
 
 
+def test_a_prediction_shows_itself_in_a_few_lines(run):
+    predicted = run.predict(None, "height")
+    first, *others = repr(predicted).splitlines()
+    assert first == f"height of {predicted.data} (n = {len(predicted)}), known in {len(predicted)}"
+    assert [line.rpartition(" ±")[0].rpartition(" ")[0] for line in others] == [m.name for m in predicted.measures]
+    assert "tensor" not in repr(predicted)
+
+
 def test_a_column_that_is_not_there_is_refused(run, tmp_path):
     with pytest.raises(UsageError, match=r"Did you mean height\?"):
         run.predict(None, "hight")
