@@ -103,6 +103,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "recipes/test_columns.py": "recipes/marginals",
         "runs/test_mixed_runs.py": "recipes/tables runs/default_recipe runs/prepared_parts",
         "runs/test_mixed_joint.py": "runs/result_frames",
+        "runs/test_predict.py": "runs/predicted_values",
         "runs/test_sample.py": "runs/condition runs/run_joint",
         "runs/test_score.py": "runs/row_scores",
         "runs/test_table_completion.py": "runs/table_results",
