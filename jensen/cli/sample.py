@@ -84,6 +84,7 @@ def sample(
     mean = mean or (smooth and not noise)
     x, labels = opened.labelled_sample(n, seed=seed, mean=mean, label=label)
     _write(opened, target, x, labels, mean)
+    _note_beyond(opened, x)
     of_class = "" if label is None else f" of class {label}"
     what = f"{plural(n, 'mean' if mean else 'sample')}{of_class} in {target.path} (seed {seed})"
     record = {"n": n, "seed": seed, "mean": mean, "label": label, "shape": list(opened.schema.shape)}
@@ -105,6 +106,16 @@ def _sample_given(
     _write(opened, target, drawn.x, None, False)
     line = f"{plural(n, 'sample')} {drawn.sentence} in {target.path} (seed {seed})"
     print_target(target, json, line, {"n": n, "seed": seed, **drawn.to_dict()})
+
+
+def _note_beyond(opened: LoadedRun, x: np.ndarray) -> None:
+    """Say how many rows of a mixed table have numbers that the training data have none like."""
+    if opened.schema.columns is not None:
+        from ..runs.condition import beyond_data
+
+        note = beyond_data(opened, x)
+        if note is not None:
+            notifier(False)(note)
 
 
 def _target(opened: LoadedRun, out: str | None, force: bool, json: bool, safe: bool) -> Target:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from ..core.wording import plural
 from .cells import present
 from .columns import Column
+from .file_rows import Array
 from .frames import Frame, TextCells
-from .twins import Twins
+from .twins import Twins, exceptions
 
-__all__ = ["LISTED", "both_data", "leaks", "left_out", "remarks", "spellings", "unknown_levels"]
+__all__ = ["LISTED", "both_data", "contradictions", "leaks", "left_out", "remarks", "spellings", "unknown_levels"]
 
 LISTED = 8  # names in a note
+MOST_PAIRED = 60  # columns of names, each pair of which is looked at
 SPELLINGS = 3  # of missing cells, in a note
 
 
@@ -78,3 +83,20 @@ def leaks(columns: Sequence[Column], at: Sequence[int]) -> list[str]:
         return []
     verb, listed = ("tells" if len(names) == 1 else "tell"), ", ".join(names[:LISTED])
     return [f"{listed} {verb} the label of every row, so that a model that sees it knows the label: --drop {names[0]}"]
+
+
+def contradictions(
+    frame: Frame, columns: Sequence[Column], places: Sequence[int], x: Array, mask: np.ndarray
+) -> list[str]:
+    """Return notes on columns of names that would determine each other but for a few rows, with the first of these."""
+    at = [j for j, column in enumerate(columns) if column.is_levelled]
+    if not isinstance(x, np.ndarray) or len(at) > MOST_PAIRED:
+        return []
+    values, notes = {j: np.where(mask[:, j], x[:, j], np.nan) for j in at}, list[str]()
+    for i, j in itertools.combinations(at, 2):
+        rows = exceptions(values[i], values[j])
+        if rows is not None:
+            shown = frame.place(int(rows[0]), places[j])
+            what = f"columns {columns[i].name}, {columns[j].name} determine each other in all rows but {len(rows)}"
+            notes.append(f"{what}, which may be {'an error' if len(rows) == 1 else 'errors'}: see {shown}")
+    return notes

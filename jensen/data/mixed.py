@@ -11,7 +11,7 @@ import numpy as np
 from ..core.errors import DataError
 from ..core.wording import plural
 from .column_kinds import IDENTIFIER, Guess, infer
-from .column_notes import LISTED, both_data, leaks, left_out, remarks, spellings, unknown_levels
+from .column_notes import LISTED, both_data, contradictions, leaks, left_out, remarks, spellings, unknown_levels
 from .columns import Column, Determined
 from .dataset import Dataset, Source, digest_of, writable_names
 from .determined import check_determined, completed, determining, full_names
@@ -99,7 +99,7 @@ def mixed_dataset(
         what = f"{frame.where} has {len(frame):,} rows and {len(numbers):,} labels"
         raise DataError(what, "Name the labels of these rows with --labels.")
     if not options.later:
-        said += remarks(parts.columns)
+        said += remarks(parts.columns) + contradictions(frame, parts.columns, parts.places, x, mask)
         said += leaks(parts.columns, [] if numbers is None else telling(x, mask, numbers))
     observed = None if mask.all() else mask
     if observed is not None:

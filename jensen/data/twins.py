@@ -9,10 +9,11 @@ import numpy as np
 
 from .file_rows import Array, column_of
 
-__all__ = ["Twins", "telling", "twins"]
+__all__ = ["Twins", "exceptions", "telling", "twins"]
 
 FEW = 256  # rows that rule out most pairs
 MOST = 1_000  # values of two columns that determine each other without being equal
+ODD = 0.005  # of the rows, up to which others are exceptions
 EVIDENCE = 20.0  # nats against both dividing the rows in the same way by chance
 
 
@@ -82,6 +83,36 @@ def telling(x: Array, mask: np.ndarray, labels: np.ndarray) -> list[int]:
         if _may_be(np.where(mask[:FEW, j], own[:FEW], np.nan), few) and _pair(own, y, mask[:, j], known):
             columns.append(j)
     return columns
+
+
+def exceptions(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+    """Return the few rows of two columns [N] without which they would determine each other; None if none or many are.
+
+    Args:
+        a, b: [N] numbers, NaN where missing.
+
+    Example:
+        >>> a = np.arange(400.0) % 4
+        >>> exceptions(a, np.where(np.arange(400) == 7, 1.0, 3 - a)).tolist()
+        [7]
+    """
+    rows = np.flatnonzero(~(np.isnan(a) | np.isnan(b)))
+    first = rows[: 4 * FEW]  # which rule out most pairs of columns
+    kinds = max(len(np.unique(v[first])) for v in (a, b)) if len(rows) else 0
+    if not len(rows) or len(np.unique(a[first] + 1j * b[first])) > kinds + 2 + 4 * ODD * len(first):
+        return None
+    (own, x), (other, y) = (np.unique(v[rows], return_inverse=True) for v in (a, b))
+    if len(own) != len(other) or len(own) > FEW:
+        return None
+    counts = np.zeros((len(own), len(own)), dtype=np.int64)
+    np.add.at(counts, (x.reshape(-1), y.reshape(-1)), 1)
+    best = counts.argmax(1)
+    odd = rows[best[x.reshape(-1)] != y.reshape(-1)]
+    if len(set(best.tolist())) < len(own) or not 0 < len(odd) <= max(1, ODD * len(rows)):
+        return None
+    left = counts[np.arange(len(own)), best]
+    alike = sum(math.lgamma(m + 1) for m in np.bincount(left).tolist())
+    return odd if _ways(left) - alike - len(odd) * math.log(len(rows)) >= EVIDENCE else None
 
 
 def _may_be(a: np.ndarray, b: np.ndarray) -> bool:

@@ -22,7 +22,7 @@ from ..recipes.likelihoods import check_support
 from ..storage.recorded_columns import MOST_LISTED, unknown_column
 from .data import RunData
 
-__all__ = ["beyond_range", "column_index", "column_names", "condition_of"]
+__all__ = ["beyond_data", "beyond_range", "column_index", "column_names", "condition_of"]
 
 
 def column_names(run: RunData) -> tuple[str, ...]:
@@ -101,6 +101,23 @@ def beyond_range(run: RunData, given: Mapping[str, Any]) -> tuple[str, ...]:
             what = f"{name} = {value} is outside of the training data, whose {name} is from {low} to {high}"
             notes.append(f"{what}: the answer is an extrapolation")
     return tuple(notes)
+
+
+def beyond_data(run: RunData, x: np.ndarray) -> str | None:
+    """Return a note on the drawn rows [n, D] with numbers outside of the range of the training data; None without any.
+
+    Args:
+        run: of a table of mixed columns; of others no ranges are recorded.
+        x: as a data set stores them.
+    """
+    columns, ranges = run.schema.columns or (), run.spec["data"].get("ranges") or ()
+    counts = {
+        column.name: int(((x[:, d] < ends[0]) | (x[:, d] > ends[1])).sum())
+        for d, (column, ends) in enumerate(zip(columns, ranges, strict=False))
+        if ends is not None
+    }
+    listed = ", ".join(f"{name} ({n:,})" for name, n in counts.items() if n)
+    return f"drawn rows beyond the range of the training data: {listed}" if listed else None
 
 
 def _value(run: RunData, name: str, value: Any) -> tuple[int, float]:

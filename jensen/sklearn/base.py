@@ -1,4 +1,4 @@
-"""The common part of all estimators: the run that `fit` trains, its folder, and their copies, pickles and saved folders."""
+"""The common part of all estimators: the run that `fit` trains, its folder, its copies, pickles and saved folders."""
 
 from __future__ import annotations
 

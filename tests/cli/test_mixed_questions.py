@@ -63,6 +63,15 @@ def test_a_value_that_training_has_not_seen_is_answered_with_its_range(run, jens
     assert load(run).given_sample(3, {"age": 95, "sex": "F"}).notes == (said,)
 
 
+def test_drawn_rows_beyond_the_data_are_counted(run, jensen):
+    low, high = load(run).spec["data"]["ranges"][0]
+    answer = jensen("sample", run, "-n", 400, "--out", "s.csv")
+    age = pd.read_csv("s.csv")["age"]
+    beyond = int(((age < low) | (age > high)).sum())
+    assert beyond > 0
+    assert f"drawn rows beyond the range of the training data: age ({beyond})" in answer.err
+
+
 def test_conditions_with_commas_and_one_after_another(run, jensen):
     words = ("sample", run, "-n", 20, "--given")
     for i, given in enumerate((('job="nurse, ward",sex=F',), ('job="nurse, ward"', "--given", "sex=F"))):

@@ -2,6 +2,8 @@
 
 from jensen.data.column_notes import both_data, left_out, remarks, spellings
 from jensen.data.columns import Column
+from jensen.data.mixed import mixed_dataset
+from jensen.data.selection import Selection
 from jensen.data.twins import Twins
 from jensen.data.typed_frames import frame_of
 
@@ -18,6 +20,16 @@ def test_pairs_of_data_that_determine_each_other():
     assert both_data(pairs, COLUMNS, COLUMNS[:2]) == [
         "columns a, b determine each other in every row; to leave one out: --drop"
     ]
+
+
+def test_a_row_that_contradicts_all_others_is_named():
+    cities = ["Bern", "Genf", "Chur"] * 50
+    codes = ["B", "G", "C"] * 50
+    codes[70] = "B"
+    data = mixed_dataset(frame_of({"city": cities, "code": codes}, "x.csv"), "x.csv", Selection())
+    [note] = [n for n in data.notes if "in all rows but 1" in n]
+    assert "columns city, code determine each other in all rows but 1, which may be an error: see row 70" in note
+    assert len(data.schema.columns) == 2
 
 
 def test_columns_that_are_left_out():

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from jensen.data.twins import EVIDENCE, Twins, twins
+from jensen.data.twins import EVIDENCE, Twins, exceptions, twins
 
 RNG = np.random.default_rng(5)
 
@@ -66,3 +66,17 @@ def test_different_reals_are_no_twins():
     x = RNG.normal(size=(2000, 1)) * [1.0, 2.0]
     assert twins(x, everywhere(x)) == []
     assert len(twins(x * [1.0, 0.5], everywhere(x))) == 1
+
+
+def test_exceptions_are_few_and_not_by_chance():
+    a = RNG.integers(0, 3, 600).astype(float)
+    b = 2 - a
+    assert exceptions(a, b) is None  # there are none
+    b[[5, 90]] = 2 - (a[[5, 90]] + 1) % 3
+    assert exceptions(a, b).tolist() == [5, 90]
+    a[5] = np.nan
+    assert exceptions(a, b).tolist() == [90]
+    assert exceptions(a, RNG.integers(0, 3, 600).astype(float)) is None
+    rare = np.zeros(600)
+    rare[0] = 1
+    assert exceptions(rare, np.where(np.arange(600) == 3, 1.0, 0.0)) is None
