@@ -168,9 +168,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "joint-mask",
-        "models/model.py",
-        "self.likelihood_params(z, batch.context), batch.x, batch.mask)",
-        "self.likelihood_params(z, batch.context), batch.x)",
+        "models/conditionals.py",
+        "return self.scored(params, batch.x, batch.mask)",
+        "return self.scored(params, batch.x, None)",
         "mask ignored",
     ),
     Mutant("posterior-prior-mean", "models/posteriors.py", " + prior_precision * mu", "", "term dropped"),
@@ -331,6 +331,48 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant("time-left", "cli/progress.py", "/ (done - done_at_start)", "/ done", "term dropped"),
     Mutant("outcome-epoch", "cli/train.py", '== stopped["kept_epoch"]', '== stopped["epoch"]', "wrong epoch"),
+    Mutant(
+        "twins-incomplete",
+        "data/twins.py",
+        "len(other) == len(np.unique(b[known_b]))",
+        "len(other) > 0",
+        "check dropped",
+    ),
+    Mutant("heap-missing", "distributions/heaps.py", "self.logs[..., 0] + self.rest", "self.rest", "term dropped"),
+    Mutant("export-variance", "export/encoding.py", "q.variance.sqrt()", "q.variance", "wrong unit"),
+    Mutant(
+        "export-noise",
+        "export/encoding.py",
+        "return q.mean + _scale(q) * noise",
+        "return q.mean + noise",
+        "factor dropped",
+    ),
+    Mutant(
+        "anomaly-sign",
+        "sklearn/anomaly.py",
+        "self.decision_function(X) < 0, -1, 1",
+        "self.decision_function(X) < 0, 1, -1",
+        "sign",
+    ),
+    Mutant(
+        "anomaly-offset",
+        "sklearn/anomaly.py",
+        "self.score_samples(X) - self.offset_",
+        "self.score_samples(X)",
+        "term dropped",
+    ),
+    Mutant(
+        "plot-span", "plot/images.py", "torch.linspace(-2.5, 2.5, steps", "torch.linspace(0, 2.5, steps", "wrong range"
+    ),
+    Mutant("plot-upwards", "plot/images.py", "up.flip(0)[:, None]", "up[:, None]", "wrong order"),
+    Mutant("card-unit", "notebook/numbers.py", "/ (size * math.log(2))", "/ size", "wrong unit"),
+    Mutant(
+        "card-bound",
+        "notebook/numbers.py",
+        'if mark == "≥" else record["kind"]',
+        'if mark == "≤" else record["kind"]',
+        "kind swapped",
+    ),
 )
 
 

@@ -35,6 +35,7 @@ def data(
     header: Annotated[Header, Parameter(help="of a table: yes if its first line holds names, no if data")] = "auto",
     columns: Annotated[str | None, Parameter(help="a,b: the columns of a table to read, by name or number")] = None,
     drop: Annotated[str | None, Parameter(help="a,b: columns of a table to leave out")] = None,
+    layer: Annotated[str | None, Parameter(help="the layer of an .h5ad file to read, in place of its X")] = None,
     schema: Annotated[str | None, Parameter(help="a TOML file on the kinds of the columns of a table")] = None,
     schema_out: Annotated[str | None, Parameter(help="write such a file, to change it: S.toml")] = None,
     force: Annotated[bool, Parameter(negative="", help="replace the file of --schema-out")] = False,
@@ -46,12 +47,12 @@ def data(
     pixels = None if size is None else parse_size(size)
     if schema_out is not None:
         _check_schema_out(schema_out, force)
-    table = {"header": header, "columns": columns, "drop": drop, "schema": schema}
+    table = {"header": header, "columns": columns, "drop": drop, "schema": schema, "layer": layer}
     typed = "auto" if schema_out is None else True
     dataset = read(source, labels=labels, size=pixels, missing=True, strict=strict, typed=typed, **table)
     description = describe(dataset)
     again = {"labels": labels, "size": pixels, "header": None if header == "auto" else header}
-    again |= {"columns": columns, "drop": drop, "schema": schema or schema_out}
+    again |= {"columns": columns, "drop": drop, "layer": layer, "schema": schema or schema_out}
     description["advice"] = _advice(description, source, again)
     if schema_out is not None:
         _write_schema(schema_out, dataset)

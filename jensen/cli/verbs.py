@@ -51,7 +51,7 @@ ARGUMENTS = {
     "rate-distortion": "DATA --out FOLDER",
     "gradients": "RUN",
     "report": "RUN",
-    "export": "RUN --onnx FOLDER",
+    "export": "RUN",
     "recipes": "",
     "data": "SOURCE",
     "completion": "SHELL",

@@ -81,6 +81,7 @@ _NAMES = {
     "mat": "a MATLAB v5 file",
     "safetensors": "a safetensors file",
     "hdf5": "an HDF5 file",
+    "h5ad": "an AnnData file",
     "parquet": "a Parquet table",
     "arrow": "an Arrow or Feather table",
     "orc": "an ORC table",
@@ -114,9 +115,10 @@ _NAMES = {
 }
 
 _SUFFIXES = {".npy": "npy", ".npz": "npz", ".gz": "gz", ".idx": "idx", ".mat": "mat", ".safetensors": "safetensors"}
+_SUFFIXES[".h5ad"] = "h5ad"
 _TEXT = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat")
 _ALSO = {"npz": ("npz", "sparse"), "gz": ("gz", "text", "json"), "mat": ("mat", "hdf5")}  # contents that a name allows
-_READABLE = ("npy", "npz", "sparse", "gz", "idx", "mat", "safetensors", "json", "text")
+_READABLE = ("npy", "npz", "sparse", "gz", "idx", "mat", "safetensors", "h5ad", "json", "text")
 TABLES = ("text", "parquet", "arrow", "xlsx")  # that are read with the types of their columns
 _SUFFIXES |= dict.fromkeys((".json", ".jsonl", ".ndjson"), "json")
 _BY_NAME = {  # where the content alone does not tell
@@ -124,8 +126,9 @@ _BY_NAME = {  # where the content alone does not tell
     **dict.fromkeys((".rds", ".rda", ".rdata"), "r"),
     **dict.fromkeys((".sav", ".zsav", ".por"), "spss"),
     **dict.fromkeys((".sas7bdat", ".xpt"), "sas"),
-    **dict.fromkeys((".h5", ".h5ad", ".hdf5", ".loom"), "hdf5"),
+    **dict.fromkeys((".h5", ".hdf5", ".loom"), "hdf5"),
     **dict.fromkeys((".arrow", ".feather"), "arrow"),
+    ".h5ad": "h5ad",
     ".parquet": "parquet",
     ".dta": "stata",
     ".xls": "xls",
@@ -135,7 +138,7 @@ _TABLE = "{}.to_csv('x.csv', index=False)"
 _MIXED = "Give --recipe table, which reads its types; or save"
 _UNREADABLE = {
     "hdf5": "Save its matrix as .npy or .npz: with h5py, np.save('x.npy', file['x'][:]); of an AnnData object, "
-    "scipy.sparse.save_npz('x.npz', adata.X); from MATLAB, save('x.mat', 'x', '-v7').",
+    "adata.write_h5ad('x.h5ad'); from MATLAB, save('x.mat', 'x', '-v7').",
     "parquet": f"Save it as .csv or .npy: {_TABLE.format('pandas.read_parquet(FILE)')}.",
     "arrow": f"{_MIXED} it as .csv or .npy: {_TABLE.format('pandas.read_feather(FILE)')}.",
     "orc": f"Save it as .csv or .npy: {_TABLE.format('pandas.read_orc(FILE)')}.",
@@ -317,7 +320,7 @@ def file_format(path: Path, key: str | None = None, also: tuple[str, ...] = ()) 
         also: other formats that the caller reads, of `TABLES`.
 
     Returns:
-        "npy", "npz", "sparse", "gz" (IDX data, compressed), "idx", "mat", "safetensors", or "json" or "text"
+        "npy", "npz", "sparse", "gz" (IDX data, compressed), "idx", "mat", "safetensors", "h5ad", or "json" or "text"
             (compressed or not); or one of `also`.
 
     Raises:
@@ -328,6 +331,8 @@ def file_format(path: Path, key: str | None = None, also: tuple[str, ...] = ()) 
     content, expected = _content(path, head), _expected(path)
     if content in ("unknown", "packed", "pickle"):
         content = _BY_NAME.get(path.suffix.lower(), content)
+    if content == "hdf5" and expected == "h5ad":
+        content = "h5ad"
     if content == "text" and expected == "json":
         content = "json"
     if key is not None and content == "sparse arrays":

@@ -38,6 +38,7 @@ class Selection:
         schema: the columns of data of mixed kinds, exactly: those of a run.
         hints: what is known of columns by their names, as a schema file says it; others are guessed.
         spare: columns of the schema that a table may lack: all of their cells are missing then.
+        layer: of an .h5ad file, in place of its X.
     """
 
     header: Header = "auto"
@@ -51,6 +52,7 @@ class Selection:
     schema: tuple[Column, ...] | None = None
     hints: Mapping[str, Mapping[str, Any]] | None = None
     spare: tuple[str, ...] = ()
+    layer: str | None = None
 
     @staticmethod
     def of(
@@ -62,11 +64,12 @@ class Selection:
         stream: bool | None = None,
         typed: Typed = False,
         schema: Described | None = None,
+        layer: str | None = None,
     ) -> Selection:
         """Return the selection that options describe: lists of names, or texts in which commas separate them.
 
         Args:
-            header, columns, drop, known, kind, stream, typed: see the class.
+            header, columns, drop, known, kind, stream, typed, layer: see the class.
             schema: a TOML file or what it holds, also as JSON (hints), or the columns exactly.
 
         Raises:
@@ -90,7 +93,7 @@ class Selection:
         names = None if known is None else tuple(known)
         exact, hints = _described(schema)
         typed = True if typed is False and (exact, hints) != (None, None) else typed
-        own: Any = {"kind": kind, "stream": stream, "typed": typed, "schema": exact, "hints": hints}
+        own: Any = {"kind": kind, "stream": stream, "typed": typed, "schema": exact, "hints": hints, "layer": layer}
         return Selection(header or "auto", chosen, dropped or (), names, **own)  # pyright: ignore[reportArgumentType]
 
     @property

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.errors import DataError, UsageError
 from .agreement import conform, describe
+from .annotated import read_annotated
 from .arrays import read_idx, read_mat, read_npy, read_npz, read_safetensors, read_sparse
 from .dataset import Dataset, Raw, Source, assemble
 from .file_rows import FileRows
@@ -68,7 +69,7 @@ def _read_file(
     kind = file_format(path, key)
     if key is not None and kind not in ("npz", "mat", "safetensors"):
         raise DataError(f"{path} holds one array, and no {key!r}", f"Leave the key out: {path}")
-    if table is not None and kind not in ("text", "json"):
+    if table is not None and kind not in ("text", "json", "h5ad"):
         table.refuse_for(str(path), "no table")
     if kind == "npy" and _stays(path.stat().st_size, table):
         raw = open_shards([path], path, table or Selection())
@@ -83,6 +84,8 @@ def _read_file(
         raw = read_sparse(path)
     elif kind == "safetensors":
         raw = read_safetensors(path, key, labels)
+    elif kind == "h5ad":
+        raw = read_annotated(path, labels, table or Selection())
     elif kind == "json":
         raw = read_json(path, labels, table or Selection())
     elif kind == "text":
@@ -179,6 +182,7 @@ def read(
     stream: bool | None = None,
     typed: Typed = False,
     schema: Described | None = None,
+    layer: str | None = None,
 ) -> Dataset:
     """Read a data set, and infer its schema.
 
@@ -189,7 +193,7 @@ def read(
     Args:
         source: `digits` (the 8x8 digits of scikit-learn; ./digits is a path), `sprites` (16x16 images generated here,
             with their factors), or the path of a .npy, .npz (also FILE.npz:KEY, or of a sparse matrix), .safetensors,
-            IDX (plain or .gz), MATLAB v5 .mat, JSON, Parquet or CSV file (plain or .gz), of a folder of shards (.npy or
+            IDX (plain or .gz), MATLAB v5 .mat, .h5ad, JSON, Parquet or CSV file (plain or .gz), of a folder of shards (.npy or
             Parquet files, read as one), or of a folder of images.
         labels: a column or an array of the source, or a file of labels; by default those that the source names so.
         size: height and width that images in a folder are resized to; by default those of different sizes become
@@ -210,6 +214,7 @@ def read(
             or has missing cells, False as one of numbers. CSV, Parquet, Feather, Arrow and Excel files are such tables.
         schema: what is known of the columns of such a table: a TOML file, a dictionary by name, or exactly these
             columns.
+        layer: of an .h5ad file, to read in place of its X.
 
     Raises:
         DataError: the file is missing, damaged or not what its name says, does not hold finite numbers, or lacks a
@@ -221,7 +226,7 @@ def read(
         >>> digits.x.shape, digits.schema.kind, digits.schema.levels
         ((1797, 64), 'integers', 17)
     """
-    table = Selection.of(header, columns, drop, known, kind, stream, typed, schema)
+    table = Selection.of(header, columns, drop, known, kind, stream, typed, schema, layer)
     return _read(source, labels, size, missing, table, bool(strict))
 
 
@@ -240,6 +245,8 @@ def _read(
             f"--size must be at least 1 pixel in both directions, got {size[0]},{size[1]}",
             "Give height,width: --size 32,32",
         )
+    if table.layer is not None and not table.later and Path(name).suffix.lower() != ".h5ad":
+        raise UsageError(f"--layer is for .h5ad files, and {name} is none", "Leave --layer out.")
     if not name:
         raise DataError("no data are named", "Give a path, or `digits` or `sprites`.")
     with within_memory(name), openable(name, wanted):

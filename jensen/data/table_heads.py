@@ -66,12 +66,12 @@ def absent_columns(names: Sequence[str], columns: Sequence[Column], where: str) 
         DataError: see `lacking`.
 
     Example:
-        >>> absent_columns(["age"], [Column("age", "count"), Column("sex", "boolean")], "new.csv")
-        ('sex',)
+        >>> absent_columns(["age"], [Column("age", "count"), Column("size", "real")], "new.csv")
+        ('size',)
     """
     beside = {d.column.name for column in columns for d in column.determines}
-    told = {c.name for c in columns if any(d.column.name in names for d in c.determines)}
-    own = [c.name for c in columns if c.name in names or c.name not in told]
+    implied_names = {c.name for c in columns if any(d.column.name in names for d in c.determines)}
+    own = [c.name for c in columns if c.name in names or c.name not in implied_names]
     return lacking([name for name in names if name not in beside], own, where)
 
 

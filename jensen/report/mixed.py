@@ -19,6 +19,7 @@ from .facts import Facts
 from .latents import component_weights, latent_map, rates
 from .missing_cells import missing_cells
 from .mixed_rows import gather_rows
+from .oddest import oddest_rows
 from .pair_pictures import pair_pictures
 from .panels import Panel, Section, Table
 from .row_checks import imputation_check, rows_apart
@@ -54,8 +55,9 @@ def mixed_sections(facts: Facts, numbers: dict[str, Any], watch: ProgressCallbac
             missing_cells(rows, numbers),
         ]
         if not facts.quick:
-            sections.append(imputation_check(facts, rows, numbers, lambda done: watch(0.4 + 0.3 * done)))
-            sections.append(rows_apart(rows, numbers, lambda done: watch(0.7 + 0.2 * done)))
+            sections.append(imputation_check(facts, rows, numbers, lambda done: watch(0.4 + 0.2 * done)))
+            sections.append(rows_apart(rows, numbers, lambda done: watch(0.6 + 0.2 * done)))
+            sections.append(oddest_rows(facts, numbers, lambda done: watch(0.8 + 0.1 * done)))
         table = agreement_table(rows, compared)
         more = () if table is None else (table,)
     sections.append(Section("Components", _some(weights), () if components is None else (components,)))

@@ -28,6 +28,7 @@ from .fidelity import fidelity
 from .findings import Remark, findings
 from .key_numbers import key_numbers
 from .mixed import mixed_sections
+from .oddest import oddest_images, oddest_rows
 from .panels import Panel, Section, Table
 from .representation import representation
 from .settings import model_parts, settings, stages
@@ -138,6 +139,8 @@ def _left_out(facts: Facts) -> str:
         parts.append("the bound along training")
     if facts.run.schema.is_image and facts.examples:
         parts.append("the nearest training rows of samples")
+    if facts.normalised and facts.examples and facts.part is not None:
+        parts.append(f"the oddest {'images' if facts.run.schema.is_image else 'rows'}")
     if facts.run.schema.kind == "mixed" and facts.part is not None:
         parts += ["the imputation of hidden cells", "the comparison of rows with held-out and training rows"]
     if not facts.stored and facts.evaluation is not None:
@@ -169,6 +172,7 @@ def _of_images(facts: Facts, numbers: dict[str, Any], watch: ProgressCallback) -
         Section("Samples", _some(samples_by_class(facts, shades), images.samples(facts, shades, numbers))),
         Section("Reconstructions", _some(images.reconstructions(facts, shades))),
         denoising(facts, numbers, shades),
+        oddest_images(facts, shades, numbers, lambda done: watch(0.3 + 0.2 * done)),
         Section("Components", _some(images.component_means(facts, shades))),
     ]
     watch(0.5)
@@ -190,6 +194,7 @@ def _of_tables(facts: Facts, numbers: dict[str, Any], watch: ProgressCallback) -
         Section("Samples beside data, by column", _some(tables.distributions(facts, drawn))),
         Section("Reconstructions", _some(tables.reconstructions(facts, numbers))),
         denoising(facts, numbers, None),
+        oddest_rows(facts, numbers, lambda done: watch(0.2 + 0.3 * done)),
         Section("Components", _some(latents.component_weights(facts)), (means,) if means else ()),
     ]
     watch(0.5)

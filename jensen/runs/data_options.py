@@ -31,6 +31,7 @@ class DataOptions:
         drop: columns of a table to leave out: id,name.
         schema: a TOML file on the kinds of the columns of a table, of which `jensen data DATA --schema-out FILE` writes
             a start, or the same as JSON: {"age": "integer"}; what it does not say is guessed.
+        layer: the layer of an .h5ad file to read, in place of its X.
         size: height and width, H,W, that the images of a folder are resized to; by default those of different sizes
             become squares of at most 32 pixels.
         strict: refuse a folder with a broken image, instead of skipping it.
@@ -54,6 +55,7 @@ class DataOptions:
     columns: str | Sequence[str] | None = None
     drop: str | Sequence[str] | None = None
     schema: str | Path | Mapping[str, Any] | None = None
+    layer: str | None = None
     size: tuple[int, int] | None = None
     strict: bool | None = None
     stream: bool | None = None
@@ -76,4 +78,5 @@ class DataOptions:
             UsageError: these options contradict each other.
             DataError: the schema cannot be read.
         """
-        return Selection.of(self.header, self.columns, self.drop, stream=self.stream, schema=self.schema)
+        how: Any = {"stream": self.stream, "schema": self.schema, "layer": self.layer}
+        return Selection.of(self.header, self.columns, self.drop, **how)

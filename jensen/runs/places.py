@@ -143,7 +143,7 @@ def table_options(spec: Mapping[str, Any]) -> dict[str, Any]:
     The names and the kind of what was read decide: what is left out of a table by default, and what counts, may change.
     """
     command, schema = spec["command"], spec["data"]["schema"]
-    chosen = {"columns": command.get("columns"), "drop": command.get("drop")}
+    chosen = {"columns": command.get("columns"), "drop": command.get("drop"), "layer": command.get("layer")}
     chosen |= {"known": schema.get("names"), "kind": schema["kind"]}
     chosen |= {"stream": spec["choices"].get("stream")}
     columns = schema.get("columns")

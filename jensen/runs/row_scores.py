@@ -107,7 +107,7 @@ class RowScores:
 
     @property
     def compared_by(self) -> str:
-        """What rows are compared and ordered by, in words."""
+        """The quantity that rows are compared and ordered by, in words."""
         return str(self.quantity) if self.offsets is None else f"{self.quantity} + {MEAN_OF_MISSING}"
 
     def why(self, row: int) -> list[Unlikely]:

@@ -135,8 +135,10 @@ class RunJoint(RunRows):
     ) -> RowScores:
         """Return log p(x) of each row, its p-value against rows that did not train the model, and log p of each entry.
 
+        Where entries are missing, rows are compared by log p(x) plus an offset for each missing one; see `RowScores`.
+
         Args:
-            data: rows, other than the run's own test rows.
+            data: rows, other than the run's own test rows; a mixed table may lack columns, but none that is misspelt.
             labels: of these rows, as for `evaluate`.
             k: points per datum, where log p(x) is not exact; 1,000 for rows and 1,024 for their entries by default.
             columns: whether each entry is scored, alone and given the others of its row; by default that of tables of

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..analysis import latents
+from ..analysis.clusters import cluster_probabilities, require_clusters
 from ..analysis.imputation import impute
 from ..core.errors import CompositionError, DataError, UsageError
 from ..core.memory import require_memory
@@ -81,6 +82,19 @@ class RunRows(RunData):
             return codes
         names = [f"z{i + 1}" for i in range(codes.shape[1])]
         return encoded_table(part, self.schema.columns or (), codes, names, identified=False).data
+
+    def clusters(
+        self, data: Source | Part | None = None, *, labels: Targets | None = None, seed: int = 0
+    ) -> np.ndarray:
+        """Return the probabilities [N, C] of the C clusters of each datum; see
+        `jensen.analysis.clusters.cluster_probabilities`.
+
+        Raises:
+            CompositionError: the latent is no class, and the prior no mixture.
+        """
+        require_clusters(self.model, self.guide)  # before any row is read
+        rows = self.chosen(data, seed, labels=labels, own="all").rows
+        return cluster_probabilities(self.model, self.guide, rows, seed).cpu().numpy()
 
     def reconstruct(
         self,

@@ -73,7 +73,7 @@ class Sources:
                 raise UsageError("size= is for the images of a folder", "Resize the images before.")
             table = replace(options.table, **({"typed": typed} | self._as_before))
             return from_memory(self.data, self.labels, self.name, missing, table)
-        how = {"header": options.header, "columns": options.columns, "drop": options.drop}
+        how = {"header": options.header, "columns": options.columns, "drop": options.drop, "layer": options.layer}
         how |= {"typed": typed, "schema": options.schema, **self._as_before}
         how |= {"size": options.size, "strict": options.strict, "stream": options.stream}
         dataset = read(self.data, labels=options.labels, missing=missing, **how)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -28,7 +28,12 @@ def reconstructed_table(part: Part, columns: Sequence[Column], x: np.ndarray) ->
 
 
 def encoded_table(
-    part: Part, columns: Sequence[Column], codes: np.ndarray, names: Sequence[str], identified: bool
+    part: Part,
+    columns: Sequence[Column],
+    codes: np.ndarray,
+    names: Sequence[str],
+    identified: bool,
+    before: Mapping[str, np.ndarray] | None = None,
 ) -> OutputTable:
     """Return codes [N, Z] as a table of the same kind as the one that was given, with its index.
 
@@ -38,13 +43,15 @@ def encoded_table(
         codes: of the rows.
         names: of the Z features.
         identified: whether row numbers, and the columns that are no data, come first.
+        before: further columns [N], before the codes.
     """
+    results = {**(before or {}), **{name: codes[:, i] for i, name in enumerate(names)}}
     table = given_table(part, columns)
     given, data = len(table.names), set(full_names(columns))
-    for i, name in enumerate(names):
-        table = table.inserted(given + i, name, codes[:, i])
+    for i, (name, values) in enumerate(results.items()):
+        table = table.inserted(given + i, name, values)
     frame_names = table.names if part.frame is None else part.frame.names
     others = [i for i in range(given) if frame_names[i] not in data] if identified else []
-    table = table.only([*others, *range(given, given + len(names))])
+    table = table.only([*others, *range(given, given + len(results))])
     rows = part.row_numbers
     return table if rows is None or not identified else table.inserted(0, "row", rows)

@@ -475,7 +475,7 @@ FOREIGN = {
     "R": ("x.rds", lambda: gzip.compress(b"X\n\0\0\0\3\0\4\2\0" + bytes(99)), "an R data file", "write.csv"),
     "RData": ("x.RData", lambda: gzip.compress(b"RDX3\nX\n" + bytes(99)), "an R data file", "write.csv"),
     "R, bzip2": ("x.rda", lambda: b"BZh91AY" + bytes(99), "an R data file", "write.csv"),
-    "h5ad": ("x.h5ad", lambda: b"\x89HDF\r\n\x1a\n" + bytes(99), "an HDF5 file", "save_npz"),
+    "AnnData by another name": ("x.h5", lambda: b"\x89HDF\r\n\x1a\n" + bytes(99), "an HDF5 file", "write_h5ad"),
     "h5": ("x.h5", lambda: b"\x89HDF\r\n\x1a\n" + bytes(99), "an HDF5 file", "np.save"),
     "Matrix Market": ("x.mtx", lambda: b"%%MatrixMarket matrix coordinate real general\n", "Matrix Market", "mmread"),
     "HTML": ("x.csv", lambda: b"<!DOCTYPE html><html></html>", "holds an HTML page", "download"),

@@ -8,6 +8,7 @@ import torch
 
 from jensen.core.errors import CompositionError
 from jensen.export.encoding import encoder_graph, sampler_graph
+from jensen.export.preparing import prepared_batch
 from jensen.runs.export import subject_of
 from tests.export.conftest import pixels, table_text
 
@@ -38,6 +39,19 @@ def test_mean_is_what_the_run_encodes(trained_run):
     graph = encoder_graph(subject_of(run))
     expected = graph.expected({"x": pixels()[:, :, :, None]})
     np.testing.assert_allclose(expected["mean"], run.encode(pixels()), rtol=1e-5, atol=1e-6)
+
+
+def test_scale_is_the_standard_deviation_and_noise_is_scaled_by_it(trained_run):
+    subject = subject_of(trained_run("vae"))
+    graph = sampler_graph(subject)
+    arrays = {**inputs(graph), "noise": np.linspace(-2, 2, 15, dtype=np.float32).reshape(5, 3)}
+    with torch.no_grad():
+        base = subject.guide(prepared_batch(subject, arrays)).base_dist
+        (z,) = graph.module(**graph.tensors(arrays))
+    torch.testing.assert_close(z, base.loc + base.scale * torch.from_numpy(arrays["noise"]))
+    scale = encoder_graph(subject).expected(arrays)["scale"]
+    torch.testing.assert_close(torch.from_numpy(scale), base.scale)
+    assert float((base.scale - 1).abs().max()) > 0.01  # so that its square differs
 
 
 def test_without_noise_a_ladder_gives_its_means(trained_run):

@@ -23,7 +23,7 @@ def test_a_number_has_its_kind_and_its_error(evaluation):
     assert number.kind == "nats per datum, stochastic lower bound; ± over data"
     assert " ± " in number.value
     assert bits.kind == "stochastic upper bound"
-    assert float(bits.value.split(" ± ")[1]) == pytest.approx(record["stderr"] / (64 * math.log(2)), rel=0.5)
+    assert float(bits.value.split(" ± ")[1]) == pytest.approx(record["stderr"] / (64 * math.log(2)), rel=0.1)
     assert key_numbers({**record, "log_px": None}, "log p(x)") == ()
 
 
