@@ -89,10 +89,10 @@ def read_annotated(path: Path, wanted: str | None, options: Selection) -> Raw:
         matrix = _read(element, elements, where)
         names, changed = unique_names([str(name) for name in var.index])
         kept = options.chosen(names, (), str(path))
-        raw = _dense(matrix, kept, len(names), where)
-        if raw.x.dtype.kind == "f":
-            raw.notes += _fractional(raw.x, where, [name for name in _layers(file) if name != options.layer])
-    raw.names, raw.choices = tuple(names[i] for i in kept), tuple(map(str, obs.columns))
+        x, notes = _dense(matrix, kept, len(names), where)
+        if x.dtype.kind == "f":
+            notes += _fractional(x, where, [name for name in _layers(file) if name != options.layer])
+    raw = Raw(x, names=tuple(names[i] for i in kept), notes=notes, choices=tuple(map(str, obs.columns)))
     raw.notes += options.ignored(names, kept, str(path))
     if changed:
         raw.notes.append(f"genes of {path} with the name of another are called {', '.join(changed[:NAMED])}")
@@ -155,8 +155,8 @@ def _read(element: Any, elements: Any, where: str) -> Any:
     return matrix
 
 
-def _dense(matrix: Any, kept: list[int], width: int, where: str) -> Raw:
-    """Return columns of a matrix as a dense array in a compact type.
+def _dense(matrix: Any, kept: list[int], width: int, where: str) -> tuple[np.ndarray, list[str]]:
+    """Return columns of a matrix as a dense array in a compact type, with notes.
 
     Raises:
         DataError: the array does not fit into memory.
@@ -168,11 +168,11 @@ def _dense(matrix: Any, kept: list[int], width: int, where: str) -> Raw:
         matrix = matrix[:, kept]
     dtype = _compact(matrix.data if is_sparse else matrix)
     if not is_sparse:
-        return Raw(np.ascontiguousarray(matrix.astype(dtype, copy=False)))
+        return np.ascontiguousarray(matrix.astype(dtype, copy=False)), []
     size = math.prod(matrix.shape) * dtype.itemsize
     check_size(size, f"the sparse {where}", FEWER, verb="holds, when it is dense,")
     x = np.asarray(matrix.astype(dtype).toarray())
-    return Raw(x, notes=[f"a sparse matrix ({matrix.format}) read as a dense array of {size_in_words(size)}"])
+    return x, [f"a sparse matrix ({matrix.format}) read as a dense array of {size_in_words(size)}"]
 
 
 def _compact(values: np.ndarray) -> np.dtype:
@@ -187,8 +187,7 @@ def _compact(values: np.ndarray) -> np.dtype:
 
 def _fractional(x: np.ndarray, where: str, layers: list[str]) -> list[str]:
     """Return a note on numbers that are no counts, with the layers that may hold these."""
-    low = np.nanmin(x) if x.size else 0
-    what = "negative" if low < 0 else "fractional" if np.isfinite(x).all() else "missing or fractional"
+    what = "negative" if (x < 0).any() else "fractional" if np.isfinite(x).all() else "missing or fractional"
     others = f"; other layers: {', '.join(layers[:NAMED])} (--layer {layers[0]})" if layers else ""
     return [f"{where} holds {what} numbers, which are no counts, and is read as reals{others}"]
 

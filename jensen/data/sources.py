@@ -193,8 +193,8 @@ def read(
     Args:
         source: `digits` (the 8x8 digits of scikit-learn; ./digits is a path), `sprites` (16x16 images generated here,
             with their factors), or the path of a .npy, .npz (also FILE.npz:KEY, or of a sparse matrix), .safetensors,
-            IDX (plain or .gz), MATLAB v5 .mat, .h5ad, JSON, Parquet or CSV file (plain or .gz), of a folder of shards (.npy or
-            Parquet files, read as one), or of a folder of images.
+            IDX (plain or .gz), MATLAB v5 .mat, .h5ad, JSON, Parquet or CSV file (plain or .gz), of a folder of shards
+            (.npy or Parquet files, read as one), or of a folder of images.
         labels: a column or an array of the source, or a file of labels; by default those that the source names so.
         size: height and width that images in a folder are resized to; by default those of different sizes become
             squares of 32 pixels, or of fewer where most are smaller.
@@ -212,9 +212,8 @@ def read(
             than half of the available memory.
         typed: True to read a table as one of mixed kinds (numbers, names, times; missing cells), "auto" where it is one
             or has missing cells, False as one of numbers. CSV, Parquet, Feather, Arrow and Excel files are such tables.
-        schema: what is known of the columns of such a table: a TOML file, a dictionary by name, or exactly these
-            columns.
-        layer: of an .h5ad file, to read in place of its X.
+        schema: what is known of the columns of such a table: a TOML file, a dictionary by name, or exactly these.
+        layer: of an .h5ad file, in place of its X.
 
     Raises:
         DataError: the file is missing, damaged or not what its name says, does not hold finite numbers, or lacks a

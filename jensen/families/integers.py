@@ -224,7 +224,7 @@ class HeapedIntegers(_Whole):
 
     @property
     def phrase(self) -> str:
-        return f"HeapedIntegers({self.dim}, {self.n} components, up to {self._most} heaps)"
+        return f"HeapedIntegers({self.dim}, {self.n} components, {sum(map(len, self.heaps))} heaps)"
 
     def start(self, mean: Tensor) -> Tensor:
         """Return equal weights, and locations spread about these means."""

@@ -57,7 +57,7 @@ def mixed_sections(facts: Facts, numbers: dict[str, Any], watch: ProgressCallbac
         if not facts.quick:
             sections.append(imputation_check(facts, rows, numbers, lambda done: watch(0.4 + 0.2 * done)))
             sections.append(rows_apart(rows, numbers, lambda done: watch(0.6 + 0.2 * done)))
-            sections.append(oddest_rows(facts, numbers, lambda done: watch(0.8 + 0.1 * done)))
+            sections.append(oddest_rows(facts, numbers))
         table = agreement_table(rows, compared)
         more = () if table is None else (table,)
     sections.append(Section("Components", _some(weights), () if components is None else (components,)))

@@ -12,7 +12,8 @@ from ..analysis import latents
 from ..core.characters import as_one_line
 from ..core.errors import JensenError
 from ..core.wording import fixed, plural
-from ..evaluate.estimate import ProgressCallback
+from ..data import UNKNOWN
+from ..evaluate.exact import number_of_states
 from ..plot.images import originals
 from ..plot.shades import Shades, columns
 from ..runs.evaluation import OwnRows
@@ -28,16 +29,17 @@ __all__ = ["oddest_images", "oddest_rows"]
 TITLE = "The oddest rows, and why"
 SCORING = 1.0e10  # multiplications; see `effort`
 MOST, LEAST = Effort(300, 500), Effort(50, 20)
+FORMS, WIDEST_FORM = 5.0e8, 64  # rows times columns to the fourth, and columns, of closed forms
 ROWS, IMAGES = 5, 10
 ENTRIES, SURE, UNUSUAL = 3, 2, 0.1  # entries of a row at most; the first two always, the third below this p-value
 
 
-def oddest_rows(facts: Facts, numbers: dict[str, Any], watch: ProgressCallback) -> Section:
+def oddest_rows(facts: Facts, numbers: dict[str, Any]) -> Section:
     """Return the least likely held-out rows of a table, each with its least likely entries given the others.
 
     Empty where rows may not be shown or have no log p(x), and in a quick report.
     """
-    scored = _scored(facts, watch, images=False)
+    scored = _scored(facts, images=False)
     if scored is None:
         return Section(TITLE)
     scores = scored[0]
@@ -50,23 +52,26 @@ def oddest_rows(facts: Facts, numbers: dict[str, Any], watch: ProgressCallback) 
         (_place(scores, row), _nats(scores, row), _p(scores, row), *((_listed(why[row]),) * has_why)) for row in least
     )
     words = (3,) if has_why else ()
-    return Section(TITLE, (), (Table(head, cells, words, _how(facts, scores)),), (_finding(facts, scores, least[0], why),))
+    return Section(
+        TITLE, (), (Table(head, cells, words, _how(facts, scores)),), (_finding(facts, scores, least[0], why),)
+    )
 
 
-def _scored(facts: Facts, watch: ProgressCallback, images: bool) -> tuple[RowScores, np.ndarray] | None:
+def _scored(facts: Facts, images: bool) -> tuple[RowScores, np.ndarray] | None:
     """Return the scores of a few hundred held-out rows, evenly spaced, and the numbers of these in the part."""
     run, part = facts.run, facts.part
     if part is None or not facts.examples or facts.quick or not facts.normalised or not len(part.rows):
         return None
     effort = affordable(SCORING, work_of(run.model, run.guide, part.rows), len(part.rows), MOST, LEAST)
+    by_form, size = run.guide.is_exact and number_of_states(run.model) is None, run.schema.size
+    if by_form:  # each entry is the difference of two evidences, with a matrix of their own for each row
+        effort = replace(effort, rows=min(effort.rows, max(int(FORMS / size**4), LEAST.rows)))
+    has_columns = False if images or (by_form and size > WIDEST_FORM) else None
     index = facts.index(effort.rows)
     rows, numbers = part.subset(index, some(len(index), facts.held_out, "held-out row")), index.cpu().numpy()
-    if part.own is not None:  # so that they are compared with each other
-        rows = replace(rows, own=OwnRows(part.own.part, part.own.index[numbers]))
+    rows = replace(rows, own=OwnRows("test", numbers))  # so that they are compared with each other, and with no others
     try:
-        scores = run.score(
-            rows, k=effort.points, columns=False if images else None, watch=lambda phase: lambda done: watch(done)
-        )
+        scores = run.score(rows, k=effort.points, columns=has_columns)
     except JensenError:  # a row whose log p(x) is not finite, which the findings say
         return None
     return scores, numbers
@@ -142,13 +147,13 @@ def _how(facts: Facts, scores: RowScores) -> str:
     return f"{' '.join(parts)}{command}"
 
 
-def oddest_images(facts: Facts, shades: Shades, numbers: dict[str, Any], watch: ProgressCallback) -> Section:
+def oddest_images(facts: Facts, shades: Shades, numbers: dict[str, Any]) -> Section:
     """Return the least likely held-out images above their reconstructions, with log p(x) of each.
 
     Empty where images may not be shown or have no log p(x), and in a quick report.
     """
     title = "The oddest images"
-    scored = _scored(facts, watch, images=True)
+    scored = _scored(facts, images=True)
     if scored is None or facts.part is None:
         return Section(title)
     scores, index = scored
@@ -176,7 +181,8 @@ def oddest_images(facts: Facts, shades: Shades, numbers: dict[str, Any], watch: 
 def _told(facts: Facts, scores: RowScores, row: int) -> str:
     """Return the place of an image, its class, log p(x) and p-value."""
     names, labels = facts.run.schema.classes, scores.part.labels
-    known = names is not None and labels is not None and 0 <= int(labels[row]) < len(names)
-    of = f" (class {names[int(labels[row])]})" if known and names is not None and labels is not None else ""
+    number = UNKNOWN if labels is None else int(labels[row])
+    name = names[number] if names is not None and 0 <= number < len(names) else str(number)
+    of = "" if number == UNKNOWN else f" (class {name})"
     p = "" if scores.p_value is None else f", p = {_p(scores, row)}"
     return as_one_line(f"{scores.place(row)}{of}: log p {_nats(scores, row)}{p}")

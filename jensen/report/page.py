@@ -172,7 +172,7 @@ def _of_images(facts: Facts, numbers: dict[str, Any], watch: ProgressCallback) -
         Section("Samples", _some(samples_by_class(facts, shades), images.samples(facts, shades, numbers))),
         Section("Reconstructions", _some(images.reconstructions(facts, shades))),
         denoising(facts, numbers, shades),
-        oddest_images(facts, shades, numbers, lambda done: watch(0.3 + 0.2 * done)),
+        oddest_images(facts, shades, numbers),
         Section("Components", _some(images.component_means(facts, shades))),
     ]
     watch(0.5)
@@ -194,7 +194,7 @@ def _of_tables(facts: Facts, numbers: dict[str, Any], watch: ProgressCallback) -
         Section("Samples beside data, by column", _some(tables.distributions(facts, drawn))),
         Section("Reconstructions", _some(tables.reconstructions(facts, numbers))),
         denoising(facts, numbers, None),
-        oddest_rows(facts, numbers, lambda done: watch(0.2 + 0.3 * done)),
+        oddest_rows(facts, numbers),
         Section("Components", _some(latents.component_weights(facts)), (means,) if means else ()),
     ]
     watch(0.5)

@@ -44,7 +44,8 @@ def test_mean_is_what_the_run_encodes(trained_run):
 def test_scale_is_the_standard_deviation_and_noise_is_scaled_by_it(trained_run):
     subject = subject_of(trained_run("vae"))
     graph = sampler_graph(subject)
-    arrays = {**inputs(graph), "noise": np.linspace(-2, 2, 15, dtype=np.float32).reshape(5, 3)}
+    latent = subject.model.latent
+    arrays = {**inputs(graph), "noise": np.linspace(-2, 2, 5 * latent, dtype=np.float32).reshape(5, latent)}
     with torch.no_grad():
         base = subject.guide(prepared_batch(subject, arrays)).base_dist
         (z,) = graph.module(**graph.tensors(arrays))

@@ -134,7 +134,8 @@ def test_the_main_table_is_stacked_on_a_telephone(page):
 
 def test_a_quick_report_says_what_it_left_out(run, page, tmp_path):
     quick = page_of(run, tmp_path / "quick.html", quick=True)
-    assert "This is a quick report. Left out: the doctor's checks, the bound along training and the near" in quick.said
+    left = "the doctor's checks, the bound along training, the nearest training rows of samples and the oddest images."
+    assert f"This is a quick report. Left out: {left}" in quick.said
     assert "Left out" not in page.said
     assert quick.numbers["quick"] is True
     assert quick.numbers["doctor"] is None

@@ -263,7 +263,7 @@ def test_files_in_the_formats_of_tables(run, folder, tmp_path, suffix):
     path, words = tmp_path / f"x{suffix}", ["--out", str(tmp_path / f"x{suffix}"), "--quiet"]
     assert main(["score", str(run.path), str(folder / "people.csv"), *words]) == 0
     read = {".parquet": pd.read_parquet, ".xlsx": pd.read_excel, ".tsv": lambda p: pd.read_csv(p, sep="\t")}[suffix]
-    written, scores = read(path), run.score()
+    written, scores = read(path), run.score(folder / "people.csv")
     np.testing.assert_allclose(written["log_px"], scores.log_px)
     np.testing.assert_allclose(written["log p(job | others)"], scores.given_others[:, 3])
     assert written["least_likely"].tolist() == scores.table["least_likely"].tolist()
