@@ -29,7 +29,7 @@ __all__ = ["encode"]
 
 @dataclass(frozen=True)
 class _Results:
-    """What is written of rows.
+    """The results that are written of rows.
 
     Attributes:
         run: the run.

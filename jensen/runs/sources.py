@@ -71,6 +71,8 @@ class Sources:
         if is_in_memory(self.data):
             if options.size is not None:
                 raise UsageError("size= is for the images of a folder", "Resize the images before.")
+            if options.layer is not None:
+                raise UsageError("layer= is for .h5ad files", "Give the layer itself, as an array.")
             table = replace(options.table, **({"typed": typed} | self._as_before))
             return from_memory(self.data, self.labels, self.name, missing, table)
         how = {"header": options.header, "columns": options.columns, "drop": options.drop, "layer": options.layer}

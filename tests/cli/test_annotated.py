@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jensen.core.errors import UsageError
 from jensen.runs.run import load
+from jensen.runs.train import train
 
 anndata = pytest.importorskip("anndata", reason="anndata is not installed", exc_type=ImportError)
 
@@ -71,3 +73,8 @@ def test_what_are_no_counts_is_refused_for_a_recipe_of_counts(jensen, cells):
     assert "It has counts" in answer.err
     answer = jensen("data", "c.h5ad", "--layer", "counts")
     assert "--layer counts" in answer.out
+
+
+def test_a_layer_is_of_files_only():
+    with pytest.raises(UsageError, match="Give the layer itself"):
+        train(np.ones((20, 2)), layer="counts")

@@ -13,6 +13,8 @@ import pytest
 import jensen as package
 from jensen.cli import main
 from jensen.core.errors import CompositionError
+from jensen.data import table_files
+from jensen.runs import pieces
 from tests.runs.test_mixed_joint import people
 
 SHORT = ["--epochs", "2", "--split", "0.5,0.1,0.4", "--quiet"]
@@ -24,7 +26,7 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("clusters")
     rng = np.random.default_rng(0)
     np.savetxt(folder / "x.csv", rng.normal(size=(60, 2)) + 5 * rng.integers(0, 2, (60, 1)), delimiter=",")
-    people(80)[["age", "sex", "job"]].to_csv(folder / "people.csv", index_label="name")
+    people(80)[["age", "sex"]].to_csv(folder / "people.csv", index_label="name")
     for name, data, words in (
         ("gmm", "x.csv", ["--recipe", "gmm", "--components", "3"]),
         ("people", "people.csv", ["--recipe", "table-gmm", "--components", "3"]),
@@ -77,3 +79,14 @@ def test_a_model_without_clusters_names_recipes_that_have_some(folder, refused):
     refused(["encode", folder / "ppca", "--clusters"], 2, "this model has no clusters", "--recipe gmm, table-gmm")
     with pytest.raises(CompositionError, match="no clusters"):
         package.load(folder / "ppca").clusters()
+
+
+def test_clusters_of_a_table_in_pieces_are_those_of_the_whole(folder, jensen, monkeypatch):
+    pytest.importorskip("pyarrow")
+    pd.read_csv(folder / "people.csv").to_parquet(folder / "people.parquet")
+    words = ["encode", folder / "people", folder / "people.parquet", "--clusters", "--out"]
+    assert jensen(*words, "whole.csv").code == 0
+    monkeypatch.setattr(table_files, "LARGE", 1)
+    monkeypatch.setattr(pieces, "ROWS", 7)
+    assert jensen(*words, "pieces.csv").code == 0
+    assert Path("pieces.csv").read_bytes() == Path("whole.csv").read_bytes()
