@@ -26,7 +26,7 @@ OPTIONS = [(kind, f) for kind in KINDS for f in fields(kind)]
 RELEASED = {
     *("average", "batch", "binarize", "checkpoints", "clip", "dequantize", "device", "epochs", "floor", "init-from"),
     *("keep", "labelled", "labels", "lr", "optimizer", "patience", "precision", "save-every", "schedule", "seed"),
-    *("columns", "drop", "header layer", "schema", "stream", "threads"),
+    *("columns", "drop", "header", "layer", "schema", "stream", "threads"),
     *("strict", "size", "spikes", "split", "split-seed", "standardize", "tensorboard", "test", "test-labels"),
 }
 
