@@ -66,9 +66,11 @@ def test_the_run_is_read_again_and_imputes(run):
     holed, _ = frames()
     again = jensen.load(run.path, data=holed)
     assert all(torch.equal(a, b) for a, b in zip(again.model.parameters(), run.model.parameters(), strict=True))
-    filled = again.impute(holed)
+    some = holed.head(60)
+    filled = again.impute(some)
+    assert some.isna().any().any()
     assert not filled.isna().any().any()
-    assert np.array_equal(filled["width"], holed["width"])
+    assert np.array_equal(filled["width"], some["width"])
 
 
 def test_it_is_not_compared_with_log_px(run, folder):
@@ -141,7 +143,7 @@ def test_hidden_cells_are_imputed_nearer_the_truth_than_at_random(folder):
 
 def test_cells_that_are_hidden_on_purpose_are_imputed_as_observed_ones(folder):
     """With one component p(city | s) is p(city) P(s | city), normalised: s = 1 where hidden, s = 0 where missing."""
-    holed, _ = frames()
+    holed = frames()[0].head(60)
     run = jensen.train(holed, recipe="table-gmm", components=1, epochs=1, missing_model="self", out=folder / "one")
     hidden = np.array([False, False, False, True])
     likelihood, place = run.model.likelihood, run.model.likelihood.family.summary_slices[3]
