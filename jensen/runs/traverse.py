@@ -189,7 +189,7 @@ def _along_feature(run: RunData, feature: int, start: Tensor | None, steps: int)
     """
     prior = run.model.prior(run.model.usual)
     try:
-        mean, deviation = (v.reshape(-1, run.model.latent)[0] for v in (prior.mean, prior.stddev))
+        mean, deviation = (v.detach().reshape(-1, run.model.latent)[0] for v in (prior.mean, prior.stddev))
     except NotImplementedError as error:
         what = "the prior of this model has no mean and standard deviation in closed form"
         raise CompositionError(what, "Take a path between two rows: --between A,B.") from error
@@ -251,4 +251,5 @@ def _attribute(run: RunData, part: Part, attribute: str) -> tuple[np.ndarray | N
 
 def _decoded(run: Run, at: Tensor, z: Tensor, path: str, notes: tuple[str, ...] = ()) -> Traversal:
     x = run.shaped(latents.decode(run.model, z))
-    return Traversal(at.double().cpu().numpy(), z.double().cpu().numpy(), x, path, notes)
+    of_label = ("labels are the most frequent one on the whole path",) if run.conditional else ()
+    return Traversal(at.double().cpu().numpy(), z.double().cpu().numpy(), x, path, (*notes, *of_label))

@@ -43,6 +43,15 @@ def test_one_feature_moves_alone(run):
     assert from_row.path == "feature 2 from row 4"
 
 
+def test_a_feature_of_a_learned_prior_moves_by_its_moments(tmp_path):
+    x = RNG.normal(size=(80, 3))
+    run = jensen.train(x, recipe="mixture-prior", latent=2, hidden=(8,), epochs=1, out=tmp_path / "run")
+    prior = run.model.prior(run.model.usual)
+    mean, deviation = (v.detach().reshape(-1)[0].item() for v in (prior.mean, prior.stddev))
+    path = traverse(run, feature=1, steps=3)
+    np.testing.assert_allclose(path.at, [mean - 2.5 * deviation, mean, mean + 2.5 * deviation], rtol=1e-5, atol=1e-6)
+
+
 def test_an_attribute_of_numbers_is_the_slope_of_the_codes(run):
     """One step of a standard deviation of a column moves the other columns by their regression on it, nearly."""
     part = run.part("test")
