@@ -27,8 +27,8 @@ class LatentAnomalyDetector(OutlierMixin, LatentEstimator):
 
     Rows that did not train the model say how likely rows of the same kind are: a tenth of those that `fit` is given,
     unless `options={"split": "0.7,0.1,0.2"}` says otherwise. Hence p-values and, with `contamination="auto"`, the rate
-    of false alarms hold in finite samples, whatever the model. They compare log p of the observed entries, so a row with
-    holes looks more likely than a whole one; `jensen score` allows for that.
+    of false alarms hold in finite samples, whatever the model. They compare log p of the observed entries, so a row
+    with holes looks more likely than a whole one; `jensen score` allows for that.
 
     Args:
         contamination: "auto" for a threshold that at most one in twenty rows of the same kind falls below (with fewer
