@@ -24,8 +24,8 @@ from ..core.errors import CompositionError
 from ..core.parts import part
 from ..models.draw import Draw, place, weigh
 from ..models.guide import Guide
-from ..models.ladder import LadderDistribution
 from ..models.model import LatentVariableModel
+from ..models.walks import Walked
 from ..objectives import Objective, TermKind
 from ..objectives.wake_sleep import Inclusive, SleepPhase
 from .base import GradientEstimator, PointsPerDatum
@@ -99,7 +99,7 @@ class FromModel(GradientEstimator):
         q = guide(samples)
         with torch.no_grad():  # a likelihood that adapts its scale to the data must not adapt it to samples
             draw = weigh(model, q, z[None], samples)
-        walk = q.walk_at(draw.z) if draw.walk is not None and isinstance(q, LadderDistribution) else draw.walk
+        walk = q.walk_at(draw.z) if draw.walk is not None and isinstance(q, Walked) else draw.walk
         return replace(draw, differentiable=torch.is_grad_enabled(), walk=walk)
 
     def suits(self, term: Objective) -> bool:

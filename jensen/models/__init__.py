@@ -3,13 +3,16 @@
 from .autoregressive import ChainRule, InOrder, over_codes
 from .codebooks import Codebook, CodePrior, Codes, Lattice, perplexity
 from .conditionals import Conditional, Given, Linear, Table, Unconditional
+from .diffusion import Diffused, DiffusedDistribution, Diffusion, DiffusionPrior
 from .draw import Draw, closed_rate, place, weigh
 from .guide import Guide
-from .ladder import FromLadder, Ladder, LadderDistribution, LadderGuide, LadderPrior, Rung, Walk, shared_walk
+from .ladder import FromLadder, Ladder, LadderDistribution, LadderGuide, LadderPrior, Rung, shared_walk
 from .masking import SelfMasked
 from .model import LatentVariableModel
+from .noise_schedules import CosineSchedule, LearnedSchedule, LinearSchedule, NoiseSchedule
 from .posteriors import has_posterior, posterior, register_posterior
 from .priors import FlowPrior, VampPrior
+from .walks import Walk, Walked
 
 __all__ = [
     "ChainRule",
@@ -17,6 +20,11 @@ __all__ = [
     "Codebook",
     "Codes",
     "Conditional",
+    "CosineSchedule",
+    "Diffused",
+    "DiffusedDistribution",
+    "Diffusion",
+    "DiffusionPrior",
     "Draw",
     "FlowPrior",
     "FromLadder",
@@ -29,13 +37,17 @@ __all__ = [
     "LadderPrior",
     "LatentVariableModel",
     "Lattice",
+    "LearnedSchedule",
     "Linear",
+    "LinearSchedule",
+    "NoiseSchedule",
     "Rung",
     "SelfMasked",
     "Table",
     "Unconditional",
     "VampPrior",
     "Walk",
+    "Walked",
     "closed_rate",
     "has_posterior",
     "over_codes",

@@ -30,8 +30,9 @@ from ..core.batch import Batch
 from ..core.random import drawing_from, normal_like_rows
 from ..core.shapes import Groups, Latents, PerDatum, Points
 from ..distributions.normal_terms import normal_rate
-from .ladder import Walk, shared_walk
+from .ladder import shared_walk
 from .model import LatentVariableModel
+from .walks import Walk
 
 __all__ = ["Draw", "closed_rate", "place", "weigh"]
 
@@ -68,7 +69,7 @@ class Draw:
         enumerated: z runs over all states, and the measure is the guide's.
         mass: q is a point mass, whose log-density is not formed (it is recorded as 0).
         differentiable: whether gradients were being recorded.
-        walk: a pass down the ladder that model and guide share, with its densities; None elsewhere.
+        walk: a pass through what model and guide share, with its densities; None elsewhere.
         frozen: z -> log q(z | x) at the guide's current parameters as constants, for estimators that need it.
         offset: [K, B] l - log q(z | x), where it is known directly and not as a difference; None elsewhere.
     """

@@ -11,7 +11,6 @@ parameters are the prior's plus terms from the data, so that a guide whose terms
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +26,9 @@ from ..nets import Net
 from .conditionals import Conditional
 from .guide import Guide
 from .model import LatentVariableModel
+from .walks import Walk, Walked
 
-__all__ = ["FromLadder", "Ladder", "LadderDistribution", "LadderGuide", "LadderPrior", "Rung", "Walk", "shared_walk"]
+__all__ = ["FromLadder", "Ladder", "LadderDistribution", "LadderGuide", "LadderPrior", "Rung", "shared_walk"]
 
 
 @part
@@ -83,25 +83,7 @@ class Ladder(nn.Module):
         return h
 
 
-@dataclass(frozen=True)
-class Walk:
-    """The results of one pass down the ladder.
-
-    Attributes:
-        z: [..., Z].
-        log_prob, log_prior: [..., G] densities of the groups under the distribution of the pass, and under the prior.
-        rate: [..., G], KL(q(z_g | h, x) || p(z_g | h)) at each rung in closed form.
-        state: [..., H] below the last rung.
-    """
-
-    z: Tensor
-    log_prob: Tensor
-    log_prior: Tensor
-    rate: Tensor
-    state: Tensor
-
-
-class LadderDistribution(Distribution):
+class LadderDistribution(Walked):
     """The distribution of all groups: the prior, or the guide for a batch.
 
     It keeps the walk of its last sample, so that a draw has densities and state at its points without a second pass.
@@ -165,11 +147,13 @@ class LadderDistribution(Distribution):
         return self.last.z
 
     def walk_at(self, z: Tensor) -> Walk:
-        """Return the walk at these points: that of the last sample, if they are it, else a new one."""
         made = self.last
         if made is None or made.z is not z or (torch.is_grad_enabled() and not made.log_prob.requires_grad):
             return self.walk(z)
         return made
+
+    def is_of(self, prior: Conditional) -> bool:
+        return isinstance(prior, LadderPrior) and prior.ladder is self.ladder
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return log q(z) [...]."""
@@ -249,6 +233,10 @@ class FromLadder(Conditional):
         self.ladder, self.net, self.family = ladder, net, family
         self.free = nn.Parameter(torch.zeros(family.shared)) if family.shared else None
 
+    def is_below(self, guide: Distribution) -> bool:
+        """Return whether a guide goes down the same ladder."""
+        return isinstance(guide, LadderDistribution) and guide.ladder is self.ladder
+
     def at_state(self, h: Tensor) -> Tensor:
         """Return the parameters [..., P] at the state [..., H]."""
         out = applied(self.net, h)
@@ -301,16 +289,14 @@ class LadderGuide(Guide):
 
 
 def shared_walk(model: LatentVariableModel, guide: Distribution, z: Tensor) -> tuple[Walk, Tensor] | None:
-    """Return the walk at z [K, B, Z] and the likelihood's parameters there, from one pass down the ladder.
+    """Return the walk at z [K, B, Z] and the likelihood's parameters there, from one pass through what model and guide
+    share.
 
-    None where model and guide share no ladder.
+    None where they share nothing.
     """
-    prior, likelihood = model.prior, model.likelihood
-    if not (isinstance(guide, LadderDistribution) and isinstance(prior, LadderPrior)):
+    if not (isinstance(guide, Walked) and guide.is_of(model.prior)):
         return None
-    if guide.ladder is not prior.ladder:
-        return None
-    walk = guide.walk_at(z)
-    if isinstance(likelihood, FromLadder) and likelihood.ladder is prior.ladder:
+    walk, likelihood = guide.walk_at(z), model.likelihood
+    if isinstance(likelihood, FromLadder) and likelihood.is_below(guide):
         return walk, likelihood.at_state(walk.state)
     return walk, likelihood.params(z)

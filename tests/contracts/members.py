@@ -65,11 +65,14 @@ from jensen.guides.refined import PerDatum, Refined
 from jensen.models.autoregressive import ChainRule
 from jensen.models.codebooks import Codebook, CodePrior, Lattice
 from jensen.models.conditionals import Conditional, Given, Linear, Table, Unconditional
+from jensen.models.diffusion import Diffused, Diffusion, DiffusionPrior
 from jensen.models.guide import Guide
 from jensen.models.ladder import FromLadder, Ladder, LadderGuide, LadderPrior, Rung
 from jensen.models.masking import SelfMasked
 from jensen.models.model import LatentVariableModel
+from jensen.models.noise_schedules import LinearSchedule
 from jensen.models.priors import FlowPrior, VampPrior
+from jensen.models.probability_flow import ProbabilityFlow
 from jensen.nets import (
     MLP,
     AppendContext,
@@ -124,6 +127,8 @@ __all__ = [
     "ALL_GUIDES",
     "ALL_NETS",
     "ALL_OBJECTIVES",
+    "CHAINS",
+    "CHAIN_GUIDES",
     "GAMES",
     "MODELS",
     "OF_CODES_ALONE",
@@ -255,6 +260,11 @@ with drawing_from(stream(0, "members")):
     ALL_CONDITIONALS += [LadderPrior(LADDER), FromLadder(LADDER, MLP(3, 3, (4,)), Bernoulli(3))]
     MODELS["ladder"] = LatentVariableModel(LadderPrior(LADDER), FromLadder(LADDER, MLP(3, 3, (4,)), Bernoulli(3)))
     MODELS["ladder, apart"] = LatentVariableModel(LadderPrior(LADDER), Given(MLP(2, 3, (4,)), Bernoulli(3)))
+
+    # their rates are estimates at sampled times, or come from a solver: identities/test_diffusion.py has exact values
+    DIFFUSION = Diffusion(3, MLP(16, 3, (4,)), LinearSchedule(-6.0, 4.0))
+    CHAINS: list[Conditional] = [DiffusionPrior(DIFFUSION), ProbabilityFlow(DIFFUSION)]
+    CHAIN_GUIDES: list[Guide] = [Diffused(DIFFUSION)]
 
     BITS, LEVELS = Product(Bernoulli(1), 3), Product(DiscretizedLogistic(1, 2), 3)
     ALL_CONDITIONALS += [

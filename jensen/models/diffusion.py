@@ -1,0 +1,334 @@
+r"""Diffusion: a ladder of latents as large as the data, whose guide is fixed and whose rungs share one network.
+
+.. math:: q(z_t|x) = N(\alpha_t x, \sigma_t^2 I), \qquad
+          p(z_{0..1}) = N(z_1; 0, I) \prod_{s<t} q(z_s | z_t, x = \hat x(z_t, t))
+
+The rate of the chain is a sum over its levels, in closed form given :math:`z_t`, and over the top:
+
+.. math:: \mathrm{KL}(q(z_1|x) \| p(z_1)) + \sum_{s<t} \tfrac12 \big(e^{\gamma_t - \gamma_s} - 1\big)\,
+          E \|\epsilon - \hat\epsilon(z_t, t)\|^2 \quad\to\quad \ldots + \tfrac12 \int_0^1 \gamma'(t)\,
+          E \|\epsilon - \hat\epsilon(z_t, t)\|^2\,dt
+
+The sum, or the integral of infinitely many levels, is estimated at sampled times. That is without bias, so that the
+bound is one in expectation; its exponential is biased, so that no importance weights can be made of it.
+
+Sources: Sohl-Dickstein et al., "Deep unsupervised learning using nonequilibrium thermodynamics", 2015; Ho, Jain &
+Abbeel, "Denoising diffusion probabilistic models", 2020; Kingma, Salimans, Poole & Ho, "Variational diffusion models",
+2021.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, constraints
+
+from ..core.annotations import Steps
+from ..core.batch import Batch
+from ..core.errors import CompositionError
+from ..core.parts import part
+from ..core.precision import applied
+from ..core.validation import require_integer
+from ..distributions.normal_terms import normal_log_prob, normal_rate
+from ..families import Gaussian
+from ..nets import Net
+from .conditionals import Conditional
+from .guide import Guide
+from .noise_schedules import NoiseSchedule, signal_and_noise
+from .walks import Walk, Walked
+
+__all__ = ["Diffused", "DiffusedDistribution", "Diffusion", "DiffusionPrior", "time_features"]
+
+Predicted = Literal["velocity", "noise", "data"]
+SAMPLING_STEPS = 256  # of continuous time, unless others are asked for
+
+
+def time_features(u: Tensor, frequencies: int) -> Tensor:
+    """Return features [..., 1 + 2F] of numbers u in [0, 1]: u itself, and sines and cosines of F doubling frequencies.
+
+    Example:
+        >>> time_features(torch.zeros(3), 2).shape
+        torch.Size([3, 5])
+    """
+    angles = math.pi * u[..., None] * 2.0 ** torch.arange(frequencies, dtype=u.dtype, device=u.device)
+    return torch.cat([u[..., None], angles.sin(), angles.cos()], -1)
+
+
+@part
+class Diffusion(nn.Module):
+    r"""The chain that prior and guide share: a schedule of noise, and the network that takes it off.
+
+    The network sees z_t beside features of gamma_t, and its output v stands for the velocity
+    :math:`\alpha_t \epsilon - \sigma_t x`, or for what noise or data have beyond :math:`\sigma_t z_t` and
+    :math:`\alpha_t z_t`. A network of zeros is the standard member in each case: p(z_0) = N(0, I).
+
+    Args:
+        dim: D, features of z_t.
+        net: [..., D + 1 + 2 frequencies] -> [..., D].
+        schedule: of the noise.
+        levels: T, of the chain; None is continuous time.
+        predicts: what the network's output stands for.
+        frequencies: of the features of time, see `time_features`.
+
+    Raises:
+        CompositionError: a learned schedule in continuous time, where the bound does not depend on it.
+
+    Source: Salimans & Ho, "Progressive distillation for fast sampling of diffusion models", 2022 (velocity).
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        net: nn.Module,
+        schedule: NoiseSchedule,
+        levels: Steps | None = None,
+        predicts: Predicted = "velocity",
+        frequencies: int = 6,
+    ) -> None:
+        super().__init__()
+        require_integer(dim=dim)
+        require_integer(0, frequencies=frequencies)
+        if levels is not None:
+            require_integer(levels=levels)
+        elif schedule.is_learned:
+            raise CompositionError(
+                "in continuous time the bound does not depend on the schedule, so there is nothing to learn",
+                "Give a number of levels, or another schedule.",
+            )
+        self.dim, self.net, self.schedule, self.levels = dim, net, schedule, levels
+        self.predicts, self.frequencies = predicts, frequencies
+
+    def velocity(self, z: Tensor, gamma: Tensor) -> Tensor:
+        """Return the estimated velocity [..., D] at z [..., D] and gamma [...]."""
+        alpha, sigma = (a[..., None] for a in signal_and_noise(gamma))
+        u = (gamma - self.schedule.start) / (self.schedule.end - self.schedule.start)
+        features = time_features(u, self.frequencies).expand(*z.shape[:-1], -1)
+        v = applied(self.net, torch.cat([z, features], -1))
+        return v if self.predicts == "velocity" else v / alpha if self.predicts == "noise" else -v / sigma
+
+    def noise_at(self, z: Tensor, gamma: Tensor) -> Tensor:
+        """Return the estimate [..., D] of the noise in z [..., D]."""
+        alpha, sigma = (a[..., None] for a in signal_and_noise(gamma))
+        return alpha * self.velocity(z, gamma) + sigma * z
+
+    def data_at(self, z: Tensor, gamma: Tensor) -> Tensor:
+        """Return the estimate [..., D] of what z [..., D] is without its noise."""
+        alpha, sigma = (a[..., None] for a in signal_and_noise(gamma))
+        return alpha * z - sigma * self.velocity(z, gamma)
+
+    def first(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return location and scale [..., D] of q(z_0 | x)."""
+        return self._noised(x, x.new_zeros(()))
+
+    def _noised(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        alpha, sigma = signal_and_noise(self.schedule(t))
+        return alpha[..., None] * x, sigma[..., None].expand_as(x)
+
+    def top_rate(self, x: Tensor) -> Tensor:
+        """Return KL(q(z_1 | x) || N(0, I)) [...] in nats."""
+        loc, scale = self._noised(x, x.new_ones(()))
+        return normal_rate(loc, scale, torch.zeros_like(loc), torch.ones_like(scale))
+
+    def level_rate(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        r"""Return the term of time t in the rate of the levels [...], in nats, at a z_t of this noise.
+
+        Its mean over uniform t and normal noise is the rate of all levels. With T levels it is T times the KL of the
+        level that t lies in, from :math:`s = \lfloor tT \rfloor / T` to s + 1/T.
+
+        Args:
+            x: [..., D].
+            t: [...] in [0, 1).
+            noise: [..., D].
+        """
+        if self.levels is None:
+            gamma, weight = self.schedule(t), self.schedule.slope(t)
+        else:
+            level = (t * self.levels).floor().clamp_max(self.levels - 1)
+            gamma, below = self.schedule((level + 1) / self.levels), self.schedule(level / self.levels)
+            weight = self.levels * torch.expm1(gamma - below)
+        alpha, sigma = (a[..., None] for a in signal_and_noise(gamma))
+        error = self.noise_at(alpha * x + sigma * noise, gamma) - noise
+        return 0.5 * weight * error.square().sum(-1)
+
+    def rate(self, x: Tensor) -> Tensor:
+        """Return an estimate of the rate of the whole chain [K, B] in nats, at one random time for each x [K, B, D].
+
+        The times are evenly spaced over the batch and over the points of each datum, from a random start, so that the
+        noise of their mean is small; each is uniform by itself.
+        """
+        k, b = x.shape[:2]
+        spaced = torch.arange(k, dtype=x.dtype, device=x.device)[:, None] * b
+        spaced = (spaced + torch.arange(b, dtype=x.dtype, device=x.device)) / (k * b)
+        t = (torch.rand((), dtype=x.dtype, device=x.device) + spaced) % 1.0
+        return self.top_rate(x) + self.level_rate(x, t, torch.randn_like(x))
+
+    @torch.no_grad()
+    def descend(self, z: Tensor, steps: int | None = None, *, start: float = 1.0, noise: float = 1.0) -> Tensor:
+        r"""Go down from z_t [..., D] to z_0 in steps.
+
+        A step is drawn from :math:`q(z_s | z_t, \hat x)`, the p of the bound (ancestral sampling). Without noise it is
+        :math:`z_s = \alpha_s \hat x + \sigma_s \hat\epsilon` (DDIM: Song, Meng & Ermon, 2021), which is another model.
+
+        Args:
+            z: at time `start`.
+            steps: of equal length in time; the levels of the chain unless given, and 256 of continuous time.
+            start: t.
+            noise: 1 is ancestral, 0 deterministic.
+        """
+        steps = (self.levels or SAMPLING_STEPS) if steps is None else steps
+        require_integer(steps=steps)
+        times = torch.linspace(start, 0.0, steps + 1, dtype=z.dtype, device=z.device)
+        gammas = self.schedule(times)
+        for gamma, below in pairwise(gammas):
+            estimate = self.noise_at(z, gamma)
+            (alpha, sigma), (lower_alpha, lower_sigma) = signal_and_noise(gamma), signal_and_noise(below)
+            if noise:
+                share = -torch.expm1(below - gamma)
+                z = lower_alpha / alpha * (z - share * sigma * estimate)
+                z = z + noise * lower_sigma * share.sqrt() * torch.randn_like(z)
+            else:
+                z = lower_alpha / alpha * (z - sigma * estimate) + lower_sigma * estimate
+        return z
+
+    @property
+    def phrase(self) -> str:
+        """A short description, for the sentence that describes a model."""
+        net = self.net.phrase if isinstance(self.net, Net) else type(self.net).__name__
+        chain = "in continuous time" if self.levels is None else f"of {self.levels} levels"
+        return f"diffusion {chain} by {net}, {self.schedule.phrase}"
+
+
+class DiffusedDistribution(Walked):
+    """q(z_0 | x), with the rest of the chain above it: its walk has an estimate of the rate of all levels.
+
+    Args:
+        diffusion: the chain.
+        x: [B, D] what it starts from.
+    """
+
+    has_rsample = True
+    arg_constraints: dict[str, constraints.Constraint] = {}
+    support = constraints.real_vector  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+
+    def __init__(self, diffusion: Diffusion, x: Tensor) -> None:
+        self.diffusion, self.x = diffusion, x
+        self.loc, self.scale = diffusion.first(x)
+        self.last: Walk | None = None
+        super().__init__(x.shape[:-1], x.shape[-1:], validate_args=False)
+
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        z = self.loc + self.scale * torch.randn(
+            *sample_shape, *self.loc.shape, dtype=self.x.dtype, device=self.x.device
+        )
+        self.last = self._walk(z) if z.dim() == 3 else None
+        return z
+
+    def _walk(self, z: Tensor) -> Walk:
+        """Return the walk at z [K, B, D], with a new estimate of the rate."""
+        rate, log_prob = self.diffusion.rate(self.x.expand_as(z))[..., None], self.log_prob(z)[..., None]
+        return Walk(z, log_prob, log_prob - rate, rate, z)
+
+    def walk_at(self, z: Tensor) -> Walk:
+        made = self.last
+        if made is None or made.z is not z or (torch.is_grad_enabled() and not made.rate.requires_grad):
+            return self._walk(z)
+        return made
+
+    def is_of(self, prior: Conditional) -> bool:
+        return isinstance(prior, DiffusionPrior) and prior.diffusion is self.diffusion
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return log q(z_0 | x) [...]."""
+        return normal_log_prob(value, self.loc, self.scale)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        return self.scale.square()
+
+
+class _Chain(Distribution):
+    """p(z_0) of a diffusion, which is sampled and not scored."""
+
+    arg_constraints: dict[str, constraints.Constraint] = {}
+    support = constraints.real_vector  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+
+    def __init__(self, diffusion: Diffusion, like: Tensor, batch: Sequence[int] = ()) -> None:
+        self.diffusion, self.like = diffusion, like
+        super().__init__(torch.Size(batch), torch.Size((diffusion.dim,)), validate_args=False)
+
+    def expand(self, batch_shape: Sequence[int], _instance: None = None) -> _Chain:
+        return _Chain(self.diffusion, self.like, batch_shape)
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        shape = (*sample_shape, *self._batch_shape, self.diffusion.dim)
+        return self.diffusion.descend(torch.randn(shape, dtype=self.like.dtype, device=self.like.device))
+
+
+@part
+class DiffusionPrior(Conditional):
+    """p(z_0) of a diffusion: the chain from z_1 ~ N(0, I) down.
+
+    Args:
+        diffusion: the chain, which the guide shares.
+    """
+
+    def __init__(self, diffusion: Diffusion) -> None:
+        super().__init__()
+        self.diffusion, self.family = diffusion, Gaussian(diffusion.dim)
+
+    @property
+    def has_density(self) -> bool:
+        return False
+
+    def params(self, c: Tensor | None = None) -> Tensor:
+        raise CompositionError("a diffusion is no single Gaussian: it has no flat parameters", "Use DiffusionPrior().")
+
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        like = next((p for p in self.diffusion.parameters() if p.is_floating_point()), torch.zeros(()))
+        return _Chain(self.diffusion, like)
+
+    def log_prob(self, y: Tensor, c: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """Refuse: log p(z_0) has no closed form.
+
+        Raises:
+            CompositionError: always.
+        """
+        raise CompositionError(
+            "log p(z_0) of a diffusion has no closed form: its chain is scored with its guide",
+            "Use the guide Diffused of the same chain.",
+        )
+
+    @property
+    def phrase(self) -> str:
+        return self.diffusion.phrase
+
+
+@part
+class Diffused(Guide):
+    r"""q(z_0 | x) = N(alpha_0 c(x), sigma_0^2 I), and the fixed chain above it: nothing in it is learned by itself.
+
+    Args:
+        diffusion: the chain, which the prior shares.
+        code: c, [..., D of the data] -> [..., D of the chain]; the identity unless given.
+    """
+
+    def __init__(self, diffusion: Diffusion, code: nn.Module | None = None) -> None:
+        super().__init__()
+        self.diffusion, self.code = diffusion, code
+
+    def forward(self, batch: Batch) -> Distribution:
+        return DiffusedDistribution(self.diffusion, batch.x if self.code is None else applied(self.code, batch.x))
+
+    @property
+    def phrase(self) -> str:
+        code = "x" if self.code is None else f"{self.code.phrase if isinstance(self.code, Net) else 'code'} of x"
+        return f"noise added to {code}"
