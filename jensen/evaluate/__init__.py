@@ -10,6 +10,7 @@ from .gaps import Gaps, gaps
 from .generalisation import GeneralisationGap
 from .importance import Importance
 from .quadrature import Quadrature
+from .sampled_times import SampledTimes
 from .sandwich import Sandwich, Sandwiched
 from .schedule import Schedule
 from .tightness import Assessment, Tightness
@@ -28,6 +29,7 @@ __all__ = [
     "Importance",
     "Kind",
     "Quadrature",
+    "SampledTimes",
     "Sandwich",
     "Sandwiched",
     "Schedule",

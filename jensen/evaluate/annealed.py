@@ -116,11 +116,16 @@ class Annealed(Evaluator):
 
         Raises:
             NotReparameterizable: the latent is discrete.
-            NotNormalised: the guide is a point mass.
+            NotNormalised: the guide is a point mass, or the prior has no density in closed form.
             NotInvertible: the guide's density is known at its own samples only.
         """
         if model.latent == 0:
             raise NotReparameterizable("this model has no latent to anneal", "Use --method exact.")
+        if not model.prior.has_density:
+            raise NotNormalised(
+                f"annealing needs log p(z), and that of {model.prior.phrase} has no closed form",
+                "Leave --method out: its bound is estimated at sampled times.",
+            )
         real = isinstance(model.prior.family, Gaussian) and not isinstance(model.prior, CodePrior)
         prior = None if real else model.prior(model.usual)
         if prior is not None and prior.support.is_discrete:  # pyright: ignore[reportOptionalMemberAccess]

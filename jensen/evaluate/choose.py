@@ -19,6 +19,7 @@ from .estimate import Estimate, Evaluator, Kind, ProgressCallback, concatenated,
 from .exact import MOST_STATES, Enumerated, Exact, number_of_states
 from .importance import NUMBERS, Importance, widest
 from .quadrature import Quadrature, integrable
+from .sampled_times import SampledTimes
 
 __all__ = ["METHODS", "Evaluator", "Unnormalised", "choose"]
 
@@ -71,7 +72,7 @@ def choose(
     annealing: Annealed | None = None,
 ) -> Evaluator:
     """Return the evaluator for this model: exact where possible, quadrature of one or two features, else importance
-    weighting.
+    weighting; of a chain whose rate is sampled, the mean at random times.
 
     With a k, importance weighting is used wherever the evidence has no closed form. An autoencoder's prior is not
     trained, so its evidence is estimated only by a named method; annealing must then start from the prior.
@@ -93,6 +94,13 @@ def choose(
         raise NotNormalised(
             "this model only samples: p(x|z) has no density, so log p(x) cannot be estimated",
             "Compare samples with data instead: jensen fidelity RUN.",
+        )
+    if guide.samples_rate and method in ("auto", "importance", "exact"):
+        if method == "auto" and annealing is None:
+            return SampledTimes() if k is None else SampledTimes(k)
+        raise CompositionError(
+            f"the rate of {guide.phrase} is an estimate at sampled times, which makes no importance weights",
+            "Leave --method out: its mean is a bound, and -k sets the times per datum.",
         )
     if method == "annealed":
         return _annealed(model, guide, annealing or Annealed(), k)

@@ -37,7 +37,7 @@ ROWS = 64
 def integrable(model: LatentVariableModel) -> bool:
     """Return whether the latent is one or two continuous features, and the prior has mean and variance."""
     prior = model.prior(model.usual)
-    if isinstance(prior, LadderDistribution):  # its variance has no closed form
+    if isinstance(prior, LadderDistribution) or not model.prior.has_density:  # its variance has no closed form
         return False
     return model.latent in (1, 2) and not prior.support.is_discrete  # pyright: ignore[reportOptionalMemberAccess]
 
@@ -45,6 +45,8 @@ def integrable(model: LatentVariableModel) -> bool:
 def _obstacle(model: LatentVariableModel) -> str:
     """Return the reason why a latent cannot be integrated over, as the end of a sentence."""
     prior = model.prior(model.usual) if model.latent else None
+    if not model.prior.has_density:
+        return "has a prior without a density in closed form"
     if isinstance(prior, LadderDistribution):
         return f"is a ladder of {len(prior.ladder.sizes)} levels, whose prior has no mean and variance in closed form"
     if prior is not None and prior.support.is_discrete:  # pyright: ignore[reportOptionalMemberAccess]

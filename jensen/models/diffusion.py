@@ -329,6 +329,10 @@ class Diffused(Guide):
         return DiffusedDistribution(self.diffusion, batch.x if self.code is None else applied(self.code, batch.x))
 
     @property
+    def samples_rate(self) -> bool:
+        return True
+
+    @property
     def phrase(self) -> str:
         code = "x" if self.code is None else f"{self.code.phrase if isinstance(self.code, Net) else 'code'} of x"
         return f"noise added to {code}"

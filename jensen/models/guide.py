@@ -60,6 +60,12 @@ class Guide(nn.Module, ABC):
         return False
 
     @property
+    def samples_rate(self) -> bool:
+        """True if the rate of a draw is an estimate at sampled times: then its mean is a bound, and it makes no
+        importance weights."""
+        return False
+
+    @property
     def followed(self) -> Guide:
         """The guide whose bound on validation rows is monitored in training: itself, or a cheaper one with a bound."""
         return self

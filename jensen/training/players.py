@@ -13,7 +13,7 @@ from ..estimators.base import GradientEstimator
 from ..estimators.reparameterized import Pathwise
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from ..objectives import Objective
+from ..objectives import Objective, TermKind
 from .closed import ClosedStep
 from .optimizers import Optimizer
 
@@ -105,6 +105,12 @@ def check_players(model: LatentVariableModel, guide: Guide, players: Sequence[Pl
             raise CompositionError(
                 f"{unscored[0]} needs log p(x|z), and {model.likelihood.phrase} only samples",
                 "Use a likelihood with a density, or a critic's objective.",
+            )
+        weighted = [str(term) for _, term in player.objective.terms if term.kind is TermKind.IMPORTANCE_WEIGHTED]
+        if weighted and guide.samples_rate:
+            raise CompositionError(
+                f"{weighted[0]} needs importance weights, and the rate of {guide.phrase} is sampled at random times",
+                "Use Elbo(), whose mean stays a bound.",
             )
         needy = [str(term) for _, term in player.objective.terms if term.needs_density]
         if needy and not guide.has_density:

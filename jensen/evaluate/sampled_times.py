@@ -1,0 +1,74 @@
+"""The bound of a chain whose rate is estimated at sampled times."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from ..core.batch import Rows
+from ..core.errors import UsageError
+from ..core.random import stream
+from ..core.validation import require_integer
+from ..estimators.reparameterized import Pathwise
+from ..models.guide import Guide
+from ..models.model import LatentVariableModel
+from .estimate import Estimate, Evaluator, Kind, ProgressCallback, concatenated, exact_products
+from .importance import NUMBERS
+
+__all__ = ["SampledTimes"]
+
+GROUPS = 8  # of times, each evenly spaced: the spread of their means is the error
+
+
+@dataclass(frozen=True)
+class SampledTimes(Evaluator):
+    r"""E_q[log p(x | z_0)] less the rate of a chain, at n random times for each datum: a stochastic lower bound.
+
+    It has the same expectation for every n: more times make it less noisy, and not tighter. The times of a datum are in
+    8 independent groups, evenly spaced within each, and the Monte Carlo variance is that of the groups' means.
+
+    Args:
+        n: times per datum, a multiple of 8.
+
+    Raises:
+        UsageError: n is no multiple of 8.
+
+    Source: Kingma, Salimans, Poole & Ho, "Variational diffusion models", 2021.
+    """
+
+    n: int = 64
+
+    def __post_init__(self) -> None:
+        require_integer(GROUPS, **{"times per datum": self.n})
+        if self.n % GROUPS:
+            above = -(-self.n // GROUPS) * GROUPS
+            raise UsageError(f"times per datum must be a multiple of {GROUPS}, got {self.n}", f"Give -k {above}.")
+
+    @torch.no_grad()
+    def __call__(
+        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: ProgressCallback | None = None
+    ) -> Estimate:
+        started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
+        each = Pathwise(self.n // GROUPS)
+        rows = max(min(NUMBERS // (each.k * max(model.latent, model.likelihood.family.size)), 1024), 1)
+        parts = []
+        with exact_products(data.device):
+            for batch in data.batches(rows, noise):
+                draws = [each.draw(model, guide, batch, noise) for _ in range(GROUPS)]
+                terms = torch.stack([torch.stack([draw.distortion, draw.rate]) for draw in draws]).double()
+                variance = (-terms.sum(1)).var(0) / GROUPS
+                parts.append((*terms.mean(0), variance))
+                if watch is not None:
+                    watch(min(batch.before + len(batch) / len(data), 1.0))
+        distortion, rate, variance = (concatenated(list(column)) for column in zip(*parts, strict=True))
+        return Estimate(
+            Kind.STOCHASTIC_LOWER,
+            -distortion - rate,
+            distortion,
+            rate,
+            variance_mc=variance,
+            settings={"times": self.n},
+            seconds=time.monotonic() - started,
+        )
