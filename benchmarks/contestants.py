@@ -31,6 +31,7 @@ ENVIRONMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "pythae": ((TORCH,), (TORCH, "pythae==0.1.2")),
     "numpyro": (("jax==0.10.2", "numpyro==0.22.0"),),
     "ctgan": ((TORCH,), (TORCH, "ctgan==0.12.1")),
+    "pyod": (("pyod==3.6.7",),),
 }
 
 

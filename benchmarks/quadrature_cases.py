@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -41,6 +42,21 @@ class Potential(Conditional):
         return "a function of z"
 
 
+class Later:
+    """A number that is computed when it is first asked for, and kept."""
+
+    def __init__(self, compute: Callable[[], float]) -> None:
+        self.compute = compute
+
+    @cached_property
+    def value(self) -> float:
+        """The number."""
+        return self.compute()
+
+    def __rmul__(self, factor: float) -> Later:
+        return Later(lambda: factor * self.value)
+
+
 @dataclass(frozen=True)
 class Case:
     """A posterior with its evidence.
@@ -49,15 +65,20 @@ class Case:
         name: of it.
         prior: with its parameters set.
         log_lik: z [..., Z] -> log p(x | z) [...].
-        truth: log p(x), in closed form or by scipy's adaptive integration between the places that are given to it.
+        evidence: log p(x), in closed form or by scipy's adaptive integration between the places that are given to it.
         smooth: the integrand has all derivatives.
     """
 
     name: str
     prior: Unconditional
     log_lik: Callable[[Tensor], Tensor]
-    truth: float
+    evidence: float | Later
     smooth: bool = True
+
+    @property
+    def truth(self) -> float:
+        """log p(x); integrated when it is first asked for."""
+        return self.evidence.value if isinstance(self.evidence, Later) else self.evidence
 
     @property
     def latent(self) -> int:
@@ -93,7 +114,12 @@ def mixture(*parts: tuple[float, float, float]) -> Unconditional:
 # ---------------------------------------------------------------- truths
 
 
-def integral(log_f: Line, places: Sequence[float], shift: float = 0.0) -> float:
+def integral(log_f: Line, places: Sequence[float], shift: float = 0.0) -> Later:
+    """log of the integral of exp(log_f) between the first and last place, when it is asked for."""
+    return Later(lambda: integrated(log_f, places, shift))
+
+
+def integrated(log_f: Line, places: Sequence[float], shift: float) -> float:
     """log of the integral of exp(log_f) between the first and last place, piece by piece."""
     pieces = [
         quad(lambda z: math.exp(log_f(z) - shift), a, b, epsabs=0, epsrel=1e-12, limit=2000)[0]
@@ -150,9 +176,10 @@ class Observed:
         """log p(x, z)."""
         return normal(z) + float(self(torch.tensor([z], dtype=torch.float64)))
 
-    def truth(self, places: Sequence[float]) -> float:
+    def truth(self, places: Sequence[float]) -> Later:
         """The evidence, by integration."""
-        return integral(self.line, places, max(self.line(z) for z in np.linspace(places[0], places[-1], 20001)))
+        on = np.linspace(places[0], places[-1], 20001)
+        return Later(lambda: integrated(self.line, places, max(self.line(z) for z in on)))
 
 
 def decoders() -> Iterator[Case]:

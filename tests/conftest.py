@@ -39,10 +39,10 @@ settings.load_profile("jensen")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow the cases of sampled tests but so many, evenly spaced, which stand for the others every day."""
+    """Mark as slow the cases of sampled tests but so many of those that are not, evenly spaced, which stand for all."""
     cases: dict[tuple[Path, str], list[pytest.Item]] = {}
     for item in items:
-        if item.get_closest_marker("sampled"):
+        if item.get_closest_marker("sampled") and not item.get_closest_marker("slow"):
             cases.setdefault((item.path, getattr(item, "originalname", item.name)), []).append(item)
     for of_one in cases.values():
         marker = of_one[0].get_closest_marker("sampled")
@@ -92,8 +92,8 @@ def unrendered(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def global_state_is_left_alone():
-    typecheck.new_test()
+def global_state_is_left_alone(request):
+    typecheck.new_test(sparse=request.config.option.markexpr == "not slow")
     before = global_state()
     yield
     after = global_state()

@@ -26,8 +26,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "contracts/test_draws.py": "models/guide",
         "contracts/test_games.py": "families/implicit",
         "contracts/test_senseless.py": "core/validation",
-        "distributions/test_distributions.py": """distributions/chained distributions/counts distributions/tails
-            distributions/unit""",
+        "distributions/test_distributions.py": "distributions/chained distributions/tails distributions/unit",
         "families/test_circular.py": "distributions/circular",
         "families/test_columns.py": "distributions/per_column",
         "families/test_gaussian_mixtures.py": "distributions/feature_mixture",
@@ -55,6 +54,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "guides/test_hamiltonian.py": "distributions/hamiltonian",
         "guides/test_labelled.py": "distributions/clamped guides/structured objectives/labels",
         "models/test_autoregressive.py": "families/mixture families/product nets/causal nets/masked",
+        "models/test_ladder.py": "models/walks",
         "models/test_codebooks.py": """analysis/codebook distributions/coded distributions/onehots families/onehots
             guides/quantized objectives/codes""",
         "objectives/test_adversarial.py": "nets/critic",
@@ -105,12 +105,11 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "runs/test_mixed_joint.py": "runs/result_frames",
         "runs/test_predict.py": "runs/predicted_values",
         "runs/test_sample.py": "runs/condition runs/run_joint",
-        "runs/test_score.py": "runs/row_scores",
+        "runs/test_score.py": "runs/row_scorer runs/row_scores",
         "runs/test_table_completion.py": "runs/table_results",
         "cli/test_impute_tables.py": "runs/run_rows",
         "cli/test_table_pieces.py": "runs/completion_pieces runs/pieces",
         "runs/test_group.py": "runs/train_group runs/train_stack",
-        "runs/test_launched.py": "runs/run_writer",
         "runs/test_train.py": "core/errors runs/calls runs/sources runs/spec runs/training_data",
         "runs/test_streamed_data.py": "data/shards",
         "sklearn/test_latent_model.py": "sklearn/inputs sklearn/parameters sklearn/turns",
@@ -128,6 +127,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "cli/test_catalogue.py": "cli/option_texts",
         "cli/test_completion_scripts.py": "cli/completion",
         "cli/test_evaluate_annealed.py": "runs/sandwich",
+        "cli/test_expression.py": "cli/differential",
         "cli/test_denoising.py": "report/denoising",
         "cli/test_rate_distortion.py": "report/rate_distortion runs/rate_distortion",
         "cli/test_stopping.py": "cli/resume cli/signals",
@@ -141,7 +141,6 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "runs/test_represent.py": "cli/represent",
     },
     "it holds names alone, or memory alone, and no number": {
-        "test_project.py": "core/shapes",
         "storage/test_weights.py": "core/version",
     },
 }

@@ -12,7 +12,6 @@ nbclient = pytest.importorskip("nbclient", reason="notebooks need nbclient and i
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-SLOW = {"digits"}
 LIMIT = 120  # seconds of a cell
 # of the machinery of kernels, not of jensen
 pytestmark = [
@@ -40,9 +39,8 @@ def test_it_is_kept_without_outputs(path):
     assert all(cell.outputs == [] and cell.execution_count is None for cell in cells)
 
 
-@pytest.mark.parametrize(
-    "path", [pytest.param(p, id=p.stem, marks=pytest.mark.slow if p.stem in SLOW else ()) for p in NOTEBOOKS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs_and_shows_html_and_one_line_of_progress(path, tmp_path, monkeypatch):
     monkeypatch.delenv("MPLBACKEND", raising=False)  # of the tests; a kernel has its own
     cells = executed(nbformat.read(path, 4), tmp_path)

@@ -193,3 +193,16 @@ def test_the_recipes_page_names_every_recipe():
 @pytest.mark.parametrize("name", OF_DIGITS)
 def test_a_recipe_is_what_its_page_says(name):
     assert rows()[name] == [sentence(name), find(name).paper], "run benchmarks/recipes.py --table --write"
+
+
+# ---------------------------------------------------------------- cells
+
+
+def test_the_program_of_cells(folder, capsys):
+    """The genes that differ are the one that was made to."""
+    pytest.importorskip("anndata", reason="anndata is not installed", exc_type=ImportError)
+    (program,) = blocks("single-cells.md")
+    made = run(program, "cells.py")
+    assert [gene for gene, called in zip(made["genes"].genes, made["genes"].called, strict=True) if called] == ["Sst"]
+    assert made["expression"].shape == (300, 4)
+    assert "1 of 4 genes differ between B" in capsys.readouterr().out

@@ -38,7 +38,7 @@ def test_first_calls_are_checked_and_some_of_the_others():
 
 
 @pytest.mark.skipif(typecheck.CHECK_ALL, reason="every call is checked")
-def test_after_enough_checks_only_the_first_call_of_a_test_is_checked():
+def test_after_enough_checks_only_the_first_call_of_a_test_or_of_some_is_checked():
     @BEARTYPE
     def same(x: int) -> int:
         return x
@@ -48,6 +48,12 @@ def test_after_enough_checks_only_the_first_call_of_a_test_is_checked():
         same(1)
     typecheck.new_test()
     assert refusals(typecheck.EVERY, same) == [1, typecheck.EVERY]
+    checked = []
+    for _ in range(2 * typecheck.SPARSE):
+        typecheck.new_test(sparse=True)
+        checked.append(refusals(typecheck.EVERY, same))
+    assert checked.count([1, typecheck.EVERY]) == 2
+    assert checked.count([typecheck.EVERY]) == 2 * (typecheck.SPARSE - 1)
 
 
 def test_a_result_is_checked():

@@ -3,8 +3,8 @@
 jaxtyping's import hook decorates every function of a room with `jaxtyping.jaxtyped`. With every call checked, a third
 of the suite's time goes into checks, nearly all of them repeats: a training of a hundred epochs calls the same
 functions with the same shapes. So a function is checked in its first `FIRST` calls of a test, and in every `EVERY`-th
-call after them. Once `ENOUGH` of its calls were checked in this process, it is checked in the first call of each test
-and in every `EVERY`-th. JENSEN_CHECK_CALLS=all checks each call.
+call after them. Once `ENOUGH` of its calls were checked in this process, it is checked in the first call of one test in
+`SPARSE` (of each, where slow tests run) and in every `EVERY`-th. JENSEN_CHECK_CALLS=all checks each call.
 
 A check is built when its function is first called, not when its module is imported: half of the functions are never
 called in a given process, and by then every name in the annotations is defined. Functions within functions are made
@@ -34,28 +34,40 @@ CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 FIRST = 3
 EVERY = 512
 ENOUGH = 100
+SPARSE = 4
 CHECK_ALL = os.environ.get("JENSEN_CHECK_CALLS") == "all"
 
 fully_checked = jaxtyping.jaxtyped
 test = 0  # the number of the test that runs
+known = 1  # calls of it in which a function is checked of which enough were
+granted: list[Callable[[], None]] = []  # ends what is left of calls without a check, which are not even counted
 
 
-def new_test() -> None:
-    """Count the calls of every function from zero again."""
-    global test
+def new_test(sparse: bool = False) -> None:
+    """Count the calls of every function from zero again; where sparse, most tests check no first call of known ones."""
+    global test, known
     test += 1
+    known = 0 if sparse and test % SPARSE else 1
+    for end in granted:
+        end()
+    granted.clear()
 
 
 class Check:
     """The check of one function, and of every closure with its code."""
 
-    __slots__ = ("calls", "checked", "done", "last", "running", "template", "typechecker")
+    __slots__ = ("calls", "checked", "done", "last", "limit", "running", "template", "typechecker")
 
     def __init__(self, template: Callable[..., Any], typechecker: Callable[..., Any]) -> None:
         self.template, self.typechecker = template, typechecker
-        self.calls, self.last, self.done = 0, -1, 0
+        self.calls, self.last, self.done, self.limit = 0, -1, 0, FIRST
         self.checked: Callable[..., Any] | None = None
         self.running: list[Callable[..., Any]] = []
+
+    def begin(self) -> None:
+        """Take note of a new test."""
+        self.last, self.calls = test, 0
+        self.limit = FIRST if self.done < ENOUGH else known
 
     def __call__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
@@ -104,7 +116,7 @@ def hint_of(annotation: Any, template: Callable[..., Any]) -> Any:
         return Any
 
 
-CHECKS: dict[CodeType, Check] = {}
+CHECKS: dict[tuple[str, CodeType], Check] = {}  # dataclasses with the same fields have equal code
 
 
 def jaxtyped(typechecker: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -125,19 +137,34 @@ def decorate(typechecker: Callable[..., Any], item: Any) -> Any:
         return property(*(f and decorate(typechecker, f) for f in (item.fget, item.fset, item.fdel)))
     if not inspect.isfunction(item):
         return fully_checked(item, typechecker=typechecker)
-    check = CHECKS.get(item.__code__)
+    key = (f"{item.__module__}.{item.__qualname__}", item.__code__)
+    check = CHECKS.get(key)
     if check is None:
-        check = CHECKS[item.__code__] = Check(item, typechecker)
+        check = CHECKS[key] = Check(item, typechecker)
+
+    left, alone = 0, item.__closure__ is None
+
+    def end() -> None:
+        nonlocal left
+        left = 0
 
     @functools.wraps(item)
     def call(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        if check.last != test:
-            check.last, check.calls = test, 0
-        check.calls = calls = check.calls + 1
-        if calls > (FIRST if check.done < ENOUGH else 1) and calls % EVERY and not CHECK_ALL:
+        nonlocal left
+        if left:
+            left -= 1
             return item(*args, **kwargs)
-        return check(item, args, kwargs)
+        if check.last != test:
+            check.begin()
+        check.calls = calls = check.calls + 1
+        if calls <= check.limit or not calls % EVERY or CHECK_ALL:
+            return check(item, args, kwargs)
+        if alone:  # no closure counts along
+            left = EVERY - 1 - calls % EVERY
+            check.calls += left
+            granted.append(end)
+        return item(*args, **kwargs)
 
     return call
 

@@ -29,6 +29,7 @@ __all__ = ["DRAWS", "POINTS", "ColumnPrediction", "predict_column", "predictions
 
 POINTS, DRAWS = 1024, 256
 MOST = 10**6
+ORDERED = 8  # numbers that ordering a sample takes beside its point
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def predictions_in_pieces(
 ) -> Iterator[ColumnPrediction]:
     """Yield the predictions of so many rows after another: the numbers are those that `predict_column` returns for all.
 
-    Random streams are those of batches, whose size follows from the model, k and the column alone.
+    Random streams are those of batches, whose size follows from the model, k, m and the column alone.
 
     Args:
         model, guide, rows, column, k, m, seed, watch: see `predict_column`.
@@ -128,7 +129,10 @@ def predictions_in_pieces(
     rows = rows.fixed(stream(seed, "predicted rows", rows.device))
     exact = is_enumerable(model)
     weighted = not exact and not guide.is_exact
-    batch = max(NUMBERS // (((number_of_states(model) or 1) if exact else k) * max(dim, _width(model, column))), 1)
+    points = (number_of_states(model) or 1) if exact else k
+    # the terms of all points of a row, or its samples, each with a point of its own and some numbers to order them by
+    per_row = max(points * max(dim, _width(model, column)), m * (model.latent + ORDERED))
+    batch = max(NUMBERS // per_row, 1)
 
     def predicted(index: Tensor) -> list[Tensor]:
         noise = stream(seed, f"prediction of row {int(index[0])}", rows.device)

@@ -187,6 +187,7 @@ def examine(
     quantity: Quantity = EVIDENCE,
     points: int = 1,
     classes: int = 0,
+    names: Sequence[str] | None = None,
     watch: ProgressCallback | None = None,
 ) -> Diagnosis:
     """Check a trained model for every failure mode; the model is neither changed nor trained.
@@ -204,6 +205,7 @@ def examine(
         current: values of options with which it was trained, which remedies do not offer again.
         quantity, points: of the scores; K of the importance-weighted bound that was maximised, 1 for the ELBO.
         classes: latent features, the first ones, that code a class.
+        names: of the features of the data, where they have names.
         watch: progress callback, called with the fraction done, 0 to 1.
 
     Raises:
@@ -225,12 +227,8 @@ def examine(
     unseen = test if test is not None and len(test) else None
     weight = _rate_weight(history) if beta is None else beta
     given = Examination(model, guide, train, unseen, weight, tuple(history), seed, rows_at_most, log_jacobian)
-    return _checked(
-        replace(
-            given, options=options, current=current, quantity=quantity, points=min(points, MOST_POINTS), classes=classes
-        ),
-        watch,
-    )
+    scored = replace(given, quantity=quantity, points=min(points, MOST_POINTS))
+    return _checked(replace(scored, options=options, current=current, classes=classes, names=names), watch)
 
 
 def _checked(examination: Examination, watch: ProgressCallback | None) -> Diagnosis:

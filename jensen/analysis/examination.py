@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -69,6 +69,7 @@ class Examination:
         current: values of options with which it was trained.
         quantity, points: of the scores; K of the importance-weighted bound that was maximised, 1 for the ELBO.
         classes: latent features, the first ones, that code a class; they do not count as features.
+        names: of the features of the data, where they have names.
     """
 
     model: LatentVariableModel
@@ -85,6 +86,7 @@ class Examination:
     quantity: Quantity = EVIDENCE
     points: int = 1
     classes: int = 0
+    names: Sequence[str] | None = None
 
     def remedy(self, name: str, **values: Any) -> str:
         """Return the remedy for a failure mode, with options that this run accepts."""

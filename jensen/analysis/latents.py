@@ -155,15 +155,20 @@ def reconstruct(
     *,
     sample: bool = False,
     generator: torch.Generator | None = None,
+    context: Tensor | None = None,
 ) -> Tensor:
     """Return the reconstruction of each datum [N, D]: the mean of p(x | z) at the posterior mean, or x ~ p(x | z), z ~
-    q."""
+    q. A conditional model decodes at the context [C] if one is given, else at that of each datum."""
+
+    def at(batch: Batch) -> Tensor | None:
+        return batch.context if context is None else context.to(batch.x).expand(len(batch), -1)
+
     if not sample:
-        return by_chunks(data, CHUNK, lambda batch: decode(model, _codes(guide, batch), batch.context), generator)
+        return by_chunks(data, CHUNK, lambda batch: decode(model, _codes(guide, batch), at(batch)), generator)
     parts = []
     for batch in data.batches(CHUNK, generator):
         z, _ = place(guide(batch), 1, generator)
-        parts.append(decode(model, z[0], batch.context, sample=True, generator=generator))
+        parts.append(decode(model, z[0], at(batch), sample=True, generator=generator))
     return torch.cat(parts)
 
 

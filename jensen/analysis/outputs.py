@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from ..core.batch import Batch
+from ..core.wording import listed
 from ..estimators.reparameterized import Pathwise
 from ..evaluate.floors import FloorBinding, features_at_floor, learned_scales
 from ..families import Bernoulli, DiscretizedLogistic, Family
@@ -57,14 +58,14 @@ def decoder_scale(examination: Examination) -> Outcome | str:
         "features_at_floor": int(low.sum()),
         "scale_to_spread": float(fine.median()),
     }
-    binding = FloorBinding.at(low & ~constant, family.scale_floors, is_table)
+    binding = FloorBinding.at(low & ~constant, family.scale_floors, is_table, examination.names)
     if binding is not None:
         return Outcome((_scale(examination, binding.note.partition(":")[0]),), measures)
     if float(fine.median()) < FINE:
         what = f"the learned scale is {float(fine.median()):.1g} of the data's spread, finer than an 8-bit reading"
         return Outcome((_scale(examination, what),), measures)
     if bool(constant.any()):
-        return Outcome((_constant(int(constant.sum()), floor),), measures)
+        return Outcome((_constant(constant, floor, examination.names),), measures)
     return Outcome(measures=measures)
 
 
@@ -98,8 +99,13 @@ def _scale(examination: Examination, what: str) -> Finding:
     )
 
 
-def _constant(n: int, floor: float) -> Finding:
-    each = "column is constant, and its" if n == 1 else "columns are constant, and their"
+def _constant(constant: Tensor, floor: float, names: Sequence[str] | None) -> Finding:
+    n, named = (
+        int(constant.sum()),
+        [name for name, is_one in zip(names or (), constant.tolist(), strict=False) if is_one],
+    )
+    which = f" ({listed(named)})" if named else ""
+    each = f"column{which} is constant, and its" if n == 1 else f"columns{which} are constant, and their"
     return Finding(
         "constant-columns",
         "note",

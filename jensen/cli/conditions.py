@@ -15,7 +15,7 @@ _ASSIGNED = re.compile(rf'\s*({_QUOTED}|[^="]*?)\s*=\s*({_QUOTED}|[^"].*|)\s*', 
 _REMEDY = 'Give columns with values: --given "age=40,sex=F"; one with a comma in quotes: --given \'job="cook, chef"\'.'
 
 
-def parse_conditions(texts: Sequence[str]) -> dict[str, str]:
+def parse_conditions(texts: Sequence[str], option: str = "--given") -> dict[str, str]:
     """Return the columns and values of texts such as age=40,sex=F.
 
     A value with a comma is in double quotes, and so is a name with a comma or an equals sign. Digits after a comma
@@ -29,12 +29,15 @@ def parse_conditions(texts: Sequence[str]) -> dict[str, str]:
         {'age': '40', 'job': 'cook, chef', 'price': '1,50'}
     """
     values: dict[str, str] = {}
-    for name, value in (pair for text in texts for pair in _pairs(text)):
-        if name in values:
-            raise UsageError(f"--given names {name!r} twice", _REMEDY)
-        values[name] = value
-    if not values:
-        raise UsageError("--given names no column", _REMEDY)
+    try:
+        for name, value in (pair for text in texts for pair in _pairs(text)):
+            if name in values:
+                raise UsageError(f"--given names {name!r} twice", _REMEDY)
+            values[name] = value
+        if not values:
+            raise UsageError("--given names no column", _REMEDY)
+    except UsageError as error:
+        raise UsageError(error.what.replace("--given", option), error.remedy.replace("--given", option)) from None
     return values
 
 

@@ -12,7 +12,7 @@ from ..core.errors import RunExistsError, UsageError
 from ..core.wording import plural
 from ..data import Header
 from .column_lines import column_lines
-from .flags import Json, parse_size
+from .flags import Json, Quiet, parse_size
 from .output import notifier, print_json, print_lines
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def data(
     schema_out: Annotated[str | None, Parameter(help="write such a file, to change it: S.toml")] = None,
     force: Annotated[bool, Parameter(negative="", help="replace the file of --schema-out")] = False,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Describe a data set: shape, kind, range, irregularities, and how to train on it."""
     from ..data import describe, read
@@ -59,7 +60,7 @@ def data(
     if json:
         print_json(description)
         return
-    notify = notifier(False)
+    notify = notifier(quiet)
     for note in description["notes"]:
         notify(note)
     print_lines(_lines(description))

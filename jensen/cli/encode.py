@@ -52,7 +52,8 @@ class _Results:
 
     def codes(self, rows: Part) -> np.ndarray:
         """Return the codes [B, Z] of some rows."""
-        return self.run.encode(rows, seed=self.seed)[:, self.kept]
+        codes = self.run.encode(rows, seed=self.seed)
+        return codes if len(self.kept) == codes.shape[1] else codes[:, self.kept]
 
     def clusters(self, start: int = 0, stop: int | None = None) -> dict[str, np.ndarray]:
         """Return the columns of clusters of some rows."""
@@ -98,6 +99,7 @@ def encode(
         raise UsageError(f"{target.path} holds one array, the codes", "Give --out an .npz or .csv, for clusters too.")
     part = opened.chosen(data, flags.seed, labels=labels, own="all")
     target = target if out is not None else target.of(data, part.is_whole or part.own is not None, force)
+    target.require_rows(len(part.rows))
     how, notify = _how_clustered(opened, part) if clusters else None, notifier(flags.quiet)
     for text in (*part.notes, *(() if how is None else (f"clusters are by {how}",))):
         notify(text)
@@ -215,10 +217,10 @@ def _write_table(target: Target, part: Part, columns: Sequence[Column], codes: n
 def _tables(part: Part, columns: Sequence[Column], codes: np.ndarray, results: _Results) -> Iterator[list[OutputTable]]:
     """Yield the tables of codes [N, Z] of some rows after another, of a table that stays in its files."""
     from ..runs.pieces import ROWS, table_parts
-    from ..runs.table_results import encoded_table
+    from ..runs.table_results import encoded_table, places_beside
 
     start = 0
-    for rows in table_parts(part, ROWS):
+    for rows in table_parts(part, ROWS, places_beside(part, columns)):
         stop = start + len(rows.x)
         before = results.clusters(start, stop)
         yield [encoded_table(rows, columns, codes[start:stop], results.names, identified=True, before=before)]

@@ -65,6 +65,11 @@ RowFile = Annotated[
     Parameter(name="--rows", help="file for a table of all rows, with what identifies each: .csv or .npz"),
 ]
 
+Online = Annotated[
+    bool,
+    Parameter(help="send a kept evaluation to the servers that train --online wrote to", negative=""),
+]
+
 
 def evaluate(
     run: Run,
@@ -81,6 +86,7 @@ def evaluate(
     start: Start = None,
     simulated: Simulated = None,
     labels: Labels = None,
+    online: Online = False,
     force: Force = False,
     safe: Safe = False,
     flags: RunFlags = NO_FLAGS,
@@ -92,9 +98,7 @@ def evaluate(
     plain evaluation of the same weights, in RUN/evaluations. The method sandwich bounds log p(x) from both sides, on
     data simulated by the model, and keeps nothing.
     """
-    _refuse_unused(method, data, k, budget, rows, simulated)
-    if safe and rows is None:
-        raise UsageError("--spreadsheet-safe is of the table of rows", "Give --rows FILE.csv, or leave it out.")
+    _refuse_unused(method, data, k, budget, rows, simulated, safe)
     annealing = _annealing(temperatures=temperatures, leapfrog_steps=leapfrog_steps, chains=chains, start=start)
     target = None if rows is None else _row_target(rows, force, safe, flags.quiet)
     check_table(run, data)
@@ -110,7 +114,7 @@ def evaluate(
         return
     with ProgressLine(flags.quiet) as line, joined() as processes, divided(processes):
         first = processes.is_first
-        outcome = _Outcome(run, opened, line, flags, target if first else None, is_kept=data is None and first)
+        outcome = _Outcome(run, opened, line, flags, target if first else None, data is None and first, online)
         with outcome.kept_if_stopped():
             evaluation = evaluate_run(
                 opened,
@@ -138,10 +142,18 @@ class _Outcome:
         flags: of the command.
         target: of the table of rows; None for none.
         is_kept: whether the evaluation is kept in the run.
+        online: whether trackers on servers get it too.
     """
 
     def __init__(
-        self, run: str, opened: OpenedRun, line: ProgressLine, flags: RunFlags, target: Target | None, is_kept: bool
+        self,
+        run: str,
+        opened: OpenedRun,
+        line: ProgressLine,
+        flags: RunFlags,
+        target: Target | None,
+        is_kept: bool,
+        online: bool,
     ) -> None:
         self.run, self.opened, self.line, self.flags, self.target, self.is_kept = (
             run,
@@ -151,7 +163,7 @@ class _Outcome:
             target,
             is_kept,
         )
-        self.notify, self.phase = notifier(flags.quiet), ""
+        self.notify, self.phase, self.online = notifier(flags.quiet), "", online
         self.number: Evaluation | None = None
 
     def name_phase(self, phase: str) -> None:
@@ -186,7 +198,7 @@ class _Outcome:
         from .writing import keep_result
 
         if self.is_kept:
-            path = keep_result(lambda: self.opened.keep(evaluation), "evaluate", self.run)
+            path = keep_result(lambda: self.opened.keep(evaluation, self.online, self.notify), "evaluate", self.run)
             if path is not None and path.name != EVALUATION:
                 self.notify(f"kept in {path}: evaluation.json keeps the plain evaluation of these weights")
         if self.target is not None:
@@ -268,13 +280,21 @@ def _annealing(**given: Any) -> Annealed | None:
 
 
 def _refuse_unused(
-    method: str, data: str | None, k: int | None, budget: float | None, rows: str | None, simulated: int | None
+    method: str,
+    data: str | None,
+    k: int | None,
+    budget: float | None,
+    rows: str | None,
+    simulated: int | None,
+    safe: bool,
 ) -> None:
-    """Refuse options that the method would ignore.
+    """Refuse options that the method, or what is written, would ignore.
 
     Raises:
         UsageError: naming the flag.
     """
+    if safe and rows is None:
+        raise UsageError("--spreadsheet-safe is of the table of rows", "Give --rows FILE.csv, or leave it out.")
     if method not in (*EVALUATION_METHODS, SANDWICH):
         raise UsageError(f"there is no method {method!r}", f"Choose from {', '.join((*EVALUATION_METHODS, SANDWICH))}.")
     if method == SANDWICH and data is not None:

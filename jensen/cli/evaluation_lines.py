@@ -37,8 +37,8 @@ def evaluation_lines(evaluation: Evaluation, places: dict[str, str | None] | Non
         lines.append(f"{parts}{_objective(evaluation)}")
     elif numbers["distortion"] is not None:
         lines.append(f"distortion {fixed(numbers['distortion'], 2)} nats per datum")
-    if evaluation.bits_per_dim is not None:
-        lines.append(_bits(evaluation, evaluation.bits_per_dim))
+    if evaluation.bits_sentence is not None:
+        lines.append(f"{evaluation.bits_sentence}{' (± over data)' if estimate.stderr else ''}")
     if evaluation.assessment is not None:
         lines += tightness_lines(evaluation.assessment, evaluation.quantity)
     if evaluation.halves is not None:
@@ -76,14 +76,6 @@ def _outlook(record: dict[str, Any], trained: Trained | None) -> list[str]:
         overall_verdict(*names),
         *(f"{f.severity}: {f.what}: {f.cause}. {f.remedy}" for f in findings if f.name not in shown),
     ]
-
-
-def _bits(evaluation: Evaluation, bits: float) -> str:
-    """Return the bits per dimension."""
-    stderr = evaluation.estimate.stderr
-    error = None if stderr is None else stderr / evaluation.bits_scale
-    sign = "<= " if "lower bound" in evaluation.estimate.kind else ""
-    return f"{sign}{format_nats(bits, error)} bits per dimension{' (± over data)' if error else ''}"
 
 
 def _chains(estimate: Estimate) -> str:

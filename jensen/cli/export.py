@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from ..core.errors import UsageError
 from ..storage.export_folder import check_export_target
-from .flags import Force, Json, Place, Run, Seed, TestPlace
+from .flags import Force, Json, Place, Quiet, Run, Seed, TestPlace
 from .output import print_json, print_lines
 
 __all__ = ["export"]
@@ -26,6 +26,7 @@ def export(
     seed: Seed = 0,
     force: Force = False,
     json: Json = False,
+    quiet: Quiet = False,  # of what libraries say, see `output.library_notes`
 ) -> None:
     """Write encoder and decoder into a folder that opens without jensen, with a model card.
 

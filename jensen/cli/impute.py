@@ -113,6 +113,7 @@ def impute(
     target = result_target(opened, "imputations", data, out, force, safe, flags, pictures=opened.schema.is_image)
     part = opened.chosen(data, flags.seed, missing=True, labels=labels, own="all")
     target = target if out is not None else target.of(data, part.is_whole or part.own is not None, force)
+    target.require_rows((number or 1) * len(part.rows))
     notify = notifier(flags.quiet)
     part, hidden, fewer = _rows(target, opened, part, mask)
     how = {"m": number or 1, "point": point, "intervals": intervals, "method": method, "k": k, "steps": steps}

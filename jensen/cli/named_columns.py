@@ -57,13 +57,19 @@ def write_column_pieces(target: Target, pieces: Iterable[Mapping[str, np.ndarray
     """Write columns [n] of some rows after another, as `write_columns` writes those of all rows.
 
     Args:
-        target: a table, or stdout; see `jensen.cli.table_pieces.are_in_pieces`.
+        target: a table, an .npz, whose columns are held until the last row is there, or stdout.
         pieces: columns by name, the same of all.
         dialect: of the table that they are of.
     """
     from ..data.named_tables import named_table
     from .table_pieces import write_tables
 
+    if target.is_archive:
+        import numpy as np
+
+        parts = list(pieces)
+        write_columns(target, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, dialect)
+        return
     write_tables(target, ([named_table(columns, _kind(target), dialect=dialect)] for columns in pieces), ())
 
 

@@ -55,6 +55,7 @@ def predict(
     target = column_target(opened, "predictions", data, out, force, safe, flags)
     part = opened.chosen(data, flags.seed, True, own="all", spare=(column,))
     target = target if out is not None else target.of(data, part.is_whole or part.own is not None, force)
+    target.require_rows(len(part.rows))
     with ProgressLine(flags.quiet) as line:
         how = {"k": k, "seed": flags.seed, "watch": line.task("predicting")}
         if are_in_pieces(target, part):

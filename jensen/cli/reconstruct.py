@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
+from cyclopts import Parameter
+
 from ..core.errors import UsageError
 from ..storage.recorded_table import check_table
 from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags, Safe, switch
 from .output import notifier
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..runs.evaluation import Part
     from ..runs.run import Run as LoadedRun
     from .writing import Piece, Target
@@ -29,6 +33,9 @@ def reconstruct(
     sample: Annotated[
         bool, switch("a sample of p(x | z) at a sample of q(z | x), instead of the mean at the mean")
     ] = False,
+    transform_batch: Annotated[
+        str | None, Parameter(help="batch, or label, that all codes are decoded at; by default that of each datum")
+    ] = None,
     noisy: Annotated[bool, switch("corrupt the data first, as a denoising run did in training")] = False,
     labels: Labels = None,
     force: Force = False,
@@ -44,14 +51,17 @@ def reconstruct(
     check_table(run, data)
     from ..core.divided import divided
     from ..core.processes import joined
+    from ..runs.expression import batch_contexts
     from .targets import result_target
     from .writing import print_target
 
     opened = flags.opened(run)
+    batch_contexts(opened, transform_batch)  # refuses one that is not there
     images = opened.schema.is_image
     target = result_target(opened, "reconstructions", data, out, force, safe, flags, pictures=images)
     part = opened.chosen(data, flags.seed, labels=labels, own="all")
     target = target if out is not None else target.of(data, part.is_whole or part.own is not None, force)
+    target.require_rows(len(part.rows))
     notify = notifier(flags.quiet)
     for text in part.notes:
         notify(text)
@@ -62,14 +72,22 @@ def reconstruct(
     with joined() as processes, divided(processes):
         inputs = _inputs(opened, part, noisy, flags.seed)
         record["data"] = inputs.name
-        if processes.is_first and part.is_streamed:
+        if processes.is_first and _is_in_pieces(part):
             _write_pieces(target, opened, part, sample=sample, seed=flags.seed)
         elif processes.is_first:
-            _write(target, opened, part, inputs, noisy=noisy, sample=sample, seed=flags.seed)
+            how: Any = {"sample": sample, "seed": flags.seed, "batch": transform_batch}
+            _write(target, opened, part, inputs, noisy=noisy, **how)
         elif not sample:  # samples follow from one another: the first process draws all
-            for _ in opened.reconstructions(inputs, seed=flags.seed):
+            for _ in opened.reconstructions(inputs, seed=flags.seed, batch=transform_batch):
                 pass
     print_target(target, flags.json, f"reconstructions of {record['data']} in {target.path}", record)
+
+
+def _is_in_pieces(part: Part) -> bool:
+    """Return whether reconstructions are written some rows after another: those of rows that stay in their files."""
+    from ..runs.pieces import stays_in_files
+
+    return part.is_streamed or stays_in_files(part)
 
 
 def _inputs(opened: LoadedRun, part: Part, noisy: bool, seed: int) -> Part:
@@ -78,7 +96,7 @@ def _inputs(opened: LoadedRun, part: Part, noisy: bool, seed: int) -> Part:
     Raises:
         UsageError: they are to be corrupted, and stay in their files.
     """
-    if noisy and part.is_streamed:
+    if noisy and _is_in_pieces(part):
         raise UsageError(
             f"--noisy corrupts all {part.name} at once, and these stay in their files", "Give fewer rows: DATA."
         )
@@ -86,13 +104,22 @@ def _inputs(opened: LoadedRun, part: Part, noisy: bool, seed: int) -> Part:
 
 
 def _write(
-    target: Target, opened: LoadedRun, part: Part, inputs: Part, *, noisy: bool, sample: bool, seed: int
+    target: Target,
+    opened: LoadedRun,
+    part: Part,
+    inputs: Part,
+    *,
+    noisy: bool,
+    sample: bool,
+    seed: int,
+    batch: str | None,
 ) -> None:
     """Write reconstructions of rows in memory.
 
     Args:
         part: the rows.
         inputs: the same, or corrupted.
+        batch: that they are decoded at; None for their own.
     """
     import numpy as np
 
@@ -101,7 +128,7 @@ def _write(
     from .writing import column_names, row_arrays, row_columns, to_integers
 
     names = column_names(opened.schema)
-    x = opened.reconstruct(inputs, seed=seed, sample=sample)
+    x = opened.reconstruct(inputs, seed=seed, sample=sample, batch=batch)
     columns = opened.schema.columns
     if columns is not None and not target.is_array:
         target.write_table(reconstructed_table(part, columns, x), columns)
@@ -122,6 +149,16 @@ def _write(
     target.write(x, names, picture, labelled, row_columns(part, names), arrays | row_arrays(part, arrays))
 
 
+def _originals(part: Part) -> Iterator[np.ndarray]:
+    """Yield the numbers [n, D] of a table that stays in its files, NaN where a cell is missing."""
+    import numpy as np
+
+    from ..runs.pieces import ROWS, table_parts
+
+    for rows in table_parts(part, ROWS):
+        yield rows.x[:] if rows.mask is None else np.where(rows.mask, rows.x[:], np.nan)
+
+
 def _write_pieces(target: Target, opened: LoadedRun, part: Part, *, sample: bool, seed: int) -> None:
     """Write reconstructions of rows that stay in their files, piece by piece."""
     import numpy as np
@@ -130,10 +167,20 @@ def _write_pieces(target: Target, opened: LoadedRun, part: Part, *, sample: bool
     from .writing import Piece, column_names, row_arrays, row_columns, to_integers
 
     names, shape, x = column_names(opened.schema), opened.schema.shape, part.x
+    columns, reconstructions = opened.schema.columns, opened.reconstructions(part, seed=seed, sample=sample)
+    if columns is not None and not target.is_array:
+        from ..runs.table_results import reconstructed_tables
+        from .table_pieces import write_tables
+
+        write_tables(target, ([table] for table in reconstructed_tables(part, columns, reconstructions)), columns)
+        return
 
     def rebuilt() -> Iterator[Piece]:
+        if columns is not None:
+            yield from (Piece(values, None, {}) for values in reconstructions)
+            return
         whole = sample and opened.seen.kind != "real"
-        for rows, values in zip(part.pieces(), opened.reconstructions(part, seed=seed, sample=sample), strict=True):
+        for rows, values in zip(part.pieces(), reconstructions, strict=True):
             if whole and not opened.has_last_level:  # counts, of which later rows may have the largest
                 values = np.rint(values).astype(np.int64)
             elif whole:
@@ -142,7 +189,8 @@ def _write_pieces(target: Target, opened: LoadedRun, part: Part, *, sample: bool
 
     arrays: dict[str, Any] = {}
     if target.is_archive and isinstance(x, FileRows):
-        arrays = {"original": ConvertedRows(x, lambda rows: rows.reshape(-1, *shape), shape, x.dtype)}
+        in_shape = ConvertedRows(x, lambda rows: rows.reshape(-1, *shape), shape, x.dtype)
+        arrays = {"original": in_shape if columns is None else _originals(part)}
         arrays |= row_arrays(part, arrays)
         arrays |= {} if part.labels is None else {"labels": part.labels}
     target.write_pieces(rebuilt(), len(part.rows), names, opened.schema.classes, arrays)

@@ -11,12 +11,14 @@ from ..core.errors import UsageError
 from ..core.wording import plural
 from ..storage.recorded_columns import check_columns
 from .conditions import parse_conditions
-from .flags import Device, Force, Json, Number, Out, Run, RunFlags, Safe, Seed, switch
+from .flags import Device, Force, Json, Number, Out, Quiet, Run, RunFlags, Safe, Seed, switch
 from .named_columns import KINDS
 from .output import notifier
 from .targets import result_target
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
     from ..runs.run import Run as LoadedRun
@@ -46,7 +48,11 @@ def sample(
     noise: Annotated[bool, switch("draws from p(x | z), which is the default for data that are no images")] = False,
     mean: Annotated[bool, switch("means of p(x | z) at z from the prior, which is the default for images")] = False,
     label: Annotated[
-        str | None, Parameter(help="class of all samples; by default classes are drawn with their training frequencies")
+        str | None,
+        Parameter(
+            help='class of all samples, or a value of each of several labels, "sex=F,age=40"; by default they are drawn'
+            " with their training frequencies"
+        ),
     ] = None,
     given: Given = None,
     k: K = None,
@@ -55,6 +61,7 @@ def sample(
     force: Force = False,
     safe: Safe = False,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Draw new data from a run, in the data's own units. Without --out: RUN/samples.png, or RUN/samples.csv.
 
@@ -64,67 +71,104 @@ def sample(
     """
     if noise and mean:
         raise UsageError("--noise and --mean exclude each other", "Leave one of them out.")
-    if k is not None and given is None:
-        raise UsageError(f"-k {k} is of a condition, and there is none", "Leave it out, or give one: --given.")
-    condition = None if given is None else parse_conditions(given)
-    if condition is not None and (mean or label is not None):
-        raise UsageError("--given excludes --mean and --label", "Leave one of them out.")
+    condition = _condition(given, k, mean or label is not None)
     check_columns(Path(run), tuple(condition or ()))
     from ..runs.run import load
     from .writing import print_target
 
     opened = load(run, device=device)
-    target = _target(opened, out, force, json, safe)
+    flags, notify = RunFlags(seed=seed, json=json, quiet=quiet), notifier(quiet)
+    target = result_target(opened, "samples", None, out, force, safe, flags, opened.schema.is_image)
+    target.require_rows(n)
     if condition is not None:
-        _sample_given(opened, target, condition, n, k, seed, json)
+        _sample_given(opened, target, condition, n, k, flags)
         return
     images = opened.schema.is_image
     # without latent features all means are one, and without a density there is nothing but draws
     smooth = images and opened.model.latent > 0 and opened.model.likelihood.has_density
     mean = mean or (smooth and not noise)
-    x, labels = opened.labelled_sample(n, seed=seed, mean=mean, label=label)
-    _write(opened, target, x, labels, mean)
-    _note_beyond(opened, x)
-    of_class = "" if label is None else f" of class {label}"
+    _note_beyond(opened, _written(opened, target, n, mean, label, flags), notify)
+    of_class = "" if label is None else f" of {'class' if opened.conditions is None else 'labels'} {label}"
     what = f"{plural(n, 'mean' if mean else 'sample')}{of_class} in {target.path} (seed {seed})"
     record = {"n": n, "seed": seed, "mean": mean, "label": label, "shape": list(opened.schema.shape)}
     line = f"{what}: {_meaning(mean, opened, smooth)}"
     if target.path is None and images:  # to stdout, where the line would be among the rows
-        notifier(False)(_meaning(mean, opened, smooth))
+        notify(_meaning(mean, opened, smooth))
     print_target(target, json, line, record)
 
 
+def _written(opened: LoadedRun, target: Target, n: int, mean: bool, label: str | None, flags: RunFlags) -> np.ndarray:
+    """Write samples with their labels, and return them."""
+    if opened.conditions is None:
+        x, labels = opened.labelled_sample(n, seed=flags.seed, mean=mean, label=label)
+        _write(opened, target, x, labels, mean)
+        return x
+    chosen = None if label is None else parse_conditions([label], "--label")
+    x, several = opened.conditioned_sample(n, seed=flags.seed, mean=mean, label=chosen)
+    _write(opened, target, x, None, mean, several)
+    if label is None:
+        names = ", ".join(opened.conditions.names)
+        notifier(flags.quiet)(f"labels ({names}) are drawn independently of each other: --label")
+    return x
+
+
+def _condition(given: list[str] | None, k: int | None, excluded: bool) -> dict[str, str] | None:
+    """Return the values of columns that are given; None without.
+
+    Raises:
+        UsageError: they are given beside options that they exclude, or their points without them.
+    """
+    if k is not None and given is None:
+        raise UsageError(f"-k {k} is of a condition, and there is none", "Leave it out, or give one: --given.")
+    if given is not None and excluded:
+        raise UsageError("--given excludes --mean and --label", "Leave one of them out.")
+    return None if given is None else parse_conditions(given)
+
+
 def _sample_given(
-    opened: LoadedRun, target: Target, condition: dict[str, str], n: int, k: int | None, seed: int, json: bool
+    opened: LoadedRun, target: Target, condition: dict[str, str], n: int, k: int | None, flags: RunFlags
 ) -> None:
     """Draw and write samples given the values of some columns."""
     from .writing import print_target
 
-    drawn = opened.given_sample(n, condition, k=k, seed=seed)
+    drawn, notify = opened.given_sample(n, condition, k=k, seed=flags.seed), notifier(flags.quiet)
     for text in drawn.notes:
-        notifier(False)(text)
+        notify(text)
     _write(opened, target, drawn.x, None, False)
-    line = f"{plural(n, 'sample')} {drawn.sentence} in {target.path} (seed {seed})"
-    print_target(target, json, line, {"n": n, "seed": seed, **drawn.to_dict()})
+    line = f"{plural(n, 'sample')} {drawn.sentence} in {target.path} (seed {flags.seed})"
+    print_target(target, flags.json, line, {"n": n, "seed": flags.seed, **drawn.to_dict()})
 
 
-def _note_beyond(opened: LoadedRun, x: np.ndarray) -> None:
+def _note_beyond(opened: LoadedRun, x: np.ndarray, notify: Callable[[str], None]) -> None:
     """Say how many rows of a mixed table have numbers that the training data have none like."""
     if opened.schema.columns is not None:
         from ..runs.condition import beyond_data
 
         note = beyond_data(opened, x)
         if note is not None:
-            notifier(False)(note)
+            notify(note)
 
 
-def _target(opened: LoadedRun, out: str | None, force: bool, json: bool, safe: bool) -> Target:
-    """Return the file for samples, by default in the format of the data."""
-    return result_target(opened, "samples", None, out, force, safe, RunFlags(json=json), opened.schema.is_image)
+def _write(
+    opened: LoadedRun,
+    target: Target,
+    x: np.ndarray,
+    labels: np.ndarray | None,
+    mean: bool,
+    several: np.ndarray | None = None,
+) -> None:
+    """Write samples in the format of the target: a table of mixed columns as its source has them.
 
+    Args:
+        opened: the run.
+        target: the file.
+        x: samples.
+        labels: [N] of their classes.
+        mean: whether they are means.
+        several: [N, E] labels of several columns, as stored.
+    """
+    import numpy as np
 
-def _write(opened: LoadedRun, target: Target, x: np.ndarray, labels: np.ndarray | None, mean: bool) -> None:
-    """Write samples in the format of the target: a table of mixed columns as its source has them."""
     from .grids import grid, model_range, png, scaled
     from .writing import column_names, to_integers
 
@@ -134,6 +178,9 @@ def _write(opened: LoadedRun, target: Target, x: np.ndarray, labels: np.ndarray 
         from ..data.table_values import as_written
 
         x = as_written(columns, x)
+        if several is not None and opened.conditions is not None and not target.is_array:
+            columns = (*columns, *opened.conditions.columns)
+            x = np.concatenate([x, as_written(opened.conditions.columns, several)], 1)
         if not target.is_array:
             suffix = ".csv" if target.path is None else target.path.suffix.lower()
             target.write_table(table_of(columns, x, KINDS.get(suffix, "csv"), dialect=opened.dialect), columns)
@@ -141,7 +188,10 @@ def _write(opened: LoadedRun, target: Target, x: np.ndarray, labels: np.ndarray 
     elif not mean and opened.seen.kind != "real":
         x = to_integers(x, opened.seen.levels)
     named_labels = None if labels is None else (labels, opened.schema.classes)
-    target.write(x, column_names(opened.schema), lambda: png(grid(scaled(x, model_range(opened, x)))), named_labels)
+    before = {} if several is None or opened.conditions is None else opened.conditions.written(several)
+    target.write(
+        x, column_names(opened.schema), lambda: png(grid(scaled(x, model_range(opened, x)))), named_labels, before
+    )
 
 
 def _meaning(mean: bool, opened: LoadedRun, both: bool) -> str:

@@ -15,6 +15,7 @@ from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
 
 if TYPE_CHECKING:
+    from ..runs.row_measures import RowMeasure
     from ..runs.row_scores import RowScores, Unlikely
 
 __all__ = ["score"]
@@ -34,6 +35,13 @@ Columns = Annotated[
         help="score each entry too; by default that of tables of up to 256 columns",
     ),
 ]
+Measures = Annotated[
+    str | None,
+    Parameter(
+        name="--measures",
+        help="typicality, regret or both (typicality,regret): further measures of each row, with p-values of their own",
+    ),
+]
 
 
 def score(
@@ -44,6 +52,7 @@ def score(
     out: Out = None,
     k: K = None,
     columns: Columns = None,
+    measures: Measures = None,
     labels: Labels = None,
     force: Force = False,
     safe: Safe = False,
@@ -67,8 +76,10 @@ def score(
     part = None if data is None and labels is None else rows_to_score(opened, data, labels=labels, seed=flags.seed)
     if out is None and part is not None:
         target = target.of(data, part.is_whole or part.own is not None, force)
+    target.require_rows(0 if part is None else len(part.rows))
     with ProgressLine(flags.quiet) as line:
-        how = {"k": k, "columns": columns, "seed": flags.seed, "watch": line.task}
+        names = [] if measures is None else [name.strip() for name in measures.split(",")]
+        how = {"k": k, "columns": columns, "measures": names, "seed": flags.seed, "watch": line.task}
         if part is not None and are_in_pieces(target, part):
             pieces = score_in_pieces(opened, part, **how)
             write_column_pieces(target, (piece.table for piece in pieces), opened.dialect_of(part))
@@ -101,7 +112,18 @@ def _lines(scores: RowScores) -> list[str]:
     for i in scores.least_likely(SHOWN):
         p = "" if scores.p_value is None else f", p = {scores.p_value[i]:.2g}"
         lines.append(f"{_place(scores, i)}: log p {scores.log_px[i]:.2f}{p}{_reasons(scores, i)}")
-    return lines
+    return [*lines, *(line for measure in scores.measures.values() for line in _of_measure(scores, measure))]
+
+
+def _of_measure(scores: RowScores, measure: RowMeasure) -> list[str]:
+    """Return the definition of a measure, the number of low p-values, and the rows in which it is highest."""
+    p, n = measure.p_value, len(measure.values)
+    low = "" if p is None else f"; {plural(int((p < FEW).sum()), 'row')} of {n:,} with a p-value below {FEW:g}"
+    rows = [
+        f"{_place(scores, i)} {measure.values[i]:.2f}{'' if p is None else f' (p = {p[i]:.2g})'}"
+        for i in measure.highest(SHOWN)
+    ]
+    return [f"{measure.sentence}{low}", f"the highest: {', '.join(rows)}"]
 
 
 def _place(scores: RowScores, row: int) -> str:
@@ -131,6 +153,8 @@ def _least_likely(scores: RowScores) -> list[dict[str, Any]]:
         why = [] if scores.columns is None else [asdict(entry) for entry in scores.why(i)]
         p = None if scores.p_value is None else float(scores.p_value[i])
         compared = float((scores.log_px if scores.compared is None else scores.compared)[i])
+        more = {name: float(measure.values[i]) for name, measure in scores.measures.items()}
+        more |= {f"p_value_{n}": float(m.p_value[i]) for n, m in scores.measures.items() if m.p_value is not None}
         row = {"row": scores.place(i), "found_by": scores.found_by(i), "log_px": float(scores.log_px[i])}
-        rows.append({**row, "compared": compared, "p_value": p, "why": why})
+        rows.append({**row, "compared": compared, "p_value": p, **more, "why": why})
     return rows

@@ -9,6 +9,8 @@ from ..core.wording import plural
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+
     from ..data.columns import Column
     from ..data.output_tables import OutputTable
     from ..runs.pieces import InPieces
@@ -32,7 +34,13 @@ def write_completion(target: Target, completion: TableCompletion, drawn: bool) -
         table = completion.stacked() if drawn else completion.table()
         target.write_table(table, completion.written_columns)
         return
-    others: dict[str, Any] = {
+    names = [column.name for column in completion.columns]
+    target.write(completion.x if drawn else completion.point, names, bytes, arrays=_others(completion))
+
+
+def _others(completion: TableCompletion) -> dict[str, np.ndarray]:
+    """Return the arrays [N, ...] of an .npz beside the imputations."""
+    others = {
         "mean": completion.mean,
         "point": completion.point,
         "probability": completion.probability,
@@ -42,20 +50,23 @@ def write_completion(target: Target, completion: TableCompletion, drawn: bool) -
     }
     if completion.low is not None and completion.high is not None:
         others |= {"low": completion.low, "high": completion.high}
-    names = [column.name for column in completion.columns]
-    target.write(completion.x if drawn else completion.point, names, bytes, arrays=others)
+    return others
 
 
 def write_in_pieces(target: Target, completions: InPieces[TableCompletion], drawn: bool) -> None:
-    """Write what `write_completion` does, some rows after another; no array.
+    """Write what `write_completion` does, some rows after another.
 
     Args:
         target: the file.
         completions: of the rows.
         drawn: whether draws were asked for, and not points.
     """
-    from .table_pieces import write_tables
+    from .table_pieces import write_arrays, write_tables
 
+    if target.is_array:
+        pieces = (_arrays(target, completion, drawn) for completion in completions)
+        write_arrays(target, pieces, versions=("x",) if drawn else ())
+        return
     columns: list[Column] = []
 
     def tables() -> Iterator[list[OutputTable]]:
@@ -64,6 +75,12 @@ def write_in_pieces(target: Target, completions: InPieces[TableCompletion], draw
             yield list(completion.numbered_versions()) if drawn else [completion.table()]
 
     write_tables(target, tables(), columns)
+
+
+def _arrays(target: Target, completion: TableCompletion, drawn: bool) -> dict[str, np.ndarray]:
+    """Return the arrays of some rows that are written, "x" first."""
+    x = {"x": completion.x if drawn else completion.point}
+    return x | _others(completion) if target.is_archive else x
 
 
 def title(completion: TableCompletion, drawn: bool) -> str:

@@ -146,6 +146,7 @@ def _recorded_options(spec: str, data: str | None) -> dict[str, Any]:
             "Call jensen.train(data, model=..., guide=...) again, or continue it: jensen resume RUN.",
         )
     check_recorded(command)
+    command.pop("online", None)  # the network is used where this command asks for it, and not an earlier one
     for name in unused_by(find(command.get("recipe", "vae")), command):
         command.pop(name, None)
     if data is not None:
@@ -180,7 +181,7 @@ def outcome(run: Run) -> dict[str, Any]:
         "sentence": run.sentence,
         "bound": bound,
         "kind": _kind(run, bound, measures["objective"]),
-        "given": "label" if run.conditional else None,
+        "given": run.quantity.condition,
         "quantity": str(run.quantity),
         "objective": measures["objective"],
         "rate": measures["rate"],
@@ -207,7 +208,7 @@ def outcome(run: Run) -> dict[str, Any]:
 def _unused_labels(run: Run) -> str | None:
     """Return the labels that were named for a training that does not learn from them; None if there are none."""
     labels = run.spec["command"].get("labels")
-    return labels if labels is not None and run.classes is None else None
+    return labels if labels is not None and run.classes is None and run.conditions is None else None
 
 
 def _has_closed_step(run: Run) -> bool:

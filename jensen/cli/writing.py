@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -15,14 +15,22 @@ import numpy as np
 from ..core.errors import RunExistsError, UsageError
 from ..core.wording import plural
 from ..data import Schema
-from ..data.column_statistics import pieces
 from ..data.columns import Column
-from ..data.file_rows import Array, FileRows
+from ..data.file_rows import Array
 from ..data.output_tables import OutputTable
-from ..data.table_writing import TABLE_SUFFIXES, TEXT_SUFFIXES, encoded_text, require_writer, table_bytes, table_text
+from ..data.table_writing import (
+    TABLE_SUFFIXES,
+    TEXT_SUFFIXES,
+    encoded_text,
+    require_rows,
+    require_writer,
+    table_bytes,
+    table_text,
+)
 from ..runs.evaluation import Part
 from ..runs.row_values import identity_columns
 from ..storage.files import write_atomic, write_json, written_in_pieces
+from .arrays import member_of, write_members, write_rows
 from .output import notifier, print_json, print_lines, table_writer, text_bytes
 from .tables import Formulas, Piece, Table
 
@@ -232,6 +240,14 @@ class Target:
             raise RunExistsError(f"{path} exists", "Replace it with --force, or give another name: --out FILE.")
         return replace(self, path=path)
 
+    def require_rows(self, n: int) -> None:
+        """Refuse more rows than the file can have; see `jensen.data.table_writing.require_rows`.
+
+        Raises:
+            UsageError: it has fewer.
+        """
+        require_rows("" if self.path is None else self.path.suffix.lower(), n)
+
     @property
     def is_picture(self) -> bool:
         """True if the file is a .png."""
@@ -267,14 +283,11 @@ class Target:
             arrays: further arrays of an .npz, by their names.
         """
         known = {} if labels is None else {"labels": labels[0]}
-        whole, content = Piece(x, None if labels is None else labels[0], before or {}), io.BytesIO()
-        classes = None if labels is None else labels[1]
-        if self.is_picture:
-            content.write(picture())
-        else:
-            self._write_to(content, [whole], len(x), names, classes, {**(arrays or {}), **known})
-        if self.path is not None:
-            write_atomic(self.path, content.getvalue())
+        if self.is_picture and self.path is not None:
+            write_atomic(self.path, picture())
+            return
+        whole, classes = Piece(x, None if labels is None else labels[0], before or {}), labels and labels[1]
+        self.write_pieces([whole], len(x), names, classes, {**(arrays or {}), **known})
 
     def write_pieces(
         self,
@@ -282,7 +295,7 @@ class Target:
         n: int,
         names: Sequence[str],
         classes: Sequence[str] | None = None,
-        arrays: Mapping[str, Array] | None = None,
+        arrays: Mapping[str, Array | Iterator[np.ndarray]] | None = None,
     ) -> None:
         """Write rows [N, ...] as they come, to the bytes that `write` would write; no picture.
 
@@ -291,7 +304,8 @@ class Target:
             n: N, the rows of all of them.
             names: of the features, for a header.
             classes: the names of the labels.
-            arrays: further arrays of an .npz, by their names, in memory or in files; labels are "labels".
+            arrays: further arrays of an .npz, by their names, in memory, in files, or N rows some after another; labels
+                are "labels".
         """
         if self.path is None:
             self._write_to(io.BytesIO(), parts, n, names, classes, {})
@@ -306,17 +320,17 @@ class Target:
         n: int,
         names: Sequence[str],
         classes: Sequence[str] | None,
-        arrays: Mapping[str, Array],
+        arrays: Mapping[str, Array | Iterator[np.ndarray]],
     ) -> None:
         """Write rows as an array, as arrays or as a table, by the suffix; a table to stdout where there is no file."""
         suffix = ".csv" if self.path is None else self.path.suffix.lower()
         if suffix == ".npy":
-            _write_rows(stream, (piece.x for piece in parts), n)
+            write_rows(stream, (piece.x for piece in parts), n)
         elif suffix == ".npz":
             with zipfile.ZipFile(stream, "w") as archive:
-                with _member(archive, "x") as member:
-                    _write_rows(member, (piece.x for piece in parts), n)
-                _write_members(archive, arrays)
+                with member_of(archive, "x") as member:
+                    write_rows(member, (piece.x for piece in parts), n)
+                write_members(archive, arrays, n)
         else:
             table = None
             for piece in parts:
@@ -358,42 +372,7 @@ class Target:
 
     def write_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Write arrays of these names as an .npz."""
-        content = io.BytesIO()
         texts = {name: values.astype(str) if values.dtype == object else values for name, values in arrays.items()}
-        with zipfile.ZipFile(content, "w") as archive:
-            _write_members(archive, texts)
         if self.path is not None:
-            write_atomic(self.path, content.getvalue())
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    return archive.open(f"{name}.npy", "w", force_zip64=True)
-
-
-def _write_members(archive: zipfile.ZipFile, arrays: Mapping[str, Array]) -> None:
-    """Write arrays of an .npz; np.savez would take those named as its arguments are, such as "file", for these."""
-    for name, values in arrays.items():
-        with _member(archive, name) as member:
-            if isinstance(values, FileRows):
-                _write_rows(member, (part for _, part in pieces(values)), len(values))
-            else:
-                np.lib.format.write_array(member, np.asanyarray(values), allow_pickle=False)
-
-
-def _write_rows(stream: IO[bytes], parts: Iterable[np.ndarray], n: int) -> None:
-    """Write an array of n rows that come in parts, as `np.save` writes one in C order.
-
-    Raises:
-        ValueError: a part is of another type or of rows of another shape than the first.
-    """
-    first = None
-    for part in parts:
-        own = (part.dtype, part.shape[1:])
-        if first is None:
-            first, shape = own, (n, *part.shape[1:])
-            descr = np.lib.format.dtype_to_descr(part.dtype)
-            header = {"descr": descr, "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(stream, header)  # pyright: ignore[reportArgumentType]
-        if own != first:
-            raise ValueError(f"rows of {own} follow others of {first}")
-        stream.write(np.ascontiguousarray(part).data.cast("B") if part.size else b"")
+            with written_in_pieces(self.path) as file, zipfile.ZipFile(file, "w") as archive:
+                write_members(archive, texts)

@@ -180,4 +180,10 @@ def by_chunks(
         lambda index: [function(data.take(index, generator))],
         None if generator is None or data.prepare is None else lambda index: data.take(index, generator),
     )
-    return torch.cat([result for (result,) in results])
+    whole, stop = data.stored.new_empty(0) if isinstance(data.stored, Tensor) else torch.empty(0), 0
+    for (result,) in results:  # joined at the end, they would be there twice
+        if not stop:
+            whole = result.new_empty(n, *result.shape[1:])
+        start, stop = stop, stop + len(result)
+        whole[start:stop] = result
+    return whole

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-__all__ = ["digits", "fixed", "format_nats", "option_flag", "plural"]
+__all__ = ["digits", "fixed", "format_nats", "listed", "option_flag", "plural"]
 
 MOST_DIGITS = 6
 LARGE = 1e6  # from here on, numbers are written with an exponent
@@ -24,6 +25,16 @@ def plural(n: int, noun: str) -> str:
         return f"{n:,} {noun.removesuffix('um')}a"
     ends_in_consonant_y = noun.endswith("y") and noun[-2:-1] not in "aeiou"
     return f"{n:,} {noun.removesuffix('y')}ies" if ends_in_consonant_y else f"{n:,} {noun}s"
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return the first names, and dots where there are more.
+
+    Example:
+        >>> listed(["a", "b"]), listed(["a", "b", "c"], 2)
+        ('a, b', 'a, b, ...')
+    """
+    return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
 
 
 def digits(stderr: float | None) -> int:

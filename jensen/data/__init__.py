@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .conditions import Conditions
     from .containers import from_memory, is_in_memory, relabelled
     from .factors import Factors
     from .label_numbers import UNKNOWN
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .splits import Split, duplicates, parse_fractions, split
 
 _WHERE = {
+    "conditions": ("Conditions",),
     "containers": ("from_memory", "is_in_memory", "relabelled"),
     "factors": ("Factors",),
     "label_numbers": ("UNKNOWN",),
@@ -40,6 +42,7 @@ _MODULE = {name: module for module, names in _WHERE.items() for name in names}
 __all__ = [
     "EMBEDDED",
     "UNKNOWN",
+    "Conditions",
     "Dataset",
     "Factors",
     "Header",

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from .frames import unique_names
 from .selection import Selection
 from .sizes import check_size
 
-__all__ = ["opened", "read_annotated"]
+__all__ = ["of_annotated", "opened", "read_annotated"]
 
 LABELS = ("y", "Y", "labels", "target")  # columns of obs that are labels where none is named, as arrays of an .npz are
 FEWER = "Choose genes with --columns"
@@ -86,16 +87,62 @@ def read_annotated(path: Path, wanted: str | None, options: Selection) -> Raw:
         element, where = _element(file, options.layer, path)
         if _shape(element) != (len(obs), len(var)):
             raise _damaged(path, f"{len(obs)} cells and {len(var)} genes of a matrix of {_shape(element)}")
-        matrix = _read(element, elements, where)
-        names, changed = unique_names([str(name) for name in var.index])
-        kept = options.chosen(names, (), str(path))
-        x, notes = _dense(matrix, kept, len(names), where)
-        if x.dtype.kind == "f":
-            notes += _fractional(x, where, [name for name in _layers(file) if name != options.layer])
+        matrix, layers = _read(element, elements, where), _layers(file)
+    return _assembled(matrix, obs, var, wanted, options, _Words(str(path), where, layers))
+
+
+def of_annotated(data: Any, wanted: str | None, options: Selection, name: str = "AnnData") -> Raw:
+    """Read the matrix X of an AnnData object, or a layer, as `read_annotated` reads that of its file.
+
+    Args:
+        data: the object; one that is backed by a file is read into memory.
+        wanted: a column of `obs` that holds labels.
+        options: the layer, and the genes to read.
+        name: of the data in messages.
+
+    Raises:
+        DataError: it lacks the layer, or holds no numbers.
+        UsageError: there is a header.
+    """
+    if options.header != "auto" and not options.later:
+        raise UsageError("--header is for files of text", f"Leave it out: the {name} has names of genes.")
+    data = data.to_memory() if data.isbacked else data
+    layers = sorted(str(layer) for layer in data.layers)
+    _check_layer(options.layer, layers, name)
+    matrix = data.X if options.layer is None else data.layers[options.layer]
+    if matrix is None:
+        raise _no_matrix(name, layers)
+    where = f"X of the {name}" if options.layer is None else f"layer {options.layer!r} of the {name}"
+    check_dtype(matrix.dtype, where)
+    return _assembled(matrix, data.obs, data.var, wanted, options, _Words(f"the {name}", where, layers))
+
+
+@dataclass(frozen=True)
+class _Words:
+    """The names of data in messages.
+
+    Attributes:
+        source: of all of it.
+        matrix: of X, or of the layer.
+        layers: their names.
+    """
+
+    source: str
+    matrix: str
+    layers: list[str]
+
+
+def _assembled(matrix: Any, obs: Any, var: Any, wanted: str | None, options: Selection, words: _Words) -> Raw:
+    """Return the genes of a matrix that are chosen, with names, cells and labels."""
+    names, changed = unique_names([str(name) for name in var.index])
+    kept = options.chosen(names, (), words.source)
+    x, notes = _dense(matrix, kept, len(names), words.matrix)
+    if x.dtype.kind == "f":
+        notes += _fractional(x, words.matrix, [name for name in words.layers if name != options.layer])
     raw = Raw(x, names=tuple(names[i] for i in kept), notes=notes, choices=tuple(map(str, obs.columns)))
-    raw.notes += options.ignored(names, kept, str(path))
+    raw.notes += options.ignored(names, kept, words.source)
     if changed:
-        raw.notes.append(f"genes of {path} with the name of another are called {', '.join(changed[:NAMED])}")
+        raw.notes.append(f"genes of {words.source} with the name of another are called {', '.join(changed[:NAMED])}")
     raw.identity = {"cell": np.array([str(name) for name in obs.index], dtype=str)}
     column = wanted if wanted is not None else next((name for name in LABELS if name in raw.choices), None)
     if column in raw.choices:
@@ -116,17 +163,30 @@ def _element(file: Any, layer: str | None, path: Path) -> tuple[Any, str]:
         DataError: there is none.
     """
     layers = _layers(file)
-    listed = ", ".join(layers[:NAMED])
+    _check_layer(layer, layers, path)
     if layer is not None:
-        if layer not in layers:
-            has = f"It has {listed}." if layers else "It has none: leave --layer out."
-            raise DataError(f"{path} has no layer {layer!r}", has)
         return file["layers"][layer], f"layer {layer!r} of {path}"
     held = file.get("X")
     if held is None or held.attrs.get("encoding-type") == "null":
-        remedy = f"Name a layer: --layer {layers[0]} (of {listed})." if layers else "Write it with a matrix."
-        raise DataError(f"{path} has no matrix X", remedy)
+        raise _no_matrix(path, layers)
     return held, f"X of {path}"
+
+
+def _check_layer(layer: str | None, layers: list[str], where: str | Path) -> None:
+    """Refuse a layer that is not there.
+
+    Raises:
+        DataError: naming those that are.
+    """
+    if layer is not None and layer not in layers:
+        has = f"It has {', '.join(layers[:NAMED])}." if layers else "It has none: leave --layer out."
+        raise DataError(f"{where} has no layer {layer!r}", has)
+
+
+def _no_matrix(where: str | Path, layers: list[str]) -> DataError:
+    listed = ", ".join(layers[:NAMED])
+    remedy = f"Name a layer: --layer {layers[0]} (of {listed})." if layers else "Write it with a matrix."
+    return DataError(f"{where} has no matrix X", remedy)
 
 
 def _shape(element: Any) -> tuple[int, ...]:

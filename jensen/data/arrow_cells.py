@@ -72,24 +72,47 @@ def arrow_cells(column: Any, name: str, where: str) -> Cells:
     array = _joined(column, name, where) if isinstance(column, arrow.ChunkedArray) else column
     if types.is_null(kind):
         return TextCells(np.empty(0, dtype=object), np.full(n, NULL, dtype=np.int32), stored)
-    observed = ~array.is_null().to_numpy(zero_copy_only=False)
+    observed = _observed(array)
     if types.is_dictionary(kind):
         return _dictionary(array, name, where)
     if types.is_boolean(kind):
-        return TypedCells(array.fill_null(False).to_numpy(zero_copy_only=False), observed, "bool")
+        return TypedCells(_bits(array, 1) & observed, observed, "bool")
     if types.is_integer(kind):
-        return TypedCells(array.fill_null(0).to_numpy(zero_copy_only=False), observed, stored)
+        return TypedCells(np.where(observed, _numbers(array, stored), 0), observed, stored)
     if types.is_floating(kind) or types.is_decimal(kind):
         array = array.cast(arrow.float64()) if types.is_decimal(kind) or types.is_float16(kind) else array
-        values = array.to_numpy(zero_copy_only=False)  # a null is NaN
+        values = np.where(observed, _numbers(array, _FLOATS[str(array.type)]), np.nan)
         return TypedCells(values, ~np.isnan(values), stored)
     if types.is_timestamp(kind) or types.is_date(kind):
-        times = array.cast(arrow.timestamp("us"), safe=False).to_numpy(zero_copy_only=False)
-        return TypedCells(times.astype("datetime64[us]"), observed, "date" if types.is_date(kind) else stored)
+        times = _numbers(array.cast(arrow.timestamp("us"), safe=False), "datetime64[us]")
+        known = np.where(observed, times, np.datetime64("NaT"))
+        return TypedCells(known, observed, "date" if types.is_date(kind) else stored)
     if types.is_duration(kind):
-        whole = array.cast(arrow.duration("us"), safe=False).cast(arrow.int64()).fill_null(0)
-        return TypedCells(whole.to_numpy(zero_copy_only=False) / 1e6, observed, stored)
+        whole = _numbers(array.cast(arrow.duration("us"), safe=False), "int64")
+        return TypedCells(np.where(observed, whole, 0) / 1e6, observed, stored)
     return _dictionary(array.cast(arrow.large_string()).dictionary_encode(), name, where, stored)
+
+
+def _numbers(array: Any, dtype: str) -> np.ndarray:
+    """Return the numbers [N] of an array, anything where one is null: without pandas, which `to_numpy` imports."""
+    data, size = array.buffers()[1], np.dtype(dtype).itemsize
+    if not len(array):
+        return np.empty(0, dtype)
+    return np.frombuffer(data, dtype, len(array), array.offset * size)
+
+
+def _bits(array: Any, place: int) -> np.ndarray:
+    """Return the bits [N] of a buffer of an array."""
+    if not len(array):
+        return np.empty(0, dtype=bool)
+    stop = array.offset + len(array)
+    packed = np.frombuffer(array.buffers()[place], np.uint8, -(-stop // 8))
+    return np.unpackbits(packed, count=stop, bitorder="little")[array.offset :].astype(bool)
+
+
+def _observed(array: Any) -> np.ndarray:
+    """Return where an array has values [N]."""
+    return _bits(array, 0) if array.null_count and array.buffers()[0] is not None else np.ones(len(array), dtype=bool)
 
 
 def _joined(column: Any, name: str, where: str) -> Any:
@@ -109,9 +132,8 @@ def _joined(column: Any, name: str, where: str) -> Any:
 
 def _dictionary(array: Any, name: str, where: str, stored: str = "category") -> TextCells:
     """Return the cells of a dictionary-encoded array."""
-    codes = array.indices.fill_null(NULL) if str(array.indices.type).startswith("int") else array.indices
-    codes = codes.to_numpy(zero_copy_only=False)
-    codes = np.where(np.isnan(codes), NULL, codes) if codes.dtype.kind == "f" else codes
+    codes = np.where(_observed(array.indices), _numbers(array.indices, str(array.indices.type)), 0).astype(np.int32)
+    codes[~_observed(array.indices)] = NULL
     values = array.dictionary.to_pylist()
     odd = next((v for v in values if not isinstance(v, str | int | float | bool | None)), None)
     if odd is not None:
@@ -119,4 +141,4 @@ def _dictionary(array: Any, name: str, where: str, stored: str = "category") -> 
     texts = np.empty(len(values), dtype=object)
     texts[:] = ["" if v is None else str(v) for v in values]
     levels = tuple(texts.tolist()) if stored == "category" and array.type.ordered else ()
-    return TextCells(texts, codes.astype(np.int32), stored, levels, bool(levels))
+    return TextCells(texts, codes, stored, levels, bool(levels))

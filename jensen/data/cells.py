@@ -13,7 +13,7 @@ from .frames import Cells, TextCells, TypedCells
 from .number_texts import PLAIN, NumberFormat
 from .time_texts import ISO, hours, hours_text, seconds, time_text
 
-__all__ = ["Place", "decode", "encode", "present", "row_place"]
+__all__ = ["Place", "decode", "encode", "is_clock", "present", "row_place"]
 
 Place = Callable[[int], str]  # from the number of a row to the place of its cell in words
 _TRUTHS = {"true": 1, "yes": 1, "t": 1, "y": 1, "1": 1, "false": 0, "no": 0, "f": 0, "n": 0, "0": 0}
@@ -113,7 +113,7 @@ def _parsed(column: Column, cells: TextCells, codes: np.ndarray, place: Place) -
         DataError: one is no number or time of this column.
     """
     texts = [cells.stripped[code] for code in codes]
-    if column.kind == "datetime" or _is_clock(column):
+    if column.kind == "datetime" or is_clock(column):
         form = column.format or ISO
         values = hours(texts, form) if column.kind == "circular" else seconds(texts, form)
     else:
@@ -129,7 +129,7 @@ def _parsed(column: Column, cells: TextCells, codes: np.ndarray, place: Place) -
     return values
 
 
-def _is_clock(column: Column) -> bool:
+def is_clock(column: Column) -> bool:
     """Return whether the column holds times of day, as hours."""
     return column.kind == "circular" and "%" in (column.format or "")[:-1]  # a sample of percentages ends so
 
@@ -163,7 +163,7 @@ def _checked(column: Column, values: np.ndarray, shown: np.ndarray, place: Place
             "bounded": f"bounded: all numbers are above {column.low:g} and below {column.high:g}"
             if column.low is not None and column.high is not None
             else "",
-            "integer": f"integer: all numbers are whole{'' if column.low is None else ', from 0'}",
+            "integer": f"integer: all numbers are whole{'' if column.low is None else f', from {column.low:,.0f}'}",
             "count": "count: all numbers are whole, from 0",
         }[column.kind]
         raise DataError(
@@ -217,7 +217,7 @@ def decode(column: Column, values: np.ndarray) -> np.ndarray:
         return levels[np.clip(np.rint(values), 0, len(levels) - 1).astype(np.int64)]
     if column.kind == "datetime":
         texts = [time_text(v, column.format or ISO) for v in values.tolist()]
-    elif _is_clock(column):
+    elif is_clock(column):
         texts = [hours_text(v, column.format or "") for v in values.tolist()]
     else:
         written = NumberFormat.from_sample(column.format) if column.format else PLAIN

@@ -16,7 +16,7 @@ from .columns import Column
 from .counts import is_measure
 from .fields import category, explain, is_number
 from .frames import Cells, TextCells, TypedCells
-from .identity import is_identifying_name
+from .identity import are_names, is_identifying_name
 from .number_kinds import number_column
 from .number_texts import PLAIN, NumberFormat, decimals_of, number_format, width_of
 from .scales import in_order, is_scale
@@ -27,6 +27,7 @@ __all__ = ["IDENTIFIER", "Guess", "infer"]
 Place = Callable[[int], str]
 MOST_LEVELS = 1000  # of a column of names
 REPEATED = 2.0  # rows for each name, on average, at least; text that repeats less is free text
+OFTEN = 10.0  # rows for each name, on average, from which names of persons are levels as others are
 FEW_LEVELS = 10  # names, which may repeat less
 LONG = 60  # characters of a text, on average, from which it is free text where it hardly repeats
 MOSTLY = 0.9  # of the observed cells are numbers, or times: then the others are errors or marks of missing entries
@@ -279,6 +280,9 @@ def _names(name: str, texts: Sequence[str], counts: np.ndarray, stored: str) -> 
     is_free = n < REPEATED * k and (k > FEW_LEVELS or average > LONG)
     if k > MOST_LEVELS or is_free:
         return Guess(None, f"free text: {plural(k, 'different text')} in {plural(n, 'row')}")
+    if k > FEW_LEVELS and n < OFTEN * k and are_names(name, list(names)):
+        each = f"{plural(k, 'name')} in {plural(n, 'row')}, fewer than {OFTEN:.0f} rows each"
+        return Guess(None, f"{each}: they identify persons or things")
     levels = in_order(list(names))
     if k == 1:
         return Guess(Column(name, "categorical", levels, stored=stored), "constant: a single value")

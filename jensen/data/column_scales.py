@@ -1,20 +1,23 @@
 """Preparation of the columns of a table of mixed kinds: centre, scale, and a value inside each support.
 
 Each column has an affine map x' = (x - center) / scale with a constant log-Jacobian, so that a density of x' gives one
-of x in the data's own units. Names and whole numbers are masses: they stay as they are.
+of x in the data's own units. Names and whole numbers are masses: they stay as they are, but for a whole number that is
+subtracted from large ones, before these are rounded to single precision.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from .columns import Column
 from .file_rows import Array, column_of
+from .number_kinds import LARGEST
 
-__all__ = ["column_scales", "inside_ends", "location_scale"]
+__all__ = ["column_scales", "inside_ends", "location_scale", "shifted_columns"]
 
 HEAVY = 4.0  # times the spread of the middle half: a standard deviation above it is one of outliers
 NORMAL = 1.349  # standard deviations between the quartiles of a Gaussian
@@ -60,9 +63,19 @@ def _scale(values: np.ndarray, column: Column) -> tuple[float, float, float]:
         case "real" | "datetime":
             return *location_scale(values), 0.0
         case "integer" | "count":
-            return 0.0, 1.0, float(np.floor(np.median(values)))
+            origin = _origin(values) if column.kind == "integer" else 0.0
+            return origin, 1.0, float(np.floor(np.median(values))) - origin
         case _:
             return 0.0, 1.0, float(np.bincount(values.astype(np.int64)).argmax())
+
+
+def _origin(values: np.ndarray) -> float:
+    """Return the whole number that is subtracted from whole ones [N]: 0; of large ones the one next to 0.
+
+    Numbers up to 2^24 from it are told apart in single precision.
+    """
+    low, high = float(values.min()), float(values.max())
+    return 0.0 if max(-low, high) <= LARGEST else min(max(0.0, low), high)
 
 
 def location_scale(values: np.ndarray) -> tuple[float, float]:
@@ -73,6 +86,20 @@ def location_scale(values: np.ndarray) -> tuple[float, float]:
     if 0 < HEAVY * bulk < deviation:
         return median, bulk
     return mean, deviation if deviation > 0 else 1.0
+
+
+def shifted_columns(columns: Sequence[Column], center: np.ndarray) -> tuple[Column, ...]:
+    """Return the D columns as the model sees them: whole numbers from which `center` [D] is subtracted have another
+    lowest value.
+
+    Example:
+        >>> shifted_columns([Column("n", "integer", low=0)], np.array([10.0]))[0].low
+        -10.0
+    """
+    pairs = zip(columns, center.tolist(), strict=True)
+    return tuple(
+        replace(c, low=c.low - own) if own and c.kind == "integer" and c.low is not None else c for c, own in pairs
+    )
 
 
 def inside_ends(prepared: np.ndarray, x: np.ndarray, columns: Sequence[Column]) -> np.ndarray:

@@ -42,15 +42,16 @@ class Column:
         kind: of its values.
         levels: names of an ordinal (in order), categorical or boolean column, as they are written in the file.
         low, high: the ends of a bounded column, both excluded; of a circular one, which are the same point. An integer
-            one can have low = 0: then no smaller number is possible, and none is drawn.
+            one can have low = 0, or another whole number: then no smaller one is possible, and none is drawn.
         decimals: digits after the point, as numbers are written; None: as many as they need.
         width: digits before the point at least, as in 01; None: as many as a number needs.
         stored: the type in the source, such as "text", "int64", "float32", "category" or "datetime64[ns]": what is
-            written has it too.
+            written has it too. "object[bool]" is a column of Python's own objects, "category[int64]" one of numbers.
         format: of a time in text, as `datetime.strptime` takes it; "iso" for ISO 8601.
         missing: texts of this column that stand for missing entries, beside the usual ones.
         family: of p(x | z), by name; None leaves the choice to the recipe.
         determines: other columns of the table, whose values this one tells; they are no data of the model.
+        header: what the source has in the place of `name`, if that is another: a name that occurs twice, or a number.
 
     Raises:
         UsageError: a kind that does not exist, names of levels where there are none or the other way round, or ends
@@ -75,6 +76,7 @@ class Column:
     family: str | None = None
     width: int | None = None
     determines: tuple[Determined, ...] = ()
+    header: str | int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(ColumnKind):
@@ -91,15 +93,20 @@ class Column:
             raise UsageError(
                 f"column {self.name!r} has width = {self.width!r}", f"Give a whole number from 1 to {MOST_DIGITS}."
             )
-        if self.kind == "integer" and self.high is None and self.low in (None, 0):
+        if self.kind == "integer" and self.high is None and (self.low is None or float(self.low).is_integer()):
             return
         if (self.kind in _ENDS) != (self.low is not None and self.high is not None):
             raise UsageError(
                 f"column {self.name!r} is {self.kind}, with ends {self.low} and {self.high}",
-                f"Give low and high to columns that are {' or '.join(_ENDS)}, low = 0 to integers, and none to others.",
+                f"Give low and high to columns that are {' or '.join(_ENDS)}, a whole low to integers, none to others.",
             )
         if self.low is not None and self.high is not None and not -math.inf < self.low < self.high < math.inf:
             raise UsageError(f"column {self.name!r} has the ends {self.low} and {self.high}", "Give low below high.")
+
+    @property
+    def written_name(self) -> str | int:
+        """The name in the header of the source."""
+        return self.name if self.header is None else self.header
 
     @property
     def is_levelled(self) -> bool:

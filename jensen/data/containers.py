@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,11 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import DataError, UsageError
+from .annotated import of_annotated
 from .arrays import DATA_KEYS, LABEL_KEYS
+from .conditions import apart, condition_columns, conditioned, label_names
 from .dataset import Dataset, Raw, assemble, writable_names
+from .frames import Frame
 from .headers import leading_indices
 from .identity import identifies, kept_as, left_out, suspected
 from .label_numbers import encode_labels
@@ -41,10 +44,11 @@ def from_memory(
     """Return the data set that a container in memory holds, judged as `read` judges files.
 
     Args:
-        data: a NumPy array (a masked entry is missing), a torch tensor, a pandas or polars DataFrame, an Arrow table, a
-            SciPy sparse matrix, a torch `Dataset` of tensors or of (tensor, label) pairs, a `DataLoader` of one, nested
-            lists of numbers, or a mapping of columns, or of x and y.
-        labels: [N] in any of these forms, or the name of a column of a table; by default those of the container.
+        data: a NumPy array (a masked entry is missing), a torch tensor, a pandas or polars DataFrame, an Arrow table,
+            an AnnData object, a SciPy sparse matrix, a torch `Dataset` of tensors or of (tensor, label) pairs, a
+            `DataLoader` of one, nested lists of numbers, or a mapping of columns, or of x and y.
+        labels: [N] in any of these forms, or the name of a column of a table; by default those of the container. Of
+            several labels, a table of them, or their names: see `conditions`.
         name: what to call the data.
         missing: whether NaN (and null) is an entry that is missing; else it is refused.
         table: the columns that are data, by default all; one named `Unnamed: 0` that numbers the rows is none. By its
@@ -61,6 +65,12 @@ def from_memory(
     """
     if isinstance(labels, Path):
         raise UsageError(f"the labels are in a file, {labels}, and the {name} in memory", "Give an array [N].")
+    chosen, names = table or Selection(), _names_of(labels, data)
+    own = frame_of(data, name) if names is not None else _labels_table(labels)
+    if own is not None:
+        names, rest = (own.names, chosen) if names is None else (names, apart(chosen, names))
+        labelled = mixed_dataset(own, "the labels", condition_columns(chosen, names))
+        return conditioned(from_memory(data, None, name, missing, rest), labelled, names, chosen.later)
     if table is not None and table.typed:
         dataset = _typed(data, labels, name, missing, table)
         if dataset is not None:
@@ -73,6 +83,18 @@ def from_memory(
         raise UsageError(f"the {name} has no column {labels!r} of labels", "Give the labels themselves: an array [N].")
     with within_memory(f"the {name}"):
         return assemble(raw, name, missing, None if table is None else table.kind)
+
+
+def _names_of(labels: Any, data: Any) -> tuple[str, ...] | None:
+    """Return the names of several columns of labels; None of anything else, such as a label for each row."""
+    as_many = isinstance(labels, list | tuple) and isinstance(data, Sized) and len(labels) == len(data)
+    return None if as_many and not isinstance(data, Mapping) else label_names(labels)
+
+
+def _labels_table(labels: Any) -> Frame | None:
+    """Return a table of two columns of labels or more; None of anything else."""
+    frame = None if labels is None or isinstance(labels, np.ndarray) else frame_of(labels, "labels")
+    return None if frame is None or frame.header is None or len(frame.names) < 2 else frame
 
 
 def _typed(data: Any, labels: Any, name: str, missing: bool, table: Selection) -> Dataset | None:
@@ -120,6 +142,9 @@ def relabelled(dataset: Dataset, labels: Any) -> Dataset:
     Raises:
         DataError: they are not one per row.
     """
+    own = _labels_table(labels)
+    if own is not None:
+        return conditioned(dataset, mixed_dataset(own, "the labels", Selection(typed=True)), own.names)
     values, classes = encode_labels(labels_from_memory(labels), "the labels given")
     if len(values) != len(dataset):
         raise DataError(
@@ -139,6 +164,8 @@ def raw_of(data: Any, label: str | None, name: str, table: Selection) -> Raw:
     if is_of(data, "pandas", "DataFrame"):
         raw = _table({str(k): data.iloc[:, i] for i, k in enumerate(data.columns)}, label, name, table)
         return _with_index(raw, data.index)
+    if is_of(data, "anndata", "AnnData"):
+        return of_annotated(data, label, table, name)
     if is_of(data, "polars", "DataFrame"):
         return _table({c: data.get_column(c) for c in data.columns}, label, name, table)
     if is_of(data, "pyarrow", "Table", "RecordBatch"):

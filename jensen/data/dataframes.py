@@ -17,8 +17,9 @@ from .columns import Column
 from .frames import SourceKind
 from .output_tables import OutputTable, object_array
 from .table_values import MICROSECONDS, Holds, holds_of, objects
+from .typed_frames import category_name
 
-__all__ = ["ArrowTable", "PandasTable", "PolarsTable", "available", "library"]
+__all__ = ["ArrowTable", "PandasTable", "PolarsTable", "arrow_array", "available", "library"]
 
 
 def library(name: str) -> Any:
@@ -50,6 +51,19 @@ def _spread(values: Sequence[Any], where: np.ndarray) -> list[Any]:
     return [next(rest) if ok else None for ok in where.tolist()]
 
 
+_OBJECTS: dict[str, Holds] = {  # by the stored type of a column: what its objects are
+    "object[bool]": "bool",
+    "object[int]": "whole",
+    "object[float]": "number",
+    "object[Decimal]": "decimal",
+    "object[datetime]": "time",
+    "object[date]": "date",
+    "date": "date",
+    "object[time]": "clock",
+    "object[timedelta]": "span",
+}
+
+
 class _Held(OutputTable):
     """A table of a library, held as it is."""
 
@@ -78,27 +92,38 @@ class PandasTable(_Held):
         self, place: int, column: Column, x: np.ndarray, where: np.ndarray, known: Mapping[str, Any]
     ) -> PandasTable:
         pandas, series, rows = library("pandas"), self._data.iloc[:, place].copy(), np.flatnonzero(where)
-        values = objects(column, x[rows], self._holds(series), known)
-        dtype, is_object = series.dtype, str(series.dtype) == "object"
-        if isinstance(dtype, pandas.CategoricalDtype):
-            new = [v for v in dict.fromkeys(values) if v not in dtype.categories]
+        values = self._values(series, column, x[rows], known)
+        if isinstance(series.dtype, pandas.CategoricalDtype):
+            new = [v for v in dict.fromkeys(values) if v not in series.dtype.categories]
             series = series.cat.add_categories(new) if new else series
-        if dtype.kind == "M":
-            times = pandas.to_datetime(_microseconds(x[rows]), unit="us", utc=True)
-            zone = getattr(dtype, "tz", None)
-            values = times.tz_convert(zone) if zone is not None else times.tz_localize(None)
-        if is_object:
-            like = series.dropna()
-            aware = len(like) and getattr(like.iloc[0], "tzinfo", None) is not None
-            values = object_array([v if aware or holds_of(v) != "time" else v.replace(tzinfo=None) for v in values])
-        series.iloc[rows] = values if is_object else pandas.array(values, dtype=series.dtype)
+        series.iloc[rows] = values if str(series.dtype) == "object" else pandas.array(values, dtype=series.dtype)
         data = self._data.copy(deep=False)
         data.isetitem(place, series)
         return PandasTable(data)
 
+    @classmethod
+    def _values(cls, series: Any, column: Column, x: np.ndarray, known: Mapping[str, Any]) -> Any:
+        """Return numbers [M] as cells of a column."""
+        pandas, dtype = library("pandas"), series.dtype
+        if isinstance(dtype, pandas.PeriodDtype) or dtype.kind == "M":
+            times = pandas.to_datetime(_microseconds(x), unit="us", utc=True)
+            zone = getattr(dtype, "tz", None)
+            times = times.tz_localize(None) if zone is None else times.tz_convert(zone)
+            return times.to_period(dtype.freq) if isinstance(dtype, pandas.PeriodDtype) else times
+        if dtype.kind == "m":
+            return pandas.to_timedelta(_microseconds(x), unit="us")
+        if isinstance(dtype, pandas.CategoricalDtype):
+            known = {category_name(v): v for v in dtype.categories.tolist()} | dict(known)
+        values = objects(column, x, cls._holds(series, column), known)
+        if str(dtype) != "object":
+            return values
+        like = series.dropna()
+        aware = len(like) and getattr(like.iloc[0], "tzinfo", None) is not None
+        return object_array([v if aware or holds_of(v) != "time" else v.replace(tzinfo=None) for v in values])
+
     @staticmethod
-    def _holds(series: Any) -> Holds:
-        """Return what the cells of a column are."""
+    def _holds(series: Any, column: Column) -> Holds:
+        """Return what the cells of a column are; of one without any, by the type that the column had in its source."""
         dtype = series.dtype
         if str(dtype) == "category":
             series, dtype = series.cat.categories.to_series(), series.cat.categories.dtype
@@ -106,7 +131,7 @@ class PandasTable(_Held):
         if dtype.kind in kinds:
             return kinds[dtype.kind]
         observed = series.dropna()
-        return holds_of(observed.iloc[0]) if len(observed) else "text"
+        return holds_of(observed.iloc[0]) if len(observed) else _OBJECTS.get(column.stored, "text")
 
     def inserted(self, place: int, name: str, values: np.ndarray) -> PandasTable:
         data = self._data.copy(deep=False)
@@ -163,6 +188,7 @@ class PolarsTable(_Held):
         if dtype.is_numeric():
             return "number"
         names: dict[str, Holds] = {"Boolean": "bool", "Datetime": "time", "Date": "date", "Time": "clock"}
+        names["Duration"] = "span"
         return names.get(str(dtype.base_type()), "text")
 
     def inserted(self, place: int, name: str, values: np.ndarray) -> PolarsTable:
@@ -174,6 +200,20 @@ class PolarsTable(_Held):
 
     def repeated(self, n: int) -> PolarsTable:
         return PolarsTable(library("polars").concat([self._data] * n))
+
+
+def arrow_array(values: np.ndarray) -> Any:
+    """Return cells [N] as an array of Arrow; NaN and None are null.
+
+    Numbers are taken as they lie in memory: what Arrow makes of an array of NumPy begins with an import of pandas.
+    """
+    arrow = library("pyarrow")
+    if values.dtype.kind not in "iuf" or values.dtype.itemsize > 8:
+        return arrow.array(values.tolist() if values.dtype == object else values, from_pandas=True)
+    known = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(len(values), dtype=bool)
+    validity = None if known.all() else arrow.py_buffer(np.packbits(known, bitorder="little"))
+    data = arrow.py_buffer(np.ascontiguousarray(values))
+    return arrow.Array.from_buffers(arrow.from_numpy_dtype(values.dtype), len(values), [validity, data])
 
 
 class ArrowTable(_Held):
@@ -234,6 +274,7 @@ class ArrowTable(_Held):
             (types.is_timestamp(kind), "time"),
             (types.is_date(kind), "date"),
             (types.is_time(kind), "clock"),
+            (types.is_duration(kind), "span"),
         ]
         for applies, name in holds:
             if applies:
@@ -241,9 +282,7 @@ class ArrowTable(_Held):
         return "text"
 
     def inserted(self, place: int, name: str, values: np.ndarray) -> ArrowTable:
-        arrow = library("pyarrow")
-        array = arrow.array(values.tolist() if values.dtype == object else values, from_pandas=True)
-        return ArrowTable(self._data.add_column(place, name, array))
+        return ArrowTable(self._data.add_column(place, name, arrow_array(values)))
 
     def only(self, places: Sequence[int]) -> ArrowTable:
         kept = self._data.select(list(places))

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 
@@ -75,6 +76,7 @@ class Dataset:
             or files, and columns that were dropped. Text is kept as text.
         frame: the table of mixed kinds as it was given, with all its columns; x is float64 then, see `Column`.
         reasons: by name, for the kinds of the columns of such a table, and for leaving others out.
+        conditions: a table of several labels, of the same rows, where these were named (see `conditions`).
     """
 
     x: Array
@@ -87,6 +89,7 @@ class Dataset:
     identity: dict[str, np.ndarray] = field(default_factory=dict)
     frame: Frame | None = None
     reasons: dict[str, str] = field(default_factory=dict)
+    conditions: Dataset | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -108,7 +111,9 @@ class Dataset:
         labels, mask = (None if each is None else each[index] for each in (self.labels, self.mask))
         factors, identity = None if self.factors is None else self.factors.rows(index), taken(self.identity, index)
         frame = None if self.frame is None else self.frame.rows(index)
-        return replace(self, x=x, labels=labels, mask=mask, factors=factors, identity=identity, frame=frame)
+        own = None if self.conditions is None else self.conditions.rows(index)
+        kept: Any = {"factors": factors, "identity": identity, "frame": frame, "conditions": own}
+        return replace(self, x=x, labels=labels, mask=mask, **kept)
 
 
 @dataclass

@@ -108,7 +108,7 @@ class ColumnRows(FileRows):
 
     @abstractmethod
     def let_go(self) -> None:
-        """Free the memory that is kept for reading on."""
+        """Return to the system the memory that is kept for reading on, and what reading took."""
 
 
 Array = np.ndarray | FileRows  # in memory, or in files

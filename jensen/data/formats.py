@@ -62,6 +62,9 @@ _SIGNATURES = (
 )
 _TEXTS = (
     ("html", r"<(!doctype html|html)\b"),
+    ("xml", r"<\?xml\b|<svg\b"),
+    ("rtf", r"\{\\rtf"),
+    ("postscript", r"%!PS"),
     ("matrix market", r"%%MatrixMarket"),
     ("arff", r"(%[^\n]*\n\s*)*@relation"),
     ("notebook", r'\{\s*"(cells|nbformat|metadata)"'),
@@ -101,6 +104,9 @@ _NAMES = {
     "sqlite": "an SQLite database",
     "pdf": "a PDF document",
     "html": "an HTML page",
+    "xml": "an XML document",
+    "rtf": "a document in RTF",
+    "postscript": "a PostScript document",
     "json": "JSON text",
     "notebook": "a Jupyter notebook",
     "matrix market": "a Matrix Market file",
@@ -159,6 +165,7 @@ _UNREADABLE = {
     "sqlite": f"Save its table as .csv: {_TABLE.format('pandas.read_sql(QUERY, CONNECTION)')}.",
     "pdf": "Save the table in it as .csv.",
     "html": "It may be the page of a download that failed: download the file itself.",
+    **dict.fromkeys(("xml", "rtf", "postscript"), "Save the table in it as .csv."),
     "notebook": "Give the data that it reads or writes.",
     "matrix market": "Save it as .npz: scipy.sparse.save_npz('x.npz', scipy.io.mmread(FILE).tocsr()).",
     "arff": f"Save it as .csv: {_TABLE.format('pandas.DataFrame(scipy.io.arff.loadarff(FILE)[0])')}.",

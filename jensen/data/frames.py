@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..core.errors import DataError
+from .arrow_rows import taken_rows
 from .dialects import Dialect
 
 __all__ = ["Cells", "Frame", "SourceKind", "StoredColumns", "TextCells", "TypedCells", "unique_names"]
@@ -128,8 +129,8 @@ class StoredColumns(Sequence[Cells]):
         """Return all of them as an Arrow table."""
 
     @abstractmethod
-    def pieces(self, size: int) -> Iterator[Any]:
-        """Yield Arrow tables of so many rows after another; the last may have fewer."""
+    def pieces(self, size: int, places: Sequence[int] | None = None) -> Iterator[Any]:
+        """Yield Arrow tables of so many rows after another, of the columns at these places; the last may have fewer."""
 
     @abstractmethod
     def column(self, place: int) -> Any:
@@ -159,7 +160,9 @@ class Frame:
         source_kind: of the source.
         where: the name of the source, in messages.
         header: the names as they are written; None without a header.
-        lines: [N] the line of each row in a file of text.
+        lines: [N] the line of each row in its file of text.
+        files: the files of text that the rows are in, where these are several.
+        file_numbers: [N] the number of the file of each row.
         dialect: of a file of text.
         origin: the table itself, of a source with types (a DataFrame, or an Arrow table); of a workbook the formats of
             numbers by column.
@@ -173,6 +176,8 @@ class Frame:
     lines: np.ndarray | None = None
     dialect: Dialect | None = None
     origin: Any = None
+    files: tuple[str, ...] = ()
+    file_numbers: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.columns.count if isinstance(self.columns, StoredColumns) else len(self.columns[0])
@@ -186,8 +191,9 @@ class Frame:
         """Return the rows of these numbers [M]."""
         if isinstance(self.columns, StoredColumns):
             return replace(self, columns=self.columns.rows(index))
-        lines = None if self.lines is None else self.lines[index]
-        return replace(self, columns=tuple(c.rows(index) for c in self.columns), lines=lines, origin=self._rows(index))
+        lines, numbers = (None if v is None else v[index] for v in (self.lines, self.file_numbers))
+        columns = tuple(c.rows(index) for c in self.columns)
+        return replace(self, columns=columns, lines=lines, file_numbers=numbers, origin=self._rows(index))
 
     def _rows(self, index: np.ndarray) -> Any:
         """Return these rows [M] of the table itself, where it is held."""
@@ -195,7 +201,7 @@ class Frame:
             return self.origin.iloc[index]
         if self.source_kind == "polars":
             return self.origin[index]
-        return self.origin.take(index) if self.source_kind in ("arrow", "parquet", "feather") else self.origin
+        return taken_rows(self.origin, index) if self.source_kind in ("arrow", "parquet", "feather") else self.origin
 
     def column(self, name: str) -> Cells:
         """Return the cells of the column of this name.
@@ -213,7 +219,8 @@ class Frame:
         if self.lines is None:
             return f"row {row:,} (from 0), column {name!r} of {self.where}"
         named = "" if name == str(index + 1) else f" ({name})"
-        return f"line {self.lines[row]}, column {index + 1}{named} of {self.where}"
+        where = self.where if self.file_numbers is None else self.files[self.file_numbers[row]]
+        return f"line {self.lines[row]}, column {index + 1}{named} of {where}"
 
 
 def unique_names(names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:

@@ -19,7 +19,7 @@ __all__ = ["BY", "KEYS", "LEFT_OUT", "check_hint", "hinted"]
 
 LEFT_OUT = ("identifier", "text", "none")  # kinds of columns that are no data
 BY = "determined_by"  # the name of another column
-KEYS = (*(f.name for f in fields(Column) if f.name not in ("name", "stored", "determines")), BY)
+KEYS = (*(f.name for f in fields(Column) if f.name not in ("name", "stored", "determines", "header")), BY)
 
 
 def check_hint(name: str, hint: Any) -> dict[str, Any]:

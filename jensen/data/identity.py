@@ -11,17 +11,29 @@ import numpy as np
 from .fields import category, is_missing, is_number, is_whole
 from .headers import numbers_rows
 
-__all__ = ["identifies", "is_identifier", "is_identifying_name", "kept_as", "left_out", "suspected", "taken"]
+__all__ = [
+    "are_names",
+    "identifies",
+    "is_identifier",
+    "is_identifying_name",
+    "kept_as",
+    "left_out",
+    "suspected",
+    "taken",
+]
 
 FEW = 3  # rows, below which texts are not known to be all different
 MANY = 10  # rows, from which numbers that count rows do not do so by chance
+NAMING = 0.8  # of the texts look like the names of persons: then they are
 SAMPLE = 200  # rows that decide which columns are looked at as a whole
 _THINGS = """account|barcode|case|cell|client|customer|employee|entry|image|item|member|observation|order|participant
 |passenger|patient|person|product|record|row|sample|session|spot|student|subject|transaction|user""".replace("\n", "")
+_PERSONS = "client|customer|employee|member|participant|passenger|patient|person|student|subject|user|author|owner"
 _WORDS = r"ids?|idx|index|uu[_-]?id|gu[_-]?id|barcodes?|accession|row[ _-]?(?:name|number|num|no|nr)s?|rn"
 _NAME = re.compile(
     rf"(?:.*[\W_])?(?:{_WORDS})(?:[\W_]?\d*)|(?:{_THINGS})s?[ _.-]?(?:id|no|nr|number|name)s?|row|id[\W_].*"
 )
+_NAMING = re.compile(rf"(?:(?:full|first|last|middle|sur|user|nick)[ _.-]?)?names?|(?:{_PERSONS})s?")
 _CAMEL = re.compile(r".*[a-z](?:Id|ID|Index|Uuid|UUID)")
 
 
@@ -33,6 +45,24 @@ def is_identifying_name(name: str) -> bool:
         [True, True, True, False, False, False]
     """
     return _NAME.fullmatch(name.strip().lower()) is not None or _CAMEL.fullmatch(name.strip()) is not None
+
+
+def are_names(column: str, texts: Sequence[str]) -> bool:
+    """Return whether the different texts of a column name persons or things, rather than kinds of them.
+
+    The column is called so, or four of five texts are two words or more, each with a capital and without digits.
+
+    Example:
+        >>> are_names("person", ["Anna Smith", "Ben Jones"]), are_names("x", ["Khan, Dora", "E. Roy"])
+        (True, True)
+        >>> are_names("city", ["Rome", "New York", "Oslo"]), are_names("job", ["machine operator", "clerk"])
+        (False, False)
+    """
+    if is_identifying_name(column) or _NAMING.fullmatch(column.strip().lower()) is not None:
+        return True
+    words = [text.split() for text in texts]
+    titled = sum(len(own) > 1 and all(w[0].isupper() and not any(map(str.isdigit, w)) for w in own) for own in words)
+    return titled >= NAMING * len(texts) > 0
 
 
 def is_identifier(name: str | None, values: Sequence[str], few: bool = False) -> bool:

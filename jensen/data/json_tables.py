@@ -40,10 +40,9 @@ def read_json(path: Path, wanted: str | None, options: Selection) -> Raw:
         held = _plain(parsed, path)
     except (TypeError, KeyError, AttributeError) as error:
         raise DataError(f"{path} holds no table that pandas would write", REMEDY) from error
+    _check_form(held, path)
     if isinstance(held, dict):
         held = {name: _array(values) for name, values in held.items()}
-    elif not held:
-        raise DataError(f"{path} has no rows", REMEDY)
     else:
         held = _array(held)
     raw = raw_of(held, wanted, f"table in {path}", options)
@@ -93,6 +92,25 @@ def _plain(held: Any, path: Path) -> dict[str, Any] | list[Any]:
     if isinstance(held, dict | list):
         return held
     raise DataError(f"{path} holds {type(held).__name__}, no table", REMEDY)
+
+
+def _check_form(held: dict[str, Any] | list[Any], path: Path) -> None:
+    """Refuse JSON that is settings, or anything else than rows or columns.
+
+    Raises:
+        DataError: naming the first entry that is none.
+    """
+    if isinstance(held, list) and not held:
+        raise DataError(f"{path} has no rows", REMEDY)
+    if isinstance(held, dict):
+        odd = next((name for name, values in held.items() if not isinstance(values, list)), None)
+        what = f"{odd!r} is {json.dumps(held[odd])[:40]}, and no column" if odd is not None else None
+    else:
+        row = next((i for i, v in enumerate(held) if isinstance(v, list) != isinstance(held[0], list)), None)
+        row = next((i for i, v in enumerate(held) if isinstance(v, dict)), row)
+        what = f"row {row} (from 0) is {json.dumps(held[row])[:40]}, unlike the others" if row is not None else None
+    if what is not None:
+        raise DataError(f"{path} is JSON, and no table: {what}", REMEDY)
 
 
 def _are_numbers(keys: Sequence[str]) -> bool:

@@ -28,6 +28,7 @@ class Labels:
         values: [C], the numbers of the classes in `Dataset.labels`.
         names: [C].
         counts: [C], labelled training rows of each class.
+        called: what a class is: a "label", or a "batch" of an experiment.
 
     Example:
         >>> labels = Labels.of(np.array([3, 5, 5, -1]), Schema("binary", (2,)), "partial")
@@ -42,6 +43,7 @@ class Labels:
     values: tuple[int, ...]
     names: tuple[str, ...]
     counts: tuple[int, ...]
+    called: Literal["label", "batch"] = "label"
 
     @staticmethod
     def of(labels: np.ndarray, schema: Schema, role: Role, train: np.ndarray | None = None) -> Labels:
@@ -78,8 +80,8 @@ class Labels:
         is_new = (values[position] != labels) & (labels != UNKNOWN)
         if is_new.any():
             raise DataError(
-                f"the label {labels[is_new][0]} of {what} does not occur in the training data",
-                f"Its classes are {_first(self.names)}.",
+                f"the {self.called} {labels[is_new][0]} of {what} does not occur in the training data",
+                f"{'Its classes' if self.called == 'label' else 'The batches'} are {_first(self.names)}.",
             )
         return np.where(labels == UNKNOWN, UNKNOWN, position)
 
@@ -97,10 +99,7 @@ class Labels:
             DataError: there are no labels, or the role is "context" and a row has none.
         """
         if self.role == "context" and labels is None:
-            raise DataError(
-                f"the model is conditioned on labels, and {what} have none",
-                "Name them: --labels FILE, or a column or key of DATA.",
-            )
+            raise DataError(f"the model is conditioned on {self._many}, and {what} have none", self._how_named)
         if labels is None:
             raise DataError(f"{what} have no labels", "Name them: --labels FILE, or a column or key of DATA.")
         index = self.index(labels, what)
@@ -108,8 +107,10 @@ class Labels:
             rows = np.flatnonzero(index == UNKNOWN)
             row = int((rows if numbers is None else numbers[rows]).min())
             raise DataError(
-                f"the model is conditioned on labels, and row {row} of {what} has none (rows from 0)",
-                "Give its label, drop the row, or train --recipe semi-supervised.",
+                f"the model is conditioned on {self._many}, and row {row} of {what} has none (rows from 0)",
+                "Give its label, drop the row, or train --recipe semi-supervised."
+                if self.called == "label"
+                else "Give its batch, or drop the row.",
             )
         return (index[:, None] == np.arange(len(self))).astype(np.float32)
 
@@ -120,17 +121,35 @@ class Labels:
             UsageError: there is no such class, or no training row had its label.
         """
         if str(name) not in self.names:
-            raise UsageError(f"--label must be a class of this run, got {name}", f"Choose from {_first(self.names)}.")
+            what = "--label must be a class" if self.called == "label" else "a batch must be one"
+            raise UsageError(f"{what} of this run, got {name}", f"Choose from {_first(self.names)}.")
         number = self.names.index(str(name))
         if not self.counts[number]:
-            trained = tuple(n for n, count in zip(self.names, self.counts, strict=True) if count)
-            raise UsageError(f"no training row was labelled {name}", f"The model knows {_first(trained)}.")
+            what = f"no training row was {'labelled' if self.called == 'label' else 'of batch'} {name}"
+            raise UsageError(what, f"The model knows {_first(self.trained)}.")
         return number
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The names of the classes that training rows had."""
+        return tuple(name for name, count in zip(self.names, self.counts, strict=True) if count)
+
+    @property
+    def _many(self) -> str:
+        return "labels" if self.called == "label" else "batches"
+
+    @property
+    def _how_named(self) -> str:
+        """The remedy for rows without them."""
+        if self.called == "label":
+            return "Name them: --labels FILE, or a column or key of DATA."
+        return "Give data with the column of batches that the run was trained with; or name another: --labels COLUMN."
 
     def to_dict(self) -> dict[str, Any]:
         """Return the classes as JSON-serialisable values, for a specification."""
         plain = {"values": list(self.values), "names": list(self.names), "counts": list(self.counts)}
-        return {"role": self.role, **plain}
+        called = {} if self.called == "label" else {"called": self.called}
+        return {"role": self.role, **plain, **called}
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> Labels:
@@ -144,7 +163,7 @@ class Labels:
             names = tuple(str(n) for n in plain["names"])
             if plain["role"] not in get_args(Role) or not len(values) == len(names) == len(counts):
                 raise ValueError("the classes do not agree")
-            return Labels(plain["role"], values, names, counts)
+            return Labels(plain["role"], values, names, counts, plain.get("called", "label"))
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptRunError(
                 f"the record of the labels cannot be read ({error!r})", "The specification is damaged."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from .column_notes import LISTED, both_data, contradictions, leaks, left_out, re
 from .columns import Column, Determined
 from .dataset import Dataset, Source, digest_of, writable_names
 from .determined import check_determined, completed, determining, full_names
+from .documents import document_error
 from .file_rows import Array
 from .frames import Cells, Frame, TextCells
 from .headers import is_unnamed, leading_indices
@@ -166,7 +168,8 @@ def recoded(dataset: Dataset, columns: Sequence[Column]) -> Dataset:
     again = Selection(schema=tuple(columns), typed=True, later=True)
     read = mixed_dataset(frame, dataset.source.name, again, files=dataset.source.files)
     schema = replace(read.schema, classes=dataset.schema.classes)
-    return replace(read, labels=dataset.labels, schema=schema, notes=(*dataset.notes, *read.notes))
+    kept: Any = {"labels": dataset.labels, "conditions": dataset.conditions}
+    return replace(read, schema=schema, notes=(*dataset.notes, *read.notes), **kept)
 
 
 def _divided(frame: Frame, options: Selection, label: str | None) -> _Parts:
@@ -200,7 +203,7 @@ def _divided(frame: Frame, options: Selection, label: str | None) -> _Parts:
             parts.beside.append(place)
             continue
         parts.places.append(place)
-        parts.columns.append(guess.column)
+        parts.columns.append(replace(guess.column, header=_header(frame, place)))
         if guess.doubt is not None:
             parts.notes.append(f"column {name}: {guess.doubt}")
     dropped = {i for i, n in enumerate(frame.names) if n in options.drop}
@@ -214,8 +217,17 @@ def _divided(frame: Frame, options: Selection, label: str | None) -> _Parts:
         remedy = "Name the columns to read: --columns a,b."
         if frame.source_kind == "csv" and len(frame.names) == 1:
             remedy = separator_remedy([*(frame.header or ()), *_texts(frame.columns[0])[:100].tolist()])
-        raise DataError(f"{frame.where} has no column of data left ({whys})", remedy)
+        error = DataError(f"{frame.where} has no column of data left ({whys})", remedy)
+        raise document_error(Path(frame.where), error) if frame.source_kind == "csv" else error
     return parts
+
+
+def _header(frame: Frame, place: int) -> str | int | None:
+    """Return what the source has in the place of a column's name, if that is another: a number, or one that recurs."""
+    if frame.source_kind == "pandas" and isinstance(label := frame.origin.columns[place], int | np.integer):
+        return int(label)
+    written = None if frame.header is None else frame.header[place]
+    return None if written == frame.names[place] else written
 
 
 def _label_place(frame: Frame, label: str | None) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .dataframes import ArrowTable, PandasTable, PolarsTable, library
+from .dataframes import ArrowTable, PandasTable, PolarsTable, arrow_array, library
 from .dialects import Dialect
 from .frames import SourceKind
 from .output_tables import OutputTable, PlainTable
@@ -44,8 +44,7 @@ def named_table(
         return PolarsTable(polars.DataFrame(plain, nan_to_null=True))
     if source_kind in ("arrow", "parquet", "feather"):
         arrow = library("pyarrow")
-        arrays = [arrow.array(v.tolist() if v.dtype == object else v, from_pandas=True) for v in texts.values()]
-        return ArrowTable(arrow.table(arrays, names=list(texts)))
+        return ArrowTable(arrow.table([arrow_array(v) for v in texts.values()], names=list(texts)))
     table: OutputTable = PlainTable([], [], texts=source_kind != "xlsx", dialect=dialect)
     for name, values in texts.items():
         table = table.inserted(len(table.names), name, values)

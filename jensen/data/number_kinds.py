@@ -10,9 +10,10 @@ import numpy as np
 from ..core.wording import plural
 from .columns import ColumnKind
 
-__all__ = ["Choice", "number_column"]
+__all__ = ["LARGEST", "Choice", "number_column"]
 
 LARGEST = 2**24  # of whole numbers that networks of float32 tell apart
+EXACT = 2**53  # of those that a number of eight bytes holds
 FEW_LEVELS = 10  # whole numbers, of which each has a probability of its own
 REPEATED = 10  # rows for each of them, on average, at least
 FEW_ZEROS, TAIL, PLACE = 0.2, 4, 0.3  # of counts: the share of zeros, or the largest and the place of their mean
@@ -105,12 +106,13 @@ def _levels(values: np.ndarray) -> tuple[str, ...]:
 
 
 def _whole(values: np.ndarray, counts: np.ndarray, low: float, high: float, n: int, measures: bool) -> Choice | None:
-    """Choose the kind of whole numbers; None if they are too large to be told apart."""
+    """Choose the kind of whole numbers; None of large ones that differ by factors, or are not known exactly."""
     if len(values) == 2 and (high - low in (1, 2) or n >= 2 * REPEATED):
         return Choice("boolean", f"two values, {low:g} and {high:g}", _levels(values))
-    if max(-low, high) > LARGEST:
+    is_large = max(-low, high) > LARGEST
+    if is_large and (max(-low, high) > EXACT or (low > 0 and high >= RATIO * low)):
         return None
-    if low >= 0 and _is_count(values, counts, n, measures):
+    if low >= 0 and not is_large and _is_count(values, counts, n, measures):
         return Choice("count", f"whole numbers {_range(low, high)}, with a tail above")
     if len(values) <= FEW_LEVELS and high - low < FEW_LEVELS and n >= REPEATED * len(values):
         gaps = "" if high - low == len(values) - 1 else " (some between do not occur)"

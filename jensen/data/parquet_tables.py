@@ -12,8 +12,10 @@ from typing import Any, overload
 
 import numpy as np
 
+from ..core.allocator import return_freed_memory
 from ..core.errors import DataError
 from .arrow_cells import AGAIN, arrow_cells, library
+from .arrow_rows import taken, taken_rows
 from .columns import Column, Determined
 from .determined import completed
 from .file_rows import ColumnRows
@@ -83,25 +85,32 @@ class ParquetTable:
         """Return the Arrow table of all rows; or of those of these numbers [M], from one column after another."""
         arrow = library("pyarrow", self.where)
         if index is not None and self.is_flat:
-            columns = [self.column(place).take(index) for place in range(len(self.names))]
+            columns = [taken(self.column(place), index) for place in range(len(self.names))]
             return arrow.Table.from_arrays(columns, schema=self.schema)
         parts = [self._read(i, list(self.names)) for i in range(len(self.files))]
         whole = arrow.concat_tables(parts) if len(parts) > 1 else parts[0]
-        return whole if index is None else whole.take(index)
+        return whole if index is None else taken_rows(whole, index)
 
-    def pieces(self, size: int) -> Iterator[Any]:
-        """Yield Arrow tables of so many rows after another, which are read in order; the last may have fewer."""
+    def pieces(self, size: int, places: Sequence[int] | None = None) -> Iterator[Any]:
+        """Yield Arrow tables of so many rows after another, which are read in order; the last may have fewer.
+
+        Args:
+            size: rows of each.
+            places: of the columns that are read; None for all of them.
+        """
         arrow, held, count = library("pyarrow", self.where), list[Any](), 0
-        for _, whole in self.batches(0, range(len(self.names))):
+        chosen = range(len(self.names)) if places is None else places
+        schema = arrow.schema([self.schema.field(i) for i in chosen], self.schema.metadata)
+        for _, whole in self.batches(0, chosen):
             batch = whole
             while count + len(batch) >= size:
                 rows = [*held, batch.slice(0, size - count)]
-                yield arrow.Table.from_batches(rows, self.schema).unify_dictionaries()
+                yield arrow.Table.from_batches(rows, schema).unify_dictionaries()
                 held, count, batch = [], 0, batch.slice(size - count)
             held += [batch] if len(batch) else []
             count += len(batch)
         if held:
-            yield arrow.Table.from_batches(held, self.schema).unify_dictionaries()
+            yield arrow.Table.from_batches(held, schema).unify_dictionaries()
 
     def batches(self, start: int, places: Sequence[int]) -> Iterator[tuple[int, Any]]:
         """Yield the rows from the group that holds `start` in batches, each with the number of its first row."""
@@ -184,17 +193,18 @@ class ParquetColumns(StoredColumns):
     def table(self) -> Any:
         return self.stored.table(self.chosen)
 
-    def pieces(self, size: int) -> Iterator[Any]:
+    def pieces(self, size: int, places: Sequence[int] | None = None) -> Iterator[Any]:
         if self.chosen is None:
-            yield from self.stored.pieces(size)
+            yield from self.stored.pieces(size, places)
             return
         table = self.table()  # rows in any order
+        table = table if places is None else table.select(list(places))
         for start in range(0, len(self.chosen), size):
             yield table.slice(start, size)
 
     def column(self, place: int) -> Any:
         column = self.stored.column(place)
-        return column if self.chosen is None else column.take(self.chosen)
+        return column if self.chosen is None else taken(column, self.chosen)
 
 
 class TableRows(ColumnRows):
@@ -234,6 +244,7 @@ class TableRows(ColumnRows):
     def let_go(self) -> None:
         self.pending = None
         library("pyarrow", self.stored.where).default_memory_pool().release_unused()
+        return_freed_memory()
 
     def without(self, number: int) -> TableRows:
         """Return the numbers [N, D - 1] without those of one column."""

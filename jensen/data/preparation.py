@@ -19,7 +19,7 @@ from ..core.batch import Rows
 from ..core.errors import CorruptRunError, DataError, UsageError
 from ..core.wording import plural
 from .agreement import constant_columns, extremes
-from .column_scales import column_scales, inside_ends
+from .column_scales import column_scales, inside_ends, shifted_columns
 from .column_statistics import pieces
 from .columns import Column
 from .conversions import BinaryDraw, Cast
@@ -218,9 +218,8 @@ class Preparation:
         if self.binarize and schema.kind == "real":
             _check_unit(x)
         prepare = BinaryDraw(_top(schema), dtype) if self.binarize == "dynamic" else Cast(dtype)
-        how = partial(
-            self._stored, schema=schema, real=torch.float64 if dtype == torch.float64 else torch.float32, stream=stream
-        )
+        real = torch.float64 if dtype == torch.float64 else torch.float32
+        how = partial(self._stored, schema=schema, real=real, stream=stream)
         if isinstance(x, FileRows) and not isinstance(x, ColumnRows):
             self._check_streamed(x, schema, how, numbers, what)
             draws, kept = self.dequantize or self.binarize == "static", torch.from_numpy(how(x[:0], 0)).dtype
@@ -252,11 +251,13 @@ class Preparation:
 
     def _of_columns(self, x: ColumnRows, columns: Sequence[Column], dtype: torch.dtype) -> np.ndarray:
         """Return rows of a mixed table as `_stored` does, one column at a time."""
+        x.let_go()  # in the room that columns took, no large array would fit
         result = np.empty(x.shape, dtype=np.float64 if dtype == torch.float64 else np.float32)
         for i, column in enumerate(columns):
             center, scale = (None if v is None else v[[i]] for v in (self.center, self.scale))
             own, values = replace(self, center=center, scale=scale), x.column(i)[:, None]
             result[:, i] = inside_ends(own._real(values, result.dtype.type, None), values, [column])[:, 0]
+        x.let_go()
         return result
 
     def _check_streamed(
@@ -322,6 +323,8 @@ class Preparation:
         """Return the schema of the prepared data, which the model sees."""
         if self.binarize is not None:
             return replace(schema, kind="binary", levels=None)
+        if schema.columns is not None and self.center is not None:
+            return replace(schema, columns=shifted_columns(schema.columns, self.center))
         if schema.kind != "mixed" and (self.dequantize or self.scale is not None):
             return replace(schema, kind="real", levels=None)
         return schema

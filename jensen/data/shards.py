@@ -1,7 +1,8 @@
-"""Rows of .npy and Parquet files, and of folders of such shards, that stay in the files."""
+"""Shards, which are read as one: of text, and those of .npy and Parquet, whose rows stay in the files."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,41 @@ from .image_files import SUFFIXES as IMAGES
 from .image_files import natural_key
 from .selection import Selection
 
-__all__ = ["ParquetRows", "open_npy", "open_shards", "shard_files"]
+__all__ = ["ParquetRows", "are_texts", "open_npy", "open_shards", "shard_files"]
 
-SUFFIXES = (".npy", ".parquet")
+TEXTS = ((".csv", ".csv.gz"), (".tsv", ".tsv.gz"))
+KINDS = ((".npy",), (".parquet",), *TEXTS)
+WILD = "*?["  # characters of a pattern
 
 
-def shard_files(folder: Path) -> list[Path]:
-    """Return the shards in a folder, in natural order: those of .npy, or else of Parquet.
+def shard_files(source: Path) -> list[Path]:
+    """Return the shards in a folder, or those that a pattern such as part-*.csv matches, in natural order.
 
-    There are none in a folder that holds images or other folders.
+    They are of one kind: .npy, or else Parquet, CSV or TSV. There are none in a folder that holds images or other
+    folders.
+
+    Raises:
+        DataError: a pattern matches files of several kinds, or of none of these.
     """
-    if not folder.is_dir():
+    is_pattern = not source.exists() and any(c in source.name for c in WILD)
+    if not is_pattern and not source.is_dir():
         return []
-    visible = [p for p in folder.iterdir() if not p.name.startswith(".")]
-    if any(p.is_dir() or p.suffix.lower() in IMAGES for p in visible):
+    listed = source.parent.glob(source.name) if is_pattern else source.iterdir()
+    visible = sorted((p for p in listed if not p.name.startswith(".")), key=lambda p: natural_key(p.name))
+    if not is_pattern and any(p.is_dir() or p.suffix.lower() in IMAGES for p in visible):
         return []
-    kinds = ([p for p in visible if p.suffix.lower() == suffix] for suffix in SUFFIXES)
-    return sorted(next(filter(None, kinds), []), key=lambda p: natural_key(p.name))
+    kinds = ([p for p in visible if p.name.lower().endswith(suffixes)] for suffixes in KINDS)
+    files = next(filter(None, kinds), [])
+    if is_pattern and len(files) < len(visible):
+        odd = next(p for p in visible if p not in files)
+        what = f"{source} matches {odd}, which is no {'shard' if not files else files[0].suffix + ' file'}"
+        raise DataError(what, "Give a pattern that matches shards of one kind: .npy, .parquet, .csv or .tsv.")
+    return files
+
+
+def are_texts(files: Sequence[Path]) -> bool:
+    """Return whether shards are of text."""
+    return bool(files) and any(files[0].name.lower().endswith(suffixes) for suffixes in TEXTS)
 
 
 def open_npy(path: Path) -> NpyRows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from ..core.errors import DataError, UsageError
 from .agreement import conform, describe
 from .annotated import read_annotated
 from .arrays import read_idx, read_mat, read_npy, read_npz, read_safetensors, read_sparse
+from .conditions import apart, condition_columns, conditioned, label_names
 from .dataset import Dataset, Raw, Source, assemble
 from .file_rows import FileRows
 from .formats import file_format, is_image
@@ -23,10 +25,11 @@ from .mixed import mixed_dataset
 from .paths import openable
 from .schema import Kind
 from .selection import Described, Header, Selection, Typed
-from .shards import open_shards, shard_files
+from .shards import are_texts, open_shards, shard_files
 from .sizes import check_size, exceeds_memory, within_memory
 from .table_files import is_table_file, read_frame
 from .tables import read_column, read_table
+from .text_shards import read_raw_shards
 
 __all__ = ["EMBEDDED", "Dataset", "Source", "conform", "describe", "from_array", "read", "read_beside", "read_test"]
 
@@ -115,7 +118,7 @@ def _read_raw(
     if shards:
         if size is not None:
             raise UsageError(f"--size is for a folder of images, and {source} holds none", "Leave --size out.")
-        return _read_shards(shards, path, table)
+        return _read_shards(shards, path, labels, missing, table)
     if path.is_dir() or (path.is_file() and is_image(path)):
         from .images import read_folder  # Pillow is imported for images only
 
@@ -132,13 +135,15 @@ def _stays(size: int, table: Selection | None) -> bool:
     return exceeds_memory(size) if wanted is None else wanted
 
 
-def _read_shards(files: list[Path], source: Path, table: Selection) -> Raw:
+def _read_shards(files: list[Path], source: Path, labels: str | None, missing: bool, table: Selection) -> Raw:
     """Return the content of shards, or of a Parquet file.
 
     Raises:
         DataError: they do not go together, or are damaged.
         UsageError: columns are chosen, and they are arrays.
     """
+    if are_texts(files):
+        return read_raw_shards(files, source, labels, missing, table)
     if files[0].suffix.lower() == ".npy":
         table.refuse_for(str(source), "no table")
     raw = open_shards(files, source, table)
@@ -237,7 +242,30 @@ def _read(
     table: Selection,
     strict: bool = False,
 ) -> Dataset:
-    """Read a data set; see `read`."""
+    """Read a data set; see `read`. Several columns of labels, A,B, become a table beside it."""
+    names = None if labels is None else label_names(str(labels))
+    if names is None or os.path.isfile(str(labels)):  # which answers for any text
+        return _read_labelled(source, labels, size, missing, table, strict)
+    try:
+        own = _read_labelled(source, None, None, True, condition_columns(table, names))
+    except DataError as error:
+        try:  # one column may have such a name
+            return _read_labelled(source, labels, size, missing, table, strict)
+        except DataError:
+            raise error from None
+    dataset = _read_labelled(source, None, size, missing, apart(table, names), strict)
+    return conditioned(dataset, own, names, table.later)
+
+
+def _read_labelled(
+    source: str | Path,
+    labels: str | Path | None,
+    size: Sequence[int] | None,
+    missing: bool,
+    table: Selection,
+    strict: bool = False,
+) -> Dataset:
+    """Read a data set with labels of one column, or without."""
     name, wanted = str(source), None if labels is None else str(labels)
     if size is not None and min(size) < 1:
         raise UsageError(
@@ -255,7 +283,8 @@ def _read(
             if typed is not None:
                 return typed
         raw = _read_raw(name, wanted, pixels, missing, table, strict)
-        if wanted is not None and (raw.labels is None or name in EMBEDDED or Path(name).is_dir()):
+        has_own = name in EMBEDDED or (Path(name).is_dir() and not are_texts(shard_files(Path(name))))
+        if wanted is not None and (raw.labels is None or has_own):
             raw.labels, file = _read_labels(wanted, raw, name)
             raw.files.append(file)
             raw.classes = None
@@ -280,10 +309,11 @@ def _read_typed(
     """
     path, _ = _split_key(name)
     if table.typed == "auto":
-        if name in EMBEDDED or not path.exists() or is_image(path) or not is_table_file(path):
+        is_there = path.exists() or bool(shard_files(path))
+        if name in EMBEDDED or not is_there or is_image(path) or not is_table_file(path):
             return None
         try:
-            return _read(name, labels, size, False, replace(table, typed=False), strict)
+            return _read_labelled(name, labels, size, False, replace(table, typed=False), strict)
         except DataError:
             pass  # not of numbers alone, or with holes
     elif name in EMBEDDED or (path.is_dir() and not is_table_file(path)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,11 +59,12 @@ def table_of(
     names, n = [column.name for column in columns], len(x)
     if source_kind == "pandas":
         pandas = library("pandas")
+        types = [_pandas_type(c, bool(where[:, i].all())) for i, c in enumerate(columns)]
         empty = {
-            c.name: pandas.Series([None if d not in ("bool", *_NUMPY) else 0] * n, dtype=d)
-            for c, d in ((c, _pandas_type(c, bool(where[:, i].all()))) for i, c in enumerate(columns))
+            i: pandas.Series([0 if isinstance(t, np.dtype) and t.kind in "iub" else None] * n, dtype=t)
+            for i, t in enumerate(types)
         }
-        table: OutputTable = PandasTable(pandas.DataFrame(empty))
+        table: OutputTable = PandasTable(pandas.DataFrame(empty).set_axis([c.written_name for c in columns], axis=1))
     elif source_kind == "polars":
         polars = library("polars")
         table = PolarsTable(
@@ -73,35 +75,51 @@ def table_of(
         table = ArrowTable(arrow.table([arrow.nulls(n, _arrow_type(c)) for c in columns], names=names))
     else:
         texts = source_kind != "xlsx"
+        names = [str(column.written_name) for column in columns]
         table = PlainTable(names, [object_array(["" if texts else None] * n) for _ in columns], texts, dialect=dialect)
     for d, column in enumerate(columns):
         table = table.replaced(d, column, x[:, d], where[:, d], {})
     return table
 
 
-_NUMPY = ("int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64", "float64", "float32")
-
-
 def _pandas_type(column: Column, is_complete: bool) -> Any:
-    """Return the type of a column of pandas."""
-    stored = column.stored
-    if column.is_levelled:
-        if stored == "category":
-            return library("pandas").CategoricalDtype(list(column.levels), ordered=column.kind == "ordinal")
-        return stored if stored.lower() in ("bool", "boolean", *_NUMPY) and is_complete else "str"
-    if column.kind == "datetime":
-        return stored if stored.startswith("datetime64") else "datetime64[us]"
-    if column.is_discrete:
-        takes_missing = stored[:1].isupper()  # Int64 of pandas, beside int64 of NumPy
-        known = stored.lower() in _NUMPY and (is_complete or takes_missing)
-        return stored if known else "int64" if is_complete else "Int64"
-    return stored if stored.lower() in _NUMPY and "int" not in stored.lower() else "float64"
+    """Return the type of a column of pandas: the one that it had, or, from another source, the one of its kind."""
+    pandas, stored = library("pandas"), column.stored
+    if stored.startswith("category"):
+        is_ordered = column.kind == "ordinal" or stored.endswith(", ordered")
+        return pandas.CategoricalDtype(_categories(column), ordered=is_ordered)
+    if stored == "date" or stored.startswith("object["):
+        return np.dtype(object)
+    kinds = {"datetime": "datetime64[us]", "integer": "int64", "count": "int64"}
+    own = pandas.api.types.pandas_dtype("str" if column.is_levelled else kinds.get(column.kind, "float64"))
+    try:
+        dtype = own if stored in ("object", "text") else pandas.api.types.pandas_dtype(stored)
+    except (TypeError, ValueError, NotImplementedError):  # a type of another library
+        dtype = own
+    if isinstance(dtype, np.dtype) and dtype.kind in "iub" and not is_complete:
+        return pandas.array([], dtype="boolean" if dtype.kind == "b" else "Int64").dtype
+    return dtype
+
+
+def _categories(column: Column) -> Any:
+    """Return the categories of a column of pandas, which need not be texts."""
+    pandas, of = library("pandas"), re.match(r"category\[(.*)\]", column.stored)
+    if of is None:
+        return list(column.levels)
+    if of[1].startswith("interval"):
+        ends = [[float(end) for end in level[1:-1].split(",")] for level in column.levels]
+        closed = of[1].rpartition(", ")[2].rstrip("]")
+        return pandas.IntervalIndex.from_tuples([(low, high) for low, high in ends], closed=closed)
+    if of[1] == "bool":
+        return [level == "True" for level in column.levels]
+    return pandas.Index(column.levels).astype(of[1])
 
 
 def _polars_type(column: Column) -> Any:
     """Return the type of a column of polars."""
     polars = library("polars")
-    stored = getattr(polars, column.stored, None)
+    name = "Boolean" if column.stored == "bool" else column.stored[:1].upper() + column.stored[1:]  # int8, date
+    stored = getattr(polars, name.replace("Uint", "UInt"), None)
     if isinstance(stored, type) and issubclass(stored, polars.DataType):
         return stored
     if column.is_levelled:

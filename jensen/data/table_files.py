@@ -11,16 +11,17 @@ from .formats import TABLES, file_format
 from .frames import Frame, unique_names
 from .parquet_tables import LARGE, ParquetColumns, ParquetTable
 from .selection import Selection
-from .shards import shard_files
+from .shards import are_texts, shard_files
 from .sizes import check_size
 from .text_frames import read_text_frame
+from .text_shards import read_frame_shards
 from .typed_frames import arrow_frame
 
 __all__ = ["is_table_file", "read_frame"]
 
 
 def is_table_file(path: Path) -> bool:
-    """Return whether a file is of a format that is read with the types of its columns, or a folder of Parquet files.
+    """Return whether a file is of a format that is read with the types of its columns, or shards of text or Parquet.
 
     Raises:
         DataError: it is missing, or not what its name says.
@@ -29,17 +30,17 @@ def is_table_file(path: Path) -> bool:
 
 
 def _shards(path: Path) -> list[Path]:
-    """Return the Parquet files of a folder of such, in natural order."""
-    return [file for file in shard_files(path) if file.suffix.lower() == ".parquet"]
+    """Return the shards of text or Parquet in a folder, or of a pattern, in natural order."""
+    return [file for file in shard_files(path) if file.suffix.lower() != ".npy"]
 
 
 def read_frame(path: Path, options: Selection) -> tuple[Frame, list[str]]:
-    """Return the table in a file, or in a folder of Parquet files, with notes.
+    """Return the table in a file, or in shards of text or Parquet, with notes.
 
     A large one of Parquet stays in its files, see `Selection.stream`.
 
     Args:
-        path: of the file, or of the folder.
+        path: of the file, or of the folder; or a pattern, see `shard_files`.
         options: its header, and the names of columns that are known.
 
     Raises:
@@ -47,7 +48,8 @@ def read_frame(path: Path, options: Selection) -> tuple[Frame, list[str]]:
         UsageError: it is of another format, or a header is asked for where names are part of the format.
     """
     shards = _shards(path)
-    kind = "parquet" if shards else file_format(path, also=TABLES)
+    is_text = are_texts(shards)
+    kind = "text" if is_text else "parquet" if shards else file_format(path, also=TABLES)
     if kind not in TABLES and path.suffix.lower() in (".xlsx", ".xlsm"):
         raise DataError(f"{path} is damaged: it is no archive", "Save it again, or save the sheet as CSV UTF-8.")
     if kind not in TABLES:
@@ -55,6 +57,8 @@ def read_frame(path: Path, options: Selection) -> tuple[Frame, list[str]]:
             f"{path} is no table with columns of their own kinds", "Give CSV, Parquet, Feather, Arrow or Excel."
         )
     known = options.known or tuple(c.name for c in options.schema or ()) or tuple(options.hints or ())
+    if is_text:
+        return read_frame_shards(shards, path, options.header, known)
     if kind == "text":
         return read_text_frame(path, options.header, known)
     if kind == "xlsx":

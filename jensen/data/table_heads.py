@@ -84,14 +84,15 @@ def table_names(path: Path, header: Header = "auto", known: Sequence[str] = ()) 
         known: names of columns, by which a header is recognised.
     """
     try:
-        shards = [file for file in shard_files(path) if file.suffix.lower() == ".parquet"]
-        kind = "parquet" if shards else file_format(path, also=TABLES)
+        shards = [file for file in shard_files(path) if file.suffix.lower() != ".npy"]
+        path = shards[0] if shards else path
+        kind = file_format(path, also=TABLES)
         if kind == "text":
             return _names_of_text(path, header, known)
         if kind == "xlsx":
             frame, _ = read_excel_frame(path, header, tuple(known), most=SAMPLE + 1)
             return None if frame.header is None else frame.names
-        names = _stored_names(shards[0] if shards else path, kind)
+        names = _stored_names(path, kind)
     except (DataError, UsageError, OSError, ValueError):
         return None
     return None if names is None else unique_names([n.encode(errors="backslashreplace").decode() for n in names])[0]

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
 
-from .cells import decode
+from .cells import decode, is_clock
 from .columns import Column
 from .time_texts import step_of
 
 __all__ = ["Holds", "as_written", "holds_of", "objects", "plain_array"]
 
-Holds = Literal["text", "whole", "number", "bool", "time", "date", "clock"]  # what the cells of a typed column are
+Holds = Literal[
+    "text", "whole", "number", "decimal", "bool", "time", "date", "clock", "span"
+]  # what the cells of a typed column are
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECONDS = 1e6
+_INTEGERS = re.compile(r"u?int(8|16|32|64)\b")
 
 
 def as_written(columns: Sequence[Column], x: np.ndarray) -> np.ndarray:
@@ -36,8 +41,18 @@ def as_written(columns: Sequence[Column], x: np.ndarray) -> np.ndarray:
     """
     written = np.array(x, dtype=np.float64)
     for d, column in enumerate(columns):
-        written[..., d] = _as_written(column, written[..., d])
+        written[..., d] = _storable(column.stored, _as_written(column, written[..., d]))
     return written
+
+
+def _storable(stored: str, x: np.ndarray) -> np.ndarray:
+    """Return numbers within the limits of the integers that their column is stored as."""
+    kind = _INTEGERS.match(stored.lower())
+    if kind is None:
+        return x
+    limits = np.iinfo(kind[0])
+    top = float(limits.max)
+    return x.clip(float(limits.min), top if int(top) == limits.max else np.nextafter(top, 0))  # 2^63 is no int64
 
 
 def _as_written(column: Column, x: np.ndarray) -> np.ndarray:
@@ -45,7 +60,8 @@ def _as_written(column: Column, x: np.ndarray) -> np.ndarray:
     if column.is_levelled:
         return np.clip(np.rint(x), 0, len(column.levels) - 1)
     if column.is_discrete:
-        return np.maximum(np.rint(x), 0.0) if column.kind == "count" else np.rint(x)
+        low = 0.0 if column.kind == "count" else column.low
+        return np.rint(x) if low is None else np.maximum(np.rint(x), low)
     if column.kind == "datetime":
         step = 1 / MICROSECONDS if column.format is None else step_of(column.format)
         return np.round(np.rint(x / step) * step, 6)
@@ -54,6 +70,9 @@ def _as_written(column: Column, x: np.ndarray) -> np.ndarray:
     if column.low is None or column.high is None:
         return np.maximum(rounded, 10.0**-decimals) if column.kind == "positive" and decimals is not None else rounded
     if column.kind == "circular":
+        if is_clock(column):
+            step = step_of(column.format or "") / 3600
+            rounded = np.round(np.rint(x / step) * step, 9)
         return column.low + np.mod(rounded - column.low, column.high - column.low)
     step = 0.0 if decimals is None else 10.0**-decimals
     if column.low + step > column.high - step:  # no number of so many decimals lies between the ends
@@ -75,6 +94,8 @@ def holds_of(value: Any) -> Holds:
         (("datetime", "Timestamp", "datetime64"), "time"),
         (("date",), "date"),
         (("time",), "clock"),
+        (("timedelta", "Timedelta", "timedelta64"), "span"),
+        (("Decimal",), "decimal"),
         (("str", "str_"), "text"),
     ]
     for names, holds in kinds:
@@ -99,8 +120,11 @@ def objects(column: Column, x: np.ndarray, holds: Holds, known: Mapping[str, Any
     if column.is_levelled:
         names = decode(column, x).tolist()
         return [known[name] if name in known else _converted(name, holds) for name in names]
-    if holds == "text":
-        return decode(column, x).tolist()
+    if holds in ("text", "decimal"):
+        texts = decode(column, x).tolist()
+        return texts if holds == "text" else [Decimal(text) for text in texts]
+    if holds == "span":
+        return [timedelta(microseconds=round(v * MICROSECONDS)) for v in x.tolist()]
     if holds in ("time", "date"):
         times = [EPOCH + timedelta(microseconds=round(v * MICROSECONDS)) for v in x.tolist()]
         return [t.date() for t in times] if holds == "date" else times

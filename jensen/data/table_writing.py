@@ -7,19 +7,20 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from ..core.errors import UsageError
 from .columns import Column
 from .dataframes import library
 from .dialects import Dialect
 from .output_tables import OutputTable, PlainTable
-from .table_building import as_arrow, as_objects, as_plain
+from .table_building import as_arrow, as_plain
+from .written_pieces import WorkbookPieces
 
 __all__ = [
     "TABLE_SUFFIXES",
     "TEXT_SUFFIXES",
-    "ParquetPieces",
     "encoded_text",
+    "require_rows",
     "require_writer",
     "table_bytes",
     "table_suffix",
@@ -29,6 +30,7 @@ __all__ = [
 TEXT_SUFFIXES = (".csv", ".tsv")
 _LIBRARIES = {".parquet": "pyarrow", ".feather": "pyarrow", ".xlsx": "openpyxl"}
 TABLE_SUFFIXES = (*TEXT_SUFFIXES, *_LIBRARIES)
+SHEET_ROWS = 2**20  # of Excel
 
 
 def table_suffix(source: str | Path | None) -> str:
@@ -51,6 +53,21 @@ def require_writer(suffix: str) -> None:
     """
     if suffix in _LIBRARIES:
         library(_LIBRARIES[suffix])
+
+
+def require_rows(suffix: str, n: int) -> None:
+    """Refuse more rows than a file can have, before anything is computed.
+
+    Args:
+        suffix: of the file.
+        n: rows, without the header.
+
+    Raises:
+        UsageError: a sheet of Excel has fewer.
+    """
+    if suffix == ".xlsx" and n >= SHEET_ROWS:
+        what = f"a sheet of Excel has {SHEET_ROWS - 1:,} rows below its header, and the result has {n:,}"
+        raise UsageError(what, "Give --out a .parquet or a .csv, or fewer rows.")
 
 
 def table_text(table: OutputTable, suffix: str = ".csv", cell: Callable[[str], str] = str) -> str:
@@ -106,61 +123,11 @@ def table_bytes(table: OutputTable, suffix: str, columns: Sequence[Column]) -> b
     """
     stream = io.BytesIO()
     if suffix == ".xlsx":
-        _workbook(as_objects(table, columns)).save(stream)
+        book = WorkbookPieces(stream, columns)
+        book.write(table)
+        book.close()
     elif suffix == ".parquet":
         library("pyarrow.parquet").write_table(as_arrow(table, columns).data, stream)
     else:
         library("pyarrow.feather").write_feather(as_arrow(table, columns).data, stream)
     return stream.getvalue()
-
-
-class ParquetPieces:
-    """A Parquet file of tables of the same columns, one after another: each is a group of rows of its own.
-
-    Args:
-        stream: a file that takes bytes, or stands for one.
-        columns: that are data, which say what the texts of a CSV file are.
-    """
-
-    def __init__(self, stream: Any, columns: Sequence[Column]) -> None:
-        self.stream, self.columns = stream, columns
-        self._writer: Any = None
-
-    def write(self, table: OutputTable) -> None:
-        """Write the rows of a table."""
-        self._write(as_arrow(table, self.columns).data)
-
-    def append(self, other: Any) -> None:
-        """Write the rows of another file that `ParquetPieces` wrote, which is closed."""
-        file = library("pyarrow.parquet").ParquetFile(other)
-        for group in range(file.num_row_groups):
-            self._write(file.read_row_group(group, use_threads=False))
-
-    def close(self) -> None:
-        """Write the end of the file."""
-        if self._writer is not None:
-            self._writer.close()
-
-    def _write(self, data: Any) -> None:
-        arrow, parquet = library("pyarrow"), library("pyarrow.parquet")
-        if self._writer is None:  # a column of which nothing is known may have texts later
-            known = [f.with_type(arrow.string()) if arrow.types.is_null(f.type) else f for f in data.schema]
-            self._writer = parquet.ParquetWriter(self.stream, arrow.schema(known, data.schema.metadata))
-        schema = self._writer.schema
-        self._writer.write_table(data if data.schema.equals(schema) else data.cast(schema))
-
-
-def _workbook(table: PlainTable) -> Any:
-    """Return a workbook of one sheet. Text is text, also where it begins as a formula does."""
-    make = library("openpyxl.cell").WriteOnlyCell
-    book = library("openpyxl").Workbook(write_only=True)
-    sheet = book.create_sheet()
-    for row in (*([table.header] if table.has_header else []), *zip(*table.columns, strict=True)):
-        cells = [make(sheet, value=value) for value in row]
-        for cell, value, form in zip(cells, row, table.formats, strict=True):
-            if isinstance(value, str):
-                cell.data_type = "s"
-            elif form != "General":
-                cell.number_format = form
-        sheet.append(cells)
-    return book

@@ -13,6 +13,7 @@ import numpy as np
 from ..core.errors import DataError
 from ..core.wording import plural
 from .dataset import MISSING_REMEDY, Raw
+from .documents import document_error
 from .fields import category, explain, is_missing, is_number
 from .headers import SAMPLE, Verdict, is_index, is_unnamed, judge, leading_indices, numbers_rows
 from .identity import is_identifier, kept_as, left_out, suspected
@@ -288,7 +289,10 @@ def read_table(path: Path, wanted: str | None, missing: bool = False, options: S
         DataError: the table is damaged, lacks a column that is asked for, or holds other fields than numbers.
     """
     options = options or Selection()
-    table, notes = _open(path, options)
+    try:
+        table, notes = _open(path, options)
+    except DataError as error:
+        raise document_error(path, error) from error.__cause__
     label = _label_column(table, wanted)
     indices, empty = _not_data(table, options, missing, notes)
     without = indices | empty | (set() if label is None else {label})

@@ -16,10 +16,11 @@ import numpy as np
 from ..core.errors import DataError
 from ..core.wording import plural
 from .dialects import Dialect
+from .documents import document_error
 from .fields import category, is_number
 from .frames import Cells, Frame, TextCells, unique_names
 from .headers import SAMPLE, is_index, judge, numbers_rows
-from .lines import read_text_file
+from .lines import TextFile, read_text_file
 from .selection import Header
 from .separators import separator_remedy
 
@@ -69,9 +70,18 @@ def read_text_frame(path: Path, header: Header = "auto", known: Sequence[str] = 
         known: names of columns, by which a header is recognised.
 
     Raises:
-        DataError: the file is no text, quotes do not match, rows differ in their number of fields, or there are none.
+        DataError: the file is no text or no table, quotes do not match, rows differ in their number of fields, or there
+            are none.
     """
     file = read_text_file(path)
+    try:
+        return _read(file, path, header, known)
+    except DataError as error:
+        raise document_error(path, error) from error.__cause__
+
+
+def _read(file: TextFile, path: Path, header: Header, known: Sequence[str]) -> tuple[Frame, list[str]]:
+    """Return the table in a text, with notes."""
     notes, (rows, names) = list(file.notes), _rows(file.text, path)
     if not rows.fields:
         raise DataError(f"{path} has no rows", "Give one row per datum.")

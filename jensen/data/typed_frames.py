@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,9 @@ from ..core.errors import DataError
 from .arrow_cells import arrow_cells
 from .frames import Cells, Frame, SourceKind, TextCells, TypedCells, unique_names
 
-__all__ = ["array_frame", "arrow_frame", "cells_of_objects", "frame_of", "is_of"]
+__all__ = ["array_frame", "arrow_frame", "category_name", "cells_of_objects", "frame_of", "is_of"]
 
+OBJECTS = (bool, int, float, str, Decimal, datetime, date, time, timedelta)  # a type before those that it is one of
 NESTED = (list, tuple, dict, set, bytes, complex, np.ndarray)
 REMEDY = "Give a table: a DataFrame of pandas or polars, an Arrow table, an array [N, D] or a mapping of columns."
 
@@ -181,6 +184,8 @@ def cells_of_objects(
     if kinds and all(issubclass(k, date) for k in kinds) and not any(getattr(v, "tzinfo", None) for v in held):
         times = _filled([np.datetime64(v, "us") for v in held], observed, "datetime64[us]")
         return TypedCells(times, observed, "date" if not any(issubclass(k, datetime) for k in kinds) else stored)
+    if kinds and all(issubclass(k, timedelta) for k in kinds):
+        return TypedCells(_filled([v.total_seconds() for v in held], observed, np.float64), observed, stored)
     return TextCells.of([None if m else str(v) for v, m in zip(values, null, strict=True)], stored)
 
 
@@ -200,6 +205,8 @@ def _series(series: Any, name: str, where: str) -> Cells:
     pandas: Any = sys.modules["pandas"]
     dtype, null = series.dtype, np.asarray(series.isna(), dtype=bool)
     stored = str(dtype)
+    if isinstance(dtype, pandas.PeriodDtype):
+        return TypedCells(series.dt.start_time.to_numpy().astype("datetime64[us]"), ~null, stored)
     if stored == "category":
         return _categories(series, name, where)
     if isinstance(dtype, np.dtype) and dtype.kind in "biufmM":
@@ -214,7 +221,15 @@ def _series(series: Any, name: str, where: str) -> Cells:
     if kind == "M":
         return TypedCells(series.to_numpy(dtype="datetime64[us]"), ~null, stored)
     values = series.astype(object).to_numpy()
-    return cells_of_objects(values.tolist(), stored, name, where, lambda v: v is pandas.NA or v is pandas.NaT)
+    cells = cells_of_objects(values.tolist(), stored, name, where, lambda v: v is pandas.NA or v is pandas.NaT)
+    return replace(cells, stored=_stored_objects(values[~null].tolist())) if stored == "object" else cells
+
+
+def _stored_objects(values: Sequence[Any]) -> str:
+    """Return the type of a column of Python's own objects, such as "object[bool]"; "object" if they differ."""
+    kinds = {next((kind for kind in OBJECTS if isinstance(v, kind)), None) for v in values}
+    kind = kinds.pop() if len(kinds) == 1 else None
+    return "object" if kind is None else f"object[{kind.__name__}]"
 
 
 def _categories(series: Any, name: str, where: str) -> TextCells:
@@ -222,13 +237,20 @@ def _categories(series: Any, name: str, where: str) -> TextCells:
     kinds = cells_of_objects(series.cat.categories.tolist(), "category", name, where)
     texts = (kinds if isinstance(kinds, TextCells) else kinds.as_text()).array()
     if isinstance(kinds, TypedCells):  # in the order of the categories, which need not be that of the numbers
-        texts = np.array([_name(v) for v in series.cat.categories.tolist()], dtype=object)
-    codes = series.cat.codes.to_numpy().astype(np.int32)
-    return TextCells(texts, codes, "category", tuple(texts.tolist()), bool(series.cat.ordered))
+        texts = np.array([category_name(v) for v in series.cat.categories.tolist()], dtype=object)
+    codes, of = series.cat.codes.to_numpy().astype(np.int32), str(series.cat.categories.dtype)
+    stored = "category" if of in ("str", "object", "string") else f"category[{of}]"
+    stored += ", ordered" if series.cat.ordered else ""
+    return TextCells(texts, codes, stored, tuple(texts.tolist()), bool(series.cat.ordered))
 
 
-def _name(value: Any) -> str:
-    """Return a category that is no text as a name."""
+def category_name(value: Any) -> str:
+    """Return a category that is no text as a name.
+
+    Example:
+        >>> category_name(3.0), category_name(0.5)
+        ('3', '0.5')
+    """
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 

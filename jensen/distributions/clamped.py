@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.distributions import OneHotCategorical
 
+from ..core.shapes import broadcast_shapes
+
 __all__ = ["Clamped"]
 
 
@@ -39,6 +41,6 @@ class Clamped(OneHotCategorical):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return log q of one-hot states [..., C]; minus infinity where a known class excludes them."""
-        shape = torch.broadcast_shapes(value.shape, self.logits.shape)
+        shape = broadcast_shapes(value.shape, self.logits.shape)
         index = value.expand(shape).argmax(-1, keepdim=True)
         return self.logits.expand(shape).gather(-1, index)[..., 0]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, softplus
 
 from .numbers import wide
 
 __all__ = ["NegativeBinomial", "Poisson", "ZeroInflated"]
 
 MOST = 2e9  # a larger rate cannot be sampled on every device
+MANY = 2**15  # entries, from which it pays to look for those above 0
 
 
 class Poisson(Distribution):
@@ -52,6 +55,64 @@ class Poisson(Distribution):
         return self.mean
 
 
+def _dispersed(log_mean: Tensor, theta: Tensor, x: Tensor) -> Tensor:
+    """Return the log-mass of a negative binomial, whose gradients are autograd's."""
+    wide_theta, wide_x = wide(theta), wide(x)
+    logit = wide(log_mean) - wide_theta.log()
+    ways = torch.lgamma(wide_x + wide_theta) - torch.lgamma(wide_theta) - torch.lgamma(wide_x + 1)
+    return (ways + wide_theta * logsigmoid(-logit) + wide_x * logsigmoid(logit)).to(log_mean.dtype)
+
+
+class _Dispersed(torch.autograd.Function):
+    """Its log-mass with gradients in closed form. Of many entries on a CPU, gamma functions are those of counts above 0
+    alone, since most counts of large tables are 0: log P(0) is one product, without cancellation."""
+
+    @staticmethod
+    def forward(ctx: Any, log_mean: Tensor, theta: Tensor, x: Tensor) -> Tensor:
+        above = x.reshape(-1).nonzero()[:, 0] if _are_many(x) else None
+        ctx.save_for_backward(log_mean, theta, x, above)
+        if above is None:
+            return _dispersed(log_mean, theta, x)
+        log_p = softplus(log_mean - theta.log()).mul_(theta).neg_().view(-1)
+        some = _dispersed(*_at(above, log_mean, theta, x))
+        return log_p.scatter_(0, above, some.to(log_p.dtype)).view(x.shape)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        log_mean, theta, x, above = ctx.saved_tensors
+        if torch.is_grad_enabled():  # this gradient will be differentiated
+            of = [t for t, needed in zip((log_mean, theta), ctx.needs_input_grad, strict=False) if needed]
+            given = iter(torch.autograd.grad(_dispersed(log_mean, theta, x), of, grad, create_graph=True))
+            return tuple(next(given) if needed else None for needed in ctx.needs_input_grad)
+        if above is None:
+            of_mean, of_theta = _slopes(wide(log_mean), wide(theta), wide(x))
+        else:
+            logit = log_mean - theta.log()
+            s = logit.sigmoid()
+            of_mean, of_theta = -theta * s, s - softplus(logit)  # where x is 0
+            for slope, some in zip((of_mean, of_theta), _slopes(*_at(above, log_mean, theta, x)), strict=True):
+                slope.view(-1).scatter_(0, above, some.to(slope.dtype))
+        return of_mean.to(grad.dtype) * grad, of_theta.to(grad.dtype) * grad, None
+
+
+def _slopes(log_mean: Tensor, theta: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the derivatives of the log-mass by log mu and theta."""
+    logit = log_mean - theta.log()
+    s = logit.sigmoid()  # mu / (mu + theta)
+    steps = torch.digamma(x + theta) - torch.digamma(theta)
+    return x - (x + theta) * s, steps + s - softplus(logit) - x * (1 - s) / theta
+
+
+def _at(index: Tensor, *parts: Tensor) -> list[Tensor]:
+    """Return these entries of tensors, flat and in double precision."""
+    return [part.reshape(-1).index_select(0, index).double() for part in parts]
+
+
+def _are_many(x: Tensor) -> bool:
+    """Return whether the entries above 0 are worth looking for: a GPU would wait for their number."""
+    return x.device.type == "cpu" and x.numel() >= MANY and x.is_floating_point()
+
+
 class NegativeBinomial(Distribution):
     r"""A Poisson count whose rate has a Gamma distribution, by its mean and its inverse dispersion.
 
@@ -79,10 +140,10 @@ class NegativeBinomial(Distribution):
         return NegativeBinomial(self.log_mean.expand(batch_shape), self.theta.expand(batch_shape), False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        theta, x = wide(self.theta), wide(value)
-        logit = wide(self.log_mean) - theta.log()
-        ways = torch.lgamma(x + theta) - torch.lgamma(theta) - torch.lgamma(x + 1)
-        return (ways + theta * logsigmoid(-logit) + x * logsigmoid(logit)).to(self.log_mean.dtype)
+        log_mean, theta, x = torch.broadcast_tensors(self.log_mean, self.theta, value)
+        if x.requires_grad:
+            return _dispersed(log_mean, theta, x)
+        return _Dispersed.apply(log_mean, theta, x)  # pyright: ignore[reportReturnType]
 
     def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
         with torch.no_grad():

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import logsigmoid
 
+from ..core.shapes import broadcast_shapes
 from .numbers import largest_by_noise
 
 __all__ = ["Choice", "OrderedLogistic"]
@@ -71,7 +72,7 @@ class Choice(_Levels):
         return self.logs.exp()
 
     def log_prob(self, value: Tensor) -> Tensor:
-        shape = torch.broadcast_shapes(value.shape, self.logs.shape[:-1])
+        shape = broadcast_shapes(value.shape, self.logs.shape[:-1])
         index = value.clamp(0, self.levels - 1).long().expand(shape).unsqueeze(-1)
         return self.logs.expand(*shape, self.levels).gather(-1, index).squeeze(-1)
 
@@ -107,7 +108,7 @@ class OrderedLogistic(_Levels):
         return OrderedLogistic(self.loc.expand(batch_shape), self.scale.expand(batch_shape), self.cuts, self.gaps)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        shape = torch.broadcast_shapes(value.shape, self.loc.shape)
+        shape = broadcast_shapes(value.shape, self.loc.shape)
         index = value.clamp(0, self.levels - 1).long().expand(shape).unsqueeze(-1)
         cuts = self.cuts.expand(*shape, self.levels + 1).gather(-1, torch.cat([index, index + 1], -1))
         gap = self.gaps.expand(*shape, self.levels).gather(-1, index).squeeze(-1)

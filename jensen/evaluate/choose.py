@@ -95,13 +95,6 @@ def choose(
             "this model only samples: p(x|z) has no density, so log p(x) cannot be estimated",
             "Compare samples with data instead: jensen fidelity RUN.",
         )
-    if guide.samples_rate and method in ("auto", "importance", "exact"):
-        if method == "auto" and annealing is None:
-            return SampledTimes() if k is None else SampledTimes(k)
-        raise CompositionError(
-            f"the rate of {guide.phrase} is an estimate at sampled times, which makes no importance weights",
-            "Leave --method out: its mean is a bound, and -k sets the times per datum.",
-        )
     if method == "annealed":
         return _annealed(model, guide, annealing or Annealed(), k)
     if annealing is not None:
@@ -109,15 +102,12 @@ def choose(
             f"temperatures, leapfrog steps, chains and start are options of annealing, and the method is {method}",
             "Add --method annealed.",
         )
-    if method == "importance":
-        if guide.is_certain:
-            raise CompositionError(
-                f"importance weighting needs noise in q(z|x), and there is none in {guide.phrase}",
-                "Leave --method out: log p(x, z) at this point is a bound without noise.",
-            )
-        return importance
     if method == "quadrature":
         return Quadrature()
+    if guide.samples_rate:
+        return _sampled(guide, method, k)
+    if method == "importance":
+        return _noisy(guide, importance)
     if guide.is_exact or has_posterior(model.prior, model.likelihood):
         return Exact()
     if (states := number_of_states(model)) is not None and (states <= MOST_STATES or method == "exact"):
@@ -130,6 +120,26 @@ def choose(
     if k is None and bounded and integrable(model):
         return Quadrature()
     return importance if bounded else Unnormalised()
+
+
+def _sampled(guide: Guide, method: str, k: int | None) -> SampledTimes:
+    """Return the mean at sampled times, of k times per datum where these are given."""
+    if method != "auto":
+        raise CompositionError(
+            f"the rate of {guide.phrase} is an estimate at sampled times, which makes no importance weights",
+            "Leave --method out: its mean is a bound, and -k sets the times per datum.",
+        )
+    return SampledTimes() if k is None else SampledTimes(k)
+
+
+def _noisy(guide: Guide, importance: Importance) -> Importance:
+    """Return importance weighting, if the guide has noise."""
+    if guide.is_certain:
+        raise CompositionError(
+            f"importance weighting needs noise in q(z|x), and there is none in {guide.phrase}",
+            "Leave --method out: log p(x, z) at this point is a bound without noise.",
+        )
+    return importance
 
 
 def _annealed(model: LatentVariableModel, guide: Guide, chain: Annealed, k: int | None) -> Annealed:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core.batch import Batch, Rows
 from ..core.random import stream
 from ..core.rows import evenly_spaced
-from ..core.wording import plural
+from ..core.wording import listed, plural
 from ..estimators.reparameterized import Pathwise
 from ..models.autoregressive import ChainRule
 from ..models.conditionals import Table
@@ -36,6 +36,7 @@ class FloorBinding:
         floor: in the model's units; the least, where features have different ones.
         in_components: whether the scale is that of some component of a mixture.
         highest: the largest floor of them, if they differ.
+        names: of them, where features have names.
     """
 
     features: int
@@ -43,14 +44,19 @@ class FloorBinding:
     floor: float
     in_components: bool = False
     highest: float | None = None
+    names: tuple[str, ...] = ()
 
     @staticmethod
-    def at(low: Tensor, floors: Sequence[float], in_components: bool) -> FloorBinding | None:
-        """Return the features [D] that are marked, with their floors; None if there are none."""
+    def at(
+        low: Tensor, floors: Sequence[float], in_components: bool, names: Sequence[str] | None = None
+    ) -> FloorBinding | None:
+        """Return the features [D] that are marked, with their floors and names; None if there are none."""
         own = sorted({floor for floor, is_low in zip(floors, low.tolist(), strict=True) if is_low})
         if not own:
             return None
-        return FloorBinding(int(low.sum()), len(low), own[0], in_components, own[-1] if len(own) > 1 else None)
+        named = tuple(name for name, is_low in zip(names or (), low.tolist(), strict=bool(names)) if is_low)
+        highest = own[-1] if len(own) > 1 else None
+        return FloorBinding(int(low.sum()), len(low), own[0], in_components, highest, named)
 
     @property
     def note(self) -> str:
@@ -60,8 +66,9 @@ class FloorBinding:
         limit = f"limit of {self.floor:.3g}"
         if self.highest is not None:
             limit = f"limits of {self.floor:.3g} to {self.highest:.3g}"
+        named = f" ({listed(self.names)})" if self.names else ""
         return (
-            f"{self.features} of {plural(self.of, 'data feature')} {scales} lower {limit}{where}: "
+            f"{self.features} of {plural(self.of, 'data feature')}{named} {scales} lower {limit}{where}: "
             "without it they would be smaller, so the number measures that limit and is not called exact"
         )
 
@@ -94,13 +101,16 @@ def features_at_floor(scale: Tensor, floors: Sequence[float], is_table: bool) ->
     return share > 0 if is_table else share >= OFTEN
 
 
-def floor_binding(model: LatentVariableModel, guide: Guide, rows: Rows, seed: int = 0) -> FloorBinding | None:
+def floor_binding(
+    model: LatentVariableModel, guide: Guide, rows: Rows, seed: int = 0, names: Sequence[str] | None = None
+) -> FloorBinding | None:
     """Return the features of which a learned scale is at its floor; None if there are none.
 
     Args:
         model, guide: of which p(x | z) is looked at, at one point of q(z | x) for each datum.
         rows: at most 500 of them are used.
         seed: of the points.
+        names: of the features, for the note.
     """
     likelihood = model.likelihood
     floors = likelihood.family.scale_floors
@@ -110,7 +120,7 @@ def floor_binding(model: LatentVariableModel, guide: Guide, rows: Rows, seed: in
     is_table = isinstance(likelihood, Table)
     chunks = evenly_spaced(len(rows), 1 if is_table else ROWS, rows.device).split(CHUNK)
     scale = torch.cat([learned_scales(model, guide, rows.take(index, noise), noise) for index in chunks])
-    return FloorBinding.at(features_at_floor(scale, floors, is_table), floors, is_table)
+    return FloorBinding.at(features_at_floor(scale, floors, is_table), floors, is_table, names)
 
 
 def exact_kind(model: LatentVariableModel, guide: Guide, rows: Rows) -> Kind:

@@ -12,7 +12,8 @@ class Quantity:
     """The logarithm of a density or mass of x, given nothing or one condition.
 
     Attributes:
-        condition: "label" of a model that is conditional on labels; None of log p(x).
+        condition: "label" of a model that is conditional on labels, "batch" on batches, the names of several labels;
+            None of log p(x).
         of_pattern: True if it is of the observed entries x_o and of s, which entries these are, together: another
             quantity than log p(x_o), to which it cannot be compared.
 

@@ -14,12 +14,12 @@ from .ports import Graph, Subject
 __all__ = ["About", "model_card", "onnx_example"]
 
 SHOWN = 40  # columns that are listed
+VALUES = {"integer": "whole numbers", "count": "whole numbers from 0", "positive": "numbers above 0"}
 SIGNS = {"lower bound": ">=", "stochastic lower bound": ">=", "stochastic upper bound": "<=", "quadrature": "≈"}
 SHARED_LIMITS = (
     "It describes data like those it was trained on. A high log p(x) of other data means little: plain likelihood"
     " misleads about what is unusual, of images above all.",
     "A mean of p(x | z) is no sample: a drawn datum has the noise of p(x | z) added.",
-    "Numbers are computed in single precision; a graph agrees with the run within the errors below.",
 )
 
 
@@ -110,14 +110,18 @@ def _data(about: About, subject: Subject) -> str:
     lines = [
         "## Data",
         "",
-        f"{about.data}: {plural(rows, 'row')}, of which {trained:,} trained the model. {about.prepared}.",
+        f"{about.data}: {plural(rows, 'row')}, of which {trained:,} trained the model."
+        f" {about.prepared[:1].upper()}{about.prepared[1:]}.",
     ]
     if schema.columns is not None:
         lines += ["", "| column | kind | values |", "|---|---|---|"]
         for column in schema.columns[:SHOWN]:
             ends = f"{column.low:g} to {column.high:g}" if column.high is not None and column.low is not None else ""
             levels = ", ".join(column.levels[:8]) + (", ..." if len(column.levels) > 8 else "")
-            lines.append(f"| {_cell(column.name)} | {column.kind} | {_cell(levels or column.format or ends)} |")
+            values = levels or column.format or ends or VALUES.get(column.kind, "numbers")
+            lines.append(f"| {_cell(column.name)} | {column.kind} | {_cell(values)} |")
+            for determined in column.determines:
+                lines.append(f"| {_cell(determined.column.name)} | determined by {_cell(column.name)} | |")
         if len(schema.columns) > SHOWN:
             lines.append(f"\nand {len(schema.columns) - SHOWN:,} more columns: see schema.json.")
     else:
@@ -127,6 +131,8 @@ def _data(about: About, subject: Subject) -> str:
             lines += ["", "Columns: " + ", ".join(map(_cell, schema.names[:SHOWN])) + "."]
     if subject.classes:
         lines += ["", "Labels: " + ", ".join(map(_cell, subject.classes[:SHOWN])) + "."]
+    if subject.conditions is not None:
+        lines += ["", "Conditioned on: " + ", ".join(map(_cell, subject.conditions.names)) + "."]
     return "\n".join(lines)
 
 
@@ -161,14 +167,16 @@ def _numbers(about: About) -> str:
 
 
 def _limits(subject: Subject, about: About) -> list[str]:
-    limits = list(about.notes)
+    precision = "double" if subject.number == "float64" else "single"
+    computed = f"Numbers are computed in {precision} precision; a graph agrees with the run within the errors below."
+    limits = [computed, *about.notes]
     if subject.is_random:
         limits.append("What the encoder sees is drawn: give it uniform random numbers, and others give other codes.")
     if subject.sees_holes:
         limits.append(
             "Missing entries are left out of q(z | x) as in training, whatever the reason why they are missing."
         )
-    if subject.classes:
+    if subject.label_port is not None:
         limits.append("It is a model of data given their label: a wrong label gives wrong codes.")
     prior = subject.model.prior.phrase
     if prior != f"Gaussian({subject.model.latent})":

@@ -30,7 +30,6 @@ class Decoder(nn.Module):
 
     center: Tensor | None
     scale: Tensor | None
-    classes: Tensor
 
     def __init__(self, subject: Subject) -> None:
         super().__init__()
@@ -40,7 +39,6 @@ class Decoder(nn.Module):
                 setattr(self, name, None)
             else:
                 self.register_buffer(name, torch.as_tensor(values, dtype=torch.float64))
-        self.register_buffer("classes", torch.eye(len(subject.classes), dtype=subject.dtype))
 
     @property
     def units(self) -> Units:
@@ -49,7 +47,8 @@ class Decoder(nn.Module):
 
     def params(self, z: Tensor, label: Tensor | None) -> Tensor:
         """Return the flat parameters [B, P] of p(x | z)."""
-        params = self.model.likelihood_params(z, None if label is None else self.classes.index_select(0, label))
+        context = None if label is None else self.subject.contexts(label)
+        params = self.model.likelihood_params(z, context)
         return params if params.dim() == z.dim() else params.expand(z.shape[0], -1)
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -84,7 +83,7 @@ def decoder_graph(subject: Subject) -> Graph:
     module, schema, model = Decoder(subject), subject.schema, subject.model
     latent, number = model.latent, subject.number
     probe = torch.zeros(PROBE, latent, dtype=subject.dtype)
-    label = torch.zeros(PROBE, dtype=torch.long) if subject.classes else None
+    label, port = subject.labels(PROBE), subject.label_port
     with torch.no_grad():
         mean, *_ = module(probe, label)
         named = named_parameters(model.likelihood, module.params(probe, label), module.units)
@@ -93,15 +92,11 @@ def decoder_graph(subject: Subject) -> Graph:
     outputs = [Port("mean", _type(mean), schema.shape, meaning, unit=_unit(subject))]
     outputs += [Port(n.name, _type(n.value), tuple(n.value.shape[1:]), n.meaning) for n in named]
     inputs = [Port("z", number, (latent,), "a point of the latent space")]
-    if subject.classes:
-        inputs.append(
-            Port("label", "int64", (), f"number of the class, 0 to {len(subject.classes) - 1}: see schema.json")
-        )
+    inputs += [] if port is None else [port]
 
     def expected(arrays: Arrays) -> Arrays:
         z, n = torch.from_numpy(arrays["z"]), len(arrays["z"])
-        label = torch.from_numpy(arrays["label"]) if subject.classes else None
-        context = None if label is None else module.classes[label]
+        context = None if port is None else subject.contexts(torch.from_numpy(arrays["label"]))
         with torch.no_grad():
             own = decode(model, z, context)
             params = model.likelihood_params(z, context).expand(n, -1)

@@ -6,14 +6,22 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, LowRankMultivariateNormal, MultivariateNormal, Normal
+from torch.distributions import (
+    Distribution,
+    Independent,
+    LowRankMultivariateNormal,
+    MultivariateNormal,
+    Normal,
+    OneHotCategorical,
+)
 
 from ..core.batch import Batch
 from ..core.errors import CompositionError
-from ..distributions import OneState, Point
+from ..distributions import OneHots, OneState, Point
 from ..distributions.moments import EstimatedMoments
 from ..guides.quantized import Quantized
 from ..models.codebooks import Codebook
+from ..models.guide import Guide
 from ..models.ladder import LadderDistribution, LadderGuide
 from .ports import Arrays, Graph, Port, Subject
 from .preparing import Prepared, input_ports, prepared_batch
@@ -30,10 +38,12 @@ class _Kind:
     Attributes:
         outputs: names of what the encoder gives.
         samples: whether a point of it is a function of normal numbers.
+        are_classes: whether it is of classes, and its means are their probabilities.
     """
 
     outputs: tuple[str, ...]
     samples: bool = False
+    are_classes: bool = False
 
 
 def _kind(q: Distribution) -> _Kind | None:
@@ -46,6 +56,8 @@ def _kind(q: Distribution) -> _Kind | None:
         return _Kind(("mean", "scale"))
     if isinstance(q, Point):
         return _Kind(("mean",))
+    if isinstance(q, OneHotCategorical | OneHots):
+        return _Kind(("mean",), are_classes=True)
     return None
 
 
@@ -69,6 +81,33 @@ def _point(q: Distribution, noise: Tensor) -> Tensor:
     return torch.cat(points, -1)
 
 
+class AffinePosterior(nn.Module):
+    """The exact posterior of a linear model with Gaussian noise: its mean is affine in x, its scale the same for all.
+
+    Args:
+        guide: that is exact.
+        size: D.
+        dtype: of the model.
+    """
+
+    slope: Tensor
+    start: Tensor
+    deviation: Tensor
+
+    def __init__(self, guide: Guide, size: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        with torch.no_grad():
+            q = guide(Batch(torch.cat([torch.zeros(1, size, dtype=dtype), torch.eye(size, dtype=dtype)])))
+            mean, scale = q.mean, q.stddev
+        self.register_buffer("start", mean[0].clone())
+        self.register_buffer("slope", (mean[1:] - mean[0]).clone())
+        self.register_buffer("deviation", scale.expand_as(mean)[0].clone())
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mean = x @ self.slope + self.start
+        return mean, self.deviation + torch.zeros_like(mean)
+
+
 class Encoder(nn.Module):
     """Data in their own units -> the moments of q(z | x), or its codes.
 
@@ -80,6 +119,9 @@ class Encoder(nn.Module):
     def __init__(self, subject: Subject, kind: _Kind) -> None:
         super().__init__()
         self.prepared, self.guide, self.kind = Prepared(subject), subject.copied()[1], kind
+        self.affine = None
+        if kind.outputs == ("mean", "scale") and self.guide.is_exact and not subject.sees_holes:
+            self.affine = AffinePosterior(self.guide, subject.schema.size, subject.dtype)
 
     def forward(
         self, x: Tensor, uniform: Tensor | None = None, mask: Tensor | None = None, label: Tensor | None = None
@@ -87,6 +129,8 @@ class Encoder(nn.Module):
         batch = self.prepared(x, uniform, mask, label)
         if isinstance(self.guide, Quantized):
             return _codes(self.guide, batch)
+        if self.affine is not None:
+            return self.affine(batch.x)
         q = self.guide(batch)
         return (q.mean, _scale(q)) if "scale" in self.kind.outputs else (q.mean,)
 
@@ -133,16 +177,19 @@ def _checked_kind(subject: Subject) -> _Kind:
         raise CompositionError(
             "q(z | x) of this run is fitted to each row by gradient steps, which a graph cannot take", remedy
         )
-    d, dtype = subject.schema.size, subject.dtype
+    d = subject.schema.size
     mask = torch.ones(PROBE, d, dtype=torch.bool) if subject.sees_holes else None
-    context = torch.eye(len(subject.classes), dtype=dtype)[:1].expand(PROBE, -1) if subject.classes else None
+    label = subject.labels(PROBE)
+    context = None if label is None else subject.contexts(label)
     fill = Prepared(subject).fill
     with torch.no_grad():
         q = guide(Batch(fill.expand(PROBE, d), mask, context))
     kind = _kind(q)
     if kind is None:
         why = (
-            "has no mean and scale in closed form" if isinstance(q, EstimatedMoments) else "is no Gaussian, and no code"
+            "has no mean and scale in closed form"
+            if isinstance(q, EstimatedMoments)
+            else "is no Gaussian, no classes and no code"
         )
         raise CompositionError(f"q(z | x) of this run ({guide.phrase}) {why}, so it has no graph", remedy)
     return kind
@@ -168,6 +215,7 @@ def encoder_graph(subject: Subject) -> Graph:
             else "of q(z | x)"
         )
         point = "the code z" if kind.outputs == ("mean",) else f"means {given}"
+        point = "probabilities of the classes that z is of" if kind.are_classes else point
         outputs = (
             Port("mean", subject.number, (latent,), point, unit="scale" if "scale" in kind.outputs else None),
             Port("scale", subject.number, (latent,), f"standard deviations {given}"),

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data import Preparation, Schema
+from ..data import Conditions, Preparation, Schema
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..nets import Experts
@@ -86,6 +86,7 @@ class Subject:
         classes: the names of the labels that the model is given, in the order of their numbers; empty where it is
             given none.
         sees_holes: whether entries of the data may be missing.
+        conditions: several labels that it is given, in the place of classes.
     """
 
     model: LatentVariableModel
@@ -94,6 +95,28 @@ class Subject:
     preparation: Preparation
     classes: tuple[str, ...] = ()
     sees_holes: bool = False
+    conditions: Conditions | None = None
+
+    @property
+    def label_port(self) -> Port | None:
+        """The input of the label, or of the context that several labels become; None of a model without."""
+        if self.conditions is not None:
+            what = f"{', '.join(self.conditions.names)}, each one-hot or standardised: see labels in schema.json"
+            return Port("label", self.number, (len(self.conditions),), what)
+        what = f"number of the class, 0 to {len(self.classes) - 1}: see schema.json"
+        return Port("label", "int64", (), what) if self.classes else None
+
+    def contexts(self, label: Tensor) -> Tensor:
+        """Return contexts [B, C] of the values of this input."""
+        if self.conditions is not None:
+            return label
+        return torch.eye(len(self.classes), dtype=self.dtype, device=label.device).index_select(0, label)
+
+    def labels(self, n: int) -> Tensor | None:
+        """Return n values of this input to try a graph with; None of a model without."""
+        if self.conditions is not None:
+            return torch.zeros(n, len(self.conditions), dtype=self.dtype)
+        return torch.zeros(n, dtype=torch.long) if self.classes else None
 
     def copied(self) -> tuple[LatentVariableModel, Guide]:
         """Return copies of model and guide for a graph: experts for classes all run, and are selected afterwards."""

@@ -26,7 +26,6 @@ class Prepared(nn.Module):
     scale: Tensor | None
     fill: Tensor
     bounded: Tensor
-    classes: Tensor
 
     def __init__(self, subject: Subject) -> None:
         super().__init__()
@@ -43,7 +42,6 @@ class Prepared(nn.Module):
         kinds = [column.kind == "bounded" for column in schema.columns or ()]
         self.is_bounded = any(kinds)
         self.register_buffer("bounded", torch.tensor(kinds))
-        self.register_buffer("classes", torch.eye(len(subject.classes), dtype=dtype))
 
     def forward(
         self, x: Tensor, uniform: Tensor | None = None, mask: Tensor | None = None, label: Tensor | None = None
@@ -51,7 +49,7 @@ class Prepared(nn.Module):
         seen = self.values(x.flatten(1), None if uniform is None else uniform.flatten(1))
         if mask is not None:
             seen = torch.where(mask.flatten(1), seen, self.fill)
-        context = None if label is None else self.classes.index_select(0, label)
+        context = None if label is None else self.subject.contexts(label)
         return Batch(seen, None if mask is None else mask.flatten(1), context)
 
     def values(self, x: Tensor, uniform: Tensor | None) -> Tensor:
@@ -89,11 +87,7 @@ def input_ports(subject: Subject) -> tuple[Port, ...]:
         ports.append(Port("uniform", dtype, schema.shape, f"random numbers, uniform in [0, 1): {what}"))
     if subject.sees_holes:
         ports.append(Port("mask", "bool", schema.shape, "true where a value is known; x is not looked at elsewhere"))
-    if subject.classes:
-        ports.append(
-            Port("label", "int64", (), f"number of the class, 0 to {len(subject.classes) - 1}: see schema.json")
-        )
-    return tuple(ports)
+    return (*ports, *([] if subject.label_port is None else [subject.label_port]))
 
 
 def prepared_batch(subject: Subject, arrays: Arrays) -> Batch:
@@ -113,6 +107,6 @@ def prepared_batch(subject: Subject, arrays: Arrays) -> Batch:
     else:
         rows = preparation.rows(x, schema, mask=mask, dtype=dtype)
     batch = rows.take(torch.arange(n))
-    if not subject.classes:
+    if subject.label_port is None:
         return batch
-    return replace(batch, context=torch.eye(len(subject.classes), dtype=dtype)[torch.from_numpy(arrays["label"])])
+    return replace(batch, context=subject.contexts(torch.from_numpy(arrays["label"])))

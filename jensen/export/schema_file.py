@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data.columns import Column
-from ..families import Columns
+from ..data import Conditions
+from ..data.columns import Column, Determined
+from ..families import Columns, HeapedIntegers
 from .likelihoods import Units, level_slices, named_parameters
 from .ports import Graph, Subject
 
@@ -48,7 +49,7 @@ def schema_record(subject: Subject, graphs: Sequence[Graph], suffix: str) -> dic
             "names": None if schema.names is None else list(schema.names),
             "levels": schema.levels,
         },
-        "labels": list(subject.classes),
+        "labels": list(subject.classes) if subject.conditions is None else _conditions(subject.conditions),
     }
     if schema.columns is not None:
         record["columns"] = described_columns(subject)
@@ -76,7 +77,19 @@ def _described(column: Column, place: int) -> dict[str, Any]:
         plain["high"] = column.high
     if column.format is not None:
         plain["written"] = column.format
+    if column.determines:
+        plain["determines"] = [_determined(d) for d in column.determines]
     return plain | ({"missing": list(column.missing)} if column.missing else {})
+
+
+def _determined(determined: Determined) -> dict[str, Any]:
+    """Return a column that another one determines: equal to it, or by pairs of its number and theirs."""
+    own = determined.column
+    plain: dict[str, Any] = {"name": own.name, "kind": own.kind, "number": CELLS[own.kind]}
+    if own.levels:
+        plain["levels"] = list(own.levels)
+    pairs = [list(pair) for pair in zip(determined.own, determined.other, strict=True)]
+    return plain | ({"pairs": pairs} if pairs else {"equal": True})
 
 
 def _groups(subject: Subject) -> list[dict[str, Any]]:
@@ -97,7 +110,20 @@ def _groups(subject: Subject) -> list[dict[str, Any]]:
             "center": [float(center[i]) for i in places],
             "scale": [float(scale[i]) or 1.0 for i in places],
             "note": "x = center + scale * (what the model sees); means are in the column's own unit already",
+            **({"frequent": [list(values) for values in each.heaps]} if isinstance(each, HeapedIntegers) else {}),
         }
         for g, (each, places) in enumerate(zip(family.families, family.places, strict=True), 1)
         if (own := [name for name in outputs if name.startswith(f"group{g}_")])
     ]
+
+
+def _conditions(conditions: Conditions) -> list[dict[str, Any]]:
+    """Return for each of several labels how a value becomes features of the context, in their order."""
+    described, start = list[dict[str, Any]](), 0
+    for i, (column, size) in enumerate(zip(conditions.columns, conditions.sizes, strict=True)):
+        how = {"levels": list(column.levels)}
+        if not column.levels:
+            how = {"mean": conditions.center[i], "scale": conditions.scale[i]}
+        described.append({"name": column.name, "kind": column.kind, "features": [start, start + size], **how})
+        start += size
+    return described

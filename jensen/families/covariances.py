@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
 from ..core.validation import require_integer
 from ..distributions.numbers import LOG_2PI
-from .base import BOUND, Family, positive, positive_inverse
+from .base import BOUND, FLOOR, Family, check_floor, positive, positive_inverse
 
 __all__ = ["FullGaussian", "LowRankGaussian"]
 
@@ -49,6 +50,9 @@ class FullGaussian(Family):
 
     Args:
         dim: D, at least 1.
+        scale: "each" (the covariance is from the context), or "shared" (one is learned, the same for all data).
+        floor: the lower limit of the entries of s, in (0, 1), where they are scales that are learned from data; None of
+            a guide, whose scales follow from a model.
 
     Example:
         >>> FullGaussian(2)(torch.zeros(5)).covariance_matrix
@@ -57,17 +61,44 @@ class FullGaussian(Family):
     """
 
     dim: int
+    scale: Literal["each", "shared"] = "each"
+    floor: float | None = None
 
     def __post_init__(self) -> None:
         require_integer(dim=self.dim)
+        if self.scale not in ("each", "shared"):
+            raise UsageError(f"there is no scale {self.scale!r}", 'Choose "each" or "shared".')
+        check_floor(self._least)
+
+    @property
+    def _least(self) -> float:
+        return FLOOR if self.floor is None else self.floor
+
+    @property
+    def smallest(self) -> float:
+        """The smallest entry of s that `raw` can express."""
+        return 2 * self._least
 
     @property
     def size(self) -> int:
         return 2 * self.dim + self.dim * (self.dim - 1) // 2
 
     @property
+    def shared(self) -> int:
+        return self.size - self.dim if self.scale == "shared" else 0
+
+    @property
+    def scale_floor(self) -> float | None:
+        return self.floor
+
+    def scales(self, params: Tensor) -> Tensor:
+        if self.floor is None:
+            return super().scales(params)
+        return positive(params[..., self.dim : 2 * self.dim], self._least)
+
+    @property
     def phrase(self) -> str:
-        return f"Gaussian({self.dim}, full covariance)"
+        return f"Gaussian({self.dim}, {'one ' if self.scale == 'shared' else ''}full covariance)"
 
     def start(self, mean: Tensor) -> Tensor:
         return mean
@@ -79,7 +110,7 @@ class FullGaussian(Family):
         rows, columns = torch.tril_indices(d, d, -1, device=params.device)
         factor = torch.eye(d, dtype=params.dtype, device=params.device).expand(*params.shape[:-1], d, d).clone()
         factor[..., rows, columns] = (GENTLE * below).clamp(-STEEPEST, STEEPEST)
-        return loc.clamp(-BOUND, BOUND), positive(raw)[..., None] * factor
+        return loc.clamp(-BOUND, BOUND), positive(raw, self._least)[..., None] * factor
 
     def raw(self, loc: Tensor, covariance: Tensor) -> Tensor:
         """Return the parameters [..., P] of this mean [..., D] and covariance [..., D, D]."""
@@ -87,7 +118,7 @@ class FullGaussian(Family):
         scale = factor.diagonal(dim1=-2, dim2=-1)
         rows, columns = torch.tril_indices(self.dim, self.dim, -1, device=loc.device)
         below = (factor / scale[..., None])[..., rows, columns]
-        return torch.cat([loc, positive_inverse(scale), below / GENTLE], -1)
+        return torch.cat([loc, positive_inverse(scale, self._least), below / GENTLE], -1)
 
     def __call__(self, params: Tensor) -> Distribution:
         loc, factor = self.loc_factor(params)

@@ -1,4 +1,4 @@
-"""The Gaussian family, with its four kinds of scale."""
+"""The Gaussian family, with its kinds of scale."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Gaussian(Family):
 
     Args:
         dim: D; 0 is the latent of a model without latents, with density 1.
-        scale: "each" (from the context, per feature), "feature" (learned per feature, the same for all data),
-            "shared" (one learned number), "optimal" (one number, kept at its closed-form optimum while training:
-            Rybkin, Daniilidis & Levine, "Simple and effective VAE training with calibrated decoders", 2021), or a
-            fixed number.
+        scale: "each" (from the context, per feature), "one" (from the context, one for all features), "feature"
+            (learned per feature, the same for all data), "shared" (one learned number), "optimal" (one number, kept at
+            its closed-form optimum while training: Rybkin, Daniilidis & Levine, "Simple and effective VAE training with
+            calibrated decoders", 2021), or a fixed number.
         floor: the lower limit of a learned scale, in (0, 1).
 
     Example:
@@ -40,15 +40,15 @@ class Gaussian(Family):
     """
 
     dim: int
-    scale: Literal["each", "feature", "shared", "optimal"] | float = "each"
+    scale: Literal["each", "one", "feature", "shared", "optimal"] | float = "each"
     floor: float = FLOOR
 
     def __post_init__(self) -> None:
         require_integer(0, dim=self.dim)
         if not isinstance(self.scale, str) and not 0 < self.scale < BOUND:
             raise UsageError(f"scale must be a positive number, got {self.scale:g}", "Give a positive number.")
-        if isinstance(self.scale, str) and self.scale not in ("each", "feature", "shared", "optimal"):
-            remedy = 'Choose "each", "feature", "shared", "optimal" or a number.'
+        if isinstance(self.scale, str) and self.scale not in ("each", "one", "feature", "shared", "optimal"):
+            remedy = 'Choose "each", "one", "feature", "shared", "optimal" or a number.'
             raise UsageError(f"there is no scale {self.scale!r}", remedy)
         check_floor(self.floor)
 
@@ -80,7 +80,7 @@ class Gaussian(Family):
 
     @property
     def size(self) -> int:
-        return self.dim + (self.dim if self.scale == "each" else self.shared)
+        return self.dim + ({"each": self.dim, "one": 1}.get(str(self.scale), self.shared))
 
     def loc_scale(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Return mu [..., D] and sigma, which broadcasts against it."""
@@ -99,7 +99,7 @@ class Gaussian(Family):
 
     @property
     def phrase(self) -> str:
-        kind = {"each": "", "feature": ", a scale per feature", "shared": ", one shared scale"}
+        kind = {"each": "", "one": ", one scale", "feature": ", a scale per feature", "shared": ", one shared scale"}
         kind["optimal"] = ", one scale at its optimum"
         scale = kind[self.scale] if isinstance(self.scale, str) else f", scale {self.scale:g}"
         return f"Gaussian({self.dim}{scale})"

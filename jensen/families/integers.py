@@ -19,6 +19,7 @@ from .support import INTEGERS, Support, Supports, at_least
 
 __all__ = ["HeapedIntegers", "IntegerMixtures", "Integers"]
 
+WIDER = 2.0**-22  # of a location: twice the distance between numbers of single precision there
 LEAST = 1e-6  # of a scale, in the column's unit: far below one whole number, where all of the mass is on one of them
 
 
@@ -47,6 +48,7 @@ class _Whole(PerFeature, Factorised):
     center: tuple[float, ...]
     scale: tuple[float, ...]
     lowest: tuple[float | None, ...]
+    is_wide: bool
 
     @property
     def support(self) -> Support | Supports:
@@ -62,12 +64,16 @@ class _Whole(PerFeature, Factorised):
         has_lowest = any(v is not None for v in self.lowest)
         return constant(self.center, like), constant(self.scale, like), constant(lowest, like) if has_lowest else None
 
+    def widened(self, loc: Tensor, scale: Tensor, center: Tensor, unit: Tensor) -> Tensor:
+        """Return the scales in the unit, none of them finer than single precision is at its location."""
+        return scale + WIDER * (loc + center / unit).abs() if self.is_wide else scale
+
     def mixture(self, params: Tensor, n: int) -> Distribution:
         """Return mixtures of n components from the logits of their weights, locations and scales [..., 3 D n]."""
         logits, loc, raw = limited(params).unflatten(-1, (3, self.dim, n)).unbind(-3)
         center, unit, lowest = self.frame(loc)
         frame = (center[:, None], unit[:, None], None if lowest is None else lowest[:, None])
-        base = RoundedLogistic(loc, positive(raw, LEAST), *frame, validate_args=False)
+        base = RoundedLogistic(loc, self.widened(loc, positive(raw, LEAST), *frame[:2]), *frame, validate_args=False)
         return FeatureMixture(logits, base, validate_args=False)
 
     def standardised(self, mean: Tensor) -> Tensor:
@@ -89,6 +95,8 @@ class Integers(_Whole):
         center: of each feature, in its own numbers.
         scale: the unit of location and scale of each feature, above 0.
         lowest: the lowest value of each feature, which has all of the mass at and below it; None for none.
+        is_wide: for numbers beyond 2^24, several of which are the same one in single precision: scales are wider by
+            2^-22 of the distance from 0, so that the masses of all whole numbers still add up to 1.
 
     Example:
         >>> import torch
@@ -101,6 +109,7 @@ class Integers(_Whole):
     center: tuple[float, ...]
     scale: tuple[float, ...]
     lowest: tuple[float | None, ...] = ()
+    is_wide: bool = False
 
     def __post_init__(self) -> None:
         _check_places(self.dim, self.center, self.scale, self.lowest)
@@ -113,8 +122,9 @@ class Integers(_Whole):
         return self.standardised(mean)
 
     def features(self, params: Tensor) -> Distribution:
-        loc, raw = params.split(self.dim, -1)
-        return RoundedLogistic(limited(loc), positive(raw, LEAST), *self.frame(loc), validate_args=False)
+        loc, raw = limited(params).split(self.dim, -1)
+        frame = self.frame(loc)
+        return RoundedLogistic(loc, self.widened(loc, positive(raw, LEAST), *frame[:2]), *frame, validate_args=False)
 
 
 @part
@@ -133,6 +143,8 @@ class IntegerMixtures(_Whole):
         center: of each feature, in its own numbers.
         scale: the unit of location and scale of each feature, above 0.
         lowest: the lowest value of each feature, which has all of the mass at and below it; None for none.
+        is_wide: for numbers beyond 2^24, several of which are the same one in single precision: scales are wider by
+            2^-22 of the distance from 0, so that the masses of all whole numbers still add up to 1.
 
     Source: Salimans et al., "PixelCNN++", 2017.
 
@@ -147,6 +159,7 @@ class IntegerMixtures(_Whole):
     center: tuple[float, ...]
     scale: tuple[float, ...]
     lowest: tuple[float | None, ...] = ()
+    is_wide: bool = False
 
     def __post_init__(self) -> None:
         _check_places(self.dim, self.center, self.scale, self.lowest)
@@ -185,6 +198,8 @@ class HeapedIntegers(_Whole):
         scale: the unit of location and scale of each feature, above 0.
         heaps: of each feature, the values with a mass of their own, all different.
         lowest: the lowest value of each feature, which has all of the mass at and below it; None for none.
+        is_wide: for numbers beyond 2^24, several of which are the same one in single precision: scales are wider by
+            2^-22 of the distance from 0, so that the masses of all whole numbers still add up to 1.
 
     Source: Heitjan & Rubin, "Inference from coarse data via multiple imputation with application to age heaping", 1990.
 
@@ -201,6 +216,7 @@ class HeapedIntegers(_Whole):
     scale: tuple[float, ...]
     heaps: tuple[tuple[float, ...], ...]
     lowest: tuple[float | None, ...] = ()
+    is_wide: bool = False
 
     def __post_init__(self) -> None:
         _check_places(self.dim, self.center, self.scale, self.lowest)

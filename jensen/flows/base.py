@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..core.errors import CompositionError, NotInvertible
 from ..core.parts import part
+from ..core.shapes import broadcast_shapes
 
 __all__ = ["LARGEST", "Flow", "Stack", "net_input", "one_way"]
 
@@ -66,7 +67,7 @@ def net_input(x: Tensor, h: Tensor | None, context: int) -> Tensor:
         )
     if h is None:
         return x.clamp(-LARGEST, LARGEST)
-    lead = torch.broadcast_shapes(x.shape[:-1], h.shape[:-1])
+    lead = broadcast_shapes(x.shape[:-1], h.shape[:-1])
     return torch.cat([x.expand(*lead, -1), h.expand(*lead, -1)], -1).clamp(-LARGEST, LARGEST)
 
 

@@ -12,6 +12,7 @@ from ..core.annotations import Bins
 from ..core.errors import UsageError
 from ..core.parts import part
 from ..core.precision import applied
+from ..core.shapes import broadcast_shapes
 from ..core.validation import require_integer
 from ..families import positive
 from .affine import coupling_net, halves
@@ -125,7 +126,7 @@ class SplineCoupling(Flow):
 
     def _through(self, given: Tensor, h: Tensor | None, *, backwards: bool) -> tuple[Tensor, Tensor]:
         if h is not None:
-            given = given.expand(*torch.broadcast_shapes(given.shape[:-1], h.shape[:-1]), -1)
+            given = given.expand(*broadcast_shapes(given.shape[:-1], h.shape[:-1]), -1)
         moved = given[..., self.moved]
         at = moved.clamp(-self.bound, self.bound)
         bins = self._bins(given[..., self.kept], h, at, backwards=backwards)

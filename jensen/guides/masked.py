@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 from torch.distributions import Distribution
 
 from ..core.batch import Batch
@@ -27,9 +28,13 @@ class Masked(Guide):
         super().__init__()
         self.conditional = conditional
 
-    def forward(self, batch: Batch) -> Distribution:
+    def net_input(self, batch: Batch) -> Tensor:
+        """Return the input of the conditional: [x, mask - 1], [B, 2 D]."""
         mask = torch.zeros_like(batch.x) if batch.mask is None else batch.mask.to(batch.x) - 1
-        return self.conditional(torch.cat([batch.x, mask], -1))
+        return torch.cat([batch.x, mask], -1)
+
+    def forward(self, batch: Batch) -> Distribution:
+        return self.conditional(self.net_input(batch))
 
     @property
     def phrase(self) -> str:

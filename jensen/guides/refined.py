@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,16 @@ from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from . import Amortized
 
-__all__ = ["PerDatum", "Refined", "Schedule", "fitted_params", "refinable", "refined_params", "with_more_steps"]
+__all__ = [
+    "PerDatum",
+    "Refined",
+    "Schedule",
+    "fitted_params",
+    "is_free",
+    "refinable",
+    "refined_params",
+    "with_more_steps",
+]
 
 MONITORING = 5  # while training is monitored, the steps of an evaluation are divided by this
 
@@ -52,10 +62,11 @@ class Schedule:
 
 def refinable(guide: Guide) -> bool:
     """Return whether a member of the guide's family can be fitted to each datum by gradient steps."""
-    return isinstance(guide, Amortized) and _is_free(guide.conditional.family)
+    return isinstance(guide, Amortized) and is_free(guide.conditional.family)
 
 
-def _is_free(family: Family) -> bool:
+def is_free(family: Family) -> TypeGuard[Gaussian]:
+    """Return whether a family is a Gaussian with a scale for each datum, which `fitted_params` takes."""
     return isinstance(family, Gaussian) and not family.shared
 
 
@@ -91,7 +102,7 @@ def fitted_params(
     Raises:
         CompositionError: the family is no Gaussian with a scale for each datum.
     """
-    if not isinstance(family, Gaussian) or family.shared:
+    if not is_free(family):
         raise CompositionError(
             f"a guide must have a Gaussian family with a scale for each datum to be refined, got {family.phrase}",
             'Use a Gaussian guide with scale="each".',
@@ -235,7 +246,7 @@ class PerDatum(Guide):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if not _is_free(family) or family.dim != model.latent:
+        if not is_free(family) or family.dim != model.latent:
             raise CompositionError(
                 f"{family.phrase} cannot be fitted datum by datum to {model.latent} latent features",
                 f'Use Gaussian({model.latent}), with scale="each" (a table has a row of its own for each datum).',

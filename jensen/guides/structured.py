@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 from ..core.batch import Batch
 from ..core.parts import part
 from ..core.precision import applied
+from ..core.shapes import broadcast_shapes
 from ..distributions import Chained
 from ..models.conditionals import Conditional
 from ..models.guide import Guide
@@ -46,7 +47,7 @@ class Structured(Guide):
         x = batch.x if self.features is None else applied(self.features, batch.x)
 
         def then(y: Tensor) -> Distribution:
-            shape = torch.broadcast_shapes(x.shape[:-1], y.shape[:-1])
+            shape = broadcast_shapes(x.shape[:-1], y.shape[:-1])
             return self.then(torch.cat([x.expand(*shape, -1), y.expand(*shape, -1)], -1))
 
         return Chained(self.first(batch), then, self.then.family.dim)

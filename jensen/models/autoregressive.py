@@ -13,6 +13,7 @@ from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.precision import applied
 from ..core.random import drawing_from, stream
+from ..core.shapes import broadcast_shapes
 from ..distributions.moments import EstimatedMoments
 from ..families import Categorical, Product
 from ..families.base import filled
@@ -98,7 +99,7 @@ class ChainRule(Conditional):
         """Return the family's parameters [..., n * P] of every position, given the positions of y before it."""
         x = y if self.before is None else self.before(y)
         if self.net.context:
-            lead = torch.broadcast_shapes(x.shape[:-1], params.shape[:-1])
+            lead = broadcast_shapes(x.shape[:-1], params.shape[:-1])
             x = torch.cat([x.expand(*lead, -1), params.expand(*lead, -1)], -1)
         return applied(self.net, x)
 
@@ -146,9 +147,7 @@ class InOrder(EstimatedMoments, Distribution):
         return InOrder(self.chain, self.params.expand(*batch_shape, -1))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        return self.chain.scored(self.params, value).expand(
-            torch.broadcast_shapes(value.shape[:-1], self.params.shape[:-1])
-        )
+        return self.chain.scored(self.params, value).expand(broadcast_shapes(value.shape[:-1], self.params.shape[:-1]))
 
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -20,6 +20,7 @@ from ..core.batch import Batch
 from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.precision import applied
+from ..core.shapes import broadcast_shapes
 from ..core.validation import require_integer
 from ..families import Family, Gaussian
 from ..nets import Net
@@ -118,7 +119,7 @@ class LadderDistribution(Walked):
         if z is None:
             lead, given = torch.Size((*shape, *self._batch_shape)), None
         else:
-            lead = torch.broadcast_shapes(z.shape[:-1], self._batch_shape)
+            lead = broadcast_shapes(z.shape[:-1], self._batch_shape)
             given = z.expand(*lead, -1).split(self.ladder.sizes, -1)
         h = self.ladder.start.expand(*lead, -1)
         groups: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []

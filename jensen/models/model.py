@@ -5,11 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.nn.functional import one_hot
 
 from ..core.batch import Batch
 from ..core.errors import CompositionError
 from ..core.parts import part
 from ..core.random import drawing_from
+from ..core.shapes import broadcast_shapes
+from ..families import Gaussian, Grouped
 from .conditionals import Conditional
 from .posteriors import posterior
 
@@ -47,11 +50,16 @@ class LatentVariableModel(nn.Module):
 
     @property
     def usual(self) -> Tensor | None:
-        """The most frequent context [C], where one must represent all; None of an unconditional model."""
+        """The most frequent context [C], where one must represent all; None of an unconditional model.
+
+        Of several labels these are the most frequent name of each, and the means of numbers.
+        """
         if self.context is None:
             return None
-        mean = self.context().mean
-        return torch.nn.functional.one_hot(mean.argmax(-1), mean.shape[-1]).to(mean)
+        family, mean = self.context.family, self.context().mean
+        parts = family.parts if isinstance(family, Grouped) else (family,)
+        pieces = zip(parts, mean.split([part.dim for part in parts], -1), strict=True)
+        return torch.cat([m if isinstance(f, Gaussian) else one_hot(m.argmax(-1), f.dim).to(m) for f, m in pieces], -1)
 
     def contexts(self, n: int, generator: torch.Generator | None = None) -> Tensor | None:
         """Draw contexts [n, C] with the frequencies of training; return None for an unconditional model."""
@@ -78,7 +86,7 @@ class LatentVariableModel(nn.Module):
             return self.likelihood.params(z)
         if context is None:
             raise CompositionError("p(x | z, c) needs a context c, and none was given", "Pass Batch(x, context=...).")
-        shape = torch.broadcast_shapes(z.shape[:-1], context.shape[:-1])
+        shape = broadcast_shapes(z.shape[:-1], context.shape[:-1])
         return self.likelihood.params(torch.cat([z.expand(*shape, -1), context.expand(*shape, -1)], -1))
 
     def log_joint(self, batch: Batch, z: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ class ConvEncoder(Net):
         self.head = nn.Linear(channels[-1] * sizes[-1][0] * sizes[-1][1], outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        images = x.reshape(x.shape[:-1].numel(), *self.shape).permute(0, 3, 1, 2)
+        images = x.reshape(-1, *self.shape).permute(0, 3, 1, 2)  # a graph would hold a number of rows as a constant
         return self.head(self.layers(images).flatten(1)).reshape(*x.shape[:-1], self.head.out_features)
 
     @property
@@ -139,7 +139,7 @@ class ConvDecoder(Net):
         self.head = channels_last(nn.Conv2d(channels[-1], planes * self.shape[2], 3, padding=1))
 
     def forward(self, z: Tensor) -> Tensor:
-        h = self.activation(self.stem(z.reshape(z.shape[:-1].numel(), z.shape[-1]))).unflatten(1, self.start)
+        h = self.activation(self.stem(z.flatten(0, -2) if z.dim() > 1 else z[None])).unflatten(1, self.start)
         h = h.contiguous(memory_format=torch.channels_last)
         for size, layer, residual in zip(self.sizes, self.layers, self.residuals, strict=True):
             h = h if h.shape[2:] == size else interpolate(h, size=size, mode="nearest")

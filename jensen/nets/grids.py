@@ -71,7 +71,7 @@ class ToGrid(Net):
         self.layers = channels_last(nn.Sequential(*layers, nn.Conv2d(before, outputs, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        images = x.reshape(x.shape[:-1].numel(), *self.shape).permute(0, 3, 1, 2)
+        images = x.reshape(-1, *self.shape).permute(0, 3, 1, 2)
         return self.layers(images).permute(0, 2, 3, 1).reshape(*x.shape[:-1], math.prod(self.size) * self.outputs)
 
     @property
@@ -118,7 +118,7 @@ class FromGrid(Net):
         self.last = channels_last(nn.Conv2d(planes * shape[2], planes * shape[2], 3, padding=1))
 
     def forward(self, z: Tensor) -> Tensor:
-        h = z.reshape(z.shape[:-1].numel(), *self.size, self.inputs).permute(0, 3, 1, 2)
+        h = z.reshape(-1, *self.size, self.inputs).permute(0, 3, 1, 2)
         h = self.start(h.contiguous(memory_format=torch.channels_last))
         for size, layer in zip(self.sizes[:0:-1], self.layers, strict=True):
             h = self.activation(layer(interpolate(h, size=size, mode="nearest")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal, get_type_hints
 
@@ -18,7 +18,7 @@ from ..core.renames import with_current_names
 from ..core.shown import Shown
 from ..core.validation import LARGEST, require_finite, require_integer
 from ..core.wording import option_flag
-from ..data import Labels, Role, Schema
+from ..data import Conditions, Labels, Role, Schema
 from ..families import Family
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
@@ -45,6 +45,7 @@ class RecipeContext:
         floor: the user's lower limit of learned scales; None if none was given.
         seed: for initialisations that need one (k-means).
         labels: the classes, if the recipe learns from them.
+        conditions: several labels, in the place of classes.
         number: returns the number in its file of a training row.
     """
 
@@ -59,12 +60,13 @@ class RecipeContext:
     floor: float | None = None
     seed: int = 0
     labels: Labels | None = None
+    conditions: Conditions | None = None
     number: Callable[[int], int] = int
 
     @property
     def classes(self) -> int:
-        """C, the number of classes; 0 if the recipe does not learn from labels."""
-        return 0 if self.labels is None else len(self.labels)
+        """C, the number of classes, or of features of several labels; 0 if the recipe does not learn from labels."""
+        return len(self.labels or self.conditions or ())
 
     @property
     def dim(self) -> int:
@@ -156,6 +158,7 @@ class Recipe(Shown):
         missing: True if it learns from data with missing entries.
         columns: True if it reads tables of mixed kinds, with a family of its own for each column.
         labels: None if it ignores labels; "context" if every row needs one, "partial" if some rows do.
+        batches: True if it can be conditioned on the batches of an experiment; see `of_batches`.
         title: name of the model in a report.
         built: the parts themselves, of a model that the user composed; None for a recipe that builds them.
     """
@@ -172,6 +175,7 @@ class Recipe(Shown):
     missing: bool = False
     columns: bool = False
     labels: Role | None = None
+    batches: bool = False
     title: str = ""
     built: BuiltModel | None = None
 
@@ -207,6 +211,19 @@ class Recipe(Shown):
         """The types of the options."""
         hints = get_type_hints(self.make) | (get_type_hints(Nets) if self.has_nets else {})
         return {name: hints[name] for name in self.options}
+
+    @property
+    def of_batches(self) -> Recipe:
+        """The recipe of p(x | batch): batches are classes that it is conditioned on.
+
+        Raises:
+            UsageError: it has no place for them.
+        """
+        if not self.batches:
+            able = ", ".join(name for name, recipe in RECIPES.items() if recipe.batches)
+            what = f"recipe {self.name} cannot be conditioned on batches"
+            raise UsageError(what, f"Leave out --batch-key, or use --recipe {able}.")
+        return replace(self, labels="context")
 
     def __repr__(self) -> str:
         return f"Recipe({self.name!r}: {self.summary} {self.paper})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import torch
 
@@ -10,7 +10,7 @@ from ..core.errors import UsageError
 from ..core.rows import evenly_spaced
 from ..estimators.enumeration import Enumerate
 from ..estimators.reparameterized import Pathwise
-from ..families import Categorical, Gaussian
+from ..families import Categorical, FullGaussian, Gaussian
 from ..guides import Exact
 from ..models.conditionals import Linear, Table, Unconditional
 from ..models.model import LatentVariableModel
@@ -24,6 +24,7 @@ from ..training import (
     Player,
     PrincipalComponents,
     check_clusters,
+    component_params,
     kmeans,
 )
 from .base import BuiltModel, RecipeContext, recipe
@@ -31,6 +32,7 @@ from .base import BuiltModel, RecipeContext, recipe
 __all__ = ["factor_analysis", "gaussian", "gmm", "ppca"]
 
 Fit = Literal["closed", "em", "gradient"]
+Covariance = Literal["diag", "full", "tied", "spherical"]
 
 
 def _step(fit: str, **steps: ClosedStep) -> ClosedStep | None:
@@ -55,17 +57,36 @@ def gaussian(context: RecipeContext, *, fit: Literal["closed", "gradient"] = "cl
 
 
 @recipe("gmm", "Dempster, Laird & Rubin 1977", title="Gaussian mixture", density=True, keep="last", epochs=300)
-def gmm(context: RecipeContext, *, components: int = 10, fit: Literal["em", "gradient"] = "em") -> BuiltModel:
-    """A mixture of diagonal Gaussians, initialised by k-means: exact log p(x) by enumeration."""
+def gmm(
+    context: RecipeContext,
+    *,
+    components: int = 10,
+    covariance: Covariance = "diag",
+    fit: Literal["em", "gradient"] = "em",
+) -> BuiltModel:
+    """A mixture of Gaussians, initialised by k-means: exact log p(x) by enumeration."""
     check_clusters(components, len(context.rows))
     prior = Unconditional(Categorical(components), learn=True)
-    p = Table(Gaussian(context.dim, floor=context.learned_floor()), components)
+    p = Table(_component(covariance, context.dim, context.learned_floor()), components)
     model = LatentVariableModel(prior, p)
     _start_from_kmeans(p, context)
-    player = Player(
-        ImportanceWeighted(), [prior.value, p.table], Enumerate(), context.optimizer, closed=_step(fit, em=MixtureEM())
-    )
+    learned, closed = [prior.value, *p.parameters()], _step(fit, em=MixtureEM())
+    player = Player(ImportanceWeighted(), learned, Enumerate(), context.optimizer, closed=closed)
     return BuiltModel(model, Exact(model), [player])
+
+
+def _component(covariance: str, dim: int, floor: float) -> Gaussian | FullGaussian:
+    """Return the family of the components of a mixture.
+
+    Raises:
+        UsageError: there is no such covariance.
+    """
+    if covariance in ("full", "tied"):
+        return FullGaussian(dim, "each" if covariance == "full" else "shared", floor)
+    if covariance not in get_args(Covariance):
+        choices = ", ".join(get_args(Covariance))
+        raise UsageError(f"--covariance must be one of {choices}, got {covariance}", f"Choose from {choices}.")
+    return Gaussian(dim, "one" if covariance == "spherical" else "each", floor)
 
 
 @recipe(
@@ -118,13 +139,15 @@ def _linear_model(
 
 
 def _start_from_kmeans(table: Table, context: RecipeContext) -> None:
-    """Start each component at a k-means cluster of a subsample, with the pooled standard deviation within clusters."""
+    """Start each component at a k-means cluster of a subsample, with the pooled covariance within clusters."""
     n, k = len(context.rows), len(table.table)
     index = evenly_spaced(n, 20_000, context.rows.device, nearest=False, dtype=torch.float32)
     x = context.rows.take(index).x.double().cpu()
     centres, labels = kmeans(x, k, context.seed)
-    scale = (x - centres[labels]).square().mean(0).sqrt()
-    dim = context.dim
+    away, family = x - centres[labels], cast("Gaussian | FullGaussian", table.family)
+    spread = away.mT @ away / len(x) if isinstance(family, FullGaussian) else away.square().mean(0)
+    start, own = component_params(family, centres.double(), spread).to(table.table), table.table.shape[1]
     with torch.no_grad():
-        table.table[:, :dim] = centres.to(table.table)
-        table.table[:, dim:] = table.family.raw(scale).to(table.table)  # pyright: ignore[reportAttributeAccessIssue]
+        table.table.copy_(start[:, :own])
+        if table.free is not None:
+            table.free.copy_(start[0, own:])

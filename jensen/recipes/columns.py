@@ -16,6 +16,7 @@ from ..core.rows import evenly_spaced
 from ..data import Schema
 from ..data.column_scales import location_scale
 from ..data.columns import Column
+from ..data.number_kinds import LARGEST
 from ..families import (
     BOUND,
     Choices,
@@ -80,14 +81,16 @@ class _Group:
         return tuple(len(c.levels) for c in self.columns)
 
     @property
-    def places(self) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float | None, ...]]:
-        """Centre, scale and least value of whole numbers."""
+    def places(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Centre and scale of whole numbers."""
         center, scale = zip(*map(location_scale, self.values), strict=True)
-        return (
-            center,
-            tuple(max(s, 0.5) for s in scale),
-            tuple(0.0 if c.kind == "count" or c.low == 0 else None for c in self.columns),
-        )
+        return center, tuple(max(s, 0.5) for s in scale)
+
+    @property
+    def limits(self) -> tuple[tuple[float | None, ...], bool]:
+        """The least value of each column of whole numbers, and whether some are too large for single precision."""
+        lowest = (0.0 if c.kind == "count" else c.low for c in self.columns)
+        return tuple(v if v is None else float(v) for v in lowest), any(map(_are_large, self.values))
 
 
 Make = Callable[[_Group], Family]
@@ -95,10 +98,9 @@ Make = Callable[[_Group], Family]
 
 def _heaped(group: _Group) -> Family:
     """Return mixtures with heaps; without them where no column has any."""
-    center, scale, lowest = group.places
     if not any(group.heaps):
-        return IntegerMixtures(len(group), COMPONENTS, center, scale, lowest)
-    return HeapedIntegers(len(group), COMPONENTS, center, scale, group.heaps, lowest)
+        return IntegerMixtures(len(group), COMPONENTS, *group.places, *group.limits)
+    return HeapedIntegers(len(group), COMPONENTS, *group.places, group.heaps, *group.limits)
 
 
 def _mixtures(n: int) -> Make:
@@ -142,8 +144,8 @@ FAMILIES: dict[str, _Choice] = {
     "logit-normal": _Choice(("bounded",), ONE),
     "logit-normal-mixture": _Choice(("bounded",), SEVERAL),
     "von-mises": _Choice(("circular",), lambda g: VonMises(len(g), g.floors)),
-    "integer": _Choice(WHOLE, lambda g: Integers(len(g), *g.places)),
-    "integer-mixture": _Choice(WHOLE, lambda g: IntegerMixtures(len(g), COMPONENTS, *g.places)),
+    "integer": _Choice(WHOLE, lambda g: Integers(len(g), *g.places, *g.limits)),
+    "integer-mixture": _Choice(WHOLE, lambda g: IntegerMixtures(len(g), COMPONENTS, *g.places, *g.limits)),
     "heaped": _Choice(WHOLE, _heaped),
     "negative-binomial": _Choice(("count",), lambda g: NegativeBinomial(len(g))),
     "zinb": _Choice(("count",), lambda g: ZeroInflated(NegativeBinomial(len(g)))),
@@ -215,6 +217,11 @@ def _heaps(schema: Schema, rows: Rows) -> list[tuple[float, ...]]:
     ]
 
 
+def _are_large(values: np.ndarray) -> bool:
+    """Return whether some of these whole numbers [N] are others in single precision."""
+    return bool(len(values)) and float(np.abs(values).max()) > LARGEST
+
+
 def holed_columns(rows: Rows) -> tuple[int, ...]:
     """Return the numbers of the columns with a missing entry."""
     return () if rows.mask is None else tuple((~rows.mask.all(0)).nonzero()[:, 0].tolist())
@@ -273,7 +280,12 @@ def column_families(
     heaps = _heaps(schema, rows)
     if not simple:
         masked = holed_columns(rows) if self_masked else ()
-        fixed = {c.name for i, c in enumerate(schema.columns) if i in masked and _second(c) in WITHOUT_NODES}
+        large = [c.kind in WHOLE and _are_large(_observed(batch, i)) for i, c in enumerate(schema.columns)]
+        fixed = {
+            c.name
+            for i, c in enumerate(schema.columns)
+            if _second(c) in WITHOUT_NODES and (i in masked or large[i])  # whose terms are lost in single precision
+        }
         own = zip(schema.columns, names, heaps, strict=True)
         names = ["heaped" if at and c.name not in chosen else name for c, name, at in own]
         names = _better(schema.columns, names, heaps, batch, floor, fixed | chosen.keys())

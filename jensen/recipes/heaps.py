@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..data.number_kinds import LARGEST
+
 __all__ = ["heaps_of"]
 
 MOST = 12
@@ -15,7 +17,8 @@ REACH, NEAR = 20, 3  # numbers beside it are within a standard deviation by this
 def heaps_of(values: np.ndarray) -> tuple[float, ...]:
     """Return the most frequent of the values that are heaps, in their order.
 
-    A heap has 0.5 % of the values, ten of them, and three times as many as the median whole number near it has.
+    A heap has 0.5 % of the values, ten of them, and three times as many as the median whole number near it has. None is
+    so large that it is another number too in single precision, and would have its mass twice.
 
     Args:
         values: [N] whole numbers.
@@ -26,7 +29,7 @@ def heaps_of(values: np.ndarray) -> tuple[float, ...]:
     """
     numbers, counts = np.unique(values, return_counts=True)
     reach = max(NEAR, int(np.std(values) / REACH)) if len(values) else NEAR
-    enough = np.flatnonzero(counts >= max(FEWEST, SHARE * len(values)))
+    enough = np.flatnonzero((counts >= max(FEWEST, SHARE * len(values))) & (np.abs(numbers) < LARGEST))
     heaps = [i for i in enough if counts[i] >= TIMES * _beside(numbers, counts, int(i), reach)]
     most = sorted(heaps, key=lambda i: -counts[i])[:MOST]
     return tuple(sorted(float(numbers[i]) for i in most))

@@ -19,10 +19,10 @@ from ..objectives import Classification, Distortion, Rate
 from .base import BuiltModel, Nets, RecipeContext, recipe
 from .networks import dense, encoder, features, image_shape, play, standardized, warmed
 
-__all__ = ["conditional", "semi_supervised"]
+__all__ = ["conditional", "frequencies", "label_scale", "semi_supervised"]
 
 
-@recipe("conditional", "Sohn, Lee & Yan 2015", title="conditional VAE", labels="context", most=100)
+@recipe("conditional", "Sohn, Lee & Yan 2015", title="conditional VAE", labels="context", batches=True, most=100)
 def conditional(
     context: RecipeContext,
     nets: Nets,
@@ -32,15 +32,15 @@ def conditional(
     learned_prior: bool = False,
     warmup: int | None = 0,
 ) -> BuiltModel:
-    """A VAE of x given its label, which the guide sees; each class has a decoder of its own, or all share one."""
+    """A VAE of x given its label or labels, which the guide sees; classes have decoders of their own, or share one."""
     c, family = context.classes, context.likelihood(nets.likelihood)
     prior: Conditional = Unconditional(Gaussian(latent))
     if learned_prior:
         prior = Given(dense(nets, c, 2 * latent), Gaussian(latent))
-    if decoders == "each":
+    if decoders == "each" and context.conditions is None:
         body = Experts.copies(c, features(context, nets, latent, family), last=True)
     else:
-        body = Chain((_label_scale(context, latent), features(context, nets, latent + c, family)))
+        body = Chain((label_scale(context, latent), features(context, nets, latent + c, family)))
     p = Given(body, family, context=True)
     model = LatentVariableModel(prior, p, frequencies(context))
     guide = Amortized(Given(_labelled_encoder(context, nets, 2 * latent), Gaussian(latent)), context=True)
@@ -71,7 +71,16 @@ def semi_supervised(
 
 
 def frequencies(context: RecipeContext) -> Unconditional:
-    """Return the distribution of the classes among the labelled training rows."""
+    """Return the distribution of the classes among the labelled training rows; of several labels, independent of each
+    other, with names as frequent as there, and numbers normal with their mean and standard deviation."""
+    several = context.conditions
+    if several is not None:
+        families = tuple(Categorical(len(n)) if n else Gaussian(1) for n in several.counts)
+        starts = [torch.tensor(n).double().div(sum(n)).log() if n else torch.zeros(2) for n in several.counts]
+        prior = Unconditional(families[0] if len(families) == 1 else Grouped(families))
+        with torch.no_grad():
+            prior.value.copy_(torch.cat(starts))
+        return prior
     prior = Unconditional(Categorical(context.classes))
     counts = torch.tensor([float(n) for n in context.labels.counts] if context.labels else [])
     with torch.no_grad():
@@ -81,7 +90,7 @@ def frequencies(context: RecipeContext) -> Unconditional:
 
 def _labelled_encoder(context: RecipeContext, nets: Nets, outputs: int) -> Chain:
     """Return a network of [x, label], [B, D + C] -> [B, outputs]; convolutions see x alone, dense layers the label."""
-    first, scale = standardized(context), _label_scale(context, context.dim)
+    first, scale = standardized(context), label_scale(context, context.dim)
     d = context.dim
     scale.set(torch.cat([first.mean, scale.mean[d:]]), torch.cat([first.scale, scale.scale[d:]]))
     if nets.net == "mlp":
@@ -91,12 +100,17 @@ def _labelled_encoder(context: RecipeContext, nets: Nets, outputs: int) -> Chain
     return Chain((scale, body, MLP(width + context.classes, outputs, (width,), nets.activation)))
 
 
-def _label_scale(context: RecipeContext, before: int) -> Standardize:
+def label_scale(context: RecipeContext, before: int) -> Standardize:
     """Return a map [..., before + C] -> [..., before + C] that standardises the label.
 
     Unscaled, the indicator of one class in ten is a weak input beside z, and a latent that has once encoded the class
     is slow to lose it.
     """
+    several = context.conditions
     share = frequencies(context)().mean.detach().clamp(1e-3, 1 - 1e-3)
-    blank, c = torch.zeros(before), len(share)
-    return Standardize(before + c).set(torch.cat([blank, share]), torch.cat([blank + 1, (share * (1 - share)).sqrt()]))
+    mean, scale = share, (share * (1 - share)).sqrt()
+    if several is not None:  # numbers are standardised already
+        names = torch.cat([torch.full((size,), bool(n)) for size, n in zip(several.sizes, several.counts, strict=True)])
+        mean, scale = torch.where(names, mean, 0.0), torch.where(names, scale, 1.0)
+    blank = torch.zeros(before)
+    return Standardize(before + len(share)).set(torch.cat([blank, mean]), torch.cat([blank + 1, scale]))

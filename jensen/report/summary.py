@@ -123,7 +123,7 @@ def model_sentence(facts: View) -> str:
         return f"z ({latent}) is drawn from the prior; a network maps z to {d}, without a density{inference}."
     if not facts.normalised:
         return f"The guide maps x to one z ({latent}); the likelihood maps z to a distribution over {d}."
-    context = " and the label" if run.conditional else ""
+    context = "" if not run.conditional else " and the label" if run.conditions is None else " and the labels"
     inference = (
         f"the guide is the exact posterior of z given x{context}"
         if run.guide.is_exact

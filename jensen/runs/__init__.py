@@ -17,10 +17,10 @@ __all__: list[str] = []
 class _Runs(ModuleType):
     """The module, which returns the runs in a folder when it is called; see `jensen.runs.listing.list_runs`."""
 
-    def __call__(self, folder: str | Path) -> Any:
+    def __call__(self, folder: str | Path, *, latex: bool = False) -> Any:
         from .listing import list_runs
 
-        return list_runs(folder)
+        return list_runs(folder, latex=latex)
 
 
 sys.modules[__name__].__class__ = _Runs

@@ -79,6 +79,7 @@ def _recipe(built: BuiltModel) -> Recipe:
         keep="best" if single else "last",
         missing=True,
         labels="context" if sees else None,
+        batches=sees,
         built=built,
     )
 

@@ -16,6 +16,7 @@ import torch
 from ..core.commands import command_line
 from ..core.errors import DataError, UsageError
 from ..data import (
+    Conditions,
     Dataset,
     Labels,
     Preparation,
@@ -114,15 +115,31 @@ class RunData(ABC):
         return None if classes is None else Labels.from_dict(classes)
 
     @property
+    def conditions(self) -> Conditions | None:
+        """The labels that the model is conditioned on, where these are several columns."""
+        conditions = self.spec["data"].get("conditions")
+        return None if conditions is None else Conditions.from_dict(conditions)
+
+    @property
     def conditional(self) -> bool:
-        """True if the model is one of x given a label, so that its evidence is log p(x | c)."""
+        """True if the model is one of x given a label, or several, so that its evidence is log p(x | c)."""
         classes = self.classes
-        return classes is not None and classes.role == "context"
+        return self.conditions is not None or (classes is not None and classes.role == "context")
+
+    @property
+    def batch_key(self) -> str | None:
+        """The column of the batches that the model is conditioned on; None of another model, or where they are a file's
+        own."""
+        classes, key = self.classes, self.spec["data"]["labels_from"]
+        of_batches = classes is not None and classes.called == "batch"
+        return key if of_batches and key is not None and not Path(key).is_absolute() else None
 
     @property
     def quantity(self) -> Quantity:
         """The quantity that its numbers are of: log p(x), log p(x | label) of a conditional model, or log p(x_o, s)."""
-        return Quantity("label" if self.conditional else None, self.model.likelihood.models_mask)
+        several, classes = self.conditions, self.classes
+        given = ", ".join(several.names) if several is not None else classes.called if classes is not None else None
+        return Quantity(given if self.conditional else None, self.model.likelihood.models_mask)
 
     @property
     def holed(self) -> bool:
@@ -257,6 +274,7 @@ class RunData(ABC):
             refuse_images(data, self.schema)
             dataset = self._found(data, labels, missing or self.holed or self.guide.is_exact, spare)
         dataset = in_recorded_order(dataset, self.spec["data"]["sha256"])
+        self._check_batches(dataset)
         if self.preparation.binarize and dataset.schema.kind == "binary" and self.schema.kind != "binary":
             raise DataError(
                 f"{dataset.source.name} is binary already, and the run binarises grey values",
@@ -264,7 +282,7 @@ class RunData(ABC):
             )
         dataset = conform(dataset, self.schema, bounded=self.has_last_level)
         source = dataset.source
-        if labels is not None and dataset.labels is None:
+        if labels is not None and dataset.labels is None and dataset.conditions is None:
             raise DataError(
                 f"the labels of {dataset.source.name} are of classes that the training data do not have",
                 f"Theirs are {', '.join((self.schema.classes or ('numbers',))[:12])}.",
@@ -307,10 +325,21 @@ class RunData(ABC):
             remedy = f"Have this model fill them: {command}. Or {error.remedy[:1].lower()}{error.remedy[1:]}"
             raise DataError(f"{error.what}; this run has learned from complete rows", remedy) from error
 
+    def labelled(self, data: Source, column: str) -> Dataset:
+        """Return data of the user's as read, with a column of theirs as labels, whatever the run learned from.
+
+        Raises:
+            DataError: there is no such column.
+        """
+        with reading(data):
+            return self._found(data, column, True)
+
     def _found(self, data: Source, labels: Targets | None, missing: bool, spare: tuple[str, ...] = ()) -> Dataset:
         """Return the data as read, with the labels that were named."""
         table = replace(self.table, spare=spare) if spare else self.table
+        labels = self.batch_key if labels is None else labels
         if is_in_memory(data):
+            labels = list(self.conditions.names) if labels is None and self.conditions is not None else labels
             return from_memory(data, labels, Sources(data).name, missing, table)
         if labels is not None and is_in_memory(labels):
             return relabelled(self._found(data, None, missing, spare), labels)
@@ -318,6 +347,20 @@ class RunData(ABC):
         if labels is not None:
             return read_test(data, None, labels, about["resize"], missing, table)
         return read_beside(data, about["labels_from"], about["resize"], missing, table)
+
+    def _check_batches(self, dataset: Dataset) -> None:
+        """Refuse rows of a batch that the run was not trained with.
+
+        Raises:
+            DataError: naming it.
+        """
+        classes, names = self.classes, dataset.schema.classes
+        if classes is None or classes.called != "batch" or dataset.labels is None or names is None:
+            return
+        new = sorted({names[i] for i in np.unique(dataset.labels) if i >= 0} - set(classes.trained))
+        if new:
+            what = f"batch {new[0]!r} of {dataset.source.name} is none that the run was trained with"
+            raise DataError(what, f"Its batches are {', '.join(classes.trained[:12])}: train with the new one too.")
 
     def _part(
         self,
@@ -328,9 +371,8 @@ class RunData(ABC):
         notes: tuple[str, ...] = (),
         numbers: np.ndarray | RowNumbers | None = None,
     ) -> Part:
-        preparing = Preparing(
-            self.preparation, self.schema, self.model.likelihood, self.classes, self.device, self.dtype
-        )
+        given = self.conditions or self.classes
+        preparing = Preparing(self.preparation, self.schema, self.model.likelihood, given, self.device, self.dtype)
         return preparing.part(dataset, name, seed=seed, number=number, notes=notes, numbers=numbers)
 
     def chosen(

@@ -19,7 +19,7 @@ class DataOptions:
 
     Attributes:
         test: a file of test rows.
-        labels: labels of the data: a file, or a column or key of theirs.
+        labels: labels of the data: a file, or a column or key of theirs; or columns that conditional is given: a,b.
         test_labels: labels of the test rows: a file, or a column or key of theirs.
         labelled: number of training rows that keep their label, for a recipe that learns from some; by default all that
             have one.
@@ -32,6 +32,8 @@ class DataOptions:
         schema: a TOML file on the kinds of the columns of a table, of which `jensen data DATA --schema-out FILE` writes
             a start, or the same as JSON: {"age": "integer"}; what it does not say is guessed.
         layer: the layer of an .h5ad file to read, in place of its X.
+        batch_key: the column of the batches of an experiment (obs of an .h5ad file), which the model is conditioned on:
+            its numbers are log p(x | batch). It takes the place of labels.
         size: height and width, H,W, that the images of a folder are resized to; by default those of different sizes
             become squares of at most 32 pixels.
         strict: refuse a folder with a broken image, instead of skipping it.
@@ -56,6 +58,7 @@ class DataOptions:
     drop: str | Sequence[str] | None = None
     schema: str | Path | Mapping[str, Any] | None = None
     layer: str | None = None
+    batch_key: str | None = None
     size: tuple[int, int] | None = None
     strict: bool | None = None
     stream: bool | None = None
@@ -69,6 +72,8 @@ class DataOptions:
     def __post_init__(self) -> None:
         if isinstance(self.schema, Mapping):  # as text, which the run records, and can be given again
             object.__setattr__(self, "schema", json.dumps(self.schema))
+        if self.batch_key is not None and self.labels is None:
+            object.__setattr__(self, "labels", self.batch_key)
 
     @property
     def table(self) -> Selection:

@@ -24,13 +24,15 @@ FEW = 100  # rows, below which a mixture predicts better than networks
 def default_recipe(data: Any, options: Mapping[str, Any]) -> tuple[str, Sources | None, str | None]:
     """Return the recipe for data, their sources where they were read for that, and a note on the choice.
 
-    Tables of mixed kinds, or with holes, have `table`, or `table-gmm` where they have few rows; of these the one
-    that has the options, where only one does. Other data have `vae`.
+    What is conditioned on batches has `count-vae`. Tables of mixed kinds, or with holes, have `table`, or `table-gmm`
+    where they have few rows; of these the one that has the options, where only one does. Other data have `vae`.
 
     Args:
         data: as for `jensen.runs.train.train`.
         options: all options of the training.
     """
+    if options.get("batch_key") is not None:
+        return "count-vae", None, "batches of an experiment: --recipe count-vae"
     if not _may_be_mixed(data) or options.get("likelihood", "auto") != "auto":
         return "vae", None, None
     sources, rest = Sources.split_off(data, dict(options))

@@ -67,6 +67,7 @@ def diagnose(
         quantity=run.quantity,
         points=weighted_points(run.spec),
         classes=classes,
+        names=run.schema.names,
         watch=watch,
     )
     findings, notes = _of_evaluation(run)

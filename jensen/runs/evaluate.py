@@ -53,6 +53,7 @@ PHASES = {
     "Exact": "closed form",
     "Importance": "importance weighting",
     "Quadrature": "quadrature",
+    "SampledTimes": "sampled times",
     "Unnormalised": "distortion",
 }
 
@@ -81,7 +82,7 @@ def evaluate(
     """
     evaluator = choose(run.model, run.guide, method, k, annealing)
     require_finite(0, **{"--budget": budget})
-    if labels is not None and run.classes is None:
+    if labels is not None and run.classes is None and run.conditions is None:
         raise UsageError("--labels needs a run that learned from labels, and this one did not", "Leave --labels out.")
     is_plain = method == "auto" and k is None
     is_timed = is_plain and settings is None and budget > 0
@@ -101,7 +102,7 @@ def evaluate(
     estimate = evaluator(run.model, run.guide, part.rows, seed, schedule.progress)
     per_row = (schedule.spent - started) / max(len(part.rows), 1)
     refuse_nan(estimate, part)
-    binding = floor_binding(run.model, run.guide, part.rows)
+    binding = floor_binding(run.model, run.guide, part.rows, names=run.schema.names)
     notes = notes if binding is None else (*notes, binding.note)
     notes = (*notes, *_carriers(run, part, estimate, data))
     replay = {"method": method, "k": k, "evaluator": evaluator}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ..core.errors import CorruptRunError, NumericalError, UsageError
 from ..core.memory import require_memory
 from ..core.shown import Shown
 from ..core.version import __version__
-from ..core.wording import plural
+from ..core.wording import format_nats, plural
 from ..data import Factors, Preparation, Schema
 from ..data.file_rows import Array, ColumnRows, FileRows
 from ..data.frames import Frame
@@ -31,6 +31,7 @@ from ..storage.entries import make_folder
 from ..storage.files import digest, write_json
 from ..storage.run_folder import EVALUATION, EVALUATIONS, WEIGHTS
 from ..storage.schemas import EvaluationRecord, read_record
+from ..storage.tracking import track_evaluation
 from .row_values import row_values
 
 __all__ = ["Evaluation", "OwnRows", "Part", "bits_per_dim", "circumstances", "keep", "refuse_nan", "versions"]
@@ -204,6 +205,15 @@ class Evaluation(Shown):
         """Nats per datum in one bit per dimension."""
         return self.size * math.log(2)
 
+    @property
+    def bits_sentence(self) -> str | None:
+        """The bits per dimension with their error; None where they are not defined, see `bits_per_dim`."""
+        if self.bits_per_dim is None:
+            return None
+        error = None if self.estimate.stderr is None else self.estimate.stderr / self.bits_scale
+        sign = "<= " if "lower bound" in self.estimate.kind else ""
+        return f"{sign}{format_nats(self.bits_per_dim, error)} bits per dimension"
+
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serialisable record of every number."""
         return {
@@ -243,7 +253,8 @@ class Evaluation(Shown):
         return re.sub(r"[^a-z0-9-]", "", "-".join(words))
 
     def __str__(self) -> str:
-        return f"{self.estimate.sentence(str(self.quantity))} on {self.data} ({self.prepared})"
+        bits = "" if self.bits_sentence is None else f", {self.bits_sentence},"
+        return f"{self.estimate.sentence(str(self.quantity))}{bits} on {self.data} ({self.prepared})"
 
     def __repr__(self) -> str:
         return f"Evaluation({self})"
@@ -285,11 +296,17 @@ def _row_in_words(row: int, part: Part | None) -> str:
     return f"row {number} with {part.x[row, column]:g} in column {column}"
 
 
-def keep(folder: Path, evaluation: Evaluation) -> Path:
+def keep(
+    folder: Path,
+    evaluation: Evaluation,
+    online: bool = False,
+    notice: Callable[[str], None] = lambda text: None,
+) -> Path:
     """Write an evaluation of a run's own rows into its folder, and return the path.
 
     evaluation.json is for the plain one (no method, no K): a later, narrower evaluation of the same weights goes into
-    the folder `evaluations`, so that the plain one and its measured tightness are kept.
+    the folder `evaluations`, so that the plain one and its measured tightness are kept. Runs of trackers that the
+    training wrote get its numbers too, those on a server only if `online` is True.
     """
     record, main = evaluation.to_dict(), folder / EVALUATION
     path = main if _is_replaceable(main, record) else folder / EVALUATIONS / f"{evaluation.slug}.json"
@@ -299,6 +316,7 @@ def keep(folder: Path, evaluation: Evaluation) -> Path:
     except OSError as error:
         raise UsageError(f"{path.parent} cannot be made a folder ({error})", "Move what is there.") from error
     write_json(path, record)
+    track_evaluation(folder, record, online, notice)
     return path
 
 

@@ -122,7 +122,7 @@ def subject_of(run: RunData) -> Subject:
     classes = run.classes
     names = tuple(map(str, classes.values)) if classes is not None and run.conditional else ()
     sees_holes = run.holed or run.schema.columns is not None
-    return Subject(run.model, run.guide, run.schema, run.preparation, names, sees_holes)
+    return Subject(run.model, run.guide, run.schema, run.preparation, names, sees_holes, run.conditions)
 
 
 def _content(graph: Graph, arrays: Arrays, metadata: dict[str, str], kind: str) -> bytes:
@@ -142,7 +142,7 @@ def _about(run: RunData, title: str) -> About:
         recipe=str(recipe or "parts of your own"),
         run=digest(run.path / WEIGHTS)[:LETTERS],
         sentence=run.spec["sentence"],
-        data=data["name"],
+        data=Path(data["name"]).name,  # where it lay says nothing elsewhere
         rows=(trained, data["n"]),
         prepared=run.preparation.describe(run.schema),
         quantity=str(run.quantity),
@@ -174,11 +174,14 @@ def _inputs(run: RunData, subject: Subject, seed: int) -> Arrays:
     x, mask = _rows(run, subject, n, generator)
     z = run.model.simulate(n, generator)[0]
     binarized = subject.preparation.binarize is not None
+    label = rng.integers(0, max(len(subject.classes), 1), n)
+    if subject.conditions is not None:
+        label = torch.as_tensor(run.model.contexts(n, generator)).numpy()
     return {
         "x": x.reshape(n, *shape).astype(subject.x_dtype),
         "mask": mask.reshape(n, *shape),
         "uniform": rng.random((n, *shape)).astype(np.float32 if binarized else np.float64),
-        "label": rng.integers(0, max(len(subject.classes), 1), n),
+        "label": label,
         "z": z.numpy(),
         "noise": rng.standard_normal(z.shape).astype(subject.number),
     }

@@ -25,7 +25,6 @@ from ..data import is_in_memory
 from ..evaluate.floors import floor_binding
 from ..recipes import BuiltModel, Recipe, RecipeContext
 from ..recipes.likelihoods import check_support, in_own_units
-from ..storage.recorder import TensorBoard
 from ..storage.training_state import TrainingStateKeeper, check_space
 from ..training import Budget, EpochEnded, Event, History, Optimizer, Snapshot, Trainer
 from ..training.dry_run import dry_run
@@ -41,7 +40,7 @@ from .places import reading
 from .process_choices import OWN_NOISE, process_choices
 from .rebuilding import Settings, check_rebuilds, refuse_own_parts, settings_of
 from .run import Run, load
-from .run_writer import RunWriter
+from .run_writer import RunWriter, check_trackers
 from .spec import check_readable, spec_from
 from .training_data import DataOptions, Sources, TrainingData, gather
 from .training_options import TrainingOptions
@@ -67,7 +66,8 @@ class Job:
         processes: Processes = ALONE,
     ) -> None:
         self.processes = processes
-        self.sources, self.recipe, self.options, self.folder = sources, recipe, options, folder
+        self.sources, self.options, self.folder = sources, options, folder
+        self.recipe = recipe if reading.batch_key is None else recipe.of_batches
         self.reading, self.training = reading, training
         self.keeper: TrainingStateKeeper | None = None
         self.device = resolve_device(reading.device)
@@ -132,8 +132,7 @@ class Job:
         self.module = joined(self.made.model, self.made.guide)
         if training.init_from is not None:
             notice(take_over(self.module, Path(training.init_from)))
-        if training.tensorboard:
-            TensorBoard.check()
+        check_trackers(training)
         check_readable(self.spec())
 
     def _plan(self, data: TrainingData, steps: int, kept: Literal["best", "last"]) -> None:
@@ -277,7 +276,8 @@ class Job:
         """
         if writer is not None:
             writer.finish(history.average)
-        binding = floor_binding(self.made.model, self.made.guide, self.training_data.train)
+        names = self.training_data.data.schema.names
+        binding = floor_binding(self.made.model, self.made.guide, self.training_data.train, names=names)
         if binding is not None:
             notice(binding.note)
         if history.stopped is not None and history.stopped.reason == "interrupted":
@@ -373,6 +373,7 @@ def _context(data: TrainingData, steps: int, epochs: int, optimizer: Optimizer, 
         floor=options.floor,
         seed=options.seed,
         labels=data.labels,
+        conditions=data.conditions,
         number=partial(data.number, "training"),
     )
 

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import CorruptRunError, UsageError
+from ..core.wording import format_nats
 from ..data.dataframes import library
 from ..storage.metrics import lines_of
 from ..storage.run_folder import CHECKPOINTS, EVALUATION, METRICS, MOVING, REPLACED, SPEC, STATE
 from ..storage.schemas import EvaluationRecord, read_record
 from ..storage.specification import read_spec
+from .training_line import format_duration
 
-__all__ = ["RunEntry", "list_runs", "run_entries"]
+__all__ = ["COLUMNS", "RunEntry", "entry_texts", "latex_table", "list_runs", "run_entries"]
 
+COLUMNS = ("run", "recipe", "nats per datum", "kind", "rows", "epochs", "state", "time")
+NUMBER, RIGHT = 2, ("nats per datum", "epochs", "time")
+_ESCAPED = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+}
 INSIDE = (CHECKPOINTS, MOVING, REPLACED, STATE)  # folders of a run, in which no other is looked for
 
 
@@ -51,17 +61,54 @@ class RunEntry:
     seconds: float | None = None
 
 
-def list_runs(folder: str | Path) -> Any:
+def list_runs(folder: str | Path, *, latex: bool = False) -> Any:
     """Return the runs in a folder, and in folders below it, as a DataFrame of pandas; see `RunEntry` for the columns.
 
     Without pandas it is a dictionary of lists.
 
+    Args:
+        folder: that holds them.
+        latex: return a table of LaTeX instead, as text, with numbers and their errors; see `latex_table`.
+
     Raises:
         UsageError: there is no such folder.
     """
+    if latex:
+        return latex_table(run_entries(folder))
     entries = [asdict(entry) for entry in run_entries(folder)]
     columns = {field.name: [entry[field.name] for entry in entries] for field in fields(RunEntry)}
     return columns if find_spec("pandas") is None else library("pandas").DataFrame(columns)
+
+
+def entry_texts(entry: RunEntry) -> list[str]:
+    """Return what `COLUMNS` name of a run, as texts; a number with the digits that its error supports."""
+    number = "" if entry.bound is None else format_nats(entry.bound, entry.stderr)
+    seconds = "" if entry.seconds is None else format_duration(entry.seconds)
+    epochs = "" if entry.state == "damaged" else f"{entry.epochs:,}"
+    return [entry.name, entry.recipe, number, entry.kind or "", entry.rows or "", epochs, entry.state, seconds]
+
+
+def latex_table(entries: Iterable[RunEntry]) -> str:
+    r"""Return runs as a table of LaTeX, by the rules of the package booktabs.
+
+    Example:
+        >>> entry = RunEntry("a_1", "vae", "digits", 3, "finished", -88.13, "exact", 0.42, "180 test rows", 65.0)
+        >>> print(latex_table([entry]).splitlines()[4])
+        a\_1 & vae & $-88.1 \pm 0.4$ & exact & 180 test rows & 3 & finished & 1:05 \\
+    """
+    rows = [[_latex(text, i == NUMBER) for i, text in enumerate(entry_texts(entry))] for entry in entries]
+    lines = [" & ".join(row) + r" \\" for row in rows]
+    head = " & ".join(COLUMNS) + r" \\"
+    alignment = "".join("r" if name in RIGHT else "l" for name in COLUMNS)
+    begin = rf"\begin{{tabular}}{{{alignment}}}"
+    return "\n".join([begin, r"\toprule", head, r"\midrule", *lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def _latex(text: str, is_number: bool) -> str:
+    """Return a text with LaTeX's special characters escaped; a number with its error as a formula."""
+    if is_number:
+        return "$" + text.replace("±", r"\pm") + "$" if text else ""
+    return "".join(_ESCAPED.get(character, character) for character in text)
 
 
 def run_entries(folder: str | Path) -> Iterator[RunEntry]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Generic, TypeVar
 
+import numpy as np
 import torch
 
+from ..core.batch import Rows
 from ..core.errors import UsageError
 from ..data.frames import StoredColumns
 from ..data.parquet_tables import TableRows
 from ..data.typed_frames import arrow_frame
-from .evaluation import Part
+from .evaluation import WHOLE, Part
 
-__all__ = ["ROWS", "InPieces", "stays_in_files", "table_parts"]
+__all__ = ["ROWS", "InPieces", "row_pieces", "stays_in_files", "table_parts"]
 
 ROWS = 20_000  # of a piece
 
@@ -52,20 +54,35 @@ def stays_in_files(part: Part) -> bool:
     return isinstance(part.x, TableRows) and part.frame is not None and isinstance(part.frame.columns, StoredColumns)
 
 
-def table_parts(part: Part, size: int) -> Iterator[Part]:
+def row_pieces(part: Part) -> Iterator[Rows]:
+    """Yield the rows as the model sees them, in order: all of them where the data are in memory, else some at a time.
+
+    Pieces are of whole batches, so that what is computed of them is what is computed of all rows.
+    """
+    if not stays_in_files(part):
+        yield from (piece.rows for piece in part.pieces())
+        return
+    size, n = -(-ROWS // WHOLE) * WHOLE, len(part.rows)
+    for start in range(0, n, size):
+        yield part.rows.subset(torch.arange(start, min(start + size, n), device=part.rows.device))
+
+
+def table_parts(part: Part, size: int, places: Sequence[int] | None = None) -> Iterator[Part]:
     """Yield so many rows after another of a table that stays in its files, each in memory; the last may be fewer.
 
     Args:
         part: all rows; see `stays_in_files`.
         size: rows of each.
+        places: of the columns of the table that are read, without their numbers: x is [n, 0] then. None for all
+            columns, with numbers.
     """
     rows, frame = part.x, part.frame
     if frame is None or not isinstance(rows, TableRows) or not isinstance(frame.columns, StoredColumns):
         raise UsageError(f"{part.name} are in memory", "Use them as they are.")
     start = 0
-    for table in frame.columns.pieces(size):
+    for table in frame.columns.pieces(size, places):
         index = torch.arange(start, start + len(table), device=part.rows.device)
         some = replace(part, frame=None).subset(index, part.name)
         held = replace(arrow_frame(table, "parquet", frame.where), dialect=frame.dialect)
-        yield replace(some, x=rows.of_table(table), frame=held)
+        yield replace(some, x=rows.of_table(table) if places is None else np.empty((len(table), 0)), frame=held)
         start += len(table)

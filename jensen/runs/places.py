@@ -117,7 +117,7 @@ def located(folder: Path, record: Mapping[str, Any], option: str = "data", **rea
     location = record["location"]
     if location in EMBEDDED:
         return location
-    places = [place for place in dict.fromkeys(_candidates(folder, record)) if _file_of(place).exists()]
+    places = [place for place in dict.fromkeys(_candidates(folder, record)) if _is_there(place)]
     if not places:
         raise DataError(
             f"there is no file {location}", f"Give its new place: --{option} FILE (in Python, {option}=FILE)."
@@ -129,6 +129,11 @@ def located(folder: Path, record: Mapping[str, Any], option: str = "data", **rea
         except DataError:
             continue
     return places[0] if len(places) == 1 else location
+
+
+def _is_there(place: str) -> bool:
+    """Return whether there is such a file or folder, or files that a pattern matches."""
+    return _file_of(place).exists() or bool(shard_files(Path(place)))
 
 
 def _file_of(place: str) -> Path:

@@ -10,7 +10,7 @@ import torch
 from ..core.batch import Rows
 from ..core.errors import UsageError
 from ..core.random import stream
-from ..data import Dataset, Labels, Preparation, Schema
+from ..data import Conditions, Dataset, Labels, Preparation, Schema
 from ..data.hashed_split import RowNumbers
 from ..models.conditionals import Conditional
 from ..recipes.likelihoods import check_support
@@ -27,7 +27,7 @@ class Preparing:
         preparation: from the data to what the model sees.
         schema: of the data.
         likelihood: whose support the rows must be in.
-        classes: that the model learned from; None where labels played no part.
+        classes: that the model learned from, or several labels that it is given; None where labels played no part.
         device, dtype: of the rows.
     """
 
@@ -36,7 +36,7 @@ class Preparing:
         preparation: Preparation,
         schema: Schema,
         likelihood: Conditional,
-        classes: Labels | None,
+        classes: Labels | Conditions | None,
         device: str,
         dtype: torch.dtype,
     ) -> None:
@@ -71,9 +71,7 @@ class Preparing:
             numbers = RowNumbers.all_of(len(dataset)) if dataset.is_streamed else np.arange(len(dataset))
         how = {"mask": dataset.mask, "device": self.device, "dtype": self.dtype, "stream": number, "numbers": numbers}
         rows = self.preparation.rows(dataset.x, self.schema, what=name, **how)
-        if self.classes is not None and self.classes.role == "context":
-            seen = self.classes.one_hot(dataset.labels, f"the {name}", numbers[:])
-            rows = replace(rows, context=torch.from_numpy(seen).to(self.device, self.dtype))
+        rows = replace(rows, context=self._contexts(dataset, name, numbers))
         self._check(rows, name, numbers)
         if self.preparation.binarize == "dynamic":
             if dataset.is_streamed:
@@ -100,6 +98,16 @@ class Preparing:
             numbers=numbers,
             frame=dataset.frame,
         )
+
+    def _contexts(self, dataset: Dataset, name: str, numbers: np.ndarray | RowNumbers) -> torch.Tensor | None:
+        """Return what the rows are conditioned on [N, C]; None where they are on nothing."""
+        if isinstance(self.classes, Conditions):
+            seen = self.classes.contexts(dataset.conditions, f"the {name}", numbers[:])
+        elif self.classes is not None and self.classes.role == "context":
+            seen = self.classes.one_hot(dataset.labels, f"the {name}", numbers[:])
+        else:
+            return None
+        return torch.from_numpy(seen).to(self.device, self.dtype)
 
     def _check(self, rows: Rows, name: str, numbers: np.ndarray | RowNumbers) -> None:
         """Refuse rows with a value outside the support.

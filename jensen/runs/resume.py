@@ -32,7 +32,7 @@ __all__ = ["AS_BEFORE", "resume"]
 Parts = Mapping[str, Callable[..., Any]] | None
 
 # what must be as it was: paths and versions may differ, and the number of epochs if another is asked for
-DATA = ("sha256", "n", "missing", "schema", "classes")
+DATA = ("sha256", "n", "missing", "schema", "classes", "conditions")
 FREE = ("threads", "patience", "patience_changed")  # which change no step: patience only decides when to stop
 FREE += ("processes", "own_noise", "launch", "regrouped")  # which `refuse_other_number` looks at
 AS_BEFORE: Literal["as before"] = "as before"

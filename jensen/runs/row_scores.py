@@ -16,6 +16,7 @@ from ..evaluate import Estimate
 from ..evaluate.quantity import EVIDENCE, Quantity
 from .evaluation import Part
 from .result_frames import result_frame
+from .row_measures import RowMeasure
 from .row_values import row_values
 
 __all__ = ["COMPARED", "RowScores", "Unlikely"]
@@ -69,6 +70,7 @@ class RowScores:
         compared: [N] what rows are compared by where some have holes: log p(x) of the observed entries plus the offset
             of each missing one. None where it is log p(x).
         offsets: by column, the mean of log p(x_d | others) over training rows; None likewise.
+        measures: typicality and regret of rows, where they were asked for.
     """
 
     estimate: Estimate
@@ -89,6 +91,7 @@ class RowScores:
     means: dict[str, float | None] | None = None
     compared: np.ndarray | None = field(default=None, repr=False)
     offsets: dict[str, float] | None = field(default=None, repr=False)
+    measures: dict[str, RowMeasure] = field(default_factory=dict)
 
     @property
     def log_px(self) -> np.ndarray:
@@ -185,6 +188,8 @@ class RowScores:
             table[COMPARED] = self.compared
         if self.p_value is not None:
             table["p_value"] = self.p_value
+        for measure in self.measures.values():
+            table |= measure.table
         if self.columns is None:
             return table
         three = [", ".join(self.names[d] for d in self._order(i)[:3]) for i in range(len(self.log_px))]
@@ -212,6 +217,7 @@ class RowScores:
             "given_others": self.means
             if others is None or self.means is not None
             else {name: _mean(others[:, d]) for d, name in enumerate(self.names)},
+            "measures": {name: measure.to_dict() for name, measure in self.measures.items()},
             "seed": self.seed,
             "notes": list(self.notes),
         }

@@ -111,7 +111,9 @@ class Run(RunJoint, Shown):
         self.sentence: str = spec["sentence"]
         self._check_sizes()
         if not parts:  # those of the user's own need not accept a made-up datum
-            check_agreement(self.model, self.guide, len(self.classes or ()) if self.conditional else 0)
+            check_agreement(
+                self.model, self.guide, len(self.conditions or self.classes or ()) if self.conditional else 0
+            )
 
     def _check_sizes(self) -> None:
         """Model, schema and preparation are of the same data."""
@@ -246,9 +248,11 @@ class Run(RunJoint, Shown):
         # by name, since that room is built on this one
         return importlib.import_module("jensen.sklearn").estimator_of(self, kind)
 
-    def keep(self, evaluation: Evaluation) -> Path:
+    def keep(
+        self, evaluation: Evaluation, online: bool = False, notice: Callable[[str], None] = lambda text: None
+    ) -> Path:
         """Write the evaluation into the run's folder, and say where; see `jensen.runs.evaluation.keep`."""
-        return keep(self.path, evaluation)
+        return keep(self.path, evaluation, online, notice)
 
     def export(self, folder: str | Path, kind: str = "onnx", *, force: bool = False, seed: int = 0) -> Exported:
         """Write encoder and decoder into a folder that opens without jensen; see `jensen.runs.export.export_run`."""

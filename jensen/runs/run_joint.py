@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,15 @@ from ..data.table_values import as_written
 from ..evaluate.estimate import ProgressCallback
 from .data import Source, Targets
 from .evaluation import Part
+from .expression import (
+    DELTA,
+    FDR,
+    PAIRS,
+    DifferentialExpression,
+    differential_expression,
+    expression_columns,
+    expression_frame,
+)
 from .predict import Prediction, predict
 from .run_rows import RunRows
 from .sample import GivenSample, sample_given
@@ -36,7 +45,7 @@ class RunJoint(RunRows):
         *,
         seed: int = 0,
         mean: bool = False,
-        label: str | int | None = None,
+        label: str | int | Mapping[str, Any] | None = None,
         given: Mapping[str, Any] | None = None,
         k: int | None = None,
     ) -> Any:
@@ -46,8 +55,9 @@ class RunJoint(RunRows):
             n: how many.
             seed: of all randomness.
             mean: see above.
-            label: the class of all of them, by name; a model that learned from labels draws them as frequent as in
-                training where none is given.
+            label: the class of all of them, by name; of several labels, a value of each, such as {"sex": "F", "age":
+                40}. A model that learned from labels draws them as frequent as in training where none is given,
+                several ones independently of each other.
             given: values of columns, by name, such as {"age": 40, "sex": "F"}: samples of the other columns given
                 these.
             k: points that are weighted for them, where the latent is not finite; 16,384 by default.
@@ -94,12 +104,14 @@ class RunJoint(RunRows):
         return sample_given(self, n, given, k=k, seed=seed)
 
     def labelled_sample(
-        self, n: int, *, seed: int = 0, mean: bool = False, label: str | int | None = None
+        self, n: int, *, seed: int = 0, mean: bool = False, label: str | int | Mapping[str, Any] | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return samples as `sample` does, with the class [n] of each; None of a model without classes.
 
         Those of a mixed table are in stored form [n, D], as `Dataset.x` is.
         """
+        if self.conditions is not None:
+            return self.conditioned_sample(n, seed=seed, mean=mean, label=label)[0], None
         self._check_size(n)
         classes, generator = self.classes, stream(seed, "sample", self.device)
         if label is not None and classes is None:
@@ -111,10 +123,35 @@ class RunJoint(RunRows):
         if classes is None:
             z, batch = self.model.simulate(n, generator)
             return self.shaped(latents.decode(self.model, z) if mean else batch.x), None
+        if isinstance(label, Mapping):
+            raise UsageError("this run learned from one label, and several were given", "Give its name: --label NAME.")
         chosen = None if label is None else classes.find(label)
         z, x, known = latents.simulate_classes(self.model, n, generator, chosen, len(classes))
         x = latents.decode(self.model, z, known if self.conditional else None) if mean else x
         return self.shaped(x), np.asarray(classes.values)[known.argmax(-1).cpu().numpy()]
+
+    def conditioned_sample(
+        self, n: int, *, seed: int = 0, mean: bool = False, label: str | int | Mapping[str, Any] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return samples of a model of several labels, and the labels [n, E] of each as their table stores them.
+
+        Raises:
+            UsageError: a label is absent, or a value is none that training rows had.
+        """
+        self._check_size(n)
+        conditions, generator = self.conditions, stream(seed, "sample", self.device)
+        if conditions is None:
+            raise UsageError("this run knows no labels of several columns", "Train with --labels A,B.")
+        if mean and self.schema.columns is not None:
+            raise UsageError("the mean of a row of names and numbers is no row", "Leave --mean out.")
+        context = None
+        if label is not None:
+            given = label if isinstance(label, Mapping) else {"": label}
+            one = torch.from_numpy(conditions.context(given)).to(self.device, self.dtype)
+            context = one.expand(n, -1)
+        z, batch = self.model.simulate(n, generator, context)
+        x = latents.decode(self.model, z, batch.context) if mean else batch.x
+        return self.shaped(x), conditions.values(torch.as_tensor(batch.context).cpu().numpy())
 
     def _check_size(self, n: int) -> None:
         """Refuse a number of samples that memory has no room for."""
@@ -123,6 +160,89 @@ class RunJoint(RunRows):
         numbers = self.model.latent + family.size + 3 * family.dim  # of a draw, its parameters, and its data
         require_memory(n * numbers * self.dtype.itemsize, f"-n {n:,} samples", "Give a smaller -n.")
 
+    def normalized_expression(
+        self,
+        data: Source | Part | None = None,
+        *,
+        batch: str | int | Sequence[str | int] | None = None,
+        draws: int = 25,
+        k: int = 1,
+        size: float = 1.0,
+        labels: Targets | None = None,
+        seed: int = 0,
+    ) -> Any:
+        r"""Return the normalised expression of each cell [N, D], a DataFrame of cells and genes:
+
+        .. math:: s \, E_{q(z | x)}\left[\mu_d(z, c) / \sum_{d'} \mu_{d'}(z, c)\right]
+
+        with :math:`\mu` the mean count of p(x | z, c), without the zeros that a zero-inflated family adds. A row sums
+        to s: the size of the cell plays no part.
+
+        Args:
+            data: rows, other than the run's own test rows.
+            batch: c of a model with batches; by default that of each cell. Of several names the average is taken.
+            draws: points z of each cell, over which the mean is taken.
+            k: each point is one of k of the guide, by importance weight; with 1, q(z | x) is taken for the posterior.
+            size: s, the sum of a row, such as 1e4.
+            labels: batches of these rows, as for `evaluate`.
+            seed: of all randomness.
+
+        Raises:
+            CompositionError: the model is not of counts.
+            UsageError: there is no such batch, or a number is outside its range.
+        """
+        part = self.chosen(data, seed, labels=labels, own="all")
+        how: dict[str, Any] = {"batch": batch, "draws": draws, "k": k, "size": size, "seed": seed}
+        return expression_frame(part, expression_columns(self, part, **how))
+
+    def differential_expression(
+        self,
+        data: Source,
+        groups: tuple[Any, ...],
+        *,
+        labels: Targets | None = None,
+        batches: str | int | Sequence[str | int] | None = None,
+        corrected: bool = True,
+        delta: float = DELTA,
+        offset: float | None = None,
+        fdr: float = FDR,
+        pairs: int = PAIRS,
+        cells: int = 1,
+        k: int = 1,
+        seed: int = 0,
+    ) -> DifferentialExpression:
+        r"""Return which genes have another share of the counts in group A than in group B, with probabilities.
+
+        Of pairs of a random cell of each, :math:`\beta = \log_2(\rho_A + \epsilon) - \log_2(\rho_B + \epsilon)` at
+        points of their posteriors, with shares :math:`\rho` as in `normalized_expression`; a gene changes with
+        probability :math:`P(|\beta| > \delta)`. See `jensen.analysis.expression.changes`.
+
+        Args:
+            data: the cells.
+            groups: (column, A, B), such as ("cell_type", "B", "T"), where B may be "rest"; or two masks [N].
+            labels: batches of these cells, as for `evaluate`.
+            batches: both cells of a pair are decoded at each of these in turn; by default at all of the training.
+            corrected: with False each cell is decoded at its own batch.
+            delta: the smallest change that counts, in powers of two.
+            offset: epsilon; by default a tenth of a count in a cell of median size.
+            fdr: expected share of false discoveries among the genes that are called.
+            cells: of each group in a pair, over which shares are averaged: 1 asks whether a cell of A differs from one
+                of B, and 50 or so whether their means do.
+            pairs: drawn; a probability has a standard error of at most 0.5 / sqrt(pairs) by that.
+            k: as in `normalized_expression`.
+            seed: of all randomness.
+
+        Raises:
+            CompositionError: the model is not of counts.
+            UsageError: groups share cells or have none, there is no such batch, or a number is outside its range.
+            DataError: there is no such column.
+
+        Source: Boyeau et al., "Deep generative models for detecting differential expression in single cells", 2019.
+        """
+        how: dict[str, Any] = {"labels": labels, "batches": batches, "corrected": corrected, "delta": delta}
+        how |= {"offset": offset, "fdr": fdr, "pairs": pairs, "cells": cells, "k": k, "seed": seed}
+        return differential_expression(self, data, groups, **how)
+
     def score(
         self,
         data: Source | Part | None = None,
@@ -130,6 +250,7 @@ class RunJoint(RunRows):
         labels: Targets | None = None,
         k: int | None = None,
         columns: bool | None = None,
+        measures: Sequence[str] = (),
         seed: int = 0,
         watch: Callable[[str], ProgressCallback] | None = None,
     ) -> RowScores:
@@ -143,14 +264,18 @@ class RunJoint(RunRows):
             k: points per datum, where log p(x) is not exact; 1,000 for rows and 1,024 for their entries by default.
             columns: whether each entry is scored, alone and given the others of its row; by default that of tables of
                 up to 256 columns, where the likelihood factorises over columns.
+            measures: "typicality", "regret", or both: further measures of each row with p-values of their own, by which
+                a row is odd that is more likely than others of its kind, or that the encoder does not know; see
+                `jensen.runs.row_measures.RowMeasure`.
             seed: of all Monte Carlo.
             watch: returns the progress callback of a phase.
 
         Raises:
             NotNormalised: the model has no density.
-            CompositionError: columns are asked for, and depend on each other given z.
+            CompositionError: columns are asked for, and depend on each other given z; or regret, of a guide without a
+                network that proposes a Gaussian for each datum.
         """
-        return score(self, data, labels=labels, k=k, columns=columns, seed=seed, watch=watch)
+        return score(self, data, labels=labels, k=k, columns=columns, measures=measures, seed=seed, watch=watch)
 
     def predict(
         self,

@@ -24,8 +24,9 @@ from ..families import Columns
 from .completion_pieces import completions
 from .data import RunData, Source, Targets
 from .evaluation import Part
+from .expression import batch_contexts
 from .impute import Completion, complete, hide
-from .pieces import ROWS, InPieces, stays_in_files
+from .pieces import ROWS, InPieces, row_pieces, stays_in_files
 from .players import recorded_corruption
 from .table_completion import PointSettings, TableCompletion, complete_table
 from .table_results import encoded_table, reconstructed_table
@@ -103,22 +104,28 @@ class RunRows(RunData):
         labels: Targets | None = None,
         seed: int = 0,
         sample: bool = False,
+        batch: str | int | None = None,
     ) -> Any:
         """Return a reconstruction of each datum [N, ...], in the data's own units: a mean, or a sample.
+
+        With a `batch` (or the label of a conditional model) z is that of the datum, and x | z is of that batch.
 
         For a DataFrame or an Arrow table, with a model of a mixed table, it is a table of the same library, index,
         columns and types; names are the most probable ones.
         """
         part = self.chosen(data, seed, labels=labels, own="all")
-        parts = list(self.reconstructions(part, seed=seed, sample=sample))
+        parts = list(self.reconstructions(part, seed=seed, sample=sample, batch=batch))
         x = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return reconstructed_table(part, self.schema.columns or (), x).data if self._is_frame(data, part) else x
 
-    def reconstructions(self, part: Part, *, seed: int = 0, sample: bool = False) -> Iterator[np.ndarray]:
+    def reconstructions(
+        self, part: Part, *, seed: int = 0, sample: bool = False, batch: str | int | None = None
+    ) -> Iterator[np.ndarray]:
         """Yield the reconstructions of the pieces of a part [n, ...], as `reconstruct` returns those of all rows."""
-        generator = stream(seed, "reconstruct", self.device)
-        for piece in part.pieces():
-            x = self.shaped(latents.reconstruct(self.model, self.guide, piece.rows, sample=sample, generator=generator))
+        how: Any = {"sample": sample, "generator": stream(seed, "reconstruct", self.device)}
+        how |= {"context": next(iter(batch_contexts(self, batch)), None)}
+        for rows in row_pieces(part):
+            x = self.shaped(latents.reconstruct(self.model, self.guide, rows, **how))
             yield x if self.schema.columns is None else as_written(self.schema.columns, x)
 
     def impute(

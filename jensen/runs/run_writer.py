@@ -8,12 +8,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..core.errors import NumericalError
+from ..core.errors import NumericalError, UsageError
 from ..storage.commits import flush_folder
 from ..storage.fault_log import FaultLog
 from ..storage.files import write_json
 from ..storage.recorder import Recorder, TensorBoard
 from ..storage.run_folder import SPEC, TENSORBOARD
+from ..storage.trackers import KINDS, Tracker
+from ..storage.tracking import Tracking, about
 from ..storage.training_state import TrainingStateKeeper
 from ..storage.weights import tie
 from ..training import Event
@@ -22,7 +24,7 @@ from ..training.stages import stage_ends
 from .threads_recorder import ThreadsRecorder
 from .training_options import TrainingOptions
 
-__all__ = ["RunWriter"]
+__all__ = ["RunWriter", "check_trackers"]
 
 
 class RunWriter:
@@ -59,6 +61,8 @@ class RunWriter:
         self.recorder = Recorder(folder, module, tie(spec), training.checkpoints, stages, notice)
         self.faults = FaultLog(folder, spec["command"], in_file)
         self.threads = ThreadsRecorder(folder, spec, notice)
+        trackers = [kind(folder, training.online) for kind in _asked(training)]
+        writers += [Tracking(folder, tracker, about(folder, spec), notice) for tracker in trackers]
         self.listeners = (self.recorder, self.faults, self.threads, *writers)
         self.keeper: TrainingStateKeeper | None = None
         if training.save_every is not None:
@@ -77,3 +81,22 @@ class RunWriter:
             pairs = zip(average.parameters, average.values, strict=True)
             averaged = {names[id(p)]: v for p, v in pairs if id(p) in names}  # critics are no part of the model
         self.recorder.write(averaged)
+
+
+def check_trackers(training: TrainingOptions) -> None:
+    """Check that what the options ask for is installed, before anything is written.
+
+    Raises:
+        UsageError: it is not, or `online` has nothing to send.
+    """
+    if training.online and not _asked(training):
+        raise UsageError("--online is of --mlflow and --wandb, and neither is given", "Give one, or leave it out.")
+    if training.tensorboard:
+        TensorBoard.check()
+    for kind in _asked(training):
+        kind.check(training.online)
+
+
+def _asked(training: TrainingOptions) -> list[type[Tracker]]:
+    """Return the trackers that the options ask for."""
+    return [kind for kind in KINDS if getattr(training, kind.key)]

@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from ..analysis.column_scores import POINTS as COLUMN_POINTS
-from ..analysis.column_scores import ColumnScores, scores_in_pieces
-from ..analysis.conditional_points import check_conditionals
-from ..analysis.conformal import hole_offsets, p_values, with_offsets
-from ..core.errors import CompositionError, DataError, NotNormalised, UsageError
-from ..core.rows import evenly_spaced
+from ..analysis.column_scores import ColumnScores
+from ..analysis.conformal import p_values, with_offsets
+from ..core.errors import DataError, UsageError
 from ..core.wording import plural
-from ..evaluate import Estimate, Evaluator, Importance, choose
+from ..evaluate import Estimate
 from ..evaluate.estimate import ProgressCallback, enough_points
 from .condition import column_names
 from .data import RunData, Source, Targets
-from .evaluation import Part, refuse_nan
+from .evaluation import Part
 from .pieces import ROWS, InPieces
+from .row_measures import checked_measures, measure_rows, typical_rows
+from .row_scorer import HELD_OUT, RowScorer, array_of, may_score_columns, rows_with_holes, some_rows
 from .row_scores import RowScores, Unlikely
 from .row_values import identity_columns
 from .scored_rows import rows_to_score
 from .trained_rows import trained_rows
 
-__all__ = ["RowScores", "Unlikely", "held_out_evidence", "log_evidence", "score", "score_in_pieces"]
+__all__ = ["RowScores", "Unlikely", "log_evidence", "score", "score_in_pieces"]
 
-POINTS = 1000  # per datum of an importance-weighted bound
-HELD_OUT = 2000  # rows at most that others are compared with
-OFFSET_ROWS = 300  # training rows at most whose entries say what stands for a missing one
 HELD_OUT_CELLS = 500  # rows at most with whose entries those of others are compared
 KEPT = 100  # rows, the least likely ones, whose entries are kept where those of all are not
-WIDEST = 256  # columns up to which each is scored unless asked otherwise
 
 
 def score(
@@ -43,6 +38,7 @@ def score(
     labels: Targets | None = None,
     k: int | None = None,
     columns: bool | None = None,
+    measures: Sequence[str] = (),
     seed: int = 0,
     watch: Callable[[str], ProgressCallback] | None = None,
 ) -> RowScores:
@@ -52,10 +48,12 @@ def score(
         watch: returns the progress callback of a phase.
 
     Raises:
-        NotNormalised: the model has no density. CompositionError: columns are asked for, and depend on each other.
+        NotNormalised: the model has no density.
+        CompositionError: columns are asked for, and depend on each other; or a measure, which the model does not have.
     """
+    names = checked_measures(run, measures)
     part = rows_to_score(run, data, labels=labels, seed=seed).loaded()
-    pieces = InPieces(_scored(_Scorer.of(run, k, seed, watch), part, data, columns, len(part.rows)))
+    pieces = InPieces(_scored(RowScorer.of(run, k, seed, watch), part, data, columns, names, len(part.rows)))
     (scores,) = pieces
     return replace(scores, notes=pieces.summary.notes)
 
@@ -67,6 +65,7 @@ def score_in_pieces(
     labels: Targets | None = None,
     k: int | None = None,
     columns: bool | None = None,
+    measures: Sequence[str] = (),
     seed: int = 0,
     watch: Callable[[str], ProgressCallback] | None = None,
     size: int = ROWS,
@@ -77,11 +76,12 @@ def score_in_pieces(
     own test rows, which are compared with each other, all.
 
     Args:
-        run, data, labels, k, columns, seed, watch: see `score`.
+        run, data, labels, k, columns, measures, seed, watch: see `score`.
         size: rows of each; the last may have fewer.
     """
+    names = checked_measures(run, measures)
     part = rows_to_score(run, data, labels=labels, seed=seed)
-    return InPieces(_scored(_Scorer.of(run, k, seed, watch), part, data, columns, size))
+    return InPieces(_scored(RowScorer.of(run, k, seed, watch), part, data, columns, names, size))
 
 
 def log_evidence(run: RunData, part: Part, *, k: int | None = None, seed: int = 0) -> Estimate:
@@ -95,46 +95,44 @@ def log_evidence(run: RunData, part: Part, *, k: int | None = None, seed: int = 
     Raises:
         NotNormalised: the model has no density.
     """
-    return _Scorer.of(run, k, seed, None).rows(part, "")
-
-
-def held_out_evidence(run: RunData, *, k: int | None = None, seed: int = 0) -> np.ndarray | None:
-    """Return log p(x) of the rows [M] that `score` compares others with; None where none were held out, or can be read.
-
-    Args:
-        run: of the model.
-        k, seed: see `score`.
-    """
-    try:
-        held = run.part("test", seed)
-    except (DataError, UsageError):
-        return None
-    return _array(log_evidence(run, _some(held, HELD_OUT), k=k, seed=seed).nats)
+    return RowScorer.of(run, k, seed).rows(part)
 
 
 def _scored(
-    scorer: _Scorer, part: Part, data: Source | Part | None, columns: bool | None, size: int
+    scorer: RowScorer,
+    part: Part,
+    data: Source | Part | None,
+    columns: bool | None,
+    measures: Sequence[str],
+    size: int,
 ) -> Generator[RowScores, None, RowScores]:
     """Yield the scores of so many rows after another, and return what holds for all rows."""
     run, n = scorer.run, len(part.rows)
-    wanted, refusal = _scores_columns(run, columns)
-    estimate = scorer.rows(part, "scoring rows")
+    wanted, refusal = may_score_columns(run, columns)
     held, is_own, of_held = _held_out(run, part, data, scorer.seed)
-    cells, others, p = None, None, None
-    offsets, of_holes = _offsets(scorer, part, None if is_own else held, wanted)
-    compared = with_offsets(_array(estimate.nats), part.mask, offsets)
+    typical = typical_rows(run, held, scorer.seed) if "typicality" in measures else None
+    estimate = scorer.rows(part, "scoring rows")
+    cells, others, of_others = None, None, None
+    offsets, of_holes = _offsets(scorer, part, None if is_own else held, typical, wanted)
+    compared = with_offsets(array_of(estimate.nats), part.mask, offsets)
     if wanted:
         cells = scorer.cells(part, "scoring columns", size)
-    if held is not None:
-        theirs = estimate if is_own else scorer.rows(held, "scoring held-out rows")
-        p = p_values(compared, with_offsets(_array(theirs.nats), held.mask, offsets), own=is_own)
+    if is_own:
+        of_others = compared
+    elif held is not None:
+        of_others = with_offsets(array_of(scorer.rows(held, "scoring held-out rows").nats), held.mask, offsets)
+    p = None if of_others is None else p_values(compared, of_others, own=is_own)
     if held is not None and cells is not None:
         if is_own:
             some = held_cells = list(cells)
         else:
-            held_cells, some = cells, scorer.cells(_some(held, HELD_OUT_CELLS), "scoring their columns", HELD_OUT_CELLS)
-        others, cells = np.concatenate([_array(each.given_others) for each in some]), iter(held_cells)
+            few = some_rows(held, HELD_OUT_CELLS)
+            held_cells, some = cells, scorer.cells(few, "scoring their columns", HELD_OUT_CELLS)
+        others, cells = np.concatenate([array_of(each.given_others) for each in some]), iter(held_cells)
     whole = _of_all(scorer, part, estimate, p, others, None if held is None else held.name)
+    log_px = (compared, of_others)
+    of_rows = measure_rows(scorer, measures, part, None if is_own else held, typical, log_px, offsets)
+    whole = replace(whole, measures=of_rows)
     if offsets is not None:
         whole = replace(whole, compared=compared, offsets=dict(zip(whole.names, offsets.tolist(), strict=True)))
     entries = _Entries(whole)
@@ -143,7 +141,7 @@ def _scored(
         some = None if cells is None else next(cells)
         column_p = None
         if some is not None and others is not None:
-            column_p = p_values(_array(some.given_others), others, own=is_own)
+            column_p = p_values(array_of(some.given_others), others, own=is_own)
         entries.add(start, some, column_p)
         yield replace(
             whole,
@@ -152,6 +150,7 @@ def _scored(
             p_value=None if p is None else p[start:stop],
             compared=None if offsets is None else compared[start:stop],
             column_p_values=column_p,
+            measures={name: measure.some(start, stop) for name, measure in of_rows.items()},
             identity={name: values[start:stop] for name, values in whole.identity.items()},
         )
     seen = () if part.is_whole else trained_rows(run, part, data).notes  # which its notes say already
@@ -159,7 +158,9 @@ def _scored(
     return replace(entries.summary, notes=notes)
 
 
-def _offsets(scorer: _Scorer, part: Part, held: Part | None, wanted: bool) -> tuple[np.ndarray | None, tuple[str, ...]]:
+def _offsets(
+    scorer: RowScorer, part: Part, held: Part | None, typical: Part | None, wanted: bool
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Return what stands for a missing entry of each column [D] where rows are compared, and notes.
 
     It is of training rows, which are not compared. There is none where no row has a hole, and, with a note, where the
@@ -169,31 +170,25 @@ def _offsets(scorer: _Scorer, part: Part, held: Part | None, wanted: bool) -> tu
         scorer: of them.
         part: the rows.
         held: other rows that they are compared with.
+        typical: rows that say what is typical.
         wanted: whether entries are scored.
     """
-    holed = _with_holes(part)
-    if not holed and not _with_holes(held):
+    holed = rows_with_holes(part)
+    if not holed and not rows_with_holes(held) and not rows_with_holes(typical):
         return None, ()
     of = f"{plural(holed, 'row')} of {len(part.rows):,} have" if holed != 1 else f"1 row of {len(part.rows):,} has"
-    among = f", and {_with_holes(held):,} of the {len(held.rows):,} held-out ones" if held is not None else ""
+    among = f", and {rows_with_holes(held):,} of the {len(held.rows):,} held-out ones" if held is not None else ""
     without = f"{of} missing cells{among}: they are compared by log p of their observed cells alone, since "
     if not wanted:
         return None, (f"{without}columns are not scored",)
     try:
-        trained = _some(scorer.run.part("train", scorer.seed), OFFSET_ROWS)
+        return scorer.offsets(), ()
     except (DataError, UsageError) as error:
         return None, (f"{without}no training rows can be read: {error.what}",)
-    cells = scorer.cells(trained, "scoring training columns", len(trained.rows))
-    return hole_offsets(np.concatenate([_array(each.given_others) for each in cells])), ()
-
-
-def _with_holes(part: Part | None) -> int:
-    """Return the number of rows with missing entries."""
-    return 0 if part is None or part.mask is None else int((~part.mask.all(1)).sum())
 
 
 def _of_all(
-    scorer: _Scorer, part: Part, estimate: Estimate, p: np.ndarray | None, others: np.ndarray | None, held: str | None
+    scorer: RowScorer, part: Part, estimate: Estimate, p: np.ndarray | None, others: np.ndarray | None, held: str | None
 ) -> RowScores:
     """Return the scores of all rows, without those of entries.
 
@@ -243,7 +238,7 @@ class _Entries:
         """Take those of the rows from `start` on."""
         if scores is None:
             return
-        values = _array(scores.given_others)
+        values = array_of(scores.given_others)
         known = ~np.isnan(values)
         self.sums += np.where(known, values, 0.0).sum(0)
         self.counts += known.sum(0)
@@ -277,78 +272,6 @@ class _Entries:
         )
 
 
-@dataclass(frozen=True)
-class _Scorer:
-    """Scores rows and entries in the data's own units.
-
-    Attributes:
-        run: of the model.
-        evaluator: of log p(x).
-        k: points per datum, for entries.
-        seed: of all Monte Carlo.
-        watch: returns the progress callback of a phase.
-    """
-
-    run: RunData
-    evaluator: Evaluator
-    k: int
-    seed: int
-    watch: Callable[[str], ProgressCallback] | None
-
-    @staticmethod
-    def of(run: RunData, k: int | None, seed: int, watch: Callable[[str], ProgressCallback] | None) -> _Scorer:
-        """Return one with so many points per datum, or as many as usual."""
-        evaluator = choose(run.model, run.guide, "auto", k)
-        evaluator = Importance(POINTS) if isinstance(evaluator, Importance) and k is None else evaluator
-        return _Scorer(run, evaluator, k or COLUMN_POINTS, seed, watch)
-
-    def rows(self, part: Part, phase: str) -> Estimate:
-        """Return log p(x) of rows.
-
-        Raises:
-            NotNormalised: it is not defined. NumericalError: that of a row is not finite.
-        """
-        progress = None if self.watch is None else self.watch(phase)
-        estimate = self.evaluator(self.run.model, self.run.guide, part.rows, self.seed, progress)
-        if estimate.nats is None:
-            remedy = "Train a recipe with a density, such as vae."
-            raise NotNormalised("log p(x) of an autoencoder is not defined: its prior is not trained", remedy)
-        refuse_nan(estimate, part)
-        return estimate.shifted(part.shift)
-
-    def cells(self, part: Part, phase: str, size: int) -> Iterator[ColumnScores]:
-        """Yield log p of the entries of so many rows after another, with the log-Jacobian of each column's
-        preparation."""
-        run, progress = self.run, None if self.watch is None else self.watch(phase)
-        mask = np.ones((len(part.rows), run.schema.size), dtype=bool) if part.mask is None else part.mask
-        rows = run.preparation.masked(part.rows, mask)
-        shift = torch.from_numpy(run.preparation.log_jacobians(np.eye(run.schema.size, dtype=bool)))
-        how = {"size": size, "k": self.k, "seed": self.seed, "watch": progress}
-        for scores in scores_in_pieces(run.model, run.guide, rows, **how):
-            yield ColumnScores(scores.alone.cpu() + shift, scores.given_others.cpu() + shift, scores.ess, scores.k)
-
-
-def _array(values: torch.Tensor | None) -> np.ndarray:
-    return torch.as_tensor(values).double().cpu().numpy()
-
-
-def _scores_columns(run: RunData, wanted: bool | None) -> tuple[bool, tuple[str, ...]]:
-    """Return whether columns are scored, and a note where they are not for a reason of the model's.
-
-    Raises:
-        CompositionError, NotNormalised: they are asked for, and have no conditionals.
-    """
-    if wanted is False or (wanted is None and (run.schema.is_image or run.schema.size > WIDEST)):
-        return False, ()
-    try:
-        check_conditionals(run.model, run.guide)
-    except CompositionError as error:
-        if wanted:
-            raise
-        return False, (f"columns are not scored: {error.what}",)
-    return True, ()
-
-
 def _held_out(
     run: RunData, part: Part, data: Source | Part | None, seed: int
 ) -> tuple[Part | None, bool, tuple[str, ...]]:
@@ -364,11 +287,4 @@ def _held_out(
     notes = () if is_own else held.notes
     if any("validation" in note for note in held.notes):
         notes = (*notes, "validation rows may have chosen the epoch that was kept, so p-values are a little too high")
-    return held if is_own else _some(held, HELD_OUT), is_own, notes
-
-
-def _some(part: Part, most: int) -> Part:
-    """Return rows of a part, evenly spaced, in memory."""
-    if len(part.rows) <= most:
-        return part.loaded()
-    return part.subset(evenly_spaced(len(part.rows), most, part.rows.device), f"{most:,} of {part.name}")
+    return held if is_own else some_rows(held, HELD_OUT), is_own, notes

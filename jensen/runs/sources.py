@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.errors import UsageError
 from ..data import Dataset, Schema, Selection, from_memory, is_in_memory, read, read_test, relabelled
+from ..data.typed_frames import is_of
 from .data_options import DataOptions
 
 __all__ = ["Sources"]
@@ -34,10 +35,20 @@ class Sources:
 
     @classmethod
     def split_off(cls, data: Any, options: dict[str, Any]) -> tuple[Sources, dict[str, Any]]:
-        """Return the sources, and the options without those that are data in memory."""
+        """Return the sources, and the options without those that are data in memory.
+
+        Raises:
+            UsageError: labels beside batches.
+        """
         names = ("labels", "test", "test_labels")
         if isinstance(data, Sources):
             return data, {k: v for k, v in options.items() if k not in names or getattr(data, k) is None}
+        key, labels = options.get("batch_key"), options.get("labels")
+        if key is not None:
+            if labels is not None and (not isinstance(labels, str) or labels != key):
+                what = f"--batch-key {key} and --labels exclude each other"
+                raise UsageError(what, "Leave --labels out: the model is conditioned on the batches.")
+            options = {**options, "labels": key}
         held = {k: options[k] for k in names if k in options and options[k] is not None and is_in_memory(options[k])}
         if is_in_memory(data) and isinstance(options.get("labels"), str):
             held["labels"] = options["labels"]  # a column of a table
@@ -71,8 +82,8 @@ class Sources:
         if is_in_memory(self.data):
             if options.size is not None:
                 raise UsageError("size= is for the images of a folder", "Resize the images before.")
-            if options.layer is not None:
-                raise UsageError("layer= is for .h5ad files", "Give the layer itself, as an array.")
+            if options.layer is not None and not is_of(self.data, "anndata", "AnnData"):
+                raise UsageError("layer= is for .h5ad files and AnnData", "Give the layer itself, as an array.")
             table = replace(options.table, **({"typed": typed} | self._as_before))
             return from_memory(self.data, self.labels, self.name, missing, table)
         how = {"header": options.header, "columns": options.columns, "drop": options.drop, "layer": options.layer}

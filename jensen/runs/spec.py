@@ -53,6 +53,7 @@ def recorded_command(spec: dict[str, Any], path: Path) -> dict[str, Any]:
         reading |= table_options(spec)
         data = _place(folder, where, reading) if where["readable"] else where["location"]
         command |= {"data": data, "labels": labels_at(where["labels_from"], where["location"], data)}
+        command |= {"batch_key": command["labels"]} if "batch_key" in command else {}
         test = _place(folder, tested, reading) if tested and tested["location"] else None
         command |= {"test": test}
         # of runs that were written before there was a seed of the split, it is the one that split them
@@ -195,6 +196,7 @@ def spec_from(
             "missing": 0 if data.mask is None else int((~data.mask).sum()),
             "schema": data.schema.to_dict(),
             "classes": None if training_data.labels is None else training_data.labels.to_dict(),
+            **({} if training_data.conditions is None else {"conditions": training_data.conditions.to_dict()}),
             **_of_table(data),
         },
         "split": {

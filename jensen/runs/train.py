@@ -81,7 +81,8 @@ def train(
 
     Args:
         data: `digits`, a path, or data in memory: a NumPy array [N, ...], a torch tensor, a pandas or polars DataFrame,
-            an Arrow table, a torch `Dataset` of tensors (see `jensen.data`). So are `labels`, `test` and `test_labels`.
+            an Arrow table, an AnnData object, a torch `Dataset` of tensors (see `jensen.data`). So are `labels`, `test`
+            and `test_labels`.
         recipe: a name from `jensen recipes`. Where no model is given, tables of mixed kinds or with holes have "table",
             or with few rows "table-gmm", and other data "vae".
         model: prior and likelihood of your own, in the place of a recipe. It is trained in place; data are taken as
@@ -184,7 +185,8 @@ def untrained(run: Run) -> BuiltModel:
     """
     run.dataset()
     recipe, sources, options = recorded_recipe(run.spec, run.path, run.parts)
-    reading, training, rest = sorted_options(options | {"init_from": None, "device": run.device})
+    unwritten = dict.fromkeys(("tensorboard", "mlflow", "wandb", "online"), False)
+    reading, training, rest = sorted_options(options | unwritten | {"init_from": None, "device": run.device})
     job = Job(run.sources(sources), recipe, reading, training, recipe.checked(rest), Path())
     job.prepare(lambda text: None)
     job.made.model.to(run.device)

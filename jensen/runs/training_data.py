@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.allocator import return_freed_memory
 from ..core.annotations import MOST_BINS
 from ..core.batch import Rows
 from ..core.errors import DataError, UsageError
@@ -18,6 +17,7 @@ from ..core.random import stream
 from ..core.validation import require_integer
 from ..data import (
     UNKNOWN,
+    Conditions,
     Dataset,
     Labels,
     Preparation,
@@ -54,6 +54,7 @@ class TrainingData:
     Attributes:
         train: training rows; those that a recipe is to see more often follow again after the first `distinct`.
         labels: the classes, for a recipe that learns from them.
+        conditions: several labels, in their place.
         measured: numbers of the validation rows in `valid`: all of them, or some of data that stay in their files.
     """
 
@@ -66,6 +67,7 @@ class TrainingData:
     repeated: dict[str, int]
     distinct: int
     labels: Labels | None = None
+    conditions: Conditions | None = None
     measured: np.ndarray | RowNumbers | None = None
 
     @property
@@ -180,7 +182,6 @@ def gather(
     how = {"binarize": options.binarize, "dequantize": spread, "standardize": scaling, "seed": seed}
     preparation = Preparation.fit(train.x, schema, mask=train.mask, **how)
     dataset = replace(dataset, notes=(*dataset.notes, *_dominating(train, preparation, where.train)))
-    _let_go(dataset)
     place = {"device": device, "dtype": dtype, "what": "the data"}
     rows = preparation.rows(train.x, schema, mask=train.mask, stream=0, numbers=where.train, **place)
     valid = None
@@ -194,19 +195,25 @@ def gather(
         for part, other in held.items()
     }
     _let_go(dataset)
-    labels = _labels(dataset, where, recipe)
+    conditions = _conditions(dataset, where, recipe, options)
+    if conditions is not None:
+        rows, valid = _with_conditions(rows, valid, train, held["valid"], conditions, where)
+        if second is not None and second.conditions is not None:
+            conditions.contexts(second.conditions, "the test data")
+    labels = None if conditions is not None else _labels(dataset, where, recipe, options)
     if labels is not None:
         rows, valid, labels = _with_labels(rows, valid, train, held, labels, where, options)
         if second is not None and second.labels is not None:
             labels.index(second.labels, "the test data")
-    return TrainingData(dataset, second, where, preparation, rows, valid, repeated, len(train), labels, measured)
+    return TrainingData(
+        dataset, second, where, preparation, rows, valid, repeated, len(train), labels, conditions, measured
+    )
 
 
 def _let_go(dataset: Dataset) -> None:
     """Return to the system what columns of a large table took while they were read, before large arrays are made."""
     if isinstance(dataset.x, ColumnRows):
         dataset.x.let_go()
-        return_freed_memory()
 
 
 def _held(dataset: Dataset, numbers: np.ndarray | RowNumbers) -> tuple[Dataset, np.ndarray | RowNumbers]:
@@ -257,20 +264,56 @@ def _dominating(train: Dataset, preparation: Preparation, numbers: np.ndarray | 
     return dominating_entries(train.x, train.mask, center, scale, train.schema.names, numbers)
 
 
-def _labels(dataset: Dataset, where: Split, recipe: Recipe) -> Labels | None:
-    """Return the classes, for a recipe that learns from them.
+def _labels(dataset: Dataset, where: Split, recipe: Recipe, options: DataOptions) -> Labels | None:
+    """Return the classes, or the batches, for a recipe that learns from them.
 
     Raises:
         DataError: the data have no labels.
     """
     if recipe.labels is None:
         return None
+    if options.batch_key is not None and dataset.labels is None:
+        remedy = "Give data with such a column, or leave --batch-key out."
+        raise DataError(f"{dataset.source.name} has no column {options.batch_key!r} of batches", remedy)
     if dataset.labels is None:
         raise DataError(
             f"recipe {recipe.name} learns from labels, and {dataset.source.name} has none",
             "Name them: --labels FILE, or a column or key of DATA.",
         )
-    return Labels.of(dataset.labels, dataset.schema, recipe.labels, dataset.labels[where.train[:]])
+    labels = Labels.of(dataset.labels, dataset.schema, recipe.labels, dataset.labels[where.train[:]])
+    return labels if options.batch_key is None else replace(labels, called="batch")
+
+
+def _conditions(dataset: Dataset, where: Split, recipe: Recipe, options: DataOptions) -> Conditions | None:
+    """Return several labels, None where there is one or none.
+
+    Raises:
+        UsageError: the recipe has no place for them.
+        DataError: one tells no rows apart.
+    """
+    table = dataset.conditions
+    if table is None:
+        return None
+    if recipe.labels != "context" or options.batch_key is not None:
+        listed = ", ".join(table.schema.names or ())
+        raise UsageError(
+            f"recipe {recipe.name} has no place for several labels, and {listed} were given",
+            "Use --recipe conditional, or give one of them.",
+        )
+    return Conditions.of(table, where.train[:])
+
+
+def _with_conditions(
+    rows: Rows, valid: Rows | None, train: Dataset, held: Dataset, conditions: Conditions, where: Split
+) -> tuple[Rows, Rows | None]:
+    """Return training and validation rows with their labels as a context."""
+
+    def seen(own: Dataset, name: str, numbers: np.ndarray) -> Tensor:
+        return torch.from_numpy(conditions.contexts(own.conditions, name, numbers)).to(rows.device)
+
+    if valid is not None:
+        valid = replace(valid, context=seen(held, "the validation rows", where.valid[:]))
+    return replace(rows, context=seen(train, "the training rows", where.train[:])), valid
 
 
 def _with_labels(

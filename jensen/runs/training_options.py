@@ -36,6 +36,10 @@ class TrainingOptions:
         checkpoints: largest number of weights to keep along training: after the first epoch, the last, and evenly on a
             logarithmic scale between; 0 keeps none.
         tensorboard: also write event files of TensorBoard into the run folder.
+        mlflow: also write a run of MLflow, into a file store in the run folder.
+        wandb: also write a run of Weights & Biases, offline in the run folder; wandb sync sends it.
+        online: let MLflow write to the server that MLFLOW_TRACKING_URI names, and Weights & Biases to its own; without
+            it both stay in the run folder, and off the network.
         save_every: seconds between the states that a training can be resumed from (more if saving would take over a
             hundredth of the time); 0 saves after every step, `None` never.
     """
@@ -55,4 +59,7 @@ class TrainingOptions:
     init_from: str | Path | None = None
     checkpoints: int = 8
     tensorboard: bool = False
+    mlflow: bool = False
+    wandb: bool = False
+    online: bool = False
     save_every: float | None = 60

@@ -251,5 +251,6 @@ def _attribute(run: RunData, part: Part, attribute: str) -> tuple[np.ndarray | N
 
 def _decoded(run: Run, at: Tensor, z: Tensor, path: str, notes: tuple[str, ...] = ()) -> Traversal:
     x = run.shaped(latents.decode(run.model, z))
-    of_label = ("labels are the most frequent one on the whole path",) if run.conditional else ()
+    usual = "the most frequent one" if run.conditions is None else "the most frequent names and the mean numbers"
+    of_label = (f"labels are {usual} on the whole path",) if run.conditional else ()
     return Traversal(at.double().cpu().numpy(), z.double().cpu().numpy(), x, path, (*notes, *of_label))

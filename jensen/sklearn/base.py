@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..core.errors import UsageError
 from ..runs.evaluation import Part
+from ..runs.progress import shown_progress
 from ..runs.run import Run, load
 from ..runs.score import log_evidence
 from ..runs.train import train
@@ -78,12 +79,13 @@ class LatentEstimator(BaseEstimator, ABC):
         """Return whether there is a run; that X was looked at is not enough."""
         return RUN in vars(self)
 
-    def _train(self, data: Any, labels: Any = None, **more: Any) -> None:
+    def _train(self, data: Any, labels: Any = None, default: Any = None, **more: Any) -> None:
         """Train a run, and keep it; where training fails, an earlier run stays.
 
         Args:
             data: rows, checked.
             labels: of them.
+            default: the recipe where "auto" is named; None leaves it to jensen.
             **more: options that are not parameters.
         """
         own = self.get_params(deep=False)
@@ -93,10 +95,13 @@ class LatentEstimator(BaseEstimator, ABC):
         folder = EstimatorFolder(None if own["out"] is None else Path(own["out"]))
         options = (OF_TEMPORARY if folder.is_temporary else {}) | options
         options |= {} if labels is None else {"labels": labels}
-        name = None if recipe is None else recipe.name
-        force = bool(own["force"])
-        with in_turn():
-            run = train(data, recipe=name, out=folder.path, force=force, seed=seed, notice=_log.info, **options)
+        name = default if recipe is None else recipe.name
+        force, progress = bool(own["force"]), own["progress"]
+        if progress not in (True, False, None):
+            raise UsageError(f"progress must be True, False or None, got {progress!r}", "Give one of them.")
+        with in_turn(), shown_progress(progress) as listeners:
+            shown: dict[str, Any] = {"listeners": listeners, "notice": _log.warning if listeners else _log.info}
+            run = train(data, recipe=name, out=folder.path, force=force, seed=seed, **shown, **options)
         self.run_, self.seed_, self._folder = run, seed, folder
 
     def _part(self, X: Any, dtype: Any = "numeric", missing: bool = False) -> Part:
@@ -159,6 +164,7 @@ class LatentEstimator(BaseEstimator, ABC):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         files = state.pop(FILES, None)
+        state.setdefault("progress", False)  # which older pickles lack
         super().__setstate__(state)  # pyright: ignore[reportAttributeAccessIssue]
         if files is None:
             return

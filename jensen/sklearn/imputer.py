@@ -39,7 +39,7 @@ class LatentImputer(TransformerMixin, LatentEstimator):
             a whole number as `random_state` each call gives the same draws; several of them are multiple imputation.
         add_indicator: append a column of 0 and 1 for each column that had missing entries in `fit`.
         keep_empty_features: keep columns without any entry, filled with 0; by default they are left out.
-        latent, epochs, batch, lr, options, out, force, random_state: as of `LatentModel`.
+        latent, epochs, batch, lr, options, out, force, progress, random_state: as of `LatentModel`.
 
     Attributes:
         indicator_: the `MissingIndicator`; None without `add_indicator`.
@@ -75,6 +75,7 @@ class LatentImputer(TransformerMixin, LatentEstimator):
         options: Any = None,
         out: Any = None,
         force: Any = False,
+        progress: Any = False,
         random_state: Any = None,
     ) -> None:
         self.missing_values = missing_values
@@ -89,6 +90,7 @@ class LatentImputer(TransformerMixin, LatentEstimator):
         self.options = options
         self.out = out
         self.force = force
+        self.progress = progress
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> LatentImputer:

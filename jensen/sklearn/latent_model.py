@@ -36,6 +36,8 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         options: other options of `jensen.train` by name, such as {"hidden": (64, 64), "likelihood": "gaussian"}.
         out: the run folder; by default a temporary one, which is removed with the estimator.
         force: replace a run that is there.
+        progress: True for a line that shows how far training is, and for notices as warnings of the logger "jensen",
+            which are of level INFO otherwise; None for this in notebooks and interactive sessions.
         random_state: the seed, a RandomState to draw it from, or None.
 
     Attributes:
@@ -61,6 +63,7 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         options: Any = None,
         out: Any = None,
         force: Any = False,
+        progress: Any = False,
         random_state: Any = None,
     ) -> None:
         self.recipe = recipe
@@ -71,6 +74,7 @@ class LatentModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         self.options = options
         self.out = out
         self.force = force
+        self.progress = progress
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> LatentModel:

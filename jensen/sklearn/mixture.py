@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ from ..analysis import latents
 from ..core.errors import UsageError
 from ..core.random import stream
 from ..core.validation import require_finite, require_integer
-from ..families import Gaussian
+from ..families import FullGaussian, Gaussian
 from ..models.conditionals import Table
+from ..recipes.classical import Covariance
 from .base import LatentEstimator
 from .inputs import checked_input
 from .parameters import seed_of
@@ -27,20 +28,21 @@ DTYPES = (np.float64, np.float32)
 
 
 class LatentMixture(DensityMixin, LatentEstimator):
-    """A mixture of diagonal Gaussians by expectation-maximisation from k-means: the recipe `gmm`, on all rows given.
+    """A mixture of Gaussians by expectation-maximisation from k-means: the recipe `gmm`, on all rows given.
 
     Args:
         n_components: components.
-        covariance_type: "diag", the one that the recipe has.
+        covariance_type: "diag" (a variance for each column), "full", "tied" (one full covariance for all components) or
+            "spherical" (one variance for all columns, which are divided by one number then, not by one each).
         tol: change of the mean log p(x) in a step below which training counts as converged; the steps go on.
-        reg_covar: square of the least standard deviation, that of a column being 1; None for jensen's own.
+        reg_covar: the least variance in any direction, that of a column being 1; None for jensen's own.
         max_iter: steps.
-        options, out, force, random_state: as of `LatentModel`.
+        options, out, force, progress, random_state: as of `LatentModel`.
 
     Attributes:
         weights_: [K].
-        means_, covariances_, precisions_, precisions_cholesky_: [K, D], in the data's own units; variances, their
-            inverses and the roots of these.
+        means_: [K, D], in the data's own units.
+        covariances_, precisions_, precisions_cholesky_: [K, D], [K, D, D], [D, D] or [K], as in scikit-learn.
         converged_, n_iter_: whether the change fell below `tol`, and after how many steps.
         lower_bound_: mean log p(x) of the rows before the last step.
         run_, seed_, n_features_in_, feature_names_in_: as of `LatentModel`.
@@ -53,7 +55,7 @@ class LatentMixture(DensityMixin, LatentEstimator):
     """
 
     _only_recipe = "gmm"
-    _option_of = {"n_components": "components", "max_iter": "epochs"}
+    _option_of = {"n_components": "components", "max_iter": "epochs", "covariance_type": "covariance"}
 
     weights_: np.ndarray
     means_: np.ndarray
@@ -75,6 +77,7 @@ class LatentMixture(DensityMixin, LatentEstimator):
         options: Any = None,
         out: Any = None,
         force: Any = False,
+        progress: Any = False,
         random_state: Any = None,
     ) -> None:
         self.n_components = n_components
@@ -85,6 +88,7 @@ class LatentMixture(DensityMixin, LatentEstimator):
         self.options = options
         self.out = out
         self.force = force
+        self.progress = progress
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> LatentMixture:
@@ -100,8 +104,11 @@ class LatentMixture(DensityMixin, LatentEstimator):
         """
         floor = self._checked_floor()
         x = np.asarray(checked_input(self, X, reset=True, missing=False, dtype=DTYPES), dtype=np.float64)
-        more = {} if floor is None else {"floor": floor}
-        more |= {} if "split" in (self.options or {}) else {"split": (1.0, 0.0, 0.0)}
+        more: dict[str, Any] = {} if floor is None else {"floor": floor}
+        given = self.options or {}
+        more |= {} if "split" in given else {"split": (1.0, 0.0, 0.0)}
+        if self.covariance_type == "spherical" and "standardize" not in given:
+            more["standardize"] = "global"
         self._train(x, **more)
         self._complete()
         return self
@@ -112,9 +119,12 @@ class LatentMixture(DensityMixin, LatentEstimator):
         Raises:
             UsageError: a parameter is out of its range.
         """
-        if self.covariance_type != "diag":
-            what = f"covariance_type must be 'diag', got {self.covariance_type!r}: the recipe gmm has diagonal ones"
-            raise UsageError(what, "Use 'diag', or sklearn.mixture.GaussianMixture for others.")
+        if self.covariance_type not in get_args(Covariance):
+            choices = ", ".join(get_args(Covariance))
+            raise UsageError(f"covariance_type must be one of {choices}, got {self.covariance_type!r}", "Choose one.")
+        if self.covariance_type == "spherical" and (self.options or {}).get("standardize") == "feature":
+            what = "columns that are divided by a number each have no covariance of one variance in their own units"
+            raise UsageError(f'covariance_type="spherical" excludes standardize="feature": {what}', "Leave it out.")
         require_integer(1, n_components=self.n_components, max_iter=self.max_iter)
         require_finite(0, tol=self.tol)
         if self.reg_covar is None:
@@ -130,16 +140,23 @@ class LatentMixture(DensityMixin, LatentEstimator):
         """
         run = self.run_
         table = run.model.likelihood
-        if not isinstance(table, Table) or not isinstance(table.family, Gaussian):
-            raise UsageError(f"{run.path} is no mixture of diagonal Gaussians", "Use another estimator for it.")
+        if not isinstance(table, Table) or not isinstance(table.family, Gaussian | FullGaussian):
+            raise UsageError(f"{run.path} is no mixture of Gaussians", "Use another estimator for it.")
+        center, spread = run.preparation.center, run.preparation.scale
+        spread = np.broadcast_to(1.0 if spread is None else spread, run.schema.size)
         with torch.no_grad():
-            loc, scale = (t.double().cpu().numpy() for t in table.family.loc_scale(table.rows()))
-            weights = run.model.prior.params().double().softmax(-1).cpu().numpy()
-        center, spread = (0.0 if run.preparation.center is None else run.preparation.center, run.preparation.scale)
-        spread = np.asarray(1.0 if spread is None else spread)
-        self.weights_, self.means_, self.covariances_ = weights, loc * spread + center, (scale * spread) ** 2
-        self.precisions_ = 1 / self.covariances_
-        self.precisions_cholesky_ = np.sqrt(self.precisions_)
+            self.weights_ = run.model.prior.params().double().softmax(-1).cpu().numpy()
+            loc, factor = (t.double().cpu().numpy() for t in _loc_scale(table))
+        self.means_ = loc * spread + (0.0 if center is None else center)
+        if isinstance(table.family, FullGaussian):
+            factor = factor[0] if table.family.shared else factor
+            factor = spread[:, None] * factor
+            self.covariances_ = factor @ np.swapaxes(factor, -1, -2)
+            self.precisions_cholesky_ = np.swapaxes(np.linalg.inv(factor), -1, -2)
+            self.precisions_ = self.precisions_cholesky_ @ np.swapaxes(self.precisions_cholesky_, -1, -2)
+        else:
+            own = factor[:, 0] * spread[0] if table.family.scale == "one" else factor * spread
+            self.covariances_, self.precisions_cholesky_, self.precisions_ = own**2, 1 / own, 1 / own**2
         bounds = [line["train"]["bound"] for line in run.metrics if line["event"] == "epoch"]
         small = np.flatnonzero(np.abs(np.diff(bounds)) < self.tol)
         self.converged_ = bool(len(small))
@@ -192,4 +209,13 @@ class LatentMixture(DensityMixin, LatentEstimator):
     def _n_parameters(self) -> int:
         """The number of free parameters: weights, means and variances."""
         check_is_fitted(self)
-        return 2 * self.means_.size + len(self.weights_) - 1
+        k, d = self.means_.shape
+        triangle = d * (d + 1) // 2
+        of = {"diag": k * d, "full": k * triangle, "tied": triangle, "spherical": k}[self.covariance_type]
+        return self.means_.size + of + k - 1
+
+
+def _loc_scale(table: Table) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the means [K, D] of the components, and their standard deviations, or the factors of their covariances."""
+    family = table.family
+    return family.loc_factor(table.rows()) if isinstance(family, FullGaussian) else family.loc_scale(table.rows())  # pyright: ignore[reportAttributeAccessIssue]

@@ -23,14 +23,16 @@ from .run_folder import (
     STATE,
     TEMPORARY,
     TENSORBOARD,
+    TRACKERS,
     WRITTEN,
     is_written,
 )
 
 __all__ = ["check_entries", "make_folder", "refused"]
 
-FOLDERS = (STATE, CHECKPOINTS, EVALUATIONS, TENSORBOARD, REPLACED, MOVING)
+FOLDERS = (STATE, CHECKPOINTS, EVALUATIONS, TENSORBOARD, TRACKERS, REPLACED, MOVING)
 NAMES = {*WRITTEN, *FOLDERS, LOCK}
+FOREIGN = (TRACKERS, "wandb")  # a folder in which its package leaves links, and whose files no command opens
 
 
 def refused(path: Path | str, reason: str) -> CorruptRunError:
@@ -71,7 +73,8 @@ def check_entries(folder: Path, ours: Callable[[str], bool] = _is_of_a_run) -> N
             reason = refusal(status, folder=True)
             if reason is not None:
                 raise refused(path, reason)
-            if stat.S_ISDIR(status.st_mode) and (place != str(folder) or name.casefold() in FOLDERS):
+            of_ours = place != str(folder) or name.casefold() in FOLDERS
+            if stat.S_ISDIR(status.st_mode) and of_ours and (os.path.basename(place), name) != FOREIGN:
                 pending.append(path)
 
 

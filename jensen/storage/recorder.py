@@ -21,7 +21,7 @@ from .metrics import chained, lines_in
 from .run_folder import METRICS
 from .weights import write_weights
 
-__all__ = ["Recorder", "TensorBoard"]
+__all__ = ["Recorder", "TensorBoard", "measures"]
 
 SECONDS_BETWEEN_WRITES = 20.0
 SHARE = 0.01  # of the time that training takes, at most
@@ -150,6 +150,12 @@ def _plain(event: EpochEnded | Stopped) -> dict[str, Any]:
     return {k: v for k, v in dataclasses.asdict(event).items() if k != "seconds_left"}
 
 
+def measures(epoch: Mapping[str, Any]) -> dict[str, float]:
+    """Return the measures of an epoch that are known, such as bound/train and bound/valid."""
+    named = [(f"{name}/{part}", v) for part in ("train", "valid") for name, v in (epoch[part] or {}).items()]
+    return {name: value for name, value in named if value is not None}
+
+
 class TensorBoard:
     """A listener that writes the measures of every epoch for TensorBoard.
 
@@ -182,10 +188,8 @@ class TensorBoard:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, EpochEnded):
-            for part, measures in (("train", event.train), ("valid", event.valid)):
-                for name, value in (dataclasses.asdict(measures) if measures else {}).items():
-                    if value is not None:
-                        self.writer.add_scalar(f"{name}/{part}", value, event.step)
+            for name, value in measures(dataclasses.asdict(event)).items():
+                self.writer.add_scalar(name, value, event.step)
             self.writer.add_scalar("learning_rate", event.learning_rate, event.step)
         if isinstance(event, Stopped):
             self.writer.close()

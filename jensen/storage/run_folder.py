@@ -11,6 +11,7 @@ calibration.json     calibration of q(z | x) on the model's own data
 fidelity.json        distances of samples from data
 representation.json  scores of codes against labels and factors
 forensics.json       the faults of a training whose numbers stopped being finite
+tracking.json        the runs of MLflow and of Weights & Biases that are this one
 report.html          the report
 samples.*, codes.*, reconstructions.*, imputations.*, scores.*, predictions.*   outputs without --out
 codes-NAME.csv, ...  the same of other data, by the name of these
@@ -51,6 +52,8 @@ __all__ = [
     "SUMMARY_TABLE",
     "TEMPORARY",
     "TENSORBOARD",
+    "TRACKERS",
+    "TRACKING",
     "WEIGHTS",
     "WRITTEN",
     "is_group",
@@ -72,6 +75,8 @@ REPRESENTATION = "representation.json"
 FAULTS = "forensics.json"
 REPORT = "report.html"
 TENSORBOARD = "tensorboard"
+TRACKERS = "trackers"  # what MLflow and Weights & Biases write, each in a folder of its own
+TRACKING = "tracking.json"
 GROUP = "group.json"  # in the folder of a group of runs, with the two that follow
 SUMMARY, SUMMARY_TABLE = "summary.json", "summary.csv"
 LOCK = ".lock"
@@ -90,6 +95,7 @@ WRITTEN = (
     FAULTS,
     REPRESENTATION,
     REPORT,
+    TRACKING,
     "samples.png",
     "samples.csv",
     "codes.csv",

@@ -31,6 +31,7 @@ from .run_folder import (
     STATE,
     TEMPORARY,
     TENSORBOARD,
+    TRACKERS,
     WEIGHTS,
     WRITTEN,
     is_written,
@@ -198,7 +199,7 @@ def _resolve_replacement(folder: Path) -> None:
 
 def _files(folder: Path) -> list[Path]:
     """Return the files and folders of the run in a folder."""
-    names = (*WRITTEN, STATE, CHECKPOINTS, EVALUATIONS, TENSORBOARD)
+    names = (*WRITTEN, STATE, CHECKPOINTS, EVALUATIONS, TENSORBOARD, TRACKERS)
     others = [p.name for p in sorted(folder.glob("*.*")) if is_written(p.name) and p.name not in names]  # results
     return [folder / name for name in (*others, *names) if (folder / name).exists()]
 

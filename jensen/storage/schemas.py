@@ -21,6 +21,7 @@ __all__ = [
     "FaultRecord",
     "FidelityRecord",
     "RepresentationRecord",
+    "TrackingRecord",
     "read_record",
 ]
 
@@ -238,6 +239,19 @@ class FaultRecord(TypedDict):
     """The contents of forensics.json."""
 
     faults: list[dict[str, Any]]
+
+
+class _Tracked(TypedDict):
+    name: str
+    step: Annotated[int, msgspec.Meta(ge=0)]
+    online: bool
+
+
+class TrackingRecord(TypedDict):
+    """The contents of tracking.json: for each tracker its own name of the run, and the last step written there."""
+
+    mlflow: NotRequired[_Tracked]
+    wandb: NotRequired[_Tracked]
 
 
 def read_record(path: Path, kind: Any, remedy: str) -> dict[str, Any]:

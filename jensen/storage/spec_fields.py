@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from ..core.annotations import LARGEST_NUMBER
-from ..core.errors import CorruptRunError
+from ..core.errors import CorruptRunError, JensenError
 from ..core.part_checks import shown_text
-from ..data import Labels, Schema
+from ..data import Conditions, Labels, Schema
 from ..data.dialects import Dialect
 
 __all__ = ["check_fields"]
@@ -49,6 +49,7 @@ class _Data(_Strict):
     missing: Count
     schema: dict[str, Any]
     classes: dict[str, Any] | None
+    conditions: dict[str, Any] | None = None
     dialect: dict[Word, Word] = {}
     ranges: list[tuple[float, float] | None] | None = None
 
@@ -211,6 +212,8 @@ def _disagreements(spec: _Spec, schema: Schema) -> Iterator[str]:
         yield error.what
     if spec.data.classes is not None:
         yield from _wrong_classes(spec.data.classes)
+    if spec.data.conditions is not None:
+        yield from _wrong_conditions(spec.data.conditions)
 
 
 def _wrong_numbers(name: str, values: Numbers, size: int, *, positive: bool) -> Iterator[str]:
@@ -222,13 +225,25 @@ def _wrong_numbers(name: str, values: Numbers, size: int, *, positive: bool) -> 
         yield f"preparation.{name} must hold {'positive ' if positive else ''}numbers within the range of float32"
 
 
+def _wrong_conditions(plain: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the record of several labels."""
+    try:
+        conditions = Conditions.from_dict(plain)
+    except JensenError as error:
+        yield f"data.conditions: {error.what}"
+        return
+    if conditions.to_dict().keys() != plain.keys():
+        yield "data.conditions has other fields than a record of labels"
+
+
 def _wrong_classes(plain: Mapping[str, Any]) -> Iterator[str]:
     try:
         labels = msgspec.convert(plain, Labels)
     except msgspec.ValidationError as error:
         yield f"{error} in $.data.classes"
         return
-    if plain.keys() != Labels.__dataclass_fields__.keys() or not len(labels.values) == len(labels.names) >= 2:
+    fields = Labels.__dataclass_fields__.keys()
+    if plain.keys() | {"called"} != fields or not len(labels.values) == len(labels.names) >= 2:
         yield "data.classes does not name every class"
     if len(labels.counts) != len(labels.values) or min(labels.counts, default=0) < 0:
         yield "data.classes does not count every class"

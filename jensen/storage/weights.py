@@ -43,7 +43,8 @@ FREE_CHOICES = (
 )
 FREE_OPTIONS = {
     *("data", "test", "labels", "test_labels", "size", "split", "split_seed", "out"),
-    *("epochs", "device", "keep", "precision", "threads", "checkpoints", "tensorboard", "save_every", "stream"),
+    *("epochs", "device", "keep", "precision", "threads", "checkpoints", "save_every", "stream"),
+    *("tensorboard", "mlflow", "wandb", "online"),
 }
 
 

@@ -1,6 +1,14 @@
 """Training: optimisers maximise the objectives of players. This room emits events and writes no files."""
 
-from .closed import ClosedStep, FactorAlternation, FactorEM, GaussianMaximum, MixtureEM, PrincipalComponents
+from .closed import (
+    ClosedStep,
+    FactorAlternation,
+    FactorEM,
+    GaussianMaximum,
+    MixtureEM,
+    PrincipalComponents,
+    component_params,
+)
 from .clusters import PriorClusters, check_clusters, kmeans
 from .events import Diagnosed, EpochEnded, Event, Fault, Progressed, Recovered, Started, Stopped
 from .history import History
@@ -34,6 +42,7 @@ __all__ = [
     "Stopped",
     "Trainer",
     "check_clusters",
+    "component_params",
     "kmeans",
     "schedule_factor",
 ]

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..core.batch import Batch, Rows
 from ..core.errors import CompositionError, NumericalError
 from ..core.parts import part
-from ..families import Categorical, Gaussian
+from ..families import Categorical, FullGaussian, Gaussian
 from ..models.conditionals import Linear, Table, Unconditional
 from ..models.model import LatentVariableModel
 
@@ -27,6 +27,7 @@ __all__ = [
     "GaussianMaximum",
     "MixtureEM",
     "PrincipalComponents",
+    "component_params",
 ]
 
 CHUNK = 4096
@@ -224,7 +225,7 @@ class MixtureEM(ClosedStep):
     """One EM iteration of a Gaussian mixture: responsibilities, then weights, means and variances per component.
 
     Variances are kept at or above the family's floor, so that no component collapses onto a datum; a component without
-    data keeps its mean and variance.
+    data keeps its mean and variance. Of full covariances these are the eigenvalues.
 
     Source: Dempster, Laird & Rubin, 1977.
     """
@@ -235,17 +236,22 @@ class MixtureEM(ClosedStep):
         learned = (
             isinstance(prior, Unconditional) and isinstance(prior.family, Categorical) and prior.value.requires_grad
         )
-        return isinstance(lik, Table) and isinstance(family, Gaussian) and family.scale == "each" and learned
+        is_gaussian = isinstance(family, FullGaussian) or (
+            isinstance(family, Gaussian) and family.scale in ("each", "one")
+        )
+        return isinstance(lik, Table) and is_gaussian and learned
 
     @torch.no_grad()
     def __call__(self, model: LatentVariableModel, rows: Rows) -> None:
         _refuse_missing(rows)
-        table = cast(Table, model.likelihood).table
-        dim, dtype = model.likelihood.family.dim, _double(rows.device)
+        likelihood = cast(Table, model.likelihood)
+        table, family = likelihood.table, cast("Gaussian | FullGaussian", likelihood.family)
+        dim, dtype = family.dim, _double(rows.device)
         # second moments about the present means, so that data far from zero cost no digits
         centre = table[:, :dim].to(dtype)
         count = torch.zeros(len(table), dtype=dtype, device=rows.device)
-        first, second = torch.zeros_like(centre), torch.zeros_like(centre)
+        is_full, first = isinstance(family, FullGaussian), torch.zeros_like(centre)
+        second = centre.new_zeros(*centre.shape, dim) if is_full else torch.zeros_like(centre)
         for batch in rows.batches(CHUNK):
             r = _responsibilities(model, batch).to(dtype)  # [B, n]
             x = batch.x.to(dtype)
@@ -253,15 +259,40 @@ class MixtureEM(ClosedStep):
             for j in range(len(table)):
                 deviation = x - centre[j]
                 first[j] += r[:, j] @ deviation
-                second[j] += r[:, j] @ deviation.square()
+                second[j] += (r[:, j, None] * deviation).mT @ deviation if is_full else r[:, j] @ deviation.square()
         if not torch.isfinite(second).all():
             raise NumericalError("the moments of EM are not finite", "Look at the data for extreme values.")
-        used = (count > 1e-8)[:, None]
-        shift = first / count.clamp_min(1e-8)[:, None]
-        variance = (second / count.clamp_min(1e-8)[:, None] - shift.square()).clamp_min(_gaussian(model).smallest ** 2)
-        fresh = torch.cat([centre + shift, _gaussian(model).raw(variance.sqrt())], -1)
-        table.copy_(torch.where(used, fresh, table.to(dtype)))
+        used, share = (count > 1e-8)[:, None], count.clamp_min(1e-8)[:, None]
+        shift = first / share
+        if is_full:
+            spread = second / share[:, None] - shift[:, :, None] * shift[:, None]
+            spread = (count[:, None, None] * spread).sum(0) / count.sum() if family.shared else spread
+        else:
+            spread = second / share - shift.square()
+        fresh = component_params(family, centre + shift, spread)
+        table.copy_(torch.where(used, fresh[:, : table.shape[1]], table.to(dtype)))
+        if likelihood.free is not None:
+            likelihood.free.copy_(fresh[0, table.shape[1] :])
         cast(Unconditional, model.prior).value.copy_(count.clamp_min(1e-8).log() - count.sum().log())
+
+
+def component_params(family: Gaussian | FullGaussian, loc: Tensor, spread: Tensor) -> Tensor:
+    """Return the parameters [K, P] of the components of a mixture.
+
+    Args:
+        family: of the components.
+        loc: [K, D] their means.
+        spread: variances, which broadcast to [K, D], or full covariances that broadcast to [K, D, D]; those below the
+            family's floor are raised to it.
+    """
+    least = family.smallest**2
+    if isinstance(family, FullGaussian):
+        values, vectors = torch.linalg.eigh(spread)
+        raised = (vectors * values.clamp_min(least).unsqueeze(-2)) @ vectors.mT
+        return family.raw(loc, (raised + raised.mT).div(2).expand(*loc.shape, family.dim))
+    variance = spread.mean(-1, keepdim=True) if family.scale == "one" else spread
+    raw = family.raw(variance.clamp_min(least).sqrt())
+    return torch.cat([loc, raw.expand(len(loc), -1)], -1)
 
 
 def _responsibilities(model: LatentVariableModel, batch: Batch) -> Tensor:

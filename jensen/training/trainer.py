@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..core.allocator import keep_freed_memory
+from ..core.allocator import keep_freed_memory, return_freed_memory
 from ..core.batch import Rows
 from ..core.errors import DataError, UsageError
 from ..core.modules import named_tensors
@@ -85,6 +85,7 @@ class Trainer(Plan):
             raise DataError("there are no rows to train on", "Give at least one.")
         if budget.patience is not None and not valid:
             raise UsageError("--patience needs validation rows", "Give --split a middle part, such as 0.8,0.1,0.1.")
+        return_freed_memory()  # of preparing the data and the model, beside which the steps would take theirs
         keep_freed_memory()
         with matmul_precision(self.precision), restored_threads():
             dry_run(model, guide, players, data)

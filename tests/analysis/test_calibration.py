@@ -74,6 +74,7 @@ def counted(ranks: torch.Tensor, draws: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("model", [linear_model(2, 5), mixture_model(3, 2)], ids=["ppca", "mixture"])
+@pytest.mark.sampled(1)
 def test_an_exact_guide_is_found_fault_with_at_the_nominal_rate(model):
     found = [calibrate(model, Exact(model), n=200, l=31, seed=seed) for seed in range(SEEDS)]
     assert sum(bool(c.findings) for c in found) <= MOST

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from jensen.analysis import conditional_prediction
 from jensen.analysis.column_scores import column_scores
 from jensen.analysis.conditional_prediction import predict_column, predictions_in_pieces
 from jensen.core.batch import Rows
@@ -133,3 +134,21 @@ def test_predictions_in_pieces_are_those_of_all_rows(name, monkeypatch):
         else:
             assert torch.cat(values, axis).nan_to_num(-7.0).equal(expected.nan_to_num(-7.0))
     assert {part.k for part in parts} == {whole.k}
+
+
+@pytest.mark.parametrize(("k", "m"), [(64, 0), (2, 200), (64, 200)])
+def test_batches_are_bounded_by_points_and_by_samples(k, m, monkeypatch):
+    sizes, compute = [], conditional_prediction._predicted
+
+    def counted(model, guide, batch, *rest):
+        sizes.append(len(batch))
+        return compute(model, guide, batch, *rest)
+
+    monkeypatch.setattr(conditional_prediction, "_predicted", counted)
+    monkeypatch.setattr(conditional_prediction, "NUMBERS", 5_000)
+    model = linear_model(2, DIM, "feature")
+    predict_column(model, amortized(DIM, Gaussian(2)), Rows(torch.zeros(40, DIM).double()), COLUMN, k=k, m=m)
+    assert sum(sizes) == 40
+    assert max(sizes) * k * DIM <= 5_000
+    assert max(sizes) * m * 2 <= 5_000  # samples and their points, of two features
+    assert max(sizes) > 1

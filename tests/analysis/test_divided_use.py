@@ -83,6 +83,7 @@ def _in_pieces(processes: Processes) -> list[dict[str, Tensor | int | None]]:
         ]
 
 
+@pytest.mark.slow
 def test_rows_in_pieces_have_the_imputations_of_all_rows(small_pieces):
     model = linear_model(2, 5)
     data = holed(model, MASK.repeat(3, 1)[:11])

@@ -57,6 +57,7 @@ def ill(tmp_path, **options):
     return names(jensen.train("digits", out=tmp_path / "run", device="cpu", **options).doctor())
 
 
+@pytest.mark.slow
 def test_run_with_a_heavy_rate(tmp_path):
     assert "posterior-collapse" in ill(tmp_path, recipe="beta-vae", beta=50.0, epochs=10)
 

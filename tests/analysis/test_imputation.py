@@ -107,6 +107,7 @@ def test_resampling_draws_from_the_closed_form(noise):
     assert found.warning is None or "rows are carried by too few" in found.warning
 
 
+@pytest.mark.slow
 def test_chains_draw_from_the_closed_form():
     model = faint_model("feature")
     rows = holed(model)

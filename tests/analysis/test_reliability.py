@@ -40,19 +40,21 @@ def record(ess=60.0, k=1000, share=0.0, converged=None, loss=0.1, **others):
     }
 
 
-GRID = list(
-    itertools.product(
-        [1.0, 2.9, 3.0, 9.9, 10.0, 500.0],
-        [2, 4, 10, 20, 1000, 5000],
-        [None, 0.0, 0.05, 0.06, 0.84],
-        [None, True, False],
-        [0.0, 0.6],
-    )
+POINTS, SHARES, CONVERGED, LOSSES = (
+    [2, 4, 10, 20, 1000, 5000],
+    [None, 0.0, 0.05, 0.06, 0.84],
+    [None, True, False],
+    [0, 0.6],
 )
 
 
-@pytest.mark.parametrize(("ess", "k", "share", "converged", "loss"), GRID)
-def test_no_finding_contradicts_its_numbers(ess, k, share, converged, loss):
+@pytest.mark.parametrize("ess", [1.0, 2.9, 3.0, 9.9, 10.0, 500.0])
+def test_no_finding_contradicts_its_numbers(ess):
+    for k, share, converged, loss in itertools.product(POINTS, SHARES, CONVERGED, LOSSES):
+        check_findings(ess, k, share, converged, loss)
+
+
+def check_findings(ess, k, share, converged, loss):
     e = record(min(ess, k), k, share, converged, loss)
     share, enough = None if k < 50 else share, min(10, 0.8 * k)  # of few points the limit of k-hat is 0
     findings = evaluation_findings(e)

@@ -123,6 +123,7 @@ def test_the_number_is_printed_before_anything_is_measured_about_it(jensen, boun
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, DataError("a", "b")])
+@pytest.mark.sampled(2)
 def test_what_stops_the_rest_does_not_take_the_number(error, jensen, bounded, monkeypatch):
     """It is kept, marked as without tightness, and can be repeated; so is the table of rows."""
 

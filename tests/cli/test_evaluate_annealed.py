@@ -49,6 +49,7 @@ def test_it_is_repeated_to_the_bit(jensen, run):
 
 
 @pytest.mark.parametrize("annealing", [{"temperatures": 0}, {"start": "middle"}, {"correct": 3}, 3])
+@pytest.mark.sampled(2)
 def test_damaged_settings_are_refused(annealing, jensen, run, refused):
     assert jensen("evaluate", "run", "--method", "annealed", *QUICK).code == 0
     record = json.loads((run / "evaluation.json").read_text())

@@ -243,6 +243,7 @@ def test_reconstructions_and_codes_of_a_table(place, jensen):
 
 
 @pytest.mark.parametrize("more", [(), ("--intervals", "0.9"), ("-m", 1), ("--method", "gibbs")], ids=str)
+@pytest.mark.sampled(2)
 def test_a_table_without_missing_cells_comes_back_as_it_is(place, jensen, more):
     whole = people().replace("", None).dropna()
     whole.to_csv("whole.csv", sep=";", index=False, lineterminator="\r\n")
@@ -293,6 +294,7 @@ def test_a_number_from_python_is_one_however_its_column_is_written(place):
         (("predict", "run", "people.csv", "price", *QUICK), "price_mean"),
     ],
 )
+@pytest.mark.sampled(3)
 def test_every_verb_writes_in_the_dialect_of_the_source(place, jensen, words, name):
     for out, delimiter in (("out.csv", ";"), ("out.tsv", "\t")):
         answer = jensen(*words, "--out", out)

@@ -37,7 +37,7 @@ def pictures(here: Path) -> str:
     return "some pictures"
 
 
-@pytest.mark.parametrize("out", [pytest.param(out, marks=[pytest.mark.slow] * (out in ODD[:2])) for out in ODD])
+@pytest.mark.parametrize("out", [pytest.param(out, marks=[pytest.mark.slow] * (out in ODD[:3])) for out in ODD])
 def test_after_training(jensen, table, out):
     answer = jensen("train", table, f"--out={out}", "--labels", "the kind", *QUICK)
     assert answer.code == 0, answer.err
@@ -64,7 +64,9 @@ def test_moved_data_are_named_again(jensen, table, here):
     (here / table).rename(here / "elsewhere" / "-moved it.csv")
     answer = jensen("evaluate", "run", "--data=elsewhere/-moved it.csv", "-k", "5", "--quiet")
     assert pasted(answer.out) == ["report", "run", "--data", "elsewhere/-moved it.csv"]
-    gradients = jensen("gradients", "run", "--data", "elsewhere/-moved it.csv", "--repeats", "32", "--device", "cpu")
+    gradients = jensen(
+        "gradients", "run", "--data", "elsewhere/-moved it.csv", "-n", "8", "--repeats", "32", "--device", "cpu"
+    )
     assert gradients.code == 0, gradients.err
     assert pasted(gradients.out) == ["doctor", "run", "--data", "elsewhere/-moved it.csv", "--device", "cpu"]
 

@@ -74,7 +74,7 @@ def test_what_writes_elsewhere_works(locked, jensen, here, unrendered):
 
 
 @pytest.mark.sampled(1)
-def test_without_out_the_refusal_names_a_remedy_that_exists(locked, jensen):
+def test_without_out_the_refusal_names_a_remedy_that_exists(locked, jensen, unrendered):
     for words in (["encode"], ["report"], ["sample"]):
         answer = jensen(words[0], locked, *words[1:])
         assert answer.code == 2
@@ -83,7 +83,7 @@ def test_without_out_the_refusal_names_a_remedy_that_exists(locked, jensen):
 
 
 def test_a_folder_of_evaluations_that_cannot_be_made(run, jensen):
-    assert jensen("evaluate", "run").code == 0
+    assert jensen("evaluate", "run", "--budget", "0").code == 0
     (run / "evaluations").write_text("in the way")
     answer = jensen("evaluate", "run", "-k", "5")
     assert answer.code == 0, answer.err

@@ -26,6 +26,7 @@ def test_quick_and_whole(here, jensen):
 
 
 @pytest.mark.usefixtures("unrendered", "run")
+@pytest.mark.slow
 def test_phases_are_named_on_stderr(jensen, monkeypatch):
     from jensen.cli import progress
 

@@ -60,6 +60,7 @@ def infinite(row: list[str]) -> None:
         (infinite, ["--recipe", "vae"]),
     ],
 )
+@pytest.mark.sampled(6)
 def test_a_row_that_training_refuses(spoil, options, split_seed, tmp_path, capsys):
     """In whatever part it comes to lie."""
     path = written(tmp_path / "x.csv", table(spoil))

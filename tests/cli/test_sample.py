@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jensen.cli import main
+from jensen.cli.verbs import VERBS
 from jensen.runs.run import load
 
 X = np.random.default_rng(0)
@@ -92,6 +93,24 @@ def test_on_stdout_the_kind_is_a_note(folder, capsys):
         answer = capsys.readouterr()
         assert len(answer.out.splitlines()) == 3
         assert (said in answer.err) if said else not answer.err
+        assert main(["sample", run, "-n", "2", *words, "--out", "-", "--quiet"]) == 0
+        assert capsys.readouterr() == (answer.out, "")
+
+
+def test_every_verb_of_runs_and_data_can_be_quiet(capsys):
+    for verb in set(VERBS) - {"recipes", "completion"}:  # which only print what they are asked for
+        assert main([verb, "--help"]) == 0
+        assert "--quiet" in capsys.readouterr().out, verb
+
+
+def test_data_are_described_without_notes(folder, capsys):
+    (folder / "holes.csv").write_text("a,b\n" + "\n".join(f"{i / 7},{'' if i == 3 else i % 5}" for i in range(30)))
+    words = ["data", str(folder / "holes.csv")]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert "missing" in said.err
+    assert main([*words, "--quiet"]) == 0
+    assert capsys.readouterr() == (said.out, "")
 
 
 def test_samples_given_columns(folder, tmp_path, capsys):

@@ -78,6 +78,25 @@ def test_the_record(run, folder, jensen):
         np.testing.assert_allclose(arrays["log_px"].mean(), record["log_px"])
 
 
+def test_measures_have_lines_and_columns_of_their_own(run, folder, jensen):
+    answer = jensen("score", run, folder / "other.csv", "--measures", "typicality", "--out", "t.csv")
+    assert answer.code == 0, answer.err
+    definition, highest, _ = answer.out.splitlines()[-3:]
+    measure = load(run).score(folder / "other.csv", measures="typicality").measures["typicality"]
+    assert definition.startswith(measure.sentence)
+    assert "validation rows of" in definition
+    assert "rows of 30 with a p-value below 0.05" in definition or "row of 30 with a p-value" in definition
+    assert highest.startswith(f"the highest: row 7 {measure.values[7]:.2f} (p = 0.0083), row ")
+    kept = rows(Path("t.csv"))
+    np.testing.assert_allclose([float(r["typicality"]) for r in kept], measure.values)
+    np.testing.assert_allclose([float(r["p_value_typicality"]) for r in kept], measure.p_value)
+    record = json.loads(
+        jensen("score", run, folder / "other.csv", "--measures", "typicality", "--json", "--out", "u.csv").out
+    )
+    assert record["measures"]["typicality"]["entropy"] == pytest.approx(measure.entropy)
+    assert record["least_likely"][0]["typicality"] == pytest.approx(measure.values[7])
+
+
 def test_on_stdout_there_is_nothing_but_the_table(run, folder, jensen):
     answer = jensen("score", run, folder / "other.csv", "--out", "-")
     assert len(answer.out.splitlines()) == 31
@@ -88,3 +107,5 @@ def test_mistakes_are_refused(run, refused):
     refused(["score", run, "--labels", "y"], 2, "--labels names labels of DATA")
     refused(["score", run, "--out", "x.npy"], 2, ".csv or an .npz")
     refused(["score", run, "-k", "0", "--out", "x.csv"], 2, "-k")
+    refused(["score", run, "--measures", "typical"], 2, "there is no measure 'typical'", "typicality, regret")
+    refused(["score", run, "--measures", "typicality,regret"], 2, "regret is 0 for every row")

@@ -22,6 +22,7 @@ FULL = Path("/dev/full")
 full_disk = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
 
 
+@pytest.mark.slow
 def test_a_stopped_run_is_kept_although_the_reader_of_stderr_has_gone(data, start):
     """As where the same Ctrl-C ends `tee`."""
     process = start("train", "real.npy", "--epochs", "1000000", "--hidden", "8", "--out", "run")

@@ -20,10 +20,12 @@ from jensen.runs.completion_pieces import completions
 from jensen.runs.predict import predict_in_pieces
 from jensen.runs.run_rows import RunRows
 from jensen.runs.score import score_in_pieces
+from jensen.runs.table_results import reconstructed_tables
 from tests.cli.conftest import Answer, Call
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
+feather = pytest.importorskip("pyarrow.feather")
 N, ROWS = 45, 7
 WORDS = ("--recipe", "table", "--latent", "2", "--hidden", "8", "--points", "2", "--epochs", "1", "--quiet")
 ASKED = {
@@ -34,6 +36,8 @@ ASKED = {
     "hidden": ("impute", "-k", "20", "--mask", "size,colour"),
     "chains": ("impute", "-k", "20", "--method", "gibbs", "--steps", "8"),
     "codes": ("encode",),
+    "reconstructions": ("reconstruct",),
+    "samples": ("reconstruct", "--sample"),
     "scores": ("score", "-k", "64"),
     "rows alone": ("score", "-k", "20", "--no-columns"),
     "levels": ("predict", "-k", "20", "colour"),
@@ -90,7 +94,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(table_pieces, "write_tables", counted)
     monkeypatch.setattr(table_files, "LARGE", 1)
     monkeypatch.setattr(pieces, "ROWS", ROWS)
-    for function in (RunRows.completions, completions, score_in_pieces, predict_in_pieces):
+    for function in (RunRows.completions, completions, score_in_pieces, predict_in_pieces, reconstructed_tables):
         monkeypatch.setitem(inspect.unwrap(function).__kwdefaults__, "size", ROWS)
     return sizes
 
@@ -106,6 +110,7 @@ def answered(jensen: Call, folder: Path, asked: str, out: Path | str, *more: obj
 
 
 @pytest.mark.parametrize("asked", list(ASKED))
+@pytest.mark.sampled(6)
 def test_files_and_records_are_those_of_all_rows(
     jensen: Call, folder: Path, asked: str, here: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -120,7 +125,8 @@ def test_files_and_records_are_those_of_all_rows(
     assert sorted(path.name for path in here.iterdir()) == ["pieces.csv", "whole.csv"]
 
 
-@pytest.mark.parametrize("asked", ["intervals", "draws", "codes", "scores", "levels"])
+@pytest.mark.parametrize("asked", ["intervals", "draws", "codes", "samples", "scores", "levels"])
+@pytest.mark.sampled(3)
 def test_parquet_files_have_the_cells_and_types_of_all_rows(
     jensen: Call, folder: Path, asked: str, here: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -154,11 +160,55 @@ def test_own_rows_in_any_order_come_in_pieces_too(
     assert (here / "pieces.csv").read_bytes() == (here / "whole.csv").read_bytes()
 
 
-def test_other_formats_and_tables_in_memory_are_written_whole(
-    jensen: Call, folder: Path, here: Path, written: list[int]
+@pytest.mark.parametrize("asked", ["intervals", "draws", "reconstructions", "levels"])
+@pytest.mark.sampled(2)
+def test_feather_files_and_sheets_have_the_cells_of_all_rows(
+    jensen: Call, folder: Path, asked: str, here: Path, request: pytest.FixtureRequest
 ) -> None:
-    for suffix in (".npz", ".feather"):
-        answered(jensen, folder, "points", f"whole{suffix}")
+    openpyxl = pytest.importorskip("openpyxl")
+    for suffix in (".feather", ".xlsx"):
+        answered(jensen, folder, asked, f"whole{suffix}")
+    sizes = request.getfixturevalue("written")
+    for suffix in (".feather", ".xlsx"):
+        answered(jensen, folder, asked, f"pieces{suffix}")
+    assert len(sizes) == 2 * -(-N // ROWS)
+    whole, cut = (feather.read_table(here / f"{name}.feather") for name in ("whole", "pieces"))
+    assert cut.schema.equals(whole.schema, check_metadata=True)
+    assert cut.to_pylist() == whole.to_pylist()
+    books = (openpyxl.load_workbook(here / f"{name}.xlsx").worksheets[0] for name in ("whole", "pieces"))
+    sheets = [[[cell.value for cell in row] for row in sheet.iter_rows()] for sheet in books]
+    assert sheets[0] == sheets[1]
+
+
+@pytest.mark.parametrize("asked", ["intervals", "draws", "codes", "reconstructions", "rows alone", "levels"])
+@pytest.mark.sampled(3)
+def test_archives_have_the_arrays_of_all_rows(
+    jensen: Call, folder: Path, asked: str, here: Path, request: pytest.FixtureRequest
+) -> None:
+    answered(jensen, folder, asked, "whole.npz")
+    request.getfixturevalue("written")
+    answered(jensen, folder, asked, "pieces.npz")
+    with np.load(here / "whole.npz") as whole, np.load(here / "pieces.npz") as cut:
+        assert cut.files == whole.files
+        for name in whole.files:
+            assert (cut[name].dtype, cut[name].shape) == (whole[name].dtype, whole[name].shape)
+            np.testing.assert_array_equal(cut[name], whole[name])
+
+
+def test_a_sheet_of_too_many_rows_is_refused_before_the_work(
+    jensen: Call, folder: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jensen.data.table_writing.SHEET_ROWS", N)
+    for verb, *words in (*ASKED.values(), ("sample", "-n", str(N))):
+        names = [words.pop()] if verb == "predict" else []
+        data = [] if verb == "sample" else [folder / "other"]
+        answer = jensen(verb, folder / "run", *data, *names, *words, "--out", "x.xlsx")
+        assert answer.code == 2, verb
+        assert f"a sheet of Excel has {N - 1} rows" in answer.err
+    assert list(here.iterdir()) == []
+
+
+def test_tables_in_memory_are_written_whole(jensen: Call, folder: Path, here: Path, written: list[int]) -> None:
     parquet.write_table(table(10), here / "few.parquet")
     table_files.LARGE = 10**6  # put back by the fixture
     assert jensen("predict", folder / "run", "few.parquet", "colour", "-k", "20", "--out", "p.csv").code == 0

@@ -35,6 +35,7 @@ REAL = np.random.default_rng(0).normal(size=(60, 4))
     ],
     ids=["big-endian", "Fortran order", "uint16", "big-endian integers"],
 )
+@pytest.mark.sampled(2)
 def test_layouts_of_memory_do_not_matter(x, kind, jensen):
     np.save("x.npy", x)
     answer = jensen("train", "x.npy", *TINY)
@@ -107,6 +108,7 @@ def rotated(i, rng):
         (rotated, (6, 4, 1), 256, "rotated as EXIF says"),
     ],
 )
+@pytest.mark.sampled(2)
 def test_odd_images(make, shape, levels, note, jensen, here):
     pictures(here / "pictures", make=make)
     answer = jensen("train", "pictures", *TINY)
@@ -201,6 +203,7 @@ def test_result_lines(data, jensen):
         (["--recipe", "gaussian"], "exact"),
     ],
 )
+@pytest.mark.sampled(3)
 def test_json_is_one_object_with_the_kind_of_the_number(options, kind, data, jensen):
     answer = jensen("train", "real.npy", "--epochs", "1", *options, "--out", "run", "--json")
     assert answer.code == 0, answer.err

@@ -289,6 +289,7 @@ def test_originals_stand_above_their_reconstructions(image_run, data, jensen):
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.sampled(2)
 def test_originals_with_unknown_pixels(channels, jensen, here):
     rng = np.random.default_rng(0)
     x = 5 + rng.random((60, 4, 4, channels))

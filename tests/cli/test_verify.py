@@ -36,6 +36,7 @@ def test_it_is_repeated_to_the_bit(evaluated, jensen):
     assert record["identical"] == record["compared"] > 20
 
 
+@pytest.mark.slow
 def test_the_settings_of_annealing_are_repeated(data, jensen):
     assert jensen("train", "real.npy", "--out", "run", "--epochs", "1", "--latent", "3", "--hidden", "8").code == 0
     opened, run = load("run"), data / "run"
@@ -53,6 +54,7 @@ def test_the_settings_of_annealing_are_repeated(data, jensen):
 
 
 @pytest.mark.parametrize("kind", ["assessment", "annealing"])
+@pytest.mark.sampled(1)
 def test_records_of_earlier_versions_are_repeated(kind, data, jensen):
     """Leapfrog steps were once recorded as leaps, in the replay and in the results."""
     assert jensen("train", "real.npy", "--out", "run", "--epochs", "1", "--latent", "3", "--hidden", "8").code == 0

@@ -139,6 +139,7 @@ __all__ = [
 ALL_FAMILIES: list[Family] = [
     Gaussian(3),
     Gaussian(3, "feature"),
+    Gaussian(3, "one"),
     Gaussian(3, "shared"),
     Gaussian(3, 0.5),
     Bernoulli(3),
@@ -167,6 +168,7 @@ ALL_FAMILIES: list[Family] = [
     Mixture(LogNormal(3), 2),
     Mixture(NegativeBinomial(3, "each"), 2),
     FullGaussian(3),
+    FullGaussian(3, "shared", 0.01),
     LowRankGaussian(3, 2),
     Mixture(FullGaussian(3), 2),
     OneHots(1, 3),

@@ -8,11 +8,19 @@ import pytest
 from jensen.core.errors import DataError
 from jensen.data.column_kinds import infer
 from jensen.data.frames import TextCells, TypedCells
+from jensen.data.hints import hinted
 from jensen.data.number_kinds import number_column
 from jensen.data.scales import in_order, is_scale
 
 RNG = np.random.default_rng(0)
 REAL, WHOLE = RNG.normal(size=300), RNG.integers(17, 91, 300)
+
+
+FIRST, LAST = (
+    ["Anna", "Ben", "Carl", "Dora", "Emil", "Fay", "Gus", "Hal"],
+    "Smith Jones Brown Lee Khan Diaz Roy Ito Moore Hill Li Bo",
+)
+PEOPLE = [f"{first} {last}" for first in FIRST for last in LAST.split()]
 
 
 def texts(values) -> TextCells:
@@ -38,7 +46,10 @@ KINDS = {
     "datetime": ("day", texts(np.datetime64("2020-01-01") + np.arange(30))),
     "datetime, in eight digits": ("birth_date", texts([20200101 + i for i in range(30)])),
     "integer, no circle": ("hours-per-week", texts(RNG.integers(1, 24, 300))),
-    "real, too large": ("n", texts(RNG.integers(-(2**40), 2**40, 300))),
+    "integer, large": ("n", texts(RNG.integers(-(2**40), 2**40, 300))),
+    "integer, large with zeros": ("revenue", texts([0] * 100 + RNG.integers(1, 2**40, 200).tolist())),
+    "positive, large and whole": ("population", texts(np.floor(np.exp(15 + 2 * REAL)).astype(int))),
+    "real, whole and not exact": ("n", TypedCells(RNG.integers(-(2**60), 2**60, 300), np.ones(300, bool), "int64")),
 }
 
 
@@ -63,6 +74,12 @@ LEFT_OUT = {
     "numbers of a name that says so": ("patient_id", texts(RNG.permutation(1000)[:30]), "identifier"),
     "long numbers": ("card", texts([10**17 + i for i in range(30)]), "differs in every row"),
     "free text": ("remark", texts([f"a longer remark {i // 2}" for i in range(31)]), "free text"),
+    "names of persons": (
+        "who",
+        texts([PEOPLE[i % 96] for i in range(600)]),
+        "96 names in 600 rows, fewer than 10 rows",
+    ),
+    "codes of a name that says so": ("patient", texts([f"P{i % 40:x}" for i in range(200)]), "identify persons"),
     "nothing": ("spare", texts(["", "NA"] * 10), "no cell is observed"),
 }
 
@@ -73,6 +90,28 @@ def test_a_column_is_left_out_with_its_reason(case):
     guess = infer(name, cells)
     assert guess.column is None
     assert reason in guess.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "levels", "n"),
+    [
+        ("who", PEOPLE, 960),  # ten rows each
+        ("who", PEOPLE[:10], 40),
+        ("city", ["New York", *[f"Ville{chr(97 + i)}" for i in range(25)]], 200),
+        ("job", [f"{kind} {what}" for kind in ("chief", "junior", "machine") for what in LAST.split()], 200),
+    ],
+)
+def test_names_that_repeat_are_levels_and_so_are_kinds_of_things(name, levels, n):
+    column = infer(name, texts([levels[i % len(levels)] for i in range(n)])).column
+    assert column is not None
+    assert (column.kind, len(column.levels)) == ("categorical", len(levels))
+
+
+def test_a_schema_takes_names_for_levels():
+    cells = texts([PEOPLE[i % 96] for i in range(600)])
+    column = hinted("who", cells, {"kind": "categorical"}, str, None).column
+    assert column is not None
+    assert len(column.levels) == 96
 
 
 def test_typed_columns_are_judged_as_texts_are():

@@ -82,6 +82,25 @@ def test_metres_and_feet_are_the_same_rows_and_differ_by_the_jacobian():
     np.testing.assert_allclose(difference, -(mask @ np.log(factors)), rtol=1e-12, atol=1e-12)
 
 
+def test_large_whole_numbers_are_told_apart():
+    """Near 10^12 they come back exactly from single precision, without a Jacobian; zeros among others stay zeros."""
+    columns = (Column("id", "integer", low=0), Column("revenue", "integer", low=0), Column("debt", "integer"))
+    rng = np.random.default_rng(0)
+    x = np.stack(
+        [10**12 + rng.integers(0, 2**24, 500), 10**8 * rng.integers(0, 3, 500), -rng.integers(2**30, 2**31, 500)], 1
+    )
+    schema = Schema("mixed", (3,), names=tuple(c.name for c in columns), columns=columns)
+    preparation = Preparation.fit(x.astype(np.float64), schema)
+    rows = preparation.rows(x.astype(np.float64), schema)
+    back = preparation.invert(rows.stored)
+    assert rows.stored.dtype == torch.float32
+    assert (back[:, :2] == x[:, :2]).all()
+    assert (back[:, 1] == 0).any()
+    assert np.abs(back[:, 2] - x[:, 2]).max() <= 64  # of a range beyond 2^24: a whole number next to it
+    assert preparation.log_jacobian(3) == 0
+    assert [c.low for c in preparation.outcome(schema).columns or ()] == [-x[:, 0].min(), 0, None]
+
+
 def test_outliers_do_not_make_the_scale():
     values = np.concatenate([np.linspace(-1, 1, 999), [1e6]])[:, None]
     center, scale, _ = column_scales(values, None, (Column("a", "real"),))

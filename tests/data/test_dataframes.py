@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -14,8 +14,11 @@ import pytest
 from jensen.data.cells import encode
 from jensen.data.columns import Column
 from jensen.data.dataframes import available
+from jensen.data.mixed import mixed_dataset
 from jensen.data.output_tables import filled
+from jensen.data.selection import Selection
 from jensen.data.table_building import output_table, table_of
+from jensen.data.table_values import as_written
 from jensen.data.typed_frames import frame_of
 
 FIRST, LAST = datetime(2020, 1, 31, 12, 30, 15), datetime(2021, 6, 1)
@@ -45,6 +48,13 @@ PANDAS = {
     ),
     "arrow": (Column("arrow", "count"), pd.array([3, None, 5], "int64[pyarrow]"), 1),
     "dates": (Column("dates", "datetime"), np.array([FIRST.date(), None, LAST.date()], object), date(1970, 1, 2)),
+    "spans": (Column("spans", "real"), pd.to_timedelta([2.5, None, 3.0], unit="s"), pd.Timedelta(1, "s")),
+    "months": (
+        Column("months", "datetime"),
+        pd.PeriodIndex(["2020-01", None, "2021-06"], freq="M"),
+        pd.Period("1970-01"),
+    ),
+    "decimals": (Column("decimals", "real", decimals=2), np.array([Decimal("0.50"), None, 1], object), Decimal("1.00")),
 }
 
 
@@ -184,6 +194,74 @@ def test_a_table_of_numbers_alone_is_read_as_the_same_numbers(kind):
         assert values.tolist() == x[:, d].tolist()
     if kind == "pandas":
         assert [str(t) for t in data.dtypes] == ["int64", "float32", "category", "bool", "datetime64[us]"]
+
+
+def odd_frame(n: int = 40) -> pd.DataFrame:
+    """A DataFrame of the rarer types, with a hole in some columns, and a name that two of them have."""
+    rng = np.random.default_rng(0)
+    days = [date(2020, 1, 1) + timedelta(days=int(d)) for d in rng.integers(0, 900, n)]
+    truths = [bool(b) for b in rng.integers(0, 2, n)]
+    data = pd.DataFrame(
+        {
+            "span": pd.to_timedelta(rng.integers(1, 9999, n), unit="s").astype("timedelta64[s]"),
+            "clock": [
+                time(int(h), int(m)) for h, m in zip(rng.integers(0, 24, n), rng.integers(0, 60, n), strict=True)
+            ],
+            "month": pd.period_range("2001-01", periods=n, freq="M"),
+            "quarter": pd.period_range("2001-01", periods=n, freq="Q"),
+            "truth": np.array([None, *truths[1:]], dtype=object),
+            "every": np.array([not b for b in truths[::-1]], dtype=object),
+            "whole": np.array([None, *rng.integers(0, 99, n - 1).tolist()], dtype=object),
+            "price": [Decimal(int(v)) / 100 for v in rng.integers(1, 9999, n)],
+            "day": [None, *days[1:]],
+            "moment": np.array([datetime(d.year, d.month, d.day, 7, 30) for d in days], dtype=object),
+            "numbered": pd.Categorical(rng.choice([10, 20, 30], n)),
+            "ranges": pd.cut(rng.uniform(0.1, 0.9, n), [0, 0.25, 0.5, 1]),
+            "small": rng.integers(-128, 128, n).astype("int8"),
+            "arrow": pd.array(rng.integers(0, 99, n), dtype="int64[pyarrow]"),
+            7: rng.normal(size=n).astype("float32"),
+            "k": rng.normal(size=n),
+        }
+    )
+    data.insert(len(data.columns), "k", rng.normal(size=n), allow_duplicates=True)
+    return data
+
+
+def kinds_of(data: pd.DataFrame) -> list[tuple[object, str, set[str]]]:
+    """The name and type of each column, and of its cells."""
+    each = [(label, data.iloc[:, i]) for i, label in enumerate(data.columns)]
+    return [(label, str(s.dtype), {type(v).__name__ for v in s.dropna()}) for label, s in each]
+
+
+def test_rows_of_a_model_have_the_names_and_types_of_the_frame():
+    """The numbers of the cells come back as the very cells, through a table that is made of numbers alone."""
+    data = odd_frame()
+    frame = frame_of(data, "table")
+    assert frame is not None
+    own = mixed_dataset(frame, "table", Selection())
+    columns = tuple(Column.from_dict(c.to_dict()) for c in own.schema.columns or ())  # as a run records them
+    made = table_of(columns, own.x, "pandas").data
+    assert kinds_of(made) == kinds_of(data)
+    assert own.mask is not None
+    for i in range(len(data.columns)):
+        seen = own.mask[:, i]
+        assert made.iloc[seen, i].tolist() == data.iloc[seen, i].tolist()
+
+
+def test_numbers_beyond_the_integers_of_a_column_are_its_ends():
+    columns = [Column("a", "integer", stored="int8"), Column("b", "positive", stored="uint16"), Column("c", "integer")]
+    x = as_written(columns, np.array([[200.0, 1e9, 1e9], [-200.0, 0.3, -5.0]]))
+    assert x.tolist() == [[127.0, 65535.0, 1e9], [-128.0, 1.0, -5.0]]
+    assert table_of(columns, x, "pandas").data["a"].tolist() == [127, -128]
+
+
+def test_durations_of_polars_and_arrow():
+    for data in (pl.DataFrame({"d": [timedelta(seconds=2), None]}), pa.table({"d": [timedelta(seconds=2), None]})):
+        result = replaced(data, [Column("d", "real")], 1.5, [1])
+        assert list(result["d"].to_pylist() if isinstance(data, pa.Table) else result["d"]) == [
+            timedelta(seconds=2),
+            timedelta(seconds=1.5),
+        ]
 
 
 def test_the_first_library_that_is_installed_makes_tables(monkeypatch):

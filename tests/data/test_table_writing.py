@@ -17,7 +17,7 @@ from jensen.data.columns import Column
 from jensen.data.dialects import Dialect
 from jensen.data.output_tables import PlainTable
 from jensen.data.table_building import as_arrow, as_objects, as_plain, output_table
-from jensen.data.table_writing import ParquetPieces, require_writer, table_bytes, table_suffix, table_text
+from jensen.data.table_writing import require_rows, require_writer, table_bytes, table_suffix, table_text
 from jensen.data.typed_frames import frame_of
 
 ODD = ["plain", "a,b", 'say "x"', "two\nlines", "=1+1", " blank ", "", "é🎲", "00123"]
@@ -114,25 +114,8 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch):
     require_writer(".csv")
 
 
-def test_pieces_of_a_parquet_file_follow_one_another():
-    first, second = io.BytesIO(), io.BytesIO()
-    pieces = [pa.table({"n": [1, 2], "t": pa.nulls(2)}), pa.table({"n": [3], "t": ["x"]})]
-    for stream, tables in ((second, pieces[1:]), (first, pieces)):
-        writer = ParquetPieces(stream, ())
-        for table in tables:
-            frame = frame_of(table, "table")
-            assert frame is not None
-            writer.write(output_table(frame))
-        if stream is first:
-            second.seek(0)
-            writer.append(second)
-        writer.close()
-    whole = pa.parquet.read_table(io.BytesIO(first.getvalue()))
-    assert whole.to_pydict() == {"n": [1, 2, 3, 3], "t": [None, None, "x", "x"]}
-    assert whole.schema.field("t").type == pa.string()  # and not null, as of the first piece alone
-
-
-def test_no_pieces_make_no_file():
-    stream = io.BytesIO()
-    ParquetPieces(stream, ()).close()
-    assert stream.getvalue() == b""
+def test_more_rows_than_a_sheet_has_are_refused():
+    require_rows(".xlsx", 2**20 - 1)
+    require_rows(".parquet", 2**20)
+    with pytest.raises(UsageError, match=r"1,048,575 rows below its header, and the result has 1,048,576\. Give --out"):
+        require_rows(".xlsx", 2**20)

@@ -93,6 +93,7 @@ WAYS = [
 
 @pytest.mark.parametrize("ways", WAYS, ids=str)
 @pytest.mark.parametrize("objective", [Elbo(), -Distortion() - 0.5 * Rate()], ids=str)
+@pytest.mark.sampled(3)
 def test_a_scored_group_has_the_gradient_of_the_sum(ways, objective):
     """Every parameter's mean over 16 x 500 draws within 5 standard errors of the enumeration's."""
     model, guide, _ = finite()

@@ -101,6 +101,7 @@ def test_the_inclusive_gradient_over_all_states_is_exact(units):
 
 
 @pytest.mark.parametrize("units", ["classes", "bits"])
+@pytest.mark.sampled(1)
 def test_weighted_points_tell_the_inclusive_gradient(units):
     """With 4000 points the bias of 1/K is below 4 standard errors of 30 repetitions; with one point it is seen."""
     model, guide = finite(units)

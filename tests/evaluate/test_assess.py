@@ -126,7 +126,7 @@ def test_temperatures_double_until_the_answer_holds_still(machine, hard):
     # half of the first temperatures takes 2 s, and the first ones 4 s; then a sandwich half of it, and gaps 2 s
     [(10.5, [2, 4]), (24.0, [2, 4, 8]), (47.0, [2, 4, 8, 16]), (8.0, [2, 4])],
 )
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 def test_an_annealing_is_begun_only_if_it_fits_with_what_follows(budget, annealed, machine, hard, monkeypatch):
     monkeypatch.setattr(assessing, "STILL", -1.0)  # never still
     found = assess_within(*hard, machine.schedule(budget), 5)

@@ -130,6 +130,7 @@ def test_importance_is_below_it():
 
 
 @pytest.mark.parametrize(("latent", "width"), [(12, 5), (9, 300)])
+@pytest.mark.sampled(1)
 def test_few_numbers_are_in_memory_at_once(monkeypatch, latent, width):
     """Neither all states of a wide layer stand side by side, nor those of the data under them."""
     monkeypatch.setattr(exact, "PIECE", 1 << 13)

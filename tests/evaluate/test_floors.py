@@ -115,6 +115,7 @@ DEGENERATE = {
 
 
 @pytest.mark.parametrize("name", DEGENERATE)
+@pytest.mark.sampled(2)
 def test_a_number_that_measures_the_limit_is_not_called_exact(name, tmp_path):
     recipe, options, data = DEGENERATE[name]
     run, notes = fitted(data(), tmp_path, recipe, **options)
@@ -183,6 +184,9 @@ def test_a_binding_counts_features_and_reads_as_a_sentence():
     assert binding == FloorBinding(1, 3, 0.1)
     assert binding.note.startswith("1 of 3 data features has a learned scale at its lower limit of 0.1:")
     assert exact_kind(model, Exact(model), rows) is Kind.FLOORED
+    named = floor_binding(model, Exact(model), rows, names=("age", "height", "weight"))
+    assert named.names == ("age",)
+    assert named.note.startswith("1 of 3 data features (age) has a learned scale")
 
 
 def test_columns_are_compared_with_their_own_floors():

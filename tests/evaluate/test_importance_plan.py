@@ -46,6 +46,7 @@ def test_the_speed_is_that_of_the_machine(given, machine):
     # the trials take 1.6 s; then 120 rows take 0.84 s with 5000 points, 0.36 s with 1000, 0.252 s with 100
     [(1e6, 5000), (6.0, 5000), (4.0, 1000), (2.8, 100), (2.6, 10), (1e-3, 10)],
 )
+@pytest.mark.sampled(3)
 def test_the_most_that_take_a_third(budget, k, given, machine):
     now, _ = machine
     found, _ = fitting_points(given.model, given.guide, given.rows, Schedule(budget, clock=lambda: now[0]))

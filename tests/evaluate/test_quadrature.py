@@ -242,6 +242,7 @@ def test_remedies():
 
 
 @pytest.mark.parametrize("name", ["a network", "a mixture"])
+@pytest.mark.sampled(1)
 def test_few_numbers_are_in_memory_at_once(monkeypatch, name):
     """A wide layer sees few points at once, those that tell the ELBO too; what is told stays the same."""
     with drawing_from(stream(0, "wide")):
@@ -281,7 +282,7 @@ ROUGH = ("staircase", "window", "cusp", "uniform prior", "step along an axis", "
 
 @pytest.fixture(scope="session")
 def zoo():
-    """The posteriors of the benchmark; their evidence is integrated at import, which takes seconds."""
+    """The posteriors of the benchmark."""
     from benchmarks import quadrature_zoo
 
     return quadrature_zoo

@@ -122,7 +122,7 @@ def test_the_truth_is_that_of_all_evaluators():
 
 
 @pytest.mark.parametrize("start", ["guide", "prior"])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 def test_annealing_gives_the_evidence_of_the_observed_entries(case, start):
     estimate = Annealed(40, 3, 12, start)(case.model, case.guide, case.rows)
     difference = estimate.nats.double().numpy() - case.truth(whole(case.rows))
@@ -132,7 +132,7 @@ def test_annealing_gives_the_evidence_of_the_observed_entries(case, start):
     assert error.max() < 0.3
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 def test_the_sandwich_encloses_the_evidence_of_observed_entries(case):
     n, chain = 60, Annealed(30, 3, 8)
     pair = Sandwich(chain, n)(case.model, case.guide, 0, like=case.rows)
@@ -252,6 +252,7 @@ def steps(tmp_path_factory) -> jensen.Run:
     return jensen.train(folder / "x.npy", model=parts.model, guide=parts.guide, out=folder / "run", epochs=2)
 
 
+@pytest.mark.slow
 def test_a_ladder_learns_from_rows_with_holes(steps):
     """log p of a row without any entry is 0, by annealing too; hidden values change no number."""
     rows = steps.part("train").rows

@@ -155,6 +155,7 @@ def test_a_point_has_no_bound_to_assess(small):
         assess(given.model, point, given.rows, nothing, QUICK)
 
 
+@pytest.mark.slow
 def test_a_guide_that_cannot_be_refined_is_annealed_all_the_same(small):
     """A mixture has no pathwise gradient: its gap is told whole, and the rest is as ever."""
     given, bound = small

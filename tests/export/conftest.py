@@ -19,6 +19,10 @@ OPTIONS: dict[str, dict[str, object]] = {
     "table": {"latent": 2, "hidden": (8,), "points": 2},
     "vq-vae": {"latent": 3, "hidden": (8,), "codes": 4, "code_size": 2},
     "ladder": {"groups": (1, 2), "state": 8, "hidden": (8,)},
+    "ppca": {"latent": 2},
+    "gmm": {"components": 3},
+    "gumbel": {"hidden": (8,)},
+    "convolutions": {"recipe": "vae", "latent": 2, "net": "conv", "width": 4},
     "iaf": {"latent": 2, "hidden": (8,)},
     "gan": {"latent": 2, "hidden": (8,)},
     "pixel-vae": {"latent": 2, "hidden": (8,)},
@@ -66,7 +70,7 @@ def trained_run(tmp_path_factory) -> Callable[[str], Run]:
                 place = folder / "labelled.npz"
             epochs = 2 if recipe == "vq-vae" else 1
             made[recipe] = folder / "run"
-            train(str(place), recipe=recipe, out=folder / "run", epochs=epochs, **OPTIONS[recipe])
+            train(str(place), **{"recipe": recipe, **OPTIONS[recipe]}, out=folder / "run", epochs=epochs)
         return load(made[recipe])
 
     return run_of

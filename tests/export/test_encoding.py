@@ -15,12 +15,21 @@ from tests.export.conftest import pixels, table_text
 
 def inputs(graph, n=5):
     arrays = {"x": pixels()[:n, :, :, None], "label": np.arange(n) % 3, "noise": np.zeros((n, 3), np.float32)}
+    arrays["uniform"] = np.full((n, 3, 3, 1), 0.5)
     return {port.name: arrays[port.name] for port in graph.inputs}
 
 
 @pytest.mark.parametrize(
     ("recipe", "outputs"),
-    [("vae", ["mean", "scale"]), ("vq-vae", ["indices", "z"]), ("ladder", ["mean", "scale"])],
+    [
+        ("vae", ["mean", "scale"]),
+        ("vq-vae", ["indices", "z"]),
+        ("ladder", ["mean", "scale"]),
+        ("ppca", ["mean", "scale"]),
+        ("gmm", ["mean"]),
+        ("gumbel", ["mean"]),
+        ("convolutions", ["mean", "scale"]),
+    ],
 )
 def test_module_gives_what_the_run_gives(trained_run, recipe, outputs):
     graph = encoder_graph(subject_of(trained_run(recipe)))
@@ -60,6 +69,12 @@ def test_without_noise_a_ladder_gives_its_means(trained_run):
     sampler, encoder = sampler_graph(subject), encoder_graph(subject)
     arrays = inputs(sampler)
     np.testing.assert_allclose(sampler.expected(arrays)["z"], encoder.expected(arrays)["mean"], rtol=1e-5, atol=1e-6)
+
+
+def test_probabilities_of_classes_have_no_sampler(trained_run):
+    subject = subject_of(trained_run("gmm"))
+    assert encoder_graph(subject).outputs[0].meaning.startswith("probabilities of the classes")
+    assert sampler_graph(subject) is None
 
 
 def test_codes_have_no_sampler(trained_run):

@@ -65,6 +65,25 @@ def test_single_precision_holds_large_numbers(x):
     assert float(single) == pytest.approx(float(family.log_prob(params, double(x))), abs=1e-4)
 
 
+@pytest.mark.parametrize("make", [Integers, lambda dim, *a, is_wide: IntegerMixtures(dim, 1, *a, is_wide=is_wide)])
+def test_masses_beyond_single_precision_add_up_to_one(make):
+    """Where four whole numbers are one in single precision, the narrowest scale still has a total of 1, to 1e-4."""
+    middle = 3 * 2.0**24
+    numbers = (middle + torch.arange(-2000.0, 2000.0, dtype=torch.float64)).float()[:, None]
+    totals = []
+    for is_wide in (True, False):
+        family = make(1, (middle,), (1e3,), is_wide=is_wide)
+        params = torch.zeros(family.size)
+        params[-1] = -1e9  # of the scale
+        totals.append(float(family.log_prob(params, numbers).exp().double().sum()))
+    assert totals[0] == pytest.approx(1, abs=1e-4)
+    assert totals[1] > 3
+    with drawing_from(stream(0, "large")):
+        drawn = make(1, (middle,), (1e9,), (0.0,), is_wide=True)(torch.zeros(family.size)).sample((1000,))
+    assert (drawn == drawn.round()).all()
+    assert drawn.min() >= 0
+
+
 @pytest.mark.parametrize("loc", [-40.0, -3.3, 0.0, 0.4, 8.0, 300.0])
 @pytest.mark.parametrize("scale", [0.05, 0.4, 1.0, 4.0, 60.0])
 def test_a_lowest_value_has_all_the_mass_below(loc, scale):

@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("recipe", QUICK)
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 def test_some_edits(recipe: str, folder: Path, tmp_path: Path) -> None:
     outcome = hunt(small_runs(folder, (recipe,))[recipe], range(FEW), tmp_path)
     assert outcome.found == ()

@@ -16,7 +16,7 @@ FEW, MANY, CHUNK = 150, 100_000, 10_000
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda r: r.name)
-@pytest.mark.sampled(10)
+@pytest.mark.sampled(6)
 def test_some_mutants(reader: Reader) -> None:
     found = hunt(reader, range(FEW // reader.weight))
     assert found.found == ()

@@ -43,10 +43,12 @@ def linear_model(latent: int = 2, dim: int = 5, noise: str = "shared", name: str
     return scrambled(model, name)
 
 
-def mixture_model(classes: int = 3, dim: int = 2, spread: float = 1.0, name: str = "mixture") -> LatentVariableModel:
-    """A Gaussian mixture with diagonal covariances at arbitrary parameters."""
+def mixture_model(
+    classes: int = 3, dim: int = 2, spread: float = 1.0, name: str = "mixture", family: Family | None = None
+) -> LatentVariableModel:
+    """A Gaussian mixture, with diagonal covariances unless a family says otherwise, at arbitrary parameters."""
     with drawing_from(stream(0, name)):
-        likelihood = Table(Gaussian(dim), classes)
+        likelihood = Table(Gaussian(dim) if family is None else family, classes)
         model = LatentVariableModel(Unconditional(Categorical(classes), learn=True), likelihood)
     scrambled(model, name)
     with torch.no_grad():

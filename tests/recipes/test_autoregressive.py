@@ -33,6 +33,7 @@ def position(x: np.ndarray, folder, **options) -> tuple[jensen.Run, object]:
     ],
     ids=["bits", "levels", "colours", "colours-by-feature", "reals"],
 )
+@pytest.mark.sampled(3)
 def test_a_position_has_the_family_of_the_data(x, recipe, part, tmp_path):
     small = {"width": 4, "depth": 1} if recipe == "pixelcnn" else {"hidden": (6,)}
     several = {"components": 2} if isinstance(part, Mixture) else {}  # which is refused where there is no such mixture

@@ -62,6 +62,7 @@ def test_every_fit_reaches_the_same_evidence(recipe, options, fits, wine, tmp_pa
         close(value, evidence(run), 1e-3)
 
 
+@pytest.mark.slow
 def test_adam_gets_there_too(wine, tmp_path):
     closed = jensen.train(wine, recipe="ppca", out=tmp_path / "closed", latent=2)
     adam = jensen.train(

@@ -11,7 +11,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import jensen
-from jensen.core.errors import CompositionError, JensenError
+from jensen.core.errors import CompositionError, InterruptedRun, JensenError
 from jensen.recipes import RECIPES
 from jensen.report import write
 
@@ -32,6 +32,7 @@ SIZES = {
 }
 CONVOLVED = {"pixelcnn", "pixel-vae", "very-deep"}  # by themselves, without --net conv
 NO_BOUND = {"autoencoder", "denoising-autoencoder", "wae-mmd", "adversarial-autoencoder"}
+ONE_STEP = {"gaussian", "ppca"}  # stopped before it
 SAMPLERS = {"gan", "vae-gan"}  # without a density, and the first without an encoder
 EXACT = {"categorical", "factor-analysis", "gaussian", "gmm", "gumbel", "made", "pixelcnn", "ppca"}
 EXACT |= {"reweighted-wake-sleep", "wake-sleep"}  # two bits are enumerated
@@ -88,7 +89,7 @@ def remedy_of(call: Callable) -> str | None:
 
 @pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("name", list(map(marked, RECIPES)))
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(3)
 def test_from_a_file_to_a_report(name, digits, people, tmp_path):
     is_table = RECIPES[name].columns
     jensen.train(people if is_table else digits, recipe=name, out=tmp_path / "run", **options_of(name))
@@ -121,8 +122,29 @@ def test_from_a_file_to_a_report(name, digits, people, tmp_path):
     assert "standard normal" not in page or name not in {"vampprior", "mixture-prior", "flow-prior", "ladder"}
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_stopped_resumed_and_evaluated(name, digits, people, tmp_path):
+    """Every recipe, in the quick suite too: from the first step to an evaluation."""
+    asked = iter([False] * (name not in ONE_STEP))
+    with pytest.raises(InterruptedRun):
+        jensen.train(
+            people if RECIPES[name].columns else digits,
+            recipe=name,
+            out=tmp_path / "run",
+            should_stop=lambda: next(asked, True),
+            **options_of(name),
+        )
+    run = jensen.resume(tmp_path / "run")
+    assert run.metrics[-1]["event"] == "stopped"
+    assert run.metrics[-1]["reason"] != "interrupted"
+    if name in SAMPLERS:
+        assert "jensen fidelity" in str(remedy_of(lambda: run.evaluate(k=2)))
+    else:
+        assert (run.evaluate(k=2).estimate.mean is None) == (name in NO_BOUND)
+
+
 @pytest.mark.parametrize("name", list(map(marked, RECIPES)))
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 def test_a_plain_evaluation(name, digits, people, tmp_path):
     """With all that stands behind a number, as far as a fifth of a second goes."""
     data = people if RECIPES[name].columns else digits

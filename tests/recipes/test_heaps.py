@@ -25,6 +25,10 @@ def test_smooth_numbers_have_none():
     assert heaps_of(np.array([])) == ()
 
 
+def test_numbers_that_are_others_in_single_precision_are_none():
+    assert heaps_of(np.concatenate([np.full(500, 0.0), np.full(500, 2.0**24), RNG.integers(0, 10**9, 500)])) == (0.0,)
+
+
 def test_amounts_that_most_people_do_not_have():
     gain = np.concatenate([np.zeros(900), RNG.integers(1000, 20_000, 80), np.full(20, 99_999)])
     assert heaps_of(gain) == (0.0, 99_999.0)

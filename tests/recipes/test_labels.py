@@ -204,10 +204,10 @@ def test_a_conditional_model_of_convolutions(tmp_path):
 def test_a_label_is_standardised_to_mean_zero_and_variance_one():
     """Over classes as frequent as in training; what stands before the label is left as it is."""
     from jensen.data.labels import Labels
-    from jensen.recipes.labels import _label_scale
+    from jensen.recipes.labels import label_scale
     from tests.recipes.test_base import context
 
-    scale = _label_scale(context("binary", labels=Labels("context", (0, 1, 2), ("a", "b", "c"), (1, 3, 6))), 2)
+    scale = label_scale(context("binary", labels=Labels("context", (0, 1, 2), ("a", "b", "c"), (1, 3, 6))), 2)
     share = torch.tensor([0.1, 0.3, 0.6])
     out = scale(torch.cat([torch.full((3, 2), 5.0), torch.eye(3)], -1))
     assert out[:, :2].eq(5.0).all()

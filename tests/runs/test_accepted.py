@@ -44,6 +44,7 @@ DATA = {
         ("integers", "vae", {"latent": 2, "hidden": (4,)}, {"dequantize", "lr"}, {"floor", "standardize"}),
     ],
 )
+@pytest.mark.sampled(3)
 def test_options_follow_from_data_recipe_and_fit(data, recipe, options, offered, withheld, tmp_path):
     run = jensen.train(DATA[data], recipe=recipe, out=tmp_path / "run", epochs=1, **options)
     accepted = accepted_options(run)

@@ -98,7 +98,7 @@ def test_the_objective_and_the_estimator_are_recorded_as_trees(mine):
     assert len(again.trained) == len([p for m in (model, guide) for p in m.parameters() if p.requires_grad])
 
 
-def test_it_passes_through_every_verb(mine, tmp_path):
+def test_it_passes_through_every_verb(mine, tmp_path, unrendered):
     assert "test rows of array" in str(mine.evaluate(budget=0, k=20))
     assert mine.evaluate(X[:30], budget=0, k=20).estimate.nats.shape == (30,)
     assert mine.sample(5).shape == (5, 6)

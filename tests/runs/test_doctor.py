@@ -42,6 +42,7 @@ def test_a_run_with_holes_is_examined(holed):
     assert "sample_distance_ratio" in diagnosis.measures or "memorised-rows" in diagnosis.skipped
 
 
+@pytest.mark.slow
 def test_every_verb_takes_holes(holed):
     """Nothing of what is done with a run is refused because entries are missing."""
     from jensen.evaluate import Annealed, TightnessSettings
@@ -135,6 +136,7 @@ def test_remedies_are_not_what_was_done_already(tmp_path):
 
 
 @pytest.mark.parametrize("recipe", ["ppca", "factor-analysis"])
+@pytest.mark.sampled(1)
 def test_an_exact_posterior_is_that_given_the_observed_entries(recipe, tmp_path):
     """Codes of rows with holes from a run of complete ones: the mean of z given the observed block, by hand."""
     np.save(tmp_path / "x.npy", columns(300, 0.0))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import shutil
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,7 @@ def held(run: Run) -> dict:
     return json.loads((run.path / "evaluation.json").read_text())
 
 
+@pytest.mark.slow
 def test_an_over_fitted_model_is_said_to_be(folder):
     """96 rows of 40 columns and a wide network that is trained until it knows them by heart."""
     wide = {"latent": 2, "hidden": (64,), "epochs": 100, "batch": 32, "lr": 3e-3, "keep": "last"}
@@ -138,6 +141,7 @@ def test_where_there_is_no_plain_one_the_first_answer_is_kept(run):
         lambda text: text.replace('"weights_sha256": "', '"weights_sha256": "0'),
     ],
 )
+@pytest.mark.sampled(2)
 def test_what_is_damaged_or_of_other_weights_gives_way(run, measured, damage):
     run.keep(measured)
     path = run.path / "evaluation.json"
@@ -274,3 +278,15 @@ def test_a_plain_number_of_fewer_points_does_not_take_the_place_of_one_of_more(r
     assert run.keep(less).name == "importance-k1000.json"
     assert held(run)["k"] == 5000
     assert run.keep(measured).parent.name == run.path.name
+
+
+def test_integers_are_told_in_bits_per_dimension_too(tmp_path):
+    """A nat per datum is 1 / (D log 2) bits per dimension, with the sign of a bound turned round."""
+    levels = np.random.default_rng(0).integers(0, 16, (80, 5)).astype(np.uint8)
+    run = jensen.train(levels, latent=2, hidden=(4,), epochs=1, out=tmp_path / "run")
+    evaluation = run.evaluate(levels[:20], k=5)
+    assert evaluation.bits_per_dim == pytest.approx(-evaluation.estimate.mean / (5 * math.log(2)))
+    number = re.search(r"nats per datum .*, <= ([\d.]+) ± [\d.]+ bits per dimension, on ", str(evaluation))
+    assert number is not None
+    assert float(number[1]) == pytest.approx(evaluation.bits_per_dim, abs=0.06)
+    assert "bits" not in str(replace(evaluation, bits_per_dim=None))

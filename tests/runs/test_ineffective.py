@@ -183,6 +183,7 @@ def test_labels_that_no_one_learns_from_are_said(tmp_path):
         ("gmm", ["--components", "2"], "--recipe conditional, or --recipe semi-supervised"),
     ],
 )
+@pytest.mark.sampled(2)
 def test_a_batch_that_nothing_is_corrected_for_is_said_before_training_and_after(
     recipe, options, others, tmp_path, capsys
 ):

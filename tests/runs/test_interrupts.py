@@ -47,6 +47,7 @@ def pythons_own_handler():
 
 
 @pytest.mark.parametrize("act", [press, fail])
+@pytest.mark.sampled(1)
 def test_an_interrupted_training_resumes_to_the_same_bits(act, tmp_path):
     whole = j.train(X, out=tmp_path / "whole", **SMALL)
     with pytest.raises(InterruptedRun, match=r"jensen resume .*part"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 import jensen
 from jensen.core.errors import UsageError
-from jensen.runs.listing import run_entries
+from jensen.runs.listing import RunEntry, latex_table, run_entries
 
 FAST = {"threads": 1, "device": "cpu"}
 
@@ -41,6 +42,19 @@ def test_every_run_has_its_number_with_kind_and_error(folder):
     assert deep["seconds"] > 0
     lines = [line for line in jensen.load(folder / "deep" / "vae").metrics if line["event"] == "epoch"]
     assert deep["bound"] == max(line["valid"]["bound"] for line in lines)
+
+
+def test_a_table_of_latex_has_names_and_numbers_as_text(folder):
+    """Special characters are escaped, and each number has the digits that its error supports."""
+    lines = jensen.runs(folder, latex=True).splitlines()
+    assert lines[0] == r"\begin{tabular}{llrllrlr}"
+    assert lines[2].startswith("run & recipe & nats per datum & kind")
+    assert [line.split(" & ")[0] for line in lines[4:7]] == ["broken", "deep/vae", "mixture"]
+    assert all(line.endswith(r" \\") and line.count(" & ") == 7 for line in lines[4:7])
+    assert re.search(r"& gmm & \$-?[\d.]+ \\pm [\d.]+\$ & exact &", lines[6])
+    odd = RunEntry("50%_of {x}^2~\\", "a&b", bound=-3.25)
+    text = latex_table([odd]).splitlines()[4]
+    assert text.startswith(r"50\%\_of \{x\}\textasciicircum{}2\textasciitilde{}\textbackslash{} & a\&b & $-3.25$ &")
 
 
 def test_without_pandas_it_is_a_dictionary_of_lists(folder, monkeypatch):

@@ -158,6 +158,7 @@ def test_what_is_no_data_is_refused_by_name(data, tmp_path):
         (1e30 * RNG.normal(size=(40, 2)), {"latent": 2, "hidden": (8,)}),
     ],
 )
+@pytest.mark.sampled(3)
 def test_no_warning_leaks_from_data_that_are_odd(x, options, tmp_path):
     """Warnings are errors in the tests."""
     run = j.train(x, epochs=1, device="cpu", out=tmp_path / "run", **options)

@@ -90,6 +90,7 @@ def test_weights_and_steps_on_a_small_machine(options: dict[str, Any], said: str
 
 @pytest.mark.usefixtures("small_machine")
 @pytest.mark.parametrize("recipe", ["vae", "vampprior", "made", "factor-vae", "ladder"])
+@pytest.mark.sampled(3)
 def test_what_fits_is_trained(recipe: str, tmp_path: Path) -> None:
     train(X, recipe=recipe, out=tmp_path / "run", **FEW)
 

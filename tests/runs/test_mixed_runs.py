@@ -57,6 +57,24 @@ def test_a_table_with_holes_is_trained_and_evaluated_in_its_own_units(run, table
     np.testing.assert_allclose(shift.numpy(), -(mask @ np.log(scale)))
 
 
+def test_large_whole_numbers_have_masses_and_are_drawn_whole(tmp_path):
+    """log p(x) of numbers near 10^12 is that of the same about 0, to 1e-3 nats; none is drawn below zeros."""
+    rng = np.random.default_rng(0)
+    near, revenue = rng.integers(-5000, 5000, 150), rng.integers(10**6, 10**9, 150)
+    frame = pd.DataFrame({"n": near, "revenue": np.where(rng.random(150) < 0.3, 0, revenue), "x": rng.normal(size=150)})
+    far = frame.assign(n=frame["n"] + 10**12)
+    runs = [
+        jensen.train(data, recipe="table-gmm", out=tmp_path / str(i), epochs=5) for i, data in enumerate((frame, far))
+    ]
+    assert [c.kind for c in runs[1].schema.columns] == ["integer", "integer", "real"]
+    scores = [run.evaluate(data.iloc[:40]).estimate.mean for run, data in zip(runs, (frame, far), strict=True)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-3)
+    drawn = runs[1].sample(500)
+    assert (drawn.dtypes == far.dtypes).all()
+    assert drawn["revenue"].min() == 0
+    assert (drawn["n"] - 10**12).abs().max() < 10**5
+
+
 def test_an_evaluation_is_repeated(run):
     run.keep(run.evaluate(k=5))
     assert verify(run).holds
@@ -131,6 +149,7 @@ def test_what_a_mixed_run_refuses(run, table, tmp_path):
         jensen.train(table, recipe="table", standardize="feature", out=tmp_path / "b", **SMALL)
 
 
+@pytest.mark.slow
 def test_one_component_has_the_frequencies_of_ordered_levels(tmp_path):
     """They are its most likely parameters: exact at the start, which steps of Adam stay within a rate of."""
     rng = np.random.default_rng(0)

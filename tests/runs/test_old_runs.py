@@ -1,9 +1,9 @@
 """Runs of format 2, written before parts were renamed and players recorded as trees, evaluate and resume as they did.
 
 Each was stopped after the first of three epochs on the digits (hidden layer of 4, batches of 256, one thread). The code
-that wrote them also evaluated them (K = 20, seed 1), resumed copies to the end, and evaluated these: `expected.json`.
-On the processor and the torch that wrote them, numbers and weights are the same to the last bit; on others, floating
-point rounds otherwise, and they agree to the digits given below.
+that wrote them also evaluated them (K = 20, seed 1), resumed copies to the end, and evaluated these. `expected.json` is
+what a later version did with them, on the processor and the torch that it names: there numbers and weights are the same
+to the last bit; on others, floating point rounds otherwise, and they agree to the digits given below.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ CIRCUMSTANCES = {"seconds", "curve", "replay", "run", "notes", "data", "prepared
 
 
 def same_machine() -> bool:
-    """True on the processor and the torch that wrote the fixtures."""
+    """True on the processor and the torch of `expected.json`; a name alone may be that of several generations."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    facts = dict(reversed([tuple(map(str.strip, line.split(":", 1))) for line in lines if ":" in line]))
+    name = " ".join(facts.get(key, "") for key in ("model name", "cpu family", "model", "stepping"))
     return EXPECTED["made on"] == f"{name} {torch.backends.cpu.get_cpu_capability()} {torch.__version__}"
 
 

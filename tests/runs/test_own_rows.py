@@ -35,6 +35,7 @@ def trained(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("name", "file"), [("a", "x.npy"), ("labelled", "x.csv"), ("static", "grey.npy")])
+@pytest.mark.sampled(2)
 def test_the_number_is_that_of_the_test_rows(name, file, trained, tmp_path):
     run = j.load(trained / name)
     plain = run.evaluate(k=10)

@@ -98,6 +98,7 @@ def test_training_stops_a_fifth_of_its_epochs_after_the_best(whole: Path, unstop
         ({"epochs": 30, "recipe": "gmm", "components": 2, "keep": "best"}, None),
     ],
 )
+@pytest.mark.sampled(8)
 def test_the_patience_of_a_recipe(data: Path, tmp_path: Path, options: dict[str, Any], patience: int | None) -> None:
     with pytest.raises(InterruptedRun):  # at once: its specification tells
         train(str(data), out=tmp_path / "run", should_stop=lambda: True, **options)
@@ -147,6 +148,7 @@ def test_what_patience_ended_goes_on_only_with_more(data: Path, whole: Path, uns
         resume(run, patience=None)
 
 
+@pytest.mark.slow
 def test_an_interruption_on_the_way_to_the_end_keeps_the_new_patience(
     data: Path, unstopped: Path, tmp_path: Path
 ) -> None:
@@ -165,6 +167,7 @@ def test_a_longer_training_is_more_patient(data: Path, tmp_path: Path) -> None:
     assert read_spec(tmp_path / "run")["choices"]["patience"] == 40
 
 
+@pytest.mark.slow
 def test_the_command_of_a_run_repeats_its_patience(whole: Path, unstopped: Path, tmp_path: Path) -> None:
     for run in (whole, unstopped):
         assert (

@@ -101,6 +101,7 @@ def test_a_finished_run_trains_on(data: Path, whole: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["training.safetensors", "training.json", "manifest.json"])
+@pytest.mark.sampled(2)
 def test_a_damaged_state_is_named_and_the_one_before_it_used(
     data: Path, whole: Path, tmp_path: Path, name: str
 ) -> None:
@@ -284,7 +285,7 @@ def test_two_at_once(data: Path, tmp_path: Path) -> None:
 
 KILLING = """
 import os, random, signal, sys, time, pathlib
-import torch
+import torch, torch._dynamo  # which a training would import, for longer than it is left alone
 torch.set_num_threads(1)
 from jensen.runs.resume import resume
 from jensen.storage.training_state import read_newest_state

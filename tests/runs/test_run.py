@@ -80,6 +80,7 @@ def test_the_seed_and_k_decide_a_stochastic_number(home):
 
 
 @pytest.mark.parametrize("recipe", ["gaussian", "ppca", "gmm", "factor-analysis"])
+@pytest.mark.sampled(2)
 def test_the_density_is_in_the_datas_own_units(recipe, tmp_path):
     """Of 1000 x + 7 it is lower by D log 1000: whatever was done in between."""
     sizes = {"ppca": {"latent": 2}, "factor-analysis": {"latent": 1}, "gmm": {"components": 2}}.get(recipe, {})

@@ -11,10 +11,9 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 import jensen
-from jensen.analysis.conformal import p_values
 from jensen.core.errors import CompositionError, NotNormalised, UsageError
 from jensen.runs.run import Run, load
-from jensen.runs.score import held_out_evidence, log_evidence
+from jensen.runs.score import log_evidence
 
 N, NAMES = 300, ["length", "width", "height"]
 
@@ -190,6 +189,3 @@ def test_log_p_alone_is_that_of_scores(run):
     x, scores = table(30, seed=8), run.score(table(30, seed=8), columns=False)
     estimate = log_evidence(run, run.chosen(x, 0, True, own="all"))
     np.testing.assert_array_equal(estimate.nats.numpy(), scores.log_px)
-    held = held_out_evidence(run)
-    np.testing.assert_array_equal(held, run.score(columns=False).log_px)
-    np.testing.assert_array_equal(p_values(scores.log_px, held), scores.p_value)

@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import jensen
 from jensen.analysis.conformal import p_values
 from jensen.core.errors import DataError
 from jensen.data import from_memory
 from jensen.data.typed_frames import frame_of
+from jensen.runs.evaluation import OwnRows
+from jensen.runs.row_scorer import OFFSET_ROWS
 from jensen.runs.row_scores import COMPARED
 from jensen.runs.run import Run, load
-from jensen.runs.score import OFFSET_ROWS, score_in_pieces
+from jensen.runs.score import score_in_pieces
 from jensen.runs.scored_rows import rows_to_score
 
 NAMES, SCORED, HELD = list("abcdef"), 300, 250
@@ -99,6 +102,14 @@ def test_emptying_an_ordinary_cell_changes_its_row_little(run, scores):
     np.testing.assert_allclose(again.compared, scores.compared[ordinary] - away[ordinary, 2], atol=1e-5)
     assert (np.abs(again.p_value - scores.p_value[ordinary]) < 0.05).all()
     assert (again.log_px - scores.log_px[ordinary] > 1).all()
+
+
+def test_some_of_the_held_out_rows_are_compared_with_each_other(run):
+    part, index = run.part("test"), torch.arange(0, HELD, 3)
+    some = replace(part.subset(index, "some"), own=OwnRows("test", index.numpy()))
+    scores = run.score(some)
+    assert scores.offsets is not None
+    np.testing.assert_allclose(np.sort(scores.p_value), np.arange(1, len(index) + 1) / len(index))
 
 
 def test_rows_without_holes_are_compared_by_log_p_alone(folder):

@@ -18,7 +18,7 @@ SMALL = {"recipe": "table", "latent": 2, "hidden": (8,), "points": 2, "epochs": 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rng, n = np.random.default_rng(0), 200
+    rng, n = np.random.default_rng(0), 100
     hole = rng.random((3, n)) < 0.1
     table = pa.table(
         {
@@ -30,7 +30,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stored")
     parquet.write_table(table, folder.parent / "one.parquet")
     for i in range(2):
-        parquet.write_table(table.slice(100 * i, 100), folder / f"{i}.parquet", row_group_size=30)
+        parquet.write_table(table.slice(50 * i, 50), folder / f"{i}.parquet", row_group_size=15)
     return folder
 
 

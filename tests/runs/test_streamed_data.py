@@ -73,6 +73,7 @@ def test_a_training_says_and_records_that_its_rows_stay_in_their_file(data, whol
 
 
 @pytest.mark.parametrize("steps", [1, pytest.param(9, marks=pytest.mark.slow), 33])
+@pytest.mark.sampled(1)
 def test_a_training_stopped_within_a_pass_ends_in_the_same_bytes(data, whole, tmp_path, steps):
     asked = iter(range(1, 10_000))
     with pytest.raises(InterruptedRun):
@@ -115,6 +116,7 @@ def test_without_pyarrow_a_parquet_file_names_the_remedy(data, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("damage", ["changed", "removed", "added", "cut"])
+@pytest.mark.sampled(2)
 def test_a_shard_that_is_not_what_it_was_is_refused(data, tmp_path, damage):
     folder = tmp_path / "shards"
     folder.mkdir()

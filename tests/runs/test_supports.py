@@ -37,6 +37,7 @@ def with_value(x: np.ndarray, row: int, value: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.sampled(4)
 def test_later_data_are_checked(likelihood, tmp_path, capsys):
     x, outside = LIKELIHOODS[likelihood]
     run = j.train(x, likelihood=likelihood, out=tmp_path / "run", **SMALL)
@@ -147,6 +148,7 @@ def large_counts(tmp_path):
     ],
     ids=str,
 )
+@pytest.mark.sampled(3)
 def test_counts_beyond_all_levels_are_a_density_or_of_a_likelihood_of_counts(options, spread, large_counts, tmp_path):
     notes = []
     run = j.train(large_counts, out=tmp_path / "run", epochs=1, notice=notes.append, **options)

@@ -195,6 +195,7 @@ def test_numbers_that_are_not_finite_stop_training(bits, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "value"), [("lr", 1e39), ("clip", 1e300), ("save_every", 2e38), ("lr", 1e308)])
+@pytest.mark.sampled(2)
 def test_a_number_that_no_run_could_hold_is_refused_before_training(bits, tmp_path, name, value):
     with pytest.raises(UsageError, match=rf"could not be opened again \({name}: expected a finite number of at most"):
         jensen.train(bits, out=tmp_path / "run", **SMALL, **{name: value})
@@ -348,6 +349,7 @@ def test_listeners_hear_what_the_record_says(bits, tmp_path):
         {"hidden": [np.int64(6)], "split": np.array([0.8, 0.1, 0.1])},
     ],
 )
+@pytest.mark.sampled(2)
 def test_numbers_of_numpy_are_numbers(given, bits, tmp_path):
     plain = {name: np.asarray(value).tolist() for name, value in given.items()}
     runs = [

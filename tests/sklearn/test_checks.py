@@ -21,6 +21,7 @@ IMPUTER = LatentImputer(recipe="table-gmm", epochs=1, options={**FAST, "componen
 SLOW = [
     LatentImputer(latent=1, epochs=1, options={**NETS, "points": 1}),
     LatentModel("vae", latent=1, epochs=1, options=NETS),
+    LatentAnomalyDetector(measure="regret", recipe="vae", latent=1, epochs=1, options=NETS),
 ]
 OF_IMPUTER = {"check_estimators_pickle", "check_transformers_unfitted"}  # in the quick suite
 

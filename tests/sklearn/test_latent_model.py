@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy.sparse import csr_array
 from scipy.stats import multivariate_normal
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -131,6 +132,48 @@ def test_the_command_line_gives_the_same(recipe, x, tmp_path, monkeypatch):
     np.testing.assert_allclose(model.score_samples(x), scores[column], rtol=1e-6)
 
 
+@pytest.mark.slow
+def test_a_search_over_recipe_and_latent_is_what_the_command_line_finds(x, tmp_path, monkeypatch):
+    """Every score of a search with a scaler, by fold, and the codes of the best: those of `jensen train`, to 1e-6."""
+    monkeypatch.chdir(tmp_path)
+    model = LatentModel(epochs=2, options=NETS, random_state=3)
+    grid = {"model__recipe": ["vae", "mixture-prior"], "model__latent": [1, 2]}
+    folds = KFold(2, shuffle=True, random_state=0)
+    steps = Pipeline([("scale", StandardScaler()), ("model", model)])
+    search = GridSearchCV(steps, grid, cv=folds, error_score="raise").fit(x)
+
+    def trained(recipe: str, latent: int, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+        scaler = StandardScaler().fit(rows)
+        np.save("rows.npy", scaler.transform(rows))
+        np.save("others.npy", scaler.transform(others))
+        words = ["train", "rows.npy", "--recipe", recipe, "--latent", latent, "--epochs", 2, "--hidden", 8, "--seed", 3]
+        assert main([*map(str, words), *RECORDED, "--out", "run", "--force"]) == 0
+        score = [
+            "score",
+            "run",
+            "others.npy",
+            "--out",
+            "scores.csv",
+            "--no-columns",
+            "--seed",
+            "3",
+            "--quiet",
+            "--force",
+        ]
+        assert main([*map(str, score)]) == 0
+        scores = pd.read_csv("scores.csv").sort_values("row")
+        return scores[next(name for name in scores if name.startswith("log_px"))].to_numpy()
+
+    for i, chosen in enumerate(search.cv_results_["params"]):
+        for j, (train, test) in enumerate(folds.split(x)):
+            scores = trained(chosen["model__recipe"], chosen["model__latent"], x[train], x[test])
+            assert search.cv_results_[f"split{j}_test_score"][i] == pytest.approx(scores.mean(), abs=1e-6)
+    best = search.best_params_
+    trained(best["model__recipe"], best["model__latent"], x, x)
+    assert main(["encode", "run", "others.npy", "--out", "codes.npy", "--seed", "3", "--quiet"]) == 0
+    np.testing.assert_allclose(search.best_estimator_.transform(x), np.load("codes.npy"), rtol=1e-6, atol=1e-6)
+
+
 def test_auto_reads_a_table_of_mixed_kinds(people):
     model = LatentModel(latent=1, epochs=1, options={**NETS, "points": 1}, random_state=0)
     model.fit(people)
@@ -197,3 +240,21 @@ def test_threads_change_neither_results_nor_global_state(x):
 
 def test_the_front_door_opens_the_room():
     assert jensen.sklearn.LatentModel is LatentModel
+
+
+def test_progress_and_notices_are_shown_where_they_are_asked_for(capsys, monkeypatch):
+    """Notices are of level INFO, and warnings beside a line of progress; a wrong value is refused before training."""
+    rng = np.random.default_rng(0)
+    x = pd.DataFrame({"a": rng.normal(size=60), "b": ["x", "y", None] * 20})  # missing cells are told
+    log, texts = logging.getLogger("jensen"), {}
+    for progress in (False, True):
+        said: list[int] = []
+        for level, name in ((logging.INFO, "info"), (logging.WARNING, "warning")):
+            monkeypatch.setattr(log, name, lambda text, level=level, said=said: said.append(level))
+        LatentModel("table-gmm", epochs=1, progress=progress, random_state=0, options=FAST).fit(x)
+        assert set(said) == {logging.WARNING if progress else logging.INFO}
+        texts[progress] = capsys.readouterr().err
+    assert "trained: epoch 1/1" in texts[True]
+    assert "trained" not in texts[False]
+    with pytest.raises(UsageError, match="progress must be"):
+        LatentModel("vae", progress="yes").fit(x)

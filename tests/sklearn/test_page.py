@@ -1,4 +1,4 @@
-"""The programs of docs/scikit-learn.md run as they are written."""
+"""The programs of docs/scikit-learn.md and docs/anomalies.md run as they are written."""
 
 from __future__ import annotations
 
@@ -27,3 +27,15 @@ def test_program_runs(title, program, tmp_path, monkeypatch):
 
 def test_all_programs_are_run():
     assert [title for title, _ in PROGRAMS] == list(RESULT)
+
+
+def test_the_program_of_anomalies_prints_what_the_page_shows(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).resolve().parents[2] / "docs" / "anomalies.md").read_text(encoding="utf-8")
+    ((program, shown),) = re.findall(
+        r"^```python\n(.*?)^```\n\n```text\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL
+    )
+    assert page.count("```python") == 1
+    Path("program.py").write_text(program, encoding="utf-8")
+    runpy.run_path("program.py")
+    assert capsys.readouterr().out == shown

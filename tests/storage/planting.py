@@ -11,10 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jensen.storage.run_folder import CHECKPOINTS, EVALUATIONS, MOVING, REPLACED, STATE, TENSORBOARD, WRITTEN
+from jensen.storage.run_folder import (
+    CHECKPOINTS,
+    EVALUATIONS,
+    MOVING,
+    REPLACED,
+    STATE,
+    TENSORBOARD,
+    TRACKERS,
+    WRITTEN,
+)
 
 FILES = (*WRITTEN, ".lock", ".metrics.jsonl.0123abcd", ".spec.json.89abcdef", "Report.HTML")
-FOLDERS = (STATE, CHECKPOINTS, EVALUATIONS, TENSORBOARD, REPLACED, MOVING)
+FOLDERS = (STATE, CHECKPOINTS, EVALUATIONS, TENSORBOARD, TRACKERS, REPLACED, MOVING)
 WITHIN = (
     f"{STATE}/000000000099-0123456789abcdef",
     f"{STATE}/.000000000099-0123456789abcdef",
@@ -23,6 +32,8 @@ WITHIN = (
     f"{CHECKPOINTS}/.epoch-000001.safetensors.0123abcd",
     f"{EVALUATIONS}/importance-k2.json",
     f"{TENSORBOARD}/events.out",
+    f"{TRACKERS}/mlflow/0/meta.yaml",
+    f"{TRACKERS}/wandb",
     f"{REPLACED}/spec.json",
     f"{REPLACED}/{STATE}/deep/er",
     f"{MOVING}/metrics.jsonl",

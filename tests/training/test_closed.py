@@ -10,7 +10,7 @@ import torch
 from jensen.core.batch import Batch, Rows
 from jensen.core.errors import CompositionError, NumericalError
 from jensen.core.random import stream
-from jensen.families import Gaussian
+from jensen.families import FullGaussian, Gaussian
 from jensen.models.conditionals import Linear, Unconditional
 from jensen.models.model import LatentVariableModel
 from jensen.training.closed import CHUNK, FactorAlternation, FactorEM, GaussianMaximum, MixtureEM, PrincipalComponents
@@ -56,6 +56,24 @@ def test_which_steps_settle():
     assert [type(s).__name__ for s in STEPS if s.reaches_optimum] == ["GaussianMaximum", "PrincipalComponents"]
 
 
+MIXED = [FullGaussian(4, floor=0.01), FullGaussian(4, "shared", 0.01), Gaussian(4, "one")]
+
+
+@pytest.mark.parametrize("family", MIXED, ids=lambda f: f.phrase)
+def test_a_step_is_the_maximum_given_the_responsibilities(family):
+    """After one step the expected log-likelihood has no gradient, under the responsibilities before it."""
+    model = mixture_model(3, 4, family=family)
+    x = torch.randn(200, 4, dtype=torch.float64, generator=stream(0, "x")) @ torch.tril(torch.ones(4, 4)).double()
+    states = torch.eye(3, dtype=torch.float64)
+    before = model.log_joint(Batch(x), states[:, None]).softmax(0).detach()
+    MixtureEM()(model, Rows(x))
+    expected = (before * model.log_joint(Batch(x), states[:, None])).sum() / 200
+    expected.backward()
+    for parameter in model.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.abs().max() < 1e-6
+
+
 def models() -> list[tuple]:
     linear, factors, mixture = linear_model(2, 4), linear_model(2, 4, "feature"), mixture_model(3, 4)
     gaussian = copy.deepcopy(MODELS["no latent"])
@@ -66,6 +84,7 @@ def models() -> list[tuple]:
         (FactorAlternation(), factors),
         (FactorEM(), factors),
         (MixtureEM(), mixture),
+        *((MixtureEM(), mixture_model(3, 4, family=family)) for family in MIXED),
     ]
 
 
