@@ -17,6 +17,7 @@ from jaxtyping import TypeCheckError, jaxtyped
 
 from jensen.core.batch import Rows
 from jensen.core.shapes import Groups, Points
+from tests import typecheck
 from tests.test_imports import FLOORS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,6 +124,7 @@ def test_the_map_names_what_the_files_hold():
 
 
 def test_calls_are_checked_while_testing():
+    typecheck.new_test()  # in which every function is checked, as in one of a few
     rows = Rows(torch.zeros(3, 2))
     with pytest.raises(TypeCheckError):
         rows.take("all of them")

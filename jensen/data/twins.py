@@ -137,7 +137,8 @@ def _pair(
         return ((), ()) if are_equal else None
     pairs = np.unique(a[both] + 1j * b[both])
     own, other = pairs.real, np.unique(pairs.imag)
-    if len(own) == len(np.unique(a[known_a])) and len(other) == len(np.unique(b[known_b])) and len(values) == len(own):
+    seen = (len(np.unique(v[known])) for v, known in ((a, known_a), (b, known_b)))
+    if len(values) == len(other) and all(n == len(own) for n in (len(values), *seen)):
         return tuple(own.tolist()), tuple(pairs.imag.tolist())
     return ((), ()) if are_equal else None
 

@@ -12,6 +12,7 @@ from .model import LatentVariableModel
 from .noise_schedules import CosineSchedule, LearnedSchedule, LinearSchedule, NoiseSchedule
 from .posteriors import has_posterior, posterior, register_posterior
 from .priors import FlowPrior, VampPrior
+from .probability_flow import FlowPath, ProbabilityFlow, follow_flow
 from .walks import Walk, Walked
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Diffusion",
     "DiffusionPrior",
     "Draw",
+    "FlowPath",
     "FlowPrior",
     "FromLadder",
     "Given",
@@ -41,6 +43,7 @@ __all__ = [
     "Linear",
     "LinearSchedule",
     "NoiseSchedule",
+    "ProbabilityFlow",
     "Rung",
     "SelfMasked",
     "Table",
@@ -49,6 +52,7 @@ __all__ = [
     "Walk",
     "Walked",
     "closed_rate",
+    "follow_flow",
     "has_posterior",
     "over_codes",
     "perplexity",

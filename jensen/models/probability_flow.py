@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.integrate import solve_ivp
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
@@ -85,6 +84,8 @@ def follow_flow(
     Raises:
         NumericalError: the solver cannot go on.
     """
+    from scipy.integrate import solve_ivp  # a tenth of a second of import time
+
     require_finite(0, tolerance=tolerance)
     flat, size = z.detach().reshape(-1, z.shape[-1]), z.shape[-1]
     n, exact = len(flat), size <= EXACT_MOST if exact is None else exact

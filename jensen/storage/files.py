@@ -74,6 +74,7 @@ def written_in_pieces(path: Path) -> Iterator[IO[bytes]]:
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
+        check_free(path.parent, 1)
         with open(temporary, "xb") as file:  # never through a link
             yield file
             file.flush()

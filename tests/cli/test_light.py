@@ -116,8 +116,9 @@ def test_usage_names_what_must_be_given(verb, answers):
         for parameter in parameters
         if parameter.kind is parameter.POSITIONAL_ONLY
     ]
+    given = {"groups": "COLUMN A B"}
     words += [
-        f"--{parameter.name} FOLDER"
+        f"--{parameter.name} {given.get(parameter.name, 'FOLDER')}"
         for parameter in parameters
         if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
     ]

@@ -53,7 +53,7 @@ WRONG = [
     ("model.likelihood.family", None, "model.likelihood.family: expected a part of the kind Family, got None"),
     ("model.likelihood.context", 1, "model.likelihood.context: expected true or false"),
     ("model.prior.family.floor", 1e308, "model.prior.family.floor: expected a finite number"),
-    ("model.prior.family.scale", "large", "expected one of 'each', 'feature', 'shared', 'optimal' or a finite number"),
+    ("model.prior.family.scale", "large", "one of 'each', 'one', 'feature', 'shared', 'optimal' or a finite number"),
     ("model.prior", PART, "model.prior: expected a part of the kind Conditional"),
     ("guide.conditional.net.nets", PART, "guide.conditional.net.nets: expected a list"),
     ("guide.conditional.net.nets.2.hidden", [4, "x"], r"guide.conditional.net.nets\[2\].hidden: expected a list"),

@@ -26,7 +26,7 @@ def test_shapes_are_those_of_torch(a, b):
         assert isinstance(broadcast_shapes(a, b), torch.Size)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of tracing itself
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")  # of tracing itself
 def test_a_traced_shape_stays_that_of_its_input():
     def wide(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return x.expand(broadcast_shapes(x.shape, y.shape)) + 0

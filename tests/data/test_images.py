@@ -267,10 +267,10 @@ def test_skipped_files_are_named(tmp_path):
     (tmp_path / "y.svg").write_text("no")
     assert "(.heic, .svg)" in pair(tmp_path, GREY).notes[0]
     (tmp_path / "tables").mkdir()
-    (tmp_path / "tables" / "x.csv").write_text("1,2")
+    (tmp_path / "tables" / "x.docx").write_text("1,2")
     with pytest.raises(DataError) as caught:
         read(tmp_path / "tables")
-    assert "x.csv" in caught.value.remedy
+    assert "x.docx" in caught.value.remedy
 
 
 @pytest.mark.parametrize("name", ["one.png", "one.bmp", "one.tif"])

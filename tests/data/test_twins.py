@@ -80,3 +80,13 @@ def test_exceptions_are_few_and_not_by_chance():
     rare = np.zeros(600)
     rare[0] = 1
     assert exceptions(rare, np.where(np.arange(600) == 3, 1.0, 0.0)) is None
+
+
+def test_three_values_that_two_stand_for_are_no_twins():
+    """One column determines the other, and not the other way round, which the first rows do not show."""
+    a = np.tile([0.0, 1.0], 400)
+    a[600:700] = 2.0
+    b = np.where(a == 2.0, 5.0, 5.0 + a)
+    x = np.stack([a, b], 1)
+    assert twins(x, np.ones_like(x, dtype=bool)) == []
+    assert twins(x[:, ::-1], np.ones_like(x, dtype=bool)) == []

@@ -464,7 +464,7 @@ def test_what_was_found_is_recorded_and_repeated():
 
 
 def test_within_a_budget_it_is_found_too(monkeypatch):
-    given = case("fold", 8)
+    given = case("fold", 16)  # of 8 rows the gain is found in most seeds, of these in all
     monkeypatch.setattr(assessing, "plan", lambda *_: replace(SETTINGS, temperatures=16))
     monkeypatch.setattr(assessing, "MOST_TEMPERATURES", 16)
     bound = Importance(500)(given.model, given.guide, given.rows)
