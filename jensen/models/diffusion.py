@@ -63,23 +63,36 @@ def time_features(u: Tensor, frequencies: int) -> Tensor:
 class Diffusion(nn.Module):
     r"""The chain that prior and guide share: a schedule of noise, and the network that takes it off.
 
-    The network sees z_t beside features of gamma_t, and its output v stands for the velocity
-    :math:`\alpha_t \epsilon - \sigma_t x`, or for what noise or data have beyond :math:`\sigma_t z_t` and
-    :math:`\alpha_t z_t`. A network of zeros is the standard member in each case: p(z_0) = N(0, I).
+    The network adds to the exact denoiser of a Gaussian, :math:`N(0, U \mathrm{diag}(s^2) U^T)` of z_0 without its noise,
+    so that a network of zeros is this Gaussian: the standard normal, unless `start_from` sets another. Its output is
+    scaled by the standard deviation that this Gaussian has given z_t, in each direction, relative to the noise:
+
+    .. math:: v = \alpha_t \epsilon - \sigma_t x \approx
+              U \Big(\frac{\alpha\sigma(1-s^2)}{\alpha^2 s^2+\sigma^2}\, U^T z
+              + \frac{s}{\sqrt{\alpha^2 s^2+\sigma^2}}\, U^T \mathrm{net}\Big)
+
+    It sees z_t, each feature divided by its standard deviation under this Gaussian, and features of gamma_t.
 
     Args:
         dim: D, features of z_t.
         net: [..., D + 1 + 2 frequencies] -> [..., D].
         schedule: of the noise.
         levels: T, of the chain; None is continuous time.
-        predicts: what the network's output stands for.
+        predicts: whether the network's output is of the velocity v, or stands for :math:`\alpha v` in the estimate of
+            the noise, or for :math:`-\sigma v` in that of the data.
         frequencies: of the features of time, see `time_features`.
+        rotated: whether the Gaussian has a covariance (U is a matrix); else its features are independent.
 
     Raises:
         CompositionError: a learned schedule in continuous time, where the bound does not depend on it.
 
-    Source: Salimans & Ho, "Progressive distillation for fast sampling of diffusion models", 2022 (velocity).
+    Sources: Salimans & Ho, "Progressive distillation for fast sampling of diffusion models", 2022 (velocity); Karras,
+    Aittala, Aila & Laine, "Elucidating the design space of diffusion-based generative models", 2022 (scaling).
     """
+
+    variance: Tensor
+    marginal: Tensor
+    basis: Tensor | None
 
     def __init__(
         self,
@@ -89,6 +102,7 @@ class Diffusion(nn.Module):
         levels: Steps | None = None,
         predicts: Predicted = "velocity",
         frequencies: int = 6,
+        rotated: bool = False,
     ) -> None:
         super().__init__()
         require_integer(dim=dim)
@@ -102,14 +116,37 @@ class Diffusion(nn.Module):
             )
         self.dim, self.net, self.schedule, self.levels = dim, net, schedule, levels
         self.predicts, self.frequencies = predicts, frequencies
+        self.register_buffer("variance", torch.ones(dim))
+        self.register_buffer("marginal", torch.ones(dim))
+        self.register_buffer("basis", torch.eye(dim) if rotated else None)
+
+    @torch.no_grad()
+    def start_from(self, covariance: Tensor) -> None:
+        """Set the Gaussian that a network of zeros is.
+
+        Args:
+            covariance: [D, D] of z_0 without noise; without rotation its diagonal counts.
+        """
+        self.marginal.copy_(covariance.diagonal())
+        if self.basis is None:
+            self.variance.copy_(covariance.diagonal())
+            return
+        variance, basis = torch.linalg.eigh(covariance.double())
+        self.variance.copy_(variance.clamp_min(0.0))
+        self.basis.copy_(basis)
 
     def velocity(self, z: Tensor, gamma: Tensor) -> Tensor:
         """Return the estimated velocity [..., D] at z [..., D] and gamma [...]."""
         alpha, sigma = (a[..., None] for a in signal_and_noise(gamma))
         u = (gamma - self.schedule.start) / (self.schedule.end - self.schedule.start)
         features = time_features(u, self.frequencies).expand(*z.shape[:-1], -1)
-        v = applied(self.net, torch.cat([z, features], -1))
-        return v if self.predicts == "velocity" else v / alpha if self.predicts == "noise" else -v / sigma
+        seen = z / (alpha.square() * self.marginal + sigma.square()).sqrt()
+        out = applied(self.net, torch.cat([seen, features], -1))
+        out = out if self.predicts == "velocity" else out / alpha if self.predicts == "noise" else -out / sigma
+        y, added = (z, out) if self.basis is None else (z @ self.basis, out @ self.basis)
+        total = alpha.square() * self.variance + sigma.square()
+        v = alpha * sigma * (1 - self.variance) / total * y + (self.variance / total).sqrt() * added
+        return v if self.basis is None else v @ self.basis.T
 
     def noise_at(self, z: Tensor, gamma: Tensor) -> Tensor:
         """Return the estimate [..., D] of the noise in z [..., D]."""

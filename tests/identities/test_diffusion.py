@@ -190,6 +190,35 @@ def test_a_network_of_zeros_is_the_standard_normal(predicts):
     assert float(rate) == pytest.approx(gain, rel=1e-9)
 
 
+@pytest.mark.parametrize("predicts", ["velocity", "noise", "data"])
+@pytest.mark.parametrize("rotated", [False, True])
+def test_a_network_of_zeros_is_the_gaussian_that_it_starts_from(rotated, predicts):
+    """It is the exact denoiser of this covariance, or of its diagonal."""
+    net = nn.Linear(D + 13, D)
+    nn.init.zeros_(net.weight)
+    nn.init.zeros_(net.bias)
+    chain = Diffusion(D, net, LinearSchedule(START, END), predicts=predicts, rotated=rotated).double()
+    chain.start_from(C)
+    z, gamma = data(4), torch.tensor([-8.0, -2.0, 0.0, 5.0], dtype=torch.float64)
+    covariance = C if rotated else C.diagonal().diag()
+    for row, g in zip(z, gamma, strict=True):
+        alpha, sigma = signal_and_noise(g)
+        x = alpha * covariance @ torch.linalg.solve(alpha**2 * covariance + sigma**2 * EYE, row)
+        with torch.no_grad():
+            torch.testing.assert_close(chain.data_at(row[None], g[None])[0], x, rtol=1e-9, atol=1e-9)
+
+
+def test_a_direction_without_variance_stays_without_it():
+    """Whatever the network says: a constant feature of the code is 0 at every level."""
+    torch.manual_seed(0)
+    chain = Diffusion(D, nn.Linear(D + 13, D), LinearSchedule(START, END), rotated=True).double()
+    flat = torch.tensor([1.0, -1.0, 0.0], dtype=torch.float64) / 2**0.5
+    chain.start_from(C - torch.outer(C @ flat, C @ flat) / (flat @ C @ flat))
+    with torch.no_grad():
+        x = chain.data_at(torch.randn(5, D, dtype=torch.float64), torch.linspace(-8, 5, 5, dtype=torch.float64))
+    assert float((x @ flat).abs().max()) < 1e-6
+
+
 def test_the_elbo_of_a_draw_is_the_bound():
     """With exact p(x | z_0) and diagonal C it is log p(x) less what the top loses: 40,000 draws, 4 standard errors."""
     variance = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
