@@ -115,7 +115,7 @@ class Annealed(Evaluator):
         """Refuse a model or guide that cannot be annealed.
 
         Raises:
-            NotReparameterizable: the latent is discrete.
+            NotReparameterizable: the latent is discrete, or log p(z) has no gradients.
             NotNormalised: the guide is a point mass, or the prior has no density in closed form.
             NotInvertible: the guide's density is known at its own samples only.
         """
@@ -125,6 +125,11 @@ class Annealed(Evaluator):
             raise NotNormalised(
                 f"annealing needs log p(z), and that of {model.prior.phrase} has no closed form",
                 "Leave --method out: its bound is estimated at sampled times.",
+            )
+        if not model.prior.is_differentiable:
+            raise NotReparameterizable(
+                f"annealing needs gradients of log p(z), which {model.prior.phrase} does not have",
+                "Use --method importance.",
             )
         real = isinstance(model.prior.family, Gaussian) and not isinstance(model.prior, CodePrior)
         prior = None if real else model.prior(model.usual)

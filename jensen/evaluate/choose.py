@@ -104,8 +104,8 @@ def choose(
         )
     if method == "quadrature":
         return Quadrature()
-    if guide.samples_rate:
-        return _sampled(guide, method, k)
+    if guide.samples_rate or model.prior.samples_density:
+        return _sampled(method, k)
     if method == "importance":
         return _noisy(guide, importance)
     if guide.is_exact or has_posterior(model.prior, model.likelihood):
@@ -122,11 +122,11 @@ def choose(
     return importance if bounded else Unnormalised()
 
 
-def _sampled(guide: Guide, method: str, k: int | None) -> SampledTimes:
+def _sampled(method: str, k: int | None) -> SampledTimes:
     """Return the mean at sampled times, of k times per datum where these are given."""
     if method != "auto":
         raise CompositionError(
-            f"the rate of {guide.phrase} is an estimate at sampled times, which makes no importance weights",
+            "the rate of this model is an estimate by random times or probes, which makes no importance weights",
             "Leave --method out: its mean is a bound, and -k sets the times per datum.",
         )
     return SampledTimes() if k is None else SampledTimes(k)

@@ -26,8 +26,9 @@ GROUPS = 8  # of times, each evenly spaced: the spread of their means is the err
 class SampledTimes(Evaluator):
     r"""E_q[log p(x | z_0)] less the rate of a chain, at n random times for each datum: a stochastic lower bound.
 
-    It has the same expectation for every n: more times make it less noisy, and not tighter. The times of a datum are in
-    8 independent groups, evenly spaced within each, and the Monte Carlo variance is that of the groups' means.
+    Of a prior whose log p(z) is an estimate, it is the mean at n random points and probes. It has the same expectation
+    for every n: more of them make it less noisy, and not tighter. Those of a datum are in 8 independent groups, evenly
+    spaced within each, and the Monte Carlo variance is that of the groups' means.
 
     Args:
         n: times per datum, a multiple of 8.

@@ -76,6 +76,16 @@ class Conditional(nn.Module, ABC):
         """True if `scored` holds integrals that are computed by nodes (see `SelfMasked`)."""
         return False
 
+    @property
+    def samples_density(self) -> bool:
+        """True if log p(y | c) is an estimate without bias: its mean is right, and importance weights are not."""
+        return False
+
+    @property
+    def is_differentiable(self) -> bool:
+        """True if log p(y | c) has gradients by y and by what is learned."""
+        return True
+
     def at(self, params: Tensor) -> Distribution:
         """Return p(y | c) with these parameters [..., P] of `params(c)`."""
         return self.family(params)

@@ -30,7 +30,7 @@ from torch.distributions import Distribution, constraints
 
 from ..core.annotations import Steps
 from ..core.batch import Batch
-from ..core.errors import CompositionError
+from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
 from ..core.precision import applied
 from ..core.validation import require_integer
@@ -63,8 +63,8 @@ def time_features(u: Tensor, frequencies: int) -> Tensor:
 class Diffusion(nn.Module):
     r"""The chain that prior and guide share: a schedule of noise, and the network that takes it off.
 
-    The network adds to the exact denoiser of a Gaussian, :math:`N(0, U \mathrm{diag}(s^2) U^T)` of z_0 without its noise,
-    so that a network of zeros is this Gaussian: the standard normal, unless `start_from` sets another. Its output is
+    The network adds to the exact denoiser of :math:`N(0, U \mathrm{diag}(s^2) U^T)` of z_0 without noise, so
+    that a network of zeros is this Gaussian: the standard normal, unless `start_from` sets another. Its output is
     scaled by the standard deviation that this Gaussian has given z_t, in each direction, relative to the noise:
 
     .. math:: v = \alpha_t \epsilon - \sigma_t x \approx
@@ -195,12 +195,12 @@ class Diffusion(nn.Module):
     def rate(self, x: Tensor) -> Tensor:
         """Return an estimate of the rate of the whole chain [K, B] in nats, at one random time for each x [K, B, D].
 
-        The times are evenly spaced over the batch and over the points of each datum, from a random start, so that the
-        noise of their mean is small; each is uniform by itself.
+        The times are evenly spaced over the batch and over the points of each datum, from a random start and in random
+        order, so that the noise of their mean is small, also where rows are sorted; each is uniform by itself.
         """
         k, b = x.shape[:2]
         spaced = torch.arange(k, dtype=x.dtype, device=x.device)[:, None] * b
-        spaced = (spaced + torch.arange(b, dtype=x.dtype, device=x.device)) / (k * b)
+        spaced = (spaced + torch.randperm(b, device=x.device)) / (k * b)
         t = (torch.rand((), dtype=x.dtype, device=x.device) + spaced) % 1.0
         return self.top_rate(x) + self.level_rate(x, t, torch.randn_like(x))
 
@@ -208,28 +208,34 @@ class Diffusion(nn.Module):
     def descend(self, z: Tensor, steps: int | None = None, *, start: float = 1.0, noise: float = 1.0) -> Tensor:
         r"""Go down from z_t [..., D] to z_0 in steps.
 
-        A step is drawn from :math:`q(z_s | z_t, \hat x)`, the p of the bound (ancestral sampling). Without noise it is
-        :math:`z_s = \alpha_s \hat x + \sigma_s \hat\epsilon` (DDIM: Song, Meng & Ermon, 2021), which is another model.
+        .. math:: z_s = \alpha_s \hat x + \sqrt{\sigma_s^2 - \eta^2 v}\, \hat\epsilon + \eta \sqrt v\, \epsilon, \qquad
+                  v = \sigma_s^2 (1 - e^{\gamma_s - \gamma_t})
+
+        With :math:`\eta = 1` a step is of :math:`q(z_s | z_t, \hat x)`, the p of the bound (ancestral sampling);
+        with less noise it is another model (DDIM: Song, Meng & Ermon, "Denoising diffusion implicit models", 2021).
 
         Args:
             z: at time `start`.
             steps: of equal length in time; the levels of the chain unless given, and 256 of continuous time.
             start: t.
-            noise: 1 is ancestral, 0 deterministic.
+            noise: eta, from 0 (deterministic) to 1.
+
+        Raises:
+            UsageError: steps below 1, or a noise that is not between 0 and 1.
         """
+        if not 0 <= noise <= 1:
+            raise UsageError(f"noise must be between 0 and 1, got {noise:g}", "Give 1 for samples of the chain.")
         steps = (self.levels or SAMPLING_STEPS) if steps is None else steps
         require_integer(steps=steps)
         times = torch.linspace(start, 0.0, steps + 1, dtype=z.dtype, device=z.device)
         gammas = self.schedule(times)
         for gamma, below in pairwise(gammas):
-            estimate = self.noise_at(z, gamma)
+            estimate, share = self.noise_at(z, gamma), -torch.expm1(below - gamma)
             (alpha, sigma), (lower_alpha, lower_sigma) = signal_and_noise(gamma), signal_and_noise(below)
+            kept = lower_sigma * (1 - noise**2 * share).sqrt()
+            z = lower_alpha / alpha * (z - sigma * estimate) + kept * estimate
             if noise:
-                share = -torch.expm1(below - gamma)
-                z = lower_alpha / alpha * (z - share * sigma * estimate)
                 z = z + noise * lower_sigma * share.sqrt() * torch.randn_like(z)
-            else:
-                z = lower_alpha / alpha * (z - sigma * estimate) + lower_sigma * estimate
         return z
 
     @property

@@ -144,7 +144,7 @@ class ProbabilityFlow(Conditional):
     """p(z_0) by the probability flow of a diffusion: a density, up to the error of the solver.
 
     With more than 32 features the divergence is estimated, and log p(z_0) with it: without bias, so that a mean of it
-    is right, and importance weights are not.
+    is right, and importance weights are not. It has no gradients: the chain is trained with `DiffusionPrior`.
 
     Args:
         diffusion: the chain.
@@ -156,6 +156,14 @@ class ProbabilityFlow(Conditional):
     def __init__(self, diffusion: Diffusion, tolerance: float = TOLERANCE) -> None:
         super().__init__()
         self.diffusion, self.tolerance, self.family = diffusion, tolerance, Gaussian(diffusion.dim)
+
+    @property
+    def samples_density(self) -> bool:
+        return self.diffusion.dim > EXACT_MOST
+
+    @property
+    def is_differentiable(self) -> bool:
+        return False
 
     def params(self, c: Tensor | None = None) -> Tensor:
         """Return nothing: the density has no flat parameters, and they are not read."""

@@ -112,6 +112,11 @@ def check_players(model: LatentVariableModel, guide: Guide, players: Sequence[Pl
                 f"{weighted[0]} needs importance weights, and the rate of {guide.phrase} is sampled at random times",
                 "Use Elbo(), whose mean stays a bound.",
             )
+        if not model.prior.is_differentiable:
+            raise CompositionError(
+                f"log p(z) of {model.prior.phrase} has no gradients, so nothing can be trained by it",
+                "Train the chain with DiffusionPrior and Diffused, and evaluate it by the flow.",
+            )
         needy = [str(term) for _, term in player.objective.terms if term.needs_density]
         if needy and not guide.has_density:
             raise CompositionError(
