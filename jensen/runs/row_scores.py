@@ -56,7 +56,7 @@ class RowScores:
         columns: log p of each entry, by itself and given the others; None where the columns are not scored.
         p_value: [N] conformal p-values of `compared` against held-out rows; None where there are none.
         column_p_values: [N, D] those of log p(x_d | others), each against its own column; None likewise.
-        typical: [D] the median over held-out rows of log p(x_d | others); None likewise.
+        typical, lowest: [D] the median, and the least, of log p(x_d | others) over held-out rows; None likewise.
         held_out: the name of these rows.
         data: the name of the rows.
         part: the rows.
@@ -79,6 +79,7 @@ class RowScores:
     p_value: np.ndarray | None
     column_p_values: np.ndarray | None
     typical: np.ndarray | None
+    lowest: np.ndarray | None
     held_out: str | None
     data: str
     part: Part = field(repr=False)
@@ -114,8 +115,11 @@ class RowScores:
         return str(self.quantity) if self.offsets is None else f"{self.quantity} + {MEAN_OF_MISSING}"
 
     def why(self, row: int) -> list[Unlikely]:
-        """Return the entries of a row from the least likely on: by their p-values, since densities of columns in
-        different units cannot be compared; of equal ones, by the distance from what is typical of the column.
+        """Return the entries of a row from the least likely on.
+
+        First come those below every held-out entry of their column, by how far below, in nats, which has no unit; then
+        the others by their p-values, since densities of columns in different units cannot be compared, and of equal
+        ones by the distance from what is typical of the column.
 
         Without held-out rows it is the order of log p(x_d | others) itself.
 
@@ -174,6 +178,9 @@ class RowScores:
         log_p = np.empty(0) if others is None else others[row]
         p = np.zeros(len(log_p)) if self.column_p_values is None else self.column_p_values[row]
         away = log_p if self.typical is None else log_p - self.typical
+        if self.lowest is not None:
+            below = log_p < self.lowest
+            p, away = np.where(below, -1.0, p), np.where(below, log_p - self.lowest, away)
         order = np.lexsort((away, p))
         return [int(d) for d in order if not np.isnan(log_p[d])]
 

@@ -200,9 +200,10 @@ def _of_all(
         others: [M, D] log p(x_d | others) of held-out rows.
         held: the name of these rows.
     """
-    run, typical = scorer.run, None
+    run, typical, lowest = scorer.run, None, None
     if others is not None:
-        typical = np.array([np.median(c[~np.isnan(c)]) if (~np.isnan(c)).any() else 0.0 for c in others.T])
+        known = [c[~np.isnan(c)] for c in others.T]
+        typical, lowest = (np.array([f(c) if len(c) else 0.0 for c in known]) for f in (np.median, np.min))
     return RowScores(
         estimate=estimate,
         names=column_names(run),
@@ -210,6 +211,7 @@ def _of_all(
         p_value=p,
         column_p_values=None,
         typical=typical,
+        lowest=lowest,
         held_out=held,
         data=part.name,
         part=part,

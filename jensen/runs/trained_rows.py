@@ -44,7 +44,8 @@ def trained_rows(run: RunData, part: Part, data: Source | Part | None, without: 
         run: of the model.
         part: the rows.
         data: that they were chosen by; None for rows of the run's own, which are known.
-        without: the number of a column that is not compared, since these rows lack it.
+        without: the number of a column that is not compared, since these rows lack it; so are those that are missing in
+            all of them.
     """
     if data is None or part.own is not None:
         return TrainedRows()
@@ -54,31 +55,41 @@ def trained_rows(run: RunData, part: Part, data: Source | Part | None, without: 
         return TrainedRows(
             notes=("the training data cannot be read, so rows that were trained on would not be noticed",)
         )
-    rows = run.split()
-    trained, is_sample = _compared(dataset.rows(rows.train), without), part.is_streamed
+    rows, left = run.split(), _left_out(part, without)
+    trained, is_sample = _compared(dataset.rows(rows.train), left), part.is_streamed
     sought = Dataset(part.x, None, run.schema, dataset.source, mask=part.mask)
     if is_sample:  # since the hashes of all would have to be kept
         sought = sought.rows(evenly_spaced(len(part.x), SAMPLE).numpy())
-    equal = _equal(trained, _compared(sought, without))
+    equal = _equal(trained, _compared(sought, left))
     if not equal.any():
         return TrainedRows(None if is_sample else equal, True)
     held = np.concatenate([rows.valid[:], rows.test[:]])
     held = held[evenly_spaced(len(held), HELD_OUT).numpy()] if len(held) else held
-    by_chance = float(_equal(trained, _compared(dataset.rows(held), without)).mean()) if len(held) else None
+    by_chance = float(_equal(trained, _compared(dataset.rows(held), left)).mean()) if len(held) else None
     are_same = not _are_discrete(run) if by_chance is None else by_chance == 0
     some = f"a sample of {len(equal)} of these {len(part.x)}" if is_sample else f"these {len(equal)}"
     note = _note(int(equal.sum()), some, by_chance, are_same)
     return TrainedRows(None if is_sample else equal, are_same, (note,))
 
 
-def _compared(dataset: Dataset, without: int | None) -> Dataset:
-    """Return the rows without a column; in memory, if they are not read by columns."""
-    if without is None:
+def _left_out(part: Part, without: int | None) -> list[int]:
+    """Return the numbers of the columns that are not compared, the last first."""
+    absent = [] if part.mask is None or part.is_streamed else np.flatnonzero(~part.mask.any(0)).tolist()
+    return sorted({*absent, *([] if without is None else [without])}, reverse=True)
+
+
+def _compared(dataset: Dataset, left: list[int]) -> Dataset:
+    """Return the rows without these columns; in memory, if they are not read by columns."""
+    if not left or len(left) == dataset.x.shape[1]:
         return dataset
-    mask = None if dataset.mask is None else np.delete(dataset.mask, without, 1)
+    mask = None if dataset.mask is None else np.delete(dataset.mask, left, 1)
     x = dataset.x
-    others = x.without(without) if isinstance(x, TableRows) else np.delete(x[:], without, 1)
-    return replace(dataset, x=others, mask=None if mask is None or mask.all() else mask)
+    if isinstance(x, TableRows):
+        for column in left:
+            x = x.without(column)
+    else:
+        x = np.delete(x[:], left, 1)
+    return replace(dataset, x=x, mask=None if mask is None or mask.all() else mask)
 
 
 def _equal(trained: Dataset, sought: Dataset) -> np.ndarray:
@@ -95,6 +106,7 @@ def _are_discrete(run: RunData) -> bool:
 def _note(n: int, some: str, by_chance: float | None, are_same: bool) -> str:
     """Return a note on n equal rows."""
     if are_same:
-        return f"{n} of {some} rows were trained on, which biases the estimate upwards"
-    as_others = "" if by_chance is None else f", as do {by_chance:.0%} of rows that did not train it"
-    return f"{n} of {some} rows equal rows that were trained on{as_others}: whether they are the same cannot be known"
+        return f"{n} of {some} rows {'was' if n == 1 else 'were'} trained on, which biases the estimate upwards"
+    others = "" if by_chance is None else f", as do {by_chance:.0%} of rows that did not train it"
+    equal = f"{n} of {some} rows {'equals' if n == 1 else 'equal'} rows that were trained on{others}"
+    return f"{equal}: whether they are the same cannot be known"

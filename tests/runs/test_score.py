@@ -107,6 +107,16 @@ def test_the_reason_is_the_entry_that_does_not_fit_the_others(run):
     assert p.p_value == pytest.approx(1 / (1 + len(run.split().test)))
 
 
+def test_entries_below_all_held_out_ones_come_by_how_far_below(run):
+    """All of them have the same p-value, which is the least there is."""
+    x = table(3, seed=5)
+    x.iloc[1] = [90.0, 60.0, 900.0]
+    scores = run.score(x)
+    below = dict(zip(scores.names, scores.given_others[1] - scores.lowest, strict=True))
+    assert sum(value < 0 for value in below.values()) > 1
+    assert [e.column for e in scores.why(1)] == sorted(below, key=below.get)
+
+
 @pytest.mark.slow
 def test_the_order_of_reasons_does_not_depend_on_units(folder, tmp_path):
     """Heights in millimetres: densities are another, their order among rows is not."""

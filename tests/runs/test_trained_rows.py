@@ -97,3 +97,12 @@ def test_rows_that_are_equal_by_chance_are_not_taken_for_the_same(folder):
     measured = run.predict(rows, "a")
     assert measured.measures != ()
     assert trained.notes[0] in measured.notes
+
+
+def test_rows_that_lack_a_column_are_compared_by_the_others(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=60).round(3), "b": rng.choice(["x", "y"], 60), "c": rng.normal(size=60)})
+    run = jensen.train(table, recipe="table-gmm", epochs=2, out=tmp_path / "r")
+    trained = table.iloc[run.split().train[:][:10]]
+    notes = run.score(trained.drop(columns="c")).notes
+    assert any(note.startswith("10 of these 10 rows") for note in notes)
