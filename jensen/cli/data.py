@@ -54,6 +54,7 @@ def data(
     description = describe(dataset)
     again = {"labels": labels, "size": pixels, "header": None if header == "auto" else header}
     again |= {"columns": columns, "drop": drop, "layer": layer, "schema": schema or schema_out}
+    again |= {"recipe": None if dataset.conditions is None else "conditional"}  # the others know one label
     description["advice"] = _advice(description, source, again)
     if schema_out is not None:
         _write_schema(schema_out, dataset)
@@ -175,7 +176,10 @@ def _advice(description: dict[str, Any], source: str, again: dict[str, Any]) -> 
     """
     if description["kind"] == "mixed":
         likelihood = "likelihood of a table: one family for each column, by its kind"
-        return [likelihood, f"next: {command_line('train', source, **again)}"]
+        several = again["recipe"] is not None
+        advice = ["several labels are of a model of numbers, recipe conditional: here they can be columns"] * several
+        again |= {"labels": None, "recipe": None} if several else {}
+        return [likelihood, *advice, f"next: {command_line('train', source, **again)}"]
     likelihood = {
         "binary": "Bernoulli",
         "integers": f"discretised logistic with {description['levels']} levels",
@@ -191,4 +195,5 @@ def _advice(description: dict[str, Any], source: str, again: dict[str, Any]) -> 
         advice.append("constant columns under a learned scale need --floor 0.01, or drop them")
     net = "conv" if len(description["shape"]) == 3 and min(description["shape"][:2]) >= 16 else None
     recipe = "miwae" if description["missing"] else "count-vae" if description["counts"] else "vae"
-    return [*advice, f"next: {command_line('train', source, **again, recipe=recipe, net=net)}"]
+    again = {**again, "recipe": again["recipe"] or recipe, "net": net}
+    return [*advice, f"next: {command_line('train', source, **again)}"]

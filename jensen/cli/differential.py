@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from ..storage.recorded_table import check_table
 from .expression import K, TransformBatch
 from .flags import NO_FLAGS, Force, Labels, Out, Run, RunFlags, Safe, switch
-from .named_columns import column_target, write_columns
+from .named_columns import column_target, stem_of, write_columns
 from .output import notifier, print_json, print_lines
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["differential"]
 
+DEFAULTS: dict[str, Any] = {"delta": 0.25, "fdr": 0.05, "offset": None, "pairs": 5000, "cells": 1, "k": 1, "seed": 0}
+DEFAULTS |= {"batches": None, "corrected": True, "labels": None}  # what the name of the default file leaves out
 SHOWN = 5  # genes that are printed
 
 Cells = Annotated[str, Parameter(help="the cells, with the column of the groups")]
@@ -35,12 +37,14 @@ def differential(
     *,
     groups: Groups,
     out: Out = None,
-    delta: Annotated[float, Parameter(help="smallest change that counts, in powers of two")] = 0.25,
-    fdr: Annotated[float, Parameter(help="expected share of false discoveries among the genes that are called")] = 0.05,
+    delta: Annotated[float, Parameter(help="smallest change that counts, in powers of two")] = DEFAULTS["delta"],
+    fdr: Annotated[
+        float, Parameter(help="expected share of false discoveries among the genes that are called")
+    ] = DEFAULTS["fdr"],
     offset: Annotated[
         float | None, Parameter(help="share that is added to both; by default a tenth of a count in a median cell")
     ] = None,
-    pairs: Annotated[int, Parameter(help="pairs of cells that are drawn")] = 5000,
+    pairs: Annotated[int, Parameter(help="pairs of cells that are drawn")] = DEFAULTS["pairs"],
     cells: Annotated[
         int, Parameter(help="cells of each group in a pair, whose mean is compared: 1 for cells, 50 or so for groups")
     ] = 1,
@@ -55,7 +59,7 @@ def differential(
     flags: RunFlags = NO_FLAGS,
 ) -> None:
     """Find the genes whose share of the counts differs between two groups of cells. Without --out:
-    RUN/differential.csv.
+    RUN/differential-COLUMN-A-B.csv, with options that are not the defaults in its name.
 
     By pairs of a random cell of each group and points of their posteriors: the mean log2-fold change of A over B, the
     probability that it is beyond --delta, its odds and its Bayes factor against the prior of the model. Genes are
@@ -64,9 +68,10 @@ def differential(
     """
     check_table(run, data)
     opened = flags.opened(run)
-    target = column_target(opened, "differential", data, out, force, safe, flags)
     how = {"delta": delta, "fdr": fdr, "offset": offset, "pairs": pairs, "cells": cells, "k": k, "seed": flags.seed}
     how |= {"batches": transform_batch, "corrected": not uncorrected, "labels": labels}
+    stem = stem_of("differential", *groups, **{name: (value, DEFAULTS[name]) for name, value in how.items()})
+    target = column_target(opened, stem, data, out, force, safe, flags)
     result = opened.differential_expression(data, groups, **how)
     target = target if out is not None else target.of(data, result.is_whole, force)
     write_columns(target, result.table, opened.dialect)

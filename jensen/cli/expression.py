@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from ..core.wording import plural
 from ..storage.recorded_table import check_table
 from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags, Safe
-from .named_columns import column_target, write_columns
+from .named_columns import column_target, stem_of, write_columns
 from .output import notifier
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ..runs.evaluation import Part
 
 __all__ = ["K", "TransformBatch", "expression"]
+
+SIZE, DRAWS = 10_000.0, 25
 
 TransformBatch = Annotated[
     list[str] | None,
@@ -37,16 +39,17 @@ def expression(
     /,
     *,
     out: Out = None,
-    size: Annotated[float, Parameter(help="sum of the expression of a cell")] = 10_000.0,
+    size: Annotated[float, Parameter(help="sum of the expression of a cell")] = SIZE,
     transform_batch: TransformBatch = None,
-    draws: Annotated[int, Parameter(help="points z of each cell, over which the mean is taken")] = 25,
+    draws: Annotated[int, Parameter(help="points z of each cell, over which the mean is taken")] = DRAWS,
     k: K = 1,
     labels: Labels = None,
     force: Force = False,
     safe: Safe = False,
     flags: RunFlags = NO_FLAGS,
 ) -> None:
-    """Compute the normalised expression of cells, from a model of counts. Without --out: RUN/expression.csv.
+    """Compute the normalised expression of cells, from a model of counts. Without --out: RUN/expression.csv, with
+    options that are not the defaults in its name.
 
     It is the posterior mean of the share of each gene in the mean count of x | z, times --size: how large a cell is
     plays no part, and with --transform-batch all cells are as if they were of one batch.
@@ -56,7 +59,9 @@ def expression(
     from .writing import print_target
 
     opened = flags.opened(run)
-    target = column_target(opened, "expression", data, out, force, safe, flags)
+    options = {"size": (size, SIZE), "batch": (transform_batch, None), "draws": (draws, DRAWS), "k": (k, 1)}
+    options |= {"labels": (labels, None), "seed": (flags.seed, 0)}
+    target = column_target(opened, stem_of("expression", **options), data, out, force, safe, flags)
     part = opened.chosen(data, flags.seed, labels=labels, own="all")
     target = target if out is not None else target.of(data, part.is_whole or part.own is not None, force)
     notify = notifier(flags.quiet)

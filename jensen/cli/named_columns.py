@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +20,9 @@ if TYPE_CHECKING:
     from ..runs.run import Run
     from .writing import Target
 
-__all__ = ["column_target", "write_column_pieces", "write_columns"]
+__all__ = ["column_target", "stem_of", "write_column_pieces", "write_columns"]
 
+MOST_LETTERS = 120
 KINDS: dict[str, Any] = {".parquet": "parquet", ".feather": "feather", ".xlsx": "xlsx"}  # of tables, by the suffix
 
 
@@ -34,6 +38,27 @@ def column_target(
         what = f"the result is a table of named columns, and {out} would be an array of numbers"
         raise UsageError(what, "Name a .csv or an .npz, or give - for stdout.")
     return result_target(opened, stem, data, out, force, safe, flags, pictures=False)
+
+
+def stem_of(verb: str, *words: str, **options: tuple[Any, Any]) -> str:
+    """Return the name of a default file, so that results of different requests have different ones.
+
+    Args:
+        verb: the command.
+        words: what the result is of.
+        options: by name, the value that was given and the default: those that differ are in the name.
+
+    Example:
+        >>> stem_of("differential", "type", "B", "rest", delta=(0.25, 0.25), cells=(50, 1))
+        'differential-type-B-rest-cells-50'
+    """
+    given = [(name, v if isinstance(v, list) else [v]) for name, (v, default) in options.items() if v != default]
+    texts = [str(text) for text in (*words, *(word for name, values in given for word in (name, *values)))]
+    stem = "-".join([verb, *(re.sub(r"[^\w.]+", "_", text) for text in texts)])
+    if all(re.fullmatch(r"[\w.]+", text) for text in texts) and len(stem) <= MOST_LETTERS:
+        return stem
+    digest = hashlib.sha256(json.dumps([words, given], default=str).encode()).hexdigest()[:8]
+    return f"{stem[:MOST_LETTERS]}-{digest}"  # which tells apart what the letters do not
 
 
 def write_columns(target: Target, columns: Mapping[str, np.ndarray], dialect: Dialect) -> None:

@@ -109,6 +109,8 @@ def _written(opened: LoadedRun, target: Target, n: int, mean: bool, label: str |
     if label is None:
         names = ", ".join(opened.conditions.names)
         notifier(flags.quiet)(f"labels ({names}) are drawn independently of each other: --label")
+    for note in opened.conditions.beyond(several[0]) if label is not None else ():
+        notifier(flags.quiet)(note)
     return x
 
 

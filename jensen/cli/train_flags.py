@@ -24,6 +24,7 @@ COMMON = {
     *("test", "labels", "split", "columns", "drop", "size", "binarize"),
     *("epochs", "batch", "lr", "patience", "seed", "device"),
 }  # the flags that most trainings need
+NONE = "none"
 NEGATIVES = {"stream": "--in-memory"}  # flags of "no" by another name than --no-OPTION
 UNCOMMON = {
     flag
@@ -85,9 +86,21 @@ def _flag_type(hint: Any) -> Any:
     if get_origin(hint) in (Union, types.UnionType):
         words = [a for a in get_args(hint) if get_origin(a) is Literal]
         if words and int in get_args(hint):
-            return int | words[0]  # pyright: ignore[reportOperatorIssue]
+            chosen = (*get_args(words[0]), *((NONE,) if _takes_none(hint) else ()))
+            return int | Literal[chosen]  # pyright: ignore[reportInvalidTypeForm, reportReturnType]
         return _flag_type(next(a for a in get_args(hint) if a is not type(None)))
     return hint if hint in (int, float, bool, str) or get_origin(hint) is Literal else str
+
+
+def _takes_none(hint: Any) -> bool:
+    """Return whether an option is a whole number, a word or None, for which the parser has to know none as a word."""
+    parts = get_args(hint)
+    return int in parts and type(None) in parts and any(get_origin(part) is Literal for part in parts)
+
+
+NONE_AS_A_WORD = {
+    name for kind in (DataOptions, TrainingOptions) for name, hint in get_type_hints(kind).items() if _takes_none(hint)
+}
 
 
 @Parameter(name="*")
@@ -102,6 +115,7 @@ class TrainFlags:
             UsageError: the size is not a height and a width.
         """
         values = {name: value for name, value in vars(self).items() if value is not NOT_GIVEN}
+        values |= dict.fromkeys(name for name in NONE_AS_A_WORD if values.get(name) == NONE)
         if isinstance(values.get("size"), str):
             values["size"] = parse_size(values["size"])
         return values

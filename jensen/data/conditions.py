@@ -16,12 +16,13 @@ from .dataset import Dataset
 from .frames import TextCells
 from .lines import split_names
 from .mixed import recoded
-from .selection import Selection
+from .selection import Selection, indices_of
 from .table_values import as_written
 
-__all__ = ["Conditions", "apart", "condition_columns", "conditioned", "label_names"]
+__all__ = ["Conditions", "absent_labels", "apart", "condition_columns", "conditioned", "label_names"]
 
 SHOWN = 12
+FAR = 4  # standard deviations from the mean, beyond which a number is said to be far from the training rows
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,14 @@ class Conditions:
         """Return the context [C] of a value of every column, by its name.
 
         Raises:
+            UsageError: see `stored`.
+        """
+        return self._encoded(self.stored(given)[None])[0]
+
+    def stored(self, given: Mapping[str, Any]) -> np.ndarray:
+        """Return a value of every column, by its name, as tables store them [E], float64.
+
+        Raises:
             UsageError: a name is none of these columns or is absent, or a value is none that training rows had.
         """
         example = ",".join(f"{column.name}={_example(column)}" for column in self.columns)
@@ -146,8 +155,16 @@ class Conditions:
         absent = [name for name in self.names if name not in given]
         if absent:
             raise UsageError(f"--label has no value of {', '.join(absent)}", remedy)
-        stored = [self._stored(i, str(given[name])) for i, name in enumerate(self.names)]
-        return self._encoded(np.array([stored]))[0]
+        return np.array([self._stored(i, str(given[name])) for i, name in enumerate(self.names)])
+
+    def beyond(self, stored: np.ndarray) -> list[str]:
+        """Return a note for each number of values [E] that is far from those of the training rows."""
+        notes = []
+        for value, column, m, s in zip(stored.tolist(), self.columns, self.center, self.scale, strict=True):
+            if not column.levels and abs(value - m) > FAR * s:
+                far = f"{abs(value - m) / s:.3g} standard deviations from the mean of the training rows, {m:.4g}"
+                notes.append(f"{column.name} = {value:.12g} lies {far}: the model extrapolates")
+        return notes
 
     def _stored(self, place: int, text: str) -> float:
         """Return a value of a column as a table stores it.
@@ -238,11 +255,36 @@ def label_names(labels: Any) -> tuple[str, ...] | None:
     return names if len(names) > 1 and len(set(names)) == len(names) else None
 
 
+def absent_labels(labels: str, source: str, choices: Sequence[str]) -> DataError:
+    """Return the error of labels that are no column, no key and no file: what is named twice, or what there is.
+
+    Args:
+        labels: as they were named.
+        source: names the data.
+        choices: the names that labels could have.
+
+    Example:
+        >>> absent_labels("A,A", "t.csv", ("x", "A")).what
+        "labels 'A,A' name 'A' twice"
+    """
+    names = [name for name in split_names(labels) if name] if "," in labels else []
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        return DataError(f"labels {labels!r} name {twice!r} twice", "Name each column once: --labels A,B.")
+    what, remedy = f"labels {labels!r} are neither a part of {source} nor a file", "Check the name."
+    if choices and labels not in choices:
+        try:
+            indices_of(list(choices), (labels,), source, "")
+        except DataError as error:
+            remedy = f"{remedy} {error.remedy}"
+    return DataError(what, remedy)
+
+
 def apart(table: Selection, names: Sequence[str]) -> Selection:
     """Return the selection of a table without its columns of labels."""
     hints = None if table.hints is None else {k: v for k, v in table.hints.items() if k not in names}
     drop = table.drop if table.later else (*table.drop, *(n for n in names if n not in table.drop))
-    return replace(table, drop=drop, hints=hints)
+    return replace(table, drop=drop, hints=hints, beside=tuple(names))
 
 
 def condition_columns(table: Selection, names: Sequence[str]) -> Selection:

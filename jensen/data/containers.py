@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from ..core.errors import DataError, UsageError
 from .annotated import of_annotated
 from .arrays import DATA_KEYS, LABEL_KEYS
-from .conditions import apart, condition_columns, conditioned, label_names
+from .conditions import absent_labels, apart, condition_columns, conditioned, label_names
 from .dataset import Dataset, Raw, assemble, writable_names
 from .frames import Frame
 from .headers import leading_indices
@@ -80,9 +80,16 @@ def from_memory(
     if labels is not None and not isinstance(labels, str):
         raw.labels, raw.classes = labels_from_memory(labels), None
     elif isinstance(labels, str) and raw.labels is None:
-        raise UsageError(f"the {name} has no column {labels!r} of labels", "Give the labels themselves: an array [N].")
+        raise _no_labels(labels, name, raw.choices)
     with within_memory(f"the {name}"):
         return assemble(raw, name, missing, None if table is None else table.kind)
+
+
+def _no_labels(labels: str, name: str, choices: Sequence[str]) -> UsageError:
+    """Return the error of a column of labels that data in memory do not have."""
+    error = absent_labels(labels, f"the {name}", choices)
+    what = error.what if "twice" in error.what else f"the {name} has no column {labels!r} of labels"
+    return UsageError(what, f"{error.remedy} Or give the labels themselves: an array [N].")
 
 
 def _names_of(labels: Any, data: Any) -> tuple[str, ...] | None:
@@ -115,7 +122,7 @@ def _typed(data: Any, labels: Any, name: str, missing: bool, table: Selection) -
         table.refuse_for(f"the {name}", "no table")
         raise DataError(f"the {name} is no table of columns, but a {type(data).__name__}", REMEDY)
     if isinstance(labels, str) and labels not in frame.names:
-        raise UsageError(f"the {name} has no column {labels!r} of labels", "Give the labels themselves: an array [N].")
+        raise _no_labels(labels, name, frame.names)
     given = None if labels is None or isinstance(labels, str) else labels_from_memory(labels)
     with within_memory(f"the {name}"):
         return mixed_dataset(frame, name, table, labels if isinstance(labels, str) else None, given)

@@ -46,7 +46,13 @@ class Labels:
     called: Literal["label", "batch"] = "label"
 
     @staticmethod
-    def of(labels: np.ndarray, schema: Schema, role: Role, train: np.ndarray | None = None) -> Labels:
+    def of(
+        labels: np.ndarray,
+        schema: Schema,
+        role: Role,
+        train: np.ndarray | None = None,
+        called: Literal["label", "batch"] = "label",
+    ) -> Labels:
         """Return the classes of labels [N], counted in those of the training rows.
 
         Raises:
@@ -55,16 +61,11 @@ class Labels:
         present = labels[labels != UNKNOWN]
         values = np.unique(present) if schema.classes is None else np.arange(len(schema.classes))
         if not 2 <= len(values) <= MOST_CLASSES:
-            few = "all labels are of a single class, which tells no rows apart" if len(values) else "no row has a label"
-            many = f"labels must have at most {MOST_CLASSES:,} classes, got {len(values):,}"
-            remedy = (
-                f"Give labels of 2 to {MOST_CLASSES:,} classes: --labels; or use a recipe without labels, such as vae."
-            )
-            raise DataError(many if len(values) > MOST_CLASSES else few, remedy)
+            raise _number_of_classes(len(values), called)
         names = schema.classes or tuple(str(v) for v in values)
         training_labels = labels if train is None else train
         counts = tuple(int((training_labels == v).sum()) for v in values)
-        return Labels(role, tuple(int(v) for v in values), names, counts)
+        return Labels(role, tuple(int(v) for v in values), names, counts, called)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -202,3 +203,16 @@ def hide_labels(labels: np.ndarray, keep: int, seed: int) -> np.ndarray:
 def _first(names: tuple[str, ...]) -> str:
     """Return the first names, and their number if there are more."""
     return ", ".join(names[:12]) + (f", ... {len(names)} in all" if len(names) > 12 else "")
+
+
+def _number_of_classes(n: int, called: Literal["label", "batch"]) -> DataError:
+    """Return the error of a number of classes, or of batches, that is too small or too large."""
+    if called == "batch":
+        few = "all rows are of a single batch, which tells none apart" if n else "no row has a batch"
+        many = f"there must be at most {MOST_CLASSES:,} batches, got {n:,}"
+        remedy = f"Name a column of 2 to {MOST_CLASSES:,} batches: --batch-key COLUMN; or leave --batch-key out."
+    else:
+        few = "all labels are of a single class, which tells no rows apart" if n else "no row has a label"
+        many = f"labels must have at most {MOST_CLASSES:,} classes, got {n:,}"
+        remedy = f"Give labels of 2 to {MOST_CLASSES:,} classes: --labels; or use a recipe without labels, such as vae."
+    return DataError(many if n > MOST_CLASSES else few, remedy)

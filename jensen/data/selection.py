@@ -39,6 +39,7 @@ class Selection:
         hints: what is known of columns by their names, as a schema file says it; others are guessed.
         spare: columns of the schema that a table may lack: all of their cells are missing then.
         layer: of an .h5ad file, in place of its X.
+        beside: columns that are read by themselves: several labels.
     """
 
     header: Header = "auto"
@@ -53,6 +54,7 @@ class Selection:
     hints: Mapping[str, Mapping[str, Any]] | None = None
     spare: tuple[str, ...] = ()
     layer: str | None = None
+    beside: tuple[str, ...] = ()
 
     @staticmethod
     def of(
@@ -157,7 +159,8 @@ class Selection:
             used: indices of columns that are data, or labels, or kept beside the data.
             where: the name of the table.
         """
-        more = [name or str(i + 1) for i, name in enumerate(names) if i not in used and name not in self.drop]
+        others = {*self.drop, *self.beside}
+        more = [name or str(i + 1) for i, name in enumerate(names) if i not in used and name not in others]
         if not (self.by_name and self.later and more):
             return []
         listed = ", ".join(more[:MOST_LISTED]) + (f", ... {len(more)} in all" if len(more) > MOST_LISTED else "")

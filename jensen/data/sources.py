@@ -15,7 +15,7 @@ from ..core.errors import DataError, UsageError
 from .agreement import conform, describe
 from .annotated import read_annotated
 from .arrays import read_idx, read_mat, read_npy, read_npz, read_safetensors, read_sparse
-from .conditions import apart, condition_columns, conditioned, label_names
+from .conditions import absent_labels, apart, condition_columns, conditioned, label_names
 from .dataset import Dataset, Raw, Source, assemble
 from .file_rows import FileRows
 from .formats import file_format, is_image
@@ -162,8 +162,7 @@ def _read_labels(labels: str, raw: Raw, source: str) -> tuple[np.ndarray, str]:
     """
     path, key = _split_key(labels)
     if not path.is_file():
-        choices = f" It has {', '.join(raw.choices[:12])}." if raw.choices else ""
-        raise DataError(f"labels {labels!r} are neither a part of {source} nor a file", f"Check the name.{choices}")
+        raise absent_labels(labels, source, raw.choices)
     if file_format(path) == "text":
         return read_column(path, len(raw.x)), str(path.resolve())
     values = _read_file(path, key, "").x[:]  # an empty name: no labels of labels

@@ -73,7 +73,7 @@ class _Dispersed(torch.autograd.Function):
         ctx.save_for_backward(log_mean, theta, x, above)
         if above is None:
             return _dispersed(log_mean, theta, x)
-        log_p = softplus(log_mean - theta.log()).mul_(theta).neg_().view(-1)
+        log_p = softplus(log_mean - theta.log()).mul_(theta).neg_().reshape(-1)
         some = _dispersed(*_at(above, log_mean, theta, x))
         return log_p.scatter_(0, above, some.to(log_p.dtype)).view(x.shape)
 
@@ -89,7 +89,7 @@ class _Dispersed(torch.autograd.Function):
         else:
             logit = log_mean - theta.log()
             s = logit.sigmoid()
-            of_mean, of_theta = -theta * s, s - softplus(logit)  # where x is 0
+            of_mean, of_theta = (-theta * s).contiguous(), (s - softplus(logit)).contiguous()  # where x is 0
             for slope, some in zip((of_mean, of_theta), _slopes(*_at(above, log_mean, theta, x)), strict=True):
                 slope.view(-1).scatter_(0, above, some.to(slope.dtype))
         return of_mean.to(grad.dtype) * grad, of_theta.to(grad.dtype) * grad, None

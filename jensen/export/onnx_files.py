@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -94,6 +96,27 @@ OPERATIONS = {
 
 
 @contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """A scope in which nothing reaches the process's stderr: torch prints a graph that fails from C++, whatever its
+    settings."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)
+
+
+@contextlib.contextmanager
 def _exporting() -> Iterator[None]:
     """A scope in which torch's exporter knows more operations, and warns of nothing: its numbers are checked."""
     register, unregister = (
@@ -105,12 +128,12 @@ def _exporting() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logger.setLevel(logging.ERROR)
-        # torch prints a graph that fails, whatever its settings: at least not among the results on stdout
         torch._C._jit_set_onnx_log_output_stream("stderr")
         for operation, symbolic in OPERATIONS.items():
             register(operation, symbolic, OPSET)
         try:
-            yield
+            with _silent_stderr():
+                yield
         finally:
             for operation in OPERATIONS:
                 unregister(operation, OPSET)

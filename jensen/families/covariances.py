@@ -45,8 +45,9 @@ class FullGaussian(Family):
 
     Zero parameters are the standard normal. Entries of A are a tenth of their parameters: there are many of them, an
     optimiser such as Adam moves all alike, and at full steps their noise would dominate what a guide learns first. They
-    are kept within +-100. The residual L^-1 (x - mu) is solved for in double precision, and held within +-1e9, so that
-    no finite parameter gives a NaN.
+    are kept within +-100; with a floor, where the covariance is learned from data, the floor is the only limit, since
+    entries of columns that are nearly collinear are large. The residual L^-1 (x - mu) is solved for in double
+    precision, and held within +-1e9, so that no finite parameter gives a NaN.
 
     Args:
         dim: D, at least 1.
@@ -75,6 +76,11 @@ class FullGaussian(Family):
         return FLOOR if self.floor is None else self.floor
 
     @property
+    def _steepest(self) -> float:
+        """The largest size of an entry of A: a floor is the limit of what is learned from data."""
+        return STEEPEST if self.floor is None else BOUND
+
+    @property
     def smallest(self) -> float:
         """The smallest entry of s that `raw` can express."""
         return 2 * self._least
@@ -92,9 +98,18 @@ class FullGaussian(Family):
         return self.floor
 
     def scales(self, params: Tensor) -> Tensor:
+        r"""Return for each feature [..., D] the least standard deviation of a principal axis that it has part in.
+
+        It has part where its entry is half the axis's largest or more: of collinear columns no single one is narrow
+        given those before it, and the axis is.
+        """
         if self.floor is None:
             return super().scales(params)
-        return positive(params[..., self.dim : 2 * self.dim], self._least)
+        axes, deviations, _ = torch.linalg.svd(self.loc_factor(params)[1].double())
+        size = axes.abs()
+        has_part = size >= 0.5 * size.amax(-2, keepdim=True)
+        wide = torch.full_like(size, torch.inf)
+        return torch.where(has_part, deviations.unsqueeze(-2).expand_as(size), wide).amin(-1).to(params.dtype)
 
     @property
     def phrase(self) -> str:
@@ -109,14 +124,21 @@ class FullGaussian(Family):
         loc, raw, below = params.split([d, d, self.size - 2 * d], -1)
         rows, columns = torch.tril_indices(d, d, -1, device=params.device)
         factor = torch.eye(d, dtype=params.dtype, device=params.device).expand(*params.shape[:-1], d, d).clone()
-        factor[..., rows, columns] = (GENTLE * below).clamp(-STEEPEST, STEEPEST)
+        factor[..., rows, columns] = (GENTLE * below).clamp(-self._steepest, self._steepest)
         return loc.clamp(-BOUND, BOUND), positive(raw, self._least)[..., None] * factor
 
     def raw(self, loc: Tensor, covariance: Tensor) -> Tensor:
         """Return the parameters [..., P] of this mean [..., D] and covariance [..., D, D]."""
-        factor = torch.linalg.cholesky(covariance)
-        scale = factor.diagonal(dim1=-2, dim2=-1)
+        return self.raw_factor(loc, torch.linalg.cholesky(covariance))
+
+    def raw_factor(self, loc: Tensor, factor: Tensor) -> Tensor:
+        """Return the parameters [..., P] of this mean [..., D] and factor L [..., D, D] of the covariance.
+
+        Entries of the diagonal that the limits exclude are raised to them; those below the diagonal are kept.
+        """
         rows, columns = torch.tril_indices(self.dim, self.dim, -1, device=loc.device)
+        steepest = factor.tril(-1).abs().amax(-1) / self._steepest
+        scale = factor.diagonal(dim1=-2, dim2=-1).clamp_min(self.smallest).maximum(steepest)
         below = (factor / scale[..., None])[..., rows, columns]
         return torch.cat([loc, positive_inverse(scale, self._least), below / GENTLE], -1)
 

@@ -96,8 +96,9 @@ def _finite(prior: Conditional, likelihood: Table, batch: Batch) -> Distribution
     """Return p(z = j | x), proportional to p(z = j) p(x | z = j): the responsibilities of a mixture."""
     n, x = len(likelihood.table), batch.x[:, None]
     mask = None if batch.mask is None else batch.mask[:, None]
-    # row by row of the table: a one-hot of each class would be n^2 numbers
-    rows = max(NUMBERS // max(len(batch) * likelihood.family.size, 1), 1)
+    # row by row of the table: a one-hot of each class would be n^2 numbers; a program has no number of data yet
+    many = n if torch.compiler.is_exporting() else NUMBERS // max(len(batch) * likelihood.family.size, 1)
+    rows = max(many, 1)
     pieces = [likelihood.rows(i, i + rows) for i in range(0, n, rows)]
     log_lik = torch.cat([likelihood.family.log_prob(params, x, mask) for params in pieces], -1)  # [B, n]
     return OneHotCategorical(logits=log_lik + torch.log_softmax(prior.params(batch.context), -1), validate_args=False)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..core.batch import Batch
-from ..core.errors import UsageError
+from ..core.errors import DataError, UsageError
 from ..data.cells import decode, encode
 from ..data.columns import Column
 from ..data.determined import finder, told_by
@@ -164,7 +164,11 @@ def _encoded(column: Column, value: Any) -> float:
     if isinstance(plain, int | float) and not (isinstance(plain, bool) or column.is_levelled):
         number = np.array([float(plain)])  # however the column writes its numbers
         cells = cells if column.kind == "datetime" else TypedCells(number, ~np.isnan(number), "float64")
-    numbers, observed, _ = encode(column, cells, lambda row: f"the value given for column {column.name!r}")
+    try:
+        numbers, observed, _ = encode(column, cells, lambda row: f"the value given for column {column.name!r}")
+    except DataError as error:  # whose remedy is of the cells of a table
+        takes = "times" if column.kind in ("datetime", "circular") else "numbers"
+        raise DataError(error.what, f"{column.name} takes {takes}: give one, as the column writes it.") from error
     if not observed[0]:
         levels = ", ".join(column.levels[:20]) + (", ..." if len(column.levels) > 20 else "")
         remedy = f"Its levels are {levels}." if column.is_levelled else "Leave the column out of the condition."

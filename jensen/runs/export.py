@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import torch
 
-from ..core.errors import CorruptRunError, DataError, UsageError
+from ..core.errors import CompositionError, CorruptRunError, DataError, NumericalError, UsageError
 from ..core.random import stream
 from ..core.version import __version__
 from ..export.card import About, model_card
@@ -101,6 +101,27 @@ def export_run(
     graphs = [g for g in (encoder_graph(subject), decoder_graph(subject), sampler_graph(subject)) if g is not None]
     about, arrays = _about(run, title), _inputs(run, subject, seed)
     metadata = about.metadata(subject.schema)
+    try:
+        files, agreements = _checked_files(graphs, arrays, metadata, kind)
+    except CompositionError as error:
+        raise CompositionError(error.what, _remedy(graphs, arrays, metadata, kind)) from error
+    schema = schema_record(subject, graphs, suffix)
+    files["schema.json"] = msgspec.json.format(msgspec.json.encode(schema), indent=2) + b"\n"
+    files["README.md"] = model_card(about, subject, graphs, agreements, suffix).encode()
+    record = {"kind": kind, **metadata, "checks": [a.to_dict() for a in agreements], "torch": str(torch.__version__)}
+    write_export(folder, files, record, force)
+    return Exported(folder, kind, (*files, "export.json"), tuple(agreements))
+
+
+def _checked_files(
+    graphs: Sequence[Graph], arrays: Arrays, metadata: dict[str, str], kind: str
+) -> tuple[dict[str, bytes], list[Agreement]]:
+    """Return the files of graphs by name, and what their checks found.
+
+    Raises:
+        CompositionError: the format cannot hold a graph.
+        NumericalError: a graph differs from the run.
+    """
     files: dict[str, bytes] = {}
     agreements: list[Agreement] = []
     for graph in graphs:
@@ -108,13 +129,22 @@ def export_run(
         content = _content(graph, own, metadata, kind)
         runtime = (computed_by_onnxruntime if kind == "onnx" else computed_by_torch)(content, graph)
         agreements.append(check_graph(graph, own, runtime))
-        files[f"{graph.name}{suffix}"] = content
-    schema = schema_record(subject, graphs, suffix)
-    files["schema.json"] = msgspec.json.format(msgspec.json.encode(schema), indent=2) + b"\n"
-    files["README.md"] = model_card(about, subject, graphs, agreements, suffix).encode()
-    record = {"kind": kind, **metadata, "checks": [a.to_dict() for a in agreements], "torch": str(torch.__version__)}
-    write_export(folder, files, record, force)
-    return Exported(folder, kind, (*files, "export.json"), tuple(agreements))
+        files[f"{graph.name}{KINDS[kind]}"] = content
+    return files, agreements
+
+
+def _remedy(graphs: Sequence[Graph], arrays: Arrays, metadata: dict[str, str], kind: str) -> str:
+    """Return what to do about graphs that a format cannot hold: the other one is named where it holds them."""
+    other = "torch" if kind == "onnx" else "onnx"
+    try:
+        if other == "onnx":
+            require_onnx()
+        _checked_files(graphs, arrays, metadata, other)
+    except (CompositionError, NumericalError):
+        return "No format can hold it: export a run of another recipe, such as vae, gmm or table."
+    except UsageError:  # the packages for ONNX are not installed, so that nothing is known of it
+        return "Export a run of another recipe, such as vae, gmm or table."
+    return f"Use --{other}, which can hold all graphs of this run."
 
 
 def subject_of(run: RunData) -> Subject:

@@ -24,6 +24,7 @@ from .data import RunData, Source, Targets
 from .evaluation import Part
 from .row_files import in_recorded_order
 from .row_values import identity_columns
+from .sources import column_of
 
 __all__ = ["DifferentialExpression", "batch_contexts", "differential_expression", "expression_columns"]
 
@@ -33,6 +34,8 @@ Groups = tuple[Any, ...]  # (column, A, B), or two masks [N]
 DELTA, FDR, PAIRS = 0.25, 0.05, 5000
 OFFSET = 0.1  # counts in a datum of median size, below which shares are taken to be equal
 REST = "rest"
+LARGE, EXPLAINED = 1.0, 0.5  # changes of the data, in powers of two, of which a model should have half, by the median
+ROWS, TINY = 4096, np.finfo(np.float64).tiny
 
 
 def batch_contexts(run: RunData, batch: Batches) -> list[Tensor]:
@@ -94,6 +97,7 @@ class DifferentialExpression:
 
     Attributes:
         genes: [D] their names.
+        observed: [D] the log-fold change of the mean shares of the data themselves, in powers of two.
         names: of the groups A and B.
         sizes: the number of data in each.
         changes: log-fold changes and their probabilities; see `jensen.analysis.expression.Changes`.
@@ -109,6 +113,7 @@ class DifferentialExpression:
     """
 
     genes: tuple[str, ...]
+    observed: np.ndarray
     names: tuple[str, str]
     sizes: tuple[int, int]
     changes: Changes
@@ -134,6 +139,7 @@ class DifferentialExpression:
             "mean_b": c.mean[1],
             "lfc": c.lfc,
             "lfc_sd": c.sd,
+            "lfc_data": self.observed,
             "probability": c.probability,
             "probability_up": c.up,
             "log_odds": c.log_odds,
@@ -190,12 +196,12 @@ def differential_expression(
     """Compare the genes of two groups; see `Run.differential_expression`."""
     require_counts(run.model)
     expected_fdr(np.zeros(0), fdr)  # refuses the level
+    chosen = _batches(run, batches, corrected)
     part = run.chosen(data, seed, labels=labels, own="all").loaded()
     names, masks = _groups(run, data, groups, part)
-    chosen = _batches(run, batches, corrected)
-    sizes = np.asarray(part.x).sum(1)[masks[0] | masks[1]]
+    sizes = np.asarray(part.x).sum(1)
     if offset is None:
-        offset = OFFSET / max(float(np.median(sizes)), 1.0)
+        offset = OFFSET / max(float(np.median(sizes[masks[0] | masks[1]])), 1.0)
     index = [torch.from_numpy(np.flatnonzero(mask)).to(part.rows.device) for mask in masks]
     drawn = changes(
         run.model,
@@ -212,8 +218,10 @@ def differential_expression(
     posterior = (
         "p(z | x)" if run.guide.is_exact else "q(z | x)" + (f" and importance weights, K = {k}" if k > 1 else "")
     )
+    observed = _observed(np.asarray(part.x), sizes, masks, offset)
     return DifferentialExpression(
         column_names(run),
+        observed,
         names,
         (len(index[0]), len(index[1])),
         drawn,
@@ -226,12 +234,50 @@ def differential_expression(
         part.name,
         posterior,
         part.is_whole,
-        part.notes,
+        (*part.notes, *_little_explained(drawn.lfc, observed, bool(chosen))),
+    )
+
+
+def _observed(x: np.ndarray, sizes: np.ndarray, masks: Sequence[np.ndarray], offset: float) -> np.ndarray:
+    """Return log2 of the ratio of the mean shares [D] of two groups of counts [N, D], with an offset added to both.
+
+    Data without a count have no shares, and are left out.
+    """
+    means = []
+    for mask in masks:
+        rows = np.flatnonzero(mask & (sizes > 0))
+        total = np.zeros(x.shape[1])
+        for start in range(0, len(rows), ROWS):  # counts may be of one byte, and their shares are of eight
+            some = rows[start : start + ROWS]
+            total += (x[some] / sizes[some, None].astype(np.float64)).sum(0)
+        means.append(total / max(len(rows), 1))
+    a, b = (np.log2(mean + offset) if offset else np.log2(np.maximum(mean, TINY)) for mean in means)
+    return a - b
+
+
+def _little_explained(lfc: np.ndarray, observed: np.ndarray, corrected: bool) -> tuple[str, ...]:
+    """Return a note where the changes of the model are far smaller than those of the data."""
+    large = np.abs(observed) > LARGE
+    ratio = float(np.median(lfc[large] / observed[large])) if large.any() else 1.0
+    if ratio >= EXPLAINED:
+        return ()
+    batches = "; or, if the groups are of different batches, batches explain it (--uncorrected)" if corrected else ""
+    return (
+        f"of {plural(int(large.sum()), 'gene')} that differ by more than a factor of 2 in the data, the median ratio of"
+        f" the model's change to the data's is {ratio:.2f}: the model explains little of the difference: train longer,"
+        f" or with a larger latent{batches}",
     )
 
 
 def _batches(run: RunData, batches: Batches, corrected: bool) -> list[str | int] | None:
-    """Return the batches that both data of a pair are decoded at, by default all; None for their own."""
+    """Return the batches that both data of a pair are decoded at, by default all; None for their own.
+
+    Raises:
+        UsageError: both are asked for.
+    """
+    if batches is not None and not corrected:
+        what = "--transform-batch decodes all cells at a batch, and --uncorrected each at its own"
+        raise UsageError(what, "Leave one of them out (in Python, batches or corrected=False).")
     classes = run.classes
     if batches is not None:
         return [batches] if isinstance(batches, str | int) else list(batches)
@@ -273,7 +319,8 @@ def _column(run: RunData, data: Source, column: str) -> Dataset:
     """
     if data is None or isinstance(data, Part):
         raise UsageError(f"groups by {column} need data with that column", "Give the data: DATA.")
-    dataset = run.labelled(data, column)
+    with column_of("--groups", column):
+        dataset = run.labelled(data, column)
     return dataset if is_in_memory(data) else in_recorded_order(dataset, run.spec["data"]["sha256"])
 
 

@@ -144,13 +144,15 @@ class RunJoint(RunRows):
             raise UsageError("this run knows no labels of several columns", "Train with --labels A,B.")
         if mean and self.schema.columns is not None:
             raise UsageError("the mean of a row of names and numbers is no row", "Leave --mean out.")
-        context = None
+        context = given = None
         if label is not None:
             given = label if isinstance(label, Mapping) else {"": label}
             one = torch.from_numpy(conditions.context(given)).to(self.device, self.dtype)
             context = one.expand(n, -1)
         z, batch = self.model.simulate(n, generator, context)
         x = latents.decode(self.model, z, batch.context) if mean else batch.x
+        if given is not None:  # as they were asked for, which a context of float32 is not
+            return self.shaped(x), np.tile(conditions.stored(given), (n, 1))
         return self.shaped(x), conditions.values(torch.as_tensor(batch.context).cpu().numpy())
 
     def _check_size(self, n: int) -> None:

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from ..core.errors import UsageError
+from ..core.errors import DataError, UsageError
 from ..data import Dataset, Schema, Selection, from_memory, is_in_memory, read, read_test, relabelled
 from ..data.typed_frames import is_of
 from .data_options import DataOptions
 
-__all__ = ["Sources"]
+__all__ = ["Sources", "column_of"]
+
+
+@contextmanager
+def column_of(option: str, column: str | None) -> Iterator[None]:
+    """Name the option where the column that it names is absent: what reads it speaks of labels.
+
+    Raises:
+        DataError, UsageError: as were raised within.
+    """
+    try:
+        yield
+    except (DataError, UsageError) as error:
+        part, own = f"labels {column!r} are neither a part of", f"no column {column!r} of labels"
+        what = error.what.replace(part, f"{option} {column!r} is no column of").removesuffix(" nor a file")
+        what = what.replace(own, f"no column {column!r} ({option})")
+        if column is None or (part not in error.what and own not in error.what):
+            raise
+        remedy = error.remedy.removesuffix(" Or give the labels themselves: an array [N].")
+        raise type(error)(what, remedy) from error
 
 
 @dataclass(frozen=True)

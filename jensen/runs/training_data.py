@@ -38,7 +38,7 @@ from ..data.sizes import check_size
 from ..data.streams import StreamedRows
 from ..recipes import Recipe
 from .data_options import DataOptions
-from .sources import Sources
+from .sources import Sources, column_of
 from .streamed_data import measured_rows, streamed_moments
 
 __all__ = ["DataOptions", "Sources", "TrainingData", "gather"]
@@ -228,7 +228,8 @@ def _read(sources: Sources, recipe: Recipe, options: DataOptions) -> tuple[Datas
         DataError: there is one row only, or memory for the prepared rows is not there.
         UsageError: the recipe learns from labels, and the rows stay in their files.
     """
-    dataset = sources.read(options, recipe.missing, recipe.columns)
+    with column_of("--batch-key", options.batch_key):
+        dataset = sources.read(options, recipe.missing, recipe.columns)
     second = sources.read_test(options, recipe.missing, dataset)
     unbounded = options.binarize is None  # a likelihood with a last level refuses others itself, when it is known
     if second is not None:  # recorded as it was read
@@ -280,8 +281,8 @@ def _labels(dataset: Dataset, where: Split, recipe: Recipe, options: DataOptions
             f"recipe {recipe.name} learns from labels, and {dataset.source.name} has none",
             "Name them: --labels FILE, or a column or key of DATA.",
         )
-    labels = Labels.of(dataset.labels, dataset.schema, recipe.labels, dataset.labels[where.train[:]])
-    return labels if options.batch_key is None else replace(labels, called="batch")
+    called = "label" if options.batch_key is None else "batch"
+    return Labels.of(dataset.labels, dataset.schema, recipe.labels, dataset.labels[where.train[:]], called)
 
 
 def _conditions(dataset: Dataset, where: Split, recipe: Recipe, options: DataOptions) -> Conditions | None:

@@ -288,8 +288,10 @@ def component_params(family: Gaussian | FullGaussian, loc: Tensor, spread: Tenso
     least = family.smallest**2
     if isinstance(family, FullGaussian):
         values, vectors = torch.linalg.eigh(spread)
-        raised = (vectors * values.clamp_min(least).unsqueeze(-2)) @ vectors.mT
-        return family.raw(loc, (raised + raised.mT).div(2).expand(*loc.shape, family.dim))
+        root = vectors * values.clamp_min(least).sqrt().unsqueeze(-2)
+        upper = torch.linalg.qr(root.mT).R  # no Cholesky factor: of collinear columns that of the product may not exist
+        factor = upper.mT * upper.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
+        return family.raw_factor(loc, factor.expand(*loc.shape, family.dim))
     variance = spread.mean(-1, keepdim=True) if family.scale == "one" else spread
     raw = family.raw(variance.clamp_min(least).sqrt())
     return torch.cat([loc, raw.expand(len(loc), -1)], -1)

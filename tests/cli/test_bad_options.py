@@ -46,7 +46,7 @@ BAD = {
     "--epochs 1.5": ("--epochs must be a whole number, got 1.5", "such as --epochs 16"),
     "--batch .5": ("--batch must be a whole number, got .5", "such as --batch 16"),
     "--seed=-2.5e1": ("--seed must be a whole number of at least 0, got -25",),
-    "--patience 1.5": ("--patience must be a whole number or auto, got 1.5", "such as --patience 16"),
+    "--patience 1.5": ("--patience must be a whole number or auto or none, got 1.5", "such as --patience 16"),
     "--checkpoints 1e3": ("--checkpoints must be a whole number, got 1e3",),
     "--batch 0": ("--batch must be a whole number of at least 1, got 0", "--batch 1 or more"),
     "--lr 0": ("--lr must be a finite number above 0, got 0", "positive"),

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jensen.cli.named_columns import stem_of
+
 anndata = pytest.importorskip("anndata", reason="anndata is not installed", exc_type=ImportError)
 
 N, GENES = 40, ["Gad2", "Sst", "Vip", "Pvalb"]
@@ -67,6 +69,44 @@ def test_genes_that_differ(trained):
         answer = trained("differential", "run", "c.h5ad", *words)
         assert answer.code in (2, 3), answer.out
         assert said in answer.err
+
+
+def test_results_of_other_requests_are_kept(trained, here):
+    words, short = ["differential", "run", "c.h5ad"], ["--pairs", "20"]
+    for groups in (["type", "B", "T"], ["lane", "x", "y"]):
+        answer = trained(*words, "--groups", *groups, *short)
+        assert answer.code == 0, answer.err
+    assert trained(*words, "--groups", "lane", "x", "y", "--uncorrected", *short).code == 0
+    assert trained("expression", "run", "c.h5ad", "--draws", "2").code == 0
+    assert trained("expression", "run", "c.h5ad", "--draws", "2", "--transform-batch", "x").code == 0
+    made = {path.name for path in (here / "run").glob("*.csv")}
+    assert made >= {"differential-type-B-T-pairs-20.csv", "differential-lane-x-y-pairs-20.csv"}
+    assert made >= {"differential-lane-x-y-pairs-20-corrected-False.csv", "expression-draws-2.csv"}
+    assert "expression-batch-x-draws-2.csv" in made
+    first = (here / "run" / "differential-type-B-T-pairs-20.csv").read_bytes()
+    assert trained(*words, "--groups", "type", "B", "T", *short).code == 0  # the same request gives the same file
+    assert (here / "run" / "differential-type-B-T-pairs-20.csv").read_bytes() == first
+
+
+def test_options_are_named_as_they_were_given(trained):
+    words = ["differential", "run", "c.h5ad", "--groups"]
+    answer = trained(*words, "type", "B", "T", "--uncorrected", "--transform-batch", "x")
+    assert (answer.code, "Leave one of them out" in answer.err) == (2, True)
+    answer = trained(*words, "tpye", "B", "T")
+    assert "--groups 'tpye' is no column of c.h5ad" in answer.err
+    assert "Did you mean 'type'" in answer.err
+    answer = trained("train", "c.h5ad", "--batch-key", "lnae", *OPTIONS, "--force")
+    assert "--batch-key 'lnae' is no column of c.h5ad" in answer.err
+    assert "Did you mean 'lane'" in answer.err
+
+
+def test_names_of_files_tell_requests_apart():
+    assert stem_of("expression", size=(1.0, 1.0)) == "expression"
+    assert stem_of("d", "c", "a", "b", cells=(5, 1)) == "d-c-a-b-cells-5"
+    odd = {stem_of("d", "c", *pair) for pair in (("a b", "c"), ("a/b", "c"), ("a_b", "c"), ("a-b", "c"), ("a", "b-c"))}
+    assert len(odd) == 5
+    assert not any("/" in stem for stem in odd)
+    assert len(stem_of("d", "c" * 300)) < 140
 
 
 def test_reconstructions_at_another_batch(trained):

@@ -46,7 +46,8 @@ def test_a_value_that_no_row_can_have_is_refused(run, refused):
     refused(
         ["sample", run, "--given", "sex=X", "--out", "s.csv"], 2, "no value of column 'sex'", "Its levels are F, M."
     )
-    refused(["sample", run, "--given", "age=old", "--out", "s.csv"], 3, "the value given for column 'age' is 'old'")
+    asked = ["sample", run, "--given", "age=old", "--out", "s.csv"]
+    refused(asked, 3, "the value given for column 'age' is 'old'", "age takes numbers")
 
 
 def test_a_value_that_training_has_not_seen_is_answered_with_its_range(run, jensen):

@@ -28,6 +28,16 @@ def table(here: Path) -> str:
     return "my data's.csv"
 
 
+def test_several_labels_of_a_table_of_mixed_kinds(jensen, here):
+    rows = np.random.default_rng(0).normal(size=(60, 2)).tolist()
+    lines = [f"{a},{b},{'cat' if a > 0 else 'dog'},{'new' if b > 0 else 'old'}" for a, b in rows]
+    (here / "t.csv").write_text("\n".join(["size,weight,kind,age", *lines]))
+    described = jensen("data", "t.csv", "--labels", "size,age").out
+    assert "several labels are of a model of numbers" in described
+    assert "--labels" not in described
+    assert jensen(*pasted(described), *QUICK, "--out", "run").code == 0
+
+
 @pytest.fixture
 def pictures(here: Path) -> str:
     folder = here / "some pictures"
@@ -75,6 +85,7 @@ def test_training_on_what_was_described(jensen, table, pictures):
     """Labels, size, columns and header are those of the description."""
     for words in (
         [table, "--labels", "the kind"],
+        [table, "--labels", "the kind,size"],
         [table, "--columns", "size,weight"],
         [table, "--drop", "the kind", "--header", "yes"],
         [pictures, "--size", "4,5"],

@@ -61,7 +61,8 @@ def test_each_option_has_its_flag_with_help_and_default(kind, option, help_page)
     hint = get_type_hints(kind)[option.name]
     literals = [h for h in (hint, *get_args(hint)) if get_origin(h) is Literal]
     for literal in literals:
-        assert f"({', '.join(get_args(literal))})" in text
+        none = ["none"] if {int, type(None)} < set(get_args(hint)) else []
+        assert f"({', '.join([*get_args(literal), *none])})" in text
     if option.default is None or option.default is False:
         assert "[default:" not in text
     else:
@@ -120,6 +121,8 @@ def test_a_changed_default_shows_in_the_help(batch, mode, capsys):
         (["--dequantize"], {"dequantize": True}),
         (["--no-dequantize", "--tensorboard"], {"dequantize": False, "tensorboard": True}),
         (["--save-every", "none", "--patience", "3"], {"save_every": None, "patience": 3}),
+        (["--patience", "none", "--standardize", "none"], {"patience": None, "standardize": "none"}),
+        (["--patience", "auto"], {"patience": "auto"}),
         (
             ["--binarize", "static", "--seed", "3", "--device", "cpu"],
             {"binarize": "static", "seed": 3, "device": "cpu"},

@@ -8,7 +8,7 @@ import pytest
 
 from jensen.core.errors import CorruptRunError, DataError, UsageError
 from jensen.data import Conditions, from_memory, read, relabelled
-from jensen.data.conditions import apart, label_names
+from jensen.data.conditions import absent_labels, apart, label_names
 from jensen.data.selection import Selection
 
 AGES = [30.5, 40.5, 50.5, 61.5, 22.25, 35.25]
@@ -132,6 +132,33 @@ def test_an_absent_column_is_named(tmp_path):
     TABLE.to_csv(path, index=False)
     with pytest.raises(DataError, match="wage"):
         read(path, labels="sex,wage")
+
+
+def test_a_repeat_and_a_near_name_are_said(tmp_path):
+    path = tmp_path / "t.csv"
+    TABLE[["x", "y", "age"]].to_csv(path, index=False)
+    with pytest.raises(DataError, match="labels 'age,age' name 'age' twice"):
+        read(path, labels="age,age")
+    with pytest.raises(UsageError, match="labels 'age,age' name 'age' twice"):
+        from_memory(TABLE[["x", "y", "age"]], "age,age")
+    with pytest.raises(DataError, match=r"Did you mean 'age' for 'aeg'\? It has x, y, age\."):
+        read(path, labels="aeg")
+    assert absent_labels("z", "t.csv", ()).remedy == "Check the name."
+
+
+def test_labels_are_not_said_to_be_ignored():
+    table = apart(Selection(known=("x", "y"), later=True), ("sex", "age"))
+    names = ["x", "y", "sex", "age"]
+    assert table.ignored(names, [0, 1], "t.csv") == []
+    assert "ignored: more" in table.ignored([*names, "more"], [0, 1], "t.csv")[0]
+
+
+def test_a_number_is_kept_as_it_was_given(both):
+    stored = both.stored({"sex": "M", "age": "1e30"})
+    assert both.written(stored[None])["age"].tolist() == ["1e+30"]
+    assert both.beyond(both.stored({"sex": "M", "age": "45"})) == []
+    [note] = both.beyond(stored)
+    assert note.startswith("age = 1e+30 lies ")
 
 
 def test_hints_and_drops_are_of_their_own_columns():

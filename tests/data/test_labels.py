@@ -31,6 +31,8 @@ def test_what_is_no_class_is_refused():
         labels.one_hot(np.array([0, -1]))
     with pytest.raises(UsageError, match=r"--label must be a class of this run, got 9\. Choose from 0, 1"):
         labels.find(9)
+    with pytest.raises(DataError, match=r"a single batch, which tells none apart\. Name .*--batch-key COLUMN"):
+        Labels.of(np.array([4, 4, -1]), PLAIN, "context", called="batch")
     with pytest.raises(DataError, match="all labels are of a single class"):
         Labels.of(np.array([4, 4, -1]), PLAIN, "context")
     with pytest.raises(CorruptRunError, match="labels"):

@@ -45,6 +45,16 @@ def test_gradients_are_those_of_autograd(shape):
     assert ((own[1].grad - plain[1].grad).abs() <= 1e-6 * s + 1e-4 * plain[1].grad.abs()).all()
 
 
+@pytest.mark.parametrize("turned", [(0,), (1,), (2,), (0, 1, 2)])
+def test_the_layout_of_tensors_does_not_matter(turned):
+    """Transposed log-means, dispersions and counts have the mass, and the gradients, of their copies."""
+    parts = sparse(LARGE)
+    other = [part.T.contiguous().T if i in turned else part for i, part in enumerate(parts)]
+    assert any(not part.is_contiguous() for part in other)
+    for own, known in zip(step(*other), step(*parts), strict=True):
+        torch.testing.assert_close(own, known, rtol=1e-5, atol=1e-6)
+
+
 def test_gradients_are_differentiable():
     log_mean, theta, x = (t.double() for t in sparse((3, 4)))
     log_mean.requires_grad_()

@@ -106,6 +106,16 @@ DEGENERATE = {
         {"latent": 2},
         lambda: (lambda x: np.c_[x, x.sum(1)])(RNG(0).normal(size=(300, 2))),
     ),
+    "collinear columns": (
+        "gmm",
+        {"components": 1, "covariance": "full"},
+        lambda: RNG(0).normal(size=(300, 2)) @ np.array([[1, 0, 1], [0, 1, 1]]),
+    ),
+    "columns that are nearly another's, in an order that hides it": (
+        "gmm",
+        {"components": 2, "covariance": "tied"},
+        lambda: RNG(0).normal(size=(300, 2)) @ np.array([[1, 1, 0], [0, 0.01, 1]]),
+    ),
     "a value that comes again and again": (
         "gmm",
         {"components": 3},

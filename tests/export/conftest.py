@@ -21,6 +21,8 @@ OPTIONS: dict[str, dict[str, object]] = {
     "ladder": {"groups": (1, 2), "state": 8, "hidden": (8,)},
     "ppca": {"latent": 2},
     "gmm": {"components": 3},
+    "gmm-full": {"recipe": "gmm", "components": 2, "covariance": "full"},
+    "table-gmm": {"components": 2},
     "gumbel": {"hidden": (8,)},
     "convolutions": {"recipe": "vae", "latent": 2, "net": "conv", "width": 4},
     "iaf": {"latent": 2, "hidden": (8,)},
@@ -64,7 +66,7 @@ def trained_run(tmp_path_factory) -> Callable[[str], Run]:
             data.write_text(table_text())
             np.save(folder / "pixels.npy", pixels())
             labels = np.arange(ROWS) % 3 if recipe == "conditional" else None
-            place = data if recipe == "table" else folder / "pixels.npy"
+            place = data if recipe in ("table", "table-gmm") else folder / "pixels.npy"
             if labels is not None:
                 np.savez(folder / "labelled.npz", x=pixels(), y=labels)
                 place = folder / "labelled.npz"

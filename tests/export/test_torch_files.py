@@ -35,6 +35,9 @@ def test_program_takes_any_number_of_rows():
         np.testing.assert_array_equal(compute({"x": X[:n]})["y"], 2 * X[:n])
 
 
-def test_program_that_depends_on_values_is_refused():
+def test_program_that_depends_on_values_is_refused(capfd):
+    is_validating = torch.distributions.Distribution._validate_args
     with pytest.raises(CompositionError, match="cannot be exported by torch"):
         program_bytes(graph(Deciding()), {"x": X[:2]}, {"about": "{}"})
+    assert capfd.readouterr() == ("", "")
+    assert torch.distributions.Distribution._validate_args == is_validating

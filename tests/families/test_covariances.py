@@ -68,6 +68,38 @@ def test_any_covariance_can_be_said(family):
         assert int(ranks) == family.rank
 
 
+def nearly_collinear(gap: float) -> torch.Tensor:
+    """The covariance of (a, b, a + b + gap c) of standard normal a, b, c."""
+    root = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, gap]], dtype=torch.float64)
+    return root @ root.T
+
+
+@pytest.mark.parametrize("gap", [1e-2, 1e-3, 1e-5])
+def test_a_learned_covariance_of_nearly_collinear_features_is_kept(gap):
+    """Its entries below the diagonal are up to 1e5 times the diagonal; a guide's are within 100 times."""
+    loc, covariance = normal(3), nearly_collinear(gap)
+    learned, guide = FullGaussian(3, floor=1e-6), FullGaussian(3)
+    q = learned(learned.raw(loc, covariance))
+    torch.testing.assert_close(covariance_of(q), covariance, rtol=1e-9, atol=1e-9)
+    assert float(q.scale_tril[2, 2]) == pytest.approx(gap, rel=1e-4)
+    limited = guide(guide.raw(loc, covariance)).scale_tril
+    assert float(limited[2, 2]) == pytest.approx(max(gap, 0.01), rel=1e-4)  # 1 / 100: raised, and the others are kept
+    torch.testing.assert_close(limited[2, :2], torch.ones(2).double())
+
+
+def test_scales_are_those_of_the_principal_axes_that_features_have_part_in():
+    """Of (a, a + gap b, b) no feature is as narrow, given those before it, as the axis of the first two."""
+    root = torch.tensor([[1, 0, 0], [1, 0.01, 0], [0, 1, 0.003]], dtype=torch.float64)
+    family, covariance = FullGaussian(3, floor=1e-4), root @ root.T
+    narrowest = torch.linalg.eigvalsh(covariance)[0].sqrt()
+    scales = family.scales(family.raw(torch.zeros(3).double(), covariance))
+    torch.testing.assert_close(scales[:2], narrowest.expand(2), rtol=1e-6, atol=0.0)
+    assert float(narrowest) < 0.1 * 0.003
+    assert float(scales[2]) > 0.5
+    with pytest.raises(CompositionError, match="no learned scale"):
+        FullGaussian(2).scales(torch.zeros(5))
+
+
 @EACH
 def test_the_closed_rate_is_torchs_between_full_covariances(family):
     q = family(normal(5, family.size))
@@ -86,7 +118,7 @@ def test_the_registered_rate_refuses_other_features():
         kl_divergence(LowRankMultivariateNormal(torch.zeros(2), torch.ones(2, 1), torch.ones(2)), laplace)
 
 
-@EACH
+@pytest.mark.parametrize("family", [*FAMILIES, FullGaussian(4, floor=1e-4)], ids=lambda f: f.phrase)
 @pytest.mark.parametrize("size", [1e3, 1e15, 1e38])
 def test_no_finite_parameter_makes_a_nan(family, size):
     """In single precision, with every pattern of large and small that 200 draws find."""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jensen.core.errors import CompositionError, RunExistsError, UsageError
+from jensen.runs import export
 from jensen.runs.export import export_run, subject_of
 from tests.export.conftest import pixels, trained_run  # noqa: F401
 
@@ -71,6 +72,34 @@ def test_programs_of_torch_are_exported_too(trained_run, tmp_path):  # noqa: F81
 def test_what_cannot_be_exported_is_refused_and_writes_nothing(trained_run, recipe, tmp_path):  # noqa: F811
     with pytest.raises(CompositionError):
         export_run(trained_run(recipe), tmp_path / "out", "torch")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("recipe", ["gmm", "gmm-full", "table-gmm"])
+def test_mixtures_are_programs_of_torch(trained_run, recipe, tmp_path):  # noqa: F811
+    exported = trained_run(recipe).export(tmp_path / "out", kind="torch")
+    assert exported.worst.largest <= 1e-5
+    assert {"encoder.pt2", "decoder.pt2"} <= set(exported.files)
+
+
+@needs_onnx
+def test_a_refusal_names_the_other_format_where_it_holds_the_graphs(trained_run, tmp_path, capfd):  # noqa: F811
+    with pytest.raises(CompositionError, match=r"cannot be written as ONNX: .*Use --torch, which can hold all graphs"):
+        trained_run("gmm-full").export(tmp_path / "out")
+    assert capfd.readouterr() == ("", "")
+    assert not (tmp_path / "out").exists()
+
+
+@needs_onnx
+@pytest.mark.parametrize("kind", ["onnx", "torch"])
+def test_a_refusal_says_that_no_format_holds_the_graphs(trained_run, kind, tmp_path, monkeypatch):  # noqa: F811
+    def refuse(*_):
+        raise CompositionError("the encoder cannot be written")
+
+    monkeypatch.setattr(export, "onnx_bytes", refuse)
+    monkeypatch.setattr(export, "program_bytes", refuse)
+    with pytest.raises(CompositionError, match=r"cannot be written\. No format can hold it"):
+        trained_run("vae").export(tmp_path / "out", kind=kind)
     assert not (tmp_path / "out").exists()
 
 

@@ -189,6 +189,21 @@ def test_genes_that_differ_are_those_that_were_made_to(run, cells, path):
     assert set(drawn.frame.columns) == set(drawn.table)
 
 
+def test_changes_are_set_beside_those_of_the_data(run, cells, path):
+    how = {"cells": 20, "pairs": 200, "delta": 1.0, "offset": 0.01}
+    drawn = run.differential_expression(path, ("type", "B", "A"), **how)
+    x, b = np.asarray(cells.X, float), (cells.obs["type"] == "B").to_numpy()
+    share = x / x.sum(1, keepdims=True)
+    expected = np.log2(share[b].mean(0) + 0.01) - np.log2(share[~b].mean(0) + 0.01)
+    np.testing.assert_allclose(drawn.observed, expected, rtol=1e-10)
+    assert drawn.table["lfc_data"][0] == drawn.observed[1]  # Sst, the most probable
+    assert not any("explains little" in note for note in drawn.notes)
+    lanes = run.differential_expression(path, ("run", "first", "second"), **how)  # which the model decodes alike
+    assert any("of 1 gene that" in note and "--uncorrected" in note for note in lanes.notes)
+    with pytest.raises(UsageError, match="Leave one of them out"):
+        run.differential_expression(path, ("type", "B", "A"), batches="first", corrected=False)
+
+
 def test_groups_that_are_none_are_refused(run, cells, path, folder):
     for groups, match in (
         (("type", "B", "C"), "There are A, B"),

@@ -46,6 +46,11 @@ def run(made) -> Run:
     return load(made)
 
 
+def test_labels_are_returned_as_they_were_given(run):
+    _, labels = run.conditioned_sample(2, label={"site": "q", "dose": "3.1", "arm": "no"})
+    assert labels[:, 1].tolist() == [3.1, 3.1]
+
+
 def test_log_px_given_labels_is_the_closed_form(run, data):
     r"""With an affine decoder, x | c is :math:`N(W_c c + b, w w^T + \Sigma)`, c being labels as encoded."""
     part = run.part("test")

@@ -127,3 +127,30 @@ def test_integers_are_reals(x):
         LatentMixture(2, max_iter=2, options=FAST, random_state=0).fit(whole).means_,
         LatentMixture(2, max_iter=2, options=FAST, random_state=0).fit(whole.astype(float)).means_,
     )
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+@pytest.mark.parametrize("gap", [0.0142, 0.01, 1e-3])
+def test_nearly_collinear_columns_have_the_maximum_likelihood_of_scikit_learn(gap, covariance_type):
+    """Correlations up to 1 - 5e-7: one component's maximum, above the floors of both."""
+    a, b, c = np.random.default_rng(0).normal(size=(3, 300))
+    x = np.stack([a, a + gap * b, c], 1)
+    own = LatentMixture(1, covariance_type=covariance_type, options=FAST, random_state=0).fit(x)
+    theirs = GaussianMixture(1, covariance_type=covariance_type, reg_covar=0.0).fit(x)
+    assert own.score(x) == pytest.approx(theirs.score(x), abs=1e-5)
+    assert str(own.run_.evaluate(x).estimate.kind) == "exact"
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+def test_collinear_columns_are_at_the_floor_as_in_scikit_learn(covariance_type):
+    """Of exactly collinear columns the least variance is the floor's: scikit-learn's of that number added to variances
+    of standardised columns, whose other two differ by 4e-8 of themselves."""
+    a, b = np.random.default_rng(0).normal(size=(2, 300))
+    x = np.stack([a, b, a + b], 1)
+    own = LatentMixture(1, covariance_type=covariance_type, options=FAST, random_state=0).fit(x)
+    least = own.run_.model.likelihood.family.smallest**2
+    theirs = GaussianMixture(1, covariance_type=covariance_type, reg_covar=least).fit((x - x.mean(0)) / x.std(0))
+    assert own.score(x) == pytest.approx(theirs.score((x - x.mean(0)) / x.std(0)) - np.log(x.std(0)).sum(), abs=1e-3)
+    evaluation = own.run_.evaluate(x)
+    assert "exact" not in str(evaluation.estimate.kind)
+    assert any("lower limit" in note for note in evaluation.notes)

@@ -56,6 +56,21 @@ def test_which_steps_settle():
     assert [type(s).__name__ for s in STEPS if s.reaches_optimum] == ["GaussianMaximum", "PrincipalComponents"]
 
 
+@pytest.mark.parametrize("scale", ["each", "shared"])
+def test_collinear_features_are_fitted_at_the_floor(scale):
+    """The covariance after a step is that of the data, its least variance raised to the floor's."""
+    a, b = torch.randn(2, 300, dtype=torch.float64, generator=stream(0, "x"))
+    x, family = torch.stack([a, b, a + b, a + 1e-9 * b], -1), FullGaussian(4, scale, 1e-4)
+    model = mixture_model(1, 4, family=family)
+    MixtureEM()(model, Rows(x))
+    values, vectors = torch.linalg.eigh(x.T.cov(correction=0))
+    raised = (vectors * values.clamp_min(family.smallest**2)) @ vectors.T
+    own = family(model.likelihood.rows())
+    torch.testing.assert_close(own.covariance_matrix[0], raised, rtol=1e-7, atol=1e-9)
+    known = torch.distributions.MultivariateNormal(x.mean(0), raised).log_prob(x)
+    close(evidence(model, Batch(x)), known, 1e-4)
+
+
 MIXED = [FullGaussian(4, floor=0.01), FullGaussian(4, "shared", 0.01), Gaussian(4, "one")]
 
 
