@@ -90,3 +90,14 @@ def test_three_values_that_two_stand_for_are_no_twins():
     x = np.stack([a, b], 1)
     assert twins(x, np.ones_like(x, dtype=bool)) == []
     assert twins(x[:, ::-1], np.ones_like(x, dtype=bool)) == []
+
+
+def test_a_value_that_is_seen_alone_stands_for_none_of_the_others():
+    """As many values on both sides, of which one is seen only where the other column is missing."""
+    a = np.tile([0.0, 1.0], 300)
+    a[400:500] = 2.0  # beyond the first rows, which rule out most pairs
+    b = np.where(a == 1.0, 6.0, 5.0)
+    mask = np.ones((600, 2), dtype=bool)
+    mask[500:530, 0] = False
+    b[500:530] = 7.0
+    assert twins(np.stack([a, b], 1), mask) == []

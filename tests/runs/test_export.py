@@ -75,7 +75,7 @@ def test_what_cannot_be_exported_is_refused_and_writes_nothing(trained_run, reci
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("recipe", ["gmm", "gmm-full", "table-gmm"])
+@pytest.mark.parametrize("recipe", ["gmm", "gmm-full", pytest.param("table-gmm", marks=pytest.mark.slow)])
 def test_mixtures_are_programs_of_torch(trained_run, recipe, tmp_path):  # noqa: F811
     exported = trained_run(recipe).export(tmp_path / "out", kind="torch")
     assert exported.worst.largest <= 1e-5
