@@ -130,7 +130,7 @@ class LatentMixture(DensityMixin, LatentEstimator):
         if self.reg_covar is None:
             return None
         require_finite(0, reg_covar=self.reg_covar)
-        return math.sqrt(self.reg_covar)
+        return math.sqrt(self.reg_covar) / 2  # scales are raised to twice the floor, which none reaches
 
     def _complete(self) -> None:
         """Take the attributes from the run.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import importlib
+import inspect
 import json
 import warnings
 
@@ -11,6 +13,7 @@ import pandas as pd
 import pytest
 
 from jensen.cli.named_columns import stem_of
+from jensen.runs.run import Run
 
 anndata = pytest.importorskip("anndata", reason="anndata is not installed", exc_type=ImportError)
 
@@ -129,3 +132,13 @@ def test_batches_and_labels_exclude_each_other(trained):
     answer = trained("train", "c.h5ad", "--batch-key", "lane", "--recipe", "vae", "--out", "other")
     assert (answer.code, "--recipe count-vae" in answer.err) == (2, True)
     assert "log p(x | batch)" in trained("evaluate", "run", "-k", "2", "--quiet").out
+
+
+def test_defaults_are_those_of_python():
+    """The command line has them again, since it imports no torch before it must."""
+    differential, expression = (
+        importlib.import_module(f"jensen.cli.{name}") for name in ("differential", "expression")
+    )
+    own = inspect.signature(Run.differential_expression).parameters
+    assert {name: own[name].default for name in differential.DEFAULTS} == differential.DEFAULTS
+    assert inspect.signature(Run.normalized_expression).parameters["draws"].default == expression.DRAWS
