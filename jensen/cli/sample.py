@@ -181,8 +181,8 @@ def _write(
 
         x = as_written(columns, x)
         if several is not None and opened.conditions is not None and not target.is_array:
-            columns = (*columns, *opened.conditions.columns)
-            x = np.concatenate([x, as_written(opened.conditions.columns, several)], 1)
+            columns = (*columns, *opened.conditions.fitting(several))
+            x = np.concatenate([x, several], 1)
         if not target.is_array:
             suffix = ".csv" if target.path is None else target.path.suffix.lower()
             target.write_table(table_of(columns, x, KINDS.get(suffix, "csv"), dialect=opened.dialect), columns)

@@ -41,8 +41,8 @@ class Conditions:
     Example:
         >>> sex = Column("sex", "boolean", levels=("F", "M"))
         >>> both = Conditions((sex, Column("age", "real")), (0.0, 40.0), (1.0, 10.0), ((5, 5), ()), "")
-        >>> both.context({"sex": "M", "age": "55"}).tolist()
-        [0.0, 1.0, 1.5]
+        >>> both.encoded(both.stored({"sex": "M", "age": "55"})[None]).tolist()
+        [[0.0, 1.0, 1.5]]
     """
 
     columns: tuple[Column, ...]
@@ -119,24 +119,16 @@ class Conditions:
                 f" {self._described(column)} (rows from 0)",
                 "Give it one that the training data have, or drop the row.",
             )
-        return self._encoded(np.asarray(table.x[:], dtype=np.float64))
+        return self.encoded(np.asarray(table.x[:], dtype=np.float64))
 
-    def _encoded(self, values: np.ndarray) -> np.ndarray:
-        """Return contexts [N, C] of stored values [N, E]."""
+    def encoded(self, values: np.ndarray) -> np.ndarray:
+        """Return contexts [N, C], float32, of stored values [N, E]."""
         pieces = []
         for i, (size, column) in enumerate(zip(self.sizes, self.columns, strict=True)):
             own = values[:, i : i + 1]
             one_hot = own == np.arange(size)
             pieces.append(one_hot if column.levels else (own - self.center[i]) / self.scale[i])
         return np.concatenate(pieces, 1).astype(np.float32)
-
-    def context(self, given: Mapping[str, Any]) -> np.ndarray:
-        """Return the context [C] of a value of every column, by its name.
-
-        Raises:
-            UsageError: see `stored`.
-        """
-        return self._encoded(self.stored(given)[None])[0]
 
     def stored(self, given: Mapping[str, Any]) -> np.ndarray:
         """Return a value of every column, by its name, as tables store them [E], float64.
@@ -199,10 +191,14 @@ class Conditions:
             pieces.append(own.argmax(1).astype(np.float64) if self.columns[i].levels else number)
         return np.stack(pieces, 1)
 
+    def fitting(self, values: np.ndarray) -> tuple[Column, ...]:
+        """Return the columns for stored values [N, E]: plain numbers where values lie between those of a column."""
+        own = zip(self.columns, as_written(self.columns, values).T, values.T, strict=True)
+        return tuple(c if np.array_equal(near, v) else Column(c.name, "real") for c, near, v in own)
+
     def written(self, values: np.ndarray) -> dict[str, np.ndarray]:
         """Return stored values [N, E] as texts [N], by the names of their columns."""
-        rounded = as_written(self.columns, values)
-        columns = [(c, rounded[:, i].tolist()) for i, c in enumerate(self.columns)]
+        columns = [(c, values[:, i].tolist()) for i, c in enumerate(self.columns)]
         texts = {c.name: [c.levels[int(v)] if c.levels else f"{v:.12g}" for v in own] for c, own in columns}
         return {name: np.array(own, dtype=str) for name, own in texts.items()}
 

@@ -144,16 +144,15 @@ class RunJoint(RunRows):
             raise UsageError("this run knows no labels of several columns", "Train with --labels A,B.")
         if mean and self.schema.columns is not None:
             raise UsageError("the mean of a row of names and numbers is no row", "Leave --mean out.")
-        context = given = None
-        if label is not None:
-            given = label if isinstance(label, Mapping) else {"": label}
-            one = torch.from_numpy(conditions.context(given)).to(self.device, self.dtype)
-            context = one.expand(n, -1)
+        if label is None:  # drawn ones are rounded first, so that rows are of the labels that are beside them
+            drawn = torch.as_tensor(self.model.contexts(n, generator)).cpu().numpy()
+            stored = as_written(conditions.columns, conditions.values(drawn))
+        else:
+            stored = np.tile(conditions.stored(label if isinstance(label, Mapping) else {"": label}), (n, 1))
+        context = torch.from_numpy(conditions.encoded(stored)).to(self.device, self.dtype)
         z, batch = self.model.simulate(n, generator, context)
         x = latents.decode(self.model, z, batch.context) if mean else batch.x
-        if given is not None:  # as they were asked for, which a context of float32 is not
-            return self.shaped(x), np.tile(conditions.stored(given), (n, 1))
-        return self.shaped(x), conditions.values(torch.as_tensor(batch.context).cpu().numpy())
+        return self.shaped(x), stored
 
     def _check_size(self, n: int) -> None:
         """Refuse a number of samples that memory has no room for."""

@@ -8,6 +8,7 @@ import pytest
 
 from jensen.core.errors import CorruptRunError, DataError, UsageError
 from jensen.data import Conditions, from_memory, read, relabelled
+from jensen.data.columns import Column
 from jensen.data.conditions import absent_labels, apart, label_names
 from jensen.data.selection import Selection
 
@@ -36,7 +37,7 @@ def test_a_context_is_one_hot_and_standardised_by_the_training_rows(both):
     assert (both.sizes, both.counts, len(both)) == ((2, 1), ((2, 2), ()), 3)
     assert seen[:, :2].tolist() == [[1, 0], [0, 1]] * 3
     np.testing.assert_allclose(seen[:, 2], (np.array(AGES) - mean) / scale, rtol=1e-6)
-    np.testing.assert_array_equal(both.context({"age": 50.5, "sex": "F"}), seen[2])
+    np.testing.assert_array_equal(both.encoded(both.stored({"age": 50.5, "sex": "F"})[None])[0], seen[2])
     np.testing.assert_allclose(both.values(seen)[:, 1], AGES, rtol=1e-6)
     assert both.written(both.values(seen))["sex"].tolist() == TABLE["sex"].tolist()
 
@@ -106,7 +107,7 @@ def test_rows_without_a_known_value_are_named(both):
 )
 def test_a_label_that_cannot_be_is_refused_with_what_can_be(both, given, what):
     with pytest.raises(UsageError, match=what) as error:
-        both.context(given)
+        both.stored(given)
     assert "one of F, M" in error.value.remedy or "sex=F,age=" in error.value.remedy or "a number" in error.value.remedy
 
 
@@ -116,7 +117,7 @@ def test_a_level_of_no_training_row_is_no_label():
     one = Conditions.of(table, np.array([0, 2, 1]))
     other = Conditions(one.columns, one.center, one.scale, ((2, 0), ()), "")
     with pytest.raises(UsageError, match="no value that training rows had"):
-        other.context({"sex": "M", "age": 30})
+        other.stored({"sex": "M", "age": 30})
 
 
 def test_labels_that_tell_no_rows_apart_are_refused():
@@ -179,3 +180,11 @@ def test_the_record_is_read_again_and_checked(both):
     ):
         with pytest.raises(CorruptRunError):
             Conditions.from_dict({**plain, key: value})
+
+
+def test_columns_fit_values_that_lie_between_theirs():
+    """A whole-number label may be asked for in between, and is then written as it was asked for."""
+    whole = Conditions((Column("dose", "integer"),), (4.0,), (2.0,), ((),), "")
+    assert whole.fitting(np.array([[2.0], [3.0]])) == whole.columns
+    assert whole.fitting(np.array([[2.5], [2.5]])) == (Column("dose", "real"),)
+    assert whole.written(np.array([[2.5]]))["dose"].tolist() == ["2.5"]

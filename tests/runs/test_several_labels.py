@@ -12,8 +12,10 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
+from jensen.analysis.latents import decode
 from jensen.cli import main
 from jensen.core.errors import DataError, UsageError
+from jensen.core.random import stream
 from jensen.runs.resume import resume
 from jensen.runs.run import Run, load
 from jensen.runs.train import train
@@ -49,6 +51,17 @@ def run(made) -> Run:
 def test_labels_are_returned_as_they_were_given(run):
     _, labels = run.conditioned_sample(2, label={"site": "q", "dose": "3.1", "arm": "no"})
     assert labels[:, 1].tolist() == [3.1, 3.1]
+
+
+def test_drawn_labels_are_those_that_rows_are_of(run):
+    """They are rounded as their column is written before x is drawn: given again, they make the same means."""
+    x, labels = run.conditioned_sample(3, seed=4, mean=True)
+    np.testing.assert_array_equal(labels[:, 1], labels[:, 1].round(2))
+    context = torch.from_numpy(run.conditions.encoded(labels)).to(run.dtype)
+    noise = stream(4, "sample", run.device)
+    run.model.contexts(3, noise)
+    z, _ = run.model.simulate(3, noise, context)
+    np.testing.assert_allclose(x, run.shaped(decode(run.model, z, context)), rtol=1e-6)
 
 
 def test_log_px_given_labels_is_the_closed_form(run, data):
