@@ -15,6 +15,8 @@ from .view import View, view_of
 
 __all__ = ["Measure", "curve_title", "series", "training_curves"]
 
+WIDE = 24  # letters of a quantity that fit into the title of a panel
+
 Measure = Literal["bound", "distortion", "rate"]
 PARTS = (("train", "training"), ("valid", "validation"))
 
@@ -51,7 +53,8 @@ def curve_title(view: View, measure: Measure) -> str:
     """Return the name of a measure, with its unit."""
     if measure != "bound":
         return f"{measure}, nats per datum"
-    return f"{'' if view.run.guide.is_exact else 'bound on '}{view.log_px}, nats per datum"
+    quantity = view.log_px if len(view.log_px) <= WIDE else "log p(x | labels)"  # whose names the page has elsewhere
+    return f"{'' if view.run.guide.is_exact else 'bound on '}{quantity}, nats per datum"
 
 
 def series(view: View, measure: Measure) -> dict[str, tuple[Sequence[float], Sequence[float]]]:

@@ -22,6 +22,12 @@ def test_the_curves_are_those_of_the_record(measure, run):
     assert "nats per datum" in axes.get_title("left")
 
 
+def test_a_long_quantity_fits_into_the_title(run, monkeypatch):
+    assert curve_title(view_of(run), "bound") == "bound on log p(x), nats per datum"
+    monkeypatch.setattr(View, "log_px", "log p(x | site, hours-per-week)")
+    assert curve_title(view_of(run), "bound") == "bound on log p(x | labels), nats per datum"
+
+
 def test_a_single_epoch_is_no_curve(run):
     view = View.without_rows(run)
     short = View(run, None, view.epochs[:1], view.stopped)
