@@ -3,7 +3,8 @@
 from .autoregressive import ChainRule, InOrder, over_codes
 from .codebooks import Codebook, CodePrior, Codes, Lattice, perplexity
 from .conditionals import Conditional, Given, Linear, Table, Unconditional
-from .diffusion import Diffused, DiffusedDistribution, Diffusion, DiffusionPrior
+from .diffused import Diffused, DiffusedDistribution, DiffusionPrior
+from .diffusion import Diffusion
 from .draw import Draw, closed_rate, place, weigh
 from .guide import Guide
 from .ladder import FromLadder, Ladder, LadderDistribution, LadderGuide, LadderPrior, Rung, shared_walk

@@ -26,23 +26,17 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, constraints
 
 from ..core.annotations import Steps
-from ..core.batch import Batch
 from ..core.errors import CompositionError, UsageError
 from ..core.parts import part
 from ..core.precision import applied
-from ..core.validation import require_integer
-from ..distributions.normal_terms import normal_log_prob, normal_rate
-from ..families import Gaussian
+from ..core.validation import require_finite, require_integer
+from ..distributions.normal_terms import normal_rate
 from ..nets import Net
-from .conditionals import Conditional
-from .guide import Guide
 from .noise_schedules import NoiseSchedule, signal_and_noise
-from .walks import Walk, Walked
 
-__all__ = ["Diffused", "DiffusedDistribution", "Diffusion", "DiffusionPrior", "time_features"]
+__all__ = ["Diffusion", "time_features"]
 
 Predicted = Literal["velocity", "noise", "data"]
 SAMPLING_STEPS = 256  # of continuous time, unless others are asked for
@@ -71,23 +65,30 @@ class Diffusion(nn.Module):
               U \Big(\frac{\alpha\sigma(1-s^2)}{\alpha^2 s^2+\sigma^2}\, U^T z
               + \frac{s}{\sqrt{\alpha^2 s^2+\sigma^2}}\, U^T \mathrm{net}\Big)
 
-    It sees z_t, each feature divided by its standard deviation under this Gaussian, and features of gamma_t.
+    It sees z_t, each feature divided by its standard deviation under this Gaussian, sines and cosines of z_t itself
+    where `fine` asks for them, features of gamma_t, and the context.
 
     Args:
         dim: D, features of z_t.
-        net: [..., D + 1 + 2 frequencies] -> [..., D].
+        net: [..., (1 + 2 len(fine)) D + 1 + 2 frequencies + context] -> [..., D].
         schedule: of the noise.
         levels: T, of the chain; None is continuous time.
         predicts: whether the network's output is of the velocity v, or stands for :math:`\alpha v` in the estimate of
             the noise, or for :math:`-\sigma v` in that of the data.
         frequencies: of the features of time, see `time_features`.
         rotated: whether the Gaussian has a covariance (U is a matrix); else its features are independent.
+        fine: angles per unit of z_t, whose sines and cosines the network sees: whole numbers are known by their phase.
+        context: C, features of a label; zeros stand for none.
+        drop: share of the rows that are trained without their label, which guidance needs.
 
     Raises:
         CompositionError: a learned schedule in continuous time, where the bound does not depend on it.
+        UsageError: a share that is not from 0 to 1, or labels to leave out where there are none.
 
     Sources: Salimans & Ho, "Progressive distillation for fast sampling of diffusion models", 2022 (velocity); Karras,
-    Aittala, Aila & Laine, "Elucidating the design space of diffusion-based generative models", 2022 (scaling).
+    Aittala, Aila & Laine, "Elucidating the design space of diffusion-based generative models", 2022 (scaling); Kingma,
+    Salimans, Poole & Ho, "Variational diffusion models", 2021 (fine features); Ho & Salimans, "Classifier-free
+    diffusion guidance", 2022 (rows without labels).
     """
 
     variance: Tensor
@@ -103,10 +104,19 @@ class Diffusion(nn.Module):
         predicts: Predicted = "velocity",
         frequencies: int = 6,
         rotated: bool = False,
+        fine: Sequence[float] = (),
+        context: int = 0,
+        drop: float = 0.0,
     ) -> None:
         super().__init__()
         require_integer(dim=dim)
-        require_integer(0, frequencies=frequencies)
+        require_integer(0, frequencies=frequencies, context=context)
+        require_finite(fine=tuple(fine), drop=drop)
+        if not 0 <= drop <= (1 if context else 0):
+            raise UsageError(
+                f"the share of rows without a label must be between 0 and {1 if context else 0}, got {drop:g}",
+                "Give 0.1, or a context to leave out.",
+            )
         if levels is not None:
             require_integer(levels=levels)
         elif schedule.is_learned:
@@ -116,6 +126,7 @@ class Diffusion(nn.Module):
             )
         self.dim, self.net, self.schedule, self.levels = dim, net, schedule, levels
         self.predicts, self.frequencies = predicts, frequencies
+        self.fine, self.context, self.drop = tuple(fine), context, drop
         self.register_buffer("variance", torch.ones(dim))
         self.register_buffer("marginal", torch.ones(dim))
         self.register_buffer("basis", torch.eye(dim) if rotated else None)
@@ -135,28 +146,46 @@ class Diffusion(nn.Module):
         self.variance.copy_(variance.clamp_min(0.0))
         self.basis.copy_(basis)
 
-    def velocity(self, z: Tensor, gamma: Tensor) -> Tensor:
-        """Return the estimated velocity [..., D] at z [..., D] and gamma [...]."""
+    def velocity(self, z: Tensor, gamma: Tensor, context: Tensor | None = None, guidance: float = 1.0) -> Tensor:
+        """Return the estimated velocity [..., D] at z [..., D] and gamma [...].
+
+        Args:
+            context: [..., C]; zeros unless given.
+            guidance: multiple of what the context adds to the velocity without it: 1 is the model itself.
+        """
+        if guidance != 1.0 and context is not None:
+            without = self.velocity(z, gamma)
+            return torch.lerp(without, self.velocity(z, gamma, context), guidance)
         alpha, sigma = (a[..., None] for a in signal_and_noise(gamma))
-        u = (gamma - self.schedule.start) / (self.schedule.end - self.schedule.start)
-        features = time_features(u, self.frequencies).expand(*z.shape[:-1], -1)
         seen = z / (alpha.square() * self.marginal + sigma.square()).sqrt()
-        out = applied(self.net, torch.cat([seen, features], -1))
+        out = applied(self.net, torch.cat([seen, *self._features(z, gamma, context)], -1))
         out = out if self.predicts == "velocity" else out / alpha if self.predicts == "noise" else -out / sigma
         y, added = (z, out) if self.basis is None else (z @ self.basis, out @ self.basis)
         total = alpha.square() * self.variance + sigma.square()
         v = alpha * sigma * (1 - self.variance) / total * y + (self.variance / total).sqrt() * added
         return v if self.basis is None else v @ self.basis.T
 
-    def noise_at(self, z: Tensor, gamma: Tensor) -> Tensor:
-        """Return the estimate [..., D] of the noise in z [..., D]."""
-        alpha, sigma = (a[..., None] for a in signal_and_noise(gamma))
-        return alpha * self.velocity(z, gamma) + sigma * z
+    def _features(self, z: Tensor, gamma: Tensor, context: Tensor | None) -> list[Tensor]:
+        """Return what the network sees beside z_t: fine features, those of time, and the context."""
+        u = (gamma - self.schedule.start) / (self.schedule.end - self.schedule.start)
+        angles = [w * z for w in self.fine]
+        features = [f for angle in angles for f in (angle.sin(), angle.cos())]
+        features.append(time_features(u, self.frequencies).expand(*z.shape[:-1], -1))
+        if self.context:
+            features.append(
+                z.new_zeros(*z.shape[:-1], self.context) if context is None else context.expand(*z.shape[:-1], -1)
+            )
+        return features
 
-    def data_at(self, z: Tensor, gamma: Tensor) -> Tensor:
-        """Return the estimate [..., D] of what z [..., D] is without its noise."""
+    def noise_at(self, z: Tensor, gamma: Tensor, context: Tensor | None = None, guidance: float = 1.0) -> Tensor:
+        """Return the estimate [..., D] of the noise in z [..., D]; see `velocity`."""
         alpha, sigma = (a[..., None] for a in signal_and_noise(gamma))
-        return alpha * z - sigma * self.velocity(z, gamma)
+        return alpha * self.velocity(z, gamma, context, guidance) + sigma * z
+
+    def data_at(self, z: Tensor, gamma: Tensor, context: Tensor | None = None, guidance: float = 1.0) -> Tensor:
+        """Return the estimate [..., D] of what z [..., D] is without its noise; see `velocity`."""
+        alpha, sigma = (a[..., None] for a in signal_and_noise(gamma))
+        return alpha * z - sigma * self.velocity(z, gamma, context, guidance)
 
     def first(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return location and scale [..., D] of q(z_0 | x)."""
@@ -171,7 +200,7 @@ class Diffusion(nn.Module):
         loc, scale = self._noised(x, x.new_ones(()))
         return normal_rate(loc, scale, torch.zeros_like(loc), torch.ones_like(scale))
 
-    def level_rate(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+    def level_rate(self, x: Tensor, t: Tensor, noise: Tensor, context: Tensor | None = None) -> Tensor:
         r"""Return the term of time t in the rate of the levels [...], in nats, at a z_t of this noise.
 
         Its mean over uniform t and normal noise is the rate of all levels. With T levels it is T times the KL of the
@@ -181,7 +210,13 @@ class Diffusion(nn.Module):
             x: [..., D].
             t: [...] in [0, 1).
             noise: [..., D].
+            context: [..., C].
         """
+        weight, error = self._term(x, t, noise, context)
+        return 0.5 * weight * error
+
+    def _term(self, x: Tensor, t: Tensor, noise: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return twice the weight of time t, and the squared error of the noise there [...]."""
         if self.levels is None:
             gamma, weight = self.schedule(t), self.schedule.slope(t)
         else:
@@ -189,23 +224,46 @@ class Diffusion(nn.Module):
             gamma, below = self.schedule((level + 1) / self.levels), self.schedule(level / self.levels)
             weight = self.levels * torch.expm1(gamma - below)
         alpha, sigma = (a[..., None] for a in signal_and_noise(gamma))
-        error = self.noise_at(alpha * x + sigma * noise, gamma) - noise
-        return 0.5 * weight * error.square().sum(-1)
+        error = self.noise_at(alpha * x + sigma * noise, gamma, context) - noise
+        return weight, error.square().sum(-1)
 
-    def rate(self, x: Tensor) -> Tensor:
-        """Return an estimate of the rate of the whole chain [K, B] in nats, at one random time for each x [K, B, D].
+    def rate_and_error(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return an estimate of the rate of the whole chain [K, B] in nats, at one random time for each x, and half the
+        squared error of the noise there.
 
         The times are evenly spaced over the batch and over the points of each datum, from a random start and in random
         order, so that the noise of their mean is small, also where rows are sorted; each is uniform by itself.
+
+        Args:
+            x: [K, B, D].
+            context: [B, C].
         """
         k, b = x.shape[:2]
         spaced = torch.arange(k, dtype=x.dtype, device=x.device)[:, None] * b
         spaced = (spaced + torch.randperm(b, device=x.device)) / (k * b)
         t = (torch.rand((), dtype=x.dtype, device=x.device) + spaced) % 1.0
-        return self.top_rate(x) + self.level_rate(x, t, torch.randn_like(x))
+        noise = torch.randn_like(x)
+        if self.training and self.drop and context is not None:
+            context = context * (torch.rand(b, 1, dtype=x.dtype, device=x.device) >= self.drop)
+        weight, error = self._term(x, t, noise, context)
+        half = 0.5 * error
+        return self.top_rate(x) + weight * half, half
+
+    def rate(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return an estimate of the rate of the whole chain [K, B] in nats; see `rate_and_error`."""
+        return self.rate_and_error(x, context)[0]
 
     @torch.no_grad()
-    def descend(self, z: Tensor, steps: int | None = None, *, start: float = 1.0, noise: float = 1.0) -> Tensor:
+    def descend(
+        self,
+        z: Tensor,
+        steps: int | None = None,
+        *,
+        start: float = 1.0,
+        noise: float = 1.0,
+        context: Tensor | None = None,
+        guidance: float = 1.0,
+    ) -> Tensor:
         r"""Go down from z_t [..., D] to z_0 in steps.
 
         .. math:: z_s = \alpha_s \hat x + \sqrt{\sigma_s^2 - \eta^2 v}\, \hat\epsilon + \eta \sqrt v\, \epsilon, \qquad
@@ -219,6 +277,8 @@ class Diffusion(nn.Module):
             steps: of equal length in time; the levels of the chain unless given, and 256 of continuous time.
             start: t.
             noise: eta, from 0 (deterministic) to 1.
+            context: [..., C].
+            guidance: see `velocity`; above 1 samples are nearer to what is typical of their label, and less varied.
 
         Raises:
             UsageError: steps below 1, or a noise that is not between 0 and 1.
@@ -230,7 +290,7 @@ class Diffusion(nn.Module):
         times = torch.linspace(start, 0.0, steps + 1, dtype=z.dtype, device=z.device)
         gammas = self.schedule(times)
         for gamma, below in pairwise(gammas):
-            estimate, share = self.noise_at(z, gamma), -torch.expm1(below - gamma)
+            estimate, share = self.noise_at(z, gamma, context, guidance), -torch.expm1(below - gamma)
             (alpha, sigma), (lower_alpha, lower_sigma) = signal_and_noise(gamma), signal_and_noise(below)
             kept = lower_sigma * (1 - noise**2 * share).sqrt()
             z = lower_alpha / alpha * (z - sigma * estimate) + kept * estimate
@@ -244,138 +304,3 @@ class Diffusion(nn.Module):
         net = self.net.phrase if isinstance(self.net, Net) else type(self.net).__name__
         chain = "in continuous time" if self.levels is None else f"of {self.levels} levels"
         return f"diffusion {chain} by {net}, {self.schedule.phrase}"
-
-
-class DiffusedDistribution(Walked):
-    """q(z_0 | x), with the rest of the chain above it: its walk has an estimate of the rate of all levels.
-
-    Args:
-        diffusion: the chain.
-        x: [B, D] what it starts from.
-    """
-
-    has_rsample = True
-    arg_constraints: dict[str, constraints.Constraint] = {}
-    support = constraints.real_vector  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
-
-    def __init__(self, diffusion: Diffusion, x: Tensor) -> None:
-        self.diffusion, self.x = diffusion, x
-        self.loc, self.scale = diffusion.first(x)
-        self.last: Walk | None = None
-        super().__init__(x.shape[:-1], x.shape[-1:], validate_args=False)
-
-    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        z = self.loc + self.scale * torch.randn(
-            *sample_shape, *self.loc.shape, dtype=self.x.dtype, device=self.x.device
-        )
-        self.last = self._walk(z) if z.dim() == 3 else None
-        return z
-
-    def _walk(self, z: Tensor) -> Walk:
-        """Return the walk at z [K, B, D], with a new estimate of the rate."""
-        rate, log_prob = self.diffusion.rate(self.x.expand_as(z))[..., None], self.log_prob(z)[..., None]
-        return Walk(z, log_prob, log_prob - rate, rate, z)
-
-    def walk_at(self, z: Tensor) -> Walk:
-        made = self.last
-        if made is None or made.z is not z or (torch.is_grad_enabled() and not made.rate.requires_grad):
-            return self._walk(z)
-        return made
-
-    def is_of(self, prior: Conditional) -> bool:
-        return isinstance(prior, DiffusionPrior) and prior.diffusion is self.diffusion
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Return log q(z_0 | x) [...]."""
-        return normal_log_prob(value, self.loc, self.scale)
-
-    @property
-    def mean(self) -> Tensor:
-        return self.loc
-
-    @property
-    def variance(self) -> Tensor:
-        return self.scale.square()
-
-
-class _Chain(Distribution):
-    """p(z_0) of a diffusion, which is sampled and not scored."""
-
-    arg_constraints: dict[str, constraints.Constraint] = {}
-    support = constraints.real_vector  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
-
-    def __init__(self, diffusion: Diffusion, like: Tensor, batch: Sequence[int] = ()) -> None:
-        self.diffusion, self.like = diffusion, like
-        super().__init__(torch.Size(batch), torch.Size((diffusion.dim,)), validate_args=False)
-
-    def expand(self, batch_shape: Sequence[int], _instance: None = None) -> _Chain:
-        return _Chain(self.diffusion, self.like, batch_shape)
-
-    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        shape = (*sample_shape, *self._batch_shape, self.diffusion.dim)
-        return self.diffusion.descend(torch.randn(shape, dtype=self.like.dtype, device=self.like.device))
-
-
-@part
-class DiffusionPrior(Conditional):
-    """p(z_0) of a diffusion: the chain from z_1 ~ N(0, I) down.
-
-    Args:
-        diffusion: the chain, which the guide shares.
-    """
-
-    def __init__(self, diffusion: Diffusion) -> None:
-        super().__init__()
-        self.diffusion, self.family = diffusion, Gaussian(diffusion.dim)
-
-    @property
-    def has_density(self) -> bool:
-        return False
-
-    def params(self, c: Tensor | None = None) -> Tensor:
-        raise CompositionError("a diffusion is no single Gaussian: it has no flat parameters", "Use DiffusionPrior().")
-
-    def forward(self, c: Tensor | None = None) -> Distribution:
-        like = next((p for p in self.diffusion.parameters() if p.is_floating_point()), torch.zeros(()))
-        return _Chain(self.diffusion, like)
-
-    def log_prob(self, y: Tensor, c: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        """Refuse: log p(z_0) has no closed form.
-
-        Raises:
-            CompositionError: always.
-        """
-        raise CompositionError(
-            "log p(z_0) of a diffusion has no closed form: its chain is scored with its guide",
-            "Use the guide Diffused of the same chain.",
-        )
-
-    @property
-    def phrase(self) -> str:
-        return self.diffusion.phrase
-
-
-@part
-class Diffused(Guide):
-    r"""q(z_0 | x) = N(alpha_0 c(x), sigma_0^2 I), and the fixed chain above it: nothing in it is learned by itself.
-
-    Args:
-        diffusion: the chain, which the prior shares.
-        code: c, [..., D of the data] -> [..., D of the chain]; the identity unless given.
-    """
-
-    def __init__(self, diffusion: Diffusion, code: nn.Module | None = None) -> None:
-        super().__init__()
-        self.diffusion, self.code = diffusion, code
-
-    def forward(self, batch: Batch) -> Distribution:
-        return DiffusedDistribution(self.diffusion, batch.x if self.code is None else applied(self.code, batch.x))
-
-    @property
-    def samples_rate(self) -> bool:
-        return True
-
-    @property
-    def phrase(self) -> str:
-        code = "x" if self.code is None else f"{self.code.phrase if isinstance(self.code, Net) else 'code'} of x"
-        return f"noise added to {code}"

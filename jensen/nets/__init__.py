@@ -8,9 +8,11 @@ from .counts import LogCounts, SizeFactor
 from .critic import Critic
 from .dense import MLP, Chain, Net, ResidualMLP, Standardize
 from .experts import Experts
+from .featurewise import Featurewise
 from .grids import FromGrid, ToGrid
 from .masked import CausalMLP
 from .planes import Planes
+from .unet import UNet
 
 __all__ = [
     "MLP",
@@ -24,6 +26,7 @@ __all__ = [
     "Critic",
     "EncodeColumns",
     "Experts",
+    "Featurewise",
     "FromGrid",
     "LogCounts",
     "Net",
@@ -34,5 +37,6 @@ __all__ = [
     "Standardize",
     "Stepwise",
     "ToGrid",
+    "UNet",
     "uncached",
 ]

@@ -5,6 +5,7 @@ from .aggregate import DIP, MMD, TotalCorrelation
 from .base import Objective, Ramp, Sum, TermKind, likelihood_weight, present, rate_weight, weighted
 from .bounds import CustomObjective, Distortion, Elbo, ImportanceWeighted, Rate, Renyi
 from .codes import Commitment
+from .denoising import NoiseError
 from .labels import Classification
 from .rates import Capacity, FreeBits
 
@@ -24,6 +25,7 @@ __all__ = [
     "GradientPenalty",
     "ImportanceWeighted",
     "LogRatio",
+    "NoiseError",
     "Objective",
     "Ramp",
     "Rate",

@@ -8,6 +8,7 @@ from .bounds import capacity, dreg, free_bits, renyi, sigma_vae, sticking_the_la
 from .classical import factor_analysis, gaussian, gmm, ppca
 from .counts import count_vae
 from .denoising import denoising_autoencoder, denoising_vae
+from .diffusion import conditional_diffusion, ddpm, diffusion, latent_diffusion
 from .discrete import categorical, fsq, gumbel, vq_vae
 from .guides import full_covariance, iaf, low_rank, mixture_posterior, spline_posterior
 from .individual import hamiltonian, refined, svi
@@ -22,7 +23,18 @@ from .wakesleep import reweighted_wake_sleep, wake_sleep
 
 # in the order of a textbook, not of the files' names
 _ORDER = (
-    *("autoencoders", "bounds", "priors", "guides", "individual", "ladders", "likelihoods", "counts", "missing"),
+    *(
+        "autoencoders",
+        "bounds",
+        "priors",
+        "guides",
+        "individual",
+        "ladders",
+        "diffusion",
+        "likelihoods",
+        "counts",
+        "missing",
+    ),
     *(
         "tables",
         "denoising",
@@ -52,9 +64,12 @@ __all__ = [
     "capacity",
     "categorical",
     "conditional",
+    "conditional_diffusion",
     "count_vae",
+    "ddpm",
     "denoising_autoencoder",
     "denoising_vae",
+    "diffusion",
     "dip_vae",
     "dreg",
     "factor_analysis",
@@ -73,6 +88,7 @@ __all__ = [
     "info_vae",
     "iwae",
     "ladder",
+    "latent_diffusion",
     "low_rank",
     "made",
     "miwae",

@@ -65,7 +65,8 @@ from jensen.guides.refined import PerDatum, Refined
 from jensen.models.autoregressive import ChainRule
 from jensen.models.codebooks import Codebook, CodePrior, Lattice
 from jensen.models.conditionals import Conditional, Given, Linear, Table, Unconditional
-from jensen.models.diffusion import Diffused, Diffusion, DiffusionPrior
+from jensen.models.diffused import Diffused, DiffusionPrior
+from jensen.models.diffusion import Diffusion
 from jensen.models.guide import Guide
 from jensen.models.ladder import FromLadder, Ladder, LadderGuide, LadderPrior, Rung
 from jensen.models.masking import SelfMasked

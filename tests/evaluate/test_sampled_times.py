@@ -17,7 +17,8 @@ from jensen.evaluate.quadrature import integrable
 from jensen.families import Gaussian
 from jensen.guides import Amortized
 from jensen.models.conditionals import Linear
-from jensen.models.diffusion import Diffused, Diffusion, DiffusionPrior
+from jensen.models.diffused import Diffused, DiffusionPrior
+from jensen.models.diffusion import Diffusion
 from jensen.models.model import LatentVariableModel
 from jensen.models.noise_schedules import LinearSchedule
 from jensen.models.probability_flow import ProbabilityFlow

@@ -23,7 +23,8 @@ from jensen.core.errors import UsageError
 from jensen.core.random import stream
 from jensen.estimators.reparameterized import Pathwise
 from jensen.models.conditionals import Linear
-from jensen.models.diffusion import Diffused, Diffusion, DiffusionPrior
+from jensen.models.diffused import Diffused, DiffusionPrior
+from jensen.models.diffusion import Diffusion
 from jensen.models.model import LatentVariableModel
 from jensen.models.noise_schedules import CosineSchedule, LearnedSchedule, LinearSchedule, signal_and_noise
 from jensen.objectives import Elbo

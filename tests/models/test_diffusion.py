@@ -11,7 +11,8 @@ from jensen.core.parts import build, spec_of
 from jensen.core.random import stream
 from jensen.estimators.reparameterized import Pathwise
 from jensen.models.conditionals import Linear
-from jensen.models.diffusion import Diffused, DiffusedDistribution, Diffusion, DiffusionPrior, time_features
+from jensen.models.diffused import Diffused, DiffusedDistribution, DiffusionPrior
+from jensen.models.diffusion import Diffusion, time_features
 from jensen.models.model import LatentVariableModel
 from jensen.models.noise_schedules import LearnedSchedule, LinearSchedule
 from jensen.nets import MLP

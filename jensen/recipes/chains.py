@@ -1,0 +1,196 @@
+"""The chain of a diffusion, started from the training rows: its code, its Gaussian, its ends, and p(x | z_0)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..core.batch import Batch
+from ..core.precision import applied
+from ..core.random import drawing_from, stream
+from ..core.rows import evenly_spaced
+from ..families import Columns, Family
+from ..models.conditionals import Conditional, Given
+from ..models.diffused import Diffused, DiffusionPrior
+from ..models.diffusion import Diffusion
+from ..models.model import LatentVariableModel
+from ..models.noise_schedules import CosineSchedule, LearnedSchedule, LinearSchedule, NoiseSchedule
+from ..nets import Featurewise, ResidualMLP, Standardize, UNet
+from ..objectives import Objective
+from ..training import Player
+from .base import BuiltModel, Nets, RecipeContext, start_from_mean
+from .columns import column_encoding
+from .labels import frequencies
+from .networks import dense, image_shape
+
+__all__ = [
+    "SCHEDULES",
+    "Predicted",
+    "Scheduled",
+    "chain_code",
+    "chain_of",
+    "fitted_likelihood",
+    "last_noise",
+    "latent_chain",
+    "schedule_of",
+    "trained",
+]
+
+Scheduled = Literal["linear", "cosine", "learned"]
+Predicted = Literal["velocity", "noise", "data"]
+N = TypeVar("N", bound=nn.Module)
+
+SCHEDULES: dict[str, type[NoiseSchedule]] = {
+    "linear": LinearSchedule,
+    "cosine": CosineSchedule,
+    "learned": LearnedSchedule,
+}
+END = 6.0  # log(sigma^2 / alpha^2) at t = 1, where data of unit variance leave a rate of thousandths of a nat
+STEP = 6.0  # standard deviations of the last noise between two whole numbers
+LEAST = 1e-3  # of the spread of the data, which the last noise is at least
+MIXED = 0.02  # the last noise of the features of a mixed table
+ROWS = 2000  # that the Gaussian is of; they are to be more than the features
+FIT, DRAWS = 300, 4  # steps of p(x | z_0), whose parameters do not see each other, on so much noise for each row
+FREQUENCIES, BLOCKS = 6, 2  # of time; of a network, unless others are asked for
+
+
+def chain_code(context: RecipeContext) -> Standardize | nn.Module:
+    """Return the map from x to what noise is added to: of about unit variance, with one scale for all whole numbers."""
+    kind = context.schema.kind
+    if kind == "mixed":
+        return column_encoding(context.schema, context.rows)
+    mean, scale = context.mean.clone(), context.scale
+    if kind != "real" or context.schema.is_image:
+        scale = scale.square().mean().sqrt().expand_as(scale)
+        mean = mean.round() if kind == "integers" else mean  # so that whole numbers have one phase in all features
+    return Standardize(context.dim).set(mean, scale)
+
+
+def last_noise(context: RecipeContext) -> float:
+    """Return the noise that is left at t = 0, relative to the code: a sixth of the step between whole numbers, or the
+    floor of scales."""
+    kind = context.schema.kind
+    if kind == "mixed":
+        return MIXED
+    if kind == "real":
+        return max(context.learned_floor(), LEAST)
+    return max(float(context.scale.square().mean().rsqrt()) / STEP, LEAST)
+
+
+def schedule_of(name: Scheduled, noise: float) -> NoiseSchedule:
+    """Return the schedule of that name, from a standard deviation of the noise at t = 0."""
+    return SCHEDULES[name](2 * math.log(noise), END)
+
+
+def _codes(code: nn.Module, context: RecipeContext, n: int) -> tuple[Batch, Tensor]:
+    """Return training rows, evenly spaced, and their codes [n, F]."""
+    index = evenly_spaced(len(context.rows), n, context.rows.device)
+    batch = context.rows.take(index, stream(context.seed, "chain", context.rows.device))
+    with torch.no_grad():
+        return batch, applied(code, batch.x)
+
+
+def chain_of(
+    context: RecipeContext,
+    nets: Nets,
+    code: nn.Module,
+    schedule: NoiseSchedule,
+    levels: int | None,
+    predicts: Predicted,
+    labels: int = 0,
+) -> Diffusion:
+    """Return a chain whose network starts as the Gaussian of the training rows.
+
+    Args:
+        context, nets: of the recipe.
+        code: of x.
+        schedule, levels, predicts: see `Diffusion`.
+        labels: C, features of a label, which one row in ten is trained without.
+    """
+    batch, c = _codes(code, context, ROWS)
+    dim, kind = c.shape[-1], context.schema.kind
+    phase = 2 * math.pi * float(context.scale.square().mean().sqrt())
+    fine = (phase / 2, phase) if kind == "integers" else ()
+    inputs, features = (1 + 2 * len(fine)) * dim, 1 + 2 * FREQUENCIES + labels
+    rotated = 2 <= dim <= len(batch)
+    if nets.net == "conv":
+        shape = image_shape(context)
+        net: nn.Module = UNet(
+            shape, 1 + 2 * len(fine), features, shape[2], nets.width, nets.blocks or BLOCKS, nets.activation
+        )
+    else:
+        net = zeroed(dense(replace(nets, blocks=nets.blocks or BLOCKS), inputs + features, dim))
+    drop = 0.1 if labels else 0.0
+    chain = Diffusion(dim, net, schedule, levels, predicts, FREQUENCIES, rotated, fine, labels, drop)
+    chain.start_from(_covariance(c, float(schedule(torch.zeros(())).exp())))
+    return chain
+
+
+def zeroed(net: N) -> N:
+    """Return a dense network whose last layer is zero."""
+    head = net.head if isinstance(net, ResidualMLP) else net.layers[-1]  # pyright: ignore[reportAttributeAccessIssue, reportIndexIssue]
+    for parameter in head.parameters():  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
+        nn.init.zeros_(parameter)
+    return net
+
+
+def _covariance(c: Tensor, least: float) -> Tensor:
+    """Return the covariance [F, F] of codes [n, F], drawn towards its diagonal where rows are few."""
+    n, dim = c.shape
+    centred = (c - c.mean(0)).double()
+    covariance = centred.T @ centred / max(n - 1, 1)
+    diagonal = covariance.diagonal()
+    kept = n / (n + dim / 2)
+    covariance = kept * covariance
+    covariance.diagonal().copy_(torch.maximum(diagonal, diagonal.new_tensor(least)))
+    return covariance.to(c)
+
+
+def fitted_likelihood(
+    context: RecipeContext, nets: Nets, family: Family, code: nn.Module, chain: Diffusion
+) -> Conditional:
+    """Return p(x | z_0): each feature by itself, affine in z_0 and fitted to noisy training rows; else a network."""
+    batch, c = _codes(code, context, ROWS)
+    outputs, dim = family.size - family.shared, c.shape[-1]
+    if isinstance(family, Columns) or dim != context.dim or outputs % dim:
+        return Given(dense(nets, dim, outputs), family)
+    net = Featurewise(dim, outputs // dim)
+    start_from_mean(net.bias.data.view(-1), family, context.mean)
+    likelihood = Given(net, family)
+    with drawing_from(stream(context.seed, "likelihood of a chain", c.device)), torch.no_grad():
+        loc, scale = chain.first(c)
+        z = loc + scale * torch.randn(DRAWS, *loc.shape, dtype=loc.dtype, device=loc.device)
+    optimizer = torch.optim.Rprop(likelihood.parameters(), lr=0.1)
+    with torch.enable_grad():
+        for _ in range(FIT):
+            optimizer.zero_grad()
+            (-likelihood.log_prob(batch.x, z, batch.mask).mean()).backward()
+            optimizer.step()
+    return likelihood
+
+
+def latent_chain(nets: Nets, latent: int, schedule: NoiseSchedule) -> Diffusion:
+    """Return the chain of a code that is learned: its network starts as the standard normal."""
+    features = 1 + 2 * FREQUENCIES
+    net = zeroed(dense(replace(nets, blocks=nets.blocks or BLOCKS), latent + features, latent))
+    return Diffusion(latent, net, schedule, frequencies=FREQUENCIES)
+
+
+def trained(
+    context: RecipeContext, chain: Diffusion, code: nn.Module, likelihood: Conditional, objective: Objective
+) -> BuiltModel:
+    """Return model, guide and the player of a diffusion; p(x | z_0) of each feature stays as it was fitted.
+
+    It is narrow where noise is small, and steps of the size that the chain needs would miss its optimum.
+    """
+    parameters = list(chain.parameters())
+    if not (isinstance(likelihood, Given) and isinstance(likelihood.net, Featurewise)):
+        parameters += likelihood.parameters()
+    player = Player(objective, parameters, optimizer=context.optimizer)
+    labels = frequencies(context) if chain.context else None
+    model = LatentVariableModel(DiffusionPrior(chain), likelihood, labels)
+    return BuiltModel(model, Diffused(chain, code), [player])
