@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "RowStore", "Rows"]
+__all__ = ["Augment", "Batch", "RowStore", "Rows"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,10 @@ class RowStore(ABC):
         """Return the numbers of the rows of each batch of one pass, in a random order that suits the store."""
 
 
+# stored rows [B, D], masks of theirs and a generator -> the same, changed at random
+Augment = Callable[[Tensor, Sequence[Tensor | None], torch.Generator | None], tuple[Tensor, Sequence[Tensor | None]]]
+
+
 @dataclass(frozen=True)
 class Rows:
     """A data set, from which batches are taken by index, and prepared as they are taken.
@@ -84,6 +88,8 @@ class Rows:
         mask: [N, D], True where observed; None when everything is.
         fill: [D] the model's input in place of unobserved entries; they are never scored.
         hidden: [N, D], see `Batch`.
+        augment: changes rows and their masks whenever they are taken, before they are prepared; None takes them as they
+            are.
 
     Example:
         >>> rows = Rows(torch.arange(6.0).reshape(3, 2))
@@ -98,6 +104,7 @@ class Rows:
     mask: Tensor | None = None
     fill: Tensor | None = None
     hidden: Tensor | None = None
+    augment: Augment | None = None
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -109,15 +116,17 @@ class Rows:
     def take(self, index: Tensor, generator: torch.Generator | None = None) -> Batch:
         """Return the rows [B] of `index` as a batch, prepared with the generator's randomness."""
         x = self.stored.index_select(0, index)
+        mask, hidden = (None if m is None else m.index_select(0, index) for m in (self.mask, self.hidden))
+        if self.augment is not None:
+            x, (mask, hidden) = self.augment(x, (mask, hidden), generator)
         x = x if self.prepare is None else self.prepare(x, generator)
-        mask = None if self.mask is None else self.mask.index_select(0, index)
         return Batch(
             x if mask is None or self.fill is None else torch.where(mask, x, self.fill.to(x)),
             mask,
             None if self.context is None else self.context.index_select(0, index),
             index,
             len(self),
-            None if self.hidden is None else self.hidden.index_select(0, index),
+            hidden,
         )
 
     def order(self, size: int, generator: torch.Generator) -> Sequence[Tensor]:
@@ -132,10 +141,14 @@ class Rows:
             yield self.take(torch.arange(start, min(start + size, len(self)), device=self.device), generator)
 
     def fixed(self, generator: torch.Generator | None = None, size: int = 4096) -> Rows:
-        """Return the rows with the preparation applied once for all batches (a dynamic binarisation is drawn once)."""
-        if self.prepare is None:
-            return self
-        return replace(self, stored=torch.cat([b.x for b in self.batches(size, generator)]), prepare=None)
+        """Return the rows with the preparation applied once for all batches (a dynamic binarisation is drawn once).
+
+        They are not augmented.
+        """
+        rows = self if self.augment is None else replace(self, augment=None)
+        if rows.prepare is None:
+            return rows
+        return replace(rows, stored=torch.cat([b.x for b in rows.batches(size, generator)]), prepare=None)
 
     def subset(self, index: Tensor) -> Rows:
         """Return the rows [M] of `index` as a data set of their own."""

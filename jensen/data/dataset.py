@@ -22,6 +22,7 @@ from .hashed_split import PartRows, RowNumbers
 from .identity import taken
 from .label_numbers import encode_labels
 from .schema import Kind, Schema
+from .selection import Fit
 
 __all__ = [
     "Dataset",
@@ -49,6 +50,7 @@ class Source:
         sha256: of the shape, the type and the bytes of x as read.
         n: N, the number of data.
         resized: height and width that the images of a folder were resized to; None if they were not.
+        fit: what became of proportions then, "crop" or "stretch".
     """
 
     name: str
@@ -56,6 +58,7 @@ class Source:
     sha256: str
     n: int
     resized: tuple[int, int] | None = None
+    fit: Fit | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ class Raw:
         choices: names in the file that labels could have.
         factors: that the data were generated from, if known.
         identity: by name, columns [N] that say which row it is.
-        resized: height and width that images were resized to, if they were.
+        resized, fit: height and width that images were resized to, and how, if they were.
     """
 
     x: Array
@@ -147,6 +150,7 @@ class Raw:
     factors: Factors | None = None
     identity: dict[str, np.ndarray] = field(default_factory=dict)
     resized: tuple[int, int] | None = None
+    fit: Fit | None = None
 
 
 def chunks(x: Array) -> Iterator[tuple[int, np.ndarray]]:
@@ -367,7 +371,7 @@ def assemble(raw: Raw, name: str, missing: bool = False, kind: Kind | None = Non
             " (--in-memory reads all of them first)"
         )
     mask = None if mask is None else np.ascontiguousarray(mask).reshape(len(x), -1)
-    source = Source(name, tuple(raw.files), digest_of(x, mask), len(x), raw.resized)
+    source = Source(name, tuple(raw.files), digest_of(x, mask), len(x), raw.resized, raw.fit)
     schema = Schema(kind, shape, levels, writable_names(raw.names), writable_names(classes))
     identity = {name: values for name, values in raw.identity.items() if len(values) == len(x)}
     return Dataset(x, labels, schema, source, (*raw.notes, *notes), mask, raw.factors, identity)

@@ -14,6 +14,7 @@ import sys
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from queue import SimpleQueue
 from typing import Any
 
@@ -21,6 +22,7 @@ import numpy as np
 
 from ..core.errors import DataError
 from .file_rows import FileRows, gathered
+from .image_sizes import Resize
 
 __all__ = ["ImageRows"]
 
@@ -37,7 +39,7 @@ class ImageRows(FileRows):
     Args:
         files: path, size and family of each, as their headers have them.
         target: the family that they become, see `images`.
-        resize: height and width that they are resized to, if they are.
+        resize: their conversion to one size, if there is one.
         shape: height, width and channels of the result.
         dtype: of the pixels.
     """
@@ -46,7 +48,7 @@ class ImageRows(FileRows):
         self,
         files: Sequence[File],
         target: str,
-        resize: tuple[int, int] | None,
+        resize: Resize | None,
         shape: tuple[int, int, int],
         dtype: np.dtype,
     ) -> None:
@@ -66,7 +68,8 @@ class ImageRows(FileRows):
         tasks = []
         for first in range(start, stop, TASK):
             files = self.files[first : min(first + TASK, stop)]
-            asked = {"files": files, "target": self.target, "resize": self.resize, "shape": self.shape[1:]}
+            resize = None if self.resize is None else asdict(self.resize)
+            asked = {"files": files, "target": self.target, "resize": resize, "shape": self.shape[1:]}
             tasks.append((asked, rows[first - start : first - start + len(files)]))
         self.workers.decode(tasks)
         return rows

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import DataError
-from .images import Header, pixels_of
+from .image_sizes import Header, Resize
+from .images import pixels_of
 
 __all__ = ["decode", "serve"]
 
@@ -23,7 +24,8 @@ def decode(asked: dict[str, Any]) -> np.ndarray:
     Raises:
         DataError: an image is damaged, or has other pixels than its header says.
     """
-    resize = None if asked["resize"] is None else tuple(asked["resize"])
+    to = asked["resize"]
+    resize = None if to is None else Resize(tuple(to["size"]), to["fit"])
     rows = []
     for path, size, family in asked["files"]:
         pixels = pixels_of(Header(Path(path), tuple(size), family), asked["target"], resize, Counter())

@@ -7,8 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +20,16 @@ from .dataset import Raw
 from .file_rows import Array
 from .image_files import SUFFIXES_OF, classes_of, image_files, names_of, refuse_parts
 from .image_rows import ImageRows
+from .image_sizes import Header, Resize, common_size
 from .regular_files import open_regular
+from .selection import Fit
 from .sizes import check_size
 
-__all__ = ["Header", "pixels_of", "read_bits", "read_folder"]
+__all__ = ["pixels_of", "read_bits", "read_folder"]
 
 MOST_PIXELS = 64 * 10**6
-SIDE = 32  # pixels of the squares that images of different sizes become
 MOST_LISTED = 20  # names of broken images
 _GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
-
-
-@dataclass(frozen=True)
-class Header:
-    """The header of an image, read before its pixels.
-
-    Attributes:
-        path: of the file.
-        size: height and width, after rotation.
-        family: "bits", "grey", "grey16" or "colour".
-    """
-
-    path: Path
-    size: tuple[int, int]
-    family: str
 
 
 @contextmanager
@@ -145,7 +130,7 @@ def _without_alpha(image: Image.Image, counts: Counter[str]) -> Image.Image:
     return full.convert("L" if grey else "RGB")
 
 
-def pixels_of(header: Header, target: str, size: tuple[int, int] | None, counts: Counter[str]) -> np.ndarray:
+def pixels_of(header: Header, target: str, resize: Resize | None, counts: Counter[str]) -> np.ndarray:
     """Return an image [H, W, C] in the family of the whole folder.
 
     Raises:
@@ -154,17 +139,15 @@ def pixels_of(header: Header, target: str, size: tuple[int, int] | None, counts:
     with _reading(header.path), _open(header.path) as opened:
         image = ImageOps.exif_transpose(opened)
         if target == "grey16":
-            return _deep_pixels(image, header, size)
+            return _deep_pixels(image, header, resize)
         image = _without_alpha(image, counts)
-        if target != "bits" or size is not None:
+        if target != "bits" or resize is not None:
             image = image.convert("RGB" if target == "colour" else "L")
-        if size is not None and image.size != (size[1], size[0]):
-            image = image.resize((size[1], size[0]), Image.Resampling.BOX)
-        pixels = np.asarray(image, dtype=np.uint8)
+        pixels = np.asarray(image if resize is None else resize(image), dtype=np.uint8)
         return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def _deep_pixels(image: Image.Image, header: Header, size: tuple[int, int] | None) -> np.ndarray:
+def _deep_pixels(image: Image.Image, header: Header, resize: Resize | None) -> np.ndarray:
     """Return a 16-bit grey image; 8-bit ones are scaled to the same range.
 
     Raises:
@@ -176,8 +159,8 @@ def _deep_pixels(image: Image.Image, header: Header, size: tuple[int, int] | Non
         values = np.asarray(image).astype(np.float32)
     if values.min() < 0 or values.max() > 65535:
         raise DataError(f"{header.path} has pixels outside 0..65535", "Save these images as one .npy array.")
-    if size is not None and values.shape != size:
-        values = np.asarray(Image.fromarray(values).resize((size[1], size[0]), Image.Resampling.BOX))
+    if resize is not None:
+        values = np.asarray(resize(Image.fromarray(values)))
     return np.rint(values).astype(np.uint16)[..., None]
 
 
@@ -191,7 +174,7 @@ def read_bits(path: Path) -> np.ndarray:
         return np.asarray(_without_alpha(ImageOps.exif_transpose(opened), Counter()).convert("L")) > 127
 
 
-def _target(headers: list[Header], size: tuple[int, int] | None, notes: list[str]) -> str:
+def _target(headers: list[Header], resize: Resize | None, notes: list[str]) -> str:
     """Return the family that all images can be converted to without loss, and note conversions.
 
     Raises:
@@ -209,49 +192,7 @@ def _target(headers: list[Header], size: tuple[int, int] | None, notes: list[str
         notes.append(f"{len(headers) - families[target]:,} of {len(headers):,} images {how[target]}, like the others")
     if target == "grey16":
         notes.append("16-bit grey images kept as integers of 65,536 levels")
-    return "grey" if target == "bits" and size is not None else target
-
-
-def _common_size(
-    headers: list[Header], size: tuple[int, int] | None, guess: bool, notes: list[str]
-) -> tuple[tuple[int, int], tuple[int, int] | None]:
-    """Return height and width of all images, and those that they are resized to; None if they stay as they are.
-
-    Images of different sizes become squares of `SIDE` pixels, or of fewer where most are smaller.
-
-    Raises:
-        DataError: they differ, and no size is given or to be guessed.
-    """
-    first = headers[0]
-    other = next((h for h in headers if h.size != first.size), None)
-    if size is None and other is None:
-        return first.size, None
-    (h, w), (i, j) = first.size, (other or first).size
-    if size is None and not guess:
-        raise DataError(
-            f"images differ in size: {first.path} is {h}x{w} and {(other or first).path} is {i}x{j} (height x width)",
-            "Resize all of them to the size of the images that the model was trained on.",
-        )
-    to = size or _square(headers)
-    resized = sum(h.size != to for h in headers)
-    if size is None:
-        seen = f"images differ in size ({h}x{w} and {i}x{j}, for example)"
-        notes.append(
-            f"{seen}: all are resized to {to[0]}x{to[1]} by area averaging, without regard to their proportions;"
-            " another size: --size H,W"
-        )
-    elif resized:
-        notes.append(f"{plural(resized, 'image')} resized to {to[0]}x{to[1]} by area averaging")
-    return to, to
-
-
-def _square(headers: list[Header]) -> tuple[int, int]:
-    """Return a square for images of different sizes: of SIDE pixels, or of the largest multiple of 4 that half of the
-    images reach in both directions."""
-    smaller = sorted(min(h.size) for h in headers)
-    reached = smaller[len(smaller) // 2]
-    side = min(SIDE, reached // 4 * 4 or reached)
-    return side, side
+    return "grey" if target == "bits" and resize is not None else target
 
 
 def _headers(images: list[Path], broken: dict[Path, str], counts: Counter[str]) -> list[Header]:
@@ -269,7 +210,7 @@ def _decoded(
     headers: list[Header],
     target: str,
     size: tuple[int, int],
-    resize: tuple[int, int] | None,
+    resize: Resize | None,
     broken: dict[Path, str],
     counts: Counter[str],
 ) -> np.ndarray:
@@ -318,6 +259,7 @@ def read_folder(
     strict: bool = False,
     guess: bool = True,
     stays: Callable[[int], bool] = lambda size: False,
+    fit: Fit = "crop",
 ) -> Raw:
     """Read all images below a folder, in natural order: img2 comes before img10.
 
@@ -332,6 +274,7 @@ def read_folder(
         strict: whether a broken image is refused.
         guess: whether images of different sizes are resized to a square; else they are refused.
         stays: returns whether pixels of so many bytes are left in their files, and decoded when they are read.
+        fit: what becomes of images of other proportions, see `Resize`.
 
     Raises:
         DataError: no images, images of different sizes without `size` and `guess`, an image that is damaged or too
@@ -344,7 +287,8 @@ def read_folder(
     broken: dict[Path, str] = {}
     while True:
         known, n = len(broken), len(images)
-        raw = _read(folder, [p for p in images if p not in broken], size, guess, broken, stays)
+        kept = [path for path in images if path not in broken]
+        raw = _read(folder, kept, partial(common_size, size=size, fit=fit, guess=guess), broken, stays)
         _check_broken(folder, broken, n, False)
         if len(broken) == known and raw is not None:
             break
@@ -359,8 +303,7 @@ def read_folder(
 def _read(
     folder: Path,
     images: list[Path],
-    size: tuple[int, int] | None,
-    guess: bool,
+    sized: Callable[..., tuple[tuple[int, int], Resize | None]],
     broken: dict[Path, str],
     stays: Callable[[int], bool],
 ) -> Raw | None:
@@ -369,7 +312,7 @@ def _read(
     headers = _headers(images, broken, counts)
     if len(headers) < len(images) or not headers:
         return None
-    common, resize = _common_size(headers, size, guess, notes)
+    common, resize = sized(headers, notes=notes)
     target = _target(headers, resize, notes)
     entries = len(images) * common[0] * common[1] * (3 if target == "colour" else 1)
     fewer = "Give fewer images, or smaller ones: --size 32,32"
@@ -384,5 +327,7 @@ def _read(
     notes += [f"{plural(count, 'image')} {what}" for what, count in counts.items() if count]
     labels, classes = classes_of(folder, images, notes) if folder.is_dir() else (None, None)
     raw = Raw(x, labels, None, classes, notes, [str(folder.resolve())], 65536 if target == "grey16" else None)
-    raw.resized, raw.identity["file"] = resize, names_of(folder, images)
+    raw.identity["file"] = names_of(folder, images)
+    if resize is not None:
+        raw.resized, raw.fit = resize.size, resize.fit
     return raw

@@ -1,4 +1,4 @@
-"""The reading of data: the header and the columns of tables, and whether rows stay in their files."""
+"""The reading of data: header and columns of tables, proportions of images, and whether rows stay in their files."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from ..core.errors import DataError, UsageError
 from .columns import Column
 from .schema import Kind
 
-__all__ = ["Described", "Header", "Selection", "Typed", "indices_of", "lacking"]
+__all__ = ["Described", "Fit", "Header", "Selection", "Typed", "indices_of", "lacking"]
 
 Header = Literal["auto", "yes", "no"]
 Typed = bool | Literal["auto"]
+Fit = Literal["crop", "stretch"]
 Described = str | Path | Mapping[str, Any] | Sequence[Column]  # a TOML file, what it holds, or exactly these columns
 MOST_LISTED = 20
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The header and the columns with which tables are read, and whether rows stay in their files.
+    """The header and the columns with which tables are read, how images are fitted, and whether rows stay in files.
 
     Attributes:
         header: "yes" if the first line of text holds names, "no" if it is a row of data, "auto" to judge it.
@@ -40,6 +41,8 @@ class Selection:
         spare: columns of the schema that a table may lack: all of their cells are missing then.
         layer: of an .h5ad file, in place of its X.
         beside: columns that are read by themselves: several labels.
+        resize: what becomes of images at a size of other proportions, "crop" or "stretch" (see `image_sizes.Resize`);
+            None crops.
     """
 
     header: Header = "auto"
@@ -55,6 +58,7 @@ class Selection:
     spare: tuple[str, ...] = ()
     layer: str | None = None
     beside: tuple[str, ...] = ()
+    resize: Fit | None = None
 
     @staticmethod
     def of(
@@ -67,16 +71,17 @@ class Selection:
         typed: Typed = False,
         schema: Described | None = None,
         layer: str | None = None,
+        resize: Fit | None = None,
     ) -> Selection:
         """Return the selection that options describe: lists of names, or texts in which commas separate them.
 
         Args:
-            header, columns, drop, known, kind, stream, typed, layer: see the class.
+            header, columns, drop, known, kind, stream, typed, layer, resize: see the class.
             schema: a TOML file or what it holds, also as JSON (hints), or the columns exactly.
 
         Raises:
-            UsageError: a header that is not auto, yes or no; a column that is named twice, or chosen and dropped; or a
-                schema with an entry that does not exist.
+            UsageError: a header that is not auto, yes or no, or a resize that is not crop or stretch; a column that is
+                named twice, or chosen and dropped; or a schema with an entry that does not exist.
             DataError: a file of a schema that cannot be read.
 
         Example:
@@ -85,6 +90,8 @@ class Selection:
         """
         if header is not None and header not in get_args(Header):
             raise UsageError(f"--header must be auto, yes or no, got {header}", "Choose from auto, yes, no.")
+        if resize is not None and resize not in get_args(Fit):
+            raise UsageError(f"--resize must be crop or stretch, got {resize}", "Choose from crop, stretch.")
         chosen, dropped = (None if names is None else _names(names) for names in (columns, drop))
         if chosen is not None and not any(chosen):
             raise UsageError("--columns names no column", "Give names: --columns a,b; leave it out for all columns.")
@@ -96,6 +103,7 @@ class Selection:
         exact, hints = _described(schema)
         typed = True if typed is False and (exact, hints) != (None, None) else typed
         own: Any = {"kind": kind, "stream": stream, "typed": typed, "schema": exact, "hints": hints, "layer": layer}
+        own |= {"resize": resize}
         return Selection(header or "auto", chosen, dropped or (), names, **own)  # pyright: ignore[reportArgumentType]
 
     @property
@@ -117,6 +125,16 @@ class Selection:
             return
         name = "--columns" if self.columns is not None else "--drop" if self.drop else "--header"
         raise UsageError(f"{name} is for tables, and {source} is {what}", f"Leave {name} out.")
+
+    def refuse_size(self, size: tuple[int, int] | None, why: str) -> None:
+        """Refuse a size or a way of resizing for what is no folder of images, unless that was given for earlier data.
+
+        Raises:
+            UsageError: naming the option.
+        """
+        option = "--size" if size is not None else "--resize" if self.resize is not None and not self.later else None
+        if option is not None:
+            raise UsageError(f"{option} is for a folder of images, and {why}", f"Leave {option} out.")
 
     def chosen(self, names: Sequence[str], without: Collection[int], where: str, has_names: bool = True) -> list[int]:
         """Return the indices of the columns of data.

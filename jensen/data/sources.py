@@ -24,7 +24,7 @@ from .json_tables import read_json
 from .mixed import mixed_dataset
 from .paths import openable
 from .schema import Kind
-from .selection import Described, Header, Selection, Typed
+from .selection import Described, Fit, Header, Selection, Typed
 from .shards import are_texts, open_shards, shard_files
 from .sizes import check_size, exceeds_memory, within_memory
 from .table_files import is_table_file, read_frame
@@ -110,22 +110,19 @@ def _read_raw(
     """
     if source in EMBEDDED:
         table.refuse_for(source, "no table")
-        if size is not None:
-            raise UsageError(f"--size is for a folder of images, and {source} has its own size", "Leave --size out.")
+        table.refuse_size(size, f"{source} has its own size")
         return EMBEDDED[source]()
     path, key = _split_key(source)
     shards = shard_files(path) or ([path] if path.suffix.lower() == ".parquet" and path.is_file() else [])
     if shards:
-        if size is not None:
-            raise UsageError(f"--size is for a folder of images, and {source} holds none", "Leave --size out.")
+        table.refuse_size(size, f"{source} holds none")
         return _read_shards(shards, path, labels, missing, table)
-    if path.is_dir() or (path.is_file() and is_image(path)):
+    if _is_of_images(path):
         from .images import read_folder  # Pillow is imported for images only
 
         table.refuse_for(source, "a folder of images")
-        return read_folder(path, size, strict, not table.later, lambda bytes_: _stays(bytes_, table))
-    if size is not None:
-        raise UsageError(f"--size is for a folder of images, and {source} is not a folder", "Leave --size out.")
+        return read_folder(path, size, strict, not table.later, lambda n: _stays(n, table), table.resize or "crop")
+    table.refuse_size(size, f"{source} is not a folder")
     return _read_file(path, key, labels, missing, table)
 
 
@@ -187,6 +184,7 @@ def read(
     typed: Typed = False,
     schema: Described | None = None,
     layer: str | None = None,
+    resize: Fit | None = None,
 ) -> Dataset:
     """Read a data set, and infer its schema.
 
@@ -205,19 +203,18 @@ def read(
         missing: True if NaN, and in a table a field that is empty or NA, is a missing entry (`Dataset.mask`); otherwise
             it is refused. Infinite entries are always refused.
         header: "yes" if the first line of a table holds names, "no" if it is a row of data, "auto" to judge it.
-        columns: names (without a header, numbers from 1) of the columns of a table to read, in this order: a list, or a
-            text with commas; by default all.
+        columns: names (or numbers from 1) of the columns of a table to read, in order: a list, or a text; None for all.
         drop: names or numbers of columns to leave out.
         known: names of the columns that were read when a model was trained on these data.
         kind: of the values, as they were read then: counts that were read as reals stay such.
         strict: True to refuse a folder with a broken image, instead of skipping it with a note.
-        stream: True to leave the rows of .npy files, shards and images in their files (`Dataset.x` then reads them
-            when it is sliced), False to read them into memory; by default they stay if three times their size is more
-            than half of the available memory.
+        stream: True to leave rows of .npy files, shards and images in files (slices of `Dataset.x` read them), False
+            to read them now; by default they stay if three times their size is over half of the available memory.
         typed: True to read a table as one of mixed kinds (numbers, names, times; missing cells), "auto" where it is one
             or has missing cells, False as one of numbers. CSV, Parquet, Feather, Arrow and Excel files are such tables.
         schema: what is known of the columns of such a table: a TOML file, a dictionary by name, or exactly these.
         layer: of an .h5ad file, in place of its X.
+        resize: "crop" (by default) keeps the centre of images of other proportions, "stretch" all of each, distorted.
 
     Raises:
         DataError: the file is missing, damaged or not what its name says, does not hold finite numbers, or lacks a
@@ -229,7 +226,7 @@ def read(
         >>> digits.x.shape, digits.schema.kind, digits.schema.levels
         ((1797, 64), 'integers', 17)
     """
-    table = Selection.of(header, columns, drop, known, kind, stream, typed, schema, layer)
+    table = Selection.of(header, columns, drop, known, kind, stream, typed, schema, layer, resize)
     return _read(source, labels, size, missing, table, bool(strict))
 
 
@@ -317,6 +314,7 @@ def _read_typed(
             pass  # not of numbers alone, or with holes
     elif name in EMBEDDED or (path.is_dir() and not is_table_file(path)):
         raise UsageError(f"{name} is no table with columns of their own kinds", "Give CSV, Parquet, Feather or Excel.")
+    table.refuse_size(size, f"{name} is a table")
     frame, notes = read_frame(path, table)
     if table.stream and not table.later and not isinstance(frame.columns, StoredColumns):
         raise UsageError(
@@ -342,20 +340,25 @@ def read_beside(
     Args:
         source: as for `read`.
         labels: as given for the first data set; a file of labels is of that one alone.
-        size: height and width that the images of a folder are resized to.
+        size: height and width that images are resized to.
         missing: as for `read`.
         table: header and columns, as given for the first data set; a column that was dropped need not be there.
 
     Raises:
         DataError, UsageError: as for `read`.
     """
-    size, table = size if Path(source).is_dir() else None, _later(table)
+    size, table = size if _is_of_images(Path(source)) else None, _later(table)
     if labels is not None and not Path(labels).is_file():
         try:
             return _read(source, labels, size, missing, table)
         except DataError:
             pass  # if only the column is absent, the next call succeeds
     return _read(source, None, size, missing, table)
+
+
+def _is_of_images(path: Path) -> bool:
+    """Return whether this is an image, or a folder, which may hold some."""
+    return path.is_dir() or (path.is_file() and is_image(path))
 
 
 def _later(table: Selection | None) -> Selection:
@@ -378,7 +381,7 @@ def read_test(
     """
     if own is None:
         return read_beside(source, labels, size, missing, table)
-    return _read(source, own, size if Path(source).is_dir() else None, missing, _later(table))
+    return _read(source, own, size if _is_of_images(Path(source)) else None, missing, _later(table))
 
 
 def from_array(x: np.ndarray, labels: np.ndarray | None = None, name: str = "array", missing: bool = False) -> Dataset:

@@ -1,12 +1,17 @@
-"""Images are read in natural order, and runs of earlier versions, which sorted by letters, keep theirs."""
+"""Images are read in natural order and cropped to a size; runs of earlier versions, which sorted and fitted them in
+another way, keep theirs."""
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from PIL import Image
 
 import jensen as j
 from jensen.data import image_files, read
+from jensen.storage.seals import sealed
 from tests.runs.test_row_files import draw
 
 SMALL = {"latent": 2, "hidden": (8,), "epochs": 1, "device": "cpu"}
@@ -78,3 +83,48 @@ def test_other_folders_are_still_refused(old, folder):
     with pytest.raises(j.JensenError, match="has changed"):
         j.load(old[0]).evaluate(k=10)
     assert np.isfinite(read(folder).x).all()
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """A folder of images of noise in two proportions, and another."""
+    rng = np.random.default_rng(0)
+    for name, n in (("images", 24), ("others", 5)):
+        (tmp_path / name).mkdir()
+        for i in range(n):
+            noise = rng.integers(0, 256, ((12, 8), (8, 16))[i % 2], dtype=np.uint8)
+            Image.fromarray(noise).save(tmp_path / name / f"{i}.png")
+    return tmp_path
+
+
+def test_new_images_are_fitted_as_those_of_training_and_an_earlier_run_stretches_them(photographs):
+    images, others, options = photographs / "images", photographs / "others", {**SMALL, "size": (4, 4)}
+    runs = {fit: j.train(images, out=photographs / fit, resize=fit, **options) for fit in ("crop", "stretch")}
+    usual = j.train(images, out=photographs / "usual", **options)
+    assert (usual.path / "model.safetensors").exists()
+    for fit, run in runs.items():
+        assert run.spec["data"]["fit"] == fit
+        theirs = read(others, size=(4, 4), resize=fit)
+        assert run.chosen(others).x.tobytes() == theirs.x.tobytes()
+        assert "4x4" in run.chosen(others).notes[0]
+        assert run.dataset().source.sha256 == read(images, size=(4, 4), resize=fit).source.sha256
+    assert usual.spec["data"]["sha256"] == runs["crop"].spec["data"]["sha256"] != runs["stretch"].spec["data"]["sha256"]
+    path = runs["stretch"].path
+    spec = {k: v for k, v in runs["stretch"].spec.items() if k != "sha256"}
+    earlier = spec | {"data": {k: v for k, v in spec["data"].items() if k != "fit"}}
+    earlier["command"] = {k: v for k, v in spec["command"].items() if k != "resize"}
+    (path / "spec.json").write_text(json.dumps(sealed(earlier)))
+    run = j.load(path)
+    assert run.chosen(others).x.tobytes() == read(others, size=(4, 4), resize="stretch").x.tobytes()
+    assert run.dataset().source.sha256 == runs["stretch"].spec["data"]["sha256"]
+    assert j.resume(path, epochs=2).dataset().source.sha256 == runs["stretch"].spec["data"]["sha256"]
+
+
+def test_images_of_a_guessed_size_are_fitted_as_was_recorded(photographs):
+    run = j.train(photographs / "images", out=photographs / "run", resize="stretch", **SMALL)
+    assert run.spec["data"]["resize"] == [8, 8]
+    one = run.chosen(photographs / "others" / "1.png")  # an image by itself too
+    rows = run.chosen(photographs / "others").x
+    assert one.x.tobytes() == rows[1].tobytes()
+    assert rows.tobytes() == read(photographs / "others", size=(8, 8), resize="stretch").x.tobytes()
+    assert j.resume(run.path, epochs=2).metrics[-1]["epoch"] == 2

@@ -16,6 +16,7 @@ from jensen.core.modules import joined, named_tensors
 from jensen.core.processes import ALONE, Processes
 from jensen.core.random import drawing_from, stream
 from jensen.data import Schema
+from jensen.data.augmentation import Augmentation
 from jensen.data.conversions import BinaryDraw
 from jensen.recipes import RECIPES, BuiltModel, RecipeContext
 from jensen.training import Budget, Optimizer, Trainer
@@ -31,14 +32,16 @@ COUPLED = ("adversarial-autoencoder", "beta-tcvae", "factor-vae", "info-vae", "v
 
 
 def made(name: str) -> tuple[BuiltModel, Rows]:
-    """The parts of a recipe in double precision, and its data: bits that are drawn anew, or reals."""
+    """The parts of a recipe in double precision, and its data: bits that are drawn anew, or reals; augmented or not."""
     drawn, generator = name == "binarised", stream(0, "data")
     x = torch.randn(N, D, dtype=torch.float64, generator=generator)
     rows = Rows(x)
     if drawn:
         stored = torch.randint(0, 256, (N, D), generator=generator).to(torch.uint8)
         rows = Rows(stored, BinaryDraw(255, torch.float64))
-    recipe = RECIPES["vae" if drawn else name]
+    if name == "augmented":
+        rows = replace(rows, augment=Augmentation(("flip", "crop"), (2, 2, 1)))
+    recipe = RECIPES["vae" if name in ("binarised", "augmented") else name]
     schema = Schema("binary" if drawn else "real", (D,))
     context = RecipeContext(schema, x.mean(0), x.std(0), rows, 4, Optimizer())
     with drawing_from(stream(0, "init")):
@@ -78,9 +81,9 @@ def compare(names: Sequence[str], epochs: int) -> None:
 
 
 def test_two_processes_train_the_model_of_one():
-    """After 100 steps, of which every fourth has a single row; bits that are drawn anew after 20."""
+    """After 100 steps, of which every fourth has a single row; bits drawn anew, and augmented rows, after 20."""
     compare(["vae"], 25)
-    compare(["binarised"], 5)
+    compare(["binarised", "augmented"], 5)
 
 
 @pytest.mark.slow
