@@ -313,7 +313,7 @@ def options_of(arguments: Sequence[str] | None, names: Sequence[str]) -> argpars
 def main(arguments: Sequence[str] | None = None, write: Callable[[str], None] = print) -> int:
     from jensen.recipes import RECIPES
 
-    names = [name for name, recipe in RECIPES.items() if not recipe.columns]  # those of mixed tables: table_density.py
+    names = [name for name, recipe in RECIPES.items() if recipe.columns is not True]  # those of mixed tables: table_density.py
     options = options_of(arguments, names)
     options.out.mkdir(parents=True, exist_ok=True)
     words = {name: sentence(name) for name in names}

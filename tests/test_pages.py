@@ -182,7 +182,7 @@ def rows() -> dict[str, list[str]]:
     return {name: [words.replace("\\|", "|"), paper] for name, words, paper in cells}
 
 
-OF_DIGITS = [name for name, recipe in RECIPES.items() if not recipe.columns]  # others are of tables of mixed kinds
+OF_DIGITS = [name for name, recipe in RECIPES.items() if recipe.columns is not True]  # others are of tables of mixed kinds
 
 
 def test_the_recipes_page_names_every_recipe():

@@ -5,8 +5,9 @@ The chain itself, and its sources, are in `diffusion`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ from .guide import Guide
 from .walks import Walk, Walked
 
 __all__ = ["Diffused", "DiffusedDistribution", "DiffusionPrior", "NoisedWalk"]
+
+AT_ONCE = 512  # points that go down together
 
 
 @dataclass(frozen=True)
@@ -108,11 +111,24 @@ class _Chain(Distribution):
         return _Chain(self.prior, self.context, batch_shape)
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        prior = self.prior
-        shape = (*sample_shape, *self._batch_shape, prior.diffusion.dim)
-        like = next((p for p in prior.diffusion.parameters() if p.is_floating_point()), torch.zeros(()))
-        z = torch.randn(shape, dtype=like.dtype, device=like.device)
-        return prior.diffusion.descend(z, prior.steps, noise=prior.noise, context=self.context, guidance=prior.guidance)
+        prior, chain = self.prior, self.prior.diffusion
+        shape = (*sample_shape, *self._batch_shape)
+        like = next((p for p in chain.parameters() if p.is_floating_point()), torch.zeros(()))
+        top = torch.randn(*shape, chain.dim, dtype=like.dtype, device=like.device).reshape(-1, chain.dim)
+        contexts = None if self.context is None else self.context.expand(*shape, -1).reshape(len(top), -1)
+        how: dict[str, Any] = {"noise": prior.noise, "guidance": prior.guidance}
+        z = torch.empty_like(top)
+        for start in range(0, len(top), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            how["context"] = None if contexts is None else contexts[part]
+            how["watch"] = self._within(start, len(top))
+            z[part] = chain.descend(top[part], prior.steps, **how)
+        return z.reshape(*shape, chain.dim)
+
+    def _within(self, start: int, n: int) -> Callable[[float], object] | None:
+        """Return the progress callback of the points from `start` on, of n."""
+        watch, share = self.prior.watch, min(AT_ONCE, n - start)
+        return None if watch is None else lambda done: watch((start + done * share) / n)
 
 
 @part
@@ -124,6 +140,9 @@ class DiffusionPrior(Conditional):
     Args:
         diffusion: the chain, which the guide shares.
         steps, noise, guidance: of samples, see `Diffusion.descend`.
+
+    Attributes:
+        watch: progress callback of a descent, called with the fraction done; no part of the model.
     """
 
     def __init__(
@@ -135,6 +154,7 @@ class DiffusionPrior(Conditional):
         require_finite(0, noise=noise, guidance=guidance)
         self.diffusion, self.family = diffusion, Gaussian(diffusion.dim)
         self.steps, self.noise, self.guidance = steps, noise, guidance
+        self.watch: Callable[[float], object] | None = None
 
     @property
     def has_density(self) -> bool:
@@ -177,6 +197,11 @@ class Diffused(Guide):
         self.diffusion, self.code = diffusion, code
 
     def forward(self, batch: Batch) -> Distribution:
+        if batch.mask is not None and not bool(batch.mask.all()):
+            raise CompositionError(
+                "noise is added to all of a datum, and entries of these data are missing",
+                "Give complete rows; or train a model of missing entries: --recipe table, or miwae.",
+            )
         x = batch.x if self.code is None else applied(self.code, batch.x)
         if self.diffusion.context and batch.context is None:
             raise CompositionError("this chain needs a context, and none was given", "Pass Batch(x, context=...).")

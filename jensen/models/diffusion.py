@@ -20,7 +20,7 @@ Abbeel, "Denoising diffusion probabilistic models", 2020; Kingma, Salimans, Pool
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -36,7 +36,7 @@ from ..distributions.normal_terms import normal_rate
 from ..nets import Net
 from .noise_schedules import NoiseSchedule, signal_and_noise
 
-__all__ = ["Diffusion", "time_features"]
+__all__ = ["Diffusion", "lower", "time_features"]
 
 Predicted = Literal["velocity", "noise", "data"]
 SAMPLING_STEPS = 256  # of continuous time, unless others are asked for
@@ -53,6 +53,27 @@ def time_features(u: Tensor, frequencies: int) -> Tensor:
     return torch.cat([u[..., None], angles.sin(), angles.cos()], -1)
 
 
+def lower(z: Tensor, estimate: Tensor, gamma: Tensor, below: Tensor, noise: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Return location [..., D] and scale [] of z_s, given z_t [..., D] and the noise in it; see `Diffusion.descend`.
+
+    With the noise that z_t has over alpha_t x it is q(z_s | z_t, x), and with an estimate of it p(z_s | z_t).
+
+    Args:
+        z: at gamma.
+        estimate: [..., D] of the noise.
+        gamma, below: [] at t, and at s < t.
+        noise: eta.
+
+    Example:
+        >>> lower(torch.zeros(3), torch.zeros(3), torch.tensor(2.0), torch.tensor(1.0))[0]
+        tensor([0., 0., 0.])
+    """
+    share = -torch.expm1(below - gamma)
+    (alpha, sigma), (lower_alpha, lower_sigma) = signal_and_noise(gamma), signal_and_noise(below)
+    kept = lower_sigma * (1 - noise**2 * share).sqrt()
+    return lower_alpha / alpha * (z - sigma * estimate) + kept * estimate, noise * lower_sigma * share.sqrt()
+
+
 @part
 class Diffusion(nn.Module):
     r"""The chain that prior and guide share: a schedule of noise, and the network that takes it off.
@@ -65,7 +86,8 @@ class Diffusion(nn.Module):
               U \Big(\frac{\alpha\sigma(1-s^2)}{\alpha^2 s^2+\sigma^2}\, U^T z
               + \frac{s}{\sqrt{\alpha^2 s^2+\sigma^2}}\, U^T \mathrm{net}\Big)
 
-    It sees z_t, each feature divided by its standard deviation under this Gaussian, sines and cosines of z_t itself
+    It sees z_t, divided by its standard deviation under this Gaussian in each direction (so that edges of an image are
+    as large as its shades), sines and cosines of z_t itself
     where `fine` asks for them, features of gamma_t, and the context.
 
     Args:
@@ -76,7 +98,9 @@ class Diffusion(nn.Module):
         predicts: whether the network's output is of the velocity v, or stands for :math:`\alpha v` in the estimate of
             the noise, or for :math:`-\sigma v` in that of the data.
         frequencies: of the features of time, see `time_features`.
-        rotated: whether the Gaussian has a covariance (U is a matrix); else its features are independent.
+        axes: sizes whose product is D, of a Gaussian with a covariance: U is the Kronecker product of an orthogonal
+            matrix for each, so that (D,) has any covariance, and (H, W C) that of rows and columns of an image; none
+            has independent features.
         fine: angles per unit of z_t, whose sines and cosines the network sees: whole numbers are known by their phase.
         context: C, features of a label; zeros stand for none.
         drop: share of the rows that are trained without their label, which guidance needs.
@@ -93,7 +117,6 @@ class Diffusion(nn.Module):
 
     variance: Tensor
     marginal: Tensor
-    basis: Tensor | None
 
     def __init__(
         self,
@@ -103,7 +126,7 @@ class Diffusion(nn.Module):
         levels: Steps | None = None,
         predicts: Predicted = "velocity",
         frequencies: int = 6,
-        rotated: bool = False,
+        axes: Sequence[int] = (),
         fine: Sequence[float] = (),
         context: int = 0,
         drop: float = 0.0,
@@ -112,6 +135,9 @@ class Diffusion(nn.Module):
         require_integer(dim=dim)
         require_integer(0, frequencies=frequencies, context=context)
         require_finite(fine=tuple(fine), drop=drop)
+        require_integer(axes=tuple(axes))
+        if axes and math.prod(axes) != dim:
+            raise UsageError(f"the axes must have a product of {dim}, got {tuple(axes)}", f"Give ({dim},), or none.")
         if not 0 <= drop <= (1 if context else 0):
             raise UsageError(
                 f"the share of rows without a label must be between 0 and {1 if context else 0}, got {drop:g}",
@@ -129,22 +155,58 @@ class Diffusion(nn.Module):
         self.fine, self.context, self.drop = tuple(fine), context, drop
         self.register_buffer("variance", torch.ones(dim))
         self.register_buffer("marginal", torch.ones(dim))
-        self.register_buffer("basis", torch.eye(dim) if rotated else None)
+        self.axes = tuple(axes)
+        for i, size in enumerate(self.axes):
+            self.register_buffer(f"basis{i}", torch.eye(size))
+
+    @property
+    def _bases(self) -> list[Tensor]:
+        """The factors of U [size, size], one for each axis; each column is a direction."""
+        return [self.get_buffer(f"basis{i}") for i in range(len(self.axes))]
 
     @torch.no_grad()
-    def start_from(self, covariance: Tensor) -> None:
-        """Set the Gaussian that a network of zeros is.
+    def start_from(self, rows: Tensor, shrink: float = 0.0, least: float = 0.0) -> None:
+        """Set the Gaussian that a network of zeros is: that of the second moments of these rows.
+
+        Directions of an axis are the eigenvectors of the moments of its features, summed over the other axes.
 
         Args:
-            covariance: [D, D] of z_0 without noise; without rotation its diagonal counts.
+            rows: [n, D] of z_0 without noise, of mean zero.
+            shrink: share of a full covariance whose place its diagonal takes.
+            least: lower limit of variances.
         """
-        self.marginal.copy_(covariance.diagonal())
-        if self.basis is None:
-            self.variance.copy_(covariance.diagonal())
-            return
-        variance, basis = torch.linalg.eigh(covariance.double())
-        self.variance.copy_(variance.clamp_min(0.0))
-        self.basis.copy_(basis)
+        each = rows.double()
+        marginal = each.square().mean(0).clamp_min(least)
+        self.marginal.copy_(marginal)
+        for i, size in enumerate(self.axes):
+            fibres = each.reshape(-1, *self.axes).movedim(i + 1, -1).reshape(-1, size)
+            moments = fibres.T @ fibres / len(rows)
+            if len(self.axes) == 1:
+                moments = (1 - shrink) * moments
+                moments.diagonal().copy_(marginal)
+            variance, basis = torch.linalg.eigh(moments)
+            self.get_buffer(f"basis{i}").copy_(basis)
+        if len(self.axes) == 1:
+            self.variance.copy_(variance.clamp_min(least))
+        elif self.axes:
+            self.variance.copy_(self._rotated(rows.to(self.marginal)).double().square().mean(0).clamp_min(least))
+        else:
+            self.variance.copy_(marginal)
+
+    def _rotated(self, z: Tensor, back: bool = False) -> Tensor:
+        """Return U^T z [..., D] of z [..., D], or U z."""
+        if not self.axes:
+            return z
+        if len(self.axes) == 1:
+            (basis,) = self._bases
+            return z @ (basis.T if back else basis)
+        y, after = z, self.dim
+        for size, basis in zip(self.axes, self._bases, strict=True):
+            after //= size
+            factor = basis if back else basis.T
+            blocks = y.reshape(-1, size, after)
+            y = blocks.squeeze(-1) @ factor.T if after == 1 else factor @ blocks
+        return y.reshape(z.shape)
 
     def velocity(self, z: Tensor, gamma: Tensor, context: Tensor | None = None, guidance: float = 1.0) -> Tensor:
         """Return the estimated velocity [..., D] at z [..., D] and gamma [...].
@@ -157,13 +219,13 @@ class Diffusion(nn.Module):
             without = self.velocity(z, gamma)
             return torch.lerp(without, self.velocity(z, gamma, context), guidance)
         alpha, sigma = (a[..., None] for a in signal_and_noise(gamma))
-        seen = z / (alpha.square() * self.marginal + sigma.square()).sqrt()
+        y, total = self._rotated(z), alpha.square() * self.variance + sigma.square()
+        seen = self._rotated(y / total.sqrt(), back=True)
         out = applied(self.net, torch.cat([seen, *self._features(z, gamma, context)], -1))
         out = out if self.predicts == "velocity" else out / alpha if self.predicts == "noise" else -out / sigma
-        y, added = (z, out) if self.basis is None else (z @ self.basis, out @ self.basis)
-        total = alpha.square() * self.variance + sigma.square()
+        added = self._rotated(out)
         v = alpha * sigma * (1 - self.variance) / total * y + (self.variance / total).sqrt() * added
-        return v if self.basis is None else v @ self.basis.T
+        return self._rotated(v, back=True)
 
     def _features(self, z: Tensor, gamma: Tensor, context: Tensor | None) -> list[Tensor]:
         """Return what the network sees beside z_t: fine features, those of time, and the context."""
@@ -204,7 +266,8 @@ class Diffusion(nn.Module):
         r"""Return the term of time t in the rate of the levels [...], in nats, at a z_t of this noise.
 
         Its mean over uniform t and normal noise is the rate of all levels. With T levels it is T times the KL of the
-        level that t lies in, from :math:`s = \lfloor tT \rfloor / T` to s + 1/T.
+        level that t lies in, from :math:`s = \lfloor tT \rfloor / T` to s + 1/T. A part of it whose mean over the noise
+        is zero is taken off (see `_term`): without it most of its variance would be that of the noise's length.
 
         Args:
             x: [..., D].
@@ -212,11 +275,16 @@ class Diffusion(nn.Module):
             noise: [..., D].
             context: [..., C].
         """
-        weight, error = self._term(x, t, noise, context)
-        return 0.5 * weight * error
+        weight, error, chance = self._term(x, t, noise, context)
+        return 0.5 * weight * (error - chance)
 
-    def _term(self, x: Tensor, t: Tensor, noise: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return twice the weight of time t, and the squared error of the noise there [...]."""
+    def _term(self, x: Tensor, t: Tensor, noise: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        r"""Return twice the weight of time t, the squared error of the noise there [...], and a control variate [...].
+
+        Of independent Gaussian features of variance s^2 the error of the noise is :math:`r \epsilon` and a part that
+        does not depend on it, :math:`r = \alpha^2 s^2 / (\alpha^2 s^2 + \sigma^2)`. So the error varies with
+        :math:`\sum_d r_d^2 (\epsilon_d^2 - 1)`, whose mean is zero whatever the data are.
+        """
         if self.levels is None:
             gamma, weight = self.schedule(t), self.schedule.slope(t)
         else:
@@ -225,7 +293,9 @@ class Diffusion(nn.Module):
             weight = self.levels * torch.expm1(gamma - below)
         alpha, sigma = (a[..., None] for a in signal_and_noise(gamma))
         error = self.noise_at(alpha * x + sigma * noise, gamma, context) - noise
-        return weight, error.square().sum(-1)
+        signal = alpha.square() * self.marginal
+        left = (signal / (signal + sigma.square())).square()
+        return weight, error.square().sum(-1), (left * (noise.square() - 1)).sum(-1)
 
     def rate_and_error(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return an estimate of the rate of the whole chain [K, B] in nats, at one random time for each x, and half the
@@ -245,9 +315,8 @@ class Diffusion(nn.Module):
         noise = torch.randn_like(x)
         if self.training and self.drop and context is not None:
             context = context * (torch.rand(b, 1, dtype=x.dtype, device=x.device) >= self.drop)
-        weight, error = self._term(x, t, noise, context)
-        half = 0.5 * error
-        return self.top_rate(x) + weight * half, half
+        weight, error, chance = self._term(x, t, noise, context)
+        return self.top_rate(x) + 0.5 * weight * (error - chance), 0.5 * error
 
     def rate(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Return an estimate of the rate of the whole chain [K, B] in nats; see `rate_and_error`."""
@@ -263,6 +332,7 @@ class Diffusion(nn.Module):
         noise: float = 1.0,
         context: Tensor | None = None,
         guidance: float = 1.0,
+        watch: Callable[[float], object] | None = None,
     ) -> Tensor:
         r"""Go down from z_t [..., D] to z_0 in steps.
 
@@ -279,6 +349,7 @@ class Diffusion(nn.Module):
             noise: eta, from 0 (deterministic) to 1.
             context: [..., C].
             guidance: see `velocity`; above 1 samples are nearer to what is typical of their label, and less varied.
+            watch: progress callback, called with the fraction done, 0 to 1.
 
         Raises:
             UsageError: steps below 1, or a noise that is not between 0 and 1.
@@ -289,13 +360,12 @@ class Diffusion(nn.Module):
         require_integer(steps=steps)
         times = torch.linspace(start, 0.0, steps + 1, dtype=z.dtype, device=z.device)
         gammas = self.schedule(times)
-        for gamma, below in pairwise(gammas):
-            estimate, share = self.noise_at(z, gamma, context, guidance), -torch.expm1(below - gamma)
-            (alpha, sigma), (lower_alpha, lower_sigma) = signal_and_noise(gamma), signal_and_noise(below)
-            kept = lower_sigma * (1 - noise**2 * share).sqrt()
-            z = lower_alpha / alpha * (z - sigma * estimate) + kept * estimate
+        for step, (gamma, below) in enumerate(pairwise(gammas), 1):
+            z, scale = lower(z, self.noise_at(z, gamma, context, guidance), gamma, below, noise)
             if noise:
-                z = z + noise * lower_sigma * share.sqrt() * torch.randn_like(z)
+                z = z + scale * torch.randn_like(z)
+            if watch is not None:
+                watch(step / steps)
         return z
 
     @property

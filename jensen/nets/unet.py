@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, scaled_dot_product_attention
+from torch.nn.functional import interpolate, pad, scaled_dot_product_attention
 
 from ..core.annotations import Depth
 from ..core.parts import part
@@ -101,6 +101,7 @@ class UNet(Net):
         width: channels at the finest size, a multiple of 8 for speed; twice as many at all others.
         blocks: at each size, on each way.
         activation: by name.
+        patch: side of the squares of pixels that are one pixel of the convolutions, with the channels of all of them.
 
     Sources: Ronneberger, Fischer & Brox, "U-Net: convolutional networks for biomedical image segmentation", 2015; Ho,
     Jain & Abbeel, "Denoising diffusion probabilistic models", 2020.
@@ -119,12 +120,14 @@ class UNet(Net):
         width: int = 32,
         blocks: Depth = 2,
         activation: str = "silu",
+        patch: Depth = 1,
     ) -> None:
         super().__init__()
         require_integer(shape=tuple(shape), images=images, features=features, outputs=outputs)
-        require_integer(width=width, blocks=blocks)
+        require_integer(width=width, blocks=blocks, patch=patch)
         self.shape, self.images, self.features, self.outputs = tuple(shape), images, features, outputs
-        self.sizes = _sizes(*self.shape[:2])
+        self.patch, area = patch, patch * patch
+        self.sizes = _sizes(-(-self.shape[0] // patch), -(-self.shape[1] // patch))
         channels = [width, *[2 * width] * (len(self.sizes) - 1)]
         wide = 4 * width
         self.embed = nn.Sequential(
@@ -135,7 +138,7 @@ class UNet(Net):
             attention = _Attention(channels[at]) if max(self.sizes[at]) <= ATTENTIVE else None
             return _Level(_Block(inputs, channels[at], wide, activation), attention)
 
-        self.stem = nn.Conv2d(images * self.shape[2], width, 3, padding=1)
+        self.stem = nn.Conv2d(images * self.shape[2] * area, width, 3, padding=1)
         down, up, skips, c = [], [], [], width
         for i, here in enumerate(channels):
             if i:
@@ -150,14 +153,16 @@ class UNet(Net):
                 up.append(level(c + skips.pop(), i))
                 c = here
         self.down, self.up = nn.ModuleList(down), nn.ModuleList(up)
-        self.head = nn.Sequential(_normalized(c), activated(activation), _zeroed(nn.Conv2d(c, outputs, 3, padding=1)))
+        self.head = nn.Sequential(
+            _normalized(c), activated(activation), _zeroed(nn.Conv2d(c, outputs * area, 3, padding=1))
+        )
         channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
         pixels = self.shape[0] * self.shape[1] * self.shape[2]
         flat, features = x.reshape(-1, x.shape[-1]).split([self.images * pixels, self.features], -1)
-        images = [i.reshape(-1, *self.shape).permute(0, 3, 1, 2) for i in flat.split(pixels, -1)]
-        h, seen = self.stem(torch.cat(images, 1).contiguous(memory_format=torch.channels_last)), self.embed(features)
+        images = torch.cat([i.reshape(-1, *self.shape) for i in flat.split(pixels, -1)], -1)
+        h, seen = self.stem(self._patches(images)), self.embed(features)
         skips: list[Tensor] = []
         for layer in self.down:
             if isinstance(layer, _Level):
@@ -169,12 +174,30 @@ class UNet(Net):
             skip = skips.pop()
             h = h if h.shape[2:] == skip.shape[2:] else interpolate(h, size=skip.shape[2:], mode="nearest")
             h = layer(torch.cat([h, skip], 1), seen)
-        return self.head(h).permute(0, 2, 3, 1).reshape(*x.shape[:-1], -1)
+        return self._pixels(self.head(h)).reshape(*x.shape[:-1], -1)
+
+    def _patches(self, images: Tensor) -> Tensor:
+        """Return images [n, H, W, C] as [n, p p C, H / p, W / p], with zeros beyond the last row and column."""
+        p, (height, width, _) = self.patch, self.shape
+        if p == 1:
+            return images.permute(0, 3, 1, 2)
+        images = pad(images, (0, 0, 0, -width % p, 0, -height % p))
+        split = images.unflatten(2, (-1, p)).unflatten(1, (-1, p))  # [n, H / p, p, W / p, p, C]
+        return split.transpose(2, 3).flatten(3).permute(0, 3, 1, 2)
+
+    def _pixels(self, h: Tensor) -> Tensor:
+        """Return [n, p p C, H / p, W / p] as images [n, H, W, C]."""
+        p, (height, width, _) = self.patch, self.shape
+        images = h.permute(0, 2, 3, 1)
+        if p == 1:
+            return images
+        split = images.unflatten(3, (p, p, -1)).transpose(2, 3)
+        return split.flatten(3, 4).flatten(1, 2)[:, :height, :width]
 
     @property
     def phrase(self) -> str:
         sizes = " ".join(f"{h}x{w}" for h, w in self.sizes)
-        return f"U-Net over {sizes}"
+        return f"U-Net over {sizes}" + (f" of {self.patch}x{self.patch} pixels each" if self.patch > 1 else "")
 
 
 def _sizes(height: int, width: int) -> list[tuple[int, int]]:

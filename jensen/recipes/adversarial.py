@@ -12,7 +12,7 @@ from ..guides import Amortized, Deterministic, FromPrior
 from ..models.conditionals import Given, Unconditional
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
-from ..nets import MLP, ConvEncoder, Critic, Standardize
+from ..nets import MLP, Critic, Standardize
 from ..objectives import (
     Discriminate,
     Distortion,
@@ -25,7 +25,7 @@ from ..objectives import (
 )
 from ..training import Player
 from .base import BuiltModel, Nets, RecipeContext, recipe
-from .networks import decoder, dense, encoder, features, gaussian_pair, image_shape
+from .networks import conv_encoder, convolves, decoder, dense, encoder, features, gaussian_pair
 
 __all__ = ["adversarial_autoencoder", "factor_vae", "gan", "vae_gan"]
 
@@ -39,10 +39,10 @@ def _critic(context: RecipeContext, nets: Nets) -> Critic:
     Divided by their own scales, pixels that hardly vary would betray every sample of the model.
     """
     width = nets.hidden[-1] if nets.hidden else WIDTH
-    if nets.net == "mlp":
-        body: nn.Module = dense(nets, context.dim, width)
+    if convolves(context, nets):
+        body: nn.Module = conv_encoder(context, nets, width)
     else:
-        body = ConvEncoder(image_shape(context), width, nets.width, nets.activation, nets.blocks)
+        body = dense(nets, context.dim, width)
     size = context.scale.square().mean().sqrt().expand_as(context.scale)
     return Critic(body, width, Standardize(context.dim).set(context.mean, size), nets.activation)
 

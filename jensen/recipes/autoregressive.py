@@ -14,12 +14,12 @@ from ..guides import Exact
 from ..models.autoregressive import ChainRule
 from ..models.conditionals import Unconditional
 from ..models.model import LatentVariableModel
-from ..nets import Causal, CausalConv, CausalMLP, ConvDecoder
+from ..nets import Causal, CausalConv, CausalMLP
 from ..objectives import Distortion, Elbo, FreeBits
 from ..training import Player
 from .base import BuiltModel, Nets, RecipeContext, recipe, start_from_mean
 from .likelihoods import likelihood_of
-from .networks import dense, gaussian_pair, play, standardized
+from .networks import conv_decoder, convolves, dense, gaussian_pair, play, standardized
 
 __all__ = ["made", "pixel_vae", "pixelcnn"]
 
@@ -110,6 +110,6 @@ def _convolutions(
 def _latent_planes(context: RecipeContext, nets: Nets, latent: int, planes: int) -> nn.Module:
     """Return a network [..., latent] -> [..., H * W * planes]."""
     height, width, _ = context.schema.shape
-    if nets.net == "mlp":
-        return dense(nets, latent, height * width * planes, backwards=True)
-    return ConvDecoder(latent, (height, width, planes), 1, nets.width, nets.activation, nets.blocks)
+    if convolves(context, nets):
+        return conv_decoder(nets, latent, (height, width, planes), 1, offset=False)
+    return dense(nets, latent, height * width * planes, backwards=True)

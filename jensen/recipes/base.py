@@ -108,17 +108,24 @@ class Nets:
 
     Attributes:
         hidden: sizes of the hidden layers of dense networks.
-        net: dense or convolutional networks.
+        net: dense networks (mlp) or convolutions (conv); auto is convolutions for images that are in colour or have at
+            least 16 pixels a side, unless --hidden is given, and dense networks for all other data.
         width: channels of convolutions at the finest level.
-        blocks: residual blocks, of a dense network of width `hidden[0]` or at each level of convolutions; 0 for none.
+        blocks: residual blocks, of a dense network of width `hidden[0]` or at each level of convolutions; 0 for none;
+            by default none in dense networks, and one at each level of convolutions.
+        norm: group normalisation in the residual blocks of convolutions; none is without, with a finest level as large
+            as the image, no blocks by default, and a random start, as earlier versions made them.
         activation: nonlinearity, by name.
-        likelihood: family of p(x | z), by name.
+        likelihood: family of p(x | z), by name; auto is bernoulli for bits, discretized-logistic for integers, gaussian
+            for reals, columns for mixed tables, and, with convolutions, a mixture over the channels of each pixel for
+            photographs in colour.
     """
 
     hidden: Sequence[int] = (200, 200)
-    net: Literal["mlp", "conv"] = "mlp"
+    net: Literal["auto", "mlp", "conv"] = "auto"
     width: int = 32
-    blocks: int = 0
+    blocks: int | None = None
+    norm: Literal["group", "none"] = "group"
     activation: str = "silu"
     likelihood: str = "auto"
 
@@ -156,7 +163,8 @@ class Recipe(Shown):
         most: see `epochs`.
         lr: learning rate where none is asked for; None for that of all recipes.
         missing: True if it learns from data with missing entries.
-        columns: True if it reads tables of mixed kinds, with a family of its own for each column.
+        columns: True if it reads tables of mixed kinds alone, with a family of its own for each column; "auto" if it
+            reads them so where they are mixed, and other data too.
         labels: None if it ignores labels; "context" if every row needs one, "partial" if some rows do.
         batches: True if it can be conditioned on the batches of an experiment; see `of_batches`.
         title: name of the model in a report.
@@ -173,7 +181,7 @@ class Recipe(Shown):
     most: int = 300
     lr: float | None = None
     missing: bool = False
-    columns: bool = False
+    columns: bool | Literal["auto"] = False
     labels: Role | None = None
     batches: bool = False
     title: str = ""

@@ -50,11 +50,16 @@ SCHEDULES: dict[str, type[NoiseSchedule]] = {
     "learned": LearnedSchedule,
 }
 END = 6.0  # log(sigma^2 / alpha^2) at t = 1, where data of unit variance leave a rate of thousandths of a nat
-STEP = 6.0  # standard deviations of the last noise between two whole numbers
+# standard deviations of the last noise between two whole numbers: where each is rare, noise may blur them, and the
+# network need not learn that they are whole; where some are common, as black pixels are, it should know them
+STEPS, RARE = {"rare": 2.0, "common": 6.0}, 0.1
 LEAST = 1e-3  # of the spread of the data, which the last noise is at least
-MIXED = 0.02  # the last noise of the features of a mixed table
-ROWS = 2000  # that the Gaussian is of; they are to be more than the features
-FIT, DRAWS = 300, 4  # steps of p(x | z_0), whose parameters do not see each other, on so much noise for each row
+MIXED = 0.3  # the last noise of the features of a mixed table: p(x | z_0) resolves what is finer
+ROWS, FULL = 4000, 4  # that the Gaussian is of, and how many for each feature give it any covariance
+FIT, DRAWS = 100, 4  # steps of p(x | z_0), whose parameters do not see each other, on so much noise for each row
+NUMBERS = 2**20  # that it is fitted to, at most
+COARSE = 32  # pixels of the shorter side of a U-Net, which sees larger images in patches: their cost is alike
+WAVES = (3.0, 6.0)  # angles per unit, whose sines and cosines the network of reals sees: without, it learns late
 FREQUENCIES, BLOCKS = 6, 2  # of time; of a network, unless others are asked for
 
 
@@ -71,14 +76,22 @@ def chain_code(context: RecipeContext) -> Standardize | nn.Module:
 
 
 def last_noise(context: RecipeContext) -> float:
-    """Return the noise that is left at t = 0, relative to the code: a sixth of the step between whole numbers, or the
+    """Return the noise that is left at t = 0, relative to the code: a part of the step between whole numbers, or the
     floor of scales."""
     kind = context.schema.kind
     if kind == "mixed":
         return MIXED
     if kind == "real":
         return max(context.learned_floor(), LEAST)
-    return max(float(context.scale.square().mean().rsqrt()) / STEP, LEAST)
+    step = STEPS["common" if has_common_values(context) else "rare"]
+    return max(float(context.scale.square().mean().rsqrt()) / step, LEAST)
+
+
+def has_common_values(context: RecipeContext) -> bool:
+    """Return whether two training rows agree in a tenth of the features or more."""
+    index = evenly_spaced(len(context.rows), ROWS, context.rows.device)
+    x = context.rows.take(index, stream(context.seed, "chain", context.rows.device)).x
+    return float((x == x.roll(1, 0)).double().mean()) >= RARE
 
 
 def schedule_of(name: Scheduled, noise: float) -> NoiseSchedule:
@@ -111,22 +124,30 @@ def chain_of(
         schedule, levels, predicts: see `Diffusion`.
         labels: C, features of a label, which one row in ten is trained without.
     """
-    batch, c = _codes(code, context, ROWS)
+    _, c = _codes(code, context, ROWS)
     dim, kind = c.shape[-1], context.schema.kind
     phase = 2 * math.pi * float(context.scale.square().mean().sqrt())
-    fine = (phase / 2, phase) if kind == "integers" else ()
+    common = kind == "integers" and has_common_values(context)
+    fine = (phase / 2, phase) if common else () if context.schema.is_image or kind == "integers" else WAVES
     inputs, features = (1 + 2 * len(fine)) * dim, 1 + 2 * FREQUENCIES + labels
-    rotated = 2 <= dim <= len(batch)
-    if nets.net == "conv":
+    axes: tuple[int, ...] = ()
+    if dim >= 2 and FULL * dim <= len(c):
+        axes = (dim,)
+    elif context.schema.is_image and dim == context.dim:
+        height, width, channels = context.schema.shape
+        axes = (height, width * channels)
+    dense_asked = nets.net == "mlp" or tuple(nets.hidden) != tuple(Nets().hidden)
+    if nets.net == "conv" or (context.schema.is_image and not dense_asked):
         shape = image_shape(context)
+        patch = max(-(-min(shape[:2]) // COARSE), 1)
         net: nn.Module = UNet(
-            shape, 1 + 2 * len(fine), features, shape[2], nets.width, nets.blocks or BLOCKS, nets.activation
+            shape, 1 + 2 * len(fine), features, shape[2], nets.width, nets.blocks or 1, nets.activation, patch
         )
     else:
         net = zeroed(dense(replace(nets, blocks=nets.blocks or BLOCKS), inputs + features, dim))
     drop = 0.1 if labels else 0.0
-    chain = Diffusion(dim, net, schedule, levels, predicts, FREQUENCIES, rotated, fine, labels, drop)
-    chain.start_from(_covariance(c, float(schedule(torch.zeros(())).exp())))
+    chain = Diffusion(dim, net, schedule, levels, predicts, FREQUENCIES, axes, fine, labels, drop)
+    chain.start_from(c - c.mean(0), dim / 2 / (len(c) + dim / 2), float(schedule(torch.zeros(())).detach().exp()))
     return chain
 
 
@@ -138,23 +159,11 @@ def zeroed(net: N) -> N:
     return net
 
 
-def _covariance(c: Tensor, least: float) -> Tensor:
-    """Return the covariance [F, F] of codes [n, F], drawn towards its diagonal where rows are few."""
-    n, dim = c.shape
-    centred = (c - c.mean(0)).double()
-    covariance = centred.T @ centred / max(n - 1, 1)
-    diagonal = covariance.diagonal()
-    kept = n / (n + dim / 2)
-    covariance = kept * covariance
-    covariance.diagonal().copy_(torch.maximum(diagonal, diagonal.new_tensor(least)))
-    return covariance.to(c)
-
-
 def fitted_likelihood(
     context: RecipeContext, nets: Nets, family: Family, code: nn.Module, chain: Diffusion
 ) -> Conditional:
     """Return p(x | z_0): each feature by itself, affine in z_0 and fitted to noisy training rows; else a network."""
-    batch, c = _codes(code, context, ROWS)
+    batch, c = _codes(code, context, max(min(ROWS, NUMBERS // context.dim), 1))
     outputs, dim = family.size - family.shared, c.shape[-1]
     if isinstance(family, Columns) or dim != context.dim or outputs % dim:
         return Given(dense(nets, dim, outputs), family)
@@ -163,7 +172,8 @@ def fitted_likelihood(
     likelihood = Given(net, family)
     with drawing_from(stream(context.seed, "likelihood of a chain", c.device)), torch.no_grad():
         loc, scale = chain.first(c)
-        z = loc + scale * torch.randn(DRAWS, *loc.shape, dtype=loc.dtype, device=loc.device)
+        draws = max(min(DRAWS, NUMBERS // loc.numel()), 1)
+        z = loc + scale * torch.randn(draws, *loc.shape, dtype=loc.dtype, device=loc.device)
     optimizer = torch.optim.Rprop(likelihood.parameters(), lr=0.1)
     with torch.enable_grad():
         for _ in range(FIT):

@@ -34,7 +34,7 @@ def count_vae(
 
     Doubling all counts of a datum changes that last latent feature alone. With batches it is one of p(x | batch).
     """
-    family, few = _family(context, nets), _subsample(context.rows)
+    family, few, nets = _family(context, nets), _subsample(context.rows), replace(nets, net="mlp")
     at = family.dim if isinstance(family, ZeroInflated) else 0
     centre, spread = _log_sizes(few, context.classes)
     rates = SizeFactor(_shares(context, nets, latent, family), context.dim, at, centre, spread)
@@ -83,8 +83,8 @@ def _family(context: RecipeContext, nets: Nets) -> Family:
     Raises:
         UsageError: the networks are not dense, or the likelihood is not one of counts.
     """
-    if nets.net != "mlp":
-        raise UsageError(f"--net of count-vae must be mlp, got {nets.net}", "Use --net mlp.")
+    if nets.net == "conv":
+        raise UsageError("--net of count-vae must be mlp, got conv", "Use --net mlp.")
     name = "negative-binomial" if nets.likelihood == "auto" else nets.likelihood
     if name not in COUNTS:
         raise UsageError(

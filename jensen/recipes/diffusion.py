@@ -25,34 +25,34 @@ from .networks import decoder, encoder, warmed
 __all__ = ["conditional_diffusion", "ddpm", "diffusion", "latent_diffusion"]
 
 
-@recipe("diffusion", "Kingma, Salimans, Poole & Ho 2021", title="variational diffusion model")
+@recipe("diffusion", "Kingma, Salimans, Poole & Ho 2021", title="variational diffusion model", columns="auto")
 def diffusion(
     context: RecipeContext,
     nets: Nets,
     *,
     levels: int | None = None,
-    schedule: Scheduled = "linear",
+    noise_schedule: Scheduled = "linear",
     predicts: Predicted = "velocity",
 ) -> BuiltModel:
     """A diffusion trained on its bound: noise is added to x in continuous time, or in `levels`, and taken off again."""
     code = chain_code(context)
-    chain = chain_of(context, nets, code, schedule_of(schedule, last_noise(context)), levels, predicts)
+    chain = chain_of(context, nets, code, schedule_of(noise_schedule, last_noise(context)), levels, predicts)
     likelihood = fitted_likelihood(context, nets, context.likelihood(nets.likelihood), code, chain)
     return trained(context, chain, code, likelihood, -Distortion() - Rate())
 
 
-@recipe("ddpm", "Ho, Jain & Abbeel 2020", title="denoising diffusion")
+@recipe("ddpm", "Ho, Jain & Abbeel 2020", title="denoising diffusion", columns="auto")
 def ddpm(
     context: RecipeContext,
     nets: Nets,
     *,
     levels: int = 1000,
-    schedule: Scheduled = "cosine",
+    noise_schedule: Scheduled = "cosine",
     predicts: Predicted = "noise",
 ) -> BuiltModel:
     """A diffusion trained on the error of its noise at all levels alike: no bound, though it is measured by one."""
     code = chain_code(context)
-    chain = chain_of(context, nets, code, schedule_of(schedule, last_noise(context)), levels, predicts)
+    chain = chain_of(context, nets, code, schedule_of(noise_schedule, last_noise(context)), levels, predicts)
     likelihood = fitted_likelihood(context, nets, context.likelihood(nets.likelihood), code, chain)
     return trained(context, chain, code, likelihood, -Distortion() - NoiseError())
 
@@ -63,12 +63,12 @@ def conditional_diffusion(
     nets: Nets,
     *,
     levels: int | None = None,
-    schedule: Scheduled = "linear",
+    noise_schedule: Scheduled = "linear",
     predicts: Predicted = "velocity",
 ) -> BuiltModel:
     """A diffusion of x given its label or labels; a tenth of the rows train without them, so samples can be guided."""
     code = chain_code(context)
-    times = schedule_of(schedule, last_noise(context))
+    times = schedule_of(noise_schedule, last_noise(context))
     chain = chain_of(context, nets, code, times, levels, predicts, context.classes)
     likelihood = fitted_likelihood(context, nets, context.likelihood(nets.likelihood), code, chain)
     return trained(context, chain, code, likelihood, -Distortion() - Rate())
@@ -80,7 +80,7 @@ def latent_diffusion(
     nets: Nets,
     *,
     latent: int = 16,
-    noise: float = 0.1,
+    noise: float = 0.3,
     first: float = 1.0,
     warmup: int | None = None,
 ) -> BuiltModel:

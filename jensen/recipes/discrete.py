@@ -21,7 +21,7 @@ from ..nets import Chain, FromGrid, ToGrid
 from ..objectives import Commitment, Distortion, Objective, Rate
 from ..training import Player
 from .base import BuiltModel, Nets, RecipeContext, recipe
-from .networks import decoder, encoder, features, image_shape, play, standardized, warmed
+from .networks import convolves, decoder, encoder, family_of, features, image_shape, play, standardized, warmed
 
 __all__ = ["categorical", "fsq", "gumbel", "vq_vae"]
 
@@ -35,11 +35,11 @@ def _nets(
     context: RecipeContext, nets: Nets, latent: int, size: int, family: Family
 ) -> tuple[nn.Module, nn.Module, Grid]:
     """Return encoder, decoder, and the layout of the codes."""
-    if nets.net == "mlp":
+    if not convolves(context, nets):
         return encoder(context, nets, latent * size), features(context, nets, latent * size, family), latent
     shape, planes = image_shape(context), (family.size - family.shared) // context.dim
     halvings = max(1, math.ceil(math.log2(max(shape[:2]) / LARGEST)))
-    width, activation, blocks = nets.width, nets.activation, max(nets.blocks, 1)
+    width, activation, blocks = nets.width, nets.activation, max(nets.blocks or 0, 1)
     down = ToGrid(shape, size, halvings, width, activation, blocks)
     up = FromGrid(size, shape, planes, halvings, width, activation, blocks)
     return Chain((standardized(context), down)), up, down.size
@@ -47,7 +47,7 @@ def _nets(
 
 def _coded(context: RecipeContext, nets: Nets, latent: int, codes: Codes, more: Objective | None = None) -> BuiltModel:
     """Train the codes first, under the initial prior, and then the prior over codes that no longer change."""
-    family = context.likelihood(nets.likelihood)
+    family = family_of(context, nets)
     q, p, grid = _nets(context, nets, latent, codes.width, family)
     groups = grid if isinstance(grid, int) else math.prod(grid)
     prior = CodePrior(codes, groups, over_codes(grid, codes.n))

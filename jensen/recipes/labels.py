@@ -14,10 +14,10 @@ from ..families import Categorical, Gaussian, Grouped
 from ..guides import Amortized, Labelled, Structured
 from ..models.conditionals import Conditional, Given, Unconditional
 from ..models.model import LatentVariableModel
-from ..nets import MLP, AppendContext, Chain, ConvEncoder, Experts, Standardize
+from ..nets import MLP, AppendContext, Chain, Experts, Standardize
 from ..objectives import Classification, Distortion, Rate
 from .base import BuiltModel, Nets, RecipeContext, recipe
-from .networks import dense, encoder, features, image_shape, play, standardized, warmed
+from .networks import conv_encoder, convolves, dense, encoder, family_of, features, play, standardized, warmed
 
 __all__ = ["conditional", "frequencies", "label_scale", "semi_supervised"]
 
@@ -33,7 +33,7 @@ def conditional(
     warmup: int | None = 0,
 ) -> BuiltModel:
     """A VAE of x given its label or labels, which the guide sees; classes have decoders of their own, or share one."""
-    c, family = context.classes, context.likelihood(nets.likelihood)
+    c, family = context.classes, family_of(context, nets)
     prior: Conditional = Unconditional(Gaussian(latent))
     if learned_prior:
         prior = Given(dense(nets, c, 2 * latent), Gaussian(latent))
@@ -60,7 +60,7 @@ def semi_supervised(
 ) -> BuiltModel:
     """A semi-supervised VAE (M2): the class is a latent, known for some rows, which train the classifier q(y | x)."""
     c, both = context.classes, Grouped((Categorical(context.classes), Gaussian(latent)))
-    family, width = context.likelihood(nets.likelihood), nets.hidden[-1] if nets.hidden else context.dim
+    family, width = family_of(context, nets), nets.hidden[-1] if nets.hidden else context.dim
     body = Experts.copies(c, features(context, nets, latent, family))
     model = LatentVariableModel(Unconditional(both), Given(body, family))
     classifier = Labelled(Given(encoder(context, nets, c), Categorical(c)))
@@ -93,10 +93,10 @@ def _labelled_encoder(context: RecipeContext, nets: Nets, outputs: int) -> Chain
     first, scale = standardized(context), label_scale(context, context.dim)
     d = context.dim
     scale.set(torch.cat([first.mean, scale.mean[d:]]), torch.cat([first.scale, scale.scale[d:]]))
-    if nets.net == "mlp":
+    if not convolves(context, nets):
         return Chain((scale, dense(nets, d + context.classes, outputs)))
     width = nets.hidden[-1] if nets.hidden else outputs
-    body = AppendContext(ConvEncoder(image_shape(context), width, nets.width, nets.activation, nets.blocks), d)
+    body = AppendContext(conv_encoder(context, nets, width), d)
     return Chain((scale, body, MLP(width + context.classes, outputs, (width,), nets.activation)))
 
 

@@ -14,7 +14,7 @@ from ..models.model import LatentVariableModel
 from ..nets import MLP, Chain, Planes
 from ..objectives import Distortion, Rate
 from .base import BuiltModel, Nets, RecipeContext, recipe
-from .networks import encoder, features, image_shape, play, standardized, warmed
+from .networks import encoder, family_of, features, image_shape, play, standardized, warmed
 
 __all__ = ["ladder", "very_deep"]
 
@@ -58,7 +58,7 @@ def ladder(
 ) -> BuiltModel:
     """A ladder VAE: latents in groups (sizes from the top down), with one top-down path for prior and guide."""
     rungs = [Rung(d, _group_prior(nets, state, 2 * d), _step(nets, state, d)) for d in groups]
-    down, family = Ladder(state, rungs), context.likelihood(nets.likelihood)
+    down, family = Ladder(state, rungs), family_of(context, nets)
     up = [encoder(context, nets, state), *(_small(nets, state, state, state) for _ in groups[1:])]
     guide = LadderGuide(down, up, [_head(nets, state, 2 * d) for d in groups])
     likelihood = FromLadder(down, features(context, nets, state, family), family)
@@ -77,7 +77,7 @@ def very_deep(
     rungs = [_rung(here, after, c, planes, act) for here, after in pairwise([*levels, levels[-1]])]
     first = Planes(size, (channels,), c, c, to=levels[-1], activation=act)
     between = [Planes(low, (c,), c, c, to=high, residual=True, activation=act) for low, high in pairwise(levels[::-1])]
-    down, family = Ladder(c * levels[0][0] * levels[0][1], rungs), context.likelihood(nets.likelihood)
+    down, family = Ladder(c * levels[0][0] * levels[0][1], rungs), family_of(context, nets)
     heads = [Planes(s, (c, c), 2 * planes, c, planes=2, zero=True, activation=act) for s in levels]
     guide = LadderGuide(down, [Chain((standardized(context), first)), *between], heads)
     groups = (family.size - family.shared) // context.dim
@@ -93,8 +93,9 @@ def _check_very_deep(context: RecipeContext, nets: Nets) -> None:
     defaults = Nets()
     changed = {
         "hidden": tuple(nets.hidden) != tuple(defaults.hidden),
-        "net": nets.net != defaults.net,
-        "blocks": nets.blocks != defaults.blocks,
+        "net": nets.net == "conv",
+        "blocks": bool(nets.blocks),  # none, and dense networks, were recorded where they were the default
+        "norm": nets.norm != defaults.norm,
     }
     for name, is_changed in changed.items():
         if is_changed:

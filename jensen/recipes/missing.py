@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -35,10 +36,9 @@ def miwae(
     if not sees_mask:
         model, guide = gaussian_pair(context, nets, latent, family)
         return play(context, with_missing_model(context, model, missing_model), guide, ImportanceWeighted(), points)
-    if nets.net != "mlp":
-        raise UsageError(
-            f"--net must be mlp with --sees-mask, got {nets.net}", "Use --net mlp, or leave --sees-mask out."
-        )
+    if nets.net == "conv":
+        raise UsageError("--net must be mlp with --sees-mask, got conv", "Use --net mlp, or leave --sees-mask out.")
+    nets = replace(nets, net="mlp")
     of_x, zero = standardized(context), torch.zeros(context.dim)
     scale = Standardize(2 * context.dim).set(torch.cat([of_x.mean, zero]), torch.cat([of_x.scale, zero + 1]))
     q = Given(Chain((scale, dense(nets, 2 * context.dim, 2 * latent))), Gaussian(latent))

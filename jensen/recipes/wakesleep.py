@@ -16,7 +16,7 @@ from ..objectives import Elbo, ImportanceWeighted
 from ..objectives.wake_sleep import Inclusive, SleepPhase
 from ..training import Player
 from .base import BuiltModel, Nets, RecipeContext, recipe
-from .networks import decoder, encoder, last
+from .networks import convolves, decoder, encoder, last
 
 __all__ = ["reweighted_wake_sleep", "wake_sleep"]
 
@@ -56,7 +56,7 @@ def _pair(context: RecipeContext, nets: Nets, latent: int, units: Units) -> tupl
     family: Family = Bernoulli(latent) if units == "bits" else Gaussian(latent)
     model = LatentVariableModel(Unconditional(family, learn=units == "bits"), decoder(context, nets, latent))
     guide = Given(encoder(context, nets, family.size), family)
-    if nets.hidden or nets.blocks or nets.net == "conv":  # affine maps need no other scale
+    if nets.hidden or nets.blocks or convolves(context, nets):  # affine maps need no other scale
         first = next(m for m in model.likelihood.modules() if isinstance(m, nn.Linear))
         _scale_weights(last(guide.net), first, latent, units)
     return model, Amortized(guide)

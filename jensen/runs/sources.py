@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..core.errors import DataError, UsageError
+from ..core.wording import plural
 from ..data import Dataset, Schema, Selection, from_memory, is_in_memory, read, read_test, relabelled
 from ..data.typed_frames import is_of
 from .data_options import DataOptions
@@ -101,16 +102,17 @@ class Sources:
         if self.known is not None:
             options = replace(options, schema=None)  # that of the run is exact
         if is_in_memory(self.data):
-            if options.size is not None:
-                raise UsageError("size= is for the images of a folder", "Resize the images before.")
+            given = {"size": options.size, "resize": options.resize} if self.known is None else {}
+            for name in (name for name, value in given.items() if value is not None):
+                raise UsageError(f"{name}= is for the images of a folder", "Resize the images before.")
             if options.layer is not None and not is_of(self.data, "anndata", "AnnData"):
                 raise UsageError("layer= is for .h5ad files and AnnData", "Give the layer itself, as an array.")
             table = replace(options.table, **({"typed": typed} | self._as_before))
-            return from_memory(self.data, self.labels, self.name, missing, table)
+            return _whole(from_memory(self.data, self.labels, self.name, missing, table), missing, self.name)
         how = {"header": options.header, "columns": options.columns, "drop": options.drop, "layer": options.layer}
         how |= {"typed": typed, "schema": options.schema, **self._as_before}
-        how |= {"size": options.size, "strict": options.strict, "stream": options.stream}
-        dataset = read(self.data, labels=options.labels, missing=missing, **how)
+        how |= {"size": options.size, "resize": options.resize, "strict": options.strict, "stream": options.stream}
+        dataset = _whole(read(self.data, labels=options.labels, missing=missing, **how), missing, self.name)
         return dataset if self.labels is None else relabelled(dataset, self.labels)
 
     @property
@@ -144,7 +146,23 @@ class Sources:
             return None
         table, size = _afterwards(options, data.schema), options.size or data.source.resized
         dataset = read_test(options.test, options.labels, options.test_labels, size, missing, table)
+        dataset = _whole(dataset, missing, options.test)
         return dataset if self.test_labels is None else relabelled(dataset, self.test_labels)
+
+
+def _whole(dataset: Dataset, missing: bool, name: str) -> Dataset:
+    """Return rows without missing entries, or any if these are meant to be there.
+
+    Raises:
+        DataError: a mixed table has empty cells.
+    """
+    if missing or dataset.mask is None or dataset.schema.columns is None:
+        return dataset
+    empty = int((~np.asarray(dataset.mask)).sum())
+    raise DataError(
+        f"{plural(empty, 'cell')} of {name} {'is' if empty == 1 else 'are'} empty, and this recipe needs all of them",
+        "Train a recipe for tables with missing entries: --recipe table.",
+    )
 
 
 def _afterwards(options: DataOptions, schema: Schema) -> Selection:

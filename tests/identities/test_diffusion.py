@@ -66,6 +66,12 @@ def sigma_points():
     return math.sqrt(D) * torch.cat([EYE, -EYE])
 
 
+def rows_of(covariance):
+    """Rows [D, D] whose second moments are this covariance."""
+    variance, basis = torch.linalg.eigh(covariance)
+    return math.sqrt(len(variance)) * (basis * variance.clamp_min(0).sqrt()).T
+
+
 def expected_term(chain, x, t):
     """Return the mean over noise of the term of time t, for each x [B, D]."""
     noise = sigma_points()[:, None].expand(-1, len(x), -1)
@@ -178,6 +184,19 @@ def test_spaced_times_have_less_noise_than_independent_ones():
     assert ratio > 1.2
 
 
+def test_what_is_known_of_the_noise_is_taken_off():
+    """Of the standard normal and x = 0 the error of the noise is alpha^2 epsilon: the term has no variance left."""
+    net = nn.Linear(D + 13, D)
+    nn.init.zeros_(net.weight)
+    nn.init.zeros_(net.bias)
+    chain = Diffusion(D, net, LinearSchedule(START, END)).double()
+    torch.manual_seed(0)
+    t = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64).expand(100, 3)
+    terms = chain.level_rate(torch.zeros(100, 3, D, dtype=torch.float64), t, torch.randn(100, 3, D).double())
+    alpha, _ = signal_and_noise(chain.schedule(t))
+    torch.testing.assert_close(terms, 0.5 * (END - START) * alpha**4 * D)
+
+
 @pytest.mark.parametrize("predicts", ["velocity", "noise", "data"])
 def test_a_network_of_zeros_is_the_standard_normal(predicts):
     """On average over x ~ N(0, I) the rate is D log((1 + SNR_0) / (1 + SNR_1)) / 2, that of the exact denoiser."""
@@ -199,8 +218,8 @@ def test_a_network_of_zeros_is_the_gaussian_that_it_starts_from(rotated, predict
     net = nn.Linear(D + 13, D)
     nn.init.zeros_(net.weight)
     nn.init.zeros_(net.bias)
-    chain = Diffusion(D, net, LinearSchedule(START, END), predicts=predicts, rotated=rotated).double()
-    chain.start_from(C)
+    chain = Diffusion(D, net, LinearSchedule(START, END), predicts=predicts, axes=(D,) if rotated else ()).double()
+    chain.start_from(rows_of(C))
     z, gamma = data(4), torch.tensor([-8.0, -2.0, 0.0, 5.0], dtype=torch.float64)
     covariance = C if rotated else C.diagonal().diag()
     for row, g in zip(z, gamma, strict=True):
@@ -210,12 +229,33 @@ def test_a_network_of_zeros_is_the_gaussian_that_it_starts_from(rotated, predict
             torch.testing.assert_close(chain.data_at(row[None], g[None])[0], x, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("axes", [(2, 3), (3, 2), (1, 6), (2, 3, 1)])
+def test_a_covariance_by_axes_is_a_kronecker_product(axes):
+    """Of rows whose covariance is one, a network of zeros is its exact denoiser."""
+    torch.manual_seed(1)
+    factors = [torch.randn(n, 2 * n, dtype=torch.float64) for n in axes]
+    covariance = torch.ones(1, 1, dtype=torch.float64)
+    for factor in factors:
+        covariance = torch.kron(covariance, factor @ factor.T / factor.shape[1])
+    net = nn.Linear(6 + 13, 6)
+    nn.init.zeros_(net.weight)
+    nn.init.zeros_(net.bias)
+    chain = Diffusion(6, net, LinearSchedule(START, END), axes=axes).double()
+    chain.start_from(rows_of(covariance))
+    z, gamma = torch.randn(4, 6, dtype=torch.float64), torch.tensor([-8.0, -2.0, 0.0, 5.0], dtype=torch.float64)
+    for row, g in zip(z, gamma, strict=True):
+        alpha, sigma = signal_and_noise(g)
+        x = alpha * covariance @ torch.linalg.solve(alpha**2 * covariance + sigma**2 * torch.eye(6).double(), row)
+        with torch.no_grad():
+            torch.testing.assert_close(chain.data_at(row[None], g[None])[0], x, rtol=1e-9, atol=1e-9)
+
+
 def test_a_direction_without_variance_stays_without_it():
     """Whatever the network says: a constant feature of the code is 0 at every level."""
     torch.manual_seed(0)
-    chain = Diffusion(D, nn.Linear(D + 13, D), LinearSchedule(START, END), rotated=True).double()
+    chain = Diffusion(D, nn.Linear(D + 13, D), LinearSchedule(START, END), axes=(D,)).double()
     flat = torch.tensor([1.0, -1.0, 0.0], dtype=torch.float64) / 2**0.5
-    chain.start_from(C - torch.outer(C @ flat, C @ flat) / (flat @ C @ flat))
+    chain.start_from(rows_of(C - torch.outer(C @ flat, C @ flat) / (flat @ C @ flat)))
     with torch.no_grad():
         x = chain.data_at(torch.randn(5, D, dtype=torch.float64), torch.linspace(-8, 5, 5, dtype=torch.float64))
     assert float((x @ flat).abs().max()) < 1e-6

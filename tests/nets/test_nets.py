@@ -100,6 +100,44 @@ def test_every_pixel_reaches_the_code_and_back():
     assert decoder(z).std() > 0
 
 
+@pytest.mark.parametrize("patch", [1, 2, 4])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.sampled(9)
+def test_images_of_any_size_in_patches(shape, patch):
+    """The pixel (h, w) of channel c is written by the (h mod p, w mod p)-th of its channels, and its own bias."""
+    height, width, channels = shape
+    features = height * width * channels
+    arrangement = {"width": 4, "blocks": 1, "patch": patch, "norm": True}
+    code = ConvEncoder(shape, 6, **arrangement)(torch.randn(2, 3, features, generator=stream(0, "x")))
+    assert code.shape == (2, 3, 6)
+    decoder = ConvDecoder(6, shape, 2, **arrangement, offset=True)
+    assert decoder(code).shape == (2, 3, 2 * features)
+    own = torch.arange(2.0 * features)  # sums of whole numbers are exact
+    with torch.no_grad():
+        decoder.head.weight.zero_()
+        decoder.head.bias.copy_(torch.arange(2.0 * channels * patch**2))
+        decoder.offset.copy_(own)
+        out = (decoder(code[0, 0]) - own).reshape(2, height, width, channels)
+    h, w = torch.arange(height)[:, None, None] % patch, torch.arange(width)[:, None] % patch
+    for plane in (0, 1):
+        place = ((plane * channels + torch.arange(channels)) * patch + h) * patch + w
+        assert torch.equal(out[plane], place.float())
+
+
+def test_a_normalised_encoder_is_blind_to_contrast_and_to_other_rows():
+    """Blocks are the identity at first: without biases the scale of an image is lost in the norm before the end."""
+    net = ConvEncoder((9, 7, 2), 3, width=8, blocks=2, norm=True).double()
+    with torch.no_grad():
+        for m in net.layers:
+            if isinstance(m, nn.Conv2d):
+                m.bias.zero_()
+    x = torch.randn(4, 126, dtype=torch.float64, generator=stream(0, "x"))
+    torch.testing.assert_close(net(1000 * x), net(x), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(net(x)[1:2], net(x[1:2]))
+    plain = ConvEncoder((9, 7, 2), 3, width=8).double()
+    assert not torch.allclose(plain(1000 * x), plain(x), rtol=0.1, atol=0.1)
+
+
 def test_no_hidden_layer_is_an_affine_map():
     net = MLP(3, 2, ())
     x = torch.randn(4, 3, generator=stream(0, "x"))
@@ -133,7 +171,12 @@ def test_residual_blocks_are_the_identity_at_first_and_learn():
     net = ResidualMLP(3, 2, width=5, blocks=2)
     torch.testing.assert_close(net(x), net.head(net.activation(net.stem(x))))
     images = torch.randn(4, 30, generator=stream(1, "x"))
-    for image in (ConvEncoder((5, 6, 1), 3, width=4, blocks=2), ConvDecoder(30, (5, 6, 1), width=4, blocks=2)):
+    more = {"width": 4, "blocks": 2}
+    for image in (
+        ConvEncoder((5, 6, 1), 3, **more),
+        ConvDecoder(30, (5, 6, 1), **more),
+        ConvDecoder(30, (5, 6, 1), **more, patch=2, norm=True, offset=True),
+    ):
         plain = type(image)(**{**image._made_with, "blocks": 0})
         shared = {k: v for k, v in image.state_dict().items() if k in plain.state_dict()}
         if isinstance(image, ConvDecoder):

@@ -91,7 +91,7 @@ def remedy_of(call: Callable) -> str | None:
 @pytest.mark.parametrize("name", list(map(marked, RECIPES)))
 @pytest.mark.sampled(3)
 def test_from_a_file_to_a_report(name, digits, people, tmp_path):
-    is_table = RECIPES[name].columns
+    is_table = RECIPES[name].columns is True
     jensen.train(people if is_table else digits, recipe=name, out=tmp_path / "run", **options_of(name))
     run = jensen.load(tmp_path / "run")
     x, z = run.sample(3), run.model.latent
@@ -128,7 +128,7 @@ def test_stopped_resumed_and_evaluated(name, digits, people, tmp_path):
     asked = iter([False] * (name not in ONE_STEP))
     with pytest.raises(InterruptedRun):
         jensen.train(
-            people if RECIPES[name].columns else digits,
+            people if RECIPES[name].columns is True else digits,
             recipe=name,
             out=tmp_path / "run",
             should_stop=lambda: next(asked, True),
@@ -147,7 +147,7 @@ def test_stopped_resumed_and_evaluated(name, digits, people, tmp_path):
 @pytest.mark.sampled(2)
 def test_a_plain_evaluation(name, digits, people, tmp_path):
     """With all that stands behind a number, as far as a fifth of a second goes."""
-    data = people if RECIPES[name].columns else digits
+    data = people if RECIPES[name].columns is True else digits
     run = jensen.train(data, recipe=name, out=tmp_path / "run", **options_of(name))
     if name in SAMPLERS:
         assert "jensen fidelity" in str(remedy_of(lambda: run.evaluate(budget=0.2)))
