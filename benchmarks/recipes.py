@@ -313,7 +313,8 @@ def options_of(arguments: Sequence[str] | None, names: Sequence[str]) -> argpars
 def main(arguments: Sequence[str] | None = None, write: Callable[[str], None] = print) -> int:
     from jensen.recipes import RECIPES
 
-    names = [name for name, recipe in RECIPES.items() if recipe.columns is not True]  # those of mixed tables: table_density.py
+    # those of mixed tables alone are in table_density.py
+    names = [name for name, recipe in RECIPES.items() if recipe.columns is not True]
     options = options_of(arguments, names)
     options.out.mkdir(parents=True, exist_ok=True)
     words = {name: sentence(name) for name in names}

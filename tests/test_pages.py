@@ -182,7 +182,8 @@ def rows() -> dict[str, list[str]]:
     return {name: [words.replace("\\|", "|"), paper] for name, words, paper in cells}
 
 
-OF_DIGITS = [name for name, recipe in RECIPES.items() if recipe.columns is not True]  # others are of tables of mixed kinds
+# others are of tables of mixed kinds
+OF_DIGITS = [name for name, recipe in RECIPES.items() if recipe.columns is not True]
 
 
 def test_the_recipes_page_names_every_recipe():
@@ -206,3 +207,18 @@ def test_the_program_of_cells(folder, capsys):
     assert [gene for gene, called in zip(made["genes"].genes, made["genes"].called, strict=True) if called] == ["Sst"]
     assert made["expression"].shape == (300, 4)
     assert "1 of 4 genes differ between B" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- diffusion
+
+
+def test_the_program_of_diffusion(folder, capsys):
+    """Samples in another way and inpainted rows, whose left half is the data's own."""
+    (program,) = blocks("diffusion.md")
+    made = run(program, "diffusion.py")
+    assert made["few"].shape == made["threes"].shape == (4, 8, 8, 1)
+    repaired, hidden = made["repaired"], made["right"]
+    assert repaired.x.shape == (2, 180, 64)
+    assert (repaired.x[:, :, ~hidden] == made["run"].part("test").x[:, ~hidden]).all()
+    assert repaired.rmse > 0
+    assert "(2, 180, 64)" in capsys.readouterr().out

@@ -22,7 +22,7 @@ from torch import nn
 from .errors import CorruptRunError, JensenError, UsageError
 from .part_checks import DAMAGED, check_given, check_trees, name_given, shown_text
 
-__all__ = ["REGISTRY", "build", "check_known", "own_parts", "part", "spec_of"]
+__all__ = ["REGISTRY", "build", "check_known", "own_parts", "part", "spec_of", "with_defaults"]
 
 REGISTRY: dict[str, type] = {}
 
@@ -61,6 +61,27 @@ def spec_of(*roots: Any) -> list[Any]:
         UsageError: an argument of a part is neither plain data nor a part.
     """
     return _written(roots, {})
+
+
+def with_defaults(node: Any) -> Any:
+    """Return a tree of parts with the defaults of arguments that it lacks, which are younger than the tree.
+
+    Example:
+        >>> from jensen.nets import MLP
+        >>> with_defaults({"id": 0, "part": "MLP", "args": {"inputs": 2, "outputs": 1, "hidden": []}})["args"]
+        {'activation': 'silu', 'inputs': 2, 'outputs': 1, 'hidden': []}
+    """
+    if isinstance(node, list):
+        return [with_defaults(n) for n in node]
+    if not isinstance(node, Mapping):
+        return node
+    whole = {k: with_defaults(v) for k, v in node.items()}
+    name = node.get("part")  # also the name of an argument
+    if not isinstance(name, str) or name not in REGISTRY or not isinstance(whole.get("args"), Mapping):
+        return whole
+    parameters = inspect.signature(REGISTRY[name]).parameters.values()
+    younger = {p.name: p.default for p in parameters if isinstance(p.default, bool | int | float | str)}
+    return whole | {"args": {**younger, **whole["args"]}}
 
 
 def own_parts(*roots: Any) -> dict[str, Any]:

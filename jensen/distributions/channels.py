@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
@@ -59,6 +61,11 @@ class DiscretizedLogisticMixture(Distribution):
     @property
     def support(self) -> constraints.Constraint:
         return constraints.independent(constraints.integer_interval(0, self.levels - 1), 1)
+
+    def expand(self, batch_shape: Sequence[int], _instance: object = None) -> DiscretizedLogisticMixture:
+        logits = self.logits.expand(*batch_shape, *self.logits.shape[-2:])
+        loc, scale, lean = (t.expand(*batch_shape, *t.shape[-3:]) for t in (self.loc, self.scale, self.lean))
+        return DiscretizedLogisticMixture(logits, loc, scale, lean, self.levels, validate_args=False)
 
     def _channel(self, c: int, earlier: list[Tensor]) -> DiscretizedLogistic:
         """Return p(x_c | the values [..., pixels, n] of earlier channels, j)."""

@@ -29,8 +29,6 @@ from .networks import dense, image_shape
 
 __all__ = [
     "SCHEDULES",
-    "Predicted",
-    "Scheduled",
     "chain_code",
     "chain_of",
     "fitted_likelihood",
@@ -40,8 +38,6 @@ __all__ = [
     "trained",
 ]
 
-Scheduled = Literal["linear", "cosine", "learned"]
-Predicted = Literal["velocity", "noise", "data"]
 N = TypeVar("N", bound=nn.Module)
 
 SCHEDULES: dict[str, type[NoiseSchedule]] = {
@@ -94,7 +90,7 @@ def has_common_values(context: RecipeContext) -> bool:
     return float((x == x.roll(1, 0)).double().mean()) >= RARE
 
 
-def schedule_of(name: Scheduled, noise: float) -> NoiseSchedule:
+def schedule_of(name: str, noise: float) -> NoiseSchedule:
     """Return the schedule of that name, from a standard deviation of the noise at t = 0."""
     return SCHEDULES[name](2 * math.log(noise), END)
 
@@ -113,7 +109,7 @@ def chain_of(
     code: nn.Module,
     schedule: NoiseSchedule,
     levels: int | None,
-    predicts: Predicted,
+    predicts: Literal["velocity", "noise", "data"],
     labels: int = 0,
 ) -> Diffusion:
     """Return a chain whose network starts as the Gaussian of the training rows.
@@ -180,7 +176,7 @@ def fitted_likelihood(
             optimizer.zero_grad()
             (-likelihood.log_prob(batch.x, z, batch.mask).mean()).backward()
             optimizer.step()
-    return likelihood
+    return likelihood.requires_grad_(False)
 
 
 def latent_chain(nets: Nets, latent: int, schedule: NoiseSchedule) -> Diffusion:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ..core.errors import UsageError
 from ..core.validation import require_above
 from ..models.diffused import Diffused, DiffusionPrior
@@ -10,8 +12,6 @@ from ..objectives import Distortion, NoiseError, Rate
 from ..training import Player
 from .base import BuiltModel, Nets, RecipeContext, recipe
 from .chains import (
-    Predicted,
-    Scheduled,
     chain_code,
     chain_of,
     fitted_likelihood,
@@ -23,6 +23,9 @@ from .chains import (
 from .networks import decoder, encoder, warmed
 
 __all__ = ["conditional_diffusion", "ddpm", "diffusion", "latent_diffusion"]
+
+Scheduled = Literal["linear", "cosine", "learned"]
+Predicted = Literal["velocity", "noise", "data"]
 
 
 @recipe("diffusion", "Kingma, Salimans, Poole & Ho 2021", title="variational diffusion model", columns="auto")

@@ -11,7 +11,9 @@ import torch
 from ..analysis.remedies import REMEDIES, flag_names
 from ..core.batch import Rows
 from ..core.errors import UsageError
+from ..core.modules import joined
 from ..core.random import drawing_from, stream
+from ..nets import ConvDecoder, ConvEncoder
 from ..recipes import RECIPES, BuiltModel, Recipe, RecipeContext
 from ..training import Optimizer
 from .data import RunData
@@ -84,7 +86,10 @@ def _without_effect(run: RunData, recipe: Recipe) -> set[str]:
         with drawing_from(stream(0, "tried")):
             return recipe(context, **chosen)
 
-    return {name for name in offered & set(options) if not has_effect(recipe, name, options, make)}
+    unread = {name for name in offered & set(options) if not has_effect(recipe, name, options, make)}
+    is_convolved = any(isinstance(m, ConvDecoder | ConvEncoder) for m in joined(run.model, run.guide).modules())
+    # sizes of dense networks would ask for these in the place of the convolutions
+    return unread | {"hidden"} if options.get("net") == "auto" and is_convolved else unread
 
 
 def _few_rows(run: RunData) -> RecipeContext:

@@ -68,10 +68,17 @@ def has_effect(recipe: Recipe, name: str, options: Mapping[str, Any], make: Make
 
 def _matters(recipe: Recipe, name: str, options: Mapping[str, Any], make: Make) -> bool | None:
     """Return whether another value of the option leads to other parts, or to an error; None if these options fail."""
-    small = {key: value if key == name else _small(key, value) for key, value in options.items()}
+    # sizes of dense networks that are not the default ask for these, where the data would have convolutions
+    kept = {name, "hidden"} if _plain(options.get("hidden")) == _default(recipe, "hidden") else {name}
+    small = {key: value if key in kept else _small(key, value) for key, value in options.items()}
     value, *others = _values(recipe, name, options[name])
     first = _tree(make, {**small, name: value})
     return None if first is None else any(_tree(make, {**small, name: other}) != first for other in others)
+
+
+def _default(recipe: Recipe, name: str) -> Any:
+    """Return the default of an option; None where the recipe does not have it."""
+    return _plain(recipe.options[name].default) if name in recipe.options else None
 
 
 def _tree(make: Make, options: dict[str, Any]) -> Any:
@@ -103,10 +110,10 @@ def _values(recipe: Recipe, name: str, value: Any) -> Iterator[Any]:
 
 
 def _choices(recipe: Recipe, name: str, options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the other choices of other options."""
+    """Yield the other choices of other options; "auto" would say nothing."""
     for option, hint in recipe.hints.items():
         if option != name and get_origin(hint) is Literal:
-            yield from ((option, choice) for choice in get_args(hint) if choice != options[option])
+            yield from ((option, choice) for choice in get_args(hint) if choice not in (options[option], "auto"))
 
 
 def _small(name: str, value: Any) -> Any:

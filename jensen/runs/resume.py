@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import CorruptRunError, DataError, UsageError
+from ..core.parts import with_defaults
 from ..core.processes import ALONE, Processes
 from ..core.records import differences
 from ..data import is_in_memory
@@ -288,7 +289,7 @@ def _essence(spec: dict[str, Any], longer: bool, in_words: bool) -> dict[str, An
     tested = spec["split"]["test"]
     split = spec["split"] | {"test": None if tested is None else {k: tested[k] for k in ("sha256", "n")}}
     essence = {
-        "model": spec["model"],
+        "model": with_defaults(spec["model"]),
         "data": {k: spec["data"].get(k) for k in DATA},
         "split": split,
         "preparation": spec["preparation"],
@@ -298,6 +299,7 @@ def _essence(spec: dict[str, Any], longer: bool, in_words: bool) -> dict[str, An
     if longer:
         return essence
     players = [{k: v for k, v in player.items() if k != "parts" or not in_words} for player in spec["players"]]
+    players = with_defaults(players)
     return {**essence, "players": players}
 
 

@@ -60,6 +60,9 @@ def recorded_command(spec: dict[str, Any], path: Path) -> dict[str, Any]:
         command |= {"split_seed": spec["split"]["seed"]}
         command |= {k: choices[k] for k in ("device", "threads", "epochs", "keep")}
         command |= {"stream": bool(choices.get("stream"))}
+        # of runs that were written before there was a choice, images of other proportions were stretched
+        command |= {"resize": "stretch"} if reading.get("resize") == "stretch" else {}
+        command |= _networks_of_earlier(spec)
         # runs that were written before there was a patience by default went on to the end
         by_default = command.get("patience") == "auto" and not choices.get("patience_changed")
         command |= {"patience": "auto" if by_default else choices.get("patience", command.get("patience"))}
@@ -72,6 +75,16 @@ def recorded_command(spec: dict[str, Any], path: Path) -> dict[str, Any]:
         raise CorruptRunError(
             f"{path} is damaged ({type(error).__name__}: {error})", "Restore it from a copy."
         ) from error
+
+
+def _networks_of_earlier(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of networks that give those of runs written before convolutions were normalised."""
+    command, parts = spec["command"], str(spec["model"])
+    recipe = RECIPES.get(str(command.get("recipe")))
+    if recipe is None or not recipe.has_nets or "norm" in command:
+        return {}
+    convolved = command.get("net") == "conv" and ("ConvEncoder" in parts or "ConvDecoder" in parts)
+    return {"net": command.get("net", "mlp"), **({"norm": "none"} if convolved else {})}
 
 
 def check_recorded_command(spec: dict[str, Any], path: Path) -> None:
@@ -134,6 +147,12 @@ def _sentence(made: BuiltModel) -> str:
     return f"{prior}{made.model.likelihood.phrase}; q(z|x): {made.guide.phrase}; maximise {aims}"
 
 
+def _augmented(training_data: TrainingData) -> str:
+    """Return the augmentation as the end of the sentence; empty without one."""
+    own = training_data.augmentation
+    return "" if own is None else f"; batches are of augmented rows ({', '.join(own.kinds)})"
+
+
 def _how(player: Player) -> str:
     """Return the closed form, or the estimator and the optimiser; and the epochs, if not all."""
     how = type(player.closed).__name__ if player.closed else f"{player.estimator}, {player.optimizer.name}"
@@ -180,7 +199,7 @@ def spec_from(
     return {
         "format": FORMAT,
         "jensen": __version__,
-        "sentence": _sentence(made),
+        "sentence": _sentence(made) + _augmented(training_data),
         "command": command,
         "model": nodes,
         "players": players,
@@ -191,6 +210,7 @@ def spec_from(
             "readable": readable,
             "labels_from": labels,
             "resize": command["size"] or data.source.resized,
+            **({} if data.source.fit is None else {"fit": data.source.fit}),
             "sha256": data.source.sha256,
             "n": data.source.n,
             "missing": 0 if data.mask is None else int((~data.mask).sum()),

@@ -85,6 +85,7 @@ from jensen.nets import (
     Critic,
     EncodeColumns,
     Experts,
+    Featurewise,
     FromGrid,
     LogCounts,
     Net,
@@ -94,6 +95,7 @@ from jensen.nets import (
     SkipMLP,
     Standardize,
     ToGrid,
+    UNet,
 )
 from jensen.objectives import (
     DIP,
@@ -111,6 +113,7 @@ from jensen.objectives import (
     GradientPenalty,
     ImportanceWeighted,
     LogRatio,
+    NoiseError,
     Objective,
     Ramp,
     Rate,
@@ -132,6 +135,7 @@ __all__ = [
     "CHAIN_GUIDES",
     "GAMES",
     "MODELS",
+    "OF_CHAINS_ALONE",
     "OF_CODES_ALONE",
     "OF_LABELS_ALONE",
     "SAMPLERS",
@@ -208,6 +212,11 @@ with drawing_from(stream(0, "members")):
         ResidualMLP(12, 5, 4, 0),
         ConvEncoder((2, 3, 2), 5, width=4, blocks=2),
         ConvDecoder(12, (2, 3, 1), planes=2, width=4, blocks=1),
+        ConvEncoder((2, 3, 2), 5, width=4, blocks=1, patch=2, norm=True),
+        ConvDecoder(12, (2, 3, 1), planes=2, width=4, blocks=1, patch=2, norm=True, offset=True),
+        Featurewise(12, 2),
+        UNet((2, 2, 2), 1, 4, 3, width=4, blocks=1),
+        UNet((3, 3, 1), 1, 3, 1, width=8, patch=2),
         ToGrid((2, 3, 2), 5, 1, width=4),
         FromGrid(6, (2, 3, 1), 2, 1, width=4),
         AppendContext(MLP(8, 1, (4,)), 8),
@@ -267,6 +276,7 @@ with drawing_from(stream(0, "members")):
     # their rates are estimates at sampled times, or come from a solver: identities/test_diffusion.py has exact values
     DIFFUSION = Diffusion(3, MLP(16, 3, (4,)), LinearSchedule(-6.0, 4.0))
     CHAINS: list[Conditional] = [DiffusionPrior(DIFFUSION), ProbabilityFlow(DIFFUSION)]
+    OF_CHAINS_ALONE: list[Objective] = [NoiseError()]
     CHAIN_GUIDES: list[Guide] = [Diffused(DIFFUSION)]
 
     BITS, LEVELS = Product(Bernoulli(1), 3), Product(DiscretizedLogistic(1, 2), 3)

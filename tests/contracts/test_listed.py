@@ -25,6 +25,7 @@ from tests.contracts.members import (
     CHAIN_GUIDES,
     CHAINS,
     GAMES,
+    OF_CHAINS_ALONE,
     OF_CODES_ALONE,
     OF_LABELS_ALONE,
     SAMPLERS,
@@ -37,7 +38,7 @@ AXES = {
     Conditional: ALL_CONDITIONALS + CHAINS,
     Guide: [guide for guide, _ in ALL_GUIDES] + CHAIN_GUIDES,
     GradientEstimator: ALL_ESTIMATORS,
-    Objective: ALL_OBJECTIVES + ALL_COUPLED + GAMES + OF_CODES_ALONE + OF_LABELS_ALONE,
+    Objective: ALL_OBJECTIVES + ALL_COUPLED + GAMES + OF_CODES_ALONE + OF_LABELS_ALONE + OF_CHAINS_ALONE,
 }
 
 

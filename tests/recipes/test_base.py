@@ -27,6 +27,7 @@ from jensen.guides import (
 )
 from jensen.guides.refined import PerDatum, Refined
 from jensen.models.conditionals import Given
+from jensen.models.diffused import Diffused
 from jensen.models.ladder import LadderGuide
 from jensen.nets import MLP
 from jensen.recipes import RECIPES, RecipeContext, find, option_names
@@ -61,7 +62,10 @@ def context(kind: str, shape=(D,), **more) -> RecipeContext:
 GUIDES = {
     "adversarial-autoencoder": Deterministic,
     "autoencoder": Deterministic,
+    "conditional-diffusion": Diffused,
+    "ddpm": Diffused,
     "denoising-autoencoder": Deterministic,
+    "diffusion": Diffused,
     "factor-analysis": Exact,
     "fsq": Quantized,
     "gan": FromPrior,
@@ -70,6 +74,7 @@ GUIDES = {
     "hamiltonian": Hamiltonian,
     "iaf": Flowing,
     "ladder": LadderGuide,
+    "latent-diffusion": Diffused,
     "made": Exact,
     "pixelcnn": Exact,
     "ppca": Exact,

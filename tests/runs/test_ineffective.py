@@ -55,7 +55,7 @@ FEW = [name for name, _ in IGNORED] + ["beta-vae", "gmm", "ladder", "vq-vae", "v
 
 @pytest.mark.parametrize("names", [FEW, pytest.param(list(RECIPES), marks=pytest.mark.slow)], ids=["few", "all"])
 def test_every_option_of_every_recipe_is_read_or_refused(names):
-    """With dense networks none reads --width; every other option that is not in the list above changes the parts."""
+    """With dense networks none reads --width and --norm; all others that are not in the list above change the parts."""
     asked, refused, recipes = 0, {}, [RECIPES[name] for name in names]
     for recipe in recipes:
         usual = recipe.checked({})
@@ -68,7 +68,7 @@ def test_every_option_of_every_recipe_is_read_or_refused(names):
                 refused[recipe.name, name] = error.remedy
             asked += 1
     wide = {recipe.name for recipe in recipes if recipe.has_nets} - {"pixelcnn", "pixel-vae", "very-deep"}
-    unread = {pair: remedy for pair, remedy in refused.items() if pair[1] != "width"}
+    unread = {pair: remedy for pair, remedy in refused.items() if pair[1] not in ("width", "norm")}
     assert {recipe for recipe, name in refused if name == "width"} == wide
     assert unread.keys() == IGNORED.keys()
     for pair, choice in IGNORED.items():

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 import jensen
 from jensen.core.errors import CorruptRunError
 from jensen.runs.players import are_in_words, players_from, recorded_corruption, term_names
+from jensen.runs.spec import recorded_command
 from jensen.storage.migrations import FORMAT
 from jensen.storage.specification import read_spec
 
@@ -107,6 +108,18 @@ def test_names_of_parts_are_the_present_ones():
     assert recorded_corruption(specs["vae"]) is None
     for old in ("Dream", "Still", "Fool"):
         assert not any(f"{old} " in spec["sentence"] or f"{old}(" in spec["sentence"] for spec in specs.values())
+
+
+def test_networks_of_old_runs_are_asked_for_as_they_were():
+    """Convolutions were not normalised, and where nothing is recorded networks were dense."""
+    options = {name: recorded_command(read_spec(FIXTURES / name), FIXTURES / name) for name in RECIPES}
+    assert (options["conditional"]["net"], options["conditional"]["norm"]) == ("conv", "none")
+    assert options["vae"]["net"] == "mlp"
+    assert "norm" not in options["vae"]
+    assert "net" not in options["gmm"]
+    spec = read_spec(FIXTURES / "vae")
+    unnamed = {**spec, "command": {k: v for k, v in spec["command"].items() if k != "net"}}
+    assert recorded_command(unnamed, FIXTURES / "vae")["net"] == "mlp"
 
 
 def test_gradients_of_an_old_run_can_be_compared(tmp_path):
