@@ -41,7 +41,7 @@ CASES: dict[str, dict[str, list[str]]] = {
         "vae": ["--epochs", "8"],
         "very-deep": ["--epochs", "2"],
         "pixelcnn": ["--epochs", "2"],
-        "diffusion": ["--epochs", "5"],
+        "diffusion": ["--epochs", "2", "--batch", "32"],
     },
     "digits": {
         "vae": [],

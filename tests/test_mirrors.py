@@ -40,7 +40,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "objectives/test_terms.py": "objectives/aggregate objectives/rates",
         "recipes/test_every.py": """recipes/adversarial recipes/autoencoders recipes/denoising recipes/discrete
             recipes/ladders recipes/missing recipes/priors recipes/regularized""",
-        "recipes/test_base.py": "recipes/bounds recipes/individual recipes/networks",
+        "recipes/test_base.py": "recipes/bounds recipes/individual",
         "recipes/test_likelihoods.py": "families/counts families/support",
     },
     "it is one half of a pair, and an identity holds for the pair": {

@@ -21,7 +21,7 @@ from jensen.guides import Exact
 from jensen.objectives import Elbo
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGES = ("side-by-side", "proposals", "divergences", "estimators", "scales", "codes", "sharpness")
+PAGES = ("side-by-side", "proposals", "divergences", "estimators", "scales", "codes", "sharpness", "diffusion-theory")
 
 
 # ---------------------------------------------------------------- pages

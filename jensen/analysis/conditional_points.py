@@ -72,10 +72,15 @@ def check_conditionals(model: LatentVariableModel, guide: Guide) -> None:
         raise CompositionError(
             f"features of {model.likelihood.family.phrase} depend on each other given z, so that one has no"
             " distribution of its own there",
-            "Train with a likelihood that factorises over features, such as --likelihood auto.",
+            "Train with a likelihood that factorises over features, such as that of recipe miwae.",
         )
     if is_enumerable(model):
         return
+    if guide.samples_rate:
+        raise CompositionError(
+            "a diffusion only estimates log p(z), so it has no weights by which to condition some columns on others",
+            "Draw missing entries: jensen impute RUN; or train --recipe table or vae.",
+        )
     if not guide.has_density:
         raise NotNormalised(
             "a deterministic encoder has no density q(z|x), so its points cannot be weighted",

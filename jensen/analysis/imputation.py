@@ -23,6 +23,7 @@ from ..families import Gaussian
 from ..models.codebooks import CodePrior
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
+from . import chain_imputation
 from .gibbs import Chains, likelihood_at, missing_at
 from .weighted_points import WeightedPoints
 
@@ -32,7 +33,7 @@ MOST = 1_000_000  # versions of a datum, points of one, and steps of a chain
 METHODS = ("sir", "gibbs", "annealed")
 NUMBERS = 1 << 20  # numbers of the widest layer in memory at once
 POINTS, CHAINS = 1000, 6  # points of the guide per datum, and annealed chains per draw
-STEPS = {"gibbs": 1000, "annealed": 200}
+STEPS = {"gibbs": 1000, "annealed": 200, "particles": chain_imputation.STEPS}
 LEAPFROG_STEPS = 5
 ROWS = 256  # in a piece of importance weighting, so that several processes have some each
 RESAMPLED = 1 << 24  # numbers of all points of a batch, which resampling needs in memory at once
@@ -65,13 +66,14 @@ class Imputation:
         z: [m, N, Z] the latent points of the draws; NaN where nothing is missing.
         mean: [N, D] E[x | x_observed]: by the normalised weights of the K points, or along the chains; with statistics,
             the average of those of the parameters [N, S], NaN where nothing is missing.
-        k: points per datum of the importance weights, or annealed chains.
-        ess: [N] their effective number; NaN where nothing is missing.
+        k: points per datum of the importance weights, annealed chains, or particles.
+        ess: [N] their effective number, of particles that of their ancestors; NaN where nothing is missing.
         k_hat: [N] shape of the weights' tail (see `jensen.evaluate.psis`); NaN where nothing is missing, or annealed.
         acceptance: [N] fraction of accepted proposals of a datum's chains; None without chains.
         r_hat: [N] the larger split R-hat of two scalars of the chains, log p(x_observed, z) and the mean of the
             missing entries; None without chains.
         steps: of each chain, or temperatures; None where there are none.
+        method: by which they were drawn.
         of_draws: [N, R] the statistics of draws, NaN where nothing is missing; None without.
     """
 
@@ -85,6 +87,7 @@ class Imputation:
     r_hat: Tensor | None = None
     steps: int | None = None
     of_draws: Tensor | None = None
+    method: str = "sir"
 
     @property
     def holed(self) -> Tensor:
@@ -93,11 +96,11 @@ class Imputation:
 
     @property
     def unreliable(self) -> Tensor:
-        """[N], True where the draws are unreliable: weights with too heavy a tail or an ESS below 2 m; chains that did
-        not mix or hardly moved."""
+        """[N], True where the draws are unreliable: weights with too heavy a tail or an ESS below 2 m, of ancestors m;
+        chains that did not mix or hardly moved."""
         if self.r_hat is not None and self.acceptance is not None:
             return self.holed & ~((self.r_hat < MIXED) & (self.acceptance > MOVING))
-        is_enough = self.ess > 2 * len(self.x)
+        is_enough = self.ess > (1 if self.method == "particles" else 2) * len(self.x)
         if self.steps is None:
             is_enough &= self.k_hat < reliable_below(self.k)
         return self.holed & ~is_enough
@@ -110,6 +113,8 @@ class Imputation:
             return None
         if self.r_hat is None:
             symptom = f"weights of {bad:,} of {n:,} rows are carried by too few of {self.k:,}"
+            if self.method == "particles":
+                return f"{symptom} particles: give more (-k)"
             if self.steps is not None:
                 return f"{symptom} chains: give more (-k), or more temperatures (--steps)"
             return f"{symptom} points: give more (-k), anneal (--method annealed) or run chains (--method gibbs)"
@@ -123,7 +128,7 @@ def impute(
     rows: Rows,
     m: int = 5,
     *,
-    method: str = "sir",
+    method: str | None = None,
     k: int | None = None,
     steps: int | None = None,
     seed: int = 0,
@@ -139,16 +144,17 @@ def impute(
     and Hastings, then x_m is drawn anew at z (Mattei & Frellsen, "Leveraging the exact likelihood of deep latent
     variable models", 2018). "annealed" moves K chains from the prior to p(z | x_o) by Hamiltonian moves, and resamples
     their end points (see `Annealed`): slow, but it needs no guide. All are exact in the limit of many points or steps.
+    A diffusion has "particles", see `jensen.analysis.chain_imputation`.
 
     Args:
         model: its likelihood's features are independent given z.
         guide: its input has `Rows.fill` in the place of missing entries.
         rows: [N, D] with a mask.
         m: draws of each datum.
-        method: "sir", "gibbs" or "annealed", see above.
-        k: K, by default 1000 points, or 6 m annealed chains.
+        method: "sir", "gibbs" or "annealed", see above; by default "sir", and of a diffusion "particles".
+        k: K, by default 1000 points, 6 m annealed chains, or 64 particles.
         steps: of each chain, by default 1000, of which the first half is left out of means and diagnostics; or
-            temperatures, by default 200.
+            temperatures, by default 200; or of particles, by default 100.
         seed: seed of all random streams.
         watch: progress callback, called with the fraction done, 0 to 1.
         statistics: to compute beside the draws; those of draws are of `statistics.n`, of which the first m are kept.
@@ -170,7 +176,7 @@ def imputations(
     m: int = 5,
     *,
     size: int,
-    method: str = "sir",
+    method: str | None = None,
     k: int | None = None,
     steps: int | None = None,
     seed: int = 0,
@@ -185,7 +191,8 @@ def imputations(
         model, guide, rows, m, method, k, steps, seed, watch, statistics: see `impute`.
         size: rows of each; the last may have fewer.
     """
-    k = (CHAINS * m if method == "annealed" else POINTS) if k is None else k
+    method = chain_imputation.imputation_method(model, guide, method)
+    k = {"annealed": CHAINS * m, "particles": chain_imputation.PARTICLES}.get(method, POINTS) if k is None else k
     steps = STEPS.get(method) if steps is None or method not in STEPS else steps
     _check(model, guide, m, method, k, steps)
     rows = rows.fixed(stream(seed, "imputed rows", rows.device))
@@ -204,7 +211,7 @@ def imputations(
             over = [(index, values) for index, values in over if not some.takes(index, values)]
             while not over and (piece := next(computed, None)) is not None:
                 over = [] if some.takes(*piece) else [piece]
-        yield some.imputation(k, steps, method == "gibbs")
+        yield some.imputation(k, steps, method)
     next(computed, None)  # reports that all is done
 
 
@@ -237,12 +244,13 @@ class _Some:
         self.at[:, place], self.draws[:, place] = z.transpose(0, 1).to(self.at), drawn.transpose(0, 1)
         return int(index[-1]) < stop
 
-    def imputation(self, k: int, steps: int | None, has_chains: bool) -> Imputation:
+    def imputation(self, k: int, steps: int | None, method: str) -> Imputation:
         """Return the imputation."""
         ess, k_hat, acceptance, r_hat = self.of_rows
         of_draws = self.of_draws if self.has_statistics else None
-        whole = Imputation(self.draws, self.at, self.mean, k, ess, k_hat, steps=steps, of_draws=of_draws)
-        return replace(whole, acceptance=acceptance, r_hat=r_hat) if has_chains else whole
+        how = {"steps": steps, "of_draws": of_draws, "method": method}
+        whole = Imputation(self.draws, self.at, self.mean, k, ess, k_hat, **how)
+        return replace(whole, acceptance=acceptance, r_hat=r_hat) if method == "gibbs" else whole
 
 
 def _watched(pieces: Sequence[Tensor], watch: ProgressCallback | None) -> Iterator[Tensor]:
@@ -256,7 +264,9 @@ def _watched(pieces: Sequence[Tensor], watch: ProgressCallback | None) -> Iterat
 def _check(model: LatentVariableModel, guide: Guide, m: int, method: str, k: int, steps: int | None) -> None:
     """Refuse invalid numbers, models and guides before anything is computed."""
     if method not in METHODS:
-        raise UsageError(f"there is no method {method!r} to impute by", f"Choose from {', '.join(METHODS)}.")
+        if method != "particles":
+            raise UsageError(f"there is no method {method!r} to impute by", f"Choose from {', '.join(METHODS)}.")
+        chain_imputation.check_particles(model, guide)
     for name, value, least in (("-m", m, 1), ("-k", k, 1), ("--steps", steps, 8)):
         if value is not None and value < least:
             raise UsageError(f"{name} must be at least {least}, got {value}", f"Give {name} {least} or more.")
@@ -291,7 +301,7 @@ def _check(model: LatentVariableModel, guide: Guide, m: int, method: str, k: int
         raise CompositionError(
             f"features of {model.likelihood.family.phrase} depend on each other given z, so that missing entries"
             " cannot be drawn independently of observed ones",
-            "Train with a likelihood that factorises over features, such as --likelihood auto.",
+            "Train with a likelihood that factorises over features, such as that of recipe miwae.",
         )
 
 
@@ -317,6 +327,7 @@ class _Weigher:
         statistics: Statistics | None,
     ) -> None:
         self.model, self.guide, self.k, self.moves, self.statistics = model, guide, k, method == "gibbs", statistics
+        self.method = method
         self.of_params = None if statistics is None else statistics.of_params
         self.holed, self.steps, self.seed = holed, steps, seed
         self.annealed, self.tuned = None, None
@@ -328,7 +339,9 @@ class _Weigher:
         """Return the number of data at once."""
         points = max(NUMBERS // widest(self.model), 1)
         limits = [points, RESAMPLED // (self.k * (self.model.latent + 1))]
-        if self.annealed is not None:
+        if self.method == "particles":
+            limits = [chain_imputation.AT_ONCE // self.k]
+        elif self.annealed is not None:
             limits.append(self.annealed.rows(self.model))
         else:  # chains are moved together, and slowly: as many as fit
             limits.append(points // self.draws(m) if self.moves else ROWS)
@@ -371,6 +384,8 @@ class _Weigher:
         return stream(self.seed, purpose, batch.x.device)
 
     def __call__(self, batch: Batch, noise: torch.Generator) -> WeightedPoints:
+        if self.method == "particles":
+            return chain_imputation.particles(self.model, self.guide, batch, self.k, self.steps or 1, noise)
         if self.annealed is None or self.tuned is None:
             at_once = max(NUMBERS // widest(self.model) // len(batch), 1)
             return WeightedPoints.of(self.model, self.guide, batch, self.k, at_once, noise, self.of_params)

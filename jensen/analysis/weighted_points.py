@@ -30,12 +30,14 @@ class WeightedPoints:
         log_w: [K, B], double precision.
         mean: [B, D] of x by the weights, or [B, S] of statistics of parameters.
         annealed: whether the weights are those of chains, too few for k-hat.
+        ancestors: [K, B] numbers of the points that these descend from; None of points that were never resampled.
     """
 
     z: Tensor
     log_w: Tensor
     mean: Tensor
     annealed: bool = False
+    ancestors: Tensor | None = None
 
     @staticmethod
     def of(
@@ -70,15 +72,21 @@ class WeightedPoints:
         return WeightedPoints.checked(torch.cat(pieces), torch.cat(weights), mean)
 
     @staticmethod
-    def checked(z: Tensor, log_w: Tensor, mean: Tensor, *, annealed: bool = False) -> WeightedPoints:
+    def checked(
+        z: Tensor, log_w: Tensor, mean: Tensor, *, annealed: bool = False, ancestors: Tensor | None = None
+    ) -> WeightedPoints:
         """Return these points, if each datum has one of finite weight."""
         if not torch.isfinite(torch.logsumexp(log_w, 0)).all():
             raise NumericalError("no point of some row has a finite weight", "Look at the data for extreme values.")
-        return WeightedPoints(z, log_w, mean, annealed)
+        return WeightedPoints(z, log_w, mean, annealed, ancestors)
 
     @property
     def ess(self) -> Tensor:
-        return 1.0 / torch.softmax(self.log_w, 0).square().sum(0)
+        """The effective number [B] of points, or of those that they descend from."""
+        weights = torch.softmax(self.log_w, 0)
+        if self.ancestors is not None:
+            weights = torch.zeros_like(weights).scatter_add(0, self.ancestors, weights)
+        return 1.0 / weights.square().sum(0)
 
     @property
     def k_hat(self) -> Tensor:

@@ -11,6 +11,7 @@ from ..core.commands import command_line
 from ..core.errors import RunExistsError, UsageError
 from ..core.wording import plural
 from ..data import Header
+from ..data.selection import Fit
 from .column_lines import column_lines
 from .flags import Json, Quiet, parse_size
 from .output import notifier, print_json, print_lines
@@ -29,6 +30,10 @@ def data(
     *,
     labels: Annotated[str | None, Parameter(help="a file of labels, or a column or key of the source")] = None,
     size: Annotated[str | None, Parameter(help="H,W: resize the images of a folder")] = None,
+    resize: Annotated[
+        Fit | None,
+        Parameter(help="of images of other proportions: crop (by default) to the centre, or stretch", negative=""),
+    ] = None,
     strict: Annotated[
         bool, Parameter(negative="", help="refuse a folder with a broken image, which is skipped")
     ] = False,
@@ -48,11 +53,11 @@ def data(
     pixels = None if size is None else parse_size(size)
     if schema_out is not None:
         _check_schema_out(schema_out, force)
-    table = {"header": header, "columns": columns, "drop": drop, "schema": schema, "layer": layer}
+    table = {"header": header, "columns": columns, "drop": drop, "schema": schema, "layer": layer, "resize": resize}
     typed = "auto" if schema_out is None else True
     dataset = read(source, labels=labels, size=pixels, missing=True, strict=strict, typed=typed, **table)
     description = describe(dataset)
-    again = {"labels": labels, "size": pixels, "header": None if header == "auto" else header}
+    again = {"labels": labels, "size": pixels, "resize": resize, "header": None if header == "auto" else header}
     again |= {"columns": columns, "drop": drop, "layer": layer, "schema": schema or schema_out}
     again |= {"recipe": None if dataset.conditions is None else "conditional"}  # the others know one label
     description["advice"] = _advice(description, source, again)
@@ -182,7 +187,7 @@ def _advice(description: dict[str, Any], source: str, again: dict[str, Any]) -> 
         return [likelihood, *advice, f"next: {command_line('train', source, **again)}"]
     likelihood = {
         "binary": "Bernoulli",
-        "integers": f"discretised logistic with {description['levels']} levels",
+        "integers": f"{_logistic(description)} with {description['levels']} levels",
         "real": "Gaussian, after each column is standardised",
     }[description["kind"]]
     advice = [f"likelihood of a vae: {likelihood}"]
@@ -193,7 +198,14 @@ def _advice(description: dict[str, Any], source: str, again: dict[str, Any]) -> 
         advice.append("ppca, gmm and other densities dequantise integers by themselves")
     if description["kind"] == "real" and description["constant_columns"]:
         advice.append("constant columns under a learned scale need --floor 0.01, or drop them")
-    net = "conv" if len(description["shape"]) == 3 and min(description["shape"][:2]) >= 16 else None
     recipe = "miwae" if description["missing"] else "count-vae" if description["counts"] else "vae"
-    again = {**again, "recipe": again["recipe"] or recipe, "net": net}
+    again = {**again, "recipe": again["recipe"] or recipe}
     return [*advice, f"next: {command_line('train', source, **again)}"]
+
+
+def _logistic(description: dict[str, Any]) -> str:
+    """Return the default likelihood of integers in words; see `jensen.recipes.networks.family_of`."""
+    is_photograph = description["levels"] == 256 and tuple(description["shape"][2:]) == (3,)
+    if is_photograph and not description["missing"]:
+        return "mixture of discretised logistics over the channels of each pixel,"
+    return "discretised logistic"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ from ..core.validation import require_integer
 from ..core.wording import option_flag
 from ..storage.recorded_table import check_table
 from ..storage.run_folder import EVALUATION
-from .defaults import BUDGET, CHAIN, EVALUATION_METHODS, POINTS, SIMULATED_ROWS
+from .defaults import BUDGET, CHAIN, EVALUATION_METHODS, FLOW, POINTS, SIMULATED_ROWS
 from .evaluation_lines import certificate_lines, evaluation_lines
 from .flags import NO_FLAGS, Data, Force, Labels, Run, RunFlags, Safe
 from .output import notifier, print_json, print_lines
@@ -65,6 +65,39 @@ RowFile = Annotated[
     Parameter(name="--rows", help="file for a table of all rows, with what identifies each: .csv or .npz"),
 ]
 
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ChainFlags:
+    """The flags of diffusions: bounds by the number of levels, and the probability flow."""
+
+    levels: Annotated[
+        str | None,
+        Parameter(help="numbers of levels such as 1,4,16,64,256: the bound of a diffusion's chain of so many for each"),
+    ] = None
+    tolerance: Annotated[
+        float | None,
+        Parameter(name="--tolerance", help=f"of the solver of the method flow [default: {FLOW['tolerance']:g}]"),
+    ] = None
+    rows_at_most: Annotated[
+        int | None,
+        Parameter(help=f"rows of the method flow, evenly spaced, since it is slow [default: {FLOW['rows']}]"),
+    ] = None
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The numbers of levels.
+
+        Raises:
+            UsageError: they are no whole numbers.
+        """
+        words = [] if self.levels is None else self.levels.replace(",", " ").split()
+        if (self.levels is not None and not words) or not all(word.isdecimal() for word in words):
+            raise UsageError(f"--levels must be whole numbers, got {self.levels}", "Give --levels 1,4,16,64,256.")
+        return tuple(map(int, words))
+
+
+NO_CHAIN = ChainFlags()
 Online = Annotated[
     bool,
     Parameter(help="send a kept evaluation to the servers that train --online wrote to", negative=""),
@@ -89,6 +122,7 @@ def evaluate(
     online: Online = False,
     force: Force = False,
     safe: Safe = False,
+    chain: ChainFlags = NO_CHAIN,
     flags: RunFlags = NO_FLAGS,
 ) -> None:
     """Estimate log p(x), with the kind of the number and its error.
@@ -96,22 +130,19 @@ def evaluate(
     The number is printed first, and then, within --budget seconds of its beginning, how tight it is. Without DATA the
     result is that of the run's own test rows, and is kept in RUN/evaluation.json; of another method or -k, beside a
     plain evaluation of the same weights, in RUN/evaluations. The method sandwich bounds log p(x) from both sides, on
-    data simulated by the model, and keeps nothing.
+    data simulated by the model, and keeps nothing. The method flow is of the probability flow of diffusions.
     """
-    _refuse_unused(method, data, k, budget, rows, simulated, safe)
+    _refuse_unused(method, data, k, budget, rows, simulated, safe, chain)
     annealing = _annealing(temperatures=temperatures, leapfrog_steps=leapfrog_steps, chains=chains, start=start)
     target = None if rows is None else _row_target(rows, force, safe, flags.quiet)
     check_table(run, data)
     opened = flags.opened(run)
+    if method == SANDWICH:
+        return _print_sandwich(opened, annealing, simulated, flags)
     from ..core.divided import divided
     from ..core.processes import joined
     from ..runs.evaluate import evaluate as evaluate_run
 
-    if method == SANDWICH:
-        with joined() as processes:
-            if processes.is_first:  # its work is not divided
-                _print_sandwich(opened, annealing, simulated, flags)
-        return
     with ProgressLine(flags.quiet) as line, joined() as processes, divided(processes):
         first = processes.is_first
         outcome = _Outcome(run, opened, line, flags, target if first else None, data is None and first, online)
@@ -124,6 +155,9 @@ def evaluate(
                 method=method,
                 budget=BUDGET if budget is None else budget,
                 annealing=annealing,
+                levels=chain.counts,
+                tolerance=chain.tolerance,
+                rows_at_most=chain.rows_at_most,
                 seed=flags.seed,
                 watch=outcome.watch,
                 phase=outcome.name_phase,
@@ -200,7 +234,9 @@ class _Outcome:
         if self.is_kept:
             path = keep_result(lambda: self.opened.keep(evaluation, self.online, self.notify), "evaluate", self.run)
             if path is not None and path.name != EVALUATION:
-                self.notify(f"kept in {path}: evaluation.json keeps the plain evaluation of these weights")
+                is_flow = evaluation.replay["method"] == "flow"
+                why = "is of the chain itself" if is_flow else "keeps the plain evaluation of these weights"
+                self.notify(f"kept in {path}: evaluation.json {why}")
         if self.target is not None:
             _write_rows(self.target, evaluation)
 
@@ -219,11 +255,14 @@ class _Outcome:
 
 
 def _print_sandwich(opened: OpenedRun, annealing: Annealed | None, simulated: int | None, flags: RunFlags) -> None:
-    """Print bounds from both sides, on simulated data."""
+    """Print bounds from both sides, on simulated data; of several processes the first one does, undivided."""
+    from ..core.processes import joined
     from ..runs.sandwich import certify
 
     notify = notifier(flags.quiet)
-    with ProgressLine(flags.quiet) as line:
+    with joined() as processes, ProgressLine(flags.quiet) as line:
+        if not processes.is_first:
+            return
         watch = line.task("annealing in both directions")
         size = SIMULATED_ROWS if simulated is None else simulated
         certificate = certify(opened, annealing=annealing, rows=size, seed=flags.seed, watch=watch)
@@ -287,6 +326,7 @@ def _refuse_unused(
     rows: str | None,
     simulated: int | None,
     safe: bool,
+    chain: ChainFlags,
 ) -> None:
     """Refuse options that the method, or what is written, would ignore.
 
@@ -302,6 +342,10 @@ def _refuse_unused(
         raise UsageError(what, "Leave out DATA, or use --method annealed.")
     if method == SANDWICH and k is not None:
         raise UsageError(f"-k {k} is of importance weighting, and the sandwich has chains", f"Use --chains {k}.")
+    if method == SANDWICH and chain != NO_CHAIN:
+        flags = [option_flag(name) for name, value in vars(chain).items() if value is not None]
+        raise UsageError(f"{flags[0]} is of diffusions, and these have no sandwich", "Leave one of them out.")
+    require_integer(1, **{"--levels": chain.counts})
     if method == SANDWICH and rows is not None:
         what = f"--rows {rows} is a table of the run's rows, and the sandwich is of simulated ones"
         raise UsageError(what, f"For their number: --simulated {rows}." if rows.isdigit() else "Leave --rows out.")
@@ -312,4 +356,5 @@ def _refuse_unused(
         raise UsageError(f"-k {k} is of importance weighting, and the method is {method}", "Leave -k out.")
     if method != "auto" and budget is not None:
         what = f"--budget {budget:g} limits a plain evaluation, and the method is {method}"
-        raise UsageError(what, "Use --temperatures, --leapfrog-steps and --chains.")
+        limits = "--rows-at-most and -k" if method == "flow" else "--temperatures, --leapfrog-steps and --chains"
+        raise UsageError(what, f"Use {limits}.")

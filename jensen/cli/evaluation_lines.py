@@ -31,6 +31,8 @@ def evaluation_lines(evaluation: Evaluation, places: dict[str, str | None] | Non
         lines.append(_errors(estimate))
     if estimate.acceptance is not None:
         lines.append(_chains(estimate))
+    if "solver_error" in estimate.settings:
+        lines += _solver(estimate.settings)
     if numbers["elbo"] is not None:
         elbo = format_nats(numbers["elbo"], numbers["stderr"]).split(" ")[0]
         parts = f"ELBO {elbo}: rate {fixed(numbers['rate'], 2)}, distortion {fixed(numbers['distortion'], 2)}"
@@ -39,6 +41,7 @@ def evaluation_lines(evaluation: Evaluation, places: dict[str, str | None] | Non
         lines.append(f"distortion {fixed(numbers['distortion'], 2)} nats per datum")
     if evaluation.bits_sentence is not None:
         lines.append(f"{evaluation.bits_sentence}{' (± over data)' if estimate.stderr else ''}")
+    lines += _by_levels(evaluation)
     if evaluation.assessment is not None:
         lines += tightness_lines(evaluation.assessment, evaluation.quantity)
     if evaluation.halves is not None:
@@ -91,6 +94,34 @@ def _chains(estimate: Estimate) -> str:
         return line
     quantiles = f"median {_small(spread['median'])}, 95 % {_small(spread['q95'])} over rows"
     return f"{line}; chains spread by {_small(spread['mean'])} nats on average ({quantiles})"
+
+
+def _solver(settings: dict[str, Any]) -> list[str]:
+    """Return which density a flow's number is of, and how exactly the flow was followed."""
+    points = plural(settings["points"], "point")
+    trace = "" if settings["trace"] == "exact" else ", divergence estimated by a random probe for each point"
+    error = f"error {_small(settings['solver_error'])} nats at most"
+    return [
+        f"of the probability flow, another density than the chain's; {points} per datum{trace}",
+        f"solver: tolerance {settings['tolerance']:g}, {settings['evaluations']} evaluations of the network; {error},"
+        f" of {plural(settings['checked'], 'row')} against a tenth of the tolerance",
+    ]
+
+
+def _by_levels(evaluation: Evaluation) -> list[str]:
+    """Return the table of the bounds of chains of T levels, by the same network."""
+    bounds = evaluation.estimate.by_levels
+    if not bounds:
+        return []
+    is_bits = evaluation.bits_per_dim is not None
+    heads = ["levels", "log p(x) >=", "± over data", "± Monte Carlo"] + (["bits per dimension <="] if is_bits else [])
+    rows = [heads]
+    for levels, mean, error, mc in bounds:
+        shown, _, plus = format_nats(mean, error).partition(" ± ")
+        bits = [fixed(-mean / evaluation.bits_scale, 3)] if is_bits else []
+        rows.append([f"{levels:,}", shown, plus or "-", _small(mc), *bits])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(word.rjust(width) for word, width in zip(row, widths, strict=True)) for row in rows]
 
 
 def certificate_lines(certificate: Certificate) -> list[str]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_FLAGS",
     "Data",
+    "Ddim",
+    "DescentSteps",
     "Device",
     "Force",
     "Json",
@@ -60,6 +62,15 @@ Out = Annotated[
     ),
 ]
 Number = Annotated[int, Parameter(name="-n", help="number of samples")]
+DescentSteps = Annotated[
+    int | None,
+    Parameter(
+        name="--steps",
+        help="of a diffusion, in which the noise is taken off; by default the levels of its chain, or 256 in continuous"
+        " time",
+    ),
+]
+Ddim = Annotated[bool, switch("of a diffusion, steps without noise (DDIM), of which few suffice")]
 Seed = Annotated[int, Parameter(name="--seed", help="seed of all randomness")]
 Device = Annotated[str, Parameter(name="--device", help="auto, cpu, cuda, ...")]
 Force = Annotated[bool, switch("replace what exists")]

@@ -14,6 +14,7 @@ __all__ = ["data_range", "grid", "model_range", "painted", "pairs", "png", "scal
 
 GAP = 2
 SIDE = 48  # pixels that smaller images are enlarged to, about
+SMALL = 64  # pixels of the images that are enlarged at least twice: on most screens fewer cannot be seen
 BACKGROUND = 255
 UNKNOWN = (196, 164, 120)  # tan, to differ from all shades of grey
 
@@ -43,7 +44,8 @@ def scaled(x: np.ndarray, between: tuple[float, float]) -> np.ndarray:
 
 def _tile(x: np.ndarray) -> np.ndarray:
     """Return cells [M, H, W, C] side by side, enlarged, with gaps between them."""
-    factor = max(1, round(SIDE / max(x.shape[1:3])))
+    side = max(x.shape[1:3])
+    factor = max(2 if side <= SMALL else 1, round(SIDE / side))
     large = x.repeat(factor, axis=1).repeat(factor, axis=2)
     padded = np.pad(large, ((0, 0), (0, GAP), (0, GAP), (0, 0)), constant_values=BACKGROUND)
     return np.concatenate(list(padded), axis=1)

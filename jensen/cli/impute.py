@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from ..core.errors import UsageError
 from ..core.wording import plural
 from ..storage.recorded_table import check_table
-from .defaults import IMPUTATION_METHODS, IMPUTATION_SIZES
+from .defaults import IMPUTATION_METHODS, IMPUTATION_SIZES, PARTICLES
 from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags, Safe
 from .output import notifier, print_json, print_lines
 from .progress import ProgressLine
@@ -53,20 +53,24 @@ Mask = Annotated[
         help="also hide: right, left, top, bottom, rect:r0,c0,r1,c1, columns by name, or a file (white, not 0: hidden)"
     ),
 ]
-Method = Annotated[str, Parameter(help=f"one of {', '.join(IMPUTATION_METHODS)}")]
+Method = Annotated[
+    str | None,
+    Parameter(help=f"one of {', '.join(IMPUTATION_METHODS)}; by default sir; of a diffusion it is particles"),
+]
 K = Annotated[
     int | None,
     Parameter(
         name="-k",
         help=f"weighted latent points per datum; by default {IMPUTATION_SIZES['points']:,}, or"
-        f" {IMPUTATION_SIZES['chains']} m annealed chains",
+        f" {IMPUTATION_SIZES['chains']} m annealed chains, or {PARTICLES} particles",
     ),
 ]
 Steps = Annotated[
     int | None,
     Parameter(
-        help=f"steps of each chain (gibbs, by default {IMPUTATION_SIZES['gibbs']:,}), or temperatures (annealed, by"
-        f" default {IMPUTATION_SIZES['annealed']})"
+        help=f"steps of each chain (gibbs, by default {IMPUTATION_SIZES['gibbs']:,}), temperatures (annealed, by"
+        f" default {IMPUTATION_SIZES['annealed']}), or steps that particles go down in (by default"
+        f" {IMPUTATION_SIZES['particles']})"
     ),
 ]
 
@@ -81,7 +85,7 @@ def impute(
     intervals: Intervals = None,
     out: Out = None,
     mask: Mask = None,
-    method: Method = "sir",
+    method: Method = None,
     k: K = None,
     steps: Steps = None,
     labels: Labels = None,
@@ -99,16 +103,19 @@ def impute(
 
     The method sir resamples latent points of the guide by importance weights, and gibbs continues them with
     Metropolis-within-Gibbs chains; annealed is slow, and for data so incomplete that the guide's points have no weight.
+    A diffusion takes the noise off K particles beside the noised observed entries, by which they are weighted.
     """
-    if steps is not None and method == "sir":
-        what = f"--steps {steps} is of chains, and the method sir has none"
-        raise UsageError(what, "Leave it out, or add --method gibbs.")
     check_table(run, data)
+    from ..analysis.chain_imputation import imputation_method
     from ..core.divided import divided
     from ..core.processes import joined
     from .targets import result_target
 
     opened = flags.opened(run)
+    method = imputation_method(opened.model, opened.guide, method)
+    if steps is not None and method == "sir":
+        what = f"--steps {steps} is of chains, and the method sir has none"
+        raise UsageError(what, "Leave it out, or add --method gibbs.")
     number = _number_of_draws(m, point is not None or intervals is not None, opened.schema.columns is not None)
     target = result_target(opened, "imputations", data, out, force, safe, flags, pictures=opened.schema.is_image)
     part = opened.chosen(data, flags.seed, missing=True, labels=labels, own="all")
@@ -331,7 +338,9 @@ def _lines(record: dict[str, Any]) -> list[str]:
     if ess is None:  # of no row
         return lines
     size = f"{record['k']:,}: median {ess['median']:.0f}, smallest {ess['worst']:.1f}"
-    if record["method"] == "annealed":
+    if record["method"] == "particles":
+        lines.append(f"effective number of ancestors of particles {size}; {record['steps']:,} steps")
+    elif record["method"] == "annealed":
         lines.append(f"effective sample size of chains {size}; {record['steps']:,} temperatures")
     else:
         k_hats = f"k-hat: median {k_hat['median']:.2f}, largest {k_hat['worst']:.2f}"

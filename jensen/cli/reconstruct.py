@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from ..core.errors import UsageError
 from ..storage.recorded_table import check_table
-from .flags import NO_FLAGS, Data, Force, Labels, Out, Run, RunFlags, Safe, switch
+from .flags import NO_FLAGS, Data, Ddim, DescentSteps, Force, Labels, Out, Run, RunFlags, Safe, switch
 from .output import notifier
 
 if TYPE_CHECKING:
@@ -37,6 +37,15 @@ def reconstruct(
         str | None, Parameter(help="batch, or label, that all codes are decoded at; by default that of each datum")
     ] = None,
     noisy: Annotated[bool, switch("corrupt the data first, as a denoising run did in training")] = False,
+    from_noise: Annotated[
+        float | None,
+        Parameter(
+            help="of a diffusion, the time up to which noise is added before the chain takes it off again: near 0 data"
+            " hardly change, and at 1 hardly anything is left of them"
+        ),
+    ] = None,
+    steps: DescentSteps = None,
+    ddim: Ddim = False,
     labels: Labels = None,
     force: Force = False,
     safe: Safe = False,
@@ -47,16 +56,22 @@ def reconstruct(
     A mixed table comes back as it was given, with its cells of data reconstructed; names are the most probable ones.
 
     With --noisy a picture shows the corrupted datum between both, and an .npz holds it as "noisy".
+
+    A diffusion's code is the data with hardly any noise; with --from-noise 0.5 it changes them, at --transform-batch to
+    another label.
     """
     check_table(run, data)
     from ..core.divided import divided
     from ..core.processes import joined
+    from ..runs.chain_samples import noise_option
     from ..runs.expression import batch_contexts
     from .targets import result_target
     from .writing import print_target
 
     opened = flags.opened(run)
     batch_contexts(opened, transform_batch)  # refuses one that is not there
+    noise: dict[str, Any] = {"from_noise": from_noise, "steps": steps, "ddim": ddim}
+    noise_option(opened, **noise)  # refuses what cannot be
     images = opened.schema.is_image
     target = result_target(opened, "reconstructions", data, out, force, safe, flags, pictures=images)
     part = opened.chosen(data, flags.seed, labels=labels, own="all")
@@ -69,15 +84,16 @@ def reconstruct(
         notify(f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all")
         part = part.first(PICTURED)
     record = {"n": len(part.rows), "data": part.name, "sample": sample, "seed": flags.seed, "notes": list(part.notes)}
+    record |= {} if from_noise is None else noise
     with joined() as processes, divided(processes):
         inputs = _inputs(opened, part, noisy, flags.seed)
         record["data"] = inputs.name
         if processes.is_first and _is_in_pieces(part):
-            _write_pieces(target, opened, part, sample=sample, seed=flags.seed)
+            _write_pieces(target, opened, part, {"sample": sample, "seed": flags.seed, **noise})
         elif processes.is_first:
-            how: Any = {"sample": sample, "seed": flags.seed, "batch": transform_batch}
-            _write(target, opened, part, inputs, noisy=noisy, **how)
-        elif not sample:  # samples follow from one another: the first process draws all
+            how: Any = {"sample": sample, "seed": flags.seed, "batch": transform_batch, **noise}
+            _write(target, opened, part, inputs, how, noisy=noisy)
+        elif not sample and from_noise is None:  # samples follow from one another: the first process draws all
             for _ in opened.reconstructions(inputs, seed=flags.seed, batch=transform_batch):
                 pass
     print_target(target, flags.json, f"reconstructions of {record['data']} in {target.path}", record)
@@ -103,23 +119,16 @@ def _inputs(opened: LoadedRun, part: Part, noisy: bool, seed: int) -> Part:
     return opened.corrupted(part, seed=seed) if noisy else part
 
 
-def _write(
-    target: Target,
-    opened: LoadedRun,
-    part: Part,
-    inputs: Part,
-    *,
-    noisy: bool,
-    sample: bool,
-    seed: int,
-    batch: str | None,
-) -> None:
+def _write(target: Target, opened: LoadedRun, part: Part, inputs: Part, how: dict[str, Any], *, noisy: bool) -> None:
     """Write reconstructions of rows in memory.
 
     Args:
+        target: the file.
+        opened: the run.
         part: the rows.
         inputs: the same, or corrupted.
-        batch: that they are decoded at; None for their own.
+        how: options of `Run.reconstruct`.
+        noisy: whether they are corrupted.
     """
     import numpy as np
 
@@ -128,7 +137,7 @@ def _write(
     from .writing import column_names, row_arrays, row_columns, to_integers
 
     names = column_names(opened.schema)
-    x = opened.reconstruct(inputs, seed=seed, sample=sample, batch=batch)
+    x, sample = opened.reconstruct(inputs, **how), how["sample"]
     columns = opened.schema.columns
     if columns is not None and not target.is_array:
         target.write_table(reconstructed_table(part, columns, x), columns)
@@ -159,7 +168,7 @@ def _originals(part: Part) -> Iterator[np.ndarray]:
         yield rows.x[:] if rows.mask is None else np.where(rows.mask, rows.x[:], np.nan)
 
 
-def _write_pieces(target: Target, opened: LoadedRun, part: Part, *, sample: bool, seed: int) -> None:
+def _write_pieces(target: Target, opened: LoadedRun, part: Part, how: dict[str, Any]) -> None:
     """Write reconstructions of rows that stay in their files, piece by piece."""
     import numpy as np
 
@@ -167,7 +176,8 @@ def _write_pieces(target: Target, opened: LoadedRun, part: Part, *, sample: bool
     from .writing import Piece, column_names, row_arrays, row_columns, to_integers
 
     names, shape, x = column_names(opened.schema), opened.schema.shape, part.x
-    columns, reconstructions = opened.schema.columns, opened.reconstructions(part, seed=seed, sample=sample)
+    columns, reconstructions = opened.schema.columns, opened.reconstructions(part, **how)
+    sample = how["sample"]
     if columns is not None and not target.is_array:
         from ..runs.table_results import reconstructed_tables
         from .table_pieces import write_tables

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -11,9 +11,10 @@ from ..core.errors import UsageError
 from ..core.wording import plural
 from ..storage.recorded_columns import check_columns
 from .conditions import parse_conditions
-from .flags import Device, Force, Json, Number, Out, Quiet, Run, RunFlags, Safe, Seed, switch
+from .flags import Ddim, DescentSteps, Device, Force, Json, Number, Out, Quiet, Run, RunFlags, Safe, Seed, switch
 from .named_columns import KINDS
 from .output import notifier
+from .progress import ProgressLine
 from .targets import result_target
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from ..models.model import LatentVariableModel
     from ..runs.run import Run as LoadedRun
     from .writing import Target
 
@@ -36,6 +38,13 @@ Given = Annotated[
 K = Annotated[
     int | None,
     Parameter(name="-k", help="points that are weighted for --given, where they are not all states; by default 16,384"),
+]
+Guidance = Annotated[
+    float,
+    Parameter(
+        help="of a diffusion with labels, the multiple of what the label adds: above 1 samples are more typical of it,"
+        " and less varied"
+    ),
 ]
 
 
@@ -56,6 +65,9 @@ def sample(
     ] = None,
     given: Given = None,
     k: K = None,
+    steps: DescentSteps = None,
+    ddim: Ddim = False,
+    guidance: Guidance = 1.0,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
@@ -68,11 +80,16 @@ def sample(
     Images are means of p(x | z), as in the report: a draw adds noise to each pixel by itself. Of a model without latent
     features, and of one whose likelihood only samples, they are draws. Rows of a table of mixed columns are draws, in
     the format of its source: names, whole numbers, dates and decimals are written as they are there.
+
+    Of a diffusion, --steps, --ddim and --guidance say how the noise is taken off; a note says where that makes another
+    model than the one whose log p(x) is estimated.
     """
     if noise and mean:
         raise UsageError("--noise and --mean exclude each other", "Leave one of them out.")
     condition = _condition(given, k, mean or label is not None)
     check_columns(Path(run), tuple(condition or ()))
+    from ..models.descents import chain_prior
+    from ..runs.chain_samples import descending_model, descent_notes
     from ..runs.run import load
     from .writing import print_target
 
@@ -80,6 +97,9 @@ def sample(
     flags, notify = RunFlags(seed=seed, json=json, quiet=quiet), notifier(quiet)
     target = result_target(opened, "samples", None, out, force, safe, flags, opened.schema.is_image)
     target.require_rows(n)
+    model = descending_model(opened, steps, ddim, guidance)
+    if condition is not None and model is not opened.model:
+        raise UsageError("--given excludes --steps, --ddim and --guidance", "Leave one of them out.")
     if condition is not None:
         _sample_given(opened, target, condition, n, k, flags)
         return
@@ -87,25 +107,42 @@ def sample(
     # without latent features all means are one, and without a density there is nothing but draws
     smooth = images and opened.model.latent > 0 and opened.model.likelihood.has_density
     mean = mean or (smooth and not noise)
-    _note_beyond(opened, _written(opened, target, n, mean, label, flags), notify)
+    for note in descent_notes(model):
+        notify(note)
+    _note_beyond(opened, _written(opened, target, n, mean, label, flags, model), notify)
     of_class = "" if label is None else f" of {'class' if opened.conditions is None else 'labels'} {label}"
     what = f"{plural(n, 'mean' if mean else 'sample')}{of_class} in {target.path} (seed {seed})"
     record = {"n": n, "seed": seed, "mean": mean, "label": label, "shape": list(opened.schema.shape)}
+    record |= {} if chain_prior(model) is None else {"steps": steps, "ddim": ddim, "guidance": guidance}
     line = f"{what}: {_meaning(mean, opened, smooth)}"
     if target.path is None and images:  # to stdout, where the line would be among the rows
         notify(_meaning(mean, opened, smooth))
     print_target(target, json, line, record)
 
 
-def _written(opened: LoadedRun, target: Target, n: int, mean: bool, label: str | None, flags: RunFlags) -> np.ndarray:
-    """Write samples with their labels, and return them."""
-    if opened.conditions is None:
-        x, labels = opened.labelled_sample(n, seed=flags.seed, mean=mean, label=label)
-        _write(opened, target, x, labels, mean)
+def _written(
+    opened: LoadedRun,
+    target: Target,
+    n: int,
+    mean: bool,
+    label: str | None,
+    flags: RunFlags,
+    model: LatentVariableModel,
+) -> np.ndarray:
+    """Write samples of the model with their labels, and return them."""
+    from ..models.descents import watched_chain
+
+    how: dict[str, Any] = {"seed": flags.seed, "mean": mean, "model": model}
+    with ProgressLine(flags.quiet) as line, watched_chain(model, line.task("sampling")):
+        if opened.conditions is None:
+            x, labels = opened.labelled_sample(n, label=label, **how)
+            several = None
+        else:
+            chosen = None if label is None else parse_conditions([label], "--label")
+            (x, several), labels = opened.conditioned_sample(n, label=chosen, **how), None
+    _write(opened, target, x, labels, mean, several)
+    if opened.conditions is None or several is None:
         return x
-    chosen = None if label is None else parse_conditions([label], "--label")
-    x, several = opened.conditioned_sample(n, seed=flags.seed, mean=mean, label=chosen)
-    _write(opened, target, x, None, mean, several)
     if label is None:
         names = ", ".join(opened.conditions.names)
         notifier(flags.quiet)(f"labels ({names}) are drawn independently of each other: --label")

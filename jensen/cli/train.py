@@ -150,7 +150,8 @@ def _recorded_options(spec: str, data: str | None) -> dict[str, Any]:
     for name in unused_by(find(command.get("recipe", "vae")), command):
         command.pop(name, None)
     if data is not None:
-        return command
+        of_images = () if Path(data).is_dir() else ("size", "resize")
+        return {name: value for name, value in command.items() if name not in of_images}
     source = recorded["data"]
     if not source.get("readable"):
         raise DataError(

@@ -21,7 +21,7 @@ DATA, TRAINING = Group("Data", sort_key=1), Group("Training", sort_key=2)
 OF_TRAINING = {"seed", "device"}  # options of data that a reader looks for under training
 
 COMMON = {
-    *("test", "labels", "split", "columns", "drop", "size", "binarize"),
+    *("test", "labels", "split", "columns", "drop", "size", "resize", "binarize", "augment"),
     *("epochs", "batch", "lr", "patience", "seed", "device"),
 }  # the flags that most trainings need
 NONE = "none"

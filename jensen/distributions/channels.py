@@ -72,7 +72,9 @@ class DiscretizedLogisticMixture(Distribution):
         loc, first = self.loc[..., c, :], c * (c - 1) // 2
         for i, x in enumerate(earlier):
             loc = loc + self.lean[..., first + i, :] * (x * (2 / (self.levels - 1)) - 1)
-        return DiscretizedLogistic(loc, self.scale[..., c, :].expand_as(loc), self.levels, validate_args=False)
+        scale = self.scale[..., c, :]
+        scale = scale if scale.shape == loc.shape else scale.expand_as(loc)  # graphs of exports hold no idle expansion
+        return DiscretizedLogistic(loc, scale, self.levels, validate_args=False)
 
     def pixel_log_prob(self, value: Tensor) -> Tensor:
         """Return log P of each pixel [..., pixels]."""

@@ -2,6 +2,7 @@
 
 from .annealed import Annealed
 from .assess import assess, assess_within
+from .by_flow import ByFlow
 from .choose import Evaluator, Unnormalised, choose
 from .estimate import Estimate, Kind
 from .exact import Enumerated, Exact
@@ -19,6 +20,7 @@ from .tightness_plan import TightnessSettings
 __all__ = [
     "Annealed",
     "Assessment",
+    "ByFlow",
     "Enumerated",
     "Estimate",
     "Evaluator",

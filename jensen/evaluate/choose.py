@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,10 +12,12 @@ from ..core.batch import Rows
 from ..core.errors import CompositionError, NotNormalised, UsageError
 from ..core.random import stream
 from ..estimators.reparameterized import Pathwise
+from ..models.diffused import DiffusionPrior
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from ..models.posteriors import has_posterior
 from .annealed import Annealed
+from .by_flow import ByFlow, chain_of_model
 from .estimate import Estimate, Evaluator, Kind, ProgressCallback, concatenated, exact_products
 from .exact import MOST_STATES, Enumerated, Exact, number_of_states
 from .importance import NUMBERS, Importance, widest
@@ -23,7 +26,7 @@ from .sampled_times import SampledTimes
 
 __all__ = ["METHODS", "Evaluator", "Unnormalised", "choose"]
 
-METHODS = ("auto", "exact", "importance", "annealed", "quadrature")
+METHODS = ("auto", "exact", "importance", "annealed", "quadrature", "flow")
 CHUNK = 1024
 
 
@@ -70,6 +73,8 @@ def choose(
     method: str = "auto",
     k: int | None = None,
     annealing: Annealed | None = None,
+    tolerance: float | None = None,
+    levels: Sequence[int] = (),
 ) -> Evaluator:
     """Return the evaluator for this model: exact where possible, quadrature of one or two features, else importance
     weighting; of a chain whose rate is sampled, the mean at random times.
@@ -78,9 +83,11 @@ def choose(
     trained, so its evidence is estimated only by a named method; annealing must then start from the prior.
 
     Args:
-        method: "auto", "exact", "importance", "annealed" or "quadrature".
-        k: points per datum, for importance; 5000 unless given.
+        method: "auto", "exact", "importance", "annealed", "quadrature" or "flow".
+        k: points per datum, for importance; 5000 unless given. Of a chain, times per datum, or points of its flow.
         annealing: settings of the method "annealed"; `Annealed()` unless given.
+        tolerance: of the solver of the method "flow"; 1e-4 unless given.
+        levels: numbers of levels of a chain, whose bounds are estimated too.
 
     Raises:
         NotNormalised: the likelihood only samples.
@@ -97,15 +104,14 @@ def choose(
         )
     if method == "annealed":
         return _annealed(model, guide, annealing or Annealed(), k)
-    if annealing is not None:
-        raise UsageError(
-            f"temperatures, leapfrog steps, chains and start are options of annealing, and the method is {method}",
-            "Add --method annealed.",
-        )
+    _refuse_other_settings(model, guide, method, annealing, tolerance, levels)
+    if method == "flow":
+        chain_of_model(model)
+        return ByFlow(ByFlow.k if k is None else k, ByFlow.tolerance if tolerance is None else tolerance)
     if method == "quadrature":
         return Quadrature()
     if guide.samples_rate or model.prior.samples_density:
-        return _sampled(method, k)
+        return _sampled(method, k, tuple(levels))
     if method == "importance":
         return _noisy(guide, importance)
     if guide.is_exact or has_posterior(model.prior, model.likelihood):
@@ -122,14 +128,43 @@ def choose(
     return importance if bounded else Unnormalised()
 
 
-def _sampled(method: str, k: int | None) -> SampledTimes:
+def _refuse_other_settings(
+    model: LatentVariableModel,
+    guide: Guide,
+    method: str,
+    annealing: Annealed | None,
+    tolerance: float | None,
+    levels: Sequence[int],
+) -> None:
+    """Refuse settings of another method, or of other models.
+
+    Raises:
+        UsageError: annealing or a tolerance with another method, or levels with a method or a model that has none.
+    """
+    if annealing is not None:
+        raise UsageError(
+            f"temperatures, leapfrog steps, chains and start are options of annealing, and the method is {method}",
+            "Add --method annealed.",
+        )
+    if tolerance is not None and method != "flow":
+        raise UsageError(f"the tolerance is of the solver of flow, and the method is {method}", "Add --method flow.")
+    if levels and method != "auto":
+        raise UsageError(f"--levels is of the bound at sampled times, and the method is {method}", "Leave one out.")
+    if levels and not (guide.samples_rate and isinstance(model.prior, DiffusionPrior)):
+        raise UsageError(
+            f"--levels asks for a chain evaluated in as many levels, and the prior is {model.prior.phrase}",
+            "Leave --levels out; or train a diffusion: --recipe diffusion.",
+        )
+
+
+def _sampled(method: str, k: int | None, levels: tuple[int, ...]) -> SampledTimes:
     """Return the mean at sampled times, of k times per datum where these are given."""
     if method != "auto":
         raise CompositionError(
             "the rate of this model is an estimate by random times or probes, which makes no importance weights",
             "Leave --method out: its mean is a bound, and -k sets the times per datum.",
         )
-    return SampledTimes() if k is None else SampledTimes(k)
+    return SampledTimes(SampledTimes.n if k is None else k, levels)
 
 
 def _noisy(guide: Guide, importance: Importance) -> Importance:

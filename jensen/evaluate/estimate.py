@@ -38,6 +38,7 @@ CHAINS = 0.3  # the least effective share of chains for which intervals by the j
 # effective points for which the delta method gives the error to a tenth (simulated: log-normal weights of all widths):
 # ten, or four fifths of the points where these are few; a variance of fewer than five points is too low whatever it is
 ENOUGH, SHARE, LEAST = 10.0, 0.8, 5
+BY_LEVELS = ("levels", "log_px", "stderr", "stderr_mc")
 HEAVY = 0.05  # share of data whose tails may be too heavy
 ProgressCallback = Callable[[float], None]  # a progress callback, 0 to 1
 
@@ -78,6 +79,8 @@ class Estimate(Shown):
             kinds, and of a single point.
         k_hat: [N] the Pareto shape of the weights' tail.
         curve: (k, mean, Monte Carlo standard error or None) of the bounds with fewer points, from the same weights.
+        by_levels: (T, mean, standard error over data, that over Monte Carlo) of the bounds of chains of T levels, by
+            the same network.
         error: that quadrature states, the largest over data.
         acceptance: mean acceptance of the moves, for annealing.
         spread: [N] standard deviation over chains of the log-weight, for annealing.
@@ -94,6 +97,7 @@ class Estimate(Shown):
     variance_mc: Tensor | None = None
     k_hat: Tensor | None = None
     curve: tuple[tuple[int, float, float | None], ...] = ()
+    by_levels: tuple[tuple[int, float, float | None, float], ...] = ()
     error: float | None = None
     acceptance: float | None = None
     spread: Tensor | None = None
@@ -163,9 +167,9 @@ class Estimate(Shown):
         shifted = None if self.nats is None else self.nats + nats
         average = float(nats.mean()) if isinstance(nats, Tensor) else nats
         curve = tuple((k, mean + average, error) for k, mean, error in self.curve)
-        return replace(
-            self, nats=shifted, curve=curve, distortion=None if self.distortion is None else self.distortion - nats
-        )
+        by_levels = tuple((levels, mean + average, *errors) for levels, mean, *errors in self.by_levels)
+        distortion = None if self.distortion is None else self.distortion - nats
+        return replace(self, nats=shifted, curve=curve, by_levels=by_levels, distortion=distortion)
 
     def some(self, start: int, stop: int) -> Estimate:
         """Return the numbers of the data from `start` to `stop` - 1; what is of all data stays as it is."""
@@ -188,6 +192,7 @@ class Estimate(Shown):
             "ess_quantiles": None if self.ess is None else _quantiles(self.ess),
             "k_hat": self._tails(),
             "curve": [{"k": k, "log_px": mean, "stderr_mc": error} for k, mean, error in self.curve],
+            "by_levels": [dict(zip(BY_LEVELS, row, strict=True)) for row in self.by_levels] or None,
             "elbo": average(self.elbo),
             "rate": average(self.rate),
             "distortion": average(self.distortion),

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import torch
 
 from ..core.batch import Rows
+from ..core.errors import UsageError
 from ..core.random import stream
 from ..core.validation import require_integer
 from ..estimators.reparameterized import Pathwise
+from ..models.diffused import DiffusionPrior
 from ..models.guide import Guide
 from ..models.model import LatentVariableModel
 from .estimate import Estimate, Evaluator, Kind, ProgressCallback, concatenated, exact_products
 from .importance import NUMBERS
 
-__all__ = ["SampledTimes"]
+__all__ = ["MOST_LEVELS", "SampledTimes"]
 
 GROUPS = 8  # of times, each evenly spaced: the spread of their means is the error
+MOST_LEVELS = 100_000
 FEWEST = 4  # groups, where there are as many times: of fewer the spread is little known
 
 
@@ -44,19 +49,38 @@ class SampledTimes(Evaluator):
 
     Args:
         n: times per datum, at least 2.
+        levels: numbers of levels; the bound of the chain of so many, by the same network, is estimated too for each.
 
     Source: Kingma, Salimans, Poole & Ho, "Variational diffusion models", 2021.
     """
 
     n: int = 64
+    levels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         require_integer(2, **{"times per datum": self.n})
+        for levels in self.levels:
+            require_integer(1, MOST_LEVELS, **{"--levels": levels})
 
-    @torch.no_grad()
     def __call__(
         self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int = 0, watch: ProgressCallback | None = None
     ) -> Estimate:
+        started, share = time.monotonic(), 1 / (1 + len(self.levels))
+        own = self._bound(model, guide, data, seed, None if watch is None else lambda done: watch(share * done))
+        bounds = []
+        for i, levels in enumerate(self.levels, 1):
+            with _in_levels(model, levels):
+                bound = self._bound(model, guide, data, seed, None)
+            bounds.append((levels, bound.mean or 0.0, bound.stderr, bound.stderr_mc or 0.0))
+            if watch is not None:
+                watch(share * (i + 1))
+        return replace(own, by_levels=tuple(bounds), seconds=time.monotonic() - started)
+
+    @torch.no_grad()
+    def _bound(
+        self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int, watch: ProgressCallback | None
+    ) -> Estimate:
+        """Return the estimate of the chain as it is."""
         started, noise = time.monotonic(), stream(seed, "evaluation", data.device)
         groups = _groups(self.n)
         each = Pathwise(self.n // groups)
@@ -80,3 +104,16 @@ class SampledTimes(Evaluator):
             settings={"times": self.n},
             seconds=time.monotonic() - started,
         )
+
+
+@contextmanager
+def _in_levels(model: LatentVariableModel, levels: int) -> Iterator[None]:
+    """Let the chain of the prior have so many levels within the scope."""
+    if not isinstance(model.prior, DiffusionPrior):
+        raise UsageError("levels are of a chain, and the prior has none", "Leave the levels out.")
+    chain = model.prior.diffusion
+    before, chain.levels = chain.levels, levels
+    try:
+        yield
+    finally:
+        chain.levels = before

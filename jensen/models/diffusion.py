@@ -86,9 +86,8 @@ class Diffusion(nn.Module):
               U \Big(\frac{\alpha\sigma(1-s^2)}{\alpha^2 s^2+\sigma^2}\, U^T z
               + \frac{s}{\sqrt{\alpha^2 s^2+\sigma^2}}\, U^T \mathrm{net}\Big)
 
-    It sees z_t, divided by its standard deviation under this Gaussian in each direction (so that edges of an image are
-    as large as its shades), sines and cosines of z_t itself
-    where `fine` asks for them, features of gamma_t, and the context.
+    It sees z_t, divided by its standard deviation under this Gaussian in each feature, or in each direction; sines and
+    cosines of z_t itself where `fine` asks for them, features of gamma_t, and the context.
 
     Args:
         dim: D, features of z_t.
@@ -101,6 +100,8 @@ class Diffusion(nn.Module):
         axes: sizes whose product is D, of a Gaussian with a covariance: U is the Kronecker product of an orthogonal
             matrix for each, so that (D,) has any covariance, and (H, W C) that of rows and columns of an image; none
             has independent features.
+        whitened: whether the network sees z_t divided by its standard deviation in each direction, in which edges of an
+            image are as large as its shades; else in each feature.
         fine: angles per unit of z_t, whose sines and cosines the network sees: whole numbers are known by their phase.
         context: C, features of a label; zeros stand for none.
         drop: share of the rows that are trained without their label, which guidance needs.
@@ -127,6 +128,7 @@ class Diffusion(nn.Module):
         predicts: Predicted = "velocity",
         frequencies: int = 6,
         axes: Sequence[int] = (),
+        whitened: bool = False,
         fine: Sequence[float] = (),
         context: int = 0,
         drop: float = 0.0,
@@ -155,7 +157,7 @@ class Diffusion(nn.Module):
         self.fine, self.context, self.drop = tuple(fine), context, drop
         self.register_buffer("variance", torch.ones(dim))
         self.register_buffer("marginal", torch.ones(dim))
-        self.axes = tuple(axes)
+        self.axes, self.whitened = tuple(axes), whitened
         for i, size in enumerate(self.axes):
             self.register_buffer(f"basis{i}", torch.eye(size))
 
@@ -176,22 +178,20 @@ class Diffusion(nn.Module):
             least: lower limit of variances.
         """
         each = rows.double()
-        marginal = each.square().mean(0).clamp_min(least)
-        self.marginal.copy_(marginal)
+        variance = each.square().mean(0).clamp_min(least)
+        self.marginal.copy_(variance)
         for i, size in enumerate(self.axes):
             fibres = each.reshape(-1, *self.axes).movedim(i + 1, -1).reshape(-1, size)
             moments = fibres.T @ fibres / len(rows)
-            if len(self.axes) == 1:
+            if size == self.dim:
                 moments = (1 - shrink) * moments
-                moments.diagonal().copy_(marginal)
-            variance, basis = torch.linalg.eigh(moments)
+                moments.diagonal().copy_(variance)
+            values, basis = torch.linalg.eigh(moments)
             self.get_buffer(f"basis{i}").copy_(basis)
-        if len(self.axes) == 1:
-            self.variance.copy_(variance.clamp_min(least))
-        elif self.axes:
-            self.variance.copy_(self._rotated(rows.to(self.marginal)).double().square().mean(0).clamp_min(least))
-        else:
-            self.variance.copy_(marginal)
+            variance = values if size == self.dim else variance
+        if self.axes and self.dim not in self.axes:
+            variance = self._rotated(rows.to(self.marginal)).double().square().mean(0)
+        self.variance.copy_(variance.clamp_min(least))
 
     def _rotated(self, z: Tensor, back: bool = False) -> Tensor:
         """Return U^T z [..., D] of z [..., D], or U z."""
@@ -220,7 +220,10 @@ class Diffusion(nn.Module):
             return torch.lerp(without, self.velocity(z, gamma, context), guidance)
         alpha, sigma = (a[..., None] for a in signal_and_noise(gamma))
         y, total = self._rotated(z), alpha.square() * self.variance + sigma.square()
-        seen = self._rotated(y / total.sqrt(), back=True)
+        if self.whitened:
+            seen = self._rotated(y / total.sqrt(), back=True)
+        else:
+            seen = z / (alpha.square() * self.marginal + sigma.square()).sqrt()
         out = applied(self.net, torch.cat([seen, *self._features(z, gamma, context)], -1))
         out = out if self.predicts == "velocity" else out / alpha if self.predicts == "noise" else -out / sigma
         added = self._rotated(out)

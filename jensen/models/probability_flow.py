@@ -53,6 +53,11 @@ class FlowPath:
     is_exact: bool
     evaluations: int
 
+    @property
+    def log_prob(self) -> Tensor:
+        """log p(z_0) [...] in nats, of a path that went up."""
+        return -0.5 * (self.z.square().sum(-1) + self.z.shape[-1] * LOG_2PI) + self.gain
+
 
 def _divergence(v: Tensor, z: Tensor, probe: Tensor | None) -> Tensor:
     """Return the divergence of v by z [N, D], or an estimate by a probe [N, D] of signs (Hutchinson, 1990)."""
@@ -67,7 +72,13 @@ def _divergence(v: Tensor, z: Tensor, probe: Tensor | None) -> Tensor:
 
 
 def follow_flow(
-    diffusion: Diffusion, z: Tensor, *, down: bool = False, tolerance: float = TOLERANCE, exact: bool | None = None
+    diffusion: Diffusion,
+    z: Tensor,
+    *,
+    down: bool = False,
+    tolerance: float = TOLERANCE,
+    exact: bool | None = None,
+    context: Tensor | None = None,
 ) -> FlowPath:
     """Follow the flow from z_0 [..., D] up to z_1, or from z_1 down to z_0, with the divergence on the way.
 
@@ -80,6 +91,7 @@ def follow_flow(
         tolerance: of the solver, absolute and relative, for each step.
         exact: the divergence is a sum over all features, or estimated by one random probe for each point, without bias;
             for at most 32 features it is exact unless this says otherwise.
+        context: [..., C] of a chain with labels, which broadcasts to the points; zeros unless given.
 
     Raises:
         NumericalError: the solver cannot go on.
@@ -91,6 +103,7 @@ def follow_flow(
     n, exact = len(flat), size <= EXACT_MOST if exact is None else exact
     probe = None if exact else torch.randint(0, 2, flat.shape, device=z.device).to(flat) * 2 - 1
     schedule, count = diffusion.schedule, 0
+    label = None if context is None else context.expand(*z.shape[:-1], -1).reshape(n, -1)
 
     def slope(gamma: float, state: np.ndarray) -> np.ndarray:
         nonlocal count
@@ -99,7 +112,7 @@ def follow_flow(
         at = flat.new_full((), gamma)
         alpha, sigma = signal_and_noise(at)
         with torch.enable_grad():
-            v = diffusion.velocity(point, at.expand(n))
+            v = diffusion.velocity(point, at.expand(n), label)
             divergence = _divergence(v, point, probe)
         half = 0.5 * alpha * sigma
         return torch.cat([(half * v).flatten(), half * divergence]).detach().double().cpu().numpy()
@@ -123,20 +136,23 @@ class _Flow(Distribution):
     arg_constraints: dict[str, constraints.Constraint] = {}
     support = constraints.real_vector  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
 
-    def __init__(self, flow: ProbabilityFlow, batch: Sequence[int] = ()) -> None:
-        self.flow = flow
+    def __init__(self, flow: ProbabilityFlow, context: Tensor | None, batch: Sequence[int] = ()) -> None:
+        self.flow, self.context = flow, context
         super().__init__(torch.Size(batch), torch.Size((flow.diffusion.dim,)), validate_args=False)
 
     def expand(self, batch_shape: Sequence[int], _instance: None = None) -> _Flow:
-        return _Flow(self.flow, batch_shape)
+        return _Flow(self.flow, self.context, batch_shape)
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         like = next((p for p in self.flow.diffusion.parameters() if p.is_floating_point()), torch.zeros(()))
         top = torch.randn(*sample_shape, *self._batch_shape, *self._event_shape, dtype=like.dtype, device=like.device)
-        return follow_flow(self.flow.diffusion, top, down=True, tolerance=self.flow.tolerance, exact=False).z
+        tolerance = self.flow.tolerance
+        return follow_flow(
+            self.flow.diffusion, top, down=True, tolerance=tolerance, exact=False, context=self.context
+        ).z
 
     def log_prob(self, value: Tensor) -> Tensor:
-        return self.flow.log_prob(value)
+        return self.flow.log_prob(value, self.context)
 
 
 @part
@@ -170,11 +186,13 @@ class ProbabilityFlow(Conditional):
         return torch.zeros(self.family.size)
 
     def forward(self, c: Tensor | None = None) -> Distribution:
-        return _Flow(self)
+        context = c if self.diffusion.context else None
+        return _Flow(self, context, () if context is None else context.shape[:-1])
 
     def log_prob(self, y: Tensor, c: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        path = follow_flow(self.diffusion, y, tolerance=self.tolerance)
-        return -0.5 * (path.z.square().sum(-1) + y.shape[-1] * LOG_2PI) + path.gain
+        return follow_flow(
+            self.diffusion, y, tolerance=self.tolerance, context=c if self.diffusion.context else None
+        ).log_prob
 
     @property
     def phrase(self) -> str:

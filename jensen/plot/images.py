@@ -20,13 +20,16 @@ from .shades import Shades, sheet_image
 from .view import View, view_of
 
 __all__ = [
+    "Rows",
     "decoded_grid",
     "grid_rows",
+    "of_images",
     "originals",
     "reconstruction_rows",
     "reconstructions",
     "sample_rows",
     "samples",
+    "show_rows",
     "traversal_rows",
     "traversals",
 ]
@@ -53,13 +56,13 @@ def reconstructions(run: Run | View, ax: Axes | None = None, *, data: Source | N
         UsageError: the data are no images, or the run has no encoder.
         DataError: the rows cannot be read.
     """
-    view = _of_images(view_of(run, data))
+    view = of_images(view_of(run, data))
     if view.part is None:
         view.run.part("test")  # which says why its rows cannot be read
     if view.latent == "none" or not view.run.guide.infers:
         raise UsageError(f"{view.run.path} has no encoder, so it reconstructs nothing", "Draw jensen.plot.samples.")
     rows = reconstruction_rows(view, Shades.of(view), n)[1]
-    return _show(ax, rows, ["data", "mean", "sample"])
+    return show_rows(ax, rows, ["data", "mean", "sample"])
 
 
 def reconstruction_rows(view: View, shades: Shades, n: int) -> tuple[np.ndarray, Rows]:
@@ -93,20 +96,20 @@ def samples(run: Run | View, ax: Axes | None = None, *, n: int = 10) -> Axes:
     Raises:
         UsageError: the data are no images, or training did not match codes to the prior.
     """
-    view = _of_images(view_of(run))
+    view = of_images(view_of(run))
     if not view.samples:
         what = f"training of {view.run.path} did not match codes to the prior, so samples would mean nothing"
         raise UsageError(what, "Draw jensen.plot.reconstructions.")
     drawn_rows = sample_rows(view, Shades.of(view), 2 * n)
     names = ["mean", "sample"][-len(drawn_rows) :]
-    return _show(ax, [row[i : i + n] for i in (0, n) for row in drawn_rows], names * 2)
+    return show_rows(ax, [row[i : i + n] for i in (0, n) for row in drawn_rows], names * 2)
 
 
 def sample_rows(view: View, shades: Shades, n: int) -> Rows:
     """Return n new images: means of p(x | z) and samples of the same z, or samples alone where there is no mean."""
     run = view.run
     only_noise = view.latent == "none" or not run.model.likelihood.has_density
-    z, batch = run.model.simulate(n, view.stream("samples"))
+    z, batch = view.drawing.simulate(n, view.stream("samples"))
     sampled = shades(run.shaped(batch.x))
     return [sampled] if only_noise else [shades(run.shaped(latents.decode(run.model, z, batch.context))), sampled]
 
@@ -126,11 +129,11 @@ def traversals(run: Run | View, ax: Axes | None = None, *, features: int = FEATU
     Raises:
         UsageError: the data are no images, or the features of the run have no rates.
     """
-    view = _of_images(view_of(run))
+    view = of_images(view_of(run))
     if view.rates is None:
         raise UsageError(f"the rate of {view.run.path} is not one of single features", "Draw jensen.plot.samples.")
     order, rows = traversal_rows(view, Shades.of(view), features, steps)
-    return _show(ax, rows, [f"feature {int(i) + 1}" for i in order])
+    return show_rows(ax, rows, [f"feature {int(i) + 1}" for i in order])
 
 
 def traversal_rows(view: View, shades: Shades, features: int = FEATURES, steps: int = STEPS) -> tuple[np.ndarray, Rows]:
@@ -164,7 +167,7 @@ def decoded_grid(
 
     Source: Kingma & Welling, "Auto-encoding variational Bayes", 2014, figure 4.
     """
-    view = _of_images(view_of(run))
+    view = of_images(view_of(run))
     z = view.run.model.latent
     if view.latent != "features" or z < 2:
         raise UsageError(f"{view.run.path} has no two latent features", "Train with --latent 2.")
@@ -173,7 +176,7 @@ def decoded_grid(
         features = (1, 2) if strongest is None else (strongest[0] + 1, strongest[1] + 1)
     if not all(1 <= i <= z for i in features):
         raise UsageError(f"features must be from 1 to {z}, got {features[0]} and {features[1]}", "Give two of them.")
-    axes = _show(ax, grid_rows(view, Shades.of(view), features, n), [])
+    axes = show_rows(ax, grid_rows(view, Shades.of(view), features, n), [])
     axes.set(xlabel=f"latent feature {features[0]}", ylabel=f"latent feature {features[1]}")
     return axes
 
@@ -200,7 +203,7 @@ def grid_rows(view: View, shades: Shades, features: tuple[int, int] = (1, 2), n:
     return list(images.reshape(n, n, *images.shape[1:]))
 
 
-def _of_images(view: View) -> View:
+def of_images(view: View) -> View:
     """Return a view of images.
 
     Raises:
@@ -212,7 +215,7 @@ def _of_images(view: View) -> View:
     return view
 
 
-def _show(ax: Axes | None, rows: Rows, names: list[str]) -> Axes:
+def show_rows(ax: Axes | None, rows: Rows, names: list[str]) -> Axes:
     """Draw rows of images, without smoothing, with a name before each row."""
     canvas = np.asarray(sheet_image(rows).convert("RGBA"))
     height, width = canvas.shape[:2]

@@ -17,6 +17,9 @@ from ..core.rows import evenly_spaced
 from ..data import UNKNOWN
 from ..evaluate.quantity import Quantity
 from ..families import Categorical
+from ..models.descents import Descent, chain_prior, with_descent
+from ..models.diffusion import SAMPLING_STEPS
+from ..models.model import LatentVariableModel
 from ..runs.data import Source, Targets
 from ..runs.evaluation import Part
 from ..runs.players import term_names
@@ -25,6 +28,7 @@ from ..runs.run import Run
 __all__ = ["View", "history", "view_of"]
 
 MOST_ENCODED = 2000
+PICTURED_STEPS = 64
 MATCHING = {"GeneratorLoss", "MMD"}  # objectives that match codes, or samples, to the prior
 
 
@@ -96,6 +100,21 @@ class View:
     def samples(self) -> bool:
         """True if training matched codes to the prior, so that samples at points from the prior are meaningful."""
         return self.normalised or not MATCHING.isdisjoint(term_names(self.run.spec))
+
+    @property
+    def chain_steps(self) -> int | None:
+        """The steps in which pictures take the noise of a diffusion off; None of other models.
+
+        They are at most 64, since each is a pass of its network.
+        """
+        prior = chain_prior(self.run.model)
+        return None if prior is None else min(prior.diffusion.levels or SAMPLING_STEPS, PICTURED_STEPS)
+
+    @property
+    def drawing(self) -> LatentVariableModel:
+        """The model that pictures are sampled from: of a diffusion, in `chain_steps`."""
+        steps = self.chain_steps
+        return self.run.model if steps is None else with_descent(self.run.model, Descent(steps))
 
     @property
     def kept(self) -> dict[str, Any] | None:

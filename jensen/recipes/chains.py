@@ -18,7 +18,13 @@ from ..models.conditionals import Conditional, Given
 from ..models.diffused import Diffused, DiffusionPrior
 from ..models.diffusion import Diffusion
 from ..models.model import LatentVariableModel
-from ..models.noise_schedules import CosineSchedule, LearnedSchedule, LinearSchedule, NoiseSchedule
+from ..models.noise_schedules import (
+    CosineSchedule,
+    LearnedSchedule,
+    LinearSchedule,
+    NoiseSchedule,
+    signal_and_noise,
+)
 from ..nets import Featurewise, ResidualMLP, Standardize, UNet
 from ..objectives import Objective
 from ..training import Player
@@ -52,8 +58,8 @@ STEPS, RARE = {"rare": 2.0, "common": 6.0}, 0.1
 LEAST = 1e-3  # of the spread of the data, which the last noise is at least
 MIXED = 0.3  # the last noise of the features of a mixed table: p(x | z_0) resolves what is finer
 ROWS, FULL = 4000, 4  # that the Gaussian is of, and how many for each feature give it any covariance
-FIT, DRAWS = 100, 4  # steps of p(x | z_0), whose parameters do not see each other, on so much noise for each row
-NUMBERS = 2**20  # that it is fitted to, at most
+FIT, DRAWS = 150, 4  # steps of p(x | z_0), whose parameters do not see each other, on so much noise for each row
+NUMBERS = 2**18  # that it is fitted to, at most
 COARSE = 32  # pixels of the shorter side of a U-Net, which sees larger images in patches: their cost is alike
 WAVES = (3.0, 6.0)  # angles per unit, whose sines and cosines the network of reals sees: without, it learns late
 FREQUENCIES, BLOCKS = 6, 2  # of time; of a network, unless others are asked for
@@ -142,8 +148,11 @@ def chain_of(
     else:
         net = zeroed(dense(replace(nets, blocks=nets.blocks or BLOCKS), inputs + features, dim))
     drop = 0.1 if labels else 0.0
-    chain = Diffusion(dim, net, schedule, levels, predicts, FREQUENCIES, axes, fine, labels, drop)
-    chain.start_from(c - c.mean(0), dim / 2 / (len(c) + dim / 2), float(schedule(torch.zeros(())).detach().exp()))
+    chain = Diffusion(dim, net, schedule, levels, predicts, FREQUENCIES, axes, not common, fine, labels, drop)
+    # as if each feature had been 1 once more: those that are constant in these rows, but not in all, are not ruled out
+    least = 1 / len(c) if common or kind == "binary" else 0.0
+    least = max(least, float(schedule(torch.zeros(())).detach().exp()))
+    chain.start_from(c - c.mean(0), dim / 2 / (len(c) + dim / 2), least)
     return chain
 
 
@@ -158,7 +167,11 @@ def zeroed(net: N) -> N:
 def fitted_likelihood(
     context: RecipeContext, nets: Nets, family: Family, code: nn.Module, chain: Diffusion
 ) -> Conditional:
-    """Return p(x | z_0): each feature by itself, affine in z_0 and fitted to noisy training rows; else a network."""
+    """Return p(x | z_0): each feature by itself, affine in z_0 and fitted to noisy training rows; else a network.
+
+    Entries of half of the whole numbers it is fitted to are any of their values, equally often: what is rare in a
+    feature, or absent from these rows, is known by z_0 nevertheless, and need not be paid for.
+    """
     batch, c = _codes(code, context, max(min(ROWS, NUMBERS // context.dim), 1))
     outputs, dim = family.size - family.shared, c.shape[-1]
     if isinstance(family, Columns) or dim != context.dim or outputs % dim:
@@ -167,16 +180,38 @@ def fitted_likelihood(
     start_from_mean(net.bias.data.view(-1), family, context.mean)
     likelihood = Given(net, family)
     with drawing_from(stream(context.seed, "likelihood of a chain", c.device)), torch.no_grad():
-        loc, scale = chain.first(c)
+        x = batch.x
+        if context.schema.kind in ("integers", "binary"):
+            drawn = torch.randint(context.schema.levels or 2, x.shape, device=x.device).to(x)
+            x = torch.where(torch.rand_like(x) < 0.5, drawn, x)
+        loc, scale = chain.first(applied(code, x))
         draws = max(min(DRAWS, NUMBERS // loc.numel()), 1)
         z = loc + scale * torch.randn(draws, *loc.shape, dtype=loc.dtype, device=loc.device)
-    optimizer = torch.optim.Rprop(likelihood.parameters(), lr=0.1)
+        kept = _start_at_data(net, family, code, float(signal_and_noise(chain.schedule(c.new_zeros(())))[0]))
+    optimizer = torch.optim.Rprop(likelihood.parameters(), lr=1e-3)
     with torch.enable_grad():
         for _ in range(FIT):
             optimizer.zero_grad()
-            (-likelihood.log_prob(batch.x, z, batch.mask).mean()).backward()
+            (-likelihood.log_prob(x, z, batch.mask).mean()).backward()
+            for parameter in net.parameters():
+                parameter.grad[:kept] = 0.0  # pyright: ignore[reportOptionalSubscript]
             optimizer.step()
     return likelihood.requires_grad_(False)
+
+
+def _start_at_data(net: Featurewise, family: Family, code: nn.Module, alpha: float) -> int:
+    """Let the parameters that a family has for a mean follow x = code^-1(z / alpha), if they are affine in it.
+
+    Returns how many of each feature these are: they need no fit.
+    """
+    if not isinstance(code, Standardize):
+        return 0
+    zero, one, two = (family.start(torch.full_like(code.mean, x)).view(-1, len(code.mean)) for x in (0.0, 1.0, 2.0))
+    if torch.allclose(two - one, one - zero, atol=1e-6):
+        net.weight[: len(zero)] = (one - zero) * code.scale / alpha
+        net.bias[: len(zero)] = zero + (one - zero) * code.mean
+        return len(zero)
+    return 0
 
 
 def latent_chain(nets: Nets, latent: int, schedule: NoiseSchedule) -> Diffusion:

@@ -31,7 +31,7 @@ def samples_by_class(facts: Facts, shades: Shades) -> Panel | None:
         return None
     n, chosen, rows = columns(shades.shape), _shown(classes.counts), []
     for c in chosen:
-        z, _, context = latents.simulate_classes(run.model, n, facts.stream("classes"), c, len(classes))
+        z, _, context = latents.simulate_classes(facts.drawing, n, facts.stream("classes"), c, len(classes))
         rows.append(shades(run.shaped(latents.decode(run.model, z, context if run.conditional else None))))
     names = ", ".join(classes.names[c] for c in chosen)
     few = f"The {len(chosen)} most frequent of {len(classes)} classes. " if len(chosen) < len(classes) else ""

@@ -14,6 +14,7 @@ from ..evaluate.generalisation import ERRORS, VISIBLE
 from ..evaluate.psis import FEWEST
 from ..plot.style import COLOURS, DASHES, INK, SOFT, TEXTS, end_labels
 from ..plot.tightness import BAND, bounds_over_k, logarithmic, tightness
+from .chain_bounds import bound_by_levels, flow_table, levels_table
 from .facts import Facts
 from .figures import draw
 from .panels import Panel, Section, Table
@@ -33,6 +34,9 @@ def evidence(facts: Facts) -> Section:
         _sandwich_table(facts),
         _generalisation(facts),
         _curve(facts),
+        levels_table(facts),
+        bound_by_levels(facts),
+        flow_table(facts),
         _gaps(facts),
         _along(facts),
         _weights(facts),

@@ -12,6 +12,7 @@ from ..core.errors import JensenError
 from ..core.rows import evenly_spaced
 from ..plot.images import STEPS, grid_rows, originals, reconstruction_rows, sample_rows, traversal_rows
 from ..plot.shades import Shades, coloured, columns
+from .chains import fewer_steps, path_of_chain
 from .facts import Facts, some
 from .grids import blocks, sheet
 from .panels import Panel
@@ -67,7 +68,7 @@ def _training(facts: Facts) -> np.ndarray | None:
 
     None where entries are missing, which have no distance.
 
-    None in a quick report.
+    None in a quick report. Where batches had mirrored rows, these follow.
     """
     if not facts.examples or facts.holed or facts.quick:
         return None
@@ -75,9 +76,20 @@ def _training(facts: Facts) -> np.ndarray | None:
         dataset, train = facts.run.dataset(), facts.run.split().train
         if dataset.is_streamed:
             train = train[evenly_spaced(len(train), SOME).numpy()]
-        return dataset.x[train[:]]
+        rows = dataset.x[train[:]]
     except JensenError:
         return None
+    return np.concatenate([rows, _mirrored(rows, facts.run.schema.shape)]) if _are_mirrored(facts) else rows
+
+
+def _mirrored(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return images [N, D] left to right."""
+    return rows.reshape(len(rows), *shape)[:, :, ::-1].reshape(len(rows), -1)
+
+
+def _are_mirrored(facts: Facts) -> bool:
+    """Return whether the model was trained on mirrored rows beside those of the data."""
+    return "flip" in (facts.run.spec["command"].get("augment") or ())
 
 
 def samples(facts: Facts, shades: Shades, numbers: dict[str, Any]) -> Panel | None:
@@ -92,12 +104,14 @@ def samples(facts: Facts, shades: Shades, numbers: dict[str, Any]) -> Panel | No
         if only_noise
         else "Top: the mean of p(x|z) at z drawn from the prior. Below it: a sample of x at the same z."
     )
+    captions += fewer_steps(facts)
     train = _training(facts)
     if train is not None:
         where, distance = nearest(facts, mean, shades, train)
         content.append(shades(train[where]))
         numbers["nearest_training_row"] = _distances(facts, shades, train, distance)
-        captions.append(f"Bottom: the training row that is nearest to {'it' if only_noise else 'the mean'}.")
+        row = "training row, mirrored or not," if _are_mirrored(facts) else "training row"
+        captions.append(f"Bottom: the {row} that is nearest to {'it' if only_noise else 'the mean'}.")
         captions.append(_median_distances(numbers["nearest_training_row"]))
     captions.append("Samples should look like data and differ from one another.")
     if train is not None:
@@ -139,7 +153,8 @@ def between(facts: Facts, shades: Shades) -> Panel | None:
     codes = torch.as_tensor(facts.codes, dtype=facts.run.dtype, device=facts.run.device)
     context = None if facts.shown is None else facts.shown.context
     ends = None if context is None else (context[a], context[b])
-    x = latents.interpolate(facts.run.model, codes[a], codes[b], STEPS, ends)
+    chained = path_of_chain(facts, codes[a], codes[b], STEPS)
+    x = latents.interpolate(facts.run.model, codes[a], codes[b], STEPS, ends) if chained is None else chained
     steps = shades(facts.run.shaped(x.flatten(0, 1))).reshape(STEPS, len(a), *_pixels(shades))
     index = facts.index(len(codes)).cpu().numpy()
     left, right = originals(facts, index[a], shades), originals(facts, index[b], shades)
@@ -149,9 +164,16 @@ def between(facts: Facts, shades: Shades) -> Panel | None:
     return Panel(
         (sheet(rows, f"{len(a)} rows of images that change step by step from one held-out image to another."),),
         f"Far left and far right: held-out images{_preparation_note(facts)}. Between them: the mean of p(x|z) along "
-        f"the straight line from one code to the other{', and from label to label' if ends else ''}. Every step should "
+        f"{_path(chained is not None, ends is not None)}. Every step should "
         "look like data; a blur of both ends in the middle would show a region without codes.",
     )
+
+
+def _path(by_chain: bool, has_labels: bool) -> str:
+    """Return what the path between two data is."""
+    if by_chain:
+        return "a great circle of the noise to which the chain leads from both without noise of its own (DDIM)"
+    return f"the straight line from one code to the other{', and from label to label' if has_labels else ''}"
 
 
 def _pixels(shades: Shades) -> tuple[int, int, int]:

@@ -54,6 +54,8 @@ def curves(facts: Facts) -> Panel | None:
         caption = (
             "Averages over each epoch. A validation curve that turns up while training goes down shows over-fitting."
         )
+    if facts.run.spec["command"].get("augment"):
+        caption += " The training curve is of augmented rows, and may lie below the other."
     return Panel(tuple(bodies), caption)
 
 

@@ -20,6 +20,7 @@ from ..storage.files import write_atomic
 from ..storage.run_folder import REPORT
 from . import images, latents, tables
 from .calibration import calibration, tradeoff
+from .chains import chain
 from .classes import accuracy_by_class, samples_by_class
 from .denoising import denoising
 from .evidence import evidence
@@ -161,8 +162,10 @@ def _evidence(facts: Facts, numbers: dict[str, Any]) -> Section:
 def _sections(facts: Facts, numbers: dict[str, Any], watch: ProgressCallback) -> tuple[list[Section], Section]:
     """Return the sections of pictures of this kind of data, and more of them for further down."""
     if facts.run.schema.kind == "mixed":
-        return mixed_sections(facts, numbers, watch)
-    return (_of_images if facts.run.schema.is_image else _of_tables)(facts, numbers, watch)
+        pictures, more = mixed_sections(facts, numbers, watch)
+    else:
+        pictures, more = (_of_images if facts.run.schema.is_image else _of_tables)(facts, numbers, watch)
+    return [*pictures[:1], chain(facts, numbers), *pictures[1:]], more
 
 
 def _of_images(facts: Facts, numbers: dict[str, Any], watch: ProgressCallback) -> tuple[list[Section], Section]:

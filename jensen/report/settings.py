@@ -140,6 +140,7 @@ def settings(facts: Facts) -> list[Table]:
         "rows": f"{data['n']:,}",
         "one datum": f"{shape} {run.schema.kind}{levels}",
         "preparation": run.preparation.describe(run.schema),
+        **({} if data["resize"] is None else {"images": _resized(data)}),
         "SHA-256": data["sha256"],
         **{f"{part} rows": f"{n:,}" for part, n in split["sizes"].items() if n},
         **({"test file": f"{split['test']['n']:,} rows, SHA-256 {split['test']['sha256']}"} if split["test"] else {}),
@@ -151,6 +152,13 @@ def settings(facts: Facts) -> list[Table]:
     engine.pop("event", None)
     tables = [_plain("data", source), _plain("option", command), _plain("engine", engine)]
     return [*tables, _plain("version", {"jensen": spec["jensen"], **spec["versions"]})]
+
+
+def _resized(data: dict[str, Any]) -> str:
+    """Return what was done to images of other sizes."""
+    height, width = data["resize"]
+    how = "cropped to the centre" if data.get("fit") == "crop" else "without regard to their proportions"
+    return f"resized to {height}x{width}, {how}"
 
 
 def _plain(name: str, content: dict[str, Any]) -> Table:

@@ -87,6 +87,10 @@ def check_job(job: Job, recorded: Collection[str], notice: Callable[[str], None]
     Raises:
         UsageError: naming the first option; one that repeats an earlier training is noticed instead.
     """
+    if job.reading.augment is not None and any(player.closed for player in job.made.players):
+        what = f"--augment changes the rows of gradient steps, and {job.recipe.name} takes steps in closed form"
+        gradient = ", or use --fit gradient" if "fit" in job.recipe.options else ""
+        raise UsageError(what, f"Leave --augment out{gradient}.")
     if job.training.keep == "best" and job.training_data.valid is None and "keep" not in recorded:
         raise UsageError("--keep best needs validation rows", "Give --split a middle part, such as 0.8,0.1,0.1.")
     refuse_ineffective(job.recipe, job.options, job.tried, recorded, notice)

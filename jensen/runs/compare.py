@@ -27,6 +27,7 @@ from .trained_rows import trained_rows
 
 __all__ = ["Group", "PairedComparison", "RowScores", "compare"]
 
+OF_FLOW = "log p(x) is that of the probability flow of each, another density than its chain's"
 SAME = "Give rows for both: jensen compare A B DATA; or train both on one file with the same --split and --split-seed."
 
 
@@ -77,7 +78,13 @@ def compare(
         progress = None if watch is None else _share(watch, i, len(runs))
         scores.append(_score(run, part, method, k, seed, progress))
     first, second = (Group(tuple(s)) for s in (scores[: len(groups[0])], scores[len(groups[0]) :]))
-    notes = (*_rows_notes(seeded, parts, data), *_kind_notes(first, second), *_carriers(first.nats - second.nats))
+    of_flow = (OF_FLOW,) if method == "flow" else ()
+    notes = (
+        *of_flow,
+        *_rows_notes(seeded, parts, data),
+        *_kind_notes(first, second),
+        *_carriers(first.nats - second.nats),
+    )
     prepared = runs[0].preparation.describe(runs[0].schema).split(", standardised")[0]
     return PairedComparison(
         a=first,

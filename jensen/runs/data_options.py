@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..data.selection import Header, Selection
+from ..data.selection import Fit, Header, Selection
 
 __all__ = ["DataOptions"]
 
@@ -36,10 +36,14 @@ class DataOptions:
             its numbers are log p(x | batch). It takes the place of labels.
         size: height and width, H,W, that the images of a folder are resized to; by default those of different sizes
             become squares of at most 32 pixels.
+        resize: of images to a size of other proportions: crop (by default) scales each until it covers the size, and
+            keeps the centre; stretch keeps all of each, without its proportions.
         strict: refuse a folder with a broken image, instead of skipping it.
         stream: leave the rows of .npy files, shards and images in their files, and read them by blocks; by default if
             three times their size is more than half of the available memory.
         binarize: conversion of grey values to 0 and 1; by default none.
+        augment: random changes of images in training batches, of which validation and test rows are spared: flip (left
+            to right), shift (by an eighth of the side at most), crop (80 % of the side at least, enlarged): flip,shift.
         dequantize: add uniform noise to integers; by default if the recipe models a density.
         standardize: scaling of reals; "auto" is what the recipe needs.
         floor: accept constant columns under a learned scale, which stays above this number.
@@ -60,9 +64,11 @@ class DataOptions:
     layer: str | None = None
     batch_key: str | None = None
     size: tuple[int, int] | None = None
+    resize: Fit | None = None
     strict: bool | None = None
     stream: bool | None = None
     binarize: Literal["static", "dynamic", "threshold"] | None = None
+    augment: str | Sequence[str] | None = None
     dequantize: bool | None = None
     standardize: Literal["auto", "none", "global", "feature"] = "auto"
     floor: float | None = None
@@ -83,5 +89,5 @@ class DataOptions:
             UsageError: these options contradict each other.
             DataError: the schema cannot be read.
         """
-        how: Any = {"stream": self.stream, "schema": self.schema, "layer": self.layer}
+        how: Any = {"stream": self.stream, "schema": self.schema, "layer": self.layer, "resize": self.resize}
         return Selection.of(self.header, self.columns, self.drop, **how)

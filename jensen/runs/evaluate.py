@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,8 @@ from ..core.divided import divided, processes_now
 from ..core.errors import DataError, UsageError
 from ..core.processes import ALONE
 from ..core.random import stream
-from ..core.validation import require_finite
+from ..core.rows import evenly_spaced
+from ..core.validation import require_finite, require_integer
 from ..evaluate import (
     Annealed,
     Assessment,
@@ -20,6 +21,7 @@ from ..evaluate import (
     GeneralisationGap,
     Importance,
     Kind,
+    SampledTimes,
     Schedule,
     Tightness,
     TightnessSettings,
@@ -44,11 +46,13 @@ from .trained_rows import trained_rows
 
 __all__ = ["assembled", "evaluate"]
 
+FLOW_ROWS = 500  # whose probability flow is followed, unless more are wanted
 COMPARED = (500, 200, 100, 50, 20)  # training rows that a plain evaluation compares with the test rows
 SHARE = 0.25  # of the time left that they may take; where nothing is annealed, twice as much
 PHASES = {
     "Annealed": "annealing",
     "AtOneState": "one state each",
+    "ByFlow": "probability flow",
     "Enumerated": "enumeration",
     "Exact": "closed form",
     "Importance": "importance weighting",
@@ -68,6 +72,9 @@ def evaluate(
     budget: float = 30.0,
     settings: TightnessSettings | None = None,
     annealing: Annealed | None = None,
+    tolerance: float | None = None,
+    levels: Sequence[int] = (),
+    rows_at_most: int | None = None,
     train_rows: int | None = None,
     points: int | None = None,
     seed: int = 0,
@@ -80,18 +87,15 @@ def evaluate(
     Args:
         points: per datum of a plain evaluation by importance weighting, as an earlier one chose them within its budget.
     """
-    evaluator = choose(run.model, run.guide, method, k, annealing)
-    require_finite(0, **{"--budget": budget})
-    if labels is not None and run.classes is None and run.conditions is None:
-        raise UsageError("--labels needs a run that learned from labels, and this one did not", "Leave --labels out.")
+    evaluator = choose(run.model, run.guide, method, k, annealing, tolerance, levels)
+    _check_options(run, method, budget, labels, rows_at_most)
     is_plain = method == "auto" and k is None
     is_timed = is_plain and settings is None and budget > 0
     schedule = Schedule(budget if is_timed else float("inf"), watch, phase)
     schedule.begin("reading the data")
-    part = run.chosen(data, seed, True, labels)
+    part = _evenly_spaced(run.chosen(data, seed, True, labels), method, rows_at_most)
     reading, ahead = schedule.spent, 0.0
-    of_trained = trained_rows(run, part, data).notes
-    notes = (*undigested(run.path), *run.unfinished, *stage_lines(run.stages), *part.notes, *of_trained)
+    notes = _notes(run, part, data)
     if points is not None and isinstance(evaluator, Importance):
         evaluator = Importance(points)
     elif is_timed and isinstance(evaluator, Importance):
@@ -105,7 +109,7 @@ def evaluate(
     binding = floor_binding(run.model, run.guide, part.rows, names=run.schema.names)
     notes = notes if binding is None else (*notes, binding.note)
     notes = (*notes, *_carriers(run, part, estimate, data))
-    replay = {"method": method, "k": k, "evaluator": evaluator}
+    replay = {"method": method, "k": k, "levels": levels, "evaluator": evaluator}
     if first is not None:
         first(assembled(run, part, estimate, notes=notes, seed=seed, replay=replay))
     has_extras = is_timed or (is_plain and settings is not None)
@@ -118,6 +122,32 @@ def evaluate(
         assessment = _tightness(run, part, estimate, schedule, settings, seed)
         notes = (*notes, *_unmeasured(run, estimate, assessment, schedule))
     return assembled(run, part, estimate, notes=notes, seed=seed, assessment=assessment, gap=gap, replay=replay)
+
+
+def _check_options(run: RunData, method: str, budget: float, labels: Targets | None, rows_at_most: int | None) -> None:
+    """Refuse a budget that is no time, labels of a run that learned from none, and fewer rows of another method."""
+    require_finite(0, **{"--budget": budget})
+    if labels is not None and run.classes is None and run.conditions is None:
+        raise UsageError("--labels needs a run that learned from labels, and this one did not", "Leave --labels out.")
+    if rows_at_most is not None:
+        require_integer(1, **{"--rows-at-most": rows_at_most})
+        if method != "flow":
+            what = f"--rows-at-most limits the rows of the method flow, and the method is {method}"
+            raise UsageError(what, "Add --method flow, or give fewer rows: DATA.")
+
+
+def _notes(run: RunData, part: Part, data: Source | Part | None) -> tuple[str, ...]:
+    """Return notes on weights, training and rows, from before anything is computed."""
+    of_trained = trained_rows(run, part, data).notes
+    return (*undigested(run.path), *run.unfinished, *stage_lines(run.stages), *part.notes, *of_trained)
+
+
+def _evenly_spaced(part: Part, method: str, rows_at_most: int | None) -> Part:
+    """Return as many of the rows as the method takes: all, but of a flow, which is slow, 500 unless more are wanted."""
+    most = (FLOW_ROWS if rows_at_most is None else rows_at_most) if method == "flow" else len(part.rows)
+    if len(part.rows) <= most:
+        return part
+    return part.subset(evenly_spaced(len(part.rows), most, part.rows.device), f"{most:,} of {part.name}")
 
 
 def _with_fitting_points(
@@ -210,7 +240,7 @@ def assembled(
         seed: of all Monte Carlo.
         assessment: of the tightness, in the model's units.
         gap: training rows against these.
-        replay: the method, k and evaluator that were asked for; None of an evaluation that is not kept.
+        replay: the method, k, levels and evaluator that were asked for; None of an evaluation that is not kept.
     """
     estimate = estimate.shifted(part.shift)
     assessment = None if assessment is None else assessment.shifted(part.shift)
@@ -224,6 +254,7 @@ def assembled(
             run.path,
             method=replay["method"],
             k=replay["k"],
+            levels=replay["levels"],
             assessment=assessment,
             halves=gap,
             device=run.device,
@@ -271,6 +302,7 @@ def _generalisation(
     if most <= 0 or test.nats is None:
         return None
     schedule.begin("training rows")
+    evaluator = replace(evaluator, levels=()) if isinstance(evaluator, SampledTimes) else evaluator
     try:
         part = run.part("train", seed)
     except DataError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ __all__ = ["Evaluation", "OwnRows", "Part", "bits_per_dim", "circumstances", "ke
 NAMED = 5  # rows that are not finite
 PIECE = 2**23  # bytes of rows in double precision that are processed at a time, of those that stay in their files
 WHOLE = 512  # rows, of which a piece is a multiple, so that the batches of verbs are those of rows in memory
+MEASURED = ("assessment", "by_levels")  # what an evaluation may hold beside its number
 REQUEST = ("method", "k", "annealing")  # the keys of a replay that were asked for
 
 
@@ -305,11 +306,13 @@ def keep(
     """Write an evaluation of a run's own rows into its folder, and return the path.
 
     evaluation.json is for the plain one (no method, no K): a later, narrower evaluation of the same weights goes into
-    the folder `evaluations`, so that the plain one and its measured tightness are kept. Runs of trackers that the
+    the folder `evaluations`, so that the plain one and its measured tightness are kept; so does that of a flow, which
+    is another density. Runs of trackers that the
     training wrote get its numbers too, those on a server only if `online` is True.
     """
     record, main = evaluation.to_dict(), folder / EVALUATION
-    path = main if _is_replaceable(main, record) else folder / EVALUATIONS / f"{evaluation.slug}.json"
+    is_main = record["replay"]["method"] != "flow" and _is_replaceable(main, record)
+    path = main if is_main else folder / EVALUATIONS / f"{evaluation.slug}.json"
     try:
         if path.parent != folder:
             make_folder(path.parent)
@@ -332,7 +335,7 @@ def _is_replaceable(path: Path, record: dict[str, Any]) -> bool:
         plain = now["method"] == "auto" and now["k"] is None
     except (CorruptRunError, KeyError, TypeError, AttributeError):
         return True  # there is none, or none that could be read or repeated
-    measures, measured = record["assessment"] is not None, held.get("assessment") is not None
+    measures, measured = (any(each.get(name) is not None for name in MEASURED) for each in (record, held))
     fewer = same and plain and (record["k"] or 0) < (held["k"] or 0) and measured == measures
     return (same or plain) and (measures or not measured) and not fewer
 
@@ -355,6 +358,7 @@ def circumstances(
     halves: GeneralisationGap | None,
     device: str,
     evaluator: Evaluator | None = None,
+    levels: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Return the record that, with the seed, repeats an evaluation; it does not depend on time.
 
@@ -365,10 +369,12 @@ def circumstances(
         halves: training rows against others; their number is recorded.
         device: of the computation.
         evaluator: if it anneals, its settings are recorded.
+        levels: of a chain, as they were asked for.
     """
     return {
         "method": method,
         "k": k,
+        "levels": list(levels),
         "annealing": asdict(evaluator) if isinstance(evaluator, Annealed) else None,
         "assessment": None if assessment is None else asdict(assessment.settings),
         "train_rows": 0 if halves is None else len(halves.train),

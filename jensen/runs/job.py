@@ -240,7 +240,7 @@ class Job:
         trainer, writer = self.begin(listeners, should_stop, notice, start is not None, spec)
         made, data = self.made, self.training_data
         try:
-            history = trainer.fit(made.model, made.guide, made.players, data.train, self.budget, data.valid, start)
+            history = trainer.fit(made.model, made.guide, made.players, data.batched, self.budget, data.valid, start)
         except NumericalError as error:
             raise error if writer is None else writer.failed(error) from error
         self.end(history, writer, notice)
@@ -266,7 +266,7 @@ class Job:
     def loop(self, trainer: Trainer) -> TrainingLoop:
         """Return the loop of this training, before its first step."""
         made, data = self.made, self.training_data
-        return trainer.loop(made.model, made.guide, made.players, data.train, self.budget, data.valid)
+        return trainer.loop(made.model, made.guide, made.players, data.batched, self.budget, data.valid)
 
     def end(self, history: History, writer: RunWriter | None, notice: Callable[[str], None]) -> None:
         """Write the weights of a training that has ended.

@@ -146,11 +146,14 @@ def table_options(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of `jensen.data.read` that choose columns of a table, as a specification has them.
 
     The names and the kind of what was read decide: what is left out of a table by default, and what counts, may change.
+    Images that were resized before there was a choice were stretched.
     """
     command, schema = spec["command"], spec["data"]["schema"]
     chosen = {"columns": command.get("columns"), "drop": command.get("drop"), "layer": command.get("layer")}
     chosen |= {"known": schema.get("names"), "kind": schema["kind"]}
     chosen |= {"stream": spec["choices"].get("stream")}
+    if spec["data"]["resize"] is not None:
+        chosen |= {"resize": spec["data"].get("fit") or "stretch"}
     columns = schema.get("columns")
     if columns is not None:  # exactly those of the run
         chosen |= {"typed": True, "schema": tuple(map(Column.from_dict, columns))}

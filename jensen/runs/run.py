@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -156,6 +156,9 @@ class Run(RunJoint, Shown):
         budget: float = 30.0,
         settings: TightnessSettings | None = None,
         annealing: Annealed | None = None,
+        tolerance: float | None = None,
+        levels: Sequence[int] = (),
+        rows_at_most: int | None = None,
         train_rows: int | None = None,
         seed: int = 0,
         watch: ProgressCallback | None = None,
@@ -169,10 +172,14 @@ class Run(RunJoint, Shown):
             data: other rows; and `labels` of them, where a run learned from labels and the data do not hold any.
             k: points per datum of importance weighting: with it, that bound alone. Without, as many of 5000, 1000, 100
                 and 10 as take a third of the budget, and annealing of some rows says how tight the bound is.
-            method: "auto", "exact", "importance", "annealed" or "quadrature".
+            method: "auto", "exact", "importance", "annealed", "quadrature" or "flow": of a diffusion, log p(x) by its
+                probability flow, another density than the chain's.
             budget: seconds for all of a plain evaluation; 0 leaves out all but the number itself, with 5000 points.
             settings: of annealing, instead of a budget: those of an earlier evaluation repeat it.
             annealing: temperatures, leapfrog_steps, chains and start, where the method is "annealed".
+            tolerance, rows_at_most: of the method "flow": of its solver, 1e-4 unless given, and how many rows, evenly
+                spaced, 500 unless given.
+            levels: numbers of levels: the bound of a chain of so many, by a diffusion's network, is estimated for each.
             train_rows: training rows to evaluate too; by default as many as fit the budget, 500 at most.
             seed: of all Monte Carlo, and of a dynamic binarisation.
             watch: progress callback, called with the fraction done, 0 to 1.
@@ -188,6 +195,9 @@ class Run(RunJoint, Shown):
                 budget=budget,
                 settings=settings,
                 annealing=annealing,
+                tolerance=tolerance,
+                levels=levels,
+                rows_at_most=rows_at_most,
                 train_rows=train_rows,
                 seed=seed,
                 watch=watch,

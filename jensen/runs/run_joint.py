@@ -17,6 +17,8 @@ from ..data.dataframes import available
 from ..data.table_building import table_of
 from ..data.table_values import as_written
 from ..evaluate.estimate import ProgressCallback
+from ..models.model import LatentVariableModel
+from .chain_samples import descending_model
 from .data import Source, Targets
 from .evaluation import Part
 from .expression import (
@@ -48,6 +50,9 @@ class RunJoint(RunRows):
         label: str | int | Mapping[str, Any] | None = None,
         given: Mapping[str, Any] | None = None,
         k: int | None = None,
+        steps: int | None = None,
+        ddim: bool = False,
+        guidance: float = 1.0,
     ) -> Any:
         """New data [n, ...] from the model, in the data's own units; with `mean`, the mean of p(x | z) at z ~ p(z).
 
@@ -61,6 +66,12 @@ class RunJoint(RunRows):
             given: values of columns, by name, such as {"age": 40, "sex": "F"}: samples of the other columns given
                 these.
             k: points that are weighted for them, where the latent is not finite; 16,384 by default.
+            steps: of a diffusion, that the noise is taken off in; by default the levels of its chain, and 256 of
+                continuous time.
+            ddim: of a diffusion, True for steps without noise.
+            guidance: of a diffusion that learned from labels, the multiple of what the label adds: above 1 samples are
+                more typical of it, and less varied. With any but 1, or by DDIM, they are not of the model whose log
+                p(x) is estimated.
 
         Returns:
             an array; of a mixed table a DataFrame of pandas; of polars, or an Arrow table, where that is not installed;
@@ -69,13 +80,15 @@ class RunJoint(RunRows):
         Raises:
             UsageError: n < 1, there is no such class or column, or labels played no part in training; or the condition
                 is too rare.
+            CompositionError: steps, DDIM or guidance of a model that is no diffusion, or knows no labels.
         """
+        model = descending_model(self, steps, ddim, guidance)
         if given is not None:
-            if mean or label is not None:
-                raise UsageError("given= excludes mean= and label=", "Leave one of them out.")
+            if mean or label is not None or model is not self.model:
+                raise UsageError("given= excludes mean=, label= and how a diffusion is drawn", "Leave one of them out.")
             x = self.given_sample(n, given, k=k, seed=seed).x
         else:
-            x = self.labelled_sample(n, seed=seed, mean=mean, label=label)[0]
+            x = self.labelled_sample(n, seed=seed, mean=mean, label=label, model=model)[0]
         columns = self.schema.columns
         return x if columns is None else table_of(columns, as_written(columns, x), available()).data
 
@@ -104,14 +117,22 @@ class RunJoint(RunRows):
         return sample_given(self, n, given, k=k, seed=seed)
 
     def labelled_sample(
-        self, n: int, *, seed: int = 0, mean: bool = False, label: str | int | Mapping[str, Any] | None = None
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        mean: bool = False,
+        label: str | int | Mapping[str, Any] | None = None,
+        model: LatentVariableModel | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return samples as `sample` does, with the class [n] of each; None of a model without classes.
 
-        Those of a mixed table are in stored form [n, D], as `Dataset.x` is.
+        Those of a mixed table are in stored form [n, D], as `Dataset.x` is. Another `model` than the run's own is one
+        that draws from the same chain in another way.
         """
         if self.conditions is not None:
-            return self.conditioned_sample(n, seed=seed, mean=mean, label=label)[0], None
+            return self.conditioned_sample(n, seed=seed, mean=mean, label=label, model=model)[0], None
+        model = self.model if model is None else model
         self._check_size(n)
         classes, generator = self.classes, stream(seed, "sample", self.device)
         if label is not None and classes is None:
@@ -121,17 +142,23 @@ class RunJoint(RunRows):
         if mean and self.schema.columns is not None:
             raise UsageError("the mean of a row of names and numbers is no row", "Leave --mean out.")
         if classes is None:
-            z, batch = self.model.simulate(n, generator)
-            return self.shaped(latents.decode(self.model, z) if mean else batch.x), None
+            z, batch = model.simulate(n, generator)
+            return self.shaped(latents.decode(model, z) if mean else batch.x), None
         if isinstance(label, Mapping):
             raise UsageError("this run learned from one label, and several were given", "Give its name: --label NAME.")
         chosen = None if label is None else classes.find(label)
-        z, x, known = latents.simulate_classes(self.model, n, generator, chosen, len(classes))
+        z, x, known = latents.simulate_classes(model, n, generator, chosen, len(classes))
         x = latents.decode(self.model, z, known if self.conditional else None) if mean else x
         return self.shaped(x), np.asarray(classes.values)[known.argmax(-1).cpu().numpy()]
 
     def conditioned_sample(
-        self, n: int, *, seed: int = 0, mean: bool = False, label: str | int | Mapping[str, Any] | None = None
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        mean: bool = False,
+        label: str | int | Mapping[str, Any] | None = None,
+        model: LatentVariableModel | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return samples of a model of several labels, and the labels [n, E] of each as their table stores them.
 
@@ -139,6 +166,7 @@ class RunJoint(RunRows):
             UsageError: a label is absent, or a value is none that training rows had.
         """
         self._check_size(n)
+        model = self.model if model is None else model
         conditions, generator = self.conditions, stream(seed, "sample", self.device)
         if conditions is None:
             raise UsageError("this run knows no labels of several columns", "Train with --labels A,B.")
@@ -150,8 +178,8 @@ class RunJoint(RunRows):
         else:
             stored = np.tile(conditions.stored(label if isinstance(label, Mapping) else {"": label}), (n, 1))
         context = torch.from_numpy(conditions.encoded(stored)).to(self.device, self.dtype)
-        z, batch = self.model.simulate(n, generator, context)
-        x = latents.decode(self.model, z, batch.context) if mean else batch.x
+        z, batch = model.simulate(n, generator, context)
+        x = latents.decode(model, z, batch.context) if mean else batch.x
         return self.shaped(x), stored
 
     def _check_size(self, n: int) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..analysis import latents
+from ..analysis.chain_paths import reconstruct_from_noise
 from ..analysis.clusters import cluster_probabilities, require_clusters
 from ..analysis.imputation import impute
 from ..core.errors import CompositionError, DataError, UsageError
@@ -21,6 +22,7 @@ from ..data.table_values import as_written
 from ..estimators.denoising import Corruption, corrupted_rows
 from ..evaluate.estimate import ProgressCallback
 from ..families import Columns
+from .chain_samples import noise_option
 from .completion_pieces import completions
 from .data import RunData, Source, Targets
 from .evaluation import Part
@@ -105,27 +107,46 @@ class RunRows(RunData):
         seed: int = 0,
         sample: bool = False,
         batch: str | int | None = None,
+        from_noise: float | None = None,
+        steps: int | None = None,
+        ddim: bool = False,
     ) -> Any:
         """Return a reconstruction of each datum [N, ...], in the data's own units: a mean, or a sample.
 
         With a `batch` (or the label of a conditional model) z is that of the datum, and x | z is of that batch.
 
+        Of a diffusion, noise is added up to the time `from_noise`, above 0 and at most 1, and taken off again by the
+        chain; `steps` (of the whole way from t = 1) and `ddim` are as in `sample`.
+
         For a DataFrame or an Arrow table, with a model of a mixed table, it is a table of the same library, index,
         columns and types; names are the most probable ones.
         """
         part = self.chosen(data, seed, labels=labels, own="all")
-        parts = list(self.reconstructions(part, seed=seed, sample=sample, batch=batch))
+        noise = {"from_noise": from_noise, "steps": steps, "ddim": ddim}
+        parts = list(self.reconstructions(part, seed=seed, sample=sample, batch=batch, **noise))
         x = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return reconstructed_table(part, self.schema.columns or (), x).data if self._is_frame(data, part) else x
 
     def reconstructions(
-        self, part: Part, *, seed: int = 0, sample: bool = False, batch: str | int | None = None
+        self,
+        part: Part,
+        *,
+        seed: int = 0,
+        sample: bool = False,
+        batch: str | int | None = None,
+        from_noise: float | None = None,
+        steps: int | None = None,
+        ddim: bool = False,
     ) -> Iterator[np.ndarray]:
         """Yield the reconstructions of the pieces of a part [n, ...], as `reconstruct` returns those of all rows."""
         how: Any = {"sample": sample, "generator": stream(seed, "reconstruct", self.device)}
         how |= {"context": next(iter(batch_contexts(self, batch)), None)}
+        from_time = noise_option(self, from_noise, steps, ddim)
         for rows in row_pieces(part):
-            x = self.shaped(latents.reconstruct(self.model, self.guide, rows, **how))
+            if from_time is None:
+                x = self.shaped(latents.reconstruct(self.model, self.guide, rows, **how))
+            else:
+                x = self.shaped(reconstruct_from_noise(self.model, self.guide, rows, *from_time, **how))
             yield x if self.schema.columns is None else as_written(self.schema.columns, x)
 
     def impute(
@@ -135,7 +156,7 @@ class RunRows(RunData):
         m: int | None = None,
         point: str | None = None,
         intervals: float | None = None,
-        method: str = "sir",
+        method: str | None = None,
         k: int | None = None,
         steps: int | None = None,
         hidden: np.ndarray | None = None,
@@ -187,7 +208,7 @@ class RunRows(RunData):
         m: int = 5,
         point: str | None = None,
         intervals: float | None = None,
-        method: str = "sir",
+        method: str | None = None,
         k: int | None = None,
         steps: int | None = None,
         hidden: np.ndarray | None = None,
@@ -204,9 +225,10 @@ class RunRows(RunData):
                 median of counts and the mean of others. That of a name is the most probable one, and with "median" the
                 middle one of ordered names.
             intervals: of a mixed table, the probability that an interval for each missing number has.
-            method: "sir", "gibbs" for Metropolis-within-Gibbs from there on, or "annealed".
-            k: points per datum of the importance weights, or annealed chains.
-            steps: of each chain, or temperatures.
+            method: "sir", "gibbs" for Metropolis-within-Gibbs from there on, or "annealed"; of a diffusion
+                "particles".
+            k: points per datum of the importance weights, annealed chains, or particles.
+            steps: of each chain, temperatures, or steps of particles.
             hidden: [N, D] or [D], True where entries are to be taken for missing, whatever they are.
             labels: of these rows, as for `evaluate`.
             seed: of all randomness.
@@ -245,7 +267,7 @@ class RunRows(RunData):
         m: int = 1,
         point: str | None = None,
         intervals: float | None = None,
-        method: str = "sir",
+        method: str | None = None,
         k: int | None = None,
         steps: int | None = None,
         hidden: np.ndarray | None = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -150,7 +151,7 @@ class Sources:
         return dataset if self.test_labels is None else relabelled(dataset, self.test_labels)
 
 
-def _whole(dataset: Dataset, missing: bool, name: str) -> Dataset:
+def _whole(dataset: Dataset, missing: bool, name: str | Path) -> Dataset:
     """Return rows without missing entries, or any if these are meant to be there.
 
     Raises:

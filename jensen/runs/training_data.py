@@ -31,6 +31,7 @@ from ..data import (
     split,
 )
 from ..data.agreement import holds_counts
+from ..data.augmentation import Augmentation, augmentation_of
 from ..data.file_rows import ColumnRows
 from ..data.hashed_split import RowNumbers
 from ..data.magnitudes import dominating_entries
@@ -56,6 +57,7 @@ class TrainingData:
         labels: the classes, for a recipe that learns from them.
         conditions: several labels, in their place.
         measured: numbers of the validation rows in `valid`: all of them, or some of data that stay in their files.
+        augmentation: of the rows of training batches.
     """
 
     data: Dataset
@@ -69,11 +71,18 @@ class TrainingData:
     labels: Labels | None = None
     conditions: Conditions | None = None
     measured: np.ndarray | RowNumbers | None = None
+    augmentation: Augmentation | None = None
+
+    @property
+    def batched(self) -> Rows:
+        """The training rows as batches are taken of them: augmented, where that was asked for."""
+        return self.train if self.augmentation is None else replace(self.train, augment=self.augmentation)
 
     @property
     def notices(self) -> list[str]:
         """Notes for the user: on how files were read, and on rows that occur in two parts."""
         notes = [*self.data.notes, *(self.test.notes if self.test else ())]
+        notes += [] if self.augmentation is None else [self.augmentation.note]
         if self.test is not None and self.data.labels is not None and self.test.labels is None:
             notes.append("the test rows have no labels; name theirs with --test-labels")
         if len(self.train) > self.distinct and self.labels is not None:
@@ -168,6 +177,7 @@ def gather(
     _check(recipe, options)
     parts = _fractions(options.split, options.test is not None or sources.test is not None)
     dataset, second = _read(sources, recipe, options)
+    augmentation_of(options.augment, dataset.schema)
     schema, seed = dataset.schema, options.split_seed
     where = split(len(dataset), parts, seed, hashed=dataset.is_streamed)
     if len(where.train) < 2:
@@ -205,9 +215,8 @@ def gather(
         rows, valid, labels = _with_labels(rows, valid, train, held, labels, where, options)
         if second is not None and second.labels is not None:
             labels.index(second.labels, "the test data")
-    return TrainingData(
-        dataset, second, where, preparation, rows, valid, repeated, len(train), labels, conditions, measured
-    )
+    about = (labels, conditions, measured, augmentation_of(options.augment, schema, preparation))
+    return TrainingData(dataset, second, where, preparation, rows, valid, repeated, len(train), *about)
 
 
 def _let_go(dataset: Dataset) -> None:
@@ -360,6 +369,7 @@ def _check(recipe: Recipe, options: DataOptions) -> None:
             f"recipe {recipe.name} does not learn from some labels",
             "Leave out --labelled, or --recipe semi-supervised.",
         )
+    augmentation_of(options.augment, None)
     require_integer(0, **{"--seed": options.seed, "--split-seed": options.split_seed})
 
 
@@ -372,7 +382,8 @@ def _spreading(dataset: Dataset, recipe: Recipe, options: DataOptions) -> tuple[
     if options.standardize != "auto":
         return spread, options.standardize
     real = options.binarize is None and (spread or dataset.schema.kind == "real")
-    return spread, recipe.standardize if real else "none"
+    moving = recipe.standardize == "feature" and options.augment is not None  # to pixels, which need the same unit
+    return spread, ("global" if moving else recipe.standardize) if real else "none"
 
 
 def _exceed_bins(schema: Schema, recipe: Recipe) -> bool:

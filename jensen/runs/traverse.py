@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from ..analysis import latents
+from ..analysis.chain_paths import chain_path, slerp
 from ..core.errors import CompositionError, UsageError
 from ..core.rows import evenly_spaced
 from ..core.validation import require_integer
 from ..data.file_rows import column_of
+from ..models.descents import chain_prior, shares_chain
 from .condition import column_names
 from .data import RunData, Source, Targets
 from .evaluation import Part
@@ -61,8 +63,9 @@ def traverse(
     r"""Return the means of p(x | z) along one of three paths.
 
     A feature moves from -2.5 to 2.5 standard deviations of the prior about its mean. Between two data the path is
-    :math:`(1 - t) z_A + t z_B`, or on a great circle. The direction of an attribute is the difference of mean codes of
-    rows with and without it, in units of the standard deviation of codes along it; of a column of numbers it is the
+    :math:`(1 - t) z_A + t z_B`, or on a great circle; of a diffusion, on a great circle of the z_1 to which both data
+    lead without noise. The direction of an attribute is the difference of mean codes of rows with and without it, in
+    units of the standard deviation of codes along it; of a column of numbers it is the
     slope of the codes on the column, for one standard deviation of the column.
 
     Args:
@@ -99,36 +102,17 @@ def traverse(
     if between is not None:
         a, b = (_code(run, part, i) for i in between)
         at = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device)
-        z = slerp(a, b, at) if spherical else a + at[:, None] * (b - a)
-        return _decoded(run, at, z, f"from row {between[0]} to row {between[1]}{', spherical' if spherical else ''}")
+        prior, by_chain = chain_prior(run.model), ", through the noise of the chain"
+        if prior is not None:
+            z = chain_path(prior.diffusion, a, b, at, run.model.usual if prior.diffusion.context else None)
+        else:
+            z, by_chain = slerp(a, b, at) if spherical else a + at[:, None] * (b - a), ""
+        kind = by_chain or (", spherical" if spherical else "")
+        return _decoded(run, at, z, f"from row {between[0]} to row {between[1]}{kind}")
     codes, direction, notes = _direction(run, part, str(attribute))
     start = codes.mean(0) if row is None else _code(run, part, row)
     at = torch.linspace(-SPAN, SPAN, steps, dtype=start.dtype, device=start.device)
     return _decoded(run, at, start + at[:, None] * direction, f"attribute {attribute}{_from(row)}", notes)
-
-
-def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    r"""Return points [S, Z] on the great circle from a to b, whose lengths change in proportion.
-
-    .. math:: |z_t| \left(\frac{\sin((1 - t)\theta)}{\sin\theta}\hat a + \frac{\sin(t\theta)}{\sin\theta}\hat b\right)
-
-    Args:
-        a, b: [Z], not zero. Of opposite or parallel ones the path is the straight line.
-        t: [S] from 0 to 1.
-
-    Example:
-        >>> slerp(torch.tensor([2.0, 0.0]), torch.tensor([0.0, 2.0]), torch.tensor([0.5]))
-        tensor([[1.4142, 1.4142]])
-    """
-    length_a, length_b = a.norm(), b.norm()
-    cosine = (a @ b / (length_a * length_b)).clamp(-1, 1)
-    sine = (1 - cosine.square()).sqrt()
-    if not sine > torch.finfo(a.dtype).eps ** 0.5:
-        return a + t[:, None] * (b - a)
-    angle = torch.atan2(sine, cosine)
-    first, second = torch.sin((1 - t) * angle) / sine, torch.sin(t * angle) / sine
-    length = length_a + t * (length_b - length_a)
-    return length[:, None] * (first[:, None] * a / length_a + second[:, None] * b / length_b)
 
 
 def _check(
@@ -156,6 +140,9 @@ def _check(
     prior = run.model.prior(run.model.usual)
     if run.model.latent == 0 or prior.support.is_discrete:  # pyright: ignore[reportOptionalMemberAccess]
         raise CompositionError(f"the model in {run.path} has no continuous features", "Train one such as --recipe vae.")
+    if attribute is not None and shares_chain(run.model, run.guide):
+        what = "a diffusion has no direction of an attribute: its features are the data's own, with noise"
+        raise CompositionError(what, "Take a path between two rows: --between A,B; or train --recipe vae.")
     if feature is not None and not 1 <= feature <= run.model.latent:
         what = f"--feature must be from 1 to {run.model.latent}, got {feature}"
         raise UsageError(what, "Give the number of a feature.")

@@ -104,6 +104,7 @@ class _Replay(TypedDict):
     k: int | None
     assessment: dict[str, Annotated[int, msgspec.Meta(ge=0)]] | None
     annealing: NotRequired[_Annealing | None]
+    levels: NotRequired[list[Annotated[int, msgspec.Meta(ge=1)]]]
     train_rows: NotRequired[Annotated[int, msgspec.Meta(ge=0)]]
     weights_sha256: str
     device: str
@@ -176,6 +177,7 @@ def verify(run: Run, *, tolerance: float = TOLERANCE, watch: ProgressCallback | 
         budget=0.0,
         settings=settings,
         annealing=annealing,
+        levels=replay.get("levels", ()),
         train_rows=replay.get("train_rows", 0),
         points=was["k"] if replay["method"] == "auto" and replay["k"] is None else None,
         seed=was["seed"],

@@ -45,6 +45,13 @@ class _CurvePoint(TypedDict):
     stderr_mc: Error
 
 
+class _LevelBound(TypedDict):
+    levels: int
+    log_px: float
+    stderr: Error
+    stderr_mc: Error
+
+
 class _Annealed(TypedDict):
     log_px: float
     kind: str
@@ -119,6 +126,7 @@ class EvaluationRecord(TypedDict):
     ess_quantiles: NotRequired[_Quantiles | None]
     k_hat: NotRequired[_Quantiles | None]
     curve: NotRequired[list[_CurvePoint]]
+    by_levels: NotRequired[list[_LevelBound] | None]
     elbo: NotRequired[Number]
     rate: NotRequired[Number]
     distortion: NotRequired[Number]

@@ -13,6 +13,7 @@ from ..core.errors import CorruptRunError, JensenError
 from ..core.part_checks import shown_text
 from ..data import Conditions, Labels, Schema
 from ..data.dialects import Dialect
+from ..data.selection import Fit
 
 __all__ = ["check_fields"]
 
@@ -50,6 +51,7 @@ class _Data(_Strict):
     schema: dict[str, Any]
     classes: dict[str, Any] | None
     conditions: dict[str, Any] | None = None
+    fit: Fit | None = None
     dialect: dict[Word, Word] = {}
     ranges: list[tuple[float, float] | None] | None = None
 

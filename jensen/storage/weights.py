@@ -42,7 +42,7 @@ FREE_CHOICES = (
     *("processes", "own_noise", "launch", "regrouped"),
 )
 FREE_OPTIONS = {
-    *("data", "test", "labels", "test_labels", "size", "split", "split_seed", "out"),
+    *("data", "test", "labels", "test_labels", "size", "resize", "split", "split_seed", "out"),
     *("epochs", "device", "keep", "precision", "threads", "checkpoints", "save_every", "stream"),
     *("tensorboard", "mlflow", "wandb", "online"),
 }

@@ -18,7 +18,7 @@ BAD = {
     "--points 0": ("--points must be a whole number of at least 1, got 0", "--points 1 or more"),
     "--warmup -1": ("--warmup must be a finite number of at least 0, got -1", "--warmup 0 or more"),
     "--net conv": ("--net conv needs images", "--net mlp"),
-    "--net foo": ("--net must be one of mlp, conv, got foo", "Choose from mlp, conv"),
+    "--net foo": ("--net must be one of auto, mlp, conv, got foo", "Choose from auto, mlp, conv"),
     "--activation foo": ("no activation 'foo'", "silu"),
     "--likelihood foo": ("no likelihood 'foo'", "bernoulli"),
     "--recipe foo": ("no recipe 'foo'", "jensen recipes"),

@@ -28,7 +28,7 @@ RELEASED = {
     *("keep", "labelled", "labels", "lr", "optimizer", "patience", "precision", "save-every", "schedule", "seed"),
     *("columns", "drop", "header", "layer", "schema", "stream", "threads"),
     *("strict", "size", "spikes", "split", "split-seed", "standardize", "tensorboard", "test", "test-labels"),
-    *("mlflow", "wandb", "online", "batch-key"),
+    *("mlflow", "wandb", "online", "batch-key", "resize", "augment"),
 }
 
 

@@ -350,6 +350,14 @@ def test_grids():
     assert both[68, 0, 0] == round(255 * 0.75)
 
 
+@pytest.mark.parametrize(("side", "factor"), [(8, 6), (16, 3), (28, 2), (32, 2), (40, 2), (64, 2), (65, 1), (200, 1)])
+def test_small_images_are_enlarged_without_smoothing(side, factor):
+    x = np.random.default_rng(0).random((1, side, side, 3))
+    picture = grid(x)
+    assert picture.shape == (factor * side, factor * side, 3)
+    assert (picture[::factor, ::factor] == picture[factor - 1 :: factor, factor - 1 :: factor]).all()
+
+
 # --- the others ---
 
 
@@ -399,6 +407,26 @@ def test_data_of_a_folder_is_resized(jensen, here):
     assert "3 images of 4x4x1" in answer.out
     assert "images differ in size" in answer.err
     assert "3 images of 5x5x1" in jensen("data", "pictures", "--size", "5").out
+    stretched = jensen("data", "pictures", "--size", "5", "--resize", "stretch")
+    assert "without regard to their proportions" in stretched.err
+    assert "--size 5,5 --resize stretch" in stretched.out  # of the next command
+    assert "--resize is for a folder of images" in jensen("data", "digits", "--resize", "crop").err
+
+
+def test_options_of_images_are_not_repeated_for_other_data(jensen, here):
+    rng = np.random.default_rng(0)
+    (here / "pictures").mkdir()
+    for i in range(12):
+        Image.fromarray(rng.integers(0, 256, (9, 12), dtype=np.uint8)).save(here / "pictures" / f"{i}.png")
+    np.save("x.npy", rng.integers(0, 256, (12, 8, 8), dtype=np.uint8))
+    words = ["--size", "8", "--resize", "stretch", "--augment", "flip,shift", "--epochs", "1", "--hidden", "4"]
+    assert jensen("train", "pictures", *words, "--out", "one").code == 0
+    for data in ("pictures", "x.npy"):
+        answer = jensen("train", data, "--spec", "one/spec.json", "--out", f"of-{data}")
+        assert answer.code == 0, answer.err
+        assert "augmented rows (flip, shift)" in answer.out
+    specs = [json.loads((here / run / "spec.json").read_text()) for run in ("one", "of-pictures", "of-x.npy")]
+    assert [spec["data"].get("fit") for spec in specs] == ["stretch", "stretch", None]
 
 
 @pytest.mark.usefixtures("unrendered")

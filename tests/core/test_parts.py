@@ -11,12 +11,12 @@ import pytest
 from torch import nn
 
 from jensen.core.errors import CorruptRunError, UsageError
-from jensen.core.parts import build, spec_of
+from jensen.core.parts import build, spec_of, with_defaults
 from jensen.families import Gaussian, Mixture
 from jensen.guides import Amortized, Exact
 from jensen.models.conditionals import Given, Linear, Unconditional
 from jensen.models.model import LatentVariableModel
-from jensen.nets import MLP, Chain
+from jensen.nets import MLP, Chain, ConvDecoder
 from jensen.objectives import CustomObjective, Distortion, Ramp, Rate
 
 
@@ -70,6 +70,21 @@ def test_a_part_of_ones_own_is_given_back():
         build(spec)
     again = build(spec, {"Mine": Mine})[0]
     assert isinstance(again.conditional.net, Mine)
+
+
+def test_arguments_that_are_younger_than_a_tree_have_their_defaults():
+    """A tree written before a part had them is that of the same part; an argument may be called part too."""
+    nodes = spec_of(Given(ConvDecoder(3, (4, 4, 1), 2, 4), Gaussian(16)), Mixture(Gaussian(2), 3))
+    older = copy.deepcopy(nodes)
+    for name in ("patch", "norm", "offset"):
+        del older[0]["args"]["net"]["args"][name]
+    assert older != nodes
+    assert with_defaults(older) == nodes
+    assert with_defaults(nodes) == nodes
+    assert spec_of(*build(older)) == nodes
+    other = copy.deepcopy(nodes)
+    other[0]["args"]["net"]["args"]["patch"] = 2
+    assert with_defaults(other) == other
 
 
 def test_a_function_cannot_be_replayed():

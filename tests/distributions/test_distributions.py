@@ -11,6 +11,7 @@ from torch.distributions import Independent, Normal, OneHotCategorical
 from jensen.distributions import (
     Beta,
     ContinuousBernoulli,
+    DiscretizedLogisticMixture,
     LogNormal,
     NegativeBinomial,
     Poisson,
@@ -129,6 +130,18 @@ def test_distributions_expand(d):
     assert wide.batch_shape == (4, 1)
     assert wide.sample((2,)).shape == (2, 4, 1)
     torch.testing.assert_close(wide.log_prob(x), d.log_prob(x).expand(4, 1))
+
+
+def test_pixels_of_dependent_channels_expand():
+    g = torch.Generator().manual_seed(0)
+    logits, lean = torch.randn(5, 2, 3, generator=g), torch.randn(5, 2, 3, 3, generator=g)
+    loc, scale = torch.randn(5, 2, 3, 3, generator=g), torch.rand(5, 2, 3, 3, generator=g) + 0.1
+    d = DiscretizedLogisticMixture(logits, loc, scale, lean, 16)
+    wide, x = d.expand(torch.Size([4, 5])), torch.randint(0, 16, (5, 6), generator=g).float()
+    assert wide.batch_shape == (4, 5)
+    assert wide.sample((2,)).shape == (2, 4, 5, 6)
+    assert torch.equal(wide.log_prob(x), d.log_prob(x).expand(4, 5))
+    assert torch.equal(wide.mean, d.mean.expand(4, 5, 6))
 
 
 def test_the_variance_of_a_chain_is_that_of_the_mixture_over_its_class():

@@ -64,8 +64,8 @@ def test_the_seed_decides():
     assert not torch.equal(first, other)
 
 
-@pytest.mark.parametrize("n", [0, 7, 12])
-def test_times_that_make_no_groups_are_refused(n):
+@pytest.mark.parametrize("n", [0, 1])
+def test_times_that_have_no_spread_are_refused(n):
     with pytest.raises(UsageError, match="times per datum"):
         SampledTimes(n)
 
@@ -135,3 +135,35 @@ def test_a_density_that_is_estimated_makes_no_importance_weights_and_has_no_grad
     )
     assert not small.prior.samples_density
     assert choose(small, Amortized.mlp(3, (4,), Gaussian(3)), "importance").k == 5000
+
+
+def test_the_bound_of_so_many_levels_is_that_of_such_a_chain():
+    """The same numbers as of chains that were made with these levels; the chain itself stays as it is."""
+    model, guide = standard()
+    x = torch.tensor([[0.5, -1.0], [2.0, 0.0], [0.0, 0.3]], dtype=torch.float64)
+    estimate = SampledTimes(32, (1, 4, 64))(model, guide, Rows(x), seed=3)
+    assert model.prior.diffusion.levels is None
+    assert torch.equal(estimate.nats, SampledTimes(32)(model, guide, Rows(x), seed=3).nats)
+    assert [row[0] for row in estimate.by_levels] == [1, 4, 64]
+    for levels, mean, stderr, stderr_mc in estimate.by_levels:
+        other, of_other = standard()
+        other.prior.diffusion.levels = levels
+        bound = SampledTimes(32)(other, of_other, Rows(x), seed=3)
+        assert (mean, stderr, stderr_mc) == (bound.mean, bound.stderr, bound.stderr_mc)
+    means = [mean for _, mean, _, _ in estimate.by_levels]
+    assert means == sorted(means)
+    assert means[0] < float(torch.distributions.Normal(0, 1).log_prob(x).sum(-1).mean()) - 1
+    shifted = estimate.shifted(1.5)
+    assert [row[1] for row in shifted.by_levels] == [mean + 1.5 for mean in means]
+    assert estimate.to_dict()["by_levels"][1] == {
+        "levels": 4,
+        "log_px": means[1],
+        "stderr": estimate.by_levels[1][2],
+        "stderr_mc": estimate.by_levels[1][3],
+    }
+
+
+@pytest.mark.parametrize("levels", [0, 10**6])
+def test_senseless_levels_are_refused(levels):
+    with pytest.raises(UsageError, match="--levels"):
+        SampledTimes(8, (4, levels))
