@@ -113,9 +113,7 @@ def impute(
 
     opened = flags.opened(run)
     method = imputation_method(opened.model, opened.guide, method)
-    if steps is not None and method == "sir":
-        what = f"--steps {steps} is of chains, and the method sir has none"
-        raise UsageError(what, "Leave it out, or add --method gibbs.")
+    _check_steps(steps, method)
     number = _number_of_draws(m, point is not None or intervals is not None, opened.schema.columns is not None)
     target = result_target(opened, "imputations", data, out, force, safe, flags, pictures=opened.schema.is_image)
     part = opened.chosen(data, flags.seed, missing=True, labels=labels, own="all")
@@ -137,6 +135,13 @@ def impute(
     if processes.is_first:
         what = _name(completion, drawn) if in_pieces else _write(target, opened, completion, part, drawn)
     _print(target, completion, {"m": number, "method": method}, flags, what)
+
+
+def _check_steps(steps: int | None, method: str) -> None:
+    """Refuse steps of a method that has none."""
+    if steps is not None and method == "sir":
+        what = f"--steps {steps} is of chains, and the method sir has none"
+        raise UsageError(what, "Leave it out, or add --method gibbs.")
 
 
 def _is_in_pieces(target: Target, opened: LoadedRun, part: Part) -> bool:

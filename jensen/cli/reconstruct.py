@@ -23,6 +23,18 @@ __all__ = ["reconstruct"]
 
 PICTURED = 64
 
+Sample = Annotated[bool, switch("a sample of p(x | z) at a sample of q(z | x), instead of the mean at the mean")]
+TransformBatch = Annotated[
+    str | None, Parameter(help="batch, or label, that all codes are decoded at; by default that of each datum")
+]
+FromNoise = Annotated[
+    float | None,
+    Parameter(
+        help="of a diffusion, the time up to which noise is added before the chain takes it off again: near 0 data"
+        " hardly change, and at 1 hardly anything is left of them"
+    ),
+]
+
 
 def reconstruct(
     run: Run,
@@ -30,20 +42,10 @@ def reconstruct(
     /,
     *,
     out: Out = None,
-    sample: Annotated[
-        bool, switch("a sample of p(x | z) at a sample of q(z | x), instead of the mean at the mean")
-    ] = False,
-    transform_batch: Annotated[
-        str | None, Parameter(help="batch, or label, that all codes are decoded at; by default that of each datum")
-    ] = None,
+    sample: Sample = False,
+    transform_batch: TransformBatch = None,
     noisy: Annotated[bool, switch("corrupt the data first, as a denoising run did in training")] = False,
-    from_noise: Annotated[
-        float | None,
-        Parameter(
-            help="of a diffusion, the time up to which noise is added before the chain takes it off again: near 0 data"
-            " hardly change, and at 1 hardly anything is left of them"
-        ),
-    ] = None,
+    from_noise: FromNoise = None,
     steps: DescentSteps = None,
     ddim: Ddim = False,
     labels: Labels = None,
@@ -77,12 +79,7 @@ def reconstruct(
     part = opened.chosen(data, flags.seed, labels=labels, own="all")
     target = target if out is not None else target.of(data, part.is_whole or part.own is not None, force)
     target.require_rows(len(part.rows))
-    notify = notifier(flags.quiet)
-    for text in part.notes:
-        notify(text)
-    if target.is_picture and len(part.x) > PICTURED:
-        notify(f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all")
-        part = part.first(PICTURED)
+    part = _shown(target, part, flags.quiet)
     record = {"n": len(part.rows), "data": part.name, "sample": sample, "seed": flags.seed, "notes": list(part.notes)}
     record |= {} if from_noise is None else noise
     with joined() as processes, divided(processes):
@@ -97,6 +94,17 @@ def reconstruct(
             for _ in opened.reconstructions(inputs, seed=flags.seed, batch=transform_batch):
                 pass
     print_target(target, flags.json, f"reconstructions of {record['data']} in {target.path}", record)
+
+
+def _shown(target: Target, part: Part, quiet: bool) -> Part:
+    """Print the notes on rows, and return those that a picture has room for."""
+    notify = notifier(quiet)
+    for text in part.notes:
+        notify(text)
+    if not target.is_picture or len(part.x) <= PICTURED:
+        return part
+    notify(f"{target.path} shows the first {PICTURED} of {len(part.x):,}; other formats hold all")
+    return part.first(PICTURED)
 
 
 def _is_in_pieces(part: Part) -> bool:

@@ -47,6 +47,16 @@ Guidance = Annotated[
     ),
 ]
 
+Label = Annotated[
+    str | None,
+    Parameter(
+        help='class of all samples, or a value of each of several labels, "sex=F,age=40"; by default they are drawn'
+        " with their training frequencies"
+    ),
+]
+Noise = Annotated[bool, switch("draws from p(x | z), which is the default for data that are no images")]
+Mean = Annotated[bool, switch("means of p(x | z) at z from the prior, which is the default for images")]
+
 
 def sample(
     run: Run,
@@ -54,15 +64,9 @@ def sample(
     *,
     n: Number = 64,
     out: Out = None,
-    noise: Annotated[bool, switch("draws from p(x | z), which is the default for data that are no images")] = False,
-    mean: Annotated[bool, switch("means of p(x | z) at z from the prior, which is the default for images")] = False,
-    label: Annotated[
-        str | None,
-        Parameter(
-            help='class of all samples, or a value of each of several labels, "sex=F,age=40"; by default they are drawn'
-            " with their training frequencies"
-        ),
-    ] = None,
+    noise: Noise = False,
+    mean: Mean = False,
+    label: Label = None,
     given: Given = None,
     k: K = None,
     steps: DescentSteps = None,
@@ -81,8 +85,7 @@ def sample(
     features, and of one whose likelihood only samples, they are draws. Rows of a table of mixed columns are draws, in
     the format of its source: names, whole numbers, dates and decimals are written as they are there.
 
-    Of a diffusion, --steps, --ddim and --guidance say how the noise is taken off; a note says where that makes another
-    model than the one whose log p(x) is estimated.
+    Of a diffusion, --steps, --ddim and --guidance say how noise is taken off; a note says where that is another model.
     """
     if noise and mean:
         raise UsageError("--noise and --mean exclude each other", "Leave one of them out.")
@@ -98,11 +101,10 @@ def sample(
     target = result_target(opened, "samples", None, out, force, safe, flags, opened.schema.is_image)
     target.require_rows(n)
     model = descending_model(opened, steps, ddim, guidance)
-    if condition is not None and model is not opened.model:
-        raise UsageError("--given excludes --steps, --ddim and --guidance", "Leave one of them out.")
     if condition is not None:
-        _sample_given(opened, target, condition, n, k, flags)
-        return
+        if model is not opened.model:
+            raise UsageError("--given excludes --steps, --ddim and --guidance", "Leave one of them out.")
+        return _sample_given(opened, target, condition, n, k, flags)
     images = opened.schema.is_image
     # without latent features all means are one, and without a density there is nothing but draws
     smooth = images and opened.model.latent > 0 and opened.model.likelihood.has_density
@@ -110,14 +112,17 @@ def sample(
     for note in descent_notes(model):
         notify(note)
     _note_beyond(opened, _written(opened, target, n, mean, label, flags, model), notify)
-    of_class = "" if label is None else f" of {'class' if opened.conditions is None else 'labels'} {label}"
-    what = f"{plural(n, 'mean' if mean else 'sample')}{of_class} in {target.path} (seed {seed})"
+    what = f"{plural(n, 'mean' if mean else 'sample')}{_of_label(opened, label)} in {target.path} (seed {seed})"
     record = {"n": n, "seed": seed, "mean": mean, "label": label, "shape": list(opened.schema.shape)}
     record |= {} if chain_prior(model) is None else {"steps": steps, "ddim": ddim, "guidance": guidance}
-    line = f"{what}: {_meaning(mean, opened, smooth)}"
     if target.path is None and images:  # to stdout, where the line would be among the rows
         notify(_meaning(mean, opened, smooth))
-    print_target(target, json, line, record)
+    print_target(target, json, f"{what}: {_meaning(mean, opened, smooth)}", record)
+
+
+def _of_label(opened: LoadedRun, label: str | None) -> str:
+    """Return the label of all samples in words, if there is one."""
+    return "" if label is None else f" of {'class' if opened.conditions is None else 'labels'} {label}"
 
 
 def _written(

@@ -181,6 +181,7 @@ class Estimate(Shown):
         def average(values: Tensor | None) -> float | None:
             return None if values is None else float(values.double().mean())
 
+        levels = [dict(zip(BY_LEVELS, row, strict=True)) for row in self.by_levels]
         return {
             "log_px": self.mean,
             "kind": str(self.kind),
@@ -192,7 +193,7 @@ class Estimate(Shown):
             "ess_quantiles": None if self.ess is None else _quantiles(self.ess),
             "k_hat": self._tails(),
             "curve": [{"k": k, "log_px": mean, "stderr_mc": error} for k, mean, error in self.curve],
-            "by_levels": [dict(zip(BY_LEVELS, row, strict=True)) for row in self.by_levels] or None,
+            **({"by_levels": levels} if levels else {}),
             "elbo": average(self.elbo),
             "rate": average(self.rate),
             "distortion": average(self.distortion),

@@ -45,7 +45,7 @@ LEAST_SHARE = 1e-6  # of the way, below which no time is left to go down
 
 @dataclass(frozen=True)
 class Descent:
-    """How a chain is gone down.
+    """The way down a chain.
 
     Attributes:
         steps: of the whole way from t = 1; None for the levels of the chain, and 256 of continuous time.

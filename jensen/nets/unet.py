@@ -174,7 +174,8 @@ class UNet(Net):
             skip = skips.pop()
             h = h if h.shape[2:] == skip.shape[2:] else interpolate(h, size=skip.shape[2:], mode="nearest")
             h = layer(torch.cat([h, skip], 1), seen)
-        return self._pixels(self.head(h)).reshape(*x.shape[:-1], -1)
+        height, width, _ = self.shape
+        return self._pixels(self.head(h)).reshape(*x.shape[:-1], self.outputs * height * width)
 
     def _patches(self, images: Tensor) -> Tensor:
         """Return images [n, H, W, C] as [n, p p C, H / p, W / p], with zeros beyond the last row and column."""

@@ -62,6 +62,7 @@ FIT, DRAWS = 150, 4  # steps of p(x | z_0), whose parameters do not see each oth
 NUMBERS = 2**18  # that it is fitted to, at most
 COARSE = 32  # pixels of the shorter side of a U-Net, which sees larger images in patches: their cost is alike
 WAVES = (3.0, 6.0)  # angles per unit, whose sines and cosines the network of reals sees: without, it learns late
+SEEN = 10  # rows
 FREQUENCIES, BLOCKS = 6, 2  # of time; of a network, unless others are asked for
 
 
@@ -149,8 +150,8 @@ def chain_of(
         net = zeroed(dense(replace(nets, blocks=nets.blocks or BLOCKS), inputs + features, dim))
     drop = 0.1 if labels else 0.0
     chain = Diffusion(dim, net, schedule, levels, predicts, FREQUENCIES, axes, not common, fine, labels, drop)
-    # as if each feature had been 1 once more: those that are constant in these rows, but not in all, are not ruled out
-    least = 1 / len(c) if common or kind == "binary" else 0.0
+    # as if each feature had been 1 in ten more rows: what is constant in these, but not in all, is not ruled out
+    least = SEEN / len(c) if common or kind == "binary" else 0.0
     least = max(least, float(schedule(torch.zeros(())).detach().exp()))
     chain.start_from(c - c.mean(0), dim / 2 / (len(c) + dim / 2), least)
     return chain

@@ -1,4 +1,4 @@
-"""What a diffusion's evaluation has beside its number: bounds by the number of levels, and the probability flow."""
+"""The evaluation of a diffusion beside its number: bounds by the number of levels, and the probability flow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How samples of a run are drawn, where its prior is the chain of a diffusion."""
+"""Samples of a run whose prior is the chain of a diffusion: the ways to draw them."""
 
 from __future__ import annotations
 

@@ -78,13 +78,7 @@ def compare(
         progress = None if watch is None else _share(watch, i, len(runs))
         scores.append(_score(run, part, method, k, seed, progress))
     first, second = (Group(tuple(s)) for s in (scores[: len(groups[0])], scores[len(groups[0]) :]))
-    of_flow = (OF_FLOW,) if method == "flow" else ()
-    notes = (
-        *of_flow,
-        *_rows_notes(seeded, parts, data),
-        *_kind_notes(first, second),
-        *_carriers(first.nats - second.nats),
-    )
+    notes = [*_rows_notes(seeded, parts, data), *_kind_notes(first, second), *_carriers(first.nats - second.nats)]
     prepared = runs[0].preparation.describe(runs[0].schema).split(", standardised")[0]
     return PairedComparison(
         a=first,
@@ -93,7 +87,7 @@ def compare(
         prepared=prepared,
         measure=measure_of(runs[0]),
         seed=seed,
-        notes=notes,
+        notes=tuple([OF_FLOW, *notes] if method == "flow" else notes),
         quantity=runs[0].quantity,
     )
 

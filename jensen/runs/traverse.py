@@ -101,18 +101,21 @@ def traverse(
     part = _part(run, data, labels, seed)
     if between is not None:
         a, b = (_code(run, part, i) for i in between)
-        at = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device)
-        prior, by_chain = chain_prior(run.model), ", through the noise of the chain"
-        if prior is not None:
-            z = chain_path(prior.diffusion, a, b, at, run.model.usual if prior.diffusion.context else None)
-        else:
-            z, by_chain = slerp(a, b, at) if spherical else a + at[:, None] * (b - a), ""
-        kind = by_chain or (", spherical" if spherical else "")
+        at, z, kind = _between(run, a, b, steps, spherical)
         return _decoded(run, at, z, f"from row {between[0]} to row {between[1]}{kind}")
     codes, direction, notes = _direction(run, part, str(attribute))
     start = codes.mean(0) if row is None else _code(run, part, row)
     at = torch.linspace(-SPAN, SPAN, steps, dtype=start.dtype, device=start.device)
     return _decoded(run, at, start + at[:, None] * direction, f"attribute {attribute}{_from(row)}", notes)
+
+
+def _between(run: Run, a: Tensor, b: Tensor, steps: int, spherical: bool) -> tuple[Tensor, Tensor, str]:
+    """Return places and points of the path from one code to another, and its kind in words."""
+    at, prior = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device), chain_prior(run.model)
+    if prior is not None:
+        context = run.model.usual if prior.diffusion.context else None
+        return at, chain_path(prior.diffusion, a, b, at, context), ", through the noise of the chain"
+    return at, slerp(a, b, at) if spherical else a + at[:, None] * (b - a), ", spherical" if spherical else ""
 
 
 def _check(
