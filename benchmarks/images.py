@@ -46,7 +46,7 @@ CASES: dict[str, dict[str, list[str]]] = {
     "digits": {
         "vae": [],
         "pixelcnn": [],
-        "diffusion": ["--epochs", "200", "--net", "conv"],
+        "diffusion": ["--epochs", "200"],
     },
 }
 FORMATS: dict[str, dict[str, Any]] = {

@@ -34,7 +34,7 @@ def test_the_quick_form_prints_both_tables(capsys):
 @pytest.mark.slow
 def test_the_recipe_learns_eight_modes(tmp_path):
     """On 10,000 rows, trained to the end: the bound within 0.1 nats of log p(x), and the flow within 0.05."""
-    result = diffusion.measured("ring", tmp_path, **diffusion.LONGER)
+    result = diffusion.measured("ring", tmp_path, **{**diffusion.LONGER, "epochs": 400})
     assert -0.1 < result.bound < 3 * result.bound_error
     assert abs(result.flow) < 0.05
     assert result.solver < 0.05

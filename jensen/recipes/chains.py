@@ -63,7 +63,11 @@ NUMBERS = 2**18  # that it is fitted to, at most
 COARSE = 32  # pixels of the shorter side of a U-Net, which sees larger images in patches: their cost is alike
 WAVES = (3.0, 6.0)  # angles per unit, whose sines and cosines the network of reals sees: without, it learns late
 SEEN = 10  # rows
-FREQUENCIES, BLOCKS = 6, 2  # of time; of a network, unless others are asked for
+FREQUENCIES = 6  # of time
+BLOCKS, LARGE = (
+    2,
+    16,
+)  # of a network, unless others are asked for; images of so many pixels a side have one at each size
 
 
 def chain_code(context: RecipeContext) -> Standardize | nn.Module:
@@ -142,9 +146,9 @@ def chain_of(
     dense_asked = nets.net == "mlp" or tuple(nets.hidden) != tuple(Nets().hidden)
     if nets.net == "conv" or (context.schema.is_image and not dense_asked):
         shape = image_shape(context)
-        patch = max(-(-min(shape[:2]) // COARSE), 1)
+        patch, blocks = max(-(-min(shape[:2]) // COARSE), 1), BLOCKS if min(shape[:2]) < LARGE else 1
         net: nn.Module = UNet(
-            shape, 1 + 2 * len(fine), features, shape[2], nets.width, nets.blocks or 1, nets.activation, patch
+            shape, 1 + 2 * len(fine), features, shape[2], nets.width, nets.blocks or blocks, nets.activation, patch
         )
     else:
         net = zeroed(dense(replace(nets, blocks=nets.blocks or BLOCKS), inputs + features, dim))
