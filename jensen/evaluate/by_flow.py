@@ -39,8 +39,9 @@ class ByFlow(Evaluator):
 
     It is a stochastic lower bound, up to the error of the solver. With more than 32 features log p(z_0) is an unbiased
     estimate by random probes, of which the mean over points is a bound and importance weights are not: then it is the
-    mean of the log-weights. Some rows are followed again with a tenth of the tolerance, from the same points and with
-    the same probes: `settings` has the largest difference as `solver_error`.
+    mean of the log-weights. Some rows are followed twice more by themselves, with this tolerance and a tenth of it, from
+    the same points and with the same probes: `settings` has the largest difference as `solver_error`. In a batch steps
+    are chosen for all of its points, so that a hard one may be less accurate there.
 
     Args:
         k: points per datum.
@@ -111,7 +112,10 @@ class ByFlow(Evaluator):
         return Estimate(Kind.STOCHASTIC_LOWER, log_w.mean(0), variance_mc=variance)
 
     def _solver_error(self, model: LatentVariableModel, guide: Guide, data: Rows, seed: int) -> float:
-        """Return the largest difference of log p(z_0) of some rows by this tolerance and by a tenth of it, in nats."""
+        """Return the largest difference of log p(z_0) of some rows by this tolerance and by a tenth of it, in nats.
+
+        The rows are followed by themselves, at new points; in a larger batch steps are chosen for all of it.
+        """
         chain, noise = chain_of_model(model), stream(seed, "error of the solver", data.device)
         batch = data.take(evenly_spaced(len(data), CHECKED, data.device), noise)
         z, _ = place(guide(batch), 1, noise)

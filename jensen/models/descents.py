@@ -198,6 +198,7 @@ def recorded_descent(
         descent: the way down.
         context: [..., C].
     """
+    require_integer(2, shown=shown)
     n = descent.steps_from(chain)
     kept = {round(i * n / (shown - 1)) for i in range(shown)}
     gammas = chain.schedule(torch.linspace(1.0, 0.0, n + 1, dtype=z.dtype, device=z.device))

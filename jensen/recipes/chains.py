@@ -63,6 +63,7 @@ NUMBERS = 2**18  # that it is fitted to, at most
 COARSE = 32  # pixels of the shorter side of a U-Net, which sees larger images in patches: their cost is alike
 WAVES = (3.0, 6.0)  # angles per unit, whose sines and cosines the network of reals sees: without, it learns late
 SEEN = 10  # rows
+STILL = 0.25  # least standard deviation of whole numbers, so that a step is not much wider than all noise
 FREQUENCIES = 6  # of time
 BLOCKS, LARGE = (
     2,
@@ -77,7 +78,7 @@ def chain_code(context: RecipeContext) -> Standardize | nn.Module:
         return column_encoding(context.schema, context.rows)
     mean, scale = context.mean.clone(), context.scale
     if kind != "real" or context.schema.is_image:
-        scale = scale.square().mean().sqrt().expand_as(scale)
+        scale = torch.full_like(scale, _one_scale(context))
         mean = mean.round() if kind == "integers" else mean  # so that whole numbers have one phase in all features
     return Standardize(context.dim).set(mean, scale)
 
@@ -91,14 +92,22 @@ def last_noise(context: RecipeContext) -> float:
     if kind == "real":
         return max(context.learned_floor(), LEAST)
     step = STEPS["common" if has_common_values(context) else "rare"]
-    return max(float(context.scale.square().mean().rsqrt()) / step, LEAST)
+    return max(1 / (_one_scale(context) * step), LEAST)
+
+
+def _one_scale(context: RecipeContext) -> float:
+    """Return the scale of all features of whole numbers, or of an image; that of nearly constant ones is a limit."""
+    scale = float(context.scale.square().mean().sqrt())
+    return scale if context.schema.kind == "real" else max(scale, STILL)
 
 
 def has_common_values(context: RecipeContext) -> bool:
     """Return whether two training rows agree in a tenth of the features or more."""
     index = evenly_spaced(len(context.rows), ROWS, context.rows.device)
-    x = context.rows.take(index, stream(context.seed, "chain", context.rows.device)).x
-    return float((x == x.roll(1, 0)).double().mean()) >= RARE
+    noise = stream(context.seed, "chain", context.rows.device)
+    x = context.rows.take(index, noise).x
+    other = x[torch.randperm(len(x), generator=noise, device=x.device)].roll(1, 0)
+    return len(x) > 1 and float((x == other).double().mean()) >= RARE
 
 
 def schedule_of(name: str, noise: float) -> NoiseSchedule:
@@ -133,7 +142,7 @@ def chain_of(
     """
     _, c = _codes(code, context, ROWS)
     dim, kind = c.shape[-1], context.schema.kind
-    phase = 2 * math.pi * float(context.scale.square().mean().sqrt())
+    phase = 2 * math.pi * _one_scale(context)
     common = kind == "integers" and has_common_values(context)
     fine = (phase / 2, phase) if common else () if context.schema.is_image or kind == "integers" else WAVES
     inputs, features = (1 + 2 * len(fine)) * dim, 1 + 2 * FREQUENCIES + labels
@@ -155,7 +164,7 @@ def chain_of(
     drop = 0.1 if labels else 0.0
     chain = Diffusion(dim, net, schedule, levels, predicts, FREQUENCIES, axes, not common, fine, labels, drop)
     # as if each feature had been 1 in ten more rows: what is constant in these, but not in all, is not ruled out
-    least = SEEN / len(c) if common or kind == "binary" else 0.0
+    least = min(SEEN / len(c), 1.0) if common or kind == "binary" else 0.0
     least = max(least, float(schedule(torch.zeros(())).detach().exp()))
     chain.start_from(c - c.mean(0), dim / 2 / (len(c) + dim / 2), least)
     return chain

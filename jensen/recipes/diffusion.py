@@ -24,6 +24,7 @@ from .networks import decoder, encoder, warmed
 
 __all__ = ["conditional_diffusion", "ddpm", "diffusion", "latent_diffusion"]
 
+LOUDEST = 3.0  # noise of the codes, of which the last noise is a multiple
 Scheduled = Literal["linear", "cosine", "learned"]
 Predicted = Literal["velocity", "noise", "data"]
 
@@ -92,6 +93,8 @@ def latent_diffusion(
         what = f"--first must be a fraction above 0, and at most 1, got {first:g}"
         raise UsageError(what, "Give the fraction of the epochs in which encoder and decoder are trained, such as 0.7.")
     require_above(0, noise=noise)
+    if noise > LOUDEST:
+        raise UsageError(f"--noise must be at most {LOUDEST:g}, got {noise:g}", "Give one such as 0.3.")
     chain = latent_chain(nets, latent, schedule_of("linear", noise))
     model = LatentVariableModel(DiffusionPrior(chain), decoder(context, nets, latent))
     guide = Diffused(chain, encoder(context, nets, latent))

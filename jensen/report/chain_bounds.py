@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -28,11 +29,11 @@ def levels_table(facts: Facts) -> Table | None:
     bounds, e = _levels(facts), facts.evaluation or {}
     if not bounds:
         return None
-    is_bits = e.get("bits_per_dim") is not None and e["log_px"]
+    is_bits, nats = e.get("bits_per_dim") is not None, facts.run.schema.size * math.log(2)
     rows = []
     for bound in bounds:
         mean, places = bound["log_px"], min(digits(bound["stderr"]) + 1, 6)
-        bits = [fixed(mean * e["bits_per_dim"] / e["log_px"], 3)] if is_bits else []
+        bits = [fixed(-mean / nats, 3)] if is_bits else []
         cells = [_cell(bound[name], places) for name in ("log_px", "stderr", "stderr_mc")]
         rows.append((f"{bound['levels']:,}", *cells, *bits))
     head = [
@@ -43,8 +44,8 @@ def levels_table(facts: Facts) -> Table | None:
         *(["bits per dimension"] if is_bits else []),
     ]
     caption = (
-        "Bounds of the chain of T levels, by the same network, in nats per datum: they rise with T to the bound in "
-        "continuous time, where the network is good."
+        "Bounds of the chain of T levels, by the same network, in nats per datum: they rise with T towards the "
+        "bound in continuous time, where the network is good."
     )
     return Table(tuple(head), tuple(rows), (), caption)
 
@@ -56,9 +57,10 @@ def _cell(value: float | None, places: int) -> str:
 def bound_by_levels(facts: Facts) -> Panel | None:
     """Return what fewer levels lose, on logarithmic axes; None where fewer than two of the bounds lose anything."""
     e = facts.evaluation or {}
-    best = max((bound["log_px"] for bound in _levels(facts)), default=0.0)
-    own = max(e.get("log_px") or best, best)
-    losses = [(b["levels"], own - b["log_px"], BAND * (b["stderr_mc"] or 0.0)) for b in _levels(facts)]
+    own, noise = e.get("log_px"), e.get("stderr_mc") or 0.0
+    if own is None:
+        return None
+    losses = [(b["levels"], own - b["log_px"], BAND * math.hypot(b["stderr_mc"] or 0.0, noise)) for b in _levels(facts)]
     losses = [(levels, loss, error) for levels, loss, error in losses if loss > error]
     if len(losses) < 2:
         return None
@@ -74,8 +76,8 @@ def bound_by_levels(facts: Facts) -> Panel | None:
     return Panel(
         (draw("evidence-levels", f"Fewer levels lose: {ends}.", paint, 470, 280),),
         "The bound of the chain as it is, less that of T levels by the same network. Bars: two Monte Carlo standard "
-        "errors. For many levels the loss should halve where T doubles; where it stays, the network is not the one "
-        "that such a chain needs.",
+        "errors of the difference. For many levels the loss should halve where T doubles; where it stays, the network "
+        "is not the one that such a chain needs.",
     )
 
 

@@ -50,7 +50,15 @@ def test_the_prior_alone_is_trained_last():
     assert len(find("latent-diffusion")(context, latent=2, hidden=(8,)).players) == 1
 
 
-@pytest.mark.parametrize("wrong", [{"first": 0.0}, {"first": 1.5}, {"noise": 0.0}])
+@pytest.mark.parametrize("ones", [0, 1])
+def test_whole_numbers_that_hardly_vary_are_trained(tmp_path, ones):
+    x = np.zeros((60, 3), dtype=np.uint8)
+    x[:ones, 0] = 1
+    run = jensen.train(x, recipe="diffusion", epochs=1, hidden=(8,), out=tmp_path / "r")
+    assert np.isfinite(run.evaluate(k=8).estimate.mean)
+
+
+@pytest.mark.parametrize("wrong", [{"first": 0.0}, {"first": 1.5}, {"noise": 0.0}, {"noise": 25.0}])
 def test_parts_of_the_epochs_and_noise_are_checked(rows, tmp_path, wrong):
     with pytest.raises(UsageError):
         jensen.train(rows, recipe="latent-diffusion", epochs=1, out=tmp_path / "r", **wrong)
