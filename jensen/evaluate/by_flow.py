@@ -39,9 +39,9 @@ class ByFlow(Evaluator):
 
     It is a stochastic lower bound, up to the error of the solver. With more than 32 features log p(z_0) is an unbiased
     estimate by random probes, of which the mean over points is a bound and importance weights are not: then it is the
-    mean of the log-weights. Some rows are followed twice more by themselves, with this tolerance and a tenth of it, from
-    the same points and with the same probes: `settings` has the largest difference as `solver_error`. In a batch steps
-    are chosen for all of its points, so that a hard one may be less accurate there.
+    mean of the log-weights. Some rows are followed twice more by themselves, with this tolerance and a tenth of it,
+    from the same points and with the same probes: `settings` has the largest difference as `solver_error`. In a batch
+    steps are chosen for all of its points, so that a hard one may be less accurate there.
 
     Args:
         k: points per datum.

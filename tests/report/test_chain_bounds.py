@@ -11,7 +11,9 @@ from jensen.storage.files import digest
 
 def facts(path=None, **evaluation):
     known = {"log_px": -2.0, "bits_per_dim": None, **evaluation}
-    return SimpleNamespace(evaluation=known, log_px="log p(x)", run=SimpleNamespace(path=path))
+    return SimpleNamespace(
+        evaluation=known, log_px="log p(x)", run=SimpleNamespace(path=path, schema=SimpleNamespace(size=2))
+    )
 
 
 def levels(*bounds, error=0.001):
@@ -28,10 +30,10 @@ def test_the_table_has_every_number_of_levels():
 
 
 def test_integers_have_bits():
-    of = facts(by_levels=levels((4, -4.0)), bits_per_dim=1.5)
+    of = facts(by_levels=levels((4, -4.0)), bits_per_dim=1.443)
     table = levels_table(of)
     assert table.head[-1] == "bits per dimension"
-    assert table.rows[0][-1] == "3.000"  # twice the nats, twice the bits
+    assert table.rows[0][-1] == "2.885"  # 4 nats of 2 features, over log 2
 
 
 def test_the_figure_is_of_what_levels_lose():
