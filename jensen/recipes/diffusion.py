@@ -89,12 +89,7 @@ def latent_diffusion(
     warmup: int | None = None,
 ) -> BuiltModel:
     """A VAE whose prior is a diffusion of the codes, trained together; or the prior alone after the `first` part."""
-    if not 0 < first <= 1:
-        what = f"--first must be a fraction above 0, and at most 1, got {first:g}"
-        raise UsageError(what, "Give the fraction of the epochs in which encoder and decoder are trained, such as 0.7.")
-    require_above(0, noise=noise)
-    if noise > LOUDEST:
-        raise UsageError(f"--noise must be at most {LOUDEST:g}, got {noise:g}", "Give one such as 0.3.")
+    _check_latent(noise, first)
     chain = latent_chain(nets, latent, schedule_of("linear", noise))
     model = LatentVariableModel(DiffusionPrior(chain), decoder(context, nets, latent))
     guide = Diffused(chain, encoder(context, nets, latent))
@@ -105,3 +100,13 @@ def latent_diffusion(
     one = Player(bound, both, optimizer=optimizer, during=(0.0, first))
     two = Player(-Rate(), list(chain.parameters()), optimizer=optimizer, during=(first, 1.0))
     return BuiltModel(model, guide, [one, two])
+
+
+def _check_latent(noise: float, first: float) -> None:
+    """Refuse noise of the codes, or a part of the epochs, outside its range."""
+    if not 0 < first <= 1:
+        what = f"--first must be a fraction above 0, and at most 1, got {first:g}"
+        raise UsageError(what, "Give the fraction of the epochs in which encoder and decoder are trained, such as 0.7.")
+    require_above(0, noise=noise)
+    if noise > LOUDEST:
+        raise UsageError(f"--noise must be at most {LOUDEST:g}, got {noise:g}", "Give one such as 0.3.")
