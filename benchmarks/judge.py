@@ -70,9 +70,11 @@ def opinion(net: nn.Module, x: torch.Tensor) -> dict[str, float]:
 def drawn(path: Path, n: int, steps: int | None) -> torch.Tensor:
     """Samples of a run, as its default picture shows them: means of p(x | z), or draws where there is no mean."""
     import jensen
+    from jensen.models.descents import chain_prior
 
     run: Any = jensen.load(path)
-    how = {} if steps is None or "iffusion" not in run.spec["recipe"] else {"steps": steps}
+    how: dict[str, Any] = {} if steps is None or chain_prior(run.model) is None else {"steps": steps}
+    how |= {"mean": True} if run.model.latent else {}
     return scaled(np.asarray(run.sample(n, **how)))
 
 
